@@ -1,0 +1,9 @@
+#include <nanobind/nanobind.h>
+
+void bind_rows(nanobind::module_& m);
+void bind_sigmoid(nanobind::module_& m);
+
+NB_MODULE(_native, m) {
+  bind_rows(m);
+  bind_sigmoid(m);
+}

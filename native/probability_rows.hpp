@@ -1,0 +1,13 @@
+// Rows of probabilities: what they sum to, and what they give to a label.
+#pragma once
+
+#include "rows.hpp"
+
+namespace ce {
+
+// For every row its sum, NaN if an entry is negative, and the entry of its label, NaN if there is no such class;
+// both as double[rows]. One read of the array.
+void probability_rows(const View& probabilities, const Shape& shape, const int64_t* labels, double* sums,
+                      double* picked, int threads);
+
+}  // namespace ce

@@ -1,0 +1,66 @@
+#include "row_links.hpp"
+
+#include "exp.hpp"
+#include "parallel.hpp"
+
+namespace ce {
+namespace {
+
+CE_INLINE void focal_lanes(const double* D, double gamma, double* loss, double* slope) {
+  for (int l = 0; l < kLanes; ++l) {
+    double cross_entropy, miss;
+    softplus_and_sigmoid(D[l], cross_entropy, miss);
+    loss[l] = cross_entropy;
+    slope[l] = miss;
+  }
+  if (gamma == 0.0) return;
+  for (int l = 0; l < kLanes; ++l) {
+    // (1 − p)^γ = e^{−γ softplus(−D)}; dloss/dD = (1 − p)^γ (1 − p + γ p softplus(D))
+    double log_miss, p;
+    softplus_and_sigmoid(-D[l], log_miss, p);
+    const double modulation = exp_nonpositive(-gamma * log_miss);
+    const double own = p == 0.0 ? 0.0 : gamma * p * loss[l];
+    slope[l] = modulation * (slope[l] + own);
+    loss[l] = modulation == 0.0 ? 0.0 : modulation * loss[l];
+  }
+}
+
+CE_CLONES void focal_block(const double* D, int64_t n, double gamma, double* loss, double* slope) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) focal_lanes(D + i, gamma, loss + i, slope + i);
+  if (i == n) return;
+  alignas(64) double odds[kLanes] = {}, losses[kLanes], slopes[kLanes];
+  std::memcpy(odds, D + i, size_t(n - i) * sizeof(double));
+  focal_lanes(odds, gamma, losses, slopes);
+  std::memcpy(loss + i, losses, size_t(n - i) * sizeof(double));
+  std::memcpy(slope + i, slopes, size_t(n - i) * sizeof(double));
+}
+
+CE_CLONES double sum_block(const double* x, const double* weights, int64_t n) {
+  alignas(64) double sum[kLanes] = {};
+  for (int64_t i = 0; i < n; i += kLanes) {
+    alignas(64) double term[kLanes] = {};
+    const int64_t left = n - i < kLanes ? n - i : kLanes;
+    if (weights) {
+      for (int64_t l = 0; l < left; ++l) term[l] = weights[i + l] == 0.0 ? 0.0 : weights[i + l] * x[i + l];
+    } else {
+      for (int64_t l = 0; l < left; ++l) term[l] = x[i + l];
+    }
+    for (int l = 0; l < kLanes; ++l) sum[l] += term[l];
+  }
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int l = 0; l < half; ++l) sum[l] += sum[l + half];
+  return sum[0];
+}
+
+}  // namespace
+
+void focal_rows(const double* log_odds, int64_t n, double gamma, double* loss, double* slope, int threads) {
+  parallel_blocks(n, 8192, threads, [&](int64_t begin, int64_t end) {
+    focal_block(log_odds + begin, end - begin, gamma, loss + begin, slope + begin);
+  });
+}
+
+double weighted_sum(const double* x, const double* weights, int64_t n) { return sum_block(x, weights, n); }
+
+}  // namespace ce

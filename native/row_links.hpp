@@ -1,0 +1,14 @@
+// What the losses do with the log-odds of a row, for the links that stay in native code, and their sum.
+#pragma once
+
+#include <cstdint>
+
+namespace ce {
+
+// loss = (1 − p)^γ softplus(D) and slope = dloss/dD, where 1 − p = σ(D). γ = 0 is cross-entropy.
+void focal_rows(const double* log_odds, int64_t n, double gamma, double* loss, double* slope, int threads);
+
+// Σ_i w_i x_i (w null: 1) in an order that depends on n alone; terms of weight 0 are 0 whatever x.
+double weighted_sum(const double* x, const double* weights, int64_t n);
+
+}  // namespace ce

@@ -1,0 +1,46 @@
+// The sigmoid family: every element is a yes-or-no question with a loss of its own.
+//
+//   loss = ω (w₊ q φ₊(log p) + w₋ (1 − q) φ₋(log(1 − p_m))),   p = σ(z),   q = (1 − ε) t + ε/2
+//
+// with φ(log p) = −(1 − p)^γ log p (cross-entropy at γ = 0) and, after Ridnik et al., p_m = max(p − m, 0).
+// A term without mass is 0, whatever its logarithm.
+#pragma once
+
+#include <cstdint>
+
+namespace ce {
+
+// Labels may be of any of these, logits of the first four. An integer that is neither 0 nor 1 is read as NaN.
+enum class Element : int { kFloat32, kFloat64, kBFloat16, kFloat16, kInteger8, kInteger16, kInteger32, kInteger64 };
+
+// Contiguous arrays by address, 0 where absent. Element i is class (i / inner) mod classes. The loss type is
+// double for logits of double, else float; weights have it too.
+struct SigmoidProblem {
+  uintptr_t logits;
+  Element logits_type;
+  uintptr_t labels;
+  Element labels_type;
+  int64_t size, classes, inner;
+  uintptr_t sample_weight;  // ω, one per element; or, with weight_per_row, one for all classes of a row
+  bool weight_per_row;
+  uintptr_t positive_weight, negative_weight;  // w₊ and w₋, [classes], both or neither
+  double smoothing;                            // ε
+  double positive_gamma, negative_gamma;       // γ₊, γ₋
+  double negative_shift;                       // m
+};
+
+struct SigmoidTotals {
+  double loss = 0.0;
+  double weight = 0.0;         // Σ ω w₋
+  double least_weight = 0.0;   // the smallest ω w₋, if it is negative
+  int64_t invalid_label = -1;  // the first that is outside [0, 1] and has weight
+};
+
+// Writes the loss of every element to `losses`, if given, and returns their sum.
+SigmoidTotals sigmoid_loss(const SigmoidProblem&, uintptr_t losses, int threads);
+
+// Writes the gradient, in the logits' type: times `scale`, or times `upstream`, one factor of the loss type
+// for every element.
+void sigmoid_gradient(const SigmoidProblem&, double scale, uintptr_t upstream, uintptr_t gradient, int threads);
+
+}  // namespace ce

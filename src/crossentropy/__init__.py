@@ -1,0 +1,45 @@
+"""Cross-entropy as working software: losses, scores and quantities from one algebra.
+
+>>> import numpy as np
+>>> import crossentropy as ce
+>>> float(ce.softmax_cross_entropy(np.asarray([[2.0, 1.0, -1.0]]), np.asarray([0])).round(6))
+0.349012
+"""
+
+from crossentropy import links, losses, targets
+from crossentropy.information import (
+    cross_entropy,
+    entropy,
+    js_divergence,
+    kl_divergence,
+    mutual_information,
+    perplexity,
+)
+from crossentropy.losses import (
+    TargetStatistics,
+    log_loss,
+    loss_and_gradient,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+    target_statistics,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "TargetStatistics",
+    "cross_entropy",
+    "entropy",
+    "js_divergence",
+    "kl_divergence",
+    "links",
+    "log_loss",
+    "losses",
+    "loss_and_gradient",
+    "mutual_information",
+    "perplexity",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "target_statistics",
+    "targets",
+]

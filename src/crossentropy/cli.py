@@ -1,0 +1,119 @@
+"""The command line: ``crossentropy train``."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+try:
+    import typer
+    from rich.console import Console
+except ModuleNotFoundError as missing:
+    raise ImportError('The command line needs more packages: pip install "crossentropy[train]"') from missing
+
+from crossentropy import __version__
+from crossentropy.training.errors import InputError
+from crossentropy.training.options import Options, listed_widths, parse_hidden
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the installed command."""
+    app()
+
+
+@contextmanager
+def _errors_in_a_sentence() -> Iterator[None]:
+    """Turn what the user can put right into one sentence on stderr and exit code 2."""
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"Error: {error}", err=True)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("crossentropy"):
+            raise
+        typer.echo(f'Error: There is no module {error.name}: pip install "crossentropy[train]"', err=True)
+    else:
+        return
+    raise typer.Exit(2)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Cross-entropy as working software."""
+
+
+@app.command()
+def train(
+    data: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="digits, breast_cancer, wine, iris, or a .csv or .parquet file."),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the model, history, predictions, curves.")
+    ],
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column to predict, if not label, target, class or y."),
+    ] = None,
+    loss: Annotated[
+        str,
+        typer.Option(
+            metavar="EXPRESSION", help="Such as cross_entropy(label_smoothing=0.1), focal(gamma=2)."
+        ),
+    ] = Options.loss,
+    hidden: Annotated[
+        str, typer.Option(metavar="WIDTHS", help='Widths of the hidden layers; "" makes a linear model.')
+    ] = listed_widths(Options.hidden),
+    epochs: Annotated[
+        int, typer.Option(metavar="N", help="Most passes over the training rows.")
+    ] = Options.epochs,
+    learning_rate: Annotated[
+        float, typer.Option(metavar="X", help="Step size of Adam.")
+    ] = Options.learning_rate,
+    weight_decay: Annotated[
+        float, typer.Option(metavar="X", help="L2 penalty of Adam.")
+    ] = Options.weight_decay,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same bits.")] = Options.seed,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, …")] = Options.device,
+) -> None:
+    """Train a classifier on a table, and score it on rows held out."""
+    with _errors_in_a_sentence():
+        from crossentropy.training.data import load_dataset
+        from crossentropy.training.display import report, training_progress
+        from crossentropy.training.experiment import train as run_training
+        from crossentropy.training.files import check_writable, write_run
+
+        options = Options(
+            data=data,
+            label=label,
+            loss=loss,
+            hidden=parse_hidden(hidden),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            seed=seed,
+            device=device,
+        )
+        check_writable(out)
+        dataset = load_dataset(data, label)
+        messages = Console(stderr=True)
+        for notice in dataset.notices:
+            messages.print(notice, markup=False, highlight=False, soft_wrap=True)
+        with training_progress(messages, epochs) as on_epoch:
+            run = run_training(dataset, options, on_epoch)
+        write_run(run, out)
+        Console(highlight=False).print(report(run), markup=False)

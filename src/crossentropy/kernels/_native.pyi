@@ -1,0 +1,100 @@
+# The compiled kernels; addresses are integers, 0 stands for "absent". See native/rows.hpp for the fields.
+
+class View:
+    def __init__(
+        self, address: int, dtype: int, outer_stride: int, class_stride: int, inner_stride: int
+    ) -> None: ...
+
+class Shape:
+    def __init__(self, outer: int, classes: int, inner: int) -> None: ...
+
+class Transform:
+    def __init__(
+        self,
+        scale: float = 1.0,
+        row_scale: int = 0,
+        softcap: float = 0.0,
+        bias: int = 0,
+        margin: float = 0.0,
+        class_margin: int = 0,
+    ) -> None: ...
+
+class Target:
+    def __init__(
+        self,
+        indices: int = 0,
+        k: int = 1,
+        has_ignore: bool = False,
+        ignore_index: int = 0,
+        mask: View | None = None,
+        dense: View | None = None,
+        class_weight: int = 0,
+    ) -> None: ...
+
+class Prior:
+    def __init__(self, present: bool = False, values: int = 0, total: float = 1.0) -> None: ...
+
+class Statistics:
+    def __init__(
+        self,
+        log_odds: int = 0,
+        top: int = 0,
+        rest: int = 0,
+        set_top: int = 0,
+        set_rest: int = 0,
+        log_partition: int = 0,
+        lift: int = 0,
+        prior_term: int = 0,
+        dense_term: int = 0,
+        dense_total: int = 0,
+        entropy: int = 0,
+        argmax: int = 0,
+        rank: int = 0,
+    ) -> None: ...
+
+class Cotangents:
+    def __init__(
+        self,
+        log_odds: int = 0,
+        log_partition: int = 0,
+        prior_term: int = 0,
+        dense_term: int = 0,
+        entropy: int = 0,
+    ) -> None: ...
+
+class Gradients:
+    def __init__(
+        self,
+        logits: View,
+        dense: View | None = None,
+        scale: int = 0,
+        target: int = 0,
+        before_transform: bool = False,
+    ) -> None: ...
+
+def row_statistics(
+    logits: View,
+    shape: Shape,
+    transform: Transform,
+    target: Target,
+    prior: Prior,
+    out: Statistics,
+    threads: int,
+) -> int: ...
+def row_pullback(
+    logits: View,
+    shape: Shape,
+    transform: Transform,
+    target: Target,
+    prior: Prior,
+    saved: Statistics,
+    upstream: Cotangents,
+    out: Gradients,
+    threads: int,
+) -> None: ...
+def focal_rows(log_odds: int, n: int, gamma: float, loss: int, slope: int, threads: int) -> None: ...
+def weighted_sum(x: int, weights: int, n: int) -> float: ...
+def advise_huge_pages(address: int, bytes: int) -> None: ...
+def probability_rows(
+    probabilities: View, shape: Shape, labels: int, sums: int, picked: int, threads: int
+) -> None: ...

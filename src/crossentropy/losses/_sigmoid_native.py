@@ -1,0 +1,132 @@
+"""The sigmoid loss by the native kernel: contiguous arrays on the CPU, cross-entropy and focal links."""
+
+import functools
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from crossentropy.kernels import _native
+from crossentropy.links import CrossEntropy, Focal, Link
+from crossentropy.losses._sigmoid_problem import (
+    Options,
+    Problem,
+    dtype_name,
+    label_error,
+    loss_dtype,
+    negative_weight_error,
+)
+from crossentropy.reductions import reduce_rows
+
+Array = Any
+
+FLOATING = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
+INTEGERS = {"int8": 4, "int16": 5, "int32": 6, "int64": 7}
+ELEMENTS = {**FLOATING, **INTEGERS, **{f"u{name}": code for name, code in INTEGERS.items()}, "bool": 4}
+
+
+def is_supported(problem: Problem) -> bool:
+    """Whether the kernel has the links and types of `problem`."""
+    options = problem.options
+    return (
+        _gamma(options.link) is not None
+        and _gamma(options.negative_link) is not None
+        and not options.divides_by_element
+        and dtype_name(problem.logits) in FLOATING
+        and dtype_name(problem.labels) in ELEMENTS
+    )
+
+
+def _gamma(link: Link) -> float | None:
+    if type(link) is CrossEntropy:
+        return 0.0
+    return link.gamma if type(link) is Focal else None
+
+
+def kernel_problem(problem: Problem, address: Callable[[Array], int]) -> Any:
+    """`problem`, whose arrays are contiguous, as the kernel takes it. The arrays have to be kept alive."""
+    options = problem.options
+    return _native.SigmoidProblem(
+        logits=address(problem.logits),
+        logits_type=ELEMENTS[dtype_name(problem.logits)],
+        labels=address(problem.labels),
+        labels_type=ELEMENTS[dtype_name(problem.labels)],
+        size=math.prod(problem.logits.shape),
+        classes=options.classes,
+        inner=options.inner,
+        sample_weight=0 if problem.sample_weight is None else address(problem.sample_weight),
+        weight_per_row=problem.weight_per_row,
+        positive_weight=0 if options.positive_weight is None else address(options.positive_weight),
+        negative_weight=0 if options.negative_weight is None else address(options.negative_weight),
+        smoothing=options.label_smoothing,
+        positive_gamma=_gamma(options.link),
+        negative_gamma=_gamma(options.negative_link),
+        negative_shift=options.negative_shift,
+    )
+
+
+def run_forward(problem: Problem, kernel: Any, losses: int, threads: int) -> tuple[float, float]:
+    """The loss, if it is one number, and what the gradient is divided by; element losses go to an address."""
+    options = problem.options
+    loss, weight, least_weight, invalid = _native.sigmoid_loss(kernel, losses, threads)
+    if options.validate and invalid >= 0:
+        raise label_error(problem.labels, _place(invalid, problem.logits.shape))
+    if options.reduction != "mean":
+        return loss, 1.0
+    if options.divides_by_weight and least_weight < 0:
+        raise negative_weight_error(least_weight)
+    if options.divides_by_weight and problem.is_weighted:
+        divisor = weight
+    elif isinstance(options.normalizer, str):
+        divisor = float(math.prod(problem.logits.shape))
+    else:
+        divisor = float(options.normalizer)
+    if divisor == 0:
+        return _loss_of_nothing(options), math.inf
+    return loss / divisor, divisor
+
+
+def _place(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(flat, tuple(shape)))
+
+
+def _loss_of_nothing(options: Options) -> float:
+    zero = np.zeros(())
+    return float(reduce_rows(zero, zero, 0, reduction="mean", normalizer=0.0, empty=options.empty))
+
+
+@functools.cache
+def _threads() -> int:
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def numpy_loss(problem: Problem) -> tuple[Array, Callable[[], Array]]:
+    """The loss of NumPy arrays, and a function that computes the gradient of its sum."""
+    contiguous = Problem(
+        np.ascontiguousarray(problem.logits).reshape(problem.logits.shape),
+        np.ascontiguousarray(problem.labels).reshape(problem.logits.shape),
+        None if problem.sample_weight is None else np.ascontiguousarray(problem.sample_weight),
+        problem.options,
+    )
+    kernel = kernel_problem(contiguous, _numpy_address)
+    dtype = loss_dtype(problem.logits)
+    losses = np.empty(problem.logits.shape, dtype) if problem.options.reduction == "none" else None
+    address = 0 if losses is None else _numpy_address(losses)
+    value, divisor = run_forward(contiguous, kernel, address, _threads())
+
+    def gradient() -> Array:
+        result = np.empty_like(contiguous.logits)
+        _native.advise_huge_pages(_numpy_address(result), result.nbytes)
+        _native.sigmoid_gradient(kernel, 1 / divisor, 0, _numpy_address(result), _threads())
+        return result
+
+    return (np.asarray(value, dtype)[()] if losses is None else losses), gradient
+
+
+def _numpy_address(x: Array) -> int:
+    return int(x.__array_interface__["data"][0])

@@ -1,0 +1,219 @@
+"""What a sigmoid loss is asked to do: arguments of one library, checked, in the form the formulas use."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+
+from crossentropy.backends import as_arrays, first_true, is_torch, is_true
+from crossentropy.links import CrossEntropy, Link
+from crossentropy.reductions import check_reduction
+
+Array = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """All but the arrays with an entry for every element or row."""
+
+    positive_weight: Array | None  # w₊ and w₋: (C,), in the type of the loss; both or neither
+    negative_weight: Array | None
+    classes: int
+    inner: int  # elements between one class and the next
+    axis: int
+    label_smoothing: float
+    link: Link
+    negative_link: Link
+    negative_shift: float
+    reduction: str
+    normalizer: Any
+    empty: str
+    validate: bool
+
+    @property
+    def divides_by_weight(self) -> bool:
+        return self.reduction == "mean" and isinstance(self.normalizer, str) and self.normalizer == "weight"
+
+    @property
+    def divides_by_element(self) -> bool:
+        return not isinstance(self.normalizer, str) and getattr(self.normalizer, "ndim", 0) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The arrays, and the options."""
+
+    logits: Array
+    labels: Array
+    sample_weight: Array | None  # in the shape of the logits, or without their class axis
+    options: Options
+
+    @property
+    def is_weighted(self) -> bool:
+        return self.sample_weight is not None or self.options.negative_weight is not None
+
+    @property
+    def weight_per_row(self) -> bool:
+        return self.sample_weight is not None and self.sample_weight.ndim < self.logits.ndim
+
+
+def dtype_name(x: Array) -> str:
+    """The name of an array's element type, the same in every library."""
+    return str(x.dtype).rpartition(".")[2]
+
+
+def loss_dtype(logits: Array) -> str:
+    """The name of the type a loss has: never narrower than float32."""
+    return "float64" if dtype_name(logits) == "float64" else "float32"
+
+
+def make_problem(
+    logits: Array,
+    labels: Array,
+    *,
+    pos_weight: Array | float | None = None,
+    label_smoothing: float = 0.0,
+    class_weight: Array | float | None = None,
+    sample_weight: Array | None = None,
+    link: Link | None = None,
+    negative_link: Link | None = None,
+    negative_shift: float = 0.0,
+    axis: int = -1,
+    reduction: str = "mean",
+    normalizer: Any = "weight",
+    empty: str = "zero",
+    validate: str = "raise",
+) -> Problem:
+    """Check the arguments of `crossentropy.sigmoid_cross_entropy`, but for the values of its arrays."""
+    check_reduction(reduction, normalizer, empty)
+    if validate not in ("raise", "none"):
+        raise ValueError(f'validate is {validate!r}; write "raise" or "none"')
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, between 0 and 1")
+    if not 0 <= negative_shift < 1:
+        raise ValueError(f"negative_shift is {negative_shift}; it is taken off a probability: 0 ≤ m < 1")
+    given = (logits, labels) if sample_weight is None else (logits, labels, sample_weight)
+    xp, arrays = as_arrays(*given)
+    logits, labels = arrays[:2]
+    _check_arrays(logits, labels)
+
+    ndim = logits.ndim
+    if not -max(ndim, 1) <= axis < max(ndim, 1):
+        raise ValueError(f"axis is {axis}, but the logits have shape {tuple(logits.shape)}")
+    axis = axis % max(ndim, 1)
+    classes, inner = (int(logits.shape[axis]), math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
+    if sample_weight is not None:
+        sample_weight = xp.astype(arrays[2], getattr(xp, loss_dtype(logits)))
+        _check_sample_weight(logits, sample_weight, axis)
+    positive_weight, negative_weight = _class_weights(logits, classes, pos_weight, class_weight)
+    if isinstance(normalizer, (list, tuple)):
+        normalizer = as_arrays(normalizer, logits)[1][0]
+    link = CrossEntropy() if link is None else link
+    options = Options(
+        positive_weight=positive_weight,
+        negative_weight=negative_weight,
+        classes=classes,
+        inner=inner,
+        axis=axis,
+        label_smoothing=float(label_smoothing),
+        link=link,
+        negative_link=link if negative_link is None else negative_link,
+        negative_shift=float(negative_shift),
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
+        validate=validate == "raise",
+    )
+    return Problem(logits, labels, sample_weight, options)
+
+
+def _check_arrays(logits: Array, labels: Array) -> None:
+    if "float" not in dtype_name(logits):
+        raise TypeError(f"logits are {dtype_name(logits)}; pass them as floating-point numbers")
+    if not dtype_name(labels).startswith(("float", "bfloat", "int", "uint", "bool")):
+        raise TypeError(f"labels are {dtype_name(labels)}; pass 0 and 1, bools, or probabilities")
+    if labels.shape != logits.shape:
+        raise ValueError(
+            f"labels have shape {tuple(labels.shape)} but logits have shape {tuple(logits.shape)}; pass one "
+            "label for every logit (nothing is broadcast), or class indices to softmax_cross_entropy"
+        )
+
+
+def _check_sample_weight(logits: Array, sample_weight: Array, axis: int) -> None:
+    shape = tuple(logits.shape)
+    rows = shape[:axis] + shape[axis + 1 :] if len(shape) > 1 else shape
+    if tuple(sample_weight.shape) not in (shape, rows):
+        expected = f"{shape} or {rows}" if rows != shape else f"{shape}"
+        raise ValueError(
+            f"sample_weight has shape {tuple(sample_weight.shape)}; pass shape {expected}: one weight for "
+            "every element, or one for every row"
+        )
+
+
+def _class_weights(
+    logits: Array, classes: int, pos_weight: Array | float | None, class_weight: Array | float | None
+) -> tuple[Array | None, Array | None]:
+    """``w₊ = class_weight · pos_weight`` and ``w₋ = class_weight``."""
+    negative = _class_vector("class_weight", class_weight, logits, classes)
+    positive = _class_vector("pos_weight", pos_weight, logits, classes)
+    if positive is None:
+        return negative, negative
+    if negative is None:
+        return positive, 0 * positive + 1
+    return positive * negative, negative
+
+
+def _class_vector(name: str, value: Array | float | None, logits: Array, classes: int) -> Array | None:
+    if value is None:
+        return None
+    xp, (vector, _) = as_arrays(value, logits)
+    if is_torch(vector):
+        vector = vector.detach().to(logits.device)
+    vector = xp.astype(vector, getattr(xp, loss_dtype(logits)))
+    if vector.ndim == 0:
+        return vector + xp.zeros(classes, dtype=vector.dtype, device=array_api_compat.device(vector))
+    if tuple(vector.shape) != (classes,):
+        raise ValueError(
+            f"{name} has shape {tuple(vector.shape)}; pass a number, or shape ({classes},), one for each class"
+            + (" (one-dimensional logits are one class)" if logits.ndim < 2 else "")
+        )
+    return vector
+
+
+def label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
+    """What to say of a label that is none."""
+    value = labels[place].item() if hasattr(labels[place], "item") else labels[place]
+    where = f"labels[{', '.join(map(str, place))}]" if place else "the label"
+    if "float" in dtype_name(labels):
+        expected = "a floating label is a probability, between 0 and 1"
+    else:
+        expected = "an integer label is 0 or 1; for class indices use softmax_cross_entropy"
+    return ValueError(
+        f"{where} is {value}, but {expected}. To leave elements out, give them a sample_weight of 0, "
+        "for example sample_weight=(labels >= 0)"
+    )
+
+
+def negative_weight_error(least: float) -> ValueError:
+    """What to say when a mean would be divided by weights of both signs."""
+    return ValueError(
+        f'the weights go down to {least}, and normalizer="weight" divides by their sum; '
+        'pass normalizer="count" to divide by the number of elements'
+    )
+
+
+def check_values(problem: Problem, weights: Array | None, xp: Any) -> None:
+    """Refuse bad labels and negative weights, where values can be read without waiting for a device."""
+    options = problem.options
+    if is_torch(problem.logits) and problem.logits.device.type != "cpu":
+        return
+    if options.validate:
+        labels = problem.labels
+        bad = ~((labels >= 0) & (labels <= 1)) if dtype_name(labels) != "bool" else xp.zeros_like(labels)
+        if weights is not None:
+            bad = bad & (weights != 0)
+        if is_true(xp.any(bad)):
+            raise label_error(labels, first_true(bad))
+    if options.divides_by_weight and weights is not None and is_true(xp.any(weights < 0)):
+        raise negative_weight_error(float(xp.min(weights)))

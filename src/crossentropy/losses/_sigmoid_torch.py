@@ -1,0 +1,102 @@
+"""The sigmoid loss for PyTorch.
+
+Eager CPU tensors take one autograd Function over the native kernel. Whatever that cannot do (function
+transforms, forward-mode differentiation, compilation, other devices and links, labels or sample weights that
+need a gradient) takes the reference formula, and so does the derivative of the Function's own derivative.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.autograd.function import Function
+from torch.nn import Parameter
+
+from crossentropy.kernels import _native
+from crossentropy.losses import _sigmoid_native as native
+from crossentropy.losses._sigmoid_problem import Options, Problem, loss_dtype
+from crossentropy.losses._sigmoid_reference import reference_loss
+
+LARGE = 1 << 22  # bytes from which on a gradient is asked to lie on large pages
+
+
+def loss(problem: Problem) -> Tensor:
+    """The reduced loss of tensors."""
+    logits, labels, sample_weight = problem.logits, problem.labels, problem.sample_weight
+    if (
+        _is_plain(logits)
+        and _is_plain(labels)
+        and not labels.requires_grad
+        and (sample_weight is None or (_is_plain(sample_weight) and not sample_weight.requires_grad))
+        and not getattr(problem.options.normalizer, "requires_grad", False)
+        and native.is_supported(problem)
+    ):
+        return _SigmoidLoss.apply(logits, labels, sample_weight, problem.options)
+    return reference_loss(problem)
+
+
+def _is_plain(x: Tensor) -> bool:
+    """Whether `x` is memory on the CPU and nothing else: no subclass, no transform, no trace."""
+    return (
+        not torch.compiler.is_compiling()
+        and type(x) in (Tensor, Parameter)
+        and x.device.type == "cpu"
+        and x.layout is torch.strided
+        and not x.is_neg()
+        and not torch._C._are_functorch_transforms_active()
+        and not torch._C._functorch.is_legacy_batchedtensor(x)  # from is_grads_batched=True
+        and forward_ad._current_level < 0
+    )
+
+
+class _SigmoidLoss(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, labels: Tensor, sample_weight: Tensor | None, options: Options
+    ) -> Tensor:
+        ctx.save_for_backward(logits, labels, sample_weight)
+        ctx.options = options
+        problem = _contiguous(logits, labels, sample_weight, options)
+        kernel = native.kernel_problem(problem, Tensor.data_ptr)
+        dtype = getattr(torch, loss_dtype(logits))
+        if options.reduction == "none":
+            losses = torch.empty(logits.shape, dtype=dtype)
+            _, ctx.divisor = native.run_forward(problem, kernel, losses.data_ptr(), torch.get_num_threads())
+            return losses
+        value, ctx.divisor = native.run_forward(problem, kernel, 0, torch.get_num_threads())
+        return torch.scalar_tensor(value, dtype=dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        logits, labels, sample_weight = ctx.saved_tensors
+        if torch.is_grad_enabled() or not _is_plain(grad):
+            return _differentiable_gradient(ctx, grad), None, None, None
+        problem = _contiguous(logits, labels, sample_weight, ctx.options)
+        kernel = native.kernel_problem(problem, Tensor.data_ptr)
+        gradient = torch.empty(logits.shape, dtype=logits.dtype)
+        if gradient.nbytes >= LARGE:
+            _native.advise_huge_pages(gradient.data_ptr(), gradient.nbytes)
+        upstream = grad.contiguous() if ctx.options.reduction == "none" else None
+        _native.sigmoid_gradient(
+            kernel,
+            1.0 if upstream is not None else grad.item() / ctx.divisor,
+            0 if upstream is None else upstream.data_ptr(),
+            gradient.data_ptr(),
+            torch.get_num_threads(),
+        )
+        return gradient, None, None, None
+
+
+def _contiguous(logits: Tensor, labels: Tensor, sample_weight: Tensor | None, options: Options) -> Problem:
+    if sample_weight is not None:
+        sample_weight = sample_weight.contiguous()
+    return Problem(logits.contiguous(), labels.contiguous(), sample_weight, options)
+
+
+def _differentiable_gradient(ctx: Any, grad: Tensor) -> Tensor:
+    logits, labels, sample_weight = ctx.saved_tensors
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        value = reference_loss(Problem(logits, labels, sample_weight, ctx.options))
+        return torch.autograd.grad(value, logits, grad, create_graph=create_graph)[0]

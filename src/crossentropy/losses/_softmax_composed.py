@@ -1,0 +1,60 @@
+"""Softmax losses as a composition of differentiable steps, in any framework."""
+
+from typing import Any
+
+from crossentropy.backends import is_torch, is_true, namespace
+from crossentropy.losses import _softmax_formula as formula
+from crossentropy.losses import _softmax_per_class as per_class
+from crossentropy.losses._softmax_problem import SoftmaxProblem
+from crossentropy.reductions import NEGATIVE_MESSAGE, reduce_rows
+from crossentropy.statistics import row_statistics
+from crossentropy.statistics import reference as reference_statistics
+
+Array = Any
+
+
+def composed(problem: SoftmaxProblem, *, reference: bool = False) -> Array:
+    """The loss of `problem`; with `reference` by formulas alone, which have derivatives of every order."""
+    logits = problem.logits
+    xp = namespace(logits)
+    if problem.acts_per_class:
+        formula.check_sums(problem)
+        losses, masses = per_class.row_losses(problem)
+        if problem.z_loss or problem.entropy_bonus:
+            losses = losses + formula.regularisers(problem, _statistics(problem, reference))
+    else:
+        planes = _statistics(problem, reference)
+        formula.check_sums(problem, planes.dense_total)
+        losses = formula.row_losses(problem, planes)
+        masses = formula.row_masses(problem, planes)
+        masses = xp.ones_like(losses) if masses is None else masses
+    losses, masses = formula.weigh_rows(problem, losses), formula.weigh_rows(problem, masses)
+    weighted = problem.reduction == "mean" and isinstance(problem.normalizer, str) and problem.normalizer == "weight"
+    if weighted and problem.validate and is_true(xp.any(masses < 0)):
+        raise ValueError(NEGATIVE_MESSAGE)
+    keep = formula.kept_rows(problem)
+    value = reduce_rows(
+        losses,
+        masses,
+        xp.ones_like(losses, dtype=xp.bool) if keep is None else keep,
+        reduction=problem.reduction,
+        normalizer=problem.normalizer,
+        empty=problem.empty,
+    )
+    wide = str(logits.dtype).endswith("float64")
+    dtype = xp.float64 if wide else xp.float32
+    return value.to(dtype) if is_torch(value) else xp.astype(value, dtype)
+
+
+def _statistics(problem: SoftmaxProblem, reference: bool) -> Any:
+    arguments = (
+        problem.logits,
+        problem.axis,
+        problem.target,
+        problem.transform,
+        problem.prior,
+        problem.wanted,
+    )
+    if reference:
+        return reference_statistics.statistics(*arguments)
+    return row_statistics(*arguments, validate=problem.validate)

@@ -1,0 +1,181 @@
+"""Softmax losses straight from the kernels, without a graph: the value now, the gradient on demand."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from crossentropy.backends import namespace
+from crossentropy.kernels import _native
+from crossentropy.links import CrossEntropy, Focal, Link
+from crossentropy.losses import _softmax_formula as formula
+from crossentropy.losses import _softmax_per_class as per_class
+from crossentropy.losses._softmax_problem import SoftmaxProblem
+from crossentropy.reductions import EMPTY_MESSAGE, NEGATIVE_MESSAGE
+from crossentropy.statistics import Planes
+from crossentropy.statistics.labels import bad_label_error
+from crossentropy.statistics.memory import Memory
+from crossentropy.statistics.native import RowKernel
+
+Array = Any
+
+
+@dataclass(slots=True, eq=False)
+class Evaluation:
+    """A loss worked out: its value, and what its gradient will need.
+
+    `share` is what a unit of a row's weighted loss adds to the value: a number, or one for every row.
+    """
+
+    value: Any
+    planes: Planes
+    slope: Array | None
+    share: Any
+
+
+def evaluate(problem: SoftmaxProblem, memory: type[Memory]) -> Evaluation:
+    """The loss of `problem`, in float64."""
+    slope = None
+    if problem.acts_per_class:
+        formula.check_sums(problem)
+        losses, masses = per_class.row_losses(problem)
+        planes = Planes()
+        if problem.z_loss or problem.entropy_bonus:
+            planes = _kernel(problem, memory).statistics(problem.target, problem.rows, problem.wanted)
+            losses = losses + formula.regularisers(problem, planes)
+    else:
+        planes = _kernel(problem, memory).statistics(problem.target, problem.rows, problem.wanted)
+        _check_rows(problem, planes)
+        loss = None
+        if planes.log_odds is not None:
+            loss, slope = _link_rows(problem.link, problem, planes, memory)
+        losses = formula.row_losses(problem, planes, loss)
+        masses = None
+    n = _size(problem.rows)
+    if problem.reduction == "none":
+        return Evaluation(formula.weigh_rows(problem, losses), planes, slope, 1.0)
+    if problem.reduction == "sum":
+        return Evaluation(_total(problem, losses, n, memory), planes, slope, 1.0)
+    N = _normalizer(problem, planes, masses, n, memory)
+    if not isinstance(N, float):
+        return _divided_by_rows(problem, losses, N, planes, slope, n, memory)
+    if N == 0:
+        return Evaluation(_nothing(problem), planes, slope, 0.0)
+    return Evaluation(_total(problem, losses, n, memory) / N, planes, slope, 1.0 / N)
+
+
+def _divided_by_rows(
+    problem: SoftmaxProblem,
+    losses: Array,
+    N: Array,
+    planes: Planes,
+    slope: Array | None,
+    n: int,
+    memory: type[Memory],
+) -> Evaluation:
+    """A mean with a divisor for every row."""
+    xp = namespace(N)
+    nothing = N == 0
+    share = xp.where(nothing, xp.zeros_like(N), 1 / xp.where(nothing, xp.ones_like(N), N))
+    if problem.empty != "zero" and bool(xp.any(nothing)):
+        return Evaluation(_nothing(problem), planes, slope, share)
+    return Evaluation(_total(problem, formula.weigh(share, losses), n, memory), planes, slope, share)
+
+
+def gradient(
+    problem: SoftmaxProblem, found: Evaluation, upstream: Any, memory: type[Memory], into: Array | None = None
+) -> Array:
+    """The gradient by the logits, times `upstream`: a number, or with reduction "none" one for every row."""
+    share = upstream * found.share
+    if problem.sample_weight is not None:
+        share = share * memory.contiguous(problem.sample_weight, "float64")
+    kernel = _kernel(problem, memory)
+    if not problem.acts_per_class:
+        cotangents = formula.row_cotangents(problem, found.planes, found.slope, share)
+        return kernel.pullback(found.planes, cotangents, problem.rows, into=into).logits
+    xp = namespace(problem.logits)
+    rows = xp.broadcast_to(xp.asarray(share, dtype=xp.float64), problem.rows)
+    dz = per_class.row_gradients(problem, rows)
+    if problem.z_loss or problem.entropy_bonus:
+        cotangents = formula.regulariser_cotangents(problem, found.planes, rows)
+        dz = dz + kernel.pullback(found.planes, cotangents, problem.rows).logits
+    return xp.astype(dz, problem.logits.dtype)
+
+
+def _check_rows(problem: SoftmaxProblem, planes: Planes) -> None:
+    """Raise for labels that name no class and for soft targets that do not sum to one."""
+    if planes.bad_row >= 0 and problem.validate:
+        target = problem.target
+        raise bad_label_error(target.indices, planes.bad_row, problem.classes, target.ignore_index)
+    formula.check_sums(problem, planes.dense_total)
+
+
+def _kernel(problem: SoftmaxProblem, memory: type[Memory]) -> RowKernel:
+    return RowKernel(memory, problem.logits, problem.axis, problem.target, problem.transform, problem.prior)
+
+
+def _link_rows(
+    link: Link, problem: SoftmaxProblem, planes: Planes, memory: type[Memory]
+) -> tuple[Array, Array]:
+    """``φ`` and ``dφ/dD`` at the targets; natively for the links whose rows must not depend on their place."""
+    D = planes.log_odds
+    if not isinstance(link, (CrossEntropy, Focal)):
+        return link.loss(D), formula.target_slope(problem, planes)
+    both = memory.empty((2, *D.shape), "float64")
+    loss, slope = both[0], both[1]
+    gamma = link.gamma if isinstance(link, Focal) else 0.0
+    address = memory.address
+    _native.focal_rows(address(D), _size(D.shape), gamma, address(loss), address(slope), memory.threads())
+    return loss, slope
+
+
+def _total(problem: SoftmaxProblem, losses: Array, n: int, memory: type[Memory]) -> float:
+    weights = problem.sample_weight
+    if weights is not None:
+        weights = memory.contiguous(weights, "float64")
+    return _native.weighted_sum(
+        memory.address(memory.contiguous(losses)), 0 if weights is None else memory.address(weights), n
+    )
+
+
+def _normalizer(
+    problem: SoftmaxProblem, planes: Planes, masses: Array | None, n: int, memory: type[Memory]
+) -> Any:
+    """``N``: a float, or an array with one divisor for every row."""
+    given = problem.normalizer
+    if isinstance(given, (int, float)):
+        return float(given)
+    if not isinstance(given, str):
+        N = memory.contiguous(given, "float64")
+        if N.ndim == 0:
+            return float(N)
+        if tuple(N.shape) != problem.rows:
+            raise ValueError(
+                f"normalizer has shape {tuple(N.shape)}; pass a number, or one divisor for each row, shape {problem.rows}"
+            )
+        return N
+    if given == "count":
+        keep = formula.kept_rows(problem)
+        return float(n) if keep is None else float(namespace(keep).count_nonzero(keep))
+    masses = formula.row_masses(problem, planes) if masses is None else masses
+    weights = problem.sample_weight
+    if masses is None and weights is None:
+        return float(n)
+    if masses is None or weights is None:
+        both = memory.contiguous(weights if masses is None else masses, "float64")
+    else:
+        both = formula.weigh(memory.contiguous(weights, "float64"), memory.contiguous(masses, "float64"))
+    if problem.validate and n and bool(both.min() < 0):
+        raise ValueError(NEGATIVE_MESSAGE)
+    return _native.weighted_sum(memory.address(memory.contiguous(both)), 0, n)
+
+
+def _nothing(problem: SoftmaxProblem) -> float:
+    if problem.empty == "raise":
+        raise ValueError(EMPTY_MESSAGE)
+    return float("nan") if problem.empty == "nan" else 0.0
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    n = 1
+    for size in shape:
+        n *= size
+    return n

@@ -1,0 +1,183 @@
+"""The softmax losses as formulas over target statistics: the values of rows, and what each statistic is worth.
+
+This is where every loss of the family is written, once. `row_losses` is differentiable where its arrays are;
+`row_cotangents` is its derivative by the statistics, for those who call the kernels' pullback themselves.
+"""
+
+from typing import Any
+
+from crossentropy.backends import first_true, is_true, namespace, total
+from crossentropy.losses._softmax_problem import SoftmaxProblem
+from crossentropy.statistics import Cotangents, Planes
+from crossentropy.statistics.logistic import log_sigmoid
+
+Array = Any
+
+
+def row_losses(problem: SoftmaxProblem, planes: Planes, target_loss: Array | None = None) -> Array:
+    """The loss of every row before its sample weight.
+
+    Parameters
+    ----------
+    problem : SoftmaxProblem
+    planes : Planes
+        Statistics of its rows.
+    target_loss : array, shape of ``planes.log_odds``, optional
+        ``φ`` at the targets where it is known already.
+    """
+    kept = 1 - problem.label_smoothing
+    if planes.dense_term is not None:
+        loss = planes.dense_term if kept == 1 else kept * planes.dense_term
+    else:
+        loss = problem.link.loss(planes.log_odds) if target_loss is None else target_loss
+        shares = target_shares(problem)
+        if shares is not None:
+            loss = weigh(shares, loss)
+        if problem.masses is not None:
+            loss = namespace(loss).sum(loss, axis=-1)
+        if kept != 1:
+            loss = kept * loss
+    if planes.prior_term is not None:
+        loss = loss + problem.label_smoothing * planes.prior_term
+    if problem.z_loss or problem.entropy_bonus:
+        loss = loss + regularisers(problem, planes)
+    return loss
+
+
+def regularisers(problem: SoftmaxProblem, planes: Planes) -> Array:
+    """``z_loss L² − entropy_bonus H``."""
+    value = 0.0
+    if problem.z_loss:
+        value = problem.z_loss * planes.log_partition**2
+    if problem.entropy_bonus:
+        value = value - problem.entropy_bonus * planes.entropy
+    return value
+
+
+def row_cotangents(problem: SoftmaxProblem, planes: Planes, slope: Array | None, upstream: Any) -> Cotangents:
+    """What a unit of each statistic adds to the total, with `upstream` what a unit of each row's loss does.
+
+    `slope` is ``dφ/dD`` at the targets, as `target_slope` gives it; `upstream` is a number, or one for every row,
+    and a row where it is 0 counts for nothing.
+    """
+    kept = 1 - problem.label_smoothing
+    out = Cotangents()
+    if isinstance(upstream, float):
+        if is_plain(problem) and upstream != 0:
+            out.log_odds = slope * (upstream * kept)
+            return out
+        upstream = namespace(planes.top).full_like(planes.top, upstream)
+    if planes.dense_term is not None:
+        out.dense_term = upstream * kept
+    else:
+        shares = target_shares(problem)
+        own = upstream if kept == 1 else upstream * kept
+        own = own[..., None] if problem.masses is not None else own
+        own = own if shares is None else own * shares
+        out.log_odds = weigh(own, slope)
+    if planes.prior_term is not None:
+        out.prior_term = upstream * problem.label_smoothing
+    regular = regulariser_cotangents(problem, planes, upstream)
+    out.log_partition, out.entropy = regular.log_partition, regular.entropy
+    return out
+
+
+def regulariser_cotangents(problem: SoftmaxProblem, planes: Planes, upstream: Array) -> Cotangents:
+    """The part of `row_cotangents` that `regularisers` makes."""
+    out = Cotangents()
+    if problem.z_loss:
+        out.log_partition = weigh(upstream, 2 * problem.z_loss * planes.log_partition)
+    if problem.entropy_bonus:
+        out.entropy = upstream * -problem.entropy_bonus
+    return out
+
+
+def is_plain(problem: SoftmaxProblem) -> bool:
+    """Whether the loss is the link of one target's log-odds and nothing else."""
+    return (
+        problem.target.dense is None
+        and problem.class_weight is None
+        and problem.masses is None
+        and problem.prior is None
+        and not problem.z_loss
+        and not problem.entropy_bonus
+    )
+
+
+def target_slope(problem: SoftmaxProblem, planes: Planes) -> Array:
+    """``dφ/dD = gain(D) σ(D)`` at the targets."""
+    D = planes.log_odds
+    return problem.link.gain(D) * namespace(D).exp(log_sigmoid(D))
+
+
+def row_masses(problem: SoftmaxProblem, planes: Planes) -> Array | None:
+    """``Σ_c w_c t_c`` of every row, 0 where ignored; None stands for 1 everywhere."""
+    if planes.dense_total is not None:
+        return planes.dense_total
+    shares = target_shares(problem)
+    if shares is None:
+        keep = kept_rows(problem)
+        return None if keep is None else namespace(keep).astype(keep, planes.log_odds.dtype)
+    return namespace(shares).sum(shares, axis=-1) if problem.masses is not None else shares
+
+
+def target_shares(problem: SoftmaxProblem) -> Array | None:
+    """What each target's loss is multiplied by: class weight times mass, 0 where ignored; None stands for 1."""
+    y, w, t = problem.target.indices, problem.class_weight, problem.masses
+    if y is None or (w is None and t is None):
+        return None
+    xp = namespace(y)
+    if w is None:
+        shares = t
+    else:
+        known = (y >= 0) & (y < problem.classes)
+        safe = xp.where(known, xp.astype(y, xp.int64), xp.zeros_like(y, dtype=xp.int64))
+        shares = xp.reshape(xp.take(w, xp.reshape(safe, (-1,)), axis=0), tuple(y.shape))
+        shares = shares if t is None else shares * t
+    keep = kept_rows(problem)
+    if keep is None:
+        return shares
+    keep = keep[..., None] if problem.masses is not None else keep
+    return xp.where(keep, shares, xp.zeros_like(shares))
+
+
+def kept_rows(problem: SoftmaxProblem) -> Array | None:
+    """Which rows are not ignored; None stands for all."""
+    ignore, y = problem.target.ignore_index, problem.target.indices
+    if ignore is None or y is None:
+        return None
+    keep = y != ignore
+    return namespace(keep).all(keep, axis=-1) if problem.target.several else keep
+
+
+def check_sums(problem: SoftmaxProblem, sums: Array | None = None) -> None:
+    """Raise if a row of soft targets does not sum to one, within what its dtype can say; `sums` if known."""
+    if not (problem.normalized and problem.validate):
+        return
+    a, axis = problem.target.dense, problem.axis
+    xp = namespace(a)
+    if sums is None or problem.class_weight is not None:
+        sums = total(a, axis)
+    bits = str(a.dtype)
+    tolerance = 1e-9 if "64" in bits else 1e-5 if "float32" in bits else 1e-3
+    wrong = ~(xp.abs(sums - 1) <= tolerance)
+    if problem.sample_weight is not None:
+        wrong = wrong & (problem.sample_weight != 0)
+    if is_true(xp.any(wrong)):
+        row = first_true(wrong)
+        raise ValueError(
+            f"the probabilities of row {row[0] if len(row) == 1 else row} sum to {float(sums[row]):.6g}, not to 1; "
+            "normalise them, or pass targets.Probabilities(labels, normalized=False) to weigh classes freely"
+        )
+
+
+def weigh(weights: Array, values: Array) -> Array:
+    """``weights · values``, where a weight of 0 makes 0 of anything."""
+    xp = namespace(values)
+    zero = weights == 0
+    return xp.where(zero, xp.zeros_like(values), weights * xp.where(zero, xp.zeros_like(values), values))
+
+
+def weigh_rows(problem: SoftmaxProblem, values: Array) -> Array:
+    """``ω · values``."""
+    return values if problem.sample_weight is None else weigh(problem.sample_weight, values)

@@ -1,0 +1,90 @@
+"""Softmax losses of PyTorch tensors.
+
+Eager losses whose gradient goes to the logits alone take one autograd Function from logits to loss, since a chain of
+small operations costs more than the kernels at small sizes. Everything else is the composition, which PyTorch
+differentiates: gradients to other inputs, functional transforms, compilation, other devices. A second derivative of
+the Function is the composition's.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function
+
+from crossentropy.losses._softmax_composed import composed
+from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient
+from crossentropy.losses._softmax_problem import SoftmaxProblem
+from crossentropy.statistics._memory_torch import TorchMemory
+from crossentropy.statistics._torch import kernels_apply
+
+
+def loss(problem: SoftmaxProblem) -> Tensor:
+    """The loss of `problem`, differentiable."""
+    logits = problem.logits
+    if problem.acts_per_class or not kernels_apply(logits, problem.target.dense, problem.sample_weight):
+        return composed(problem)
+    if not torch.is_grad_enabled():
+        return _rounded(evaluate(problem, TorchMemory).value, logits)
+    if any(isinstance(x, Tensor) and x.requires_grad for x in _other_inputs(problem)):
+        return composed(problem)
+    if not logits.requires_grad:
+        return _rounded(evaluate(problem, TorchMemory).value, logits)
+    return _SoftmaxLoss.apply(logits, problem)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _other_inputs(problem: SoftmaxProblem) -> tuple[Any, ...]:
+    """What may have a gradient besides the logits."""
+    transform = problem.transform
+    return (
+        problem.target.dense,
+        problem.masses,
+        problem.sample_weight,
+        transform.temperature,
+        transform.logit_bias,
+        transform.margin,
+    )
+
+
+def _rounded(value: Any, logits: Tensor) -> Tensor:
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    return value.to(dtype) if isinstance(value, Tensor) else torch.tensor(value, dtype=dtype)
+
+
+class _SoftmaxLoss(Function):
+    """``row_loss``: statistics, then the link's loss and slope, with no graph in between."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, problem: SoftmaxProblem) -> Tensor:
+        found = evaluate(problem, TorchMemory)
+        value = _rounded(found.value, logits)
+        found.value = None
+        target = problem.target
+        ctx.save_for_backward(logits, target.dense if target.indices is None else target.indices)
+        problem.logits = None  # held by autograd, which sees if they are changed
+        ctx.problem, ctx.found = problem, found
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None]:
+        logits, _ = ctx.saved_tensors
+        problem: SoftmaxProblem = replace(ctx.problem, logits=logits)
+        found: Evaluation = ctx.found
+        if torch.is_grad_enabled():
+            with torch.enable_grad():
+                value = composed(problem, reference=True)
+                return torch.autograd.grad(value, logits, grad, create_graph=True)[0], None
+        upstream = grad.double() if grad.ndim else float(grad)
+        into = None
+        if problem.inplace:
+            if ctx.problem.inplace == "spent":
+                raise RuntimeError(
+                    "the logits of this loss were overwritten by their gradient (inplace=True); "
+                    "for a second backward pass leave inplace out"
+                )
+            ctx.problem.inplace = "spent"
+            into = logits.detach()
+            torch.autograd.graph.increment_version(logits)
+        return gradient(problem, found, upstream, TorchMemory, into), None
+

@@ -1,0 +1,42 @@
+"""The mistake that no error can catch: probabilities passed where logits belong."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from crossentropy.backends import is_true, namespace
+
+Array = Any
+
+PACKAGE = str(Path(__file__).resolve().parent.parent)
+
+
+def warn_of_probabilities(logits: Array, axis: int) -> None:
+    """Warn, once for each calling line, if every row lies in [0, 1] and sums to 1.
+
+    A loss of probabilities taken for logits looks reasonable and cannot fall below ``ln(e + C − 1) − 1``. The first
+    entries usually settle it.
+    """
+    if logits.shape[axis] < 2 or 0 in logits.shape:
+        return
+    xp = namespace(logits)
+    first = logits[(0,) * axis + (slice(None),) + (0,) * (logits.ndim - axis - 1)]
+    for rows, along in ((first, 0), (logits, axis)):
+        if not is_true(xp.all((rows >= 0) & (rows <= 1))):
+            return
+        if not is_true(xp.all(xp.abs(xp.sum(rows, axis=along) - 1) < 1e-3)):
+            return
+    warnings.warn(
+        "the logits are probabilities already: every row lies in [0, 1] and sums to 1. Pass the scores before the "
+        "softmax, or score probabilities with crossentropy.log_loss",
+        stacklevel=_outside(),
+    )
+
+
+def _outside() -> int:
+    """The stack level of the caller of this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -1,0 +1,105 @@
+"""From a loss for every row to one number, with the denominator said aloud."""
+
+from typing import Any
+
+from crossentropy.backends import is_torch, namespace
+
+__all__ = ["check_reduction", "reduce_rows"]
+
+Array = Any
+
+REDUCTIONS = ("mean", "sum", "none")
+NORMALIZERS = ("weight", "count")
+EMPTY = ("zero", "nan", "raise")
+
+EMPTY_MESSAGE = (
+    "there is nothing to average: no rows, every row ignored, or all weights 0; "
+    'pass empty="zero" for a loss of 0 or empty="nan" for NaN'
+)
+NEGATIVE_MESSAGE = (
+    "weights are negative, so their sum is no denominator; "
+    'pass normalizer="count", or a normalizer of your own'
+)
+
+
+def check_reduction(reduction: str, normalizer: Any, empty: str) -> None:
+    """Refuse a reduction, normalizer or empty rule that is not one of the known ones.
+
+    Raises
+    ------
+    ValueError
+        If a word is unknown, or if a normalizer is given to ``"sum"`` or ``"none"``, which have none.
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f'reduction is {reduction!r}; write one of "mean", "sum", "none"')
+    if empty not in EMPTY:
+        raise ValueError(f'empty is {empty!r}; write one of "zero", "nan", "raise"')
+    if isinstance(normalizer, str) and normalizer not in NORMALIZERS:
+        raise ValueError(f'normalizer is {normalizer!r}; write "weight", "count", a number or an array')
+    if reduction != "mean" and not (isinstance(normalizer, str) and normalizer == "weight"):
+        raise ValueError(
+            f'normalizer is {normalizer!r} but reduction is "{reduction}", which divides by nothing; '
+            'write reduction="mean", or leave the normalizer out'
+        )
+
+
+def reduce_rows(
+    losses: Array, weights: Array, counted: Array, *, reduction: str, normalizer: Any, empty: str
+) -> Array:
+    """``Σ ℓ``, ``Σ ℓ / N`` or the rows themselves.
+
+    Parameters
+    ----------
+    losses : array, any shape
+        Loss of each row, its weights included.
+    weights : array, shape of `losses`
+        The mass ``W`` each row stands for: its weight before smoothing, 0 where ignored.
+    counted : array of bool, shape of `losses`, or int
+        The rows that are not ignored, or how many there are.
+    reduction, normalizer, empty
+        As in `crossentropy.softmax_cross_entropy`, already checked by `check_reduction`.
+
+    Raises
+    ------
+    ValueError
+        If ``empty="raise"`` and there is nothing to average.
+    """
+    if reduction == "none":
+        return losses
+    xp = namespace(losses)
+    if reduction == "sum":
+        return xp.sum(losses)
+    if isinstance(normalizer, str):
+        if normalizer == "weight":
+            N = xp.sum(weights)
+        elif isinstance(counted, int):
+            N = xp.asarray(float(counted), dtype=losses.dtype, device=losses.device)
+        else:
+            N = xp.sum(xp.astype(counted, losses.dtype))
+    else:
+        N = _as_array(normalizer, losses)
+        if N.ndim:
+            if N.shape != losses.shape:
+                raise ValueError(
+                    f"normalizer has shape {tuple(N.shape)} but the losses have shape {tuple(losses.shape)}; "
+                    "pass a number, or one divisor for every row"
+                )
+            return xp.sum(_divide(losses, N, empty))
+    return _divide(xp.sum(losses), N, empty)
+
+
+def _as_array(value: Any, like: Array) -> Array:
+    xp = namespace(like)
+    if is_torch(like) and is_torch(value):
+        return value.to(device=like.device, dtype=like.dtype)
+    return xp.asarray(value, dtype=like.dtype, device=like.device)
+
+
+def _divide(total: Array, N: Array, empty: str) -> Array:
+    """``total / N``, where nothing to divide by gives what `empty` says, with a gradient of 0."""
+    xp = namespace(total)
+    nothing = N == 0
+    if empty == "raise" and bool(xp.any(nothing)):
+        raise ValueError(EMPTY_MESSAGE)
+    mean = xp.where(nothing, xp.zeros_like(total), total) / xp.where(nothing, xp.ones_like(N), N)
+    return xp.where(nothing, xp.full_like(mean, float("nan")), mean) if empty == "nan" else mean

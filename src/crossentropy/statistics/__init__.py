@@ -1,0 +1,71 @@
+"""Target statistics of rows of logits: the one primitive that every softmax loss is a formula over.
+
+For a row of transformed logits ``u`` with ``p = softmax(u)`` they are the log-odds against the target
+``D = ln Σ_{c∉target} e^(u_c) − ln Σ_{c∈target} e^(u_c)``, the log-partition ``L``, the cross-entropies
+``G_r = Σ r_c (L − u_c)`` against a fixed vector and ``G_a`` against the row's own masses, and the entropy ``H``.
+From ``D`` alone ``−log p = softplus(D)`` and ``1 − p = σ(D)``, to full relative precision.
+"""
+
+from typing import Any
+
+from crossentropy.backends import is_numpy, is_torch
+from crossentropy.statistics.problem import (
+    PLAIN,
+    Cotangents,
+    Planes,
+    Prior,
+    Target,
+    Transform,
+    Wanted,
+)
+
+__all__ = ["PLAIN", "Cotangents", "Planes", "Prior", "Target", "Transform", "Wanted", "row_statistics"]
+
+Array = Any
+
+
+def row_statistics(
+    logits: Array,
+    axis: int,
+    target: Target,
+    transform: Transform = PLAIN,
+    prior: Prior | None = None,
+    wanted: Wanted = Wanted(),
+    *,
+    validate: bool = True,
+) -> Planes:
+    """Target statistics of every row of `logits`, differentiable where the framework is.
+
+    Parameters
+    ----------
+    logits : array, any shape, floating
+    axis : int
+        The class axis, counted from 0.
+    target : Target
+    transform : Transform
+    prior : Prior or None
+    wanted : Wanted
+    validate : bool
+        Whether a label outside the classes raises. Otherwise, and where it cannot be read, its row is NaN.
+
+    Returns
+    -------
+    Planes
+        In the shape of the logits without `axis`, in float64 where the device has it.
+
+    Raises
+    ------
+    ValueError
+        If a label is outside the classes and not to be ignored.
+    """
+    if is_torch(logits):
+        from crossentropy.statistics import _torch
+
+        return _torch.statistics(logits, axis, target, transform, prior, wanted, validate)
+    if is_numpy(logits):
+        from crossentropy.statistics import _numpy
+
+        return _numpy.statistics(logits, axis, target, transform, prior, wanted, validate)
+    from crossentropy.statistics import reference
+
+    return reference.statistics(logits, axis, target, transform, prior, wanted)

@@ -1,0 +1,44 @@
+"""``log_sigmoid`` for PyTorch.
+
+torch's own candidates lose digits or derivatives: `softplus` switches to the identity at 20, `logaddexp` has
+second derivatives of NaN, those of `logsigmoid` vanish in the tail. Here the derivative is again an
+exponential of a `log_sigmoid`, so every order of derivative is right.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """``ln σ(x)``; see `crossentropy.statistics.logistic.log_sigmoid`."""
+    if torch.compiler.is_compiling():  # Dynamo takes no Function with a jvp of its own
+        return _LogSigmoidReverse.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+    return _LogSigmoid.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _LogSigmoidReverse(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return torch.clamp(x, max=0) - torch.log1p(torch.exp(-torch.abs(x)))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0])
+        ctx.save_for_forward(inputs[0])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grad * torch.exp(log_sigmoid(-x))
+
+
+class _LogSigmoid(_LogSigmoidReverse):
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return tangent * torch.exp(log_sigmoid(-x))

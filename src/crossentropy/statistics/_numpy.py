@@ -1,0 +1,48 @@
+"""The statistics of NumPy arrays, and their pullback."""
+
+from typing import Any
+
+from crossentropy.statistics import reference
+from crossentropy.statistics.labels import bad_label_error
+from crossentropy.statistics.memory import CODES, NumpyMemory
+from crossentropy.statistics.native import RowKernel
+from crossentropy.statistics.problem import Cotangents, Planes, Prior, Target, Transform, Wanted
+
+Array = Any
+
+
+def statistics(
+    logits: Array,
+    axis: int,
+    target: Target,
+    transform: Transform,
+    prior: Prior | None,
+    wanted: Wanted,
+    validate: bool,
+) -> Planes:
+    """Target statistics of every row along `axis`."""
+    if logits.dtype.name not in CODES:  # long double: wider than the kernels
+        return reference.statistics(logits, axis, target, transform, prior, wanted)
+    kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
+    planes = kernel.statistics(target, _rows(logits, axis), wanted)
+    if planes.bad_row >= 0 and validate:
+        raise bad_label_error(target.indices, planes.bad_row, logits.shape[axis], target.ignore_index)
+    return planes
+
+
+def pullback(
+    logits: Array,
+    axis: int,
+    target: Target,
+    transform: Transform,
+    prior: Prior | None,
+    planes: Planes,
+    upstream: Cotangents,
+) -> Array:
+    """The gradient by the logits, in their dtype, of what has the gradients `upstream` by the planes."""
+    kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
+    return kernel.pullback(planes, upstream, _rows(logits, axis)).logits
+
+
+def _rows(logits: Array, axis: int) -> tuple[int, ...]:
+    return tuple(logits.shape[:axis] + logits.shape[axis + 1 :])

@@ -1,0 +1,322 @@
+"""The statistics of PyTorch tensors, with their gradients.
+
+Three ways lead to the same numbers. Eager tensors on the CPU go through one autograd Function around the kernels.
+Under `torch.compile` the same kernels stand behind a custom operator. Functional transforms, forward-mode
+differentiation, higher derivatives and other devices take the reference formulas, which PyTorch differentiates.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.autograd.function import Function
+
+from crossentropy.statistics import reference
+from crossentropy.statistics._memory_torch import CODES, TorchMemory
+from crossentropy.statistics.labels import bad_label_error
+from crossentropy.statistics.native import RowKernel
+from crossentropy.statistics.problem import (
+    DIFFERENTIABLE,
+    Cotangents,
+    Planes,
+    Prior,
+    Target,
+    Transform,
+    Wanted,
+)
+
+__all__ = ["kernels_apply", "statistics"]
+
+
+
+class Settings(NamedTuple):
+    """What of a row problem is not a tensor."""
+
+    axis: int
+    several: bool
+    ignore_index: int | None
+    softcap: float | None
+    temperature: float
+    margin: float | None
+    has_prior: bool
+    prior_total: float
+    wanted: Wanted
+    validate: bool
+
+
+class Tensors(NamedTuple):
+    """What of it is; gradients flow to the floating ones but `class_weight` and `prior`."""
+
+    logits: Tensor
+    dense: Tensor | None
+    temperature: Tensor | None
+    logit_bias: Tensor | None
+    margin: Tensor | None
+    indices: Tensor | None
+    mask: Tensor | None
+    class_weight: Tensor | None
+    prior: Tensor | None
+
+
+LEARNABLE = 5  # the leading fields of Tensors that can have a gradient
+
+
+def statistics(
+    logits: Tensor,
+    axis: int,
+    target: Target,
+    transform: Transform,
+    prior: Prior | None,
+    wanted: Wanted,
+    validate: bool,
+) -> Planes:
+    """Target statistics of every row along `axis`."""
+    settings, tensors = _split(logits, axis, target, transform, prior, wanted, validate)
+    if torch.compiler.is_compiling() and _addressable(logits):
+        from crossentropy.statistics import _torch_op
+
+        return _named(_torch_op.statistics(settings, tensors), settings, tensors)
+    if not kernels_apply(*tensors):
+        return reference.statistics(logits, axis, target, transform, prior, wanted)
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors[:LEARNABLE]):
+        outputs = _RowStatistics.apply(settings, *tensors)  # type: ignore[no-untyped-call]
+        return _named(outputs, settings, tensors)
+    return forward(settings, tensors)
+
+
+def kernels_apply(*tensors: Tensor | None) -> bool:
+    """Whether the kernels can take these tensors eagerly: plain memory of the CPU, under no transform."""
+    if torch._C._functorch.peek_interpreter_stack() is not None or torch.compiler.is_compiling():
+        return False
+    if forward_ad._current_level >= 0 and any(
+        x is not None and forward_ad.unpack_dual(x).tangent is not None for x in tensors
+    ):
+        return False
+    return _addressable(tensors[0])
+
+
+def _addressable(logits: Tensor | None) -> bool:
+    return (
+        logits is not None
+        and logits.device.type == "cpu"
+        and logits.dtype in CODES
+        and logits.layout == torch.strided
+    )
+
+
+def _split(
+    logits: Tensor,
+    axis: int,
+    target: Target,
+    transform: Transform,
+    prior: Prior | None,
+    wanted: Wanted,
+    validate: bool,
+) -> tuple[Settings, Tensors]:
+    temperature, margin = transform.temperature, transform.margin
+    settings = Settings(
+        axis,
+        target.several,
+        target.ignore_index,
+        transform.softcap,
+        1.0 if isinstance(temperature, Tensor) else float(temperature),
+        None if margin is None or isinstance(margin, Tensor) else float(margin),
+        prior is not None,
+        1.0 if prior is None else prior.total,
+        wanted,
+        validate,
+    )
+    return settings, Tensors(
+        logits,
+        target.dense,
+        temperature if isinstance(temperature, Tensor) else None,
+        transform.logit_bias,
+        margin if isinstance(margin, Tensor) else None,
+        target.indices,
+        target.mask,
+        target.class_weight,
+        None if prior is None else prior.values,
+    )
+
+
+def _joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Prior | None]:
+    """The inverse of `_split`."""
+    target = Target(
+        tensors.indices,
+        tensors.mask,
+        tensors.dense,
+        settings.several,
+        settings.ignore_index,
+        tensors.class_weight,
+    )
+    transform = Transform(
+        settings.temperature if tensors.temperature is None else tensors.temperature,
+        settings.softcap,
+        tensors.logit_bias,
+        settings.margin if tensors.margin is None else tensors.margin,
+    )
+    return target, transform, Prior(tensors.prior, settings.prior_total) if settings.has_prior else None
+
+
+def plane_names(settings: Settings, tensors: Tensors) -> list[str]:
+    """The planes of a problem, those that a gradient needs among them, in the order they travel in."""
+    indexed, masked, dense = tensors.indices is not None, tensors.mask is not None, tensors.dense is not None
+    wanted = settings.wanted
+    present = {
+        "log_odds": indexed or masked,
+        "log_partition": wanted.log_partition,
+        "prior_term": settings.has_prior,
+        "dense_term": dense,
+        "entropy": wanted.entropy,
+        "dense_total": dense,
+        "top": True,
+        "rest": True,
+        "set_top": masked,
+        "set_rest": masked,
+        "lift": not indexed
+        or settings.several
+        or settings.has_prior
+        or wanted.log_partition
+        or wanted.entropy,
+        "argmax": wanted.argmax,
+        "rank": wanted.rank,
+    }
+    return [name for name, here in present.items() if here]
+
+
+def _named(outputs: Sequence[Tensor], settings: Settings, tensors: Tensors) -> Planes:
+    return Planes(**dict(zip(plane_names(settings, tensors), outputs, strict=True)))
+
+
+def rows_of(settings: Settings, logits: Tensor) -> tuple[int, ...]:
+    """The shape of the rows."""
+    shape = tuple(logits.shape)
+    return shape[: settings.axis] + shape[settings.axis + 1 :]
+
+
+def _kernel(settings: Settings, tensors: Tensors) -> tuple[RowKernel, Target]:
+    target, transform, prior = _joined(settings, tensors)
+    return RowKernel(TorchMemory, tensors.logits, settings.axis, target, transform, prior), target
+
+
+def forward(settings: Settings, tensors: Tensors) -> Planes:
+    """The forward kernel."""
+    kernel, target = _kernel(settings, tensors)
+    planes = kernel.statistics(target, rows_of(settings, tensors.logits), settings.wanted)
+    if planes.bad_row >= 0 and settings.validate:
+        raise bad_label_error(
+            target.indices, planes.bad_row, tensors.logits.shape[settings.axis], target.ignore_index
+        )
+    return planes
+
+
+def backward(
+    settings: Settings, tensors: Tensors, planes: Planes, upstream: Cotangents, needs: Sequence[bool]
+) -> list[Tensor | None]:
+    """The backward kernel: gradients by the leading LEARNABLE tensors, where `needs` asks for them."""
+    kernel, _ = _kernel(settings, tensors)
+    rows = rows_of(settings, tensors.logits)
+    needs_logits, needs_dense, needs_temperature, needs_bias, needs_margin = needs
+    out: list[Tensor | None] = [None] * LEARNABLE
+    dense = torch.empty_like(tensors.dense) if needs_dense and tensors.dense is not None else None
+    if needs_logits or needs_dense or needs_temperature or needs_margin:
+        found = kernel.pullback(
+            planes, upstream, rows, dense=dense, scale=needs_temperature, target=needs_margin
+        )
+        out[0], out[1] = found.logits if needs_logits else None, found.dense
+        if needs_temperature:
+            T = tensors.temperature
+            assert T is not None
+            by_temperature = -found.scale / T.double() ** 2
+            out[2] = (by_temperature if T.ndim else by_temperature.sum()).to(T.dtype)
+        if needs_margin:
+            out[4] = _margin_gradient(settings, tensors, found.target)
+    if needs_bias:
+        bias = tensors.logit_bias
+        assert bias is not None
+        du = kernel.pullback(planes, upstream, rows, before_transform=True).logits
+        others = [d for d in range(du.ndim) if d != settings.axis]
+        out[3] = du.sum(others, dtype=torch.float64).to(bias.dtype)
+    return out
+
+
+def _margin_gradient(settings: Settings, tensors: Tensors, at_target: Tensor) -> Tensor:
+    """By the margin: ``−∂u_y / temperature``, over all rows or over those of each class."""
+    margin, y = tensors.margin, tensors.indices
+    assert margin is not None
+    assert y is not None
+    if tensors.temperature is None:
+        by_margin = -at_target / settings.temperature
+    else:
+        T = tensors.temperature.double()
+        by_margin = -at_target / (T[..., None] if T.ndim else T)
+    if margin.ndim == 0:
+        return by_margin.sum().to(margin.dtype)
+    C = tensors.logits.shape[settings.axis]
+    y = y.reshape(-1)
+    known = (y >= 0) & (y < C)
+    total = torch.zeros(C, dtype=torch.float64)
+    return total.index_add_(0, torch.where(known, y, 0), by_margin.reshape(-1) * known).to(margin.dtype)
+
+
+def reference_gradients(
+    settings: Settings, tensors: Tensors, names: Sequence[str], grads: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """The same gradients with a graph of their own, for a second derivative."""
+    target, transform, prior = _joined(settings, tensors)
+    planes = reference.statistics(tensors.logits, settings.axis, target, transform, prior, settings.wanted)
+    pairs = [
+        (getattr(planes, name), g) for name, g in zip(names, grads, strict=True) if name in DIFFERENTIABLE
+    ]
+    pairs = [(x, g) for x, g in pairs if g is not None and x.requires_grad]
+    learnable = tensors[:LEARNABLE]
+    wanted = [x for x in learnable if x is not None and x.requires_grad]
+    found = iter(
+        torch.autograd.grad(
+            [x for x, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True
+        )
+    )
+    return [next(found) if x is not None and x.requires_grad else None for x in learnable]
+
+
+class _RowStatistics(Function):
+    @staticmethod
+    def forward(ctx: Any, settings: Settings, *inputs: Tensor | None) -> tuple[Tensor, ...]:
+        tensors = Tensors(*inputs)  # type: ignore[arg-type]
+        planes = forward(settings, tensors)
+        names = plane_names(settings, tensors)
+        outputs = tuple(getattr(planes, name) for name in names)
+        ctx.settings = settings
+        ctx.save_for_backward(*inputs, *outputs)
+        ctx.mark_non_differentiable(
+            *(x for name, x in zip(names, outputs, strict=True) if name not in DIFFERENTIABLE)
+        )
+        ctx.set_materialize_grads(False)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        settings, saved = ctx.settings, ctx.saved_tensors
+        tensors = Tensors(*saved[: len(Tensors._fields)])
+        names = plane_names(settings, tensors)
+        others = (None,) * (len(Tensors._fields) - LEARNABLE)
+        set_margin = tensors.margin is not None and tensors.margin.requires_grad and tensors.indices is None
+        if torch.is_grad_enabled() or set_margin:
+            with torch.enable_grad():
+                return (None, *reference_gradients(settings, tensors, names, grads), *others)
+        planes = Planes(**dict(zip(names, saved[len(Tensors._fields) :], strict=True)))
+        upstream = cotangents(names, grads)
+        return (None, *backward(settings, tensors, planes, upstream, ctx.needs_input_grad[1 : 1 + LEARNABLE]), *others)
+
+
+def cotangents(names: Sequence[str], grads: Sequence[Tensor | None]) -> Cotangents:
+    """The upstream gradients by name, as the kernels read them."""
+    return Cotangents(
+        **{
+            name: g.to(torch.float64).contiguous()
+            for name, g in zip(names, grads, strict=True)
+            if g is not None and name in DIFFERENTIABLE
+        }
+    )

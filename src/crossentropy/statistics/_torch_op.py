@@ -1,0 +1,149 @@
+"""The kernels as custom operators, for `torch.compile`.
+
+Dynamo cannot look into a call by address; an operator with a declared shape and a declared gradient it can carry.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossentropy.statistics import _torch as eager
+from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
+from crossentropy.statistics.problem import Planes, Wanted
+
+_TENSORS = len(Tensors._fields)
+
+
+def statistics(settings: Settings, tensors: Tensors) -> list[Tensor]:
+    """The planes of a problem, in the order of `plane_names`."""
+    return _row_statistics(*tensors, *_flat(settings))  # type: ignore[no-any-return]
+
+
+def _flat(settings: Settings) -> tuple[Any, ...]:
+    wanted = settings.wanted
+    flags = [wanted.log_partition, wanted.entropy, wanted.argmax, wanted.rank]
+    return (*settings[:8], flags, settings.validate)
+
+
+def _joined(args: tuple[Any, ...]) -> tuple[Settings, Tensors]:
+    flat = args[_TENSORS:]
+    return Settings(*flat[:8], Wanted(*flat[8]), flat[9]), Tensors(*args[:_TENSORS])
+
+
+@torch.library.custom_op("crossentropy::row_statistics", mutates_args=())
+def _row_statistics(
+    logits: Tensor,
+    dense: Tensor | None,
+    temperature: Tensor | None,
+    logit_bias: Tensor | None,
+    margin: Tensor | None,
+    indices: Tensor | None,
+    mask: Tensor | None,
+    class_weight: Tensor | None,
+    prior: Tensor | None,
+    axis: int,
+    several: bool,
+    ignore_index: int | None,
+    softcap: float | None,
+    temperature_value: float,
+    margin_value: float | None,
+    has_prior: bool,
+    prior_total: float,
+    wanted: list[bool],
+    validate: bool,
+) -> list[Tensor]:
+    settings, tensors = _joined(
+        (logits, dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
+        + (axis, several, ignore_index, softcap, temperature_value, margin_value)
+        + (has_prior, prior_total, wanted, validate)
+    )
+    planes = eager.forward(settings, tensors)
+    # An operator may not return views of one another.
+    return [getattr(planes, name).clone() for name in eager.plane_names(settings, tensors)]
+
+
+@_row_statistics.register_fake
+def _(*args: Any) -> list[Tensor]:
+    settings, tensors = _joined(args)
+    rows = eager.rows_of(settings, tensors.logits)
+    planes = []
+    for name in eager.plane_names(settings, tensors):
+        several = settings.several and name == "log_odds" and tensors.indices is not None
+        shape = tuple(tensors.indices.shape) if several and tensors.indices is not None else rows
+        dtype = torch.int64 if name in ("argmax", "rank") else torch.float64
+        planes.append(tensors.logits.new_empty(shape, dtype=dtype))
+    return planes
+
+
+@torch.library.custom_op("crossentropy::row_pullback", mutates_args=())
+def _row_pullback(
+    planes: list[Tensor],
+    grads: list[Tensor],
+    has_grad: list[bool],
+    needs: list[bool],
+    logits: Tensor,
+    dense: Tensor | None,
+    temperature: Tensor | None,
+    logit_bias: Tensor | None,
+    margin: Tensor | None,
+    indices: Tensor | None,
+    mask: Tensor | None,
+    class_weight: Tensor | None,
+    prior: Tensor | None,
+    axis: int,
+    several: bool,
+    ignore_index: int | None,
+    softcap: float | None,
+    temperature_value: float,
+    margin_value: float | None,
+    has_prior: bool,
+    prior_total: float,
+    wanted: list[bool],
+    validate: bool,
+) -> list[Tensor]:
+    settings, tensors = _joined(
+        (logits, dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
+        + (axis, several, ignore_index, softcap, temperature_value, margin_value)
+        + (has_prior, prior_total, wanted, validate)
+    )
+    names = eager.plane_names(settings, tensors)
+    given = iter(grads)
+    upstream = eager.cotangents(names, [next(given) if here else None for here in has_grad])
+    saved = Planes(**dict(zip(names, planes, strict=True)))
+    found = eager.backward(settings, tensors, saved, upstream, needs)
+    return [x for x in found if x is not None]
+
+
+@_row_pullback.register_fake
+def _(planes: Any, grads: Any, has_grad: Any, needs: list[bool], *args: Any) -> list[Tensor]:
+    _, tensors = _joined(args)
+    return [
+        torch.empty_like(x) for x, wanted in zip(tensors[:LEARNABLE], needs, strict=True) if wanted and x is not None
+    ]
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    settings, tensors = _joined(inputs)
+    ctx.settings = settings
+    ctx.save_for_backward(*tensors, *output)
+
+
+def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+    tensors, planes = Tensors(*ctx.saved_tensors[:_TENSORS]), list(ctx.saved_tensors[_TENSORS:])
+    needs = [bool(x) for x in ctx.needs_input_grad[:LEARNABLE]]
+    found = iter(
+        _row_pullback(
+            planes,
+            [g for g in grads if g is not None],
+            [g is not None for g in grads],
+            needs,
+            *tensors,
+            *_flat(ctx.settings),
+        )
+    )
+    learnt = [next(found) if need else None for need in needs]
+    return (*learnt, *(None,) * (_TENSORS + 10 - LEARNABLE))
+
+
+_row_statistics.register_autograd(_backward, setup_context=_setup)

@@ -1,0 +1,46 @@
+"""What is said of a label that names no class."""
+
+from typing import Any
+
+from crossentropy.backends import namespace
+
+Array = Any
+
+
+def bad_label_error(indices: Array, row: int, classes: int, ignore_index: int | None) -> ValueError:
+    """The error for the first row, counted flat, with a label outside the classes.
+
+    Parameters
+    ----------
+    indices : integer array, shape rows, or rows + (k,)
+    row : int
+        Position of the row among all rows, in C order; with k labels a row, of its first label over k.
+    classes : int
+        Number of classes.
+    ignore_index : int or None
+        The label that is left out.
+    """
+    xp = namespace(indices)
+    flat = xp.reshape(indices, (-1,))
+    own = [int(y) for y in flat[row : row + 1]]
+    label = own[0]
+    place = _unraveled(row, tuple(indices.shape))
+    smallest, largest = int(xp.min(flat)), int(xp.max(flat))
+    if ignore_index is None and (label < 0 or label == 255):
+        hint = f"to leave such rows out, pass ignore_index={label}"
+    elif smallest >= 1 and largest == classes:
+        hint = "labels count from 0; if yours count from 1, pass labels - 1"
+    else:
+        hint = f"the logits have {classes} classes along their class axis; check `axis` and the labels"
+    but = "" if ignore_index is None else f" and is not ignore_index={ignore_index}"
+    return ValueError(f"label {label} at row {place} is outside [0, {classes}){but}; {hint}")
+
+
+def _unraveled(flat: int, shape: tuple[int, ...]) -> int | tuple[int, ...]:
+    if len(shape) <= 1:
+        return flat
+    place: list[int] = []
+    for n in reversed(shape):
+        flat, i = divmod(flat, n)
+        place.append(i)
+    return tuple(reversed(place))

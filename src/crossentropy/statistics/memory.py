@@ -1,0 +1,74 @@
+"""What the kernels need to know of an array, for each framework whose arrays lie in the CPU's memory."""
+
+import os
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = Any
+
+# Codes of the dtypes, as native/rows.hpp numbers them.
+CODES = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
+
+
+class Memory(Protocol):
+    """Addresses, strides in elements, and fresh arrays."""
+
+    @staticmethod
+    def code(x: Array) -> int: ...
+    @staticmethod
+    def address(x: Array) -> int: ...
+    @staticmethod
+    def strides(x: Array) -> tuple[int, ...]: ...
+    @staticmethod
+    def contiguous(x: Array, dtype: str | None = None) -> Array: ...
+    @staticmethod
+    def empty(shape: tuple[int, ...], dtype: str) -> Array: ...
+    @staticmethod
+    def empty_like(x: Array, dtype: str | None = None) -> Array: ...
+    @staticmethod
+    def threads() -> int: ...
+
+
+class NumpyMemory:
+    """NumPy arrays, read-only ones too."""
+
+    @staticmethod
+    def code(x: Array) -> int:
+        return CODES[x.dtype.name]
+
+    @staticmethod
+    def address(x: Array) -> int:
+        return int(x.__array_interface__["data"][0])
+
+    @staticmethod
+    def strides(x: Array) -> tuple[int, ...]:
+        return tuple(s // x.itemsize for s in x.strides)
+
+    @staticmethod
+    def contiguous(x: Array, dtype: str | None = None) -> Array:
+        return np.ascontiguousarray(x, dtype=dtype)
+
+    @staticmethod
+    def empty(shape: tuple[int, ...], dtype: str) -> Array:
+        return np.empty(shape, dtype)
+
+    @staticmethod
+    def empty_like(x: Array, dtype: str | None = None) -> Array:
+        return np.empty_like(x, dtype, subok=False)
+
+    @staticmethod
+    def threads() -> int:
+        return _THREADS
+
+
+def _thread_count() -> int:
+    """``OMP_NUM_THREADS``, else the processors this process may use."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if wanted.isdigit() and int(wanted) > 0:
+        return int(wanted)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+_THREADS = _thread_count()

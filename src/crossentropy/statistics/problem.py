@@ -1,0 +1,130 @@
+"""A row problem in words: how logits become log-odds, what is known of the target, what is asked for."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+Array = Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transform:
+    """``u_c = (softcap(z_c) − margin·[c ∈ target]) / temperature + logit_bias_c``.
+
+    Attributes
+    ----------
+    temperature : float, or array of shape () or one for every row
+    softcap : float or None
+        ``κ`` of ``κ tanh(z/κ)``.
+    logit_bias : array, shape (C,), or None
+    margin : float, array of shape (C,), or None
+    """
+
+    temperature: Any = 1.0
+    softcap: float | None = None
+    logit_bias: Array | None = None
+    margin: Any = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether ``u`` is ``z``."""
+        return (
+            self.softcap is None
+            and self.logit_bias is None
+            and self.margin is None
+            and isinstance(self.temperature, float)
+            and self.temperature == 1.0
+        )
+
+
+PLAIN = Transform()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What is known of the right class; exactly one of the first three.
+
+    Attributes
+    ----------
+    indices : integer array, shape rows, or rows + (k,) if `several`
+        Labels. A row with a label equal to `ignore_index` is left out.
+    mask : bool array, shape of the logits
+        A set of classes, any of which is right.
+    dense : floating array, shape of the logits
+        A mass for every class, any sum, any sign.
+    class_weight : array, shape (C,), or None
+        Multiplies the masses of `dense`.
+    """
+
+    indices: Array | None = None
+    mask: Array | None = None
+    dense: Array | None = None
+    several: bool = False
+    ignore_index: int | None = None
+    class_weight: Array | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prior:
+    """A fixed vector ``r`` over the classes; ``values=None`` is 1/C each. `total` is its sum ``R``."""
+
+    values: Array | None = None
+    total: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which statistics are asked for besides those that the target and the prior call for."""
+
+    log_partition: bool = False
+    entropy: bool = False
+    argmax: bool = False
+    rank: bool = False
+
+
+@dataclass(slots=True)
+class Planes:
+    """Statistics of every row, each in the shape of the rows (`log_odds` of k indices: + (k,)).
+
+    `log_odds` is ``D``, `log_partition` ``L``, `prior_term` ``G_r``, `dense_term` ``G_a``, `dense_total` ``A``,
+    `entropy` ``H``. What a gradient needs besides: `top`, the largest ``u`` off target before the scale,
+    `rest` = ``Σ e^(u − top)`` over the others, the same two for a label set, and `lift` = ``L − top``.
+    """
+
+    log_odds: Array | None = None
+    top: Array | None = None
+    rest: Array | None = None
+    set_top: Array | None = None
+    set_rest: Array | None = None
+    log_partition: Array | None = None
+    lift: Array | None = None
+    prior_term: Array | None = None
+    dense_term: Array | None = None
+    dense_total: Array | None = None
+    entropy: Array | None = None
+    argmax: Array | None = None
+    rank: Array | None = None
+    bad_row: int = -1
+
+
+@dataclass(slots=True)
+class Cotangents:
+    """Upstream gradients of the differentiable planes."""
+
+    log_odds: Array | None = None
+    log_partition: Array | None = None
+    prior_term: Array | None = None
+    dense_term: Array | None = None
+    entropy: Array | None = None
+
+
+DIFFERENTIABLE = tuple(f.name for f in fields(Cotangents))
+
+
+@dataclass(slots=True)
+class Gradients:
+    """Gradients by the inputs; `scale` is by 1/temperature, one for every row; `target` by ``u`` there."""
+
+    logits: Array | None = None
+    dense: Array | None = None
+    scale: Array | None = None
+    target: Array | None = None

@@ -1,0 +1,235 @@
+"""What is known of the right class, said explicitly where a dtype cannot say it.
+
+Integer labels are indices and floating ones probabilities, by dtype and never by shape. The classes here are for
+everything else, and for saying it anyway.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from crossentropy.backends import is_torch, namespace
+from crossentropy.statistics import Target
+
+__all__ = ["LabelSet", "OneHot", "Probabilities", "Sparse", "resolve"]
+
+Array = Any
+
+
+@dataclass(frozen=True, eq=False)
+class OneHot:
+    """One 1 among zeros along the class axis, of any integer or bool dtype.
+
+    Parameters
+    ----------
+    values : integer or bool array, shape of the logits
+        Read as the index of each row's 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import crossentropy as ce
+    >>> logits = np.log([[0.7, 0.2, 0.1]])
+    >>> round(float(ce.softmax_cross_entropy(logits, OneHot(np.array([[1, 0, 0]])))), 6)
+    0.356675
+    """
+
+    values: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Probabilities:
+    """A mass for every class: a distribution, or with `normalized=False` any masses.
+
+    Parameters
+    ----------
+    values : floating array, shape of the logits
+    normalized : bool, default True
+        Whether rows must sum to one. Otherwise the loss is ``Σ_c a_c (L − u_c)`` for any sum and any sign.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import crossentropy as ce
+    >>> logits = np.log([[0.7, 0.2, 0.1]])
+    >>> round(float(ce.softmax_cross_entropy(logits, Probabilities(np.array([[0.5, 0.5, 0.0]])))), 6)
+    0.983056
+    """
+
+    values: Array
+    normalized: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """k weighted labels a row: mixup and CutMix pairs, the top of a teacher's distribution.
+
+    Parameters
+    ----------
+    indices : integer array, shape rows + (k,)
+    weights : floating array, shape rows + (k,)
+        The mass on each index. They need not sum to one; weights of one index add up.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import crossentropy as ce
+    >>> logits = np.log([[0.7, 0.2, 0.1]])
+    >>> target = Sparse(np.array([[0, 1]]), np.array([[0.5, 0.5]]))
+    >>> round(float(ce.softmax_cross_entropy(logits, target)), 6)
+    0.983056
+    """
+
+    indices: Array
+    weights: Array
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSet:
+    """A set of classes, any of which is right: the loss is that of the set's whole probability.
+
+    Parameters
+    ----------
+    mask : bool array, shape of the logits
+        True on the acceptable classes; at least one in every row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import crossentropy as ce
+    >>> logits = np.log([[0.7, 0.2, 0.1]])
+    >>> round(float(ce.softmax_cross_entropy(logits, LabelSet(np.array([[True, True, False]])))), 6)
+    0.105361
+    """
+
+    mask: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resolved:
+    """Labels as the statistics take them; `masses` are the weights of `Sparse`, `normalized` is for soft ones."""
+
+    target: Target
+    masses: Array | None = None
+    normalized: bool = False
+
+
+def resolve(labels: Any, logits: Array, axis: int, ignore_index: int | None, *, validate: bool) -> Resolved:
+    """Labels of any form as a `Target`, checked against the logits.
+
+    Raises
+    ------
+    TypeError
+        If the dtype does not fit the form: floating labels in the shape of indices, an integer one-hot.
+    ValueError
+        If shapes do not match, or values are not what the form says.
+    """
+    rows = tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
+    if isinstance(labels, OneHot):
+        indices = _one_hot_indices(labels.values, logits, axis, validate=validate)
+        return Resolved(Target(indices=indices, ignore_index=ignore_index))
+    if isinstance(labels, Sparse):
+        return _sparse(labels, rows, logits, ignore_index)
+    if isinstance(labels, LabelSet):
+        mask = _like(labels.mask, logits, "mask")
+        _check_soft(mask, logits, ignore_index, "LabelSet")
+        if not _is_kind(mask, "bool"):
+            raise TypeError(f"the mask of LabelSet has dtype {mask.dtype}; pass mask.astype(bool) or mask.bool()")
+        if validate and not bool(namespace(mask).all(namespace(mask).any(mask, axis=axis))):
+            raise ValueError("a row of LabelSet has no class in its set; give it sample_weight 0 instead")
+        return Resolved(Target(mask=mask))
+    if isinstance(labels, Probabilities):
+        return _dense(labels.values, logits, ignore_index, labels.normalized)
+    y = _like(labels, logits, "labels")
+    if _is_kind(y, "real floating"):
+        if tuple(y.shape) == rows and tuple(y.shape) != tuple(logits.shape):
+            raise TypeError(
+                f"labels have dtype {y.dtype} and the shape {rows} of indices; floating labels are probabilities "
+                f"over the class axis. Pass class indices as integers: labels.long() or labels.astype(int)"
+            )
+        return _dense(y, logits, ignore_index, True)
+    if not _is_kind(y, ("bool", "integral")):
+        raise TypeError(f"labels have dtype {y.dtype}; pass integers (class indices) or floats (probabilities)")
+    if tuple(y.shape) != rows:
+        if tuple(y.shape) == tuple(logits.shape):
+            raise TypeError(
+                f"labels have dtype {y.dtype} and the shape {tuple(y.shape)} of the logits; integer labels are "
+                f"indices, of shape {rows}. If they are one-hot, pass crossentropy.targets.OneHot(labels)"
+            )
+        raise ValueError(
+            f"labels have shape {tuple(y.shape)}, but logits of shape {tuple(logits.shape)} with class axis {axis} "
+            f"need one label for each of their rows, shape {rows}"
+        )
+    return Resolved(Target(indices=y, ignore_index=ignore_index))
+
+
+def _like(values: Any, logits: Array, what: str) -> Array:
+    """`values` as an array of the logits' library; a list is taken over, another library's array is not."""
+    if is_torch(logits):
+        import torch
+
+        if isinstance(values, torch.Tensor):
+            return values
+        if isinstance(values, (int, bool, float, list, tuple)):
+            return torch.as_tensor(values, device=logits.device)
+        raise TypeError(f"{what} are a {type(values).__name__} but logits are a torch.Tensor; pass torch.as_tensor({what})")
+    if hasattr(values, "__array_namespace__") or hasattr(values, "dtype"):
+        namespace(logits, values)  # raises if they are of different libraries
+        return values
+    return namespace(logits).asarray(values)
+
+
+def _is_kind(x: Array, kind: str | tuple[str, ...]) -> bool:
+    return bool(namespace(x).isdtype(x.dtype, kind))
+
+
+def _check_soft(x: Array, logits: Array, ignore_index: int | None, what: str) -> None:
+    if tuple(x.shape) != tuple(logits.shape):
+        raise ValueError(
+            f"{what} has shape {tuple(x.shape)} but the logits have shape {tuple(logits.shape)}; "
+            "it says something of every class, so the shapes must be equal"
+        )
+    if ignore_index is not None:
+        raise ValueError(
+            f"ignore_index={ignore_index} names a label, and {what} has none; "
+            "leave rows out with sample_weight 0 instead"
+        )
+
+
+def _dense(values: Any, logits: Array, ignore_index: int | None, normalized: bool) -> Resolved:
+    a = _like(values, logits, "labels")
+    if not _is_kind(a, "real floating"):
+        raise TypeError(
+            f"probabilities have dtype {a.dtype}; if this is one-hot, pass crossentropy.targets.OneHot(labels), "
+            "otherwise convert it to floating point"
+        )
+    _check_soft(a, logits, ignore_index, "a target of probabilities")
+    return Resolved(Target(dense=a), normalized=normalized)
+
+
+def _sparse(labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: int | None) -> Resolved:
+    y, t = _like(labels.indices, logits, "indices"), _like(labels.weights, logits, "weights")
+    if not _is_kind(y, "integral") or not _is_kind(t, "real floating"):
+        raise TypeError(
+            f"Sparse has indices of {y.dtype} and weights of {t.dtype}; pass integer indices and floating weights"
+        )
+    if tuple(y.shape) != tuple(t.shape) or tuple(y.shape[:-1]) != rows or y.shape[-1] == 0:
+        raise ValueError(
+            f"Sparse has indices of shape {tuple(y.shape)} and weights of shape {tuple(t.shape)}; "
+            f"both need shape {rows} + (k,) with k of at least 1"
+        )
+    return Resolved(Target(indices=y, several=True, ignore_index=ignore_index), masses=t)
+
+
+def _one_hot_indices(values: Any, logits: Array, axis: int, *, validate: bool) -> Array:
+    x = _like(values, logits, "labels")
+    if not _is_kind(x, ("bool", "integral")):
+        raise TypeError(f"OneHot has dtype {x.dtype}; floating targets are probabilities: pass them as they are")
+    _check_soft(x, logits, None, "OneHot")
+    xp = namespace(x)
+    ones = xp.astype(x, xp.int64)
+    if validate:
+        wrong = (xp.sum(ones, axis=axis) != 1) | xp.any((ones != 0) & (ones != 1), axis=axis)
+        if bool(xp.any(wrong)):
+            row = int(xp.argmax(xp.reshape(xp.astype(wrong, xp.int64), (-1,))))
+            raise ValueError(f"row {row} of OneHot is not one 1 among zeros; for several, use LabelSet or floats")
+    return xp.argmax(ones, axis=axis)

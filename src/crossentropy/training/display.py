@@ -1,0 +1,59 @@
+"""What a training run shows in the terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from crossentropy.training.experiment import Run
+from crossentropy.training.fit import Epoch, best_epoch
+
+
+@contextmanager
+def training_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
+    """Show a bar that the yielded function moves on by an epoch; nothing where `console` is no terminal."""
+    columns = (
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=None),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=epochs)
+
+        def show(epoch: Epoch) -> None:
+            numbers = (
+                f"train {epoch.train_loss:.4f}  validation {epoch.validation_loss:.4f} nats"
+                f"  accuracy {epoch.validation_accuracy:.1%}"
+            )
+            progress.update(task, completed=epoch.epoch, description=numbers)
+
+        yield show
+
+
+def report(run: Run) -> Group:
+    """The scores on the held-out rows beside those of the baseline, and what these words mean."""
+    table = Table(
+        title=f"{escape(run.options.data)}: {len(run.split.test)} held-out rows", title_justify="left"
+    )
+    table.add_column("")
+    table.add_column("model", justify="right")
+    table.add_column("baseline", justify="right")
+    for name, model, baseline in (
+        ("log loss, nats", run.scores.nats, run.baseline.nats),
+        ("log loss, bits", run.scores.bits, run.baseline.bits),
+        ("perplexity", run.scores.perplexity, run.baseline.perplexity),
+    ):
+        table.add_row(name, f"{model:.4f}", f"{baseline:.4f}")
+    table.add_row("accuracy", f"{run.scores.accuracy:.2%}", f"{run.baseline.accuracy:.2%}")
+    return Group(
+        table,
+        f"The model is that of epoch {best_epoch(run.history).epoch} of {len(run.history)}, where the "
+        "validation loss was least. The baseline always predicts the training frequencies: its log loss is "
+        "the cross-entropy of the held-out frequencies against them; the entropy of the training "
+        f"frequencies is {run.baseline_entropy:.4f} nats.",
+    )

@@ -1,0 +1,120 @@
+"""The files of a training run, written so that none is ever there by half."""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+import crossentropy
+from crossentropy.training.curves import draw_curves
+from crossentropy.training.errors import InputError
+from crossentropy.training.experiment import Run
+from crossentropy.training.fit import best_epoch
+from crossentropy.training.scores import Scores
+
+
+def check_writable(out: Path) -> None:
+    """Refuse, before any work is done, a folder that could not be written.
+
+    Raises
+    ------
+    InputError
+    """
+    nearest = next(folder for folder in [out, *out.absolute().parents] if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"Cannot write to {out}: {nearest} is not a folder that can be written to.")
+
+
+def write_run(run: Run, out: Path) -> None:
+    """Write ``model.pt``, ``history.json``, ``predictions.parquet`` and ``curves.svg`` into the folder `out`.
+
+    All are written into a folder beside it first and moved when they are complete; earlier ones are replaced.
+
+    Raises
+    ------
+    InputError
+        If they cannot be written; then `out` is as it was.
+    """
+    writers: dict[str, Callable[[Path], object]] = {
+        "model.pt": lambda path: torch.save(model_file(run), path),
+        "history.json": lambda path: path.write_text(json.dumps(history_file(run), indent=2) + "\n"),
+        "predictions.parquet": lambda path: predictions_file(run).to_parquet(path, index=False),
+        "curves.svg": lambda path: draw_curves(run, path),
+    }
+    out = out.absolute()
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
+    try:
+        unfinished.mkdir(parents=True)
+        for name, write in writers.items():
+            write(unfinished / name)
+        out.mkdir(exist_ok=True)
+        for name in writers:
+            os.replace(unfinished / name, out / name)
+    except OSError as error:
+        raise InputError(f"Cannot write to {out}: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def model_file(run: Run) -> dict[str, object]:
+    """What ``model.pt`` holds: plain values and tensors, for ``torch.load(path, weights_only=True)``.
+
+    ``state_dict`` is that of ``torch.nn.Sequential(Linear, ReLU, …, Linear)`` with layers as wide as
+    ``hidden``; its inputs are made as ``preprocessing`` says (see `describe_preprocessing`), and the
+    probabilities of ``classes`` are softmax(softcap * tanh(logits / softcap) / temperature), without the
+    tanh where ``softcap`` is None.
+    """
+    return {
+        "state_dict": run.network.state_dict(),
+        "hidden": list(run.options.hidden),
+        "classes": run.dataset.classes,
+        "label": run.dataset.label,
+        "preprocessing": run.preprocessing,
+        "temperature": run.objective.temperature,
+        "softcap": run.objective.softcap,
+        "crossentropy": crossentropy.__version__,
+    }
+
+
+def history_file(run: Run) -> dict[str, object]:
+    """What ``history.json`` holds: the options, every epoch, and the scores on the held-out rows."""
+    return {
+        "options": dataclasses.asdict(run.options),
+        "rows": {part: len(rows) for part, rows in run.split._asdict().items()},
+        "epochs": [dataclasses.asdict(epoch) for epoch in run.history],
+        "best_epoch": best_epoch(run.history).epoch,
+        "held_out": _scores(run.scores),
+        "baseline": _scores(run.baseline) | {"training_entropy_nats": run.baseline_entropy},
+    }
+
+
+def predictions_file(run: Run) -> pd.DataFrame:
+    """What ``predictions.parquet`` holds: a line for each held-out row.
+
+    Its columns: ``row`` (counted from 0 in the table that was read), ``label``, ``predicted``, and for each
+    class its probability, ``p[class]``.
+    """
+    classes = np.array(run.dataset.classes)
+    columns = {
+        "row": run.split.test,
+        "label": classes[run.dataset.labels[run.split.test]],
+        "predicted": classes[run.log_probabilities.argmax(axis=1)],
+    }
+    probabilities = np.exp(run.log_probabilities).T
+    return pd.DataFrame(columns | {f"p[{value}]": p for value, p in zip(classes, probabilities, strict=True)})
+
+
+def _scores(scores: Scores) -> dict[str, float | None]:
+    perplexity = scores.perplexity if np.isfinite(scores.perplexity) else None  # JSON knows no infinity
+    return {
+        "log_loss_nats": scores.nats,
+        "log_loss_bits": scores.bits,
+        "perplexity": perplexity,
+        "accuracy": scores.accuracy,
+    }

@@ -1,0 +1,45 @@
+"""How good predicted probabilities are, and how good those of the baseline."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossentropy.losses import log_loss
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of predictions on some rows.
+
+    Attributes
+    ----------
+    nats : float
+        Log loss: the mean of minus the log-probability of the label.
+    accuracy : float
+        Share of the rows whose most probable class is the label.
+    """
+
+    nats: float
+    accuracy: float
+
+    @property
+    def bits(self) -> float:
+        """Log loss in bits."""
+        return self.nats / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """The number of equally likely classes that would be as hard to guess: exp of the log loss."""
+        return math.exp(self.nats) if self.nats < 709 else math.inf
+
+
+def score(log_probabilities: np.ndarray, labels: np.ndarray) -> Scores:
+    """Score log-probabilities (rows, classes) against labels (rows,)."""
+    nats = float(log_loss(labels=labels, log_probabilities=log_probabilities))
+    return Scores(nats, float(np.mean(log_probabilities.argmax(axis=1) == labels)))
+
+
+def score_frequencies(frequencies: np.ndarray, labels: np.ndarray) -> Scores:
+    """Score the baseline that predicts the same `frequencies` of the classes for every row."""
+    return score(np.broadcast_to(np.log(frequencies), (len(labels), len(frequencies))), labels)

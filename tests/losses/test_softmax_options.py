@@ -1,0 +1,219 @@
+"""Every combination of the options of `softmax_cross_entropy` on small problems, against the oracle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import crossentropy as ce
+import oracle
+from frameworks import TORCH, each_framework
+
+FORMS = ("indices", "OneHot", "Probabilities", "unnormalised", "Sparse", "LabelSet")
+DENSE = ("Probabilities", "unnormalised")
+bounded = settings(derandomize=True, max_examples=200, deadline=None, database=None)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Logits (rows, classes), a target of some form, and options written in NumPy."""
+
+    logits: np.ndarray
+    form: str
+    arrays: tuple[np.ndarray, ...]
+    options: dict[str, Any]
+    gamma: float | None
+
+    def labels(self, fw: Any) -> Any:
+        if self.form == "unnormalised":
+            return fw.target("Probabilities", *self.arrays, normalized=False)
+        return fw.target(self.form, *self.arrays)
+
+    def targets(self) -> list[oracle.Target]:
+        classes = self.logits.shape[1]
+        if self.form == "indices":
+            return oracle.index_targets(self.arrays[0], classes, self.options.get("ignore_index"))
+        if self.form == "OneHot":
+            return oracle.index_targets(self.arrays[0].argmax(axis=1), classes)
+        if self.form == "Sparse":
+            return oracle.sparse_targets(*self.arrays, classes)
+        return (
+            oracle.set_targets(self.arrays[0])
+            if self.form == "LabelSet"
+            else oracle.dense_targets(self.arrays[0])
+        )
+
+    def truth(self, **changes: Any) -> oracle.Solution:
+        options = {k: v for k, v in (self.options | changes).items() if k != "ignore_index"}
+        link = None if self.gamma is None else oracle.Focal(self.gamma)
+        return oracle.solve(self.logits, self.targets(), link=link, **options)
+
+    def keywords(self) -> dict[str, Any]:
+        link = None if self.gamma is None else ce.links.Focal(gamma=self.gamma)
+        return self.options | ({} if link is None else {"link": link})
+
+    def __repr__(self) -> str:
+        return f"{self.form} {self.arrays} of {self.logits!r} with {self.keywords()}"
+
+
+def draw_target(form: str, rows: int, classes: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    labels = rng.integers(0, classes, size=rows)
+    if form == "indices":
+        return (labels,)
+    if form == "OneHot":
+        return (np.eye(classes, dtype=np.int64)[labels],)
+    if form == "Sparse":
+        k = int(rng.integers(1, 4))
+        return rng.integers(0, classes, size=(rows, k)), rng.dirichlet(np.ones(k), size=rows)
+    if form == "LabelSet":
+        mask = rng.random((rows, classes)) < 0.4
+        mask[np.arange(rows), labels] = True
+        return (mask,)
+    masses = rng.dirichlet(np.ones(classes), size=rows)
+    masses[rng.random(masses.shape) < 0.2] = 0.0
+    masses[np.arange(rows), labels] += 1 - masses.sum(axis=1)
+    return (masses,) if form == "Probabilities" else (masses * rng.uniform(0.2, 3.0, size=(rows, 1)),)
+
+
+@st.composite
+def problems(draw: st.DrawFn, **fixed: Any) -> Problem:
+    """A small problem; `fixed` options are not drawn."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    form = draw(st.sampled_from(FORMS))
+    rows, classes = draw(st.integers(1, 5)), draw(st.integers(1, 6))
+    scale = draw(st.sampled_from([0.1, 1.0, 5.0, 25.0]))
+    arrays = draw_target(form, rows, classes, rng)
+    is_set = form == "LabelSet"
+
+    def chosen(*values: Any) -> Any:
+        return draw(st.sampled_from(values))
+
+    numbers = lambda size, low, high: rng.uniform(low, high, size=size)  # noqa: E731
+    options = {
+        "temperature": chosen(1.0, 1.0, 0.7, 3.0, numbers(rows, 0.5, 2.0)),
+        "softcap": chosen(None, None, 5.0, 30.0),
+        "logit_bias": chosen(None, None, numbers(classes, -3, 3)),
+        "margin": None if form in DENSE else chosen(None, None, 0.35, numbers(classes, 0, 2)),
+        "label_smoothing": 0.0 if is_set else chosen(0.0, 0.0, 0.1, 1.0),
+        "smoothing_prior": None if is_set else chosen(None, rng.dirichlet(np.ones(classes))),
+        "class_weight": None if is_set else chosen(None, None, numbers(classes, 0.3, 3)),
+        "sample_weight": chosen(None, None, numbers(rows, 0.2, 2) * (rng.random(rows) < 0.7)),
+        "z_loss": chosen(0.0, 0.0, 0.01),
+        "entropy_bonus": chosen(0.0, 0.0, 0.1, -0.1),
+        "reduction": chosen("mean", "mean", "sum", "none"),
+    }
+    if options["reduction"] == "mean":
+        options["normalizer"] = chosen("weight", "weight", "count", 7.0, numbers(rows, 1, 9))
+        options["empty"] = chosen("zero", "nan", "raise")
+    if form == "indices":
+        options["ignore_index"] = chosen(None, 0, classes - 1, -100, 255)
+        if options["ignore_index"] is not None:
+            arrays[0][rng.random(rows) < 0.3] = options["ignore_index"]
+    if options["label_smoothing"] == 0.0:
+        options["smoothing_prior"] = None
+    by_weight = isinstance(options.get("normalizer"), str) and options["normalizer"] == "weight"
+    if options["sample_weight"] is not None and not by_weight:
+        options["sample_weight"] *= chosen(1.0, -1.0)
+    gamma = chosen(None, None, 2.0, 0.5, 1.0, 0.0)
+    return Problem(rng.normal(size=(rows, classes)) * scale, form, arrays, options | fixed, gamma)
+
+
+def assert_close(got: np.ndarray, truth: np.ndarray, scale: float) -> None:
+    np.testing.assert_allclose(got, truth, rtol=1e-11, atol=1e-11 * scale)
+
+
+@each_framework
+@settings(bounded, max_examples=400)
+@given(problem=problems())
+def test_any_composition_of_options_has_the_value_and_gradient_of_the_definition(fw, problem):
+    logits, labels, keywords = fw.own(problem.logits), problem.labels(fw), problem.keywords()
+    try:
+        truth = problem.truth()
+    except oracle.NothingToAverage:
+        with pytest.raises(ValueError, match="average"):
+            fw.loss(logits, labels, **keywords)
+        return
+    value, gradient = fw.loss_and_gradient(logits, labels, **keywords)
+    assert value.shape == truth.value.shape
+    assert_close(value, truth.value, 1 + truth.scale)
+    assert_close(gradient, truth.gradient, 1.0)
+    np.testing.assert_array_equal(fw.loss(logits, labels, **keywords), value)
+
+
+@each_framework
+def test_a_smoothing_prior_without_smoothing_changes_nothing(fw):
+    """The last step of a schedule that takes the smoothing down to zero."""
+    z, labels = np.random.default_rng(0).normal(size=(4, 3)), np.array([0, 1, 2, 0])
+    value = fw.loss(z, labels, label_smoothing=0.0, smoothing_prior=np.array([0.5, 0.25, 0.25]))
+    np.testing.assert_array_equal(value, fw.loss(z, labels))
+
+
+def exact_sum(problem: Problem, **changes: Any) -> float:
+    return float(problem.truth(reduction="sum", **changes).value)
+
+
+@bounded
+@given(problem=problems(reduction="none", temperature=1.5), row=st.integers(0, 4))
+def test_any_upstream_gradient_weighs_the_rows(problem, row):
+    torch = pytest.importorskip("torch")
+    fw = TORCH
+    problem.options.pop("normalizer", None)
+    problem.options.pop("empty", None)
+    upstream = np.linspace(-1.0, 2.0, len(problem.logits))
+    logits = torch.tensor(problem.logits, requires_grad=True)
+    keywords = {k: fw.own(v) for k, v in problem.keywords().items()}
+    losses = ce.softmax_cross_entropy(logits, problem.labels(fw), **keywords)
+    losses.backward(torch.from_numpy(upstream))
+    assert_close(logits.grad.numpy(), problem.truth().gradient * upstream[:, None], 1.0)
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "temperature", "logit_bias", "margin", "Probabilities"])
+@settings(bounded, max_examples=30)
+@given(data=st.data())
+def test_gradients_flow_to_what_a_loss_may_learn(name, data):
+    torch = pytest.importorskip("torch")
+    fw = TORCH
+    problem = data.draw(problems(reduction="sum").filter(lambda p: _can_learn(p, name)))
+    problem.options.pop("normalizer", None)
+    problem.options.pop("empty", None)
+    rows, classes = problem.logits.shape
+    rng = np.random.default_rng(rows * classes)
+    point = {
+        "sample_weight": rng.uniform(0.5, 2, size=rows),
+        "temperature": rng.uniform(0.5, 2, size=rows) if rows % 2 else np.array(1.3),
+        "logit_bias": rng.normal(size=classes),
+        "margin": rng.uniform(0, 1, size=classes),
+        "Probabilities": problem.arrays[0],
+    }[name]
+    learned = torch.tensor(point, requires_grad=True)
+    keywords = {k: fw.own(v) for k, v in problem.keywords().items()}
+    if name == "Probabilities":
+        labels = ce.targets.Probabilities(learned, normalized=False)
+    else:
+        labels, keywords[name] = problem.labels(fw), learned
+    ce.softmax_cross_entropy(torch.tensor(problem.logits), labels, **keywords).backward()
+
+    def at(value: np.ndarray) -> float:
+        if name == "Probabilities":
+            moved = Problem(problem.logits, problem.form, (value,), problem.options, problem.gamma)
+            return exact_sum(moved)
+        return exact_sum(problem, **{name: value})
+
+    h = 1e-5
+    expected = np.zeros(point.shape)
+    for i in np.ndindex(point.shape):
+        step = np.zeros(point.shape)
+        step[i] = h
+        expected[i] = (at(point + step) - at(point - step)) / (2 * h)
+    np.testing.assert_allclose(learned.grad.numpy(), expected, rtol=1e-6, atol=1e-6)
+
+
+def _can_learn(problem: Problem, name: str) -> bool:
+    if name == "Probabilities":
+        return problem.form == "unnormalised"
+    return name != "margin" or problem.form not in DENSE

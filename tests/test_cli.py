@@ -1,0 +1,140 @@
+"""The command line, from the outside: exit codes, what is printed, what is left on disk."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import crossentropy
+from crossentropy.cli import app
+
+RUN = [sys.executable, "-c", "from crossentropy.cli import main; main()"]
+ROWS = range(30)
+GOOD = "size,label\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in ROWS)
+
+
+def invoke(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "80"})
+
+
+def test_training_prints_the_scores_beside_the_baseline_and_writes_the_files(tmp_path):
+    result = invoke("train", "iris", "--epochs", 2, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    for words in (
+        "30 held-out rows",
+        "model",
+        "baseline",
+        "log loss, nats",
+        "log loss, bits",
+        "perplexity",
+        "accuracy",
+    ):
+        assert words in result.stdout
+    assert "entropy of the training frequencies is 1.0986 nats" in " ".join(result.stdout.split())
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "model.pt",
+        "history.json",
+        "predictions.parquet",
+        "curves.svg",
+    }
+
+
+def test_a_file_is_trained_on_and_what_is_left_out_of_it_is_said(tmp_path):
+    table = "id,size,kind\n" + "".join(f"row {i},{i},{'ab'[i % 2]}\n" for i in ROWS)
+    (tmp_path / "table.csv").write_text(table)
+    result = invoke(
+        "train", tmp_path / "table.csv", "--label", "kind", "--epochs", 1, "--out", tmp_path / "out"
+    )
+    assert result.exit_code == 0
+    assert "'id' is left out" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "arguments", "words"),
+    [
+        (GOOD, ["--label", "kind"], "no column 'kind'"),
+        (GOOD.replace("label", "kind"), [], "--label"),
+        ("", [], "is empty"),
+        ("size,label\n", [], "no rows"),
+        (GOOD.replace("b", "a").replace("laael", "label"), [], "one class only"),
+        (GOOD.replace("a\n", "0.5\n"), ["--label", "size"], "at least 5 rows"),
+        ("size,label\n" + "".join(f"{i},{i / 4}\n" for i in ROWS), [], "regression"),
+        (GOOD.replace("a\n", "\n"), [], "15 rows have no label"),
+        (GOOD, ["--loss", "hinge"], "no loss named 'hinge'"),
+        (GOOD, ["--loss", "focal(gama=2)"], "'gama'"),
+        (GOOD, ["--hidden", "wide"], "256,128"),
+        (GOOD, ["--hidden", "0"], "at least one unit"),
+        (GOOD, ["--epochs", "0"], "at least 1"),
+        (GOOD, ["--learning-rate", "0"], "above 0"),
+        (GOOD, ["--learning-rate", "1e30"], "diverged"),
+        (GOOD, ["--weight-decay", "-1"], "weight decay"),
+        (GOOD, ["--seed", "-1"], "seed"),
+        (GOOD, ["--device", "abacus"], "no device 'abacus'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_error_on_stderr_exit_code_2_and_no_output(tmp_path, table, arguments, words):
+    (tmp_path / "table.csv").write_text(table)
+    result = invoke("train", tmp_path / "table.csv", *arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1 or words.startswith("no loss named")
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_the_output_folder_is_looked_at_before_the_work_is_done(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    result = invoke("train", "no_such_data", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "Cannot write" in result.stderr
+
+
+def test_an_option_that_is_no_number_is_a_usage_error(tmp_path):
+    result = invoke("train", "iris", "--epochs", "many", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "--epochs" in result.stderr
+
+
+def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "crossentropy.training.data", raising=False)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    result = invoke("train", "iris", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert 'pip install "crossentropy[train]"' in result.stderr
+
+
+def test_without_typer_the_import_names_the_extra():
+    check = "import sys; sys.modules['typer'] = None; import crossentropy.cli"
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+    assert (
+        'ImportError: The command line needs more packages: pip install "crossentropy[train]"'
+        in result.stderr
+    )
+
+
+def test_version():
+    result = invoke("--version")
+    assert (result.exit_code, result.stdout) == (0, f"{crossentropy.__version__}\n")
+
+
+def test_help_does_not_wait_for_the_heavy_packages():
+    check = (
+        "import sys, crossentropy.cli; print({'torch', 'sklearn', 'pandas', 'matplotlib'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
+
+
+def test_two_processes_with_the_same_seed_write_the_same_history_and_predictions(tmp_path: Path):
+    for out in ("a", "b"):
+        command = [*RUN, "train", "wine", "--epochs", "3", "--seed", "7", "--out", tmp_path / out]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert result.stderr == ""  # no terminal, no bar
+        assert "log loss, nats" in result.stdout
+    for name in ("history.json", "predictions.parquet", "curves.svg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+
+from crossentropy.training.data import load_dataset
+from crossentropy.training.experiment import train
+from crossentropy.training.options import Options
+
+
+def run_iris(**options):
+    return train(load_dataset("iris"), Options(data="iris", epochs=3, **options))
+
+
+def test_the_same_seed_gives_the_same_bits():
+    torch.manual_seed(1)
+    first = run_iris()
+    torch.manual_seed(2)
+    again = run_iris()
+    assert first.history == again.history
+    assert np.array_equal(first.log_probabilities, again.log_probabilities)
+    weights = (run.network.state_dict().values() for run in (first, again))
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_another_seed_gives_another_run():
+    assert run_iris(seed=0).history != run_iris(seed=1).history
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads_which_stays():
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = run_iris(hidden=(256,))
+        torch.set_num_threads(2)
+        two = run_iris(hidden=(256,))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert one.history == two.history
+
+
+def test_held_out_rows_say_nothing_to_the_model():
+    run = run_iris()
+    dataset = load_dataset("iris")
+    dataset.features.iloc[run.split.test] += 100.0
+    other = train(dataset, run.options)
+    assert other.history == run.history
+    assert other.scores != run.scores
+
+
+def test_probabilities_are_of_the_loss_that_was_trained():
+    run = run_iris(loss="cross_entropy(temperature=0.25)")
+    np.testing.assert_allclose(np.exp(run.log_probabilities).sum(axis=1), 1, rtol=1e-12)
+    assert run.scores.nats < run_iris().scores.nats  # sharper, so learned faster in three epochs
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy(label_smoothing=0.1)", "focal(gamma=2)"])
+@pytest.mark.parametrize("hidden", [(), (16,)])
+def test_every_loss_learns_with_and_without_hidden_layers(loss, hidden):
+    run = train(load_dataset("iris"), Options(data="iris", loss=loss, hidden=hidden, learning_rate=0.03))
+    assert run.scores.nats < run.baseline.nats / 2
+    assert run.scores.accuracy > 0.8
+
+
+def test_the_baseline_predicts_the_training_frequencies():
+    run = run_iris()
+    assert run.baseline_entropy == pytest.approx(np.log(3), rel=1e-12)
+    assert run.baseline.nats == pytest.approx(np.log(3), rel=1e-12)
+    assert run.baseline.accuracy == pytest.approx(1 / 3)
