@@ -169,8 +169,8 @@ CE_INLINE void read_weights(const SigmoidProblem& problem, int64_t begin, int co
   }
 }
 
-// From weights to masses; plain elements have no weights and no smoothing. True if a label with weight is outside
-// [0, 1].
+// From weights to masses; plain elements have no weights and no smoothing. True if a label with weight is
+// outside [0, 1].
 template <bool Plain, class T>
 CE_INLINE bool set_masses(const SigmoidProblem& problem, const T* labels, Factors<T>& factors) {
   const T keep = T(1.0 - problem.smoothing), add = T(0.5 * problem.smoothing);

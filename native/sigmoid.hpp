@@ -11,7 +11,10 @@
 namespace ce {
 
 // Labels may be of any of these, logits of the first four. An integer that is neither 0 nor 1 is read as NaN.
-enum class Element : int { kFloat32, kFloat64, kBFloat16, kFloat16, kInteger8, kInteger16, kInteger32, kInteger64 };
+enum class Element : int {
+  kFloat32, kFloat64, kBFloat16, kFloat16,
+  kInteger8, kInteger16, kInteger32, kInteger64,
+};
 
 // Contiguous arrays by address, 0 where absent. Element i is class (i / inner) mod classes. The loss type is
 // double for logits of double, else float; weights have it too.

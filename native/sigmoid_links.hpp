@@ -9,8 +9,8 @@
 
 namespace ce {
 
-// exp_nonpositive to the last bit, in fewer steps: 2^n is applied as 2^(n + shift), which is exact, and a constant,
-// which rounds where the result is subnormal.
+// exp_nonpositive to the last bit, in fewer steps: 2^n is applied as 2^(n + shift), which is exact, and as a
+// constant, which rounds where the result is subnormal.
 CE_INLINE float decay(float x) {
   const ReducedExp<float> e = reduce_exp(x);
   return ((1.0f + e.p) * power_of_two(e.n + 64.0f)) * 5.421010862427522e-20f;

@@ -9,10 +9,10 @@ import pytest
 from crossentropy.backends import as_arrays, first_true, is_numpy, is_torch, is_true, namespace, total
 
 
-def test_importing_it_imports_no_framework_and_not_even_numpy():
+def test_importing_it_imports_no_framework():
     code = (
         "import sys, crossentropy.backends; "
-        "print(*({'numpy', 'torch', 'jax', 'tensorflow', 'keras'} & set(sys.modules)))"
+        "print(*({'torch', 'jax', 'tensorflow', 'keras'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -353,7 +353,7 @@ def test_a_joint_distribution_sums_to_one_over_both_axes():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5), ("float16", 1e-3), ("bfloat16", 1e-3)]
+    ("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5), ("float16", 1e-3), ("bfloat16", 3e-3)]
 )
 def test_the_tolerance_of_a_sum_is_that_of_the_precision(dtype, tolerance):
     torch = pytest.importorskip("torch")

@@ -8,7 +8,16 @@ from typing import Any
 
 import array_api_compat
 
-__all__ = ["as_arrays", "first_true", "is_numpy", "is_torch", "is_true", "namespace", "total"]
+__all__ = [
+    "as_arrays",
+    "first_true",
+    "is_numpy",
+    "is_torch",
+    "is_true",
+    "namespace",
+    "sum_tolerance",
+    "total",
+]
 
 Array = Any
 PYTHON_VALUES = (bool, int, float, complex, list, tuple, type(None))
@@ -116,6 +125,24 @@ def total(x: Array, axis: int | tuple[int, ...], *, keepdims: bool = False) -> A
     else:
         has_float64 = "float64" in xp.__array_namespace_info__().dtypes(kind="real floating")
     return xp.sum(x, axis=axis, dtype=xp.float64 if has_float64 else None, keepdims=keepdims)
+
+
+def sum_tolerance(x: Array) -> float:
+    """How far from one the sum of a distribution may be, given what its dtype can say.
+
+    Rounding each entry of a bfloat16 distribution moves its sum by up to 2⁻⁹ of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sum_tolerance(np.ones(2, dtype="float32"))
+    1e-05
+    """
+    dtype = str(x.dtype)
+    for name, tolerance in (("bfloat16", 3e-3), ("float16", 1e-3), ("float32", 1e-5)):
+        if dtype.endswith(name):
+            return tolerance
+    return 1e-9
 
 
 def is_true(flag: Array) -> bool:

@@ -5,7 +5,7 @@ classes: never negative, 0 only where ``p = q``, and ``Σ p ln(p/q)`` when both 
 between classes, `_divergence` sees to it that nothing cancels within one, and close distributions keep their
 digits. What the functions share:
 
-- Probabilities are floating, at least 0, finite, and sum to one within 1e-3 in half precision, 1e-5 in
+- Probabilities are floating, at least 0, finite, and sum to one within 3e-3 in bfloat16, 1e-3 in float16, 1e-5 in
   float32, 1e-9 in float64. Anything else is refused, never repaired, unless ``normalize=True``. Where values
   cannot be read (in a compiled or traced function, under `vmap`, on a meta device), they are not checked.
 - Arithmetic is in float32 or wider, sums in float64 where there is one; no result is narrower than float32.
@@ -19,7 +19,7 @@ import numbers
 import operator
 from typing import Any
 
-from crossentropy.backends import as_arrays, first_true, is_true, namespace, total
+from crossentropy.backends import as_arrays, first_true, is_true, namespace, sum_tolerance, total
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
 
@@ -380,7 +380,7 @@ def _checked(name: str, x: Array, axes: tuple[int, ...], normalize: bool) -> Arr
     if not xp.isdtype(x.dtype, "real floating"):
         fix = f"pass {name}.astype(float) or {name}.double(), for counts with normalize=True"
         raise TypeError(f"{name} has dtype {x.dtype}, but probabilities are floating; {fix}")
-    tolerance = 1e-3 if _bits(x) < 32 else 1e-5 if _bits(x) == 32 else 1e-9
+    tolerance = sum_tolerance(x)
     dtype, x = x.dtype, xp.astype(x, xp.float32) if _bits(x) < 32 else x
 
     wrong = ~((x >= 0) & (x < math.inf))

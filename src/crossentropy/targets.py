@@ -133,7 +133,9 @@ def resolve(labels: Any, logits: Array, axis: int, ignore_index: int | None, *, 
         mask = _like(labels.mask, logits, "mask")
         _check_soft(mask, logits, ignore_index, "LabelSet")
         if not _is_kind(mask, "bool"):
-            raise TypeError(f"the mask of LabelSet has dtype {mask.dtype}; pass mask.astype(bool) or mask.bool()")
+            raise TypeError(
+                f"the mask of LabelSet has dtype {mask.dtype}; pass mask.astype(bool) or mask.bool()"
+            )
         if validate and not bool(namespace(mask).all(namespace(mask).any(mask, axis=axis))):
             raise ValueError("a row of LabelSet has no class in its set; give it sample_weight 0 instead")
         return Resolved(Target(mask=mask))
@@ -148,7 +150,9 @@ def resolve(labels: Any, logits: Array, axis: int, ignore_index: int | None, *, 
             )
         return _dense(y, logits, ignore_index, True)
     if not _is_kind(y, ("bool", "integral")):
-        raise TypeError(f"labels have dtype {y.dtype}; pass integers (class indices) or floats (probabilities)")
+        raise TypeError(
+            f"labels have dtype {y.dtype}; pass integers (class indices) or floats (probabilities)"
+        )
     if tuple(y.shape) != rows:
         if tuple(y.shape) == tuple(logits.shape):
             raise TypeError(
@@ -171,7 +175,9 @@ def _like(values: Any, logits: Array, what: str) -> Array:
             return values
         if isinstance(values, (int, bool, float, list, tuple)):
             return torch.as_tensor(values, device=logits.device)
-        raise TypeError(f"{what} are a {type(values).__name__} but logits are a torch.Tensor; pass torch.as_tensor({what})")
+        raise TypeError(
+            f"{what} are a {type(values).__name__} but logits are a torch.Tensor; pass torch.as_tensor({what})"
+        )
     if hasattr(values, "__array_namespace__") or hasattr(values, "dtype"):
         namespace(logits, values)  # raises if they are of different libraries
         return values
@@ -223,7 +229,9 @@ def _sparse(labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: 
 def _one_hot_indices(values: Any, logits: Array, axis: int, *, validate: bool) -> Array:
     x = _like(values, logits, "labels")
     if not _is_kind(x, ("bool", "integral")):
-        raise TypeError(f"OneHot has dtype {x.dtype}; floating targets are probabilities: pass them as they are")
+        raise TypeError(
+            f"OneHot has dtype {x.dtype}; floating targets are probabilities: pass them as they are"
+        )
     _check_soft(x, logits, None, "OneHot")
     xp = namespace(x)
     ones = xp.astype(x, xp.int64)
@@ -231,5 +239,7 @@ def _one_hot_indices(values: Any, logits: Array, axis: int, *, validate: bool) -
         wrong = (xp.sum(ones, axis=axis) != 1) | xp.any((ones != 0) & (ones != 1), axis=axis)
         if bool(xp.any(wrong)):
             row = int(xp.argmax(xp.reshape(xp.astype(wrong, xp.int64), (-1,))))
-            raise ValueError(f"row {row} of OneHot is not one 1 among zeros; for several, use LabelSet or floats")
+            raise ValueError(
+                f"row {row} of OneHot is not one 1 among zeros; for several, use LabelSet or floats"
+            )
     return xp.argmax(ones, axis=axis)

@@ -50,7 +50,9 @@ def like(values: Any, logits: Array) -> Array:
 
         x = values if isinstance(values, torch.Tensor) else torch.as_tensor(values, dtype=torch.float64)
         x = x.to(logits.device)
-        return x if x.is_floating_point() else x.to(torch.float32 if x.device.type == "mps" else torch.float64)
+        return (
+            x if x.is_floating_point() else x.to(torch.float32 if x.device.type == "mps" else torch.float64)
+        )
     xp = namespace(logits)
     x = values if hasattr(values, "dtype") else xp.asarray(values, device=logits.device)
     if not xp.isdtype(x.dtype, "real floating"):

@@ -397,3 +397,10 @@ def test_weights_of_both_signs_can_be_divided_by_the_count():
     omega = np.asarray([1.0, -1.0])
     mean = sigmoid_cross_entropy(z, t, sample_weight=omega, normalizer="count")
     assert mean == pytest.approx((none(z, t)[0] * omega[:, None]).mean(), rel=1e-12)
+
+
+def test_class_weights_may_be_strided_views():
+    z, t = batch((2, 3))
+    strided, reverse = np.arange(6.0)[::2], np.asarray([1.0, 2.0, 3.0])[::-1]
+    expected = none(z, t, class_weight=[0.0, 2.0, 4.0], pos_weight=[3.0, 2.0, 1.0])[0]
+    np.testing.assert_array_equal(none(z, t, class_weight=strided, pos_weight=reverse)[0], expected)

@@ -246,3 +246,12 @@ def test_a_normalizer_can_be_a_tensor_with_a_gradient():
     torch.testing.assert_close(loss, sigmoid_cross_entropy(z, t, reduction="sum") / 5)
     loss.backward()
     torch.testing.assert_close(N.grad, -loss.detach() / 5)
+
+
+def test_class_weights_may_be_expanded():
+    z, t = batch()
+    two = torch.tensor(2.0)
+    expanded = sigmoid_cross_entropy(z, t, pos_weight=two.expand(3), class_weight=torch.arange(6.0)[::2])
+    torch.testing.assert_close(
+        expanded, sigmoid_cross_entropy(z, t, pos_weight=2.0, class_weight=[0.0, 2.0, 4.0])
+    )

@@ -153,8 +153,8 @@ def test_a_smoothing_prior_without_smoothing_changes_nothing(fw):
     np.testing.assert_array_equal(value, fw.loss(z, labels))
 
 
-def exact_sum(problem: Problem, **changes: Any) -> float:
-    return float(problem.truth(reduction="sum", **changes).value)
+def exact(problem: Problem, **changes: Any) -> float:
+    return float(problem.truth(**changes).value)
 
 
 @bounded
@@ -173,12 +173,16 @@ def test_any_upstream_gradient_weighs_the_rows(problem, row):
 
 
 @pytest.mark.parametrize("name", ["sample_weight", "temperature", "logit_bias", "margin", "Probabilities"])
-@settings(bounded, max_examples=30)
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@settings(bounded, max_examples=25)
 @given(data=st.data())
-def test_gradients_flow_to_what_a_loss_may_learn(name, data):
+def test_gradients_flow_to_what_a_loss_may_learn(name, reduction, data):
+    """Of the value that is returned: a mean's divisor moves with the weights and masses it is made of."""
     torch = pytest.importorskip("torch")
     fw = TORCH
-    problem = data.draw(problems(reduction="sum").filter(lambda p: _can_learn(p, name)))
+    problem = data.draw(
+        problems(reduction=reduction, sample_weight=None).filter(lambda p: _can_learn(p, name))
+    )
     problem.options.pop("normalizer", None)
     problem.options.pop("empty", None)
     rows, classes = problem.logits.shape
@@ -201,8 +205,8 @@ def test_gradients_flow_to_what_a_loss_may_learn(name, data):
     def at(value: np.ndarray) -> float:
         if name == "Probabilities":
             moved = Problem(problem.logits, problem.form, (value,), problem.options, problem.gamma)
-            return exact_sum(moved)
-        return exact_sum(problem, **{name: value})
+            return exact(moved)
+        return exact(problem, **{name: value})
 
     h = 1e-5
     expected = np.zeros(point.shape)

@@ -103,7 +103,7 @@ def test_integer_one_hot_labels_are_refused_even_where_the_batch_is_as_long_as_t
 
 # ------------------------------------------------------------------------------------- soft targets
 
-SUMS = {"bfloat16": 1e-3, "float16": 1e-3, "float32": 1e-5, "float64": 1e-9}
+SUMS = {"bfloat16": 3e-3, "float16": 1e-3, "float32": 1e-5, "float64": 1e-9}
 
 
 @each_dtype

@@ -98,3 +98,64 @@ def advise_huge_pages(address: int, bytes: int) -> None: ...
 def probability_rows(
     probabilities: View, shape: Shape, labels: int, sums: int, picked: int, threads: int
 ) -> None: ...
+def label_loss(
+    logits: int,
+    dtype: int,
+    outer: int,
+    classes: int,
+    inner: int,
+    outer_stride: int,
+    class_stride: int,
+    inner_stride: int,
+    labels: int,
+    has_ignore: bool,
+    ignore_index: int,
+    gamma: float,
+    planes: int,
+    threads: int,
+) -> tuple[float, int, int]: ...
+def label_loss_gradient(
+    logits: int,
+    dtype: int,
+    outer: int,
+    classes: int,
+    inner: int,
+    outer_stride: int,
+    class_stride: int,
+    inner_stride: int,
+    labels: int,
+    has_ignore: bool,
+    ignore_index: int,
+    planes: int,
+    factor: float,
+    gradient: int,
+    gradient_outer: int,
+    gradient_class: int,
+    gradient_inner: int,
+    threads: int,
+) -> None: ...
+
+class SigmoidProblem:
+    def __init__(
+        self,
+        logits: int,
+        logits_type: int,
+        labels: int,
+        labels_type: int,
+        size: int,
+        classes: int,
+        inner: int,
+        sample_weight: int,
+        weight_per_row: bool,
+        positive_weight: int,
+        negative_weight: int,
+        smoothing: float,
+        positive_gamma: float,
+        negative_gamma: float,
+        negative_shift: float,
+    ) -> None: ...
+
+def sigmoid_loss(problem: SigmoidProblem, losses: int, threads: int) -> tuple[float, float, float, int]: ...
+def sigmoid_gradient(
+    problem: SigmoidProblem, scale: float, upstream: int, gradient: int, threads: int
+) -> None: ...

@@ -1,8 +1,6 @@
 """The sigmoid loss by the native kernel: contiguous arrays on the CPU, cross-entropy and focal links."""
 
-import functools
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -19,12 +17,12 @@ from crossentropy.losses._sigmoid_problem import (
     negative_weight_error,
 )
 from crossentropy.reductions import reduce_rows
+from crossentropy.statistics.memory import CODES, NumpyMemory
 
 Array = Any
 
-FLOATING = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
 INTEGERS = {"int8": 4, "int16": 5, "int32": 6, "int64": 7}
-ELEMENTS = {**FLOATING, **INTEGERS, **{f"u{name}": code for name, code in INTEGERS.items()}, "bool": 4}
+ELEMENTS = {**CODES, **INTEGERS, **{f"u{name}": code for name, code in INTEGERS.items()}, "bool": 4}
 
 
 def is_supported(problem: Problem) -> bool:
@@ -34,7 +32,7 @@ def is_supported(problem: Problem) -> bool:
         _gamma(options.link) is not None
         and _gamma(options.negative_link) is not None
         and not options.divides_by_element
-        and dtype_name(problem.logits) in FLOATING
+        and dtype_name(problem.logits) in CODES
         and dtype_name(problem.labels) in ELEMENTS
     )
 
@@ -61,8 +59,8 @@ def kernel_problem(problem: Problem, address: Callable[[Array], int]) -> Any:
         positive_weight=0 if options.positive_weight is None else address(options.positive_weight),
         negative_weight=0 if options.negative_weight is None else address(options.negative_weight),
         smoothing=options.label_smoothing,
-        positive_gamma=_gamma(options.link),
-        negative_gamma=_gamma(options.negative_link),
+        positive_gamma=_gamma(options.link) or 0.0,
+        negative_gamma=_gamma(options.negative_link) or 0.0,
         negative_shift=options.negative_shift,
     )
 
@@ -97,14 +95,6 @@ def _loss_of_nothing(options: Options) -> float:
     return float(reduce_rows(zero, zero, 0, reduction="mean", normalizer=0.0, empty=options.empty))
 
 
-@functools.cache
-def _threads() -> int:
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if asked.isdigit() and int(asked) > 0:
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def numpy_loss(problem: Problem) -> tuple[Array, Callable[[], Array]]:
     """The loss of NumPy arrays, and a function that computes the gradient of its sum."""
     contiguous = Problem(
@@ -113,20 +103,16 @@ def numpy_loss(problem: Problem) -> tuple[Array, Callable[[], Array]]:
         None if problem.sample_weight is None else np.ascontiguousarray(problem.sample_weight),
         problem.options,
     )
-    kernel = kernel_problem(contiguous, _numpy_address)
+    kernel = kernel_problem(contiguous, NumpyMemory.address)
     dtype = loss_dtype(problem.logits)
     losses = np.empty(problem.logits.shape, dtype) if problem.options.reduction == "none" else None
-    address = 0 if losses is None else _numpy_address(losses)
-    value, divisor = run_forward(contiguous, kernel, address, _threads())
+    address = 0 if losses is None else NumpyMemory.address(losses)
+    value, divisor = run_forward(contiguous, kernel, address, NumpyMemory.threads())
 
     def gradient() -> Array:
         result = np.empty_like(contiguous.logits)
-        _native.advise_huge_pages(_numpy_address(result), result.nbytes)
-        _native.sigmoid_gradient(kernel, 1 / divisor, 0, _numpy_address(result), _threads())
+        _native.advise_huge_pages(NumpyMemory.address(result), result.nbytes)
+        _native.sigmoid_gradient(kernel, 1 / divisor, 0, NumpyMemory.address(result), NumpyMemory.threads())
         return result
 
     return (np.asarray(value, dtype)[()] if losses is None else losses), gradient
-
-
-def _numpy_address(x: Array) -> int:
-    return int(x.__array_interface__["data"][0])

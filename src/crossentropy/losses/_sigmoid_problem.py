@@ -8,6 +8,7 @@ import array_api_compat
 
 from crossentropy.backends import as_arrays, first_true, is_torch, is_true
 from crossentropy.links import CrossEntropy, Link
+from crossentropy.losses._softmax_problem import check_validate
 from crossentropy.reductions import check_reduction
 
 Array = Any
@@ -87,8 +88,6 @@ def make_problem(
 ) -> Problem:
     """Check the arguments of `crossentropy.sigmoid_cross_entropy`, but for the values of its arrays."""
     check_reduction(reduction, normalizer, empty)
-    if validate not in ("raise", "none"):
-        raise ValueError(f'validate is {validate!r}; write "raise" or "none"')
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, between 0 and 1")
     if not 0 <= negative_shift < 1:
@@ -123,7 +122,7 @@ def make_problem(
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
-        validate=validate == "raise",
+        validate=check_validate(validate),
     )
     return Problem(logits, labels, sample_weight, options)
 
@@ -175,7 +174,7 @@ def _class_vector(name: str, value: Array | float | None, logits: Array, classes
         return vector + xp.zeros(classes, dtype=vector.dtype, device=array_api_compat.device(vector))
     if tuple(vector.shape) != (classes,):
         raise ValueError(
-            f"{name} has shape {tuple(vector.shape)}; pass a number, or shape ({classes},), one for each class"
+            f"{name} has shape {tuple(vector.shape)}; pass a number, or shape ({classes},): one per class"
             + (" (one-dimensional logits are one class)" if logits.ndim < 2 else "")
         )
     return vector

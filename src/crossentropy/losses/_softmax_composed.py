@@ -7,8 +7,8 @@ from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.reductions import NEGATIVE_MESSAGE, reduce_rows
-from crossentropy.statistics import row_statistics
 from crossentropy.statistics import reference as reference_statistics
+from crossentropy.statistics import row_statistics
 
 Array = Any
 
@@ -29,7 +29,9 @@ def composed(problem: SoftmaxProblem, *, reference: bool = False) -> Array:
         masses = formula.row_masses(problem, planes)
         masses = xp.ones_like(losses) if masses is None else masses
     losses, masses = formula.weigh_rows(problem, losses), formula.weigh_rows(problem, masses)
-    weighted = problem.reduction == "mean" and isinstance(problem.normalizer, str) and problem.normalizer == "weight"
+    weighted = (
+        problem.reduction == "mean" and isinstance(problem.normalizer, str) and problem.normalizer == "weight"
+    )
     if weighted and problem.validate and is_true(xp.any(masses < 0)):
         raise ValueError(NEGATIVE_MESSAGE)
     keep = formula.kept_rows(problem)

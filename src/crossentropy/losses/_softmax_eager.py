@@ -119,8 +119,7 @@ def _link_rows(
     D = planes.log_odds
     if not isinstance(link, (CrossEntropy, Focal)):
         return link.loss(D), formula.target_slope(problem, planes)
-    both = memory.empty((2, *D.shape), "float64")
-    loss, slope = both[0], both[1]
+    loss, slope = memory.planes(2, tuple(D.shape))
     gamma = link.gamma if isinstance(link, Focal) else 0.0
     address = memory.address
     _native.focal_rows(address(D), _size(D.shape), gamma, address(loss), address(slope), memory.threads())
@@ -149,7 +148,8 @@ def _normalizer(
             return float(N)
         if tuple(N.shape) != problem.rows:
             raise ValueError(
-                f"normalizer has shape {tuple(N.shape)}; pass a number, or one divisor for each row, shape {problem.rows}"
+                f"normalizer has shape {tuple(N.shape)}; "
+                f"pass a number, or one divisor for each row, shape {problem.rows}"
             )
         return N
     if given == "count":

@@ -19,7 +19,11 @@ Array = Any
 def class_masses(problem: SoftmaxProblem, like: Array) -> tuple[Array, Array]:
     """``a_c = w_c q_c`` and the row masses ``Σ w_c t_c``, class axis last."""
     xp = namespace(like)
-    w = xp.ones_like(like[..., :1]) if problem.class_weight is None else reference.widened(problem.class_weight)
+    w = (
+        xp.ones_like(like[..., :1])
+        if problem.class_weight is None
+        else reference.widened(problem.class_weight)
+    )
     target, C = problem.target, problem.classes
     if target.dense is not None:
         t = reference.class_last(reference.widened(target.dense), problem.axis)
@@ -65,15 +69,19 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array]:
     D = log_odds_of_classes(problem)
     xp = namespace(D)
     a, masses = class_masses(problem, D)
-    nothing = a == 0
-    safe = xp.where(nothing, xp.zeros_like(D), D)
-    losses = xp.sum(xp.where(nothing, xp.zeros_like(D), a * problem.link.loss(safe)), axis=-1)
+    losses = xp.sum(a * problem.link.loss(_without_void(a, D)), axis=-1)
     bad, keep = _bad_rows(problem), kept_rows(problem)
     if bad is not None:
         losses = xp.where(bad, xp.full_like(losses, float("nan")), losses)
     if keep is None:
         return losses, masses
     return xp.where(keep, losses, xp.zeros_like(losses)), xp.where(keep, masses, xp.zeros_like(masses))
+
+
+def _without_void(a: Array, D: Array) -> Array:
+    """``D``, but where an impossible class has no mass: such terms are 0, whatever the link makes of them."""
+    xp = namespace(D)
+    return xp.where((a == 0) & (xp.abs(D) == float("inf")), xp.zeros_like(D), D)
 
 
 def _bad_rows(problem: SoftmaxProblem) -> Array | None:
@@ -98,7 +106,7 @@ def row_gradients(problem: SoftmaxProblem, share: Array) -> Array:
     D = log_odds_of_classes(problem)
     xp = namespace(D)
     a, _ = class_masses(problem, D)
-    G = xp.where(a == 0, xp.zeros_like(D), a * problem.link.gain(D))
+    G = a * problem.link.gain(_without_void(a, D))
     p = xp.exp(log_sigmoid(-D))
     du = xp.sum(G, axis=-1, keepdims=True) * p - G
     keep = share != 0
@@ -118,4 +126,3 @@ def _from_last(ndim: int, axis: int) -> tuple[int, ...]:
     order = list(range(ndim - 1))
     order.insert(axis, ndim - 1)
     return tuple(order)
-

@@ -13,12 +13,12 @@ from crossentropy.backends import is_torch, namespace
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Prior, Target, Transform, Wanted
+from crossentropy.statistics.problem import NOTHING_MORE
 from crossentropy.targets import resolve
 from crossentropy.weights import class_vector, row_values
 
 Array = Any
 
-NO_WANTS = Wanted()
 CROSS_ENTROPY = CrossEntropy()
 
 
@@ -107,8 +107,6 @@ def make_problem(
     if weight is not None and target.dense is not None:
         target = Target(dense=target.dense, class_weight=weight)
     prior_vector = class_vector(smoothing_prior, logits, C, "smoothing_prior")
-    if prior_vector is not None and not label_smoothing:
-        raise ValueError("smoothing_prior is given but label_smoothing is 0; pass the share to move to it")
     problem = SoftmaxProblem(
         logits=logits,
         axis=axis,
@@ -118,7 +116,7 @@ def make_problem(
         normalized=found.normalized,
         transform=make_transform(logits, axis, rows, target, temperature, softcap, logit_bias, margin),
         prior=None,
-        wanted=NO_WANTS if not (z_loss or entropy_bonus) else Wanted(bool(z_loss), bool(entropy_bonus)),
+        wanted=NOTHING_MORE if not (z_loss or entropy_bonus) else Wanted(bool(z_loss), bool(entropy_bonus)),
         link=link,
         label_smoothing=label_smoothing,
         smoothing_prior=prior_vector,
@@ -137,6 +135,30 @@ def make_problem(
     return problem
 
 
+def has_only_labels(
+    label_smoothing: float,
+    class_weight: Any,
+    sample_weight: Any,
+    temperature: Any,
+    softcap: Any,
+    logit_bias: Any,
+    margin: Any,
+    z_loss: float,
+    entropy_bonus: float,
+) -> bool:
+    """Whether the loss has its logits, its labels and no option beside them."""
+    return (
+        class_weight is None
+        and sample_weight is None
+        and softcap is None
+        and logit_bias is None
+        and margin is None
+        and isinstance(temperature, float)
+        and temperature == 1.0
+        and not (label_smoothing or z_loss or entropy_bonus)
+    )
+
+
 def check_logits(logits: Array, axis: int) -> tuple[Array, int]:
     """Floating logits with at least one class, and their class axis counted from 0."""
     if not hasattr(logits, "dtype"):
@@ -147,12 +169,16 @@ def check_logits(logits: Array, axis: int) -> tuple[Array, int]:
         else logits.dtype.name == "bfloat16" or namespace(logits).isdtype(logits.dtype, "real floating")
     )
     if not floating:
-        raise TypeError(f"logits have dtype {logits.dtype}; pass floating-point scores, for example logits.float()")
+        raise TypeError(
+            f"logits have dtype {logits.dtype}; pass floating-point scores, for example logits.float()"
+        )
     ndim = logits.ndim
     if ndim == 0:
         raise ValueError("logits are a single number; they need a class axis")
     if not -ndim <= axis < ndim:
-        raise ValueError(f"axis is {axis}, but logits of shape {tuple(logits.shape)} have axes {-ndim} to {ndim - 1}")
+        raise ValueError(
+            f"axis is {axis}, but logits of shape {tuple(logits.shape)} have axes {-ndim} to {ndim - 1}"
+        )
     axis %= ndim
     if logits.shape[axis] == 0:
         raise ValueError(f"logits of shape {tuple(logits.shape)} have no classes along axis {axis}")
@@ -179,7 +205,9 @@ def make_transform(
     """The transform of the logits, checked."""
     if isinstance(temperature, (int, float)):
         if not 0 < temperature < float("inf"):
-            raise ValueError(f"temperature is {temperature}; logits are divided by it, so it must be positive")
+            raise ValueError(
+                f"temperature is {temperature}; logits are divided by it, so it must be positive"
+            )
         if temperature == 1 and softcap is None and logit_bias is None and margin is None:
             return PLAIN
         temperature = float(temperature)

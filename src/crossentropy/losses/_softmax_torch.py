@@ -18,6 +18,7 @@ from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics._memory_torch import TorchMemory
 from crossentropy.statistics._torch import kernels_apply
+from crossentropy.statistics.native import advise, lay_out
 
 
 def loss(problem: SoftmaxProblem) -> Tensor:
@@ -31,7 +32,7 @@ def loss(problem: SoftmaxProblem) -> Tensor:
         return composed(problem)
     if not logits.requires_grad:
         return _rounded(evaluate(problem, TorchMemory).value, logits)
-    return _SoftmaxLoss.apply(logits, problem)  # type: ignore[no-any-return, no-untyped-call]
+    return _SoftmaxLoss.apply(logits, problem)
 
 
 def _other_inputs(problem: SoftmaxProblem) -> tuple[Any, ...]:
@@ -72,19 +73,32 @@ class _SoftmaxLoss(Function):
         problem: SoftmaxProblem = replace(ctx.problem, logits=logits)
         found: Evaluation = ctx.found
         if torch.is_grad_enabled():
-            with torch.enable_grad():
-                value = composed(problem, reference=True)
-                return torch.autograd.grad(value, logits, grad, create_graph=True)[0], None
+            return second_derivative(problem, grad), None
         upstream = grad.double() if grad.ndim else float(grad)
-        into = None
-        if problem.inplace:
-            if ctx.problem.inplace == "spent":
-                raise RuntimeError(
-                    "the logits of this loss were overwritten by their gradient (inplace=True); "
-                    "for a second backward pass leave inplace out"
-                )
-            ctx.problem.inplace = "spent"
-            into = logits.detach()
-            torch.autograd.graph.increment_version(logits)
+        x = lay_out(TorchMemory, logits, problem.axis).array
+        into = gradient_memory(ctx, logits, x, problem.inplace)
         return gradient(problem, found, upstream, TorchMemory, into), None
 
+
+def second_derivative(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
+    """The gradient by the logits with a graph of its own, from the composition."""
+    with torch.enable_grad():
+        value = composed(problem, reference=True)
+        return torch.autograd.grad(value, problem.logits, grad, create_graph=True)[0]
+
+
+def gradient_memory(ctx: Any, logits: Tensor, laid_out: Tensor, inplace: bool) -> Tensor:
+    """Where a gradient is written: fresh memory, or once, if that is allowed, over the logits."""
+    if not inplace or laid_out is not logits:
+        fresh = torch.empty_like(laid_out)
+        advise(TorchMemory, fresh)
+        return fresh
+    if getattr(ctx, "spent", False):
+        raise RuntimeError(
+            "the logits of this loss were overwritten by their gradient (inplace=True); "
+            "for a second backward pass leave inplace out"
+        )
+    ctx.spent = True
+    over = logits.detach()
+    torch.autograd.graph.increment_version(logits)
+    return over

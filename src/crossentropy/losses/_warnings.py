@@ -20,6 +20,7 @@ def warn_of_probabilities(logits: Array, axis: int) -> None:
     """
     if logits.shape[axis] < 2 or 0 in logits.shape:
         return
+    axis %= logits.ndim
     xp = namespace(logits)
     first = logits[(0,) * axis + (slice(None),) + (0,) * (logits.ndim - axis - 1)]
     for rows, along in ((first, 0), (logits, axis)):

@@ -67,4 +67,3 @@ def loss_and_gradient(
         raise TypeError(f"logits have dtype {problem.logits.dtype}; gradients are for float64 and narrower")
     found = evaluate(problem, NumpyMemory)
     return rounded(found.value, problem.logits), gradient(problem, found, 1.0, NumpyMemory)
-

@@ -6,7 +6,7 @@ from crossentropy.backends import is_numpy, is_torch
 from crossentropy.links import Link
 from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_eager import evaluate
-from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
+from crossentropy.losses._softmax_problem import SoftmaxProblem, has_only_labels, make_problem
 from crossentropy.losses._warnings import warn_of_probabilities
 from crossentropy.statistics.memory import CODES, NumpyMemory
 
@@ -129,6 +129,28 @@ def softmax_cross_entropy(
     >>> softmax_cross_entropy(logits, np.asarray([0, 1, -1, 1]), ignore_index=-1, reduction="none").round(4)
     array([0.349 , 0.1429, 0.    , 0.5514])
     """
+    weighted = isinstance(normalizer, str) and normalizer == "weight"
+    if (
+        is_torch(logits)
+        and weighted
+        and has_only_labels(
+            label_smoothing,
+            class_weight,
+            sample_weight,
+            temperature,
+            softcap,
+            logit_bias,
+            margin,
+            z_loss,
+            entropy_bonus,
+        )
+    ):
+        from crossentropy.losses._label_loss_torch import label_loss
+
+        value = label_loss(logits, labels, axis, ignore_index, link, reduction, empty, validate, inplace)
+        if value is not None:
+            warn_of_probabilities(logits, axis)
+            return value
     problem = make_problem(
         logits,
         labels,

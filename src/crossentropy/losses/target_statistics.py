@@ -80,7 +80,9 @@ class TargetStatistics:
 
     def _of_one_target(self, name: str) -> None:
         if self._planes.log_odds is None or self._masses is not None:
-            raise AttributeError(f"{name} is of one label; soft targets have a log_prob, logsumexp and entropy")
+            raise AttributeError(
+                f"{name} is of one label; soft targets have a log_prob, logsumexp and entropy"
+            )
 
     def _rounded(self, x: Array) -> Array:
         return x.to(self._dtype) if is_torch(x) else namespace(x).astype(x, self._dtype)
@@ -159,5 +161,3 @@ def target_statistics(
     xp = namespace(problem.logits)
     wide = str(problem.logits.dtype).endswith("float64")
     return TargetStatistics(planes, problem.masses, xp.float64 if wide else xp.float32)
-
-

@@ -10,6 +10,7 @@ from typing import Any
 
 from crossentropy.backends import is_numpy, is_torch
 from crossentropy.statistics.problem import (
+    NOTHING_MORE,
     PLAIN,
     Cotangents,
     Planes,
@@ -30,7 +31,7 @@ def row_statistics(
     target: Target,
     transform: Transform = PLAIN,
     prior: Prior | None = None,
-    wanted: Wanted = Wanted(),
+    wanted: Wanted = NOTHING_MORE,
     *,
     validate: bool = True,
 ) -> Planes:

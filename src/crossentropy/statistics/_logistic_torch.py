@@ -15,8 +15,8 @@ from torch.autograd.function import Function
 def log_sigmoid(x: Tensor) -> Tensor:
     """``ln σ(x)``; see `crossentropy.statistics.logistic.log_sigmoid`."""
     if torch.compiler.is_compiling():  # Dynamo takes no Function with a jvp of its own
-        return _LogSigmoidReverse.apply(x)  # type: ignore[no-any-return, no-untyped-call]
-    return _LogSigmoid.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+        return _LogSigmoidReverse.apply(x)
+    return _LogSigmoid.apply(x)
 
 
 class _LogSigmoidReverse(Function):

@@ -1,5 +1,6 @@
 """`Memory` for PyTorch tensors on the CPU."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -40,6 +41,10 @@ class TorchMemory:
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Tensor:
         return torch.empty(shape, dtype=DTYPES[dtype])
+
+    @staticmethod
+    def planes(n: int, shape: tuple[int, ...]) -> Sequence[Tensor]:
+        return torch.empty((n, *shape), dtype=torch.float64).unbind()
 
     @staticmethod
     def empty_like(x: Tensor, dtype: str | None = None) -> Tensor:

@@ -30,7 +30,6 @@ from crossentropy.statistics.problem import (
 __all__ = ["kernels_apply", "statistics"]
 
 
-
 class Settings(NamedTuple):
     """What of a row problem is not a tensor."""
 
@@ -50,14 +49,14 @@ class Tensors(NamedTuple):
     """What of it is; gradients flow to the floating ones but `class_weight` and `prior`."""
 
     logits: Tensor
-    dense: Tensor | None
-    temperature: Tensor | None
-    logit_bias: Tensor | None
-    margin: Tensor | None
-    indices: Tensor | None
-    mask: Tensor | None
-    class_weight: Tensor | None
-    prior: Tensor | None
+    dense: Any  # these, if not None
+    temperature: Any
+    logit_bias: Any
+    margin: Any
+    indices: Any
+    mask: Any
+    class_weight: Any
+    prior: Any
 
 
 LEARNABLE = 5  # the leading fields of Tensors that can have a gradient
@@ -77,12 +76,11 @@ def statistics(
     if torch.compiler.is_compiling() and _addressable(logits):
         from crossentropy.statistics import _torch_op
 
-        return _named(_torch_op.statistics(settings, tensors), settings, tensors)
+        return named(_torch_op.statistics(settings, tensors), settings, tensors)
     if not kernels_apply(*tensors):
         return reference.statistics(logits, axis, target, transform, prior, wanted)
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors[:LEARNABLE]):
-        outputs = _RowStatistics.apply(settings, *tensors)  # type: ignore[no-untyped-call]
-        return _named(outputs, settings, tensors)
+        return named(_RowStatistics.apply(settings, *tensors), settings, tensors)
     return forward(settings, tensors)
 
 
@@ -186,8 +184,9 @@ def plane_names(settings: Settings, tensors: Tensors) -> list[str]:
     return [name for name, here in present.items() if here]
 
 
-def _named(outputs: Sequence[Tensor], settings: Settings, tensors: Tensors) -> Planes:
-    return Planes(**dict(zip(plane_names(settings, tensors), outputs, strict=True)))
+def named(outputs: Sequence[Tensor], settings: Settings, tensors: Tensors) -> Planes:
+    planes: dict[str, Any] = dict(zip(plane_names(settings, tensors), outputs, strict=True))
+    return Planes(**planes)
 
 
 def rows_of(settings: Settings, logits: Tensor) -> tuple[int, ...]:
@@ -220,7 +219,7 @@ def backward(
     rows = rows_of(settings, tensors.logits)
     needs_logits, needs_dense, needs_temperature, needs_bias, needs_margin = needs
     out: list[Tensor | None] = [None] * LEARNABLE
-    dense = torch.empty_like(tensors.dense) if needs_dense and tensors.dense is not None else None
+    dense = torch.empty_like(tensors.dense, memory_format=torch.contiguous_format) if needs_dense else None
     if needs_logits or needs_dense or needs_temperature or needs_margin:
         found = kernel.pullback(
             planes, upstream, rows, dense=dense, scale=needs_temperature, target=needs_margin
@@ -228,25 +227,20 @@ def backward(
         out[0], out[1] = found.logits if needs_logits else None, found.dense
         if needs_temperature:
             T = tensors.temperature
-            assert T is not None
             by_temperature = -found.scale / T.double() ** 2
             out[2] = (by_temperature if T.ndim else by_temperature.sum()).to(T.dtype)
         if needs_margin:
             out[4] = _margin_gradient(settings, tensors, found.target)
     if needs_bias:
-        bias = tensors.logit_bias
-        assert bias is not None
         du = kernel.pullback(planes, upstream, rows, before_transform=True).logits
         others = [d for d in range(du.ndim) if d != settings.axis]
-        out[3] = du.sum(others, dtype=torch.float64).to(bias.dtype)
+        out[3] = du.sum(others, dtype=torch.float64).to(tensors.logit_bias.dtype)
     return out
 
 
 def _margin_gradient(settings: Settings, tensors: Tensors, at_target: Tensor) -> Tensor:
     """By the margin: ``−∂u_y / temperature``, over all rows or over those of each class."""
     margin, y = tensors.margin, tensors.indices
-    assert margin is not None
-    assert y is not None
     if tensors.temperature is None:
         by_margin = -at_target / settings.temperature
     else:
@@ -283,8 +277,8 @@ def reference_gradients(
 
 class _RowStatistics(Function):
     @staticmethod
-    def forward(ctx: Any, settings: Settings, *inputs: Tensor | None) -> tuple[Tensor, ...]:
-        tensors = Tensors(*inputs)  # type: ignore[arg-type]
+    def forward(ctx: Any, settings: Settings, *inputs: Any) -> tuple[Tensor, ...]:
+        tensors = Tensors(*inputs)
         planes = forward(settings, tensors)
         names = plane_names(settings, tensors)
         outputs = tuple(getattr(planes, name) for name in names)
@@ -306,9 +300,10 @@ class _RowStatistics(Function):
         if torch.is_grad_enabled() or set_margin:
             with torch.enable_grad():
                 return (None, *reference_gradients(settings, tensors, names, grads), *others)
-        planes = Planes(**dict(zip(names, saved[len(Tensors._fields) :], strict=True)))
+        planes = named(saved[len(Tensors._fields) :], settings, tensors)
         upstream = cotangents(names, grads)
-        return (None, *backward(settings, tensors, planes, upstream, ctx.needs_input_grad[1 : 1 + LEARNABLE]), *others)
+        needs = ctx.needs_input_grad[1 : 1 + LEARNABLE]
+        return (None, *backward(settings, tensors, planes, upstream, needs), *others)
 
 
 def cotangents(names: Sequence[str], grads: Sequence[Tensor | None]) -> Cotangents:

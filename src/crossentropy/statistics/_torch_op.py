@@ -10,25 +10,26 @@ from torch import Tensor
 
 from crossentropy.statistics import _torch as eager
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
-from crossentropy.statistics.problem import Planes, Wanted
+from crossentropy.statistics.problem import Wanted
 
 _TENSORS = len(Tensors._fields)
+_ARGUMENTS = _TENSORS + len(Settings._fields)
 
 
 def statistics(settings: Settings, tensors: Tensors) -> list[Tensor]:
     """The planes of a problem, in the order of `plane_names`."""
-    return _row_statistics(*tensors, *_flat(settings))  # type: ignore[no-any-return]
+    return _row_statistics(*tensors, *_flat(settings))
 
 
 def _flat(settings: Settings) -> tuple[Any, ...]:
     wanted = settings.wanted
     flags = [wanted.log_partition, wanted.entropy, wanted.argmax, wanted.rank]
-    return (*settings[:8], flags, settings.validate)
+    return (*settings[:-2], flags, settings.validate)
 
 
 def _joined(args: tuple[Any, ...]) -> tuple[Settings, Tensors]:
-    flat = args[_TENSORS:]
-    return Settings(*flat[:8], Wanted(*flat[8]), flat[9]), Tensors(*args[:_TENSORS])
+    *plain, flags, validate = args[_TENSORS:]
+    return Settings._make([*plain, Wanted(*flags), validate]), Tensors(*args[:_TENSORS])
 
 
 @torch.library.custom_op("crossentropy::row_statistics", mutates_args=())
@@ -53,11 +54,9 @@ def _row_statistics(
     wanted: list[bool],
     validate: bool,
 ) -> list[Tensor]:
-    settings, tensors = _joined(
-        (logits, dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
-        + (axis, several, ignore_index, softcap, temperature_value, margin_value)
-        + (has_prior, prior_total, wanted, validate)
-    )
+    tensors = Tensors(logits, dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
+    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior, prior_total)
+    settings = Settings(*values, Wanted(*wanted), validate)
     planes = eager.forward(settings, tensors)
     # An operator may not return views of one another.
     return [getattr(planes, name).clone() for name in eager.plane_names(settings, tensors)]
@@ -102,15 +101,13 @@ def _row_pullback(
     wanted: list[bool],
     validate: bool,
 ) -> list[Tensor]:
-    settings, tensors = _joined(
-        (logits, dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
-        + (axis, several, ignore_index, softcap, temperature_value, margin_value)
-        + (has_prior, prior_total, wanted, validate)
-    )
+    tensors = Tensors(logits, dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
+    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior, prior_total)
+    settings = Settings(*values, Wanted(*wanted), validate)
     names = eager.plane_names(settings, tensors)
     given = iter(grads)
     upstream = eager.cotangents(names, [next(given) if here else None for here in has_grad])
-    saved = Planes(**dict(zip(names, planes, strict=True)))
+    saved = eager.named(planes, settings, tensors)
     found = eager.backward(settings, tensors, saved, upstream, needs)
     return [x for x in found if x is not None]
 
@@ -119,7 +116,9 @@ def _row_pullback(
 def _(planes: Any, grads: Any, has_grad: Any, needs: list[bool], *args: Any) -> list[Tensor]:
     _, tensors = _joined(args)
     return [
-        torch.empty_like(x) for x, wanted in zip(tensors[:LEARNABLE], needs, strict=True) if wanted and x is not None
+        torch.empty_like(x)
+        for x, wanted in zip(tensors[:LEARNABLE], needs, strict=True)
+        if wanted and x is not None
     ]
 
 
@@ -143,7 +142,7 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
         )
     )
     learnt = [next(found) if need else None for need in needs]
-    return (*learnt, *(None,) * (_TENSORS + 10 - LEARNABLE))
+    return (*learnt, *(None,) * (_ARGUMENTS - LEARNABLE))
 
 
 _row_statistics.register_autograd(_backward, setup_context=_setup)

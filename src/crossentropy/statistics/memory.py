@@ -1,6 +1,7 @@
 """What the kernels need to know of an array, for each framework whose arrays lie in the CPU's memory."""
 
 import os
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ CODES = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
 
 
 class Memory(Protocol):
-    """Addresses, strides in elements, and fresh arrays."""
+    """Addresses, strides in elements, and fresh arrays; `planes` are n float64 arrays in one piece."""
 
     @staticmethod
     def code(x: Array) -> int: ...
@@ -24,6 +25,8 @@ class Memory(Protocol):
     def contiguous(x: Array, dtype: str | None = None) -> Array: ...
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Array: ...
+    @staticmethod
+    def planes(n: int, shape: tuple[int, ...]) -> Sequence[Array]: ...
     @staticmethod
     def empty_like(x: Array, dtype: str | None = None) -> Array: ...
     @staticmethod
@@ -52,6 +55,11 @@ class NumpyMemory:
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Array:
         return np.empty(shape, dtype)
+
+    @staticmethod
+    def planes(n: int, shape: tuple[int, ...]) -> Sequence[Array]:
+        stacked = np.empty((n, *shape))
+        return [stacked[i, ...] for i in range(n)]
 
     @staticmethod
     def empty_like(x: Array, dtype: str | None = None) -> Array:

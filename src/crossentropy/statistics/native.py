@@ -64,6 +64,11 @@ def _as_one(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int] | N
     return size, stride
 
 
+def _is_array(x: Any) -> bool:
+    """Whether `x` has a value for each of something, and is not one number."""
+    return bool(getattr(x, "ndim", 0))
+
+
 def advise(memory: type[Memory], fresh: Array) -> None:
     """Ask for large pages under a large array that has not been written yet."""
     nbytes = prod(fresh.shape) * fresh.itemsize
@@ -74,7 +79,19 @@ def advise(memory: type[Memory], fresh: Array) -> None:
 class RowKernel:
     """One row problem, laid out for the kernels; it keeps alive whatever they have the address of."""
 
-    __slots__ = ("_kept", "axis", "k", "layout", "memory", "prior", "shape", "target", "transform", "view", "wide")
+    __slots__ = (
+        "_kept",
+        "axis",
+        "k",
+        "layout",
+        "memory",
+        "prior",
+        "shape",
+        "target",
+        "transform",
+        "view",
+        "wide",
+    )
 
     def __init__(
         self,
@@ -122,7 +139,7 @@ class RowKernel:
 
     def _transform(self, transform: Transform) -> _native.Transform:
         temperature, margin, bias = transform.temperature, transform.margin, transform.logit_bias
-        rowwise = getattr(temperature, "ndim", 0) > 0
+        rowwise, classwise = _is_array(temperature), _is_array(margin)
         return _native.Transform(
             scale=1.0 if rowwise else 1.0 / float(temperature),
             row_scale=self._keep(1.0 / self.memory.contiguous(temperature, "float64"), "float64")
@@ -130,8 +147,8 @@ class RowKernel:
             else 0,
             softcap=transform.softcap or 0.0,
             bias=0 if bias is None else self._keep(bias, self.wide),
-            margin=0.0 if margin is None or getattr(margin, "ndim", 0) else float(margin),
-            class_margin=self._keep(margin, "float64") if getattr(margin, "ndim", 0) else 0,
+            margin=0.0 if margin is None or classwise else float(margin),
+            class_margin=self._keep(margin, "float64") if classwise else 0,
         )
 
     def _prior(self, prior: Prior) -> _native.Prior:
@@ -147,7 +164,7 @@ class RowKernel:
         empty, planes = self.memory.empty, Planes()
         names = ["top", "rest"]
         indexed = target.indices is not None
-        if indexed and not target.several or target.mask is not None:
+        if (indexed and not target.several) or target.mask is not None:
             names.append("log_odds")
         elif indexed:
             planes.log_odds = empty((*rows, self.k), "float64")
@@ -163,7 +180,7 @@ class RowKernel:
             names += ["set_top", "set_rest"]
         if not indexed or target.several or len(names) > 3:
             names.append("lift")
-        for name, plane in zip(names, empty((len(names), *rows), "float64"), strict=True):
+        for name, plane in zip(names, self.memory.planes(len(names), rows), strict=True):
             setattr(planes, name, plane)
         if wanted.argmax:
             planes.argmax = empty(rows, "int64")
@@ -231,8 +248,9 @@ class RowKernel:
             _native.Gradients(
                 self._output_view(into),
                 None if dense is None else self._output_view(dense),
-                *self._addresses(gradients, ("scale", "target")),
-                before_transform,
+                scale=memory.address(gradients.scale) if scale else 0,
+                target=memory.address(gradients.target) if target else 0,
+                before_transform=before_transform,
             ),
             memory.threads(),
         )

@@ -81,28 +81,33 @@ class Wanted:
     rank: bool = False
 
 
+NOTHING_MORE = Wanted()
+
+
 @dataclass(slots=True)
 class Planes:
-    """Statistics of every row, each in the shape of the rows (`log_odds` of k indices: + (k,)).
+    """Statistics of every row, each in the shape of the rows; None if not asked for.
+
+    `log_odds` of k indices has the shape rows + (k,).
 
     `log_odds` is ``D``, `log_partition` ``L``, `prior_term` ``G_r``, `dense_term` ``G_a``, `dense_total` ``A``,
     `entropy` ``H``. What a gradient needs besides: `top`, the largest ``u`` off target before the scale,
     `rest` = ``Σ e^(u − top)`` over the others, the same two for a label set, and `lift` = ``L − top``.
     """
 
-    log_odds: Array | None = None
-    top: Array | None = None
-    rest: Array | None = None
-    set_top: Array | None = None
-    set_rest: Array | None = None
-    log_partition: Array | None = None
-    lift: Array | None = None
-    prior_term: Array | None = None
-    dense_term: Array | None = None
-    dense_total: Array | None = None
-    entropy: Array | None = None
-    argmax: Array | None = None
-    rank: Array | None = None
+    log_odds: Array = None
+    top: Array = None
+    rest: Array = None
+    set_top: Array = None
+    set_rest: Array = None
+    log_partition: Array = None
+    lift: Array = None
+    prior_term: Array = None
+    dense_term: Array = None
+    dense_total: Array = None
+    entropy: Array = None
+    argmax: Array = None
+    rank: Array = None
     bad_row: int = -1
 
 
@@ -110,11 +115,11 @@ class Planes:
 class Cotangents:
     """Upstream gradients of the differentiable planes."""
 
-    log_odds: Array | None = None
-    log_partition: Array | None = None
-    prior_term: Array | None = None
-    dense_term: Array | None = None
-    entropy: Array | None = None
+    log_odds: Array = None
+    log_partition: Array = None
+    prior_term: Array = None
+    dense_term: Array = None
+    entropy: Array = None
 
 
 DIFFERENTIABLE = tuple(f.name for f in fields(Cotangents))
@@ -124,7 +129,7 @@ DIFFERENTIABLE = tuple(f.name for f in fields(Cotangents))
 class Gradients:
     """Gradients by the inputs; `scale` is by 1/temperature, one for every row; `target` by ``u`` there."""
 
-    logits: Array | None = None
-    dense: Array | None = None
-    scale: Array | None = None
-    target: Array | None = None
+    logits: Array = None
+    dense: Array = None
+    scale: Array = None
+    target: Array = None

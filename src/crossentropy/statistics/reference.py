@@ -114,9 +114,7 @@ def _weighted(xp: Any, w: Array, u: Array, total: LogSum) -> Array:
     return xp.where(total.empty | total.overflow, xp.full_like(value, float("nan")), value)
 
 
-def _on_target(
-    xp: Any, target: Target, axis: int, classes: Array
-) -> tuple[Array | None, Array | None, Array | None]:
+def _on_target(xp: Any, target: Target, axis: int, classes: Array) -> tuple[Array, Array, Array]:
     """Where the targets are (labels of k indices: an axis before the classes), what is ignored, what is bad."""
     if target.mask is not None:
         return class_last(xp.astype(target.mask, xp.bool), axis), None, None

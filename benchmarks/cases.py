@@ -1,0 +1,246 @@
+"""The work that is measured: one case for each row of the speed contract."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import peers
+import torch
+from measure import Sides
+from torch import Tensor
+
+import crossentropy as ce
+from crossentropy.links import Focal
+from crossentropy.torch import binary_cross_entropy_with_logits, cross_entropy, focal_loss
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row of the table: the work, and what is promised of it."""
+
+    work: str
+    peer: str
+    dtype: str
+    values: str  # what the logits are like
+    nbytes: int  # of the logits, and so of their gradient
+    speedup: float  # at least so many times as fast as the peer
+    build: Callable[[], Sides]
+    memory: float | None = None  # at most so many times the gradient beside the inputs
+    trains: bool = True  # forward and backward, or forward only
+    passes: float = 3.0  # how often that many bytes must move: read, read again, written
+    reduction: str = "mean"
+
+    @property
+    def name(self) -> str:
+        """What `--only` looks at."""
+        return f"{self.work} {self.dtype} {self.values}"
+
+    @property
+    def is_large(self) -> bool:
+        """Whether memory and bandwidth are worth a word."""
+        return self.nbytes >= 1 << 20
+
+    @property
+    def tolerance(self) -> float:
+        """How far two right losses may be apart; torch rounds its own to the dtype of the logits."""
+        return 2e-2 if self.dtype == "bfloat16" else 1e-4
+
+
+def build(name: str) -> Sides:
+    """Both sides of the case of this name."""
+    return next(case for case in all_cases() if case.name == name).build()
+
+
+def all_cases() -> list[Case]:
+    """Every row, those of the same logits next to one another."""
+    cases = []
+    for values in ("random", "peaky"):
+        for shape in ((8192, 1000), (2048, 32768), (1024, 128256), (512, 256000)):
+            large = shape[1] >= 32768
+            cases.append(_rows(values, shape, 6 if large else 3, memory=1.05))
+            if large:
+                cases.append(_rows(values, shape, 5, trains=False))
+                cases.append(_rows(values, shape, 6, memory=1.05, dtype=torch.bfloat16))
+        cases.append(_rows(values, (64, 10), 1 / 2))
+        cases.append(_rows(values, (1, 10), 1 / 2.5))
+        cases.append(_rows(values, (65536, 10), 3))
+        cases.append(_rows(values, (8, 21, 512, 512), 4, what="segmentation, class axis 1,"))
+        cases.append(_smoothed(values))
+        cases.append(_focal(values))
+        cases.append(_soft(values))
+    return [*cases, _binary(), _sigmoid_focal(), _log_loss(1_000_000, 10, 10), _log_loss(20_000, 1000, 20)]
+
+
+@lru_cache(maxsize=1)
+def logits_and_labels(values: str, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Logits with the class axis 1, and class indices.
+
+    Random logits are normal. Peaky ones are what a trained model gives: a heavy tail (the square of a normal
+    number, halved, with its sign), and the label 8 above that in nine rows of ten.
+    """
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.empty(shape).normal_(generator=generator)
+    labels = torch.randint(shape[1], shape[:1] + shape[2:], generator=generator)
+    if values == "peaky":
+        logits.mul_(logits.abs()).mul_(0.5)
+        learned = torch.rand(labels.shape, generator=generator) < 0.9
+        logits.scatter_add_(1, labels.unsqueeze(1), 8.0 * learned.unsqueeze(1))
+    return logits.to(dtype), labels
+
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def sides_of(logits: Tensor, target: Tensor, ours: Loss, peer: Loss, trains: bool = True) -> Sides:
+    """Steps of training, each with fresh memory for its gradient, or of evaluation."""
+    leaf = logits.detach().requires_grad_(trains)
+
+    def stepper(loss: Loss) -> Callable[[], Tensor]:
+        def evaluate() -> Tensor:
+            return loss(leaf, target)
+
+        def train() -> Tensor:
+            leaf.grad = None
+            value = loss(leaf, target)
+            value.backward()
+            return value
+
+        return train if trains else evaluate
+
+    def clear() -> None:
+        leaf.grad = None
+
+    return Sides(stepper(ours), stepper(peer), clear)
+
+
+def _rows(
+    values: str,
+    shape: tuple[int, ...],
+    speedup: float,
+    *,
+    memory: float | None = None,
+    dtype: torch.dtype = torch.float32,
+    trains: bool = True,
+    what: str = "",
+) -> Case:
+    return Case(
+        work=" ".join([what, "fwd+bwd" if trains else "forward", str(shape)]).strip(),
+        peer="F.cross_entropy",
+        dtype=str(dtype).removeprefix("torch."),
+        values=values,
+        nbytes=math.prod(shape) * dtype.itemsize,
+        speedup=speedup,
+        build=lambda: sides_of(
+            *logits_and_labels(values, shape, dtype), cross_entropy, peers.cross_entropy, trains
+        ),
+        memory=memory,
+        trains=trains,
+        passes=3.0 if trains else 1.0,
+    )
+
+
+def _small_vocabulary(
+    values: str, work: str, peer: str, speedup: float, ours: Loss, theirs: Loss, soft: bool = False
+) -> Case:
+    """Variants of the loss, at (4096, 1000)."""
+    shape = (4096, 1000)
+
+    def build() -> Sides:
+        logits, labels = logits_and_labels(values, shape, torch.float32)
+        target = (2 * logits + torch.randn_like(logits)).softmax(1) if soft else labels
+        return sides_of(logits, target, ours, theirs)
+
+    return Case(
+        work=f"{work} fwd+bwd {shape}",
+        peer=peer,
+        dtype="float32",
+        values=values,
+        nbytes=4 * math.prod(shape),
+        speedup=speedup,
+        build=build,
+        passes=5.0 if soft else 3.0,
+    )
+
+
+def _smoothed(values: str) -> Case:
+    def ours(logits: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(logits, target, label_smoothing=0.1)
+
+    return _small_vocabulary(
+        values, "label smoothing", "F.cross_entropy", 4, ours, peers.smoothed_cross_entropy
+    )
+
+
+def _focal(values: str) -> Case:
+    return _small_vocabulary(values, "focal", "composition", 4, focal_loss, peers.focal_loss)
+
+
+def _soft(values: str) -> Case:
+    return _small_vocabulary(
+        values, "dense soft targets", "F.cross_entropy", 2, cross_entropy, peers.cross_entropy, soft=True
+    )
+
+
+def _elements(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.empty(shape).normal_(generator=generator)
+    return logits, (torch.rand(shape, generator=generator) < 0.2).float()
+
+
+def _binary() -> Case:
+    shape = (10_000, 1000)
+    return Case(
+        work=f"BCE with logits fwd+bwd {shape}",
+        peer="F.binary_cross_entropy_with_logits",
+        dtype="float32",
+        values="random",
+        nbytes=4 * math.prod(shape),
+        speedup=5,
+        build=lambda: sides_of(
+            *_elements(shape), binary_cross_entropy_with_logits, peers.binary_cross_entropy
+        ),
+        passes=5.0,
+    )
+
+
+def _sigmoid_focal() -> Case:
+    shape = (125_000, 80)
+
+    def ours(logits: Tensor, target: Tensor) -> Tensor:
+        return ce.sigmoid_cross_entropy(
+            logits, target, link=Focal(2.0), class_weight=0.75, pos_weight=1 / 3, normalizer="count"
+        )
+
+    return Case(
+        work=f"sigmoid focal fwd+bwd {shape}",
+        peer="torchvision's formula",
+        dtype="float32",
+        values="random",
+        nbytes=4 * math.prod(shape),
+        speedup=10,
+        build=lambda: sides_of(*_elements(shape), ours, peers.sigmoid_focal_loss),
+        passes=5.0,
+    )
+
+
+def _log_loss(n: int, classes: int, speedup: float) -> Case:
+    def build() -> Sides:
+        rng = np.random.default_rng(0)
+        p = np.exp(2 * rng.standard_normal((n, classes)))
+        p /= p.sum(1, keepdims=True)
+        y = rng.integers(classes, size=n)
+        return Sides(lambda: ce.log_loss(p, y), lambda: peers.log_loss(p, y), lambda: None)
+
+    return Case(
+        work=f"log_loss ({n}, {classes})",
+        peer="sklearn.metrics.log_loss",
+        dtype="float64",
+        values="random",
+        nbytes=8 * n * classes,
+        speedup=speedup,
+        build=build,
+        trains=False,
+        passes=1.0,
+    )

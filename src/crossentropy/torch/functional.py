@@ -1,0 +1,426 @@
+"""`torch.nn.functional`'s cross-entropies, argument for argument, with ours behind them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import _reduction
+
+from crossentropy.links import Focal, Link
+from crossentropy.losses._label_loss_torch import label_loss
+from crossentropy.losses._softmax_problem import has_only_labels, make_problem
+from crossentropy.losses._softmax_torch import loss as softmax_loss
+from crossentropy.losses.sigmoid import sigmoid_cross_entropy
+from crossentropy.reductions import reduce_rows
+from crossentropy.statistics.labels import bad_label_error
+from crossentropy.statistics.logistic import log_sigmoid
+from crossentropy.targets import Probabilities
+from crossentropy.torch._binary import clamped_binary_cross_entropy
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "focal_loss",
+    "nll_loss",
+]
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Any,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    smoothing_prior: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    link: Link | None = None,
+    temperature: Any = 1.0,
+    softcap: float | None = None,
+    logit_bias: Tensor | None = None,
+    margin: Any = None,
+    z_loss: float = 0.0,
+    entropy_bonus: float = 0.0,
+    normalizer: Any = None,
+    empty: str = "nan",
+    validate: str = "raise",
+    inplace: bool = False,
+) -> Tensor:
+    """Cross-entropy of logits, as `torch.nn.functional.cross_entropy` has it.
+
+    The class axis is 1 (0 for one row). With class indices the mean is ``Σ w_y ℓ / Σ w_y`` over the rows not ignored;
+    with class probabilities it is ``Σ ℓ`` over the number of rows, and they need not sum to one.
+
+    Parameters
+    ----------
+    input : Tensor (C,), (N, C) or (N, C, d1, …), floating
+        Logits.
+    target : integer Tensor of the shape without C, or floating Tensor of the whole shape
+        Class indices of any integer dtype, or class probabilities; or one of `crossentropy.targets`.
+    weight, size_average, ignore_index, reduce, reduction, label_smoothing
+        As in torch.
+    smoothing_prior, sample_weight, link, temperature, softcap, logit_bias, margin, z_loss, entropy_bonus, inplace
+        As in `crossentropy.softmax_cross_entropy`.
+    normalizer : {"weight", "count"}, number or Tensor, optional
+        Another denominator than torch's.
+    empty : {"nan", "zero", "raise"}, default "nan"
+        The mean when there is nothing to average: NaN as in torch, though the gradient is 0.
+    validate : {"raise", "none"}
+        Whether indices are checked; sums of probabilities never are.
+
+    Returns
+    -------
+    Tensor
+        The loss in nats. That of half-precision logits is float32, the one difference from torch.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `crossentropy.softmax_cross_entropy` does.
+
+    Examples
+    --------
+    >>> import torch
+    >>> logits = torch.tensor([[2.0, 1.0, -1.0], [0.0, 2.0, -2.0]])
+    >>> round(cross_entropy(logits, torch.tensor([0, 1])).item(), 6)
+    0.245973
+    """
+    if size_average is not None or reduce is not None:
+        reduction = _reduction.legacy_get_string(size_average, reduce)
+    if normalizer is None and has_only_labels(
+        label_smoothing,
+        weight,
+        sample_weight,
+        temperature,
+        softcap,
+        logit_bias,
+        margin,
+        z_loss,
+        entropy_bonus,
+    ):
+        axis = 1 if input.ndim > 1 else 0
+        value = label_loss(input, target, axis, ignore_index, link, reduction, empty, validate, inplace)
+        if value is not None:
+            return value
+    soft = isinstance(target, Tensor) and target.is_floating_point() and target.shape == input.shape
+    if soft:
+        if ignore_index >= 0:
+            raise ValueError(
+                f"ignore_index={ignore_index} is given with class probabilities, which have no label to ignore; "
+                "leave rows out with sample_weight 0"
+            )
+        target = Probabilities(target, normalized=False)
+    if normalizer is None:
+        soft = isinstance(target, Probabilities)
+        normalizer = "count" if soft and reduction == "mean" else "weight"
+    problem = make_problem(
+        input,
+        target,
+        axis=1 if input.ndim > 1 else 0,
+        label_smoothing=label_smoothing,
+        smoothing_prior=smoothing_prior,
+        class_weight=weight,
+        sample_weight=sample_weight,
+        ignore_index=None if isinstance(target, Probabilities) else ignore_index,
+        link=link,
+        temperature=temperature,
+        softcap=softcap,
+        logit_bias=logit_bias,
+        margin=margin,
+        z_loss=z_loss,
+        entropy_bonus=entropy_bonus,
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
+        validate=validate,
+        inplace=inplace,
+    )
+    return softmax_loss(problem)
+
+
+def focal_loss(
+    input: Tensor,
+    target: Any,
+    gamma: float = 2.0,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    **options: Any,
+) -> Tensor:
+    """The multiclass focal loss ``−w_y (1 − p_y)^γ log p_y``.
+
+    Parameters
+    ----------
+    input, target, weight, ignore_index, reduction
+        As in `cross_entropy`. The paper's ``α`` is `weight`.
+    gamma : float, default 2.0
+        Focusing exponent.
+    **options
+        The other keywords of `cross_entropy`.
+
+    Returns
+    -------
+    Tensor
+        The loss in nats.
+
+    References
+    ----------
+    Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", ICCV 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> round(focal_loss(torch.zeros(1, 2), torch.tensor([1])).item(), 6)  # a quarter of ln 2
+    0.173287
+    """
+    return cross_entropy(
+        input, target, weight, ignore_index=ignore_index, reduction=reduction, link=Focal(gamma), **options
+    )
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    empty: str = "nan",
+    validate: str = "raise",
+) -> Tensor:
+    """Negative log-likelihood from log-probabilities, as `torch.nn.functional.nll_loss` has it.
+
+    The mean is ``−Σ w_y input_y / Σ w_y`` over the rows not ignored.
+
+    Parameters
+    ----------
+    input : Tensor (C,), (N, C) or (N, C, d1, …), floating
+        Log-probabilities.
+    target : integer Tensor of the shape without C
+    weight, size_average, ignore_index, reduce, reduction
+        As in torch.
+    empty, validate
+        As in `cross_entropy`.
+
+    Returns
+    -------
+    Tensor
+        The loss; float32 for half-precision input.
+
+    Raises
+    ------
+    ValueError
+        If a label is outside the classes and not `ignore_index`, or shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> log_probabilities = torch.tensor([[0.7, 0.3]]).log()
+    >>> round(nll_loss(log_probabilities, torch.tensor([0])).item(), 6)
+    0.356675
+    """
+    if size_average is not None or reduce is not None:
+        reduction = _reduction.legacy_get_string(size_average, reduce)
+    problem = make_problem(
+        input,
+        target,
+        axis=1 if input.ndim > 1 else 0,
+        class_weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        empty=empty,
+        validate=validate,
+    )
+    if problem.target.indices is None:
+        raise TypeError(f"target has dtype {target.dtype}; nll_loss takes class indices, as integers")
+    y = target.long()
+    keep = y != ignore_index
+    known = keep & (y >= 0) & (y < problem.classes)
+    if problem.validate and not _unreadable(known) and bool((keep & ~known).any()):
+        row = int((keep & ~known).reshape(-1).int().argmax())
+        raise bad_label_error(target, row, problem.classes, ignore_index)
+    safe = torch.where(known, y, 0)
+    picked = input.gather(problem.axis, safe.unsqueeze(problem.axis)).squeeze(problem.axis).double()
+    picked = torch.where(known, picked, torch.where(keep, torch.nan, 0.0))
+    w = torch.ones_like(picked) if weight is None else weight.double()[safe]
+    w = torch.where(keep, w, 0.0)
+    value = reduce_rows(
+        torch.where(w == 0, 0.0, -w * picked), w, keep, reduction=reduction, normalizer="weight", empty=empty
+    )
+    return value.to(torch.promote_types(input.dtype, torch.float32))
+
+
+def _unreadable(x: Tensor) -> bool:
+    return (
+        x.device.type != "cpu"
+        or torch.compiler.is_compiling()
+        or torch._C._functorch.is_functorch_wrapped_tensor(x)
+    )
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+    *,
+    label_smoothing: float = 0.0,
+    link: Link | None = None,
+    negative_link: Link | None = None,
+    negative_shift: float = 0.0,
+    empty: str = "nan",
+) -> Tensor:
+    """Binary cross-entropy of logits, as `torch.nn.functional.binary_cross_entropy_with_logits` has it.
+
+    The mean is over the number of elements. Targets outside [0, 1] are taken at their word.
+
+    Parameters
+    ----------
+    input, target : Tensor of one shape
+        Logits, and what is true of them.
+    weight, size_average, reduce, reduction, pos_weight
+        As in torch; both weights broadcast against `input`.
+    label_smoothing, link, negative_link, negative_shift
+        As in `crossentropy.sigmoid_cross_entropy`.
+    empty : {"nan", "zero", "raise"}, default "nan"
+        The mean of nothing.
+
+    Returns
+    -------
+    Tensor
+        The loss in nats; float32 for half-precision logits.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> logits, target = torch.tensor([0.0, 20.0]), torch.tensor([1.0, 1.0])
+    >>> binary_cross_entropy_with_logits(logits, target, reduction="none")
+    tensor([6.9315e-01, 2.0612e-09])
+    """
+    if size_average is not None or reduce is not None:
+        reduction = _reduction.legacy_get_string(size_average, reduce)
+    if target.shape != input.shape:
+        raise ValueError(
+            f"target has shape {tuple(target.shape)} and input {tuple(input.shape)}; they must be equal"
+        )
+    axis, positive = _along_one_axis(pos_weight, input)
+    if pos_weight is not None and positive is None:
+        return _general_binary(input, target, weight, pos_weight, reduction, empty)
+    sample = None if weight is None else weight.expand_as(input)
+    return sigmoid_cross_entropy(
+        input,
+        target,
+        pos_weight=positive,
+        label_smoothing=label_smoothing,
+        sample_weight=sample,
+        link=link,
+        negative_link=negative_link,
+        negative_shift=negative_shift,
+        axis=axis,
+        reduction=reduction,
+        normalizer="count" if reduction == "mean" else "weight",
+        empty=empty,
+        validate="none",
+    )
+
+
+def _along_one_axis(weight: Tensor | None, input: Tensor) -> tuple[int, Tensor | float | None]:
+    """The axis that a broadcasting weight varies along, and its values there; None if there are several."""
+    if weight is None:
+        return -1, None
+    if weight.numel() == 1 and weight.ndim <= input.ndim:
+        return -1, float(weight)
+    wide = [d for d in range(-weight.ndim, 0) if weight.shape[d] != 1]
+    if (
+        len(wide) == 1
+        and -wide[0] <= input.ndim
+        and weight.shape[wide[0]] == input.shape[wide[0]]
+        and input.ndim > 1
+    ):
+        return wide[0], weight.reshape(-1)
+    return -1, None
+
+
+def _general_binary(
+    input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor, reduction: str, empty: str
+) -> Tensor:
+    """With a factor for every element, by the formula."""
+    z, t = input.to(torch.promote_types(input.dtype, torch.float32)), target.to(input.dtype)
+    losses = -(pos_weight * t * log_sigmoid(z) + (1 - t) * log_sigmoid(-z))
+    losses = losses if weight is None else losses * weight
+    ones = torch.ones_like(losses)
+    return reduce_rows(losses, ones, ones.bool(), reduction=reduction, normalizer="weight", empty=empty)
+
+
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    empty: str = "nan",
+) -> Tensor:
+    """Binary cross-entropy of probabilities, as `torch.nn.functional.binary_cross_entropy` has it.
+
+    ``−w (t max(log p, −100) + (1 − t) max(log(1 − p), −100))``: torch's bound on the logarithms is kept, so an
+    impossible event that happened costs 100 nats. Logits have no such bound: `binary_cross_entropy_with_logits`.
+
+    Parameters
+    ----------
+    input, target : Tensor of one shape
+        Probabilities, and what is true of them, both in [0, 1].
+    weight, size_average, reduce, reduction
+        As in torch; `weight` broadcasts against `input`.
+    empty : {"nan", "zero", "raise"}, default "nan"
+        The mean of nothing.
+
+    Returns
+    -------
+    Tensor
+        The loss in nats; float32 for half-precision input.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a probability on the CPU is outside [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> round(binary_cross_entropy(torch.tensor([0.99, 0.2]), torch.ones(2)).item(), 6)
+    0.809744
+    """
+    if size_average is not None or reduce is not None:
+        reduction = _reduction.legacy_get_string(size_average, reduce)
+    if target.shape != input.shape:
+        raise ValueError(
+            f"target has shape {tuple(target.shape)} and input {tuple(input.shape)}; they must be equal"
+        )
+    if not _unreadable(input) and bool(((input < 0) | (input > 1)).any()):
+        raise ValueError(
+            "input has entries outside [0, 1]; they are probabilities here. "
+            "For logits use binary_cross_entropy_with_logits"
+        )
+    losses = clamped_binary_cross_entropy(input, target)
+    losses = losses if weight is None else losses * weight
+    ones = torch.ones_like(losses)
+    value = reduce_rows(
+        losses.double(), ones.double(), ones.bool(), reduction=reduction, normalizer="weight", empty=empty
+    )
+    return value.to(torch.promote_types(input.dtype, torch.float32))

@@ -1,0 +1,229 @@
+"""Gradients of every statistic by every input: by finite differences, and kernels against the reference."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from crossentropy.statistics import Target, Transform, Wanted, reference, row_statistics
+from crossentropy.statistics.problem import DIFFERENTIABLE
+
+torch = pytest.importorskip("torch")
+
+FORMS = ("label", "ignored", "several", "set", "dense", "weighted")
+TRANSFORMS = ("plain", "temperature", "row temperature", "softcap", "bias", "margin", "class margin", "all")
+WANTED = Wanted(log_partition=True, entropy=True)
+
+
+def tensors(struct, requires_grad=()):
+    """The same struct with its arrays as tensors; those named, and numbers among them, ask for a gradient."""
+
+    def own(name, x):
+        if name in requires_grad and x is not None:
+            return torch.as_tensor(x, dtype=torch.float64).clone().requires_grad_()
+        return torch.from_numpy(np.ascontiguousarray(x)) if isinstance(x, np.ndarray) else x
+
+    return struct and replace(struct, **{name: own(name, getattr(struct, name)) for name in struct.__slots__})
+
+
+def as_function(problem, axis=1, how=row_statistics):
+    """The differentiable statistics as a function of the inputs that can have a gradient, and those inputs."""
+    target = tensors(problem.target, ("dense",))
+    transform = tensors(problem.transform, ("temperature", "logit_bias", "margin"))
+    prior = tensors(problem.prior)
+    logits = torch.tensor(problem.logits, requires_grad=True)
+    names = {"dense": target.dense, **{f: getattr(transform, f) for f in transform.__slots__}}
+    learned = {k: x for k, x in names.items() if isinstance(x, torch.Tensor)}
+
+    def statistics(z, *values):
+        given = dict(zip(learned, values, strict=True))
+        own = replace(target, dense=given.pop("dense", None))
+        planes = how(z, axis, own, replace(transform, **given), prior, WANTED)
+        found = [getattr(planes, name) for name in DIFFERENTIABLE]
+        return tuple(x for x in found if x is not None and torch.isfinite(x).all())
+
+    return statistics, (logits, *learned.values())
+
+
+@pytest.mark.parametrize("prior", ["none", "vector"])
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_statistic_has_its_gradient_by_every_input(rows_of, form, transform, prior):
+    problem = rows_of.make(form, transform, prior, 3, 4, scale=1.0)
+    statistics, inputs = as_function(problem.with_logits(problem.logits % 3))
+    assert torch.autograd.gradcheck(statistics, inputs)
+
+
+@pytest.mark.parametrize("classes", [65, 131, 4100])
+@pytest.mark.parametrize("form", FORMS)
+def test_long_rows_have_their_gradients_too(rows_of, form, classes):
+    problem = rows_of.make(form, "all", "vector", 2, classes, scale=1.0)
+    statistics, inputs = as_function(problem.with_logits(problem.logits % 3))
+    assert torch.autograd.gradcheck(statistics, inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("form", FORMS)
+def test_gradients_follow_the_class_axis(rows_of, form, axis):
+    problem = rows_of.make(form, "all", "vector", 6, 4, scale=1.0)
+
+    def place(x):
+        return None if x is None else np.ascontiguousarray(np.moveaxis(x.reshape(2, 3, 4), -1, axis))
+
+    target, transform = problem.target, problem.transform
+    indices = None if target.indices is None else target.indices.reshape(2, 3, *target.indices.shape[1:])
+    target = replace(target, indices=indices, mask=place(target.mask), dense=place(target.dense))
+    transform = replace(transform, temperature=transform.temperature.reshape(2, 3))
+    problem = replace(problem, logits=place(problem.logits % 3), target=target, transform=transform)
+    statistics, inputs = as_function(problem, axis)
+    assert torch.autograd.gradcheck(statistics, inputs)
+
+
+UNITS = {torch.float64: 2.0**-53, torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10, 128, 129, 8300])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", UNITS, ids=str)
+def test_kernel_gradients_are_the_derivatives_of_the_reference(rows_of, dtype, form, classes):
+    """With other gradients upstream for every row and statistic; narrow dtypes up to their own rounding."""
+    for transform in ("plain", "row temperature", "all"):
+        problem = rows_of.make(form, transform, "vector", 66 if classes < 129 else 3, classes)
+        z = torch.from_numpy(problem.logits).to(dtype)
+        found = []
+        for how, logits in ((row_statistics, z), (reference.statistics, z.double())):
+            logits = logits.detach().requires_grad_()
+            own = tensors(problem.target), tensors(problem.transform), tensors(problem.prior)
+            planes = how(logits, 1, *own, WANTED)
+            loss, size = 0.0, 0.0
+            for i, name in enumerate(DIFFERENTIABLE):
+                plane = getattr(planes, name)
+                if plane is not None:
+                    g = torch.linspace(-1, 2, plane.numel(), dtype=torch.float64).reshape(plane.shape).roll(i)
+                    finite = torch.where(torch.isfinite(plane), plane, 0.0)
+                    loss, size = loss + (g * finite).sum(), size + 2.0
+            found.append(torch.autograd.grad(loss, logits)[0].double())
+        kernel, truth = found
+        # a row's entries add up terms of the upstream's size, over the temperature
+        scale = 8 if transform == "plain" else 8 / 0.3
+        wide = min(UNITS[dtype], 2.0**-24)
+        unit = wide * np.abs(problem.logits).max() * size * scale
+        off = (kernel - truth).abs() - UNITS[dtype] * truth.abs()
+        assert (off <= unit).all(), f"{transform}: {float(off.max() / unit):.3g} limits off"
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("classes", [6, 140])
+def test_masked_classes_have_gradients_of_zero_and_spoil_no_others(rows_of, form, classes):
+    problem = rows_of.make(form, "plain", "none", 5, classes)
+    z = problem.logits.copy()
+    target = problem.target
+    on = np.zeros(z.shape, dtype=bool)
+    if target.indices is not None:
+        on = (target.indices.reshape(5, -1, 1) == np.arange(classes)).any(axis=1)
+    elif target.mask is not None:
+        on = target.mask
+    masked = ~on & (np.arange(classes) % 3 == 1)
+    if target.dense is not None:
+        target = replace(target, dense=np.where(masked, 0.0, target.dense))
+    z[masked] = -np.inf
+    logits = torch.tensor(z, requires_grad=True)
+    planes = row_statistics(logits, 1, tensors(target), wanted=WANTED)
+    loss = sum(
+        (getattr(planes, n).nan_to_num() ** 2).sum() for n in DIFFERENTIABLE if getattr(planes, n) is not None
+    )
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert torch.isfinite(gradient).all()
+    assert (gradient[torch.from_numpy(masked)] == 0).all()
+    deep = torch.tensor(np.where(masked, -1e4, z), requires_grad=True)  # so low that it changes nothing
+    planes = row_statistics(deep, 1, tensors(target), wanted=WANTED)
+    loss = sum(
+        (getattr(planes, n).nan_to_num() ** 2).sum() for n in DIFFERENTIABLE if getattr(planes, n) is not None
+    )
+    (expected,) = torch.autograd.grad(loss, deep)
+    torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_a_masked_label_has_the_gradient_of_a_certain_mistake():
+    z = torch.tensor([[-np.inf, 0.0, np.log(3.0)]], dtype=torch.float64, requires_grad=True)
+    planes = row_statistics(z, 1, Target(indices=torch.tensor([0])))
+    (gradient,) = torch.autograd.grad(planes.log_odds.sum(), z)
+    torch.testing.assert_close(gradient, torch.tensor([[-1.0, 0.25, 0.75]], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("learned", ["temperature", "logit_bias", "margin"])
+def test_gradients_flow_to_what_is_learned_while_the_logits_are_frozen(rows_of, learned):
+    problem = rows_of.make("label", "all", "none", 5, 6)
+    transform = tensors(problem.transform, (learned,))
+    planes = row_statistics(torch.from_numpy(problem.logits), 1, tensors(problem.target), transform)
+    parameter = getattr(transform, learned)
+    (alone,) = torch.autograd.grad(planes.log_odds.sum(), parameter)
+    logits = torch.tensor(problem.logits, requires_grad=True)
+    planes = row_statistics(logits, 1, tensors(problem.target), transform)
+    assert torch.equal(alone, torch.autograd.grad(planes.log_odds.sum(), [parameter, logits])[0])
+
+
+def test_ranks_and_maxima_have_no_gradient():
+    z = torch.randn(4, 5, requires_grad=True)
+    planes = row_statistics(
+        z, 1, Target(indices=torch.tensor([0, 1, 2, 3])), wanted=Wanted(argmax=True, rank=True)
+    )
+    assert not planes.argmax.requires_grad
+    assert not planes.rank.requires_grad
+
+
+def test_a_temperature_of_every_row_has_a_gradient_of_every_row():
+    z = torch.randn(2, 3, 5, dtype=torch.float64)
+    T = torch.rand(2, 3, dtype=torch.float64).add_(0.5).requires_grad_()
+    planes = row_statistics(
+        z, 2, Target(indices=torch.zeros(2, 3, dtype=torch.long)), Transform(temperature=T)
+    )
+    (gradient,) = torch.autograd.grad(planes.log_odds.sum(), T)
+    D = planes.log_odds.detach()
+    p = torch.softmax(torch.where(torch.arange(5) == 0, -torch.inf, z) / T[..., None], -1).detach()
+    slope = -((p * z.nan_to_num()).sum(-1) - z[..., 0]) / T.detach() ** 2
+    assert D.shape == gradient.shape
+    torch.testing.assert_close(gradient, slope)
+
+
+def poison(*shapes):
+    """Leaves NaN in the memory that the next tensors of these shapes are likely to get."""
+    for shape in shapes:
+        kept = [torch.full(shape, torch.nan, dtype=torch.float64) for _ in range(8)]
+        del kept
+
+
+@pytest.mark.parametrize("classes", [6, 140])
+@pytest.mark.parametrize("learned", ["temperature", "margin", "class margin", "dense"])
+@pytest.mark.parametrize("silent", ["ignored", "no upstream"])
+def test_a_row_that_counts_for_nothing_adds_nothing_to_any_gradient(learned, classes, silent):
+    if learned == "dense" and silent == "ignored":
+        pytest.skip("soft targets have no label to ignore")
+    rng = np.random.default_rng(classes)
+    z = torch.tensor(rng.normal(size=(7, classes)), requires_grad=True)
+    y = torch.tensor(rng.integers(0, classes, size=7))
+    row = torch.arange(7) == 4
+    counts = torch.where(row & (silent == "no upstream"), 0.0, 1.0).double()
+    value = {
+        "temperature": torch.rand(7).double() + 0.5,
+        "margin": torch.tensor(0.3).double(),
+        "class margin": torch.rand(classes).double(),
+        "dense": torch.rand(7, classes).double(),
+    }[learned].requires_grad_()
+
+    def gradient(rows):
+        labels = torch.where(row & (silent == "ignored"), -1, y)[rows]
+        if learned == "dense":
+            planes = row_statistics(z[rows], 1, Target(dense=value[rows]))
+            loss = (planes.dense_term * counts[rows]).sum()
+        else:
+            own = value[rows] if value.shape == (7,) and learned == "temperature" else value
+            transform = Transform(temperature=own) if learned == "temperature" else Transform(margin=own)
+            planes = row_statistics(z[rows], 1, Target(indices=labels, ignore_index=-1), transform)
+            loss = torch.where(labels == -1, 0.0, planes.log_odds * counts[rows]).sum()
+        poison((len(labels), 1), (len(labels),), (len(labels), classes))
+        return torch.autograd.grad(loss, [value, z])
+
+    everything, others = gradient(torch.arange(7)), gradient(torch.arange(7)[~row])
+    for whole, part in zip(everything, others, strict=True):
+        torch.testing.assert_close(whole, part, rtol=1e-13, atol=1e-15)
