@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import peers
 import torch
-from measure import Sides
 from torch import Tensor
 
 import crossentropy as ce
+import peers
 from crossentropy.links import Focal
 from crossentropy.torch import binary_cross_entropy_with_logits, cross_entropy, focal_loss
+from measure import Sides
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from statistics import median
 from typing import Any
 from unittest.mock import patch
 
-import peers
 import torch
-from cases import logits_and_labels, sides_of
-from measure import Step, interleaved, timed
 from torch import Tensor
 from torch.autograd.function import Function
 
+import peers
+from cases import logits_and_labels, sides_of
 from crossentropy.kernels import _native
 from crossentropy.torch import cross_entropy
+from measure import Step, interleaved, timed
 
 Price = tuple[str, float]  # what is paid for, in seconds
 

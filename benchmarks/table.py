@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from statistics import median
 
 from cases import Case
-from measure import Bandwidth, Peaks, Times
+from machine import Bandwidth
+from measure import Times
+from memory import Peaks
 from overhead import Price
 
 METHOD = """\
 Both sides run in one process on the same tensors, turn by turn, with the garbage collector off; a measurement shorter
-than 2 ms is repeated within itself. A step of training gets fresh memory for its gradient, as an optimizer's
-`zero_grad` has it; dropping the old gradient is not timed unless steps are repeated. **×** is the median over turns of
-the peer's time by ours, with its quartiles; **× best** is that of the two shortest times. Peaky logits have a heavy
-tail, and the label 8 above that in nine rows of ten.
+than 2 ms is repeated within itself. **×** is the median over turns of the peer's time by ours, with its quartiles;
+**× best** is that of the two shortest times. Peaky logits have a heavy tail, and the label 8 above that in nine rows
+of ten.
+
+Every step allocates its gradient, as after an optimizer's `zero_grad`; dropping the old one is not timed unless steps
+are repeated. The allocator is set to take large blocks from the system and to give them back, as it does by default
+above 32 MiB; below, glibc may or may not, and **× kept** is the ratio where it never does, so that no page is new.
 
 **Memory** is the peak of resident memory during one step beyond that before it, in units of the gradient (of the
 logits, where nothing is trained). It is measured in a process of its own, where the kernel's high-water mark is reset
@@ -21,24 +26,13 @@ before the step.
 
 **GB/s** is what must move (the logits read forward, read backward, their gradient written; soft targets read twice)
 by our time. **Of limit** is the time this takes at the bandwidths below, by ours; small logits stay in the caches and
-can pass 100 %."""
+can pass 100 %. **Others** is the share of the cores that other processes, and other guests of the host, used while the
+row was timed."""
 
 HEAD = (
-    *(
-        "work",
-        "dtype",
-        "logits",
-        "reduction",
-        "peer",
-        "peer ms",
-        "ours ms",
-        "best ms",
-        "×",
-        "quartiles",
-        "× best",
-    ),
-    *("contract", "memory ours", "peer", "contract", "GB/s", "of limit", "met"),
-)
+    "work; dtype; logits; reduction; peer; peer ms; ours ms; best ms; ×; quartiles; × best; × kept; contract; "
+    "memory ours; peer; contract; GB/s; of limit; others; met"
+).split("; ")
 LEFT = 5  # columns of text, ahead of the numbers
 
 
@@ -48,6 +42,8 @@ class Row:
 
     case: Case
     times: Times
+    kept: Times | None  # with an allocator that gives nothing back
+    others: float  # share of the cores that other processes used meanwhile
     peaks: Peaks | None
 
     @property
@@ -64,18 +60,18 @@ class Row:
         low, high = times.quartiles
         ours = median(times.ours)
         within = limits.seconds(case.nbytes, case.passes, case.trains) / ours
+        memory = [f"{peak / case.nbytes:.2f}" for peak in self.peaks or ()]
+        traffic = [f"{case.passes * case.nbytes / ours / 1e9:.1f}", f"{within:.0%}"] if case.is_large else []
         return [
             *(case.work, case.dtype, case.values, case.reduction, case.peer),
             *(milliseconds(median(times.peer)), milliseconds(ours), milliseconds(min(times.ours))),
             *(f"{times.speedup:.2f}", f"{low:.2f}–{high:.2f}", f"{min(times.peer) / min(times.ours):.2f}"),
+            f"{self.kept.speedup:.2f}" if self.kept else "",
             f"≥ {case.speedup:.2g}",
-            *([f"{peak / case.nbytes:.2f}" for peak in self.peaks] if self.peaks else ["", ""]),
+            *(memory or ("", "")),
             "" if case.memory is None else f"≤ {case.memory:.2f}",
-            *(
-                [f"{case.passes * case.nbytes / ours / 1e9:.1f}", f"{within:.0%}"]
-                if case.is_large
-                else ["", ""]
-            ),
+            *(traffic or ("", "")),
+            f"{self.others:.0%}",
             "no: " + ", ".join(self.missed) if self.missed else "yes",
         ]
 

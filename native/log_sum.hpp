@@ -41,6 +41,7 @@ CE_INLINE T reference(T top) {
 CE_INLINE double sum_lanes(const double* lanes) {
   alignas(64) double sum[kLanes];
   for (int l = 0; l < kLanes; ++l) sum[l] = lanes[l];
+#pragma GCC unroll 6
   for (int half = kLanes / 2; half > 0; half /= 2)
     for (int l = 0; l < half; ++l) sum[l] += sum[l + half];
   return sum[0];
@@ -50,6 +51,7 @@ template <class T>
 CE_INLINE T highest_lane(const T* lanes) {
   alignas(64) T high[kLanes];
   for (int l = 0; l < kLanes; ++l) high[l] = lanes[l];
+#pragma GCC unroll 6
   for (int half = kLanes / 2; half > 0; half /= 2)
     for (int l = 0; l < half; ++l) high[l] = high[l + half] > high[l] ? high[l + half] : high[l];
   return high[0];
@@ -67,7 +69,7 @@ struct LaneSums {
   }
 
   // Adds a chunk's lines. Sums within a chunk are in T, of at most kDepth terms a lane; between chunks in double.
-  // `spare` is room to work in; from `next` on memory is fetched ahead, `line_bytes` a line.
+  // `spare` is room to work in, which may be the chunk itself if it is not needed after; from `next` on memory is fetched ahead, `line_bytes` a line.
   template <class T>
   CE_INLINE void add(Lines<T> u, int depth, const double* scale, bool with_moment, Chunk<T>& spare,
                      const char* next, int64_t line_bytes) {
@@ -80,7 +82,7 @@ struct LaneSums {
       const T highest = highest_lane(high);
       if (double(highest) > top[0]) {
         // A new top is one entry of the row: it stands aside while the others are summed.
-        for (int k = 0; k < depth; ++k)
+        for (int k = 0; k < depth && u != spare.at; ++k)
           for (int l = 0; l < kLanes; ++l) spare.at[k][l] = u[k][l];
         int lane = 0, line = 0;
         while (high[lane] != highest) ++lane;

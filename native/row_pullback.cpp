@@ -6,6 +6,7 @@
 // with every number but the exponential worked out once per row in double. Targets are written over that.
 #include <cmath>
 
+#include "halves.hpp"
 #include "log_sum.hpp"
 #include "parallel.hpp"
 
@@ -35,6 +36,12 @@ class RowPullback {
     for (int64_t row = begin; row < end; row += kRows) {
       place.row = row;
       place.rows = Wide ? 1 : std::min<int64_t>(kLanes, end - row);
+      if (straight()) {
+        pull_straight();
+        continue;
+      }
+      for (int64_t at = row * p.target.k; p.out.target && at < (row + place.rows) * p.target.k; ++at)
+        pointer<double>(p.out.target)[at] = 0.0;  // of an ignored row no label will be met
       if (only_log_odds())
         prepare_log_odds();
       else
@@ -42,10 +49,6 @@ class RowPullback {
       for (int64_t c = 0; c < p.shape.classes; c += place.kClasses) {
         place.first_class = c;
         place.classes = std::min<int64_t>(place.kClasses, p.shape.classes - c);
-        if (straight()) {
-          pull_straight();
-          continue;
-        }
         if (Wide && dead[0])
           clear();
         else
@@ -204,26 +207,55 @@ class RowPullback {
                                     : load(p.upstream.log_odds, at) * exp_nonpositive(u - (up - log_miss));
   }
 
+  // A wide row that counts for nothing.
   CE_INLINE void clear() {
     for (int k = 0; k < place.depth(); ++k)
       for (int l = 0; l < kLanes; ++l) g.at[k][l] = T(0);
+    if (p.out.dense.address) write_chunk(g, p.shape, place, Wide, p.out.dense);
   }
 
-  // A full chunk of a plain row, without the target: from the logits to their gradient with nothing in between.
+  // Whether rows go from the logits to their gradient with nothing in between.
   CE_INLINE bool straight() const {
-    return Wide && only_log_odds() && !dead[0] && p.logits.dtype == kDtypeOf<T> &&
-           p.out.logits.dtype == kDtypeOf<T> && p.out.logits.class_stride == 1 && p.transform.plain() &&
-           p.transform.scale == 1.0 && !p.transform.row_scale && !p.out.scale &&
-           place.classes == place.kClasses && !place.holds(labels(0)[0]);
+    return Wide && only_log_odds() && p.out.logits.dtype == p.logits.dtype && p.out.logits.class_stride == 1 && p.transform.plain() && p.transform.scale == 1.0 &&
+           !p.transform.row_scale && !p.out.scale && !p.out.target;
   }
-  CE_INLINE void pull_straight() const {
-    const T* from = pointer<const T>(p.logits.address) + row_offset(p.logits, p.shape, place.row);
-    T* to = pointer<T>(p.out.logits.address) + row_offset(p.out.logits, p.shape, place.row);
-    const T base = off.base[0], alpha = off.alpha[0], own_rate = rate[0], own_floor = floor[0];
+
+  CE_INLINE void pull_straight() {
+    switch (p.logits.dtype) {
+      case Dtype::kFloat32:
+      case Dtype::kFloat64: return pull_straight_as<T>();
+      case Dtype::kBFloat16: return pull_straight_as<BFloat16>();
+      case Dtype::kFloat16: return pull_straight_as<Float16>();
+    }
+  }
+
+  template <class Stored>
+  CE_INLINE void pull_straight_as() {
+    const Stored* from = pointer<const Stored>(p.logits.address) + row_offset(p.logits, p.shape, place.row);
+    Stored* to = pointer<Stored>(p.out.logits.address) + row_offset(p.out.logits, p.shape, place.row);
+    const double upstream = load(p.upstream.log_odds, place.row), rest = load(p.saved.rest, place.row);
+    const int64_t y = labels(0)[0], C = p.shape.classes;
+    if (upstream == 0.0 || ignored(0)) {
+      std::fill(to, to + C, narrow<Stored>(T(0)));
+      return;
+    }
+    const T base = T(reference(load(p.saved.top, place.row)));
+    const T alpha = T(shifted(upstream / (1.0 + rest), upstream / (1.0 + rest), 0));
+    const T own_rate = T(kLog2E), own_floor = floor[0];
     const Bits own_bias = bias[0];
-    for (int64_t c = place.first_class; c < place.first_class + place.kClasses; c += kLanes)
-      for (int l = 0; l < kLanes; ++l)
-        to[c + l] = alpha * exp2_shifted((from[c + l] - base) * own_rate, own_floor, own_bias);
+    const int64_t lines = C / kLanes * kLanes;
+    for (int64_t c = 0; c < lines; c += kLanes) {
+#pragma GCC ivdep
+      for (int l = 0; l < kLanes; ++l)  // reads and writes may be of the same place, never of a neighbour's
+        to[c + l] = narrow<Stored>(
+            alpha * exp2_shifted((T(widen(from[c + l])) - base) * own_rate, own_floor, own_bias));
+    }
+    alignas(64) T last[kLanes];
+    for (int l = 0; l < kLanes; ++l) last[l] = lines + l < C ? T(widen(from[lines + l])) : base;
+    for (int l = 0; l < kLanes; ++l)
+      last[l] = alpha * exp2_shifted((last[l] - base) * own_rate, own_floor, own_bias);
+    for (int64_t l = 0; l < C - lines; ++l) to[lines + l] = narrow<Stored>(last[l]);
+    if (uint64_t(y) < uint64_t(C)) to[y] = narrow<Stored>(T(-upstream));
   }
 
   CE_INLINE void pull_chunk() {
@@ -364,13 +396,14 @@ class RowPullback {
         const double origin = p.transform.bias ? 0.0 : double(off.base[l]);
         const double v = p.transform.bias ? double(u.at[k][l] - line[l]) / double(chain_scale(l)) : double(u.at[k][l]);
         const double own = double(g.at[k][l]);
-        scale_sum[l] += u.at[k][l] == -kInf<T> ? 0.0 : own * (v - origin);  // −∞ is masked, or padding
+        const bool nothing = own == 0.0 || u.at[k][l] == -kInf<T>;  // −∞ is masked, or padding
+        scale_sum[l] += nothing ? 0.0 : own * (v - origin);
       }
     }
     if (p.transform.bias || place.first_class != 0) return;
     for (int l = 0; l < (Wide ? 1 : kLanes); ++l) {
       const int64_t row = place.row + (l < place.rows ? l : 0);
-      scale_sum[l] += double(off.base[l]) * load(p.upstream.log_partition, row);
+      if (!dead[l]) scale_sum[l] += double(off.base[l]) * load(p.upstream.log_partition, row);
     }
   }
   CE_INLINE double chain_scale(int l) const {

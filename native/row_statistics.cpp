@@ -42,7 +42,8 @@ class RowStatistics {
       if (simple()) {
         finish_simple();
       } else {
-        for (int l = 0; l < place.rows; ++l) finish(l);
+        for (int l = 0; l < place.rows; ++l)
+          if (state[l] == RowState::kPlain) finish(l);
       }
       for (int l = 0; l < place.rows; ++l)
         if (state[l] != RowState::kPlain) overwrite(l);
@@ -59,7 +60,7 @@ class RowStatistics {
   Chunk<T> u, group, weights, spare, masses;  // masses: of a dense target; of a label set 0 and 1
   LaneSums<Wide> sums[2];              // over the classes off target; over those of a label set
   WeightedDepths prior[2], soft;
-  alignas(64) T best[kLanes];
+  alignas(64) T best[kLanes], own[kLanes];
   int64_t best_class[kLanes], above[kLanes];
   const char* next;  // where the next chunk will be read
 
@@ -146,13 +147,16 @@ class RowStatistics {
     }
   }
 
-  // Takes the margins off the targets, notes their u, and puts them at −∞: they are not among the others.
+  // Notes the targets' u and puts them at −∞: they are not among the others. The margins come off in `finish`,
+  // where no rounding of u is in the way; only what is compared needs them here.
   CE_INLINE void take_indices() {
     each_target([&](int k, int lane, int l, int64_t j) __attribute__((always_inline)) {
-      if (first_occurrence(labels(l), j))
-        u.at[k][lane] = T(double(u.at[k][lane]) - margin_of(p.transform, place.row + l, labels(l)[j]));
       target_u(l)[j] = double(u.at[k][lane]);
     });
+    if (planes.argmax || planes.rank)
+      each_target([&](int k, int lane, int l, int64_t j) __attribute__((always_inline)) {
+        if (first_occurrence(labels(l), j)) u.at[k][lane] = less_margin(u.at[k][lane], l, labels(l)[j]);
+      });
     if (planes.argmax) find_best();
     if (planes.rank) count_above();
     each_target([&](int k, int lane, int, int64_t) __attribute__((always_inline)) { u.at[k][lane] = -kInf<T>; });
@@ -172,7 +176,7 @@ class RowStatistics {
           for (int l = 0; l < kLanes; ++l)
             group.at[k][l] = masses.at[k][l] == T(side) ? u.at[k][l] : -kInf<T>;
       const Chunk<T>& members = has_set() ? group : u;
-      sums[side].add(members.at, place.depth(), scale, planes.entropy != 0, spare, next,
+      sums[side].add(members.at, place.depth(), scale, planes.entropy != 0, simple() ? u : spare, next,
                      Wide ? kLanes * size_of(p.logits.dtype) : 0);
       if (!planes.prior_term) continue;
       weigh_prior(T(side));
@@ -216,6 +220,10 @@ class RowStatistics {
       }
   }
 
+  CE_INLINE T less_margin(T value, int l, int64_t y) const {
+    return T(double(value) - margin_of(p.transform, place.row + l, y));
+  }
+
   // Reads the targets' u ahead of the rows, so that classes above them can be counted on the way.
   CE_INLINE void find_targets() {
     for (int l = 0; l < kLanes; ++l) above[l] = 0;
@@ -227,8 +235,7 @@ class RowStatistics {
       single.classes = Wide ? std::min<int64_t>(kLanes, p.shape.classes - single.first_class) : 1;
       read_chunk(p.logits, p.shape, single, Wide, -kInf<T>, u);
       apply_transform(p.transform, single, Wide, u, nullptr);
-      target_u(l)[0] = double(
-          T(double(u.at[single.depth_of(y)][single.lane_of(y, l)]) - margin_of(p.transform, place.row + l, y)));
+      own[l] = less_margin(u.at[single.depth_of(y)][single.lane_of(y, l)], l, y);
     }
   }
 
@@ -237,11 +244,11 @@ class RowStatistics {
     for (int l = 0; l < kLanes; ++l) {
       const int row = Wide ? 0 : l;
       if (row >= place.rows || state[row] != RowState::kPlain) continue;
-      const T own = T(target_u(row)[0]);
+      const T mine = own[row];
       const int64_t y = labels(row)[0];
       for (int k = 0; k < place.depth(); ++k) {
         const T other = u.at[k][l];
-        above[l] += other > own || (other == own && place.class_at(k, l) < y);
+        above[l] += other > mine || (other == mine && place.class_at(k, l) < y);
       }
     }
   }
@@ -250,19 +257,25 @@ class RowStatistics {
   CE_INLINE void finish_simple() {
     if (Wide) {
       const double top = sums[0].top[0], rest = sum_lanes(sums[0].rest);
-      *target_u(0) = log_odds_of(top, rest, *target_u(0), scale[0]);
+      *target_u(0) = log_odds_of(top, rest, *target_u(0), margin(0), scale[0]);
       return store_row(0, top, rest);
     }
-    alignas(64) double odds[kLanes];
+    alignas(64) double odds[kLanes], margins[kLanes];
     for (int l = 0; l < kLanes; ++l) odds[l] = l < place.rows ? target_u(0)[l] : 0.0;
-    for (int l = 0; l < kLanes; ++l) odds[l] = log_odds_of(sums[0].top[l], sums[0].rest[l], odds[l], scale[l]);
+    for (int l = 0; l < kLanes; ++l) margins[l] = l < place.rows ? margin(l) : 0.0;
+    for (int l = 0; l < kLanes; ++l)
+      odds[l] = log_odds_of(sums[0].top[l], sums[0].rest[l], odds[l], margins[l], scale[l]);
     for (int l = 0; l < place.rows; ++l) target_u(0)[l] = odds[l];
     for (int l = 0; l < place.rows; ++l) store_row(l, sums[0].top[l], sums[0].rest[l]);
   }
 
-  static CE_INLINE double log_odds_of(double top, double rest, double own, double scale) {
-    const double D = (top - own) * scale + log1p_nonnegative(rest);
-    return top == kInf<double> || own == kInf<double> ? kNaN : D;
+  static CE_INLINE double log_odds_of(double top, double rest, double target, double margin, double scale) {
+    const double D = ((top - target) + margin) * scale + log1p_nonnegative(rest);
+    return top == kInf<double> || target == kInf<double> ? kNaN : D;
+  }
+  CE_INLINE double margin(int l) const {
+    const bool none = state[l] != RowState::kPlain || (p.transform.margin == 0.0 && !p.transform.class_margin);
+    return none ? 0.0 : margin_of(p.transform, place.row + l, labels(l)[0]);
   }
   // A row whose log-odds are NaN saves NaN, so that its gradient is NaN too.
   CE_INLINE void store_row(int l, double top, double rest) {
@@ -286,7 +299,8 @@ class RowStatistics {
     if (p.target.indices) {
       const int64_t *y = labels(l), k = p.target.k;
       double* D = target_u(l);
-      for (int64_t j = 0; j < k; ++j) D[j] = D[j] == kInf<double> ? kNaN : (D[j] - base) * s;
+      for (int64_t j = 0; j < k; ++j)
+        D[j] = D[j] == kInf<double> ? kNaN : ((D[j] - base) - margin_of(p.transform, row, y[j])) * s;
       for (int64_t j = 0; j < k; ++j)
         if (first_occurrence(y, j)) all = merge(all, LogSum::of(D[j]));
       if (k == 1)
@@ -368,7 +382,7 @@ class RowStatistics {
     for (const uintptr_t plane : {planes.top, planes.rest, planes.log_partition, planes.lift, planes.prior_term,
                                   planes.entropy})
       store(plane, row, ignored ? 0.0 : kNaN);
-    if (planes.argmax && ignored) pointer<int64_t>(planes.argmax)[row] = -1;
+    if (planes.argmax) pointer<int64_t>(planes.argmax)[row] = -1;
     if (planes.rank) pointer<int64_t>(planes.rank)[row] = -1;
   }
 };

@@ -93,7 +93,13 @@ class Focal:
     def gain(self, log_odds_against: Array) -> Array:
         """``(1 − p)^γ (1 + γ p ρ)`` with ``ρ = −log p / (1 − p)``."""
         xp = namespace(log_odds_against)
-        # p ρ = softplus(D)/e^D; beyond ±700 both factors stand at their limits
-        D = xp.clip(log_odds_against, -700.0, 700.0)
-        p_rho = -log_sigmoid(-D) * xp.exp(-D)
-        return xp.exp(self.gamma * log_sigmoid(D)) * (1 + self.gamma * p_rho)
+        D = log_odds_against
+        if self.gamma == 0:
+            return xp.ones_like(D)
+        # p ρ = ln(1 + e^D)/e^D, by e^{-|D|} on either side; at the ends it is 1 and 0
+        e = xp.exp(-xp.abs(D))
+        end = e == 0
+        safe = xp.where(end, xp.ones_like(e), e)
+        likely = xp.where(end, xp.ones_like(e), xp.log1p(e) / safe)
+        unlikely = xp.where(end, xp.zeros_like(e), (xp.where(end, xp.zeros_like(D), D) + xp.log1p(e)) * e)
+        return xp.exp(self.gamma * log_sigmoid(D)) * (1 + self.gamma * xp.where(D > 0, unlikely, likely))

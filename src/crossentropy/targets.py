@@ -7,7 +7,7 @@ everything else, and for saying it anyway.
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import is_torch, namespace
+from crossentropy.backends import is_torch, is_true, namespace
 from crossentropy.statistics import Target
 
 __all__ = ["LabelSet", "OneHot", "Probabilities", "Sparse", "resolve"]
@@ -136,7 +136,7 @@ def resolve(labels: Any, logits: Array, axis: int, ignore_index: int | None, *, 
             raise TypeError(
                 f"the mask of LabelSet has dtype {mask.dtype}; pass mask.astype(bool) or mask.bool()"
             )
-        if validate and not bool(namespace(mask).all(namespace(mask).any(mask, axis=axis))):
+        if validate and is_true(namespace(mask).any(~namespace(mask).any(mask, axis=axis))):
             raise ValueError("a row of LabelSet has no class in its set; give it sample_weight 0 instead")
         return Resolved(Target(mask=mask))
     if isinstance(labels, Probabilities):
@@ -237,7 +237,7 @@ def _one_hot_indices(values: Any, logits: Array, axis: int, *, validate: bool) -
     ones = xp.astype(x, xp.int64)
     if validate:
         wrong = (xp.sum(ones, axis=axis) != 1) | xp.any((ones != 0) & (ones != 1), axis=axis)
-        if bool(xp.any(wrong)):
+        if is_true(xp.any(wrong)):
             row = int(xp.argmax(xp.reshape(xp.astype(wrong, xp.int64), (-1,))))
             raise ValueError(
                 f"row {row} of OneHot is not one 1 among zeros; for several, use LabelSet or floats"

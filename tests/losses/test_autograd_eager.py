@@ -1,7 +1,6 @@
 """Eager differentiation in PyTorch: what backward passes give, keep, cost and leave alone."""
 
 import gc
-import tracemalloc
 import weakref
 from functools import partial
 
@@ -44,11 +43,10 @@ def options(name):
     }[name]
 
 
-NAMES = "plain focal smoothed prior transformed regularised soft pairs set".split() + [
-    "row weights",
-    "soft focal",
-    "smoothed focal",
-]
+NAMES = (
+    *("plain", "focal", "smoothed", "prior", "transformed", "regularised", "row weights"),
+    *("soft", "soft focal", "smoothed focal", "pairs", "set"),
+)
 every_loss = pytest.mark.parametrize("name", NAMES)
 
 
@@ -170,10 +168,30 @@ def test_another_use_of_logits_overwritten_in_place_is_noticed():
         square.backward()
 
 
+def gradient_or_refusal(value, z):
+    """The gradient, or None where autograd noticed that something it needs has changed."""
+    try:
+        return torch.autograd.grad(value, z)[0]
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        return None
+
+
 @every_loss
-def test_logits_changed_between_the_passes_are_noticed(name):
+def test_logits_changed_between_the_passes_never_give_another_gradient(name):
     z = logits() * 1.0
+    (expected,) = torch.autograd.grad(loss_of(name)(z), z)
     value = loss_of(name)(z)
+    with torch.no_grad():
+        z += torch.randn_like(z)
+    got = gradient_or_refusal(value, z)
+    assert got is None or torch.equal(got, expected)
+
+
+def test_logits_changed_between_the_passes_are_noticed():
+    z = logits() * 1.0
+    value = loss_of("plain")(z)
     with torch.no_grad():
         z += 1.0
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
@@ -206,12 +224,8 @@ def test_other_inputs_changed_between_the_passes_do_not_pass_silently(changed):
     (expected,) = torch.autograd.grad(loss(), z)
     value = loss()
     tensor.copy_(tensor.roll(1, 0))
-    try:
-        (got,) = torch.autograd.grad(value, z)
-    except RuntimeError as error:
-        assert "modified by an inplace operation" in str(error)
-    else:
-        assert torch.equal(got, expected)
+    got = gradient_or_refusal(value, z)
+    assert got is None or torch.equal(got, expected)
 
 
 # --------------------------------------------------------------------------------- frozen inputs, memory
@@ -227,14 +241,14 @@ def test_frozen_logits_build_no_graph(name):
 
 
 def allocated(work):
-    """Bytes of tensors that `work` allocates, freed ones too."""
+    """Bytes of tensors that `work` allocates, those it frees again too."""
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profile:
         kept = work()
     del kept
-    events = (e for e in profile._memory_profile().timeline)
-    return sum(size for _, action, _, size in events if action.name in ("CREATE",))
+    events = profile.profiler.kineto_results.events()
+    return sum(max(e.nbytes(), 0) for e in events if e.name() == "[memory]")
 
 
 BIG = (64, 20_000)
@@ -287,26 +301,18 @@ def test_logits_are_released_without_the_garbage_collector(name, backward):
         gc.enable()
 
 
-def test_repeated_losses_do_not_pile_up_memory():
+@every_loss
+def test_a_training_step_leaves_no_cycles_behind(name):
     z = logits()
-
-    def step():
-        loss_of("smoothed")(z).backward()
-
-    for _ in range(20):
-        step()
-    tracemalloc.start()
+    loss_of(name)(z).backward()
+    gc.collect()
+    gc.disable()
     try:
-        step()
-        before, _ = tracemalloc.get_traced_memory()
-        gc.disable()
-        for _ in range(200):
-            step()
-        after, _ = tracemalloc.get_traced_memory()
+        for _ in range(3):
+            loss_of(name)(z).backward()
+        assert gc.collect() == 0
     finally:
         gc.enable()
-        tracemalloc.stop()
-    assert after - before < 100 * 200
 
 
 # ------------------------------------------------------------------------------- hooks and checkpointing

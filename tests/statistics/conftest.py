@@ -61,7 +61,7 @@ def make(form: str, transform: str, prior: str, rows: int, classes: int, scale: 
         z,
         target,
         _transform(rng, transform, rows, classes, target.dense is None),
-        {"none": None, "uniform": Prior(), "vector": Prior(values, float(values.sum()))}[prior],
+        {"none": None, "uniform": Prior(), "vector": Prior(values)}[prior],
         wanted,
     )
 

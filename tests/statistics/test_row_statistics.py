@@ -303,9 +303,9 @@ CRASH = """
         y = np.zeros((3, k), dtype=np.int64)
         y[1] = 2**45
         ignored = Target(y if k > 1 else y[:, 0], several=k > 1, ignore_index=2**45)
-        print(row_statistics(z, 1, ignored, prior=Prior(r, 1.0)).prior_term[1])
+        print(row_statistics(z, 1, ignored, prior=Prior(r)).prior_term[1])
         try:
-            row_statistics(z, 1, Target(y if k > 1 else y[:, 0], several=k > 1), prior=Prior(r, 1.0))
+            row_statistics(z, 1, Target(y if k > 1 else y[:, 0], several=k > 1), prior=Prior(r))
         except ValueError as error:
             print("refused")
 """

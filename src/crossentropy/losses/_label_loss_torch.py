@@ -8,15 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.autograd.function import Function
 
 from crossentropy.kernels import _native
 from crossentropy.links import CrossEntropy, Focal, Link
 from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
-from crossentropy.losses._softmax_torch import gradient_memory, second_derivative
+from crossentropy.losses._softmax_torch import gradient_by_formulas, gradient_memory
 from crossentropy.reductions import EMPTY_MESSAGE
-from crossentropy.statistics._memory_torch import CODES, TorchMemory
+from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain, runs_plainly
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.native import lay_out
 
@@ -36,20 +35,17 @@ def label_loss(
 ) -> Tensor | None:
     """The loss, or None where the general path has to look at it."""
     if (
-        type(labels) is not Tensor
+        not runs_plainly()
+        or not isinstance(labels, Tensor)
+        or not is_plain(labels)
         or not isinstance(logits, Tensor)
+        or not is_plain(logits)
         or labels.dtype not in INTEGERS
         or logits.dtype not in CODES
-        or logits.device.type != "cpu"
-        or labels.device.type != "cpu"
-        or logits.layout is not torch.strided
         or reduction not in ("mean", "sum")
         or empty not in ("zero", "nan", "raise")
         or validate != "raise"
         or not (link is None or type(link) is CrossEntropy or type(link) is Focal)
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch.compiler.is_compiling()
-        or (forward_ad._current_level >= 0 and forward_ad.unpack_dual(logits).tangent is not None)
     ):
         return None
     shape = logits.shape
@@ -102,8 +98,8 @@ class _LabelLoss(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None]:
         logits, labels = ctx.saved_tensors
         axis, ignore_index, _, _, _, inplace = ctx.settings
-        if torch.is_grad_enabled():
-            return second_derivative(general_problem(logits, labels, ctx.settings), grad), None, None
+        if torch.is_grad_enabled() or not is_plain(grad):
+            return gradient_by_formulas(general_problem(logits, labels, ctx.settings), grad), None, None
         x = lay_out(TorchMemory, logits, axis)
         into = lay_out(TorchMemory, gradient_memory(ctx, logits, x.array, inplace), axis)
         _native.label_loss_gradient(

@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.autograd.function import Function
-from torch.nn import Parameter
 
 from crossentropy.kernels import _native
 from crossentropy.losses import _sigmoid_native as native
 from crossentropy.losses._sigmoid_problem import Options, Problem, loss_dtype
 from crossentropy.losses._sigmoid_reference import reference_loss
+from crossentropy.statistics._memory_torch import is_plain, runs_plainly
 
 LARGE = 1 << 22  # bytes from which on a gradient is asked to lie on large pages
 
@@ -25,29 +24,16 @@ def loss(problem: Problem) -> Tensor:
     """The reduced loss of tensors."""
     logits, labels, sample_weight = problem.logits, problem.labels, problem.sample_weight
     if (
-        _is_plain(logits)
-        and _is_plain(labels)
+        runs_plainly()
+        and is_plain(logits)
+        and is_plain(labels)
         and not labels.requires_grad
-        and (sample_weight is None or (_is_plain(sample_weight) and not sample_weight.requires_grad))
+        and (sample_weight is None or (is_plain(sample_weight) and not sample_weight.requires_grad))
         and not getattr(problem.options.normalizer, "requires_grad", False)
         and native.is_supported(problem)
     ):
         return _SigmoidLoss.apply(logits, labels, sample_weight, problem.options)
     return reference_loss(problem)
-
-
-def _is_plain(x: Tensor) -> bool:
-    """Whether `x` is memory on the CPU and nothing else: no subclass, no transform, no trace."""
-    return (
-        not torch.compiler.is_compiling()
-        and type(x) in (Tensor, Parameter)
-        and x.device.type == "cpu"
-        and x.layout is torch.strided
-        and not x.is_neg()
-        and not torch._C._are_functorch_transforms_active()
-        and not torch._C._functorch.is_legacy_batchedtensor(x)  # from is_grads_batched=True
-        and forward_ad._current_level < 0
-    )
 
 
 class _SigmoidLoss(Function):
@@ -70,7 +56,7 @@ class _SigmoidLoss(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         logits, labels, sample_weight = ctx.saved_tensors
-        if torch.is_grad_enabled() or not _is_plain(grad):
+        if torch.is_grad_enabled() or not is_plain(grad):
             return _differentiable_gradient(ctx, grad), None, None, None
         problem = _contiguous(logits, labels, sample_weight, ctx.options)
         kernel = native.kernel_problem(problem, Tensor.data_ptr)

@@ -32,7 +32,7 @@ def composed(problem: SoftmaxProblem, *, reference: bool = False) -> Array:
     weighted = (
         problem.reduction == "mean" and isinstance(problem.normalizer, str) and problem.normalizer == "weight"
     )
-    if weighted and problem.validate and is_true(xp.any(masses < 0)):
+    if weighted and not problem.signed_weights and is_true(xp.any(masses < 0)):
         raise ValueError(NEGATIVE_MESSAGE)
     keep = formula.kept_rows(problem)
     value = reduce_rows(

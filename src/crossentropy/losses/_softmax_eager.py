@@ -104,7 +104,9 @@ def _check_rows(problem: SoftmaxProblem, planes: Planes) -> None:
     """Raise for labels that name no class and for soft targets that do not sum to one."""
     if planes.bad_row >= 0 and problem.validate:
         target = problem.target
-        raise bad_label_error(target.indices, planes.bad_row, problem.classes, target.ignore_index)
+        raise bad_label_error(
+            target.indices, planes.bad_row, problem.classes, target.ignore_index, several=target.several
+        )
     formula.check_sums(problem, planes.dense_total)
 
 
@@ -163,7 +165,7 @@ def _normalizer(
         both = memory.contiguous(weights if masses is None else masses, "float64")
     else:
         both = formula.weigh(memory.contiguous(weights, "float64"), memory.contiguous(masses, "float64"))
-    if problem.validate and n and bool(both.min() < 0):
+    if not problem.signed_weights and n and bool(both.min() < 0):
         raise ValueError(NEGATIVE_MESSAGE)
     return _native.weighted_sum(memory.address(memory.contiguous(both)), 0, n)
 

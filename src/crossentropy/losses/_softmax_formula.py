@@ -8,7 +8,7 @@ from typing import Any
 
 from crossentropy.backends import first_true, is_true, namespace, sum_tolerance, total
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.statistics import Cotangents, Planes
+from crossentropy.statistics import Cotangents, Planes, reference
 from crossentropy.statistics.logistic import log_sigmoid
 
 Array = Any
@@ -112,7 +112,13 @@ def target_slope(problem: SoftmaxProblem, planes: Planes) -> Array:
 
 def row_masses(problem: SoftmaxProblem, planes: Planes) -> Array | None:
     """``Σ_c w_c t_c`` of every row, 0 where ignored; None stands for 1 everywhere."""
-    if planes.dense_total is not None:
+    a, w = problem.target.dense, problem.class_weight
+    if a is not None and getattr(
+        a, "requires_grad", False
+    ):  # the denominator is a function of soft targets too
+        a = reference.class_last(reference.widened(a), problem.axis)
+        return (a if w is None else a * reference.widened(w)).sum(-1)
+    if a is not None:
         return planes.dense_total
     shares = target_shares(problem)
     if shares is None:
@@ -127,6 +133,7 @@ def target_shares(problem: SoftmaxProblem) -> Array | None:
     if y is None or (w is None and t is None):
         return None
     xp = namespace(y)
+    w, t = (None if x is None else reference.widened(x) for x in (w, t))
     if w is None:
         shares = t
     else:
@@ -154,9 +161,11 @@ def check_sums(problem: SoftmaxProblem, sums: Array | None = None) -> None:
     """Raise if a row of soft targets does not sum to one, within what its dtype can say; `sums` if known."""
     if not (problem.normalized and problem.validate):
         return
-    a, axis = problem.target.dense, problem.axis
-    xp = namespace(a)
-    if sums is None or problem.class_weight is not None:
+    a: Array = problem.target.dense
+    xp, axis = namespace(a), problem.axis
+    # The kernels sum in the logits' precision, which may be less than what the targets are held to.
+    narrower = "64" in str(a.dtype) and "64" not in str(problem.logits.dtype)
+    if sums is None or narrower or problem.class_weight is not None:
         sums = total(a, axis)
     wrong = ~(xp.abs(sums - 1) <= sum_tolerance(a))
     if problem.sample_weight is not None:

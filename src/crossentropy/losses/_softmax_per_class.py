@@ -52,7 +52,7 @@ def log_odds_of_classes(problem: SoftmaxProblem) -> Array:
     if problem.target.indices is not None:
         y = xp.astype(problem.target.indices, xp.int64)
         on = y[..., None] == xp.arange(problem.classes, device=z.device)
-    u = reference.transformed(z, problem.transform, on)
+    u, _ = reference.transformed(z, problem.transform, on)
     total = reference.LogSum(xp, u)
     top = xp.log1p(total.rest)[..., None]
     alone = total.rest == 0
@@ -94,7 +94,9 @@ def _bad_rows(problem: SoftmaxProblem) -> Array | None:
     bad = bad if ignore is None else bad & (y != ignore)
     if problem.validate and is_true(xp.any(bad)):
         row = int(xp.argmax(xp.reshape(xp.astype(bad, xp.int64), (-1,))))
-        raise bad_label_error(y, row, problem.classes, ignore)
+        several = problem.target.several
+        row = row // y.shape[-1] if several else row
+        raise bad_label_error(y, row, problem.classes, ignore, several=several)
     return xp.any(bad, axis=-1) if problem.target.several else bad
 
 

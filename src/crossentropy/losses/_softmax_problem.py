@@ -7,6 +7,7 @@ For a row with masses ``t``, of weight ``ω``, and class weights ``w``::
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from crossentropy.backends import is_torch, namespace
@@ -47,6 +48,7 @@ class SoftmaxProblem:
     empty: str
     validate: bool
     inplace: bool = False
+    signed_weights: bool = False  # whether weights of a negative sum may be divided by
 
     @property
     def acts_per_class(self) -> bool:
@@ -83,6 +85,7 @@ def make_problem(
     empty: str = "zero",
     validate: str = "raise",
     inplace: bool = False,
+    signed_weights: bool = False,
 ) -> SoftmaxProblem:
     """Check the arguments of `softmax_cross_entropy` and bring them to arrays of the logits' library."""
     logits, axis = check_logits(logits, axis)
@@ -91,8 +94,12 @@ def make_problem(
     checked = check_validate(validate)
     if link is None:
         link = CROSS_ENTROPY
-    elif not isinstance(link, Link):
-        raise TypeError(f"link is {link!r}; pass one of crossentropy.links, such as links.Focal(gamma=2.0)")
+    elif isinstance(link, type) or not isinstance(link, Link):
+        raise TypeError(f"link is {link!r}; pass an instance, such as crossentropy.links.Focal(gamma=2.0)")
+    if ignore_index is not None and not isinstance(ignore_index, Integral):
+        raise TypeError(
+            f"ignore_index is {ignore_index!r}; pass the one label to leave out, an integer, or None"
+        )
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share of the label, from 0 to 1")
     found = resolve(labels, logits, axis, ignore_index, validate=checked)
@@ -129,6 +136,7 @@ def make_problem(
         empty=empty,
         validate=checked,
         inplace=inplace,
+        signed_weights=signed_weights,
     )
     if label_smoothing and not problem.acts_per_class:
         problem.prior = _weighted_prior(problem)
@@ -211,6 +219,10 @@ def make_transform(
         if temperature == 1 and softcap is None and logit_bias is None and margin is None:
             return PLAIN
         temperature = float(temperature)
+    elif not hasattr(temperature, "ndim"):
+        raise TypeError(
+            f"temperature is {temperature!r}; pass a positive number, or an array of one for each row"
+        )
     elif temperature.ndim:
         temperature = row_values(temperature, logits, rows, "temperature")
     if softcap is not None and not 0 < softcap < float("inf"):
@@ -226,9 +238,8 @@ def make_transform(
 
 
 def _weighted_prior(problem: SoftmaxProblem) -> Prior:
-    """``r_c w_c``, and its sum."""
+    """``r_c w_c``."""
     w, r = problem.class_weight, problem.smoothing_prior
-    if w is None and r is None:
-        return Prior()
-    values = r if w is None else w / problem.classes if r is None else r * w
-    return Prior(values, float(namespace(values).sum(values)))
+    if w is None:
+        return Prior(r)
+    return Prior(w / problem.classes if r is None else r * w)

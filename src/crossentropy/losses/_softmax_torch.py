@@ -16,7 +16,7 @@ from torch.autograd.function import Function
 from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.statistics._memory_torch import TorchMemory
+from crossentropy.statistics._memory_torch import TorchMemory, is_plain
 from crossentropy.statistics._torch import kernels_apply
 from crossentropy.statistics.native import advise, lay_out
 
@@ -24,11 +24,14 @@ from crossentropy.statistics.native import advise, lay_out
 def loss(problem: SoftmaxProblem) -> Tensor:
     """The loss of `problem`, differentiable."""
     logits = problem.logits
-    if problem.acts_per_class or not kernels_apply(logits, problem.target.dense, problem.sample_weight):
+    others = _other_inputs(problem)
+    fixed = (problem.target.indices, problem.target.mask, problem.class_weight, problem.smoothing_prior)
+    tensors = [x for x in (*others, *fixed, problem.normalizer) if isinstance(x, Tensor)]
+    if problem.acts_per_class or not kernels_apply(logits, *tensors):
         return composed(problem)
     if not torch.is_grad_enabled():
         return _rounded(evaluate(problem, TorchMemory).value, logits)
-    if any(isinstance(x, Tensor) and x.requires_grad for x in _other_inputs(problem)):
+    if any(isinstance(x, Tensor) and x.requires_grad for x in (*others, problem.normalizer)):
         return composed(problem)
     if not logits.requires_grad:
         return _rounded(evaluate(problem, TorchMemory).value, logits)
@@ -61,30 +64,32 @@ class _SoftmaxLoss(Function):
         found = evaluate(problem, TorchMemory)
         value = _rounded(found.value, logits)
         found.value = None
-        target = problem.target
-        ctx.save_for_backward(logits, target.dense if target.indices is None else target.indices)
-        problem.logits = None  # held by autograd, which sees if they are changed
+        # Held by autograd as well, which sees if they are changed before the backward pass.
+        others = (problem.target.indices, problem.target.mask, problem.class_weight, *_other_inputs(problem))
+        ctx.save_for_backward(logits, *(x for x in others if isinstance(x, Tensor)))
+        problem.logits = None
         ctx.problem, ctx.found = problem, found
         return value
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None]:
-        logits, _ = ctx.saved_tensors
+        logits = ctx.saved_tensors[0]
         problem: SoftmaxProblem = replace(ctx.problem, logits=logits)
         found: Evaluation = ctx.found
-        if torch.is_grad_enabled():
-            return second_derivative(problem, grad), None
+        if torch.is_grad_enabled() or not is_plain(grad):
+            return gradient_by_formulas(problem, grad), None
         upstream = grad.double() if grad.ndim else float(grad)
         x = lay_out(TorchMemory, logits, problem.axis).array
         into = gradient_memory(ctx, logits, x, problem.inplace)
         return gradient(problem, found, upstream, TorchMemory, into), None
 
 
-def second_derivative(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
-    """The gradient by the logits with a graph of its own, from the composition."""
+def gradient_by_formulas(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
+    """The gradient by the logits from the composition, with a graph of its own where one is asked for."""
+    create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         value = composed(problem, reference=True)
-        return torch.autograd.grad(value, problem.logits, grad, create_graph=True)[0]
+        return torch.autograd.grad(value, problem.logits, grad, create_graph=create_graph)[0]
 
 
 def gradient_memory(ctx: Any, logits: Tensor, laid_out: Tensor, inplace: bool) -> Tensor:

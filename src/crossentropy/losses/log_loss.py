@@ -182,9 +182,10 @@ def _of_labels(p: Array, y: Array, counted: Array, in_logs: bool, checked: bool)
         _check_distributions(p, sums, counted)
     if in_logs:
         return own
-    impossible = own == 0  # spelled out, since NumPy warns of a logarithm of 0
-    log_p = xp.log(xp.where(impossible, xp.ones_like(own), own))
-    return xp.where(impossible, xp.full_like(own, -float("inf")), log_p)
+    # spelled out where it is no number, of which NumPy would warn
+    log_p = xp.log(xp.where(own > 0, own, xp.ones_like(own)))
+    no_number = xp.where(own == 0, xp.full_like(own, -float("inf")), xp.full_like(own, float("nan")))
+    return xp.where(own > 0, log_p, no_number)
 
 
 def _native_rows(p: Array, y: Array) -> tuple[Array, Array]:

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn import Parameter
 
 CODES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 DTYPES = {
@@ -16,6 +18,28 @@ DTYPES = {
     "bool": torch.bool,
     "uint8": torch.uint8,
 }
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether `x` is memory on the CPU and nothing else: no subclass, no transform, no trace, no view of negatives."""
+    return (
+        type(x) in (Tensor, Parameter)
+        and x.device.type == "cpu"
+        and x.layout is torch.strided
+        and not x.is_neg()
+        and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+        and not torch._C._functorch.is_legacy_batchedtensor(x)  # from is_grads_batched=True
+    )
+
+
+def runs_plainly() -> bool:
+    """Whether operations are simply run: not compiled, transformed, traced or differentiated forwards."""
+    return (
+        not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and forward_ad._current_level < 0
+    )
 
 
 class TorchMemory:

@@ -26,7 +26,9 @@ def statistics(
     kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
     planes = kernel.statistics(target, _rows(logits, axis), wanted)
     if planes.bad_row >= 0 and validate:
-        raise bad_label_error(target.indices, planes.bad_row, logits.shape[axis], target.ignore_index)
+        raise bad_label_error(
+            target.indices, planes.bad_row, logits.shape[axis], target.ignore_index, several=target.several
+        )
     return planes
 
 

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.autograd.function import Function
 
 from crossentropy.statistics import reference
-from crossentropy.statistics._memory_torch import CODES, TorchMemory
+from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain, runs_plainly
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.native import RowKernel
 from crossentropy.statistics.problem import (
@@ -40,7 +39,6 @@ class Settings(NamedTuple):
     temperature: float
     margin: float | None
     has_prior: bool
-    prior_total: float
     wanted: Wanted
     validate: bool
 
@@ -73,7 +71,7 @@ def statistics(
 ) -> Planes:
     """Target statistics of every row along `axis`."""
     settings, tensors = _split(logits, axis, target, transform, prior, wanted, validate)
-    if torch.compiler.is_compiling() and _addressable(logits):
+    if torch.compiler.is_compiling() and logits.device.type == "cpu" and logits.dtype in CODES:
         from crossentropy.statistics import _torch_op
 
         return named(_torch_op.statistics(settings, tensors), settings, tensors)
@@ -85,22 +83,12 @@ def statistics(
 
 
 def kernels_apply(*tensors: Tensor | None) -> bool:
-    """Whether the kernels can take these tensors eagerly: plain memory of the CPU, under no transform."""
-    if torch._C._functorch.peek_interpreter_stack() is not None or torch.compiler.is_compiling():
-        return False
-    if forward_ad._current_level >= 0 and any(
-        x is not None and forward_ad.unpack_dual(x).tangent is not None for x in tensors
-    ):
-        return False
-    return _addressable(tensors[0])
-
-
-def _addressable(logits: Tensor | None) -> bool:
+    """Whether the kernels can take these tensors eagerly."""
     return (
-        logits is not None
-        and logits.device.type == "cpu"
-        and logits.dtype in CODES
-        and logits.layout == torch.strided
+        runs_plainly()
+        and all(x is None or is_plain(x) for x in tensors)
+        and tensors[0] is not None
+        and tensors[0].dtype in CODES
     )
 
 
@@ -122,7 +110,6 @@ def _split(
         1.0 if isinstance(temperature, Tensor) else float(temperature),
         None if margin is None or isinstance(margin, Tensor) else float(margin),
         prior is not None,
-        1.0 if prior is None else prior.total,
         wanted,
         validate,
     )
@@ -155,7 +142,7 @@ def _joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Pr
         tensors.logit_bias,
         settings.margin if tensors.margin is None else tensors.margin,
     )
-    return target, transform, Prior(tensors.prior, settings.prior_total) if settings.has_prior else None
+    return target, transform, Prior(tensors.prior) if settings.has_prior else None
 
 
 def plane_names(settings: Settings, tensors: Tensors) -> list[str]:
@@ -206,7 +193,11 @@ def forward(settings: Settings, tensors: Tensors) -> Planes:
     planes = kernel.statistics(target, rows_of(settings, tensors.logits), settings.wanted)
     if planes.bad_row >= 0 and settings.validate:
         raise bad_label_error(
-            target.indices, planes.bad_row, tensors.logits.shape[settings.axis], target.ignore_index
+            target.indices,
+            planes.bad_row,
+            tensors.logits.shape[settings.axis],
+            target.ignore_index,
+            several=target.several,
         )
     return planes
 
@@ -258,20 +249,21 @@ def _margin_gradient(settings: Settings, tensors: Tensors, at_target: Tensor) ->
 def reference_gradients(
     settings: Settings, tensors: Tensors, names: Sequence[str], grads: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
-    """The same gradients with a graph of their own, for a second derivative."""
+    """The same gradients by formulas, with a graph of their own where one is asked for."""
     target, transform, prior = _joined(settings, tensors)
-    planes = reference.statistics(tensors.logits, settings.axis, target, transform, prior, settings.wanted)
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        planes = reference.statistics(
+            tensors.logits, settings.axis, target, transform, prior, settings.wanted
+        )
     pairs = [
         (getattr(planes, name), g) for name, g in zip(names, grads, strict=True) if name in DIFFERENTIABLE
     ]
     pairs = [(x, g) for x, g in pairs if g is not None and x.requires_grad]
     learnable = tensors[:LEARNABLE]
     wanted = [x for x in learnable if x is not None and x.requires_grad]
-    found = iter(
-        torch.autograd.grad(
-            [x for x, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True
-        )
-    )
+    outputs, upstream = [x for x, _ in pairs], [g for _, g in pairs]
+    found = iter(torch.autograd.grad(outputs, wanted, upstream, create_graph=create_graph, allow_unused=True))
     return [next(found) if x is not None and x.requires_grad else None for x in learnable]
 
 
@@ -297,9 +289,9 @@ class _RowStatistics(Function):
         names = plane_names(settings, tensors)
         others = (None,) * (len(Tensors._fields) - LEARNABLE)
         set_margin = tensors.margin is not None and tensors.margin.requires_grad and tensors.indices is None
-        if torch.is_grad_enabled() or set_margin:
-            with torch.enable_grad():
-                return (None, *reference_gradients(settings, tensors, names, grads), *others)
+        batched = not all(g is None or is_plain(g) for g in grads)
+        if torch.is_grad_enabled() or set_margin or batched:
+            return (None, *reference_gradients(settings, tensors, names, grads), *others)
         planes = named(saved[len(Tensors._fields) :], settings, tensors)
         upstream = cotangents(names, grads)
         needs = ctx.needs_input_grad[1 : 1 + LEARNABLE]

@@ -50,12 +50,11 @@ def _row_statistics(
     temperature_value: float,
     margin_value: float | None,
     has_prior: bool,
-    prior_total: float,
     wanted: list[bool],
     validate: bool,
 ) -> list[Tensor]:
     tensors = Tensors(logits, dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
-    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior, prior_total)
+    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior)
     settings = Settings(*values, Wanted(*wanted), validate)
     planes = eager.forward(settings, tensors)
     # An operator may not return views of one another.
@@ -97,12 +96,11 @@ def _row_pullback(
     temperature_value: float,
     margin_value: float | None,
     has_prior: bool,
-    prior_total: float,
     wanted: list[bool],
     validate: bool,
 ) -> list[Tensor]:
     tensors = Tensors(logits, dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
-    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior, prior_total)
+    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior)
     settings = Settings(*values, Wanted(*wanted), validate)
     names = eager.plane_names(settings, tensors)
     given = iter(grads)

@@ -7,24 +7,29 @@ from crossentropy.backends import namespace
 Array = Any
 
 
-def bad_label_error(indices: Array, row: int, classes: int, ignore_index: int | None) -> ValueError:
+def bad_label_error(
+    indices: Array, row: int, classes: int, ignore_index: int | None, *, several: bool = False
+) -> ValueError:
     """The error for the first row, counted flat, with a label outside the classes.
 
     Parameters
     ----------
     indices : integer array, shape rows, or rows + (k,)
     row : int
-        Position of the row among all rows, in C order; with k labels a row, of its first label over k.
+        Position of the row among all rows, in C order.
     classes : int
         Number of classes.
     ignore_index : int or None
         The label that is left out.
+    several : bool
+        Whether every row has k labels.
     """
     xp = namespace(indices)
     flat = xp.reshape(indices, (-1,))
-    own = [int(y) for y in flat[row : row + 1]]
-    label = own[0]
-    place = _unraveled(row, tuple(indices.shape))
+    k = indices.shape[-1] if several else 1
+    labels = [int(y) for y in flat[row * k : (row + 1) * k]]
+    label = next(y for y in labels if y != ignore_index and not 0 <= y < classes)
+    place = _unraveled(row, tuple(indices.shape[:-1] if several else indices.shape))
     smallest, largest = int(xp.min(flat)), int(xp.max(flat))
     if ignore_index is None and (label < 0 or label == 255):
         hint = f"to leave such rows out, pass ignore_index={label}"

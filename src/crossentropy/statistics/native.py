@@ -152,8 +152,10 @@ class RowKernel:
         )
 
     def _prior(self, prior: Prior) -> _native.Prior:
-        values = 0 if prior.values is None else self._keep(prior.values, self.wide)
-        return _native.Prior(True, values, prior.total)
+        if prior.values is None:
+            return _native.Prior(True)
+        total = float(self.memory.contiguous(prior.values, "float64").sum())
+        return _native.Prior(True, self._keep(prior.values, self.wide), total)
 
     def _addresses(self, struct: Any, names: tuple[str, ...]) -> list[int]:
         address = self.memory.address

@@ -65,10 +65,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prior:
-    """A fixed vector ``r`` over the classes; ``values=None`` is 1/C each. `total` is its sum ``R``."""
+    """A fixed vector ``r`` over the classes; ``values=None`` is 1/C each."""
 
     values: Array | None = None
-    total: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def statistics(
     z = class_last(widened(logits), axis)
     classes = xp.arange(z.shape[-1], device=z.device)
     on, ignored, bad = _on_target(xp, target, axis, classes)
-    u = transformed(z, transform, on)
+    u, offset = transformed(z, transform, on)
     total = LogSum(xp, u)
 
     def settled(x: Array, when_ignored: float) -> Array:
@@ -43,7 +43,7 @@ def statistics(
     elif target.mask is not None:
         planes.log_odds = _log_odds(xp, u, on, total)
     if wanted.log_partition:
-        planes.log_partition = settled(total.value(), 0.0)
+        planes.log_partition = settled(total.value() + offset, 0.0)
     if prior is not None:
         r = xp.full_like(u, 1.0 / u.shape[-1]) if prior.values is None else widened(prior.values, u)
         planes.prior_term = settled(_weighted(xp, r, u, total), 0.0)
@@ -55,13 +55,14 @@ def statistics(
         planes.dense_total = xp.sum(a, axis=-1)
     if wanted.entropy:
         planes.entropy = settled(total.entropy(), 0.0)
+    left_out = None if ignored is None else ignored | bad
     if wanted.argmax:
-        planes.argmax = _settled_count(xp, xp.argmax(u, axis=-1), ignored)
+        planes.argmax = _settled_count(xp, xp.argmax(u, axis=-1), left_out)
     if wanted.rank:
         own = xp.sum(xp.where(on, u, xp.zeros_like(u)), axis=-1, keepdims=True)
         before = classes < xp.argmax(xp.astype(on, xp.int64), axis=-1, keepdims=True)
         rank = xp.sum(xp.astype((u > own) | ((u == own) & before), xp.int64), axis=-1)
-        planes.rank = _settled_count(xp, rank, ignored)
+        planes.rank = _settled_count(xp, rank, left_out)
     return planes
 
 
@@ -102,7 +103,10 @@ class LogSum:
 def _log_odds(xp: Any, u: Array, on: Array, total: LogSum) -> Array:
     """``D = ln Σ_{off} e^u − ln Σ_{on} e^u``."""
     nothing = xp.full_like(u, -INF)
-    D = LogSum(xp, xp.where(on, nothing, u)).value() - LogSum(xp, xp.where(on, u, nothing)).value()
+    against, own = LogSum(xp, xp.where(on, nothing, u)), LogSum(xp, xp.where(on, u, nothing))
+    # tops first: at an offset of a million, whole sums would take each other's digits
+    D = (against.top - own.top)[..., 0] + (xp.log1p(against.rest) - xp.log1p(own.rest))
+    D = xp.where(against.empty, D - INF, xp.where(own.empty, D + INF, D))
     return xp.where(total.empty | total.overflow, xp.full_like(D, float("nan")), D)
 
 
@@ -128,13 +132,19 @@ def _on_target(xp: Any, target: Target, axis: int, classes: Array) -> tuple[Arra
     return y[..., None] == classes, skip, wrong
 
 
-def transformed(z: Array, transform: Transform, on: Array | None) -> Array:
-    """``u`` of logits ``z``, class axis last; `on` marks the targets that the margin is taken off."""
+def transformed(z: Array, transform: Transform, on: Array | None) -> tuple[Array, Any]:
+    """``u − offset`` of logits ``z``, class axis last, and the offset; `on` marks the targets, for the margin.
+
+    The row's largest logit is taken off before anything small is: rounding then costs no digits.
+    """
     xp = namespace(z)
     if transform.is_plain:
-        return z
+        return z, 0.0
     if transform.softcap is not None:
         z = transform.softcap * xp.tanh(z / transform.softcap)
+    top = xp.max(xp.where(z == z, z, xp.full_like(z, -INF)), axis=-1, keepdims=True)
+    top = xp.where(xp.abs(top) == INF, xp.zeros_like(top), top)
+    z = z - top
     if transform.margin is not None and on is not None:
         margin = widened(transform.margin, z)
         target = on if on.ndim == z.ndim else xp.any(on, axis=-2)
@@ -147,7 +157,8 @@ def transformed(z: Array, transform: Transform, on: Array | None) -> Array:
     # −∞/T has a derivative of 0·∞ by T; a masked class has none.
     masked = z == -INF
     u = xp.where(masked, z, xp.where(masked, xp.zeros_like(z), z) / temperature)
-    return u if transform.logit_bias is None else u + widened(transform.logit_bias, z)
+    offset = (top / temperature)[..., 0]
+    return (u if transform.logit_bias is None else u + widened(transform.logit_bias, z)), offset
 
 
 def _settled_count(xp: Any, x: Array, ignored: Array | None) -> Array:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
+from crossentropy.backends import is_true
 from crossentropy.links import Focal, Link
 from crossentropy.losses._label_loss_torch import label_loss
 from crossentropy.losses._softmax_problem import has_only_labels, make_problem
@@ -13,8 +14,7 @@ from crossentropy.losses._softmax_torch import loss as softmax_loss
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.reductions import reduce_rows
 from crossentropy.statistics.labels import bad_label_error
-from crossentropy.statistics.logistic import log_sigmoid
-from crossentropy.targets import Probabilities
+from crossentropy.targets import LabelSet, Probabilities
 from crossentropy.torch._binary import clamped_binary_cross_entropy
 
 __all__ = [
@@ -87,8 +87,9 @@ def cross_entropy(
     >>> import torch
     >>> logits = torch.tensor([[2.0, 1.0, -1.0], [0.0, 2.0, -2.0]])
     >>> round(cross_entropy(logits, torch.tensor([0, 1])).item(), 6)
-    0.245973
+    0.245972
     """
+    _check_tensor(input)
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
     if normalizer is None and has_only_labels(
@@ -125,7 +126,7 @@ def cross_entropy(
         smoothing_prior=smoothing_prior,
         class_weight=weight,
         sample_weight=sample_weight,
-        ignore_index=None if isinstance(target, Probabilities) else ignore_index,
+        ignore_index=None if isinstance(target, (Probabilities, LabelSet)) else ignore_index,
         link=link,
         temperature=temperature,
         softcap=softcap,
@@ -138,8 +139,17 @@ def cross_entropy(
         empty=empty,
         validate=validate,
         inplace=inplace,
+        signed_weights=True,
     )
     return softmax_loss(problem)
+
+
+def _check_tensor(input: Any) -> None:
+    if not isinstance(input, Tensor):
+        raise TypeError(
+            f"input is a {type(input).__module__}.{type(input).__name__}; pass a tensor, torch.as_tensor(input), "
+            "or use crossentropy's functions of the same kind, which take NumPy arrays too"
+        )
 
 
 def focal_loss(
@@ -227,6 +237,9 @@ def nll_loss(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
+    _check_tensor(input)
+    if target.is_floating_point():
+        raise TypeError(f"target has dtype {target.dtype}; nll_loss takes class indices: target.long()")
     problem = make_problem(
         input,
         target,
@@ -237,31 +250,22 @@ def nll_loss(
         empty=empty,
         validate=validate,
     )
-    if problem.target.indices is None:
-        raise TypeError(f"target has dtype {target.dtype}; nll_loss takes class indices, as integers")
     y = target.long()
     keep = y != ignore_index
     known = keep & (y >= 0) & (y < problem.classes)
-    if problem.validate and not _unreadable(known) and bool((keep & ~known).any()):
+    if problem.validate and is_true((keep & ~known).any()):
         row = int((keep & ~known).reshape(-1).int().argmax())
         raise bad_label_error(target, row, problem.classes, ignore_index)
     safe = torch.where(known, y, 0)
     picked = input.gather(problem.axis, safe.unsqueeze(problem.axis)).squeeze(problem.axis).double()
-    picked = torch.where(known, picked, torch.where(keep, torch.nan, 0.0))
+    # times NaN, so that the row of a label outside the classes has a gradient of NaN too
+    picked = picked * torch.where(known | ~keep, 1.0, torch.nan).to(picked.dtype)
     w = torch.ones_like(picked) if weight is None else weight.double()[safe]
     w = torch.where(keep, w, 0.0)
     value = reduce_rows(
         torch.where(w == 0, 0.0, -w * picked), w, keep, reduction=reduction, normalizer="weight", empty=empty
     )
     return value.to(torch.promote_types(input.dtype, torch.float32))
-
-
-def _unreadable(x: Tensor) -> bool:
-    return (
-        x.device.type != "cpu"
-        or torch.compiler.is_compiling()
-        or torch._C._functorch.is_functorch_wrapped_tensor(x)
-    )
 
 
 def binary_cross_entropy_with_logits(
@@ -317,53 +321,53 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"target has shape {tuple(target.shape)} and input {tuple(input.shape)}; they must be equal"
         )
-    axis, positive = _along_one_axis(pos_weight, input)
-    if pos_weight is not None and positive is None:
-        return _general_binary(input, target, weight, pos_weight, reduction, empty)
-    sample = None if weight is None else weight.expand_as(input)
-    return sigmoid_cross_entropy(
-        input,
-        target,
-        pos_weight=positive,
-        label_smoothing=label_smoothing,
-        sample_weight=sample,
-        link=link,
-        negative_link=negative_link,
-        negative_shift=negative_shift,
-        axis=axis,
+    options: dict[str, Any] = {
+        "label_smoothing": label_smoothing,
+        "link": link,
+        "negative_link": negative_link,
+        "negative_shift": negative_shift,
+        "normalizer": "count" if reduction == "mean" else "weight",
+        "empty": empty,
+        "validate": "none",
+    }
+    sample = _broadcast("weight", weight, input)
+    positive = _broadcast("pos_weight", pos_weight, input)
+    axis = None if pos_weight is None else _only_axis(pos_weight, input)
+    if pos_weight is None or axis is not None:
+        vector = None if axis is None else pos_weight.reshape(-1)  # type: ignore[union-attr]
+        axis = -1 if axis is None else axis
+        return sigmoid_cross_entropy(
+            input, target, pos_weight=vector, sample_weight=sample, axis=axis, reduction=reduction, **options
+        )
+    # a factor for every element: each is a class of its own, in a batch of one
+    one_row = [x if x is None else x.reshape(1, -1) for x in (input, target, sample)]
+    value = sigmoid_cross_entropy(
+        one_row[0],
+        one_row[1],
+        pos_weight=positive.reshape(-1),  # type: ignore[union-attr]
+        sample_weight=one_row[2],
         reduction=reduction,
-        normalizer="count" if reduction == "mean" else "weight",
-        empty=empty,
-        validate="none",
+        **options,
     )
+    return value.reshape(input.shape) if reduction == "none" else value
 
 
-def _along_one_axis(weight: Tensor | None, input: Tensor) -> tuple[int, Tensor | float | None]:
-    """The axis that a broadcasting weight varies along, and its values there; None if there are several."""
+def _broadcast(name: str, weight: Tensor | None, input: Tensor) -> Tensor | None:
+    """`weight` in the shape of `input`, which it must not enlarge."""
     if weight is None:
-        return -1, None
-    if weight.numel() == 1 and weight.ndim <= input.ndim:
-        return -1, float(weight)
+        return None
+    try:
+        return weight.expand_as(input)
+    except RuntimeError:
+        raise ValueError(
+            f"{name} has shape {tuple(weight.shape)}, which does not broadcast to the input's {tuple(input.shape)}"
+        ) from None
+
+
+def _only_axis(weight: Tensor, input: Tensor) -> int | None:
+    """The one axis that a broadcasting weight varies along, counted from the end; None if it is not one."""
     wide = [d for d in range(-weight.ndim, 0) if weight.shape[d] != 1]
-    if (
-        len(wide) == 1
-        and -wide[0] <= input.ndim
-        and weight.shape[wide[0]] == input.shape[wide[0]]
-        and input.ndim > 1
-    ):
-        return wide[0], weight.reshape(-1)
-    return -1, None
-
-
-def _general_binary(
-    input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor, reduction: str, empty: str
-) -> Tensor:
-    """With a factor for every element, by the formula."""
-    z, t = input.to(torch.promote_types(input.dtype, torch.float32)), target.to(input.dtype)
-    losses = -(pos_weight * t * log_sigmoid(z) + (1 - t) * log_sigmoid(-z))
-    losses = losses if weight is None else losses * weight
-    ones = torch.ones_like(losses)
-    return reduce_rows(losses, ones, ones.bool(), reduction=reduction, normalizer="weight", empty=empty)
+    return wide[0] if len(wide) == 1 and input.ndim > 1 else None
 
 
 def binary_cross_entropy(
@@ -398,7 +402,9 @@ def binary_cross_entropy(
     Raises
     ------
     ValueError
-        If the shapes differ, or a probability on the CPU is outside [0, 1].
+        If the shapes differ, or an entry on the CPU is outside [0, 1].
+    TypeError
+        If either is not floating.
 
     Examples
     --------
@@ -412,12 +418,18 @@ def binary_cross_entropy(
         raise ValueError(
             f"target has shape {tuple(target.shape)} and input {tuple(input.shape)}; they must be equal"
         )
-    if not _unreadable(input) and bool(((input < 0) | (input > 1)).any()):
-        raise ValueError(
-            "input has entries outside [0, 1]; they are probabilities here. "
-            "For logits use binary_cross_entropy_with_logits"
+    if not (input.is_floating_point() and target.is_floating_point()):
+        raise TypeError(
+            f"input is {input.dtype} and target {target.dtype}; pass both as floating-point tensors"
         )
+    for name, x in (("input", input), ("target", target)):
+        if x.device.type == "cpu" and is_true(((x < 0) | (x > 1)).any()):
+            raise ValueError(
+                f"{name} has entries outside [0, 1], but it is of probabilities here. "
+                "For logits use binary_cross_entropy_with_logits"
+            )
     losses = clamped_binary_cross_entropy(input, target)
+    weight = _broadcast("weight", weight, input)
     losses = losses if weight is None else losses * weight
     ones = torch.ones_like(losses)
     value = reduce_rows(

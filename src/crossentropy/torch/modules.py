@@ -1,5 +1,6 @@
 """`torch.nn`'s cross-entropy modules, argument for argument, with ours behind them."""
 
+from inspect import signature
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,19 +15,31 @@ __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "FocalLoss", "NLL
 class _Loss(nn.Module):
     """A loss with torch's reduction, and options of ours that are passed on as they are."""
 
+    #: the function that the module calls, and torch's own attributes to show
+    _function: Any = None
+    _shown: tuple[str, ...] = ("reduction",)
+
     def __init__(
         self, size_average: bool | None, reduce: bool | None, reduction: str, options: dict[str, Any]
     ) -> None:
         super().__init__()
+        known = [p.name for p in signature(self._function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        known = [name for name in known if name != "sample_weight"]
+        for name in options:
+            if name == "sample_weight":
+                raise TypeError(
+                    "sample_weight belongs to a batch: pass it to the call, loss(input, target, sample_weight=…)"
+                )
+            if name not in known:
+                raise TypeError(f"{type(self).__name__} has no option {name!r}; it takes {', '.join(known)}")
         if size_average is not None or reduce is not None:
             reduction = _reduction.legacy_get_string(size_average, reduce)
         self.reduction = reduction
         self.options = options
 
     def extra_repr(self) -> str:
-        return ", ".join(
-            f"{name}={value!r}" for name, value in {"reduction": self.reduction, **self.options}.items()
-        )
+        named = ((name, getattr(self, name)) for name in self._shown)
+        return ", ".join(f"{name}={value!r}" for name, value in (*named, *self.options.items()))
 
 
 class CrossEntropyLoss(_Loss):
@@ -49,6 +62,9 @@ class CrossEntropyLoss(_Loss):
     1.0987
     """
 
+    _function = staticmethod(F.cross_entropy)
+    _shown = ("reduction", "ignore_index", "label_smoothing")
+
     weight: Tensor | None
 
     def __init__(
@@ -61,14 +77,22 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: float = 0.0,
         **options: Any,
     ) -> None:
-        options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing, **options}
         super().__init__(size_average, reduce, reduction, options)
         self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
 
     def forward(self, input: Tensor, target: Any, *, sample_weight: Tensor | None = None) -> Tensor:
         """The loss of a batch."""
         return F.cross_entropy(
-            input, target, self.weight, reduction=self.reduction, sample_weight=sample_weight, **self.options
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+            sample_weight=sample_weight,
+            **self.options,
         )
 
 
@@ -111,6 +135,9 @@ class NLLLoss(_Loss):
     0.356675
     """
 
+    _function = staticmethod(F.nll_loss)
+    _shown = ("reduction", "ignore_index")
+
     weight: Tensor | None
 
     def __init__(
@@ -122,12 +149,20 @@ class NLLLoss(_Loss):
         reduction: str = "mean",
         **options: Any,
     ) -> None:
-        super().__init__(size_average, reduce, reduction, {"ignore_index": ignore_index, **options})
+        super().__init__(size_average, reduce, reduction, options)
         self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch."""
-        return F.nll_loss(input, target, self.weight, reduction=self.reduction, **self.options)
+        return F.nll_loss(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            **self.options,
+        )
 
 
 class BCELoss(_Loss):
@@ -139,6 +174,8 @@ class BCELoss(_Loss):
     >>> round(BCELoss()(torch.tensor([0.2]), torch.ones(1)).item(), 6)
     1.609438
     """
+
+    _function = staticmethod(F.binary_cross_entropy)
 
     weight: Tensor | None
 
@@ -167,6 +204,8 @@ class BCEWithLogitsLoss(_Loss):
     >>> round(BCEWithLogitsLoss()(torch.zeros(1), torch.ones(1)).item(), 6)
     0.693147
     """
+
+    _function = staticmethod(F.binary_cross_entropy_with_logits)
 
     weight: Tensor | None
     pos_weight: Tensor | None

@@ -1,0 +1,81 @@
+"""How the allocator treats a step, and the most memory that a step has in use."""
+
+import ctypes
+import gc
+import multiprocessing
+import re
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from measure import Sides, Step
+
+KEPT_AT_MOST = 32 << 20  # bytes from which on glibc gives back whatever is freed, as it is by default
+
+# Of glibc's mallopt.
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
+
+
+def give_memory_back(freed: bool) -> bool:
+    """Whether large blocks come fresh from the system and go back when freed, or are all kept; False if not known.
+
+    By default glibc does either with blocks of 128 KiB to 32 MiB, according to what was freed before: the same step
+    takes one time or another three times as long.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    mallopt(MMAP_THRESHOLD, 128 << 10)
+    mallopt(MMAP_MAX, 1 << 16 if freed else 0)
+    mallopt(TRIM_THRESHOLD, 128 << 10 if freed else 1 << 30)
+    return True
+
+
+class Peaks(NamedTuple):
+    """Most bytes in use at once beyond those before a step."""
+
+    ours: int
+    peer: int
+
+
+def peaks(build: Callable[[str], Sides], name: str) -> Peaks | None:
+    """What one step of each side takes, in a fresh process that builds both; None where it cannot be seen.
+
+    The kernel's high-water mark of resident memory is reset (5 to /proc/self/clear_refs) before the step and read
+    (VmHWM) behind it. Each step runs once before, so that code, threads and scratch space are there. Large pages
+    count whole.
+    """
+    if not Path("/proc/self/clear_refs").exists():
+        return None
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch"])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_both_peaks, torch.get_num_threads(), build, name).result()
+
+
+def _both_peaks(threads: int, build: Callable[[str], Sides], name: str) -> Peaks:
+    give_memory_back(True)
+    torch.set_num_threads(threads)
+    sides = build(name)
+    return Peaks(_peak(sides.ours, sides.clear), _peak(sides.peer, sides.clear))
+
+
+def _peak(step: Step, clear: Callable[[], None]) -> int:
+    step()
+    clear()
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _resident("VmRSS")
+    step()
+    peak = _resident("VmHWM") - before
+    clear()
+    return peak
+
+
+def _resident(field: str) -> int:
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return 1024 * int(found[1])

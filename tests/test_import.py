@@ -1,0 +1,94 @@
+"""Importing the package is quick, and touches no framework."""
+
+import statistics
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+FRAMEWORKS = (
+    "torch",
+    "jax",
+    "tensorflow",
+    "keras",
+    "sklearn",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "typer",
+    "triton",
+)
+
+
+def python(code, *flags):
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_importing_takes_less_than_a_fifth_of_a_second():
+    """Of the processor's time, which a busy machine does not stretch; NumPy's own import is counted too."""
+    code = "import time; t = time.process_time(); import crossentropy; print(time.process_time() - t)"
+    assert statistics.median(float(python(code)) for _ in range(3)) < 0.2
+
+
+def test_importing_and_using_numpy_touches_no_framework():
+    loaded = python(
+        """
+        import sys
+        import numpy as np
+        import crossentropy as ce
+        z, y = np.zeros((2, 3)), np.array([0, 1])
+        ce.softmax_cross_entropy(z, y)
+        ce.sigmoid_cross_entropy(z, np.ones((2, 3), dtype=int))
+        ce.log_loss(np.full((2, 3), 1 / 3), y)
+        ce.entropy([0.5, 0.5])
+        print(*sys.modules)
+        """
+    ).split()
+    assert not [name for name in FRAMEWORKS if name in loaded]
+
+
+@pytest.mark.parametrize("module", ["crossentropy.losses", "crossentropy.statistics", "crossentropy.links"])
+def test_a_floor_can_be_imported_alone(module):
+    assert python(f"import sys, {module}; print('torch' in sys.modules)").strip() == "False"
+
+
+def test_numpy_losses_work_where_torch_cannot_be_imported():
+    out = python(
+        """
+        import sys
+        sys.modules["torch"] = None  # import torch raises ImportError
+        import numpy as np
+        import crossentropy as ce
+        z, y = np.log([[0.5, 0.25, 0.25]]), np.array([0])
+        print(round(float(ce.softmax_cross_entropy(z, y)), 12))
+        print(ce.loss_and_gradient(ce.softmax_cross_entropy, z, y)[1].round(12).tolist())
+        print(ce.softmax_cross_entropy(z, np.array([[0.5, 0.5, 0.0]]), link=ce.links.Focal()).shape)
+        print(ce.target_statistics(z, y, rank=True).rank.tolist())
+        print(round(float(ce.sigmoid_cross_entropy(np.zeros(1), np.array([1]))), 12))
+        print(round(float(ce.log_loss(np.array([[0.5, 0.25, 0.25]]), y)), 12))
+        """
+    )
+    assert out.split("\n")[:6] == [
+        "0.69314718056",
+        "[[-0.5, 0.25, 0.25]]",
+        "()",
+        "[0]",
+        "0.69314718056",
+        "0.69314718056",
+    ]
+
+
+def test_every_public_name_is_there():
+    import crossentropy as ce
+
+    assert all(hasattr(ce, name) for name in ce.__all__)
+    assert ce.__version__

@@ -1,0 +1,205 @@
+"""The short way of plain losses, `label_loss`, gives the bits of the long one, in value and in gradient."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+import crossentropy.torch as ct  # noqa: E402
+from crossentropy.links import CrossEntropy, Focal  # noqa: E402
+from crossentropy.losses import _softmax_torch  # noqa: E402
+from crossentropy.losses._label_loss_torch import label_loss  # noqa: E402
+from crossentropy.losses._softmax_problem import make_problem  # noqa: E402
+
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+bounded = settings(derandomize=True, max_examples=100, deadline=None, database=None)
+
+
+def laid_out(z, layout):
+    """The same numbers, otherwise in memory."""
+    if layout == "channels_last" and z.ndim == 4:
+        return z.contiguous(memory_format=torch.channels_last)
+    if layout == "transposed" and z.ndim > 1:
+        return z.transpose(0, -1).contiguous().transpose(0, -1)
+    if layout == "sliced":
+        wide = torch.empty((*z.shape[:-1], 2 * z.shape[-1] + 1), dtype=z.dtype)
+        wide[..., 1::2] = z
+        return wide[..., 1::2]
+    if layout == "reversed":
+        return z.flip(0)[torch.arange(z.shape[0] - 1, -1, -1)] if z.shape[0] else z
+    return z.clone()
+
+
+@st.composite
+def problems(draw):
+    """Logits in some layout, labels, and the options of the short way."""
+    axes = draw(st.integers(1, 4))
+    shape = tuple(draw(st.integers(1, 6)) for _ in range(axes))
+    axis = draw(st.integers(-axes, axes - 1))
+    classes = draw(st.sampled_from([1, 2, 3, 8, 10, 17, 64, 65, 130]))
+    shape = (*shape[: axis % axes], classes, *shape[axis % axes + 1 :])
+    rows = (*shape[: axis % axes], *shape[axis % axes + 1 :])
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    dtype = draw(st.sampled_from(DTYPES))
+    z = torch.randn(shape, generator=generator, dtype=torch.float64)
+    z = laid_out(z.mul(draw(st.sampled_from([0.0, 1.0, 8.0, 100.0]))).to(dtype), draw(layouts))
+    y = torch.randint(0, min(classes, 100), rows, generator=generator)
+    ignore_index = draw(st.sampled_from([None, -100, 0, 1]))
+    if ignore_index == -100:
+        y = torch.where(torch.rand(rows, generator=generator) < 0.3, -100, y)
+        y = y.to(draw(st.sampled_from(INTEGERS[:3])))
+    else:
+        y = y.to(draw(st.sampled_from(INTEGERS)))
+    return (
+        z,
+        y,
+        axis,
+        {
+            "ignore_index": ignore_index,
+            "link": draw(st.sampled_from([None, CrossEntropy(), Focal(0.0), Focal(0.5), Focal(2.0)])),
+            "reduction": draw(st.sampled_from(["mean", "sum"])),
+            "empty": draw(st.sampled_from(["zero", "nan"])),
+        },
+    )
+
+
+layouts = st.sampled_from(["plain", "channels_last", "transposed", "sliced", "reversed"])
+
+
+def short(z, y, axis, options):
+    value = label_loss(
+        z,
+        y,
+        axis,
+        options["ignore_index"],
+        options["link"],
+        options["reduction"],
+        options["empty"],
+        "raise",
+        False,
+    )
+    assert value is not None
+    return value
+
+
+def long(z, y, axis, options):
+    return _softmax_torch.loss(make_problem(z, y, axis=axis, **options))
+
+
+@given(problems())
+@bounded
+def test_the_value_is_that_of_the_long_way(problem):
+    z, y, axis, options = problem
+    with torch.no_grad():
+        torch.testing.assert_close(
+            short(z, y, axis, options), long(z, y, axis, options), rtol=0, atol=0, equal_nan=True
+        )
+
+
+@given(problems(), st.floats(-3, 3, width=32))
+@bounded
+def test_the_gradient_is_that_of_the_long_way(problem, upstream):
+    z, y, axis, options = problem
+    found = []
+    for loss in (short, long):
+        x = z.detach().requires_grad_()
+        value = loss(x, y, axis, options)
+        (gradient,) = torch.autograd.grad(value, x, torch.tensor(upstream, dtype=value.dtype))
+        assert gradient.dtype == z.dtype
+        assert gradient.shape == z.shape
+        found.append((value.detach(), gradient))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0, equal_nan=True)
+
+
+@given(problems())
+@bounded
+def test_the_second_derivative_is_that_of_the_long_way(problem):
+    z, y, axis, options = problem
+    found = []
+    for loss in (short, long):
+        x = z.detach().double().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(x, y, axis, options), x, create_graph=True)
+        found.append(torch.autograd.grad(gradient.square().sum(), x)[0])
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("special", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("link", [None, Focal(2.0)], ids=repr)
+@pytest.mark.parametrize("place", [0, 1], ids=["target", "other"])
+def test_special_logits_are_what_they_are_the_long_way(special, link, place):
+    options = {"ignore_index": None, "link": link, "reduction": "sum", "empty": "zero"}
+    found = []
+    for loss in (short, long):
+        z = torch.tensor([[0.5, -1.0, 2.0], [1.0, 0.0, 3.0]])
+        z[0, place] = special
+        z.requires_grad_()
+        value = loss(z, torch.tensor([0, 2]), 1, options)
+        found.append((value.detach(), torch.autograd.grad(value, z)[0]))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0, equal_nan=True)
+
+
+def test_an_expanded_row_is_taken_by_its_strides():
+    z = torch.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+    y = torch.tensor([0, 1, 2, 0])
+    (expanded,) = torch.autograd.grad(ct.cross_entropy(z.expand(4, 3), y, reduction="sum"), z)
+    (repeated,) = torch.autograd.grad(ct.cross_entropy(z.repeat(4, 1), y, reduction="sum"), z)
+    assert expanded.equal(repeated)
+
+
+def test_logits_of_negative_stride_views_in_labels_are_read_rightly():
+    z = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    y = torch.tensor([0, 9, 1, 9, 2, 9, 0, 9, 1, 9, 2, 9])[::2]
+    assert ct.cross_entropy(z, y).equal(ct.cross_entropy(z, y.contiguous()))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reduction": "none"},
+        {"validate": "none"},
+        {"empty": "other"},
+        {"reduction": "other"},
+    ],
+    ids=str,
+)
+def test_what_the_short_way_does_not_know_it_leaves_alone(options):
+    settings = {"reduction": "mean", "empty": "nan", "validate": "raise"} | options
+    z, y = torch.zeros(2, 3), torch.tensor([0, 1])
+    assert (
+        label_loss(z, y, 1, None, None, settings["reduction"], settings["empty"], settings["validate"], False)
+        is None
+    )
+
+
+def test_the_graph_may_be_kept_and_run_again():
+    z = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    value = ct.cross_entropy(z, torch.tensor([0, 1, 2, 0, 1]))
+    first = torch.autograd.grad(value, z, retain_graph=True)[0]
+    assert torch.autograd.grad(value, z)[0].equal(first)
+
+
+def test_logits_changed_before_the_backward_pass_are_noticed():
+    z = torch.zeros(2, 3, requires_grad=True)
+    scores = z * 1
+    value = ct.cross_entropy(scores, torch.tensor([0, 1]))
+    scores.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.backward()
+
+
+def test_labels_changed_before_the_backward_pass_are_noticed():
+    z, y = torch.zeros(2, 3, requires_grad=True), torch.tensor([0, 1])
+    value = ct.cross_entropy(z, y)
+    y.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.backward()
+
+
+def test_a_batch_of_upstream_gradients():
+    z = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    value = ct.cross_entropy(z, torch.tensor([0, 1, 2, 0]))
+    (one,) = torch.autograd.grad(value, z, retain_graph=True)
+    (many,) = torch.autograd.grad(value, z, torch.tensor([1.0, 2.0]), is_grads_batched=True)
+    torch.testing.assert_close(many, torch.stack([one, 2 * one]), rtol=1e-6, atol=0)
