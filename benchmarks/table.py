@@ -29,10 +29,28 @@ by our time. **Of limit** is the time this takes at the bandwidths below, by our
 can pass 100 %. **Others** is the share of the cores that other processes, and other guests of the host, used while the
 row was timed."""
 
-HEAD = (
-    "work; dtype; logits; reduction; peer; peer ms; ours ms; best ms; ×; quartiles; × best; × kept; contract; "
-    "memory ours; peer; contract; GB/s; of limit; others; met"
-).split("; ")
+HEAD = [
+    "work",
+    "dtype",
+    "logits",
+    "reduction",
+    "peer",
+    "peer ms",
+    "ours ms",
+    "best ms",
+    "×",
+    "quartiles",
+    "× best",
+    "× kept",
+    "contract",
+    "memory ours",
+    "peer",
+    "contract",
+    "GB/s",
+    "of limit",
+    "others",
+    "met",
+]
 LEFT = 5  # columns of text, ahead of the numbers
 
 

@@ -243,11 +243,15 @@ CE_INLINE void loss_block(const Link& link, const SigmoidProblem& problem, int64
     }
     for (int l = 0; l < kLanes; ++l) loss_sum[l] += double(partial[l]);
   }
-  for (int l = 0; l < kLanes; ++l) {
-    totals.loss += loss_sum[l];
-    totals.weight += weight_sum[l];
-    totals.least_weight = std::min(totals.least_weight, least_weight[l]);
-  }
+  for (int half = kLanes / 2; half > 0; half /= 2)  // halves onto halves: shorter sums round less
+    for (int l = 0; l < half; ++l) {
+      loss_sum[l] += loss_sum[l + half];
+      weight_sum[l] += weight_sum[l + half];
+      least_weight[l] = std::min(least_weight[l], least_weight[l + half]);
+    }
+  totals.loss += loss_sum[0];
+  totals.weight += weight_sum[0];
+  totals.least_weight = std::min(totals.least_weight, least_weight[0]);
 }
 
 template <bool Plain, class Link>

@@ -65,8 +65,7 @@ def test_cross_entropies_of_a_row_add_up_over_its_parts_and_their_way_to_the_who
     a, r = rng.normal(size=z.shape), rng.uniform(size=z.shape[1])
     pieces = [slice(None), slice(None, cut), slice(cut, None)]
     whole, left, right = (
-        row_statistics(z[:, s], 1, Target(dense=a[:, s]), prior=Prior(r[s]), wanted=WANTED)
-        for s in pieces
+        row_statistics(z[:, s], 1, Target(dense=a[:, s]), prior=Prior(r[s]), wanted=WANTED) for s in pieces
     )
     L, logs, _ = shares(left, right)
     masses = [(part.dense_total, r[s].sum()) for part, s in zip((left, right), pieces[1:], strict=True)]
