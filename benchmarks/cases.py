@@ -14,6 +14,7 @@ import peers
 from crossentropy.links import Focal
 from crossentropy.torch import binary_cross_entropy_with_logits, cross_entropy, focal_loss
 from measure import Sides
+from memory import KEPT_AT_MOST
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Case:
     trains: bool = True  # forward and backward, or forward only
     passes: float = 3.0  # how often that many bytes must move: read, read again, written
     reduction: str = "mean"
+    block: int | None = None  # bytes of the blocks a step allocates, as many as the logits' unless said
 
     @property
     def name(self) -> str:
@@ -41,6 +43,11 @@ class Case:
     def is_large(self) -> bool:
         """Whether memory and bandwidth are worth a word."""
         return self.nbytes >= 1 << 20
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether the allocator may have a block in hand that a step frees and asks for again."""
+        return 1 << 20 <= (self.block or self.nbytes) < KEPT_AT_MOST
 
     @property
     def tolerance(self) -> float:
@@ -243,4 +250,5 @@ def _log_loss(n: int, classes: int, speedup: float) -> Case:
         build=build,
         trains=False,
         passes=1.0,
+        block=8 * n,
     )

@@ -13,25 +13,28 @@ import torch
 
 from measure import Sides, Step
 
-KEPT_AT_MOST = 32 << 20  # bytes from which on glibc gives back whatever is freed, as it is by default
+KEPT_AT_MOST = 32 << 20  # bytes from which on glibc gives back whatever is freed
 
 # Of glibc's mallopt.
-TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 
 
-def give_memory_back(freed: bool) -> bool:
-    """Whether large blocks come fresh from the system and go back when freed, or are all kept; False if not known.
+def is_adjustable() -> bool:
+    """Whether the allocator is glibc's."""
+    return hasattr(ctypes.CDLL(None), "mallopt")
 
-    By default glibc does either with blocks of 128 KiB to 32 MiB, according to what was freed before: the same step
-    takes one time or another three times as long.
+
+def give_memory_back(freed: bool) -> None:
+    """Whether blocks of 128 KiB to 32 MiB come fresh from the system and go back when freed, or are kept.
+
+    By default glibc does either, according to what was freed before: the same step takes one time or another three
+    times as long. What was once kept goes on being used.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    mallopt(MMAP_THRESHOLD, 128 << 10)
-    mallopt(MMAP_MAX, 1 << 16 if freed else 0)
+    if not is_adjustable():
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(MMAP_THRESHOLD, 128 << 10 if freed else KEPT_AT_MOST)
     mallopt(TRIM_THRESHOLD, 128 << 10 if freed else 1 << 30)
-    return True
 
 
 class Peaks(NamedTuple):

@@ -17,8 +17,9 @@ than 2 ms is repeated within itself. **×** is the median over turns of the peer
 of ten.
 
 Every step allocates its gradient, as after an optimizer's `zero_grad`; dropping the old one is not timed unless steps
-are repeated. The allocator is set to take large blocks from the system and to give them back, as it does by default
-above 32 MiB; below, glibc may or may not, and **× kept** is the ratio where it never does, so that no page is new.
+are repeated. glibc's allocator gives freed blocks of 32 MiB and more back to the system, so that a step finds every page
+new. With smaller blocks it may or may not, by what was freed before; here it is told to, and **× kept** is the ratio
+where it is told not to.
 
 **Memory** is the peak of resident memory during one step beyond that before it, in units of the gradient (of the
 logits, where nothing is trained). It is measured in a process of its own, where the kernel's high-water mark is reset
@@ -54,15 +55,15 @@ HEAD = [
 LEFT = 5  # columns of text, ahead of the numbers
 
 
-@dataclass(frozen=True)
+@dataclass
 class Row:
     """A case and what was found."""
 
     case: Case
     times: Times
-    kept: Times | None  # with an allocator that gives nothing back
     others: float  # share of the cores that other processes used meanwhile
     peaks: Peaks | None
+    kept: Times | None = None  # with an allocator that keeps what is freed
 
     @property
     def missed(self) -> list[str]:

@@ -40,10 +40,13 @@ inline bool use_wide(const View& logits, const Shape& shape) {
   return shape.classes > kFewClasses && logits.class_stride == 1;
 }
 
-// Rows that a thread takes at a time: whole tiles, and enough work to be worth handing out.
-inline int64_t block_of_rows(const Shape& shape, bool wide) {
-  constexpr int64_t kWork = 32768;  // entries
-  const int64_t rows = std::max<int64_t>(1, kWork / std::max<int64_t>(1, shape.classes));
+// Rows that a thread takes at a time: whole tiles, and enough work to be worth handing out. Blocks of a few
+// megabytes keep threads off each other's pages, which are cleared when they are first written.
+inline int64_t block_of_rows(const Shape& shape, bool wide, int threads) {
+  constexpr int64_t kLeast = 32768, kMost = 1 << 20;  // entries
+  const int64_t classes = std::max<int64_t>(1, shape.classes);
+  const int64_t share = shape.rows() * classes / (4 * std::max(1, threads));
+  const int64_t rows = std::max<int64_t>(1, std::min(kMost, std::max(kLeast, share)) / classes);
   return wide ? rows : (rows + kLanes - 1) / kLanes * kLanes;
 }
 
@@ -93,6 +96,31 @@ void apply_transform(const Transform& transform, const Extent& extent, bool wide
 CE_INLINE int64_t row_offset(const View& view, const Shape& shape, int64_t row) {
   if (shape.inner == 1) return row * view.outer_stride;
   return (row / shape.inner) * view.outer_stride + (row % shape.inner) * view.inner_stride;
+}
+
+// The lines of the chunk to come, for the processor to fetch while it works on this one: between chunks its own
+// prefetchers lose the thread, and over many streams (class axis 1) they never find it.
+struct Ahead {
+  const char* from = nullptr;
+  int64_t line_step = 0, line_bytes = 0;
+
+  CE_INLINE void fetch(int k) const {
+    for (int64_t b = 0; b < line_bytes; b += 64) __builtin_prefetch(from + k * line_step + b);
+  }
+  CE_INLINE void fetch_to_write(int k) const {
+    for (int64_t b = 0; b < line_bytes; b += 64) __builtin_prefetch(from + k * line_step + b, 1);
+  }
+};
+
+template <bool Wide>
+CE_INLINE Ahead ahead_of(const View& view, const Shape& shape, const Place<Wide>& place) {
+  const int64_t size = size_of(view.dtype), line = kLanes * size;
+  const char* here = pointer<const char>(view.address) +
+                     (row_offset(view, shape, place.row) + place.first_class * view.class_stride) * size;
+  if (Wide) return {here + kDepth * line, line, line};
+  if (view.inner_stride != 1 || shape.inner < kLanes) return {};
+  const int64_t step = view.class_stride * size;
+  return {shape.classes <= kDepth ? here + line : here + kDepth * step, step, line};
 }
 
 // The mask of a label set, as 0 and 1.

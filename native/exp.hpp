@@ -115,6 +115,17 @@ CE_INLINE double exp2_shifted(double y, double floor, uint64_t bias) {
   q = q * f + 6.93147180559945309e-1;
   return (1.0 + f * q) * bit_cast<double>((bit_cast<uint64_t>(t) + bias) << 52);
 }
+// The same to 6e-6, for results that are stored in half precision, whose own rounding is forty times that.
+CE_INLINE float exp2_shifted_for_halves(float y, float floor, uint32_t bias) {
+  y = y < floor ? floor : y;
+  const float t = y + 12582912.0f;
+  const float f = y - (t - 12582912.0f);
+  float q = 9.656725752e-3f;
+  q = q * f + 5.583841696e-2f;
+  q = q * f + 2.402253e-1f;
+  q = q * f + 6.931367255e-1f;
+  return (1.0f + f * q) * bit_cast<float>((bit_cast<uint32_t>(t) + bias) << 23);
+}
 constexpr double kLog2E = 1.4426950408889634;
 
 // e^x − 1 for x ≤ 0, to full relative precision near 0.

@@ -1,5 +1,6 @@
 #include "label_loss.hpp"
 
+#include "parallel.hpp"
 #include "row_links.hpp"
 
 namespace ce {
@@ -35,7 +36,9 @@ void label_loss_gradient(const View& logits, const Shape& shape, const Target& t
                          double factor, const View& gradient, int threads) {
   const int64_t n = shape.rows();
   // A loss that counts for nothing has no gradient, even where a slope is NaN.
-  for (int64_t i = 0; i < n; ++i) planes.work[i] = factor == 0.0 ? 0.0 : factor * planes.slope[i];
+  parallel_blocks(n, 65536, threads, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) planes.work[i] = factor == 0.0 ? 0.0 : factor * planes.slope[i];
+  });
   Cotangents cotangents;
   cotangents.log_odds = address(planes.work);
   Gradients out;

@@ -69,10 +69,10 @@ struct LaneSums {
   }
 
   // Adds a chunk's lines. Sums within a chunk are in T, of at most kDepth terms a lane; between chunks in double.
-  // `spare` is room to work in, which may be the chunk itself if it is not needed after; from `next` on memory is fetched ahead, `line_bytes` a line.
+  // `spare` is room to work in, which may be the chunk itself if it is not needed after.
   template <class T>
   CE_INLINE void add(Lines<T> u, int depth, const double* scale, bool with_moment, Chunk<T>& spare,
-                     const char* next, int64_t line_bytes) {
+                     const Ahead& ahead) {
     alignas(64) T high[kLanes], base[kLanes], rate[kLanes], sum[kLanes], ties[kLanes];
     const Exp2Shift<T> range(0);
     for (int l = 0; l < kLanes; ++l) high[l] = T(top[l]);
@@ -97,19 +97,21 @@ struct LaneSums {
     for (int l = 0; l < kLanes; ++l) sum[l] = ties[l] = T(0);
     if (Wide) {
       for (int k = 0; k < depth; ++k) {
-        for (int64_t b = 0; b < line_bytes; b += 64) __builtin_prefetch(next + k * line_bytes + b);
+        ahead.fetch(k);
         for (int l = 0; l < kLanes; ++l)
           sum[l] += exp2_shifted((u[k][l] - base[l]) * rate[l], range.floor, range.bias);
       }
     } else {
       // Terms equal to the top are counted, not summed: the count less one is exact.
-      for (int k = 0; k < depth; ++k)
+      for (int k = 0; k < depth; ++k) {
+        ahead.fetch(k);
         for (int l = 0; l < kLanes; ++l) {
           const bool tie = u[k][l] == high[l];
           const T e = exp2_shifted((u[k][l] - base[l]) * rate[l], range.floor, range.bias);
           sum[l] += tie ? T(0) : e;
           ties[l] += tie ? T(1) : T(0);
         }
+      }
       for (int l = 0; l < kLanes; ++l) ties[l] -= double(high[l]) > top[l] ? T(1) : T(0);
       for (int l = 0; l < kLanes; ++l) ties[l] = high[l] == -kInf<T> ? T(0) : ties[l];
     }

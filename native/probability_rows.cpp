@@ -60,7 +60,7 @@ void probability_rows(const View& probabilities, const Shape& shape, const int64
   const Problem problem{probabilities, shape, labels, sums, picked};
   const bool wide = use_wide(probabilities, shape), is_double = probabilities.dtype == Dtype::kFloat64;
   const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
-  parallel_blocks(shape.rows(), block_of_rows(shape, wide), threads,
+  parallel_blocks(shape.rows(), block_of_rows(shape, wide, threads), threads,
                   [&](int64_t begin, int64_t end) { kernel(problem, begin, end); });
 }
 

@@ -118,9 +118,10 @@ class RowPullback {
       upstream[l] = load(p.upstream.log_odds, row);
     }
     any_dead = false;
+    for (int l = 0; l < kLanes; ++l) off.base[l] = T(reference(top[l]));
+    for (int l = 0; l < kLanes; ++l) upstream[l] /= 1.0 + rest[l];
+    for (int l = 0; l < kLanes; ++l) off.alpha[l] = T(shifted(upstream[l], upstream[l], l));
     for (int l = 0; l < kLanes; ++l) {
-      off.base[l] = T(reference(top[l]));
-      off.alpha[l] = T(shifted(upstream[l] / (1.0 + rest[l]), upstream[l] / (1.0 + rest[l]), l));
       dead[l] = upstream[l] == 0.0 || ignored(l);
       any_dead |= dead[l];
     }
@@ -139,8 +140,8 @@ class RowPullback {
   CE_INLINE void prepare() {
     prepare_scales();
     any_dead = false;
-    for (int l = 0; l < kLanes; ++l) {
-      const int64_t row = place.row + (Wide || l >= place.rows ? 0 : l);
+    for (int l = 0; l < (Wide ? 1 : kLanes); ++l) {
+      const int64_t row = place.row + (l >= place.rows ? 0 : l);
       const double s = pending_scale(p.transform, row);
       const double g_L = load(p.upstream.log_partition, row), g_r = load(p.upstream.prior_term, row);
       const double g_a = load(p.upstream.dense_term, row), g_H = load(p.upstream.entropy, row);
@@ -177,6 +178,11 @@ class RowPullback {
       tie_miss[l] = T(A * (rest / (1.0 + rest)));
       lift[l] = T(up);
     }
+    if (!Wide) return;
+    for (T* lanes : {off.base, off.alpha, off.beta, on.base, on.alpha, on.beta, prior_gain, dense_gain, dense_total,
+                     dense_share, tie_miss, lift, floor})
+      std::fill(lanes + 1, lanes + kLanes, lanes[0]);
+    std::fill(bias + 1, bias + kLanes, bias[0]);
   }
 
   CE_INLINE bool no_log_odds(int64_t row) const {
@@ -230,6 +236,14 @@ class RowPullback {
   }
 
   template <class Stored>
+  static CE_INLINE T exp2_for(T y, T least, Bits shift) {
+    if constexpr (sizeof(Stored) == 2 && sizeof(T) == 4)
+      return exp2_shifted_for_halves(y, least, shift);
+    else
+      return exp2_shifted(y, least, shift);
+  }
+
+  template <class Stored>
   CE_INLINE void pull_straight_as() {
     const Stored* from = pointer<const Stored>(p.logits.address) + row_offset(p.logits, p.shape, place.row);
     Stored* to = pointer<Stored>(p.out.logits.address) + row_offset(p.out.logits, p.shape, place.row);
@@ -248,12 +262,12 @@ class RowPullback {
 #pragma GCC ivdep
       for (int l = 0; l < kLanes; ++l)  // reads and writes may be of the same place, never of a neighbour's
         to[c + l] = narrow<Stored>(
-            alpha * exp2_shifted((T(widen(from[c + l])) - base) * own_rate, own_floor, own_bias));
+            alpha * exp2_for<Stored>((T(widen(from[c + l])) - base) * own_rate, own_floor, own_bias));
     }
     alignas(64) T last[kLanes];
     for (int l = 0; l < kLanes; ++l) last[l] = lines + l < C ? T(widen(from[lines + l])) : base;
     for (int l = 0; l < kLanes; ++l)
-      last[l] = alpha * exp2_shifted((last[l] - base) * own_rate, own_floor, own_bias);
+      last[l] = alpha * exp2_for<Stored>((last[l] - base) * own_rate, own_floor, own_bias);
     for (int64_t l = 0; l < C - lines; ++l) to[lines + l] = narrow<Stored>(last[l]);
     if (uint64_t(y) < uint64_t(C)) to[y] = narrow<Stored>(T(-upstream));
   }
@@ -263,11 +277,15 @@ class RowPullback {
     const bool capped = p.transform.softcap != 0.0;
     read_chunk(p.logits, p.shape, place, Wide, -kInf<T>, u);
     apply_transform(p.transform, place, Wide, u, capped ? &slope : nullptr);
+    const Ahead reads = ahead_of(p.logits, p.shape, place), writes = ahead_of(p.out.logits, p.shape, place);
     if (only_log_odds()) {
-      for (int k = 0; k < depth; ++k)
+      for (int k = 0; k < depth; ++k) {
+        reads.fetch(k);
+        writes.fetch_to_write(k);
         for (int l = 0; l < kLanes; ++l)
           g.at[k][l] =
               off.alpha[l] * exp2_shifted((u.at[k][l] - off.base[l]) * rate[l], floor[l], bias[l]);
+      }
     } else {
       if (has_set()) read_mask(p.target.mask, p.shape, place, other);
       if (has_set()) take_set_margins(p.transform, place, other, u);
@@ -346,6 +364,14 @@ class RowPullback {
   }
 
   CE_INLINE void pull_targets() {
+    if (only_log_odds() && !p.out.target && !p.out.scale) {
+      for (int l = 0; l < place.rows; ++l) {
+        const int64_t y = labels(l)[0];
+        if (place.holds(y))
+          g.at[place.depth_of(y)][place.lane_of(y, l)] = T(-load(p.upstream.log_odds, place.row + l));
+      }
+      return;
+    }
     for (int l = 0; l < place.rows; ++l) {
       const int64_t row = place.row + l;
       for (int64_t j = 0; j < p.target.k; ++j) {
@@ -429,7 +455,7 @@ void row_pullback(const View& logits, const Shape& shape, const Transform& trans
   const Problem problem{logits, shape, transform, target, prior, saved, upstream, out};
   const bool wide = use_wide(logits, shape), is_double = logits.dtype == Dtype::kFloat64;
   const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
-  parallel_blocks(shape.rows(), block_of_rows(shape, wide), threads,
+  parallel_blocks(shape.rows(), block_of_rows(shape, wide, threads), threads,
                   [&](int64_t begin, int64_t end) { kernel(problem, begin, end); });
 }
 

@@ -62,7 +62,7 @@ class RowStatistics {
   WeightedDepths prior[2], soft;
   alignas(64) T best[kLanes], own[kLanes];
   int64_t best_class[kLanes], above[kLanes];
-  const char* next;  // where the next chunk will be read
+  Ahead ahead;
 
   CE_INLINE const int64_t* labels(int l) const {
     return pointer<const int64_t>(p.target.indices) + (place.row + l) * p.target.k;
@@ -112,13 +112,10 @@ class RowStatistics {
     for (int64_t c = 0; c < p.shape.classes; c += place.kClasses) {
       place.first_class = c;
       place.classes = std::min<int64_t>(place.kClasses, p.shape.classes - c);
-      const char* const here = pointer<const char>(p.logits.address) +
-                               (row_offset(p.logits, p.shape, place.row) + c * p.logits.class_stride) *
-                                   size_of(p.logits.dtype);
-      const int64_t line_bytes = Wide ? kLanes * size_of(p.logits.dtype) : 0;
-      next = here + kDepth * line_bytes;
+      ahead = ahead_of(p.logits, p.shape, place);
       if (straight()) {
-        sums[0].add(reinterpret_cast<Lines<T>>(here), kDepth, scale, false, spare, next, line_bytes);
+        const T* here = pointer<const T>(p.logits.address) + row_offset(p.logits, p.shape, place.row) + c;
+        sums[0].add(reinterpret_cast<Lines<T>>(here), kDepth, scale, false, spare, ahead);
         continue;
       }
       read_chunk(p.logits, p.shape, place, Wide, -kInf<T>, u);
@@ -176,8 +173,7 @@ class RowStatistics {
           for (int l = 0; l < kLanes; ++l)
             group.at[k][l] = masses.at[k][l] == T(side) ? u.at[k][l] : -kInf<T>;
       const Chunk<T>& members = has_set() ? group : u;
-      sums[side].add(members.at, place.depth(), scale, planes.entropy != 0, simple() ? u : spare, next,
-                     Wide ? kLanes * size_of(p.logits.dtype) : 0);
+      sums[side].add(members.at, place.depth(), scale, planes.entropy != 0, simple() ? u : spare, ahead);
       if (!planes.prior_term) continue;
       weigh_prior(T(side));
       prior[side].add(members, weights, place.depth(), sums[side].top);
@@ -405,7 +401,7 @@ int64_t row_statistics(const View& logits, const Shape& shape, const Transform& 
   const bool wide = use_wide(logits, shape), is_double = logits.dtype == Dtype::kFloat64;
   const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
   std::atomic<int64_t> first_bad{-1};
-  parallel_blocks(shape.rows(), block_of_rows(shape, wide), threads, [&](int64_t begin, int64_t end) {
+  parallel_blocks(shape.rows(), block_of_rows(shape, wide, threads), threads, [&](int64_t begin, int64_t end) {
     const int64_t bad = kernel(problem, begin, end);
     int64_t seen = first_bad.load();
     while (bad >= 0 && (seen < 0 || bad < seen) && !first_bad.compare_exchange_weak(seen, bad)) {

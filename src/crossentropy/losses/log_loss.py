@@ -1,5 +1,6 @@
 """Cross-entropy of predictions that are probabilities already."""
 
+import math
 from typing import Any
 
 from crossentropy.backends import as_arrays, first_true, is_numpy, is_true, namespace, sum_tolerance
@@ -90,31 +91,50 @@ def log_loss(
     rows = tuple(y.shape)
     sample = row_values(sample_weight, p, rows, "sample_weight")
     labels64 = xp.astype(y, xp.int64)
-    keep = xp.ones_like(labels64, dtype=xp.bool) if ignore_index is None else labels64 != ignore_index
-    bad = keep & ((labels64 < 0) | (labels64 >= classes))
-    if checked and is_true(xp.any(bad)):
+    keep = None if ignore_index is None else labels64 != ignore_index
+    bad = (labels64 < 0) | (labels64 >= classes)
+    bad = bad if keep is None else bad & keep
+    any_bad = is_true(xp.any(bad))
+    if checked and any_bad:
         row = int(xp.argmax(xp.reshape(xp.astype(bad, xp.int64), (-1,))))
         raise bad_label_error(y, row, classes, ignore_index)
-    safe = xp.where(keep & ~bad, labels64, xp.zeros_like(labels64))
-    counted = keep if sample is None else keep & (sample != 0)
+    clean = is_numpy(p) and not any_bad and keep is None  # nothing to work around: no array is made for it
+    safe = labels64 if clean else xp.where((labels64 < 0) | (labels64 >= classes), 0 * labels64, labels64)
+    counted = keep if sample is None else (sample != 0 if keep is None else keep & (sample != 0))
     log_p = (_of_label_one if binary else _of_labels)(p, safe, counted, in_logs, checked)
-    log_p = xp.where(bad, xp.full_like(log_p, float("nan")), log_p)
-    ones = xp.ones_like(log_p)
-    masses = (
-        ones
-        if weight is None
-        else xp.astype(xp.take(weight, safe, axis=0) if safe.ndim == 1 else weight[safe], log_p.dtype)
-    )
-    masses = xp.where(keep, masses, xp.zeros_like(ones))
-    if sample is not None:
-        masses = masses * xp.astype(sample, log_p.dtype)
-    nothing = masses == 0
-    losses = xp.where(nothing, xp.zeros_like(log_p), -masses * xp.where(nothing, xp.zeros_like(log_p), log_p))
+    if not clean:
+        log_p = xp.where(bad, xp.full_like(log_p, float("nan")), log_p)
+    masses = _row_masses(log_p, safe, weight, sample, keep)
+    if masses is None:
+        losses, masses = -log_p, log_p
+        normalizer = "count" if isinstance(normalizer, str) else normalizer
+    else:
+        nothing = masses == 0
+        losses = xp.where(nothing, 0 * masses, -masses * xp.where(nothing, 0 * masses, log_p))
     averaged = reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight"
     if averaged and checked and is_true(xp.any(masses < 0)):
         raise ValueError(NEGATIVE_MESSAGE)
-    value = reduce_rows(losses, masses, keep, reduction=reduction, normalizer=normalizer, empty=empty)
+    rows_counted = math.prod(rows) if keep is None else keep
+    value = reduce_rows(losses, masses, rows_counted, reduction=reduction, normalizer=normalizer, empty=empty)
     return xp.astype(value, p.dtype if p.dtype == xp.float64 else xp.float32)
+
+
+def _row_masses(
+    log_p: Array, y: Array, weight: Array | None, sample: Array | None, keep: Array | None
+) -> Array | None:
+    """``ω w_y`` of every row, 0 where ignored; None stands for 1."""
+    xp = namespace(log_p)
+    masses = None
+    if weight is not None:
+        by_row = xp.reshape(xp.take(weight, xp.reshape(y, (-1,)), axis=0), tuple(y.shape))
+        masses = xp.astype(by_row, log_p.dtype)
+    if sample is not None:
+        own = xp.astype(sample, log_p.dtype)
+        masses = own if masses is None else masses * own
+    if keep is not None:
+        masses = xp.ones_like(log_p) if masses is None else masses
+        masses = xp.where(keep, masses, xp.zeros_like(masses))
+    return masses
 
 
 def _check_forms(p: Array, y: Array) -> None:
@@ -131,12 +151,13 @@ def _check_forms(p: Array, y: Array) -> None:
         )
 
 
-def _of_label_one(p: Array, y: Array, counted: Array, in_logs: bool, checked: bool) -> Array:
+def _of_label_one(p: Array, y: Array, counted: Array | None, in_logs: bool, checked: bool) -> Array:
     """Log-probability of binary labels from that of label 1."""
     xp = namespace(p)
     p = widened(p)
     if checked:
-        wrong = counted & ~((p <= 0) if in_logs else (p >= 0) & (p <= 1))
+        wrong = ~((p <= 0) if in_logs else (p >= 0) & (p <= 1))
+        wrong = wrong if counted is None else wrong & counted
         if is_true(xp.any(wrong)):
             row = first_true(wrong)[0]
             what = "log-probability" if in_logs else "probability"
@@ -167,7 +188,7 @@ def log_one_minus_exp(log_p: Array) -> Array:
     )
 
 
-def _of_labels(p: Array, y: Array, counted: Array, in_logs: bool, checked: bool) -> Array:
+def _of_labels(p: Array, y: Array, counted: Array | None, in_logs: bool, checked: bool) -> Array:
     """Log-probability of class labels."""
     xp = namespace(p)
     if is_numpy(p) and p.dtype.name in CODES and not in_logs:
@@ -182,6 +203,8 @@ def _of_labels(p: Array, y: Array, counted: Array, in_logs: bool, checked: bool)
         _check_distributions(p, sums, counted)
     if in_logs:
         return own
+    if is_numpy(own) and bool((own > 0).all()):
+        return xp.log(own)
     # spelled out where it is no number, of which NumPy would warn
     log_p = xp.log(xp.where(own > 0, own, xp.ones_like(own)))
     no_number = xp.where(own == 0, xp.full_like(own, -float("inf")), xp.full_like(own, float("nan")))
@@ -201,9 +224,10 @@ def _native_rows(p: Array, y: Array) -> tuple[Array, Array]:
     return sums, own
 
 
-def _check_distributions(p: Array, sums: Array, counted: Array) -> None:
+def _check_distributions(p: Array, sums: Array, counted: Array | None) -> None:
     xp = namespace(p)
-    wrong = counted & ~(xp.abs(sums - 1) <= sum_tolerance(p))
+    wrong = ~(xp.abs(sums - 1) <= sum_tolerance(p))
+    wrong = wrong if counted is None else wrong & counted
     if not is_true(xp.any(wrong)):
         return
     row = first_true(wrong)
