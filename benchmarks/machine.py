@@ -98,6 +98,10 @@ class Bandwidth(NamedTuple):
     copy: float  # read and written, into memory in use
     fresh: float  # read and written, into new memory of large pages
 
+    def best(self, other: "Bandwidth") -> "Bandwidth":
+        """The better of two measurements: on a shared host they differ."""
+        return Bandwidth(*map(max, self, other))
+
     def seconds(self, nbytes: int, passes: float, trains: bool) -> float:
         """The least time to read the bytes `passes` times, the last of them while writing a gradient."""
         if not trains:

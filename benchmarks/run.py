@@ -96,6 +96,7 @@ def main() -> None:
                 row.kept, _ = compare(row.case, freed=False)
                 print(f"{row.case.name}: {row.kept.speedup:.2f}× kept", file=sys.stderr, flush=True)
     paid = overhead.prices(budget)
+    limits = limits.best(machine.bandwidth())
     report = table.report(machine.description(), limits, rows, paid)
     print(report)
     print(f"{perf_counter() - start:.0f} s", file=sys.stderr)

@@ -17,9 +17,9 @@ than 2 ms is repeated within itself. **×** is the median over turns of the peer
 of ten.
 
 Every step allocates its gradient, as after an optimizer's `zero_grad`; dropping the old one is not timed unless steps
-are repeated. glibc's allocator gives freed blocks of 32 MiB and more back to the system, so that a step finds every page
-new. With smaller blocks it may or may not, by what was freed before; here it is told to, and **× kept** is the ratio
-where it is told not to.
+are repeated. glibc's allocator gives freed blocks of 32 MiB and more back to the system, so that a step finds every
+page new. With smaller blocks it may or may not, by what was freed before; here it is told to, and **× kept** is the
+ratio where it is told not to.
 
 **Memory** is the peak of resident memory during one step beyond that before it, in units of the gradient (of the
 logits, where nothing is trained). It is measured in a process of its own, where the kernel's high-water mark is reset

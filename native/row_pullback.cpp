@@ -119,10 +119,10 @@ class RowPullback {
     }
     any_dead = false;
     for (int l = 0; l < kLanes; ++l) off.base[l] = T(reference(top[l]));
-    for (int l = 0; l < kLanes; ++l) upstream[l] /= 1.0 + rest[l];
-    for (int l = 0; l < kLanes; ++l) off.alpha[l] = T(shifted(upstream[l], upstream[l], l));
+    for (int l = 0; l < kLanes; ++l) rest[l] = upstream[l] / (1.0 + rest[l]);
+    for (int l = 0; l < kLanes; ++l) off.alpha[l] = T(shifted(rest[l], rest[l], l));
     for (int l = 0; l < kLanes; ++l) {
-      dead[l] = upstream[l] == 0.0 || ignored(l);
+      dead[l] = upstream[l] == 0.0 || ignored(l);  // whatever rest is
       any_dead |= dead[l];
     }
   }
@@ -222,7 +222,7 @@ class RowPullback {
 
   // Whether rows go from the logits to their gradient with nothing in between.
   CE_INLINE bool straight() const {
-    return Wide && only_log_odds() && p.out.logits.dtype == p.logits.dtype && p.out.logits.class_stride == 1 && p.transform.plain() && p.transform.scale == 1.0 &&
+    return Wide && p.target.indices && p.target.k == 1 && !p.upstream.entropy && p.out.logits.dtype == p.logits.dtype && p.out.logits.class_stride == 1 && p.transform.plain() && p.transform.scale == 1.0 &&
            !p.transform.row_scale && !p.out.scale && !p.out.target;
   }
 
@@ -247,18 +247,34 @@ class RowPullback {
   CE_INLINE void pull_straight_as() {
     const Stored* from = pointer<const Stored>(p.logits.address) + row_offset(p.logits, p.shape, place.row);
     Stored* to = pointer<Stored>(p.out.logits.address) + row_offset(p.out.logits, p.shape, place.row);
-    const double upstream = load(p.upstream.log_odds, place.row), rest = load(p.saved.rest, place.row);
-    const int64_t y = labels(0)[0], C = p.shape.classes;
-    if (upstream == 0.0 || ignored(0)) {
+    const int64_t row = place.row, y = labels(0)[0], C = p.shape.classes;
+    const double g_L = load(p.upstream.log_partition, row), g_r = load(p.upstream.prior_term, row);
+    const double up = load(p.saved.lift, row);
+    if ((load(p.upstream.log_odds, row) == 0.0 && g_L == 0.0 && g_r == 0.0) || ignored(0)) {
       std::fill(to, to + C, narrow<Stored>(T(0)));
       return;
     }
-    const T base = T(reference(load(p.saved.top, place.row)));
-    const T alpha = T(shifted(upstream / (1.0 + rest), upstream / (1.0 + rest), 0));
+    double factor = load(p.upstream.log_odds, row) / (1.0 + load(p.saved.rest, row));
+    if (!only_log_odds()) {
+      const double share = load(p.saved.top, row) == -kInf<double> ? 0.0 : exp_nonpositive(-up);
+      factor += side_alpha(share, -up, g_L + (g_r == 0.0 ? 0.0 : g_r * p.prior.total), 0.0, 0.0);
+    }
+    const T base = T(reference(load(p.saved.top, row)));
+    const T alpha = T(shifted(factor, factor, 0));
+    const T uniform = T(g_r / double(C)), gain = T(g_r);
+    const T* prior = p.upstream.prior_term ? pointer<const T>(p.prior.values) : nullptr;
     const T own_rate = T(kLog2E), own_floor = floor[0];
     const Bits own_bias = bias[0];
     const int64_t lines = C / kLanes * kLanes;
-    for (int64_t c = 0; c < lines; c += kLanes) {
+    for (int64_t c = 0; c < lines && p.upstream.prior_term; c += kLanes) {
+      alignas(64) T taken[kLanes];
+      for (int l = 0; l < kLanes; ++l) taken[l] = prior ? gain * prior[c + l] : uniform;
+#pragma GCC ivdep
+      for (int l = 0; l < kLanes; ++l)
+        to[c + l] = narrow<Stored>(
+            alpha * exp2_for<Stored>((T(widen(from[c + l])) - base) * own_rate, own_floor, own_bias) - taken[l]);
+    }
+    for (int64_t c = 0; c < lines && !p.upstream.prior_term; c += kLanes) {
 #pragma GCC ivdep
       for (int l = 0; l < kLanes; ++l)  // reads and writes may be of the same place, never of a neighbour's
         to[c + l] = narrow<Stored>(
@@ -268,8 +284,10 @@ class RowPullback {
     for (int l = 0; l < kLanes; ++l) last[l] = lines + l < C ? T(widen(from[lines + l])) : base;
     for (int l = 0; l < kLanes; ++l)
       last[l] = alpha * exp2_for<Stored>((last[l] - base) * own_rate, own_floor, own_bias);
+    for (int64_t l = 0; l < C - lines && p.upstream.prior_term; ++l)
+      last[l] -= prior ? gain * prior[lines + l] : uniform;
     for (int64_t l = 0; l < C - lines; ++l) to[lines + l] = narrow<Stored>(last[l]);
-    if (uint64_t(y) < uint64_t(C)) to[y] = narrow<Stored>(T(-upstream));
+    if (uint64_t(y) < uint64_t(C)) to[y] = narrow<Stored>(T(target_gradient(row, 0, 0)));
   }
 
   CE_INLINE void pull_chunk() {

@@ -291,7 +291,7 @@ class RowStatistics {
     off.top = (off.top - base) * s;  // from here on relative to the top, after the scale
 
     LogSum all = off;
-    double prior_term = 0.0;
+    double prior_term = 0.0, on_top = 0.0;
     if (p.target.indices) {
       const int64_t *y = labels(l), k = p.target.k;
       double* D = target_u(l);
@@ -316,20 +316,22 @@ class RowStatistics {
       on.top = on.top == kInf<double> ? kNaN : (on.top - base) * s;
       all = merge(off, on);
       store(planes.log_odds, row, off.value() - on.value());
-      if (planes.prior_term) prior_term += weighted_total(prior[1], on, all, l, s);
+      on_top = on.top;
     }
+    const double log_rest = all.log_rest(), way = all.top + log_rest;  // from the top to L
     if (planes.prior_term) {
-      prior_term += weighted_total(prior[0], off, all, l, s);
+      if (has_set()) prior_term += weighted_total(prior[1], on_top, way, l, s);
+      prior_term += weighted_total(prior[0], off.top, way, l, s);
       store(planes.prior_term, row, p.prior.values ? prior_term : prior_term / double(p.shape.classes));
     }
     if (has_dense()) {
-      store(planes.dense_term, row, weighted_total(soft, off, all, l, s));
+      store(planes.dense_term, row, weighted_total(soft, off.top, way, l, s));
       store(planes.dense_total, row, Wide ? sum_lanes(soft.mass) : soft.mass[l]);
     }
-    const double lift = all.top == -kInf<double> ? kNaN : all.value();  // NaN where every logit is −∞
+    const double lift = all.top == -kInf<double> ? kNaN : all.top + log_rest;  // NaN where every logit is −∞
     store(planes.lift, row, lift);
     store(planes.log_partition, row, base * s + lift);
-    store(planes.entropy, row, lift != lift ? kNaN : all.entropy());
+    if (planes.entropy) store(planes.entropy, row, lift != lift ? kNaN : all.entropy());
     if (planes.argmax) pointer<int64_t>(planes.argmax)[row] = best_of(l);
     if (planes.rank) pointer<int64_t>(planes.rank)[row] = rank_of(l);
   }
@@ -347,12 +349,10 @@ class RowStatistics {
   }
 
   // Σ w (L − u) over a group: its depths below its own top, and the way from there up to L.
-  CE_INLINE double weighted_total(const WeightedDepths& depths, const LogSum& own, const LogSum& all, int l,
-                               double s) {
+  CE_INLINE double weighted_total(const WeightedDepths& depths, double own_top, double way, int l, double s) {
     const double sum = Wide ? sum_lanes(depths.depth_sum) : depths.depth_sum[l];
     const double mass = Wide ? sum_lanes(depths.mass) : depths.mass[l];
-    const double own_top = own.top == -kInf<double> ? 0.0 : own.top;
-    return mass == 0.0 ? sum : sum * s + mass * ((all.top - own_top) + all.log_rest());
+    return mass == 0.0 ? sum : sum * s + mass * (way - (own_top == -kInf<double> ? 0.0 : own_top));
   }
 
   CE_INLINE int64_t best_of(int l) const {
