@@ -25,7 +25,8 @@ lint: .venv/installed
 	$(BIN)/lint-imports
 
 docs: .venv/installed
-	$(BIN)/python -m pydoc crossentropy > /dev/null
+	$(BIN)/pip install --quiet --editable ".[docs]"
+	$(BIN)/sphinx-build -q -b html docs docs/_build/html
 
 clean:
 	rm -rf .venv build
