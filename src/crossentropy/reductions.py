@@ -16,10 +16,6 @@ EMPTY_MESSAGE = (
     "there is nothing to average: no rows, every row ignored, or all weights 0; "
     'pass empty="zero" for a loss of 0 or empty="nan" for NaN'
 )
-NEGATIVE_MESSAGE = (
-    "weights are negative, so their sum is no denominator; "
-    'pass normalizer="count", or a normalizer of your own'
-)
 
 
 def check_reduction(reduction: str, normalizer: Any, empty: str) -> None:
@@ -41,6 +37,14 @@ def check_reduction(reduction: str, normalizer: Any, empty: str) -> None:
             f'normalizer is {normalizer!r} but reduction is "{reduction}", which divides by nothing; '
             'write reduction="mean", or leave the normalizer out'
         )
+
+
+def negative_weight_error(least: float) -> ValueError:
+    """What to say when a mean would be divided by weights of both signs."""
+    return ValueError(
+        f'the weights go down to {least}, and normalizer="weight" divides by their sum; '
+        'pass normalizer="count" to divide by the number of rows, or a normalizer of your own'
+    )
 
 
 def reduce_rows(

@@ -14,9 +14,8 @@ from crossentropy.losses._sigmoid_problem import (
     dtype_name,
     label_error,
     loss_dtype,
-    negative_weight_error,
 )
-from crossentropy.reductions import reduce_rows
+from crossentropy.reductions import negative_weight_error, reduce_rows
 from crossentropy.statistics.memory import CODES, NumpyMemory
 
 Array = Any

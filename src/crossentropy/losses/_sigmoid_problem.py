@@ -9,7 +9,7 @@ import array_api_compat
 from crossentropy.backends import as_arrays, first_true, is_torch, is_true
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.losses._softmax_problem import check_validate
-from crossentropy.reductions import check_reduction
+from crossentropy.reductions import check_reduction, negative_weight_error
 
 Array = Any
 
@@ -191,14 +191,6 @@ def label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
     return ValueError(
         f"{where} is {value}, but {expected}. To leave elements out, give them a sample_weight of 0, "
         "for example sample_weight=(labels >= 0)"
-    )
-
-
-def negative_weight_error(least: float) -> ValueError:
-    """What to say when a mean would be divided by weights of both signs."""
-    return ValueError(
-        f'the weights go down to {least}, and normalizer="weight" divides by their sum; '
-        'pass normalizer="count" to divide by the number of elements'
     )
 
 

@@ -6,7 +6,7 @@ from crossentropy.backends import is_torch, is_true, namespace
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.reductions import NEGATIVE_MESSAGE, reduce_rows
+from crossentropy.reductions import negative_weight_error, reduce_rows
 from crossentropy.statistics import reference as reference_statistics
 from crossentropy.statistics import row_statistics
 
@@ -33,7 +33,7 @@ def composed(problem: SoftmaxProblem, *, reference: bool = False) -> Array:
         problem.reduction == "mean" and isinstance(problem.normalizer, str) and problem.normalizer == "weight"
     )
     if weighted and not problem.signed_weights and is_true(xp.any(masses < 0)):
-        raise ValueError(NEGATIVE_MESSAGE)
+        raise negative_weight_error(float(xp.min(masses)))
     keep = formula.kept_rows(problem)
     value = reduce_rows(
         losses,

@@ -9,7 +9,7 @@ from crossentropy.links import CrossEntropy, Focal, Link
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.reductions import EMPTY_MESSAGE, NEGATIVE_MESSAGE
+from crossentropy.reductions import EMPTY_MESSAGE, negative_weight_error
 from crossentropy.statistics import Planes
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.memory import Memory
@@ -166,7 +166,7 @@ def _normalizer(
     else:
         both = formula.weigh(memory.contiguous(weights, "float64"), memory.contiguous(masses, "float64"))
     if not problem.signed_weights and n and bool(both.min() < 0):
-        raise ValueError(NEGATIVE_MESSAGE)
+        raise negative_weight_error(float(both.min()))
     return _native.weighted_sum(memory.address(memory.contiguous(both)), 0, n)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from crossentropy.backends import as_arrays, first_true, is_numpy, is_true, namespace, sum_tolerance
 from crossentropy.kernels import _native
 from crossentropy.losses._softmax_problem import check_validate
-from crossentropy.reductions import NEGATIVE_MESSAGE, check_reduction, reduce_rows
+from crossentropy.reductions import check_reduction, negative_weight_error, reduce_rows
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.memory import CODES, NumpyMemory
 from crossentropy.statistics.native import lay_out
@@ -113,7 +113,7 @@ def log_loss(
         losses = xp.where(nothing, 0 * masses, -masses * xp.where(nothing, 0 * masses, log_p))
     averaged = reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight"
     if averaged and checked and is_true(xp.any(masses < 0)):
-        raise ValueError(NEGATIVE_MESSAGE)
+        raise negative_weight_error(float(xp.min(masses)))
     rows_counted = math.prod(rows) if keep is None else keep
     value = reduce_rows(losses, masses, rows_counted, reduction=reduction, normalizer=normalizer, empty=empty)
     return xp.astype(value, p.dtype if p.dtype == xp.float64 else xp.float32)
