@@ -71,37 +71,33 @@ CE_INLINE double exp_nonpositive(double x) {
 //
 // A result below the smallest normal number is 0, so −∞ gives exactly 0. Where gradual underflow matters, the
 // caller asks for a shift and takes it back in a factor of its own.
+//
+// Adding `magic` rounds y to an integer n and leaves n + bias + shift in the lowest bits, from where a move to the
+// left makes it an exponent.
 template <class T>
-struct Exp2Shift;
-template <>
-struct Exp2Shift<float> {
-  float floor;
-  uint32_t bias;
-  explicit CE_INLINE Exp2Shift(int shift) : floor(float(-127 - shift)), bias(uint32_t(127 + shift)) {}
-};
-template <>
-struct Exp2Shift<double> {
-  double floor;
-  uint64_t bias;
-  explicit CE_INLINE Exp2Shift(int shift) : floor(double(-1023 - shift)), bias(uint64_t(1023 + shift)) {}
+struct Exp2Shift {
+  static constexpr T kBias = sizeof(T) == 4 ? T(127) : T(1023);
+  static constexpr T kRound = sizeof(T) == 4 ? T(12582912) : T(6755399441055744);  // 1.5·2^23, 1.5·2^52
+  T floor, magic;
+  explicit CE_INLINE Exp2Shift(T shift) : floor(-kBias - shift), magic(kRound + kBias + shift) {}
 };
 
-CE_INLINE float exp2_shifted(float y, float floor, uint32_t bias) {
+CE_INLINE float exp2_shifted(float y, float floor, float magic) {
   y = y < floor ? floor : y;
-  const float t = y + 12582912.0f;
-  const float f = y - (t - 12582912.0f);
+  const float t = y + magic;
+  const float f = y - (t - magic);
   float q = 1.545318283e-4f;
   q = q * f + 1.339088633e-3f;
   q = q * f + 9.61808252e-3f;
   q = q * f + 5.550357071e-2f;
   q = q * f + 2.402265076e-1f;
   q = q * f + 6.93147188e-1f;
-  return (1.0f + f * q) * bit_cast<float>((bit_cast<uint32_t>(t) + bias) << 23);
+  return (1.0f + f * q) * bit_cast<float>(bit_cast<uint32_t>(t) << 23);
 }
-CE_INLINE double exp2_shifted(double y, double floor, uint64_t bias) {
+CE_INLINE double exp2_shifted(double y, double floor, double magic) {
   y = y < floor ? floor : y;
-  const double t = y + 6755399441055744.0;
-  const double f = y - (t - 6755399441055744.0);
+  const double t = y + magic;
+  const double f = y - (t - magic);
   double q = 4.45496437126929679e-10;
   q = q * f + 7.07259302787899657e-9;
   q = q * f + 1.01780624269769234e-7;
@@ -113,18 +109,7 @@ CE_INLINE double exp2_shifted(double y, double floor, uint64_t bias) {
   q = q * f + 5.55041086648215944e-2;
   q = q * f + 2.40226506959100983e-1;
   q = q * f + 6.93147180559945309e-1;
-  return (1.0 + f * q) * bit_cast<double>((bit_cast<uint64_t>(t) + bias) << 52);
-}
-// The same to 6e-6, for results that are stored in half precision, whose own rounding is forty times that.
-CE_INLINE float exp2_shifted_for_halves(float y, float floor, uint32_t bias) {
-  y = y < floor ? floor : y;
-  const float t = y + 12582912.0f;
-  const float f = y - (t - 12582912.0f);
-  float q = 9.656725752e-3f;
-  q = q * f + 5.583841696e-2f;
-  q = q * f + 2.402253e-1f;
-  q = q * f + 6.931367255e-1f;
-  return (1.0f + f * q) * bit_cast<float>((bit_cast<uint32_t>(t) + bias) << 23);
+  return (1.0 + f * q) * bit_cast<double>(bit_cast<uint64_t>(t) << 52);
 }
 constexpr double kLog2E = 1.4426950408889634;
 

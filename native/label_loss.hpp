@@ -7,15 +7,16 @@
 
 namespace ce {
 
-// Scratch that a forward pass leaves for its backward pass: five doubles a row.
+// Five doubles a row: three that a forward pass leaves for its backward pass, and two to work in. With few classes
+// the last two are not touched, for there the work is done in blocks that stay in the cache.
 struct LabelPlanes {
-  double *log_odds, *top, *rest, *slope, *work;
+  double *top, *rest, *slope, *log_odds, *work;
   LabelPlanes(uintptr_t address, int64_t rows)
-      : log_odds(reinterpret_cast<double*>(address)),
-        top(log_odds + rows),
+      : top(reinterpret_cast<double*>(address)),
         rest(top + rows),
         slope(rest + rows),
-        work(slope + rows) {}
+        log_odds(slope + rows),
+        work(log_odds + rows) {}
 };
 
 struct LabelTotals {

@@ -99,7 +99,7 @@ struct LaneSums {
       for (int k = 0; k < depth; ++k) {
         ahead.fetch(k);
         for (int l = 0; l < kLanes; ++l)
-          sum[l] += exp2_shifted((u[k][l] - base[l]) * rate[l], range.floor, range.bias);
+          sum[l] += exp2_shifted((u[k][l] - base[l]) * rate[l], range.floor, range.magic);
       }
     } else {
       // Terms equal to the top are counted, not summed: the count less one is exact.
@@ -107,7 +107,7 @@ struct LaneSums {
         ahead.fetch(k);
         for (int l = 0; l < kLanes; ++l) {
           const bool tie = u[k][l] == high[l];
-          const T e = exp2_shifted((u[k][l] - base[l]) * rate[l], range.floor, range.bias);
+          const T e = exp2_shifted((u[k][l] - base[l]) * rate[l], range.floor, range.magic);
           sum[l] += tie ? T(0) : e;
           ties[l] += tie ? T(1) : T(0);
         }
@@ -122,7 +122,7 @@ struct LaneSums {
     for (int k = 0; k < depth; ++k)
       for (int l = 0; l < kLanes; ++l) {
         const T y = (u[k][l] - base[l]) * rate[l];
-        const T e = exp2_shifted(y, range.floor, range.bias);
+        const T e = exp2_shifted(y, range.floor, range.magic);
         sum[l] += e == T(0) ? T(0) : e * y;
       }
     for (int l = 0; l < kLanes; ++l) moment[l] += double(sum[l]) / kLog2E;

@@ -1,5 +1,7 @@
 #include "row_links.hpp"
 
+#include <algorithm>
+
 #include "exp.hpp"
 #include "parallel.hpp"
 
@@ -61,6 +63,11 @@ void focal_rows(const double* log_odds, int64_t n, double gamma, double* loss, d
   });
 }
 
-double weighted_sum(const double* x, const double* weights, int64_t n) { return sum_block(x, weights, n); }
+double weighted_sum(const double* x, const double* weights, int64_t n) {
+  double total = 0.0;
+  for (int64_t i = 0; i < n; i += kRowsOfASum)
+    total += sum_block(x + i, weights ? weights + i : nullptr, std::min(kRowsOfASum, n - i));
+  return total;
+}
 
 }  // namespace ce

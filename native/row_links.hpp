@@ -8,6 +8,9 @@ namespace ce {
 // loss = (1 − p)^γ softplus(D) and slope = dloss/dD, where 1 − p = σ(D). γ = 0 is cross-entropy.
 void focal_rows(const double* log_odds, int64_t n, double gamma, double* loss, double* slope, int threads);
 
+// Rows that are summed by themselves before their sums are: who works in blocks of these gets the same bits.
+constexpr int64_t kRowsOfASum = 8192;
+
 // Σ_i w_i x_i (w null: 1) in an order that depends on n alone; terms of weight 0 are 0 whatever x.
 double weighted_sum(const double* x, const double* weights, int64_t n);
 

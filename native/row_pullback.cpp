@@ -6,9 +6,11 @@
 // with every number but the exponential worked out once per row in double. Targets are written over that.
 #include <cmath>
 
+#include "few_classes.hpp"
 #include "halves.hpp"
 #include "log_sum.hpp"
 #include "parallel.hpp"
+#include "straight_rows.hpp"
 
 namespace ce {
 namespace {
@@ -66,7 +68,6 @@ class RowPullback {
   struct Side {
     alignas(64) T base[kLanes], alpha[kLanes], beta[kLanes];
   };
-  using Bits = decltype(Exp2Shift<T>::bias);
 
   const Problem& p;
   Place<Wide> place;
@@ -74,8 +75,7 @@ class RowPullback {
   Chunk<T> u, g, slope, other;
   alignas(64) T rate[kLanes], chain[kLanes], prior_gain[kLanes];
   // e^d is worked out times 2^shift and α, β are divided by it: products down to subnormal numbers are right.
-  alignas(64) T floor[kLanes];
-  alignas(64) Bits bias[kLanes];
+  alignas(64) T floor[kLanes], magic[kLanes];
   alignas(64) T dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes], tie_miss[kLanes], lift[kLanes];
   alignas(64) double scale_sum[kLanes];
   bool dead[kLanes], any_dead;
@@ -130,11 +130,17 @@ class RowPullback {
   // `factor` for an exponential that carries lane l's shift, which `largest`, the largest factor, decides: a
   // factor below 2^−60 needs none, for then whatever the exponential flushes to 0 is 0 in the product.
   CE_INLINE double shifted(double factor, double largest, int l) {
-    const bool small = largest < 8.67e-19 && largest > -8.67e-19;
-    const int shift = small ? 0 : 64;
-    floor[l] = T(sizeof(T) == 4 ? -127 - shift : -1023 - shift);
-    bias[l] = Bits(sizeof(T) == 4 ? 127 + shift : 1023 + shift);
-    return small ? factor : factor * 5.421010862427522e-20;  // 2^−64
+    const int shift = shift_for(largest);
+    const Exp2Shift<T> range{T(shift)};
+    floor[l] = range.floor;
+    magic[l] = range.magic;
+    return unshifted(factor, shift);
+  }
+  static CE_INLINE int shift_for(double largest) {
+    return largest < 8.67e-19 && largest > -8.67e-19 ? 0 : 64;
+  }
+  static CE_INLINE double unshifted(double factor, int shift) {
+    return shift == 0 ? factor : factor * 5.421010862427522e-20;  // 2^−64
   }
 
   CE_INLINE void prepare() {
@@ -180,9 +186,8 @@ class RowPullback {
     }
     if (!Wide) return;
     for (T* lanes : {off.base, off.alpha, off.beta, on.base, on.alpha, on.beta, prior_gain, dense_gain, dense_total,
-                     dense_share, tie_miss, lift, floor})
+                     dense_share, tie_miss, lift, floor, magic})
       std::fill(lanes + 1, lanes + kLanes, lanes[0]);
-    std::fill(bias + 1, bias + kLanes, bias[0]);
   }
 
   CE_INLINE bool no_log_odds(int64_t row) const {
@@ -222,72 +227,45 @@ class RowPullback {
 
   // Whether rows go from the logits to their gradient with nothing in between.
   CE_INLINE bool straight() const {
-    return Wide && p.target.indices && p.target.k == 1 && !p.upstream.entropy && p.out.logits.dtype == p.logits.dtype && p.out.logits.class_stride == 1 && p.transform.plain() && p.transform.scale == 1.0 &&
+    return Wide && p.target.indices && !p.upstream.entropy && p.out.logits.dtype == p.logits.dtype &&
+           p.out.logits.class_stride == 1 && p.transform.plain() && p.transform.scale == 1.0 &&
            !p.transform.row_scale && !p.out.scale && !p.out.target;
   }
 
   CE_INLINE void pull_straight() {
-    switch (p.logits.dtype) {
-      case Dtype::kFloat32:
-      case Dtype::kFloat64: return pull_straight_as<T>();
-      case Dtype::kBFloat16: return pull_straight_as<BFloat16>();
-      case Dtype::kFloat16: return pull_straight_as<Float16>();
-    }
-  }
-
-  template <class Stored>
-  static CE_INLINE T exp2_for(T y, T least, Bits shift) {
-    if constexpr (sizeof(Stored) == 2 && sizeof(T) == 4)
-      return exp2_shifted_for_halves(y, least, shift);
-    else
-      return exp2_shifted(y, least, shift);
-  }
-
-  template <class Stored>
-  CE_INLINE void pull_straight_as() {
-    const Stored* from = pointer<const Stored>(p.logits.address) + row_offset(p.logits, p.shape, place.row);
-    Stored* to = pointer<Stored>(p.out.logits.address) + row_offset(p.out.logits, p.shape, place.row);
-    const int64_t row = place.row, y = labels(0)[0], C = p.shape.classes;
+    const int64_t row = place.row, C = p.shape.classes;
+    const int64_t from = row_offset(p.logits, p.shape, row), to = row_offset(p.out.logits, p.shape, row);
     const double g_L = load(p.upstream.log_partition, row), g_r = load(p.upstream.prior_term, row);
     const double up = load(p.saved.lift, row);
-    if ((load(p.upstream.log_odds, row) == 0.0 && g_L == 0.0 && g_r == 0.0) || ignored(0)) {
-      std::fill(to, to + C, narrow<Stored>(T(0)));
+    if ((no_log_odds(row) && g_L == 0.0 && g_r == 0.0) || ignored(0)) {
+      const int64_t size = size_of(p.logits.dtype);
+      std::memset(pointer<char>(p.out.logits.address) + to * size, 0, size_t(C * size));
       return;
     }
-    double factor = load(p.upstream.log_odds, row) / (1.0 + load(p.saved.rest, row));
+    double factor = from_log_odds(row, load(p.saved.rest, row), up);
     if (!only_log_odds()) {
       const double share = load(p.saved.top, row) == -kInf<double> ? 0.0 : exp_nonpositive(-up);
       factor += side_alpha(share, -up, g_L + (g_r == 0.0 ? 0.0 : g_r * p.prior.total), 0.0, 0.0);
     }
-    const T base = T(reference(load(p.saved.top, row)));
-    const T alpha = T(shifted(factor, factor, 0));
-    const T uniform = T(g_r / double(C)), gain = T(g_r);
-    const T* prior = p.upstream.prior_term ? pointer<const T>(p.prior.values) : nullptr;
-    const T own_rate = T(kLog2E), own_floor = floor[0];
-    const Bits own_bias = bias[0];
-    const int64_t lines = C / kLanes * kLanes;
-    for (int64_t c = 0; c < lines && p.upstream.prior_term; c += kLanes) {
-      alignas(64) T taken[kLanes];
-      for (int l = 0; l < kLanes; ++l) taken[l] = prior ? gain * prior[c + l] : uniform;
-#pragma GCC ivdep
-      for (int l = 0; l < kLanes; ++l)
-        to[c + l] = narrow<Stored>(
-            alpha * exp2_for<Stored>((T(widen(from[c + l])) - base) * own_rate, own_floor, own_bias) - taken[l]);
+    const int shift = shift_for(factor);
+    pull_straight_row(p.logits, from, C,
+                      {reference(load(p.saved.top, row)), kLog2E, unshifted(factor, shift), shift,
+                       p.upstream.prior_term != 0, p.prior.values ? g_r : g_r / double(C), p.prior.values},
+                      p.out.logits, to);
+    place.first_class = 0;
+    place.classes = C;
+    for (int64_t j = 0; j < p.target.k; ++j)
+      if (uint64_t(labels(0)[j]) < uint64_t(C) && first_occurrence(labels(0), j))
+        store_one(to + labels(0)[j], target_gradient(row, 0, j));
+  }
+
+  CE_INLINE void store_one(int64_t at, double value) const {
+    switch (p.out.logits.dtype) {
+      case Dtype::kFloat32: pointer<float>(p.out.logits.address)[at] = float(value); break;
+      case Dtype::kFloat64: pointer<double>(p.out.logits.address)[at] = value; break;
+      case Dtype::kBFloat16: pointer<BFloat16>(p.out.logits.address)[at] = narrow<BFloat16>(float(value)); break;
+      case Dtype::kFloat16: pointer<Float16>(p.out.logits.address)[at] = narrow<Float16>(float(value)); break;
     }
-    for (int64_t c = 0; c < lines && !p.upstream.prior_term; c += kLanes) {
-#pragma GCC ivdep
-      for (int l = 0; l < kLanes; ++l)  // reads and writes may be of the same place, never of a neighbour's
-        to[c + l] = narrow<Stored>(
-            alpha * exp2_for<Stored>((T(widen(from[c + l])) - base) * own_rate, own_floor, own_bias));
-    }
-    alignas(64) T last[kLanes];
-    for (int l = 0; l < kLanes; ++l) last[l] = lines + l < C ? T(widen(from[lines + l])) : base;
-    for (int l = 0; l < kLanes; ++l)
-      last[l] = alpha * exp2_for<Stored>((last[l] - base) * own_rate, own_floor, own_bias);
-    for (int64_t l = 0; l < C - lines && p.upstream.prior_term; ++l)
-      last[l] -= prior ? gain * prior[lines + l] : uniform;
-    for (int64_t l = 0; l < C - lines; ++l) to[lines + l] = narrow<Stored>(last[l]);
-    if (uint64_t(y) < uint64_t(C)) to[y] = narrow<Stored>(T(target_gradient(row, 0, 0)));
   }
 
   CE_INLINE void pull_chunk() {
@@ -302,7 +280,7 @@ class RowPullback {
         writes.fetch_to_write(k);
         for (int l = 0; l < kLanes; ++l)
           g.at[k][l] =
-              off.alpha[l] * exp2_shifted((u.at[k][l] - off.base[l]) * rate[l], floor[l], bias[l]);
+              off.alpha[l] * exp2_shifted((u.at[k][l] - off.base[l]) * rate[l], floor[l], magic[l]);
       }
     } else {
       if (has_set()) read_mask(p.target.mask, p.shape, place, other);
@@ -340,7 +318,7 @@ class RowPullback {
       }
       for (int l = 0; l < kLanes; ++l) {
         const T y = (u.at[k][l] - base[l]) * rate[l];
-        const T e = exp2_shifted(y, floor[l], bias[l]);
+        const T e = exp2_shifted(y, floor[l], magic[l]);
         g.at[k][l] = with_entropy && e != T(0) ? e * (alpha[l] + beta[l] * y) : e * alpha[l];
       }
     }
@@ -473,8 +451,15 @@ void row_pullback(const View& logits, const Shape& shape, const Transform& trans
   const Problem problem{logits, shape, transform, target, prior, saved, upstream, out};
   const bool wide = use_wide(logits, shape), is_double = logits.dtype == Dtype::kFloat64;
   const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
-  parallel_blocks(shape.rows(), block_of_rows(shape, wide, threads), threads,
-                  [&](int64_t begin, int64_t end) { kernel(problem, begin, end); });
+  const bool only_log_odds = !upstream.log_partition && !upstream.prior_term && !upstream.entropy && !out.scale &&
+                             !out.target && !out.before_transform && out.logits.dtype == logits.dtype;
+  const bool few = only_log_odds && has_few_classes(logits, shape, transform, target);
+  parallel_blocks(shape.rows(), block_of_rows(shape, wide, threads), threads, [&](int64_t begin, int64_t end) {
+    if (few)
+      few_classes_pullback(logits, shape, transform, target, saved, upstream.log_odds, out.logits, begin, end);
+    else
+      kernel(problem, begin, end);
+  });
 }
 
 }  // namespace ce

@@ -2,8 +2,10 @@
 #include <atomic>
 #include <vector>
 
+#include "few_classes.hpp"
 #include "log_sum.hpp"
 #include "parallel.hpp"
+#include "straight_rows.hpp"
 
 namespace ce {
 namespace {
@@ -38,7 +40,10 @@ class RowStatistics {
       classify();
       for (int l = 0; l < place.rows && first_bad < 0; ++l)
         if (state[l] == RowState::kBad) first_bad = row + l;
-      if (!Wide || state[0] == RowState::kPlain) read_rows();
+      if (straight())
+        read_straight();
+      else if (!Wide || state[0] == RowState::kPlain)
+        read_rows();
       if (simple()) {
         finish_simple();
       } else {
@@ -63,7 +68,9 @@ class RowStatistics {
   alignas(64) T best[kLanes], own[kLanes];
   int64_t best_class[kLanes], above[kLanes];
   Ahead ahead;
+  StraightSums straight_sums;  // of a row that is summed where it lies
 
+  CE_INLINE LogSum sum_of(int side, int l) const { return straight() ? straight_sums.sum : sums[side].at(l); }
   CE_INLINE const int64_t* labels(int l) const {
     return pointer<const int64_t>(p.target.indices) + (place.row + l) * p.target.k;
   }
@@ -79,10 +86,18 @@ class RowStatistics {
            !planes.entropy && !planes.argmax && !planes.rank;
   }
 
-  // A full chunk of a plain row, without the target: it is summed where it lies.
+  // Whether rows are summed where they lie.
   CE_INLINE bool straight() const {
-    return Wide && simple() && p.logits.dtype == kDtypeOf<T> && p.transform.plain() &&
-           place.classes == place.kClasses && !place.holds(labels(0)[0]);
+    return Wide && p.target.indices && p.target.k <= kMostStraightTargets && p.transform.plain() && !planes.entropy &&
+           !planes.argmax && !planes.rank;
+  }
+
+  CE_INLINE void read_straight() {
+    if (state[0] != RowState::kPlain) return;
+    const int64_t offset = row_offset(p.logits, p.shape, place.row);
+    straight_sums = sum_straight_row(p.logits, offset, p.shape.classes, labels(0), p.target.k,
+                                     row_scale(p.transform, place.row), planes.prior_term != 0, p.prior.values,
+                                     target_u(0));
   }
 
   CE_INLINE void classify() {
@@ -113,11 +128,6 @@ class RowStatistics {
       place.first_class = c;
       place.classes = std::min<int64_t>(place.kClasses, p.shape.classes - c);
       ahead = ahead_of(p.logits, p.shape, place);
-      if (straight()) {
-        const T* here = pointer<const T>(p.logits.address) + row_offset(p.logits, p.shape, place.row) + c;
-        sums[0].add(reinterpret_cast<Lines<T>>(here), kDepth, scale, false, spare, ahead);
-        continue;
-      }
       read_chunk(p.logits, p.shape, place, Wide, -kInf<T>, u);
       apply_transform(p.transform, place, Wide, u, nullptr);
       if (p.target.indices)
@@ -252,9 +262,10 @@ class RowStatistics {
   // D = scale·(top − u_y) + ln(1 + rest), for a tile at once.
   CE_INLINE void finish_simple() {
     if (Wide) {
-      const double top = sums[0].top[0], rest = sum_lanes(sums[0].rest);
-      *target_u(0) = log_odds_of(top, rest, *target_u(0), margin(0), scale[0]);
-      return store_row(0, top, rest);
+      if (state[0] != RowState::kPlain) return;
+      const LogSum sum = sum_of(0, 0);
+      *target_u(0) = log_odds_of(sum.top, sum.rest, *target_u(0), margin(0), pending_scale(p.transform, place.row));
+      return store_row(0, sum.top, sum.rest);
     }
     alignas(64) double odds[kLanes], margins[kLanes];
     for (int l = 0; l < kLanes; ++l) odds[l] = l < place.rows ? target_u(0)[l] : 0.0;
@@ -283,7 +294,7 @@ class RowStatistics {
   CE_INLINE void finish(int l) {
     const int64_t row = place.row + l;
     const double s = pending_scale(p.transform, row);
-    LogSum off = sums[0].at(l);
+    LogSum off = sum_of(0, l);
     const double base = reference(off.top);
     if (off.top == kInf<double>) off.rest = kNaN;
     store(planes.top, row, off.top);
@@ -320,13 +331,15 @@ class RowStatistics {
     }
     const double log_rest = all.log_rest(), way = all.top + log_rest;  // from the top to L
     if (planes.prior_term) {
-      if (has_set()) prior_term += weighted_total(prior[1], on_top, way, l, s);
-      prior_term += weighted_total(prior[0], off.top, way, l, s);
+      if (has_set()) prior_term += weighted_total(depths_of(prior[1], l), on_top, way, s);
+      const Depths depths = straight() ? Depths{straight_sums.depth_sum, straight_sums.mass} : depths_of(prior[0], l);
+      prior_term += weighted_total(depths, off.top, way, s);
       store(planes.prior_term, row, p.prior.values ? prior_term : prior_term / double(p.shape.classes));
     }
     if (has_dense()) {
-      store(planes.dense_term, row, weighted_total(soft, off.top, way, l, s));
-      store(planes.dense_total, row, Wide ? sum_lanes(soft.mass) : soft.mass[l]);
+      const Depths depths = depths_of(soft, l);
+      store(planes.dense_term, row, weighted_total(depths, off.top, way, s));
+      store(planes.dense_total, row, depths.mass);
     }
     const double lift = all.top == -kInf<double> ? kNaN : all.top + log_rest;  // NaN where every logit is −∞
     store(planes.lift, row, lift);
@@ -348,11 +361,17 @@ class RowStatistics {
     std::copy(odds.begin(), odds.end(), D);
   }
 
+  struct Depths {
+    double sum, mass;
+  };
+  static CE_INLINE Depths depths_of(const WeightedDepths& all, int l) {
+    return Wide ? Depths{sum_lanes(all.depth_sum), sum_lanes(all.mass)} : Depths{all.depth_sum[l], all.mass[l]};
+  }
+
   // Σ w (L − u) over a group: its depths below its own top, and the way from there up to L.
-  CE_INLINE double weighted_total(const WeightedDepths& depths, double own_top, double way, int l, double s) {
-    const double sum = Wide ? sum_lanes(depths.depth_sum) : depths.depth_sum[l];
-    const double mass = Wide ? sum_lanes(depths.mass) : depths.mass[l];
-    return mass == 0.0 ? sum : sum * s + mass * (way - (own_top == -kInf<double> ? 0.0 : own_top));
+  static CE_INLINE double weighted_total(Depths depths, double own_top, double way, double s) {
+    const double to_own_top = own_top == -kInf<double> ? 0.0 : own_top;
+    return depths.mass == 0.0 ? depths.sum : depths.sum * s + depths.mass * (way - to_own_top);
   }
 
   CE_INLINE int64_t best_of(int l) const {
@@ -399,10 +418,14 @@ int64_t row_statistics(const View& logits, const Shape& shape, const Transform& 
                        const Prior& prior, const Statistics& out, int threads) {
   const Problem problem{logits, shape, transform, target, prior, out};
   const bool wide = use_wide(logits, shape), is_double = logits.dtype == Dtype::kFloat64;
+  const bool only_log_odds = !out.log_partition && !out.lift && !out.prior_term && !out.entropy && !out.argmax &&
+                             !out.rank;
+  const bool few = only_log_odds && has_few_classes(logits, shape, transform, target);
   const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
   std::atomic<int64_t> first_bad{-1};
   parallel_blocks(shape.rows(), block_of_rows(shape, wide, threads), threads, [&](int64_t begin, int64_t end) {
-    const int64_t bad = kernel(problem, begin, end);
+    const int64_t bad = few ? few_classes_statistics(logits, shape, transform, target, out, begin, end)
+                            : kernel(problem, begin, end);
     int64_t seen = first_bad.load();
     while (bad >= 0 && (seen < 0 || bad < seen) && !first_bad.compare_exchange_weak(seen, bad)) {
     }
