@@ -33,6 +33,7 @@ class Case:
     passes: float = 3.0  # how often that many bytes must move: read, read again, written
     reduction: str = "mean"
     block: int | None = None  # bytes of the blocks a step allocates, as many as the logits' unless said
+    same_loss: bool = True  # whether both sides come to the same number
 
     @property
     def name(self) -> str:
@@ -77,6 +78,8 @@ def all_cases() -> list[Case]:
         cases.append(_smoothed(values))
         cases.append(_focal(values))
         cases.append(_soft(values))
+    for shape in ((4096, 1000), (1024, 128256)):
+        cases.extend(_beside_plain(shape))
     return [*cases, _binary(), _sigmoid_focal(), _log_loss(1_000_000, 10, 10), _log_loss(20_000, 1000, 20)]
 
 
@@ -188,6 +191,53 @@ def _soft(values: str) -> Case:
     return _small_vocabulary(
         values, "dense soft targets", "F.cross_entropy", 2, cross_entropy, peers.cross_entropy, soft=True
     )
+
+
+def _beside_plain(shape: tuple[int, int]) -> list[Case]:
+    """What options cost: the peer is our own plain cross-entropy of the same logits."""
+    N, C = shape
+    weight = torch.linspace(0.5, 1.5, C)
+
+    def smoothed(logits: Tensor, labels: Tensor) -> Tensor:
+        return ce.softmax_cross_entropy(logits, labels, label_smoothing=0.1, class_weight=weight, z_loss=1e-4)
+
+    def mixed(logits: Tensor, labels: Tensor) -> Tensor:
+        indices = torch.stack([labels, labels.roll(1)], -1)
+        return ce.softmax_cross_entropy(
+            logits, ce.targets.Sparse(indices, torch.tensor([0.7, 0.3]).expand(N, 2))
+        )
+
+    def within(logits: Tensor, labels: Tensor) -> Tensor:
+        return ce.softmax_cross_entropy(logits, ce.targets.LabelSet(_set_of(shape)))
+
+    return [
+        Case(
+            work=f"{name} fwd+bwd {shape}",
+            peer="plain, ours",
+            dtype="float32",
+            values="random",
+            nbytes=4 * N * C,
+            speedup=1 / price,
+            build=lambda ours=ours: sides_of(
+                *logits_and_labels("random", shape, torch.float32), ours, cross_entropy
+            ),
+            same_loss=False,
+        )
+        for name, price, ours in (
+            ("focal", 1.15, focal_loss),
+            ("smoothing, class weights and z-loss", 1.15, smoothed),
+            ("two weighted labels", 1.2, mixed),
+            ("label sets", 1.5, within),
+        )
+    ]
+
+
+@lru_cache(maxsize=1)
+def _set_of(shape: tuple[int, int]) -> Tensor:
+    """A tenth of the classes in every row."""
+    mask = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.1
+    mask[:, 0] = True
+    return mask
 
 
 def _elements(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

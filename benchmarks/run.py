@@ -70,7 +70,8 @@ def main() -> None:
         """Times of both sides, and the share of the cores that others had meanwhile."""
         sides = case.build()
         memory.give_memory_back(freed)
-        measure.check_agreement(sides, case.tolerance)
+        if case.same_loss:
+            measure.check_agreement(sides, case.tolerance)
         for _ in range(TRIES if options.patient else 1):
             if options.patient:
                 machine.wait_for_rest(DISTURBED)

@@ -18,6 +18,12 @@ struct LogSum {
   double log_rest() const { return log1p_nonnegative(rest); }
   double value() const { return top + log_rest(); }
   double entropy() const { return log_rest() - moment / (1.0 + rest); }
+
+  // Moves the top, in units before the scale, up to `to`: what was the top joins the others.
+  void rise(double to, double scale) {
+    if (top != -kInf<double>) rest = exp_nonpositive((top - to) * scale) * (1.0 + rest);
+    top = to;
+  }
 };
 
 inline LogSum merge(LogSum a, LogSum b) {
@@ -55,6 +61,24 @@ CE_INLINE T highest_lane(const T* lanes) {
   for (int half = kLanes / 2; half > 0; half /= 2)
     for (int l = 0; l < half; ++l) high[l] = high[l + half] > high[l] ? high[l + half] : high[l];
   return high[0];
+}
+
+// The first lane that holds `what`, kLanes if none does.
+template <class T>
+CE_INLINE int find_lane(const T* lanes, T what) {
+  int at = kLanes;
+  for (int l = 0; l < kLanes; ++l) {
+    const int here = lanes[l] == what ? l : kLanes;
+    at = here < at ? here : at;
+  }
+  return at;
+}
+
+template <class T>
+CE_INLINE double total_of_lanes(const T* lanes) {
+  alignas(64) double wide[kLanes];
+  for (int l = 0; l < kLanes; ++l) wide[l] = double(lanes[l]);
+  return sum_lanes(wide);
 }
 
 // A sum in every lane of a tile; or in a wide chunk one sum, of which every lane holds a share relative to the

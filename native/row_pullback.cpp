@@ -11,6 +11,7 @@
 #include "log_sum.hpp"
 #include "parallel.hpp"
 #include "straight_rows.hpp"
+#include "straight_sets.hpp"
 
 namespace ce {
 namespace {
@@ -78,6 +79,7 @@ class RowPullback {
   alignas(64) T floor[kLanes], magic[kLanes];
   alignas(64) T dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes], tie_miss[kLanes], lift[kLanes];
   alignas(64) double scale_sum[kLanes];
+  int shift_of_row;  // of the last one worked out
   bool dead[kLanes], any_dead;
 
   CE_INLINE bool has_set() const { return p.target.mask.address != 0; }
@@ -130,7 +132,7 @@ class RowPullback {
   // `factor` for an exponential that carries lane l's shift, which `largest`, the largest factor, decides: a
   // factor below 2^−60 needs none, for then whatever the exponential flushes to 0 is 0 in the product.
   CE_INLINE double shifted(double factor, double largest, int l) {
-    const int shift = shift_for(largest);
+    const int shift = shift_of_row = shift_for(largest);
     const Exp2Shift<T> range{T(shift)};
     floor[l] = range.floor;
     magic[l] = range.magic;
@@ -227,21 +229,36 @@ class RowPullback {
 
   // Whether rows go from the logits to their gradient with nothing in between.
   CE_INLINE bool straight() const {
-    return Wide && p.target.indices && !p.upstream.entropy && p.out.logits.dtype == p.logits.dtype &&
-           p.out.logits.class_stride == 1 && p.transform.plain() && p.transform.scale == 1.0 &&
-           !p.transform.row_scale && !p.out.scale && !p.out.target;
+    return Wide && (p.target.indices || straight_set()) && !p.upstream.entropy &&
+           p.out.logits.dtype == p.logits.dtype && p.out.logits.class_stride == 1 && p.transform.plain() &&
+           p.transform.scale == 1.0 && !p.transform.row_scale && !p.out.scale && !p.out.target;
+  }
+  CE_INLINE bool straight_set() const {
+    return has_set() && p.target.mask.class_stride == 1 && !p.upstream.prior_term && p.transform.margin == 0.0 &&
+           !p.transform.class_margin;
+  }
+
+  CE_INLINE void clear_row(int64_t to) const {
+    const int64_t size = size_of(p.out.logits.dtype);
+    std::memset(pointer<char>(p.out.logits.address) + to * size, 0, size_t(p.shape.classes * size));
+  }
+
+  CE_INLINE void pull_straight_set(int64_t from, int64_t to) {
+    prepare();
+    if (dead[0]) return clear_row(to);
+    const SetGradient row{{off.base[0], on.base[0]}, {off.alpha[0], on.alpha[0]}, kLog2E, shift_of_row};
+    const uint8_t* mask = pointer<const uint8_t>(p.target.mask.address);
+    ce::pull_straight_set(p.logits, from, p.shape.classes, mask + row_offset(p.target.mask, p.shape, place.row), row,
+                          p.out.logits, to);
   }
 
   CE_INLINE void pull_straight() {
     const int64_t row = place.row, C = p.shape.classes;
     const int64_t from = row_offset(p.logits, p.shape, row), to = row_offset(p.out.logits, p.shape, row);
+    if (has_set()) return pull_straight_set(from, to);
     const double g_L = load(p.upstream.log_partition, row), g_r = load(p.upstream.prior_term, row);
     const double up = load(p.saved.lift, row);
-    if ((no_log_odds(row) && g_L == 0.0 && g_r == 0.0) || ignored(0)) {
-      const int64_t size = size_of(p.logits.dtype);
-      std::memset(pointer<char>(p.out.logits.address) + to * size, 0, size_t(C * size));
-      return;
-    }
+    if ((no_log_odds(row) && g_L == 0.0 && g_r == 0.0) || ignored(0)) return clear_row(to);
     double factor = from_log_odds(row, load(p.saved.rest, row), up);
     if (!only_log_odds()) {
       const double share = load(p.saved.top, row) == -kInf<double> ? 0.0 : exp_nonpositive(-up);
@@ -290,20 +307,23 @@ class RowPullback {
       if (has_dense()) pull_dense();
     }
     if (p.target.indices) pull_targets();
-    if (any_dead) {
-      for (int k = 0; k < depth; ++k)
-        for (int l = 0; l < kLanes; ++l) g.at[k][l] = dead[Wide ? 0 : l] ? T(0) : g.at[k][l];
-    }
+    if (any_dead) clear_dead(depth);
     if (p.out.scale) pull_scale();
     if (p.out.before_transform) return;
     if (p.transform.scale != 1.0 || p.transform.row_scale) {
       for (int k = 0; k < depth; ++k)
         for (int l = 0; l < kLanes; ++l) g.at[k][l] *= chain[l];
     }
-    if (capped) {
+    if (capped) {  // at a NaN the slope is NaN, and a row that counts for nothing has no gradient there either
       for (int k = 0; k < depth; ++k)
         for (int l = 0; l < kLanes; ++l) g.at[k][l] *= slope.at[k][l];
+      if (any_dead) clear_dead(depth);
     }
+  }
+
+  CE_INLINE void clear_dead(int depth) {
+    for (int k = 0; k < depth; ++k)
+      for (int l = 0; l < kLanes; ++l) g.at[k][l] = dead[Wide ? 0 : l] ? T(0) : g.at[k][l];
   }
 
   CE_INLINE void pull_exponentials() {

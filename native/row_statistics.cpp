@@ -6,6 +6,7 @@
 #include "log_sum.hpp"
 #include "parallel.hpp"
 #include "straight_rows.hpp"
+#include "straight_sets.hpp"
 
 namespace ce {
 namespace {
@@ -69,8 +70,12 @@ class RowStatistics {
   int64_t best_class[kLanes], above[kLanes];
   Ahead ahead;
   StraightSums straight_sums;  // of a row that is summed where it lies
+  LogSum straight_on;          // over its label set
 
-  CE_INLINE LogSum sum_of(int side, int l) const { return straight() ? straight_sums.sum : sums[side].at(l); }
+  CE_INLINE LogSum sum_of(int side, int l) const {
+    if (!straight()) return sums[side].at(l);
+    return side ? straight_on : straight_sums.sum;
+  }
   CE_INLINE const int64_t* labels(int l) const {
     return pointer<const int64_t>(p.target.indices) + (place.row + l) * p.target.k;
   }
@@ -88,16 +93,27 @@ class RowStatistics {
 
   // Whether rows are summed where they lie.
   CE_INLINE bool straight() const {
-    return Wide && p.target.indices && p.target.k <= kMostStraightTargets && p.transform.plain() && !planes.entropy &&
-           !planes.argmax && !planes.rank;
+    return Wide && p.transform.plain() && !planes.entropy && !planes.argmax && !planes.rank &&
+           (straight_set() || (p.target.indices && p.target.k <= kMostStraightTargets));
+  }
+  CE_INLINE bool straight_set() const {
+    return has_set() && p.target.mask.class_stride == 1 && !planes.prior_term && p.transform.margin == 0.0 &&
+           !p.transform.class_margin;
   }
 
   CE_INLINE void read_straight() {
     if (state[0] != RowState::kPlain) return;
-    const int64_t offset = row_offset(p.logits, p.shape, place.row);
-    straight_sums = sum_straight_row(p.logits, offset, p.shape.classes, labels(0), p.target.k,
-                                     row_scale(p.transform, place.row), planes.prior_term != 0, p.prior.values,
-                                     target_u(0));
+    const int64_t offset = row_offset(p.logits, p.shape, place.row), C = p.shape.classes;
+    const double rate = row_scale(p.transform, place.row);
+    if (has_set()) {
+      const uint8_t* mask = pointer<const uint8_t>(p.target.mask.address);
+      const SetSums sums = sum_straight_set(p.logits, offset, C, mask + row_offset(p.target.mask, p.shape, place.row), rate);
+      straight_sums = {sums.off, 0.0, 0.0};
+      straight_on = sums.on;
+      return;
+    }
+    straight_sums = sum_straight_row(p.logits, offset, C, labels(0), p.target.k, rate, planes.prior_term != 0,
+                                     p.prior.values, target_u(0));
   }
 
   CE_INLINE void classify() {
@@ -321,7 +337,7 @@ class RowStatistics {
         if (r != 0.0 && first_occurrence(y, j)) prior_term += r * softplus(D[j]);
       }
     } else if (has_set()) {
-      LogSum on = sums[1].at(l);
+      LogSum on = sum_of(1, l);
       store(planes.set_top, row, on.top);
       store(planes.set_rest, row, on.rest);
       on.top = on.top == kInf<double> ? kNaN : (on.top - base) * s;

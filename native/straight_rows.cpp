@@ -107,15 +107,6 @@ class StraightRow {
     weighed[i][l] = T(0);
   }
 
-  static CE_INLINE int find(const T* lanes, T what) {
-    int at = kLanes;
-    for (int l = 0; l < kLanes; ++l) {
-      const int here = lanes[l] == what ? l : kLanes;
-      at = here < at ? here : at;
-    }
-    return at;
-  }
-
   // The largest u of a chunk, found in `high` and in what is apart, becomes the top if it is above it, and is then
   // kept out of the sum. Returns whether it is.
   CE_INLINE bool raise_top(const T* high, double scale) {
@@ -126,10 +117,10 @@ class StraightRow {
     const T highest = highest_lane(all);
     if (!(double(highest) > sum.top)) return false;
     int i = 0, lane = kLanes;
-    for (; i < count && (lane = find(value[i], highest)) == kLanes; ++i) {
+    for (; i < count && (lane = find_lane(value[i], highest)) == kLanes; ++i) {
     }
     if (lane == kLanes) {
-      const int l = find(high, highest);
+      const int l = find_lane(high, highest);
       lane = Halves<Stored>::place(l / kHalf, l % kHalf);
       int line = 0;
       while (is_apart(line) || T(widen(lines[int64_t(line) * kLanes + lane])) != highest) ++line;
@@ -140,13 +131,9 @@ class StraightRow {
     return true;
   }
 
-  // What was the top joins the others.
   CE_INLINE void rise(double to, double scale) {
-    if (sum.top != -kInf<double>) {
-      sum.rest = exp_nonpositive((sum.top - to) * scale) * (1.0 + sum.rest);
-      if (mass != 0.0) depth_sum += mass * (reference(to) - reference(sum.top));
-    }
-    sum.top = to;
+    if (mass != 0.0) depth_sum += mass * (reference(to) - reference(sum.top));
+    sum.rise(to, scale);
   }
 
   // A row's first chunk is searched for its top before it is summed. Those after it are summed below the top that
@@ -174,6 +161,7 @@ class StraightRow {
       });
       risen = risen && raise_top(high, scale);
     } while (risen);
+    if (kPrior == PriorKind::kVector && total_of_lanes(depths) != total_of_lanes(depths)) weigh_again(base, depths);
     if (kPrior == PriorKind::kUniform) mass += double(kLanes) * whole_and_not_apart();
     for (int i = 0; i < count; ++i) {
       for (int l = 0; l < kLanes; ++l)
@@ -185,10 +173,10 @@ class StraightRow {
         masses[l] += weighed[i][l];
       }
     }
-    sum.rest += total(terms);
+    sum.rest += total_of_lanes(terms);
     if (kPrior == PriorKind::kNone) return;
-    depth_sum += total(depths);
-    mass += total(masses);
+    depth_sum += total_of_lanes(depths);
+    mass += total_of_lanes(masses);
   }
 
   // Calls work(from, end, weights) for every run of lines that are summed as they stand.
@@ -252,8 +240,7 @@ class StraightRow {
     std::memcpy(mass, masses, sizeof mass);
     for (; from != end; from += kLanes, weight += kLanes)
       for (int l = 0; l < kLanes; ++l) {
-        const T term = weight[l] * (base - T(widen(from[l])));
-        deep[l] += weight[l] == T(0) ? T(0) : term;
+        deep[l] += weight[l] * (base - T(widen(from[l])));
         mass[l] += weight[l];
       }
     std::memcpy(depths, deep, sizeof deep);
@@ -266,10 +253,16 @@ class StraightRow {
     return n;
   }
 
-  static CE_INLINE double total(const T* lanes) {
-    alignas(64) double wide[kLanes];
-    for (int l = 0; l < kLanes; ++l) wide[l] = double(lanes[l]);
-    return sum_lanes(wide);
+  // The weighted depths once more, now with 0 for a weight of 0 whatever it weighs: 0·∞ has been met.
+  CE_INLINE void weigh_again(T base, T* depths) const {
+    for (int l = 0; l < kLanes; ++l) depths[l] = T(0);
+    each_run([&](const Stored* from, const Stored* end, const T* weight) __attribute__((always_inline)) {
+      for (; from != end; from += kLanes, weight += kLanes)
+        for (int l = 0; l < kLanes; ++l) {
+          const T term = weight[l] * (base - T(widen(from[l])));
+          depths[l] += weight[l] == T(0) ? T(0) : term;
+        }
+    });
   }
 };
 
