@@ -43,7 +43,7 @@ inline bool use_wide(const View& logits, const Shape& shape) {
 // Rows that a thread takes at a time: whole tiles, and enough work to be worth handing out. Blocks of a few
 // megabytes keep threads off each other's pages, which are cleared when they are first written.
 inline int64_t block_of_rows(const Shape& shape, bool wide, int threads) {
-  constexpr int64_t kLeast = 32768, kMost = 1 << 24;  // entries
+  constexpr int64_t kLeast = 32768, kMost = 1 << 22;  // entries
   const int64_t classes = std::max<int64_t>(1, shape.classes);
   const int64_t share = shape.rows() * classes / (4 * std::max(1, threads));
   const int64_t rows = std::max<int64_t>(1, std::min(kMost, std::max(kLeast, share)) / classes);

@@ -107,15 +107,17 @@ class StraightRow {
     weighed[i][l] = T(0);
   }
 
-  // The largest u of a chunk, found in `high` and in what is apart, becomes the top if it is above it, and is then
-  // kept out of the sum. Returns whether it is.
-  CE_INLINE bool raise_top(const T* high, double scale) {
+  // The largest u of a chunk, with `high` that of the lines that stand as they are.
+  CE_INLINE T highest_of(const T* high) const {
     alignas(64) T all[kLanes];
     for (int l = 0; l < kLanes; ++l) all[l] = high[l];
     for (int i = 0; i < count; ++i)
       for (int l = 0; l < kLanes; ++l) all[l] = value[i][l] > all[l] ? value[i][l] : all[l];
-    const T highest = highest_lane(all);
-    if (!(double(highest) > sum.top)) return false;
+    return highest_lane(all);
+  }
+
+  // Makes a chunk's largest u the top, which is kept out of the sum.
+  CE_INLINE void keep_out(T highest, const T* high, double scale) {
     int i = 0, lane = kLanes;
     for (; i < count && (lane = find_lane(value[i], highest)) == kLanes; ++i) {
     }
@@ -128,7 +130,6 @@ class StraightRow {
     }
     summed[i][lane] = -kInf<T>;
     rise(double(highest), scale);
-    return true;
   }
 
   CE_INLINE void rise(double to, double scale) {
@@ -137,44 +138,62 @@ class StraightRow {
   }
 
   // A row's first chunk is searched for its top before it is summed. Those after it are summed below the top that
-  // is known, and once more if they turn out to hold a higher one.
+  // is known. If one holds a higher one, its term is taken off the sum again where that leaves most of it, so that
+  // no digits are lost; otherwise the chunk is summed once more.
   CE_INLINE void add(double scale, bool more) {
     alignas(64) T high[kLanes], terms[kLanes], depths[kLanes], masses[kLanes];
     for (int l = 0; l < kLanes; ++l) high[l] = T(sum.top);
-    bool risen = true;
-    if (sum.top == -kInf<double>) {
+    bool settled = sum.top == -kInf<double>;
+    if (settled) {
       each_run([&](const Stored* from, const Stored* end, const T*) __attribute__((always_inline)) {
         raise_lanes(from, end, high);
       });
-      raise_top(high, scale);
-      risen = false;
+      const T highest = highest_of(high);
+      if (highest != -kInf<T>) keep_out(highest, high, scale);
     }
     const T rate = T(scale * kLog2E);
     const Exp2Shift<T> range(0);
-    T base;
-    do {
-      base = T(reference(sum.top));
+    for (;;) {
+      const T base = T(reference(sum.top));
       for (int l = 0; l < kLanes; ++l) terms[l] = depths[l] = masses[l] = T(0);
       each_run([&](const Stored* from, const Stored* end, const T* weight) __attribute__((always_inline)) {
         sum_lines(from, end, base, rate, more, high, terms, depths);
         if (kPrior == PriorKind::kVector) weigh_lines(from, end, weight, base, depths, masses);
       });
-      risen = risen && raise_top(high, scale);
-    } while (risen);
+      for (int i = 0; i < count; ++i)
+        for (int l = 0; l < kLanes; ++l)
+          terms[l] += exp2_shifted((summed[i][l] - base) * rate, range.floor, range.magic);
+      const double chunk = total_of_lanes(terms);
+      const T highest = settled ? -kInf<T> : highest_of(high);
+      if (!(double(highest) > sum.top)) {
+        sum.rest += chunk;
+        return weigh(base, depths, masses);
+      }
+      const T above = (highest - base) * rate;
+      if (above < T(100)) {  // e^{highest − base} is a number
+        const double own = double(exp2_shifted(above, range.floor, range.magic));
+        if (chunk - own >= 4.0 * own) {
+          sum.rest += chunk - own;
+          weigh(base, depths, masses);
+          return rise(double(highest), scale);
+        }
+      }
+      keep_out(highest, high, scale);
+      settled = true;
+    }
+  }
+
+  // Adds a chunk to the sums of the prior.
+  CE_INLINE void weigh(T base, T* depths, T* masses) {
+    if (kPrior == PriorKind::kNone) return;
     if (kPrior == PriorKind::kVector && total_of_lanes(depths) != total_of_lanes(depths)) weigh_again(base, depths);
     if (kPrior == PriorKind::kUniform) mass += double(kLanes) * whole_and_not_apart();
-    for (int i = 0; i < count; ++i) {
-      for (int l = 0; l < kLanes; ++l)
-        terms[l] += exp2_shifted((summed[i][l] - base) * rate, range.floor, range.magic);
-      if (kPrior == PriorKind::kNone) continue;
+    for (int i = 0; i < count; ++i)
       for (int l = 0; l < kLanes; ++l) {
         const T term = weighed[i][l] * (base - value[i][l]);
         depths[l] += weighed[i][l] == T(0) ? T(0) : term;
         masses[l] += weighed[i][l];
       }
-    }
-    sum.rest += total_of_lanes(terms);
-    if (kPrior == PriorKind::kNone) return;
     depth_sum += total_of_lanes(depths);
     mass += total_of_lanes(masses);
   }

@@ -1,4 +1,4 @@
-"""The command line: ``crossentropy train``."""
+"""The command line: ``crossentropy train`` and ``crossentropy losses``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,7 +72,8 @@ def train(
     loss: Annotated[
         str,
         typer.Option(
-            metavar="EXPRESSION", help="Such as cross_entropy(label_smoothing=0.1), focal(gamma=2)."
+            metavar="EXPRESSION",
+            help="Such as cross_entropy(label_smoothing=0.1), focal(gamma=2); see crossentropy losses.",
         ),
     ] = Options.loss,
     hidden: Annotated[
@@ -117,3 +118,20 @@ def train(
             run = run_training(dataset, options, on_epoch)
         write_run(run, out)
         Console(highlight=False).print(report(run), markup=False)
+
+
+@app.command()
+def losses() -> None:
+    """List the losses: what each is, its paper, and (marked --loss) which of them can train."""
+    from crossentropy.training.known_losses import KNOWN_LOSSES, paper, public_losses, summary
+
+    found = public_losses()
+    width = max(map(len, found))
+    for name, loss in found.items():
+        fits = "--loss" if name in KNOWN_LOSSES else ""
+        source = paper(loss)
+        typer.echo(f"{name:<{width}}  {fits:<6}  {summary(loss)}" + (f" ({source})" if source else ""))
+    short = [
+        f"{name} for {known.function.__name__}" for name, known in KNOWN_LOSSES.items() if name not in found
+    ]
+    typer.echo(f"\n--loss: a loss for crossentropy train --loss, which also takes {', '.join(short)}.")

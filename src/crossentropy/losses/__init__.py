@@ -1,16 +1,119 @@
-"""Losses, framework-neutral: arrays of NumPy or PyTorch in, an array of the same library out."""
+"""Losses, framework-neutral: arrays of NumPy, PyTorch, JAX or another array library in, one of the same library out.
 
+`softmax_cross_entropy` and `sigmoid_cross_entropy` are the two that everything is made of. The losses of the
+literature are compositions of them, or formulas over the same statistics of a row, one module a family.
+"""
+
+from crossentropy.losses.adversarial import discriminator_loss, generator_loss
+from crossentropy.losses.bi_tempered import bi_tempered_loss
+from crossentropy.losses.contrastive import info_nce, nt_xent, supervised_contrastive
+from crossentropy.losses.distillation import augmix_loss, distillation_loss, jsd_consistency, top_k_teacher
+from crossentropy.losses.distribution_balanced import distribution_balanced_loss
 from crossentropy.losses.gradient import loss_and_gradient
+from crossentropy.losses.image_text import clip_loss, siglip_loss
+from crossentropy.losses.imbalance import (
+    balanced_softmax_loss,
+    balanced_weights,
+    class_balanced_weights,
+    hard_example_loss,
+    ldam_loss,
+    ldam_margins,
+    logit_adjustment,
+)
 from crossentropy.losses.log_loss import log_loss
+from crossentropy.losses.margins import arcface_loss, cosface_loss
+from crossentropy.losses.multilabel import asymmetric_loss, sigmoid_focal_loss, zlpr_loss
+from crossentropy.losses.noise import (
+    backward_corrected_loss,
+    forward_corrected_loss,
+    hard_bootstrapping_loss,
+    soft_bootstrapping_loss,
+)
+from crossentropy.losses.noise_memory import EarlyLearningRegularisation, OnlineLabelSmoothing
+from crossentropy.losses.normalized import active_passive_loss, normalized_cross_entropy
+from crossentropy.losses.ordinal import coral_loss, coral_probabilities, corn_loss, corn_probabilities
+from crossentropy.losses.reinforcement import behaviour_cloning, dpo_loss, policy_gradient, ppo_loss
+from crossentropy.losses.rivals import brier_loss, hinge_loss
+from crossentropy.losses.robust import (
+    focal_loss,
+    generalized_cross_entropy,
+    mean_absolute_error,
+    partially_huberised_cross_entropy,
+    poly_loss,
+    symmetric_cross_entropy,
+    taylor_cross_entropy,
+    tsallis_loss,
+    unlikelihood_loss,
+)
+from crossentropy.losses.sampling import nce_loss, negative_sampling_loss, sampled_softmax_loss
+from crossentropy.losses.sequences import ctc_loss, sequence_cross_entropy, sequence_log_prob
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.losses.target_statistics import TargetStatistics, target_statistics
 
 __all__ = [
+    "EarlyLearningRegularisation",
+    "OnlineLabelSmoothing",
     "TargetStatistics",
+    "active_passive_loss",
+    "arcface_loss",
+    "asymmetric_loss",
+    "augmix_loss",
+    "backward_corrected_loss",
+    "balanced_softmax_loss",
+    "balanced_weights",
+    "behaviour_cloning",
+    "bi_tempered_loss",
+    "brier_loss",
+    "class_balanced_weights",
+    "clip_loss",
+    "coral_loss",
+    "coral_probabilities",
+    "corn_loss",
+    "corn_probabilities",
+    "cosface_loss",
+    "ctc_loss",
+    "discriminator_loss",
+    "distillation_loss",
+    "distribution_balanced_loss",
+    "dpo_loss",
+    "focal_loss",
+    "forward_corrected_loss",
+    "generalized_cross_entropy",
+    "generator_loss",
+    "hard_bootstrapping_loss",
+    "hard_example_loss",
+    "hinge_loss",
+    "info_nce",
+    "jsd_consistency",
+    "ldam_loss",
+    "ldam_margins",
     "log_loss",
+    "logit_adjustment",
     "loss_and_gradient",
+    "mean_absolute_error",
+    "nce_loss",
+    "negative_sampling_loss",
+    "normalized_cross_entropy",
+    "nt_xent",
+    "partially_huberised_cross_entropy",
+    "policy_gradient",
+    "poly_loss",
+    "ppo_loss",
+    "sampled_softmax_loss",
+    "sequence_cross_entropy",
+    "sequence_log_prob",
+    "siglip_loss",
     "sigmoid_cross_entropy",
+    "sigmoid_focal_loss",
+    "soft_bootstrapping_loss",
     "softmax_cross_entropy",
+    "supervised_contrastive",
+    "symmetric_cross_entropy",
     "target_statistics",
+    "taylor_cross_entropy",
+    "top_k_teacher",
+    "tsallis_loss",
+    "unlikelihood_loss",
+    "zlpr_loss",
 ]

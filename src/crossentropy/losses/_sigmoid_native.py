@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy.backends import loss_dtype
 from crossentropy.kernels import _native
 from crossentropy.links import CrossEntropy, Focal, Link
 from crossentropy.losses._sigmoid_problem import (
@@ -13,7 +14,6 @@ from crossentropy.losses._sigmoid_problem import (
     Problem,
     dtype_name,
     label_error,
-    loss_dtype,
 )
 from crossentropy.reductions import negative_weight_error, reduce_rows
 from crossentropy.statistics.memory import CODES, NumpyMemory

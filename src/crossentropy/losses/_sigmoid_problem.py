@@ -4,9 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import array_api_compat
-
-from crossentropy.backends import as_arrays, first_true, is_torch, is_true
+from crossentropy.backends import as_arrays, device, first_true, is_torch, is_true, loss_dtype
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.losses._softmax_problem import check_validate
 from crossentropy.reductions import check_reduction, negative_weight_error
@@ -64,11 +62,6 @@ def dtype_name(x: Array) -> str:
     return str(x.dtype).rpartition(".")[2]
 
 
-def loss_dtype(logits: Array) -> str:
-    """The name of the type a loss has: never narrower than float32."""
-    return "float64" if dtype_name(logits) == "float64" else "float32"
-
-
 def make_problem(
     logits: Array,
     labels: Array,
@@ -103,7 +96,7 @@ def make_problem(
     axis = axis % max(ndim, 1)
     classes, inner = (int(logits.shape[axis]), math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
     if sample_weight is not None:
-        sample_weight = xp.astype(arrays[2], getattr(xp, loss_dtype(logits)))
+        sample_weight = xp.astype(arrays[2], loss_dtype(logits))
         _check_sample_weight(logits, sample_weight, axis)
     positive_weight, negative_weight = _class_weights(logits, classes, pos_weight, class_weight)
     if isinstance(normalizer, (list, tuple)):
@@ -169,9 +162,9 @@ def _class_vector(name: str, value: Array | float | None, logits: Array, classes
     xp, (vector, _) = as_arrays(value, logits)
     if is_torch(vector):
         vector = vector.detach().to(logits.device)
-    vector = xp.astype(vector, getattr(xp, loss_dtype(logits)))
+    vector = xp.astype(vector, loss_dtype(logits))
     if vector.ndim == 0:
-        return vector + xp.zeros(classes, dtype=vector.dtype, device=array_api_compat.device(vector))
+        return vector + xp.zeros(classes, dtype=vector.dtype, device=device(vector))
     if tuple(vector.shape) != (classes,):
         raise ValueError(
             f"{name} has shape {tuple(vector.shape)}; pass a number, or shape ({classes},): one per class"
@@ -197,8 +190,6 @@ def label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
 def check_values(problem: Problem, weights: Array | None, xp: Any) -> None:
     """Refuse bad labels and negative weights, where values can be read without waiting for a device."""
     options = problem.options
-    if is_torch(problem.logits) and problem.logits.device.type != "cpu":
-        return
     if options.validate:
         labels = problem.labels
         bad = ~((labels >= 0) & (labels <= 1)) if dtype_name(labels) != "bool" else xp.zeros_like(labels)

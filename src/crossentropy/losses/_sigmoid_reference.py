@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-from crossentropy.backends import namespace, total
-from crossentropy.losses._sigmoid_problem import Options, Problem, check_values, dtype_name, loss_dtype
+from crossentropy.backends import loss_dtype, namespace, total
+from crossentropy.links.protocol import slope as link_slope
+from crossentropy.losses._sigmoid_problem import Options, Problem, check_values, dtype_name
 from crossentropy.reductions import reduce_rows
 from crossentropy.statistics.logistic import log_sigmoid
 
@@ -16,10 +17,9 @@ def reference_loss(problem: Problem) -> Array:
     xp = namespace(problem.logits)
     weights = _weights(problem, xp)
     check_values(problem, None if weights is None else weights[1], xp)
-    dtype = getattr(xp, loss_dtype(problem.logits))
+    dtype = loss_dtype(problem.logits)
     z, positive, negative = _logits_and_masses(problem, weights, xp, dtype)
-    D, counts = _negative_log_odds(z, problem.options, xp)
-    D = _finite_where_massless(D, negative, xp)
+    D, counts = _negative_log_odds(_finite_where_massless(z, negative, xp), problem.options, xp)
     negative = xp.where(counts, negative, xp.zeros_like(negative))
     yes = problem.options.link.loss(-_finite_where_massless(z, positive, xp))
     no = problem.options.negative_link.loss(D)
@@ -31,19 +31,25 @@ def reference_loss(problem: Problem) -> Array:
 
 
 def reference_gradient(problem: Problem) -> Array:
-    """Gradient of the loss's sum by the logits from the links' `gain`, for NumPy, in float64."""
+    """Gradient of the loss's sum by the logits from the links' `gain`, for NumPy."""
+    slope = _slope(problem)
+    return slope.astype(problem.logits.dtype)
+
+
+def _slope(problem: Problem) -> Array:
+    """The same in float64."""
     xp = namespace(problem.logits)
     options = problem.options
     weights = _weights(problem, xp)
     z, positive, negative = _logits_and_masses(problem, weights, xp, xp.float64)
-    D, counts = _negative_log_odds(z, options, xp)
     up = _finite_where_massless(z, positive, xp)
     down = _finite_where_massless(z, negative, xp)
-    D = _finite_where_massless(D, negative, xp)
-    slope = -positive * options.link.gain(-up) * xp.exp(log_sigmoid(-up))
-    # dD/dz = p (1 − p) / (p_m (1 − p_m)), and p_m = σ(D)
-    step = xp.exp(log_sigmoid(down) + log_sigmoid(-down) - log_sigmoid(-D))
-    slope = slope + xp.where(counts, negative, xp.zeros_like(negative)) * options.negative_link.gain(D) * step
+    D, counts = _negative_log_odds(down, options, xp)
+    fall = link_slope(options.negative_link, D)
+    if options.negative_shift:  # dD/dz = p (1 − p) / (p_m (1 − p_m)), and p_m = σ(D)
+        fall = fall * xp.exp(log_sigmoid(down) + log_sigmoid(-down) - log_sigmoid(D) - log_sigmoid(-D))
+    slope = xp.where(counts, negative, xp.zeros_like(negative)) * fall
+    slope = slope - positive * link_slope(options.link, -up)
     if options.reduction != "mean":
         return slope
     if options.divides_by_element:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
+from crossentropy.backends import loss_dtype
 from crossentropy.kernels import _native
 from crossentropy.losses import _sigmoid_native as native
-from crossentropy.losses._sigmoid_problem import Options, Problem, loss_dtype
+from crossentropy.losses._sigmoid_problem import Options, Problem
 from crossentropy.losses._sigmoid_reference import reference_loss
 from crossentropy.statistics._memory_torch import is_plain, runs_plainly
 
@@ -45,7 +46,7 @@ class _SigmoidLoss(Function):
         ctx.options = options
         problem = _contiguous(logits, labels, sample_weight, options)
         kernel = native.kernel_problem(problem, Tensor.data_ptr)
-        dtype = getattr(torch, loss_dtype(logits))
+        dtype = loss_dtype(logits)
         if options.reduction == "none":
             losses = torch.empty(logits.shape, dtype=dtype)
             _, ctx.divisor = native.run_forward(problem, kernel, losses.data_ptr(), torch.get_num_threads())

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crossentropy.backends import is_torch, is_true, namespace
+from crossentropy.backends import is_torch, is_true, loss_dtype, namespace
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._softmax_problem import SoftmaxProblem
@@ -43,20 +43,19 @@ def composed(problem: SoftmaxProblem, *, reference: bool = False) -> Array:
         normalizer=problem.normalizer,
         empty=problem.empty,
     )
-    wide = str(logits.dtype).endswith("float64")
-    dtype = xp.float64 if wide else xp.float32
+    dtype = loss_dtype(logits)
     return value.to(dtype) if is_torch(value) else xp.astype(value, dtype)
 
 
 def _statistics(problem: SoftmaxProblem, reference: bool) -> Any:
-    arguments = (
+    statistics = reference_statistics.statistics if reference else row_statistics
+    return statistics(
         problem.logits,
         problem.axis,
         problem.target,
         problem.transform,
         problem.prior,
         problem.wanted,
+        validate=problem.validate and not reference,
+        idle=formula.idle_rows(problem),
     )
-    if reference:
-        return reference_statistics.statistics(*arguments)
-    return row_statistics(*arguments, validate=problem.validate)

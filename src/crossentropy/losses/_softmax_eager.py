@@ -119,8 +119,8 @@ def _link_rows(
 ) -> tuple[Array, Array]:
     """``φ`` and ``dφ/dD`` at the targets; natively for the links whose rows must not depend on their place."""
     D = planes.log_odds
-    if not isinstance(link, (CrossEntropy, Focal)):
-        return link.loss(D), formula.target_slope(problem, planes)
+    if type(link) not in (CrossEntropy, Focal):
+        return formula.target_losses(problem, planes), formula.target_slope(problem, planes)
     loss, slope = memory.planes(2, tuple(D.shape))
     gamma = link.gamma if isinstance(link, Focal) else 0.0
     address = memory.address

@@ -6,10 +6,10 @@ This is where every loss of the family is written, once. `row_losses` is differe
 
 from typing import Any
 
-from crossentropy.backends import first_true, is_true, namespace, sum_tolerance, total
+from crossentropy.backends import as_indices, first_true, is_true, namespace, sum_tolerance, total
+from crossentropy.links.protocol import slope as link_slope
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import Cotangents, Planes, reference
-from crossentropy.statistics.logistic import log_sigmoid
 
 Array = Any
 
@@ -29,7 +29,7 @@ def row_losses(problem: SoftmaxProblem, planes: Planes, target_loss: Array | Non
     if planes.dense_term is not None:
         loss = planes.dense_term if kept == 1 else kept * planes.dense_term
     else:
-        loss = problem.link.loss(planes.log_odds) if target_loss is None else target_loss
+        loss = target_losses(problem, planes) if target_loss is None else target_loss
         shares = target_shares(problem)
         if shares is not None:
             loss = weigh(shares, loss)
@@ -48,7 +48,11 @@ def regularisers(problem: SoftmaxProblem, planes: Planes) -> Array:
     """``z_loss L² − entropy_bonus H``."""
     value = 0.0
     if problem.z_loss:
-        value = problem.z_loss * planes.log_partition**2
+        L, idle = planes.log_partition, idle_rows(problem)
+        if idle is not None:  # a square has no derivative at a NaN, and 0 times that is no 0
+            xp = namespace(L)
+            L = xp.where(idle & ~xp.isfinite(L), xp.zeros_like(L), L)
+        value = problem.z_loss * L**2
     if problem.entropy_bonus:
         value = value - problem.entropy_bonus * planes.entropy
     return value
@@ -104,10 +108,40 @@ def is_plain(problem: SoftmaxProblem) -> bool:
     )
 
 
+def target_losses(problem: SoftmaxProblem, planes: Planes) -> Array:
+    """``φ`` at the targets, 0 where the row is ignored."""
+    return settled(problem, problem.link.loss(link_odds(problem, planes.log_odds)))
+
+
 def target_slope(problem: SoftmaxProblem, planes: Planes) -> Array:
     """``dφ/dD = gain(D) σ(D)`` at the targets."""
-    D = planes.log_odds
-    return problem.link.gain(D) * namespace(D).exp(log_sigmoid(D))
+    return settled(problem, link_slope(problem.link, link_odds(problem, planes.log_odds)))
+
+
+def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
+    """``D`` as a link is to see it: 0 at targets that are impossible, certain or NaN, and count for nothing.
+
+    What a link makes of an infinity may have no derivative, and 0 times that is no 0.
+    """
+    xp = namespace(D)
+    shares, keep, idle = target_shares(problem), kept_rows(problem), idle_rows(problem)
+    void = None if shares is None else shares == 0
+    for rows in (None if keep is None else ~keep, idle):
+        if rows is not None:
+            rows = rows[..., None] if problem.masses is not None else rows
+            void = rows if void is None else void | rows
+    if void is None:
+        return D
+    return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
+
+
+def settled(problem: SoftmaxProblem, values: Array) -> Array:
+    """`values`, one for every target, with 0 where the row is ignored."""
+    keep = kept_rows(problem)
+    if keep is None:
+        return values
+    keep = keep[..., None] if problem.masses is not None else keep
+    return namespace(values).where(keep, values, namespace(values).zeros_like(values))
 
 
 def row_masses(problem: SoftmaxProblem, planes: Planes) -> Array | None:
@@ -132,13 +166,13 @@ def target_shares(problem: SoftmaxProblem) -> Array | None:
     y, w, t = problem.target.indices, problem.class_weight, problem.masses
     if y is None or (w is None and t is None):
         return None
-    xp = namespace(y)
+    xp, y = namespace(y), as_indices(y)
     w, t = (None if x is None else reference.widened(x) for x in (w, t))
     if w is None:
         shares = t
     else:
         known = (y >= 0) & (y < problem.classes)
-        safe = xp.where(known, xp.astype(y, xp.int64), xp.zeros_like(y, dtype=xp.int64))
+        safe = xp.where(known, y, xp.zeros_like(y))
         shares = xp.reshape(xp.take(w, xp.reshape(safe, (-1,)), axis=0), tuple(y.shape))
         shares = shares if t is None else shares * t
     keep = kept_rows(problem)
@@ -153,8 +187,13 @@ def kept_rows(problem: SoftmaxProblem) -> Array | None:
     ignore, y = problem.target.ignore_index, problem.target.indices
     if ignore is None or y is None:
         return None
-    keep = y != ignore
+    keep = as_indices(y) != ignore
     return namespace(keep).all(keep, axis=-1) if problem.target.several else keep
+
+
+def idle_rows(problem: SoftmaxProblem) -> Array | None:
+    """Which rows have a sample weight of 0; None stands for none."""
+    return None if problem.sample_weight is None else problem.sample_weight == 0
 
 
 def check_sums(problem: SoftmaxProblem, sums: Array | None = None) -> None:

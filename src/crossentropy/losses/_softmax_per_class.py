@@ -6,14 +6,15 @@ array formulas: exact, at their speed and in their memory, which is several arra
 
 from typing import Any
 
-from crossentropy.backends import is_true, namespace
-from crossentropy.losses._softmax_formula import kept_rows
+from crossentropy.backends import as_indices, device, namespace
+from crossentropy.losses._softmax_formula import idle_rows, kept_rows
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import reference
-from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.logistic import log_sigmoid
 
 Array = Any
+
+INF = float("inf")
 
 
 def class_masses(problem: SoftmaxProblem, like: Array) -> tuple[Array, Array]:
@@ -28,8 +29,8 @@ def class_masses(problem: SoftmaxProblem, like: Array) -> tuple[Array, Array]:
     if target.dense is not None:
         t = reference.class_last(reference.widened(target.dense), problem.axis)
     else:
-        y = xp.astype(target.indices, xp.int64)
-        hot = xp.astype(y[..., None] == xp.arange(C, device=like.device), like.dtype)
+        y = as_indices(target.indices)
+        hot = xp.astype(y[..., None] == xp.arange(C, device=device(like)), like.dtype)
         if problem.masses is not None:
             hot = xp.sum(hot * reference.widened(problem.masses)[..., None], axis=-2)
         t = hot
@@ -47,21 +48,22 @@ def log_odds_of_classes(problem: SoftmaxProblem) -> Array:
     Of the likeliest class ``1 − p`` is what the others add up to; of the rest it is no small difference.
     """
     xp = namespace(problem.logits)
-    z = reference.class_last(reference.widened(problem.logits), problem.axis)
-    on = None
-    if problem.target.indices is not None:
-        y = xp.astype(problem.target.indices, xp.int64)
-        on = y[..., None] == xp.arange(problem.classes, device=z.device)
-    u, _ = reference.transformed(z, problem.transform, on)
+    rows = reference.prepared(
+        problem.logits,
+        problem.axis,
+        problem.target,
+        problem.transform,
+        validate=problem.validate,
+        idle=idle_rows(problem),
+    )
+    u = rows.u
     total = reference.LogSum(xp, u)
-    top = xp.log1p(total.rest)[..., None]
-    alone = total.rest == 0
-    log_rest = xp.log(xp.where(alone, xp.ones_like(total.rest), total.rest))
-    log_rest = xp.where(alone, xp.full_like(log_rest, -float("inf")), log_rest)[..., None]
-    log_p = total.depth - top
+    others = reference.LogSum(xp, xp.where(total.is_top, xp.full_like(u, -INF), u))
+    odds = (others.top - total.top)[..., 0] + xp.log1p(others.rest)
+    odds = xp.where(others.empty, odds - INF, odds)[..., None] - total.depth
+    log_p = total.depth - xp.log1p(total.rest)[..., None]
     p = xp.where(total.is_top, xp.zeros_like(log_p), xp.exp(log_p))
-    D = xp.where(total.is_top, log_rest, xp.log1p(-p) - log_p)
-    return xp.where((total.empty | total.overflow)[..., None], xp.full_like(D, float("nan")), D)
+    return xp.where(total.is_top, odds, xp.log1p(-p) - log_p)
 
 
 def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array]:
@@ -69,35 +71,20 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array]:
     D = log_odds_of_classes(problem)
     xp = namespace(D)
     a, masses = class_masses(problem, D)
-    losses = xp.sum(a * problem.link.loss(_without_void(a, D)), axis=-1)
-    bad, keep = _bad_rows(problem), kept_rows(problem)
-    if bad is not None:
-        losses = xp.where(bad, xp.full_like(losses, float("nan")), losses)
+    losses = xp.sum(a * problem.link.loss(_without_void(problem, a, D)), axis=-1)
+    keep = kept_rows(problem)
     if keep is None:
         return losses, masses
     return xp.where(keep, losses, xp.zeros_like(losses)), xp.where(keep, masses, xp.zeros_like(masses))
 
 
-def _without_void(a: Array, D: Array) -> Array:
-    """``D``, but where an impossible class has no mass: such terms are 0, whatever the link makes of them."""
+def _without_void(problem: SoftmaxProblem, a: Array, D: Array) -> Array:
+    """``D``, but 0 where it is no number and counts for nothing, whatever the link would make of it."""
     xp = namespace(D)
-    return xp.where((a == 0) & (xp.abs(D) == float("inf")), xp.zeros_like(D), D)
-
-
-def _bad_rows(problem: SoftmaxProblem) -> Array | None:
-    """Rows with a label outside the classes: an error where it can be read and is looked for, else NaN."""
-    y, ignore = problem.target.indices, problem.target.ignore_index
-    if y is None:
-        return None
-    xp = namespace(y)
-    bad = (y < 0) | (y >= problem.classes)
-    bad = bad if ignore is None else bad & (y != ignore)
-    if problem.validate and is_true(xp.any(bad)):
-        row = int(xp.argmax(xp.reshape(xp.astype(bad, xp.int64), (-1,))))
-        several = problem.target.several
-        row = row // y.shape[-1] if several else row
-        raise bad_label_error(y, row, problem.classes, ignore, several=several)
-    return xp.any(bad, axis=-1) if problem.target.several else bad
+    void, keep, idle = a == 0, kept_rows(problem), idle_rows(problem)
+    void = void if keep is None else void | ~keep[..., None]
+    void = void if idle is None else void | idle[..., None]
+    return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
 
 
 def row_gradients(problem: SoftmaxProblem, share: Array) -> Array:
@@ -108,7 +95,7 @@ def row_gradients(problem: SoftmaxProblem, share: Array) -> Array:
     D = log_odds_of_classes(problem)
     xp = namespace(D)
     a, _ = class_masses(problem, D)
-    G = a * problem.link.gain(_without_void(a, D))
+    G = a * problem.link.gain(_without_void(problem, a, D))
     p = xp.exp(log_sigmoid(-D))
     du = xp.sum(G, axis=-1, keepdims=True) * p - G
     keep = share != 0
@@ -116,11 +103,12 @@ def row_gradients(problem: SoftmaxProblem, share: Array) -> Array:
     temperature, cap = problem.transform.temperature, problem.transform.softcap
     if getattr(temperature, "ndim", 0):
         temperature = temperature[..., None]
-    dz = xp.where(keep[..., None], share[..., None] * du / temperature, xp.zeros_like(du))
-    dz = xp.permute_dims(dz, _from_last(dz.ndim, problem.axis))
+    dz = share[..., None] * du / temperature
     if cap is not None:
-        dz = dz * (1 - xp.tanh(reference.widened(problem.logits) / cap) ** 2)
-    return dz
+        z = reference.class_last(reference.widened(problem.logits), problem.axis)
+        dz = dz * (1 - xp.tanh(z / cap) ** 2)
+    dz = xp.where(keep[..., None], dz, xp.zeros_like(dz))
+    return xp.permute_dims(dz, _from_last(dz.ndim, problem.axis))
 
 
 def _from_last(ndim: int, axis: int) -> tuple[int, ...]:

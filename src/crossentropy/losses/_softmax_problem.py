@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from crossentropy.backends import is_torch, namespace
+from crossentropy.backends import first_true, is_numpy, is_torch, is_true, namespace
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Prior, Target, Transform, Wanted
@@ -53,7 +53,7 @@ class SoftmaxProblem:
     @property
     def acts_per_class(self) -> bool:
         """Whether the link acts on every class of a row: no statistic of the row says what it makes of that."""
-        if isinstance(self.link, CrossEntropy):
+        if type(self.link) is CrossEntropy:
             return False
         return self.target.dense is not None or self.label_smoothing > 0
 
@@ -102,7 +102,8 @@ def make_problem(
         )
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share of the label, from 0 to 1")
-    found = resolve(labels, logits, axis, ignore_index, validate=checked)
+    weights = row_values(sample_weight, logits, rows, "sample_weight")
+    found = resolve(labels, logits, axis, ignore_index, validate=checked, sample_weight=weights)
     target, C = found.target, logits.shape[axis]
     weight = class_vector(class_weight, logits, C, "class_weight")
     if target.mask is not None and (weight is not None or label_smoothing):
@@ -121,14 +122,16 @@ def make_problem(
         target=target,
         masses=found.masses,
         normalized=found.normalized,
-        transform=make_transform(logits, axis, rows, target, temperature, softcap, logit_bias, margin),
+        transform=make_transform(
+            logits, axis, rows, target, temperature, softcap, logit_bias, margin, validate=checked
+        ),
         prior=None,
         wanted=NOTHING_MORE if not (z_loss or entropy_bonus) else Wanted(bool(z_loss), bool(entropy_bonus)),
         link=link,
         label_smoothing=label_smoothing,
         smoothing_prior=prior_vector,
         class_weight=weight,
-        sample_weight=row_values(sample_weight, logits, rows, "sample_weight"),
+        sample_weight=weights,
         z_loss=z_loss,
         entropy_bonus=entropy_bonus,
         reduction=reduction,
@@ -174,7 +177,7 @@ def check_logits(logits: Array, axis: int) -> tuple[Array, int]:
     floating = (
         logits.is_floating_point()
         if is_torch(logits)
-        else logits.dtype.name == "bfloat16" or namespace(logits).isdtype(logits.dtype, "real floating")
+        else "bfloat16" in str(logits.dtype) or namespace(logits).isdtype(logits.dtype, "real floating")
     )
     if not floating:
         raise TypeError(
@@ -209,8 +212,11 @@ def make_transform(
     softcap: float | None,
     logit_bias: Array | None,
     margin: Any,
+    *,
+    validate: bool = True,
 ) -> Transform:
     """The transform of the logits, checked."""
+    temperature, margin = _number(temperature), _number(margin)
     if isinstance(temperature, (int, float)):
         if not 0 < temperature < float("inf"):
             raise ValueError(
@@ -225,6 +231,16 @@ def make_transform(
         )
     elif temperature.ndim:
         temperature = row_values(temperature, logits, rows, "temperature")
+    if validate and not isinstance(temperature, float):
+        xp = namespace(temperature)
+        wrong = ~(temperature > 0)
+        if is_true(xp.any(wrong)):
+            row = first_true(wrong)
+            where = f" of row {row[0] if len(row) == 1 else row}" if row else ""
+            raise ValueError(
+                f"the temperature{where} is {float(temperature[row]):.6g}; logits are divided by it, so it must be "
+                "positive"
+            )
     if softcap is not None and not 0 < softcap < float("inf"):
         raise ValueError(f"softcap is {softcap}; it bounds the logits' size, so it must be positive, or None")
     C = logits.shape[axis]
@@ -235,6 +251,11 @@ def make_transform(
             margin = class_vector(margin, logits, C, "margin")
     bias = class_vector(logit_bias, logits, C, "logit_bias")
     return Transform(temperature, None if softcap is None else float(softcap), bias, margin)
+
+
+def _number(value: Any) -> Any:
+    """`value`, but one number of NumPy, which no library would take for its own, as Python's."""
+    return float(value) if is_numpy(value) and value.ndim == 0 else value
 
 
 def _weighted_prior(problem: SoftmaxProblem) -> Prior:

@@ -33,6 +33,8 @@ def loss(problem: SoftmaxProblem) -> Tensor:
         return _rounded(evaluate(problem, TorchMemory).value, logits)
     if any(isinstance(x, Tensor) and x.requires_grad for x in (*others, problem.normalizer)):
         return composed(problem)
+    if link_learns(problem):
+        return composed(problem)
     if not logits.requires_grad:
         return _rounded(evaluate(problem, TorchMemory).value, logits)
     return _SoftmaxLoss.apply(logits, problem)
@@ -51,6 +53,17 @@ def _other_inputs(problem: SoftmaxProblem) -> tuple[Any, ...]:
     )
 
 
+def link_learns(problem: SoftmaxProblem) -> bool:
+    """Whether what the link makes of a constant has a gradient, which then is that of a tensor the link holds."""
+    link = problem.link
+    if type(link).__module__.startswith("crossentropy.") and not any(
+        isinstance(x, Tensor) or callable(x) for x in vars(link).values()
+    ):
+        return False
+    shape = problem.rows if problem.masses is None else tuple(problem.masses.shape)
+    return bool(link.loss(torch.zeros(shape, dtype=torch.float64)).requires_grad)
+
+
 def _rounded(value: Any, logits: Tensor) -> Tensor:
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     return value.to(dtype) if isinstance(value, Tensor) else torch.tensor(value, dtype=dtype)
@@ -65,7 +78,12 @@ class _SoftmaxLoss(Function):
         value = _rounded(found.value, logits)
         found.value = None
         # Held by autograd as well, which sees if they are changed before the backward pass.
-        others = (problem.target.indices, problem.target.mask, problem.class_weight, *_other_inputs(problem))
+        target = problem.target
+        others = (
+            *(target.indices, target.mask, problem.class_weight),
+            *_other_inputs(problem),
+            *getattr(problem.link, "__dict__", {}).values(),
+        )
         ctx.save_for_backward(logits, *(x for x in others if isinstance(x, Tensor)))
         problem.logits = None
         ctx.problem, ctx.found = problem, found

@@ -4,11 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from crossentropy.backends import is_numpy
-from crossentropy.losses._softmax_eager import evaluate, gradient
-from crossentropy.losses._softmax_problem import make_problem
-from crossentropy.losses.sigmoid import sigmoid_cross_entropy, sigmoid_loss_and_gradient
-from crossentropy.losses.softmax import rounded, softmax_cross_entropy
-from crossentropy.statistics.memory import CODES, NumpyMemory
+from crossentropy.losses._recorder import recorded
 
 __all__ = ["loss_and_gradient"]
 
@@ -16,29 +12,34 @@ Array = Any
 
 
 def loss_and_gradient(
-    loss: Callable[..., Array], logits: Array, labels: Any, **options: Any
+    loss: Callable[..., Array], logits: Array, labels: Any, *arguments: Any, **options: Any
 ) -> tuple[Array, Array]:
     """A loss of NumPy arrays and its gradient by the logits.
+
+    The loss may be any that returns, untouched, what one call of `crossentropy.softmax_cross_entropy` or
+    `crossentropy.sigmoid_cross_entropy` on these very logits returned: these two, the named losses that compose them
+    so, and functions of your own. The gradient is that of this call, and what else the loss computes from the logits
+    (a weight, a target) counts as fixed.
 
     Parameters
     ----------
     loss : function
-        `crossentropy.softmax_cross_entropy` or `crossentropy.sigmoid_cross_entropy`.
+        Called as ``loss(logits, labels, *arguments, **options)``.
     logits : array, floating
-    labels : array
-    **options
+    labels : array, or one of `crossentropy.targets`
+    *arguments, **options
         The loss's own. With ``reduction="none"`` the gradient is that of the losses' sum.
 
     Returns
     -------
     value : array
-        What ``loss(logits, labels, **options)`` returns.
+        What the loss returned.
     gradient : array, shape and dtype of `logits`
 
     Raises
     ------
     TypeError
-        If the loss has no gradient here, or the logits are not a NumPy array.
+        If the loss makes something else of its logits, or they are not a NumPy array of float64 or narrower.
     ValueError
         As the loss does.
 
@@ -49,21 +50,25 @@ def loss_and_gradient(
     >>> value, gradient = ce.loss_and_gradient(ce.softmax_cross_entropy, np.zeros((1, 2)), np.asarray([0]))
     >>> float(value), gradient
     (0.6931471805599453, array([[-0.5,  0.5]]))
+    >>> focal = lambda z, y, gamma: ce.softmax_cross_entropy(z, y, link=ce.links.Focal(gamma))
+    >>> ce.loss_and_gradient(focal, np.zeros((1, 2)), np.asarray([0]), 0.0)[1]
+    array([[-0.5,  0.5]])
     """
     if not is_numpy(logits):
         raise TypeError(
             f"logits are a {type(logits).__module__}.{type(logits).__name__}; loss_and_gradient is for NumPy arrays. "
             "PyTorch and JAX differentiate the loss themselves"
         )
-    if loss is sigmoid_cross_entropy:
-        return sigmoid_loss_and_gradient(logits, labels, **options)
-    if loss is not softmax_cross_entropy:
-        raise TypeError(
-            f"{getattr(loss, '__name__', loss)!r} has no gradient in NumPy; pass softmax_cross_entropy or "
-            "sigmoid_cross_entropy, or differentiate it in PyTorch or JAX"
-        )
-    problem = make_problem(logits, labels, **options)
-    if problem.logits.dtype.name not in CODES:
-        raise TypeError(f"logits have dtype {problem.logits.dtype}; gradients are for float64 and narrower")
-    found = evaluate(problem, NumpyMemory)
-    return rounded(found.value, problem.logits), gradient(problem, found, 1.0, NumpyMemory)
+    logits = logits[...]  # a scalar as an array, which stays the object it is
+    with recorded() as calls:
+        value = loss(logits, labels, *arguments, **options)
+    for call in calls:
+        if call.value is value and call.logits is logits:
+            return value, call.gradient()
+    if logits.dtype.itemsize > 8:
+        raise TypeError(f"logits have dtype {logits.dtype}; gradients are for float64 and narrower")
+    raise TypeError(
+        f"{getattr(loss, '__name__', repr(loss))} has no gradient in NumPy: what it returns is not the value of one "
+        "call of softmax_cross_entropy or sigmoid_cross_entropy on these logits. PyTorch and JAX differentiate it: "
+        "pass their arrays"
+    )

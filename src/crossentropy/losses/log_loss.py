@@ -3,7 +3,15 @@
 import math
 from typing import Any
 
-from crossentropy.backends import as_arrays, first_true, is_numpy, is_true, namespace, sum_tolerance
+from crossentropy.backends import (
+    as_arrays,
+    as_indices,
+    first_true,
+    is_numpy,
+    is_true,
+    namespace,
+    sum_tolerance,
+)
 from crossentropy.kernels import _native
 from crossentropy.losses._softmax_problem import check_validate
 from crossentropy.reductions import check_reduction, negative_weight_error, reduce_rows
@@ -90,13 +98,13 @@ def log_loss(
     weight = class_vector(class_weight, p, classes, "class_weight")
     rows = tuple(y.shape)
     sample = row_values(sample_weight, p, rows, "sample_weight")
-    labels64 = xp.astype(y, xp.int64)
+    labels64 = as_indices(y)
     keep = None if ignore_index is None else labels64 != ignore_index
     bad = (labels64 < 0) | (labels64 >= classes)
     bad = bad if keep is None else bad & keep
     any_bad = is_true(xp.any(bad))
     if checked and any_bad:
-        row = int(xp.argmax(xp.reshape(xp.astype(bad, xp.int64), (-1,))))
+        row = int(xp.argmax(xp.reshape(xp.astype(bad, xp.int32), (-1,))))
         raise bad_label_error(y, row, classes, ignore_index)
     clean = is_numpy(p) and not any_bad and keep is None  # nothing to work around: no array is made for it
     safe = labels64 if clean else xp.where((labels64 < 0) | (labels64 >= classes), 0 * labels64, labels64)

@@ -5,6 +5,7 @@ from typing import Any
 from crossentropy.backends import is_numpy, is_torch
 from crossentropy.links import Link
 from crossentropy.losses import _sigmoid_native as native
+from crossentropy.losses._recorder import record
 from crossentropy.losses._sigmoid_problem import make_problem
 from crossentropy.losses._sigmoid_reference import reference_gradient, reference_loss
 
@@ -125,15 +126,11 @@ def sigmoid_cross_entropy(
         from crossentropy.losses import _sigmoid_torch
 
         return _sigmoid_torch.loss(problem)
-    if is_numpy(problem.logits) and native.is_supported(problem):
-        return native.numpy_loss(problem)[0]
-    return reference_loss(problem)
-
-
-def sigmoid_loss_and_gradient(logits: Array, labels: Array, **options: Any) -> tuple[Array, Array]:
-    """The loss of NumPy arrays, and the gradient of its sum by the logits, in their type."""
-    problem = make_problem(logits, labels, **options)
+    if not is_numpy(problem.logits):
+        return reference_loss(problem)
     if native.is_supported(problem):
         value, gradient = native.numpy_loss(problem)
-        return value, gradient()
-    return reference_loss(problem), reference_gradient(problem).astype(problem.logits.dtype)
+    else:
+        value, gradient = reference_loss(problem), lambda: reference_gradient(problem)
+    record(problem.logits, value, gradient)
+    return value

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from crossentropy.backends import is_numpy, is_torch
+from crossentropy.backends import is_numpy, is_torch, loss_dtype
 from crossentropy.links import Link
+from crossentropy.losses._recorder import record
 from crossentropy.losses._softmax_composed import composed
-from crossentropy.losses._softmax_eager import evaluate
+from crossentropy.losses._softmax_eager import evaluate, gradient
 from crossentropy.losses._softmax_problem import SoftmaxProblem, has_only_labels, make_problem
 from crossentropy.losses._warnings import warn_of_probabilities
 from crossentropy.statistics.memory import CODES, NumpyMemory
@@ -184,19 +185,21 @@ def solve(problem: SoftmaxProblem) -> Array:
         from crossentropy.losses import _softmax_torch
 
         return _softmax_torch.loss(problem)
-    if not kernels_fit(problem):
+    if not (is_numpy(problem.logits) and problem.logits.dtype.name in CODES):
         return composed(problem)
-    return rounded(evaluate(problem, NumpyMemory).value, problem.logits)
+    return _numpy_loss(problem)
 
 
-def rounded(value: Any, logits: Array) -> Array:
-    """A loss in the dtype that is due to its logits."""
+def _numpy_loss(problem: SoftmaxProblem) -> Array:
     import numpy
 
-    dtype = numpy.float64 if logits.dtype == numpy.float64 else numpy.float32
-    return dtype(value) if isinstance(value, float) else value.astype(dtype)
+    @numpy.errstate(all="ignore")  # a link's infinities are results, as the kernels' are
+    def slope() -> Array:
+        return gradient(problem, found, 1.0, NumpyMemory)
 
-
-def kernels_fit(problem: SoftmaxProblem) -> bool:
-    """Whether NumPy's kernels compute this loss."""
-    return is_numpy(problem.logits) and problem.logits.dtype.name in CODES
+    with numpy.errstate(all="ignore"):
+        found = evaluate(problem, NumpyMemory)
+    dtype = loss_dtype(problem.logits)
+    value = dtype(found.value) if isinstance(found.value, float) else found.value.astype(dtype)
+    record(problem.logits, value, slope)
+    return value

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crossentropy.backends import is_torch, namespace
+from crossentropy.backends import is_torch, loss_dtype, namespace
 from crossentropy.losses._softmax_formula import check_sums
 from crossentropy.losses._softmax_problem import make_problem
 from crossentropy.statistics import Planes, Wanted, row_statistics
@@ -158,6 +158,4 @@ def target_statistics(
         validate=problem.validate,
     )
     check_sums(problem, planes.dense_total)
-    xp = namespace(problem.logits)
-    wide = str(problem.logits.dtype).endswith("float64")
-    return TargetStatistics(planes, problem.masses, xp.float64 if wide else xp.float32)
+    return TargetStatistics(planes, problem.masses, loss_dtype(problem.logits))

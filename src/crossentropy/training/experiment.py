@@ -80,9 +80,11 @@ def train(dataset: Dataset, options: Options, on_epoch: Callable[[Epoch], None] 
     InputError
         If the options or the data cannot be trained on.
     """
-    objective = parse_loss(options.loss)
+    parse_loss(options.loss)
     device = choose_device(options.device)
     split = stratified_split(dataset.labels, dataset.classes, options.seed)
+    counts = np.bincount(dataset.labels[split.train], minlength=len(dataset.classes))
+    objective = parse_loss(options.loss, torch.from_numpy(counts).to(device))
     preprocessing = fit_preprocessing(dataset.features.iloc[split.train])
 
     def rows(part: np.ndarray) -> Rows:
@@ -95,7 +97,7 @@ def train(dataset: Dataset, options: Options, on_epoch: Callable[[Epoch], None] 
     history = fit(network, objective, train_rows, validation_rows, options, on_epoch)
     log_probabilities = predict(network, objective, test_rows.inputs)
     held_out = dataset.labels[split.test]
-    frequencies = np.bincount(dataset.labels[split.train]) / len(split.train)
+    frequencies = counts / len(split.train)
     return Run(
         options,
         dataset,

@@ -1,52 +1,35 @@
-"""Losses by name: ``cross_entropy``, ``cross_entropy(label_smoothing=0.1)``, ``focal(gamma=2)``.
+"""Losses by name: ``cross_entropy``, ``focal(gamma=2)``, ``cross_entropy(class_weight=balanced)``.
 
-An expression is a name, or a call of it with keyword numbers; it is parsed, never evaluated.
+An expression is a name, or a call of it with keyword numbers and, for some keywords, words; it is parsed, never
+evaluated. What is made of the sizes of the classes is made of those in the training rows.
 """
 
 import ast
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from inspect import signature
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from crossentropy.torch import CrossEntropyLoss, FocalLoss
 from crossentropy.training.errors import InputError
-
-
-@dataclass(frozen=True)
-class KnownLoss:
-    """A loss that an expression may name, and the numbers it takes."""
-
-    module: type[nn.Module]
-    keywords: tuple[str, ...]
-    description: str
-
-
-KNOWN_LOSSES = {
-    "cross_entropy": KnownLoss(
-        CrossEntropyLoss,
-        ("label_smoothing", "temperature", "softcap", "z_loss", "entropy_bonus"),
-        "minus the log-probability of the label",
-    ),
-    "focal": KnownLoss(
-        FocalLoss,
-        ("gamma",),
-        "cross-entropy times (1 - p)^gamma, so that well classified rows count less",
-    ),
-}
+from crossentropy.training.known_losses import KNOWN_LOSSES, WORDS, KnownLoss, summary
 
 
 @dataclass(frozen=True)
 class Objective:
     """What training minimises, and the probabilities that go with it.
 
-    The loss of logits z is that of the probabilities softmax(softcap * tanh(z / softcap) / temperature),
-    so these, and not softmax(z), are what the trained model predicts.
+    Predictions are softmax(softcap * tanh(z / softcap) / temperature) of the logits z, the probabilities that a
+    cross-entropy with these options is about; the scale of an LDAM loss is such a temperature. An offset or a margin
+    of the classes, and the tempered softmax of the bi-tempered loss, belong to training alone.
     """
 
     expression: str
-    loss: nn.Module
+    loss: Callable[[Tensor, Tensor], Tensor]
     temperature: float = 1.0
     softcap: float | None = None
 
@@ -58,35 +41,51 @@ class Objective:
         return torch.log_softmax(logits / self.temperature, dim=1)
 
 
-def parse_loss(expression: str) -> Objective:
+def parse_loss(expression: str, counts: Tensor | None = None) -> Objective:
     """Make the training objective that a loss expression stands for.
+
+    Parameters
+    ----------
+    expression : str
+    counts : Tensor (C,), optional
+        Sizes of the classes in the training rows; for losses that need none, and to check an expression, leave it out.
 
     Raises
     ------
     InputError
         If the expression cannot be read, or its name, a keyword or a value is not known.
     """
-    name, numbers = _parse(expression)
+    name, settings = _parse(expression)
     if name not in KNOWN_LOSSES:
-        lines = [f"  {known:<15}{entry.description}" for known, entry in KNOWN_LOSSES.items()]
+        width = max(map(len, KNOWN_LOSSES))
+        lines = [f"  {known:<{width}}  {summary(loss.function)}" for known, loss in KNOWN_LOSSES.items()]
         raise InputError("\n".join([f"There is no loss named {name!r}; the known ones are:", *lines]))
     known = KNOWN_LOSSES[name]
-    for keyword in numbers:
+    for keyword in settings:
         if keyword not in known.keywords:
             raise InputError(f"The loss {name} takes {_keywords(known)}, and not {keyword!r}.")
+    for keyword in known.required:
+        if keyword not in settings:
+            raise InputError(f"The loss {name} needs {keyword}=number, as in {name}({keyword}=0.5).")
+    n = torch.ones(2) if counts is None else counts
     try:
-        loss = known.module(**numbers)
-        loss(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long))
+        values = {key: value(n) if callable(value) else value for key, value in settings.items()}
+        if known.takes_counts:
+            values["counts"] = n
+        loss = partial(known.function, **values)
+        loss(n.new_zeros((1, len(n)), dtype=torch.float32), n.new_zeros(1, dtype=torch.long))
     except (TypeError, ValueError) as error:
         raise InputError(
             f"The loss {expression} (which takes {_keywords(known)}) is not possible: {error}"
         ) from error
-    transform = {key: value for key, value in numbers.items() if key in ("temperature", "softcap")}
-    return Objective(expression, loss, **transform)
+    temperature = values.get("temperature", 1.0)
+    if "scale" in known.keywords:
+        temperature = 1 / values.get("scale", signature(known.function).parameters["scale"].default)
+    return Objective(expression, loss, temperature, values.get("softcap"))
 
 
-def _parse(expression: str) -> tuple[str, dict[str, float]]:
-    """Split an expression into its name and its keyword numbers."""
+def _parse(expression: str) -> tuple[str, dict[str, Any]]:
+    """Split an expression into its name and the values of its keywords."""
     try:
         node = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -95,21 +94,26 @@ def _parse(expression: str) -> tuple[str, dict[str, float]]:
         return node.id, {}
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         raise _unreadable(expression)
-    name, numbers = (
-        node.func.id,
-        {str(keyword.arg): _number(keyword, expression) for keyword in node.keywords},
-    )
+    name = node.func.id
+    settings = {str(keyword.arg): _value(keyword, expression) for keyword in node.keywords}
     if name in KNOWN_LOSSES and node.args:
         raise InputError(
             f"The loss {name} takes {_keywords(KNOWN_LOSSES[name])}, each written as keyword=number."
         )
-    if len(numbers) < len(node.keywords):
+    if len(settings) < len(node.keywords):
         raise _unreadable(expression)
-    return name, numbers
+    return name, settings
 
 
-def _number(keyword: ast.keyword, expression: str) -> float:
-    """The number that a keyword is given."""
+def _value(keyword: ast.keyword, expression: str) -> Any:
+    """What a keyword is given: a number, or what one of its words stands for."""
+    words = WORDS.get(keyword.arg or "", {})
+    if words:
+        word = ast.unparse(keyword.value).replace(" ", "").strip("'")
+        if word not in words:
+            known = " or ".join(f"{keyword.arg}={word}" for word in words)
+            raise InputError(f"In the loss {expression}, write {known}, and not {word!r}.")
+        return words[word]
     try:
         value = ast.literal_eval(keyword.value)
     except (ValueError, TypeError, RecursionError, MemoryError):

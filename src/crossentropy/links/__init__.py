@@ -1,0 +1,33 @@
+"""Links: what a loss makes of a target's probability.
+
+A link φ turns the log-probability of a target, ``log p = −softplus(D)``, into its loss. It is given as a
+function of ``D``, the log-odds *against* the target, because ``p``, ``1 − p`` and their logarithms all keep
+full relative precision there. Its ``gain`` is what its gradient is worth in units of cross-entropy's:
+``∂loss/∂D = gain(D) · σ(D)``.
+
+Any object with these two methods is a link; `Custom` makes one of two functions and checks that they agree.
+"""
+
+from crossentropy.links.bounded import GeneralizedCrossEntropy, MeanAbsoluteError, Taylor, Tsallis
+from crossentropy.links.clipped_policy import ClippedPolicy
+from crossentropy.links.cross_entropy import CrossEntropy, Focal, Poly
+from crossentropy.links.custom import Custom
+from crossentropy.links.mixed import PartiallyHuberised, SymmetricCrossEntropy
+from crossentropy.links.protocol import Link
+from crossentropy.links.unlikelihood import Unlikelihood
+
+__all__ = [
+    "ClippedPolicy",
+    "CrossEntropy",
+    "Custom",
+    "Focal",
+    "GeneralizedCrossEntropy",
+    "Link",
+    "MeanAbsoluteError",
+    "PartiallyHuberised",
+    "Poly",
+    "SymmetricCrossEntropy",
+    "Taylor",
+    "Tsallis",
+    "Unlikelihood",
+]

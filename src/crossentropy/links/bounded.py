@@ -1,0 +1,229 @@
+"""Losses between cross-entropy and the mean absolute error: bounded, so that a wrong label cannot cost without end."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from crossentropy.backends import constant, namespace
+from crossentropy.links._parts import INF, LARGE, ROOM, exp, hit, largest_exponent, miss, one_minus_exp
+from crossentropy.statistics.logistic import log_sigmoid
+
+__all__ = ["GeneralizedCrossEntropy", "MeanAbsoluteError", "Taylor", "Tsallis"]
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class GeneralizedCrossEntropy:
+    """Generalised cross-entropy, the L_q loss: ``φ = (1 − p^q)/q``, at most ``1/q``.
+
+    Towards ``q = 0`` it is cross-entropy, and at ``q = 1`` half the mean absolute error. `Tsallis` with
+    ``t = 1 − q`` is the same function.
+
+    Parameters
+    ----------
+    q : float, default 0.7
+        ``0 < q ≤ 1``. (Keras has 0.5 by default.)
+    truncation : float, optional
+        ``k`` between 0 and 1: where ``p ≤ k`` the loss is constant, ``(1 − k^q)/q``, and has no gradient; the paper
+        takes ½. A row that begins under `k` then never learns, which is why the paper truncates after epochs of
+        plain training and weighs the rows; that schedule is the caller's, with `sample_weight`.
+
+    Raises
+    ------
+    ValueError
+        If `q` or `truncation` is out of range.
+
+    References
+    ----------
+    Zhang, Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels", NeurIPS
+    2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> GeneralizedCrossEntropy(q=0.5).loss(np.asarray([-np.inf, 0.0, np.inf])).round(4)  # p = 1, 1/2, 0
+    array([0.    , 0.5858, 2.    ])
+    """
+
+    q: float = 0.7
+    truncation: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.q <= 1:
+            raise ValueError(
+                f"q is {self.q}; it lies above 0, where the loss would be links.CrossEntropy(), and is at most 1"
+            )
+        if self.truncation is not None and not 0 < self.truncation < 1:
+            raise ValueError(f"truncation is {self.truncation}; it is a probability between 0 and 1, or None")
+
+    def loss(self, log_odds_against: Array) -> Array:
+        """``(1 − e^(q log p))/q``."""
+        loss = _power_loss(self.q, log_odds_against)
+        if self.truncation is None:
+            return loss
+        most = -math.expm1(self.q * math.log(self.truncation)) / self.q
+        return self._with_flat(log_odds_against, loss, most)
+
+    def gain(self, log_odds_against: Array) -> Array:
+        """``p^q``, and 0 where ``p ≤ k``."""
+        gain = _power(self.q, log_odds_against)
+        return gain if self.truncation is None else self._with_flat(log_odds_against, gain, 0.0)
+
+    def _with_flat(self, D: Array, values: Array, constant: float) -> Array:
+        """`values`, and where ``p ≤ k`` the constant."""
+        k, xp = self.truncation or 0.0, namespace(D)
+        where_p_is_k = math.log1p(-k) - math.log(k)
+        return xp.where(where_p_is_k <= D, xp.full_like(values, constant), values)
+
+
+@dataclass(frozen=True)
+class Tsallis:
+    """Cross-entropy of Tsallis's logarithm, ``φ = −log_t p = (1 − p^(1−t))/(1 − t)``.
+
+    It is `GeneralizedCrossEntropy` with ``q = 1 − t``, for any ``t``: bounded by ``1/(1 − t)`` under 1, cross-entropy
+    at 1, and above 1 steeper than cross-entropy.
+
+    Parameters
+    ----------
+    t : float, default 0.3
+        The order of the logarithm.
+
+    Raises
+    ------
+    ValueError
+        If `t` is not finite.
+
+    References
+    ----------
+    Tsallis, "Possible Generalization of Boltzmann-Gibbs Statistics", Journal of Statistical Physics 52, 1988. As a
+    loss: Amid, Warmuth, Anil, Koren, "Robust Bi-Tempered Logistic Loss Based on Bregman Divergences", NeurIPS 2019,
+    whose loss tempers the softmax too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(Tsallis(t=0.5).loss(np.asarray(0.0)).round(4))  # p = 1/2
+    0.5858
+    """
+
+    t: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.t):
+            raise ValueError(f"t is {self.t}; pass a finite order of the logarithm, 1 for cross-entropy")
+
+    def loss(self, log_odds_against: Array) -> Array:
+        """``(1 − e^((1−t) log p))/(1 − t)``."""
+        return _power_loss(1 - self.t, log_odds_against)
+
+    def gain(self, log_odds_against: Array) -> Array:
+        """``p^(1−t)``."""
+        return _power(1 - self.t, log_odds_against)
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError:
+    """The distance to a label in ℓ₁, ``φ = 2 (1 − p) = Σ_c |p_c − [c = y]|``.
+
+    Its sum over all labels is the same for every prediction, which makes it robust to symmetric label noise, and slow
+    to train.
+
+    Notes
+    -----
+    A sum over the classes, as in the paper, not their mean: divide by ``C`` for that. Code of later papers drops the
+    2. On soft targets the loss is the mean under the target, ``Σ_c q_c 2 (1 − p_c)``, and not ``Σ_c |p_c − q_c|``.
+
+    References
+    ----------
+    Ghosh, Kumar, Sastry, "Robust Loss Functions under Label Noise for Deep Neural Networks", AAAI 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(MeanAbsoluteError().loss(np.asarray(0.0)))  # p = 1/2
+    1.0
+    """
+
+    def loss(self, log_odds_against: Array) -> Array:
+        """``2 σ(D)``."""
+        return 2 * miss(log_odds_against)
+
+    def gain(self, log_odds_against: Array) -> Array:
+        """``2 p``."""
+        return 2 * hit(log_odds_against)
+
+
+@dataclass(frozen=True)
+class Taylor:
+    """Taylor cross-entropy: the first terms of cross-entropy's series in ``1 − p``, ``φ = Σ_{j ≤ t} (1 − p)^j / j``.
+
+    Order 1 is half the mean absolute error, and growing orders approach cross-entropy.
+
+    Parameters
+    ----------
+    order : int, default 2
+        ``t``, the number of terms; each costs an operation.
+
+    Raises
+    ------
+    ValueError
+        If `order` is not a whole number of at least 1.
+
+    Notes
+    -----
+    Another loss goes by this name: the cross-entropy of a *Taylor softmax*, whose exponential is cut short.
+
+    References
+    ----------
+    Feng, Shu, Lin, Lv, Li, An, "Can Cross Entropy Loss Be Robust to Label Noise?", IJCAI 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(Taylor(order=2).loss(np.asarray(0.0)))  # p = 1/2: 1/2 + 1/8
+    0.625
+    """
+
+    order: int = 2
+
+    def __post_init__(self) -> None:
+        if isinstance(self.order, bool) or not isinstance(self.order, int) or self.order < 1:
+            raise ValueError(
+                f"order is {self.order!r}; it is how many terms of the series are kept, an integer of at least 1"
+            )
+
+    def loss(self, log_odds_against: Array) -> Array:
+        """``Σ_{j ≤ t} σ(D)^j / j`` by Horner's rule: every term is positive."""
+        s = miss(log_odds_against)
+        value = s / self.order
+        for j in range(self.order - 1, 0, -1):
+            value = s * (value + 1 / j)
+        return value
+
+    def gain(self, log_odds_against: Array) -> Array:
+        """``1 − (1 − p)^t``."""
+        return one_minus_exp(self.order * log_sigmoid(log_odds_against))
+
+
+def _power(q: float, D: Array) -> Array:
+    """``p^q``."""
+    return exp(q * log_sigmoid(-D)) if q else namespace(D).ones_like(D)
+
+
+def _power_loss(q: float, D: Array) -> Array:
+    """``(1 − p^q)/q`` for any ``q``."""
+    if q == 0:
+        return -log_sigmoid(-D)
+    if q > 0:
+        return one_minus_exp(q * log_sigmoid(-D)) / q
+    # It grows without end. Where softplus(D) is D its second derivative is 0, which a factor too large would spoil.
+    xp = namespace(D)
+    zero = xp.zeros_like(D)
+    unlikely = D > LARGE
+    x = -q * xp.where(unlikely, D, -log_sigmoid(-xp.where(unlikely, zero, D)))
+    largest = largest_exponent(x)
+    endless = x > largest
+    moved = xp.where(endless & (x < INF), x, zero)
+    rise = math.exp(largest - ROOM) * (moved - constant(moved))  # nothing, with a slope that is a number
+    return xp.where(endless, rise + INF, xp.expm1(xp.where(endless, zero, x))) / -q

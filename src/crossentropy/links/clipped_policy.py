@@ -1,0 +1,102 @@
+"""The clipped objective of proximal policy optimisation."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from crossentropy.backends import as_arrays, is_torch, namespace
+from crossentropy.links._parts import exp
+from crossentropy.statistics.logistic import log_sigmoid
+
+__all__ = ["ClippedPolicy"]
+
+Array = Any
+
+
+@dataclass(frozen=True, eq=False)
+class ClippedPolicy:
+    """PPO's clipped surrogate of an action: ``φ = −min(r Â, clip(r, 1 − c, 1 + c) Â)`` with ``r = p/p_old``.
+
+    The labels are the actions that were taken. Where clipping is what bounds the objective, ``Â > 0`` and
+    ``r > 1 + c`` or ``Â < 0`` and ``r < 1 − c``, the loss is constant and has no gradient; otherwise the gain is
+    ``r Â``.
+
+    Parameters
+    ----------
+    advantages : array, shape of the rows
+        ``Â``, of any sign.
+    old_log_prob : array, shape of the rows
+        ``log p`` of the actions under the policy that took them. Both are constants: no gradient flows to them.
+    clip : float, default 0.2
+        ``c > 0``; from 1 on there is no lower bound.
+
+    Raises
+    ------
+    ValueError
+        If `clip` is not positive, the two shapes differ, a PyTorch tensor requires a gradient, or the link is used on
+        anything but one label for every row: smoothed or soft targets have no one ratio.
+
+    References
+    ----------
+    Schulman, Wolski, Dhariwal, Radford, Klimov, "Proximal Policy Optimization Algorithms", arXiv 1707.06347, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> link = ClippedPolicy(advantages=np.asarray([1.0, 1.0]), old_log_prob=np.log([0.5, 0.25]))
+    >>> link.loss(np.asarray([0.0, 0.0])), link.gain(np.asarray([0.0, 0.0]))  # p = 1/2: ratios of 1 and 2
+    (array([-1. , -1.2]), array([1., 0.]))
+    """
+
+    advantages: Array
+    old_log_prob: Array
+    clip: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.clip < math.inf:
+            raise ValueError(
+                f"clip is {self.clip}; the ratio may move by as much from 1, so it is finite and positive"
+            )
+        _, arrays = as_arrays(self.advantages, self.old_log_prob)
+        for name, array in zip(("advantages", "old_log_prob"), arrays, strict=True):
+            if is_torch(array) and array.requires_grad:
+                raise ValueError(
+                    f"{name} require a gradient, but are constants of the loss; pass {name}.detach()"
+                )
+            object.__setattr__(self, name, array)  # lists become arrays
+        if tuple(self.advantages.shape) != tuple(self.old_log_prob.shape):
+            raise ValueError(
+                f"advantages have shape {tuple(self.advantages.shape)} and old_log_prob has shape "
+                f"{tuple(self.old_log_prob.shape)}; pass one of each for every row"
+            )
+
+    def loss(self, log_odds_against: Array) -> Array:
+        """``−Â r``, with ``r`` at the bound where clipping holds."""
+        advantages, log_ratio, clipped = self._ratio(log_odds_against)
+        xp = namespace(log_ratio)
+        zero = xp.zeros_like(log_ratio)
+        bound = 1 + xp.where(advantages > 0, zero + self.clip, zero - self.clip)
+        return -advantages * xp.where(clipped, bound, exp(xp.where(clipped, zero, log_ratio)))
+
+    def gain(self, log_odds_against: Array) -> Array:
+        """``Â r``, and 0 where clipping holds."""
+        advantages, log_ratio, clipped = self._ratio(log_odds_against)
+        xp = namespace(log_ratio)
+        zero = xp.zeros_like(log_ratio)
+        return xp.where(clipped, zero, advantages * exp(xp.where(clipped, zero, log_ratio)))
+
+    def _ratio(self, D: Array) -> tuple[Array, Array, Array]:
+        """``Â``, ``log r``, and where the loss is constant."""
+        if tuple(D.shape) != tuple(self.advantages.shape):
+            raise ValueError(
+                f"advantages have shape {tuple(self.advantages.shape)}, but the log-odds of the targets "
+                f"{tuple(D.shape)}; pass one advantage for every row, integer labels, and no label_smoothing"
+            )
+        _, (advantages, old_log_prob, D) = as_arrays(self.advantages, self.old_log_prob, D)
+        log_ratio = log_sigmoid(-D) - old_log_prob
+        above, below = math.log1p(self.clip), math.log1p(-self.clip) if self.clip < 1 else -math.inf
+        clipped = ((advantages > 0) & (log_ratio > above)) | ((advantages < 0) & (log_ratio < below))
+        worthless = (advantages == 0) & (
+            log_ratio == log_ratio
+        )  # also where the ratio is infinite; NaN stays
+        return advantages, log_ratio, clipped | worthless

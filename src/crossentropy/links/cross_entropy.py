@@ -1,0 +1,183 @@
+"""Cross-entropy, and the losses that differ from it by a factor or by a polynomial."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from crossentropy.backends import namespace
+from crossentropy.links._parts import INF, hit, miss
+from crossentropy.statistics.logistic import log_sigmoid
+
+__all__ = ["CrossEntropy", "Focal", "Poly"]
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """The negative log-probability, ``φ = −log p = softplus(D)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(CrossEntropy().loss(np.asarray(0.0)))  # p = 1/2
+    0.6931471805599453
+    """
+
+    def loss(self, log_odds_against: Array) -> Array:
+        """``softplus(D)``."""
+        return -log_sigmoid(-log_odds_against)
+
+    def gain(self, log_odds_against: Array) -> Array:
+        """1 everywhere."""
+        return namespace(log_odds_against).ones_like(log_odds_against)
+
+
+@dataclass(frozen=True)
+class Focal:
+    """The focal loss, ``φ = −(1 − p)^γ log p``, which spends less on targets that are already likely.
+
+    Parameters
+    ----------
+    gamma : float, default 2.0
+        Focusing exponent, ``γ ≥ 0``; 0 is cross-entropy. The paper's ``α`` is a class weight: pass it as
+        `class_weight`, where it cannot leak into ``p``.
+
+    Raises
+    ------
+    ValueError
+        If `gamma` is negative or not finite.
+
+    References
+    ----------
+    Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", ICCV 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(Focal(gamma=2).loss(np.asarray(0.0)))  # p = 1/2: a quarter of ln 2
+    0.17328679513998632
+    """
+
+    gamma: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gamma < float("inf"):
+            raise ValueError(f"gamma is {self.gamma}; the focal loss needs a finite exponent of at least 0")
+
+    def loss(self, log_odds_against: Array) -> Array:
+        """``(1 − p)^γ softplus(D)`` with ``1 − p = σ(D)``."""
+        xp = namespace(log_odds_against)
+        D = log_odds_against
+        cross_entropy = -log_sigmoid(-D)
+        if self.gamma == 0:
+            return cross_entropy
+        # at p = 0 the product rule makes 0 · ∞ of its derivative, which is cross-entropy's there
+        impossible = D == INF
+        D = xp.where(impossible, xp.zeros_like(D), D)
+        focal = xp.exp(self.gamma * log_sigmoid(D)) * -log_sigmoid(-D)
+        return xp.where(impossible, cross_entropy, focal)
+
+    def gain(self, log_odds_against: Array) -> Array:
+        """``(1 − p)^γ (1 + γ p ρ)`` with ``ρ = −log p / (1 − p)``."""
+        xp = namespace(log_odds_against)
+        D = log_odds_against
+        if self.gamma == 0:
+            return xp.ones_like(D)
+        # p ρ = ln(1 + e^D)/e^D, by e^{-|D|} on either side; at the ends it is 1 and 0
+        e = xp.exp(-xp.abs(D))
+        end = e == 0
+        safe = xp.where(end, xp.ones_like(e), e)
+        likely = xp.where(end, xp.ones_like(e), xp.log1p(e) / safe)
+        unlikely = xp.where(end, xp.zeros_like(e), (xp.where(end, xp.zeros_like(D), D) + xp.log1p(e)) * e)
+        return xp.exp(self.gamma * log_sigmoid(D)) * (1 + self.gamma * xp.where(D > 0, unlikely, likely))
+
+
+SERIES = 28  # terms of Σ s^j/j that are enough for s < 1/4
+
+
+@dataclass(frozen=True)
+class Poly:
+    """PolyLoss, cross-entropy with the first coefficients of its expansion changed: ``φ = −log p + Σ_j ε_j (1 − p)^j``.
+
+    Cross-entropy is ``Σ_j (1 − p)^j / j``, so ``ε_j = −1/j`` takes a term away; then the small loss of a confident
+    target still keeps its digits, for the terms that are left are added and none is subtracted.
+
+    Parameters
+    ----------
+    epsilon : float or tuple of floats, default 1.0
+        A number is ``ε₁`` (Poly-1); a tuple holds ``ε₁, …, ε_N`` (Poly-N). As in the paper ``ε_j ≥ −1/j``, so that no
+        coefficient is negative. It recommends ``ε₁ = 2`` for ImageNet and −1 for detection and segmentation.
+
+    Raises
+    ------
+    ValueError
+        If there is no ``ε``, or one is not finite or under ``−1/j``.
+
+    Notes
+    -----
+    On soft targets a link acts on every class and its loss is the mean under the target: ``Σ_c q_c (1 − p_c)^j`` for
+    one power, as in optax, and not the power of ``1 − Σ_c q_c p_c``, which differs for ``j > 1``.
+
+    References
+    ----------
+    Leng, Tan, Liu, Cubuk, Shi, Cheng, Anguelov, "PolyLoss: A Polynomial Expansion Perspective of Classification Loss
+    Functions", ICLR 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(Poly(1.0).loss(np.asarray(0.0)))  # p = 1/2: ln 2 + 1/2
+    1.1931471805599454
+    """
+
+    epsilon: float | tuple[float, ...] = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.epsilon, Sequence):
+            object.__setattr__(self, "epsilon", tuple(self.epsilon))  # hashable, whatever sequence was given
+        if not self._epsilons:
+            raise ValueError("epsilon is empty; pass one number for each power of 1 − p that is to change")
+        for j, epsilon in enumerate(self._epsilons, start=1):
+            if not -1 / j <= epsilon < INF:
+                raise ValueError(
+                    f"epsilon of (1 − p)^{j} is {epsilon}; it has to be finite and at least −1/{j}, which takes that "
+                    "term of cross-entropy away altogether"
+                )
+
+    @property
+    def _epsilons(self) -> tuple[float, ...]:
+        return self.epsilon if isinstance(self.epsilon, tuple) else (self.epsilon,)
+
+    def loss(self, log_odds_against: Array) -> Array:
+        """``softplus(D) + Σ ε_j σ(D)^j``."""
+        D = log_odds_against
+        s = miss(D)
+        whole = -log_sigmoid(-D) + _polynomial((0.0, *self._epsilons), s)
+        if min(self._epsilons) >= 0:
+            return whole
+        # Σ (1/j + ε_j) s^j, and the rest of the series of −log(1 − s): no term is negative
+        xp = namespace(D)
+        N = len(self._epsilons)
+        changed = [float(Fraction(1, j) + Fraction(e)) for j, e in enumerate(self._epsilons, start=1)]
+        rest = [1 / j for j in range(N + 1, N + 1 + SERIES)]
+        likely = s < 0.25
+        return xp.where(
+            likely, _polynomial((0.0, *changed, *rest), xp.where(likely, s, xp.zeros_like(s))), whole
+        )
+
+    def gain(self, log_odds_against: Array) -> Array:
+        """``p Σ_j (1 + j ε_j) (1 − p)^(j−1) + (1 − p)^N``, which is ``1 + p Σ_j j ε_j (1 − p)^(j−1)``."""
+        s = miss(log_odds_against)
+        slopes = [float(1 + j * Fraction(e)) for j, e in enumerate(self._epsilons, start=1)]
+        return hit(log_odds_against) * _polynomial(slopes, s) + s ** len(slopes)
+
+
+def _polynomial(coefficients: Sequence[float], x: Array) -> Array:
+    """``Σ_k c_k x^k`` by Horner's rule; a constant of 0 costs the others no digits."""
+    *lower, value = coefficients
+    value = namespace(x).full_like(x, value)
+    for c in reversed(lower):
+        value = value * x if c == 0 else value * x + c
+    return value

@@ -1,0 +1,47 @@
+"""The loss of a label that is wrong."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from crossentropy.links._parts import exp, hit
+from crossentropy.statistics.logistic import log_sigmoid
+
+__all__ = ["Unlikelihood"]
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Unlikelihood:
+    """Unlikelihood, ``φ = −log(1 − p)``: the label is one that must *not* come.
+
+    The gain ``−p/(1 − p) = −e^(−D)`` is the odds of the label, which may be too large for a float where the gradient
+    by ``D``, ``−p``, is not; so there is a `slope` as well.
+
+    Notes
+    -----
+    One label a row has one unlikelihood. For several candidates a row, as in the paper's repetition penalty, pass
+    `targets.Sparse` with a weight of 1 for each.
+
+    References
+    ----------
+    Welleck, Kulikov, Roller, Dinan, Cho, Weston, "Neural Text Generation with Unlikelihood Training", ICLR 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Unlikelihood().loss(np.asarray([0.0, 40.0]))  # p = 1/2, and nearly 0
+    array([6.93147181e-01, 4.24835426e-18])
+    """
+
+    def loss(self, log_odds_against: Array) -> Array:
+        """``softplus(−D)``."""
+        return -log_sigmoid(log_odds_against)
+
+    def gain(self, log_odds_against: Array) -> Array:
+        """``−e^(−D)``."""
+        return -exp(-log_odds_against)
+
+    def slope(self, log_odds_against: Array) -> Array:
+        """``−p``, which is ``gain(D) · σ(D)``."""
+        return -hit(log_odds_against)

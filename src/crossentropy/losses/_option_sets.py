@@ -1,0 +1,65 @@
+"""Parts of the options of `softmax_cross_entropy`, for losses that leave some to the caller and set the others."""
+
+from typing import Any, TypedDict
+
+from crossentropy.links import Link
+
+__all__ = ["RowOptions", "WithoutMargin", "WithoutOffset", "WithoutReduction", "WithoutSmoothing"]
+
+Array = Any
+
+
+class _Reduction(TypedDict, total=False):
+    reduction: str
+    normalizer: Any
+
+
+class _Rows(TypedDict, total=False):
+    axis: int
+    class_weight: Array | None
+    sample_weight: Array | None
+    ignore_index: int | None
+    empty: str
+    validate: str
+
+
+class _Always(_Rows, total=False):
+    link: Link | None
+    softcap: float | None
+    z_loss: float
+    inplace: bool
+
+
+class _Smoothing(TypedDict, total=False):
+    label_smoothing: float
+    smoothing_prior: Array | None
+    entropy_bonus: float
+
+
+class _Margin(TypedDict, total=False):
+    temperature: Any
+    margin: Any
+
+
+class _Offset(TypedDict, total=False):
+    logit_bias: Array | None
+
+
+class RowOptions(_Rows, _Reduction, total=False):
+    """What any loss of rows can have."""
+
+
+class WithoutOffset(_Always, _Reduction, _Smoothing, _Margin, total=False):
+    """All but `logit_bias`."""
+
+
+class WithoutMargin(_Always, _Reduction, _Smoothing, _Offset, total=False):
+    """All but `margin` and `temperature`."""
+
+
+class WithoutSmoothing(_Always, _Reduction, _Margin, _Offset, total=False):
+    """All but `label_smoothing`, `smoothing_prior` and `entropy_bonus`."""
+
+
+class WithoutReduction(_Always, _Smoothing, _Margin, _Offset, total=False):
+    """All but `reduction` and `normalizer`."""

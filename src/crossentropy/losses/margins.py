@@ -1,0 +1,177 @@
+"""Losses that ask for a margin between cosines."""
+
+from math import cos, pi, sin
+from typing import Any, Unpack
+
+from crossentropy.backends import as_indices, first_true, is_true, namespace
+from crossentropy.losses import _softmax_formula as formula
+from crossentropy.losses._option_sets import RowOptions, WithoutMargin
+from crossentropy.losses._row_formula import (
+    finished,
+    inverse_scale,
+    one_label,
+    row_problem,
+    row_weights,
+)
+from crossentropy.losses._softmax_problem import SoftmaxProblem
+from crossentropy.losses.softmax import softmax_cross_entropy
+from crossentropy.statistics import reference, row_statistics
+from crossentropy.statistics.logistic import log_sigmoid
+
+__all__ = ["arcface_loss", "cosface_loss"]
+
+Array = Any
+
+
+def cosface_loss(
+    cosines: Array,
+    labels: Any,
+    *,
+    margin: float = 0.35,
+    scale: float = 64.0,
+    **options: Unpack[WithoutMargin],
+) -> Array:
+    r"""CosFace: cross-entropy of scaled cosines, the label's less a margin.
+
+    .. math:: \ell = -\log \frac{e^{s (\cos\theta_y - m)}}
+              {e^{s (\cos\theta_y - m)} + \sum_{c \neq y} e^{s \cos\theta_c}}
+
+    Parameters
+    ----------
+    cosines : array (..., C, ...), floating
+        Cosines of the angles between a feature and the classes' weights, before any scale.
+    labels
+        As in `crossentropy.softmax_cross_entropy`.
+    margin : float, default 0.35
+        ``m``, off the cosine.
+    scale : float, default 64.0
+        ``s``.
+    **options
+        Those of `crossentropy.softmax_cross_entropy` but `temperature`.
+
+    Returns
+    -------
+    array () or the rows' shape
+
+    Raises
+    ------
+    ValueError
+        If `scale` is not positive, or as `crossentropy.softmax_cross_entropy` does.
+
+    References
+    ----------
+    Wang, Wang, Zhou, Ji, Gong, Zhou, Li, Liu, "CosFace: Large Margin Cosine Loss for Deep Face Recognition", CVPR
+    2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(cosface_loss(np.asarray([[0.8, 0.5, -0.2]]), np.asarray([0])).round(6))
+    3.239953
+    """
+    return softmax_cross_entropy(cosines, labels, margin=margin, temperature=inverse_scale(scale), **options)
+
+
+def arcface_loss(
+    cosines: Array,
+    labels: Any,
+    *,
+    margin: float = 0.5,
+    scale: float = 64.0,
+    **options: Unpack[RowOptions],
+) -> Array:
+    r"""ArcFace: cross-entropy of scaled cosines, the label's angle widened by a margin.
+
+    .. math:: \ell = -\log \frac{e^{s \cos(\theta_y + m)}}
+              {e^{s \cos(\theta_y + m)} + \sum_{c \neq y} e^{s \cos\theta_c}}
+
+    Parameters
+    ----------
+    cosines : array (..., C, ...), floating
+        Cosines of the angles between a feature and the classes' weights, before any scale.
+    labels : integer array, shape of the rows
+        Class indices; or `targets.OneHot`.
+    margin : float, default 0.5
+        ``m`` in radians, from 0 to below π. (pytorch-metric-learning counts degrees, 28.6.)
+    scale : float, default 64.0
+        ``s``.
+    axis, class_weight, sample_weight, ignore_index, reduction, normalizer, empty, validate
+        As in `crossentropy.softmax_cross_entropy`.
+
+    Returns
+    -------
+    array () or the rows' shape
+        The loss in nats: float64 for float64 cosines, else float32. Gradients flow to `cosines` and `sample_weight`.
+
+    Raises
+    ------
+    ValueError
+        If a label's cosine is outside −1 to 1 by more than rounding, `margin` or `scale` is out of range, or as
+        `crossentropy.softmax_cross_entropy` does.
+    TypeError
+        If a row has not just one label.
+
+    Notes
+    -----
+    Past ``θ = π − m`` the angle would turn back, and the label's logit with it. There it is ``s (cos θ − m sin m)``
+    instead, as in the code of the paper: it keeps rising with the cosine, with a step between the two.
+
+    The loss is that of the log-odds ``D + s (cos θ_y − cos(θ_y + m))`` against the label, with ``D`` those of the plain
+    scaled cosines. The slope of ``cos(θ + m)`` is infinite at ``cos θ = ±1``. There, and where rounding took a cosine
+    farther, ``sin θ`` is 0 with a slope of 0.
+
+    References
+    ----------
+    Deng, Guo, Xue, Zafeiriou, "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", CVPR 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(arcface_loss(np.asarray([[0.8, 0.5, -0.2]]), np.asarray([0])).round(6))
+    5.481884
+    """
+    temperature = inverse_scale(scale)
+    if not 0 <= margin < pi:
+        raise ValueError(f"margin is {margin}; it is an angle in radians, from 0 to below π")
+    problem = row_problem(cosines, labels, options, temperature=temperature)
+    labels = one_label(problem, "arcface_loss")
+    idle = formula.idle_rows(problem)
+    D = row_statistics(
+        problem.logits,
+        problem.axis,
+        problem.target,
+        problem.transform,
+        validate=problem.validate,
+        idle=idle,
+    ).log_odds
+    cosine = _label_cosines(problem, labels)
+    xp = namespace(cosine)
+    square = (1 - cosine) * (1 + cosine)
+    inside = square > 0
+    sine = xp.where(inside, xp.sqrt(xp.where(inside, square, xp.ones_like(square))), xp.zeros_like(square))
+    # cos θ − cos(θ + m), nothing in it cancels
+    less = cosine * (2 * sin(margin / 2) ** 2) + sine * sin(margin)
+    less = xp.where(cosine < -cos(margin), xp.full_like(less, margin * sin(margin)), less)
+    return finished(problem, -log_sigmoid(-(formula.link_odds(problem, D) + scale * less)))
+
+
+def _label_cosines(problem: SoftmaxProblem, labels: Array) -> Array:
+    """The cosine of every row's label, 0 where the row counts for nothing."""
+    y = as_indices(labels)
+    xp = namespace(y)
+    known = (y >= 0) & (y < problem.classes)
+    place = xp.expand_dims(xp.where(known, y, xp.zeros_like(y)), axis=problem.axis)
+    cosine = xp.squeeze(xp.take_along_axis(problem.logits, place, axis=problem.axis), axis=problem.axis)
+    cosine = reference.widened(cosine)
+    weights = row_weights(problem)
+    if weights is not None:
+        cosine = xp.where(weights == 0, xp.zeros_like(cosine), cosine)
+    allowed = 1 + max(1e-3, 2 * float(xp.finfo(problem.logits.dtype).eps))
+    far = xp.abs(cosine) > allowed
+    if problem.validate and is_true(xp.any(far)):
+        row = first_true(far)
+        raise ValueError(
+            f"the cosine of row {row[0] if len(row) == 1 else row} with its label is {float(cosine[row]):.6g}, outside "
+            "[-1, 1]; pass cosines of normalised features and weights, before the scale"
+        )
+    return cosine

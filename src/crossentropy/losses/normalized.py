@@ -1,0 +1,217 @@
+"""Normalised cross-entropy, and the active-passive loss that is made with it."""
+
+from dataclasses import replace
+from typing import Any
+
+from crossentropy.backends import namespace
+from crossentropy.links import MeanAbsoluteError
+from crossentropy.losses import _softmax_formula as formula
+from crossentropy.losses._own_rows import reduced
+from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
+from crossentropy.statistics import Planes, Prior, row_statistics
+
+__all__ = ["active_passive_loss", "normalized_cross_entropy"]
+
+Array = Any
+
+INF = float("inf")
+
+
+def normalized_cross_entropy(
+    logits: Array,
+    labels: Any,
+    *,
+    axis: int = -1,
+    temperature: Any = 1.0,
+    softcap: float | None = None,
+    logit_bias: Array | None = None,
+    sample_weight: Array | None = None,
+    ignore_index: int | None = None,
+    reduction: str = "mean",
+    normalizer: Any = "weight",
+    empty: str = "zero",
+    validate: str = "raise",
+) -> Array:
+    r"""Cross-entropy of the label as a share of the cross-entropies of all labels, which makes it robust to noise.
+
+    .. math:: \ell = \frac{-\log p_y}{-\sum_c \log p_c}
+
+    It lies between 0 and 1. Of soft targets ``q`` the numerator is ``−Σ q_c log p_c``.
+
+    Parameters
+    ----------
+    logits : array (..., C, ...), floating
+    labels : array, or one of `crossentropy.targets` but `LabelSet`
+        As in `crossentropy.softmax_cross_entropy`.
+    axis, temperature, softcap, logit_bias, sample_weight, ignore_index, reduction, normalizer, empty, validate
+        As there. The mean is over rows.
+
+    Returns
+    -------
+    array () or the rows' shape
+        A number without a unit: float64 for float64 logits, else float32. With a single class it is 0; where another
+        class is impossible it is 0 too, and where the label is, 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `crossentropy.softmax_cross_entropy` does, and if the targets are sets.
+
+    See Also
+    --------
+    active_passive_loss : with the passive loss that the paper adds, since by itself this underfits.
+
+    References
+    ----------
+    Ma, Huang, Wang, Romano, Erfani, Bailey, "Normalized Loss Functions for Deep Learning with Noisy Labels", ICML
+    2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(normalized_cross_entropy(np.zeros((1, 4)), np.asarray([0])).round(6))  # every label costs the same
+    0.25
+    """
+    problem = make_problem(
+        logits,
+        labels,
+        axis=axis,
+        temperature=temperature,
+        softcap=softcap,
+        logit_bias=logit_bias,
+        sample_weight=sample_weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
+        validate=validate,
+    )
+    if problem.target.mask is not None:
+        raise ValueError(
+            "labels are a LabelSet, and the sum over all labels is not one over sets; pass indices or probabilities"
+        )
+    return _reduced(problem, _shares(problem, _statistics(problem)))
+
+
+def active_passive_loss(
+    logits: Array,
+    labels: Any,
+    *,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    axis: int = -1,
+    temperature: Any = 1.0,
+    softcap: float | None = None,
+    logit_bias: Array | None = None,
+    sample_weight: Array | None = None,
+    ignore_index: int | None = None,
+    reduction: str = "mean",
+    normalizer: Any = "weight",
+    empty: str = "zero",
+    validate: str = "raise",
+) -> Array:
+    r"""Active-passive loss: the normalised cross-entropy, and the mean absolute error, which pulls the others down.
+
+    .. math:: \ell = \alpha \frac{\log p_y}{\sum_c \log p_c} + \beta \cdot 2 (1 - p_y)
+
+    Parameters
+    ----------
+    logits : array (..., C, ...), floating
+    labels : array, or `crossentropy.targets.OneHot` or `Sparse`
+    alpha, beta : float, default 1.0
+        Weights of the two. The paper has 1 and 1 for CIFAR-10, 10 and 0.1 for CIFAR-100, with the reduced error below.
+    axis, temperature, softcap, logit_bias, sample_weight, ignore_index, reduction, normalizer, empty, validate
+        As in `crossentropy.softmax_cross_entropy`.
+
+    Returns
+    -------
+    array () or the rows' shape
+        float64 for float64 logits, else float32.
+
+    Raises
+    ------
+    ValueError
+        As `crossentropy.softmax_cross_entropy` does, if a weight is negative or not finite, or if the targets are sets
+        or probabilities.
+
+    Notes
+    -----
+    Of the paper's pairs this is NCE+MAE, with ``MAE = Σ_c |p_c − [c = y]|`` by its definition; its code drops the 2 of
+    ``2 (1 − p_y)``, so there `beta` is twice what it is here. The reverse cross-entropy with ``log 0 = A`` is ``|A|/2``
+    times the mean absolute error: NCE+RCE with a weight ``b`` is this with ``beta = b |A| / 2``, and the code's
+    ``A`` is ``log 1e-4 = −9.21``.
+
+    References
+    ----------
+    Ma, Huang, Wang, Romano, Erfani, Bailey, "Normalized Loss Functions for Deep Learning with Noisy Labels", ICML
+    2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(active_passive_loss(np.zeros((1, 4)), np.asarray([0])).round(6))  # 1/4 + 2 · 3/4
+    1.75
+    """
+    for name, weight in (("alpha", alpha), ("beta", beta)):
+        if not 0 <= weight < INF:
+            raise ValueError(f"{name} is {weight}; it weighs a loss, so it is finite and at least 0")
+    problem = make_problem(
+        logits,
+        labels,
+        axis=axis,
+        temperature=temperature,
+        softcap=softcap,
+        logit_bias=logit_bias,
+        sample_weight=sample_weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
+        validate=validate,
+    )
+    if problem.target.indices is None:
+        raise ValueError(
+            "labels are sets or probabilities; the mean absolute error here is of one label: pass indices"
+        )
+    planes = _statistics(problem)
+    passive = formula.row_losses(replace(problem, link=MeanAbsoluteError()), replace(planes, prior_term=None))
+    return _reduced(problem, alpha * _shares(problem, planes) + beta * passive)
+
+
+def _statistics(problem: SoftmaxProblem) -> Planes:
+    """The target's log-odds, and the mean of all labels' cross-entropies, from one pass."""
+    return row_statistics(
+        problem.logits,
+        problem.axis,
+        problem.target,
+        problem.transform,
+        Prior(),
+        validate=problem.validate,
+        idle=formula.idle_rows(problem),
+    )
+
+
+def _shares(problem: SoftmaxProblem, planes: Planes) -> Array:
+    """``−log p_y / −Σ_c log p_c`` of every row."""
+    formula.check_sums(problem, planes.dense_total)
+    own = formula.row_losses(problem, replace(planes, prior_term=None))
+    every = problem.classes * planes.prior_term
+    xp = namespace(every)
+    # Of a single class, and of an ignored row, both are 0; a class of no probability makes the sum infinite.
+    endless, idle = every == INF, formula.idle_rows(problem)
+    void = (every == 0) | endless
+    void = void if idle is None else void | idle
+    share = xp.where(void, xp.zeros_like(own), own) / xp.where(void, xp.ones_like(every), every)
+    return xp.where(endless & (own == INF), xp.ones_like(share), share)
+
+
+def _reduced(problem: SoftmaxProblem, losses: Array) -> Array:
+    return reduced(
+        losses,
+        problem.logits,
+        sample_weight=problem.sample_weight,
+        reduction=problem.reduction,
+        normalizer=problem.normalizer,
+        empty=problem.empty,
+        keep=formula.kept_rows(problem),
+    )

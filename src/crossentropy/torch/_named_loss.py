@@ -1,0 +1,145 @@
+"""What the modules of `crossentropy.torch.named` are made of."""
+
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from crossentropy.losses._signatures import passed_on
+from crossentropy.reductions import check_reduction
+
+__all__ = ["NamedLoss"]
+
+REDUCTION = "mean"
+OF_A_BATCH = ("sample_weight", "normalizer")
+COMMON = ("axis", "ignore_index", "softcap", "logit_bias", "normalizer", "empty", "validate", "reduction")
+
+
+class NamedLoss(nn.Module):
+    """A function of `crossentropy.losses` whose settings are given once; a subclass names the function.
+
+    What the function takes by position is given to every call, but for the arrays in `fixed`; its keywords are given
+    here, but for those of a batch: `sample_weight`, `normalizer` (which may be given here as well) and `per_call`.
+    A setting is an attribute of its name, which may be changed; tensors are buffers, and parameters remain parameters.
+
+    Subclass keywords
+    -----------------
+    function : callable
+        The loss.
+    check : callable, optional
+        Called with the settings that it has parameters for, when a module is made, to refuse what is out of range.
+    fixed : tuple of str
+        Positional arrays of the function that are settings of the module.
+    per_call : tuple of str
+        More keywords that belong to a batch.
+    learnt : tuple of str
+        Keywords of the function that the module gives itself.
+    """
+
+    _function: ClassVar[Callable[..., Tensor]]
+    _check: ClassVar[Callable[..., Any] | None]
+    _of_a_batch: ClassVar[tuple[str, ...]]
+    _inputs: ClassVar[tuple[str, ...]]
+    _fixed: ClassVar[tuple[str, ...]]
+    _settings: tuple[str, ...]
+
+    def __init_subclass__(
+        cls,
+        *,
+        function: Callable[..., Any] | None = None,
+        check: Callable[..., Any] | None = None,
+        fixed: tuple[str, ...] = (),
+        per_call: tuple[str, ...] = (),
+        learnt: tuple[str, ...] = (),
+        **rest: Any,
+    ) -> None:
+        super().__init_subclass__(**rest)
+        if function is None:  # a user's subclass of a named loss
+            return
+        cls._function = staticmethod(function)
+        cls._check = None if check is None else staticmethod(check)
+        cls._of_a_batch = (*OF_A_BATCH, *per_call)
+        parameters = list(signature(function).parameters.values())
+        cls._fixed = fixed
+        cls._inputs = tuple(
+            p.name
+            for p in parameters
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL) and p.name not in fixed
+        )
+        left_out = {"sample_weight", *per_call, *learnt}
+        if isinstance(check, type):  # a link, which the loss is by name
+            left_out.add("link")
+        own = [
+            p for p in parameters if p.name in fixed or (p.kind is p.KEYWORD_ONLY and p.name not in left_out)
+        ]
+        cls.__signature__ = Signature(  # type: ignore[attr-defined]
+            [
+                *(p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own if p.name not in COMMON),
+                *(p.replace(kind=p.KEYWORD_ONLY) for p in own if p.name in COMMON),
+                *(
+                    Parameter(n, Parameter.KEYWORD_ONLY, default=REDUCTION if n == "reduction" else None)
+                    for n in passed_on(function)
+                    if n not in left_out
+                ),
+            ]
+        )
+
+    def __init__(self, *settings: Any, **options: Any) -> None:
+        super().__init__()
+        name, expected = type(self).__name__, type(self).__signature__  # type: ignore[attr-defined]
+        for option in options:
+            if option == "sample_weight" or (option in self._of_a_batch and option != "normalizer"):
+                raise TypeError(f"{option} belongs to a batch: pass it to the call, loss(…, {option}=…)")
+            if option not in expected.parameters:
+                raise TypeError(f"{name} has no option {option!r}; it takes {', '.join(expected.parameters)}")
+        try:
+            given = expected.bind(*settings, **options).arguments
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}; it takes {', '.join(expected.parameters)}") from None
+        values = {
+            p.name: given.get(p.name, p.default)
+            for p in expected.parameters.values()
+            if p.name in given or p.name == "reduction" or p.kind is p.POSITIONAL_OR_KEYWORD
+        }
+        check_reduction(values.get("reduction", REDUCTION), "weight", "zero")
+        self._settings = tuple(values)
+        for setting, value in values.items():
+            if setting in self._fixed or isinstance(value, np.ndarray):
+                value = torch.as_tensor(value)
+            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+                self.register_buffer(setting, value)
+            else:
+                setattr(self, setting, value)
+        if self._check is not None:
+            known = signature(self._check).parameters
+            self._check(**{n: x for n, x in values.items() if n in known})
+
+    def _current(self) -> dict[str, Any]:
+        """The settings as they are now."""
+        return {name: getattr(self, name) for name in self._settings}
+
+    def forward(self, *inputs: Any, **batch: Any) -> Tensor:
+        """The loss of a batch: the arrays that the function takes, and keywords that belong to a batch."""
+        for name in batch:
+            if name not in (*self._inputs, *self._of_a_batch):
+                raise TypeError(
+                    f"{name} is a setting of {type(self).__name__} or unknown to it; a call takes "
+                    f"{', '.join((*self._inputs, *self._of_a_batch))}"
+                )
+        return type(self)._function(*inputs, **{**self._current(), **batch})
+
+    def _shown(self) -> str:
+        return ", ".join(f"{name}={_text(getattr(self, name))}" for name in self._settings)
+
+    def extra_repr(self) -> str:
+        return self._shown()
+
+
+def _text(value: Any) -> str:
+    """A setting in a few characters."""
+    if isinstance(value, Tensor):
+        return f"{value.item():g}" if value.ndim == 0 else f"Tensor{tuple(value.shape)}"
+    return repr(value)
