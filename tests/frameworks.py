@@ -89,6 +89,85 @@ class Torch(NumPy):
         return self.numpy(value), self.numpy(gradient)
 
 
+class Strict(NumPy):
+    """array_api_strict: what no library promises beyond the array API fails here."""
+
+    name = "array_api_strict"
+    dtypes = ("float64", "float32")
+
+    @property
+    def xp(self) -> Any:
+        return pytest.importorskip("array_api_strict")
+
+    def array(self, values: Any, dtype: str | None = None) -> Any:
+        return self.xp.asarray(np.asarray(values, dtype=dtype))
+
+    def numpy(self, values: Any) -> np.ndarray:
+        return np.asarray(self.xp.astype(values, self.xp.float64))
+
+    def dtype(self, values: Any) -> str:
+        return str(values.dtype).rpartition(".")[2]
+
+    def own(self, value: Any) -> Any:
+        return self.xp.asarray(value) if isinstance(value, np.ndarray) else value
+
+    def loss_and_gradient(self, logits: Any, labels: Any, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+        pytest.skip("array_api_strict differentiates nothing")
+
+
+class JAX(NumPy):
+    """JAX with 64-bit types: `jax.vjp`, run operation by operation or, with `jit`, compiled."""
+
+    name = "jax"
+    dtypes = ("float64", "float32", "bfloat16", "float16")
+
+    def __init__(self, jit: bool = False) -> None:
+        self.jit = jit
+
+    def __repr__(self) -> str:
+        return "jax.jit" if self.jit else "jax"
+
+    @property
+    def jax(self) -> Any:
+        return pytest.importorskip("jax")
+
+    def wide(self) -> Any:
+        """The context in which JAX keeps 64-bit types."""
+        owner = self.jax if hasattr(self.jax, "enable_x64") else self.jax.experimental
+        return owner.enable_x64(True)
+
+    def array(self, values: Any, dtype: str | None = None) -> Any:
+        with self.wide():
+            return self.jax.numpy.asarray(np.asarray(values), dtype=dtype)
+
+    def dtype(self, values: Any) -> str:
+        return str(values.dtype)
+
+    def own(self, value: Any) -> Any:
+        return self.array(value) if isinstance(value, np.ndarray) else value
+
+    def loss(self, logits: Any, labels: Any, **options: Any) -> np.ndarray:
+        with self.wide():
+            return self.numpy(self._compiled(labels, options)(self.own(logits)))
+
+    def loss_and_gradient(self, logits: Any, labels: Any, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+        with self.wide():
+            logits = self.own(logits)
+            value, pull = self.jax.vjp(self._compiled(labels, options), logits)
+            (gradient,) = pull(self.jax.numpy.ones_like(value))
+            assert gradient.dtype == logits.dtype
+            return self.numpy(value), self.numpy(gradient)
+
+    def statistics(self, logits: Any, labels: Any, **options: Any) -> Any:
+        with self.wide():
+            return super().statistics(logits, labels, **options)
+
+    def _compiled(self, labels: Any, options: dict) -> Any:
+        labels, options = self.own(labels), self._own(options)
+        loss = lambda logits: ce.softmax_cross_entropy(logits, labels, **options)  # noqa: E731
+        return self.jax.jit(loss) if self.jit else loss
+
+
 NUMPY, TORCH = NumPy(), Torch()
 FRAMEWORKS = [NUMPY, TORCH]
 each_framework = pytest.mark.parametrize("fw", FRAMEWORKS, ids=repr)

@@ -6,7 +6,22 @@ import sys
 import numpy as np
 import pytest
 
-from crossentropy.backends import as_arrays, first_true, is_numpy, is_torch, is_true, namespace, total
+from crossentropy.backends import (
+    as_arrays,
+    as_indices,
+    constant,
+    device,
+    first_true,
+    index_dtype,
+    is_jax,
+    is_numpy,
+    is_torch,
+    is_true,
+    loss_dtype,
+    namespace,
+    total,
+    widest_dtype,
+)
 
 
 def test_importing_it_imports_no_framework():
@@ -128,3 +143,68 @@ def test_a_compiled_function_reads_no_values():
 def test_traced_jax_values_are_not_true():
     jax = pytest.importorskip("jax")
     assert float(jax.jit(lambda x: -x if is_true(x > 0) else x)(1.0)) == 1.0
+
+
+# ----------------------------------------------------------------------------------------------- JAX
+
+
+def test_an_array_of_jax_is_one_while_it_is_traced_too():
+    jax = pytest.importorskip("jax")
+    seen = []
+    jax.jit(lambda x: (seen.append(is_jax(x)), x)[1])(jax.numpy.ones(2))
+    assert seen == [True]
+    assert is_jax(jax.numpy.ones(2))
+    assert not is_jax(np.ones(2))
+
+
+def test_numpys_arrays_beside_those_of_jax_become_jaxs():
+    jnp = pytest.importorskip("jax").numpy
+    xp, arrays = as_arrays(np.ones(2, dtype=np.float32), jnp.ones(2), np.float32(1), 0.5)
+    assert xp is jnp
+    assert all(is_jax(x) for x in arrays)
+
+
+def test_traced_values_may_be_combined_with_new_arrays_beside_them():
+    jax = pytest.importorskip("jax")
+    added = jax.jit(lambda x: x + jax.numpy.arange(2.0, device=device(x)))(jax.numpy.ones(2))
+    assert added.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_types_are_the_widest_that_jax_has_been_told_to_keep(wide):
+    jax = pytest.importorskip("jax")
+    owner = jax if hasattr(jax, "enable_x64") else jax.experimental
+    with owner.enable_x64(wide):
+        x = jax.numpy.ones(2, dtype="float32")
+        assert np.dtype(widest_dtype(x)) == ("float64" if wide else "float32")
+        assert np.dtype(index_dtype(x)) == ("int64" if wide else "int32")
+        assert as_indices(jax.numpy.ones(2, dtype="int8")).dtype == index_dtype(x)
+        assert np.dtype(loss_dtype(x)) == "float32"
+        assert total(x, 0).dtype == widest_dtype(x)
+
+
+def test_a_constant_has_no_derivative():
+    torch, jax = pytest.importorskip("torch"), pytest.importorskip("jax")
+    assert not constant(torch.ones(1, requires_grad=True)).requires_grad
+    assert jax.grad(lambda x: x * constant(x))(3.0) == 3.0
+    x = np.ones(1)
+    assert constant(x) is x
+
+
+# --------------------------------------------------------------------------------------------- types
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("float16", "float32"), ("float32", "float32"), ("float64", "float64"), ("longdouble", "float64")],
+)
+def test_losses_are_float32_or_float64(dtype, expected):
+    if dtype == "longdouble" and np.dtype(np.longdouble).itemsize == 8:
+        pytest.skip("a long double of 64 bits")
+    assert np.dtype(loss_dtype(np.ones(1, dtype=dtype))) == expected
+
+
+def test_labels_of_the_right_type_are_not_copied():
+    y = np.zeros(2, dtype=np.int64)
+    assert as_indices(y) is y
+    assert as_indices(y.astype(np.uint8)).dtype == np.int64

@@ -1,5 +1,6 @@
 """The command line, from the outside: exit codes, what is printed, what is left on disk."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import crossentropy
+import crossentropy.losses
 from crossentropy.cli import app
 
 RUN = [sys.executable, "-c", "from crossentropy.cli import main; main()"]
@@ -65,6 +67,8 @@ def test_a_file_is_trained_on_and_what_is_left_out_of_it_is_said(tmp_path):
         (GOOD.replace("a\n", "\n"), [], "15 rows have no label"),
         (GOOD, ["--loss", "hinge"], "no loss named 'hinge'"),
         (GOOD, ["--loss", "focal(gama=2)"], "'gama'"),
+        (GOOD, ["--loss", "hard_example_loss"], "needs keep=number"),
+        (GOOD, ["--loss", "cross_entropy(class_weight=heavy)"], "class_weight=balanced"),
         (GOOD, ["--hidden", "wide"], "256,128"),
         (GOOD, ["--hidden", "0"], "at least one unit"),
         (GOOD, ["--epochs", "0"], "at least 1"),
@@ -115,6 +119,40 @@ def test_without_typer_the_import_names_the_extra():
         'ImportError: The command line needs more packages: pip install "crossentropy[train]"'
         in result.stderr
     )
+
+
+@pytest.mark.parametrize("loss", ["ldam_loss(scale=1)", "cross_entropy(class_weight=balanced)"])
+def test_a_loss_of_the_class_counts_trains(tmp_path, loss):
+    result = invoke("train", "iris", "--epochs", 2, "--loss", loss, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_losses_are_listed_a_line_each_with_their_paper():
+    lines = {line.split()[0]: line for line in invoke("losses").stdout.split("\n\n")[0].splitlines()}
+    public = {name for name in crossentropy.losses.__all__ if name.endswith(("_loss", "_cross_entropy"))}
+    assert public <= set(lines)
+    assert "ldam_margins" not in lines
+    assert lines["focal_loss"].split(maxsplit=2)[1] == "--loss"
+    assert lines["focal_loss"].endswith("−(1 − p)^γ log p. (Lin et al., ICCV 2017)")
+    assert "--loss" not in lines["ctc_loss"]
+
+
+def test_every_loss_that_says_its_paper_is_listed_with_a_paper():
+    lines = {line.split()[0]: line for line in invoke("losses").stdout.split("\n\n")[0].splitlines()}
+    for name, line in lines.items():
+        if "References" in getattr(crossentropy.losses, name).__doc__:
+            assert re.search(r" \(.* \d{4}\)$", line), line
+
+
+def test_losses_are_listed_without_the_packages_that_train():
+    missing = ("torch", "sklearn", "pandas", "pyarrow", "matplotlib")
+    check = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing})); import crossentropy.cli as c; c.main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", check, "losses"], capture_output=True, text=True, check=True
+    )
+    assert "focal_loss" in result.stdout
 
 
 def test_version():

@@ -10,13 +10,20 @@ import array_api_compat
 
 __all__ = [
     "as_arrays",
+    "as_indices",
+    "constant",
+    "device",
     "first_true",
+    "index_dtype",
+    "is_jax",
     "is_numpy",
     "is_torch",
     "is_true",
+    "loss_dtype",
     "namespace",
     "sum_tolerance",
     "total",
+    "widest_dtype",
 ]
 
 Array = Any
@@ -48,13 +55,26 @@ def is_numpy(x: Any) -> bool:
     return numpy is not None and isinstance(x, (numpy.ndarray, numpy.generic))
 
 
+def is_jax(x: Any) -> bool:
+    """Whether `x` is a JAX array, or one that is being traced.
+
+    Examples
+    --------
+    >>> is_jax([0.5])
+    False
+    """
+    array = getattr(sys.modules.get("jax"), "Array", None)
+    return array is not None and isinstance(x, array)
+
+
 def namespace(*arrays: Array) -> Any:
     """The array-API namespace that `arrays` share.
 
     Parameters
     ----------
     *arrays : array, or Python number, list or tuple
-        Python's own values count as NumPy's when they come alone, and follow the arrays otherwise.
+        Python's own values count as NumPy's when they come alone, and follow the arrays otherwise. So do NumPy's
+        arrays beside JAX's, as in JAX's own functions.
 
     Raises
     ------
@@ -68,14 +88,17 @@ def namespace(*arrays: Array) -> Any:
     'array_api_compat.numpy'
     """
     own = [x for x in arrays if not isinstance(x, PYTHON_VALUES)]
-    if not own:
-        from array_api_compat import numpy
-
-        return numpy
-    if all(is_torch(x) for x in own):  # spares torch.compile a look into caches, which it warns of
+    # Said here, since array_api_compat takes its time, and torch.compile warns of its caches.
+    if own and all(map(is_torch, own)):
         from array_api_compat import torch
 
         return torch
+    if all(map(is_numpy, own)):
+        from array_api_compat import numpy
+
+        return numpy
+    if any(is_jax(x) for x in own):
+        own = [x for x in own if not is_numpy(x)]
     try:
         return array_api_compat.array_namespace(*own)
     except TypeError:
@@ -90,7 +113,7 @@ def as_arrays(*values: Any) -> tuple[Any, list[Array]]:
     """The namespace of `values`, and `values` as its arrays.
 
     Arrays pass through as they are; a Python number or list of floats becomes float64, on the device of the
-    first array.
+    first array. Beside an array of JAX, NumPy's become JAX's.
 
     Examples
     --------
@@ -99,15 +122,107 @@ def as_arrays(*values: Any) -> tuple[Any, list[Array]]:
     array([0.25, 0.75])
     """
     xp = namespace(*values)
-    like = next((x for x in values if not isinstance(x, PYTHON_VALUES)), None)
-    return xp, [_converted(x, xp, like) if isinstance(x, PYTHON_VALUES) else x for x in values]
+    among_jax = any(is_jax(x) for x in values)
+    foreign = [isinstance(x, PYTHON_VALUES) or (among_jax and is_numpy(x)) for x in values]
+    like = next((x for x, odd in zip(values, foreign, strict=True) if not odd), None)
+    return xp, [_converted(x, xp, like) if odd else x for x, odd in zip(values, foreign, strict=True)]
 
 
 def _converted(value: Any, xp: Any, like: Array | None) -> Array:
     import numpy
 
     array = numpy.asarray(value)
-    return array if like is None else xp.asarray(array, device=array_api_compat.device(like))
+    return array if like is None else xp.asarray(array, device=device(like))
+
+
+def device(x: Array) -> Any:
+    """Where new arrays are to lie to be combined with `x`, for the keyword `device` of its namespace.
+
+    None for JAX, which moves uncommitted arrays to the others by itself and does not say where a traced one is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> device(np.ones(2))
+    'cpu'
+    """
+    if is_torch(x):
+        return x.device  # spares torch.compile array_api_compat's type caches, which it warns of
+    return None if is_jax(x) else array_api_compat.device(x)
+
+
+def widest_dtype(x: Array) -> Any:
+    """float64 where the library and the device of `x` have it, else float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> widest_dtype(np.ones(2, dtype="float32"))
+    <class 'numpy.float64'>
+    """
+    xp = namespace(x)
+    if is_torch(x):
+        return xp.float32 if x.device.type == "mps" else xp.float64
+    has_float64 = not is_jax(x) or _has_wide_types()
+    return xp.float64 if has_float64 else xp.float32
+
+
+def loss_dtype(logits: Array) -> Any:
+    """What losses and statistics are returned in: float64 for logits of float64 or wider, else float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss_dtype(np.ones(2, dtype="float16"))
+    <class 'numpy.float32'>
+    """
+    xp = namespace(logits)
+    return xp.float64 if str(logits.dtype).endswith(("float64", "float96", "float128")) else xp.float32
+
+
+def index_dtype(x: Array) -> Any:
+    """The integer type that the library of `x` counts classes in: int64 where it has it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> index_dtype(np.ones(2))
+    <class 'numpy.int64'>
+    """
+    xp = namespace(x)
+    return xp.int32 if is_jax(x) and not _has_wide_types() else xp.int64
+
+
+def constant(x: Array) -> Array:
+    """`x` without its derivatives, in the libraries that have any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> constant(np.asarray([0.5]))
+    array([0.5])
+    """
+    if is_torch(x):
+        return x.detach()
+    return sys.modules["jax"].lax.stop_gradient(x) if is_jax(x) else x
+
+
+def as_indices(labels: Array) -> Array:
+    """Labels of any integer or bool type in the one that classes are counted in; a copy only where it differs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_indices(np.asarray([True, False]))
+    array([1, 0])
+    """
+    dtype = index_dtype(labels)
+    return labels if labels.dtype == dtype else namespace(labels).astype(labels, dtype)
+
+
+def _has_wide_types() -> bool:
+    """Whether JAX has been told to keep 64-bit types."""
+    return bool(sys.modules["jax"].config.jax_enable_x64)
 
 
 def total(x: Array, axis: int | tuple[int, ...], *, keepdims: bool = False) -> Array:
@@ -119,12 +234,8 @@ def total(x: Array, axis: int | tuple[int, ...], *, keepdims: bool = False) -> A
     >>> total(np.ones(3, dtype="float32"), -1).dtype
     dtype('float64')
     """
-    xp = namespace(x)
-    if is_torch(x):
-        has_float64 = x.device.type != "mps"
-    else:
-        has_float64 = "float64" in xp.__array_namespace_info__().dtypes(kind="real floating")
-    return xp.sum(x, axis=axis, dtype=xp.float64 if has_float64 else None, keepdims=keepdims)
+    dtype = widest_dtype(x)
+    return namespace(x).sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
 def sum_tolerance(x: Array) -> float:
@@ -145,10 +256,11 @@ def sum_tolerance(x: Array) -> float:
     return 1e-9
 
 
-def is_true(flag: Array) -> bool:
+def is_true(flag: Array, *, wait: bool = False) -> bool:
     """Whether an array of one bool is known to be true.
 
-    It is not where values cannot be read: in a compiled or traced function, under `vmap`, on a meta device.
+    It is not where values cannot be read: in a compiled or traced function, under `vmap`, on a meta device. Nor on
+    a GPU, unless it may be waited for.
 
     Examples
     --------
@@ -159,9 +271,18 @@ def is_true(flag: Array) -> bool:
     if is_torch(flag) and sys.modules["torch"].compiler.is_compiling():
         return False
     try:
+        if not wait and _is_elsewhere(flag):
+            return False
         return bool(flag)
     except (RuntimeError, TypeError):  # what PyTorch, and what JAX, raise for a value they do not have yet
         return False
+
+
+def _is_elsewhere(x: Array) -> bool:
+    """Whether `x` is computed by a device that runs behind this program."""
+    if is_torch(x):
+        return bool(x.device.type != "cpu")
+    return is_jax(x) and any(place.platform != "cpu" for place in x.devices())
 
 
 def first_true(flags: Array) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crossentropy.backends import is_torch, namespace
+from crossentropy.backends import device, is_torch, is_true, namespace
 
 __all__ = ["check_reduction", "reduce_rows"]
 
@@ -77,7 +77,7 @@ def reduce_rows(
         if normalizer == "weight":
             N = xp.sum(weights)
         elif isinstance(counted, int):
-            N = xp.asarray(float(counted), dtype=losses.dtype, device=losses.device)
+            N = xp.asarray(float(counted), dtype=losses.dtype, device=device(losses))
         else:
             N = xp.sum(xp.astype(counted, losses.dtype))
     else:
@@ -96,14 +96,15 @@ def _as_array(value: Any, like: Array) -> Array:
     xp = namespace(like)
     if is_torch(like) and is_torch(value):
         return value.to(device=like.device, dtype=like.dtype)
-    return xp.asarray(value, dtype=like.dtype, device=like.device)
+    return xp.asarray(value, dtype=like.dtype, device=device(like))
 
 
 def _divide(total: Array, N: Array, empty: str) -> Array:
     """``total / N``, where nothing to divide by gives what `empty` says, with a gradient of 0."""
     xp = namespace(total)
     nothing = N == 0
-    if empty == "raise" and bool(xp.any(nothing)):
+    if empty == "raise" and is_true(xp.any(nothing), wait=True):
         raise ValueError(EMPTY_MESSAGE)
     mean = xp.where(nothing, xp.zeros_like(total), total) / xp.where(nothing, xp.ones_like(N), N)
-    return xp.where(nothing, xp.full_like(mean, float("nan")), mean) if empty == "nan" else mean
+    # in a traced function, which cannot raise, NaN says it
+    return mean if empty == "zero" else xp.where(nothing, xp.full_like(mean, float("nan")), mean)

@@ -7,7 +7,16 @@ everything else, and for saying it anyway.
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import is_torch, is_true, namespace
+from crossentropy.backends import (
+    as_indices,
+    device,
+    first_true,
+    is_jax,
+    is_numpy,
+    is_torch,
+    is_true,
+    namespace,
+)
 from crossentropy.statistics import Target
 
 __all__ = ["LabelSet", "OneHot", "Probabilities", "Sparse", "resolve"]
@@ -113,8 +122,16 @@ class Resolved:
     normalized: bool = False
 
 
-def resolve(labels: Any, logits: Array, axis: int, ignore_index: int | None, *, validate: bool) -> Resolved:
-    """Labels of any form as a `Target`, checked against the logits.
+def resolve(
+    labels: Any,
+    logits: Array,
+    axis: int,
+    ignore_index: int | None,
+    *,
+    validate: bool,
+    sample_weight: Array | None = None,
+) -> Resolved:
+    """Labels of any form as a `Target`, checked against the logits; rows of weight 0 may hold anything.
 
     Raises
     ------
@@ -125,7 +142,7 @@ def resolve(labels: Any, logits: Array, axis: int, ignore_index: int | None, *, 
     """
     rows = tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
     if isinstance(labels, OneHot):
-        indices = _one_hot_indices(labels.values, logits, axis, validate=validate)
+        indices = _one_hot_indices(labels.values, logits, axis, sample_weight, validate=validate)
         return Resolved(Target(indices=indices, ignore_index=ignore_index))
     if isinstance(labels, Sparse):
         return _sparse(labels, rows, logits, ignore_index)
@@ -136,8 +153,14 @@ def resolve(labels: Any, logits: Array, axis: int, ignore_index: int | None, *, 
             raise TypeError(
                 f"the mask of LabelSet has dtype {mask.dtype}; pass mask.astype(bool) or mask.bool()"
             )
-        if validate and is_true(namespace(mask).any(~namespace(mask).any(mask, axis=axis))):
-            raise ValueError("a row of LabelSet has no class in its set; give it sample_weight 0 instead")
+        if validate:
+            empty = _weighed(~namespace(mask).any(mask, axis=axis), sample_weight)
+            if is_true(namespace(mask).any(empty)):
+                row = first_true(empty)
+                raise ValueError(
+                    f"row {row[0] if len(row) == 1 else row} of LabelSet has no class in its set; "
+                    "to leave it out give it a sample_weight of 0"
+                )
         return Resolved(Target(mask=mask))
     if isinstance(labels, Probabilities):
         return _dense(labels.values, logits, ignore_index, labels.normalized)
@@ -178,10 +201,11 @@ def _like(values: Any, logits: Array, what: str) -> Array:
         raise TypeError(
             f"{what} are a {type(values).__name__} but logits are a torch.Tensor; pass torch.as_tensor({what})"
         )
+    xp = namespace(logits)
     if hasattr(values, "__array_namespace__") or hasattr(values, "dtype"):
         namespace(logits, values)  # raises if they are of different libraries
-        return values
-    return namespace(logits).asarray(values)
+        return xp.asarray(values) if is_jax(logits) and is_numpy(values) else values
+    return xp.asarray(values, device=device(logits))
 
 
 def _is_kind(x: Array, kind: str | tuple[str, ...]) -> bool:
@@ -226,7 +250,14 @@ def _sparse(labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: 
     return Resolved(Target(indices=y, several=True, ignore_index=ignore_index), masses=t)
 
 
-def _one_hot_indices(values: Any, logits: Array, axis: int, *, validate: bool) -> Array:
+def _weighed(rows: Array, sample_weight: Array | None) -> Array:
+    """Those of `rows`, an array of bool, whose weight is not 0."""
+    return rows if sample_weight is None else rows & (sample_weight != 0)
+
+
+def _one_hot_indices(
+    values: Any, logits: Array, axis: int, sample_weight: Array | None, *, validate: bool
+) -> Array:
     x = _like(values, logits, "labels")
     if not _is_kind(x, ("bool", "integral")):
         raise TypeError(
@@ -234,12 +265,14 @@ def _one_hot_indices(values: Any, logits: Array, axis: int, *, validate: bool) -
         )
     _check_soft(x, logits, None, "OneHot")
     xp = namespace(x)
-    ones = xp.astype(x, xp.int64)
+    ones = as_indices(x)
     if validate:
         wrong = (xp.sum(ones, axis=axis) != 1) | xp.any((ones != 0) & (ones != 1), axis=axis)
+        wrong = _weighed(wrong, sample_weight)
         if is_true(xp.any(wrong)):
-            row = int(xp.argmax(xp.reshape(xp.astype(wrong, xp.int64), (-1,))))
+            row = first_true(wrong)
             raise ValueError(
-                f"row {row} of OneHot is not one 1 among zeros; for several, use LabelSet or floats"
+                f"row {row[0] if len(row) == 1 else row} of OneHot is not one 1 among zeros; "
+                "for several, use LabelSet or floats"
             )
     return xp.argmax(ones, axis=axis)

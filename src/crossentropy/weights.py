@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crossentropy.backends import is_torch, namespace
+from crossentropy.backends import as_arrays, is_numpy, is_torch, namespace, widest_dtype
 
 __all__ = ["class_vector", "row_values"]
 
@@ -50,12 +50,8 @@ def like(values: Any, logits: Array) -> Array:
 
         x = values if isinstance(values, torch.Tensor) else torch.as_tensor(values, dtype=torch.float64)
         x = x.to(logits.device)
-        return (
-            x if x.is_floating_point() else x.to(torch.float32 if x.device.type == "mps" else torch.float64)
-        )
-    xp = namespace(logits)
-    x = values if hasattr(values, "dtype") else xp.asarray(values, device=logits.device)
-    if not xp.isdtype(x.dtype, "real floating"):
-        has_float64 = "float64" in xp.__array_namespace_info__().dtypes(kind="real floating")
-        x = xp.astype(x, xp.float64 if has_float64 else xp.float32)
-    return x
+        return x if x.is_floating_point() else x.to(widest_dtype(x))
+    xp, x = namespace(logits), values
+    if not (is_numpy(values) and is_numpy(logits)):
+        x = as_arrays(values, logits)[1][0]
+    return x if xp.isdtype(x.dtype, "real floating") else xp.astype(x, widest_dtype(x))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crossentropy import loss_and_gradient, sigmoid_cross_entropy
 from crossentropy.links import CrossEntropy, Focal
-from crossentropy.losses.sigmoid import sigmoid_cross_entropy, sigmoid_loss_and_gradient
 
 INF, NAN = float("inf"), float("nan")
 ctx = mpmath.mp.clone()
@@ -48,7 +48,7 @@ def distance(got, truth):
 
 
 def none(z, t, **options):
-    return sigmoid_loss_and_gradient(z, t, reduction="none", **options)
+    return loss_and_gradient(sigmoid_cross_entropy, z, t, reduction="none", **options)
 
 
 def batch(shape, seed=0, dtype="float64"):
@@ -183,8 +183,8 @@ def test_any_link_takes_the_reference_formula(link, shift, reduction):
         "class_weight": [1.0, 2, 3, 0.5, 1],
         "sample_weight": np.arange(6.0),
     }
-    loss, gradient = sigmoid_loss_and_gradient(z, t, link=link, **options)
-    halves = sigmoid_loss_and_gradient(z, t, link=Halved(link), **options)
+    loss, gradient = loss_and_gradient(sigmoid_cross_entropy, z, t, link=link, **options)
+    halves = loss_and_gradient(sigmoid_cross_entropy, z, t, link=Halved(link), **options)
     np.testing.assert_allclose(2 * halves[0], loss, rtol=1e-12)
     np.testing.assert_allclose(2 * halves[1], gradient, rtol=1e-10, atol=1e-14)
 
@@ -216,7 +216,7 @@ def test_the_mean_divides_by_the_weight_without_pos_weight():
     w, omega = np.asarray([1.0, 2.0, 3.0]), np.asarray([1.0, 0.0, 2.0, 1.0])
     options = {"class_weight": w, "sample_weight": omega, "pos_weight": 5.0}
     losses = none(z, t, **options)[0]
-    mean, gradient = sigmoid_loss_and_gradient(z, t, **options)
+    mean, gradient = loss_and_gradient(sigmoid_cross_entropy, z, t, **options)
     assert mean == pytest.approx(losses.sum() / (omega[:, None] * w).sum(), rel=1e-14)
     np.testing.assert_allclose(gradient, none(z, t, **options)[1] / 24, rtol=1e-14)
 
@@ -225,7 +225,7 @@ def test_the_mean_divides_by_the_weight_without_pos_weight():
 def test_the_mean_divides_by_what_it_is_told(normalizer, divisor):
     z, t = batch((4, 3))
     options = {"sample_weight": np.asarray([1.0, 0.0, 2.0, 1.0])}
-    mean, gradient = sigmoid_loss_and_gradient(z, t, normalizer=normalizer, **options)
+    mean, gradient = loss_and_gradient(sigmoid_cross_entropy, z, t, normalizer=normalizer, **options)
     losses, slopes = none(z, t, **options)
     assert mean == pytest.approx(losses.sum() / divisor, rel=1e-14)
     np.testing.assert_allclose(gradient, slopes / divisor, rtol=1e-14)
@@ -234,7 +234,7 @@ def test_the_mean_divides_by_what_it_is_told(normalizer, divisor):
 def test_an_array_divides_element_by_element():
     z, t = batch((4, 3))
     N = np.arange(12.0).reshape(4, 3)  # a divisor of 0 counts nothing
-    mean, gradient = sigmoid_loss_and_gradient(z, t, normalizer=N)
+    mean, gradient = loss_and_gradient(sigmoid_cross_entropy, z, t, normalizer=N)
     losses, slopes = none(z, t)
     inverse = np.divide(1, N, out=np.zeros_like(N), where=N > 0)
     assert mean == pytest.approx((losses * inverse).sum(), rel=1e-14)
@@ -304,10 +304,10 @@ def test_weight_zero_silences_logit_and_label(options, dtype):
 def test_nothing_to_average(z, t, weight):
     z, t = np.asarray(z), np.asarray(t, int)
     weight = None if weight is None else np.asarray(weight)
-    loss, gradient = sigmoid_loss_and_gradient(z, t, sample_weight=weight)
+    loss, gradient = loss_and_gradient(sigmoid_cross_entropy, z, t, sample_weight=weight)
     assert loss == 0
     np.testing.assert_array_equal(gradient, np.zeros_like(z))
-    loss, gradient = sigmoid_loss_and_gradient(z, t, sample_weight=weight, empty="nan")
+    loss, gradient = loss_and_gradient(sigmoid_cross_entropy, z, t, sample_weight=weight, empty="nan")
     assert np.isnan(loss)
     np.testing.assert_array_equal(gradient, np.zeros_like(z))
     with pytest.raises(ValueError, match="nothing to average"):

@@ -253,3 +253,49 @@ def test_a_mean_of_half_precision_losses_does_not_overflow():
     z[:, 0] = 10.0
     loss = ce.softmax_cross_entropy(z, np.ones(70_000, dtype=np.int64))
     np.testing.assert_allclose(loss, np.log(np.exp(10.0) + 5), rtol=1e-6)
+
+
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="a long double of 64 bits")
+def test_losses_of_wider_logits_are_float64():
+    z, labels = batch()
+    value = ce.softmax_cross_entropy(z.astype(np.longdouble), labels)
+    assert value.dtype == np.float64
+    np.testing.assert_allclose(value, ce.softmax_cross_entropy(z, labels), rtol=1e-14)
+
+
+# ---------------------------------------------------------------------------------- what rows may hold
+
+
+@pytest.mark.parametrize("form", ["LabelSet", "OneHot"])
+@each_framework
+def test_a_row_that_names_no_class_is_refused_unless_it_weighs_nothing(fw, form):
+    z, labels = batch()
+    hot = np.eye(7, dtype=bool)[labels]
+    hot[3] = False
+    target = fw.target(form, hot)
+    with pytest.raises(ValueError, match="row 3 of"):
+        fw.loss(z, target)
+    weight = np.array([1.0, 1.0, 1.0, 0.0, 1.0])
+    got = fw.loss_and_gradient(z, target, sample_weight=weight)
+    for x, expected in zip(got, fw.loss_and_gradient(z, labels, sample_weight=weight), strict=True):
+        np.testing.assert_allclose(x, expected, rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan])
+@each_framework
+def test_a_temperature_that_is_not_positive_is_refused(fw, bad):
+    z, labels = batch()
+    with pytest.raises(ValueError, match="temperature"):
+        fw.loss(z, labels, temperature=bad)
+    with pytest.raises(ValueError, match="temperature of row 2 is"):
+        fw.loss(z, labels, temperature=np.array([1.0, 1.0, bad, 1.0, 1.0]))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, np.array])
+@each_framework
+def test_one_number_of_numpy_is_a_number_to_every_library(fw, kind):
+    z, labels = batch()
+    z, labels = fw.own(z), fw.own(labels)
+    got = ce.softmax_cross_entropy(z, labels, temperature=kind(2), margin=kind(1))
+    expected = ce.softmax_cross_entropy(z, labels, temperature=2.0, margin=1.0)
+    assert float(got) == float(expected)

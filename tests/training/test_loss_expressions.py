@@ -1,12 +1,15 @@
 import pytest
 import torch
 
+from crossentropy import losses
 from crossentropy.torch import CrossEntropyLoss, FocalLoss
 from crossentropy.training.errors import InputError
-from crossentropy.training.loss_expressions import KNOWN_LOSSES, parse_loss
+from crossentropy.training.known_losses import KNOWN_LOSSES, WORDS
+from crossentropy.training.loss_expressions import parse_loss
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
 LABELS = torch.tensor([2, 1])
+COUNTS = torch.tensor([60, 30, 10])
 
 
 @pytest.mark.parametrize(
@@ -26,10 +29,80 @@ def test_an_expression_stands_for_the_module_called_with_its_keywords(expression
     assert parse_loss(expression).loss(LOGITS, LABELS) == module(LOGITS, LABELS)
 
 
+OTHERS = {"order": 3, "iterations": 4, "keep": 1, "tau": 2.0, "log_zero": -1.0}
+NEEDS = {"hard_example_loss": "keep=1"}
+
+
 @pytest.mark.parametrize("name", KNOWN_LOSSES)
 def test_every_known_loss_takes_every_keyword_it_names(name):
+    needed = NEEDS.get(name, "")
+    assert KNOWN_LOSSES[name].keywords
     for keyword in KNOWN_LOSSES[name].keywords:
-        parse_loss(f"{name}({keyword}=0.5)")
+        for value in WORDS.get(keyword, [OTHERS.get(keyword, 0.5)]):
+            settings = f"{keyword}={value}" if keyword in needed else f"{keyword}={value}, {needed}"
+            parse_loss(f"{name}({settings.strip(', ')})")
+
+
+@pytest.mark.parametrize("name", KNOWN_LOSSES)
+def test_every_known_loss_can_be_learnt_from(name):
+    logits = LOGITS.clone().requires_grad_()
+    loss = parse_loss(f"{name}({NEEDS.get(name, '')})", COUNTS).loss(logits, LABELS)
+    loss.backward()
+    assert loss.shape == ()
+    assert logits.grad.isfinite().all()
+    assert logits.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("poly_loss(epsilon=2)", lambda: losses.poly_loss(LOGITS, LABELS, epsilon=2)),
+        ("balanced_softmax_loss", lambda: losses.balanced_softmax_loss(LOGITS, LABELS, COUNTS)),
+        ("ldam_loss(scale=1)", lambda: losses.ldam_loss(LOGITS, LABELS, COUNTS, scale=1)),
+        (
+            "cross_entropy(class_weight=balanced)",
+            lambda: losses.softmax_cross_entropy(LOGITS, LABELS, class_weight=100 / (3 * COUNTS)),
+        ),
+        (
+            "focal(class_weight=class_balanced)",
+            lambda: losses.focal_loss(LOGITS, LABELS, class_weight=losses.class_balanced_weights(COUNTS)),
+        ),
+        (
+            "cross_entropy(logit_bias=adjusted)",
+            lambda: torch.nn.functional.cross_entropy(LOGITS + (COUNTS / 100).log(), LABELS),
+        ),
+        (
+            "hinge_loss(kind=weston-watkins)",
+            lambda: losses.hinge_loss(LOGITS, LABELS, kind="weston-watkins"),
+        ),
+        (
+            "soft_bootstrapping_loss(detach=True)",
+            lambda: losses.soft_bootstrapping_loss(LOGITS, LABELS, detach=True),
+        ),
+    ],
+)
+def test_losses_are_those_of_the_literature_with_the_counts_of_the_training_rows(expression, expected):
+    torch.testing.assert_close(parse_loss(expression, COUNTS).loss(LOGITS, LABELS), expected())
+
+
+def test_a_word_that_a_keyword_does_not_know_names_those_it_does():
+    with pytest.raises(InputError, match="class_weight=balanced or class_weight=class_balanced"):
+        parse_loss("cross_entropy(class_weight=heavy)")
+
+
+def test_a_keyword_without_a_default_is_asked_for():
+    with pytest.raises(InputError, match=r"needs keep=number"):
+        parse_loss("hard_example_loss")
+
+
+def test_the_scale_of_a_margin_loss_is_in_its_predictions():
+    got = parse_loss("ldam_loss(scale=4)", COUNTS).log_probabilities(LOGITS)
+    torch.testing.assert_close(got, torch.log_softmax(4 * LOGITS.double(), 1))
+
+
+def test_an_offset_for_rare_classes_is_not_in_the_predictions():
+    got = parse_loss("balanced_softmax_loss", COUNTS).log_probabilities(LOGITS)
+    torch.testing.assert_close(got, torch.log_softmax(LOGITS.double(), 1))
 
 
 def test_probabilities_are_those_the_loss_is_about():

@@ -94,6 +94,10 @@ class Tsallis:
     ValueError
         If `t` is not finite.
 
+    Notes
+    -----
+    Above 1, where ``p^(1−t)`` is beyond the largest float, the loss is infinite and its gain a large finite number.
+
     References
     ----------
     Tsallis, "Possible Generalization of Boltzmann-Gibbs Statistics", Journal of Statistical Physics 52, 1988. As a

@@ -35,8 +35,8 @@ def row_losses(problem: SoftmaxProblem, planes: Planes, target_loss: Array | Non
             loss = weigh(shares, loss)
         if problem.masses is not None:
             loss = namespace(loss).sum(loss, axis=-1)
-        if kept != 1:
-            loss = kept * loss
+        if kept != 1:  # a label without mass counts nothing, whatever its loss
+            loss = kept * loss if kept else namespace(loss).zeros_like(loss)
     if planes.prior_term is not None:
         loss = loss + problem.label_smoothing * planes.prior_term
     if problem.z_loss or problem.entropy_bonus:

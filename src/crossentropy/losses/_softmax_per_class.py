@@ -7,6 +7,7 @@ array formulas: exact, at their speed and in their memory, which is several arra
 from typing import Any
 
 from crossentropy.backends import as_indices, device, namespace
+from crossentropy.links.protocol import slope as link_slope
 from crossentropy.losses._softmax_formula import idle_rows, kept_rows
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import reference
@@ -88,16 +89,23 @@ def _without_void(problem: SoftmaxProblem, a: Array, D: Array) -> Array:
 
 
 def row_gradients(problem: SoftmaxProblem, share: Array) -> Array:
-    """``share · (Γ p_c − G_c)`` with ``G_c = a_c gain_c``, ``Γ = Σ G``, taken back to the logits.
+    """``share · (Σ_{k≠c} G_k p_c − a_c φ'(D_c))`` with ``G_c = a_c gain_c``, taken back to the logits.
 
     The derivative of ``Σ share · row_losses``; `share` is one number for every row, 0 where the row is left out.
     """
     D = log_odds_of_classes(problem)
     xp = namespace(D)
     a, _ = class_masses(problem, D)
-    G = a * problem.link.gain(_without_void(problem, a, D))
-    p = xp.exp(log_sigmoid(-D))
-    du = xp.sum(G, axis=-1, keepdims=True) * p - G
+    # G (1 − p) = a dφ/dD. Of the likeliest class 1 − p may vanish, so its slope is shared out by p_c/(1 − p).
+    slopes = a * link_slope(problem.link, _without_void(problem, a, D))
+    likeliest = _first_least(D)
+    zero = xp.zeros_like(D)
+    G = xp.where(likeliest, zero, slopes / xp.exp(log_sigmoid(D)))
+    own = xp.sum(xp.where(likeliest, slopes, zero), axis=-1, keepdims=True)
+    log_p = log_sigmoid(-D)
+    log_rest = xp.sum(xp.where(likeliest, log_sigmoid(D), zero), axis=-1, keepdims=True)
+    shared = xp.where(likeliest | (log_p == -float("inf")), zero, own * xp.exp(log_p - log_rest))
+    du = (xp.sum(G, axis=-1, keepdims=True) - G) * xp.exp(log_p) + shared - slopes
     keep = share != 0
     keep = keep if kept_rows(problem) is None else keep & kept_rows(problem)
     temperature, cap = problem.transform.temperature, problem.transform.softcap
@@ -109,6 +117,13 @@ def row_gradients(problem: SoftmaxProblem, share: Array) -> Array:
         dz = dz * (1 - xp.tanh(z / cap) ** 2)
     dz = xp.where(keep[..., None], dz, xp.zeros_like(dz))
     return xp.permute_dims(dz, _from_last(dz.ndim, problem.axis))
+
+
+def _first_least(x: Array) -> Array:
+    """Where the first of the least entries along the last axis stands."""
+    xp = namespace(x)
+    first = xp.argmin(xp.where(x == x, x, xp.full_like(x, float("inf"))), axis=-1, keepdims=True)
+    return xp.arange(x.shape[-1], device=x.device) == first
 
 
 def _from_last(ndim: int, axis: int) -> tuple[int, ...]:

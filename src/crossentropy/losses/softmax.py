@@ -71,9 +71,11 @@ def softmax_cross_entropy(
     ignore_index : int, optional
         A label whose rows are left out. No label is unless this says so.
     link : Link, default `crossentropy.links.CrossEntropy`
-        ``φ``, what is made of the log-probability of a target.
+        ``φ``, what is made of the log-probability of a target. One label a row gives it ``D`` in the rows' shape,
+        `targets.Sparse` in that of its indices, soft and smoothed targets with the classes as the last axis.
+        Gradients flow to the arrays that it holds.
     temperature : float, or array () or of the rows' shape, default 1.0
-        ``T``.
+        ``T``, positive.
     softcap : float, optional
         ``κ``, a smooth bound on the logits.
     logit_bias : array (C,), optional
@@ -88,7 +90,8 @@ def softmax_cross_entropy(
         What a mean divides by: ``Σ ω w_y``, the number of rows not ignored (zero weights included), or this; an array
         divides row by row before the sum.
     empty : {"zero", "nan", "raise"}
-        The mean when there is nothing to average; its gradient is 0.
+        The mean when there is nothing to average; its gradient is 0. What cannot be raised, in a traced function, is
+        NaN.
     validate : {"raise", "none"}
         Whether labels and soft targets are checked. Unchecked, and where values cannot be read (under tracing, on
         other devices), the row of a label outside the classes is NaN, its gradient too.

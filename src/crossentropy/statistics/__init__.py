@@ -34,6 +34,7 @@ def row_statistics(
     wanted: Wanted = NOTHING_MORE,
     *,
     validate: bool = True,
+    idle: Array | None = None,
 ) -> Planes:
     """Target statistics of every row of `logits`, differentiable where the framework is.
 
@@ -48,6 +49,9 @@ def row_statistics(
     wanted : Wanted
     validate : bool
         Whether a label outside the classes raises. Otherwise, and where it cannot be read, its row is NaN.
+    idle : array of bool, shape of the rows, or None
+        Rows whose statistics are multiplied by 0 later on. What makes them NaN may then be put aside, so that their
+        gradient is 0 too.
 
     Returns
     -------
@@ -62,11 +66,11 @@ def row_statistics(
     if is_torch(logits):
         from crossentropy.statistics import _torch
 
-        return _torch.statistics(logits, axis, target, transform, prior, wanted, validate)
+        return _torch.statistics(logits, axis, target, transform, prior, wanted, validate, idle)
     if is_numpy(logits):
         from crossentropy.statistics import _numpy
 
-        return _numpy.statistics(logits, axis, target, transform, prior, wanted, validate)
+        return _numpy.statistics(logits, axis, target, transform, prior, wanted, validate, idle)
     from crossentropy.statistics import reference
 
-    return reference.statistics(logits, axis, target, transform, prior, wanted)
+    return reference.statistics(logits, axis, target, transform, prior, wanted, validate=validate, idle=idle)

@@ -19,10 +19,13 @@ def statistics(
     prior: Prior | None,
     wanted: Wanted,
     validate: bool,
+    idle: Array | None,
 ) -> Planes:
     """Target statistics of every row along `axis`."""
     if logits.dtype.name not in CODES:  # long double: wider than the kernels
-        return reference.statistics(logits, axis, target, transform, prior, wanted)
+        return reference.statistics(
+            logits, axis, target, transform, prior, wanted, validate=validate, idle=idle
+        )
     kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
     planes = kernel.statistics(target, _rows(logits, axis), wanted)
     if planes.bad_row >= 0 and validate:

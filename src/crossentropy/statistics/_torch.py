@@ -5,6 +5,8 @@ Under `torch.compile` the same kernels stand behind a custom operator. Functiona
 differentiation, higher derivatives and other devices take the reference formulas, which PyTorch differentiates.
 """
 
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -68,6 +70,7 @@ def statistics(
     prior: Prior | None,
     wanted: Wanted,
     validate: bool,
+    idle: Tensor | None,
 ) -> Planes:
     """Target statistics of every row along `axis`."""
     settings, tensors = _split(logits, axis, target, transform, prior, wanted, validate)
@@ -76,7 +79,9 @@ def statistics(
 
         return named(_torch_op.statistics(settings, tensors), settings, tensors)
     if not kernels_apply(*tensors):
-        return reference.statistics(logits, axis, target, transform, prior, wanted)
+        return reference.statistics(
+            logits, axis, target, transform, prior, wanted, validate=validate, idle=idle
+        )
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors[:LEARNABLE]):
         return named(_RowStatistics.apply(settings, *tensors), settings, tensors)
     return forward(settings, tensors)
@@ -252,9 +257,10 @@ def reference_gradients(
     """The same gradients by formulas, with a graph of their own where one is asked for."""
     target, transform, prior = _joined(settings, tensors)
     create_graph = torch.is_grad_enabled()
+    idle = _without_gradient([g for g in grads if g is not None], len(rows_of(settings, tensors.logits)))
     with torch.enable_grad():
         planes = reference.statistics(
-            tensors.logits, settings.axis, target, transform, prior, settings.wanted
+            tensors.logits, settings.axis, target, transform, prior, settings.wanted, idle=idle
         )
     pairs = [
         (getattr(planes, name), g) for name, g in zip(names, grads, strict=True) if name in DIFFERENTIABLE
@@ -265,6 +271,12 @@ def reference_gradients(
     outputs, upstream = [x for x, _ in pairs], [g for _, g in pairs]
     found = iter(torch.autograd.grad(outputs, wanted, upstream, create_graph=create_graph, allow_unused=True))
     return [next(found) if x is not None and x.requires_grad else None for x in learnable]
+
+
+def _without_gradient(grads: Sequence[Tensor], ndim: int) -> Tensor | None:
+    """Which rows no gradient comes from; those of k log-odds have an axis more than `ndim`."""
+    zeros = [(g == 0).all(-1) if g.ndim > ndim else g == 0 for g in grads]
+    return functools.reduce(operator.and_, zeros) if zeros else None
 
 
 class _RowStatistics(Function):

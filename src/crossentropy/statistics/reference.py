@@ -4,10 +4,20 @@ Slower and hungrier than the kernels, and the same to the last digits: here too 
 exponentials is left out of it.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from crossentropy.backends import is_torch, namespace
-from crossentropy.statistics.problem import Planes, Prior, Target, Transform, Wanted
+from crossentropy.backends import (
+    as_indices,
+    constant,
+    device,
+    index_dtype,
+    is_torch,
+    is_true,
+    namespace,
+    widest_dtype,
+)
+from crossentropy.statistics.labels import bad_label_error
+from crossentropy.statistics.problem import NOTHING_MORE, PLAIN, Planes, Prior, Target, Transform, Wanted
 
 Array = Any
 
@@ -15,35 +25,41 @@ INF = float("inf")
 
 
 def statistics(
-    logits: Array, axis: int, target: Target, transform: Transform, prior: Prior | None, wanted: Wanted
+    logits: Array,
+    axis: int,
+    target: Target,
+    transform: Transform = PLAIN,
+    prior: Prior | None = None,
+    wanted: Wanted = NOTHING_MORE,
+    *,
+    validate: bool = False,
+    idle: Array | None = None,
 ) -> Planes:
-    """Target statistics of every row along `axis`, in float64 where the device has it."""
-    xp = namespace(logits)
-    z = class_last(widened(logits), axis)
-    classes = xp.arange(z.shape[-1], device=z.device)
-    on, ignored, bad = _on_target(xp, target, axis, classes)
-    u, offset = transformed(z, transform, on)
-    total = LogSum(xp, u)
+    """Target statistics of every row along `axis`, in float64 where the device has it.
 
-    def settled(x: Array, when_ignored: float) -> Array:
-        """`x` with ignored rows certain and bad ones NaN."""
-        if ignored is None:
-            return x
-        x = xp.where(ignored, xp.full_like(x, when_ignored), x)
-        return xp.where(bad, xp.full_like(x, float("nan")), x)
+    The arguments are those of `crossentropy.statistics.row_statistics`.
+    """
+    xp = namespace(logits)
+    rows = prepared(logits, axis, target, transform, validate=validate, idle=idle)
+    u, on = rows.u, rows.on
+    whole = prior is not None or target.dense is not None or wanted.log_partition or wanted.entropy
+    total: Any = LogSum(xp, u) if whole else None
+
+    def settled(x: Array, when_left_out: float) -> Array:
+        """`x` with rows that are left out certain."""
+        return x if rows.left_out is None else xp.where(rows.left_out, xp.full_like(x, when_left_out), x)
 
     planes = Planes()
     if target.indices is not None:
         if target.several:
-            ours = [on[..., j, :] for j in range(on.shape[-2])]
-            D = [_log_odds(xp, u, y, total) for y in ours]
+            D = [_log_odds(xp, u, on[..., j, :]) for j in range(on.shape[-2])]
             planes.log_odds = xp.stack([settled(x, -INF) for x in D], axis=-1)
         else:
-            planes.log_odds = settled(_log_odds(xp, u, on, total), -INF)
+            planes.log_odds = settled(_log_odds(xp, u, on), -INF)
     elif target.mask is not None:
-        planes.log_odds = _log_odds(xp, u, on, total)
+        planes.log_odds = settled(_log_odds_of_set(xp, u, on), -INF)
     if wanted.log_partition:
-        planes.log_partition = settled(total.value() + offset, 0.0)
+        planes.log_partition = settled(total.value() + rows.offset, 0.0)
     if prior is not None:
         r = xp.full_like(u, 1.0 / u.shape[-1]) if prior.values is None else widened(prior.values, u)
         planes.prior_term = settled(_weighted(xp, r, u, total), 0.0)
@@ -51,98 +67,175 @@ def statistics(
         a = class_last(widened(target.dense, u), axis)
         if target.class_weight is not None:
             a = a * widened(target.class_weight, u)
-        planes.dense_term = _weighted(xp, a, u, total)
+        planes.dense_term = settled(_weighted(xp, a, u, total), 0.0)
         planes.dense_total = xp.sum(a, axis=-1)
     if wanted.entropy:
         planes.entropy = settled(total.entropy(), 0.0)
-    left_out = None if ignored is None else ignored | bad
-    if wanted.argmax:
-        planes.argmax = _settled_count(xp, xp.argmax(u, axis=-1), left_out)
-    if wanted.rank:
-        own = xp.sum(xp.where(on, u, xp.zeros_like(u)), axis=-1, keepdims=True)
-        before = classes < xp.argmax(xp.astype(on, xp.int64), axis=-1, keepdims=True)
-        rank = xp.sum(xp.astype((u > own) | ((u == own) & before), xp.int64), axis=-1)
-        planes.rank = _settled_count(xp, rank, left_out)
+    if wanted.argmax or wanted.rank:
+        _count(xp, planes, wanted, rows)
     return planes
 
 
+class Rows(NamedTuple):
+    """Rows of logits made ready for formulas, class axis last."""
+
+    #: Transformed logits, less `offset`: 0 in a row that is left out, NaN in one that makes no sense.
+    u: Array
+    offset: Any
+    #: Where the targets are; of k indices with an axis for them before the classes. None for soft targets.
+    on: Any
+    #: The rows that count for nothing whatever is in them; None for none.
+    left_out: Any
+    #: The rows with a label outside the classes; None for none.
+    bad: Any
+    #: `u` before that.
+    raw: Array
+
+
+def prepared(
+    logits: Array,
+    axis: int,
+    target: Target,
+    transform: Transform,
+    *,
+    validate: bool = False,
+    idle: Array | None = None,
+) -> Rows:
+    """Rows of logits, transformed, with every hazard to a gradient put out of the way.
+
+    What a formula does to a NaN or an infinity, its derivative does too, and 0 · NaN is no 0. So a row that counts
+    for nothing is put to 0 before anything is computed of it, and one that makes no sense (a NaN, +∞, −∞ alone, a
+    label outside the classes) is multiplied by NaN, which makes its whole gradient NaN as well.
+    """
+    xp = namespace(logits)
+    z = class_last(widened(logits), axis)
+    on, ignored, bad = _on_target(xp, target, axis, xp.arange(z.shape[-1], device=device(z)))
+    if validate and bad is not None and is_true(xp.any(bad)):
+        row = int(xp.argmax(xp.reshape(xp.astype(bad, xp.int32), (-1,))))
+        raise bad_label_error(target.indices, row, z.shape[-1], target.ignore_index, several=target.several)
+    left_out = ignored
+    if idle is not None:
+        useless = senseless(xp, z) if bad is None else senseless(xp, z) | bad
+        left_out = idle & useless if ignored is None else ignored | (idle & useless)
+    if left_out is not None:
+        z = xp.where(left_out[..., None], xp.zeros_like(z), z)
+    raw, offset = transformed(z, transform, on)
+    wrong = senseless(xp, raw) if bad is None else senseless(xp, raw) | bad
+    wrong = wrong if left_out is None else wrong & ~left_out
+    one = xp.ones_like(raw[..., :1])
+    u = raw * xp.where(wrong[..., None], xp.full_like(one, float("nan")), one)
+    return Rows(u, offset, on, left_out, bad, raw)
+
+
+def senseless(xp: Any, u: Array) -> Array:
+    """Which rows of logits are no distribution: with a NaN or +∞ in them, or with −∞ alone."""
+    return xp.any((u != u) | (u == INF), axis=-1) | xp.all(u == -INF, axis=-1)
+
+
+def _count(xp: Any, planes: Planes, wanted: Wanted, rows: Rows) -> None:
+    """Set the argmax and the rank, which have no gradient; a NaN is below everything."""
+    dtype, u = index_dtype(rows.raw), xp.where(rows.raw == rows.raw, rows.raw, xp.full_like(rows.raw, -INF))
+    left_out = rows.left_out if rows.bad is None or rows.left_out is None else rows.left_out | rows.bad
+
+    def settled(x: Array) -> Array:
+        x = xp.astype(x, dtype)
+        return x if left_out is None else xp.where(left_out, xp.full_like(x, -1), x)
+
+    if wanted.argmax:
+        planes.argmax = settled(xp.argmax(u, axis=-1))
+    if wanted.rank:
+        on, u = rows.on, rows.raw
+        own = xp.sum(xp.where(on, u, xp.zeros_like(u)), axis=-1, keepdims=True)
+        place = xp.argmax(xp.astype(on, dtype), axis=-1, keepdims=True)
+        before = xp.arange(u.shape[-1], device=device(u)) < place
+        planes.rank = settled(xp.sum(xp.astype((u > own) | ((u == own) & before), dtype), axis=-1))
+
+
 class LogSum:
-    """``ln Σ e^u = top + ln(1 + rest)`` along the last axis, with the first of the largest kept out of `rest`."""
+    """``ln Σ e^u = top + ln(1 + rest)`` along the last axis, with the first of the largest kept out of `rest`.
+
+    The identity holds for any number `top`, so that it is a constant to derivatives: that of `rest` by the largest
+    term is then 1, and each has its own exponential for a derivative, not what the others' leave over.
+    """
 
     def __init__(self, xp: Any, u: Array) -> None:
         self.xp = xp
         C = u.shape[-1]
         first = xp.argmax(xp.where(u == u, u, xp.full_like(u, -INF)), axis=-1, keepdims=True)
-        is_top = xp.arange(C, device=u.device) == first
-        top = xp.sum(xp.where(is_top, u, xp.zeros_like(u)), axis=-1, keepdims=True)
+        is_top = xp.arange(C, device=device(u)) == first
+        top = constant(xp.sum(xp.where(is_top, u, xp.zeros_like(u)), axis=-1, keepdims=True))
         self.empty = (top == -INF)[..., 0]
-        self.overflow = (top == INF)[..., 0]
-        self.top = xp.where(xp.abs(top) == INF, xp.zeros_like(top), top)
+        self.top = xp.where(top == -INF, xp.zeros_like(top), top)
         self.is_top = is_top
-        #: u − top, with 0 at the top itself
-        self.depth = xp.where(is_top, xp.zeros_like(u), u - self.top)
-        e = xp.exp(xp.where(is_top, xp.full_like(u, -INF), self.depth))
-        self.e = e
-        self.rest = xp.sum(e, axis=-1)
+        #: u − top: 0 at the top itself
+        self.depth = xp.where(is_top & (top == -INF), xp.zeros_like(u), u - self.top)
+        self.e = xp.exp(self.depth)
+        self.rest = xp.sum(xp.where(is_top, xp.expm1(self.depth), self.e), axis=-1)
 
     def value(self) -> Array:
-        """The logarithm of the sum; −∞ of nothing, NaN where a term is +∞."""
-        xp = self.xp
-        value = self.top[..., 0] + xp.log1p(self.rest)
-        value = xp.where(self.empty, value - INF, value)
-        return xp.where(self.overflow, xp.full_like(value, float("nan")), value)
+        """The logarithm of the sum."""
+        return self.top[..., 0] + self.xp.log1p(self.rest)
 
     def entropy(self) -> Array:
-        """``ln(1 + rest) − Σ e^d d / (1 + rest)``, every term of one sign."""
+        """``ln(1 + rest) − Σ e^d d / (1 + rest)`` with ``d = u − top``, every term of one sign."""
         xp = self.xp
         d = xp.where(self.e == 0, xp.zeros_like(self.depth), self.depth)
-        H = xp.log1p(self.rest) - xp.sum(self.e * d, axis=-1) / (1 + self.rest)
-        return xp.where(self.empty | self.overflow, xp.full_like(H, float("nan")), H)
+        return xp.log1p(self.rest) - xp.sum(self.e * d, axis=-1) / (1 + self.rest)
 
 
-def _log_odds(xp: Any, u: Array, on: Array, total: LogSum) -> Array:
-    """``D = ln Σ_{off} e^u − ln Σ_{on} e^u``."""
+def _log_odds(xp: Any, u: Array, on: Array) -> Array:
+    """``D = ln Σ_{c≠y} e^u − u_y``; `on` marks the label."""
+    against = LogSum(xp, xp.where(on, xp.full_like(u, -INF), u))
+    own = xp.sum(xp.where(on, u, xp.zeros_like(u)), axis=-1)
+    # tops first: at an offset of a million, whole sums would take each other's digits
+    D = (against.top[..., 0] - own) + xp.log1p(against.rest)
+    return xp.where(against.empty, D - INF, D)
+
+
+def _log_odds_of_set(xp: Any, u: Array, on: Array) -> Array:
+    """``D = ln Σ_{off} e^u − ln Σ_{on} e^u``; `on` marks a set of classes."""
     nothing = xp.full_like(u, -INF)
     against, own = LogSum(xp, xp.where(on, nothing, u)), LogSum(xp, xp.where(on, u, nothing))
-    # tops first: at an offset of a million, whole sums would take each other's digits
     D = (against.top - own.top)[..., 0] + (xp.log1p(against.rest) - xp.log1p(own.rest))
-    D = xp.where(against.empty, D - INF, xp.where(own.empty, D + INF, D))
-    return xp.where(total.empty | total.overflow, xp.full_like(D, float("nan")), D)
+    return xp.where(against.empty, D - INF, xp.where(own.empty, D + INF, D))
 
 
 def _weighted(xp: Any, w: Array, u: Array, total: LogSum) -> Array:
     """``Σ w (L − u)``, formed from the top; a weight of 0 is worth 0 whatever it weighs."""
     deep = xp.log1p(total.rest)[..., None] - total.depth
     deep = xp.where((w == 0) & (u == -INF), xp.zeros_like(deep), deep)
-    value = xp.sum(w * deep, axis=-1)
-    return xp.where(total.empty | total.overflow, xp.full_like(value, float("nan")), value)
+    return xp.sum(w * deep, axis=-1)
 
 
-def _on_target(xp: Any, target: Target, axis: int, classes: Array) -> tuple[Array, Array, Array]:
+def _on_target(
+    xp: Any, target: Target, axis: int, classes: Array
+) -> tuple[Array | None, Array | None, Array | None]:
     """Where the targets are (labels of k indices: an axis before the classes), what is ignored, what is bad."""
     if target.mask is not None:
         return class_last(xp.astype(target.mask, xp.bool), axis), None, None
     if target.indices is None:
         return None, None, None
-    y = xp.astype(target.indices, xp.int64)
-    skip = xp.zeros_like(y, dtype=xp.bool) if target.ignore_index is None else y == target.ignore_index
-    wrong = ~skip & ((y < 0) | (y >= classes.shape[0]))
+    y = as_indices(target.indices)
+    wrong = (y < 0) | (y >= classes.shape[0])
+    skip = None if target.ignore_index is None else y == target.ignore_index
+    if skip is not None:
+        wrong = wrong & ~skip
     if target.several:
-        skip, wrong = xp.any(skip, axis=-1), xp.any(wrong, axis=-1)
+        skip, wrong = None if skip is None else xp.any(skip, axis=-1), xp.any(wrong, axis=-1)
     return y[..., None] == classes, skip, wrong
 
 
 def transformed(z: Array, transform: Transform, on: Array | None) -> tuple[Array, Any]:
     """``u − offset`` of logits ``z``, class axis last, and the offset; `on` marks the targets, for the margin.
 
-    The row's largest logit is taken off before anything small is: rounding then costs no digits.
+    The row's largest logit is taken off before anything small is, as a constant: rounding then costs no digits.
     """
     xp = namespace(z)
     if transform.is_plain:
         return z, 0.0
     if transform.softcap is not None:
         z = transform.softcap * xp.tanh(z / transform.softcap)
-    top = xp.max(xp.where(z == z, z, xp.full_like(z, -INF)), axis=-1, keepdims=True)
+    top = constant(xp.max(xp.where(z == z, z, xp.full_like(z, -INF)), axis=-1, keepdims=True))
     top = xp.where(xp.abs(top) == INF, xp.zeros_like(top), top)
     z = z - top
     if transform.margin is not None and on is not None:
@@ -150,19 +243,16 @@ def transformed(z: Array, transform: Transform, on: Array | None) -> tuple[Array
         target = on if on.ndim == z.ndim else xp.any(on, axis=-2)
         z = z - xp.where(target, margin, xp.zeros_like(margin))
     temperature = transform.temperature
-    if getattr(temperature, "ndim", 0):
-        temperature = widened(temperature, z)[..., None]
-    elif hasattr(temperature, "ndim"):
+    if hasattr(temperature, "ndim"):
         temperature = widened(temperature, z)
-    # −∞/T has a derivative of 0·∞ by T; a masked class has none.
-    masked = z == -INF
-    u = xp.where(masked, z, xp.where(masked, xp.zeros_like(z), z) / temperature)
+        temperature = temperature[..., None] if temperature.ndim else temperature
+        # −∞/T has a derivative of 0·∞ by T; a masked class has none.
+        masked = z == -INF
+        u = xp.where(masked, z, xp.where(masked, xp.zeros_like(z), z) / temperature)
+    else:
+        u = z / temperature
     offset = (top / temperature)[..., 0]
     return (u if transform.logit_bias is None else u + widened(transform.logit_bias, z)), offset
-
-
-def _settled_count(xp: Any, x: Array, ignored: Array | None) -> Array:
-    return x if ignored is None else xp.where(ignored, xp.full_like(x, -1), x)
 
 
 def class_last(x: Array, axis: int) -> Array:
@@ -175,9 +265,5 @@ def class_last(x: Array, axis: int) -> Array:
 def widened(x: Array, like: Array | None = None) -> Array:
     """`x` in the widest floating dtype of its library and device; a number becomes an array beside `like`."""
     if like is not None and not hasattr(x, "dtype"):
-        return namespace(like).asarray(x, dtype=like.dtype, device=like.device)
-    xp = namespace(x)
-    if is_torch(x):
-        return x.to(xp.float32 if x.device.type == "mps" else xp.float64)
-    has_float64 = "float64" in xp.__array_namespace_info__().dtypes(kind="real floating")
-    return xp.astype(x, xp.float64 if has_float64 else xp.float32)
+        return namespace(like).asarray(x, dtype=like.dtype, device=device(like))
+    return x.to(widest_dtype(x)) if is_torch(x) else namespace(x).astype(x, widest_dtype(x))

@@ -1,0 +1,130 @@
+"""`sigmoid_cross_entropy` and `log_loss` of JAX arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import crossentropy as ce
+from frameworks import JAX
+
+jax = pytest.importorskip("jax")
+jnp = jax.numpy
+
+INF, NAN = float("inf"), float("nan")
+LINKS = [
+    {},
+    {"link": ce.links.Focal(0.0), "negative_link": ce.links.Focal(4.0), "negative_shift": 0.05},
+    {"link": ce.links.Focal(1.5), "negative_link": ce.links.Focal(0.5)},
+    {"link": ce.links.Poly(1.0)},
+]
+OPTIONS = [
+    {},
+    {"label_smoothing": 0.1},
+    {"pos_weight": np.array([2.0, 1.0, 0.5])},
+    {"class_weight": np.array([2.0, 0.0, 0.5])},
+    {"sample_weight": np.array([1.0, 0.0, 2.0, 1.0, 1.0])},
+    {"sample_weight": np.linspace(0, 2, 15).reshape(5, 3)},
+    {"reduction": "sum"},
+    {"reduction": "none"},
+    {"normalizer": "count", "class_weight": 3.0},
+    {"normalizer": 7.0},
+    {"normalizer": np.linspace(1, 2, 15).reshape(5, 3)},
+]
+
+
+@pytest.fixture(autouse=True)
+def _wide():
+    with JAX().wide():
+        yield
+
+
+def both(z, t, **options):
+    """Values and gradients in NumPy and in JAX."""
+    own = {k: jnp.asarray(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
+    value, pull = jax.vjp(lambda z: ce.sigmoid_cross_entropy(z, jnp.asarray(t), **own), jnp.asarray(z))
+    with np.errstate(all="ignore"):
+        expected = ce.loss_and_gradient(ce.sigmoid_cross_entropy, z, t, **options)
+    return (value, pull(jnp.ones_like(value))[0]), expected
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "+".join(o) or "plain")
+@pytest.mark.parametrize("links", LINKS, ids=repr)
+def test_values_and_gradients_are_those_of_numpy(links, options):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(5, 3)) * 5
+    for t in (rng.integers(0, 2, size=(5, 3)), rng.random((5, 3)), rng.random((5, 3)) < 0.5):
+        for got, expected in zip(*both(z, t, **links, **options), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("links", LINKS, ids=repr)
+@pytest.mark.parametrize("weight", [None, 0.0])
+def test_certain_impossible_and_senseless_logits_are_those_of_numpy(links, weight):
+    z = np.repeat([INF, -INF, 800.0, -800.0, 3.0, NAN, 0.0], 2)
+    t = np.tile([0, 1], 7)
+    options = {"reduction": "none", "sample_weight": None if weight is None else np.full(14, weight)}
+    for got, expected in zip(*both(z, t, **links, **options), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("links", LINKS, ids=repr)
+def test_second_derivatives_are_finite_and_right(links):
+    z, t = np.array([-800.0, -3.0, 0.0, 2.0, 40.0, 800.0]), jnp.asarray([1, 0, 1, 0, 1, 0])
+    loss = lambda z: ce.sigmoid_cross_entropy(z, t, reduction="sum", **links)  # noqa: E731
+    second = np.diag(jax.jit(jax.hessian(loss))(jnp.asarray(z)))
+    h = 1e-5
+    expected = (jax.grad(loss)(jnp.asarray(z + h)) - jax.grad(loss)(jnp.asarray(z - h))) / (2 * h)
+    np.testing.assert_allclose(second, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_gradients_flow_to_soft_labels_and_weights():
+    rng = np.random.default_rng(1)
+    z, t, w = jnp.asarray(rng.normal(size=6)), jnp.asarray(rng.random(6)), jnp.asarray(rng.random(6) + 0.5)
+    loss = lambda t, w: ce.sigmoid_cross_entropy(z, t, sample_weight=w)  # noqa: E731
+    by_label, by_weight = jax.grad(loss, argnums=(0, 1))(t, w)
+    rows = ce.sigmoid_cross_entropy(z, t, reduction="none")
+    np.testing.assert_allclose(by_label, -w * z / w.sum(), rtol=1e-12)
+    np.testing.assert_allclose(by_weight, (rows - loss(t, w)) / w.sum(), rtol=1e-10, atol=1e-14)
+
+
+def test_a_label_that_is_none_is_refused_where_it_can_be_read_and_nan_where_it_cannot():
+    z, t = jnp.zeros(3), jnp.asarray([0, 2, 1])
+    with pytest.raises(ValueError, match=r"labels\[1\] is 2"):
+        ce.sigmoid_cross_entropy(z, t)
+    losses = jax.jit(lambda z, t: ce.sigmoid_cross_entropy(z, t, reduction="none"))(z, t)
+    np.testing.assert_array_equal(np.isnan(losses), [False, True, False])
+
+
+def test_float32_losses_of_confident_answers_keep_their_digits():
+    z = jnp.asarray([-80.0, -20.0, -1.0, 1.0, 20.0, 80.0], dtype=jnp.float32)
+    losses = ce.sigmoid_cross_entropy(z, jnp.zeros(6, dtype=int), reduction="none")
+    assert losses.dtype == jnp.float32
+    np.testing.assert_allclose(losses, np.logaddexp(0, np.asarray(z, dtype=np.float64)), rtol=3e-7)
+
+
+# ------------------------------------------------------------------------------------------------- log_loss
+
+
+@pytest.mark.parametrize("logs", [False, True], ids=["p", "log p"])
+@pytest.mark.parametrize("binary", [False, True], ids=["classes", "binary"])
+def test_log_losses_are_those_of_numpy(logs, binary):
+    rng = np.random.default_rng(2)
+    p = rng.random(6) if binary else rng.dirichlet(np.ones(3), size=6)
+    y = rng.integers(0, 2 if binary else 3, size=6)
+    name = "log_probabilities" if logs else "probabilities"
+    p = np.log(p) if logs else p
+    classes = 2 if binary else 3
+    options = {"class_weight": np.arange(1.0, classes + 1), "sample_weight": np.linspace(0, 2, 6)}
+    expected = ce.log_loss(labels=y, **{name: p}, **options)
+    got = ce.log_loss(labels=jnp.asarray(y), **{name: jnp.asarray(p)}, **options)
+    np.testing.assert_allclose(got, expected, rtol=1e-13)
+    compiled = jax.jit(lambda p, y: ce.log_loss(labels=y, **{name: p}, **options))
+    np.testing.assert_allclose(compiled(jnp.asarray(p), jnp.asarray(y)), expected, rtol=1e-13)
+
+
+def test_log_losses_refuse_what_they_can_read():
+    with pytest.raises(ValueError, match=r"sums to 0\.9"):
+        ce.log_loss(jnp.asarray([[0.5, 0.4]]), jnp.asarray([0]))
+    with pytest.raises(ValueError, match="label 2 at row 0"):
+        ce.log_loss(jnp.asarray([[0.5, 0.5]]), jnp.asarray([2]))

@@ -1,0 +1,155 @@
+"""`loss_and_gradient`: which functions of NumPy arrays it differentiates, and which it refuses."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import crossentropy as ce
+from crossentropy.losses import _recorder
+
+RNG = np.random.default_rng(0)
+LOGITS, LABELS = RNG.normal(size=(6, 4)), RNG.integers(0, 4, size=6)
+ANSWERS = RNG.integers(0, 2, size=(6, 4))
+
+
+def focal(logits, labels, gamma=2.0, **options):
+    return ce.softmax_cross_entropy(logits, labels, link=ce.links.Focal(gamma), **options)
+
+
+def assert_same(got, expected):
+    for x, y in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_a_composition_has_the_gradient_of_the_call_it_makes(reduction):
+    expected = ce.loss_and_gradient(
+        ce.softmax_cross_entropy, LOGITS, LABELS, link=ce.links.Focal(1.0), reduction=reduction
+    )
+    assert_same(ce.loss_and_gradient(focal, LOGITS, LABELS, 1.0, reduction=reduction), expected)
+    assert_same(ce.loss_and_gradient(focal, LOGITS, LABELS, gamma=1.0, reduction=reduction), expected)
+
+
+def test_a_composition_of_sigmoid_losses_has_its_gradient_too():
+    asymmetric = lambda z, t: ce.sigmoid_cross_entropy(  # noqa: E731
+        z,
+        t,
+        link=ce.links.Focal(0.0),
+        negative_link=ce.links.Focal(4.0),
+        negative_shift=0.05,
+        reduction="sum",
+    )
+    value, gradient = ce.loss_and_gradient(asymmetric, LOGITS, ANSWERS)
+    h = 1e-6
+    for i in np.ndindex(LOGITS.shape):
+        step = np.zeros(LOGITS.shape)
+        step[i] = h
+        slope = (asymmetric(LOGITS + step, ANSWERS) - asymmetric(LOGITS - step, ANSWERS)) / (2 * h)
+        np.testing.assert_allclose(gradient[i], slope, rtol=1e-6, atol=1e-9)
+    assert value == asymmetric(LOGITS, ANSWERS)
+
+
+def test_the_gradient_is_that_of_the_call_whose_value_is_returned():
+    def warmed_up(logits, labels):
+        plain = ce.softmax_cross_entropy(logits, labels)
+        robust = ce.softmax_cross_entropy(logits, labels, link=ce.links.MeanAbsoluteError())
+        return robust if plain < 10 else plain
+
+    expected = ce.loss_and_gradient(
+        ce.softmax_cross_entropy, LOGITS, LABELS, link=ce.links.MeanAbsoluteError()
+    )
+    assert_same(ce.loss_and_gradient(warmed_up, LOGITS, LABELS), expected)
+
+
+def doubled(logits, labels):
+    return 2 * ce.softmax_cross_entropy(logits, labels)
+
+
+def of_others(logits, labels):
+    return ce.softmax_cross_entropy(logits / 2, labels)
+
+
+def added(logits, labels):
+    return ce.softmax_cross_entropy(logits, labels) + ce.softmax_cross_entropy(logits, labels, z_loss=0.1)
+
+
+def of_no_logits(logits, labels):
+    return ce.log_loss(np.full((6, 4), 0.25), labels)
+
+
+@pytest.mark.parametrize("loss", [doubled, of_others, added, of_no_logits])
+def test_what_is_made_of_a_call_or_of_the_logits_is_refused_and_who_differentiates_it_is_named(loss):
+    with pytest.raises(TypeError, match=f"^{loss.__name__} has no gradient in NumPy.*PyTorch and JAX"):
+        ce.loss_and_gradient(loss, LOGITS, LABELS)
+
+
+def test_logits_of_another_library_are_refused():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match=r"torch\.Tensor; loss_and_gradient is for NumPy arrays"):
+        ce.loss_and_gradient(ce.softmax_cross_entropy, torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64))
+
+
+def test_logits_wider_than_float64_are_refused_with_their_dtype():
+    if np.dtype(np.longdouble).itemsize == 8:
+        pytest.skip("this platform's long double is float64")
+    with pytest.raises(TypeError, match="gradients are for float64 and narrower"):
+        ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS.astype(np.longdouble), LABELS)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_calls_are_recorded_only_meanwhile(fails):
+    def loss(logits, labels):
+        assert _recorder._calls.get() is not None
+        if fails:
+            raise KeyError("the user's own")
+        return ce.softmax_cross_entropy(logits, labels)
+
+    if fails:
+        with pytest.raises(KeyError):
+            ce.loss_and_gradient(loss, LOGITS, LABELS)
+    else:
+        ce.loss_and_gradient(loss, LOGITS, LABELS)
+    assert _recorder._calls.get() is None
+
+
+def test_a_loss_may_ask_for_gradients_itself():
+    def penalised(logits, labels):
+        _, gradient = ce.loss_and_gradient(ce.softmax_cross_entropy, logits, labels)
+        return ce.softmax_cross_entropy(logits, labels, sample_weight=1 + np.abs(gradient).sum(axis=1))
+
+    value, gradient = ce.loss_and_gradient(penalised, LOGITS, LABELS)
+    _, first = ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS, LABELS)
+    weights = 1 + np.abs(first).sum(axis=1)
+    expected = ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS, LABELS, sample_weight=weights)
+    assert_same((value, gradient), expected)
+
+
+def test_threads_do_not_see_each_others_calls():
+    """Both record at once, on the same logits, and each finds its own."""
+    together = threading.Barrier(2, timeout=30)
+    found = {}
+
+    def run(gamma):
+        def loss(logits, labels):
+            together.wait()
+            value = focal(logits, labels, gamma)
+            together.wait()
+            assert len(_recorder._calls.get()) == 1
+            return value
+
+        found[gamma] = ce.loss_and_gradient(loss, LOGITS, LABELS)
+
+    threads = [threading.Thread(target=run, args=(gamma,)) for gamma in (0.0, 3.0)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for gamma in (0.0, 3.0):
+        assert_same(found[gamma], ce.loss_and_gradient(focal, LOGITS, LABELS, gamma))
+
+
+def test_a_single_logit_is_differentiated_too():
+    value, gradient = ce.loss_and_gradient(ce.sigmoid_cross_entropy, np.float64(0.0), np.int64(1))
+    assert float(value) == pytest.approx(np.log(2))
+    assert float(gradient) == -0.5

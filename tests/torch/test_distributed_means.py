@@ -1,0 +1,196 @@
+"""One mean over a batch that comes in parts: micro-batches, processes, the Trainer of Hugging Face."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from crossentropy.losses.sequences import sequence_cross_entropy  # noqa: E402
+from crossentropy.torch.accumulation import causal_lm_loss, global_normalizer  # noqa: E402
+
+VOCABULARY = 7
+LENGTHS = (9, 2, 5, 3)  # of tokens to be learnt: uneven
+
+
+def batch():
+    """Four sequences of ten tokens, −100 behind what counts."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(VOCABULARY, (len(LENGTHS), 10), generator=generator)
+    labels = tokens.clone()
+    for n, length in enumerate(LENGTHS):
+        labels[n, length + 1 :] = -100
+    return tokens, labels
+
+
+def make_model():
+    torch.manual_seed(1)
+    return torch.nn.Sequential(torch.nn.Embedding(VOCABULARY, 4), torch.nn.Linear(4, VOCABULARY)).double()
+
+
+def gradients(model):
+    return [parameter.grad.clone() for parameter in model.parameters()]
+
+
+def whole_batch():
+    """The gradient of one process on everything at once."""
+    model = make_model()
+    tokens, labels = batch()
+    loss = sequence_cross_entropy(model(tokens), labels, shift=1, ignore_index=-100)
+    loss.backward()
+    return loss.detach(), gradients(model)
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-15)
+
+
+# ------------------------------------------------------------------------------------------ micro-batches
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch():
+    model = make_model()
+    tokens, labels = batch()
+    normalizer = global_normalizer((labels[:, 1:] != -100).sum())
+    for n in range(4):
+        loss = sequence_cross_entropy(
+            model(tokens[n : n + 1]), labels[n : n + 1], shift=1, ignore_index=-100, normalizer=normalizer
+        )
+        loss.backward()
+    assert_same(gradients(model), whole_batch()[1])
+
+
+# ---------------------------------------------------------------------------------------------- processes
+
+WORKER = """
+import sys
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+sys.path.insert(0, sys.argv[1])
+import test_distributed_means as shared
+from crossentropy.losses.sequences import sequence_cross_entropy
+from crossentropy.torch.accumulation import global_normalizer
+
+rank, meeting, out = int(sys.argv[2]), sys.argv[3], sys.argv[4]
+torch.set_num_threads(1)
+distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+model = DistributedDataParallel(shared.make_model())
+tokens, labels = shared.batch()
+mine = [[0], [1]] if rank == 0 else [[2], [3]]
+count = sum((labels[rows, 1:] != -100).sum() for rows in mine)
+normalizer = global_normalizer(count)
+for step, rows in enumerate(mine):
+    model.require_backward_grad_sync = step == 1
+    loss = sequence_cross_entropy(
+        model(tokens[rows]), labels[rows], shift=1, ignore_index=-100, normalizer=normalizer
+    )
+    loss.backward()
+torch.save((normalizer, shared.gradients(model)), f"{out}.{rank}")
+distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_with_uneven_tokens_have_the_gradient_of_one(tmp_path):
+    """11 tokens here and 8 there: DistributedDataParallel averages over processes (transformers#34242)."""
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    arguments = [sys.executable, str(script), os.path.dirname(__file__)]
+    rest = [str(tmp_path / "meeting"), str(tmp_path / "out")]
+    workers = [
+        subprocess.Popen([*arguments, str(rank), *rest], env=environment, stderr=subprocess.PIPE, text=True)
+        for rank in (0, 1)
+    ]
+    errors = [worker.communicate(timeout=300)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], errors
+    for rank in (0, 1):
+        normalizer, found = torch.load(tmp_path / f"out.{rank}")
+        assert float(normalizer) == sum(LENGTHS) / 2
+        assert_same(found, whole_batch()[1])
+
+
+def test_one_process_divides_by_what_it_has():
+    assert float(global_normalizer(12)) == 12
+    tokens = torch.tensor([3.0], requires_grad=True)
+    found = global_normalizer(tokens)
+    assert found.shape == ()
+    assert not found.requires_grad
+    with pytest.raises(ValueError, match="one number"):
+        global_normalizer(torch.ones(2))
+
+
+# ------------------------------------------------------------------------------------ Trainer's loss function
+
+
+def test_it_has_the_signature_that_trainer_calls():
+    bound = inspect.signature(causal_lm_loss).bind("outputs", "labels", num_items_in_batch=None)
+    assert list(bound.arguments) == ["outputs", "labels", "num_items_in_batch"]
+
+
+@pytest.mark.parametrize("count", [sum(LENGTHS), torch.tensor(sum(LENGTHS))], ids=["int", "tensor"])
+def test_micro_batches_of_the_trainer_add_up_to_the_whole(count):
+    """`Trainer` counts `labels.ne(-100)` over all of them, and does not divide by their number again."""
+    model = make_model()
+    tokens, labels = batch()
+    total = 0.0
+    for rows in ([0], [1, 2], [3]):
+        outputs = SimpleNamespace(logits=model(tokens[rows]))
+        loss = causal_lm_loss(outputs, labels[rows], num_items_in_batch=count)
+        loss.backward()
+        total += loss.detach()
+    expected, slopes = whole_batch()
+    torch.testing.assert_close(total, expected, rtol=1e-13, atol=0)
+    assert_same(gradients(model), slopes)
+
+
+def test_without_a_count_it_is_the_mean_as_in_evaluation():
+    tokens, labels = batch()
+    logits = make_model()(tokens)
+    from torch.nn.functional import cross_entropy
+
+    expected = cross_entropy(logits[:, :-1].reshape(-1, VOCABULARY), labels[:, 1:].reshape(-1))
+    torch.testing.assert_close(causal_lm_loss((logits,), labels), expected, rtol=1e-13, atol=0)
+
+
+def test_the_logits_are_found_where_models_put_them():
+    tokens, labels = batch()
+    logits = make_model()(tokens)
+
+    class ModelOutput(dict):
+        """A mapping with attributes, as transformers' own."""
+
+        logits = property(lambda self: self["logits"])
+
+    expected = causal_lm_loss((logits, "cache"), labels)
+    for outputs in ({"logits": logits}, ModelOutput(logits=logits), SimpleNamespace(logits=logits)):
+        assert causal_lm_loss(outputs, labels) == expected
+    for outputs in ({"loss": expected}, (), None, "logits", SimpleNamespace()):
+        with pytest.raises(TypeError, match="without logits"):
+            causal_lm_loss(outputs, labels)
+
+
+def test_labels_that_are_shifted_already_are_left_where_they_are():
+    tokens, labels = batch()
+    logits = make_model()(tokens)
+    moved = torch.cat([labels[:, 1:], torch.full((4, 1), -100)], dim=1)
+    assert causal_lm_loss((logits,), moved, shift=0) == causal_lm_loss((logits,), labels)
+
+
+def test_options_of_the_loss_are_passed_on():
+    tokens, labels = batch()
+    logits = make_model()(tokens)
+    labels = labels.masked_fill(labels == -100, -1)
+    found = causal_lm_loss((logits,), labels, ignore_index=-1, label_smoothing=0.1, z_loss=1e-3)
+    expected = sequence_cross_entropy(
+        logits, labels, shift=1, ignore_index=-1, label_smoothing=0.1, z_loss=1e-3
+    )
+    assert found == expected
