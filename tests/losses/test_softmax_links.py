@@ -231,6 +231,26 @@ def test_a_gradient_reaches_the_parameters_of_a_link_that_is_a_module():
     np.testing.assert_allclose(link.nested.theta.grad.item(), ce.softmax_cross_entropy(z, y), rtol=1e-13)
 
 
+@pytest.mark.parametrize("options", [{}, {"reduction": "none"}, {"label_smoothing": 0.1}], ids=repr)
+def test_the_exponent_of_a_focal_loss_may_be_learnt(options):
+    torch = pytest.importorskip("torch")
+    z, y = batch()
+    losses = {
+        "softmax": lambda link: ce.softmax_cross_entropy(
+            torch.tensor(z), torch.tensor(y), link=link, **options
+        ),
+        "sigmoid": lambda link: ce.sigmoid_cross_entropy(
+            torch.tensor(z), torch.tensor(z > 0), link=link, **options
+        ),
+    }
+    for name, loss in losses.items():
+        gamma = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+        loss(ce.links.Focal(gamma)).sum().backward()
+        h = 1e-6
+        slope = (loss(ce.links.Focal(2 + h)).sum() - loss(ce.links.Focal(2 - h)).sum()) / (2 * h)
+        np.testing.assert_allclose(gamma.grad.item(), slope.item(), rtol=1e-7, err_msg=name)
+
+
 def test_a_link_that_could_learn_does_not_have_to():
     torch = pytest.importorskip("torch")
     z, y = batch()

@@ -45,7 +45,11 @@ def label_loss(
         or reduction not in ("mean", "sum")
         or empty not in ("zero", "nan", "raise")
         or validate != "raise"
-        or not (link is None or type(link) is CrossEntropy or type(link) is Focal)
+        or not (
+            link is None
+            or type(link) is CrossEntropy
+            or (type(link) is Focal and isinstance(link.gamma, (int, float)))
+        )
     ):
         return None
     shape = logits.shape

@@ -39,7 +39,7 @@ def is_supported(problem: Problem) -> bool:
 def _gamma(link: Link) -> float | None:
     if type(link) is CrossEntropy:
         return 0.0
-    return link.gamma if type(link) is Focal else None
+    return link.gamma if type(link) is Focal and isinstance(link.gamma, (int, float)) else None
 
 
 def kernel_problem(problem: Problem, address: Callable[[Array], int]) -> Any:

@@ -122,7 +122,7 @@ def _link_rows(
     if type(link) not in (CrossEntropy, Focal):
         return formula.target_losses(problem, planes), formula.target_slope(problem, planes)
     loss, slope = memory.planes(2, tuple(D.shape))
-    gamma = link.gamma if isinstance(link, Focal) else 0.0
+    gamma = float(link.gamma) if isinstance(link, Focal) else 0.0
     address = memory.address
     _native.focal_rows(address(D), _size(D.shape), gamma, address(loss), address(slope), memory.threads())
     return loss, slope
