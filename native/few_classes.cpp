@@ -108,6 +108,7 @@ struct Labels {
 
 template <class T>
 CE_INLINE void store_lanes(uintptr_t plane, int64_t row, int64_t rows, const T* lanes) {
+  if (!plane) return;
   double* to = pointer<double>(plane) + row;
   if (rows == kLanes) {
     for (int l = 0; l < kLanes; ++l) to[l] = double(lanes[l]);

@@ -471,7 +471,8 @@ void row_pullback(const View& logits, const Shape& shape, const Transform& trans
   const Problem problem{logits, shape, transform, target, prior, saved, upstream, out};
   const bool wide = use_wide(logits, shape), is_double = logits.dtype == Dtype::kFloat64;
   const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
-  const bool only_log_odds = !upstream.log_partition && !upstream.prior_term && !upstream.entropy && !out.scale &&
+  const bool only_log_odds = upstream.log_odds && !upstream.log_partition && !upstream.prior_term &&
+                             !upstream.entropy && !out.scale &&
                              !out.target && !out.before_transform && out.logits.dtype == logits.dtype;
   const bool few = only_log_odds && has_few_classes(logits, shape, transform, target);
   parallel_blocks(shape.rows(), block_of_rows(shape, wide, threads), threads, [&](int64_t begin, int64_t end) {

@@ -6,7 +6,7 @@
 0.349012
 """
 
-from crossentropy import links, losses, targets
+from crossentropy import cross_entropy_method, links, losses, targets
 from crossentropy.information import (
     cross_entropy,
     entropy,
@@ -29,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "TargetStatistics",
     "cross_entropy",
+    "cross_entropy_method",
     "entropy",
     "js_divergence",
     "kl_divergence",
