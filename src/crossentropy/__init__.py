@@ -6,7 +6,10 @@
 0.349012
 """
 
-from crossentropy import cross_entropy_method, links, losses, targets
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from crossentropy import links, losses, targets
 from crossentropy.information import (
     cross_entropy,
     entropy,
@@ -23,6 +26,9 @@ from crossentropy.losses import (
     softmax_cross_entropy,
     target_statistics,
 )
+
+if TYPE_CHECKING:
+    from crossentropy import cross_entropy_method
 
 __version__ = "0.1.0"
 
@@ -44,3 +50,9 @@ __all__ = [
     "target_statistics",
     "targets",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "cross_entropy_method":  # not everyone's, so imported when it is asked for
+        return import_module("crossentropy.cross_entropy_method")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,54 +2,66 @@
 
 `softmax_cross_entropy` and `sigmoid_cross_entropy` are the two that everything is made of. The losses of the
 literature are compositions of them, or formulas over the same statistics of a row, one module a family.
+
+The two and what belongs to them are imported with the package, a family when one of its losses is asked for.
 """
 
-from crossentropy.losses.adversarial import discriminator_loss, generator_loss
-from crossentropy.losses.bi_tempered import bi_tempered_loss
-from crossentropy.losses.contrastive import info_nce, nt_xent, supervised_contrastive
-from crossentropy.losses.distillation import augmix_loss, distillation_loss, jsd_consistency, top_k_teacher
-from crossentropy.losses.distribution_balanced import distribution_balanced_loss
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from crossentropy.losses.gradient import loss_and_gradient
-from crossentropy.losses.image_text import clip_loss, siglip_loss
-from crossentropy.losses.imbalance import (
-    balanced_softmax_loss,
-    balanced_weights,
-    class_balanced_weights,
-    hard_example_loss,
-    ldam_loss,
-    ldam_margins,
-    logit_adjustment,
-)
 from crossentropy.losses.log_loss import log_loss
-from crossentropy.losses.margins import arcface_loss, cosface_loss
-from crossentropy.losses.multilabel import asymmetric_loss, sigmoid_focal_loss, zlpr_loss
-from crossentropy.losses.noise import (
-    backward_corrected_loss,
-    forward_corrected_loss,
-    hard_bootstrapping_loss,
-    soft_bootstrapping_loss,
-)
-from crossentropy.losses.noise_memory import EarlyLearningRegularisation, OnlineLabelSmoothing
-from crossentropy.losses.normalized import active_passive_loss, normalized_cross_entropy
-from crossentropy.losses.ordinal import coral_loss, coral_probabilities, corn_loss, corn_probabilities
-from crossentropy.losses.reinforcement import behaviour_cloning, dpo_loss, policy_gradient, ppo_loss
-from crossentropy.losses.rivals import brier_loss, hinge_loss
-from crossentropy.losses.robust import (
-    focal_loss,
-    generalized_cross_entropy,
-    mean_absolute_error,
-    partially_huberised_cross_entropy,
-    poly_loss,
-    symmetric_cross_entropy,
-    taylor_cross_entropy,
-    tsallis_loss,
-    unlikelihood_loss,
-)
-from crossentropy.losses.sampling import nce_loss, negative_sampling_loss, sampled_softmax_loss
-from crossentropy.losses.sequences import ctc_loss, sequence_cross_entropy, sequence_log_prob
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.losses.target_statistics import TargetStatistics, target_statistics
+
+if TYPE_CHECKING:
+    from crossentropy.losses.adversarial import discriminator_loss, generator_loss
+    from crossentropy.losses.bi_tempered import bi_tempered_loss
+    from crossentropy.losses.contrastive import info_nce, nt_xent, supervised_contrastive
+    from crossentropy.losses.distillation import (
+        augmix_loss,
+        distillation_loss,
+        jsd_consistency,
+        top_k_teacher,
+    )
+    from crossentropy.losses.distribution_balanced import distribution_balanced_loss
+    from crossentropy.losses.image_text import clip_loss, siglip_loss
+    from crossentropy.losses.imbalance import (
+        balanced_softmax_loss,
+        balanced_weights,
+        class_balanced_weights,
+        hard_example_loss,
+        ldam_loss,
+        ldam_margins,
+        logit_adjustment,
+    )
+    from crossentropy.losses.margins import arcface_loss, cosface_loss
+    from crossentropy.losses.multilabel import asymmetric_loss, sigmoid_focal_loss, zlpr_loss
+    from crossentropy.losses.noise import (
+        backward_corrected_loss,
+        forward_corrected_loss,
+        hard_bootstrapping_loss,
+        soft_bootstrapping_loss,
+    )
+    from crossentropy.losses.noise_memory import EarlyLearningRegularisation, OnlineLabelSmoothing
+    from crossentropy.losses.normalized import active_passive_loss, normalized_cross_entropy
+    from crossentropy.losses.ordinal import coral_loss, coral_probabilities, corn_loss, corn_probabilities
+    from crossentropy.losses.reinforcement import behaviour_cloning, dpo_loss, policy_gradient, ppo_loss
+    from crossentropy.losses.rivals import brier_loss, hinge_loss
+    from crossentropy.losses.robust import (
+        focal_loss,
+        generalized_cross_entropy,
+        mean_absolute_error,
+        partially_huberised_cross_entropy,
+        poly_loss,
+        symmetric_cross_entropy,
+        taylor_cross_entropy,
+        tsallis_loss,
+        unlikelihood_loss,
+    )
+    from crossentropy.losses.sampling import nce_loss, negative_sampling_loss, sampled_softmax_loss
+    from crossentropy.losses.sequences import ctc_loss, sequence_cross_entropy, sequence_log_prob
 
 __all__ = [
     "EarlyLearningRegularisation",
@@ -117,3 +129,109 @@ __all__ = [
     "unlikelihood_loss",
     "zlpr_loss",
 ]
+
+FAMILIES = {
+    "adversarial": (
+        "discriminator_loss",
+        "generator_loss",
+    ),
+    "bi_tempered": ("bi_tempered_loss",),
+    "contrastive": (
+        "info_nce",
+        "nt_xent",
+        "supervised_contrastive",
+    ),
+    "distillation": (
+        "augmix_loss",
+        "distillation_loss",
+        "jsd_consistency",
+        "top_k_teacher",
+    ),
+    "distribution_balanced": ("distribution_balanced_loss",),
+    "image_text": (
+        "clip_loss",
+        "siglip_loss",
+    ),
+    "imbalance": (
+        "balanced_softmax_loss",
+        "balanced_weights",
+        "class_balanced_weights",
+        "hard_example_loss",
+        "ldam_loss",
+        "ldam_margins",
+        "logit_adjustment",
+    ),
+    "margins": (
+        "arcface_loss",
+        "cosface_loss",
+    ),
+    "multilabel": (
+        "asymmetric_loss",
+        "sigmoid_focal_loss",
+        "zlpr_loss",
+    ),
+    "noise": (
+        "backward_corrected_loss",
+        "forward_corrected_loss",
+        "hard_bootstrapping_loss",
+        "soft_bootstrapping_loss",
+    ),
+    "noise_memory": (
+        "EarlyLearningRegularisation",
+        "OnlineLabelSmoothing",
+    ),
+    "normalized": (
+        "active_passive_loss",
+        "normalized_cross_entropy",
+    ),
+    "ordinal": (
+        "coral_loss",
+        "coral_probabilities",
+        "corn_loss",
+        "corn_probabilities",
+    ),
+    "reinforcement": (
+        "behaviour_cloning",
+        "dpo_loss",
+        "policy_gradient",
+        "ppo_loss",
+    ),
+    "rivals": (
+        "brier_loss",
+        "hinge_loss",
+    ),
+    "robust": (
+        "focal_loss",
+        "generalized_cross_entropy",
+        "mean_absolute_error",
+        "partially_huberised_cross_entropy",
+        "poly_loss",
+        "symmetric_cross_entropy",
+        "taylor_cross_entropy",
+        "tsallis_loss",
+        "unlikelihood_loss",
+    ),
+    "sampling": (
+        "nce_loss",
+        "negative_sampling_loss",
+        "sampled_softmax_loss",
+    ),
+    "sequences": (
+        "ctc_loss",
+        "sequence_cross_entropy",
+        "sequence_log_prob",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for family, members in FAMILIES.items():
+        if name in members:
+            value = getattr(import_module(f"{__name__}.{family}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
