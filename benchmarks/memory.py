@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 
+from crossentropy.kernels import _native
 from measure import Sides, Step
 
 KEPT_AT_MOST = 32 << 20  # bytes from which on glibc gives back whatever is freed
@@ -48,8 +49,8 @@ def peaks(build: Callable[[str], Sides], name: str) -> Peaks | None:
     """What one step of each side takes, in a fresh process that builds both; None where it cannot be seen.
 
     The kernel's high-water mark of resident memory is reset (5 to /proc/self/clear_refs) before the step and read
-    (VmHWM) behind it. Each step runs once before, so that code, threads and scratch space are there. Large pages
-    count whole.
+    (VmHWM) behind it. Each step runs once before, so that code, threads and scratch space are there; the memory that we
+    keep for the next step is given back in between, so that it counts. Large pages count whole.
     """
     if not Path("/proc/self/clear_refs").exists():
         return None
@@ -70,6 +71,7 @@ def _peak(step: Step, clear: Callable[[], None]) -> int:
     step()
     clear()
     gc.collect()
+    _native.release_kept_memory()
     Path("/proc/self/clear_refs").write_text("5")
     before = _resident("VmRSS")
     step()

@@ -2,7 +2,6 @@
 // caller's to know.
 #include <nanobind/nanobind.h>
 
-#include "memory.hpp"
 #include "probability_rows.hpp"
 #include "row_links.hpp"
 #include "rows.hpp"
@@ -101,5 +100,4 @@ void bind_rows(nb::module_& m) {
                            reinterpret_cast<double*>(sums), reinterpret_cast<double*>(picked), threads);
         },
         "probabilities"_a, "shape"_a, "labels"_a, "sums"_a, "picked"_a, "threads"_a, free_threads);
-  m.def("advise_huge_pages", &advise_huge_pages, "address"_a, "bytes"_a, free_threads);
 }

@@ -1,13 +1,32 @@
-// Large outputs on large pages.
+// The memory of large results.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 
 namespace ce {
 
-// Asks for 2 MiB pages under [address, address + bytes), before it is first written. Fresh memory is otherwise
-// paid for 4 KiB at a time, which costs more than the arithmetic. A hint: where it cannot be followed, nothing
-// happens.
-void advise_huge_pages(uintptr_t address, uint64_t bytes);
+// Memory on 2 MiB pages which stay when it is no longer used.
+//
+// The system clears a page before it is first written, which costs about as much as a kernel's own work on it, and a
+// gradient of the same size step after step would pay that price every time. So `give` keeps the last two blocks for
+// the next `take`, their pages marked as the system's for the taking (MADV_FREE): when memory runs short it takes them
+// back, and only then are they cleared again.
+struct Block {
+  void* mapped;
+  size_t mapped_bytes;
+  std::byte* begin;
+  size_t bytes;
+  size_t used;  // of `bytes`, since the last `take`
+};
+
+// At least `bytes` of memory, not cleared: the smallest kept block that is large enough, or else a new one, before which
+// the kept ones are given back. Throws std::bad_alloc.
+Block* take(size_t bytes);
+
+// The block is used no longer; the oldest of three is given back to the system.
+void give(Block* block);
+
+// Gives the kept blocks back to the system.
+void release_kept();
 
 }  // namespace ce

@@ -13,7 +13,7 @@ from torch.autograd.function import Function
 
 from crossentropy.losses._divergence import Divergence, log_probabilities
 from crossentropy.statistics import Transform
-from crossentropy.statistics._memory_torch import is_plain, runs_plainly
+from crossentropy.statistics._memory_torch import TorchMemory, is_plain, runs_plainly
 
 __all__ = ["by_blocks", "is_served"]
 
@@ -58,7 +58,9 @@ class _Blocks(Function):
         wanted = ctx.needs_input_grad[3:]
         if torch.is_grad_enabled() or not is_plain(grad):
             return (None, None, None, *_by_formulas(divergence, transform, live, logits, wanted, grad))
-        gradients = [torch.empty_like(z) if want else None for z, want in zip(logits, wanted, strict=True)]
+        gradients = [
+            TorchMemory.empty_like(z) if want else None for z, want in zip(logits, wanted, strict=True)
+        ]
         share = (grad / transform.temperature)[:, None]
         for block, logs in _blocks(transform, live, logits):
             for into, slope in zip(gradients, divergence.slopes(*logs), strict=True):

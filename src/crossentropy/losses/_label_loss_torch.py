@@ -15,9 +15,9 @@ from crossentropy.links import CrossEntropy, Focal, Link
 from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
 from crossentropy.losses._softmax_torch import gradient_by_formulas, gradient_memory
 from crossentropy.reductions import EMPTY_MESSAGE
-from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain, runs_plainly
+from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain, large, runs_plainly
 from crossentropy.statistics.labels import bad_label_error
-from crossentropy.statistics.native import advise, lay_out
+from crossentropy.statistics.native import lay_out
 
 INTEGERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool})
 
@@ -71,8 +71,7 @@ class _LabelLoss(Function):
         y = labels.to(torch.int64).contiguous()
         layout = lay_out(TorchMemory, logits, axis)
         x, outer, classes, inner, strides = layout
-        planes = torch.empty(5 * outer * inner, dtype=torch.float64)
-        advise(TorchMemory, planes)
+        planes = large((5 * outer * inner,), torch.float64)
         ignores = ignore_index is not None
         code, ignored = CODES[x.dtype], ignore_index or 0
         total, kept, bad = _native.label_loss(

@@ -109,8 +109,7 @@ def numpy_loss(problem: Problem) -> tuple[Array, Callable[[], Array]]:
     value, divisor = run_forward(contiguous, kernel, address, NumpyMemory.threads())
 
     def gradient() -> Array:
-        result = np.empty_like(contiguous.logits)
-        _native.advise_huge_pages(NumpyMemory.address(result), result.nbytes)
+        result = NumpyMemory.empty_like(contiguous.logits)
         _native.sigmoid_gradient(kernel, 1 / divisor, 0, NumpyMemory.address(result), NumpyMemory.threads())
         return result
 

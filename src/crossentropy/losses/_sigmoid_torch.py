@@ -16,9 +16,7 @@ from crossentropy.kernels import _native
 from crossentropy.losses import _sigmoid_native as native
 from crossentropy.losses._sigmoid_problem import Options, Problem
 from crossentropy.losses._sigmoid_reference import reference_loss
-from crossentropy.statistics._memory_torch import is_plain, runs_plainly
-
-LARGE = 1 << 22  # bytes from which on a gradient is asked to lie on large pages
+from crossentropy.statistics._memory_torch import is_plain, large, runs_plainly
 
 
 def loss(problem: Problem) -> Tensor:
@@ -61,9 +59,7 @@ class _SigmoidLoss(Function):
             return _differentiable_gradient(ctx, grad), None, None, None
         problem = _contiguous(logits, labels, sample_weight, ctx.options)
         kernel = native.kernel_problem(problem, Tensor.data_ptr)
-        gradient = torch.empty(logits.shape, dtype=logits.dtype)
-        if gradient.nbytes >= LARGE:
-            _native.advise_huge_pages(gradient.data_ptr(), gradient.nbytes)
+        gradient = large(logits.shape, logits.dtype)
         upstream = grad.contiguous() if ctx.options.reduction == "none" else None
         _native.sigmoid_gradient(
             kernel,

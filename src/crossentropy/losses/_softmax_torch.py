@@ -18,7 +18,7 @@ from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics._memory_torch import TorchMemory, is_plain
 from crossentropy.statistics._torch import kernels_apply
-from crossentropy.statistics.native import advise, lay_out
+from crossentropy.statistics.native import lay_out
 
 
 def loss(problem: SoftmaxProblem) -> Tensor:
@@ -113,9 +113,7 @@ def gradient_by_formulas(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
 def gradient_memory(ctx: Any, logits: Tensor, laid_out: Tensor, inplace: bool) -> Tensor:
     """Where a gradient is written: fresh memory, or once, if that is allowed, over the logits."""
     if not inplace or laid_out is not logits:
-        fresh = torch.empty_like(laid_out)
-        advise(TorchMemory, fresh)
-        return fresh
+        return TorchMemory.empty_like(laid_out)
     if getattr(ctx, "spent", False):
         raise RuntimeError(
             "the logits of this loss were overwritten by their gradient (inplace=True); "

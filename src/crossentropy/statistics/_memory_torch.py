@@ -1,12 +1,16 @@
 """`Memory` for PyTorch tensors on the CPU."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
+
+from crossentropy.kernels import _native
+from crossentropy.statistics.memory import LARGE
 
 CODES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 DTYPES = {
@@ -42,6 +46,14 @@ def runs_plainly() -> bool:
     )
 
 
+def large(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Memory not yet written, for a large result."""
+    nbytes = prod(shape) * dtype.itemsize
+    if nbytes < LARGE:
+        return torch.empty(shape, dtype=dtype)
+    return torch.frombuffer(_native.take_memory(nbytes), dtype=dtype).view(shape)
+
+
 class TorchMemory:
     """Tensors by address, which costs a tenth of a microsecond, where DLPack costs two."""
 
@@ -68,11 +80,17 @@ class TorchMemory:
 
     @staticmethod
     def planes(n: int, shape: tuple[int, ...]) -> Sequence[Tensor]:
-        return torch.empty((n, *shape), dtype=torch.float64).unbind()
+        return large((n, *shape), torch.float64).unbind()
 
     @staticmethod
     def empty_like(x: Tensor, dtype: str | None = None) -> Tensor:
-        return torch.empty_like(x, dtype=None if dtype is None else DTYPES[dtype])
+        wanted = x.dtype if dtype is None else DTYPES[dtype]
+        if x.numel() * wanted.itemsize < LARGE:
+            return torch.empty_like(x, dtype=wanted)
+        if x.is_contiguous():
+            return large(x.shape, wanted)
+        stride = torch.empty_like(x, device="meta").stride()
+        return large(x.shape, wanted).as_strided(x.shape, stride)
 
     @staticmethod
     def threads() -> int:

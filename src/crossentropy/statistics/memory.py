@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Sequence
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
+
+from crossentropy.kernels import _native
 
 Array = Any
 
@@ -12,8 +15,14 @@ Array = Any
 CODES = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
 
 
+LARGE = 2 << 20  # bytes from which on an array lies in memory that is kept for the next (native/memory.hpp)
+
+
 class Memory(Protocol):
-    """Addresses, strides in elements, and fresh arrays; `planes` are n float64 arrays in one piece."""
+    """Addresses, strides in elements, and arrays not yet written.
+
+    `planes` are n float64 arrays in one piece. Those and `empty_like` are for large results.
+    """
 
     @staticmethod
     def code(x: Array) -> int: ...
@@ -58,16 +67,26 @@ class NumpyMemory:
 
     @staticmethod
     def planes(n: int, shape: tuple[int, ...]) -> Sequence[Array]:
-        stacked = np.empty((n, *shape))
+        stacked = _large((n, *shape), np.dtype(np.float64))
         return [stacked[i, ...] for i in range(n)]
 
     @staticmethod
     def empty_like(x: Array, dtype: str | None = None) -> Array:
-        return np.empty_like(x, dtype, subok=False)
+        wanted = np.dtype(dtype or x.dtype)
+        if x.size * wanted.itemsize < LARGE or not x.flags.c_contiguous:
+            return np.empty_like(x, wanted, subok=False)
+        return _large(x.shape, wanted)
 
     @staticmethod
     def threads() -> int:
         return _THREADS
+
+
+def _large(shape: tuple[int, ...], dtype: Any) -> Array:
+    nbytes = prod(shape) * dtype.itemsize
+    if nbytes < LARGE:
+        return np.empty(shape, dtype)
+    return np.frombuffer(_native.take_memory(nbytes), dtype).reshape(shape)
 
 
 def _thread_count() -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from math import prod
 from typing import Any, NamedTuple
 
 from crossentropy.kernels import _native
@@ -21,7 +20,6 @@ from crossentropy.statistics.problem import (
 Array = Any
 
 PLANES = tuple(f.name for f in fields(Planes) if f.name != "bad_row")
-LARGE = 1 << 22  # bytes from which an array is worth large pages
 NO_TRANSFORM = _native.Transform()
 NO_PRIOR = _native.Prior()
 
@@ -67,13 +65,6 @@ def _as_one(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int] | N
 def _is_array(x: Any) -> bool:
     """Whether `x` has a value for each of something, and is not one number."""
     return bool(getattr(x, "ndim", 0))
-
-
-def advise(memory: type[Memory], fresh: Array) -> None:
-    """Ask for large pages under a large array that has not been written yet."""
-    nbytes = prod(fresh.shape) * fresh.itemsize
-    if nbytes >= LARGE:
-        _native.advise_huge_pages(memory.address(fresh), nbytes)
 
 
 class RowKernel:
@@ -232,7 +223,6 @@ class RowKernel:
         memory = self.memory
         if into is None:
             into = memory.empty_like(self.layout.array, self.wide if before_transform else None)
-            advise(memory, into)
         gradients = Gradients(
             logits=into,
             dense=dense,
