@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from crossentropy.backends import is_torch, namespace, total
-from crossentropy.losses._own_rows import constant
+from crossentropy.backends import constant, is_torch, namespace, total
 from crossentropy.statistics import PLAIN, Target, Transform, reference
 
 __all__ = ["FORWARD", "JENSEN_SHANNON", "REVERSE", "Divergence", "log_probabilities", "of_rows"]

@@ -1,23 +1,15 @@
-"""What losses share that are made of rows of their own: constants, and rows weighted and reduced."""
+"""What losses share that are made of rows of their own: these are weighted, reduced and given in the dtype due."""
 
-import sys
 from typing import Any
 
-from crossentropy.backends import is_jax, is_torch, is_true, loss_dtype, namespace
+from crossentropy.backends import is_true, loss_dtype, namespace
 from crossentropy.losses._softmax_formula import weigh
 from crossentropy.reductions import check_reduction, negative_weight_error, reduce_rows
 from crossentropy.weights import row_values
 
-__all__ = ["constant", "in_loss_dtype", "reduced"]
+__all__ = ["in_loss_dtype", "reduced"]
 
 Array = Any
-
-
-def constant(x: Array) -> Array:
-    """`x`, through which no gradient flows."""
-    if is_torch(x):
-        return x.detach()
-    return sys.modules["jax"].lax.stop_gradient(x) if is_jax(x) else x
 
 
 def in_loss_dtype(value: Array, like: Array) -> Array:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from crossentropy.backends import as_indices, device, is_true, namespace, widest_dtype
+from crossentropy.backends import as_indices, constant, device, is_true, namespace, widest_dtype
 from crossentropy.losses._option_sets import RowOptions
-from crossentropy.losses._own_rows import constant, reduced
+from crossentropy.losses._own_rows import reduced
 from crossentropy.losses._softmax_formula import check_sums, kept_rows, target_shares, weigh
 from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
 from crossentropy.losses.options import SoftmaxOptions

@@ -3,8 +3,7 @@
 import sys
 from typing import Any
 
-from crossentropy.backends import device, is_jax, is_numpy, is_torch, namespace, widest_dtype
-from crossentropy.losses._own_rows import constant
+from crossentropy.backends import constant, device, is_jax, is_numpy, is_torch, namespace, widest_dtype
 
 __all__ = ["beside", "check_state", "check_values", "copied", "is_traced", "last_of_equals", "written"]
 

@@ -3,9 +3,9 @@
 from numbers import Integral
 from typing import Any
 
-from crossentropy.backends import as_arrays, is_torch, namespace
+from crossentropy.backends import as_arrays, constant, is_torch, namespace
 from crossentropy.losses import _divergence as divergences
-from crossentropy.losses._own_rows import constant, in_loss_dtype, reduced
+from crossentropy.losses._own_rows import in_loss_dtype, reduced
 from crossentropy.losses._softmax_formula import kept_rows
 from crossentropy.losses._softmax_problem import check_logits, make_problem, make_transform
 from crossentropy.losses.softmax import softmax_cross_entropy

@@ -2,9 +2,17 @@
 
 from typing import Any, Unpack
 
-from crossentropy.backends import as_indices, device, is_true, namespace, sum_tolerance, widest_dtype
+from crossentropy.backends import (
+    as_indices,
+    constant,
+    device,
+    is_true,
+    namespace,
+    sum_tolerance,
+    widest_dtype,
+)
 from crossentropy.losses._option_sets import RowOptions, WithoutSmoothing
-from crossentropy.losses._own_rows import constant, in_loss_dtype
+from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses._row_formula import (
     looked_up,
     membership_loss,

@@ -4,6 +4,7 @@ from typing import Any, Unpack
 
 from crossentropy.backends import (
     as_indices,
+    constant,
     device,
     first_true,
     is_true,
@@ -11,7 +12,6 @@ from crossentropy.backends import (
     namespace,
 )
 from crossentropy.losses._option_sets import RowOptions
-from crossentropy.losses._own_rows import constant
 from crossentropy.losses._row_formula import (
     finished,
     membership_loss,

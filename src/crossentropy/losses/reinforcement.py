@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Unpack
 
-from crossentropy.backends import as_arrays, namespace
+from crossentropy.backends import as_arrays, constant, namespace
 from crossentropy.links import ClippedPolicy
-from crossentropy.losses._own_rows import constant
 from crossentropy.losses._softmax_problem import check_logits
 from crossentropy.losses.options import SoftmaxOptions
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy

@@ -147,7 +147,7 @@ CASES = [
     _case("partially_huberised_cross_entropy", huberised, 22, "two", given={"tau": 2.0}),
     _case("mean_absolute_error", absolute, 23),
     _case("tsallis_loss", tsallis, 24),
-    _case("tsallis_loss", tsallis, 25, "beyond one", given={"t": 1.5}, reach=50.0),
+    _case("tsallis_loss", tsallis, 25, "beyond one", given={"t": 1.5}),
     _case("unlikelihood_loss", unlikelihood, 26),
     _case("normalized_cross_entropy", normalized, 27, options=False, numpy_gradient=False),
     _case("active_passive_loss", active_passive, 28, options=False, numpy_gradient=False),
