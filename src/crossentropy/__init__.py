@@ -29,6 +29,7 @@ from crossentropy.losses import (
 
 if TYPE_CHECKING:
     from crossentropy import cross_entropy_method
+    from crossentropy.losses.linear import linear_cross_entropy, linear_target_statistics
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,8 @@ __all__ = [
     "entropy",
     "js_divergence",
     "kl_divergence",
+    "linear_cross_entropy",
+    "linear_target_statistics",
     "links",
     "log_loss",
     "loss_and_gradient",
@@ -53,6 +56,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "cross_entropy_method":  # not everyone's, so imported when it is asked for
+    # not everyone's, so imported when they are asked for
+    if name == "cross_entropy_method":
         return import_module("crossentropy.cross_entropy_method")
+    if name in ("linear_cross_entropy", "linear_target_statistics"):
+        return getattr(import_module("crossentropy.losses.linear"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

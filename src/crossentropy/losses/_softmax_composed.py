@@ -1,5 +1,6 @@
 """Softmax losses as a composition of differentiable steps, in any framework."""
 
+from collections.abc import Callable
 from typing import Any
 
 from crossentropy.backends import is_torch, is_true, loss_dtype, namespace
@@ -7,23 +8,41 @@ from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.reductions import negative_weight_error, reduce_rows
+from crossentropy.statistics import Planes, row_statistics
 from crossentropy.statistics import reference as reference_statistics
-from crossentropy.statistics import row_statistics
 
 Array = Any
 
 
-def composed(problem: SoftmaxProblem, *, reference: bool = False) -> Array:
-    """The loss of `problem`; with `reference` by formulas alone, which have derivatives of every order."""
+def composed(
+    problem: SoftmaxProblem,
+    *,
+    reference: bool = False,
+    statistics: Callable[[SoftmaxProblem], Planes] | None = None,
+    row_losses: Callable[[SoftmaxProblem], tuple[Array, Array]] = per_class.row_losses,
+) -> Array:
+    """The loss of `problem`.
+
+    Parameters
+    ----------
+    problem : SoftmaxProblem
+    reference : bool
+        Whether to use formulas alone, which have derivatives of every order.
+    statistics : callable, optional
+        What gives the statistics of a problem whose logits are only a shape.
+    row_losses : callable
+        What gives the losses and masses of its rows where the link acts on every class.
+    """
     logits = problem.logits
     xp = namespace(logits)
+    find = statistics or (lambda problem: _statistics(problem, reference))
     if problem.acts_per_class:
         formula.check_sums(problem)
-        losses, masses = per_class.row_losses(problem)
+        losses, masses = row_losses(problem)
         if problem.z_loss or problem.entropy_bonus:
-            losses = losses + formula.regularisers(problem, _statistics(problem, reference))
+            losses = losses + formula.regularisers(problem, find(problem))
     else:
-        planes = _statistics(problem, reference)
+        planes = find(problem)
         formula.check_sums(problem, planes.dense_total)
         losses = formula.row_losses(problem, planes)
         masses = formula.row_masses(problem, planes)

@@ -54,11 +54,11 @@ def evaluate(problem: SoftmaxProblem, memory: type[Memory]) -> Evaluation:
         return Evaluation(formula.weigh_rows(problem, losses), planes, slope, 1.0)
     if problem.reduction == "sum":
         return Evaluation(_total(problem, losses, n, memory), planes, slope, 1.0)
-    N = _normalizer(problem, planes, masses, n, memory)
+    N = normalizer(problem, planes, masses, n, memory)
     if not isinstance(N, float):
         return _divided_by_rows(problem, losses, N, planes, slope, n, memory)
     if N == 0:
-        return Evaluation(_nothing(problem), planes, slope, 0.0)
+        return Evaluation(of_nothing(problem), planes, slope, 0.0)
     return Evaluation(_total(problem, losses, n, memory) / N, planes, slope, 1.0 / N)
 
 
@@ -76,7 +76,7 @@ def _divided_by_rows(
     nothing = N == 0
     share = xp.where(nothing, xp.zeros_like(N), 1 / xp.where(nothing, xp.ones_like(N), N))
     if problem.empty != "zero" and bool(xp.any(nothing)):
-        return Evaluation(_nothing(problem), planes, slope, share)
+        return Evaluation(of_nothing(problem), planes, slope, share)
     return Evaluation(_total(problem, formula.weigh(share, losses), n, memory), planes, slope, share)
 
 
@@ -137,7 +137,7 @@ def _total(problem: SoftmaxProblem, losses: Array, n: int, memory: type[Memory])
     )
 
 
-def _normalizer(
+def normalizer(
     problem: SoftmaxProblem, planes: Planes, masses: Array | None, n: int, memory: type[Memory]
 ) -> Any:
     """``N``: a float, or an array with one divisor for every row."""
@@ -170,7 +170,8 @@ def _normalizer(
     return _native.weighted_sum(memory.address(memory.contiguous(both)), 0, n)
 
 
-def _nothing(problem: SoftmaxProblem) -> float:
+def of_nothing(problem: SoftmaxProblem) -> float:
+    """The mean when there is nothing to average."""
     if problem.empty == "raise":
         raise ValueError(EMPTY_MESSAGE)
     return float("nan") if problem.empty == "nan" else 0.0

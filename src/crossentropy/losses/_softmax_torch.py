@@ -24,7 +24,7 @@ from crossentropy.statistics.native import lay_out
 def loss(problem: SoftmaxProblem) -> Tensor:
     """The loss of `problem`, differentiable."""
     logits = problem.logits
-    others = _other_inputs(problem)
+    others = other_inputs(problem)
     fixed = (problem.target.indices, problem.target.mask, problem.class_weight, problem.smoothing_prior)
     tensors = [x for x in (*others, *fixed, problem.normalizer) if isinstance(x, Tensor)]
     if problem.acts_per_class or not kernels_apply(logits, *tensors):
@@ -40,7 +40,7 @@ def loss(problem: SoftmaxProblem) -> Tensor:
     return _SoftmaxLoss.apply(logits, problem)
 
 
-def _other_inputs(problem: SoftmaxProblem) -> tuple[Any, ...]:
+def other_inputs(problem: SoftmaxProblem) -> tuple[Any, ...]:
     """What may have a gradient besides the logits."""
     transform = problem.transform
     return (
@@ -81,7 +81,7 @@ class _SoftmaxLoss(Function):
         target = problem.target
         others = (
             *(target.indices, target.mask, problem.class_weight),
-            *_other_inputs(problem),
+            *other_inputs(problem),
             *getattr(problem.link, "__dict__", {}).values(),
         )
         ctx.save_for_backward(logits, *(x for x in others if isinstance(x, Tensor)))

@@ -26,6 +26,7 @@ from crossentropy.statistics.problem import (
     Target,
     Transform,
     Wanted,
+    within_range,
 )
 
 __all__ = ["kernels_apply", "statistics"]
@@ -43,6 +44,7 @@ class Settings(NamedTuple):
     has_prior: bool
     wanted: Wanted
     validate: bool
+    prior_total: float | None = None
 
 
 class Tensors(NamedTuple):
@@ -73,7 +75,7 @@ def statistics(
     idle: Tensor | None,
 ) -> Planes:
     """Target statistics of every row along `axis`."""
-    settings, tensors = _split(logits, axis, target, transform, prior, wanted, validate)
+    settings, tensors = split(logits, axis, target, transform, prior, wanted, validate)
     if torch.compiler.is_compiling() and logits.device.type == "cpu" and logits.dtype in CODES:
         from crossentropy.statistics import _torch_op
 
@@ -97,7 +99,7 @@ def kernels_apply(*tensors: Tensor | None) -> bool:
     )
 
 
-def _split(
+def split(
     logits: Tensor,
     axis: int,
     target: Target,
@@ -106,6 +108,7 @@ def _split(
     wanted: Wanted,
     validate: bool,
 ) -> tuple[Settings, Tensors]:
+    """A row problem as what is not a tensor of it and what is."""
     temperature, margin = transform.temperature, transform.margin
     settings = Settings(
         axis,
@@ -117,6 +120,7 @@ def _split(
         prior is not None,
         wanted,
         validate,
+        None if prior is None else prior.total,
     )
     return settings, Tensors(
         logits,
@@ -132,7 +136,7 @@ def _split(
 
 
 def _joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Prior | None]:
-    """The inverse of `_split`."""
+    """The inverse of `split`."""
     target = Target(
         tensors.indices,
         tensors.mask,
@@ -147,7 +151,7 @@ def _joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Pr
         tensors.logit_bias,
         settings.margin if tensors.margin is None else tensors.margin,
     )
-    return target, transform, Prior(tensors.prior) if settings.has_prior else None
+    return target, transform, Prior(tensors.prior, settings.prior_total) if settings.has_prior else None
 
 
 def plane_names(settings: Settings, tensors: Tensors) -> list[str]:
@@ -208,17 +212,27 @@ def forward(settings: Settings, tensors: Tensors) -> Planes:
 
 
 def backward(
-    settings: Settings, tensors: Tensors, planes: Planes, upstream: Cotangents, needs: Sequence[bool]
+    settings: Settings,
+    tensors: Tensors,
+    planes: Planes,
+    upstream: Cotangents,
+    needs: Sequence[bool],
+    into: Tensor | None = None,
 ) -> list[Tensor | None]:
-    """The backward kernel: gradients by the leading LEARNABLE tensors, where `needs` asks for them."""
+    """The backward kernel: gradients by the leading LEARNABLE tensors, where `needs` asks for them.
+
+    That by the logits is written to `into`, which may be the logits themselves unless the bias's is asked for too.
+    """
     kernel, _ = _kernel(settings, tensors)
     rows = rows_of(settings, tensors.logits)
     needs_logits, needs_dense, needs_temperature, needs_bias, needs_margin = needs
+    if upstream.log_odds is not None:
+        upstream.log_odds = within_range(upstream.log_odds, tensors.logits)
     out: list[Tensor | None] = [None] * LEARNABLE
     dense = torch.empty_like(tensors.dense, memory_format=torch.contiguous_format) if needs_dense else None
     if needs_logits or needs_dense or needs_temperature or needs_margin:
         found = kernel.pullback(
-            planes, upstream, rows, dense=dense, scale=needs_temperature, target=needs_margin
+            planes, upstream, rows, into=into, dense=dense, scale=needs_temperature, target=needs_margin
         )
         out[0], out[1] = found.logits if needs_logits else None, found.dense
         if needs_temperature:

@@ -24,7 +24,7 @@ def statistics(settings: Settings, tensors: Tensors) -> list[Tensor]:
 def _flat(settings: Settings) -> tuple[Any, ...]:
     wanted = settings.wanted
     flags = [wanted.log_partition, wanted.entropy, wanted.argmax, wanted.rank]
-    return (*settings[:-2], flags, settings.validate)
+    return (*settings[: Settings._fields.index("wanted")], flags, settings.validate)
 
 
 def _joined(args: tuple[Any, ...]) -> tuple[Settings, Tensors]:

@@ -2,9 +2,27 @@
 
 from typing import Any
 
-from crossentropy.backends import namespace
+from crossentropy.backends import as_indices, is_true, namespace
+from crossentropy.statistics.problem import Target
 
 Array = Any
+
+
+def check_labels(target: Target, classes: int) -> None:
+    """Raise if a label is outside the classes and its row not to be ignored."""
+    if target.indices is None:
+        return
+    y = as_indices(target.indices)
+    xp = namespace(y)
+    wrong = (y < 0) | (y >= classes)
+    if target.ignore_index is not None:
+        wrong = wrong & (y != target.ignore_index)
+        if target.several:
+            wrong = wrong & ~xp.any(y == target.ignore_index, axis=-1, keepdims=True)
+    wrong = xp.any(wrong, axis=-1) if target.several else wrong
+    if is_true(xp.any(wrong)):
+        row = int(xp.argmax(xp.astype(xp.reshape(wrong, (-1,)), xp.int32)))
+        raise bad_label_error(target.indices, row, classes, target.ignore_index, several=target.several)
 
 
 def bad_label_error(

@@ -145,7 +145,9 @@ class RowKernel:
     def _prior(self, prior: Prior) -> _native.Prior:
         if prior.values is None:
             return _native.Prior(True)
-        total = float(self.memory.contiguous(prior.values, "float64").sum())
+        total = prior.total
+        if total is None:
+            total = float(self.memory.contiguous(prior.values, "float64").sum())
         return _native.Prior(True, self._keep(prior.values, self.wide), total)
 
     def _addresses(self, struct: Any, names: tuple[str, ...]) -> list[int]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+from crossentropy.backends import loss_dtype, namespace
+
 Array = Any
 
 
@@ -65,9 +67,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prior:
-    """A fixed vector ``r`` over the classes; ``values=None`` is 1/C each."""
+    """A fixed vector ``r`` over the classes; ``values=None`` is 1/C each.
+
+    `total` is its sum over all classes where the logits are only some of them, else None.
+    """
 
     values: Array | None = None
+    total: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,18 @@ class Cotangents:
 
 
 DIFFERENTIABLE = tuple(f.name for f in fields(Cotangents))
+
+
+def within_range(slopes: Array, logits: Array) -> Array:
+    """Finite slopes by the log-odds, moved to within the numbers that the kernels have for `logits`.
+
+    They multiply a slope by shares of the probability, and the infinity beyond those numbers times 0 would be NaN.
+    """
+    xp, dtype = namespace(slopes), loss_dtype(logits)
+    if dtype == slopes.dtype:
+        return slopes
+    most = float(xp.finfo(dtype).max)
+    return xp.where(xp.isfinite(slopes), xp.clip(slopes, -most, most), slopes)
 
 
 @dataclass(slots=True)

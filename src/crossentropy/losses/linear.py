@@ -1,0 +1,226 @@
+"""Cross-entropy of a linear head, from hidden states to the loss without the logits in between."""
+
+from dataclasses import fields
+from typing import Any
+
+from crossentropy.backends import is_torch, loss_dtype
+from crossentropy.links import Link
+from crossentropy.losses._linear_problem import LinearProblem, make_linear_problem
+from crossentropy.losses.target_statistics import TargetStatistics
+from crossentropy.statistics import Planes, Wanted
+
+__all__ = ["linear_cross_entropy", "linear_target_statistics"]
+
+Array = Any
+
+
+def linear_cross_entropy(
+    hidden: Array,
+    weight: Array,
+    labels: Any,
+    *,
+    bias: Array | None = None,
+    low_rank: tuple[Array, Array] | None = None,
+    shift: int = 0,
+    memory_budget: int | None = None,
+    label_smoothing: float = 0.0,
+    smoothing_prior: Array | None = None,
+    class_weight: Array | None = None,
+    sample_weight: Array | None = None,
+    ignore_index: int | None = None,
+    link: Link | None = None,
+    temperature: Any = 1.0,
+    softcap: float | None = None,
+    logit_bias: Array | None = None,
+    margin: Any = None,
+    z_loss: float = 0.0,
+    entropy_bonus: float = 0.0,
+    reduction: str = "mean",
+    normalizer: Any = "weight",
+    empty: str = "zero",
+    validate: str = "raise",
+) -> Array:
+    r"""Cross-entropy between labels and the softmax of ``hidden weightᵀ + bias``, whose logits are never held.
+
+    .. math:: z = h (W + BA)^\top + b, \qquad \ell = \texttt{softmax\_cross\_entropy}(z, \mathrm{labels})
+
+    For a language model the logits are the largest array of a step. Here those of some hundred rows at a time are made,
+    used and forgotten; the loss and its gradients are those of `crossentropy.softmax_cross_entropy` with any of its
+    options.
+
+    Parameters
+    ----------
+    hidden : array (..., D), floating
+        Hidden states ``h``, one for each row.
+    weight : array (V, D), dtype of `hidden`
+        The matrix ``W`` of the head, a row for each class, of any strides. It may be an embedding's.
+    labels : array, or one of `crossentropy.targets`
+        As in `crossentropy.softmax_cross_entropy`, for rows of the shape ``hidden.shape[:-1]``.
+    bias : array (V,), dtype of `hidden`, optional
+        ``b``.
+    low_rank : (A, B), arrays (r, D) and (V, r), optional
+        An update of the weight that is never added to it, as LoRA trains one.
+    shift : int, default 0
+        How many places ahead on the last axis of the rows a row's label stands: 1 for the next token. The last `shift`
+        rows are left without a label and out of the loss; `sample_weight`, `temperature` and `normalizer` move with the
+        labels, and with ``reduction="none"`` the last axis is shorter by `shift`. Hidden states are not copied.
+    memory_budget : int, optional
+        Bytes that may be used beyond the inputs and the gradients. A large one lets the gradient be worked out on the
+        way forward, from logits that are made once; a small one makes the logits again on the way back, a tile at a
+        time, which takes up to a third longer. The least is a few tiles. By default the faster way is taken, with a
+        few hundred MiB of logits at a time.
+    label_smoothing, smoothing_prior, class_weight, sample_weight, ignore_index, link, temperature, softcap, logit_bias
+        As in `crossentropy.softmax_cross_entropy`.
+    margin, z_loss, entropy_bonus, reduction, normalizer, empty, validate
+        As in `crossentropy.softmax_cross_entropy`.
+
+    Returns
+    -------
+    array () or the rows' shape
+        The loss in nats: float64 for float64 inputs, else float32. Gradients flow to `hidden`, `weight`, `bias`,
+        `low_rank`, and to what `crossentropy.softmax_cross_entropy` has a gradient for.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a label is outside the classes, or an option is out of range.
+    TypeError
+        If dtypes do not fit one another.
+
+    Notes
+    -----
+    Gradients are summed in float32 or wider whatever the dtype. Under functional transforms, compilation and on
+    devices without kernels the logits are made whole, and in second derivatives too.
+
+    Examples
+    --------
+    >>> import torch
+    >>> hidden, weight = torch.eye(2, 3, requires_grad=True), torch.eye(4, 3, requires_grad=True)
+    >>> loss = linear_cross_entropy(hidden, weight, torch.tensor([0, 3]))
+    >>> loss.backward()
+    >>> round(loss.item(), 4), weight.grad.shape
+    (1.2437, torch.Size([4, 3]))
+    """
+    given = _linear_problem(
+        hidden,
+        weight,
+        labels,
+        bias=bias,
+        low_rank=low_rank,
+        shift=shift,
+        label_smoothing=label_smoothing,
+        smoothing_prior=smoothing_prior,
+        class_weight=class_weight,
+        sample_weight=sample_weight,
+        ignore_index=ignore_index,
+        link=link,
+        temperature=temperature,
+        softcap=softcap,
+        logit_bias=logit_bias,
+        margin=margin,
+        z_loss=z_loss,
+        entropy_bonus=entropy_bonus,
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
+        validate=validate,
+    )
+    if memory_budget is not None and memory_budget < 0:
+        raise ValueError(f"memory_budget is {memory_budget}; it is a number of bytes, or None")
+    if is_torch(hidden):
+        from crossentropy.losses import _linear_torch
+
+        return _linear_torch.loss(given, memory_budget)
+    raise NotImplementedError
+
+
+def linear_target_statistics(
+    hidden: Array,
+    weight: Array,
+    labels: Any,
+    *,
+    bias: Array | None = None,
+    low_rank: tuple[Array, Array] | None = None,
+    shift: int = 0,
+    temperature: Any = 1.0,
+    softcap: float | None = None,
+    logit_bias: Array | None = None,
+    margin: Any = None,
+    ignore_index: int | None = None,
+    validate: str = "raise",
+    entropy: bool = False,
+    rank: bool = False,
+) -> TargetStatistics:
+    """What `crossentropy.target_statistics` says of ``hidden weightᵀ + bias``, whose logits are never held.
+
+    Any loss that is a function of these (DPO, PPO, distillation by sequences) is lean through them: its gradient makes
+    the logits once more, a tile at a time.
+
+    Parameters
+    ----------
+    hidden, weight, labels, bias, low_rank, shift
+        As in `linear_cross_entropy`.
+    temperature, softcap, logit_bias, margin, ignore_index, validate, entropy, rank
+        As in `crossentropy.target_statistics`.
+
+    Returns
+    -------
+    TargetStatistics
+        In the shape of the labels; with a `shift` shorter by that.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `linear_cross_entropy` does.
+
+    Examples
+    --------
+    >>> import torch
+    >>> said = linear_target_statistics(torch.eye(2, 3), torch.eye(4, 3), torch.tensor([0, 3]), rank=True)
+    >>> said.log_prob, said.rank
+    (tensor([-0.7437, -1.7437]), tensor([0, 3]))
+    """
+    given = _linear_problem(
+        hidden,
+        weight,
+        labels,
+        bias=bias,
+        low_rank=low_rank,
+        shift=shift,
+        temperature=temperature,
+        softcap=softcap,
+        logit_bias=logit_bias,
+        margin=margin,
+        ignore_index=ignore_index,
+        validate=validate,
+    )
+    one_label = given.problem.target.indices is not None and not given.problem.target.several
+    if rank and not one_label:
+        raise ValueError("rank=True needs one label for each row; these targets are several or soft")
+    wanted = Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank)
+    if is_torch(hidden):
+        from crossentropy.losses import _linear_torch
+
+        planes = _linear_torch.planes(given, wanted)
+    else:
+        raise NotImplementedError
+    masses = given.problem.masses
+    shaped = Planes(**{name: given.shaped(x) for name, x in _arrays(planes)})
+    return TargetStatistics(shaped, None if masses is None else given.shaped(masses), loss_dtype(hidden))
+
+
+def _linear_problem(
+    hidden: Array, weight: Array, labels: Any, *, bias: Any, low_rank: Any, **options: Any
+) -> LinearProblem:
+    """The problem, with what goes into the product in the dtype of autocast if that is on."""
+    if is_torch(hidden):
+        from crossentropy.losses import _linear_torch
+
+        parts = (hidden, weight, bias, *(low_rank or ()))
+        hidden, weight, bias, *rest = _linear_torch.in_autocast(*parts)
+        low_rank = tuple(rest) or None
+    return make_linear_problem(hidden, weight, labels, bias=bias, low_rank=low_rank, **options)
+
+
+def _arrays(planes: Planes) -> list[tuple[str, Array]]:
+    return [(f.name, x) for f in fields(planes) if hasattr(x := getattr(planes, f.name), "ndim")]

@@ -1,0 +1,146 @@
+"""A linear head: the products that make logits of hidden states, and gradients of the logits' gradient."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+PIECE = 2048  # rows of a product in half precision that are still in the cache when they are added in float32
+
+
+class Head(NamedTuple):
+    """Logits as they are made: ``Σ x Mᵀ + bias`` over `factors`, ``x₁, M₁, x₂, M₂, …``.
+
+    A plain head has the factors ``hidden`` (N, D) and ``weight`` (V, D); one with an update of low rank two more.
+    """
+
+    factors: tuple[Tensor, ...]
+    bias: Tensor | None
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return int(self.factors[0].shape[0])
+
+    @property
+    def classes(self) -> int:
+        """V."""
+        return int(self.factors[1].shape[0])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the factors and of the logits."""
+        return self.factors[0].dtype
+
+    @property
+    def pairs(self) -> list[tuple[Tensor, Tensor]]:
+        """``(x, M)``."""
+        return list(zip(self.factors[::2], self.factors[1::2], strict=True))
+
+    def write(self, rows: slice, classes: slice, out: Tensor) -> None:
+        """Write the logits of `rows` and `classes`; what `out` has below them becomes that of ``x = 0``."""
+        for i, (x, M) in enumerate(self.pairs):
+            block, tile = filled(x[rows], out.shape[0]), M[classes].T
+            if i == 0:
+                torch.mm(block, tile, out=out)
+            else:
+                out.addmm_(block, tile)
+        if self.bias is not None:
+            out.add_(self.bias[classes])
+
+    def whole(self) -> Tensor:
+        """All the logits at once, differentiable."""
+        (x, M), *others = self.pairs
+        logits = x @ M.T
+        for x, M in others:
+            logits = logits + x @ M.T
+        return logits if self.bias is None else logits + self.bias
+
+
+def filled(x: Tensor, height: int) -> Tensor:
+    """`x` with rows of zeros below it, `height` in all."""
+    missing = height - x.shape[0]
+    return torch.cat([x, x.new_zeros(missing, x.shape[1])]) if missing else x
+
+
+def slices(n: int, size: int) -> list[slice]:
+    """[0, n) in pieces of `size`; an empty one if n is 0."""
+    return [slice(i, min(i + size, n)) for i in range(0, max(n, 1), size)]
+
+
+class HeadGradients:
+    """What the gradient ``dz`` of the logits makes of a head: ``dz M`` by x, ``dzᵀ x`` by M, ``Σ dz`` by the bias.
+
+    All are summed in float32 or wider. Those by x grow over tiles of classes, those by M over blocks of rows: a tile is
+    begun, gets its blocks, and is ended before the next.
+
+    Parameters
+    ----------
+    head : Head
+    needs : sequence of bool
+        Which of its factors have a gradient, and last whether its bias has one.
+    height : int
+        Rows in a block; the last one is filled up with zeros.
+    """
+
+    def __init__(self, head: Head, needs: Sequence[bool], height: int) -> None:
+        self.head, self.height = head, height
+        padded = -(-head.rows // height) * height
+        self.by_x = [
+            _zeros(padded, x.shape[1], x.dtype) if need else None
+            for (x, _), need in zip(head.pairs, needs[:-1:2], strict=True)
+        ]
+        self.needs_M = needs[1:-1:2]
+        self.by_M: list[Tensor | None] = []
+        self.by_bias = torch.zeros(head.classes, dtype=torch.float64) if needs[-1] else None
+
+    def begin(self, classes: slice) -> None:
+        """Begin with the tile of `classes`."""
+        self.classes = classes
+        self.by_M = [
+            _zeros(classes.stop - classes.start, M.shape[1], M.dtype) if need else None
+            for (_, M), need in zip(self.head.pairs, self.needs_M, strict=True)
+        ]
+
+    def add(self, rows: slice, dz: Tensor) -> None:
+        """Add what the tile's `dz` of some rows makes."""
+        for (x, M), by_x, by_M in zip(self.head.pairs, self.by_x, self.by_M, strict=True):
+            if by_x is not None:
+                for block in slices(dz.shape[0], self.height):
+                    start = rows.start + block.start
+                    into = by_x[start : start + self.height]
+                    _add_product(into, filled(dz[block], self.height), M[self.classes])
+            if by_M is not None:
+                _add_product(by_M, dz.T, x[rows])
+        if self.by_bias is not None:
+            self.by_bias[self.classes] += dz.sum(0, dtype=torch.float64)
+
+    def hidden(self, scale: float = 1.0) -> list[Tensor | None]:
+        """The gradients by x, times `scale`; they are given away."""
+        return [None if d is None else _rounded(d[: self.head.rows], scale, self.head) for d in self.by_x]
+
+    def weights(self, scale: float = 1.0) -> list[Tensor | None]:
+        """Those by the tile of each M."""
+        return [None if d is None else _rounded(d, scale, self.head) for d in self.by_M]
+
+    def bias(self, scale: float = 1.0) -> Tensor | None:
+        """That by the bias."""
+        return None if self.by_bias is None else _rounded(self.by_bias, scale, self.head)
+
+
+def _zeros(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(rows, columns, dtype=torch.promote_types(dtype, torch.float32))
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """``total += a b``."""
+    if a.dtype == total.dtype:
+        total.addmm_(a, b)
+        return
+    for piece in slices(a.shape[0], PIECE):
+        total[piece] += a[piece] @ b
+
+
+def _rounded(total: Tensor, scale: float, head: Head) -> Tensor:
+    return (total if scale == 1 else total.mul_(scale)).to(head.dtype)

@@ -1,0 +1,256 @@
+"""The statistics of logits that are never held: of ``Σ x Mᵀ + b``, made a block of rows at a time.
+
+Forward, a buffer takes the logits of some hundred rows, their statistics are formed, and it takes the next. Backward
+they are made again, a tile of classes at a time, and become their own gradient where they lie. The products run over
+the same blocks and tiles forward and backward, the last block filled up with zeros, and sums go in the order of the
+tiles; both are constants, so that bits depend on nobody's memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function
+
+from crossentropy.statistics import _torch as rowwise
+from crossentropy.statistics._head_torch import Head, HeadGradients, slices
+from crossentropy.statistics._memory_torch import is_plain
+from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
+from crossentropy.statistics.problem import DIFFERENTIABLE, Cotangents, Planes
+
+TILE = 4096  # classes in a tile
+BLOCK = 512  # rows in a product, at most
+BUFFER = 1 << 25  # entries of a block's logits, at most
+GROUP = 2048  # rows whose tiles are in memory at once, backward
+LOGIT_BIAS = Tensors._fields.index("logit_bias")
+
+Planewise = TypeVar("Planewise", Planes, Cotangents)
+
+
+def rows_in_a_block(classes: int) -> int:
+    """A power of two, from 16 to BLOCK, by the number of classes alone."""
+    rows = BLOCK
+    while rows > 16 and rows * classes > BUFFER:
+        rows //= 2
+    return rows
+
+
+def blocks_of_logits(head: Head, height: int) -> Iterator[tuple[slice, Tensor]]:
+    """Rows, and their logits in a buffer that the next ones use again."""
+    buffer = head.factors[0].new_empty(height, head.classes)
+    for rows in slices(head.rows, height):
+        for classes in slices(head.classes, TILE):
+            head.write(rows, classes, buffer[:, classes])
+        yield rows, buffer[: rows.stop - rows.start]
+
+
+def statistics(settings: Settings, head: Head, tensors: Tensors) -> Planes:
+    """Target statistics of the rows of `head`; ``tensors.logits`` is not looked at."""
+    learning = (*head.factors, head.bias, *tensors[1:LEARNABLE])
+    if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in learning):
+        outputs = _LinearStatistics.apply(settings, len(head.factors), *head.factors, head.bias, *tensors[1:])
+        return rowwise.named(outputs, settings, tensors)
+    return forward(settings, head, tensors)
+
+
+def forward(settings: Settings, head: Head, tensors: Tensors) -> Planes:
+    """The planes, a block of rows after the other."""
+    found = [
+        rowwise.forward(settings, of_rows(tensors, rows)._replace(logits=z))
+        for rows, z in blocks_of_logits(head, rows_in_a_block(head.classes))
+    ]
+    joined: dict[str, Any] = {
+        name: torch.cat([getattr(planes, name) for planes in found])
+        for name in rowwise.plane_names(settings, tensors)
+    }
+    return Planes(**joined)
+
+
+def of_rows(tensors: Tensors, rows: slice) -> Tensors:
+    """What belongs to some rows."""
+
+    def cut(x: Any) -> Any:
+        return None if x is None else x[rows]
+
+    temperature = tensors.temperature
+    return tensors._replace(
+        dense=cut(tensors.dense),
+        mask=cut(tensors.mask),
+        indices=cut(tensors.indices),
+        temperature=cut(temperature) if temperature is not None and temperature.ndim else temperature,
+    )
+
+
+def of_classes(settings: Settings, tensors: Tensors, classes: slice) -> tuple[Settings, Tensors]:
+    """What belongs to some classes: labels count from their first, and the prior's sum stays that of all.
+
+    A label that is not among them is out of range, and the kernel then finds no target in its row.
+    """
+
+    def cut(x: Any) -> Any:
+        return None if x is None else x[..., classes]
+
+    first, ignored, margin = classes.start, settings.ignore_index, tensors.margin
+    return settings._replace(ignore_index=None if ignored is None else ignored - first), tensors._replace(
+        dense=cut(tensors.dense),
+        mask=cut(tensors.mask),
+        indices=None if tensors.indices is None else tensors.indices.to(torch.int64) - first,
+        logit_bias=cut(tensors.logit_bias),
+        margin=cut(margin) if margin is not None and margin.ndim else margin,
+        class_weight=cut(tensors.class_weight),
+        prior=cut(tensors.prior),
+    )
+
+
+def with_total(settings: Settings, tensors: Tensors, V: int) -> tuple[Settings, Tensors]:
+    """The same with the prior spelt out and its sum known, so that a part of it can stand alone."""
+    if not settings.has_prior:
+        return settings, tensors
+    r = torch.full((V,), 1 / V, dtype=torch.float64) if tensors.prior is None else tensors.prior
+    return settings._replace(prior_total=float(r.double().sum())), tensors._replace(prior=r)
+
+
+class Gradients(NamedTuple):
+    """By the factors, the bias, and ``tensors[1:LEARNABLE]``; None where not asked for."""
+
+    factors: list[Tensor | None]
+    bias: Tensor | None
+    others: list[Tensor | None]
+
+
+def backward(
+    settings: Settings,
+    head: Head,
+    tensors: Tensors,
+    planes: Planes,
+    upstream: Cotangents,
+    needs: Sequence[bool],
+    needs_others: Sequence[bool],
+) -> Gradients:
+    """Gradients from the planes of `forward`, the logits made once more.
+
+    `needs` is for the head's factors and its bias, `needs_others` for ``tensors[1:LEARNABLE]``.
+    """
+    N, V = head.rows, head.classes
+    height = rows_in_a_block(V)
+    # What the classes of a row share, as its temperature, has its gradient formed over all of them at once.
+    whole = any(needs_others)
+    tiles, group = slices(V, V if whole else TILE), height if whole else max(height, GROUP)
+    settings, tensors = with_total(settings, tensors, V)
+    sums = HeadGradients(head, needs, height)
+    weights = [
+        torch.empty_like(M) if need else None for (_, M), need in zip(head.pairs, needs[1:-1:2], strict=True)
+    ]
+    others: list[Sequence[Tensor | None]] = []
+    room = torch.empty(min(group, -(-N // height) * height) * tiles[0].stop, dtype=head.dtype)
+    for classes in tiles:
+        sums.begin(classes)
+        local, tile = of_classes(settings, tensors, classes)
+        for rows in slices(N, group):
+            n = rows.stop - rows.start
+            blocks = [slice(i, i + height) for i in range(0, n, height)]
+            z = room[: len(blocks) * height * (classes.stop - classes.start)].view(len(blocks) * height, -1)
+            for block in blocks:
+                at = slice(rows.start + block.start, min(rows.start + block.stop, rows.stop))
+                head.write(at, classes, z[block])
+            dz, *rest = rowwise.backward(
+                local,
+                of_rows(tile, rows)._replace(logits=z[:n]),
+                _at(planes, rows),
+                _at(upstream, rows),
+                (True, *needs_others),
+                into=None if needs_others[LOGIT_BIAS - 1] else z[:n],
+            )
+            others.append(rest)
+            if dz is not None:
+                sums.add(rows, dz)
+        for into, found in zip(weights, sums.weights(), strict=True):
+            if into is not None and found is not None:
+                into[classes] = found
+    factors = [d for pair in zip(sums.hidden(), weights, strict=True) for d in pair]
+    names, parts = Tensors._fields[1:LEARNABLE], zip(*others, strict=True)
+    return Gradients(
+        factors, sums.bias(), [_over_rows(*x) for x in zip(names, parts, tensors[1:LEARNABLE], strict=True)]
+    )
+
+
+def _at(planes: Planewise, rows: slice) -> Planewise:
+    """Some rows of every plane."""
+    found: dict[str, Any] = {f.name: getattr(planes, f.name) for f in fields(planes)}
+    found = {name: x[rows] for name, x in found.items() if isinstance(x, Tensor)}
+    return type(planes)(**found)
+
+
+def _over_rows(name: str, parts: Sequence[Tensor | None], like: Tensor | None) -> Tensor | None:
+    """Gradients of blocks of rows as one: side by side where every row has its own, else their sum."""
+    found = [part for part in parts if part is not None]
+    if like is None or not found:
+        return None
+    if name == "dense" or (name == "temperature" and like.ndim):
+        return torch.cat(found)
+    return torch.stack(found).sum(0, dtype=torch.float64).to(like.dtype)
+
+
+class _LinearStatistics(Function):
+    """``statistics`` with its gradients; those of a second order are the reference formulas' on all the logits."""
+
+    @staticmethod
+    def forward(ctx: Any, settings: Settings, count: int, *inputs: Any) -> tuple[Tensor, ...]:
+        head, tensors = _taken_apart(count, inputs)
+        planes = forward(settings, head, tensors)
+        names = rowwise.plane_names(settings, tensors)
+        outputs = tuple(getattr(planes, name) for name in names)
+        ctx.settings, ctx.count = settings, count
+        ctx.save_for_backward(*inputs, *outputs)
+        ctx.mark_non_differentiable(
+            *(x for name, x in zip(names, outputs, strict=True) if name not in DIFFERENTIABLE)
+        )
+        ctx.set_materialize_grads(False)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        settings, count, saved = ctx.settings, ctx.count, ctx.saved_tensors
+        size = count + len(Tensors._fields)  # the factors, the bias, and the tensors but for the logits
+        head, tensors = _taken_apart(count, saved[:size])
+        names = rowwise.plane_names(settings, tensors)
+        asked = ctx.needs_input_grad[2 : 2 + size]
+        needs, needs_others = asked[: count + 1], asked[count + 1 : count + LEARNABLE]
+        set_margin = tensors.margin is not None and tensors.margin.requires_grad and tensors.indices is None
+        if torch.is_grad_enabled() or set_margin or not all(g is None or is_plain(g) for g in grads):
+            found = _differentiable_gradients(settings, head, tensors, names, grads, needs)
+        else:
+            planes = rowwise.named(saved[size:], settings, tensors)
+            found = backward(
+                settings, head, tensors, planes, rowwise.cotangents(names, grads), needs, needs_others
+            )
+        rest = (None,) * (len(Tensors._fields) - LEARNABLE)
+        return (None, None, *found.factors, found.bias, *found.others, *rest)
+
+
+def _taken_apart(count: int, inputs: Sequence[Any]) -> tuple[Head, Tensors]:
+    """The head and the tensors, without logits, from what a Function was given."""
+    return Head(tuple(inputs[:count]), inputs[count]), Tensors(None, *inputs[count + 1 :])  # type: ignore[arg-type]
+
+
+def _differentiable_gradients(
+    settings: Settings,
+    head: Head,
+    tensors: Tensors,
+    names: Sequence[str],
+    grads: Sequence[Tensor | None],
+    needs: Sequence[bool],
+) -> Gradients:
+    with torch.enable_grad():
+        z = head.whole()
+    dz, *others = rowwise.reference_gradients(settings, tensors._replace(logits=z), names, grads)
+    factors: list[Tensor | None] = []
+    for i, (x, M) in enumerate(head.pairs):
+        of_x, of_M = needs[2 * i : 2 * i + 2]
+        factors += [
+            dz @ M if of_x and dz is not None else None,
+            dz.T @ x if of_M and dz is not None else None,
+        ]
+    return Gradients(factors, dz.sum(0) if needs[-1] and dz is not None else None, others)
