@@ -82,8 +82,17 @@ struct Focal {
   }
 };
 
+// ln(1 + a/b), where a/b may be beyond the largest number.
+CE_INLINE double log1p_quotient(double a, double b) {
+  const bool small = b < 1e-290;
+  const double scale = small ? 18446744073709551616.0 : 1.0, log_scale = small ? 44.36141955583650 : 0.0;  // 2^64
+  return log1p_nonnegative(a / (b * scale)) + log_scale;
+}
+
 // Focal, with p_m = max(p − m, 0) for p in the negative term:
-// φ₋ = p_m^γ (−log(1 − p_m)) and dφ₋/dz = p (1 − p) p_m^γ (1/(1 − p_m) + γ (−log(1 − p_m))/p_m) for p > m.
+// φ₋ = p_m^γ (−log(1 − p_m)) and dφ₋/dz = p p_m^γ ((1 − p)/(1 − p_m) + γ (1 − p) (−log(1 − p_m))/p_m) for p > m.
+//
+// Where m is subnormal, so may be p_m and 1 − p_m, and their inverses infinite: none stands alone.
 struct Asymmetric {
   using Real = double;
   Focal<double> unshifted;
@@ -98,11 +107,11 @@ struct Asymmetric {
     const double p_m = s.p - shift;
     const bool counts = !(p_m <= 0.0);  // NaN does
     const double one_minus_p_m = s.one_minus_p + shift;
-    const double minus_log = log1p_nonnegative(p_m / one_minus_p_m);
-    const double focus = decay(-gamma * log1p_nonnegative(one_minus_p_m / p_m));
+    const double minus_log = log1p_quotient(p_m, one_minus_p_m);
+    const double focus = decay(-gamma * log1p_quotient(one_minus_p_m, p_m));
     terms.negative = counts ? focus * minus_log : 0.0;
     terms.negative_slope =
-        counts ? s.p * s.one_minus_p * focus * (1.0 / one_minus_p_m + gamma * minus_log / p_m) : 0.0;
+        counts ? s.p * focus * (s.one_minus_p / one_minus_p_m + gamma * s.one_minus_p * (minus_log / p_m)) : 0.0;
     return terms;
   }
 };

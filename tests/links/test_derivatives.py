@@ -44,6 +44,27 @@ def test_derivatives_at_the_ends_are_no_nan_and_have_their_limits(case, library)
     assert first[-1] == pytest.approx(never, rel=1e-15)
 
 
+# Between them e^D, e^(D/2) and e^(2D) leave float32.
+NARROW = np.array(
+    [-1e30, -1e4, -104, -88, 0, 36, 36.5, 44, 44.5, 80, 88, 89, 104, *np.arange(170, 181, 0.5), 1e4, 1e30],
+    dtype=np.float32,
+)
+
+
+@each_autodiff
+@each_link
+def test_derivatives_of_float32_are_finite_and_right_where_the_loss_is_out_to_margins_of_1e30(case, library):
+    first, second = derivatives(case.link, NARROW, library)
+    assert np.isfinite(first).all()
+    assert np.isfinite(second).all()
+    near = np.abs(NARROW) < 200
+    losses, _, slopes = np.array([[float(x) for x in case.truth(float(D))] for D in NARROW[near]]).T
+    settled = (np.abs(losses) < 3.4e38) & ((slopes == 0) | (np.abs(slopes) > 1e-35))
+    expected = slopes[settled]
+    limit = 4e-7 * case.factor * np.maximum(4, np.abs(NARROW[near][settled]))
+    np.testing.assert_array_less(np.abs(first[near][settled] - expected), limit * np.abs(expected) + 1e-37)
+
+
 @each_link
 def test_pytorch_checks_both_derivatives(case):
     torch = module("torch")
@@ -107,6 +128,27 @@ def test_a_loss_and_its_gradient_are_the_same_in_every_framework(case, form):
         found, slope = jax.value_and_grad(function)(jax.numpy.asarray(Z))
     np.testing.assert_allclose(found, value, rtol=1e-13)
     np.testing.assert_allclose(slope, gradient, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("margin", [300.0, 2e4, 1e30])
+@pytest.mark.parametrize("classes", [4, 40, 1000])
+def test_beside_a_slope_beyond_float32_a_class_without_probability_has_no_gradient(classes, margin):
+    """The slope is a float64; in the float32 of the logits it is an infinity, which times 0 would be NaN."""
+    torch = module("torch")
+    z = np.zeros((3, classes), dtype=np.float32)
+    z[:, 0], z[:, 1] = -margin, margin
+    y, link, rest = np.zeros(3, dtype=np.int64), links.Tsallis(1.5), slice(2, None)
+    with np.errstate(over="ignore"):
+        _, gradient = ce.loss_and_gradient(ce.softmax_cross_entropy, z, y, link=link)
+    found = [gradient]
+    for more in ({}, {"sample_weight": torch.ones(3, requires_grad=True)}):  # by the kernels, and composed
+        logits = torch.tensor(z, requires_grad=True)
+        value = ce.softmax_cross_entropy(logits, torch.tensor(y), link=link, **more)
+        found.append(torch.autograd.grad(value, logits)[0].numpy())
+    for gradient in found:
+        assert (gradient[:, 0] < -1e37).all()
+        assert (gradient[:, 1] > 1e37).all()
+        assert (gradient[:, rest] == 0).all()
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax"])

@@ -226,7 +226,7 @@ def test_a_zero_vector_is_at_right_angles_to_all_and_has_a_finite_gradient(libra
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_features_are_widened_before_their_norms(dtype):
-    """lightly: squares of 1e-4 are 0 in float16, and an epsilon of 1e-8 too: NaN. Products are summed wide."""
+    """lightly#1259: squares of 1e-4 are 0 in float16, and an epsilon of 1e-8 too: NaN. Products are summed wide."""
     torch = pytest.importorskip("torch")
     a, b = (torch.from_numpy(1e-4 * x).to(getattr(torch, dtype)) for x in (A, B))
     found = nt_xent(a.requires_grad_(), b)

@@ -206,7 +206,7 @@ def test_negative_weights_are_refused_as_everywhere():
 
 
 def test_smoothing_of_a_question_moves_it_towards_one_half():
-    """timm moves a "no" to ε/C; that is another label, to be passed as such: t = (1 − ε) y + ε/C."""
+    """Keras has ε/2 too; timm moves a "no" to ε/C, which is another label, to be passed as such: (1 − ε) y + ε/C."""
     loss = sigmoid_focal_loss(np.array([[0.4]]), np.array([[0]]), label_smoothing=0.2, reduction="none")
     soft = sigmoid_focal_loss(np.array([[0.4]]), np.array([[0.1]]), reduction="none")
     np.testing.assert_allclose(loss, soft, rtol=1e-15)

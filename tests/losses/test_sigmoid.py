@@ -271,13 +271,6 @@ def test_certainty_that_is_wrong_costs_infinity_with_a_finite_gradient(z, t, opt
     assert gradient[0] == (1 if t == 0 else -1)
 
 
-@pytest.mark.parametrize("gammas", [(0.0, 0.0), (2.0, 1.0)])
-def test_a_shifted_no_stays_finite(gammas):
-    losses, gradient = none(np.asarray([INF, 1e30]), np.asarray([0, 0]), negative_shift=0.05, **links(gammas))
-    np.testing.assert_allclose(losses, 0.95 ** gammas[1] * -np.log(0.05), rtol=1e-12)
-    np.testing.assert_array_equal(gradient, 0.0)
-
-
 @pytest.mark.parametrize("options", [{}, links((2.0, 2.0)), {"negative_shift": 0.1}])
 def test_nan_spoils_its_element_only(options):
     z, t = batch((70,))

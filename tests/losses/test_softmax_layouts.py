@@ -261,6 +261,7 @@ HUGE = """
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory the Linux way")
 @pytest.mark.parametrize("framework", ["numpy", "torch"])
 def test_more_than_two_to_the_31_elements_are_read_without_a_copy(framework):
+    """pytorch#111484, #85786, #190139: offsets of 32 bits give silent wrong values."""
     if framework == "torch":
         pytest.importorskip("torch")
     command = [sys.executable, "-c", textwrap.dedent(HUGE), framework]

@@ -227,7 +227,7 @@ def _power_loss(q: float, D: Array) -> Array:
     unlikely = D > LARGE
     x = -q * xp.where(unlikely, D, -log_sigmoid(-xp.where(unlikely, zero, D)))
     largest = largest_exponent(x)
-    endless = x > largest
-    moved = xp.where(endless & (x < INF), x, zero)
+    endless = x > largest + min(0.0, math.log(-q))  # the loss or its derivative is beyond the largest number
+    moved = xp.where(endless & (D < INF), D, zero)
     rise = math.exp(largest - ROOM) * (moved - constant(moved))  # nothing, with a slope that is a number
-    return xp.where(endless, rise + INF, xp.expm1(xp.where(endless, zero, x))) / -q
+    return xp.where(endless, rise + INF, xp.expm1(xp.where(endless, zero, x)) / -q)

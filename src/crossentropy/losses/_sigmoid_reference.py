@@ -132,5 +132,12 @@ def _negative_log_odds(z: Array, options: Options, xp: Any) -> tuple[Array, Arra
     p_m = xp.exp(log_sigmoid(z)) - m
     counts = ~(p_m <= 0)
     p_m = xp.where(counts, p_m, xp.full_like(p_m, 0.5))
-    D = xp.log(p_m) - xp.log(xp.exp(log_sigmoid(-z)) + m)
+    # ln(1 − p + m) from logarithms, for 1 − p and m may both be too small to have an inverse
+    log_miss = log_sigmoid(-z)
+    log_m = xp.full_like(z, math.log(m))
+    more = log_miss > log_m
+    log_rest = xp.where(more, log_miss, log_m) - log_sigmoid(
+        xp.where(more, log_miss - log_m, log_m - log_miss)
+    )
+    D = xp.log(p_m) - log_rest
     return xp.where(counts, D, xp.zeros_like(D)), counts

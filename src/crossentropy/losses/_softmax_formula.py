@@ -10,6 +10,7 @@ from crossentropy.backends import as_indices, first_true, is_true, namespace, su
 from crossentropy.links.protocol import slope as link_slope
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import Cotangents, Planes, reference
+from crossentropy.statistics.problem import within_range
 
 Array = Any
 
@@ -115,7 +116,8 @@ def target_losses(problem: SoftmaxProblem, planes: Planes) -> Array:
 
 def target_slope(problem: SoftmaxProblem, planes: Planes) -> Array:
     """``dφ/dD = gain(D) σ(D)`` at the targets."""
-    return settled(problem, link_slope(problem.link, link_odds(problem, planes.log_odds)))
+    slope = link_slope(problem.link, link_odds(problem, planes.log_odds))
+    return settled(problem, within_range(slope, problem.logits))
 
 
 def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
@@ -163,23 +165,27 @@ def row_masses(problem: SoftmaxProblem, planes: Planes) -> Array | None:
 
 def target_shares(problem: SoftmaxProblem) -> Array | None:
     """What each target's loss is multiplied by: class weight times mass, 0 where ignored; None stands for 1."""
-    y, w, t = problem.target.indices, problem.class_weight, problem.masses
+    y, w, t = problem.target.indices, label_weight(problem), problem.masses
     if y is None or (w is None and t is None):
         return None
-    xp, y = namespace(y), as_indices(y)
-    w, t = (None if x is None else reference.widened(x) for x in (w, t))
-    if w is None:
-        shares = t
-    else:
-        known = (y >= 0) & (y < problem.classes)
-        safe = xp.where(known, y, xp.zeros_like(y))
-        shares = xp.reshape(xp.take(w, xp.reshape(safe, (-1,)), axis=0), tuple(y.shape))
-        shares = shares if t is None else shares * t
+    xp, t = namespace(y), None if t is None else reference.widened(t)
+    shares = t if w is None else w if t is None else w * t
     keep = kept_rows(problem)
     if keep is None:
         return shares
     keep = keep[..., None] if problem.masses is not None else keep
     return xp.where(keep, shares, xp.zeros_like(shares))
+
+
+def label_weight(problem: SoftmaxProblem) -> Array | None:
+    """The class weight of every label; None stands for 1."""
+    y, w = problem.target.indices, problem.class_weight
+    if problem.label_weight is not None or w is None or y is None:
+        return problem.label_weight
+    xp, y, w = namespace(y), as_indices(y), reference.widened(w)
+    known = (y >= 0) & (y < problem.classes)
+    safe = xp.where(known, y, xp.zeros_like(y))
+    return xp.reshape(xp.take(w, xp.reshape(safe, (-1,)), axis=0), tuple(y.shape))
 
 
 def kept_rows(problem: SoftmaxProblem) -> Array | None:
@@ -201,12 +207,17 @@ def check_sums(problem: SoftmaxProblem, sums: Array | None = None) -> None:
     if not (problem.normalized and problem.validate):
         return
     a: Array = problem.target.dense
-    xp, axis = namespace(a), problem.axis
     # The kernels sum in the logits' precision, which may be less than what the targets are held to.
     narrower = "64" in str(a.dtype) and "64" not in str(problem.logits.dtype)
     if sums is None or narrower or problem.class_weight is not None:
-        sums = total(a, axis)
-    wrong = ~(xp.abs(sums - 1) <= sum_tolerance(a))
+        sums = total(a, problem.axis)
+    check_whole(problem, sums)
+
+
+def check_whole(problem: SoftmaxProblem, sums: Array) -> None:
+    """Raise if the sum of a row of soft targets is not one, within what their dtype can say."""
+    xp = namespace(sums)
+    wrong = ~(xp.abs(sums - 1) <= sum_tolerance(problem.target.dense))
     if problem.sample_weight is not None:
         wrong = wrong & (problem.sample_weight != 0)
     if is_true(xp.any(wrong)):

@@ -269,10 +269,13 @@ def reference_gradients(
     settings: Settings, tensors: Tensors, names: Sequence[str], grads: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     """The same gradients by formulas, with a graph of their own where one is asked for."""
-    target, transform, prior = _joined(settings, tensors)
     create_graph = torch.is_grad_enabled()
     idle = _without_gradient([g for g in grads if g is not None], len(rows_of(settings, tensors.logits)))
     with torch.enable_grad():
+        # Aliases, for one input may be made of another: the way through it is not for this derivative to go.
+        learnable = [x.view_as(x) if x is not None and x.requires_grad else x for x in tensors[:LEARNABLE]]
+        tensors = Tensors._make([*learnable, *tensors[LEARNABLE:]])
+        target, transform, prior = _joined(settings, tensors)
         planes = reference.statistics(
             tensors.logits, settings.axis, target, transform, prior, settings.wanted, idle=idle
         )
@@ -280,7 +283,6 @@ def reference_gradients(
         (getattr(planes, name), g) for name, g in zip(names, grads, strict=True) if name in DIFFERENTIABLE
     ]
     pairs = [(x, g) for x, g in pairs if g is not None and x.requires_grad]
-    learnable = tensors[:LEARNABLE]
     wanted = [x for x in learnable if x is not None and x.requires_grad]
     outputs, upstream = [x for x, _ in pairs], [g for _, g in pairs]
     found = iter(torch.autograd.grad(outputs, wanted, upstream, create_graph=create_graph, allow_unused=True))
@@ -288,7 +290,12 @@ def reference_gradients(
 
 
 def _without_gradient(grads: Sequence[Tensor], ndim: int) -> Tensor | None:
-    """Which rows no gradient comes from; those of k log-odds have an axis more than `ndim`."""
+    """Which rows no gradient comes from; those of k log-odds have an axis more than `ndim`.
+
+    None if that cannot be said: what ``is_grads_batched=True`` passes has too few operations.
+    """
+    if any(torch._C._functorch.is_legacy_batchedtensor(g) for g in grads):
+        return None
     zeros = [(g == 0).all(-1) if g.ndim > ndim else g == 0 for g in grads]
     return functools.reduce(operator.and_, zeros) if zeros else None
 
