@@ -29,7 +29,12 @@ from crossentropy.losses import (
 
 if TYPE_CHECKING:
     from crossentropy import cross_entropy_method
-    from crossentropy.losses.linear import linear_cross_entropy, linear_target_statistics
+    from crossentropy.losses.linear import (
+        linear_cross_entropy,
+        linear_loss_and_gradients,
+        linear_target_statistics,
+    )
+    from crossentropy.losses.linear_rows import linear_distillation_losses, linear_row_losses
 
 __version__ = "0.1.0"
 
@@ -41,6 +46,9 @@ __all__ = [
     "js_divergence",
     "kl_divergence",
     "linear_cross_entropy",
+    "linear_distillation_losses",
+    "linear_loss_and_gradients",
+    "linear_row_losses",
     "linear_target_statistics",
     "links",
     "log_loss",
@@ -55,10 +63,16 @@ __all__ = [
 ]
 
 
+# Not everyone's, so imported when they are asked for.
+LINEAR = ("linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics")
+LINEAR_ROWS = ("linear_distillation_losses", "linear_row_losses")
+
+
 def __getattr__(name: str) -> Any:
-    # not everyone's, so imported when they are asked for
     if name == "cross_entropy_method":
         return import_module("crossentropy.cross_entropy_method")
-    if name in ("linear_cross_entropy", "linear_target_statistics"):
+    if name in LINEAR:
         return getattr(import_module("crossentropy.losses.linear"), name)
+    if name in LINEAR_ROWS:
+        return getattr(import_module("crossentropy.losses.linear_rows"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,19 +1,26 @@
 """The problem of a linear head: one whose logits are known by their shape alone, its rows in one line."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
-from crossentropy.backends import as_indices, device, is_torch, is_true, namespace
+from crossentropy.backends import as_arrays, as_indices, device, is_jax, is_torch, is_true, namespace
 from crossentropy.losses._softmax_formula import check_sums, idle_rows, kept_rows
 from crossentropy.losses._softmax_problem import SoftmaxProblem, check_validate, make_problem
-from crossentropy.statistics import Target
+from crossentropy.statistics import Planes, Target
 from crossentropy.statistics.labels import check_labels
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
+from crossentropy.weights import row_values
 
 Array = Any
 
-NO_LABEL = -(1 << 62)  # the label of a row that a shift leaves without one
+# The label of a row that a shift leaves without one, in any type that classes are counted in.
+NO_LABEL = -(1 << 30)
+
+# Bytes that a block of logits takes with all that is made of it, unless a budget says otherwise, and its rows: more do
+# not make its products faster, and fewer make them slow.
+BUFFER = 512 << 20
+MOST, LEAST = 512, 16
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +41,15 @@ class LinearProblem:
         return x[..., : self.rows[-1] - self.shift] if self.shift else x
 
 
+class LinearGradients(NamedTuple):
+    """Gradients of a loss by what its head was given; None where it had none of that."""
+
+    hidden: Array
+    weight: Array
+    bias: Array | None
+    low_rank: tuple[Array, Array] | None
+
+
 def make_linear_problem(
     hidden: Array,
     weight: Array,
@@ -49,9 +65,13 @@ def make_linear_problem(
     **options: Any,
 ) -> LinearProblem:
     """Check what `linear_cross_entropy` was given, and put its rows in one line."""
-    _check_head(hidden, weight, bias, low_rank)
+    hidden, weight, bias, low_rank = _of_one_library(hidden, weight, bias, low_rank)
+    check_head(hidden, weight, bias, low_rank)
     rows, (V, D) = tuple(hidden.shape[:-1]), weight.shape
     validate = check_validate(options.pop("validate", "raise"))
+    sample_weight = row_values(sample_weight, hidden, rows, "sample_weight")
+    if isinstance(normalizer, (list, tuple)) or bool(getattr(normalizer, "ndim", 0)):
+        normalizer = row_values(normalizer, hidden, rows, "normalizer")
     if shift:
         labels, ignore_index = _shifted_labels(
             labels, hidden, rows, V, shift, ignore_index, validate=validate
@@ -60,7 +80,7 @@ def make_linear_problem(
             _shifted(x, rows, shift, 1) for x in (sample_weight, normalizer, temperature)
         )
     problem = make_problem(
-        _shape_alone(hidden, (*rows, V)),
+        shape_alone(hidden, (*rows, V)),
         labels,
         sample_weight=sample_weight,
         normalizer=normalizer,
@@ -73,28 +93,77 @@ def make_linear_problem(
         if not shift:
             check_labels(problem.target, V)
         check_sums(problem)
-    problem = _in_one_line(problem, _shape_alone(hidden, (prod(rows), V)), prod(rows))
-    hidden = namespace(hidden).reshape(hidden, (-1, D))
-    return LinearProblem(_usable(hidden, problem), weight, bias, low_rank, problem, rows, shift)
+    problem = in_one_line(problem, shape_alone(hidden, (prod(rows), V)), prod(rows))
+    hidden = namespace(hidden).reshape(hidden, (prod(rows), D))
+    return LinearProblem(usable_hidden(hidden, problem), weight, bias, low_rank, problem, rows, shift)
+
+
+def check_memory_budget(memory_budget: int | None) -> None:
+    """Refuse a negative number of bytes."""
+    if memory_budget is not None and memory_budget < 0:
+        raise ValueError(f"memory_budget is {memory_budget}; it is a number of bytes, or None")
+
+
+def check_skip_below(skip_below: float, problem: SoftmaxProblem) -> None:
+    """Refuse a bound that is no probability, and problems whose gradient it does not bound."""
+    if not 0 < skip_below < 1:
+        raise ValueError(f"skip_below is {skip_below}; it is a probability, from 0 to 1")
+    if not is_torch(problem.logits):
+        raise ValueError("skip_below is for PyTorch tensors; leave it out for arrays of other libraries")
+    target, transform = problem.target, problem.transform
+    one_label = target.indices is not None and not target.several
+    if not one_label or problem.label_smoothing or transform.softcap is not None or problem.entropy_bonus:
+        raise ValueError(
+            f"skip_below is {skip_below}, which leaves out what unlikely classes do to the gradient; it takes one "
+            "label a row, and no label_smoothing, softcap or entropy_bonus"
+        )
+
+
+def rows_at_once(problem: SoftmaxProblem, bytes_each: int, memory_budget: int | None) -> int:
+    """How many rows of logits to make at once, if each of them takes `bytes_each` until it is forgotten."""
+    N, V = problem.logits.shape
+    budget = BUFFER if memory_budget is None else int(memory_budget)
+    return max(min(max(budget // (bytes_each * V), LEAST), MOST, N), 1)
+
+
+def plane_arrays(planes: Planes) -> dict[str, Any]:
+    """The statistics that are there, by name."""
+    named = ((f.name, getattr(planes, f.name)) for f in fields(planes))
+    return {name: x for name, x in named if hasattr(x, "ndim")}
+
+
+def row_parts(problem: SoftmaxProblem) -> dict[str, Any]:
+    """What a problem has one of for every row, besides the logits."""
+    temperature, target = problem.transform.temperature, problem.target
+    parts = {
+        "indices": target.indices,
+        "mask": target.mask,
+        "dense": target.dense,
+        "masses": problem.masses,
+        "sample_weight": problem.sample_weight,
+        "temperature": temperature if getattr(temperature, "ndim", 0) else None,
+    }
+    return {name: x for name, x in parts.items() if x is not None}
 
 
 def rows_of_problem(problem: SoftmaxProblem, rows: slice, logits: Array) -> SoftmaxProblem:
     """The problem of some of the rows, with their logits and the sum for a reduction."""
+    return with_rows(problem, {name: x[rows] for name, x in row_parts(problem).items()}, logits)
 
-    def cut(x: Array | None) -> Any:
-        return None if x is None else x[rows]
 
+def with_rows(problem: SoftmaxProblem, parts: dict[str, Array], logits: Array) -> SoftmaxProblem:
+    """The problem of other rows, with their logits, their parts and the sum for a reduction."""
     transform, target = problem.transform, problem.target
-    if getattr(transform.temperature, "ndim", 0):
-        transform = replace(transform, temperature=transform.temperature[rows])
     return replace(
         problem,
         logits=logits,
         rows=(logits.shape[0],),
-        target=replace(target, indices=cut(target.indices), mask=cut(target.mask), dense=cut(target.dense)),
-        masses=cut(problem.masses),
-        transform=transform,
-        sample_weight=cut(problem.sample_weight),
+        target=replace(
+            target, indices=parts.get("indices"), mask=parts.get("mask"), dense=parts.get("dense")
+        ),
+        masses=parts.get("masses"),
+        transform=replace(transform, temperature=parts.get("temperature", transform.temperature)),
+        sample_weight=parts.get("sample_weight"),
         reduction="sum",
         normalizer="weight",
         normalized=False,
@@ -102,10 +171,9 @@ def rows_of_problem(problem: SoftmaxProblem, rows: slice, logits: Array) -> Soft
     )
 
 
-def _check_head(
+def check_head(
     hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
 ) -> None:
-    namespace(hidden, weight)  # raises if they are of different libraries
     if hidden.ndim == 0 or weight.ndim != 2 or hidden.shape[-1] != weight.shape[-1]:
         raise ValueError(
             f"hidden has shape {tuple(hidden.shape)} and weight {tuple(weight.shape)}; pass hidden states of shape "
@@ -129,16 +197,32 @@ def _check_head(
             )
         parts |= {"A of low_rank": down, "B of low_rank": up}
     for name, x in parts.items():
+        if x is not None and is_torch(x) and x.device != hidden.device:
+            raise ValueError(f"{name} is on {x.device} and hidden on {hidden.device}; move one of them")
         if x is not None and x.dtype != hidden.dtype:
             raise TypeError(
                 f"{name} has dtype {x.dtype} and hidden {hidden.dtype}; a product needs one dtype: convert one of them"
             )
 
 
-def _shape_alone(hidden: Array, shape: tuple[int, ...]) -> Array:
+def _of_one_library(
+    hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
+) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
+    given = [x for x in (hidden, weight, bias, *(low_rank or ())) if x is not None]
+    _, (hidden, weight, *rest) = as_arrays(*given)  # raises if they are of different libraries
+    if bias is not None:
+        bias, *rest = rest
+    return hidden, weight, bias, None if low_rank is None else (rest[0], rest[1])
+
+
+def shape_alone(hidden: Array, shape: tuple[int, ...]) -> Array:
     """An array of this shape and hidden's dtype that takes no memory."""
     if is_torch(hidden):
         return hidden.new_zeros(1).expand(shape)
+    if is_jax(hidden):
+        from crossentropy.losses._linear_jax import Unmade
+
+        return Unmade(shape, hidden.dtype)
     xp = namespace(hidden)
     return xp.broadcast_to(xp.zeros(1, dtype=hidden.dtype), shape)
 
@@ -185,7 +269,7 @@ def _shifted_labels(
 
 def _shifted(x: Any, rows: tuple[int, ...], shift: int, fill: float) -> Any:
     """`x` moved `shift` places forward along the last axis of the rows; one number for all stays as it is."""
-    if not getattr(x, "ndim", 0):
+    if getattr(x, "ndim", 0) < len(rows):
         return x
     xp, axis = namespace(x), len(rows) - 1
     kept = x[(slice(None),) * axis + (slice(shift, None),)]
@@ -193,17 +277,16 @@ def _shifted(x: Any, rows: tuple[int, ...], shift: int, fill: float) -> Any:
     return xp.concat([kept, end], axis=axis)
 
 
-def _in_one_line(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProblem:
+def in_one_line(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProblem:
     """The problem with its rows in one line, the classes behind them."""
 
-    def flat(x: Any) -> Any:
-        if not getattr(x, "ndim", 0):
-            return x
-        return namespace(x).reshape(x, (N, *x.shape[len(problem.rows) :]))
+    def flat(x: Array | None) -> Any:
+        return None if x is None else namespace(x).reshape(x, (N, *x.shape[len(problem.rows) :]))
+
+    def flat_unless_one(x: Any) -> Any:
+        return flat(x) if getattr(x, "ndim", 0) else x
 
     transform, target = problem.transform, problem.target
-    if getattr(transform.temperature, "ndim", 0):
-        transform = replace(transform, temperature=flat(transform.temperature))
     return replace(
         problem,
         logits=logits,
@@ -213,15 +296,15 @@ def _in_one_line(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProbl
             target, indices=flat(target.indices), mask=flat(target.mask), dense=flat(target.dense)
         ),
         masses=flat(problem.masses),
-        transform=transform,
+        transform=replace(transform, temperature=flat_unless_one(transform.temperature)),
         sample_weight=flat(problem.sample_weight),
-        normalizer=flat(problem.normalizer),
+        normalizer=flat_unless_one(problem.normalizer),
         validate=False,
         normalized=False,
     )
 
 
-def _usable(hidden: Array, problem: SoftmaxProblem) -> Array:
+def usable_hidden(hidden: Array, problem: SoftmaxProblem) -> Array:
     """`hidden` with zeros in place of what is no number in rows that count for nothing: 0 · NaN is no 0."""
     keep, out = kept_rows(problem), idle_rows(problem)
     if keep is not None:
@@ -230,6 +313,6 @@ def _usable(hidden: Array, problem: SoftmaxProblem) -> Array:
         return hidden
     xp = namespace(hidden)
     void = out & ~xp.all(xp.isfinite(hidden), axis=-1)
-    if not is_true(xp.any(void), wait=True):
+    if is_true(~xp.any(void), wait=True):
         return hidden
     return xp.where(void[:, None], xp.zeros_like(hidden), hidden)

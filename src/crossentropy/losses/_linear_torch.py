@@ -15,11 +15,18 @@ from torch.autograd.function import Function
 from torch.utils.checkpoint import checkpoint
 
 from crossentropy.losses import _softmax_per_class as per_class
-from crossentropy.losses._linear_problem import LinearProblem, rows_of_problem
+from crossentropy.losses._linear_problem import (
+    LinearProblem,
+    row_parts,
+    rows_of_problem,
+    shape_alone,
+    with_rows,
+)
 from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_eager import evaluate, gradient, normalizer, of_nothing
+from crossentropy.losses._softmax_formula import idle_rows, kept_rows
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.losses._softmax_torch import link_learns, other_inputs
+from crossentropy.losses._softmax_torch import holds_numbers_alone, other_inputs
 from crossentropy.statistics import Planes, Wanted, row_statistics
 from crossentropy.statistics import _linear_torch as linear
 from crossentropy.statistics import _torch as rowwise
@@ -28,29 +35,73 @@ from crossentropy.statistics._memory_torch import TorchMemory, is_plain
 from crossentropy.statistics._torch import kernels_apply
 
 BUFFER = 256 << 20  # bytes of logits at once, at most
-TRAFFIC = (
-    512  # rows after which reading and writing the weight's gradient is next to nothing beside its product
-)
+TRAFFIC = 512  # rows beside whose product reading and writing the weight's gradient is next to nothing
 FEW = 64  # rows under which a product is no longer worth its name
 
 
-def loss(given: LinearProblem, memory_budget: int | None) -> Tensor:
+def loss(given: LinearProblem, memory_budget: int | None, skip_below: float = 0.0) -> Tensor:
     """The loss of a linear head, differentiable."""
-    head, problem = _head(given), given.problem
+    head, problem = head_of(given.hidden, given.weight, given.bias, given.low_rank), given.problem
+    if skip_below:
+        _check_fixed(problem, skip_below)
     if not _kernels_apply(head, problem):
         value = composed(replace(problem, logits=head.whole()))
-    elif problem.acts_per_class:
-        value = composed(problem, statistics=_statistics_of(head), row_losses=_row_losses_of(head))
-    elif (height := _rows_at_once(head, problem, memory_budget)) is not None:
-        value = _LinearLoss.apply(problem, height, len(head.factors), *head.factors, head.bias)
+    elif problem.reduction == "none" or _learns(problem):
+        value = _recomputed(head, problem, skip_below)
     else:
-        value = composed(problem, statistics=_statistics_of(head))
+        head, problem = _rows_that_count(head, problem)
+        height = None if skip_below else _rows_at_once(head, problem, memory_budget)
+        if height is None:
+            value = _recomputed(head, problem, skip_below)
+        else:
+            value = _LinearLoss.apply(problem, height, len(head.factors), *head.factors, head.bias)
     return given.shaped(value) if problem.reduction == "none" else value
+
+
+def _recomputed(head: Head, problem: SoftmaxProblem, skip_below: float) -> Tensor:
+    """The loss from statistics, for whose gradient the logits are made again."""
+    return composed(problem, statistics=_statistics_of(head, skip_below), row_losses=_row_losses_of(head))
+
+
+def _check_fixed(problem: SoftmaxProblem, skip_below: float) -> None:
+    for name in ("temperature", "logit_bias", "margin"):
+        if getattr(getattr(problem.transform, name), "requires_grad", False):
+            raise ValueError(
+                f"skip_below is {skip_below} and {name} learns, whose gradient is made of every class; "
+                "leave one of them out"
+            )
+
+
+def _learns(problem: SoftmaxProblem) -> bool:
+    """Whether more than the head may have a gradient, or rows have divisors of their own."""
+    learning = [x for x in (*other_inputs(problem), problem.normalizer) if isinstance(x, Tensor)]
+    return (
+        any(x.requires_grad for x in learning)
+        or not isinstance(problem.normalizer, (str, int, float))
+        or not holds_numbers_alone(problem.link)
+    )
+
+
+def _rows_that_count(head: Head, problem: SoftmaxProblem) -> tuple[Head, SoftmaxProblem]:
+    """The same mean, its divisor known, of the rows that are neither ignored nor without weight."""
+    N = _denominator(problem)
+    keep, idle = kept_rows(problem), idle_rows(problem)
+    if idle is not None:
+        keep = ~idle if keep is None else keep & ~idle
+    if keep is not None and not bool(keep.all()):
+        rows = keep.nonzero()[:, 0]
+        head = Head(tuple(y for x, M in head.pairs for y in (x.index_select(0, rows), M)), head.bias)
+        shape = shape_alone(head.factors[0], (len(rows), head.classes))
+        problem = with_rows(problem, {name: x[rows] for name, x in row_parts(problem).items()}, shape)
+    return head, replace(problem, reduction="mean", normalizer=N)
 
 
 def planes(given: LinearProblem, wanted: Wanted) -> Planes:
     """The statistics of its rows, differentiable."""
-    head, problem = _head(given), replace(given.problem, wanted=wanted)
+    head, problem = (
+        head_of(given.hidden, given.weight, given.bias, given.low_rank),
+        replace(given.problem, wanted=wanted),
+    )
     if _kernels_apply(head, problem):
         return _statistics_of(head)(problem)
     return row_statistics(head.whole(), 1, problem.target, problem.transform, None, wanted, validate=False)
@@ -62,15 +113,17 @@ def in_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
     if not torch.is_autocast_enabled(kind):
         return list(tensors)
     dtype = torch.get_autocast_dtype(kind)
-    return [None if x is None else x.to(dtype) for x in tensors]
+    return [x if x is None or x.dtype == torch.float64 else x.to(dtype) for x in tensors]
 
 
-def _head(given: LinearProblem) -> Head:
-    factors = [given.hidden, given.weight]
-    if given.low_rank is not None:
-        down, up = given.low_rank
-        factors += [given.hidden @ down.T, up]
-    return Head(tuple(factors), given.bias)
+def head_of(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, low_rank: tuple[Tensor, Tensor] | None
+) -> Head:
+    """The head whose weight is ``W + B A``, which are not added up."""
+    if low_rank is None:
+        return Head((hidden, weight), bias)
+    down, up = low_rank
+    return Head((hidden, weight, hidden @ down.T, up), bias)
 
 
 def _kernels_apply(head: Head, problem: SoftmaxProblem) -> bool:
@@ -86,12 +139,13 @@ def _kernels_apply(head: Head, problem: SoftmaxProblem) -> bool:
     return kernels_apply(head.factors[0], *tensors)
 
 
-def _statistics_of(head: Head) -> Callable[[SoftmaxProblem], Planes]:
+def _statistics_of(head: Head, skip_below: float = 0.0) -> Callable[[SoftmaxProblem], Planes]:
     def find(problem: SoftmaxProblem) -> Planes:
+        wanted = replace(problem.wanted, log_partition=True) if skip_below else problem.wanted
         settings, tensors = rowwise.split(
-            problem.logits, 1, problem.target, problem.transform, problem.prior, problem.wanted, False
+            problem.logits, 1, problem.target, problem.transform, problem.prior, wanted, False
         )
-        return linear.statistics(settings, head, tensors)
+        return linear.statistics(settings, head, tensors, skip_below)
 
     return find
 
@@ -119,15 +173,15 @@ def _rows_at_once(head: Head, problem: SoftmaxProblem, memory_budget: int | None
 
     A block of R rows costs 6RDV operations, and reading and writing the weight's gradient, 8DV bytes: at R = 512 these
     take a fiftieth of the time on a processor that does five operations in the time of a byte.
+
+    In float16 it never is: much of the gradient of a mean is too small for that dtype until the upstream gradient, a
+    loss scale, has multiplied it.
     """
-    learning = [x for x in (*other_inputs(problem), problem.normalizer) if isinstance(x, Tensor)]
     if (
         not torch.is_grad_enabled()
+        or problem.acts_per_class
+        or head.dtype == torch.float16
         or not any(x.requires_grad for x in (*head.factors, head.bias) if x is not None)
-        or any(x.requires_grad for x in learning)
-        or problem.reduction == "none"
-        or not isinstance(problem.normalizer, (str, int, float))
-        or link_learns(problem)
     ):
         return None
     M, itemsize = head.factors[1], head.factors[0].dtype.itemsize
@@ -135,7 +189,7 @@ def _rows_at_once(head: Head, problem: SoftmaxProblem, memory_budget: int | None
     height = max(FEW, min(TRAFFIC * 4 // min(itemsize, 4), BUFFER // row))
     if memory_budget is not None:
         accumulators = 4 * M.numel() if itemsize == 2 and M.requires_grad else 0
-        height = min(height, (memory_budget - accumulators) // row)
+        height = min(height, (int(memory_budget) - accumulators) // row)
     height = min(height, max(head.rows, 1))
     return height if height >= min(FEW, max(head.rows, 1)) else None
 
@@ -161,7 +215,7 @@ class _LinearLoss(Function):
     @staticmethod
     def forward(ctx: Any, problem: SoftmaxProblem, height: int, count: int, *inputs: Any) -> Tensor:
         head = Head(inputs[:count], inputs[count])
-        N = _denominator(problem)
+        N = problem.normalizer
         share = 0.0 if N == 0 else 1.0 / N
         sums = None
         if share:
@@ -190,10 +244,12 @@ class _LinearLoss(Function):
             g = float(grad)
             factors = [d for pair in zip(sums.hidden(g), sums.weights(g), strict=True) for d in pair]
             return (None, None, None, *factors, sums.bias(g))
+        create_graph = torch.is_grad_enabled()
         with torch.enable_grad():
+            # Aliases, for one input may be made of another: the way through it is not this node's to go.
+            inputs = tuple(x.view_as(x) if need else x for x, need in zip(inputs, asked, strict=True))
             head = Head(inputs[: ctx.count], inputs[ctx.count])
             value = composed(ctx.problem, statistics=_statistics_of(head))
             wanted = [x for x, need in zip(inputs, asked, strict=True) if need]
-            create_graph = torch.is_grad_enabled()
             found = iter(torch.autograd.grad(value, wanted, grad, create_graph=create_graph))
         return (None, None, None, *(next(found) if need else None for need in asked))

@@ -35,7 +35,7 @@ def composed(
     """
     logits = problem.logits
     xp = namespace(logits)
-    find = statistics or (lambda problem: _statistics(problem, reference))
+    find = statistics or (lambda problem: find_statistics(problem, reference=reference))
     if problem.acts_per_class:
         formula.check_sums(problem)
         losses, masses = row_losses(problem)
@@ -66,7 +66,8 @@ def composed(
     return value.to(dtype) if is_torch(value) else xp.astype(value, dtype)
 
 
-def _statistics(problem: SoftmaxProblem, reference: bool) -> Any:
+def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> Planes:
+    """The statistics of its rows, differentiable; by formulas alone if `reference`."""
     statistics = reference_statistics.statistics if reference else row_statistics
     return statistics(
         problem.logits,

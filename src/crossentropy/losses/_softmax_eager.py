@@ -1,5 +1,6 @@
 """Softmax losses straight from the kernels, without a graph: the value now, the gradient on demand."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,18 +32,35 @@ class Evaluation:
     share: Any
 
 
-def evaluate(problem: SoftmaxProblem, memory: type[Memory]) -> Evaluation:
-    """The loss of `problem`, in float64."""
+def evaluate(
+    problem: SoftmaxProblem,
+    memory: type[Memory],
+    *,
+    statistics: Callable[[SoftmaxProblem], Planes] | None = None,
+    row_losses: Callable[[SoftmaxProblem], tuple[Array, Array]] = per_class.row_losses,
+) -> Evaluation:
+    """The loss of `problem`, in float64.
+
+    Parameters
+    ----------
+    problem : SoftmaxProblem
+    memory : Memory
+    statistics : callable, optional
+        What gives the statistics of a problem whose logits are only a shape.
+    row_losses : callable
+        What gives the losses and masses of its rows where the link acts on every class.
+    """
     slope = None
+    find = statistics or (lambda problem: kernel_statistics(problem, memory))
     if problem.acts_per_class:
         formula.check_sums(problem)
-        losses, masses = per_class.row_losses(problem)
+        losses, masses = row_losses(problem)
         planes = Planes()
         if problem.z_loss or problem.entropy_bonus:
-            planes = _kernel(problem, memory).statistics(problem.target, problem.rows, problem.wanted)
+            planes = find(problem)
             losses = losses + formula.regularisers(problem, planes)
     else:
-        planes = _kernel(problem, memory).statistics(problem.target, problem.rows, problem.wanted)
+        planes = find(problem)
         _check_rows(problem, planes)
         loss = None
         if planes.log_odds is not None:
@@ -108,6 +126,11 @@ def _check_rows(problem: SoftmaxProblem, planes: Planes) -> None:
             target.indices, planes.bad_row, problem.classes, target.ignore_index, several=target.several
         )
     formula.check_sums(problem, planes.dense_total)
+
+
+def kernel_statistics(problem: SoftmaxProblem, memory: type[Memory]) -> Planes:
+    """The statistics of its rows from the kernel."""
+    return _kernel(problem, memory).statistics(problem.target, problem.rows, problem.wanted)
 
 
 def _kernel(problem: SoftmaxProblem, memory: type[Memory]) -> RowKernel:

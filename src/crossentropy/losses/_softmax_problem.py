@@ -49,6 +49,7 @@ class SoftmaxProblem:
     validate: bool
     inplace: bool = False
     signed_weights: bool = False  # whether weights of a negative sum may be divided by
+    label_weight: Array | None = None  # of each label, where `class_weight` is not at hand for all classes
 
     @property
     def acts_per_class(self) -> bool:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
+from crossentropy.links import Link
 from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient
 from crossentropy.losses._softmax_problem import SoftmaxProblem
@@ -56,9 +57,7 @@ def other_inputs(problem: SoftmaxProblem) -> tuple[Any, ...]:
 def link_learns(problem: SoftmaxProblem) -> bool:
     """Whether what the link makes of a constant has a gradient, which then is that of a tensor the link holds."""
     link = problem.link
-    if type(link).__module__.startswith("crossentropy.") and not any(
-        isinstance(x, Tensor) or callable(x) for x in vars(link).values()
-    ):
+    if holds_numbers_alone(link):
         return False
     shape = problem.rows if problem.masses is None else tuple(problem.masses.shape)
     return bool(link.loss(torch.zeros(shape, dtype=torch.float64)).requires_grad)
@@ -67,6 +66,13 @@ def link_learns(problem: SoftmaxProblem) -> bool:
 def _rounded(value: Any, logits: Tensor) -> Tensor:
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     return value.to(dtype) if isinstance(value, Tensor) else torch.tensor(value, dtype=dtype)
+
+
+def holds_numbers_alone(link: Link) -> bool:
+    """Whether the link is one of ours without tensors and functions, so that it treats all rows alike."""
+    return type(link).__module__.startswith("crossentropy.") and not any(
+        isinstance(x, Tensor) or callable(x) for x in vars(link).values()
+    )
 
 
 class _SoftmaxLoss(Function):

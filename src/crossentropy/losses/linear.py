@@ -1,15 +1,23 @@
 """Cross-entropy of a linear head, from hidden states to the loss without the logits in between."""
 
-from dataclasses import fields
 from typing import Any
 
-from crossentropy.backends import is_torch, loss_dtype
+from crossentropy.backends import is_jax, is_numpy, is_torch, loss_dtype
 from crossentropy.links import Link
-from crossentropy.losses._linear_problem import LinearProblem, make_linear_problem
+from crossentropy.losses._linear_problem import (
+    LinearGradients,
+    LinearProblem,
+    check_memory_budget,
+    check_skip_below,
+    make_linear_problem,
+    plane_arrays,
+)
+from crossentropy.losses._recorder import recorded
 from crossentropy.losses.target_statistics import TargetStatistics
 from crossentropy.statistics import Planes, Wanted
+from crossentropy.statistics.memory import CODES
 
-__all__ = ["linear_cross_entropy", "linear_target_statistics"]
+__all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics"]
 
 Array = Any
 
@@ -23,6 +31,7 @@ def linear_cross_entropy(
     low_rank: tuple[Array, Array] | None = None,
     shift: int = 0,
     memory_budget: int | None = None,
+    skip_below: float = 0.0,
     label_smoothing: float = 0.0,
     smoothing_prior: Array | None = None,
     class_weight: Array | None = None,
@@ -69,6 +78,12 @@ def linear_cross_entropy(
         way forward, from logits that are made once; a small one makes the logits again on the way back, a tile at a
         time, which takes up to a third longer. The least is a few tiles. By default the faster way is taken, with a
         few hundred MiB of logits at a time.
+    skip_below : float, default 0.0
+        A probability. Where none of a few hundred rows gives any class of a tile of the vocabulary more than this, its
+        own label apart, their gradient there is left out but for the labels', and with it three products of four. Every
+        entry left out of the logits' gradient is smaller than `skip_below` times what its row's loss is worth to the
+        result. It takes the logits to be made again on the way back, and pays where a trained model is sure of most
+        labels. PyTorch only; `labels` are indices then, without label smoothing, softcap or entropy bonus.
     label_smoothing, smoothing_prior, class_weight, sample_weight, ignore_index, link, temperature, softcap, logit_bias
         As in `crossentropy.softmax_cross_entropy`.
     margin, z_loss, entropy_bonus, reduction, normalizer, empty, validate
@@ -89,8 +104,11 @@ def linear_cross_entropy(
 
     Notes
     -----
-    Gradients are summed in float32 or wider whatever the dtype. Under functional transforms, compilation and on
-    devices without kernels the logits are made whole, and in second derivatives too.
+    Gradients are summed in float32 or wider whatever the dtype. For NumPy, `linear_loss_and_gradients` gives them. JAX
+    scans over blocks of rows and works each out again for any derivative, half precision in float32; call it under
+    ``jax.jit``. A `memory_budget` makes the blocks of both smaller, and their gradients always take a second set of
+    logits. In PyTorch under functional transforms, compilation and on devices without kernels the logits are made
+    whole, and in second derivatives too; so they are for arrays of other libraries.
 
     Examples
     --------
@@ -125,13 +143,62 @@ def linear_cross_entropy(
         empty=empty,
         validate=validate,
     )
-    if memory_budget is not None and memory_budget < 0:
-        raise ValueError(f"memory_budget is {memory_budget}; it is a number of bytes, or None")
-    if is_torch(hidden):
+    check_memory_budget(memory_budget)
+    if skip_below:
+        check_skip_below(skip_below, given.problem)
         from crossentropy.losses import _linear_torch
 
-        return _linear_torch.loss(given, memory_budget)
-    raise NotImplementedError
+        return _linear_torch.loss(given, memory_budget, skip_below)
+    return _strategies(given).loss(given, memory_budget)
+
+
+def linear_loss_and_gradients(
+    hidden: Array, weight: Array, labels: Any, **options: Any
+) -> tuple[Array, LinearGradients]:
+    """A linear head's loss and its gradients, of NumPy arrays, which have no automatic differentiation.
+
+    The logits of a block of rows are made twice, once for the loss and once for the gradients.
+
+    Parameters
+    ----------
+    hidden, weight, labels
+        As in `linear_cross_entropy`.
+    **options
+        Those of `linear_cross_entropy`. With ``reduction="none"`` the gradients are those of the losses' sum.
+
+    Returns
+    -------
+    value : array
+        What `linear_cross_entropy` returns.
+    gradients : named tuple
+        ``hidden``, ``weight``, ``bias`` and ``low_rank``, a pair, each in the shape and dtype of what it is the
+        gradient by; None where that was not given. They are summed in float32 or wider.
+
+    Raises
+    ------
+    TypeError
+        If `hidden` is not a NumPy array of float64 or narrower, and as `linear_cross_entropy` does.
+    ValueError
+        As `linear_cross_entropy` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hidden, weight = np.eye(2, 3), np.eye(4, 3)
+    >>> loss, gradients = linear_loss_and_gradients(hidden, weight, np.asarray([0, 3]))
+    >>> float(loss.round(4)), gradients.weight.round(2)[0], gradients.bias
+    (1.2437, array([-0.26,  0.09,  0.  ]), None)
+    """
+    if not is_numpy(hidden):
+        raise TypeError(
+            f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; linear_loss_and_gradients is for NumPy "
+            "arrays. PyTorch and JAX differentiate linear_cross_entropy themselves"
+        )
+    with recorded() as calls:
+        value = linear_cross_entropy(hidden, weight, labels, **options)
+    if not calls:
+        raise TypeError(f"hidden has dtype {hidden.dtype}; gradients are for float64 and narrower")
+    return value, calls[-1].gradient()
 
 
 def linear_target_statistics(
@@ -198,15 +265,11 @@ def linear_target_statistics(
     if rank and not one_label:
         raise ValueError("rank=True needs one label for each row; these targets are several or soft")
     wanted = Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank)
-    if is_torch(hidden):
-        from crossentropy.losses import _linear_torch
-
-        planes = _linear_torch.planes(given, wanted)
-    else:
-        raise NotImplementedError
-    masses = given.problem.masses
-    shaped = Planes(**{name: given.shaped(x) for name, x in _arrays(planes)})
-    return TargetStatistics(shaped, None if masses is None else given.shaped(masses), loss_dtype(hidden))
+    planes, masses = _strategies(given).planes(given, wanted), given.problem.masses
+    shaped = Planes(**{name: given.shaped(x) for name, x in plane_arrays(planes).items()})
+    return TargetStatistics(
+        shaped, None if masses is None else given.shaped(masses), loss_dtype(given.hidden)
+    )
 
 
 def _linear_problem(
@@ -222,5 +285,21 @@ def _linear_problem(
     return make_linear_problem(hidden, weight, labels, bias=bias, low_rank=low_rank, **options)
 
 
-def _arrays(planes: Planes) -> list[tuple[str, Array]]:
-    return [(f.name, x) for f in fields(planes) if hasattr(x := getattr(planes, f.name), "ndim")]
+def _strategies(given: LinearProblem) -> Any:
+    """The module with the functions ``loss`` and ``planes`` that fit its arrays."""
+    hidden = given.hidden
+    if is_torch(hidden):
+        from crossentropy.losses import _linear_torch
+
+        return _linear_torch
+    if is_numpy(hidden) and hidden.dtype.name in CODES:
+        from crossentropy.losses import _linear_numpy
+
+        return _linear_numpy
+    if is_jax(hidden):
+        from crossentropy.losses import _linear_jax
+
+        return _linear_jax
+    from crossentropy.losses import _linear_whole
+
+    return _linear_whole

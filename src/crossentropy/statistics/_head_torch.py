@@ -6,6 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from crossentropy.statistics._memory_torch import large
+
+# Entries after which rows begin alike in a line of the cache. Where they do not, a product may round rows differently.
+ALIGNED = 16
 PIECE = 2048  # rows of a product in half precision that are still in the cache when they are added in float32
 
 
@@ -41,7 +45,7 @@ class Head(NamedTuple):
     def write(self, rows: slice, classes: slice, out: Tensor) -> None:
         """Write the logits of `rows` and `classes`; what `out` has below them becomes that of ``x = 0``."""
         for i, (x, M) in enumerate(self.pairs):
-            block, tile = filled(x[rows], out.shape[0]), M[classes].T
+            block, tile = aligned(filled(x[rows], out.shape[0])), M[classes].T
             if i == 0:
                 torch.mm(block, tile, out=out)
             else:
@@ -62,6 +66,19 @@ def filled(x: Tensor, height: int) -> Tensor:
     """`x` with rows of zeros below it, `height` in all."""
     missing = height - x.shape[0]
     return torch.cat([x, x.new_zeros(missing, x.shape[1])]) if missing else x
+
+
+def aligned(x: Tensor) -> Tensor:
+    """`x`, copied if need be, with rows that begin alike."""
+    if x.stride(0) % ALIGNED == 0:
+        return x
+    copy = x.new_empty(x.shape[0], up(x.shape[1], ALIGNED))[:, : x.shape[1]]
+    return copy.copy_(x)
+
+
+def up(n: int, step: int) -> int:
+    """The next multiple of `step`."""
+    return -(-n // step) * step
 
 
 def slices(n: int, size: int) -> list[slice]:
@@ -86,9 +103,9 @@ class HeadGradients:
 
     def __init__(self, head: Head, needs: Sequence[bool], height: int) -> None:
         self.head, self.height = head, height
-        padded = -(-head.rows // height) * height
+        padded = up(head.rows, height)
         self.by_x = [
-            _zeros(padded, x.shape[1], x.dtype) if need else None
+            _zeros(padded, up(x.shape[1], ALIGNED), x.dtype)[:, : x.shape[1]] if need else None
             for (x, _), need in zip(head.pairs, needs[:-1:2], strict=True)
         ]
         self.needs_M = needs[1:-1:2]
@@ -105,6 +122,8 @@ class HeadGradients:
 
     def add(self, rows: slice, dz: Tensor) -> None:
         """Add what the tile's `dz` of some rows makes."""
+        if not len(dz):
+            return
         for (x, M), by_x, by_M in zip(self.head.pairs, self.by_x, self.by_M, strict=True):
             if by_x is not None:
                 for block in slices(dz.shape[0], self.height):
@@ -116,9 +135,20 @@ class HeadGradients:
         if self.by_bias is not None:
             self.by_bias[self.classes] += dz.sum(0, dtype=torch.float64)
 
+    def add_entries(self, rows: Tensor, classes: Tensor, dz: Tensor) -> None:
+        """Add what single entries of the tile's ``dz`` make; `classes` count from the tile's first."""
+        for (x, M), by_x, by_M in zip(self.head.pairs, self.by_x, self.by_M, strict=True):
+            if by_x is not None:
+                by_x.index_add_(0, rows, (dz[:, None] * M[self.classes][classes]).to(by_x.dtype))
+            if by_M is not None:
+                by_M.index_add_(0, classes, (dz[:, None] * x[rows]).to(by_M.dtype))
+        if self.by_bias is not None:
+            self.by_bias[self.classes].index_add_(0, classes, dz)
+
     def hidden(self, scale: float = 1.0) -> list[Tensor | None]:
         """The gradients by x, times `scale`; they are given away."""
-        return [None if d is None else _rounded(d[: self.head.rows], scale, self.head) for d in self.by_x]
+        N = self.head.rows
+        return [None if d is None else _rounded(d[:N], scale, self.head).contiguous() for d in self.by_x]
 
     def weights(self, scale: float = 1.0) -> list[Tensor | None]:
         """Those by the tile of each M."""
@@ -130,7 +160,7 @@ class HeadGradients:
 
 
 def _zeros(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
-    return torch.zeros(rows, columns, dtype=torch.promote_types(dtype, torch.float32))
+    return large((rows, columns), torch.promote_types(dtype, torch.float32)).zero_()
 
 
 def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:

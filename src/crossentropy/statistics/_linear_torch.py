@@ -6,6 +6,7 @@ the same blocks and tiles forward and backward, the last block filled up with ze
 tiles; both are constants, so that bits depend on nobody's memory.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, TypeVar
@@ -15,9 +16,10 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy.statistics import _torch as rowwise
-from crossentropy.statistics._head_torch import Head, HeadGradients, slices
+from crossentropy.statistics._head_torch import ALIGNED, Head, HeadGradients, slices, up
 from crossentropy.statistics._memory_torch import is_plain
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
+from crossentropy.statistics._unlikely_torch import add_targets, log_peaks
 from crossentropy.statistics.problem import DIFFERENTIABLE, Cotangents, Planes
 
 TILE = 4096  # classes in a tile
@@ -39,28 +41,38 @@ def rows_in_a_block(classes: int) -> int:
 
 def blocks_of_logits(head: Head, height: int) -> Iterator[tuple[slice, Tensor]]:
     """Rows, and their logits in a buffer that the next ones use again."""
-    buffer = head.factors[0].new_empty(height, head.classes)
+    buffer = head.factors[0].new_empty(height, up(head.classes, ALIGNED))[:, : head.classes]
     for rows in slices(head.rows, height):
         for classes in slices(head.classes, TILE):
             head.write(rows, classes, buffer[:, classes])
         yield rows, buffer[: rows.stop - rows.start]
 
 
-def statistics(settings: Settings, head: Head, tensors: Tensors) -> Planes:
-    """Target statistics of the rows of `head`; ``tensors.logits`` is not looked at."""
+def statistics(settings: Settings, head: Head, tensors: Tensors, skip_below: float = 0.0) -> Planes:
+    """Target statistics of the rows of `head`; ``tensors.logits`` is not looked at.
+
+    With `skip_below`, which needs the log-partition and one label a row, the gradient leaves out what
+    `_unlikely_torch` says.
+    """
     learning = (*head.factors, head.bias, *tensors[1:LEARNABLE])
     if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in learning):
-        outputs = _LinearStatistics.apply(settings, len(head.factors), *head.factors, head.bias, *tensors[1:])
+        outputs = _LinearStatistics.apply(
+            settings, skip_below, len(head.factors), *head.factors, head.bias, *tensors[1:]
+        )
         return rowwise.named(outputs, settings, tensors)
     return forward(settings, head, tensors)
 
 
-def forward(settings: Settings, head: Head, tensors: Tensors) -> Planes:
-    """The planes, a block of rows after the other."""
-    found = [
-        rowwise.forward(settings, of_rows(tensors, rows)._replace(logits=z))
-        for rows, z in blocks_of_logits(head, rows_in_a_block(head.classes))
-    ]
+def forward(
+    settings: Settings, head: Head, tensors: Tensors, peaks: list[list[float]] | None = None
+) -> Planes:
+    """The planes, a block of rows after the other; `peaks` gets the `log_peaks` of every block."""
+    found, tiles = [], slices(head.classes, TILE)
+    for rows, z in blocks_of_logits(head, rows_in_a_block(head.classes)):
+        block = of_rows(tensors, rows)
+        found.append(rowwise.forward(settings, block._replace(logits=z)))
+        if peaks is not None and len(z):
+            peaks.append(log_peaks(settings, block, found[-1], z, tiles))
     joined: dict[str, Any] = {
         name: torch.cat([getattr(planes, name) for planes in found])
         for name in rowwise.plane_names(settings, tensors)
@@ -106,7 +118,7 @@ def of_classes(settings: Settings, tensors: Tensors, classes: slice) -> tuple[Se
 
 def with_total(settings: Settings, tensors: Tensors, V: int) -> tuple[Settings, Tensors]:
     """The same with the prior spelt out and its sum known, so that a part of it can stand alone."""
-    if not settings.has_prior:
+    if not settings.has_prior or settings.prior_total is not None:
         return settings, tensors
     r = torch.full((V,), 1 / V, dtype=torch.float64) if tensors.prior is None else tensors.prior
     return settings._replace(prior_total=float(r.double().sum())), tensors._replace(prior=r)
@@ -128,38 +140,45 @@ def backward(
     upstream: Cotangents,
     needs: Sequence[bool],
     needs_others: Sequence[bool],
+    skipped: Sequence[Sequence[bool]] | None = None,
 ) -> Gradients:
     """Gradients from the planes of `forward`, the logits made once more.
 
-    `needs` is for the head's factors and its bias, `needs_others` for ``tensors[1:LEARNABLE]``.
+    `needs` is for the head's factors and its bias, `needs_others` for ``tensors[1:LEARNABLE]``; `skipped` says of every
+    block and tile whether only the labels there have a gradient.
     """
     N, V = head.rows, head.classes
     height = rows_in_a_block(V)
     # What the classes of a row share, as its temperature, has its gradient formed over all of them at once.
     whole = any(needs_others)
-    tiles, group = slices(V, V if whole else TILE), height if whole else max(height, GROUP)
+    tiles, group = slices(V, V if whole else TILE), height if whole or skipped else max(height, GROUP)
     settings, tensors = with_total(settings, tensors, V)
     sums = HeadGradients(head, needs, height)
     weights = [
         torch.empty_like(M) if need else None for (_, M), need in zip(head.pairs, needs[1:-1:2], strict=True)
     ]
     others: list[Sequence[Tensor | None]] = []
-    room = torch.empty(min(group, -(-N // height) * height) * tiles[0].stop, dtype=head.dtype)
-    for classes in tiles:
+    room = torch.empty(min(group, up(N, height)) * up(tiles[0].stop, ALIGNED), dtype=head.dtype)
+    for t, classes in enumerate(tiles):
         sums.begin(classes)
+        width = classes.stop - classes.start
         local, tile = of_classes(settings, tensors, classes)
         for rows in slices(N, group):
+            part, saved, g = of_rows(tile, rows), _at(planes, rows), _at(upstream, rows)
+            if skipped and skipped[rows.start // height][t]:
+                add_targets(local, sums, rows.start, part, saved, g, width)
+                continue
             n = rows.stop - rows.start
             blocks = [slice(i, i + height) for i in range(0, n, height)]
-            z = room[: len(blocks) * height * (classes.stop - classes.start)].view(len(blocks) * height, -1)
+            z = room[: up(n, height) * up(width, ALIGNED)].view(up(n, height), up(width, ALIGNED))[:, :width]
             for block in blocks:
                 at = slice(rows.start + block.start, min(rows.start + block.stop, rows.stop))
                 head.write(at, classes, z[block])
             dz, *rest = rowwise.backward(
                 local,
-                of_rows(tile, rows)._replace(logits=z[:n]),
-                _at(planes, rows),
-                _at(upstream, rows),
+                part._replace(logits=z[:n]),
+                saved,
+                g,
                 (True, *needs_others),
                 into=None if needs_others[LOGIT_BIAS - 1] else z[:n],
             )
@@ -170,7 +189,7 @@ def backward(
             if into is not None and found is not None:
                 into[classes] = found
     factors = [d for pair in zip(sums.hidden(), weights, strict=True) for d in pair]
-    names, parts = Tensors._fields[1:LEARNABLE], zip(*others, strict=True)
+    names, parts = Tensors._fields[1:LEARNABLE], list(zip(*others, strict=True)) or [()] * (LEARNABLE - 1)
     return Gradients(
         factors, sums.bias(), [_over_rows(*x) for x in zip(names, parts, tensors[1:LEARNABLE], strict=True)]
     )
@@ -197,9 +216,13 @@ class _LinearStatistics(Function):
     """``statistics`` with its gradients; those of a second order are the reference formulas' on all the logits."""
 
     @staticmethod
-    def forward(ctx: Any, settings: Settings, count: int, *inputs: Any) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, settings: Settings, skip_below: float, count: int, *inputs: Any
+    ) -> tuple[Tensor, ...]:
         head, tensors = _taken_apart(count, inputs)
-        planes = forward(settings, head, tensors)
+        peaks: list[list[float]] | None = [] if skip_below else None
+        planes = forward(settings, head, tensors, peaks)
+        ctx.skipped = peaks and [[peak < math.log(skip_below) for peak in block] for block in peaks]
         names = rowwise.plane_names(settings, tensors)
         outputs = tuple(getattr(planes, name) for name in names)
         ctx.settings, ctx.count = settings, count
@@ -216,18 +239,17 @@ class _LinearStatistics(Function):
         size = count + len(Tensors._fields)  # the factors, the bias, and the tensors but for the logits
         head, tensors = _taken_apart(count, saved[:size])
         names = rowwise.plane_names(settings, tensors)
-        asked = ctx.needs_input_grad[2 : 2 + size]
+        asked = ctx.needs_input_grad[3 : 3 + size]
         needs, needs_others = asked[: count + 1], asked[count + 1 : count + LEARNABLE]
         set_margin = tensors.margin is not None and tensors.margin.requires_grad and tensors.indices is None
         if torch.is_grad_enabled() or set_margin or not all(g is None or is_plain(g) for g in grads):
             found = _differentiable_gradients(settings, head, tensors, names, grads, needs)
         else:
             planes = rowwise.named(saved[size:], settings, tensors)
-            found = backward(
-                settings, head, tensors, planes, rowwise.cotangents(names, grads), needs, needs_others
-            )
+            upstream = rowwise.cotangents(names, grads)
+            found = backward(settings, head, tensors, planes, upstream, needs, needs_others, ctx.skipped)
         rest = (None,) * (len(Tensors._fields) - LEARNABLE)
-        return (None, None, *found.factors, found.bias, *found.others, *rest)
+        return (None, None, None, *found.factors, found.bias, *found.others, *rest)
 
 
 def _taken_apart(count: int, inputs: Sequence[Any]) -> tuple[Head, Tensors]:

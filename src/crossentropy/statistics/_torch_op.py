@@ -13,7 +13,8 @@ from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
 from crossentropy.statistics.problem import Wanted
 
 _TENSORS = len(Tensors._fields)
-_ARGUMENTS = _TENSORS + len(Settings._fields)
+_SETTINGS = Settings._fields.index("validate") + 1  # what follows is for parts of the classes, never compiled
+_ARGUMENTS = _TENSORS + _SETTINGS
 
 
 def statistics(settings: Settings, tensors: Tensors) -> list[Tensor]:
@@ -29,7 +30,7 @@ def _flat(settings: Settings) -> tuple[Any, ...]:
 
 def _joined(args: tuple[Any, ...]) -> tuple[Settings, Tensors]:
     *plain, flags, validate = args[_TENSORS:]
-    return Settings._make([*plain, Wanted(*flags), validate]), Tensors(*args[:_TENSORS])
+    return Settings._make([*plain, Wanted(*flags), validate, None]), Tensors(*args[:_TENSORS])
 
 
 @torch.library.custom_op("crossentropy::row_statistics", mutates_args=())

@@ -1,0 +1,153 @@
+"""Linear heads of NumPy arrays, by the kernels: blocks of rows whose logits are made, used and forgotten.
+
+The statistics of all rows are kept, and the loss is formed from them as if the logits were there. For the gradient the
+logits of a block are made once more and become their own gradient, which is multiplied out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from crossentropy.backends import loss_dtype
+from crossentropy.losses import _softmax_per_class as per_class
+from crossentropy.losses._linear_problem import (
+    LinearGradients,
+    LinearProblem,
+    plane_arrays,
+    rows_at_once,
+    rows_of_problem,
+)
+from crossentropy.losses._recorder import record
+from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient, kernel_statistics
+from crossentropy.losses._softmax_problem import SoftmaxProblem
+from crossentropy.statistics import Planes, Wanted
+from crossentropy.statistics.memory import NumpyMemory
+
+Array = Any
+
+TILE = 4096  # classes of a product: a half-precision weight is widened, and its gradient grows, by as many at once
+PER_CLASS = 16  # float64 arrays of a block's size, at most, where a link acts on every class
+
+
+def loss(given: LinearProblem, memory_budget: int | None) -> Array:
+    """The loss of a linear head; what is recorded are its gradients by all that makes the logits."""
+    with np.errstate(all="ignore"):  # infinities are results, as the kernels' are
+        found = evaluate(
+            given.problem,
+            NumpyMemory,
+            statistics=lambda problem: _statistics(given, problem, memory_budget),
+            row_losses=lambda problem: _row_losses(given, problem, memory_budget),
+        )
+    dtype = loss_dtype(given.hidden)
+    each = given.problem.reduction == "none"
+    value = given.shaped(found.value).astype(dtype) if each else dtype(found.value)
+    record(given, value, lambda: _gradients(given, found, memory_budget))
+    return value
+
+
+@np.errstate(all="ignore")
+def planes(given: LinearProblem, wanted: Wanted) -> Planes:
+    """The statistics of its rows."""
+    return _statistics(given, replace(given.problem, wanted=wanted), None)
+
+
+def _statistics(given: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> Planes:
+    found = [
+        plane_arrays(kernel_statistics(block, NumpyMemory))
+        for _, block in _blocks(given, problem, memory_budget)
+    ]
+    joined: dict[str, Any] = {name: np.concatenate([planes[name] for planes in found]) for name in found[0]}
+    return Planes(**joined)
+
+
+def _row_losses(
+    given: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None
+) -> tuple[Array, Array]:
+    found = [per_class.row_losses(block) for _, block in _blocks(given, problem, memory_budget)]
+    losses, masses = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return losses, masses
+
+
+def _blocks(
+    given: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None
+) -> Iterator[tuple[slice, SoftmaxProblem]]:
+    """Rows and their problem, whose logits lie in memory that the next ones use again."""
+    wide = _wide(given)
+    each = 8 * PER_CLASS if problem.acts_per_class else wide.itemsize
+    N, V = problem.logits.shape
+    height = rows_at_once(problem, each, memory_budget)
+    buffer = np.empty((height, V), wide)
+    for rows in _slices(N, height):
+        z = buffer[: rows.stop - rows.start]
+        (x, M), *others = _factors(given, rows)
+        for classes in _slices(V, TILE):
+            tile = z[:, classes]
+            np.matmul(x, M[classes].astype(wide, copy=False).T, out=tile)
+            for y, update in others:
+                tile += y @ update[classes].astype(wide, copy=False).T
+            if given.bias is not None:
+                tile += given.bias[classes]
+        yield rows, rows_of_problem(problem, rows, z)
+
+
+def _factors(given: LinearProblem, rows: slice) -> list[tuple[Array, Array]]:
+    """The pairs whose products ``x Mᵀ`` add up to the logits of some rows, but for the bias."""
+    wide = _wide(given)
+    x = given.hidden[rows].astype(wide, copy=False)
+    if given.low_rank is None:
+        return [(x, given.weight)]
+    down, up = given.low_rank
+    return [(x, given.weight), (x @ down.astype(wide, copy=False).T, up)]
+
+
+@np.errstate(all="ignore")
+def _gradients(given: LinearProblem, found: Evaluation, memory_budget: int | None) -> LinearGradients:
+    wide, dtype = _wide(given), given.hidden.dtype
+    hidden = np.empty(given.hidden.shape, dtype)
+    matrices = [given.weight] if given.low_rank is None else [given.weight, given.low_rank[1]]
+    by_M = [np.zeros(M.shape, wide) for M in matrices]
+    by_bias = np.zeros(given.weight.shape[0])
+    by_down = None if given.low_rank is None else np.zeros(given.low_rank[0].shape, wide)
+    for rows, block in _blocks(given, given.problem, memory_budget):
+        dz = gradient(block, _of_rows(found, rows), 1.0, NumpyMemory, into=block.logits)
+        factors = _factors(given, rows)
+        by_x = [np.zeros_like(x) for x, _ in factors]
+        for classes in _slices(dz.shape[1], TILE):
+            tile = dz[:, classes]
+            for (x, M), dx, dM in zip(factors, by_x, by_M, strict=True):
+                dx += tile @ M[classes].astype(wide, copy=False)
+                dM[classes] += tile.T @ x
+            by_bias[classes] += tile.sum(axis=0, dtype=np.float64)
+        if given.low_rank is not None:
+            by_x[0] += by_x[1] @ given.low_rank[0].astype(wide, copy=False)
+            by_down += by_x[1].T @ factors[0][0]
+        hidden[rows] = by_x[0]
+    by_M = [d.astype(dtype, copy=False) for d in by_M]
+    return LinearGradients(
+        hidden.reshape((*given.rows, hidden.shape[1])),
+        by_M[0],
+        None if given.bias is None else by_bias.astype(dtype),
+        None if by_down is None else (by_down.astype(dtype, copy=False), by_M[1]),
+    )
+
+
+def _of_rows(found: Evaluation, rows: slice) -> Evaluation:
+    """What was found of some rows."""
+    return Evaluation(
+        None,
+        Planes(**{name: x[rows] for name, x in plane_arrays(found.planes).items()}),
+        None if found.slope is None else found.slope[rows],
+        found.share[rows] if getattr(found.share, "ndim", 0) else found.share,
+    )
+
+
+def _wide(given: LinearProblem) -> Any:
+    """The dtype of the logits and of sums."""
+    return np.dtype(np.float64 if given.hidden.dtype == np.float64 else np.float32)
+
+
+def _slices(n: int, size: int) -> list[slice]:
+    """[0, n) in pieces of `size`; an empty one if n is 0."""
+    return [slice(i, min(i + size, n)) for i in range(0, max(n, 1), size)]

@@ -1,0 +1,79 @@
+"""Any function of blocks of logits that are never held whole, for PyTorch tensors."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function
+
+from crossentropy.statistics._head_torch import Head, HeadGradients, slices
+from crossentropy.statistics._linear_torch import rows_in_a_block
+from crossentropy.statistics._memory_torch import is_plain, runs_plainly
+
+RowLosses = Callable[[Tensor, slice], Tensor]
+
+
+def losses(loss: RowLosses, head: Head) -> Tensor:
+    """``loss(logits, rows)`` of every block of rows, one after the other; differentiable by the head."""
+    if not (runs_plainly() and all(is_plain(x) for x in (*head.factors, head.bias) if x is not None)):
+        return _checked(loss(head.whole(), slice(0, head.rows)), slice(0, head.rows))
+    return _LinearRows.apply(loss, len(head.factors), *head.factors, head.bias)
+
+
+def _checked(found: Any, rows: slice) -> Tensor:
+    """What the function gave for some rows, if it is one number for each."""
+    n = rows.stop - rows.start
+    if not isinstance(found, Tensor) or tuple(found.shape) != (n,):
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(
+            f"the loss gave {shape} for {n} rows of logits; it has to give one number for each row, shape ({n},): pass "
+            'reduction="none" to what it calls'
+        )
+    return found
+
+
+class _LinearRows(Function):
+    """The losses of the rows; backward every block is made and put through the function once more."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: RowLosses, count: int, *inputs: Any) -> Tensor:
+        head = Head(inputs[:count], inputs[count])
+        found = [_checked(loss(z, rows), rows) for rows, z in _blocks(head)]
+        ctx.loss, ctx.count = loss, count
+        ctx.save_for_backward(*inputs)
+        return torch.cat(found)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, needs = ctx.saved_tensors, ctx.needs_input_grad[2:]
+        head = Head(inputs[: ctx.count], inputs[ctx.count])
+        if torch.is_grad_enabled():
+            return (None, None, *_differentiable(ctx.loss, head, needs, grad))
+        sums = HeadGradients(head, needs, rows_in_a_block(head.classes))
+        sums.begin(slice(0, head.classes))
+        for rows, z in _blocks(head):
+            with torch.enable_grad():
+                z = z.requires_grad_()
+                found = ctx.loss(z, rows)
+            if found.requires_grad:
+                sums.add(rows, torch.autograd.grad(found, z, grad[rows])[0])
+        factors = [d for pair in zip(sums.hidden(), sums.weights(), strict=True) for d in pair]
+        return (None, None, *factors, sums.bias())
+
+
+def _blocks(head: Head) -> Iterator[tuple[slice, Tensor]]:
+    """Rows and their logits, in memory of their own: the function may keep them."""
+    for rows in slices(head.rows, rows_in_a_block(head.classes)):
+        z = head.factors[0].new_empty(rows.stop - rows.start, head.classes)
+        head.write(rows, slice(0, head.classes), z)
+        yield rows, z
+
+
+def _differentiable(loss: RowLosses, head: Head, needs: Sequence[bool], grad: Tensor) -> list[Tensor | None]:
+    with torch.enable_grad():
+        inputs = [*head.factors, head.bias]
+        wanted = [x for x, need in zip(inputs, needs, strict=True) if x is not None and need]
+        value = loss(head.whole(), slice(0, head.rows))
+    found = iter(torch.autograd.grad(value, wanted, grad, create_graph=True, allow_unused=True))
+    return [next(found) if need else None for need in needs]

@@ -1,0 +1,141 @@
+"""Any loss of the logits of a linear head, a block of rows at a time."""
+
+from collections.abc import Callable
+from typing import Any
+
+from crossentropy.backends import is_torch
+from crossentropy.losses._linear_problem import check_head
+from crossentropy.losses.distillation import distillation_loss
+
+__all__ = ["linear_distillation_losses", "linear_row_losses"]
+
+Array = Any
+
+
+def linear_row_losses(
+    loss: Callable[[Array, slice], Array],
+    hidden: Array,
+    weight: Array,
+    *,
+    bias: Array | None = None,
+    low_rank: tuple[Array, Array] | None = None,
+) -> Array:
+    r"""Losses of rows by any function of their logits, which are made for some hundred rows at a time.
+
+    .. math:: z = h (W + BA)^\top + b, \qquad \ell_R = \mathrm{loss}(z_R, R) \text{ for every block of rows } R
+
+    What `linear_cross_entropy` has no option for is lean all the same: soft targets that are read or computed a block
+    at a time, a teacher's logits made beside the student's, a divergence, a hinge.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(logits, rows)`` with the logits (n, V) of the rows ``slice(start, start + n)``, counted in one line;
+        gives n losses. It is called once forward and once more for each block backward, so it has to give the same
+        again.
+    hidden : tensor (..., D), floating
+        Hidden states ``h``.
+    weight, bias, low_rank
+        As in `crossentropy.linear_cross_entropy`.
+
+    Returns
+    -------
+    tensor, ``hidden.shape[:-1]``
+        What `loss` gave. Gradients flow to `hidden`, `weight`, `bias` and `low_rank`, summed in float32 or wider, and
+        to nothing else that `loss` may use.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or `loss` does not give one number for each row.
+    TypeError
+        If these are no PyTorch tensors, or dtypes differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from crossentropy.losses import brier_loss
+    >>> hidden, weight, labels = 2 * torch.eye(2, 3), torch.eye(4, 3), torch.tensor([0, 3])
+    >>> linear_row_losses(lambda z, rows: brier_loss(z, labels[rows], reduction="none"), hidden, weight)
+    tensor([0.1112, 1.3411])
+    """
+    if not is_torch(hidden):
+        raise TypeError(
+            f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; linear_row_losses is for PyTorch tensors. "
+            "In JAX, jax.lax.map over blocks of rows does the same"
+        )
+    from crossentropy.losses import _linear_rows_torch, _linear_torch
+
+    factors: list[Any] = _linear_torch.in_autocast(hidden, weight, bias, *(low_rank or ()))
+    hidden, weight, bias = factors[:3]
+    low_rank = (factors[3], factors[4]) if low_rank else None
+    check_head(hidden, weight, bias, low_rank)
+    found = _linear_rows_torch.losses(
+        loss, _linear_torch.head_of(hidden.reshape(-1, hidden.shape[-1]), weight, bias, low_rank)
+    )
+    return found.reshape(hidden.shape[:-1])
+
+
+def linear_distillation_losses(
+    hidden: Array,
+    weight: Array,
+    teacher_hidden: Array,
+    teacher_weight: Array,
+    *,
+    temperature: float = 1.0,
+    direction: str = "forward",
+) -> Array:
+    """Divergences between a teacher's and a student's predictions, both from linear heads whose logits are never held.
+
+    ``KL(teacher ‖ student)`` of every row, or another direction of `distillation_loss`, without its factor ``T²``.
+
+    Parameters
+    ----------
+    hidden : tensor (..., D), floating
+    weight : tensor (V, D)
+        The student's head.
+    teacher_hidden : tensor (..., E), floating
+    teacher_weight : tensor (V, E)
+        The teacher's, a constant: no gradient flows to it.
+    temperature : float, default 1.0
+        ``T``, of both.
+    direction : {"forward", "reverse", "jensen-shannon"}
+        As in `distillation_loss`.
+
+    Returns
+    -------
+    tensor, ``hidden.shape[:-1]``
+        The divergence of each row in nats. Gradients flow to `hidden` and `weight`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or an option is out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> hidden, weight = torch.eye(2, 3), torch.eye(4, 3)
+    >>> linear_distillation_losses(hidden, weight, 2 * hidden, weight, direction="reverse")
+    tensor([0.1217, 0.1217])
+    """
+    teacher = teacher_hidden.detach().reshape(-1, teacher_hidden.shape[-1])
+    check_head(teacher, teacher_weight, None, None)
+    if teacher_hidden.shape[:-1] != hidden.shape[:-1] or teacher_weight.shape[0] != weight.shape[0]:
+        raise ValueError(
+            f"the student has rows {tuple(hidden.shape[:-1])} and {weight.shape[0]} classes, the teacher "
+            f"{tuple(teacher_hidden.shape[:-1])} and {teacher_weight.shape[0]}; they must have the same"
+        )
+    to_logits = teacher_weight.detach().T
+
+    def divergence(z: Array, rows: slice) -> Array:
+        return distillation_loss(
+            z,
+            (teacher[rows] @ to_logits).to(z.dtype),
+            temperature=temperature,
+            direction=direction,
+            squared_temperature=False,
+            reduction="none",
+        )
+
+    return linear_row_losses(divergence, hidden, weight)
