@@ -1,0 +1,157 @@
+"""Target statistics of rows whose classes are spread over ranks, with the gradients by what each rank has.
+
+Forward, every rank forms the statistics of its part, all of them exchange these, and each merges all parts in rank
+order. Backward, a rank needs nothing but the merged statistics: the gradient of its logits is its own. Only what all
+ranks have a share in, a temperature or one margin, is summed over them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function
+
+from crossentropy.statistics import _torch as rowwise
+from crossentropy.statistics._memory_torch import is_plain
+from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
+from crossentropy.statistics.merge import Part, finite, merged
+from crossentropy.statistics.problem import DIFFERENTIABLE, Cotangents, Planes, Target
+from crossentropy.torch._parts import IGNORED, local_labels, part_statistics, pending_scale
+from crossentropy.torch._shards import Shard, gathered, total_over_ranks
+
+PART = tuple(f.name for f in fields(Part))
+
+
+class Merged(NamedTuple):
+    """Statistics of whole rows, the prior's sum over all classes, and the sums of what was sent along."""
+
+    planes: Planes
+    prior_total: float | None
+    sums: list[Tensor]
+
+
+def exchanged(
+    part: Part, along: Sequence[Tensor], settings: Settings, tensors: Tensors, target: Target, shard: Shard
+) -> Merged:
+    """The parts of all ranks merged; arrays sent along are summed over the ranks."""
+    if part.argmax is not None:
+        part.argmax = part.argmax + shard.first
+    names = [name for name in PART if getattr(part, name) is not None]
+    arrays = [*(getattr(part, name).double() for name in names), *along]
+    everyone = gathered(arrays, shard.group)
+    parts = [Part(**dict(zip(names, rank[: len(names)], strict=True))) for rank in everyone]
+    planes = merged(
+        parts,
+        target,
+        shard.classes,
+        pending_scale(settings, tensors),
+        log_partition=settings.wanted.log_partition,
+    )
+    if planes.argmax is not None:
+        planes.argmax = planes.argmax.long()
+    total = None if part.prior_total is None else float(sum(p.prior_total for p in parts))
+    sums = [sum(same[1:], same[0]) for same in zip(*(rank[len(names) :] for rank in everyone), strict=True)]
+    return Merged(planes, total, sums)
+
+
+def localised(settings: Settings, tensors: Tensors, shard: Shard) -> tuple[Settings, Tensors, Target]:
+    """A problem with its labels counted over all classes as this shard's, and its target as all ranks have it."""
+    target = Target(tensors.indices, tensors.mask, tensors.dense, settings.several, settings.ignore_index)
+    if tensors.indices is None:
+        return settings, tensors, target
+    local = local_labels(tensors.indices, settings.ignore_index, shard)
+    ignore_index = None if settings.ignore_index is None else IGNORED
+    return settings._replace(ignore_index=ignore_index), tensors._replace(indices=local), target
+
+
+def statistics(
+    settings: Settings, tensors: Tensors, along: Sequence[Tensor], shard: Shard
+) -> tuple[Planes, list[Tensor]]:
+    """Statistics of whole rows, of which ``tensors.logits`` are the classes of `shard`, and `along` summed up.
+
+    Labels are counted over all classes; whatever has a class axis is the shard's part, the prior spelt out.
+    """
+    settings, tensors, target = localised(settings, tensors, shard)
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors[:LEARNABLE]):
+        names = rowwise.plane_names(settings, tensors)
+        outputs = _ShardedStatistics.apply(settings, along, target, shard, *tensors)
+        return rowwise.named(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
+    found = exchanged(part_statistics(settings, tensors), along, settings, tensors, target, shard)
+    return found.planes, found.sums
+
+
+class _ShardedStatistics(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, settings: Settings, along: Sequence[Tensor], target: Target, shard: Shard, *inputs: Any
+    ) -> tuple[Tensor, ...]:
+        tensors = Tensors(*inputs)
+        found = exchanged(part_statistics(settings, tensors), along, settings, tensors, target, shard)
+        ctx.shard = shard
+        return saved(ctx, settings, tensors, found, inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        tensors = Tensors(*ctx.saved_tensors[: len(Tensors._fields)])
+        planes, upstream = recalled(ctx, tensors, grads)
+        needs = ctx.needs_input_grad[4 : 4 + LEARNABLE]
+        found = rowwise.backward(ctx.settings, widened(tensors), planes, upstream, needs)
+        shared_gradients(found, tensors, planes, upstream, ctx.shard)
+        return (None,) * 4 + (*found, *(None,) * (len(Tensors._fields) - LEARNABLE))
+
+
+def saved(
+    ctx: Any, settings: Settings, tensors: Tensors, found: Merged, inputs: Sequence[Any]
+) -> tuple[Tensor, ...]:
+    """Keep what a backward pass needs, and return the planes and the sums."""
+    names = rowwise.plane_names(settings, tensors)
+    outputs = [getattr(found.planes, name) for name in names]
+    ctx.settings = settings._replace(prior_total=found.prior_total)
+    ctx.save_for_backward(*inputs, *outputs)
+    others = [x for name, x in zip(names, outputs, strict=True) if name not in DIFFERENTIABLE]
+    ctx.mark_non_differentiable(*others, *found.sums)
+    ctx.set_materialize_grads(False)
+    return (*outputs, *found.sums)
+
+
+def recalled(ctx: Any, tensors: Tensors, grads: Sequence[Tensor | None]) -> tuple[Planes, Cotangents]:
+    """The planes that were kept, and their upstream gradients."""
+    if torch.is_grad_enabled() or not all(g is None or is_plain(g) for g in grads):
+        raise RuntimeError(
+            "a loss of sharded classes has first derivatives alone: leave out create_graph=True, "
+            "is_grads_batched=True and torch.func, or gather the logits"
+        )
+    names = rowwise.plane_names(ctx.settings, tensors)
+    planes = rowwise.named(ctx.saved_tensors[-len(names) :], ctx.settings, tensors)
+    return planes, rowwise.cotangents(names, grads[: len(names)])
+
+
+def widened(tensors: Tensors) -> Tensors:
+    """With what has a gradient on every rank in float64, so that it is rounded once, when it is summed up."""
+    temperature, margin = tensors.temperature, tensors.margin
+    return tensors._replace(
+        temperature=None if temperature is None else temperature.double(),
+        margin=None if margin is None else margin.double(),
+    )
+
+
+def shared_gradients(
+    found: list[Tensor | None], tensors: Tensors, planes: Planes, upstream: Cotangents, shard: Shard
+) -> None:
+    """Sum up over the ranks the gradients of what they share; the others are each rank's own."""
+    of_temperature, of_margin = Tensors._fields.index("temperature"), Tensors._fields.index("margin")
+    by_temperature, by_margin = found[of_temperature], found[of_margin]
+    if by_temperature is not None:
+        T = tensors.temperature
+        if shard.rank and tensors.logit_bias is None and upstream.log_partition is not None:
+            # Every rank's kernel has counted the way from 0 to the top, which is the row's and not the part's.
+            g_L = upstream.log_partition
+            twice = torch.where(g_L == 0, 0.0, g_L * finite(planes.top)) / T.double() ** 2
+            by_temperature = by_temperature + (twice if T.ndim else twice.sum())
+        found[of_temperature] = total_over_ranks(by_temperature, shard.group).to(T.dtype)
+    if by_margin is not None:
+        if not tensors.margin.ndim:
+            by_margin = total_over_ranks(by_margin, shard.group)
+        found[of_margin] = by_margin.to(tensors.margin.dtype)
