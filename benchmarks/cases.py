@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -11,49 +10,11 @@ from torch import Tensor
 
 import crossentropy as ce
 import peers
+from case import Case
 from crossentropy.links import Focal
 from crossentropy.torch import binary_cross_entropy_with_logits, cross_entropy, focal_loss
+from linear_cases import linear_cases
 from measure import Sides
-from memory import KEPT_AT_MOST
-
-
-@dataclass(frozen=True)
-class Case:
-    """A row of the table: the work, and what is promised of it."""
-
-    work: str
-    peer: str
-    dtype: str
-    values: str  # what the logits are like
-    nbytes: int  # of the logits, and so of their gradient
-    speedup: float  # at least so many times as fast as the peer
-    build: Callable[[], Sides]
-    memory: float | None = None  # at most so many times the gradient beside the inputs
-    trains: bool = True  # forward and backward, or forward only
-    passes: float = 3.0  # how often that many bytes must move: read, read again, written
-    reduction: str = "mean"
-    block: int | None = None  # bytes of the blocks a step allocates, as many as the logits' unless said
-    same_loss: bool = True  # whether both sides come to the same number
-
-    @property
-    def name(self) -> str:
-        """What `--only` looks at."""
-        return f"{self.work} {self.dtype} {self.values}"
-
-    @property
-    def is_large(self) -> bool:
-        """Whether memory and bandwidth are worth a word."""
-        return self.nbytes >= 1 << 20
-
-    @property
-    def may_be_kept(self) -> bool:
-        """Whether the allocator may have a block in hand that a step frees and asks for again."""
-        return 1 << 20 <= (self.block or self.nbytes) < KEPT_AT_MOST
-
-    @property
-    def tolerance(self) -> float:
-        """How far two right losses may be apart; torch rounds its own to the dtype of the logits."""
-        return 2e-2 if self.dtype == "bfloat16" else 1e-4
 
 
 def build(name: str) -> Sides:
@@ -80,7 +41,8 @@ def all_cases() -> list[Case]:
         cases.append(_soft(values))
     for shape in ((4096, 1000), (1024, 128256)):
         cases.extend(_beside_plain(shape))
-    return [*cases, _binary(), _sigmoid_focal(), _log_loss(1_000_000, 10, 10), _log_loss(20_000, 1000, 20)]
+    cases += [_binary(), _sigmoid_focal(), _log_loss(1_000_000, 10, 10), _log_loss(20_000, 1000, 20)]
+    return [*cases, *linear_cases()]
 
 
 @lru_cache(maxsize=1)
@@ -148,6 +110,9 @@ def _rows(
         memory=memory,
         trains=trains,
         passes=3.0 if trains else 1.0,
+        tolerance=2e-2
+        if dtype == torch.bfloat16
+        else 1e-4,  # torch rounds its loss to the dtype of the logits
     )
 
 
@@ -221,7 +186,7 @@ def _beside_plain(shape: tuple[int, int]) -> list[Case]:
             build=lambda ours=ours: sides_of(
                 *logits_and_labels("random", shape, torch.float32), ours, cross_entropy
             ),
-            same_loss=False,
+            tolerance=None,
         )
         for name, price, ours in (
             ("focal", 1.15, focal_loss),

@@ -50,17 +50,16 @@ class Times:
         return low, high
 
 
-def interleaved(sides: Sides, budget: float, least: int) -> Times:
+def interleaved(sides: Sides, budget: float, least: int, warm: bool = False) -> Times:
     """Time both turn by turn, for `budget` seconds and at least `least` turns.
 
-    A short step is repeated within a measurement. What the last step leaves behind is dropped off the clock.
+    A short step is repeated within a measurement; steps that are `warm` are long ones and have run before. What the
+    last step leaves behind is dropped off the clock.
     """
     steps = (sides.peer, sides.ours)
     repeats = []
     for step in steps:
-        for _ in range(WARM_UP if (seconds := timed(step, 1)) < 0.1 else 0):
-            seconds = timed(step, 1)
-        repeats.append(max(1, math.ceil(BLOCK / seconds)))
+        repeats.append(1 if warm else _repeats(step))
         sides.clear()
     times: tuple[list[float], list[float]] = ([], [])
     gc.collect()
@@ -74,6 +73,13 @@ def interleaved(sides: Sides, budget: float, least: int) -> Times:
     finally:
         gc.enable()
     return Times(*times)
+
+
+def _repeats(step: Step) -> int:
+    """How often a step is done for one measurement, found while it warms up."""
+    for _ in range(WARM_UP if (seconds := timed(step, 1)) < 0.1 else 0):
+        seconds = timed(step, 1)
+    return max(1, math.ceil(BLOCK / seconds))
 
 
 def timed(step: Step, n: int) -> float:

@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
 from crossentropy.kernels import _native
 from measure import Sides, Step
+
+Result = TypeVar("Result")
 
 KEPT_AT_MOST = 32 << 20  # bytes from which on glibc gives back whatever is freed
 
@@ -45,29 +47,41 @@ class Peaks(NamedTuple):
     peer: int
 
 
-def peaks(build: Callable[[str], Sides], name: str) -> Peaks | None:
-    """What one step of each side takes, in a fresh process that builds both; None where it cannot be seen.
+def is_measurable() -> bool:
+    """Whether the kernel counts the most memory in use, and from when we like."""
+    return Path("/proc/self/clear_refs").exists()
 
-    The kernel's high-water mark of resident memory is reset (5 to /proc/self/clear_refs) before the step and read
-    (VmHWM) behind it. Each step runs once before, so that code, threads and scratch space are there; the memory that we
-    keep for the next step is given back in between, so that it counts. Large pages count whole.
-    """
-    if not Path("/proc/self/clear_refs").exists():
-        return None
+
+def peaks(build: Callable[[str], Sides], name: str) -> Peaks | None:
+    """What one step of each side takes, in a fresh process that builds both; None where it cannot be seen."""
+    return in_fresh_process(_both_peaks, build, name) if is_measurable() else None
+
+
+def in_fresh_process(function: Callable[..., Result], *arguments: Any) -> Result:
+    """What `function` gives in a process with as many threads as here, where freed memory goes back to the system."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch"])
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_both_peaks, torch.get_num_threads(), build, name).result()
+    with ProcessPoolExecutor(1, context, _start, (torch.get_num_threads(),)) as pool:
+        return pool.submit(function, *arguments).result()
 
 
-def _both_peaks(threads: int, build: Callable[[str], Sides], name: str) -> Peaks:
+def _start(threads: int) -> None:
     give_memory_back(True)
     torch.set_num_threads(threads)
+
+
+def _both_peaks(build: Callable[[str], Sides], name: str) -> Peaks:
     sides = build(name)
-    return Peaks(_peak(sides.ours, sides.clear), _peak(sides.peer, sides.clear))
+    return Peaks(peak(sides.ours, sides.clear), peak(sides.peer, sides.clear))
 
 
-def _peak(step: Step, clear: Callable[[], None]) -> int:
+def peak(step: Step, clear: Callable[[], None]) -> int:
+    """Most bytes in use during a step, beyond those before it.
+
+    The kernel's high-water mark of resident memory is reset (5 to /proc/self/clear_refs) before the step and read
+    (VmHWM) behind it. The step runs once before, so that code, threads and scratch space are there; the memory that we
+    keep for the next step is given back in between, so that it counts. Large pages count whole.
+    """
     step()
     clear()
     gc.collect()
@@ -75,9 +89,9 @@ def _peak(step: Step, clear: Callable[[], None]) -> int:
     Path("/proc/self/clear_refs").write_text("5")
     before = _resident("VmRSS")
     step()
-    peak = _resident("VmHWM") - before
+    most = _resident("VmHWM") - before
     clear()
-    return peak
+    return most
 
 
 def _resident(field: str) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 from torch import Tensor
+from torch.nn import LinearCrossEntropyOptions
 from torch.nn import functional as F
 
 Loss = Tensor
@@ -40,6 +41,23 @@ def sigmoid_focal_loss(logits: Tensor, target: Tensor) -> Loss:
     pt = p * target + (1 - p) * (1 - target)
     loss = ce * (1 - pt) ** gamma
     return ((alpha * target + (1 - alpha) * (1 - target)) * loss).mean()
+
+
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> Loss:
+    """PyTorch's own, which makes all the logits."""
+    return F.linear_cross_entropy(hidden, weight, labels)
+
+
+def chunked_linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, labels: Tensor, rows: int | None = None
+) -> Loss:
+    """PyTorch's own by blocks of rows, with what its options pick by themselves but for the rows of a block.
+
+    On the CPU that is `accurate` and `aspect_ratio` in half precision, else `compact` and `aspect_ratio:2`.
+    """
+    return F.linear_cross_entropy(
+        hidden, weight, labels, options=LinearCrossEntropyOptions(batch_chunk_size=rows)
+    )
 
 
 def log_loss(probabilities: Any, labels: Any) -> float:

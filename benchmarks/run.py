@@ -24,7 +24,10 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--only", metavar="PATTERN", default="", help="rows whose work, dtype and logits match this regex"
+        "--only",
+        metavar="PATTERN",
+        default="",
+        help="rows whose work, dtype, logits and peer match this regex",
     )
     parser.add_argument("--quick", action="store_true", help="few repeats, and no memory")
     parser.add_argument(
@@ -70,23 +73,23 @@ def main() -> None:
         """Times of both sides, and the share of the cores that others had meanwhile."""
         sides = case.build()
         memory.give_memory_back(freed)
-        if case.same_loss:
+        if case.tolerance is not None:
             measure.check_agreement(sides, case.tolerance)
         for _ in range(TRIES if options.patient else 1):
             if options.patient:
                 machine.wait_for_rest(DISTURBED)
             others = machine.Others()
-            times = measure.interleaved(sides, budget, least)
+            times = measure.interleaved(sides, budget, case.turns or least, warm=case.turns is not None)
             if (share := others.share()) < DISTURBED:
                 break
         return times, share
 
     rows: list[table.Row] = []
-    peaks: dict[tuple[str, str], memory.Peaks | None] = {}
+    peaks: dict[tuple[str, str, str], memory.Peaks | None] = {}
     for i, case in enumerate(chosen, 1):
         times, share = compare(case, freed=True)
-        key = (case.work, case.dtype)  # what logits hold takes no memory
-        if key not in peaks and not options.quick and case.is_large:
+        key = (case.work, case.dtype, case.peer)  # what logits hold takes no memory
+        if key not in peaks and not options.quick and case.is_weighed:
             peaks[key] = memory.peaks(cases.build, case.name)
         rows.append(table.Row(case, times, share, peaks.get(key)))
         progress = f"[{i}/{len(chosen)}] {case.name}: {times.speedup:.2f}×, others {share:.0%}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from cases import Case
+from case import Case
 from machine import Bandwidth
 from measure import Times
 from memory import Peaks
@@ -23,12 +23,13 @@ ratio where it is told not to.
 
 **Memory** is the peak of resident memory during one step beyond that before it, in units of the gradient (of the
 logits, where nothing is trained). It is measured in a process of its own, where the kernel's high-water mark is reset
-before the step.
+before the step. Of a linear head it is what that peak has beyond the gradients of hidden states and weight, in MiB, and
+the contract is a share of the peer's.
 
 **GB/s** is what must move (the logits read forward, read backward, their gradient written; soft targets read twice)
 by our time. **Of limit** is the time this takes at the bandwidths below, by ours; small logits stay in the caches and
 can pass 100 %. **Others** is the share of the cores that other processes, and other guests of the host, used while the
-row was timed."""
+row was timed. Steps of a linear head take seconds: they are timed two or three times, after one that warms up."""
 
 HEAD = [
     "work",
@@ -71,28 +72,53 @@ class Row:
         late = self.times.speedup < self.case.speedup
         memory, peaks = self.case.memory, self.peaks
         fat = memory is not None and peaks is not None and peaks.ours > memory * self.case.nbytes
+        share, extra = self.case.extra, self.extra
+        fat |= share is not None and extra is not None and extra.ours > share * extra.peer
         return ["time"] * late + ["memory"] * fat
+
+    @property
+    def extra(self) -> Peaks | None:
+        """The peaks beyond the gradients."""
+        return self.peaks and Peaks(*(peak - self.case.nbytes for peak in self.peaks))
 
     def cells(self, limits: Bandwidth) -> list[str]:
         """As they stand in the table."""
         case, times = self.case, self.times
         low, high = times.quartiles
-        ours = median(times.ours)
-        within = limits.seconds(case.nbytes, case.passes, case.trains) / ours
-        memory = [f"{peak / case.nbytes:.2f}" for peak in self.peaks or ()]
-        traffic = [f"{case.passes * case.nbytes / ours / 1e9:.1f}", f"{within:.0%}"] if case.is_large else []
         return [
             *(case.work, case.dtype, case.values, case.reduction, case.peer),
-            *(milliseconds(median(times.peer)), milliseconds(ours), milliseconds(min(times.ours))),
+            *(
+                milliseconds(median(times.peer)),
+                milliseconds(median(times.ours)),
+                milliseconds(min(times.ours)),
+            ),
             *(f"{times.speedup:.2f}", f"{low:.2f}–{high:.2f}", f"{min(times.peer) / min(times.ours):.2f}"),
             f"{self.kept.speedup:.2f}" if self.kept else "",
             f"≥ {case.speedup:.2g}",
-            *(memory or ("", "")),
-            "" if case.memory is None else f"≤ {case.memory:.2f}",
-            *(traffic or ("", "")),
+            *self._memory_cells(),
+            *self._traffic_cells(limits),
             f"{self.others:.0%}",
             "no: " + ", ".join(self.missed) if self.missed else "yes",
         ]
+
+    def _memory_cells(self) -> list[str]:
+        case = self.case
+        if case.extra is not None:
+            found, promised = (
+                [f"{peak / 2**20:.0f} MiB" for peak in self.extra or ()],
+                f"≤ {case.extra:.2f} × peer",
+            )
+        else:
+            found = [f"{peak / case.nbytes:.2f}" for peak in self.peaks or ()]
+            promised = "" if case.memory is None else f"≤ {case.memory:.2f}"
+        return [*(found or ("", "")), promised]
+
+    def _traffic_cells(self, limits: Bandwidth) -> list[str]:
+        case, ours = self.case, median(self.times.ours)
+        if not case.is_large or not case.passes:
+            return ["", ""]
+        within = limits.seconds(case.nbytes, case.passes, case.trains) / ours
+        return [f"{case.passes * case.nbytes / ours / 1e9:.1f}", f"{within:.0%}"]
 
 
 def milliseconds(seconds: float) -> str:
