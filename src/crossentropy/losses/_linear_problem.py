@@ -38,7 +38,9 @@ class LinearProblem:
     def shaped(self, x: Array) -> Array:
         """What there is for every row in the shape of the rows, without those that a shift left over."""
         x = namespace(x).reshape(x, self.rows + tuple(x.shape[1:]))
-        return x[..., : self.rows[-1] - self.shift] if self.shift else x
+        if not self.shift:
+            return x
+        return x[(slice(None),) * (len(self.rows) - 1) + (slice(0, self.rows[-1] - self.shift),)]
 
 
 class LinearGradients(NamedTuple):
@@ -174,6 +176,7 @@ def with_rows(problem: SoftmaxProblem, parts: dict[str, Array], logits: Array) -
 def check_head(
     hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
 ) -> None:
+    namespace(hidden, weight)  # raises if they are of different libraries
     if hidden.ndim == 0 or weight.ndim != 2 or hidden.shape[-1] != weight.shape[-1]:
         raise ValueError(
             f"hidden has shape {tuple(hidden.shape)} and weight {tuple(weight.shape)}; pass hidden states of shape "
@@ -209,7 +212,7 @@ def _of_one_library(
     hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
 ) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
     given = [x for x in (hidden, weight, bias, *(low_rank or ())) if x is not None]
-    _, (hidden, weight, *rest) = as_arrays(*given)  # raises if they are of different libraries
+    _, (hidden, weight, *rest) = as_arrays(*given)
     if bias is not None:
         bias, *rest = rest
     return hidden, weight, bias, None if low_rank is None else (rest[0], rest[1])

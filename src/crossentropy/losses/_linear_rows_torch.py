@@ -50,7 +50,7 @@ class _LinearRows(Function):
         head = Head(inputs[: ctx.count], inputs[ctx.count])
         if torch.is_grad_enabled():
             return (None, None, *_differentiable(ctx.loss, head, needs, grad))
-        sums = HeadGradients(head, needs, rows_in_a_block(head.classes))
+        sums = HeadGradients(head, needs, rows_in_a_block(head))
         sums.begin(slice(0, head.classes))
         for rows, z in _blocks(head):
             with torch.enable_grad():
@@ -64,7 +64,7 @@ class _LinearRows(Function):
 
 def _blocks(head: Head) -> Iterator[tuple[slice, Tensor]]:
     """Rows and their logits, in memory of their own: the function may keep them."""
-    for rows in slices(head.rows, rows_in_a_block(head.classes)):
+    for rows in slices(head.rows, rows_in_a_block(head)):
         z = head.factors[0].new_empty(rows.stop - rows.start, head.classes)
         head.write(rows, slice(0, head.classes), z)
         yield rows, z

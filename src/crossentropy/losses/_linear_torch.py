@@ -159,7 +159,7 @@ def _row_losses_of(head: Head) -> Callable[[SoftmaxProblem], tuple[Tensor, Tenso
             return per_class.row_losses(rows_of_problem(problem, rows, z))
 
         found = []
-        for rows in slices(head.rows, linear.rows_in_a_block(head.classes)):
+        for rows in slices(head.rows, linear.rows_in_a_block(head)):
             factors = [y for x, M in head.pairs for y in (x[rows], M)]
             found.append(checkpoint(of_block, rows, head.bias, *factors, use_reentrant=False))
         losses, masses = zip(*found, strict=True)

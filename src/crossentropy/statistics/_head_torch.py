@@ -136,12 +136,15 @@ class HeadGradients:
             self.by_bias[self.classes] += dz.sum(0, dtype=torch.float64)
 
     def add_entries(self, rows: Tensor, classes: Tensor, dz: Tensor) -> None:
-        """Add what single entries of the tile's ``dz`` make; `classes` count from the tile's first."""
+        """Add what single entries of the tile's ``dz`` make, at most one a row; `classes` count from its first."""
+        found, place = classes.unique(return_inverse=True)
+        spread = torch.zeros(len(found), len(rows), dtype=torch.promote_types(self.head.dtype, torch.float32))
+        spread[place, torch.arange(len(rows))] = dz.to(spread.dtype)
         for (x, M), by_x, by_M in zip(self.head.pairs, self.by_x, self.by_M, strict=True):
             if by_x is not None:
-                by_x.index_add_(0, rows, (dz[:, None] * M[self.classes][classes]).to(by_x.dtype))
+                by_x[rows] += spread.T @ M[self.classes][found].to(spread.dtype)
             if by_M is not None:
-                by_M.index_add_(0, classes, (dz[:, None] * x[rows]).to(by_M.dtype))
+                by_M[found] += spread @ x[rows].to(spread.dtype)
         if self.by_bias is not None:
             self.by_bias[self.classes].index_add_(0, classes, dz)
 

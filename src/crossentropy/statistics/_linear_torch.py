@@ -31,12 +31,12 @@ LOGIT_BIAS = Tensors._fields.index("logit_bias")
 Planewise = TypeVar("Planewise", Planes, Cotangents)
 
 
-def rows_in_a_block(classes: int) -> int:
-    """A power of two, from 16 to BLOCK, by the number of classes alone."""
-    rows = BLOCK
-    while rows > 16 and rows * classes > BUFFER:
-        rows //= 2
-    return rows
+def rows_in_a_block(head: Head) -> int:
+    """A power of two, from 16 to BLOCK, by the numbers of rows and classes alone."""
+    height = BLOCK
+    while height > 16 and (height * head.classes > BUFFER or height >= 2 * head.rows):
+        height //= 2
+    return height
 
 
 def blocks_of_logits(head: Head, height: int) -> Iterator[tuple[slice, Tensor]]:
@@ -68,7 +68,7 @@ def forward(
 ) -> Planes:
     """The planes, a block of rows after the other; `peaks` gets the `log_peaks` of every block."""
     found, tiles = [], slices(head.classes, TILE)
-    for rows, z in blocks_of_logits(head, rows_in_a_block(head.classes)):
+    for rows, z in blocks_of_logits(head, rows_in_a_block(head)):
         block = of_rows(tensors, rows)
         found.append(rowwise.forward(settings, block._replace(logits=z)))
         if peaks is not None and len(z):
@@ -148,7 +148,7 @@ def backward(
     block and tile whether only the labels there have a gradient.
     """
     N, V = head.rows, head.classes
-    height = rows_in_a_block(V)
+    height = rows_in_a_block(head)
     # What the classes of a row share, as its temperature, has its gradient formed over all of them at once.
     whole = any(needs_others)
     tiles, group = slices(V, V if whole else TILE), height if whole or skipped else max(height, GROUP)
