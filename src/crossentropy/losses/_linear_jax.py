@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from crossentropy.backends import widest_dtype
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._linear_problem import (
     LinearProblem,
@@ -102,7 +103,7 @@ def _of_blocks(
         return work(with_rows(problem, parts, z if bias is None else z + bias))
 
     N = problem.logits.shape[0]
-    each = _arrays_at_once(problem) * wide.itemsize
+    each = _arrays_at_once(problem) * jnp.dtype(widest_dtype(given.hidden)).itemsize
     blocks = -(-N // rows_at_once(problem, each, memory_budget))
     height = -(-N // max(blocks, 1))
 
