@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
+from crossentropy.kernels import _native
 from crossentropy.losses import _softmax_composed
 from crossentropy.losses._softmax_problem import make_problem
 
@@ -270,7 +271,11 @@ def test_a_loss_without_a_gradient_allocates_nothing_of_the_size_of_the_logits(n
 
 
 @pytest.mark.parametrize("name", ["plain", "smoothed"])
-def test_forward_and_backward_allocate_the_gradient_and_little_else(name):
+def test_forward_and_backward_allocate_the_gradient_and_little_else(name, monkeypatch):
+    """The gradient lies in memory that is kept for the next, which no profiler of PyTorch's sees."""
+    taken = []
+    take = _native.take_memory
+    monkeypatch.setattr(_native, "take_memory", lambda n: taken.append(n) or take(n))
     z = torch.randn(BIG).requires_grad_()
     labels = torch.randint(0, 20_000, (64,))
     own = {"label_smoothing": 0.1} if name == "smoothed" else {}
@@ -280,7 +285,9 @@ def test_forward_and_backward_allocate_the_gradient_and_little_else(name):
         return torch.autograd.grad(value, z)
 
     both()
-    assert BIG_BYTES <= allocated(both) <= 1.05 * BIG_BYTES
+    taken.clear()
+    others = allocated(both)
+    assert BIG_BYTES <= sum(taken) + others <= 1.05 * BIG_BYTES
 
 
 @every_loss

@@ -19,6 +19,7 @@ from crossentropy.torch.functional import (
     focal_loss,
     nll_loss,
 )
+from crossentropy.torch.linear import LinearCrossEntropyLoss, linear_cross_entropy
 from crossentropy.torch.modules import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, FocalLoss, NLLLoss
 from crossentropy.torch.named import (
     ActivePassiveLoss,
@@ -96,6 +97,7 @@ __all__ = [
     "HingeLoss",
     "InfoNCELoss",
     "LDAMLoss",
+    "LinearCrossEntropyLoss",
     "MeanAbsoluteErrorLoss",
     "NLLLoss",
     "NTXentLoss",
@@ -121,5 +123,6 @@ __all__ = [
     "cross_entropy",
     "focal_loss",
     "global_normalizer",
+    "linear_cross_entropy",
     "nll_loss",
 ]

@@ -89,7 +89,7 @@ def cross_entropy(
     >>> round(cross_entropy(logits, torch.tensor([0, 1])).item(), 6)
     0.245972
     """
-    _check_tensor(input)
+    check_tensor(input)
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
     if normalizer is None and has_only_labels(
@@ -144,7 +144,7 @@ def cross_entropy(
     return softmax_loss(problem)
 
 
-def _check_tensor(input: Any) -> None:
+def check_tensor(input: Any) -> None:
     if not isinstance(input, Tensor):
         raise TypeError(
             f"input is a {type(input).__module__}.{type(input).__name__}; pass a tensor, torch.as_tensor(input), "
@@ -237,7 +237,7 @@ def nll_loss(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    _check_tensor(input)
+    check_tensor(input)
     if target.is_floating_point():
         raise TypeError(f"target has dtype {target.dtype}; nll_loss takes class indices: target.long()")
     problem = make_problem(

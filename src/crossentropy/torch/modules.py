@@ -12,11 +12,14 @@ from crossentropy.torch import functional as F
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "FocalLoss", "NLLLoss"]
 
 
-class _Loss(nn.Module):
+class Loss(nn.Module):
     """A loss with torch's reduction, and options of ours that are passed on as they are."""
 
-    #: the function that the module calls, and torch's own attributes to show
+    #: the function that the module calls, those of its keywords that the module has itself and those that go to the
+    #: call, and torch's own attributes to show
     _function: Any = None
+    _given: tuple[str, ...] = ()
+    _called_with: tuple[str, ...] = ("sample_weight",)
     _shown: tuple[str, ...] = ("reduction",)
 
     def __init__(
@@ -24,12 +27,11 @@ class _Loss(nn.Module):
     ) -> None:
         super().__init__()
         known = [p.name for p in signature(self._function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        known = [name for name in known if name != "sample_weight"]
+        others = {*self._given, *self._called_with, *signature(type(self)).parameters}
+        known = [name for name in known if name not in others]
         for name in options:
-            if name == "sample_weight":
-                raise TypeError(
-                    "sample_weight belongs to a batch: pass it to the call, loss(input, target, sample_weight=…)"
-                )
+            if name in self._called_with:
+                raise TypeError(f"{name} is no option: pass it to the call, loss(input, target, {name}=…)")
             if name not in known:
                 raise TypeError(f"{type(self).__name__} has no option {name!r}; it takes {', '.join(known)}")
         if size_average is not None or reduce is not None:
@@ -42,7 +44,7 @@ class _Loss(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in (*named, *self.options.items()))
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """`torch.nn.CrossEntropyLoss` with ours behind it; see `crossentropy.torch.cross_entropy`.
 
     Parameters
@@ -125,7 +127,7 @@ class FocalLoss(CrossEntropyLoss):
         super().__init__(weight, None, ignore_index, None, reduction, link=Focal(gamma), **options)
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """`torch.nn.NLLLoss` with ours behind it; see `crossentropy.torch.nll_loss`.
 
     Examples
@@ -165,7 +167,7 @@ class NLLLoss(_Loss):
         )
 
 
-class BCELoss(_Loss):
+class BCELoss(Loss):
     """`torch.nn.BCELoss` with ours behind it; see `crossentropy.torch.binary_cross_entropy`.
 
     Examples
@@ -195,7 +197,7 @@ class BCELoss(_Loss):
         return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction, **self.options)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """`torch.nn.BCEWithLogitsLoss` with ours behind it; see `crossentropy.torch.binary_cross_entropy_with_logits`.
 
     Examples

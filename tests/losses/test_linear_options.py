@@ -1,0 +1,214 @@
+"""A linear head's loss and gradients are those of the logits that it never makes, whatever the options."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import crossentropy as ce
+from frameworks import TORCH
+from softmax_problems import DENSE, problems
+
+torch = pytest.importorskip("torch")
+
+from torch.nn.functional import softplus  # noqa: E402
+
+from linear_heads import (  # noqa: E402
+    STRATEGIES,
+    assert_same_loss,
+    blocks_of,
+    each_strategy,
+    head,
+    labels,
+    on_logits,
+    random,
+)
+from losses.catalogue.table import LINKS  # noqa: E402
+
+N, D, V = 11, 5, 41
+CHOICES = {
+    "plain": {},
+    "label_smoothing": {"label_smoothing": 0.1},
+    "smoothing_prior": {"label_smoothing": 0.1, "smoothing_prior": random(V, seed=4).softmax(0)},
+    "class_weight": {"class_weight": random(V, seed=5).exp()},
+    "class_weight, smoothed": {"class_weight": random(V, seed=5).exp(), "label_smoothing": 0.2},
+    "sample_weight": {"sample_weight": random(N, seed=6).exp()},
+    "some weights of 0": {"sample_weight": random(N, seed=6).relu()},
+    "temperature": {"temperature": 2.0},
+    "a temperature that learns": {"temperature": torch.tensor(1.5, dtype=torch.float64)},
+    "a temperature for each row": {"temperature": random(N, seed=7).exp()},
+    "softcap": {"softcap": 3.0},
+    "logit_bias": {"logit_bias": random(V, seed=8)},
+    "margin": {"margin": 0.3},
+    "a margin that learns": {"margin": torch.tensor(0.3, dtype=torch.float64)},
+    "margins of classes": {"margin": random(V, seed=9).exp()},
+    "z_loss": {"z_loss": 0.1},
+    "entropy_bonus": {"entropy_bonus": 0.1},
+    "everything": {
+        "label_smoothing": 0.1,
+        "class_weight": random(V, seed=5).exp(),
+        "sample_weight": random(N, seed=6).exp(),
+        "temperature": random(N, seed=7).exp(),
+        "softcap": 5.0,
+        "logit_bias": random(V, seed=8),
+        "z_loss": 0.01,
+        "entropy_bonus": 0.1,
+    },
+    "sum": {"reduction": "sum"},
+    "none": {"reduction": "none", "label_smoothing": 0.1},
+    "count": {"normalizer": "count", "sample_weight": random(N, seed=6)},
+    "a number": {"normalizer": 3.5},
+    "a divisor for each row": {"normalizer": random(N, seed=10).exp()},
+    "focal": {"link": ce.links.Focal(2.0)},
+    "focal, smoothed": {"link": ce.links.Focal(2.0), "label_smoothing": 0.1, "z_loss": 0.1},
+    "generalised": {"link": ce.links.GeneralizedCrossEntropy(0.7)},
+}
+TARGETS = {
+    "indices": lambda: labels(N, classes=V, seed=3),
+    "Sparse": lambda: ce.targets.Sparse(labels(N, 3, classes=V, seed=4), random(N, 3, seed=5).exp()),
+    "Probabilities": lambda: random(N, V, seed=6).softmax(-1),
+    "LabelSet": lambda: ce.targets.LabelSet(random(N, V, seed=7).argsort(-1) < 7),
+}
+
+
+def learning(options, *more):
+    """Options whose tensors learn where they can, and those tensors."""
+    fixed = ("class_weight", "smoothing_prior", "normalizer")
+    options = {
+        name: x.clone().requires_grad_() if isinstance(x, torch.Tensor) and name not in fixed else x
+        for name, x in options.items()
+    }
+    return options, [x for x in (*options.values(), *more) if getattr(x, "requires_grad", False)]
+
+
+def pairs(names):
+    """Options with every target that takes them."""
+    return [(name, target) for name in names for target in TARGETS if not refused(CHOICES[name], target)]
+
+
+def refused(options, target):
+    """Whether options say nothing of such a target."""
+    if target == "LabelSet":
+        return "class_weight" in options or "label_smoothing" in options
+    return target == "Probabilities" and "margin" in options
+
+
+def compare(target, options, budget, bias=None, low_rank=None, learn=True):
+    hidden, weight, _ = head(N, D, V)
+    options, others = learning(options) if learn else (options, [])
+    if isinstance(target, torch.Tensor) and target.is_floating_point() and learn:
+        others.append(target.requires_grad_())
+    inputs = [hidden, weight, *others, *(low_rank or ()), *(() if bias is None else (bias,))]
+    found = ce.linear_cross_entropy(
+        hidden, weight, target, bias=bias, low_rank=low_rank, memory_budget=budget, **options
+    )
+    truth = on_logits(hidden, weight, target, bias=bias, low_rank=low_rank, **options)
+    assert_same_loss(found, truth, inputs)
+
+
+@each_strategy
+@pytest.mark.parametrize(("name", "target"), pairs(CHOICES))
+def test_an_option_means_what_it_means_on_logits(name, target, budget):
+    with blocks_of(4):
+        compare(
+            TARGETS[target](), CHOICES[name], budget, bias=random(V, seed=11).requires_grad_(), learn=False
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    pairs(name for name, options in CHOICES.items() if not options or learning(options)[1]),
+)
+def test_gradients_flow_to_the_tensors_among_the_options(name, target):
+    factors = (random(2, D, seed=12).requires_grad_(), random(V, 2, seed=13).requires_grad_())
+    with blocks_of(4):
+        compare(TARGETS[target](), CHOICES[name], None, low_rank=factors)
+
+
+@each_strategy
+@pytest.mark.parametrize("case", LINKS, ids=lambda case: case.name)
+def test_every_link(case, budget):
+    """On one label, and on every class of a smoothed one."""
+    link = getattr(ce.links, case.link)(**case.arguments)
+    for options in ({}, {"label_smoothing": 0.1}):
+        with blocks_of(4):
+            compare(labels(N, classes=V), {"link": link} | options, budget)
+
+
+@each_strategy
+def test_a_link_that_holds_something_for_every_row(budget):
+    advantages, old = random(N, seed=14), random(N, seed=15) - 3
+    link = ce.links.ClippedPolicy(advantages, old)
+    with blocks_of(4):
+        compare(labels(N, classes=V), {"link": link}, budget)
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor")  # where the link is checked at a few numbers
+@each_strategy
+def test_gradients_flow_to_a_tensor_that_a_link_holds(budget):
+    scale = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
+    link = ce.links.Custom(lambda D: scale * softplus(D), lambda D: scale * torch.ones_like(D))
+    hidden, weight, y = head(N, D, V)
+    for options in ({}, {"label_smoothing": 0.1}):
+        options |= {"link": link}
+        with blocks_of(4):
+            found = ce.linear_cross_entropy(hidden, weight, y, memory_budget=budget, **options)
+            assert_same_loss(found, on_logits(hidden, weight, y, **options), [hidden, weight, scale])
+
+
+@st.composite
+def heads(draw):
+    """A problem of any options, hidden states and a head that fit it, and sizes of blocks and tiles."""
+    rows, classes = draw(st.integers(1, 30)), draw(st.integers(1, 40))
+    size, rank = draw(st.integers(1, 9)), draw(st.integers(1, 3))
+    seed = draw(st.integers(0, 2**31))
+    scale = draw(st.sampled_from([0.1, 1.0, 4.0]))
+    parts = {"bias": draw(st.booleans()), "low_rank": draw(st.booleans())}
+    return {
+        "problem": draw(problems((rows, classes))),
+        "hidden": scale * random(rows, size, seed=seed),
+        "weight": random(classes, size, seed=seed + 1),
+        "bias": random(classes, seed=seed + 2) if parts["bias"] else None,
+        "low_rank": (random(rank, size, seed=seed + 3), random(classes, rank, seed=seed + 4))
+        if parts["low_rank"]
+        else None,
+        "blocks": {
+            "rows": draw(st.integers(1, 9)),
+            "tile": draw(st.integers(1, 20)),
+            "groups": draw(st.integers(1, 4)),
+            "forward_rows": draw(st.integers(1, 9)),
+        },
+        "budget": draw(st.sampled_from(list(STRATEGIES.values()))),
+        "learn": draw(st.booleans()),
+    }
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(drawn=heads())
+def test_any_head_with_any_options_in_any_blocks(drawn):
+    problem, options = drawn["problem"], {k: TORCH.own(v) for k, v in drawn["problem"].keywords().items()}
+    target = problem.labels(TORCH)
+    if drawn["learn"]:
+        options, others = learning(options)
+        if problem.form in DENSE:
+            others.append(target.values.requires_grad_())
+    else:
+        others = []
+    parts = [drawn["hidden"], drawn["weight"], drawn["bias"], *(drawn["low_rank"] or ())]
+    inputs = [x.requires_grad_() for x in parts if x is not None] + others
+    given_head = {"bias": drawn["bias"], "low_rank": drawn["low_rank"]}
+
+    def outcome(loss, **more):
+        try:
+            return loss(drawn["hidden"], drawn["weight"], target, **given_head, **options, **more)
+        except (ValueError, TypeError) as error:
+            return type(error), str(error)
+
+    truth = outcome(on_logits)
+    with blocks_of(**drawn["blocks"]):
+        found = outcome(ce.linear_cross_entropy, memory_budget=drawn["budget"])
+        if isinstance(truth, tuple):
+            assert found == truth
+        elif truth.isnan().any():
+            assert found.isnan().equal(truth.isnan())
+        else:
+            assert_same_loss(found, truth, inputs)
