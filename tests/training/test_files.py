@@ -9,8 +9,9 @@ import torch
 from crossentropy.training import files
 from crossentropy.training.data import load_dataset
 from crossentropy.training.errors import InputError
-from crossentropy.training.files import check_writable, write_run
+from crossentropy.training.files import write_run
 from crossentropy.training.model import build_network
+from crossentropy.training.output import check_writable
 
 NAMES = {"model.pt", "history.json", "predictions.parquet", "curves.svg"}
 

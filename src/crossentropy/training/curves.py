@@ -2,21 +2,19 @@
 
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from crossentropy.training.experiment import Run
 from crossentropy.training.fit import best_epoch
-
-TRAIN, VALIDATION, QUIET = "#1b6ca8", "#d1495b", "#666666"
+from crossentropy.training.pictures import QUIET, TRAIN, VALIDATION, svg_style
 
 
 def draw_curves(run: Run, path: Path) -> None:
     """Draw losses and accuracy by epoch into an SVG file, the same bytes for the same run."""
     epochs = [epoch.epoch for epoch in run.history]
     best = best_epoch(run.history)
-    with matplotlib.rc_context({"svg.hashsalt": "crossentropy", "svg.fonttype": "none", "font.size": 10}):
+    with svg_style():
         figure = Figure(figsize=(9, 4), layout="constrained")
         loss, accuracy = figure.subplots(1, 2, width_ratios=[3, 2])
         loss.plot(epochs, [epoch.train_loss for epoch in run.history], color=TRAIN, label="training rows")

@@ -5,32 +5,24 @@ from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from crossentropy.training.experiment import Run
 from crossentropy.training.fit import Epoch, best_epoch
+from crossentropy.training.progress import progress_bar
 
 
 @contextmanager
 def training_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
-    """Show a bar that the yielded function moves on by an epoch; nothing where `console` is no terminal."""
-    columns = (
-        TextColumn("epoch"),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=None),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=epochs)
+    """Show a bar that the yielded function moves on by an epoch."""
+    with progress_bar(console, "epoch", epochs) as move:
 
         def show(epoch: Epoch) -> None:
-            numbers = (
+            move(
+                epoch.epoch,
                 f"train {epoch.train_loss:.4f}  validation {epoch.validation_loss:.4f} nats"
-                f"  accuracy {epoch.validation_accuracy:.1%}"
+                f"  accuracy {epoch.validation_accuracy:.1%}",
             )
-            progress.update(task, completed=epoch.epoch, description=numbers)
 
         yield show
 

@@ -1,7 +1,6 @@
 """A training run from a table to its held-out scores."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from crossentropy.training.options import Options
 from crossentropy.training.preprocessing import describe_preprocessing, fit_preprocessing
 from crossentropy.training.scores import Scores, score, score_frequencies
 from crossentropy.training.split import Split, stratified_split
+from crossentropy.training.threads import cpu_threads
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,8 @@ class Run:
     baseline_entropy: float
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let PyTorch use one CPU thread: small batches gain nothing by more, and the bits depend on how many."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@_one_thread()
+# Small batches gain nothing by more threads than one, and the bits depend on how many there are.
+@cpu_threads(1)
 def train(dataset: Dataset, options: Options, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Run:
     """Train a classifier on part of a table and score it on rows held out.
 

@@ -1,9 +1,7 @@
-"""The files of a training run, written so that none is ever there by half."""
+"""The files of a training run."""
 
 import dataclasses
 import json
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,28 +11,14 @@ import torch
 
 import crossentropy
 from crossentropy.training.curves import draw_curves
-from crossentropy.training.errors import InputError
 from crossentropy.training.experiment import Run
 from crossentropy.training.fit import best_epoch
+from crossentropy.training.output import write_together
 from crossentropy.training.scores import Scores
-
-
-def check_writable(out: Path) -> None:
-    """Refuse, before any work is done, a folder that could not be written.
-
-    Raises
-    ------
-    InputError
-    """
-    nearest = next(folder for folder in [out, *out.absolute().parents] if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"Cannot write to {out}: {nearest} is not a folder that can be written to.")
 
 
 def write_run(run: Run, out: Path) -> None:
     """Write ``model.pt``, ``history.json``, ``predictions.parquet`` and ``curves.svg`` into the folder `out`.
-
-    All are written into a folder beside it first and moved when they are complete; earlier ones are replaced.
 
     Raises
     ------
@@ -47,19 +31,7 @@ def write_run(run: Run, out: Path) -> None:
         "predictions.parquet": lambda path: predictions_file(run).to_parquet(path, index=False),
         "curves.svg": lambda path: draw_curves(run, path),
     }
-    out = out.absolute()
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
-    try:
-        unfinished.mkdir(parents=True)
-        for name, write in writers.items():
-            write(unfinished / name)
-        out.mkdir(exist_ok=True)
-        for name in writers:
-            os.replace(unfinished / name, out / name)
-    except OSError as error:
-        raise InputError(f"Cannot write to {out}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    write_together(writers, out)
 
 
 def model_file(run: Run) -> dict[str, object]:

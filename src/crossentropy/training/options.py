@@ -47,12 +47,22 @@ class Options:
             )
         if self.epochs < 1:
             raise InputError(f"The number of epochs is at least 1, so not {self.epochs}.")
-        if not 0 < self.learning_rate < math.inf:
-            raise InputError(f"The learning rate is a number above 0, so not {self.learning_rate:g}.")
+        check_learning_rate(self.learning_rate)
         if not 0 <= self.weight_decay < math.inf:
             raise InputError(f"The weight decay is 0 or a number above it, so not {self.weight_decay:g}.")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"The seed is a whole number from 0 to 2^63 - 1, so not {self.seed}.")
+        check_seed(self.seed)
+
+
+def check_learning_rate(learning_rate: float) -> None:
+    """Refuse what is no step size."""
+    if not 0 < learning_rate < math.inf:
+        raise InputError(f"The learning rate is a number above 0, so not {learning_rate:g}.")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what PyTorch's and NumPy's generators do not both take."""
+    if not 0 <= seed < 2**63:
+        raise InputError(f"The seed is a whole number from 0 to 2^63 - 1, so not {seed}.")
 
 
 def listed_widths(hidden: tuple[int, ...]) -> str:

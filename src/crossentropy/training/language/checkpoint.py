@@ -1,0 +1,82 @@
+"""The state of a run on disk, from which it goes on as if it had never stopped."""
+
+import dataclasses
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crossentropy.training.errors import InputError
+from crossentropy.training.language.options import LanguageOptions
+
+
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write a state so that `path` holds the earlier one or the new one, whenever the process or machine dies.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(unfinished, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except (OSError, RuntimeError) as error:  # PyTorch's writer makes a RuntimeError of a full disk
+        raise InputError(f"Cannot write {path}: {error}.") from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """Read a state; None if there is none yet.
+
+    Raises
+    ------
+    InputError
+        If there is something else.
+    """
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, weights_only=True) if zipfile.is_zipfile(path) else None
+    except (OSError, RuntimeError, pickle.UnpicklingError):
+        state = None
+    if not (isinstance(state, dict) and "run" in state):
+        raise InputError(
+            f"{path} is no checkpoint of this command: remove it to begin anew, or choose another --out."
+        )
+    return state
+
+
+def describe_run(options: LanguageOptions, digest: str) -> dict[str, Any]:
+    """What must be the same in a run that goes on: the options, and the texts whatever their paths."""
+    run = dataclasses.asdict(options) | {"digest": digest}
+    del run["files"]
+    return run
+
+
+def check_same_run(state: dict[str, Any], options: LanguageOptions, digest: str, path: Path) -> None:
+    """Refuse to go on with other options or texts than those of the checkpoint.
+
+    Raises
+    ------
+    InputError
+        With the options that differ.
+    """
+    now = describe_run(options, digest)
+    differences = [
+        "other text" if name == "digest" else f"--{name.replace('_', '-')} {before}, not {now[name]}"
+        for name, before in state["run"].items()
+        if before != now[name]
+    ]
+    if differences:
+        raise InputError(
+            f"{path} is of a run with {'; '.join(differences)}: give what it began with to go on with it, "
+            "or choose another --out, or remove it to begin anew."
+        )

@@ -1,0 +1,55 @@
+"""What the training of a language model shows in the terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+
+from crossentropy.training.language.experiment import LanguageRun
+from crossentropy.training.language.fit import History
+from crossentropy.training.progress import progress_bar
+
+
+@contextmanager
+def language_progress(console: Console, steps: int) -> Iterator[Callable[[History], None]]:
+    """Show a bar that the yielded function moves on by a step."""
+    with progress_bar(console, "step", steps) as move:
+
+        def show(history: History) -> None:
+            numbers = f"nats/token {history.losses[-1]:.3f}"
+            if history.evaluations:
+                score = history.evaluations[-1].score
+                numbers += f", held out {score.nats_per_token:.3f}  bits/byte {score.bits_per_byte:.3f}"
+            move(len(history.losses), numbers)
+
+        yield show
+
+
+def report(run: LanguageRun) -> Group:
+    """The scores on the held-out text beside those of the baselines, and what these words mean."""
+    files = run.options.files
+    name = escape(files[0]) if len(files) == 1 else f"{len(files)} files"
+    title = f"{name}: {run.score.bytes} held-out bytes, {run.score.tokens} tokens"
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for coder in ("model", "unigram", "xz", "xz alone"):
+        table.add_column(coder, justify="right")
+    model, unigram, xz = run.score, run.unigram, run.xz
+    table.add_row("nats per token", f"{model.nats_per_token:.4f}", f"{unigram.nats_per_token:.4f}")
+    table.add_row(
+        "bits per byte",
+        *(
+            f"{bits:.4f}"
+            for bits in (model.bits_per_byte, unigram.bits_per_byte, xz.after_training, xz.alone)
+        ),
+    )
+    table.add_row("perplexity per token", f"{model.perplexity:.2f}", f"{unigram.perplexity:.2f}")
+    memory = "unknown" if run.memory is None else f"{run.memory / 2**20:.0f} MiB"
+    return Group(
+        table,
+        "The unigram coder gives each token its frequency in the training text, every count one higher. xz is "
+        "what the held-out text adds to the training text when both are compressed by xz -9e, xz alone what it "
+        f"takes by itself. Peak memory of the training process: {memory}, logits {run.options.logits}.",
+    )

@@ -1,0 +1,77 @@
+"""The files of a finished language model."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import crossentropy
+from crossentropy.training.language.curves import draw_curves
+from crossentropy.training.language.experiment import LanguageRun
+from crossentropy.training.language.scores import TextScore
+from crossentropy.training.output import write_together
+
+
+def write_language_run(run: LanguageRun, out: Path) -> None:
+    """Write the model, its tokenizer, history, sample and curves into the folder `out`.
+
+    Raises
+    ------
+    InputError
+        If they cannot be written; then `out` is as it was.
+    """
+    writers: dict[str, Callable[[Path], object]] = {
+        "model.pt": lambda path: torch.save(model_file(run), path),
+        "tokenizer.json": lambda path: run.tokenizer.save(str(path)),
+        "history.json": lambda path: path.write_text(json.dumps(history_file(run), indent=2) + "\n"),
+        "sample.txt": lambda path: path.write_bytes(run.sample.encode() + b"\n"),
+        "curves.svg": lambda path: draw_curves(run, path),
+    }
+    write_together(writers, out)
+
+
+def model_file(run: LanguageRun) -> dict[str, object]:
+    """What ``model.pt`` holds: plain values and tensors, for ``torch.load(path, weights_only=True)``.
+
+    ``Transformer(Shape(**shape))`` of `crossentropy.training.language.model` takes ``state_dict``, and
+    ``tokenizers.Tokenizer.from_str(tokenizer)`` makes its tokens.
+    """
+    return {
+        "state_dict": run.model.state_dict(),
+        "shape": dataclasses.asdict(run.shape),
+        "tokenizer": run.tokenizer.to_str(),
+        "crossentropy": crossentropy.__version__,
+    }
+
+
+def history_file(run: LanguageRun) -> dict[str, object]:
+    """What ``history.json`` holds: the options, every step and evaluation, and the scores beside the baselines."""
+    return {
+        "options": dataclasses.asdict(run.options),
+        "vocabulary": run.shape.vocabulary,
+        "training_tokens": run.training_tokens,
+        "held_out_tokens": run.score.tokens,
+        "held_out_bytes": run.score.bytes,
+        "step_nats_per_token": run.history.losses,
+        "evaluations": [
+            {"step": evaluation.step} | _score(evaluation.score) for evaluation in run.history.evaluations
+        ],
+        "peak_memory_bytes": run.memory,
+        "held_out": {
+            "model": _score(run.score),
+            "unigram": _score(run.unigram),
+            "xz_after_training_text": {"bits_per_byte": run.xz.after_training},
+            "xz_alone": {"bits_per_byte": run.xz.alone},
+        },
+    }
+
+
+def _score(score: TextScore) -> dict[str, float | None]:
+    return {
+        "nats_per_token": score.nats_per_token,
+        "bits_per_byte": score.bits_per_byte,
+        "perplexity": score.perplexity if math.isfinite(score.perplexity) else None,  # JSON knows no infinity
+    }

@@ -1,0 +1,26 @@
+"""The loss of hidden states against the tokens that come next, with or without the logits in memory."""
+
+from typing import Any
+
+from torch import Tensor
+
+import crossentropy
+
+
+def token_loss(hidden: Tensor, weight: Tensor, labels: Tensor, logits: str, **options: Any) -> Tensor:
+    """Cross-entropy of the next tokens.
+
+    Parameters
+    ----------
+    hidden : Tensor (B, T, D)
+    weight : Tensor (V, D)
+        Output layer.
+    labels : Tensor (B, T)
+    logits : {"linear", "materialised"}
+        The logits (B, T, V) are never written out, or are.
+    **options
+        Those of `crossentropy.softmax_cross_entropy`.
+    """
+    if logits == "linear":
+        return crossentropy.linear_cross_entropy(hidden, weight, labels, **options)
+    return crossentropy.softmax_cross_entropy(hidden @ weight.T, labels, **options)

@@ -1,0 +1,20 @@
+"""Let a model write."""
+
+import torch
+
+from crossentropy.training.language.model import Transformer
+
+TEMPERATURE = 0.8
+
+
+@torch.no_grad()
+def sample_tokens(model: Transformer, first: int, context: int, length: int, seed: int) -> list[int]:
+    """Draw `length` tokens one by one after the token `first`, from the softmax at a temperature of 0.8."""
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)
+    tokens = [first]
+    for _ in range(length):
+        hidden = model(torch.tensor([tokens[-context:]]))[0, -1]
+        probabilities = torch.softmax(hidden @ model.weight.T / TEMPERATURE, dim=0)
+        tokens.append(int(torch.multinomial(probabilities, 1, generator=generator)))
+    return tokens[1:]

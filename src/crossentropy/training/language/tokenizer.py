@@ -1,0 +1,44 @@
+"""Byte-pair encoding that is learnt from the training text, and the tokens of a text."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+BOUNDARY = "<|endoftext|>"
+PIECE = 1 << 16
+FEWEST_OCCURRENCES = 2
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+    """Learn byte-level BPE: every byte is a token, so that any text can be written and is read back unchanged.
+
+    The vocabulary is smaller than asked for where the text has no more pairs that occur twice.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=FEWEST_OCCURRENCES,
+        special_tokens=[BOUNDARY],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((piece for text in texts for piece in _pieces(text)), trainer)
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, text: str) -> np.ndarray:
+    """The tokens of a text, int64, with the boundary token before them."""
+    ids = [np.array(tokenizer.encode(piece).ids, np.int64) for piece in _pieces(text)]
+    return np.concatenate([np.array([tokenizer.token_to_id(BOUNDARY)]), *ids])
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut a text at line breaks, for `tokenizers` takes hundreds of bytes for each one of a text."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + PIECE) + 1 or len(text)
+        yield text[start:end]
+        start = end

@@ -1,0 +1,28 @@
+"""A bar in the terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
+
+
+@contextmanager
+def progress_bar(console: Console, unit: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """Show a bar of `total` units; the yielded function says how many are done, and how it stands.
+
+    Nothing is shown where `console` is no terminal.
+    """
+    columns = (
+        TextColumn(unit),
+        MofNCompleteColumn(
+            table_column=Column(no_wrap=True)
+        ),  # where there is little room, the bar gives way
+        BarColumn(bar_width=None),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda done, numbers: progress.update(task, completed=done, description=numbers)
