@@ -4,8 +4,6 @@
 // where 1 + 1e-9 would not be.
 #pragma once
 
-#include <utility>
-
 #include "chunk.hpp"
 
 namespace ce {
@@ -14,28 +12,12 @@ namespace ce {
 struct LogSum {
   double top = -kInf<double>, rest = 0.0, moment = 0.0;
 
-  static LogSum of(double u) { return u == u ? LogSum{u, 0.0, 0.0} : LogSum{0.0, u, u}; }
-  double log_rest() const { return log1p_nonnegative(rest); }
-  double value() const { return top + log_rest(); }
-  double entropy() const { return log_rest() - moment / (1.0 + rest); }
-
   // Moves the top, in units before the scale, up to `to`: what was the top joins the others.
   void rise(double to, double scale) {
     if (top != -kInf<double>) rest = exp_nonpositive((top - to) * scale) * (1.0 + rest);
     top = to;
   }
 };
-
-inline LogSum merge(LogSum a, LogSum b) {
-  if (b.top > a.top) std::swap(a, b);
-  if (b.top == -kInf<double>) {  // b is empty, or carries a NaN
-    a.rest += b.rest;
-    return a;
-  }
-  const double shift = b.top - a.top;
-  const double weight = exp_nonpositive(shift);
-  return {a.top, a.rest + weight * (1.0 + b.rest), a.moment + weight * (b.moment + shift * (1.0 + b.rest))};
-}
 
 // What is taken off before the exponential: an empty or infinite sum has no finite top to take.
 template <class T>

@@ -1,4 +1,4 @@
-// What the losses do with the log-odds of a row, for the links that stay in native code, and their sum.
+// What the losses do with the statistics of a row: the links that stay in native code, weights, and sums.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,16 @@ namespace ce {
 
 // loss = (1 − p)^γ softplus(D) and slope = dloss/dD, where 1 − p = σ(D). γ = 0 is cross-entropy.
 void focal_rows(const double* log_odds, int64_t n, double gamma, double* loss, double* slope, int threads);
+
+// factor · r_i · w_ij · x_ij of n rows of k numbers; what is null is 1. A weight of 0 makes 0 of anything.
+struct WeightedRows {
+  double factor;
+  const double *row_weights, *weights, *values;  // r, w, x
+  int64_t n, k;
+};
+void weigh_rows(const WeightedRows& rows, double* out, int threads);
+// Adds the k products of each row to its sum.
+void add_rows(const WeightedRows& rows, double* sums, int threads);
 
 // Rows that are summed by themselves before their sums are: who works in blocks of these gets the same bits.
 constexpr int64_t kRowsOfASum = 8192;

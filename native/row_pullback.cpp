@@ -4,63 +4,37 @@
 //   α = g_D/(1 + rest) + π (g_L + g_r R + g_a A − g_H (ln π + H))        β = −π g_H
 //
 // with every number but the exponential worked out once per row in double. Targets are written over that.
-#include <cmath>
-
 #include "few_classes.hpp"
 #include "halves.hpp"
-#include "log_sum.hpp"
 #include "parallel.hpp"
+#include "row_factors.hpp"
 #include "straight_rows.hpp"
 #include "straight_sets.hpp"
 
 namespace ce {
 namespace {
 
-struct Problem {
-  View logits;
-  Shape shape;
-  Transform transform;
-  Target target;
-  Prior prior;
-  Statistics saved;
-  Cotangents upstream;
-  Gradients out;
-};
-
-CE_INLINE double load(uintptr_t plane, int64_t row) { return plane ? pointer<const double>(plane)[row] : 0.0; }
-
 template <class T, bool Wide>
 class RowPullback {
  public:
-  explicit CE_INLINE RowPullback(const Problem& problem) : p(problem) {}
+  explicit CE_INLINE RowPullback(const PullbackProblem& problem) : p(problem), factors(problem) {}
 
   CE_INLINE void run(int64_t begin, int64_t end) {
-    constexpr int64_t kRows = Wide ? 1 : kLanes;
-    for (int64_t row = begin; row < end; row += kRows) {
-      place.row = row;
-      place.rows = Wide ? 1 : std::min<int64_t>(kLanes, end - row);
-      if (straight()) {
-        pull_straight();
-        continue;
-      }
-      for (int64_t at = row * p.target.k; p.out.target && at < (row + place.rows) * p.target.k; ++at)
+    for (int64_t row = begin; row < end; row += kLanes) {
+      const int rows = int(std::min<int64_t>(kLanes, end - row));
+      factors.work_out(row, rows);
+      for (int64_t at = row * p.target.k; p.out.target && at < (row + rows) * p.target.k; ++at)
         pointer<double>(p.out.target)[at] = 0.0;  // of an ignored row no label will be met
-      if (only_log_odds())
-        prepare_log_odds();
-      else
-        prepare();
-      for (int64_t c = 0; c < p.shape.classes; c += place.kClasses) {
-        place.first_class = c;
-        place.classes = std::min<int64_t>(place.kClasses, p.shape.classes - c);
-        if (Wide && dead[0])
-          clear();
+      if (straight()) pull_straight(row, rows);
+      for (int l = 0; !straight() && l < (Wide ? rows : 1); ++l) {
+        first = l;
+        place.row = row + l;
+        place.rows = Wide ? 1 : rows;
+        if (straight_set())
+          pull_set();
         else
-          pull_chunk();
-        write_chunk(g, p.shape, place, Wide, p.out.logits);
+          pull_rows();
       }
-      if (p.out.scale)
-        for (int l = 0; l < place.rows; ++l)
-          pointer<double>(p.out.scale)[row + l] = Wide ? sum_lanes(scale_sum) : scale_sum[l];
     }
   }
 
@@ -70,154 +44,66 @@ class RowPullback {
     alignas(64) T base[kLanes], alpha[kLanes], beta[kLanes];
   };
 
-  const Problem& p;
+  const PullbackProblem& p;
+  RowFactors<T> factors;
+  int first;  // which of the rows worked out together is the first, or with wide chunks the one that is pulled
   Place<Wide> place;
   Side off, on;  // on: label sets only
   Chunk<T> u, g, slope, other;
-  alignas(64) T rate[kLanes], chain[kLanes], prior_gain[kLanes];
-  // e^d is worked out times 2^shift and α, β are divided by it: products down to subnormal numbers are right.
-  alignas(64) T floor[kLanes], magic[kLanes];
+  alignas(64) T rate[kLanes], chain[kLanes], prior_gain[kLanes], floor[kLanes], magic[kLanes];
   alignas(64) T dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes], tie_miss[kLanes], lift[kLanes];
   alignas(64) double scale_sum[kLanes];
-  int shift_of_row;  // of the last one worked out
-  bool dead[kLanes], any_dead;
 
   CE_INLINE bool has_set() const { return p.target.mask.address != 0; }
   CE_INLINE bool has_dense() const { return p.target.dense.address != 0; }
-  CE_INLINE bool only_log_odds() const {
-    return p.target.indices && p.target.k == 1 && !p.upstream.log_partition && !p.upstream.prior_term &&
-           !p.upstream.entropy;
-  }
-  CE_INLINE const int64_t* labels(int l) const {
-    return pointer<const int64_t>(p.target.indices) + (place.row + l) * p.target.k;
-  }
-  CE_INLINE bool ignored(int l) const {
-    if (!p.target.has_ignore || l >= place.rows) return false;
-    for (int64_t j = 0; j < p.target.k; ++j)
-      if (labels(l)[j] == p.target.ignore_index) return true;
-    return false;
-  }
-  CE_INLINE double prior_at(int64_t c) const {
-    return p.prior.values ? double(pointer<const T>(p.prior.values)[c]) : 1.0 / double(p.shape.classes);
+  CE_INLINE const int64_t* labels(int l) const { return factors.labels(first + l); }
+  CE_INLINE bool dead(int l) const { return factors.dead[Wide ? first : l]; }
+
+  CE_INLINE void pull_rows() {
+    take_factors();
+    for (int64_t c = 0; c < p.shape.classes; c += place.kClasses) {
+      place.first_class = c;
+      place.classes = std::min<int64_t>(place.kClasses, p.shape.classes - c);
+      if (Wide && dead(0))
+        clear();
+      else
+        pull_chunk();
+      write_chunk(g, p.shape, place, Wide, p.out.logits);
+    }
+    if (p.out.scale)
+      for (int l = 0; l < place.rows; ++l)
+        pointer<double>(p.out.scale)[place.row + l] = Wide ? sum_lanes(scale_sum) : scale_sum[l];
   }
 
-  CE_INLINE void prepare_scales() {
+  // A lane for every row, or with wide chunks one row's numbers in every lane.
+  CE_INLINE void take_factors() {
+    const RowFactors<T>& f = factors;
     for (int l = 0; l < kLanes; ++l) {
       const int64_t row = place.row + (Wide || l >= place.rows ? 0 : l);
+      const int from = Wide ? first : l;
       rate[l] = T(pending_scale(p.transform, row) * kLog2E);
       chain[l] = p.out.before_transform ? T(1) : T(row_scale(p.transform, row));
+      const Exp2Shift<T> range{T(f.shift[from])};
+      floor[l] = range.floor;
+      magic[l] = range.magic;
+      off.base[l] = T(f.off.base[from]);
+      off.alpha[l] = T(f.off.alpha[from]);
       scale_sum[l] = 0.0;
     }
-  }
-
-  CE_INLINE void prepare_log_odds() {
-    prepare_scales();
-    alignas(64) double top[kLanes], rest[kLanes], upstream[kLanes];
+    if (p.only_log_odds()) return;
     for (int l = 0; l < kLanes; ++l) {
-      const int64_t row = place.row + (Wide || l >= place.rows ? 0 : l);
-      top[l] = load(p.saved.top, row);
-      rest[l] = load(p.saved.rest, row);
-      upstream[l] = load(p.upstream.log_odds, row);
+      const int from = Wide ? first : l;
+      off.beta[l] = T(f.off.beta[from]);
+      on.base[l] = T(f.on.base[from]);
+      on.alpha[l] = T(f.on.alpha[from]);
+      on.beta[l] = T(f.on.beta[from]);
+      prior_gain[l] = T(f.prior_gain[from]);
+      dense_gain[l] = T(f.dense_gain[from]);
+      dense_total[l] = T(f.dense_total[from]);
+      dense_share[l] = T(f.dense_share[from]);
+      tie_miss[l] = T(f.tie_miss[from]);
+      lift[l] = T(f.lift[from]);
     }
-    any_dead = false;
-    for (int l = 0; l < kLanes; ++l) off.base[l] = T(reference(top[l]));
-    for (int l = 0; l < kLanes; ++l) rest[l] = upstream[l] / (1.0 + rest[l]);
-    for (int l = 0; l < kLanes; ++l) off.alpha[l] = T(shifted(rest[l], rest[l], l));
-    for (int l = 0; l < kLanes; ++l) {
-      dead[l] = upstream[l] == 0.0 || ignored(l);  // whatever rest is
-      any_dead |= dead[l];
-    }
-  }
-
-  // `factor` for an exponential that carries lane l's shift, which `largest`, the largest factor, decides: a
-  // factor below 2^−60 needs none, for then whatever the exponential flushes to 0 is 0 in the product.
-  CE_INLINE double shifted(double factor, double largest, int l) {
-    const int shift = shift_of_row = shift_for(largest);
-    const Exp2Shift<T> range{T(shift)};
-    floor[l] = range.floor;
-    magic[l] = range.magic;
-    return unshifted(factor, shift);
-  }
-  static CE_INLINE int shift_for(double largest) {
-    return largest < 8.67e-19 && largest > -8.67e-19 ? 0 : 64;
-  }
-  static CE_INLINE double unshifted(double factor, int shift) {
-    return shift == 0 ? factor : factor * 5.421010862427522e-20;  // 2^−64
-  }
-
-  CE_INLINE void prepare() {
-    prepare_scales();
-    any_dead = false;
-    for (int l = 0; l < (Wide ? 1 : kLanes); ++l) {
-      const int64_t row = place.row + (l >= place.rows ? 0 : l);
-      const double s = pending_scale(p.transform, row);
-      const double g_L = load(p.upstream.log_partition, row), g_r = load(p.upstream.prior_term, row);
-      const double g_a = load(p.upstream.dense_term, row), g_H = load(p.upstream.entropy, row);
-      const double top = load(p.saved.top, row), rest = load(p.saved.rest, row);
-      const double up = load(p.saved.lift, row), H = load(p.saved.entropy, row);
-      const double A = load(p.saved.dense_total, row);
-      const double common = g_L + (g_r == 0.0 ? 0.0 : g_r * p.prior.total);
-      dead[l] = ignored(l) || (g_L == 0.0 && g_r == 0.0 && g_a == 0.0 && g_H == 0.0 && no_log_odds(row));
-      any_dead |= dead[l];
-
-      const double base = reference(top);
-      const double share = top == -kInf<double> ? 0.0 : exp_nonpositive(-up);  // π
-      const double plain = side_alpha(share, -up, common, g_H, H) + from_log_odds(row, rest, up);
-      const double dense = has_dense() ? share * g_a * A : 0.0;
-      double set_share = 0.0, set_alpha = 0.0;
-      if (has_set()) {
-        const double set_top = load(p.saved.set_top, row), set_rest = load(p.saved.set_rest, row);
-        const double log_share = (reference(set_top) - base) * s - up;
-        set_share = set_top == -kInf<double> ? 0.0 : exp_nonpositive(log_share);
-        set_alpha = side_alpha(set_share, log_share, common, g_H, H) -
-                    load(p.upstream.log_odds, row) / (1.0 + set_rest);
-        on.base[l] = T(reference(set_top));
-      }
-      const double largest = std::abs(plain) + std::abs(dense) + std::abs(set_alpha) + std::abs(g_H);
-      off.base[l] = T(base);
-      off.alpha[l] = T(shifted(plain + dense, largest, l));
-      off.beta[l] = T(shifted(-share * g_H / kLog2E, largest, l));
-      on.alpha[l] = T(shifted(set_alpha, largest, l));
-      on.beta[l] = T(shifted(-set_share * g_H / kLog2E, largest, l));
-      dense_share[l] = T(dense);
-      prior_gain[l] = T(g_r);
-      dense_gain[l] = T(g_a);
-      dense_total[l] = T(A);
-      tie_miss[l] = T(A * (rest / (1.0 + rest)));
-      lift[l] = T(up);
-    }
-    if (!Wide) return;
-    for (T* lanes : {off.base, off.alpha, off.beta, on.base, on.alpha, on.beta, prior_gain, dense_gain, dense_total,
-                     dense_share, tie_miss, lift, floor, magic})
-      std::fill(lanes + 1, lanes + kLanes, lanes[0]);
-  }
-
-  CE_INLINE bool no_log_odds(int64_t row) const {
-    const int64_t k = p.target.indices ? p.target.k : 1;
-    for (int64_t j = 0; j < k; ++j)
-      if (load(p.upstream.log_odds, row * k + j) != 0.0) return false;
-    return true;
-  }
-
-  static CE_INLINE double side_alpha(double share, double log_share, double common, double g_H, double H) {
-    return share == 0.0 ? 0.0 * common : share * (common - g_H * (log_share + H));
-  }
-
-  // Σ_j g_j e^{top − rest_j}: what the log-odds' gradients put on every class off target.
-  CE_INLINE double from_log_odds(int64_t row, double rest, double up) const {
-    if (!p.upstream.log_odds) return 0.0;
-    if (!p.target.indices || p.target.k == 1) return load(p.upstream.log_odds, row) / (1.0 + rest);
-    double sum = 0.0;
-    for (int64_t j = 0; j < p.target.k; ++j) sum += on_others(row, j, 0.0, up);
-    return sum;
-  }
-
-  // g_j e^{u − rest_j} for a class at u, relative to the top; rest_j = L + ln(1 − p_j).
-  CE_INLINE double on_others(int64_t row, int64_t j, double u, double up) const {
-    const int64_t at = row * p.target.k + j;
-    const double log_miss = softplus(-load(p.saved.log_odds, at));
-    return log_miss == kInf<double> ? 0.0
-                                    : load(p.upstream.log_odds, at) * exp_nonpositive(u - (up - log_miss));
   }
 
   // A wide row that counts for nothing.
@@ -228,14 +114,14 @@ class RowPullback {
   }
 
   // Whether rows go from the logits to their gradient with nothing in between.
-  CE_INLINE bool straight() const {
-    return Wide && (p.target.indices || straight_set()) && !p.upstream.entropy &&
-           p.out.logits.dtype == p.logits.dtype && p.out.logits.class_stride == 1 && p.transform.plain() &&
-           p.transform.scale == 1.0 && !p.transform.row_scale && !p.out.scale && !p.out.target;
+  CE_INLINE bool in_place() const {
+    return Wide && !p.upstream.entropy && p.out.logits.dtype == p.logits.dtype && p.out.logits.class_stride == 1 &&
+           p.transform.plain() && p.transform.scale == 1.0 && !p.transform.row_scale && !p.out.scale && !p.out.target;
   }
+  CE_INLINE bool straight() const { return in_place() && p.target.indices; }
   CE_INLINE bool straight_set() const {
-    return has_set() && p.target.mask.class_stride == 1 && !p.upstream.prior_term && p.transform.margin == 0.0 &&
-           !p.transform.class_margin;
+    return in_place() && has_set() && p.target.mask.class_stride == 1 && !p.upstream.prior_term &&
+           p.transform.margin == 0.0 && !p.transform.class_margin;
   }
 
   CE_INLINE void clear_row(int64_t to) const {
@@ -243,37 +129,41 @@ class RowPullback {
     std::memset(pointer<char>(p.out.logits.address) + to * size, 0, size_t(p.shape.classes * size));
   }
 
-  CE_INLINE void pull_straight_set(int64_t from, int64_t to) {
-    prepare();
-    if (dead[0]) return clear_row(to);
-    const SetGradient row{{off.base[0], on.base[0]}, {off.alpha[0], on.alpha[0]}, kLog2E, shift_of_row};
-    const uint8_t* mask = pointer<const uint8_t>(p.target.mask.address);
-    ce::pull_straight_set(p.logits, from, p.shape.classes, mask + row_offset(p.target.mask, p.shape, place.row), row,
-                          p.out.logits, to);
+  CE_INLINE void pull_straight(int64_t row, int rows) {
+    const RowFactors<T>& f = factors;
+    const bool with_prior = p.upstream.prior_term != 0;
+    const double shared = p.prior.values ? 1.0 : double(p.shape.classes);
+    StraightGradient gradients[kLanes];
+    int n = 0;
+    for (int l = 0; l < rows; ++l) {
+      const int64_t to = row_offset(p.out.logits, p.shape, row + l);
+      if (f.dead[l])
+        clear_row(to);
+      else
+        gradients[n++] = {row_offset(p.logits, p.shape, row + l), to, f.off.base[l], kLog2E, f.off.alpha[l],
+                          f.shift[l], with_prior, with_prior ? f.prior_gain[l] / shared : 0.0, p.prior.values};
+    }
+    pull_straight_rows(p.logits, p.shape.classes, gradients, n, p.out.logits);
+    for (int l = 0; l < rows; ++l)
+      for (int64_t j = 0; !f.dead[l] && j < p.target.k; ++j) {
+        const int64_t y = f.labels(l)[j];
+        if (uint64_t(y) < uint64_t(p.shape.classes) && first_occurrence(f.labels(l), j))
+          store_one(row_offset(p.out.logits, p.shape, row + l) + y, f.at_target(l, j));
+      }
   }
 
-  CE_INLINE void pull_straight() {
-    const int64_t row = place.row, C = p.shape.classes;
-    const int64_t from = row_offset(p.logits, p.shape, row), to = row_offset(p.out.logits, p.shape, row);
-    if (has_set()) return pull_straight_set(from, to);
-    const double g_L = load(p.upstream.log_partition, row), g_r = load(p.upstream.prior_term, row);
-    const double up = load(p.saved.lift, row);
-    if ((no_log_odds(row) && g_L == 0.0 && g_r == 0.0) || ignored(0)) return clear_row(to);
-    double factor = from_log_odds(row, load(p.saved.rest, row), up);
-    if (!only_log_odds()) {
-      const double share = load(p.saved.top, row) == -kInf<double> ? 0.0 : exp_nonpositive(-up);
-      factor += side_alpha(share, -up, g_L + (g_r == 0.0 ? 0.0 : g_r * p.prior.total), 0.0, 0.0);
-    }
-    const int shift = shift_for(factor);
-    pull_straight_row(p.logits, from, C,
-                      {reference(load(p.saved.top, row)), kLog2E, unshifted(factor, shift), shift,
-                       p.upstream.prior_term != 0, p.prior.values ? g_r : g_r / double(C), p.prior.values},
+  CE_INLINE void pull_set() {
+    const RowFactors<T>& f = factors;
+    const View& mask = p.target.mask;
+    const int64_t to = row_offset(p.out.logits, p.shape, place.row);
+    if (dead(0)) return clear_row(to);
+    pull_straight_set(p.logits, row_offset(p.logits, p.shape, place.row), p.shape.classes,
+                      pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, place.row),
+                      {{f.off.base[first], f.on.base[first]},
+                       {f.off.alpha[first], f.on.alpha[first]},
+                       kLog2E,
+                       f.shift[first]},
                       p.out.logits, to);
-    place.first_class = 0;
-    place.classes = C;
-    for (int64_t j = 0; j < p.target.k; ++j)
-      if (uint64_t(labels(0)[j]) < uint64_t(C) && first_occurrence(labels(0), j))
-        store_one(to + labels(0)[j], target_gradient(row, 0, j));
   }
 
   CE_INLINE void store_one(int64_t at, double value) const {
@@ -291,7 +181,7 @@ class RowPullback {
     read_chunk(p.logits, p.shape, place, Wide, -kInf<T>, u);
     apply_transform(p.transform, place, Wide, u, capped ? &slope : nullptr);
     const Ahead reads = ahead_of(p.logits, p.shape, place), writes = ahead_of(p.out.logits, p.shape, place);
-    if (only_log_odds()) {
+    if (p.only_log_odds()) {
       for (int k = 0; k < depth; ++k) {
         reads.fetch(k);
         writes.fetch_to_write(k);
@@ -307,7 +197,7 @@ class RowPullback {
       if (has_dense()) pull_dense();
     }
     if (p.target.indices) pull_targets();
-    if (any_dead) clear_dead(depth);
+    if (factors.any_dead) clear_dead(depth);
     if (p.out.scale) pull_scale();
     if (p.out.before_transform) return;
     if (p.transform.scale != 1.0 || p.transform.row_scale) {
@@ -317,13 +207,13 @@ class RowPullback {
     if (capped) {  // at a NaN the slope is NaN, and a row that counts for nothing has no gradient there either
       for (int k = 0; k < depth; ++k)
         for (int l = 0; l < kLanes; ++l) g.at[k][l] *= slope.at[k][l];
-      if (any_dead) clear_dead(depth);
+      if (factors.any_dead) clear_dead(depth);
     }
   }
 
   CE_INLINE void clear_dead(int depth) {
     for (int k = 0; k < depth; ++k)
-      for (int l = 0; l < kLanes; ++l) g.at[k][l] = dead[Wide ? 0 : l] ? T(0) : g.at[k][l];
+      for (int l = 0; l < kLanes; ++l) g.at[k][l] = dead(l) ? T(0) : g.at[k][l];
   }
 
   CE_INLINE void pull_exponentials() {
@@ -372,7 +262,7 @@ class RowPullback {
         for (int l = 0; l < kLanes; ++l) {
           const T depth = lift[l] - (u.at[k][l] - off.base[l]) * rate[l] / T(kLog2E);  // L − u
           const bool nothing = other.at[k][l] == T(0) && u.at[k][l] == -kInf<T>;
-          other.at[k][l] = nothing || dead[Wide ? 0 : l] ? T(0) : dense_gain[l] * weight[l] * depth;
+          other.at[k][l] = nothing || dead(l) ? T(0) : dense_gain[l] * weight[l] * depth;
         }
       }
     }
@@ -380,14 +270,6 @@ class RowPullback {
   }
 
   CE_INLINE void pull_targets() {
-    if (only_log_odds() && !p.out.target && !p.out.scale) {
-      for (int l = 0; l < place.rows; ++l) {
-        const int64_t y = labels(l)[0];
-        if (place.holds(y))
-          g.at[place.depth_of(y)][place.lane_of(y, l)] = T(-load(p.upstream.log_odds, place.row + l));
-      }
-      return;
-    }
     for (int l = 0; l < place.rows; ++l) {
       const int64_t row = place.row + l;
       for (int64_t j = 0; j < p.target.k; ++j) {
@@ -395,37 +277,14 @@ class RowPullback {
         if (!place.holds(y)) continue;
         const int k = place.depth_of(y), lane = place.lane_of(y, l);
         if (first_occurrence(labels(l), j)) {
-          g.at[k][lane] = T(target_gradient(row, l, j));
+          g.at[k][lane] = T(factors.at_target(first + l, j));
           u.at[k][lane] = T(double(u.at[k][lane]) - margin_of(p.transform, row, y));
         }
         if (p.out.target)
           pointer<double>(p.out.target)[row * p.target.k + j] =
-              first_occurrence(labels(l), j) && !dead[l] ? double(g.at[k][lane]) : 0.0;
+              first_occurrence(labels(l), j) && !dead(l) ? double(g.at[k][lane]) : 0.0;
       }
     }
-  }
-
-  // ∂u at the j-th target, the first of its class.
-  CE_INLINE double target_gradient(int64_t row, int l, int64_t j) const {
-    const int64_t k = p.target.k;
-    const double g_D = load(p.upstream.log_odds, row * k + j);
-    if (only_log_odds()) return -g_D;
-    const double g_L = load(p.upstream.log_partition, row), g_r = load(p.upstream.prior_term, row);
-    const double g_H = load(p.upstream.entropy, row), H = load(p.saved.entropy, row);
-    const double up = load(p.saved.lift, row);
-    double miss_log, probability;
-    softplus_and_sigmoid(-load(p.saved.log_odds, row * k + j), miss_log, probability);
-    const double log_probability = -softplus(load(p.saved.log_odds, row * k + j));
-    double gradient = probability * g_L;
-    if (g_r != 0.0) gradient += g_r * (probability * p.prior.total - prior_at(labels(l)[j]));
-    if (g_H != 0.0 && probability != 0.0) gradient -= g_H * probability * (log_probability + H);
-    for (int64_t i = 0; i < k; ++i) {
-      if (labels(l)[i] == labels(l)[j])
-        gradient -= load(p.upstream.log_odds, row * k + i);
-      else
-        gradient += on_others(row, i, up + log_probability, up);
-    }
-    return gradient;
   }
 
   // d/d(scale) = Σ_c ∂u_c v_c with u = scale·v + bias. The ∂u of a row sum to g_L, so v is taken off the base.
@@ -445,7 +304,8 @@ class RowPullback {
     if (p.transform.bias || place.first_class != 0) return;
     for (int l = 0; l < (Wide ? 1 : kLanes); ++l) {
       const int64_t row = place.row + (l < place.rows ? l : 0);
-      if (!dead[l]) scale_sum[l] += double(off.base[l]) * load(p.upstream.log_partition, row);
+      if (!dead(l) && p.upstream.log_partition)
+        scale_sum[l] += double(off.base[l]) * pointer<const double>(p.upstream.log_partition)[row];
     }
   }
   CE_INLINE double chain_scale(int l) const {
@@ -454,7 +314,7 @@ class RowPullback {
 };
 
 #define CE_KERNEL(name, T, wide)                                          \
-  CE_CLONES void name(const Problem& problem, int64_t begin, int64_t end) { \
+  CE_CLONES void name(const PullbackProblem& problem, int64_t begin, int64_t end) { \
     RowPullback<T, wide>(problem).run(begin, end);                         \
   }
 CE_KERNEL(wide_float, float, true)
@@ -468,7 +328,7 @@ CE_KERNEL(tile_double, double, false)
 void row_pullback(const View& logits, const Shape& shape, const Transform& transform, const Target& target,
                   const Prior& prior, const Statistics& saved, const Cotangents& upstream, const Gradients& out,
                   int threads) {
-  const Problem problem{logits, shape, transform, target, prior, saved, upstream, out};
+  const PullbackProblem problem{logits, shape, transform, target, prior, saved, upstream, out};
   const bool wide = use_wide(logits, shape), is_double = logits.dtype == Dtype::kFloat64;
   const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
   const bool only_log_odds = upstream.log_odds && !upstream.log_partition && !upstream.prior_term &&

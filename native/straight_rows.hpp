@@ -2,6 +2,8 @@
 // lines. This is what plain cross-entropy over a vocabulary runs on.
 #pragma once
 
+#include <vector>
+
 #include "log_sum.hpp"
 
 namespace ce {
@@ -15,19 +17,30 @@ struct StraightSums {
   double depth_sum = 0.0, mass = 0.0;
 };
 
-// `targets` receives the u of each of the k labels.
-StraightSums sum_straight_row(const View& logits, int64_t offset, int64_t classes, const int64_t* labels, int64_t k,
-                              double scale, bool with_prior, uintptr_t prior, double* targets);
+// A row to be summed: where it starts, its labels, and where the u of each of them goes.
+struct StraightTask {
+  int64_t offset;
+  const int64_t* labels;
+  double scale;
+  double* targets;
+};
+// n rows of k labels each; `masses` are those of the prior's chunks.
+void sum_straight_rows(const View& logits, int64_t classes, int64_t k, const Prior& prior, const double* masses,
+                       const StraightTask* tasks, int n, StraightSums* sums);
+
+// Σ w over every chunk of a row, the same for all rows; none of a prior without values.
+std::vector<double> masses_of_chunks(const Prior& prior, const Shape& shape, bool is_double);
 
 // to_c = factor·2^{(u_c − base)·rate} − gain·w_c, with 2^shift in the exponential, whose inverse is in `factor`.
 struct StraightGradient {
+  int64_t from, to;  // where the row and its gradient start
   double base, rate, factor;
   int shift;
-  bool with_prior;
+  bool with_prior;  // of all rows or of none
   double gain;      // times the prior, or if that has no values as it is
   uintptr_t prior;  // T[classes]
 };
-void pull_straight_row(const View& logits, int64_t offset, int64_t classes, const StraightGradient& row,
-                       const View& gradient, int64_t gradient_offset);
+void pull_straight_rows(const View& logits, int64_t classes, const StraightGradient* rows, int n,
+                        const View& gradient);
 
 }  // namespace ce

@@ -19,8 +19,7 @@ class StraightSet {
       whole = int(here / kLanes);
       count = 0;
       if (here % kLanes) set_apart(whole, int(here % kLanes));
-      find_tops(scale);
-      add(scale);
+      add(scale, c == 0);
     }
     return {sum[0], sum[1]};
   }
@@ -32,7 +31,9 @@ class StraightSet {
   const uint8_t* members;
   int whole, count;
   int line_of[kApart];
-  alignas(64) T value[kApart][kLanes], side[kApart][kLanes];
+  alignas(64) T value[kApart][kLanes];
+  alignas(64) uint8_t side[kApart][kLanes];
+  alignas(64) T high[2][kLanes];  // the largest u of a chunk
 
   CE_INLINE int index_of(int line) const {
     for (int i = 0; i < count; ++i)
@@ -45,114 +46,184 @@ class StraightSet {
     const int i = count++;
     line_of[i] = line;
     alignas(64) Stored own[kLanes] = {};
-    alignas(64) uint8_t member[kLanes] = {};
+    std::memset(side[i], 0, kLanes);
     std::memcpy(own, lines + int64_t(line) * kLanes, size_t(length) * sizeof(Stored));
-    std::memcpy(member, members + int64_t(line) * kLanes, size_t(length));
+    std::memcpy(side[i], members + int64_t(line) * kLanes, size_t(length));
     for (int l = 0; l < kLanes; ++l) value[i][l] = l < length ? T(widen(own[l])) : -kInf<T>;
-    for (int l = 0; l < kLanes; ++l) side[i][l] = member[l] ? T(1) : T(0);
     return i;
   }
 
-  // The largest u of each side, where it is above the side's top, becomes the top and is kept out of the sum.
-  CE_INLINE void find_tops(double scale) {
-    alignas(64) T high[2][kLanes];
-    for (int s = 0; s < 2; ++s)
-      for (int l = 0; l < kLanes; ++l) high[s][l] = T(sum[s].top);
-    const Stored* from = lines;
-    const uint8_t* member = members;
-    for (int line = 0; line < whole; ++line, from += kLanes, member += kLanes)
-      for (int l = 0; l < kLanes; ++l) {
-        const T u = T(widen(from[l]));
-        const bool on = member[l] != 0;
-        high[0][l] = !on && u > high[0][l] ? u : high[0][l];
-        high[1][l] = on && u > high[1][l] ? u : high[1][l];
+  // A row's first chunk is searched for its tops before it is summed. Those after it are summed below the tops that
+  // are known, and searched only if something in them is higher: its term is taken off the sum again where that leaves
+  // most of it, so that no digits are lost; otherwise the chunk is summed once more.
+  CE_INLINE void add(double scale, bool first) {
+    const T rate = T(scale * kLog2E);
+    if (first) {
+      find_highest();
+      for (int s = 0; s < 2; ++s)
+        if (double(highest(s)) > sum[s].top) keep_out(s, scale);
+    }
+    for (;;) {
+      alignas(64) T terms[2][kLanes] = {};
+      const bool higher = sum_chunk(rate, terms);
+      double chunk[2] = {total_of_lanes(terms[0]), total_of_lanes(terms[1])};
+      if (!higher) {
+        for (int s = 0; s < 2; ++s) sum[s].rest += chunk[s];
+        return;
       }
-    if (count)
-      for (int l = 0; l < kLanes; ++l) {
-        const T u = value[0][l];
-        const bool on = side[0][l] != T(0);
-        high[0][l] = !on && u > high[0][l] ? u : high[0][l];
-        high[1][l] = on && u > high[1][l] ? u : high[1][l];
+      find_highest();
+      bool settled = true;
+      for (int s = 0; s < 2; ++s) {
+        if (!(double(highest(s)) > sum[s].top)) continue;
+        const double own = own_term(s, rate);
+        chunk[s] -= own;
+        if (chunk[s] >= 4.0 * own) continue;
+        keep_out(s, scale);
+        settled = false;
       }
-    for (int s = 0; s < 2; ++s) {
-      const T highest = highest_lane(high[s]);
-      if (!(double(highest) > sum[s].top)) continue;
-      const int lane = find_lane(high[s], highest);
-      int line = 0;
-      while (!holds(line, lane, s, highest)) ++line;
-      value[set_apart(line, kLanes)][lane] = -kInf<T>;
-      sum[s].rise(double(highest), scale);
+      if (!settled) continue;
+      for (int s = 0; s < 2; ++s) {
+        sum[s].rest += chunk[s];
+        if (double(highest(s)) > sum[s].top) sum[s].rise(double(highest(s)), scale);
+      }
+      return;
     }
   }
 
+  // What the sum of a side has in it of its largest u; NaN where that is no number.
+  CE_INLINE double own_term(int s, T rate) const {
+    const Exp2Shift<T> range(0);
+    const T above = (highest(s) - T(sum[s].top)) * rate;
+    return above < T(100) ? double(exp2_shifted(above, range.floor, range.magic)) : kNaN;
+  }
+
+  // Makes the largest u of a side the side's top, which is kept out of the sum.
+  CE_INLINE void keep_out(int s, double scale) {
+    const int lane = find_lane(high[s], highest(s));
+    int line = 0;
+    while (!holds(line, lane, s, highest(s))) ++line;
+    value[set_apart(line, kLanes)][lane] = -kInf<T>;
+    sum[s].rise(double(highest(s)), scale);
+  }
+
   CE_INLINE bool holds(int line, int lane, int s, T what) const {
-    if (const int i = index_of(line); i >= 0) return value[i][lane] == what && side[i][lane] == T(s);
+    if (const int i = index_of(line); i >= 0) return value[i][lane] == what && (side[i][lane] != 0) == (s == 1);
     const int64_t at = int64_t(line) * kLanes + lane;
     return T(widen(lines[at])) == what && (members[at] != 0) == (s == 1);
   }
 
-  CE_INLINE void add(double scale) {
-    const T rate = T(scale * kLog2E), off = T(reference(sum[0].top)), on = T(reference(sum[1].top));
-    const Exp2Shift<T> range(0);
-    alignas(64) T terms[2][kLanes] = {};
+  CE_INLINE T highest(int s) const { return highest_lane(high[s]); }
+
+  CE_INLINE void find_highest() {
+    for (int s = 0; s < 2; ++s)
+      for (int l = 0; l < kLanes; ++l) high[s][l] = -kInf<T>;
+    each_run([&](auto* from, const uint8_t* member, int n) __attribute__((always_inline)) {
+      raise_lanes(from, member, n, high);
+    });
+  }
+
+  // Adds a chunk to the terms of both sides. Returns whether one of its u is above its side's top, or has none yet.
+  CE_INLINE bool sum_chunk(T rate, T (*terms)[kLanes]) const {
+    T base[2];
+    for (int s = 0; s < 2; ++s)
+      base[s] = sum[s].top == -kInf<double> ? std::numeric_limits<T>::lowest() : T(reference(sum[s].top));
+    alignas(64) T above[kLanes] = {};
+    each_run([&](auto* from, const uint8_t* member, int n) __attribute__((always_inline)) {
+      sum_lines(from, member, n, base[0], base[1], rate, terms, above);
+    });
+    return highest_lane(above) > T(0);
+  }
+
+  // Calls work(from, members, n) for every run of n lines: those that are summed as they stand, and those apart.
+  template <class Work>
+  CE_INLINE void each_run(const Work& work) const {
     for (int line = 0; line < whole;) {
       int end = line;
       while (end < whole && index_of(end) < 0) ++end;
-      sum_lines(lines + int64_t(line) * kLanes, members + int64_t(line) * kLanes, end - line, off, on, rate, terms);
+      const int64_t first = int64_t(line) * kLanes;
+      if (line < end) work(lines + first, members + first, end - line);
       line = end + 1;
     }
-    for (int i = 0; i < count; ++i)
-      for (int l = 0; l < kLanes; ++l) {
-        const bool member = side[i][l] != T(0);
-        const T e = exp2_shifted((value[i][l] - (member ? on : off)) * rate, range.floor, range.magic);
-        terms[0][l] += member ? T(0) : e;
-        terms[1][l] += member ? e : T(0);
-      }
-    for (int s = 0; s < 2; ++s) sum[s].rest += total_of_lanes(terms[s]);
+    for (int i = 0; i < count; ++i) work(value[i], side[i], 1);
   }
 
-  static CE_INLINE void sum_lines(const Stored* from, const uint8_t* member, int n, T off, T on, T rate,
-                                  T (*terms)[kLanes]) {
-    const Exp2Shift<T> range(0);
-    alignas(64) T sums[2][kLanes];
-    std::memcpy(sums, terms, sizeof sums);
+  template <class Kept>
+  static CE_INLINE void raise_lanes(const Kept* from, const uint8_t* member, int n, T (*lanes)[kLanes]) {
+    alignas(64) T high[2][kLanes];
+    std::memcpy(high, lanes, sizeof high);
     for (int line = 0; line < n; ++line, from += kLanes, member += kLanes)
       for (int l = 0; l < kLanes; ++l) {
         const bool right = member[l] != 0;
-        const T e = exp2_shifted((T(widen(from[l])) - (right ? on : off)) * rate, range.floor, range.magic);
+        const T u = T(widen(from[l]));
+        const T off = right ? -kInf<T> : u, on = right ? u : -kInf<T>;
+        high[0][l] = off > high[0][l] ? off : high[0][l];
+        high[1][l] = on > high[1][l] ? on : high[1][l];
+      }
+    std::memcpy(lanes, high, sizeof high);
+  }
+
+  // What is fetched past the row's end is the rows to come, which mostly lie one behind the other.
+  template <class Kept>
+  static CE_INLINE void sum_lines(const Kept* from, const uint8_t* member, int n, T off, T on, T rate,
+                                  T (*terms)[kLanes], T* highest) {
+    const Exp2Shift<T> range(0);
+    alignas(64) T sums[2][kLanes], above[kLanes];
+    std::memcpy(sums, terms, sizeof sums);
+    std::memcpy(above, highest, sizeof above);
+    for (int line = 0; line < n; ++line, from += kLanes, member += kLanes) {
+      for (int b = 0; b < int(kLanes * sizeof(Kept)); b += 64)
+        __builtin_prefetch(reinterpret_cast<const char*>(from + kDepth * kLanes) + b);
+      __builtin_prefetch(member + kDepth * kLanes);
+      for (int l = 0; l < kLanes; ++l) {
+        const bool right = member[l] != 0;
+        const T y = (T(widen(from[l])) - (right ? on : off)) * rate;
+        const T e = exp2_shifted(y, range.floor, range.magic);
+        above[l] = y > above[l] ? y : above[l];
         sums[0][l] += right ? T(0) : e;
         sums[1][l] += right ? e : T(0);
       }
+    }
     std::memcpy(terms, sums, sizeof sums);
+    std::memcpy(highest, above, sizeof above);
   }
 };
 
+// The last line of a row, which may be short, goes through a buffer.
 template <class T, class Stored>
-CE_INLINE void pull_set(const Stored* from, const uint8_t* mask, int64_t classes, const SetGradient& row, Stored* to) {
-  const T off = T(row.base[0]), on = T(row.base[1]), factor_off = T(row.factor[0]), factor_on = T(row.factor[1]);
-  const T rate = T(row.rate);
-  const Exp2Shift<T> range(T(row.shift));
-  for (int64_t c = 0; c < classes; c += kLanes) {
-    alignas(64) Stored last[kLanes] = {};
-    alignas(64) uint8_t last_mask[kLanes] = {};
-    const bool short_line = classes - c < kLanes;
-    const size_t left = size_t(classes - c);
-    if (short_line) {
-      std::memcpy(last, from + c, left * sizeof(Stored));
-      std::memcpy(last_mask, mask + c, left);
-    }
-    const Stored* line = short_line ? last : from + c;
-    const uint8_t* member = short_line ? last_mask : mask + c;
-    Stored* out = short_line ? last : to + c;
+class SetPull {
+ public:
+  explicit CE_INLINE SetPull(const SetGradient& row)
+      : base{T(row.base[0]), T(row.base[1])},
+        factor{T(row.factor[0]), T(row.factor[1])},
+        rate(T(row.rate)),
+        range(T(row.shift)) {}
+
+  CE_INLINE void write(const Stored* from, const uint8_t* mask, int64_t classes, Stored* to) const {
+    const int64_t end = classes / kLanes * kLanes;
+    for (int64_t c = 0; c < end; c += kLanes) write_line(from + c, mask + c, to + c);
+    if (end == classes) return;
+    const size_t left = size_t(classes - end);
+    alignas(64) Stored line[kLanes] = {};
+    alignas(64) uint8_t member[kLanes] = {};
+    std::memcpy(line, from + end, left * sizeof(Stored));
+    std::memcpy(member, mask + end, left);
+    write_line(line, member, line);
+    std::memcpy(to + end, line, left * sizeof(Stored));
+  }
+
+ private:
+  const T base[2], factor[2], rate;
+  const Exp2Shift<T> range;
+
+  CE_INLINE void write_line(const Stored* from, const uint8_t* member, Stored* to) const {
 #pragma GCC ivdep
     for (int l = 0; l < kLanes; ++l) {  // reads and writes may be of the same place, never of a neighbour's
       const bool right = member[l] != 0;
-      const T e = exp2_shifted((T(widen(line[l])) - (right ? on : off)) * rate, range.floor, range.magic);
-      out[l] = narrow<Stored>((right ? factor_on : factor_off) * e);
+      const T e = exp2_shifted((T(widen(from[l])) - (right ? base[1] : base[0])) * rate, range.floor, range.magic);
+      to[l] = narrow<Stored>((right ? factor[1] : factor[0]) * e);
     }
-    if (short_line) std::memcpy(to + c, last, left * sizeof(Stored));
   }
-}
+};
 
 #define CE_SET(name, T, Stored)                                                                                   \
   CE_CLONES SetSums sum_##name(const View& logits, int64_t offset, int64_t classes, const uint8_t* mask,         \
@@ -162,8 +233,8 @@ CE_INLINE void pull_set(const Stored* from, const uint8_t* mask, int64_t classes
   }                                                                                                               \
   CE_CLONES void pull_##name(const View& logits, int64_t offset, int64_t classes, const uint8_t* mask,           \
                              const SetGradient& row, const View& gradient, int64_t gradient_offset) {            \
-    pull_set<T, Stored>(pointer<const Stored>(logits.address) + offset, mask, classes, row,                      \
-                        pointer<Stored>(gradient.address) + gradient_offset);                                    \
+    SetPull<T, Stored>(row).write(pointer<const Stored>(logits.address) + offset, mask, classes,                 \
+                                  pointer<Stored>(gradient.address) + gradient_offset);                          \
   }
 CE_SET(float32, float, float)
 CE_SET(float64, double, double)

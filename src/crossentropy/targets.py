@@ -18,6 +18,8 @@ from crossentropy.backends import (
     namespace,
 )
 from crossentropy.statistics import Target
+from crossentropy.statistics.memory import NumpyMemory
+from crossentropy.statistics.native import rows_with_any
 
 __all__ = ["LabelSet", "OneHot", "Probabilities", "Sparse", "resolve"]
 
@@ -154,7 +156,7 @@ def resolve(
                 f"the mask of LabelSet has dtype {mask.dtype}; pass mask.astype(bool) or mask.bool()"
             )
         if validate:
-            empty = _weighed(~namespace(mask).any(mask, axis=axis), sample_weight)
+            empty = _weighed(~_rows_with_any(mask, axis), sample_weight)
             if is_true(namespace(mask).any(empty)):
                 row = first_true(empty)
                 raise ValueError(
@@ -253,6 +255,18 @@ def _sparse(labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: 
 def _weighed(rows: Array, sample_weight: Array | None) -> Array:
     """Those of `rows`, an array of bool, whose weight is not 0."""
     return rows if sample_weight is None else rows & (sample_weight != 0)
+
+
+def _rows_with_any(mask: Array, axis: int) -> Array:
+    """Whether each row of a mask has a class in it; natively it is not read to its end."""
+    if is_numpy(mask):
+        return rows_with_any(NumpyMemory, mask, axis)
+    if is_torch(mask):
+        from crossentropy.statistics._memory_torch import TorchMemory, is_plain, runs_plainly
+
+        if runs_plainly() and is_plain(mask):
+            return rows_with_any(TorchMemory, mask, axis)
+    return namespace(mask).any(mask, axis=axis)
 
 
 def _one_hot_indices(

@@ -108,6 +108,34 @@ def test_a_rows_loss_and_gradient_do_not_depend_on_the_rows_around_it(classes, l
                 break
 
 
+@pytest.mark.parametrize("target", ["smoothed", "set", "pairs", "regularised"])
+@pytest.mark.parametrize("classes", [70, 300, 5000])
+def test_a_rows_loss_of_several_classes_does_not_depend_on_the_rows_around_it(classes, target):
+    rows = 197 if classes < 1000 else 67
+    z, y = batch((rows, classes), 1)
+    y = y.clamp(min=0)
+    member = torch.rand(z.shape, generator=torch.Generator().manual_seed(2)) < 0.1
+    member[:, 0] = True
+    pairs, masses = torch.stack([y, y.roll(1)], -1), torch.tensor([0.7, 0.3]).expand(rows, 2)
+    labels, options = {
+        "smoothed": (lambda part: y[part], {"label_smoothing": 0.1, "class_weight": torch.rand(classes)}),
+        "set": (lambda part: ce.targets.LabelSet(member[part]), {}),
+        "pairs": (lambda part: ce.targets.Sparse(pairs[part], masses[part]), {}),
+        "regularised": (lambda part: y[part], {"z_loss": 1e-3, "entropy_bonus": 0.01}),
+    }[target]
+
+    def run(part):
+        leaf = z[part].detach().requires_grad_()
+        value = ce.softmax_cross_entropy(leaf, labels(part), reduction="none", **options)
+        return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
+
+    losses, gradient = run(slice(None))
+    for part in (slice(0, 1), slice(5, 12), slice(60, 67), slice(1, 66)):
+        found = run(part)
+        assert torch.equal(found[0], losses[part])
+        assert torch.equal(found[1], gradient[part])
+
+
 @every_link
 def test_a_row_that_makes_no_sense_changes_no_bit_of_its_neighbours(link):
     for classes in (10, 300):

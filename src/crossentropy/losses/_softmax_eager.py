@@ -1,6 +1,6 @@
 """Softmax losses straight from the kernels, without a graph: the value now, the gradient on demand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,10 @@ from crossentropy.kernels import _native
 from crossentropy.links import CrossEntropy, Focal, Link
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
+from crossentropy.losses._softmax_formula import Term
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.reductions import EMPTY_MESSAGE, negative_weight_error
-from crossentropy.statistics import Planes
+from crossentropy.statistics import Cotangents, Planes
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.memory import Memory
 from crossentropy.statistics.native import RowKernel
@@ -59,20 +60,22 @@ def evaluate(
         if problem.z_loss or problem.entropy_bonus:
             planes = find(problem)
             losses = losses + formula.regularisers(problem, planes)
+        mass: Term | None = Term(1.0, None, masses)
     else:
         planes = find(problem)
         _check_rows(problem, planes)
         loss = None
         if planes.log_odds is not None:
             loss, slope = _link_rows(problem.link, problem, planes, memory)
-        losses = formula.row_losses(problem, planes, loss)
-        masses = None
+        shares = formula.target_shares(problem)
+        losses = _added(problem, formula.row_terms(problem, planes, loss, shares), memory)
+        mass = formula.mass_term(problem, planes, shares)
     n = _size(problem.rows)
     if problem.reduction == "none":
         return Evaluation(formula.weigh_rows(problem, losses), planes, slope, 1.0)
     if problem.reduction == "sum":
         return Evaluation(_total(problem, losses, n, memory), planes, slope, 1.0)
-    N = normalizer(problem, planes, masses, n, memory)
+    N = _divisor(problem, mass, n, memory)
     if not isinstance(N, float):
         return _divided_by_rows(problem, losses, N, planes, slope, n, memory)
     if N == 0:
@@ -103,19 +106,75 @@ def gradient(
 ) -> Array:
     """The gradient by the logits, times `upstream`: a number, or with reduction "none" one for every row."""
     share = upstream * found.share
-    if problem.sample_weight is not None:
-        share = share * memory.contiguous(problem.sample_weight, "float64")
     kernel = _kernel(problem, memory)
     if not problem.acts_per_class:
-        cotangents = formula.row_cotangents(problem, found.planes, found.slope, share)
+        slopes = formula.row_slopes(problem, found.planes, found.slope)
+        cotangents = _cotangents(problem, slopes, share, memory)
         return kernel.pullback(found.planes, cotangents, problem.rows, into=into).logits
     xp = namespace(problem.logits)
-    rows = xp.broadcast_to(xp.asarray(share, dtype=xp.float64), problem.rows)
+    weighted = share
+    if problem.sample_weight is not None:
+        weighted = share * memory.contiguous(problem.sample_weight, "float64")
+    rows = xp.broadcast_to(xp.asarray(weighted, dtype=xp.float64), problem.rows)
     dz = per_class.row_gradients(problem, rows)
     if problem.z_loss or problem.entropy_bonus:
-        cotangents = formula.regulariser_cotangents(problem, found.planes, rows)
+        slopes = formula.regulariser_slopes(problem, found.planes)
+        cotangents = _cotangents(problem, slopes, share, memory)
         dz = dz + kernel.pullback(found.planes, cotangents, problem.rows).logits
     return xp.astype(dz, problem.logits.dtype)
+
+
+def _added(
+    problem: SoftmaxProblem, terms: Sequence[Term], memory: type[Memory], weights: Array | None = None
+) -> Array:
+    """`formula.added` in one pass a term; with `weights` of the rows times those."""
+    sums = memory.empty(problem.rows, "float64")
+    sums[...] = 0.0
+    for term in terms:
+        _weigh(_native.add_rows, problem, term, term.factor, weights, sums, memory)
+    return sums
+
+
+def _cotangents(
+    problem: SoftmaxProblem, slopes: Mapping[str, Term], share: Any, memory: type[Memory]
+) -> Cotangents:
+    """What a unit of each statistic adds to the value, where one of each row's weighted loss adds `share`.
+
+    A row where that, or its weight, is 0 counts for nothing.
+    """
+    out, weights = Cotangents(), problem.sample_weight
+    factor = share if isinstance(share, (int, float)) else 1.0
+    if factor is not share:
+        weights = share if weights is None else share * weights
+    for name, term in slopes.items():
+        product = memory.empty((*problem.rows, *_several(problem, term)), "float64")
+        _weigh(_native.weigh_rows, problem, term, factor * term.factor, weights, product, memory)
+        setattr(out, name, product)
+    return out
+
+
+def _weigh(
+    kernel: Callable[..., None],
+    problem: SoftmaxProblem,
+    term: Term,
+    factor: float,
+    weights: Array | None,
+    out: Array,
+    memory: type[Memory],
+) -> None:
+    """Have a kernel multiply `factor`, the rows' `weights` and the term's own weights and values."""
+    kept = [
+        None if x is None else memory.contiguous(x, "float64") for x in (weights, term.weights, term.values)
+    ]
+    addresses = (0 if x is None else memory.address(x) for x in kept)
+    n, k = _size(problem.rows), _size(_several(problem, term))
+    kernel(factor, *addresses, n, k, memory.address(out), memory.threads())
+
+
+def _several(problem: SoftmaxProblem, term: Term) -> tuple[int, ...]:
+    """The axis that a term has behind those of the rows."""
+    indices: Any = problem.target.indices
+    return (int(indices.shape[-1]),) if term.several else ()
 
 
 def _check_rows(problem: SoftmaxProblem, planes: Planes) -> None:
@@ -163,7 +222,15 @@ def _total(problem: SoftmaxProblem, losses: Array, n: int, memory: type[Memory])
 def normalizer(
     problem: SoftmaxProblem, planes: Planes, masses: Array | None, n: int, memory: type[Memory]
 ) -> Any:
-    """``N``: a float, or an array with one divisor for every row."""
+    """``N``: a float, or an array with one divisor for every row; `masses` are ``Σ_c w_c t_c`` if known."""
+    if masses is not None:
+        return _divisor(problem, Term(1.0, None, masses), n, memory)
+    mass = formula.mass_term(problem, planes, formula.target_shares(problem))
+    return _divisor(problem, mass, n, memory)
+
+
+def _divisor(problem: SoftmaxProblem, mass: Term | None, n: int, memory: type[Memory]) -> Any:
+    """`normalizer`, of which `formula.mass_term` is known."""
     given = problem.normalizer
     if isinstance(given, (int, float)):
         return float(given)
@@ -180,17 +247,13 @@ def normalizer(
     if given == "count":
         keep = formula.kept_rows(problem)
         return float(n) if keep is None else float(namespace(keep).count_nonzero(keep))
-    masses = formula.row_masses(problem, planes) if masses is None else masses
-    weights = problem.sample_weight
-    if masses is None and weights is None:
+    if mass is None and problem.sample_weight is None:
         return float(n)
-    if masses is None or weights is None:
-        both = memory.contiguous(weights if masses is None else masses, "float64")
-    else:
-        both = formula.weigh(memory.contiguous(weights, "float64"), memory.contiguous(masses, "float64"))
+    one = Term(1.0, None, None)
+    both = _added(problem, [one if mass is None else mass], memory, problem.sample_weight)
     if not problem.signed_weights and n and bool(both.min() < 0):
         raise negative_weight_error(float(both.min()))
-    return _native.weighted_sum(memory.address(memory.contiguous(both)), 0, n)
+    return _native.weighted_sum(memory.address(both), 0, n)
 
 
 def of_nothing(problem: SoftmaxProblem) -> float:

@@ -1,100 +1,117 @@
 """The softmax losses as formulas over target statistics: the values of rows, and what each statistic is worth.
 
-This is where every loss of the family is written, once. `row_losses` is differentiable where its arrays are;
-`row_cotangents` is its derivative by the statistics, for those who call the kernels' pullback themselves.
+This is where every loss of the family is written, once, as a sum of terms. `row_losses` adds them up, differentiable
+where its arrays are; `row_slopes` are their derivatives by the statistics, for those who call the kernels' pullback
+themselves.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from crossentropy.backends import as_indices, first_true, is_true, namespace, sum_tolerance, total
 from crossentropy.links.protocol import slope as link_slope
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.statistics import Cotangents, Planes, reference
+from crossentropy.statistics import Planes, reference
 from crossentropy.statistics.problem import within_range
 
 Array = Any
 
 
-def row_losses(problem: SoftmaxProblem, planes: Planes, target_loss: Array | None = None) -> Array:
-    """The loss of every row before its sample weight.
+class Term(NamedTuple):
+    """``factor Σ_j weights_j values_j`` of every row; what is None is 1.
+
+    `weights` and `values` have the shape of the rows, and where `several` an axis behind them for ``j``. A weight of 0
+    makes 0 of anything.
+    """
+
+    factor: float
+    weights: Array | None
+    values: Array | None
+    several: bool = False
+
+
+def added(terms: Sequence[Term]) -> Array:
+    """The sum of terms that have values or weights, differentiable."""
+    total: Any = None
+    for factor, weights, values, several in terms:
+        x: Any = weights if values is None else values if weights is None else weigh(weights, values)
+        x = namespace(x).sum(x, axis=-1) if several else x
+        x = x if factor == 1 else factor * x
+        total = x if total is None else total + x
+    return total
+
+
+def row_losses(problem: SoftmaxProblem, planes: Planes) -> Array:
+    """The loss of every row before its sample weight, differentiable, from the statistics of its rows."""
+    loss = None if planes.dense_term is not None else target_losses(problem, planes)
+    return added(row_terms(problem, planes, loss, target_shares(problem)))
+
+
+def row_terms(
+    problem: SoftmaxProblem, planes: Planes, target_loss: Array | None, shares: Array | None
+) -> list[Term]:
+    """What the loss of a row is the sum of, before its sample weight.
 
     Parameters
     ----------
     problem : SoftmaxProblem
     planes : Planes
         Statistics of its rows.
-    target_loss : array, shape of ``planes.log_odds``, optional
-        ``φ`` at the targets where it is known already.
+    target_loss : array, shape of ``planes.log_odds``, or None
+        ``φ`` at the targets; None of soft ones.
+    shares : array or None
+        `target_shares`.
     """
-    kept = 1 - problem.label_smoothing
-    if planes.dense_term is not None:
-        loss = planes.dense_term if kept == 1 else kept * planes.dense_term
-    else:
-        loss = target_losses(problem, planes) if target_loss is None else target_loss
-        shares = target_shares(problem)
-        if shares is not None:
-            loss = weigh(shares, loss)
-        if problem.masses is not None:
-            loss = namespace(loss).sum(loss, axis=-1)
-        if kept != 1:  # a label without mass counts nothing, whatever its loss
-            loss = kept * loss if kept else namespace(loss).zeros_like(loss)
+    kept, terms = 1 - problem.label_smoothing, []
+    if target_loss is None:
+        terms.append(Term(kept, None, planes.dense_term))
+    elif kept:  # a label without mass counts nothing, whatever its loss
+        terms.append(Term(kept, shares, target_loss, problem.masses is not None))
     if planes.prior_term is not None:
-        loss = loss + problem.label_smoothing * planes.prior_term
-    if problem.z_loss or problem.entropy_bonus:
-        loss = loss + regularisers(problem, planes)
-    return loss
+        terms.append(Term(problem.label_smoothing, None, planes.prior_term))
+    return terms + regulariser_terms(problem, planes)
 
 
-def regularisers(problem: SoftmaxProblem, planes: Planes) -> Array:
+def regulariser_terms(problem: SoftmaxProblem, planes: Planes) -> list[Term]:
     """``z_loss L² − entropy_bonus H``."""
-    value = 0.0
+    terms = []
     if problem.z_loss:
         L, idle = planes.log_partition, idle_rows(problem)
         if idle is not None:  # a square has no derivative at a NaN, and 0 times that is no 0
             xp = namespace(L)
             L = xp.where(idle & ~xp.isfinite(L), xp.zeros_like(L), L)
-        value = problem.z_loss * L**2
+        terms.append(Term(problem.z_loss, None, L * L))
     if problem.entropy_bonus:
-        value = value - problem.entropy_bonus * planes.entropy
-    return value
+        terms.append(Term(-problem.entropy_bonus, None, planes.entropy))
+    return terms
 
 
-def row_cotangents(problem: SoftmaxProblem, planes: Planes, slope: Array, upstream: Any) -> Cotangents:
-    """What a unit of each statistic adds to the total, with `upstream` what a unit of each row's loss does.
+def regularisers(problem: SoftmaxProblem, planes: Planes) -> Array:
+    """The sum of `regulariser_terms`."""
+    return added(regulariser_terms(problem, planes))
 
-    `slope` is ``dφ/dD`` at the targets, as `target_slope` gives it; `upstream` is a number, or one for every row,
-    and a row where it is 0 counts for nothing.
-    """
-    kept = 1 - problem.label_smoothing
-    out = Cotangents()
-    if isinstance(upstream, float):
-        if is_plain(problem) and upstream != 0:
-            out.log_odds = slope * (upstream * kept)
-            return out
-        upstream = namespace(planes.top).full_like(planes.top, upstream)
-    if planes.dense_term is not None:
-        out.dense_term = upstream * kept
+
+def row_slopes(problem: SoftmaxProblem, planes: Planes, target_slope: Array | None) -> dict[str, Term]:
+    """The derivatives of `row_terms` by the statistics, by their names; `target_slope` is ``dφ/dD`` at the targets."""
+    kept, slopes = 1 - problem.label_smoothing, {}
+    if target_slope is None:
+        slopes["dense_term"] = Term(kept, None, None)
     else:
-        shares = target_shares(problem)
-        own = upstream if kept == 1 else upstream * kept
-        own = own[..., None] if problem.masses is not None else own
-        own = own if shares is None else own * shares
-        out.log_odds = weigh(own, slope)
+        several = problem.masses is not None
+        slopes["log_odds"] = Term(kept, target_shares(problem), target_slope, several)
     if planes.prior_term is not None:
-        out.prior_term = upstream * problem.label_smoothing
-    regular = regulariser_cotangents(problem, planes, upstream)
-    out.log_partition, out.entropy = regular.log_partition, regular.entropy
-    return out
+        slopes["prior_term"] = Term(problem.label_smoothing, None, None)
+    return slopes | regulariser_slopes(problem, planes)
 
 
-def regulariser_cotangents(problem: SoftmaxProblem, planes: Planes, upstream: Array) -> Cotangents:
-    """The part of `row_cotangents` that `regularisers` makes."""
-    out = Cotangents()
+def regulariser_slopes(problem: SoftmaxProblem, planes: Planes) -> dict[str, Term]:
+    """The derivatives of `regulariser_terms`."""
+    slopes = {}
     if problem.z_loss:
-        out.log_partition = weigh(upstream, 2 * problem.z_loss * planes.log_partition)
+        slopes["log_partition"] = Term(2 * problem.z_loss, None, planes.log_partition)
     if problem.entropy_bonus:
-        out.entropy = upstream * -problem.entropy_bonus
-    return out
+        slopes["entropy"] = Term(-problem.entropy_bonus, None, None)
+    return slopes
 
 
 def is_plain(problem: SoftmaxProblem) -> bool:
@@ -147,20 +164,23 @@ def settled(problem: SoftmaxProblem, values: Array) -> Array:
 
 
 def row_masses(problem: SoftmaxProblem, planes: Planes) -> Array | None:
-    """``Σ_c w_c t_c`` of every row, 0 where ignored; None stands for 1 everywhere."""
+    """``Σ_c w_c t_c`` of every row, 0 where ignored, differentiable; None stands for 1 everywhere."""
     a, w = problem.target.dense, problem.class_weight
-    if a is not None and getattr(
-        a, "requires_grad", False
-    ):  # the denominator is a function of soft targets too
+    if getattr(a, "requires_grad", False):  # the denominator is a function of soft targets too
         a = reference.class_last(reference.widened(a), problem.axis)
         return (a if w is None else a * reference.widened(w)).sum(-1)
-    if a is not None:
-        return planes.dense_total
-    shares = target_shares(problem)
-    if shares is None:
-        keep = kept_rows(problem)
-        return None if keep is None else namespace(keep).astype(keep, planes.log_odds.dtype)
-    return namespace(shares).sum(shares, axis=-1) if problem.masses is not None else shares
+    term = mass_term(problem, planes, target_shares(problem))
+    return None if term is None else added([term])
+
+
+def mass_term(problem: SoftmaxProblem, planes: Planes, shares: Array | None) -> Term | None:
+    """``Σ_c w_c t_c`` of every row, from what is known of it and `target_shares`; None stands for 1 everywhere."""
+    if problem.target.dense is not None:
+        return Term(1.0, None, planes.dense_total)
+    if shares is not None:
+        return Term(1.0, shares, None, problem.masses is not None)
+    keep = kept_rows(problem)
+    return None if keep is None else Term(1.0, None, namespace(keep).astype(keep, planes.log_odds.dtype))
 
 
 def target_shares(problem: SoftmaxProblem) -> Array | None:
@@ -183,9 +203,8 @@ def label_weight(problem: SoftmaxProblem) -> Array | None:
     if problem.label_weight is not None or w is None or y is None:
         return problem.label_weight
     xp, y, w = namespace(y), as_indices(y), reference.widened(w)
-    known = (y >= 0) & (y < problem.classes)
-    safe = xp.where(known, y, xp.zeros_like(y))
-    return xp.reshape(xp.take(w, xp.reshape(safe, (-1,)), axis=0), tuple(y.shape))
+    known = xp.reshape(xp.clip(y, 0, problem.classes - 1), (-1,))  # what is not stays without a loss, or NaN
+    return xp.reshape(xp.take(w, known, axis=0), tuple(y.shape))
 
 
 def kept_rows(problem: SoftmaxProblem) -> Array | None:

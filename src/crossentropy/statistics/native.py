@@ -252,3 +252,13 @@ class RowKernel:
 
     def _output_view(self, x: Array) -> _native.View:
         return lay_out(self.memory, x, self.axis).view(self.memory)
+
+
+def rows_with_any(memory: type[Memory], mask: Array, axis: int) -> Array:
+    """Whether there is a class in each row of a mask along `axis`, read up to the first of them."""
+    layout = lay_out(memory, memory.contiguous(mask, "bool"), axis)
+    view = _native.View(memory.address(layout.array), 0, *layout.strides)
+    shape = _native.Shape(layout.outer, layout.classes, layout.inner)
+    found = memory.empty(tuple(mask.shape[:axis]) + tuple(mask.shape[axis + 1 :]), "bool")
+    _native.rows_with_any(view, shape, memory.address(found), memory.threads())
+    return found
