@@ -12,13 +12,8 @@ except ImportError as error:
     ) from error
 
 from crossentropy.torch.accumulation import causal_lm_loss, global_normalizer
-from crossentropy.torch.functional import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    focal_loss,
-    nll_loss,
-)
+from crossentropy.torch.binary import binary_cross_entropy, binary_cross_entropy_with_logits
+from crossentropy.torch.functional import cross_entropy, focal_loss, nll_loss
 from crossentropy.torch.linear import LinearCrossEntropyLoss, linear_cross_entropy
 from crossentropy.torch.modules import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, FocalLoss, NLLLoss
 from crossentropy.torch.named import (

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import _reduction
 
 from crossentropy.links import Focal
+from crossentropy.torch import binary
 from crossentropy.torch import functional as F
 
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "FocalLoss", "NLLLoss"]
@@ -177,7 +178,7 @@ class BCELoss(Loss):
     1.609438
     """
 
-    _function = staticmethod(F.binary_cross_entropy)
+    _function = staticmethod(binary.binary_cross_entropy)
 
     weight: Tensor | None
 
@@ -194,7 +195,9 @@ class BCELoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch."""
-        return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction, **self.options)
+        return binary.binary_cross_entropy(
+            input, target, self.weight, reduction=self.reduction, **self.options
+        )
 
 
 class BCEWithLogitsLoss(Loss):
@@ -207,7 +210,7 @@ class BCEWithLogitsLoss(Loss):
     0.693147
     """
 
-    _function = staticmethod(F.binary_cross_entropy_with_logits)
+    _function = staticmethod(binary.binary_cross_entropy_with_logits)
 
     weight: Tensor | None
     pos_weight: Tensor | None
@@ -227,6 +230,6 @@ class BCEWithLogitsLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch."""
-        return F.binary_cross_entropy_with_logits(
+        return binary.binary_cross_entropy_with_logits(
             input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight, **self.options
         )
