@@ -91,6 +91,19 @@ def test_derivatives_of_both_orders_are_those_of_finite_differences():
     assert gradgradcheck(losses, (hidden, weight, bias))
 
 
+def test_a_gradient_that_is_to_be_differentiated_counts_a_low_rank_update_once():
+    """Its product with the hidden states is made of them, so there are two ways from the logits to these."""
+    inputs = tensors((6, 3), (5, 3), (2, 3), (5, 2))
+
+    def gradients(**options):
+        hidden, weight, down, up = inputs
+        losses = ce.linear_row_losses(lambda z, rows: z.square().sum(1), hidden, weight, low_rank=(down, up))
+        return torch.autograd.grad(losses.sum(), inputs, **options)
+
+    for x, y in zip(gradients(create_graph=True), gradients(), strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-12, atol=1e-12)
+
+
 def test_bfloat16_gradients_are_summed_in_float32():
     """Forty blocks whose shares of a weight's gradient would each be lost beside the first in bfloat16."""
     rows, V = 640, 2

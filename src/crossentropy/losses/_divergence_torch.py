@@ -14,6 +14,7 @@ from torch.autograd.function import Function
 from crossentropy.losses._divergence import Divergence, log_probabilities
 from crossentropy.statistics import Transform
 from crossentropy.statistics._memory_torch import TorchMemory, is_plain, runs_plainly
+from crossentropy.statistics.blocks import slices
 
 __all__ = ["by_blocks", "is_served"]
 
@@ -74,9 +75,7 @@ def _blocks(
 ) -> Iterator[tuple[slice, list[Tensor]]]:
     """Each block of rows, and its logarithms of probabilities."""
     n, C = logits[0].shape
-    step = max(1, BLOCK // C)
-    for start in range(0, n, step):
-        block = slice(start, start + step)
+    for block in slices(n, max(1, BLOCK // C)):
         mask = None if live is None else live[block, None]
         yield block, [_log_probabilities(z[block], transform.temperature, mask) for z in logits]
 

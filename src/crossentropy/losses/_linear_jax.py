@@ -15,7 +15,6 @@ from crossentropy.backends import widest_dtype
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._linear_problem import (
     LinearProblem,
-    plane_arrays,
     row_parts,
     rows_at_once,
     with_rows,
@@ -24,6 +23,7 @@ from crossentropy.losses._softmax_composed import composed, find_statistics
 from crossentropy.losses._softmax_formula import is_plain
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import Planes, Wanted
+from crossentropy.statistics.problem import arrays
 
 Array = Any
 
@@ -66,7 +66,7 @@ def planes(given: LinearProblem, wanted: Wanted) -> Planes:
 
 
 def _statistics(given: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> Planes:
-    found = _of_blocks(given, problem, memory_budget, lambda block: plane_arrays(find_statistics(block)))
+    found = _of_blocks(given, problem, memory_budget, lambda block: arrays(find_statistics(block)))
     return Planes(**found)
 
 

@@ -15,7 +15,6 @@ from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._linear_problem import (
     LinearGradients,
     LinearProblem,
-    plane_arrays,
     rows_at_once,
     rows_of_problem,
 )
@@ -23,7 +22,9 @@ from crossentropy.losses._recorder import record
 from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient, kernel_statistics
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import Planes, Wanted
+from crossentropy.statistics.blocks import slices
 from crossentropy.statistics.memory import NumpyMemory
+from crossentropy.statistics.problem import arrays, of_rows
 
 Array = Any
 
@@ -55,8 +56,7 @@ def planes(given: LinearProblem, wanted: Wanted) -> Planes:
 
 def _statistics(given: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> Planes:
     found = [
-        plane_arrays(kernel_statistics(block, NumpyMemory))
-        for _, block in _blocks(given, problem, memory_budget)
+        arrays(kernel_statistics(block, NumpyMemory)) for _, block in _blocks(given, problem, memory_budget)
     ]
     joined: dict[str, Any] = {name: np.concatenate([planes[name] for planes in found]) for name in found[0]}
     return Planes(**joined)
@@ -79,10 +79,10 @@ def _blocks(
     N, V = problem.logits.shape
     height = rows_at_once(problem, each, memory_budget)
     buffer = np.empty((height, V), wide)
-    for rows in _slices(N, height):
+    for rows in slices(N, height):
         z = buffer[: rows.stop - rows.start]
         (x, M), *others = _factors(given, rows)
-        for classes in _slices(V, TILE):
+        for classes in slices(V, TILE):
             tile = z[:, classes]
             np.matmul(x, M[classes].astype(wide, copy=False).T, out=tile)
             for y, update in others:
@@ -114,7 +114,7 @@ def _gradients(given: LinearProblem, found: Evaluation, memory_budget: int | Non
         dz = gradient(block, _of_rows(found, rows), 1.0, NumpyMemory, into=block.logits)
         factors = _factors(given, rows)
         by_x = [np.zeros_like(x) for x, _ in factors]
-        for classes in _slices(dz.shape[1], TILE):
+        for classes in slices(dz.shape[1], TILE):
             tile = dz[:, classes]
             for (x, M), dx, dM in zip(factors, by_x, by_M, strict=True):
                 dx += tile @ M[classes].astype(wide, copy=False)
@@ -137,7 +137,7 @@ def _of_rows(found: Evaluation, rows: slice) -> Evaluation:
     """What was found of some rows."""
     return Evaluation(
         None,
-        Planes(**{name: x[rows] for name, x in plane_arrays(found.planes).items()}),
+        of_rows(found.planes, rows),
         None if found.slope is None else found.slope[rows],
         found.share[rows] if getattr(found.share, "ndim", 0) else found.share,
     )
@@ -146,8 +146,3 @@ def _of_rows(found: Evaluation, rows: slice) -> Evaluation:
 def _wide(given: LinearProblem) -> Any:
     """The dtype of the logits and of sums."""
     return np.dtype(np.float64 if given.hidden.dtype == np.float64 else np.float32)
-
-
-def _slices(n: int, size: int) -> list[slice]:
-    """[0, n) in pieces of `size`; an empty one if n is 0."""
-    return [slice(i, min(i + size, n)) for i in range(0, max(n, 1), size)]

@@ -1,13 +1,13 @@
 """The problem of a linear head: one whose logits are known by their shape alone, its rows in one line."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, NamedTuple
 
 from crossentropy.backends import as_arrays, as_indices, device, is_jax, is_torch, is_true, namespace
-from crossentropy.losses._softmax_formula import check_sums, idle_rows, kept_rows
+from crossentropy.losses._softmax_formula import check_sums, rows_left_out
 from crossentropy.losses._softmax_problem import SoftmaxProblem, check_validate, make_problem
-from crossentropy.statistics import Planes, Target
+from crossentropy.statistics import Target
 from crossentropy.statistics.labels import check_labels
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 from crossentropy.weights import row_values
@@ -128,12 +128,6 @@ def rows_at_once(problem: SoftmaxProblem, bytes_each: int, memory_budget: int | 
     return max(min(max(budget // (bytes_each * V), LEAST), MOST, N), 1)
 
 
-def plane_arrays(planes: Planes) -> dict[str, Any]:
-    """The statistics that are there, by name."""
-    named = ((f.name, getattr(planes, f.name)) for f in fields(planes))
-    return {name: x for name, x in named if hasattr(x, "ndim")}
-
-
 def row_parts(problem: SoftmaxProblem) -> dict[str, Any]:
     """What a problem has one of for every row, besides the logits."""
     temperature, target = problem.transform.temperature, problem.target
@@ -176,6 +170,7 @@ def with_rows(problem: SoftmaxProblem, parts: dict[str, Array], logits: Array) -
 def check_head(
     hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
 ) -> None:
+    """Refuse a head whose parts do not fit together."""
     namespace(hidden, weight)  # raises if they are of different libraries
     if hidden.ndim == 0 or weight.ndim != 2 or hidden.shape[-1] != weight.shape[-1]:
         raise ValueError(
@@ -309,9 +304,7 @@ def in_one_line(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProble
 
 def usable_hidden(hidden: Array, problem: SoftmaxProblem) -> Array:
     """`hidden` with zeros in place of what is no number in rows that count for nothing: 0 · NaN is no 0."""
-    keep, out = kept_rows(problem), idle_rows(problem)
-    if keep is not None:
-        out = ~keep if out is None else out | ~keep
+    out = rows_left_out(problem)
     if out is None:
         return hidden
     xp = namespace(hidden)

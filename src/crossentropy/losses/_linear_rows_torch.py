@@ -1,22 +1,23 @@
 """Any function of blocks of logits that are never held whole, for PyTorch tensors."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
-from crossentropy.statistics._head_torch import Head, HeadGradients, slices
+from crossentropy.statistics._head_torch import Head, HeadGradients, derivatives
 from crossentropy.statistics._linear_torch import rows_in_a_block
-from crossentropy.statistics._memory_torch import is_plain, runs_plainly
+from crossentropy.statistics._torch import kernels_apply
+from crossentropy.statistics.blocks import slices
 
 RowLosses = Callable[[Tensor, slice], Tensor]
 
 
 def losses(loss: RowLosses, head: Head) -> Tensor:
     """``loss(logits, rows)`` of every block of rows, one after the other; differentiable by the head."""
-    if not (runs_plainly() and all(is_plain(x) for x in (*head.factors, head.bias) if x is not None)):
+    if not kernels_apply(*head.factors, head.bias):
         return _checked(loss(head.whole(), slice(0, head.rows)), slice(0, head.rows))
     return _LinearRows.apply(loss, len(head.factors), *head.factors, head.bias)
 
@@ -49,7 +50,14 @@ class _LinearRows(Function):
         inputs, needs = ctx.saved_tensors, ctx.needs_input_grad[2:]
         head = Head(inputs[: ctx.count], inputs[ctx.count])
         if torch.is_grad_enabled():
-            return (None, None, *_differentiable(ctx.loss, head, needs, grad))
+            found = derivatives(
+                lambda head: ctx.loss(head.whole(), slice(0, head.rows)),
+                head,
+                needs,
+                grad,
+                create_graph=True,
+            )
+            return (None, None, *found)
         sums = HeadGradients(head, needs, rows_in_a_block(head))
         sums.begin(slice(0, head.classes))
         for rows, z in _blocks(head):
@@ -58,8 +66,7 @@ class _LinearRows(Function):
                 found = ctx.loss(z, rows)
             if found.requires_grad:
                 sums.add(rows, torch.autograd.grad(found, z, grad[rows])[0])
-        factors = [d for pair in zip(sums.hidden(), sums.weights(), strict=True) for d in pair]
-        return (None, None, *factors, sums.bias())
+        return (None, None, *sums.of_one_tile())
 
 
 def _blocks(head: Head) -> Iterator[tuple[slice, Tensor]]:
@@ -68,12 +75,3 @@ def _blocks(head: Head) -> Iterator[tuple[slice, Tensor]]:
         z = head.factors[0].new_empty(rows.stop - rows.start, head.classes)
         head.write(rows, slice(0, head.classes), z)
         yield rows, z
-
-
-def _differentiable(loss: RowLosses, head: Head, needs: Sequence[bool], grad: Tensor) -> list[Tensor | None]:
-    with torch.enable_grad():
-        inputs = [*head.factors, head.bias]
-        wanted = [x for x, need in zip(inputs, needs, strict=True) if x is not None and need]
-        value = loss(head.whole(), slice(0, head.rows))
-    found = iter(torch.autograd.grad(value, wanted, grad, create_graph=True, allow_unused=True))
-    return [next(found) if need else None for need in needs]

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import Function
 from torch.utils.checkpoint import checkpoint
 
+from crossentropy.backends import loss_dtype
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._linear_problem import (
     LinearProblem,
@@ -24,15 +25,16 @@ from crossentropy.losses._linear_problem import (
 )
 from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_eager import evaluate, gradient, normalizer, of_nothing
-from crossentropy.losses._softmax_formula import idle_rows, kept_rows
+from crossentropy.losses._softmax_formula import mass_term, rows_left_out, target_shares
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.losses._softmax_torch import holds_numbers_alone, other_inputs
+from crossentropy.losses._softmax_torch import holds_numbers_alone, other_inputs, tensors_of
 from crossentropy.statistics import Planes, Wanted, row_statistics
 from crossentropy.statistics import _linear_torch as linear
 from crossentropy.statistics import _torch as rowwise
-from crossentropy.statistics._head_torch import Head, HeadGradients, slices
+from crossentropy.statistics._head_torch import Head, HeadGradients, derivatives
 from crossentropy.statistics._memory_torch import TorchMemory, is_plain
 from crossentropy.statistics._torch import kernels_apply
+from crossentropy.statistics.blocks import slices
 
 BUFFER = 256 << 20  # bytes of logits at once, at most
 TRAFFIC = 512  # rows beside whose product reading and writing the weight's gradient is next to nothing
@@ -85,11 +87,9 @@ def _learns(problem: SoftmaxProblem) -> bool:
 def _rows_that_count(head: Head, problem: SoftmaxProblem) -> tuple[Head, SoftmaxProblem]:
     """The same mean, its divisor known, of the rows that are neither ignored nor without weight."""
     N = _denominator(problem)
-    keep, idle = kept_rows(problem), idle_rows(problem)
-    if idle is not None:
-        keep = ~idle if keep is None else keep & ~idle
-    if keep is not None and not bool(keep.all()):
-        rows = keep.nonzero()[:, 0]
+    out = rows_left_out(problem)
+    if out is not None and bool(out.any()):
+        rows = (~out).nonzero()[:, 0]
         head = Head(tuple(y for x, M in head.pairs for y in (x.index_select(0, rows), M)), head.bias)
         shape = shape_alone(head.factors[0], (len(rows), head.classes))
         problem = with_rows(problem, {name: x[rows] for name, x in row_parts(problem).items()}, shape)
@@ -98,10 +98,8 @@ def _rows_that_count(head: Head, problem: SoftmaxProblem) -> tuple[Head, Softmax
 
 def planes(given: LinearProblem, wanted: Wanted) -> Planes:
     """The statistics of its rows, differentiable."""
-    head, problem = (
-        head_of(given.hidden, given.weight, given.bias, given.low_rank),
-        replace(given.problem, wanted=wanted),
-    )
+    head = head_of(given.hidden, given.weight, given.bias, given.low_rank)
+    problem = replace(given.problem, wanted=wanted)
     if _kernels_apply(head, problem):
         return _statistics_of(head)(problem)
     return row_statistics(head.whole(), 1, problem.target, problem.transform, None, wanted, validate=False)
@@ -127,16 +125,7 @@ def head_of(
 
 
 def _kernels_apply(head: Head, problem: SoftmaxProblem) -> bool:
-    target = problem.target
-    others = (
-        target.indices,
-        target.mask,
-        problem.class_weight,
-        problem.smoothing_prior,
-        *other_inputs(problem),
-    )
-    tensors = [x for x in (*head.factors[1:], head.bias, *others) if isinstance(x, Tensor)]
-    return kernels_apply(head.factors[0], *tensors)
+    return kernels_apply(*head.factors, head.bias, *tensors_of(problem))
 
 
 def _statistics_of(head: Head, skip_below: float = 0.0) -> Callable[[SoftmaxProblem], Planes]:
@@ -202,7 +191,8 @@ def _denominator(problem: SoftmaxProblem) -> float:
     if target.dense is not None:
         a = target.dense if problem.class_weight is None else target.dense * problem.class_weight
         known.dense_total = a.sum(1, dtype=torch.float64)
-    return float(normalizer(problem, known, None, problem.rows[0], TorchMemory))
+    mass = mass_term(problem, known, target_shares(problem))
+    return float(normalizer(problem, mass, problem.rows[0], TorchMemory))
 
 
 class _LinearLoss(Function):
@@ -233,23 +223,20 @@ class _LinearLoss(Function):
                 sums.add(rows, gradient(block, found, share, TorchMemory, into=z))
         ctx.problem, ctx.count, ctx.sums = problem, count, sums
         ctx.save_for_backward(*inputs)
-        dtype = torch.float64 if head.factors[0].dtype == torch.float64 else torch.float32
-        return torch.tensor(total * share if share else of_nothing(problem), dtype=dtype)
+        value = total * share if share else of_nothing(problem)
+        return torch.tensor(value, dtype=loss_dtype(head.factors[0]))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs, asked = ctx.saved_tensors, ctx.needs_input_grad[3:]
         sums, ctx.sums = ctx.sums, None
         if sums is not None and not torch.is_grad_enabled() and is_plain(grad):
-            g = float(grad)
-            factors = [d for pair in zip(sums.hidden(g), sums.weights(g), strict=True) for d in pair]
-            return (None, None, None, *factors, sums.bias(g))
-        create_graph = torch.is_grad_enabled()
-        with torch.enable_grad():
-            # Aliases, for one input may be made of another: the way through it is not this node's to go.
-            inputs = tuple(x.view_as(x) if need else x for x, need in zip(inputs, asked, strict=True))
-            head = Head(inputs[: ctx.count], inputs[ctx.count])
-            value = composed(ctx.problem, statistics=_statistics_of(head))
-            wanted = [x for x, need in zip(inputs, asked, strict=True) if need]
-            found = iter(torch.autograd.grad(value, wanted, grad, create_graph=create_graph))
-        return (None, None, None, *(next(found) if need else None for need in asked))
+            return (None, None, None, *sums.of_one_tile(float(grad)))
+        found = derivatives(
+            lambda head: composed(ctx.problem, statistics=_statistics_of(head)),
+            Head(inputs[: ctx.count], inputs[ctx.count]),
+            asked,
+            grad,
+            create_graph=torch.is_grad_enabled(),
+        )
+        return (None, None, None, *found)

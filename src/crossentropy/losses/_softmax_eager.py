@@ -75,7 +75,7 @@ def evaluate(
         return Evaluation(formula.weigh_rows(problem, losses), planes, slope, 1.0)
     if problem.reduction == "sum":
         return Evaluation(_total(problem, losses, n, memory), planes, slope, 1.0)
-    N = _divisor(problem, mass, n, memory)
+    N = normalizer(problem, mass, n, memory)
     if not isinstance(N, float):
         return _divided_by_rows(problem, losses, N, planes, slope, n, memory)
     if N == 0:
@@ -219,18 +219,8 @@ def _total(problem: SoftmaxProblem, losses: Array, n: int, memory: type[Memory])
     )
 
 
-def normalizer(
-    problem: SoftmaxProblem, planes: Planes, masses: Array | None, n: int, memory: type[Memory]
-) -> Any:
-    """``N``: a float, or an array with one divisor for every row; `masses` are ``Σ_c w_c t_c`` if known."""
-    if masses is not None:
-        return _divisor(problem, Term(1.0, None, masses), n, memory)
-    mass = formula.mass_term(problem, planes, formula.target_shares(problem))
-    return _divisor(problem, mass, n, memory)
-
-
-def _divisor(problem: SoftmaxProblem, mass: Term | None, n: int, memory: type[Memory]) -> Any:
-    """`normalizer`, of which `formula.mass_term` is known."""
+def normalizer(problem: SoftmaxProblem, mass: Term | None, n: int, memory: type[Memory]) -> Any:
+    """``N``: a float, or an array with one divisor for every row; `mass` is `formula.mass_term`."""
     given = problem.normalizer
     if isinstance(given, (int, float)):
         return float(given)

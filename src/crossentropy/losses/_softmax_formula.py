@@ -143,12 +143,11 @@ def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
     What a link makes of an infinity may have no derivative, and 0 times that is no 0.
     """
     xp = namespace(D)
-    shares, keep, idle = target_shares(problem), kept_rows(problem), idle_rows(problem)
+    shares, out = target_shares(problem), rows_left_out(problem)
     void = None if shares is None else shares == 0
-    for rows in (None if keep is None else ~keep, idle):
-        if rows is not None:
-            rows = rows[..., None] if problem.masses is not None else rows
-            void = rows if void is None else void | rows
+    if out is not None:
+        out = out[..., None] if problem.masses is not None else out
+        void = out if void is None else void | out
     if void is None:
         return D
     return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
@@ -219,6 +218,14 @@ def kept_rows(problem: SoftmaxProblem) -> Array | None:
 def idle_rows(problem: SoftmaxProblem) -> Array | None:
     """Which rows have a sample weight of 0; None stands for none."""
     return None if problem.sample_weight is None else problem.sample_weight == 0
+
+
+def rows_left_out(problem: SoftmaxProblem) -> Array | None:
+    """Which rows count for nothing, ignored or without weight; None stands for none."""
+    keep, idle = kept_rows(problem), idle_rows(problem)
+    if keep is None:
+        return idle
+    return ~keep if idle is None else ~keep | idle
 
 
 def check_sums(problem: SoftmaxProblem, sums: Array | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from crossentropy.backends import as_indices, device, namespace
 from crossentropy.links.protocol import slope as link_slope
-from crossentropy.losses._softmax_formula import idle_rows, kept_rows
+from crossentropy.losses._softmax_formula import idle_rows, kept_rows, rows_left_out
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import reference
 from crossentropy.statistics.logistic import log_sigmoid
@@ -82,9 +82,8 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array]:
 def _without_void(problem: SoftmaxProblem, a: Array, D: Array) -> Array:
     """``D``, but 0 where it is no number and counts for nothing, whatever the link would make of it."""
     xp = namespace(D)
-    void, keep, idle = a == 0, kept_rows(problem), idle_rows(problem)
-    void = void if keep is None else void | ~keep[..., None]
-    void = void if idle is None else void | idle[..., None]
+    void, out = a == 0, rows_left_out(problem)
+    void = void if out is None else void | out[..., None]
     return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
 
 

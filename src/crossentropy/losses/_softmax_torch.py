@@ -26,9 +26,7 @@ def loss(problem: SoftmaxProblem) -> Tensor:
     """The loss of `problem`, differentiable."""
     logits = problem.logits
     others = other_inputs(problem)
-    fixed = (problem.target.indices, problem.target.mask, problem.class_weight, problem.smoothing_prior)
-    tensors = [x for x in (*others, *fixed, problem.normalizer) if isinstance(x, Tensor)]
-    if problem.acts_per_class or not kernels_apply(logits, *tensors):
+    if problem.acts_per_class or not kernels_apply(logits, *tensors_of(problem)):
         return composed(problem)
     if not torch.is_grad_enabled():
         return _rounded(evaluate(problem, TorchMemory).value, logits)
@@ -39,6 +37,13 @@ def loss(problem: SoftmaxProblem) -> Tensor:
     if not logits.requires_grad:
         return _rounded(evaluate(problem, TorchMemory).value, logits)
     return _SoftmaxLoss.apply(logits, problem)
+
+
+def tensors_of(problem: SoftmaxProblem) -> list[Tensor]:
+    """What of the problem, besides the logits and what the link holds, is a tensor."""
+    target = problem.target
+    fixed = (target.indices, target.mask, problem.class_weight, problem.smoothing_prior)
+    return [x for x in (*other_inputs(problem), *fixed, problem.normalizer) if isinstance(x, Tensor)]
 
 
 def other_inputs(problem: SoftmaxProblem) -> tuple[Any, ...]:

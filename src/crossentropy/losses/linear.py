@@ -10,12 +10,12 @@ from crossentropy.losses._linear_problem import (
     check_memory_budget,
     check_skip_below,
     make_linear_problem,
-    plane_arrays,
 )
 from crossentropy.losses._recorder import recorded
 from crossentropy.losses.target_statistics import TargetStatistics
 from crossentropy.statistics import Planes, Wanted
 from crossentropy.statistics.memory import CODES
+from crossentropy.statistics.problem import arrays
 
 __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics"]
 
@@ -266,7 +266,7 @@ def linear_target_statistics(
         raise ValueError("rank=True needs one label for each row; these targets are several or soft")
     wanted = Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank)
     planes, masses = _strategies(given).planes(given, wanted), given.problem.masses
-    shaped = Planes(**{name: given.shaped(x) for name, x in plane_arrays(planes).items()})
+    shaped = Planes(**{name: given.shaped(x) for name, x in arrays(planes).items()})
     return TargetStatistics(
         shaped, None if masses is None else given.shaped(masses), loss_dtype(given.hidden)
     )

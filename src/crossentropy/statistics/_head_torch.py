@@ -1,12 +1,13 @@
 """A linear head: the products that make logits of hidden states, and gradients of the logits' gradient."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from crossentropy.statistics._memory_torch import large
+from crossentropy.statistics.blocks import slices, up
 
 # Entries after which rows begin alike in a line of the cache. Where they do not, a product may round rows differently.
 ALIGNED = 16
@@ -76,14 +77,24 @@ def aligned(x: Tensor) -> Tensor:
     return copy.copy_(x)
 
 
-def up(n: int, step: int) -> int:
-    """The next multiple of `step`."""
-    return -(-n // step) * step
-
-
-def slices(n: int, size: int) -> list[slice]:
-    """[0, n) in pieces of `size`; an empty one if n is 0."""
-    return [slice(i, min(i + size, n)) for i in range(0, max(n, 1), size)]
+def derivatives(
+    value: Callable[[Head], Tensor],
+    head: Head,
+    needs: Sequence[bool],
+    upstream: Tensor,
+    *,
+    create_graph: bool,
+) -> list[Tensor | None]:
+    """The gradients of a function of a head by its factors and its bias, where `needs` asks for them."""
+    given = [*head.factors, head.bias]
+    with torch.enable_grad():
+        # Aliases, for one may be made of another: the way through that is not this function's to go.
+        own = [x.view_as(x) if x is not None and need else x for x, need in zip(given, needs, strict=True)]
+        factors, bias = own[:-1], own[-1]
+        found = value(Head(tuple(x for x in factors if x is not None), bias))
+    wanted = [x for x, need in zip(own, needs, strict=True) if x is not None and need]
+    each = iter(torch.autograd.grad(found, wanted, upstream, create_graph=create_graph, allow_unused=True))
+    return [next(each) if need else None for need in needs]
 
 
 class HeadGradients:
@@ -160,6 +171,11 @@ class HeadGradients:
     def bias(self, scale: float = 1.0) -> Tensor | None:
         """That by the bias."""
         return None if self.by_bias is None else _rounded(self.by_bias, scale, self.head)
+
+    def of_one_tile(self, scale: float = 1.0) -> list[Tensor | None]:
+        """Those by the factors and the bias, where a tile was all the classes."""
+        pairs = zip(self.hidden(scale), self.weights(scale), strict=True)
+        return [*(d for pair in pairs for d in pair), self.bias(scale)]
 
 
 def _zeros(rows: int, columns: int, dtype: torch.dtype) -> Tensor:

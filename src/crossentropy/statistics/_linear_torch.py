@@ -8,27 +8,25 @@ tiles; both are constants, so that bits depend on nobody's memory.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy.statistics import _torch as rowwise
-from crossentropy.statistics._head_torch import ALIGNED, Head, HeadGradients, slices, up
-from crossentropy.statistics._memory_torch import is_plain
+from crossentropy.statistics._head_torch import ALIGNED, Head, HeadGradients
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
 from crossentropy.statistics._unlikely_torch import add_targets, log_peaks
-from crossentropy.statistics.problem import DIFFERENTIABLE, Cotangents, Planes
+from crossentropy.statistics.blocks import slices, up
+from crossentropy.statistics.problem import Cotangents, Planes
+from crossentropy.statistics.problem import of_rows as rows_of_planes
 
 TILE = 4096  # classes in a tile
 BLOCK = 512  # rows in a product, at most
 BUFFER = 1 << 25  # entries of a block's logits, at most
 GROUP = 2048  # rows whose tiles are in memory at once, backward
 LOGIT_BIAS = Tensors._fields.index("logit_bias")
-
-Planewise = TypeVar("Planewise", Planes, Cotangents)
 
 
 def rows_in_a_block(head: Head) -> int:
@@ -164,7 +162,7 @@ def backward(
         width = classes.stop - classes.start
         local, tile = of_classes(settings, tensors, classes)
         for rows in slices(N, group):
-            part, saved, g = of_rows(tile, rows), _at(planes, rows), _at(upstream, rows)
+            part, saved, g = of_rows(tile, rows), rows_of_planes(planes, rows), rows_of_planes(upstream, rows)
             if skipped and skipped[rows.start // height][t]:
                 add_targets(local, sums, rows.start, part, saved, g, width)
                 continue
@@ -195,13 +193,6 @@ def backward(
     )
 
 
-def _at(planes: Planewise, rows: slice) -> Planewise:
-    """Some rows of every plane."""
-    found: dict[str, Any] = {f.name: getattr(planes, f.name) for f in fields(planes)}
-    found = {name: x[rows] for name, x in found.items() if isinstance(x, Tensor)}
-    return type(planes)(**found)
-
-
 def _over_rows(name: str, parts: Sequence[Tensor | None], like: Tensor | None) -> Tensor | None:
     """Gradients of blocks of rows as one: side by side where every row has its own, else their sum."""
     found = [part for part in parts if part is not None]
@@ -219,30 +210,22 @@ class _LinearStatistics(Function):
     def forward(
         ctx: Any, settings: Settings, skip_below: float, count: int, *inputs: Any
     ) -> tuple[Tensor, ...]:
-        head, tensors = _taken_apart(count, inputs)
+        head, tensors = taken_apart(count, inputs)
         peaks: list[list[float]] | None = [] if skip_below else None
         planes = forward(settings, head, tensors, peaks)
         ctx.skipped = peaks and [[peak < math.log(skip_below) for peak in block] for block in peaks]
-        names = rowwise.plane_names(settings, tensors)
-        outputs = tuple(getattr(planes, name) for name in names)
-        ctx.settings, ctx.count = settings, count
-        ctx.save_for_backward(*inputs, *outputs)
-        ctx.mark_non_differentiable(
-            *(x for name, x in zip(names, outputs, strict=True) if name not in DIFFERENTIABLE)
-        )
-        ctx.set_materialize_grads(False)
-        return outputs
+        ctx.count = count
+        return rowwise.keep(ctx, settings, tensors, planes, inputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         settings, count, saved = ctx.settings, ctx.count, ctx.saved_tensors
         size = count + len(Tensors._fields)  # the factors, the bias, and the tensors but for the logits
-        head, tensors = _taken_apart(count, saved[:size])
+        head, tensors = taken_apart(count, saved[:size])
         names = rowwise.plane_names(settings, tensors)
         asked = ctx.needs_input_grad[3 : 3 + size]
         needs, needs_others = asked[: count + 1], asked[count + 1 : count + LEARNABLE]
-        set_margin = tensors.margin is not None and tensors.margin.requires_grad and tensors.indices is None
-        if torch.is_grad_enabled() or set_margin or not all(g is None or is_plain(g) for g in grads):
+        if rowwise.takes_formulas(tensors, grads):
             found = _differentiable_gradients(settings, head, tensors, names, grads, needs)
         else:
             planes = rowwise.named(saved[size:], settings, tensors)
@@ -252,7 +235,7 @@ class _LinearStatistics(Function):
         return (None, None, None, *found.factors, found.bias, *found.others, *rest)
 
 
-def _taken_apart(count: int, inputs: Sequence[Any]) -> tuple[Head, Tensors]:
+def taken_apart(count: int, inputs: Sequence[Any]) -> tuple[Head, Tensors]:
     """The head and the tensors, without logits, from what a Function was given."""
     return Head(tuple(inputs[:count]), inputs[count]), Tensors(None, *inputs[count + 1 :])  # type: ignore[arg-type]
 

@@ -300,20 +300,38 @@ def _without_gradient(grads: Sequence[Tensor], ndim: int) -> Tensor | None:
     return functools.reduce(operator.and_, zeros) if zeros else None
 
 
+def keep(
+    ctx: Any,
+    settings: Settings,
+    tensors: Tensors,
+    planes: Planes,
+    inputs: Sequence[Any],
+    also: Sequence[Tensor] = (),
+) -> tuple[Tensor, ...]:
+    """Save for a backward pass what a Function of statistics was given and found, and return what it is to return.
+
+    `also` are results that have no gradient and are not saved.
+    """
+    found = {name: getattr(planes, name) for name in plane_names(settings, tensors)}
+    ctx.settings = settings
+    ctx.save_for_backward(*inputs, *found.values())
+    ctx.mark_non_differentiable(*(x for name, x in found.items() if name not in DIFFERENTIABLE), *also)
+    ctx.set_materialize_grads(False)
+    return (*found.values(), *also)
+
+
+def takes_formulas(tensors: Tensors, grads: Sequence[Tensor | None]) -> bool:
+    """Whether a gradient is beyond the kernels: to be differentiated itself, of many at once, by a set's margin."""
+    learns_margin = tensors.margin is not None and tensors.margin.requires_grad
+    batched = not all(g is None or is_plain(g) for g in grads)
+    return torch.is_grad_enabled() or batched or (learns_margin and tensors.indices is None)
+
+
 class _RowStatistics(Function):
     @staticmethod
     def forward(ctx: Any, settings: Settings, *inputs: Any) -> tuple[Tensor, ...]:
         tensors = Tensors(*inputs)
-        planes = forward(settings, tensors)
-        names = plane_names(settings, tensors)
-        outputs = tuple(getattr(planes, name) for name in names)
-        ctx.settings = settings
-        ctx.save_for_backward(*inputs, *outputs)
-        ctx.mark_non_differentiable(
-            *(x for name, x in zip(names, outputs, strict=True) if name not in DIFFERENTIABLE)
-        )
-        ctx.set_materialize_grads(False)
-        return outputs
+        return keep(ctx, settings, tensors, forward(settings, tensors), inputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -321,9 +339,7 @@ class _RowStatistics(Function):
         tensors = Tensors(*saved[: len(Tensors._fields)])
         names = plane_names(settings, tensors)
         others = (None,) * (len(Tensors._fields) - LEARNABLE)
-        set_margin = tensors.margin is not None and tensors.margin.requires_grad and tensors.indices is None
-        batched = not all(g is None or is_plain(g) for g in grads)
-        if torch.is_grad_enabled() or set_margin or batched:
+        if takes_formulas(tensors, grads):
             return (None, *reference_gradients(settings, tensors, names, grads), *others)
         planes = named(saved[len(Tensors._fields) :], settings, tensors)
         upstream = cotangents(names, grads)

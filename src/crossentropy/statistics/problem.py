@@ -1,7 +1,7 @@
 """A row problem in words: how logits become log-odds, what is known of the target, what is asked for."""
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from crossentropy.backends import loss_dtype, namespace
 
@@ -125,6 +125,20 @@ class Cotangents:
     prior_term: Array = None
     dense_term: Array = None
     entropy: Array = None
+
+
+Some = TypeVar("Some", Planes, Cotangents)
+
+
+def arrays(planes: Planes | Cotangents) -> dict[str, Array]:
+    """The planes or cotangents that are there, by name."""
+    named = ((f.name, getattr(planes, f.name)) for f in fields(planes))
+    return {name: x for name, x in named if hasattr(x, "ndim")}
+
+
+def of_rows(planes: Some, rows: slice) -> Some:
+    """Some rows of every plane or cotangent."""
+    return type(planes)(**{name: x[rows] for name, x in arrays(planes).items()})
 
 
 DIFFERENTIABLE = tuple(f.name for f in fields(Cotangents))

@@ -62,7 +62,7 @@ class _ShardedHead(Function):
     def forward(
         ctx: Any, settings: Settings, along: Sequence[Tensor], target: Target, shard: Shard, *inputs: Any
     ) -> tuple[Tensor, ...]:
-        head, tensors = _taken_apart(inputs)
+        head, tensors = linear.taken_apart(2, inputs)
         found = exchanged(_part(settings, head, tensors), along, settings, tensors, target, shard)
         ctx.shard = shard
         return saved(ctx, settings, tensors, found, inputs)
@@ -70,7 +70,7 @@ class _ShardedHead(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         inputs = 2 + len(Tensors._fields)  # hidden, weight, bias, and the tensors but for the logits
-        head, tensors = _taken_apart(ctx.saved_tensors[:inputs])
+        head, tensors = linear.taken_apart(2, ctx.saved_tensors[:inputs])
         planes, upstream = recalled(ctx, tensors, grads)
         needs = ctx.needs_input_grad[4:7]
         needs_others = ctx.needs_input_grad[7 : 6 + LEARNABLE]
@@ -84,9 +84,3 @@ class _ShardedHead(Function):
         shared_gradients(others, tensors, planes, upstream, ctx.shard)
         rest = (None,) * (len(Tensors._fields) - LEARNABLE)
         return (None,) * 4 + (by_hidden, by_weight, found.bias, *others[1:], *rest)
-
-
-def _taken_apart(inputs: Sequence[Any]) -> tuple[Head, Tensors]:
-    """The head and the tensors, without logits, from what the Function was given."""
-    hidden, weight, bias, *others = inputs
-    return Head((hidden, weight), bias), Tensors(None, *others)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._memory_torch import is_plain
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
 from crossentropy.statistics.merge import Part, finite, merged
-from crossentropy.statistics.problem import DIFFERENTIABLE, Cotangents, Planes, Target
+from crossentropy.statistics.problem import Cotangents, Planes, Target
 from crossentropy.torch._parts import IGNORED, local_labels, part_statistics, pending_scale
 from crossentropy.torch._shards import Shard, gathered, total_over_ranks
 
@@ -106,14 +106,8 @@ def saved(
     ctx: Any, settings: Settings, tensors: Tensors, found: Merged, inputs: Sequence[Any]
 ) -> tuple[Tensor, ...]:
     """Keep what a backward pass needs, and return the planes and the sums."""
-    names = rowwise.plane_names(settings, tensors)
-    outputs = [getattr(found.planes, name) for name in names]
-    ctx.settings = settings._replace(prior_total=found.prior_total)
-    ctx.save_for_backward(*inputs, *outputs)
-    others = [x for name, x in zip(names, outputs, strict=True) if name not in DIFFERENTIABLE]
-    ctx.mark_non_differentiable(*others, *found.sums)
-    ctx.set_materialize_grads(False)
-    return (*outputs, *found.sums)
+    settings = settings._replace(prior_total=found.prior_total)
+    return rowwise.keep(ctx, settings, tensors, found.planes, inputs, found.sums)
 
 
 def recalled(ctx: Any, tensors: Tensors, grads: Sequence[Tensor | None]) -> tuple[Planes, Cotangents]:
