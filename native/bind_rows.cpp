@@ -120,6 +120,7 @@ void bind_rows(nb::module_& m) {
           rows_with_any(mask, shape, reinterpret_cast<uint8_t*>(has_any), threads);
         },
         "mask"_a, "shape"_a, "has_any"_a, "threads"_a, free_threads);
+  m.def("are_probabilities", &are_probabilities, "x"_a, "shape"_a, free_threads);
   m.def("probability_rows",
         [](const View& probabilities, const Shape& shape, uintptr_t labels, uintptr_t sums, uintptr_t picked,
            int threads) {

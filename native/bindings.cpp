@@ -2,12 +2,12 @@
 
 void bind_memory(nanobind::module_& m);
 void bind_rows(nanobind::module_& m);
-void bind_label_loss(nanobind::module_& m);
+void bind_row_loss(nanobind::module_& m);
 void bind_sigmoid(nanobind::module_& m);
 
 NB_MODULE(_native, m) {
   bind_memory(m);
   bind_rows(m);
-  bind_label_loss(m);
+  bind_row_loss(m);
   bind_sigmoid(m);
 }

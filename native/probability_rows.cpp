@@ -1,5 +1,8 @@
 #include "probability_rows.hpp"
 
+#include <cmath>
+
+#include "halves.hpp"
 #include "log_sum.hpp"
 #include "parallel.hpp"
 
@@ -53,7 +56,32 @@ CE_KERNEL(tile_float, float, false)
 CE_KERNEL(tile_double, double, false)
 #undef CE_KERNEL
 
+template <class Stored>
+bool all_rows_fit(const View& x, const Shape& shape) {
+  for (int64_t row = 0; row < shape.rows(); ++row) {
+    const Stored* from = pointer<const Stored>(x.address) + row_offset(x, shape, row);
+    double sum = 0.0;
+    for (int64_t c = 0; c < shape.classes; ++c) {
+      const double p = double(widen(from[c * x.class_stride]));
+      if (!(p >= 0.0 && p <= 1.0)) return false;
+      sum += p;
+    }
+    if (!(std::abs(sum - 1.0) < 1e-3)) return false;
+  }
+  return true;
+}
+
 }  // namespace
+
+bool are_probabilities(const View& x, const Shape& shape) {
+  switch (x.dtype) {
+    case Dtype::kFloat32: return all_rows_fit<float>(x, shape);
+    case Dtype::kFloat64: return all_rows_fit<double>(x, shape);
+    case Dtype::kBFloat16: return all_rows_fit<BFloat16>(x, shape);
+    case Dtype::kFloat16: return all_rows_fit<Float16>(x, shape);
+  }
+  return false;
+}
 
 void probability_rows(const View& probabilities, const Shape& shape, const int64_t* labels, double* sums,
                       double* picked, int threads) {

@@ -2,30 +2,11 @@
 
 #include <algorithm>
 
-#include "exp.hpp"
+#include "log_sum.hpp"
 #include "parallel.hpp"
 
 namespace ce {
 namespace {
-
-CE_INLINE void focal_lanes(const double* D, double gamma, double* loss, double* slope) {
-  for (int l = 0; l < kLanes; ++l) {
-    double cross_entropy, miss;
-    softplus_and_sigmoid(D[l], cross_entropy, miss);
-    loss[l] = cross_entropy;
-    slope[l] = miss;
-  }
-  if (gamma == 0.0) return;
-  for (int l = 0; l < kLanes; ++l) {
-    // (1 − p)^γ = e^{−γ softplus(−D)}; dloss/dD = (1 − p)^γ (1 − p + γ p softplus(D))
-    double log_miss, p;
-    softplus_and_sigmoid(-D[l], log_miss, p);
-    const double modulation = exp_nonpositive(-gamma * log_miss);
-    const double own = p == 0.0 ? 0.0 : gamma * p * loss[l];
-    slope[l] = modulation * (slope[l] + own);
-    loss[l] = modulation == 0.0 ? 0.0 : modulation * loss[l];
-  }
-}
 
 CE_CLONES void focal_block(const double* D, int64_t n, double gamma, double* loss, double* slope) {
   int64_t i = 0;
@@ -84,26 +65,24 @@ CE_CLONES double sum_block(const double* x, const double* weights, int64_t n) {
     }
     for (int l = 0; l < kLanes; ++l) sum[l] += term[l];
   }
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; ++l) sum[l] += sum[l + half];
-  return sum[0];
+  return sum_lanes(sum);
 }
 
 }  // namespace
 
 void focal_rows(const double* log_odds, int64_t n, double gamma, double* loss, double* slope, int threads) {
-  parallel_blocks(n, 8192, threads, [&](int64_t begin, int64_t end) {
+  parallel_blocks(n, kRowsOfASum, threads, [&](int64_t begin, int64_t end) {
     focal_block(log_odds + begin, end - begin, gamma, loss + begin, slope + begin);
   });
 }
 
 void weigh_rows(const WeightedRows& rows, double* out, int threads) {
-  parallel_blocks(rows.n, 8192, threads,
+  parallel_blocks(rows.n, kRowsOfASum, threads,
                   [&](int64_t begin, int64_t end) { weigh_block(rows, begin, end, out); });
 }
 
 void add_rows(const WeightedRows& rows, double* sums, int threads) {
-  parallel_blocks(rows.n, 8192, threads,
+  parallel_blocks(rows.n, kRowsOfASum, threads,
                   [&](int64_t begin, int64_t end) { add_block(rows, begin, end, sums); });
 }
 

@@ -108,9 +108,7 @@ class StraightRow {
     for (int l = 0; l < kLanes; ++l) high[l] = T(sum.top);
     bool settled = sum.top == -kInf<double>;
     if (settled) {
-      each_run([&](const Stored* from, const Stored* end, const T*) __attribute__((always_inline)) {
-        raise_lanes(from, end, high);
-      });
+      raise_lanes(high);
       const T highest = highest_of(high);
       if (highest != -kInf<T>) keep_out(highest, high, scale);
     }
@@ -119,9 +117,7 @@ class StraightRow {
     for (;;) {
       const T base = T(reference(sum.top));
       for (int l = 0; l < kLanes; ++l) terms[l] = depths[l] = T(0);
-      each_run([&](const Stored* from, const Stored* end, const T* weight) __attribute__((always_inline)) {
-        sum_lines(from, end, weight, base, rate, high, terms, depths);
-      });
+      sum_lines(base, rate, high, terms, depths);
       for (int i = 0; i < count; ++i)
         for (int l = 0; l < kLanes; ++l)
           terms[l] += exp2_shifted((summed[i][l] - base) * rate, range.floor, range.magic);
@@ -170,45 +166,49 @@ class StraightRow {
     }
   }
 
-  static CE_INLINE void raise_lanes(const Stored* from, const Stored* end, T* lanes) {
+  // The lanes stay in registers from run to run.
+  CE_INLINE void raise_lanes(T* lanes) const {
     alignas(64) T high[2][kHalf];
     std::memcpy(high, lanes, sizeof high);
-    for (; from != end; from += kLanes)
-      for (int l = 0; l < kHalf; ++l) {
-        const T first = Halves<Stored>::template load<T>(from, 0, l);
-        const T second = Halves<Stored>::template load<T>(from, 1, l);
-        high[0][l] = first > high[0][l] ? first : high[0][l];
-        high[1][l] = second > high[1][l] ? second : high[1][l];
-      }
+    each_run([&](const Stored* from, const Stored* end, const T*) __attribute__((always_inline)) {
+      for (; from != end; from += kLanes)
+        for (int l = 0; l < kHalf; ++l) {
+          const T first = Halves<Stored>::template load<T>(from, 0, l);
+          const T second = Halves<Stored>::template load<T>(from, 1, l);
+          high[0][l] = first > high[0][l] ? first : high[0][l];
+          high[1][l] = second > high[1][l] ? second : high[1][l];
+        }
+    });
     std::memcpy(lanes, high, sizeof high);
   }
 
   // Between chunks the processor's own prefetchers lose the thread, and between rows, which mostly lie one behind the
   // other: what is fetched past the row's end is the rows to come. Nothing comes of fetching what is not there.
-  static CE_INLINE void sum_lines(const Stored* from, const Stored* end, const T* weight, T base, T rate, T* lanes,
-                                  T* terms, T* depths) {
+  CE_INLINE void sum_lines(T base, T rate, T* lanes, T* terms, T* depths) const {
     const Exp2Shift<T> range(0);
     alignas(64) T high[2][kHalf], sum[2][kHalf], deep[2][kHalf];
     std::memcpy(high, lanes, sizeof high);
     std::memcpy(sum, terms, sizeof sum);
     std::memcpy(deep, depths, sizeof deep);
-    for (; from != end; from += kLanes) {
-      for (int b = 0; b < int(kLanes * sizeof(Stored)); b += 64)
-        __builtin_prefetch(reinterpret_cast<const char*>(from + kDepth * kLanes) + b);
-      for (int l = 0; l < kHalf; ++l) {
-        const T first = Halves<Stored>::template load<T>(from, 0, l);
-        const T second = Halves<Stored>::template load<T>(from, 1, l);
-        high[0][l] = first > high[0][l] ? first : high[0][l];
-        high[1][l] = second > high[1][l] ? second : high[1][l];
-        sum[0][l] += exp2_shifted((first - base) * rate, range.floor, range.magic);
-        sum[1][l] += exp2_shifted((second - base) * rate, range.floor, range.magic);
-        if (kPrior == PriorKind::kNone) continue;
-        const bool weighted = kPrior == PriorKind::kVector;
-        deep[0][l] -= (weighted ? weight[Halves<Stored>::place(0, l)] : T(1)) * (first - base);
-        deep[1][l] -= (weighted ? weight[Halves<Stored>::place(1, l)] : T(1)) * (second - base);
+    each_run([&](const Stored* from, const Stored* end, const T* weight) __attribute__((always_inline)) {
+      for (; from != end; from += kLanes) {
+        for (int b = 0; b < int(kLanes * sizeof(Stored)); b += 64)
+          __builtin_prefetch(reinterpret_cast<const char*>(from + kDepth * kLanes) + b);
+        for (int l = 0; l < kHalf; ++l) {
+          const T first = Halves<Stored>::template load<T>(from, 0, l);
+          const T second = Halves<Stored>::template load<T>(from, 1, l);
+          high[0][l] = first > high[0][l] ? first : high[0][l];
+          high[1][l] = second > high[1][l] ? second : high[1][l];
+          sum[0][l] += exp2_shifted((first - base) * rate, range.floor, range.magic);
+          sum[1][l] += exp2_shifted((second - base) * rate, range.floor, range.magic);
+          if (kPrior == PriorKind::kNone) continue;
+          const bool weighted = kPrior == PriorKind::kVector;
+          deep[0][l] -= (weighted ? weight[Halves<Stored>::place(0, l)] : T(1)) * (first - base);
+          deep[1][l] -= (weighted ? weight[Halves<Stored>::place(1, l)] : T(1)) * (second - base);
+        }
+        if (kPrior == PriorKind::kVector) weight += kLanes;
       }
-      if (kPrior == PriorKind::kVector) weight += kLanes;
-    }
+    });
     std::memcpy(lanes, high, sizeof high);
     std::memcpy(terms, sum, sizeof sum);
     std::memcpy(depths, deep, sizeof deep);

@@ -63,25 +63,25 @@ class StraightSet {
       for (int s = 0; s < 2; ++s)
         if (double(highest(s)) > sum[s].top) keep_out(s, scale);
     }
-    for (;;) {
-      alignas(64) T terms[2][kLanes] = {};
-      const bool higher = sum_chunk(rate, terms);
+    for (bool settled = first;; settled = false) {
+      alignas(64) T terms[2][kLanes];
+      const bool higher = settled ? sum_chunk<false>(rate, terms) : sum_chunk<true>(rate, terms);
       double chunk[2] = {total_of_lanes(terms[0]), total_of_lanes(terms[1])};
       if (!higher) {
         for (int s = 0; s < 2; ++s) sum[s].rest += chunk[s];
         return;
       }
       find_highest();
-      bool settled = true;
+      bool once_more = false;
       for (int s = 0; s < 2; ++s) {
         if (!(double(highest(s)) > sum[s].top)) continue;
         const double own = own_term(s, rate);
         chunk[s] -= own;
         if (chunk[s] >= 4.0 * own) continue;
         keep_out(s, scale);
-        settled = false;
+        once_more = true;
       }
-      if (!settled) continue;
+      if (once_more) continue;
       for (int s = 0; s < 2; ++s) {
         sum[s].rest += chunk[s];
         if (double(highest(s)) > sum[s].top) sum[s].rise(double(highest(s)), scale);
@@ -100,38 +100,67 @@ class StraightSet {
   // Makes the largest u of a side the side's top, which is kept out of the sum.
   CE_INLINE void keep_out(int s, double scale) {
     const int lane = find_lane(high[s], highest(s));
-    int line = 0;
-    while (!holds(line, lane, s, highest(s))) ++line;
+    const T top = highest(s);
+    const Stored* u = lines + lane;
+    const uint8_t* member = members + lane;
+    uint64_t holding = 0;  // a bit for every line, without a branch; if none is set, it is the row's end
+    const uint64_t other_side = uint64_t(1 - s);
+    for (int line = 0; line < whole; ++line, u += kLanes, member += kLanes) {
+      const uint64_t here = uint64_t(*member != 0) ^ other_side, high_enough = T(widen(*u)) >= top;
+      holding |= (here & high_enough) << line;
+    }
+    const int line = holding ? __builtin_ctzll(holding) : whole;
     value[set_apart(line, kLanes)][lane] = -kInf<T>;
-    sum[s].rise(double(highest(s)), scale);
-  }
-
-  CE_INLINE bool holds(int line, int lane, int s, T what) const {
-    if (const int i = index_of(line); i >= 0) return value[i][lane] == what && (side[i][lane] != 0) == (s == 1);
-    const int64_t at = int64_t(line) * kLanes + lane;
-    return T(widen(lines[at])) == what && (members[at] != 0) == (s == 1);
+    sum[s].rise(double(top), scale);
   }
 
   CE_INLINE T highest(int s) const { return highest_lane(high[s]); }
 
+  // The lanes stay in registers from run to run.
   CE_INLINE void find_highest() {
+    alignas(64) T lanes[2][kLanes];
     for (int s = 0; s < 2; ++s)
-      for (int l = 0; l < kLanes; ++l) high[s][l] = -kInf<T>;
+      for (int l = 0; l < kLanes; ++l) lanes[s][l] = -kInf<T>;
     each_run([&](auto* from, const uint8_t* member, int n) __attribute__((always_inline)) {
-      raise_lanes(from, member, n, high);
+      for (int line = 0; line < n; ++line, from += kLanes, member += kLanes)
+        for (int l = 0; l < kLanes; ++l) {
+          const bool right = member[l] != 0;
+          const T u = T(widen(from[l]));
+          const T off = right ? -kInf<T> : u, on = right ? u : -kInf<T>;
+          lanes[0][l] = off > lanes[0][l] ? off : lanes[0][l];
+          lanes[1][l] = on > lanes[1][l] ? on : lanes[1][l];
+        }
     });
+    std::memcpy(high, lanes, sizeof high);
   }
 
-  // Adds a chunk to the terms of both sides. Returns whether one of its u is above its side's top, or has none yet.
+  // The terms of both sides. Returns whether one of the chunk's u is above its side's top, or has none yet, if that is
+  // looked for. What is fetched past the row's end is the rows to come, which mostly lie one behind the other.
+  template <bool kLook>
   CE_INLINE bool sum_chunk(T rate, T (*terms)[kLanes]) const {
     T base[2];
     for (int s = 0; s < 2; ++s)
       base[s] = sum[s].top == -kInf<double> ? std::numeric_limits<T>::lowest() : T(reference(sum[s].top));
-    alignas(64) T above[kLanes] = {};
+    const T off = base[0], on = base[1];
+    const Exp2Shift<T> range(0);
+    alignas(64) T sums[2][kLanes] = {}, above[kLanes] = {};
     each_run([&](auto* from, const uint8_t* member, int n) __attribute__((always_inline)) {
-      sum_lines(from, member, n, base[0], base[1], rate, terms, above);
+      for (int line = 0; line < n; ++line, from += kLanes, member += kLanes) {
+        for (int b = 0; b < int(kLanes * sizeof(*from)); b += 64)
+          __builtin_prefetch(reinterpret_cast<const char*>(from + kDepth * kLanes) + b);
+        __builtin_prefetch(member + kDepth * kLanes);
+        for (int l = 0; l < kLanes; ++l) {
+          const bool right = member[l] != 0;
+          const T y = (T(widen(from[l])) - (right ? on : off)) * rate;
+          const T e = exp2_shifted(y, range.floor, range.magic);
+          if (kLook) above[l] = y > above[l] ? y : above[l];
+          sums[0][l] += right ? T(0) : e;
+          sums[1][l] += right ? e : T(0);
+        }
+      }
     });
-    return highest_lane(above) > T(0);
+    std::memcpy(terms, sums, sizeof sums);
+    return kLook && highest_lane(above) > T(0);
   }
 
   // Calls work(from, members, n) for every run of n lines: those that are summed as they stand, and those apart.
@@ -145,46 +174,6 @@ class StraightSet {
       line = end + 1;
     }
     for (int i = 0; i < count; ++i) work(value[i], side[i], 1);
-  }
-
-  template <class Kept>
-  static CE_INLINE void raise_lanes(const Kept* from, const uint8_t* member, int n, T (*lanes)[kLanes]) {
-    alignas(64) T high[2][kLanes];
-    std::memcpy(high, lanes, sizeof high);
-    for (int line = 0; line < n; ++line, from += kLanes, member += kLanes)
-      for (int l = 0; l < kLanes; ++l) {
-        const bool right = member[l] != 0;
-        const T u = T(widen(from[l]));
-        const T off = right ? -kInf<T> : u, on = right ? u : -kInf<T>;
-        high[0][l] = off > high[0][l] ? off : high[0][l];
-        high[1][l] = on > high[1][l] ? on : high[1][l];
-      }
-    std::memcpy(lanes, high, sizeof high);
-  }
-
-  // What is fetched past the row's end is the rows to come, which mostly lie one behind the other.
-  template <class Kept>
-  static CE_INLINE void sum_lines(const Kept* from, const uint8_t* member, int n, T off, T on, T rate,
-                                  T (*terms)[kLanes], T* highest) {
-    const Exp2Shift<T> range(0);
-    alignas(64) T sums[2][kLanes], above[kLanes];
-    std::memcpy(sums, terms, sizeof sums);
-    std::memcpy(above, highest, sizeof above);
-    for (int line = 0; line < n; ++line, from += kLanes, member += kLanes) {
-      for (int b = 0; b < int(kLanes * sizeof(Kept)); b += 64)
-        __builtin_prefetch(reinterpret_cast<const char*>(from + kDepth * kLanes) + b);
-      __builtin_prefetch(member + kDepth * kLanes);
-      for (int l = 0; l < kLanes; ++l) {
-        const bool right = member[l] != 0;
-        const T y = (T(widen(from[l])) - (right ? on : off)) * rate;
-        const T e = exp2_shifted(y, range.floor, range.magic);
-        above[l] = y > above[l] ? y : above[l];
-        sums[0][l] += right ? T(0) : e;
-        sums[1][l] += right ? e : T(0);
-      }
-    }
-    std::memcpy(terms, sums, sizeof sums);
-    std::memcpy(highest, above, sizeof above);
   }
 };
 

@@ -283,3 +283,11 @@ def test_one_class_costs_nothing(fw, options):
     value, gradient = fw.loss_and_gradient(np.array([[3.0], [-2.0]]), np.array([0, 0]), **options)
     assert value == 0.0
     np.testing.assert_array_equal(gradient, np.zeros((2, 1)))
+
+
+def test_one_class_has_no_gradient_if_its_weight_has_more_digits_than_the_logits():
+    z, w = np.zeros((1, 1), dtype=np.float32), np.asarray([0.97])
+    _, gradient = ce.loss_and_gradient(
+        ce.softmax_cross_entropy, z, np.asarray([0]), label_smoothing=0.125, class_weight=w
+    )
+    assert gradient == 0.0

@@ -1,4 +1,4 @@
-"""The short way of plain losses, `label_loss`, gives the bits of the long one, in value and in gradient."""
+"""The short way of common losses, `row_loss`, gives what the long one does, in value and in gradient."""
 
 import pytest
 from hypothesis import given, settings
@@ -9,8 +9,9 @@ torch = pytest.importorskip("torch")
 import crossentropy.torch as ct  # noqa: E402
 from crossentropy.links import CrossEntropy, Focal  # noqa: E402
 from crossentropy.losses import _softmax_torch  # noqa: E402
-from crossentropy.losses._label_loss_torch import label_loss  # noqa: E402
+from crossentropy.losses._row_loss_torch import Options, row_loss  # noqa: E402
 from crossentropy.losses._softmax_problem import make_problem  # noqa: E402
+from crossentropy.targets import LabelSet, Sparse  # noqa: E402
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -68,18 +69,11 @@ def problems(draw):
 layouts = st.sampled_from(["plain", "channels_last", "transposed", "sliced", "reversed"])
 
 
+PLAIN = Options(-1, None, None, 0.0, None, None, None, 0.0, "mean", "zero", "raise", False)
+
+
 def short(z, y, axis, options):
-    value = label_loss(
-        z,
-        y,
-        axis,
-        options["ignore_index"],
-        options["link"],
-        options["reduction"],
-        options["empty"],
-        "raise",
-        False,
-    )
+    value = row_loss(z, y, PLAIN._replace(axis=axis, **options))
     assert value is not None
     return value
 
@@ -154,6 +148,121 @@ def test_logits_of_negative_stride_views_in_labels_are_read_rightly():
     assert ct.cross_entropy(z, y).equal(ct.cross_entropy(z, y.contiguous()))
 
 
+@st.composite
+def weighted_problems(draw):
+    """Labels, several labels or sets of them, with the options that weigh and regularise rows."""
+    z, y, axis, options = draw(problems())
+    z = z.to(draw(st.sampled_from([torch.float64, torch.float32, torch.bfloat16])))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+
+    def numbers(*shape):
+        found = torch.rand(
+            shape, generator=generator, dtype=draw(st.sampled_from([torch.float64, torch.float32]))
+        )
+        return found * (torch.rand(shape, generator=generator) < 0.8)
+
+    classes, rows = z.shape[axis], y.shape
+    form = draw(st.sampled_from(["one", "several", "set"]))
+    if form != "set" and draw(st.booleans()):
+        options["class_weight"] = numbers(classes)
+    if draw(st.booleans()):
+        options["sample_weight"] = numbers(*rows)
+    if draw(st.booleans()):
+        options["z_loss"] = 0.25
+    if form != "set" and draw(st.booleans()):
+        options |= {"label_smoothing": draw(st.sampled_from([0.125, 1.0])), "link": None}
+        if draw(st.booleans()):
+            options["smoothing_prior"] = numbers(classes)
+    if form == "several":
+        k = draw(st.integers(1, 5))
+        others = torch.randint(0, min(classes, 100), (*rows, k - 1), generator=generator).to(y.dtype)
+        y = Sparse(torch.cat([y[..., None], others], dim=-1), numbers(*rows, k))
+    elif form == "set":
+        mask = (torch.rand(z.shape, generator=generator) < 0.4) | (z == z.amax(axis, keepdim=True))
+        y, options = LabelSet(mask), options | {"ignore_index": None}
+    return z, y, axis, options
+
+
+def tolerance(dtype):
+    """The prior's total is summed in another order."""
+    return {"rtol": 0.0 if dtype == torch.bfloat16 else 4 * torch.finfo(dtype).eps, "atol": 1e-14}
+
+
+@given(weighted_problems())
+@bounded
+def test_the_value_of_a_weighted_loss_is_that_of_the_long_way(problem):
+    z, y, axis, options = problem
+    with torch.no_grad():
+        found, expected = short(z, y, axis, options), long(z, y, axis, options)
+    torch.testing.assert_close(found, expected, **tolerance(found.dtype), equal_nan=True)
+
+
+@given(weighted_problems(), st.floats(-3, 3, width=32))
+@bounded
+def test_the_gradient_of_a_weighted_loss_is_that_of_the_long_way(problem, upstream):
+    z, y, axis, options = problem
+    found = []
+    for loss in (short, long):
+        x = z.detach().requires_grad_()
+        value = loss(x, y, axis, options)
+        found.append(torch.autograd.grad(value, x, torch.tensor(upstream, dtype=value.dtype))[0])
+    torch.testing.assert_close(*found, **tolerance(z.dtype), equal_nan=True)
+
+
+@given(weighted_problems())
+@bounded
+def test_the_second_derivative_of_a_weighted_loss_is_that_of_the_long_way(problem):
+    z, y, axis, options = problem
+    found = []
+    for loss in (short, long):
+        x = z.detach().double().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(x, y, axis, options), x, create_graph=True)
+        found.append(torch.autograd.grad(gradient.square().sum(), x)[0])
+    torch.testing.assert_close(*found, rtol=1e-14, atol=1e-14, equal_nan=True)
+
+
+@pytest.mark.parametrize("special", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("weigh", ["sample_weight", "ignore_index", "masses"])
+def test_what_counts_for_nothing_may_hold_anything(special, weigh):
+    z = torch.tensor([[0.5, -1.0, 2.0], [special, special, special]], requires_grad=True)
+    y = torch.tensor([0, 2])
+    options = {"label_smoothing": 0.1, "z_loss": 0.1, "class_weight": torch.tensor([1.0, 2.0, 3.0])}
+    if weigh == "sample_weight":
+        options["sample_weight"] = torch.tensor([1.0, 0.0])
+    elif weigh == "ignore_index":
+        options["ignore_index"] = 2
+    else:
+        options = {"sample_weight": torch.tensor([1.0, 0.0])}
+        y = Sparse(torch.tensor([[0, 1], [2, 0]]), torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    value = short(z, y, 1, options)
+    (gradient,) = torch.autograd.grad(value, z)
+    (alone,) = torch.autograd.grad(long(z, y, 1, options), z)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+    assert gradient[1].eq(0).all()
+    torch.testing.assert_close(gradient, alone, rtol=1e-6, atol=0)
+
+
+def test_rows_over_many_blocks_add_up_alike_for_any_number_of_threads():
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(5000, 70, generator=generator)
+    y = torch.randint(0, 70, (5000,), generator=generator)
+    options = {"label_smoothing": 0.1, "class_weight": torch.rand(70, generator=generator), "z_loss": 0.01}
+    threads, found = torch.get_num_threads(), []
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            x = z.clone().requires_grad_()
+            value = short(x, y, 1, options)
+            found.append((value.detach(), torch.autograd.grad(value, x)[0]))
+    finally:
+        torch.set_num_threads(threads)
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+FLOATS = torch.ones(2)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -161,16 +270,43 @@ def test_logits_of_negative_stride_views_in_labels_are_read_rightly():
         {"validate": "none"},
         {"empty": "other"},
         {"reduction": "other"},
+        {"label_smoothing": 1.5},
+        {"label_smoothing": 0.1, "link": Focal(2.0)},
+        {"class_weight": FLOATS},
+        {"sample_weight": [1.0, 2.0]},
+        {"sample_weight": torch.ones(2, requires_grad=True)},
+        {"class_weight": torch.tensor([1.0, -3.0, 1.0])},
     ],
     ids=str,
 )
 def test_what_the_short_way_does_not_know_it_leaves_alone(options):
-    settings = {"reduction": "mean", "empty": "nan", "validate": "raise"} | options
     z, y = torch.zeros(2, 3), torch.tensor([0, 1])
-    assert (
-        label_loss(z, y, 1, None, None, settings["reduction"], settings["empty"], settings["validate"], False)
-        is None
-    )
+    assert row_loss(z, y, PLAIN._replace(**options)) is None
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        torch.ones(2),
+        torch.tensor([0]),
+        [0, 1],
+        Sparse(torch.tensor([[0], [1]]), torch.ones(2, 1, requires_grad=True)),
+        Sparse(torch.tensor([[0], [1]]), torch.ones(2, 2)),
+        LabelSet(torch.ones(2, 3)),
+        LabelSet(torch.tensor([[True, False, False], [False, False, False]])),
+    ],
+    ids=lambda labels: type(labels).__name__,
+)
+def test_targets_that_the_short_way_does_not_know_it_leaves_alone(labels):
+    assert row_loss(torch.zeros(2, 3), labels, PLAIN) is None
+
+
+def test_weights_changed_before_the_backward_pass_are_noticed():
+    z, w = torch.zeros(2, 3, requires_grad=True), torch.ones(3, dtype=torch.float64)
+    value = ct.cross_entropy(z, torch.tensor([0, 1]), weight=w, label_smoothing=0.1)
+    w.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.backward()
 
 
 def test_the_graph_may_be_kept_and_run_again():

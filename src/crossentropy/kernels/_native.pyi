@@ -105,45 +105,50 @@ def rows_with_any(mask: View, shape: Shape, has_any: int, threads: int) -> None:
 def weighted_sum(x: int, weights: int, n: int) -> float: ...
 def take_memory(bytes: int) -> Any: ...
 def release_kept_memory() -> None: ...
+def are_probabilities(x: View, shape: Shape) -> bool: ...
 def probability_rows(
     probabilities: View, shape: Shape, labels: int, sums: int, picked: int, threads: int
 ) -> None: ...
-def label_loss(
-    logits: int,
-    dtype: int,
-    outer: int,
-    classes: int,
-    inner: int,
-    outer_stride: int,
-    class_stride: int,
-    inner_stride: int,
-    labels: int,
-    has_ignore: bool,
-    ignore_index: int,
-    gamma: float,
-    planes: int,
-    threads: int,
-) -> tuple[float, int, int]: ...
-def label_loss_gradient(
-    logits: int,
-    dtype: int,
-    outer: int,
-    classes: int,
-    inner: int,
-    outer_stride: int,
-    class_stride: int,
-    inner_stride: int,
-    labels: int,
-    has_ignore: bool,
-    ignore_index: int,
-    planes: int,
-    factor: float,
-    gradient: int,
-    gradient_outer: int,
-    gradient_class: int,
-    gradient_inner: int,
-    threads: int,
-) -> None: ...
+
+class RowLoss:
+    def __init__(
+        self,
+        logits: int,
+        dtype: int,
+        outer: int,
+        classes: int,
+        inner: int,
+        outer_stride: int,
+        class_stride: int,
+        inner_stride: int,
+        labels: int,
+        k: int,
+        has_ignore: bool,
+        ignore_index: int,
+        mask: int,
+        gamma: float,
+        smoothing: float,
+        smoothing_prior: int,
+        z_loss: float,
+        class_weight: int,
+        masses: int,
+        sample_weight: int,
+    ) -> None: ...
+    @property
+    def planes(self) -> int: ...
+    def evaluate(self, planes: int, threads: int) -> tuple[float, float, float, int, int]: ...
+    def pull(
+        self,
+        logits: int,
+        planes: int,
+        factor: float,
+        gradient: int,
+        dtype: int,
+        outer_stride: int,
+        class_stride: int,
+        inner_stride: int,
+        threads: int,
+    ) -> None: ...
 
 class SigmoidProblem:
     def __init__(

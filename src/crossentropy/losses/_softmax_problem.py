@@ -147,27 +147,17 @@ def make_problem(
     return problem
 
 
-def has_only_labels(
-    label_smoothing: float,
-    class_weight: Any,
-    sample_weight: Any,
-    temperature: Any,
-    softcap: Any,
-    logit_bias: Any,
-    margin: Any,
-    z_loss: float,
-    entropy_bonus: float,
+def is_untransformed(
+    temperature: Any, softcap: Any, logit_bias: Any, margin: Any, entropy_bonus: float
 ) -> bool:
-    """Whether the loss has its logits, its labels and no option beside them."""
+    """Whether a loss is one of its logits as they are, and not of their entropy."""
     return (
-        class_weight is None
-        and sample_weight is None
-        and softcap is None
+        softcap is None
         and logit_bias is None
         and margin is None
         and isinstance(temperature, float)
         and temperature == 1.0
-        and not (label_smoothing or z_loss or entropy_bonus)
+        and not entropy_bonus
     )
 
 

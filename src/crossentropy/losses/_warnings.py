@@ -5,7 +5,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from crossentropy.backends import is_true, namespace
+from crossentropy.backends import is_numpy, is_torch, is_true, namespace
+from crossentropy.statistics.memory import CODES, NumpyMemory
+from crossentropy.statistics.native import are_probabilities
 
 Array = Any
 
@@ -20,19 +22,32 @@ def warn_of_probabilities(logits: Array, axis: int) -> None:
     """
     if logits.shape[axis] < 2 or 0 in logits.shape:
         return
-    axis %= logits.ndim
-    xp = namespace(logits)
-    first = logits[(0,) * axis + (slice(None),) + (0,) * (logits.ndim - axis - 1)]
-    for rows, along in ((first, 0), (logits, axis)):
-        if not is_true(xp.all((rows >= 0) & (rows <= 1))):
-            return
-        if not is_true(xp.all(xp.abs(xp.sum(rows, axis=along) - 1) < 1e-3)):
-            return
+    if not _are_probabilities(logits, axis % logits.ndim):
+        return
     warnings.warn(
         "the logits are probabilities already: every row lies in [0, 1] and sums to 1. Pass the scores before the "
         "softmax, or score probabilities with crossentropy.log_loss",
         stacklevel=_outside(),
     )
+
+
+def _are_probabilities(logits: Array, axis: int) -> bool:
+    if is_numpy(logits) and logits.dtype.name in CODES:
+        return are_probabilities(NumpyMemory, logits, axis)
+    if is_torch(logits):
+        from crossentropy.statistics._memory_torch import TorchMemory
+        from crossentropy.statistics._torch import kernels_apply
+
+        if kernels_apply(logits):
+            return are_probabilities(TorchMemory, logits, axis)
+    xp = namespace(logits)
+    first = logits[(0,) * axis + (slice(None),) + (0,) * (logits.ndim - axis - 1)]
+    for rows, along in ((first, 0), (logits, axis)):
+        if not is_true(xp.all((rows >= 0) & (rows <= 1))):
+            return False
+        if not is_true(xp.all(xp.abs(xp.sum(rows, axis=along) - 1) < 1e-3)):
+            return False
+    return True
 
 
 def _outside() -> int:

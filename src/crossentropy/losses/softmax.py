@@ -7,7 +7,7 @@ from crossentropy.links import Link
 from crossentropy.losses._recorder import record
 from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_eager import evaluate, gradient
-from crossentropy.losses._softmax_problem import SoftmaxProblem, has_only_labels, make_problem
+from crossentropy.losses._softmax_problem import SoftmaxProblem, is_untransformed, make_problem
 from crossentropy.losses._warnings import warn_of_probabilities
 from crossentropy.statistics.memory import CODES, NumpyMemory
 
@@ -137,21 +137,25 @@ def softmax_cross_entropy(
     if (
         is_torch(logits)
         and weighted
-        and has_only_labels(
+        and is_untransformed(temperature, softcap, logit_bias, margin, entropy_bonus)
+    ):
+        from crossentropy.losses._row_loss_torch import Options, row_loss
+
+        options = Options(
+            axis,
+            ignore_index,
+            link,
             label_smoothing,
+            smoothing_prior,
             class_weight,
             sample_weight,
-            temperature,
-            softcap,
-            logit_bias,
-            margin,
             z_loss,
-            entropy_bonus,
+            reduction,
+            empty,
+            validate,
+            inplace,
         )
-    ):
-        from crossentropy.losses._label_loss_torch import label_loss
-
-        value = label_loss(logits, labels, axis, ignore_index, link, reduction, empty, validate, inplace)
+        value = row_loss(logits, labels, options)
         if value is not None:
             warn_of_probabilities(logits, axis)
             return value

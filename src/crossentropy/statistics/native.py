@@ -145,10 +145,10 @@ class RowKernel:
     def _prior(self, prior: Prior) -> _native.Prior:
         if prior.values is None:
             return _native.Prior(True)
-        total = prior.total
-        if total is None:
-            total = float(self.memory.contiguous(prior.values, "float64").sum())
-        return _native.Prior(True, self._keep(prior.values, self.wide), total)
+        values, total = self._keep(prior.values, self.wide), prior.total
+        if total is None:  # of the values as the kernels read them, so that a row's gradient sums to zero
+            total = float(self.memory.contiguous(self._kept[-1], "float64").sum())
+        return _native.Prior(True, values, total)
 
     def _addresses(self, struct: Any, names: tuple[str, ...]) -> list[int]:
         address = self.memory.address
@@ -252,6 +252,14 @@ class RowKernel:
 
     def _output_view(self, x: Array) -> _native.View:
         return lay_out(self.memory, x, self.axis).view(self.memory)
+
+
+def are_probabilities(memory: type[Memory], x: Array, axis: int) -> bool:
+    """Whether every row along `axis` lies in [0, 1] and sums to 1 within 1e-3, read up to what does not fit."""
+    layout = lay_out(memory, x, axis)
+    return _native.are_probabilities(
+        layout.view(memory), _native.Shape(layout.outer, layout.classes, layout.inner)
+    )
 
 
 def rows_with_any(memory: type[Memory], mask: Array, axis: int) -> Array:

@@ -8,8 +8,8 @@ from torch.nn import _reduction
 
 from crossentropy.backends import is_true
 from crossentropy.links import Focal, Link
-from crossentropy.losses._label_loss_torch import label_loss
-from crossentropy.losses._softmax_problem import has_only_labels, make_problem
+from crossentropy.losses._row_loss_torch import Options, row_loss
+from crossentropy.losses._softmax_problem import is_untransformed, make_problem
 from crossentropy.losses._softmax_torch import loss as softmax_loss
 from crossentropy.reductions import reduce_rows
 from crossentropy.statistics.labels import bad_label_error
@@ -88,19 +88,23 @@ def cross_entropy(
     check_tensor(input)
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    if normalizer is None and has_only_labels(
-        label_smoothing,
-        weight,
-        sample_weight,
-        temperature,
-        softcap,
-        logit_bias,
-        margin,
-        z_loss,
-        entropy_bonus,
-    ):
-        axis = 1 if input.ndim > 1 else 0
-        value = label_loss(input, target, axis, ignore_index, link, reduction, empty, validate, inplace)
+    axis = 1 if input.ndim > 1 else 0
+    if normalizer is None and is_untransformed(temperature, softcap, logit_bias, margin, entropy_bonus):
+        options = Options(
+            axis,
+            None if isinstance(target, LabelSet) else ignore_index,
+            link,
+            label_smoothing,
+            smoothing_prior,
+            weight,
+            sample_weight,
+            z_loss,
+            reduction,
+            empty,
+            validate,
+            inplace,
+        )
+        value = row_loss(input, target, options)
         if value is not None:
             return value
     soft = isinstance(target, Tensor) and target.is_floating_point() and target.shape == input.shape
@@ -117,7 +121,7 @@ def cross_entropy(
     problem = make_problem(
         input,
         target,
-        axis=1 if input.ndim > 1 else 0,
+        axis=axis,
         label_smoothing=label_smoothing,
         smoothing_prior=smoothing_prior,
         class_weight=weight,
