@@ -38,25 +38,23 @@ void bind_row_loss(nb::module_& m) {
            "logits"_a, "dtype"_a, "outer"_a, "classes"_a, "inner"_a, "outer_stride"_a, "class_stride"_a,
            "inner_stride"_a, "labels"_a, "k"_a, "has_ignore"_a, "ignore_index"_a, "mask"_a, "gamma"_a, "smoothing"_a,
            "smoothing_prior"_a, "z_loss"_a, "class_weight"_a, "masses"_a, "sample_weight"_a)
-      .def_prop_ro("planes", &RowLoss::planes)
       .def(
           "evaluate",
-          [](const RowLoss& self, uintptr_t planes, int threads) {
+          [](RowLoss& self, int threads) {
             RowLossTotals totals;
             {
               nb::gil_scoped_release release;
-              totals = self.evaluate(reinterpret_cast<double*>(planes), threads);
+              totals = self.evaluate(threads);
             }
             return std::make_tuple(totals.loss, totals.mass, totals.least_mass, totals.bad_row, totals.empty_row);
           },
-          "planes"_a, "threads"_a)
+          "threads"_a)
       .def(
           "pull",
-          [](const RowLoss& self, uintptr_t logits, uintptr_t planes, double factor, uintptr_t gradient, int dtype,
-             int64_t outer_stride, int64_t class_stride, int64_t inner_stride, int threads) {
-            self.pull(logits, reinterpret_cast<double*>(planes), factor,
-                      {gradient, Dtype(dtype), outer_stride, class_stride, inner_stride}, threads);
+          [](const RowLoss& self, uintptr_t logits, double factor, uintptr_t gradient, int dtype, int64_t outer_stride,
+             int64_t class_stride, int64_t inner_stride, int threads) {
+            self.pull(logits, factor, {gradient, Dtype(dtype), outer_stride, class_stride, inner_stride}, threads);
           },
-          "logits"_a, "planes"_a, "factor"_a, "gradient"_a, "dtype"_a, "outer_stride"_a, "class_stride"_a,
+          "logits"_a, "factor"_a, "gradient"_a, "dtype"_a, "outer_stride"_a, "class_stride"_a,
           "inner_stride"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>());
 }

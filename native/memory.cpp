@@ -16,6 +16,14 @@ namespace {
 // Exchanged one at a time, without a lock that the child of a fork could find taken for ever.
 std::atomic<Block*> kept[2];
 
+constexpr size_t kLarge = size_t(2) << 20;
+
+// A buffer of Scratch, with its size in front.
+struct alignas(16) Buffer {
+  size_t bytes;
+};
+std::atomic<Buffer*> kept_buffer;
+
 #ifdef MADV_FREE
 
 constexpr size_t kPage = size_t(2) << 20;
@@ -86,6 +94,30 @@ void release_kept() {
   for (auto& slot : kept) {
     if (Block* block = slot.exchange(nullptr)) unmap(block);
   }
+  std::free(kept_buffer.exchange(nullptr));
+}
+
+Scratch::Scratch(size_t doubles) : bytes(doubles * sizeof(double)) {
+  if (bytes >= kLarge) {
+    block = take(bytes);
+    memory = reinterpret_cast<double*>(block->begin);
+    return;
+  }
+  Buffer* buffer = kept_buffer.exchange(nullptr);
+  if (!buffer || buffer->bytes < bytes) {
+    std::free(buffer);
+    buffer = static_cast<Buffer*>(std::malloc(sizeof(Buffer) + bytes));
+    if (!buffer) throw std::bad_alloc();
+    buffer->bytes = bytes;
+  }
+  memory = reinterpret_cast<double*>(buffer + 1);
+}
+
+Scratch::~Scratch() {
+  if (block)
+    give(block);
+  else
+    std::free(kept_buffer.exchange(reinterpret_cast<Buffer*>(memory) - 1));
 }
 
 }  // namespace ce

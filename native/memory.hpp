@@ -26,7 +26,22 @@ Block* take(size_t bytes);
 // The block is used no longer; the oldest of three is given back to the system.
 void give(Block* block);
 
-// Gives the kept blocks back to the system.
+// Gives what is kept back to the system.
 void release_kept();
+
+// Doubles to work in, not cleared: a block if they are many, and otherwise a buffer that is kept for the next.
+class Scratch {
+ public:
+  explicit Scratch(size_t doubles);
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  double* data() const { return memory; }
+
+ private:
+  size_t bytes;
+  Block* block = nullptr;
+  double* memory;
+};
 
 }  // namespace ce

@@ -115,27 +115,29 @@ bool RowLoss::has_few_classes() const {
   return only_log_odds() && ce::has_few_classes(logits, shape, Transform{}, target);
 }
 
-int64_t RowLoss::planes() const {
-  return 2 + 3 * target.k + (only_log_odds() ? 0 : 1) + (has_set() ? 2 : 0) + (prior.present ? 2 : 0) +
-         (terms.z_loss != 0.0 ? 2 : 0);
-}
-
-RowLoss::Planes RowLoss::planes_in(double* memory) const {
-  const int64_t n = shape.rows();
-  const auto next = [&memory, n](int64_t columns) {
-    double* plane = memory;
-    memory += columns * n;
+void RowLoss::make_planes() {
+  const int64_t n = shape.rows(), k = target.k;
+  const int64_t columns = 2 + 2 * k + (only_log_odds() ? 0 : k + 1) + (has_set() ? 2 : 0) + (prior.present ? 1 : 0) +
+                          (terms.z_loss != 0.0 ? 2 : 0);
+  memory.emplace(size_t(columns * n));
+  double* free = memory->data();
+  const auto next = [&free, n](int64_t columns) {
+    double* plane = free;
+    free += columns * n;
     return plane;
   };
-  Planes planes{next(1), next(1), next(target.k), next(target.k), next(target.k)};
+  planes.top = next(1);
+  planes.rest = next(1);
+  planes.slope = next(k);
+  planes.log_odds = next(k);
+  planes.by_log_odds = only_log_odds() ? planes.log_odds : next(k);
   if (!only_log_odds()) planes.lift = next(1);
   if (has_set()) planes.set_top = next(1), planes.set_rest = next(1);
-  if (prior.present) planes.prior_term = next(1), planes.by_prior_term = next(1);
+  if (prior.present) planes.prior_term = next(1);
   if (terms.z_loss != 0.0) planes.log_partition = next(1), planes.by_log_partition = next(1);
-  return planes;
 }
 
-Statistics RowLoss::statistics(const Planes& planes) const {
+Statistics RowLoss::statistics() const {
   Statistics found;
   found.log_odds = address(planes.log_odds);
   found.top = address(planes.top);
@@ -149,8 +151,7 @@ Statistics RowLoss::statistics(const Planes& planes) const {
 }
 
 // The losses and slopes of rows [begin, end), whose log-odds begin at `log_odds`.
-CE_CLONES void RowLoss::finish(const Planes& planes, int64_t begin, int64_t end, const double* log_odds,
-                               Part& part) const {
+CE_CLONES void RowLoss::finish(int64_t begin, int64_t end, const double* log_odds, Part& part) const {
   const int64_t k = target.k;
   const double kept = 1.0 - terms.smoothing;
   RowWeights weights(target, terms, shape.classes);
@@ -186,21 +187,21 @@ CE_CLONES void RowLoss::finish(const Planes& planes, int64_t begin, int64_t end,
   part.least_mass = *std::min_element(least, least + kLanes);
 }
 
-RowLossTotals RowLoss::evaluate(double* memory, int threads) const {
-  const Planes planes = planes_in(memory);
+RowLossTotals RowLoss::evaluate(int threads) {
+  make_planes();
   const int64_t n = shape.rows();
   const bool few = has_few_classes();
   RowLossTotals totals;
-  if (!few) totals.bad_row = row_statistics(logits, shape, Transform{}, target, prior, statistics(planes), threads);
+  if (!few) totals.bad_row = row_statistics(logits, shape, Transform{}, target, prior, statistics(), threads);
   std::vector<Part> parts(size_t((n + kRowsOfASum - 1) / kRowsOfASum));
   in_blocks(n, few ? block_of_rows(shape, false, threads) : 1, threads, [&](int64_t begin, int64_t end) {
     Part& part = parts[size_t(begin / kRowsOfASum)];
-    if (!few) return finish(planes, begin, end, planes.log_odds + begin * target.k, part);
+    if (!few) return finish(begin, end, planes.log_odds + begin * target.k, part);
     double log_odds[kRowsOfASum];
-    Statistics found = statistics(planes);
+    Statistics found = statistics();
     found.log_odds = address_from(log_odds, begin);
     part.bad_row = few_classes_statistics(logits, shape, Transform{}, target, found, begin, end);
-    finish(planes, begin, end, log_odds, part);
+    finish(begin, end, log_odds, part);
   });
   for (const Part& part : parts) {
     totals.loss += part.loss;
@@ -214,8 +215,7 @@ RowLossTotals RowLoss::evaluate(double* memory, int threads) const {
 
 // What a unit of each statistic of rows [begin, end) adds to `factor` times the sum. A loss that counts for nothing has
 // no gradient, even where a slope is NaN.
-CE_CLONES void RowLoss::weigh(const Planes& planes, double factor, int64_t begin, int64_t end,
-                              double* by_log_odds) const {
+CE_CLONES void RowLoss::weigh(double factor, int64_t begin, int64_t end, double* by_log_odds) const {
   const int64_t k = target.k;
   for (int64_t i = begin * k; i < end * k; ++i) by_log_odds[i - begin * k] = product(factor, planes.slope[i]);
   if (!prior.present && terms.z_loss == 0.0) return;
@@ -224,37 +224,36 @@ CE_CLONES void RowLoss::weigh(const Planes& planes, double factor, int64_t begin
     const int rows = int(std::min<int64_t>(kLanes, end - row));
     weights.begin(row, rows);
     for (int l = 0; prior.present && l < rows; ++l)
-      planes.by_prior_term[row + l] = factor * terms.smoothing * weights.row[l];
+      planes.prior_term[row + l] = factor * terms.smoothing * weights.row[l];
     for (int l = 0; terms.z_loss != 0.0 && l < rows; ++l)
       planes.by_log_partition[row + l] =
           product(factor * (2.0 * terms.z_loss) * weights.row[l], planes.log_partition[row + l]);
   }
 }
 
-void RowLoss::pull(uintptr_t from, double* memory, double factor, const View& gradient, int threads) const {
-  const Planes planes = planes_in(memory);
+void RowLoss::pull(uintptr_t from, double factor, const View& gradient, int threads) const {
   const int64_t n = shape.rows();
   View here = logits;
   here.address = from;
   if (has_few_classes() && gradient.dtype == logits.dtype) {
     in_blocks(n, block_of_rows(shape, false, threads), threads, [&](int64_t begin, int64_t end) {
       double upstream[kRowsOfASum];
-      weigh(planes, factor, begin, end, upstream);
-      few_classes_pullback(here, shape, Transform{}, target, statistics(planes), address_from(upstream, begin),
+      weigh(factor, begin, end, upstream);
+      few_classes_pullback(here, shape, Transform{}, target, statistics(), address_from(upstream, begin),
                            gradient, begin, end);
     });
     return;
   }
   in_blocks(n, 1, threads, [&](int64_t begin, int64_t end) {
-    weigh(planes, factor, begin, end, planes.by_log_odds + begin * target.k);
+    weigh(factor, begin, end, planes.by_log_odds + begin * target.k);
   });
   Cotangents upstream;
   upstream.log_odds = address(planes.by_log_odds);
-  upstream.prior_term = address(planes.by_prior_term);
+  upstream.prior_term = address(planes.prior_term);
   upstream.log_partition = address(planes.by_log_partition);
   Gradients out;
   out.logits = gradient;
-  row_pullback(here, shape, Transform{}, target, prior, statistics(planes), upstream, out, threads);
+  row_pullback(here, shape, Transform{}, target, prior, statistics(), upstream, out, threads);
 }
 
 }  // namespace ce

@@ -5,8 +5,10 @@
 // At ten classes the arithmetic takes a microsecond, and every further call from Python takes as long again.
 #pragma once
 
+#include <optional>
 #include <vector>
 
+#include "memory.hpp"
 #include "rows.hpp"
 
 namespace ce {
@@ -33,21 +35,19 @@ class RowLoss {
  public:
   RowLoss(const View& logits, const Shape& shape, const Target& target, const RowTerms& terms);
 
-  // How many doubles a row the passes share.
-  int64_t planes() const;
-
-  RowLossTotals evaluate(double* planes, int threads) const;
+  RowLossTotals evaluate(int threads);
 
   // The gradient of `factor` times the sum, by the logits, which are where they were or at a new address.
-  void pull(uintptr_t logits, double* planes, double factor, const View& gradient, int threads) const;
+  void pull(uintptr_t logits, double factor, const View& gradient, int threads) const;
 
  private:
-  // The shared doubles, column by column: those of the statistics that the problem has, and upstream gradients. Two of
-  // a row of few classes are not touched, for there the work is done in blocks that stay in the cache.
+  // The shared doubles, column by column: those of the statistics that the problem has, and upstream gradients, which
+  // lie where a statistic did that only the loss needs. Of a row of few classes the log-odds are not touched, for there
+  // the work is done in blocks that stay in the cache.
   struct Planes {
-    double *top, *rest, *slope, *log_odds, *by_log_odds;  // the last three k a row
-    double *lift = nullptr, *set_top = nullptr, *set_rest = nullptr;
-    double *prior_term = nullptr, *by_prior_term = nullptr;
+    double *top = nullptr, *rest = nullptr;
+    double *slope = nullptr, *log_odds = nullptr, *by_log_odds = nullptr;  // k a row
+    double *lift = nullptr, *set_top = nullptr, *set_rest = nullptr, *prior_term = nullptr;
     double *log_partition = nullptr, *by_log_partition = nullptr;
   };
   struct Part;
@@ -59,15 +59,17 @@ class RowLoss {
   Prior prior;
   std::vector<float> prior_values;
   std::vector<double> prior_doubles;
+  std::optional<Scratch> memory;  // of the planes, from the first pass on
+  Planes planes;
 
   void make_prior();
   bool has_set() const { return target.mask.address != 0; }
   bool only_log_odds() const { return target.indices && target.k == 1 && !prior.present && terms.z_loss == 0.0; }
   bool has_few_classes() const;
-  Planes planes_in(double* memory) const;
-  Statistics statistics(const Planes& planes) const;
-  void finish(const Planes& planes, int64_t begin, int64_t end, const double* log_odds, Part& part) const;
-  void weigh(const Planes& planes, double factor, int64_t begin, int64_t end, double* by_log_odds) const;
+  void make_planes();
+  Statistics statistics() const;
+  void finish(int64_t begin, int64_t end, const double* log_odds, Part& part) const;
+  void weigh(double factor, int64_t begin, int64_t end, double* by_log_odds) const;
 };
 
 }  // namespace ce

@@ -52,12 +52,13 @@ class StraightRow {
     line_of[i] = line;
     apart |= uint64_t(1) << line;
     alignas(64) Stored own[kLanes] = {};
-    alignas(64) T weight[kLanes] = {};
     std::memcpy(own, lines + int64_t(line) * kLanes, size_t(length) * sizeof(Stored));
-    if (kPrior == PriorKind::kVector)
-      std::memcpy(weight, weights + int64_t(line) * kLanes, size_t(length) * sizeof(T));
     for (int l = 0; l < kLanes; ++l) value[i][l] = l < length ? T(widen(own[l])) : -kInf<T>;
     for (int l = 0; l < kLanes; ++l) summed[i][l] = value[i][l];
+    if (kPrior == PriorKind::kNone) return i;
+    alignas(64) T weight[kLanes] = {};
+    if (kPrior == PriorKind::kVector)
+      std::memcpy(weight, weights + int64_t(line) * kLanes, size_t(length) * sizeof(T));
     for (int l = 0; l < kLanes; ++l)
       weighed[i][l] = kPrior == PriorKind::kVector ? weight[l] : l < length ? T(1) : T(0);
     return i;
@@ -66,6 +67,7 @@ class StraightRow {
   CE_INLINE void take_out(int64_t at) {
     const int i = set_apart(int(at / kLanes), kLanes), l = int(at % kLanes);
     value[i][l] = summed[i][l] = -kInf<T>;
+    if (kPrior == PriorKind::kNone) return;
     chunk_mass -= double(weighed[i][l]);  // once, if two targets are the same
     weighed[i][l] = T(0);
   }
@@ -81,15 +83,15 @@ class StraightRow {
 
   // Makes a chunk's largest u the top, which is kept out of the sum.
   CE_INLINE void keep_out(T highest, const T* high, double scale) {
-    int i = 0, lane = kLanes;
-    for (; i < count && (lane = find_lane(value[i], highest)) == kLanes; ++i) {
-    }
-    if (lane == kLanes) {
-      const int l = find_lane(high, highest);
-      lane = Halves<Stored>::place(l / kHalf, l % kHalf);
-      int line = 0;
-      while (is_apart(line) || T(widen(lines[int64_t(line) * kLanes + lane])) != highest) ++line;
-      i = set_apart(line, kLanes);
+    int i = 0, lane = find_lane(high, highest);
+    if (lane < kLanes) {
+      lane = Halves<Stored>::place(lane / kHalf, lane % kHalf);
+      uint64_t holding = 0;  // a bit for every line, without a branch
+      for (int line = 0; line < whole; ++line)
+        holding |= uint64_t(T(widen(lines[int64_t(line) * kLanes + lane])) >= highest) << line;
+      i = set_apart(__builtin_ctzll(holding & ~apart), kLanes);
+    } else {
+      while ((lane = find_lane(value[i], highest)) == kLanes) ++i;
     }
     summed[i][lane] = -kInf<T>;
     rise(double(highest), scale);
@@ -183,8 +185,10 @@ class StraightRow {
   }
 
   // Between chunks the processor's own prefetchers lose the thread, and between rows, which mostly lie one behind the
-  // other: what is fetched past the row's end is the rows to come. Nothing comes of fetching what is not there.
+  // other: what is fetched past the row's end is the rows to come. Nothing comes of fetching what is not there. Beside a
+  // vector prior, which goes through the nearest cache too, what is fetched further ahead would be gone before its turn.
   CE_INLINE void sum_lines(T base, T rate, T* lanes, T* terms, T* depths) const {
+    constexpr int kAhead = kPrior == PriorKind::kVector ? kDepth / 4 : kDepth;  // lines
     const Exp2Shift<T> range(0);
     alignas(64) T high[2][kHalf], sum[2][kHalf], deep[2][kHalf];
     std::memcpy(high, lanes, sizeof high);
@@ -193,7 +197,7 @@ class StraightRow {
     each_run([&](const Stored* from, const Stored* end, const T* weight) __attribute__((always_inline)) {
       for (; from != end; from += kLanes) {
         for (int b = 0; b < int(kLanes * sizeof(Stored)); b += 64)
-          __builtin_prefetch(reinterpret_cast<const char*>(from + kDepth * kLanes) + b);
+          __builtin_prefetch(reinterpret_cast<const char*>(from + kAhead * kLanes) + b);
         for (int l = 0; l < kHalf; ++l) {
           const T first = Halves<Stored>::template load<T>(from, 0, l);
           const T second = Halves<Stored>::template load<T>(from, 1, l);

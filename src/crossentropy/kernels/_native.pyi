@@ -134,13 +134,10 @@ class RowLoss:
         masses: int,
         sample_weight: int,
     ) -> None: ...
-    @property
-    def planes(self) -> int: ...
-    def evaluate(self, planes: int, threads: int) -> tuple[float, float, float, int, int]: ...
+    def evaluate(self, threads: int) -> tuple[float, float, float, int, int]: ...
     def pull(
         self,
         logits: int,
-        planes: int,
         factor: float,
         gradient: int,
         dtype: int,

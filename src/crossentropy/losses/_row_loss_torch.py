@@ -15,7 +15,7 @@ from crossentropy.links import CrossEntropy, Focal, Link
 from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
 from crossentropy.losses._softmax_torch import gradient_by_formulas, gradient_memory
 from crossentropy.reductions import EMPTY_MESSAGE
-from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain, large, runs_plainly
+from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain, runs_plainly
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.native import lay_out
 from crossentropy.targets import LabelSet, Sparse
@@ -149,8 +149,7 @@ class _RowLoss(Function):
             _address(masses),
             _address(sample_weight),
         )
-        planes = large((problem.planes * outer * inner,), torch.float64)
-        total, mass, least, bad, empty = problem.evaluate(planes.data_ptr(), torch.get_num_threads())
+        total, mass, least, bad, empty = problem.evaluate(torch.get_num_threads())
         if bad >= 0:
             raise bad_label_error(indices, bad, classes, ignore_index, several=several)
         share = 1.0
@@ -164,7 +163,7 @@ class _RowLoss(Function):
         # Held by autograd, which sees if they are changed before the backward pass.
         ctx.save_for_backward(logits, indices, mask, masses, prior, class_weight, sample_weight)
         ctx.labels, ctx.axis, ctx.options, ctx.indices = labels, axis, options, y
-        ctx.problem, ctx.share, ctx.planes = problem, share, planes
+        ctx.problem, ctx.share = problem, share
         return torch.tensor(total, dtype=torch.float64 if x.dtype is torch.float64 else torch.float32)
 
     @staticmethod
@@ -177,7 +176,6 @@ class _RowLoss(Function):
         into = lay_out(TorchMemory, gradient_memory(ctx, logits, x.array, options.inplace), axis)
         ctx.problem.pull(
             x.array.data_ptr(),
-            ctx.planes.data_ptr(),
             float(grad) * ctx.share,
             into.array.data_ptr(),
             CODES[logits.dtype],
@@ -188,7 +186,7 @@ class _RowLoss(Function):
 
 
 def _doubles(x: Tensor | None) -> Tensor | None:
-    return None if x is None else x.to(torch.float64).contiguous()
+    return None if x is None else x.contiguous().to(torch.float64)
 
 
 def _address(x: Tensor | None) -> int:
