@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 NATIVE := CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
 
-.PHONY: demo test bench lint docs clean
+.PHONY: demo test bench bench-cuda lint docs clean
 
 demo: .venv/installed
 	$(BIN)/crossentropy train digits --out runs/digits
@@ -17,6 +17,9 @@ test: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/run.py
+
+bench-cuda: .venv/installed
+	$(BIN)/python benchmarks/run_cuda.py --write
 
 lint: .venv/installed
 	$(BIN)/ruff check .

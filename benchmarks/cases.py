@@ -46,18 +46,20 @@ def all_cases() -> list[Case]:
 
 
 @lru_cache(maxsize=1)
-def logits_and_labels(values: str, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def logits_and_labels(
+    values: str, shape: tuple[int, ...], dtype: torch.dtype, device: str = "cpu"
+) -> tuple[Tensor, Tensor]:
     """Logits with the class axis 1, and class indices.
 
     Random logits are normal. Peaky ones are what a trained model gives: a heavy tail (the square of a normal
     number, halved, with its sign), and the label 8 above that in nine rows of ten.
     """
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.empty(shape).normal_(generator=generator)
-    labels = torch.randint(shape[1], shape[:1] + shape[2:], generator=generator)
+    generator = torch.Generator(device).manual_seed(0)
+    logits = torch.empty(shape, device=device).normal_(generator=generator)
+    labels = torch.randint(shape[1], shape[:1] + shape[2:], generator=generator, device=device)
     if values == "peaky":
         logits.mul_(logits.abs()).mul_(0.5)
-        learned = torch.rand(labels.shape, generator=generator) < 0.9
+        learned = torch.rand(labels.shape, generator=generator, device=device) < 0.9
         logits.scatter_add_(1, labels.unsqueeze(1), 8.0 * learned.unsqueeze(1))
     return logits.to(dtype), labels
 
@@ -210,10 +212,21 @@ def _set_of(shape: tuple[int, int]) -> Tensor:
     return mask
 
 
-def _elements(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.empty(shape).normal_(generator=generator)
-    return logits, (torch.rand(shape, generator=generator) < 0.2).float()
+FOCAL_SHAPE = (125_000, 80)
+
+
+def elements(shape: tuple[int, ...], device: str = "cpu") -> tuple[Tensor, Tensor]:
+    """Log-odds, and labels of which a fifth are yes."""
+    generator = torch.Generator(device).manual_seed(0)
+    logits = torch.empty(shape, device=device).normal_(generator=generator)
+    return logits, (torch.rand(shape, generator=generator, device=device) < 0.2).float()
+
+
+def sigmoid_focal_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """With γ = 2 and α = 1/4."""
+    return ce.sigmoid_cross_entropy(
+        logits, target, link=Focal(2.0), class_weight=0.75, pos_weight=1 / 3, normalizer="count"
+    )
 
 
 def _binary() -> Case:
@@ -226,28 +239,21 @@ def _binary() -> Case:
         nbytes=4 * math.prod(shape),
         speedup=5,
         build=lambda: sides_of(
-            *_elements(shape), binary_cross_entropy_with_logits, peers.binary_cross_entropy
+            *elements(shape), binary_cross_entropy_with_logits, peers.binary_cross_entropy
         ),
         passes=5.0,
     )
 
 
 def _sigmoid_focal() -> Case:
-    shape = (125_000, 80)
-
-    def ours(logits: Tensor, target: Tensor) -> Tensor:
-        return ce.sigmoid_cross_entropy(
-            logits, target, link=Focal(2.0), class_weight=0.75, pos_weight=1 / 3, normalizer="count"
-        )
-
     return Case(
-        work=f"sigmoid focal fwd+bwd {shape}",
+        work=f"sigmoid focal fwd+bwd {FOCAL_SHAPE}",
         peer="torchvision's formula",
         dtype="float32",
         values="random",
-        nbytes=4 * math.prod(shape),
+        nbytes=4 * math.prod(FOCAL_SHAPE),
         speedup=10,
-        build=lambda: sides_of(*_elements(shape), ours, peers.sigmoid_focal_loss),
+        build=lambda: sides_of(*elements(FOCAL_SHAPE), sigmoid_focal_loss, peers.sigmoid_focal_loss),
         passes=5.0,
     )
 
