@@ -7,42 +7,9 @@ import pytest
 
 from crossentropy.statistics import Target, Transform, Wanted, reference, row_statistics
 from crossentropy.statistics.problem import DIFFERENTIABLE
+from row_problems import DIFFERENTIATED, FORMS, TRANSFORMS, as_function, tensors
 
 torch = pytest.importorskip("torch")
-
-FORMS = ("label", "ignored", "several", "set", "dense", "weighted")
-TRANSFORMS = ("plain", "temperature", "row temperature", "softcap", "bias", "margin", "class margin", "all")
-WANTED = Wanted(log_partition=True, entropy=True)
-
-
-def tensors(struct, requires_grad=()):
-    """The same struct with its arrays as tensors; those named, and numbers among them, ask for a gradient."""
-
-    def own(name, x):
-        if name in requires_grad and x is not None:
-            return torch.as_tensor(x, dtype=torch.float64).clone().requires_grad_()
-        return torch.from_numpy(np.ascontiguousarray(x)) if isinstance(x, np.ndarray) else x
-
-    return struct and replace(struct, **{name: own(name, getattr(struct, name)) for name in struct.__slots__})
-
-
-def as_function(problem, axis=1, how=row_statistics):
-    """The differentiable statistics as a function of the inputs that can have a gradient, and those inputs."""
-    target = tensors(problem.target, ("dense",))
-    transform = tensors(problem.transform, ("temperature", "logit_bias", "margin"))
-    prior = tensors(problem.prior)
-    logits = torch.tensor(problem.logits, requires_grad=True)
-    names = {"dense": target.dense, **{f: getattr(transform, f) for f in transform.__slots__}}
-    learned = {k: x for k, x in names.items() if isinstance(x, torch.Tensor)}
-
-    def statistics(z, *values):
-        given = dict(zip(learned, values, strict=True))
-        own = replace(target, dense=given.pop("dense", None))
-        planes = how(z, axis, own, replace(transform, **given), prior, WANTED)
-        found = [getattr(planes, name) for name in DIFFERENTIABLE]
-        return tuple(x for x in found if x is not None and torch.isfinite(x).all())
-
-    return statistics, (logits, *learned.values())
 
 
 @pytest.mark.parametrize("prior", ["none", "vector"])
@@ -94,7 +61,7 @@ def test_kernel_gradients_are_the_derivatives_of_the_reference(rows_of, dtype, f
         for how, logits in ((row_statistics, z), (reference.statistics, z.double())):
             logits = logits.detach().requires_grad_()
             own = tensors(problem.target), tensors(problem.transform), tensors(problem.prior)
-            planes = how(logits, 1, *own, WANTED)
+            planes = how(logits, 1, *own, DIFFERENTIATED)
             loss, size = 0.0, 0.0
             for i, name in enumerate(DIFFERENTIABLE):
                 plane = getattr(planes, name)
@@ -128,7 +95,7 @@ def test_masked_classes_have_gradients_of_zero_and_spoil_no_others(rows_of, form
         target = replace(target, dense=np.where(masked, 0.0, target.dense))
     z[masked] = -np.inf
     logits = torch.tensor(z, requires_grad=True)
-    planes = row_statistics(logits, 1, tensors(target), wanted=WANTED)
+    planes = row_statistics(logits, 1, tensors(target), wanted=DIFFERENTIATED)
     loss = sum(
         (getattr(planes, n).nan_to_num() ** 2).sum() for n in DIFFERENTIABLE if getattr(planes, n) is not None
     )
@@ -136,7 +103,7 @@ def test_masked_classes_have_gradients_of_zero_and_spoil_no_others(rows_of, form
     assert torch.isfinite(gradient).all()
     assert (gradient[torch.from_numpy(masked)] == 0).all()
     deep = torch.tensor(np.where(masked, -1e4, z), requires_grad=True)  # so low that it changes nothing
-    planes = row_statistics(deep, 1, tensors(target), wanted=WANTED)
+    planes = row_statistics(deep, 1, tensors(target), wanted=DIFFERENTIATED)
     loss = sum(
         (getattr(planes, n).nan_to_num() ** 2).sum() for n in DIFFERENTIABLE if getattr(planes, n) is not None
     )

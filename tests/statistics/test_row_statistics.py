@@ -9,54 +9,14 @@ import numpy as np
 import pytest
 
 from crossentropy.statistics import Target, Transform, Wanted, reference, row_statistics
+from row_problems import FORMS, PRIORS, TRANSFORMS, narrowed, torch_problem
 
-FORMS = ("label", "ignored", "several", "set", "dense", "weighted")
-TRANSFORMS = ("plain", "temperature", "row temperature", "softcap", "bias", "margin", "class margin", "all")
-PRIORS = ("none", "uniform", "vector")
 SIZES = ((1, 1), (1, 2), (67, 5), (130, 10), (3, 128), (3, 129), (2, 4160), (2, 8300))
 EPS = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-24, "float16": 2.0**-24}
 
 
 def by_reference(*arguments):
     return reference.statistics(*arguments)
-
-
-def torch_problem(torch, problem, dtype):
-    """The same problem in tensors, its logits in a dtype; beside them their values in NumPy."""
-
-    def own(x):
-        return torch.from_numpy(np.ascontiguousarray(x)) if isinstance(x, np.ndarray) else x
-
-    def owned(struct):
-        return struct and replace(struct, **{f: own(getattr(struct, f)) for f in struct.__slots__})
-
-    logits = torch.from_numpy(problem.logits).to(getattr(torch, dtype))
-    tensors = replace(
-        problem,
-        logits=logits,
-        target=owned(problem.target),
-        transform=owned(problem.transform),
-        prior=owned(problem.prior),
-    )
-    return tensors, logits.double().numpy()
-
-
-def narrowed(problem):
-    """Options that float32 holds exactly, so that reading them costs nothing."""
-
-    def narrow(x):
-        is_float = isinstance(x, np.ndarray) and x.dtype == np.float64
-        return x.astype(np.float32).astype(np.float64) if is_float else x
-
-    def each(struct):
-        return struct and replace(struct, **{f: narrow(getattr(struct, f)) for f in struct.__slots__})
-
-    return replace(
-        problem,
-        target=each(problem.target),
-        transform=each(problem.transform),
-        prior=each(problem.prior),
-    )
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
@@ -76,11 +36,11 @@ def test_numpy_statistics_are_those_of_the_definition(rows_of, dtype, form, tran
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
 def test_torch_statistics_are_those_of_the_definition(rows_of, dtype, form, transform):
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     for rows, classes in ((67, 5), (3, 131), (2, 4160)):
         for prior in PRIORS:
             problem = narrowed(rows_of.make(form, transform, prior, rows, classes))
-            tensors, values = torch_problem(torch, problem, dtype)
+            tensors, values = torch_problem(problem, dtype)
             truth, size = rows_of.truth(problem, values)
             found = row_statistics(*tensors.arguments())
             rows_of.check(found, truth, size, EPS[dtype], f"{prior} {rows}×{classes}")

@@ -28,15 +28,15 @@ def is_supported(problem: Problem) -> bool:
     """Whether the kernel has the links and types of `problem`."""
     options = problem.options
     return (
-        _gamma(options.link) is not None
-        and _gamma(options.negative_link) is not None
+        gamma(options.link) is not None
+        and gamma(options.negative_link) is not None
         and not options.divides_by_element
         and dtype_name(problem.logits) in CODES
         and dtype_name(problem.labels) in ELEMENTS
     )
 
 
-def _gamma(link: Link) -> float | None:
+def gamma(link: Link) -> float | None:
     if type(link) is CrossEntropy:
         return 0.0
     return link.gamma if type(link) is Focal and isinstance(link.gamma, (int, float)) else None
@@ -58,8 +58,8 @@ def kernel_problem(problem: Problem, address: Callable[[Array], int]) -> Any:
         positive_weight=0 if options.positive_weight is None else address(options.positive_weight),
         negative_weight=0 if options.negative_weight is None else address(options.negative_weight),
         smoothing=options.label_smoothing,
-        positive_gamma=_gamma(options.link) or 0.0,
-        negative_gamma=_gamma(options.negative_link) or 0.0,
+        positive_gamma=gamma(options.link) or 0.0,
+        negative_gamma=gamma(options.negative_link) or 0.0,
         negative_shift=options.negative_shift,
     )
 

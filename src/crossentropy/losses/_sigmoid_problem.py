@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import as_arrays, device, first_true, is_torch, is_true, loss_dtype
+from crossentropy.backends import as_arrays, device, first_true, is_torch, is_true, loss_dtype, namespace
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.losses._softmax_problem import check_validate
 from crossentropy.reductions import check_reduction, negative_weight_error
@@ -159,6 +159,9 @@ def _class_weights(
 def _class_vector(name: str, value: Array | float | None, logits: Array, classes: int) -> Array | None:
     if value is None:
         return None
+    if isinstance(value, (int, float)):  # made where the logits are: a copy to a device would be waited for
+        xp = namespace(logits)
+        return xp.full((classes,), float(value), dtype=loss_dtype(logits), device=device(logits))
     xp, (vector, _) = as_arrays(value, logits)
     if is_torch(vector):
         vector = vector.detach().to(logits.device)

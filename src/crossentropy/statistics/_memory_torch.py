@@ -24,11 +24,11 @@ DTYPES = {
 }
 
 
-def is_plain(x: Tensor) -> bool:
-    """Whether `x` is memory on the CPU and nothing else: no subclass, no transform, no trace, no view of negatives."""
+def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
+    """Whether `x` is memory there and nothing else: no subclass, no transform, no trace, no view of negatives."""
     return (
         type(x) in (Tensor, Parameter)
-        and x.device.type == "cpu"
+        and x.device.type == device_type
         and x.layout is torch.strided
         and not x.is_neg()
         and not torch._C._functorch.is_functorch_wrapped_tensor(x)
@@ -46,11 +46,11 @@ def runs_plainly() -> bool:
     )
 
 
-def large(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
     """Memory not yet written, for a large result."""
     nbytes = prod(shape) * dtype.itemsize
-    if nbytes < LARGE:
-        return torch.empty(shape, dtype=dtype)
+    if nbytes < LARGE or (device is not None and device.type != "cpu"):
+        return torch.empty(shape, dtype=dtype, device=device)
     return torch.frombuffer(_native.take_memory(nbytes), dtype=dtype).view(shape)
 
 
@@ -85,7 +85,7 @@ class TorchMemory:
     @staticmethod
     def empty_like(x: Tensor, dtype: str | None = None) -> Tensor:
         wanted = x.dtype if dtype is None else DTYPES[dtype]
-        if x.numel() * wanted.itemsize < LARGE:
+        if x.numel() * wanted.itemsize < LARGE or x.device.type != "cpu":
             return torch.empty_like(x, dtype=wanted)
         if x.is_contiguous():
             return large(x.shape, wanted)

@@ -1,13 +1,14 @@
 """The statistics of PyTorch tensors, with their gradients.
 
-Three ways lead to the same numbers. Eager tensors on the CPU go through one autograd Function around the kernels.
-Under `torch.compile` the same kernels stand behind a custom operator. Functional transforms, forward-mode
-differentiation, higher derivatives and other devices take the reference formulas, which PyTorch differentiates.
+Three ways lead to the same numbers. Eager tensors on the CPU and on CUDA go through one autograd Function around the
+kernels of their device. Under `torch.compile` those of the CPU stand behind a custom operator. Functional transforms,
+forward-mode differentiation, higher derivatives and other devices take the reference formulas, which PyTorch
+differentiates.
 """
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -44,7 +45,7 @@ class Settings(NamedTuple):
     has_prior: bool
     wanted: Wanted
     validate: bool
-    prior_total: float | None = None
+    prior_total: float | Tensor | None = None
 
 
 class Tensors(NamedTuple):
@@ -76,11 +77,11 @@ def statistics(
 ) -> Planes:
     """Target statistics of every row along `axis`."""
     settings, tensors = split(logits, axis, target, transform, prior, wanted, validate)
-    if torch.compiler.is_compiling() and logits.device.type == "cpu" and logits.dtype in CODES:
+    if torch.compiler.is_compiling() and logits.device.type in ("cpu", "cuda") and logits.dtype in CODES:
         from crossentropy.statistics import _torch_op
 
         return named(_torch_op.statistics(settings, tensors), settings, tensors)
-    if not kernels_apply(*tensors):
+    if not own_kernels_apply(*tensors):
         return reference.statistics(
             logits, axis, target, transform, prior, wanted, validate=validate, idle=idle
         )
@@ -89,8 +90,31 @@ def statistics(
     return forward(settings, tensors)
 
 
+def row_kernel(device: str) -> Callable[..., Any] | None:
+    """What is called with a row problem on a device of this type and makes a kernel of it; None if there is none."""
+    if device == "cpu":
+        return functools.partial(RowKernel, TorchMemory)
+    if device == "cuda":
+        from crossentropy.statistics import _triton
+
+        return _triton.RowKernel
+    return None
+
+
+def own_kernels_apply(*tensors: Tensor | None) -> bool:
+    """Whether the kernels of the first tensor's device, which may not be None, can take all of them eagerly."""
+    first = tensors[0]
+    return (
+        first is not None
+        and runs_plainly()
+        and all(x is None or (is_plain(x, first.device.type) and x.device == first.device) for x in tensors)
+        and first.dtype in CODES
+        and row_kernel(first.device.type) is not None
+    )
+
+
 def kernels_apply(*tensors: Tensor | None) -> bool:
-    """Whether the kernels can take these tensors eagerly."""
+    """Whether the kernels of the CPU can take these tensors eagerly."""
     return (
         runs_plainly()
         and all(x is None or is_plain(x) for x in tensors)
@@ -135,7 +159,7 @@ def split(
     )
 
 
-def _joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Prior | None]:
+def joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Prior | None]:
     """The inverse of `split`."""
     target = Target(
         tensors.indices,
@@ -191,9 +215,11 @@ def rows_of(settings: Settings, logits: Tensor) -> tuple[int, ...]:
     return shape[: settings.axis] + shape[settings.axis + 1 :]
 
 
-def _kernel(settings: Settings, tensors: Tensors) -> tuple[RowKernel, Target]:
-    target, transform, prior = _joined(settings, tensors)
-    return RowKernel(TorchMemory, tensors.logits, settings.axis, target, transform, prior), target
+def _kernel(settings: Settings, tensors: Tensors) -> tuple[Any, Target]:
+    target, transform, prior = joined(settings, tensors)
+    kernel = row_kernel(tensors.logits.device.type)
+    assert kernel is not None  # or nobody would ask
+    return kernel(tensors.logits, settings.axis, target, transform, prior), target
 
 
 def forward(settings: Settings, tensors: Tensors) -> Planes:
@@ -261,8 +287,10 @@ def _margin_gradient(settings: Settings, tensors: Tensors, at_target: Tensor) ->
     C = tensors.logits.shape[settings.axis]
     y = y.reshape(-1)
     known = (y >= 0) & (y < C)
-    total = torch.zeros(C, dtype=torch.float64)
-    return total.index_add_(0, torch.where(known, y, 0), by_margin.reshape(-1) * known).to(margin.dtype)
+    total = torch.zeros(C, dtype=torch.float64, device=y.device)
+    # index_add_ adds in any order on CUDA, this in one order everywhere
+    total.index_put_((torch.where(known, y, 0).long(),), by_margin.reshape(-1) * known, accumulate=True)
+    return total.to(margin.dtype)
 
 
 def reference_gradients(
@@ -275,7 +303,7 @@ def reference_gradients(
         # Aliases, for one input may be made of another: the way through it is not for this derivative to go.
         learnable = [x.view_as(x) if x is not None and x.requires_grad else x for x in tensors[:LEARNABLE]]
         tensors = Tensors._make([*learnable, *tensors[LEARNABLE:]])
-        target, transform, prior = _joined(settings, tensors)
+        target, transform, prior = joined(settings, tensors)
         planes = reference.statistics(
             tensors.logits, settings.axis, target, transform, prior, settings.wanted, idle=idle
         )
@@ -323,7 +351,7 @@ def keep(
 def takes_formulas(tensors: Tensors, grads: Sequence[Tensor | None]) -> bool:
     """Whether a gradient is beyond the kernels: to be differentiated itself, of many at once, by a set's margin."""
     learns_margin = tensors.margin is not None and tensors.margin.requires_grad
-    batched = not all(g is None or is_plain(g) for g in grads)
+    batched = not all(g is None or is_plain(g, g.device.type) for g in grads)
     return torch.is_grad_enabled() or batched or (learns_margin and tensors.indices is None)
 
 

@@ -3,6 +3,7 @@
 Dynamo cannot look into a call by address; an operator with a declared shape and a declared gradient it can carry.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,18 +20,24 @@ _ARGUMENTS = _TENSORS + _SETTINGS
 
 def statistics(settings: Settings, tensors: Tensors) -> list[Tensor]:
     """The planes of a problem, in the order of `plane_names`."""
-    return _row_statistics(*tensors, *_flat(settings))
+    return _row_statistics(*tensors, *flat_settings(settings))
 
 
-def _flat(settings: Settings) -> tuple[Any, ...]:
+def flat_settings(settings: Settings) -> tuple[Any, ...]:
+    """The settings as arguments that an operator can have."""
     wanted = settings.wanted
     flags = [wanted.log_partition, wanted.entropy, wanted.argmax, wanted.rank]
     return (*settings[: Settings._fields.index("wanted")], flags, settings.validate)
 
 
+def joined_settings(args: Sequence[Any]) -> Settings:
+    """The inverse of `flat_settings`."""
+    *plain, flags, validate = args
+    return Settings._make([*plain, Wanted(*flags), validate, None])
+
+
 def _joined(args: tuple[Any, ...]) -> tuple[Settings, Tensors]:
-    *plain, flags, validate = args[_TENSORS:]
-    return Settings._make([*plain, Wanted(*flags), validate, None]), Tensors(*args[:_TENSORS])
+    return joined_settings(args[_TENSORS:]), Tensors(*args[:_TENSORS])
 
 
 @torch.library.custom_op("crossentropy::row_statistics", mutates_args=())
@@ -137,7 +144,7 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
             [g is not None for g in grads],
             needs,
             *tensors,
-            *_flat(ctx.settings),
+            *flat_settings(ctx.settings),
         )
     )
     learnt = [next(found) if need else None for need in needs]

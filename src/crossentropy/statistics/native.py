@@ -15,6 +15,7 @@ from crossentropy.statistics.problem import (
     Target,
     Transform,
     Wanted,
+    row_planes,
 )
 
 Array = Any
@@ -157,24 +158,9 @@ class RowKernel:
     def statistics(self, target: Target, rows: tuple[int, ...], wanted: Wanted) -> Planes:
         """Run the forward kernel; `rows` is the shape of the rows."""
         empty, planes = self.memory.empty, Planes()
-        names = ["top", "rest"]
-        indexed = target.indices is not None
-        if (indexed and not target.several) or target.mask is not None:
-            names.append("log_odds")
-        elif indexed:
+        names = row_planes(target, self.prior is not NO_PRIOR, wanted)
+        if target.several:
             planes.log_odds = empty((*rows, self.k), "float64")
-        if wanted.log_partition:
-            names.append("log_partition")
-        if self.prior is not NO_PRIOR:
-            names.append("prior_term")
-        if target.dense is not None:
-            names += ["dense_term", "dense_total"]
-        if wanted.entropy:
-            names.append("entropy")
-        if target.mask is not None:
-            names += ["set_top", "set_rest"]
-        if not indexed or target.several or len(names) > 3:
-            names.append("lift")
         for name, plane in zip(names, self.memory.planes(len(names), rows), strict=True):
             setattr(planes, name, plane)
         if wanted.argmax:

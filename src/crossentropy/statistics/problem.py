@@ -69,11 +69,11 @@ class Target:
 class Prior:
     """A fixed vector ``r`` over the classes; ``values=None`` is 1/C each.
 
-    `total` is its sum over all classes where the logits are only some of them, else None.
+    `total` is its sum over all classes where the logits are only some of them, a number or an array of one; else None.
     """
 
     values: Array | None = None
-    total: float | None = None
+    total: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,26 @@ def arrays(planes: Planes | Cotangents) -> dict[str, Array]:
 def of_rows(planes: Some, rows: slice) -> Some:
     """Some rows of every plane or cotangent."""
     return type(planes)(**{name: x[rows] for name, x in arrays(planes).items()})
+
+
+def row_planes(target: Target, has_prior: bool, wanted: Wanted) -> list[str]:
+    """The floating planes of a problem that have one number for every row, those that a gradient needs among them."""
+    several = target.indices is not None and target.several
+    labelled = target.indices is not None or target.mask is not None
+    present = {
+        "top": True,
+        "rest": True,
+        "log_odds": labelled and not several,
+        "log_partition": wanted.log_partition,
+        "prior_term": has_prior,
+        "dense_term": target.dense is not None,
+        "dense_total": target.dense is not None,
+        "entropy": wanted.entropy,
+        "set_top": target.mask is not None,
+        "set_rest": target.mask is not None,
+        "lift": target.indices is None or several or has_prior or wanted.log_partition or wanted.entropy,
+    }
+    return [name for name, here in present.items() if here]
 
 
 DIFFERENTIABLE = tuple(f.name for f in fields(Cotangents))

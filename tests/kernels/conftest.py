@@ -1,0 +1,40 @@
+"""Triton's kernels: on the GPU where there is one, else by Triton's interpreter on the CPU."""
+
+import os
+from importlib.util import find_spec
+
+import pytest
+
+if find_spec("torch") is not None:
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("TRITON_INTERPRET", "1")  # read when a kernel is defined
+
+
+@pytest.fixture(scope="session")
+def device():
+    """Where kernels run."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture
+def triton_rows(monkeypatch):
+    """Rows of logits go through Triton's kernels, on the CPU too."""
+    pytest.importorskip("triton")
+    from crossentropy.statistics import _torch, _triton
+
+    monkeypatch.setattr(_torch, "row_kernel", lambda device_type: _triton.RowKernel)
+
+
+@pytest.fixture(params=[False, True], ids=["one block", "many blocks"])
+def blocks(request, monkeypatch):
+    """Rows as one block of classes, and as several; several rows a program, and several programs."""
+    pytest.importorskip("triton")
+    if request.param:
+        from crossentropy.kernels._triton import launch
+
+        monkeypatch.setattr(launch, "MOST_BYTES", 32)
+        monkeypatch.setattr(launch, "FEW_ENTRIES", 16)
+        monkeypatch.setattr(launch, "ROWS_ABREAST", 2)
+        monkeypatch.setattr(launch, "CLASSES_ABREAST", 4)
