@@ -126,7 +126,7 @@ class RowFactors {
       common[l] = g_L[l] + (prior_gain[l] == 0.0 ? 0.0 : prior_gain[l] * p.prior.total);
       log_share[l] = -lift[l];
       const double e = exp_nonpositive(log_share[l]);  // π
-      share[l] = top[l] == -kInf<double> ? 0.0 : e;
+      share[l] = top[l] == -kInf<double> ? 0.0 * lift[l] : e;  // NaN where every logit is −∞
       off.alpha[l] = side_alpha(share[l], log_share[l], common[l], g_H[l], H[l]);
       dense_share[l] = p.target.dense.address ? share[l] * dense_gain[l] * dense_total[l] : 0.0;
       tie_miss[l] = dense_total[l] * (rest[l] / (1.0 + rest[l]));

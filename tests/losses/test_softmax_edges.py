@@ -291,3 +291,23 @@ def test_one_class_has_no_gradient_if_its_weight_has_more_digits_than_the_logits
         ce.softmax_cross_entropy, z, np.asarray([0]), label_smoothing=0.125, class_weight=w
     )
     assert gradient == 0.0
+
+
+@pytest.mark.parametrize("form", ["label", "several", "set", "soft"])
+@each_framework
+def test_a_row_of_minus_infinities_alone_is_nan_in_value_and_gradient_and_leaves_the_others(fw, form):
+    z, labels = batch(rows=3, classes=4)
+    one_hot = np.eye(4)[labels]
+    target = {
+        "label": fw.target("indices", labels),
+        "several": fw.target("Sparse", np.stack([labels, (labels + 1) % 4], -1), np.full((3, 2), 0.5)),
+        "set": fw.target("LabelSet", one_hot > 0),
+        "soft": fw.target("Probabilities", 0.7 * one_hot + 0.3 / 4),
+    }[form]
+    whole = none(fw, z, target)
+    z[1] = -INF
+    losses, gradient = none(fw, z, target)
+    assert np.isnan(losses[1])
+    assert np.isnan(gradient[1]).all()
+    np.testing.assert_array_equal(losses[[0, 2]], whole[0][[0, 2]])
+    np.testing.assert_array_equal(gradient[[0, 2]], whole[1][[0, 2]])
