@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 
 import crossentropy as ce
+from frameworks import TORCH
+from softmax_problems import DENSE, problems
 
 torch = pytest.importorskip("torch")
 
@@ -86,3 +89,69 @@ def assert_same_loss(found: Any, truth: Any, inputs: Any, relative: float = 1e-1
     for g, t in zip(gradients(found, inputs), gradients(truth, inputs), strict=True):
         assert g.dtype == t.dtype
         assert_close(g, t, relative)
+
+
+def learning(options, *more):
+    """Options whose tensors learn where they can, and those tensors."""
+    fixed = ("class_weight", "smoothing_prior", "normalizer")
+    options = {
+        name: x.clone().requires_grad_() if isinstance(x, torch.Tensor) and name not in fixed else x
+        for name, x in options.items()
+    }
+    return options, [x for x in (*options.values(), *more) if getattr(x, "requires_grad", False)]
+
+
+@st.composite
+def heads(draw):
+    """A problem of any options, hidden states and a head that fit it, and sizes of blocks and tiles."""
+    rows, classes = draw(st.integers(1, 30)), draw(st.integers(1, 40))
+    size, rank = draw(st.integers(1, 9)), draw(st.integers(1, 3))
+    seed = draw(st.integers(0, 2**31))
+    scale = draw(st.sampled_from([0.1, 1.0, 4.0]))
+    parts = {"bias": draw(st.booleans()), "low_rank": draw(st.booleans())}
+    return {
+        "problem": draw(problems((rows, classes))),
+        "hidden": scale * random(rows, size, seed=seed),
+        "weight": random(classes, size, seed=seed + 1),
+        "bias": random(classes, seed=seed + 2) if parts["bias"] else None,
+        "low_rank": (random(rank, size, seed=seed + 3), random(classes, rank, seed=seed + 4))
+        if parts["low_rank"]
+        else None,
+        "blocks": {
+            "rows": draw(st.integers(1, 9)),
+            "tile": draw(st.integers(1, 20)),
+            "groups": draw(st.integers(1, 4)),
+            "forward_rows": draw(st.integers(1, 9)),
+        },
+        "budget": draw(st.sampled_from(list(STRATEGIES.values()))),
+        "learn": draw(st.booleans()),
+    }
+
+
+def assert_as_on_logits(drawn: dict[str, Any]) -> None:
+    """What is drawn by `heads` has the value and the gradients, or the error, of its logits made whole."""
+    problem, options = drawn["problem"], {k: TORCH.own(v) for k, v in drawn["problem"].keywords().items()}
+    target, others = problem.labels(TORCH), []
+    if drawn["learn"]:
+        options, others = learning(options)
+        if problem.form in DENSE:
+            others.append(target.values.requires_grad_())
+    parts = [drawn["hidden"], drawn["weight"], drawn["bias"], *(drawn["low_rank"] or ())]
+    inputs = [x.requires_grad_() for x in parts if x is not None] + others
+    given_head = {"bias": drawn["bias"], "low_rank": drawn["low_rank"]}
+
+    def outcome(loss, **more):
+        try:
+            return loss(drawn["hidden"], drawn["weight"], target, **given_head, **options, **more)
+        except (ValueError, TypeError) as error:
+            return type(error), str(error)
+
+    truth = outcome(on_logits)
+    with blocks_of(**drawn["blocks"]):
+        found = outcome(ce.linear_cross_entropy, memory_budget=drawn["budget"])
+        if isinstance(truth, tuple):
+            assert found == truth
+        elif truth.isnan().any():
+            assert found.isnan().equal(truth.isnan())
+        else:
+            assert_same_loss(found, truth, inputs)

@@ -383,3 +383,13 @@ def test_gradients_are_refused_to_arrays_that_have_their_own_or_are_too_wide():
 def test_an_option_of_logits_alone_is_refused():
     with pytest.raises(TypeError, match=r"linear_cross_entropy\(\).*'axis'"):
         ce.linear_loss_and_gradients(*head(), axis=0)
+
+
+def test_a_link_that_holds_something_for_rows_of_any_shape():
+    hidden, weight, y = head((3, 4))
+    rng = np.random.default_rng(7)
+    link = ce.links.ClippedPolicy(rng.normal(size=(3, 4)), rng.normal(size=(3, 4)) - 3)
+    expected, dz = ce.loss_and_gradient(ce.softmax_cross_entropy, hidden @ weight.T, y, link=link)
+    value, found = ce.linear_loss_and_gradients(hidden, weight, y, link=link)
+    np.testing.assert_allclose(value, expected, rtol=1e-13)
+    np.testing.assert_allclose(found.hidden, dz @ weight, rtol=1e-12, atol=1e-14)

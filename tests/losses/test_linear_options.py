@@ -2,23 +2,22 @@
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import crossentropy as ce
-from frameworks import TORCH
-from softmax_problems import DENSE, problems
 
 torch = pytest.importorskip("torch")
 
 from torch.nn.functional import softplus  # noqa: E402
 
 from linear_heads import (  # noqa: E402
-    STRATEGIES,
+    assert_as_on_logits,
     assert_same_loss,
     blocks_of,
     each_strategy,
     head,
+    heads,
     labels,
+    learning,
     on_logits,
     random,
 )
@@ -68,16 +67,6 @@ TARGETS = {
     "Probabilities": lambda: random(N, V, seed=6).softmax(-1),
     "LabelSet": lambda: ce.targets.LabelSet(random(N, V, seed=7).argsort(-1) < 7),
 }
-
-
-def learning(options, *more):
-    """Options whose tensors learn where they can, and those tensors."""
-    fixed = ("class_weight", "smoothing_prior", "normalizer")
-    options = {
-        name: x.clone().requires_grad_() if isinstance(x, torch.Tensor) and name not in fixed else x
-        for name, x in options.items()
-    }
-    return options, [x for x in (*options.values(), *more) if getattr(x, "requires_grad", False)]
 
 
 def pairs(names):
@@ -142,6 +131,17 @@ def test_a_link_that_holds_something_for_every_row(budget):
         compare(labels(N, classes=V), {"link": link}, budget)
 
 
+@each_strategy
+def test_a_link_that_holds_something_for_rows_of_any_shape(budget):
+    hidden, weight, _ = head(12, D, V)
+    hidden = hidden.detach().reshape(3, 4, D).requires_grad_()
+    y = labels(3, 4, classes=V)
+    link = ce.links.ClippedPolicy(random(3, 4, seed=14), random(3, 4, seed=15) - 3)
+    with blocks_of(4):
+        found = ce.linear_cross_entropy(hidden, weight, y, link=link, memory_budget=budget)
+        assert_same_loss(found, on_logits(hidden, weight, y, link=link), [hidden, weight])
+
+
 @pytest.mark.filterwarnings("ignore:Converting a tensor")  # where the link is checked at a few numbers
 @each_strategy
 def test_gradients_flow_to_a_tensor_that_a_link_holds(budget):
@@ -155,60 +155,7 @@ def test_gradients_flow_to_a_tensor_that_a_link_holds(budget):
             assert_same_loss(found, on_logits(hidden, weight, y, **options), [hidden, weight, scale])
 
 
-@st.composite
-def heads(draw):
-    """A problem of any options, hidden states and a head that fit it, and sizes of blocks and tiles."""
-    rows, classes = draw(st.integers(1, 30)), draw(st.integers(1, 40))
-    size, rank = draw(st.integers(1, 9)), draw(st.integers(1, 3))
-    seed = draw(st.integers(0, 2**31))
-    scale = draw(st.sampled_from([0.1, 1.0, 4.0]))
-    parts = {"bias": draw(st.booleans()), "low_rank": draw(st.booleans())}
-    return {
-        "problem": draw(problems((rows, classes))),
-        "hidden": scale * random(rows, size, seed=seed),
-        "weight": random(classes, size, seed=seed + 1),
-        "bias": random(classes, seed=seed + 2) if parts["bias"] else None,
-        "low_rank": (random(rank, size, seed=seed + 3), random(classes, rank, seed=seed + 4))
-        if parts["low_rank"]
-        else None,
-        "blocks": {
-            "rows": draw(st.integers(1, 9)),
-            "tile": draw(st.integers(1, 20)),
-            "groups": draw(st.integers(1, 4)),
-            "forward_rows": draw(st.integers(1, 9)),
-        },
-        "budget": draw(st.sampled_from(list(STRATEGIES.values()))),
-        "learn": draw(st.booleans()),
-    }
-
-
 @settings(max_examples=120, deadline=None, derandomize=True)
 @given(drawn=heads())
 def test_any_head_with_any_options_in_any_blocks(drawn):
-    problem, options = drawn["problem"], {k: TORCH.own(v) for k, v in drawn["problem"].keywords().items()}
-    target = problem.labels(TORCH)
-    if drawn["learn"]:
-        options, others = learning(options)
-        if problem.form in DENSE:
-            others.append(target.values.requires_grad_())
-    else:
-        others = []
-    parts = [drawn["hidden"], drawn["weight"], drawn["bias"], *(drawn["low_rank"] or ())]
-    inputs = [x.requires_grad_() for x in parts if x is not None] + others
-    given_head = {"bias": drawn["bias"], "low_rank": drawn["low_rank"]}
-
-    def outcome(loss, **more):
-        try:
-            return loss(drawn["hidden"], drawn["weight"], target, **given_head, **options, **more)
-        except (ValueError, TypeError) as error:
-            return type(error), str(error)
-
-    truth = outcome(on_logits)
-    with blocks_of(**drawn["blocks"]):
-        found = outcome(ce.linear_cross_entropy, memory_budget=drawn["budget"])
-        if isinstance(truth, tuple):
-            assert found == truth
-        elif truth.isnan().any():
-            assert found.isnan().equal(truth.isnan())
-        else:
-            assert_same_loss(found, truth, inputs)
+    assert_as_on_logits(drawn)

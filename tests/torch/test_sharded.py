@@ -152,8 +152,7 @@ def call(loss: Any, case: Case, dtype: Any, part: slice, **more: Any) -> tuple[A
     for name, x in case.options.items():
         if name in OF_CLASSES and np.ndim(x):
             x = x[part]
-        learns = name in LEARNABLE and (name, case.form) != ("margin", "LabelSet")
-        options[name] = tensor(x, dtype, learns)
+        options[name] = tensor(x, dtype, name in LEARNABLE)
     arrays = list(case.arrays)
     if case.form in ("Probabilities", "unnormalised", "LabelSet"):
         arrays[0] = arrays[0][..., part].copy()

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import crossentropy as ce  # noqa: E402
+from linear_heads import on_logits  # noqa: E402
 from process_groups import run  # noqa: E402
 
 SIZES = {2: (4, 9), 4: (3, 1, 5, 4)}
@@ -25,6 +26,8 @@ def problem() -> dict[str, Any]:
         "weight": torch.randn(V, D, generator=g, **DOUBLE),
         "bias": torch.randn(V, generator=g, **DOUBLE),
         "labels": torch.tensor([[0, 2, 3, 4, 7, 8], [9, 12, -100, 3, 0, -100]]),
+        "A": torch.randn(2, D, generator=g, **DOUBLE),
+        "B": torch.randn(V, 2, generator=g, **DOUBLE),
         "masses": torch.rand(2, 6, V, generator=g, **DOUBLE),
         "rows": torch.rand(2, 6, generator=g, **DOUBLE) + 0.5,
         "classes": torch.rand(V, generator=g, **DOUBLE) + 0.1,
@@ -43,6 +46,8 @@ CASES: dict[str, dict[str, Any]] = {
     "focal": {"link": ce.links.Focal(gamma=2.0), "softcap": 3.0},
     "soft targets": {"soft": True, "class_weight": "classes"},
     "a set": {"set": True, "entropy_bonus": 0.1},
+    "low rank": {"low_rank": True, "temperature": "rows"},
+    "logits made again": {"memory_budget": 0, "label_smoothing": 0.1},
     "frozen weight": {"frozen": "weight"},
     "frozen hidden": {"frozen": "hidden"},
 }
@@ -57,6 +62,9 @@ def call(loss: Any, name: str, part: slice, dtype: Any, digits: Any = None) -> t
     soft, is_set, frozen = case.pop("soft", False), case.pop("set", False), case.pop("frozen", None)
     learnt = {"hidden": given["hidden"].to(dtype), "weight": given["weight"][part].to(dtype)}
     learnt.pop(frozen, None)
+    low_rank = case.pop("low_rank", False)
+    if low_rank:
+        learnt |= {"A": given["A"], "B": given["B"][part]}
     options = {}
     for key, x in case.items():
         x = given[x] if isinstance(x, str) and x in given else x
@@ -73,6 +81,8 @@ def call(loss: Any, name: str, part: slice, dtype: Any, digits: Any = None) -> t
         options["ignore_index"] = -100
     learnt = {key: x.clone().requires_grad_() for key, x in learnt.items()}
     options |= {key: learnt[key] for key in options if key in learnt}
+    if low_rank:
+        options["low_rank"] = (learnt["A"], learnt["B"])
     if soft:
         labels = ce.targets.Probabilities(learnt["labels"], normalized=False)
     elif is_set:
@@ -125,16 +135,15 @@ def check(ranks: list[Any], expected: tuple[Any, dict[str, Any]], rtol: float) -
             assert all(torch.equal(x, got[0]) for x in got), key
             whole = got[0]
         else:
-            whole = torch.cat(got, dim=0 if key == "weight" else -1)
+            whole = torch.cat(got, dim=0 if key in ("weight", "B") else -1)
         torch.testing.assert_close(
             whole.double(), slope, rtol=rtol, atol=rtol, msg=lambda m, key=key: f"{key}: {m}"
         )
 
 
-def of_logits(hidden: Any, weight: Any, labels: Any, bias: Any = None, **options: Any) -> Any:
+def of_logits(hidden: Any, weight: Any, labels: Any, memory_budget: Any = None, **options: Any) -> Any:
     """The loss on one process, with logits."""
-    logits = hidden @ weight.T if bias is None else hidden @ weight.T + bias
-    return ce.softmax_cross_entropy(logits, labels, **options)
+    return on_logits(hidden, weight, labels, **options)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -5,6 +5,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from crossentropy.backends import as_arrays, as_indices, device, is_jax, is_torch, is_true, namespace
+from crossentropy.links.protocol import OfShape, holds_numbers_alone
 from crossentropy.losses._softmax_formula import check_sums, rows_left_out
 from crossentropy.losses._softmax_problem import SoftmaxProblem, check_validate, make_problem
 from crossentropy.statistics import Target
@@ -60,9 +61,6 @@ def make_linear_problem(
     bias: Array | None,
     low_rank: tuple[Array, Array] | None,
     shift: int,
-    sample_weight: Array | None = None,
-    normalizer: Any = "weight",
-    temperature: Any = 1.0,
     ignore_index: int | None = None,
     **options: Any,
 ) -> LinearProblem:
@@ -71,29 +69,12 @@ def make_linear_problem(
     check_head(hidden, weight, bias, low_rank)
     rows, (V, D) = tuple(hidden.shape[:-1]), weight.shape
     validate = check_validate(options.pop("validate", "raise"))
-    sample_weight = row_values(sample_weight, hidden, rows, "sample_weight")
-    if isinstance(normalizer, (list, tuple)) or bool(getattr(normalizer, "ndim", 0)):
-        normalizer = row_values(normalizer, hidden, rows, "normalizer")
-    if shift:
-        labels, ignore_index = _shifted_labels(
-            labels, hidden, rows, V, shift, ignore_index, validate=validate
-        )
-        sample_weight, normalizer, temperature = (
-            _shifted(x, rows, shift, 1) for x in (sample_weight, normalizer, temperature)
-        )
+    labels, options = in_their_places(hidden, labels, shift, {**options, "ignore_index": ignore_index})
     problem = make_problem(
-        shape_alone(hidden, (*rows, V)),
-        labels,
-        sample_weight=sample_weight,
-        normalizer=normalizer,
-        temperature=temperature,
-        ignore_index=ignore_index,
-        validate="raise" if validate else "none",
-        **options,
+        shape_alone(hidden, (*rows, V)), labels, validate="raise" if validate else "none", **options
     )
     if validate:
-        if not shift:
-            check_labels(problem.target, V)
+        check_labels(without_the_end(problem, shift, ignore_index), V)
         check_sums(problem)
     problem = in_one_line(problem, shape_alone(hidden, (prod(rows), V)), prod(rows))
     hidden = namespace(hidden).reshape(hidden, (prod(rows), D))
@@ -225,15 +206,38 @@ def shape_alone(hidden: Array, shape: tuple[int, ...]) -> Array:
     return xp.broadcast_to(xp.zeros(1, dtype=hidden.dtype), shape)
 
 
+def in_their_places(
+    hidden: Array, labels: Any, shift: int, options: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Labels, and the options that move with them, beside the hidden states they belong to.
+
+    With a shift there is an ``ignore_index``, the label of the rows that are left without one.
+    """
+    rows, moved = tuple(hidden.shape[:-1]), dict(options)
+    moved["sample_weight"] = row_values(options.get("sample_weight"), hidden, rows, "sample_weight")
+    normalizer = options.get("normalizer", "weight")
+    if isinstance(normalizer, (list, tuple)) or bool(getattr(normalizer, "ndim", 0)):
+        moved["normalizer"] = row_values(normalizer, hidden, rows, "normalizer")
+    if not shift:
+        return labels, moved
+    labels, moved["ignore_index"] = _shifted_labels(labels, hidden, rows, shift, options.get("ignore_index"))
+    for name in ("sample_weight", "normalizer", "temperature"):
+        if name in moved:
+            moved[name] = _shifted(moved[name], rows, shift, 1)
+    return labels, moved
+
+
+def without_the_end(problem: SoftmaxProblem, shift: int, ignore_index: int | None) -> Target:
+    """The labels that were given to the rows; those at the end, which a shift left without one, had none."""
+    target, rows = problem.target, problem.rows
+    if not shift:
+        return target
+    y = target.indices[(slice(None),) * (len(rows) - 1) + (slice(0, rows[-1] - shift),)]  # type: ignore[index]
+    return Target(indices=y, several=target.several, ignore_index=ignore_index)
+
+
 def _shifted_labels(
-    labels: Any,
-    hidden: Array,
-    rows: tuple[int, ...],
-    V: int,
-    shift: int,
-    ignore_index: int | None,
-    *,
-    validate: bool,
+    labels: Any, hidden: Array, rows: tuple[int, ...], shift: int, ignore_index: int | None
 ) -> tuple[Any, int]:
     """Labels moved `shift` places forward, and the label of the rows at the end, which are left without one."""
     if not rows or not 0 < shift <= rows[-1]:
@@ -257,11 +261,7 @@ def _shifted_labels(
         raise ValueError(
             f"labels have shape {tuple(y.shape)}; with a shift they too have the shape {rows} of the rows"
         )
-    y = as_indices(y)
-    moved = y[(slice(None),) * (len(rows) - 1) + (slice(shift, None),)]
-    if validate:
-        check_labels(Target(indices=moved, several=several, ignore_index=ignore_index), V)
-    moved = _shifted(y, rows, shift, nothing)
+    moved = _shifted(as_indices(y), rows, shift, nothing)
     return (Sparse(moved, _shifted(labels.weights, rows, shift, 0)) if several else moved), nothing
 
 
@@ -284,12 +284,15 @@ def in_one_line(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProble
     def flat_unless_one(x: Any) -> Any:
         return flat(x) if getattr(x, "ndim", 0) else x
 
-    transform, target = problem.transform, problem.target
+    transform, target, link = problem.transform, problem.target, problem.link
+    if len(problem.rows) != 1 and not holds_numbers_alone(link):
+        link = OfShape(link, problem.rows)
     return replace(
         problem,
         logits=logits,
         axis=1,
         rows=(N,),
+        link=link,
         target=replace(
             target, indices=flat(target.indices), mask=flat(target.mask), dense=flat(target.dense)
         ),
@@ -309,6 +312,6 @@ def usable_hidden(hidden: Array, problem: SoftmaxProblem) -> Array:
         return hidden
     xp = namespace(hidden)
     void = out & ~xp.all(xp.isfinite(hidden), axis=-1)
-    if is_true(~xp.any(void), wait=True):
+    if is_true(~xp.any(void)):
         return hidden
-    return xp.where(void[:, None], xp.zeros_like(hidden), hidden)
+    return xp.where(void[..., None], xp.zeros_like(hidden), hidden)

@@ -69,7 +69,11 @@ def log_odds_of_classes(problem: SoftmaxProblem) -> Array:
 
 def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array]:
     """``Σ_c a_c φ(log p_c)`` of every row and its mass, by the formula."""
-    D = log_odds_of_classes(problem)
+    return losses_of_classes(problem, log_odds_of_classes(problem))
+
+
+def losses_of_classes(problem: SoftmaxProblem, D: Array) -> tuple[Array, Array]:
+    """The same, from ``D_c`` of every class."""
     xp = namespace(D)
     a, masses = class_masses(problem, D)
     losses = xp.sum(a * problem.link.loss(_without_void(problem, a, D)), axis=-1)

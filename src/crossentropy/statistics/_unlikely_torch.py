@@ -5,6 +5,7 @@ no class of a tile more than a bound, all but the labels' entries are left out t
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -14,23 +15,32 @@ from crossentropy.statistics._torch import Settings, Tensors
 from crossentropy.statistics.problem import Cotangents, Planes
 
 
-def log_peaks(
-    settings: Settings, tensors: Tensors, planes: Planes, z: Tensor, tiles: list[slice]
-) -> list[float]:
-    """The largest ``log p`` off target of any row of a block, in every tile; `z` is overwritten at the targets."""
-    y, V = tensors.indices.to(torch.int64), z.shape[1]
-    left_out = (y < 0) | (y >= V)
-    z.scatter_(1, torch.where(left_out, 0, y)[:, None], -math.inf)
+def tops(settings: Settings, tensors: Tensors, z: Tensor, tiles: Sequence[slice]) -> Tensor:
+    """The largest ``u`` off target of every row in every tile, −∞ if ignored; `z` is overwritten at the targets."""
+    y = tensors.indices.to(torch.int64)
+    here = (y >= 0) & (y < z.shape[1])
+    z[here.nonzero()[:, 0], y[here]] = -math.inf
     T = settings.temperature if tensors.temperature is None else tensors.temperature
     T = T[:, None] if isinstance(T, Tensor) and T.ndim else T
-    found = []
-    for classes in tiles:
-        u = z[:, classes] if tensors.logit_bias is None else z[:, classes] / T + tensors.logit_bias[classes]
-        top = u.amax(1, keepdim=True).double()
-        top = top / T if tensors.logit_bias is None else top
-        log_p = (top[:, 0] - planes.log_partition).masked_fill(left_out, -math.inf)
-        found.append(float(log_p.amax()))
-    return found
+    if tensors.logit_bias is None:
+        found = torch.cat([z[:, tile].amax(1, keepdim=True) for tile in tiles], dim=1).double() / T
+    else:
+        b = tensors.logit_bias
+        found = torch.cat(
+            [(z[:, tile] / T + b[tile]).amax(1, keepdim=True) for tile in tiles], dim=1
+        ).double()
+    return (
+        found
+        if settings.ignore_index is None
+        else found.masked_fill((y == settings.ignore_index)[:, None], -math.inf)
+    )
+
+
+def unlikely(tops: Sequence[Tensor], log_partition: Tensor, bound: float) -> list[list[bool]]:
+    """Whether no row of a block gives any class of a tile more than `bound`, from the `tops` of all blocks."""
+    L = log_partition[:, None].split([len(block) for block in tops])
+    most = [(block - l).amax(0) for block, l in zip(tops, L, strict=True)]
+    return [(log_p < math.log(bound)).tolist() for log_p in most]
 
 
 def add_targets(

@@ -4,13 +4,15 @@ The kernels make a row with a label outside their classes NaN. A row whose label
 for with a stand-in, the shard's first class, which then joins the others' sum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from crossentropy.statistics import _linear_torch as linear
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._torch import Settings, Tensors
 from crossentropy.statistics.merge import Part, Sum, finite, joined, seen_before
@@ -45,6 +47,7 @@ def _scale(settings: Settings, tensors: Tensors) -> Any:
 
 def part_statistics(settings: Settings, tensors: Tensors) -> Part:
     """Statistics of rows over the classes of ``tensors.logits``, its last axis; labels are `local_labels`."""
+    settings = settings._replace(wanted=replace(settings.wanted, rank=False))
     if tensors.indices is not None:
         return _with_labels(settings, tensors)
     planes = rowwise.forward(settings, tensors)
@@ -100,21 +103,76 @@ def _set_lift(part: Part, sums: Sequence[Sum], margins: Sequence[Any], scale: An
 
 def _at_classes(settings: Settings, tensors: Tensors, classes: Tensor) -> tuple[Tensor, Tensor | None]:
     """``u`` of some classes of every row and the margin there, as the kernels have them before their scale."""
-    u = tensors.logits.detach().gather(-1, classes).double()
-    if settings.softcap is not None:
-        u = settings.softcap * torch.tanh(u / settings.softcap)
+    u = _before_margin(settings, tensors, tensors.logits.detach().gather(-1, classes), classes)
     margin = tensors.margin
     if margin is not None:
         margin = margin.detach().double()
         margin = (margin[classes] if margin.ndim else margin).expand(u.shape)
     elif settings.margin is not None:
         margin = torch.full_like(u, settings.margin)
-    if tensors.logit_bias is None:
+    if margin is None or tensors.logit_bias is None:
         return u, margin
+    return u, margin * _scale_of_classes(settings, tensors)
+
+
+def _before_margin(settings: Settings, tensors: Tensors, z: Tensor, classes: Any) -> Tensor:
+    """``u`` of logits of these classes, no margin taken off."""
+    u = z.double()
+    if settings.softcap is not None:
+        u = settings.softcap * torch.tanh(u / settings.softcap)
+    if tensors.logit_bias is None:
+        return u
+    return u * _scale_of_classes(settings, tensors) + tensors.logit_bias.detach().double()[classes]
+
+
+def _scale_of_classes(settings: Settings, tensors: Tensors) -> Any:
     scale = _scale(settings, tensors)
-    scale = scale[..., None] if isinstance(scale, Tensor) and scale.ndim else scale
-    u = u * scale + tensors.logit_bias.detach().double()[classes]
-    return u, None if margin is None else margin * scale
+    return scale[..., None] if isinstance(scale, Tensor) and scale.ndim else scale
+
+
+def classes_before(
+    settings: Settings,
+    tensors: Tensors,
+    labels: Any,
+    own: Tensor,
+    shard: Shard,
+    blocks: Iterable[tuple[slice, Tensor]],
+) -> Tensor:
+    """How many classes of the shard are above the label of every row, or equal to it and of a smaller index.
+
+    Parameters
+    ----------
+    tensors : Tensors
+        Of rows in one line; ``tensors.logits`` is not looked at.
+    labels, own : Tensor, shape of the rows
+        Labels counted over all classes, and what ``u`` is there, margin taken off.
+    blocks : iterable of (slice, Tensor)
+        Rows in one line, and their logits.
+    """
+    places, shape = torch.arange(shard.size), own.shape
+    labels, own = labels.reshape(-1).to(torch.int64), own.reshape(-1)
+    counts = torch.zeros(len(own), dtype=torch.int64)
+    for rows, z in blocks:
+        u = _before_margin(settings, linear.of_rows(tensors, rows), z, places)
+        mine, y = own[rows, None], labels[rows, None] - shard.first
+        counts[rows] = (((u > mine) | ((u == mine) & (places < y))) & (places != y)).sum(1)
+    return counts.view(shape)
+
+
+def in_one_line(tensors: Tensors) -> Tensors:
+    """With what there is for every row in one line, class axes behind it; the logits are left out."""
+    rows, temperature = tensors.logits.ndim - 1, tensors.temperature
+
+    def flat(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x.reshape(-1, *x.shape[rows:])
+
+    return tensors._replace(
+        logits=None,  # type: ignore[arg-type]
+        dense=flat(tensors.dense),
+        mask=flat(tensors.mask),
+        indices=flat(tensors.indices),
+        temperature=flat(temperature) if temperature is not None and temperature.ndim else temperature,
+    )
 
 
 def _completed(part: Part, planes: Planes, settings: Settings, tensors: Tensors) -> Part:

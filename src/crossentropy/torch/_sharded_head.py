@@ -1,12 +1,14 @@
 """Target statistics of a linear head whose classes are spread over ranks, without its logits.
 
-Every rank makes the logits of its classes a block of rows at a time, forward and once more backward. Its gradient by
-the weight is its own; that by the hidden states is a sum over all classes, and so over the ranks.
+Every rank makes the logits of its classes a block of rows at a time. Where they fit into a budget they are kept for the
+way back, else they are made once more. A rank's gradient by its weight is its own; that by the hidden states is a sum
+over all classes, and so over the ranks.
 """
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, distributed
@@ -16,10 +18,14 @@ from crossentropy.statistics import _linear_torch as linear
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._head_torch import Head
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
+from crossentropy.statistics._unlikely_torch import tops, unlikely
 from crossentropy.statistics.merge import Part
-from crossentropy.statistics.problem import Planes, Target
-from crossentropy.torch._parts import part_statistics
+from crossentropy.statistics.problem import Planes, Target, arrays
+from crossentropy.torch import _sharded_formulas as formulas
+from crossentropy.torch._parts import classes_before, in_one_line, part_statistics
+from crossentropy.torch._rank_sums import shared
 from crossentropy.torch._sharded_statistics import (
+    Merged,
     exchanged,
     localised,
     recalled,
@@ -29,58 +35,131 @@ from crossentropy.torch._sharded_statistics import (
 )
 from crossentropy.torch._shards import Shard
 
+KEPT = 256 << 20  # bytes of logits that are kept for the way back, at most
+
+
+class Thrift(NamedTuple):
+    """What a head does without: more bytes than these for logits, the products of less likely classes than this."""
+
+    memory_budget: int
+    skip_below: float
+
 
 def statistics(
-    head: Head, settings: Settings, tensors: Tensors, along: Sequence[Tensor], shard: Shard
+    head: Head, thrift: Thrift, settings: Settings, tensors: Tensors, along: Sequence[Tensor], shard: Shard
 ) -> tuple[Planes, list[Tensor]]:
-    """What `_sharded_statistics.statistics` says of the logits of `head`; ``tensors.logits`` is not looked at."""
-    settings, tensors, target = localised(settings, tensors, shard)
+    """What `_sharded_statistics.statistics` says of the logits of `head`; those of `tensors` are a shape alone."""
+    rows = tuple(tensors.logits.shape[:-1])
+    settings, tensors, target = localised(settings._replace(axis=1), in_one_line(tensors), shard)
     learning = (*head.factors, head.bias, *tensors[1:LEARNABLE])
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in learning):
         names = rowwise.plane_names(settings, tensors)
-        outputs = _ShardedHead.apply(settings, along, target, shard, *head.factors, head.bias, *tensors[1:])
-        return rowwise.named(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
-    found = exchanged(_part(settings, head, tensors), along, settings, tensors, target, shard)
-    return found.planes, found.sums
+        given = (settings, thrift, along, target, shard, len(head.factors))
+        outputs = _ShardedHead.apply(*given, *head.factors, head.bias, *tensors[1:])
+        planes, sums = rowwise.named(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
+    else:
+        planes, _, sums = _exchanged(head, settings, tensors, along, target, shard)
+    return Planes(**{name: x.reshape(rows + x.shape[1:]) for name, x in arrays(planes).items()}), sums
 
 
-def _part(settings: Settings, head: Head, tensors: Tensors) -> Part:
-    """The part of all rows, a block of them after the other."""
-    found = [
-        part_statistics(settings, linear.of_rows(tensors, rows)._replace(logits=z))
-        for rows, z in linear.blocks_of_logits(head, linear.rows_in_a_block(head))
-    ]
-    part = found[0]
+def _exchanged(
+    head: Head,
+    settings: Settings,
+    tensors: Tensors,
+    along: Sequence[Tensor],
+    target: Target,
+    shard: Shard,
+    kept: Tensor | None = None,
+    largest: list[Tensor] | None = None,
+) -> Merged:
+    """The statistics; `kept` gets the logits, `largest` the `tops` of every block's tiles."""
+    height, tiles = linear.rows_in_a_block(head), linear.tiles_of(head)
+    found = []
+    for rows, z in linear.blocks_of_logits(head, height):
+        block = linear.of_rows(tensors, rows)
+        found.append(part_statistics(settings, block._replace(logits=z)))
+        if kept is not None:
+            kept[rows] = z
+        if largest is not None and len(z):
+            largest.append(tops(settings, block, z, tiles))
+
+    def before(u: Tensor) -> Tensor:
+        blocks = linear.blocks_of_logits(head, height)
+        return classes_before(settings, tensors, target.indices, u, shard, blocks)
+
+    return exchanged(_joined(found), along, settings, tensors, target, shard, before)
+
+
+def _joined(blocks: Sequence[Part]) -> Part:
+    """The part of all rows from those of some."""
+    part = blocks[0]
     for f in fields(Part):
         if f.name != "prior_total" and getattr(part, f.name) is not None:
-            setattr(part, f.name, torch.cat([getattr(block, f.name) for block in found]))
+            setattr(part, f.name, torch.cat([getattr(block, f.name) for block in blocks]))
     return part
 
 
 class _ShardedHead(Function):
     @staticmethod
     def forward(
-        ctx: Any, settings: Settings, along: Sequence[Tensor], target: Target, shard: Shard, *inputs: Any
+        ctx: Any,
+        settings: Settings,
+        thrift: Thrift,
+        along: Sequence[Tensor],
+        target: Target,
+        shard: Shard,
+        count: int,
+        *inputs: Any,
     ) -> tuple[Tensor, ...]:
-        head, tensors = linear.taken_apart(2, inputs)
-        found = exchanged(_part(settings, head, tensors), along, settings, tensors, target, shard)
-        ctx.shard = shard
-        return saved(ctx, settings, tensors, found, inputs)
+        head, tensors = linear.taken_apart(count, inputs)
+        size = (head.rows, head.classes)
+        keeps = not thrift.skip_below and prod(size) * head.dtype.itemsize <= thrift.memory_budget
+        kept = head.factors[0].new_empty(size) if keeps else None
+        largest: list[Tensor] | None = [] if thrift.skip_below else None
+        found = _exchanged(head, settings, tensors, along, target, shard, kept, largest)
+        ctx.skipped = largest and unlikely(largest, found.planes.log_partition, thrift.skip_below)
+        ctx.shard, ctx.count = shard, count
+        return saved(ctx, settings, tensors, found, (kept, *inputs))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        inputs = 2 + len(Tensors._fields)  # hidden, weight, bias, and the tensors but for the logits
-        head, tensors = linear.taken_apart(2, ctx.saved_tensors[:inputs])
-        planes, upstream = recalled(ctx, tensors, grads)
-        needs = ctx.needs_input_grad[4:7]
-        needs_others = ctx.needs_input_grad[7 : 6 + LEARNABLE]
-        found = linear.backward(ctx.settings, head, widened(tensors), planes, upstream, needs, needs_others)
-        by_hidden, by_weight = found.factors
-        if by_hidden is not None:
-            total = by_hidden.to(torch.promote_types(by_hidden.dtype, torch.float32))
-            distributed.all_reduce(total, group=ctx.shard.group)
-            by_hidden = total.to(by_hidden.dtype)
-        others = [None, *found.others]
-        shared_gradients(others, tensors, planes, upstream, ctx.shard)
-        rest = (None,) * (len(Tensors._fields) - LEARNABLE)
-        return (None,) * 4 + (by_hidden, by_weight, found.bias, *others[1:], *rest)
+        settings, shard, count = ctx.settings, ctx.shard, ctx.count
+        size = count + len(Tensors._fields)  # the factors, the bias, and the tensors but for the logits
+        kept, *inputs = ctx.saved_tensors[: 1 + size]
+        head, tensors = linear.taken_apart(count, inputs)
+        planes, given = recalled(ctx, tensors, grads)
+        if rowwise.takes_formulas(tensors, grads):
+
+            def value(*learnable: Any) -> Planes:
+                own, others = linear.taken_apart(count, [*learnable, *tensors[LEARNABLE:]])
+                factors = list(own.factors)
+                factors[::2] = shared(factors[::2], shard.group)  # type: ignore[assignment]
+                others = others._replace(logits=own._replace(factors=tuple(factors)).whole())
+                return formulas.planes(settings, others, planes, shard, list(given.values()))
+
+            by_inputs = formulas.gradients(value, inputs[: count + LEARNABLE], given)
+        else:
+            upstream = rowwise.cotangents(list(given), list(given.values()))
+            asked = ctx.needs_input_grad[6 : 6 + size]
+            needs, needs_others = asked[: count + 1], asked[count + 1 : count + LEARNABLE]
+            found = linear.backward(
+                *(settings, head, widened(tensors), planes, upstream, needs, needs_others),
+                skipped=ctx.skipped,
+                logits=kept,
+            )
+            _sum_up(found.factors, shard)
+            others = [None, *found.others]
+            shared_gradients(others, tensors, planes, upstream, shard)
+            by_inputs = [*found.factors, found.bias, *others[1:]]
+        return (None,) * 6 + (*by_inputs, *(None,) * (len(Tensors._fields) - LEARNABLE))
+
+
+def _sum_up(factors: list[Tensor | None], shard: Shard) -> None:
+    """Sum up over the ranks, all at once, the gradients of the hidden states and what else is multiplied by classes."""
+    own = [x for x in factors[::2] if x is not None]
+    if not own:
+        return
+    total = torch.cat([x.to(torch.promote_types(x.dtype, torch.float32)).reshape(-1) for x in own])
+    distributed.all_reduce(total, group=shard.group)
+    each = iter(total.split([x.numel() for x in own]))
+    factors[::2] = [x if x is None else next(each).view(x.shape).to(x.dtype) for x in factors[::2]]

@@ -12,19 +12,33 @@ from crossentropy.links import Link
 from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_formula import check_whole
 from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
+from crossentropy.losses._softmax_torch import link_learns
 from crossentropy.statistics import Planes, Prior, Target, Wanted
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._torch import Settings, Tensors, kernels_apply
 from crossentropy.statistics.labels import check_labels
 from crossentropy.targets import LabelSet, OneHot
+from crossentropy.torch._rank_sums import total as sum_over_ranks
+from crossentropy.torch._sharded_per_class import row_losses
 from crossentropy.torch._sharded_statistics import statistics
 from crossentropy.torch._shards import Shard, agree
 
 CLASS_VECTORS = ("class_weight", "smoothing_prior", "logit_bias")
 SAME = (
-    *("function", "dtype", "shape", "hidden", "labels", "masses"),
+    *(
+        "function",
+        "dtype",
+        "shape",
+        "hidden",
+        "requires_grad",
+        "low_rank",
+        "shift",
+        "skip_below",
+        "labels",
+        "masses",
+    ),
     *("label_smoothing", "sample_weight", "ignore_index", "link", "temperature", "softcap", "margin"),
-    *("z_loss", "entropy_bonus", "reduction", "normalizer", "empty", "validate", "entropy"),
+    *("z_loss", "entropy_bonus", "reduction", "normalizer", "empty", "validate", "entropy", "rank"),
     *CLASS_VECTORS,
 )
 
@@ -78,8 +92,11 @@ def checked(
         problem.target = Target(mask=mask)
     if wanted is not None:
         problem.wanted = wanted
+        if wanted.rank and (problem.target.indices is None or problem.target.several):
+            raise ValueError("rank=True needs one label for each row; these targets are several or soft")
     _check_supported(problem)
-    temperature, margin = problem.transform.temperature, problem.transform.margin
+    transform = problem.transform
+    temperature, margin = transform.temperature, transform.margin
     same = {
         **options,
         "function": function,
@@ -92,8 +109,9 @@ def checked(
     }
     for name in CLASS_VECTORS:
         same[name] = options.get(name) is not None
+    same["requires_grad"] = [learns(x) for x in (logits, problem.target.dense, transform.logit_bias)]
     if wanted is not None:
-        same["entropy"] = wanted.entropy
+        same |= {"entropy": wanted.entropy, "rank": wanted.rank}
     return problem, int(logits.shape[-1]), same
 
 
@@ -104,15 +122,11 @@ def learns(x: Any) -> bool:
 
 def _check_supported(problem: SoftmaxProblem) -> None:
     target, transform = problem.target, problem.transform
-    if problem.acts_per_class:
+    if problem.acts_per_class and link_learns(problem):
         raise ValueError(
-            f"link is {problem.link!r}, which with soft or smoothed targets acts on every class of a row, and a rank "
-            "has some of them; use links.CrossEntropy, or one label for each row without label_smoothing"
-        )
-    if target.mask is not None and getattr(transform.margin, "requires_grad", False):
-        raise ValueError(
-            "margin has a gradient and labels are a LabelSet, which sharded classes cannot combine; "
-            "pass margin.detach()"
+            f"link is {problem.link!r}, which with soft or smoothed targets acts on every class of a row, and holds a "
+            "tensor that learns, of whose gradient a rank would have its part alone; detach the tensor, or use one "
+            "label for each row without label_smoothing"
         )
     check_plain(
         *(problem.logits, target.indices, target.mask, target.dense),
@@ -131,19 +145,38 @@ def check_plain(x: Tensor, *others: Any) -> None:
 
 
 def agreed(
-    prepare: Callable[[], tuple[SoftmaxProblem, int, dict[str, Any]]], group: Any
+    prepare: Callable[[], tuple[SoftmaxProblem, int, dict[str, Any]]],
+    group: Any,
+    given: Callable[[SoftmaxProblem], Target] = lambda problem: problem.target,
 ) -> tuple[SoftmaxProblem, Shard]:
-    """The problem that `prepare` has `checked`, and which of its classes this rank has."""
+    """The problem that `prepare` has `checked`, and which of its classes this rank has.
+
+    `given` are the labels to be checked, which can only be done once all ranks have been heard.
+    """
     problem, shard = agree(prepare, SAME, group)
     if problem.validate:
-        check_labels(problem.target, shard.classes)
+        check_labels(given(problem), shard.classes)
     return problem, shard
 
 
-def solved(problem: SoftmaxProblem, shard: Shard, statistics: Statistics = statistics) -> Tensor:
-    """The loss of the problem, the same on all ranks."""
-    problem, planes = worked_out(problem, shard, statistics)
-    return composed(problem, statistics=lambda _: planes)
+def solved(
+    problem: SoftmaxProblem,
+    shard: Shard,
+    statistics: Statistics = statistics,
+    logits: Callable[[], Tensor] | None = None,
+) -> Tensor:
+    """The loss of the problem, the same on all ranks.
+
+    Where the link acts on every class it takes this rank's logits, which `logits` makes if the problem has none.
+    """
+    if not problem.acts_per_class:
+        found, planes = worked_out(problem, shard, statistics)
+        return composed(found, statistics=lambda _: planes)
+    problem.wanted = replace(problem.wanted, log_partition=True, argmax=True)
+    found, planes = worked_out(problem, shard, statistics)
+    z = problem.logits if logits is None else logits()
+    rows = row_losses(problem, planes, z, shard)
+    return composed(found, statistics=lambda _: planes, row_losses=lambda _: rows)
 
 
 def worked_out(
@@ -166,8 +199,7 @@ def worked_out(
     if dense is not None and dense.requires_grad:
         # The value is that of all ranks, the gradient that by this rank's masses.
         a = dense.double() if problem.class_weight is None else dense.double() * problem.class_weight.double()
-        own = a.sum(-1)
-        planes.dense_total = planes.dense_total + (own - own.detach())
+        planes.dense_total = sum_over_ranks(a.sum(-1), shard.group, found=planes.dense_total)
     target = target if dense is None else Target(dense=dense.detach())
     return replace(problem, target=target, class_weight=None, label_weight=weights, normalized=False), planes
 

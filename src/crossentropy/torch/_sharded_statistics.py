@@ -2,10 +2,11 @@
 
 Forward, every rank forms the statistics of its part, all of them exchange these, and each merges all parts in rank
 order. Backward, a rank needs nothing but the merged statistics: the gradient of its logits is its own. Only what all
-ranks have a share in, a temperature or one margin, is summed over them.
+ranks have a share in, a temperature or one margin, is summed over them. A gradient that is to be differentiated itself
+is that of `_sharded_formulas`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -16,12 +17,22 @@ from torch.autograd.function import Function
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._memory_torch import is_plain
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
+from crossentropy.statistics.blocks import slices
 from crossentropy.statistics.merge import Part, finite, merged
 from crossentropy.statistics.problem import Cotangents, Planes, Target
-from crossentropy.torch._parts import IGNORED, local_labels, part_statistics, pending_scale
+from crossentropy.torch import _sharded_formulas as formulas
+from crossentropy.torch._parts import (
+    IGNORED,
+    classes_before,
+    in_one_line,
+    local_labels,
+    part_statistics,
+    pending_scale,
+)
 from crossentropy.torch._shards import Shard, gathered, total_over_ranks
 
 PART = tuple(f.name for f in fields(Part))
+ROWS = 512  # of logits looked at once more, at a time, for the rank of their labels
 
 
 class Merged(NamedTuple):
@@ -33,9 +44,19 @@ class Merged(NamedTuple):
 
 
 def exchanged(
-    part: Part, along: Sequence[Tensor], settings: Settings, tensors: Tensors, target: Target, shard: Shard
+    part: Part,
+    along: Sequence[Tensor],
+    settings: Settings,
+    tensors: Tensors,
+    target: Target,
+    shard: Shard,
+    before: Callable[[Tensor], Tensor],
 ) -> Merged:
-    """The parts of all ranks merged; arrays sent along are summed over the ranks."""
+    """The parts of all ranks merged; arrays sent along are summed over the ranks.
+
+    Where the rank of the labels is asked for, ``before(u)`` says how many of this shard's classes come before the label
+    of every row, ``u`` being its own.
+    """
     if part.argmax is not None:
         part.argmax = part.argmax + shard.first
     names = [name for name in PART if getattr(part, name) is not None]
@@ -51,6 +72,11 @@ def exchanged(
     )
     if planes.argmax is not None:
         planes.argmax = planes.argmax.long()
+    if settings.wanted.rank:
+        u = sum(p.own if p.margin is None else p.own - p.margin for p in parts)[..., 0]
+        counts = total_over_ranks(before(u).double(), shard.group).long()
+        left_out: Any = planes.argmax < 0  # type: ignore[operator]
+        planes.rank = torch.where(left_out, -1, counts)
     total = None if part.prior_total is None else float(sum(p.prior_total for p in parts))
     sums = [sum(same[1:], same[0]) for same in zip(*(rank[len(names) :] for rank in everyone), strict=True)]
     return Merged(planes, total, sums)
@@ -78,8 +104,20 @@ def statistics(
         names = rowwise.plane_names(settings, tensors)
         outputs = _ShardedStatistics.apply(settings, along, target, shard, *tensors)
         return rowwise.named(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
-    found = exchanged(part_statistics(settings, tensors), along, settings, tensors, target, shard)
+    found = _exchanged(settings, tensors, along, target, shard)
     return found.planes, found.sums
+
+
+def _exchanged(
+    settings: Settings, tensors: Tensors, along: Sequence[Tensor], target: Target, shard: Shard
+) -> Merged:
+    def before(u: Tensor) -> Tensor:
+        z = tensors.logits.detach()
+        z = z.reshape(-1, z.shape[-1])
+        blocks = ((rows, z[rows]) for rows in slices(len(z), ROWS))
+        return classes_before(settings, in_one_line(tensors), target.indices, u, shard, blocks)
+
+    return exchanged(part_statistics(settings, tensors), along, settings, tensors, target, shard, before)
 
 
 class _ShardedStatistics(Function):
@@ -88,17 +126,27 @@ class _ShardedStatistics(Function):
         ctx: Any, settings: Settings, along: Sequence[Tensor], target: Target, shard: Shard, *inputs: Any
     ) -> tuple[Tensor, ...]:
         tensors = Tensors(*inputs)
-        found = exchanged(part_statistics(settings, tensors), along, settings, tensors, target, shard)
+        found = _exchanged(settings, tensors, along, target, shard)
         ctx.shard = shard
         return saved(ctx, settings, tensors, found, inputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        settings, shard = ctx.settings, ctx.shard
         tensors = Tensors(*ctx.saved_tensors[: len(Tensors._fields)])
-        planes, upstream = recalled(ctx, tensors, grads)
-        needs = ctx.needs_input_grad[4 : 4 + LEARNABLE]
-        found = rowwise.backward(ctx.settings, widened(tensors), planes, upstream, needs)
-        shared_gradients(found, tensors, planes, upstream, ctx.shard)
+        planes, given = recalled(ctx, tensors, grads)
+        if rowwise.takes_formulas(tensors, grads):
+
+            def value(*learnable: Any) -> Planes:
+                own = Tensors(*learnable, *tensors[LEARNABLE:])
+                return formulas.planes(settings, own, planes, shard, list(given.values()))
+
+            found = formulas.gradients(value, tensors[:LEARNABLE], given)
+        else:
+            upstream = rowwise.cotangents(list(given), list(given.values()))
+            needs = ctx.needs_input_grad[4 : 4 + LEARNABLE]
+            found = rowwise.backward(settings, widened(tensors), planes, upstream, needs)
+            shared_gradients(found, tensors, planes, upstream, shard)
         return (None,) * 4 + (*found, *(None,) * (len(Tensors._fields) - LEARNABLE))
 
 
@@ -110,16 +158,16 @@ def saved(
     return rowwise.keep(ctx, settings, tensors, found.planes, inputs, found.sums)
 
 
-def recalled(ctx: Any, tensors: Tensors, grads: Sequence[Tensor | None]) -> tuple[Planes, Cotangents]:
-    """The planes that were kept, and their upstream gradients."""
-    if torch.is_grad_enabled() or not all(g is None or is_plain(g) for g in grads):
+def recalled(ctx: Any, tensors: Tensors, grads: Sequence[Tensor | None]) -> tuple[Planes, dict[str, Tensor]]:
+    """The planes that were kept, and the upstream gradients of some by name."""
+    if not all(g is None or is_plain(g) for g in grads):
         raise RuntimeError(
-            "a loss of sharded classes has first derivatives alone: leave out create_graph=True, "
-            "is_grads_batched=True and torch.func, or gather the logits"
+            "gradients of a loss of sharded classes come one at a time: leave out is_grads_batched=True and "
+            "torch.func, or gather the logits"
         )
     names = rowwise.plane_names(ctx.settings, tensors)
     planes = rowwise.named(ctx.saved_tensors[-len(names) :], ctx.settings, tensors)
-    return planes, rowwise.cotangents(names, grads[: len(names)])
+    return planes, {name: g for name, g in zip(names, grads, strict=False) if g is not None}
 
 
 def widened(tensors: Tensors) -> Tensors:

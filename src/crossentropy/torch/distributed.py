@@ -7,37 +7,23 @@ ranks, and they and everything else are the same on all of them.
 The loss is one number that all ranks have, with the same bits where they run alike, and the gradient on each rank is
 that of this one number by what the rank has: its logits, its biases. Where all ranks have a share in it, as a
 temperature, it is the whole gradient on every rank; so nothing is to be summed or averaged over this group
-afterwards. Forward, the ranks exchange a few numbers for every row, in two collectives; backward they exchange the
-gradients of what they share, of the logits nothing.
+afterwards. Forward, the ranks exchange a few numbers for every row, in two collectives, or four where a link acts on
+every class; backward they exchange the gradients of what they share, of the logits nothing.
 """
 
-from dataclasses import replace
-from functools import partial
-from math import prod
 from typing import Any, Unpack
 
 from torch import Tensor
 
 from crossentropy.backends import loss_dtype
-from crossentropy.losses._linear_problem import check_head, in_one_line, shape_alone, usable_hidden
-from crossentropy.losses._linear_torch import in_autocast
-from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.losses.target_statistics import TargetStatistics
-from crossentropy.statistics import Wanted
-from crossentropy.statistics._head_torch import Head
-from crossentropy.torch import _sharded_head
+from crossentropy.statistics import Planes, Wanted
+from crossentropy.statistics.problem import arrays
 from crossentropy.torch._dtensor import local, sharded
-from crossentropy.torch._sharded_problem import (
-    ShardedOptions,
-    agreed,
-    check_plain,
-    checked,
-    learns,
-    solved,
-    worked_out,
-)
+from crossentropy.torch._sharded_linear import agreed_head
+from crossentropy.torch._sharded_problem import ShardedOptions, agreed, checked, solved, worked_out
 
-__all__ = ["linear_cross_entropy", "softmax_cross_entropy", "target_statistics"]
+__all__ = ["linear_cross_entropy", "linear_target_statistics", "softmax_cross_entropy", "target_statistics"]
 
 
 def softmax_cross_entropy(
@@ -56,8 +42,8 @@ def softmax_cross_entropy(
     group : ProcessGroup, optional
         The ranks that share the classes; all, if left out. That of a `DTensor` is its own.
     **options
-        Those of `crossentropy.softmax_cross_entropy`. `class_weight`, `smoothing_prior`, `logit_bias` and a `margin`
-        for every class are this rank's slice.
+        Those of `crossentropy.softmax_cross_entropy` but for `axis` and `inplace`. `class_weight`, `smoothing_prior`,
+        `logit_bias` and a `margin` for every class are this rank's slice.
 
     Returns
     -------
@@ -74,7 +60,8 @@ def softmax_cross_entropy(
     Notes
     -----
     The statistics of every rank's part are merged in rank order by the same formulas on every rank, so a confident row
-    keeps its digits. It runs on the kernels, on the CPU, and has first derivatives alone.
+    keeps its digits. It runs on the kernels, on the CPU. Second derivatives are those of formulas around sums over the
+    ranks: every rank has to ask for them, and what the ranks make of their parts of a gradient adds up.
 
     Examples
     --------
@@ -95,13 +82,17 @@ def linear_cross_entropy(
     labels: Any,
     *,
     bias: Tensor | None = None,
+    low_rank: tuple[Tensor, Tensor] | None = None,
+    shift: int = 0,
+    memory_budget: int | None = None,
+    skip_below: float = 0.0,
     group: Any = None,
     **options: Unpack[ShardedOptions],
 ) -> Tensor:
     """`crossentropy.linear_cross_entropy` of a head whose classes are spread over ranks.
 
-    No rank ever holds its logits. The gradient of `hidden` is summed over the ranks once, in the backward pass, which
-    every rank has to run; those of `weight` and `bias` are each rank's own.
+    No rank is ever sent logits. The gradients of `hidden` and of ``A`` come from one sum over the ranks, in the
+    backward pass, which every rank has to run; those of `weight`, `bias` and ``B`` are each rank's own.
 
     Parameters
     ----------
@@ -113,10 +104,20 @@ def linear_cross_entropy(
         As in `softmax_cross_entropy`.
     bias : Tensor (V,), dtype of `hidden`, optional
         This rank's slice.
+    low_rank : (A, B), Tensors (r, D) and (V, r), optional
+        An update of the weight that is never added to it. ``A`` is the same on every rank, ``B`` this rank's rows.
+    shift : int, default 0
+        As in `crossentropy.linear_cross_entropy`.
+    memory_budget : int, optional
+        Bytes that this rank's logits may take between the forward and the backward pass. If they fit in they are kept,
+        else made once more on the way back, a tile at a time; what is exchanged is the same. By default 256 MiB.
+    skip_below : float, default 0.0
+        As in `crossentropy.linear_cross_entropy`; each rank leaves out tiles of its own.
     group : ProcessGroup, optional
         The ranks that share the classes; all, if left out. That of a `DTensor` is its own.
     **options
-        As in `softmax_cross_entropy`.
+        As in `softmax_cross_entropy`. A `link` other than cross-entropy takes this rank's logits at once where targets
+        are soft or smoothed.
 
     Returns
     -------
@@ -126,35 +127,24 @@ def linear_cross_entropy(
     Raises
     ------
     ValueError, TypeError, RuntimeError
-        As `softmax_cross_entropy` does, and if the shapes or dtypes of the head do not fit.
+        As `softmax_cross_entropy` does, and as `crossentropy.linear_cross_entropy`.
 
     Examples
     --------
     In each of two processes, with the first half of the vocabulary on one and the second on the other::
 
         torch.distributed.init_process_group("gloo")
-        loss = linear_cross_entropy(hidden, weight, labels, ignore_index=-100)
+        loss = linear_cross_entropy(hidden, weight, tokens, shift=1, ignore_index=-100)
         loss.backward()
     """
-    weight, group = sharded(weight, 0, "weight", group)
-    parts: list[Any] = in_autocast(local(hidden), weight, local(bias))
-    hidden, weight, bias = parts
-    labels, own = local(labels), {name: local(x) for name, x in options.items()}
-
-    def prepare() -> tuple[SoftmaxProblem, int, dict[str, Any]]:
-        check_head(hidden, weight, bias, None)
-        check_plain(hidden, weight, bias)
-        logits = shape_alone(hidden, (*hidden.shape[:-1], weight.shape[0]))
-        problem, size, same = checked("linear_cross_entropy", logits, labels, own)
-        return problem, size, {**same, "hidden": (tuple(hidden.shape), learns(hidden))}
-
-    problem, shard = agreed(prepare, group)
-    N = prod(problem.rows)
-    in_line = in_one_line(problem, shape_alone(hidden, (N, shard.size)), N)
-    in_line = replace(in_line, validate=problem.validate, normalized=problem.normalized)
-    head = Head((usable_hidden(hidden.reshape(N, -1), in_line), weight), bias)
-    loss = solved(in_line, shard, partial(_sharded_head.statistics, head))
-    return loss.reshape(problem.rows) if problem.reduction == "none" else loss
+    given = agreed_head(
+        "linear_cross_entropy",
+        *(hidden, weight, labels, bias, low_rank, shift, group, options),
+        memory_budget=memory_budget,
+        skip_below=skip_below,
+    )
+    loss = solved(given.problem, given.shard, given.statistics, given.logits)
+    return given.kept(loss) if given.problem.reduction == "none" else loss
 
 
 def target_statistics(
@@ -169,15 +159,17 @@ def target_statistics(
     ignore_index: int | None = None,
     validate: str = "raise",
     entropy: bool = False,
+    rank: bool = False,
 ) -> TargetStatistics:
-    """`crossentropy.target_statistics` of logits whose class axis is spread over ranks, but for the rank of the labels.
+    """`crossentropy.target_statistics` of logits whose class axis is spread over ranks.
 
     Parameters
     ----------
     logits, labels, group
         As in `softmax_cross_entropy`.
-    temperature, softcap, logit_bias, margin, ignore_index, validate, entropy
+    temperature, softcap, logit_bias, margin, ignore_index, validate, entropy, rank
         As in `crossentropy.target_statistics`; `logit_bias` and a `margin` for every class are this rank's slice.
+        The rank of the labels takes one exchange more, once all ranks have heard of the labels' logits.
 
     Returns
     -------
@@ -199,8 +191,66 @@ def target_statistics(
         "validate": validate,
     }
     labels, own = local(labels), {name: local(x) for name, x in options.items()}
-    wanted = Wanted(log_partition=True, entropy=entropy, argmax=True)
+    wanted = Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank)
     problem, planes = worked_out(
         *agreed(lambda: checked("target_statistics", logits, labels, own, wanted), group)
     )
     return TargetStatistics(planes, problem.masses, loss_dtype(logits))
+
+
+def linear_target_statistics(
+    hidden: Tensor,
+    weight: Tensor,
+    labels: Any,
+    *,
+    bias: Tensor | None = None,
+    low_rank: tuple[Tensor, Tensor] | None = None,
+    shift: int = 0,
+    memory_budget: int | None = None,
+    group: Any = None,
+    temperature: Any = 1.0,
+    softcap: float | None = None,
+    logit_bias: Tensor | None = None,
+    margin: Any = None,
+    ignore_index: int | None = None,
+    validate: str = "raise",
+    entropy: bool = False,
+    rank: bool = False,
+) -> TargetStatistics:
+    """`crossentropy.linear_target_statistics` of a head whose classes are spread over ranks.
+
+    Parameters
+    ----------
+    hidden, weight, labels, bias, low_rank, shift, memory_budget, group
+        As in `linear_cross_entropy`.
+    temperature, softcap, logit_bias, margin, ignore_index, validate, entropy, rank
+        As in `target_statistics`. For the rank of the labels the logits are made once more.
+
+    Returns
+    -------
+    TargetStatistics
+        The same on every rank, in the shape of the labels; with a `shift` shorter by that.
+
+    Raises
+    ------
+    ValueError, TypeError, RuntimeError
+        As `linear_cross_entropy` does.
+    """
+    options: ShardedOptions = {
+        "temperature": temperature,
+        "softcap": softcap,
+        "logit_bias": logit_bias,
+        "margin": margin,
+        "ignore_index": ignore_index,
+        "validate": validate,
+    }
+    given = agreed_head(
+        "linear_target_statistics",
+        *(hidden, weight, labels, bias, low_rank, shift, group, options),
+        memory_budget=memory_budget,
+        wanted=Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank),
+    )
+    problem, planes = worked_out(given.problem, given.shard, given.statistics)
+    kept: dict[str, Any] = {name: given.kept(x) for name, x in arrays(planes).items()}
+    masses = None if problem.masses is None else given.kept(problem.masses)
+    return TargetStatistics(Planes(**kept), masses, loss_dtype(hidden))
