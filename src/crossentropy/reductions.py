@@ -70,26 +70,33 @@ def reduce_rows(
     """
     if reduction == "none":
         return losses
-    xp = namespace(losses)
     if reduction == "sum":
-        return xp.sum(losses)
+        return namespace(losses).sum(losses)
+    return mean_of(losses, divisor(losses, weights, counted, normalizer), empty)
+
+
+def divisor(losses: Array, weights: Array, counted: Array, normalizer: Any) -> Array:
+    """``N`` of a mean, one number or one for every row; the arguments are those of `reduce_rows`."""
+    xp = namespace(losses)
     if isinstance(normalizer, str):
         if normalizer == "weight":
-            N = xp.sum(weights)
-        elif isinstance(counted, int):
-            N = xp.asarray(float(counted), dtype=losses.dtype, device=device(losses))
-        else:
-            N = xp.sum(xp.astype(counted, losses.dtype))
-    else:
-        N = _as_array(normalizer, losses)
-        if N.ndim:
-            if N.shape != losses.shape:
-                raise ValueError(
-                    f"normalizer has shape {tuple(N.shape)} but the losses have shape {tuple(losses.shape)}; "
-                    "pass a number, or one divisor for every row"
-                )
-            return xp.sum(_divide(losses, N, empty))
-    return _divide(xp.sum(losses), N, empty)
+            return xp.sum(weights)
+        if isinstance(counted, int):
+            return xp.asarray(float(counted), dtype=losses.dtype, device=device(losses))
+        return xp.sum(xp.astype(counted, losses.dtype))
+    N = _as_array(normalizer, losses)
+    if N.ndim and N.shape != losses.shape:
+        raise ValueError(
+            f"normalizer has shape {tuple(N.shape)} but the losses have shape {tuple(losses.shape)}; "
+            "pass a number, or one divisor for every row"
+        )
+    return N
+
+
+def mean_of(losses: Array, N: Array, empty: str) -> Array:
+    """``Σ ℓ / N``, where nothing to divide by gives what `empty` says, with a gradient of 0."""
+    xp = namespace(losses)
+    return xp.sum(_divide(losses, N, empty)) if N.ndim else _divide(xp.sum(losses), N, empty)
 
 
 def _as_array(value: Any, like: Array) -> Array:
@@ -100,7 +107,6 @@ def _as_array(value: Any, like: Array) -> Array:
 
 
 def _divide(total: Array, N: Array, empty: str) -> Array:
-    """``total / N``, where nothing to divide by gives what `empty` says, with a gradient of 0."""
     xp = namespace(total)
     nothing = N == 0
     if empty == "raise" and is_true(xp.any(nothing), wait=True):

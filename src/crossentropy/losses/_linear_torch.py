@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.autograd.function import Function
 from torch.utils.checkpoint import checkpoint
 
-from crossentropy.backends import loss_dtype
+from crossentropy.backends import is_true, loss_dtype
+from crossentropy.links.protocol import holds_numbers_alone
+from crossentropy.losses import _softmax_device
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._linear_problem import (
     LinearProblem,
@@ -24,20 +26,22 @@ from crossentropy.losses._linear_problem import (
     with_rows,
 )
 from crossentropy.losses._softmax_composed import composed
-from crossentropy.losses._softmax_eager import evaluate, gradient, normalizer, of_nothing
+from crossentropy.losses._softmax_eager import normalizer, of_nothing
 from crossentropy.losses._softmax_formula import mass_term, rows_left_out, target_shares
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.losses._softmax_torch import holds_numbers_alone, other_inputs, tensors_of
+from crossentropy.losses._softmax_torch import Engine, engine, other_inputs, tensors_of
+from crossentropy.reductions import mean_of
 from crossentropy.statistics import Planes, Wanted, row_statistics
 from crossentropy.statistics import _linear_torch as linear
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._head_torch import Head, HeadGradients, derivatives
-from crossentropy.statistics._memory_torch import TorchMemory, is_plain
-from crossentropy.statistics._torch import kernels_apply
+from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain
+from crossentropy.statistics._torch import own_kernels_apply
 from crossentropy.statistics.blocks import slices
 
 BUFFER = 256 << 20  # bytes of logits at once, at most
 TRAFFIC = 512  # rows beside whose product reading and writing the weight's gradient is next to nothing
+ON_DEVICE = (1 << 30, 8192)  # the same two on a GPU
 FEW = 64  # rows under which a product is no longer worth its name
 
 
@@ -45,19 +49,26 @@ def loss(given: LinearProblem, memory_budget: int | None, skip_below: float = 0.
     """The loss of a linear head, differentiable."""
     head, problem = head_of(given.hidden, given.weight, given.bias, given.low_rank), given.problem
     if skip_below:
-        _check_fixed(problem, skip_below)
-    if not _kernels_apply(head, problem):
-        value = composed(replace(problem, logits=head.whole()))
-    elif problem.reduction == "none" or _learns(problem):
+        check_fixed(problem, skip_below)
+    own = engine(*head.factors, head.bias, *tensors_of(problem))
+    if _compiles(head) or (own is not None and (problem.reduction == "none" or _learns(problem))):
         value = _recomputed(head, problem, skip_below)
+    elif own is None:
+        value = composed(replace(problem, logits=head.whole()))
     else:
         head, problem = _rows_that_count(head, problem)
         height = None if skip_below else _rows_at_once(head, problem, memory_budget)
         if height is None:
             value = _recomputed(head, problem, skip_below)
         else:
-            value = _LinearLoss.apply(problem, height, len(head.factors), *head.factors, head.bias)
+            value = _LinearLoss.apply(own, problem, height, len(head.factors), *head.factors, head.bias)
     return given.shaped(value) if problem.reduction == "none" else value
+
+
+def _compiles(head: Head) -> bool:
+    """Whether this is being compiled, for a device whose kernels stand behind an operator."""
+    x = head.factors[0]
+    return torch.compiler.is_compiling() and x.device.type in ("cpu", "cuda") and x.dtype in CODES
 
 
 def _recomputed(head: Head, problem: SoftmaxProblem, skip_below: float) -> Tensor:
@@ -65,7 +76,8 @@ def _recomputed(head: Head, problem: SoftmaxProblem, skip_below: float) -> Tenso
     return composed(problem, statistics=_statistics_of(head, skip_below), row_losses=_row_losses_of(head))
 
 
-def _check_fixed(problem: SoftmaxProblem, skip_below: float) -> None:
+def check_fixed(problem: SoftmaxProblem, skip_below: float) -> None:
+    """Refuse a transform that learns from what `skip_below` leaves out."""
     for name in ("temperature", "logit_bias", "margin"):
         if getattr(getattr(problem.transform, name), "requires_grad", False):
             raise ValueError(
@@ -85,10 +97,13 @@ def _learns(problem: SoftmaxProblem) -> bool:
 
 
 def _rows_that_count(head: Head, problem: SoftmaxProblem) -> tuple[Head, SoftmaxProblem]:
-    """The same mean, its divisor known, of the rows that are neither ignored nor without weight."""
+    """The same mean, its divisor known, of the rows that are neither ignored nor without weight.
+
+    On a device that would have to be waited for, it is of all rows.
+    """
     N = _denominator(problem)
     out = rows_left_out(problem)
-    if out is not None and bool(out.any()):
+    if out is not None and is_true(out.any()):
         rows = (~out).nonzero()[:, 0]
         head = Head(tuple(y for x, M in head.pairs for y in (x.index_select(0, rows), M)), head.bias)
         shape = shape_alone(head.factors[0], (len(rows), head.classes))
@@ -100,7 +115,7 @@ def planes(given: LinearProblem, wanted: Wanted) -> Planes:
     """The statistics of its rows, differentiable."""
     head = head_of(given.hidden, given.weight, given.bias, given.low_rank)
     problem = replace(given.problem, wanted=wanted)
-    if _kernels_apply(head, problem):
+    if own_kernels_apply(*head.factors, head.bias, *tensors_of(problem)):
         return _statistics_of(head)(problem)
     return row_statistics(head.whole(), 1, problem.target, problem.transform, None, wanted, validate=False)
 
@@ -108,7 +123,7 @@ def planes(given: LinearProblem, wanted: Wanted) -> Planes:
 def in_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
     """The tensors of a product in the dtype that autocast would give them, if it is on."""
     kind = next(x.device.type for x in tensors if x is not None)
-    if not torch.is_autocast_enabled(kind):
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return list(tensors)
     dtype = torch.get_autocast_dtype(kind)
     return [x if x is None or x.dtype == torch.float64 else x.to(dtype) for x in tensors]
@@ -122,10 +137,6 @@ def head_of(
         return Head((hidden, weight), bias)
     down, up = low_rank
     return Head((hidden, weight, hidden @ down.T, up), bias)
-
-
-def _kernels_apply(head: Head, problem: SoftmaxProblem) -> bool:
-    return kernels_apply(*head.factors, head.bias, *tensors_of(problem))
 
 
 def _statistics_of(head: Head, skip_below: float = 0.0) -> Callable[[SoftmaxProblem], Planes]:
@@ -175,7 +186,8 @@ def _rows_at_once(head: Head, problem: SoftmaxProblem, memory_budget: int | None
         return None
     M, itemsize = head.factors[1], head.factors[0].dtype.itemsize
     row = head.classes * itemsize
-    height = max(FEW, min(TRAFFIC * 4 // min(itemsize, 4), BUFFER // row))
+    buffer, traffic = (BUFFER, TRAFFIC) if M.device.type == "cpu" else ON_DEVICE
+    height = max(FEW, min(traffic * 4 // min(itemsize, 4), buffer // row))
     if memory_budget is not None:
         accumulators = 4 * M.numel() if itemsize == 2 and M.requires_grad else 0
         height = min(height, (int(memory_budget) - accumulators) // row)
@@ -183,7 +195,7 @@ def _rows_at_once(head: Head, problem: SoftmaxProblem, memory_budget: int | None
     return height if height >= min(FEW, max(head.rows, 1)) else None
 
 
-def _denominator(problem: SoftmaxProblem) -> float:
+def _denominator(problem: SoftmaxProblem) -> float | Tensor:
     """What the sum of the rows' losses is divided by, which no logit has a say in."""
     if problem.reduction == "sum":
         return 1.0
@@ -191,8 +203,17 @@ def _denominator(problem: SoftmaxProblem) -> float:
     if target.dense is not None:
         a = target.dense if problem.class_weight is None else target.dense * problem.class_weight
         known.dense_total = a.sum(1, dtype=torch.float64)
+    if problem.logits.device.type != "cpu":
+        return _softmax_device.denominator(problem, known)
     mass = mass_term(problem, known, target_shares(problem))
     return float(normalizer(problem, mass, problem.rows[0], TorchMemory))
+
+
+def _share_of(N: float | Tensor) -> float | Tensor:
+    """``1 / N``, and 0 where there is nothing to divide by."""
+    if isinstance(N, Tensor):
+        return _softmax_device.inverse(N)
+    return 0.0 if N == 0 else 1.0 / N
 
 
 class _LinearLoss(Function):
@@ -203,35 +224,41 @@ class _LinearLoss(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, problem: SoftmaxProblem, height: int, count: int, *inputs: Any) -> Tensor:
+    def forward(
+        ctx: Any, own: Engine, problem: SoftmaxProblem, height: int, count: int, *inputs: Any
+    ) -> Tensor:
         head = Head(inputs[:count], inputs[count])
         N = problem.normalizer
-        share = 0.0 if N == 0 else 1.0 / N
-        sums = None
-        if share:
-            sums = HeadGradients(head, ctx.needs_input_grad[3:], height)
+        share, sums = _share_of(N), None
+        if isinstance(share, Tensor) or share:
+            sums = HeadGradients(head, ctx.needs_input_grad[4:], height)
             sums.begin(slice(0, head.classes))
         buffer = head.factors[0].new_empty(height, head.classes)
-        total = 0.0
+        total: float | Tensor = 0.0
         for rows in slices(head.rows, height):
             z = buffer[: rows.stop - rows.start]
             head.write(rows, slice(0, head.classes), z)
             block = rows_of_problem(problem, rows, z)
-            found = evaluate(block, TorchMemory)
-            total += found.value
+            found = own.evaluate(block)
+            total = total + found.value
             if sums is not None:
-                sums.add(rows, gradient(block, found, share, TorchMemory, into=z))
+                sums.add(rows, own.gradient(block, found, share, into=z))
         ctx.problem, ctx.count, ctx.sums = problem, count, sums
         ctx.save_for_backward(*inputs)
-        value = total * share if share else of_nothing(problem)
-        return torch.tensor(value, dtype=loss_dtype(head.factors[0]))
+        dtype = loss_dtype(head.factors[0])
+        if isinstance(total, Tensor):
+            return mean_of(
+                total, torch.as_tensor(N, dtype=total.dtype, device=total.device), problem.empty
+            ).to(dtype)
+        return torch.tensor(total * share if share else of_nothing(problem), dtype=dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, asked = ctx.saved_tensors, ctx.needs_input_grad[3:]
+        inputs, asked = ctx.saved_tensors, ctx.needs_input_grad[4:]
         sums, ctx.sums = ctx.sums, None
-        if sums is not None and not torch.is_grad_enabled() and is_plain(grad):
-            return (None, None, None, *sums.of_one_tile(float(grad)))
+        device = grad.device.type
+        if sums is not None and not torch.is_grad_enabled() and is_plain(grad, device):
+            return (None, None, None, None, *sums.of_one_tile(float(grad) if device == "cpu" else grad))
         found = derivatives(
             lambda head: composed(ctx.problem, statistics=_statistics_of(head)),
             Head(inputs[: ctx.count], inputs[ctx.count]),
@@ -239,4 +266,4 @@ class _LinearLoss(Function):
             grad,
             create_graph=torch.is_grad_enabled(),
         )
-        return (None, None, None, *found)
+        return (None, None, None, None, *found)

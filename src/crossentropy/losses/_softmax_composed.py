@@ -48,22 +48,33 @@ def composed(
         masses = formula.row_masses(problem, planes)
         masses = xp.ones_like(losses) if masses is None else masses
     losses, masses = formula.weigh_rows(problem, losses), formula.weigh_rows(problem, masses)
-    weighted = (
-        problem.reduction == "mean" and isinstance(problem.normalizer, str) and problem.normalizer == "weight"
-    )
-    if weighted and not problem.signed_weights and is_true(xp.any(masses < 0)):
-        raise negative_weight_error(float(xp.min(masses)))
-    keep = formula.kept_rows(problem)
+    check_masses(problem, masses)
     value = reduce_rows(
         losses,
         masses,
-        xp.ones_like(losses, dtype=xp.bool) if keep is None else keep,
+        counted_rows(problem, losses),
         reduction=problem.reduction,
         normalizer=problem.normalizer,
         empty=problem.empty,
     )
     dtype = loss_dtype(logits)
     return value.to(dtype) if is_torch(value) else xp.astype(value, dtype)
+
+
+def check_masses(problem: SoftmaxProblem, masses: Array) -> None:
+    """Raise if a mean is to be divided by the sum of masses and one of them is negative."""
+    xp = namespace(masses)
+    weighted = (
+        problem.reduction == "mean" and isinstance(problem.normalizer, str) and problem.normalizer == "weight"
+    )
+    if weighted and not problem.signed_weights and is_true(xp.any(masses < 0)):
+        raise negative_weight_error(float(xp.min(masses)))
+
+
+def counted_rows(problem: SoftmaxProblem, losses: Array) -> Array:
+    """Which rows are not ignored."""
+    keep = formula.kept_rows(problem)
+    return namespace(losses).ones_like(losses, dtype=namespace(losses).bool) if keep is None else keep
 
 
 def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> Planes:

@@ -15,6 +15,7 @@ from crossentropy.links import CrossEntropy, Link
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Prior, Target, Transform, Wanted
 from crossentropy.statistics.problem import NOTHING_MORE
+from crossentropy.statistics.reference import widened
 from crossentropy.targets import resolve
 from crossentropy.weights import class_vector, row_values
 
@@ -254,4 +255,5 @@ def _weighted_prior(problem: SoftmaxProblem) -> Prior:
     w, r = problem.class_weight, problem.smoothing_prior
     if w is None:
         return Prior(r)
-    return Prior(w / problem.classes if r is None else r * w)
+    w = widened(w)
+    return Prior(w / problem.classes if r is None else widened(r) * w)

@@ -1,42 +1,63 @@
 """Softmax losses of PyTorch tensors.
 
-Eager losses whose gradient goes to the logits alone take one autograd Function from logits to loss, since a chain of
-small operations costs more than the kernels at small sizes. Everything else is the composition, which PyTorch
-differentiates: gradients to other inputs, functional transforms, compilation, other devices. A second derivative of
-the Function is the composition's.
+Eager losses on the CPU and on CUDA whose gradient goes to the logits alone take one autograd Function from logits to
+loss, since a chain of small operations costs more than the kernels at small sizes. Everything else is the composition,
+which PyTorch differentiates: gradients to other inputs, functional transforms, compilation, other devices. A second
+derivative of the Function is the composition's.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
-from crossentropy.links import Link
+from crossentropy.links.protocol import holds_numbers_alone
+from crossentropy.losses import _softmax_device
 from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics._memory_torch import TorchMemory, is_plain
-from crossentropy.statistics._torch import kernels_apply
+from crossentropy.statistics._torch import own_kernels_apply
 from crossentropy.statistics.native import lay_out
+
+
+class Engine(NamedTuple):
+    """How a loss is worked out without a graph: its value, and from what was found its gradient."""
+
+    evaluate: Callable[..., Evaluation]
+    gradient: Callable[..., Tensor]
+
+
+NATIVE = Engine(partial(evaluate, memory=TorchMemory), partial(gradient, memory=TorchMemory))
+ON_DEVICE = Engine(_softmax_device.evaluate, _softmax_device.gradient)
+
+
+def engine(*tensors: Tensor | None) -> Engine | None:
+    """That of the device of the tensors, the first of which may not be None; None if formulas have to do it."""
+    if not own_kernels_apply(*tensors):
+        return None
+    return NATIVE if tensors[0].device.type == "cpu" else ON_DEVICE  # type: ignore[union-attr]
 
 
 def loss(problem: SoftmaxProblem) -> Tensor:
     """The loss of `problem`, differentiable."""
     logits = problem.logits
     others = other_inputs(problem)
-    if problem.acts_per_class or not kernels_apply(logits, *tensors_of(problem)):
+    if problem.acts_per_class or (own := engine(logits, *tensors_of(problem))) is None:
         return composed(problem)
     if not torch.is_grad_enabled():
-        return _rounded(evaluate(problem, TorchMemory).value, logits)
+        return _rounded(own.evaluate(problem).value, logits)
     if any(isinstance(x, Tensor) and x.requires_grad for x in (*others, problem.normalizer)):
         return composed(problem)
     if link_learns(problem):
         return composed(problem)
     if not logits.requires_grad:
-        return _rounded(evaluate(problem, TorchMemory).value, logits)
-    return _SoftmaxLoss.apply(logits, problem)
+        return _rounded(own.evaluate(problem).value, logits)
+    return _SoftmaxLoss.apply(logits, problem, own)
 
 
 def tensors_of(problem: SoftmaxProblem) -> list[Tensor]:
@@ -73,19 +94,12 @@ def _rounded(value: Any, logits: Tensor) -> Tensor:
     return value.to(dtype) if isinstance(value, Tensor) else torch.tensor(value, dtype=dtype)
 
 
-def holds_numbers_alone(link: Link) -> bool:
-    """Whether the link is one of ours without tensors and functions, so that it treats all rows alike."""
-    return type(link).__module__.startswith("crossentropy.") and not any(
-        isinstance(x, Tensor) or callable(x) for x in vars(link).values()
-    )
-
-
 class _SoftmaxLoss(Function):
     """``row_loss``: statistics, then the link's loss and slope, with no graph in between."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, problem: SoftmaxProblem) -> Tensor:
-        found = evaluate(problem, TorchMemory)
+    def forward(ctx: Any, logits: Tensor, problem: SoftmaxProblem, own: Engine) -> Tensor:
+        found = own.evaluate(problem)
         value = _rounded(found.value, logits)
         found.value = None
         # Held by autograd as well, which sees if they are changed before the backward pass.
@@ -97,20 +111,21 @@ class _SoftmaxLoss(Function):
         )
         ctx.save_for_backward(logits, *(x for x in others if isinstance(x, Tensor)))
         problem.logits = None
-        ctx.problem, ctx.found = problem, found
+        ctx.problem, ctx.found, ctx.engine = problem, found, own
         return value
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None]:
         logits = ctx.saved_tensors[0]
         problem: SoftmaxProblem = replace(ctx.problem, logits=logits)
         found: Evaluation = ctx.found
-        if torch.is_grad_enabled() or not is_plain(grad):
-            return gradient_by_formulas(problem, grad), None
-        upstream = grad.double() if grad.ndim else float(grad)
+        device = logits.device.type
+        if torch.is_grad_enabled() or not is_plain(grad, device):
+            return gradient_by_formulas(problem, grad), None, None
+        upstream = grad.double() if grad.ndim or device != "cpu" else float(grad)
         x = lay_out(TorchMemory, logits, problem.axis).array
         into = gradient_memory(ctx, logits, x, problem.inplace)
-        return gradient(problem, found, upstream, TorchMemory, into), None
+        return ctx.engine.gradient(problem, found, upstream, into=into), None, None
 
 
 def gradient_by_formulas(problem: SoftmaxProblem, grad: Tensor) -> Tensor:

@@ -116,18 +116,19 @@ class HeadGradients:
         self.head, self.height = head, height
         padded = up(head.rows, height)
         self.by_x = [
-            _zeros(padded, up(x.shape[1], ALIGNED), x.dtype)[:, : x.shape[1]] if need else None
+            _zeros(padded, up(x.shape[1], ALIGNED), x)[:, : x.shape[1]] if need else None
             for (x, _), need in zip(head.pairs, needs[:-1:2], strict=True)
         ]
         self.needs_M = needs[1:-1:2]
         self.by_M: list[Tensor | None] = []
-        self.by_bias = torch.zeros(head.classes, dtype=torch.float64) if needs[-1] else None
+        device = head.factors[0].device
+        self.by_bias = torch.zeros(head.classes, dtype=torch.float64, device=device) if needs[-1] else None
 
     def begin(self, classes: slice) -> None:
         """Begin with the tile of `classes`."""
         self.classes = classes
         self.by_M = [
-            _zeros(classes.stop - classes.start, M.shape[1], M.dtype) if need else None
+            _zeros(classes.stop - classes.start, M.shape[1], M) if need else None
             for (_, M), need in zip(self.head.pairs, self.needs_M, strict=True)
         ]
 
@@ -149,8 +150,9 @@ class HeadGradients:
     def add_entries(self, rows: Tensor, classes: Tensor, dz: Tensor) -> None:
         """Add what single entries of the tile's ``dz`` make, at most one a row; `classes` count from its first."""
         found, place = classes.unique(return_inverse=True)
-        spread = torch.zeros(len(found), len(rows), dtype=torch.promote_types(self.head.dtype, torch.float32))
-        spread[place, torch.arange(len(rows))] = dz.to(spread.dtype)
+        wide = torch.promote_types(self.head.dtype, torch.float32)
+        spread = torch.zeros(len(found), len(rows), dtype=wide, device=dz.device)
+        spread[place, torch.arange(len(rows), device=dz.device)] = dz.to(wide)
         for (x, M), by_x, by_M in zip(self.head.pairs, self.by_x, self.by_M, strict=True):
             if by_x is not None:
                 by_x[rows] += spread.T @ M[self.classes][found].to(spread.dtype)
@@ -159,37 +161,41 @@ class HeadGradients:
         if self.by_bias is not None:
             self.by_bias[self.classes].index_add_(0, classes, dz)
 
-    def hidden(self, scale: float = 1.0) -> list[Tensor | None]:
+    def hidden(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
         """The gradients by x, times `scale`; they are given away."""
         N = self.head.rows
         return [None if d is None else _rounded(d[:N], scale, self.head).contiguous() for d in self.by_x]
 
-    def weights(self, scale: float = 1.0) -> list[Tensor | None]:
+    def weights(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
         """Those by the tile of each M."""
         return [None if d is None else _rounded(d, scale, self.head) for d in self.by_M]
 
-    def bias(self, scale: float = 1.0) -> Tensor | None:
+    def bias(self, scale: float | Tensor = 1.0) -> Tensor | None:
         """That by the bias."""
         return None if self.by_bias is None else _rounded(self.by_bias, scale, self.head)
 
-    def of_one_tile(self, scale: float = 1.0) -> list[Tensor | None]:
+    def of_one_tile(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
         """Those by the factors and the bias, where a tile was all the classes."""
         pairs = zip(self.hidden(scale), self.weights(scale), strict=True)
         return [*(d for pair in pairs for d in pair), self.bias(scale)]
 
 
-def _zeros(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
-    return large((rows, columns), torch.promote_types(dtype, torch.float32)).zero_()
+def _zeros(rows: int, columns: int, like: Tensor) -> Tensor:
+    return large((rows, columns), torch.promote_types(like.dtype, torch.float32), like.device).zero_()
 
 
 def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """``total += a b``."""
+    """``total += a b``, in the dtype of the total."""
     if a.dtype == total.dtype:
         total.addmm_(a, b)
-        return
-    for piece in slices(a.shape[0], PIECE):
-        total[piece] += a[piece] @ b
+    elif total.is_cuda:  # where the product itself adds in float32
+        torch.addmm(total, a, b, out_dtype=total.dtype, out=total)
+    else:
+        for piece in slices(a.shape[0], PIECE):
+            total[piece] += a[piece] @ b
 
 
-def _rounded(total: Tensor, scale: float, head: Head) -> Tensor:
-    return (total if scale == 1 else total.mul_(scale)).to(head.dtype)
+def _rounded(total: Tensor, scale: float | Tensor, head: Head) -> Tensor:
+    if isinstance(scale, Tensor) or scale != 1:
+        total = total.mul_(scale)
+    return total.to(head.dtype)

@@ -6,7 +6,6 @@ the same blocks and tiles forward and backward, the last block filled up with ze
 tiles; both are constants, so that bits depend on nobody's memory.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from torch.autograd.function import Function
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._head_torch import ALIGNED, Head, HeadGradients
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
-from crossentropy.statistics._unlikely_torch import add_targets, log_peaks
+from crossentropy.statistics._unlikely_torch import add_targets, tops, unlikely
 from crossentropy.statistics.blocks import slices, up
 from crossentropy.statistics.problem import Cotangents, Planes
 from crossentropy.statistics.problem import of_rows as rows_of_planes
@@ -26,22 +25,32 @@ TILE = 4096  # classes in a tile
 BLOCK = 512  # rows in a product, at most
 BUFFER = 1 << 25  # entries of a block's logits, at most
 GROUP = 2048  # rows whose tiles are in memory at once, backward
+ON_DEVICE = 4  # times as many of each on a GPU, whose products are the faster for it
 LOGIT_BIAS = Tensors._fields.index("logit_bias")
 
 
 def rows_in_a_block(head: Head) -> int:
-    """A power of two, from 16 to BLOCK, by the numbers of rows and classes alone."""
-    height = BLOCK
-    while height > 16 and (height * head.classes > BUFFER or height >= 2 * head.rows):
+    """A power of two, from 16 to BLOCK, by the device and the numbers of rows and classes alone."""
+    height, buffer = BLOCK * _scale(head), BUFFER * _scale(head)
+    while height > 16 and (height * head.classes > buffer or height >= 2 * head.rows):
         height //= 2
     return height
+
+
+def tiles_of(head: Head) -> list[slice]:
+    """The classes, a tile at a time."""
+    return slices(head.classes, TILE * _scale(head))
+
+
+def _scale(head: Head) -> int:
+    return 1 if head.factors[0].device.type == "cpu" else ON_DEVICE
 
 
 def blocks_of_logits(head: Head, height: int) -> Iterator[tuple[slice, Tensor]]:
     """Rows, and their logits in a buffer that the next ones use again."""
     buffer = head.factors[0].new_empty(height, up(head.classes, ALIGNED))[:, : head.classes]
     for rows in slices(head.rows, height):
-        for classes in slices(head.classes, TILE):
+        for classes in tiles_of(head):
             head.write(rows, classes, buffer[:, classes])
         yield rows, buffer[: rows.stop - rows.start]
 
@@ -50,8 +59,12 @@ def statistics(settings: Settings, head: Head, tensors: Tensors, skip_below: flo
     """Target statistics of the rows of `head`; ``tensors.logits`` is not looked at.
 
     With `skip_below`, which needs the log-partition and one label a row, the gradient leaves out what
-    `_unlikely_torch` says.
+    `_unlikely_torch` says, unless it is compiled.
     """
+    if torch.compiler.is_compiling():
+        from crossentropy.statistics import _linear_torch_op
+
+        return _linear_torch_op.statistics(settings, head, tensors)
     learning = (*head.factors, head.bias, *tensors[1:LEARNABLE])
     if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in learning):
         outputs = _LinearStatistics.apply(
@@ -61,16 +74,14 @@ def statistics(settings: Settings, head: Head, tensors: Tensors, skip_below: flo
     return forward(settings, head, tensors)
 
 
-def forward(
-    settings: Settings, head: Head, tensors: Tensors, peaks: list[list[float]] | None = None
-) -> Planes:
-    """The planes, a block of rows after the other; `peaks` gets the `log_peaks` of every block."""
-    found, tiles = [], slices(head.classes, TILE)
+def forward(settings: Settings, head: Head, tensors: Tensors, largest: list[Tensor] | None = None) -> Planes:
+    """The planes, a block of rows after the other; `largest` gets the `tops` of every block's tiles."""
+    found, tiles = [], tiles_of(head)
     for rows, z in blocks_of_logits(head, rows_in_a_block(head)):
         block = of_rows(tensors, rows)
         found.append(rowwise.forward(settings, block._replace(logits=z)))
-        if peaks is not None and len(z):
-            peaks.append(log_peaks(settings, block, found[-1], z, tiles))
+        if largest is not None and len(z):
+            largest.append(tops(settings, block, z, tiles))
     joined: dict[str, Any] = {
         name: torch.cat([getattr(planes, name) for planes in found])
         for name in rowwise.plane_names(settings, tensors)
@@ -118,8 +129,12 @@ def with_total(settings: Settings, tensors: Tensors, V: int) -> tuple[Settings, 
     """The same with the prior spelt out and its sum known, so that a part of it can stand alone."""
     if not settings.has_prior or settings.prior_total is not None:
         return settings, tensors
-    r = torch.full((V,), 1 / V, dtype=torch.float64) if tensors.prior is None else tensors.prior
-    return settings._replace(prior_total=float(r.double().sum())), tensors._replace(prior=r)
+    like: Tensor = next(x for x in tensors if x is not None)
+    r = like.new_full((V,), 1 / V, dtype=torch.float64) if tensors.prior is None else tensors.prior
+    total = r.double().sum()
+    return settings._replace(
+        prior_total=float(total) if total.device.type == "cpu" else total
+    ), tensors._replace(prior=r)
 
 
 class Gradients(NamedTuple):
@@ -139,8 +154,9 @@ def backward(
     needs: Sequence[bool],
     needs_others: Sequence[bool],
     skipped: Sequence[Sequence[bool]] | None = None,
+    logits: Tensor | None = None,
 ) -> Gradients:
-    """Gradients from the planes of `forward`, the logits made once more.
+    """Gradients from the planes of `forward`; the `logits` are made once more, unless they have been kept.
 
     `needs` is for the head's factors and its bias, `needs_others` for ``tensors[1:LEARNABLE]``; `skipped` says of every
     block and tile whether only the labels there have a gradient.
@@ -149,14 +165,15 @@ def backward(
     height = rows_in_a_block(head)
     # What the classes of a row share, as its temperature, has its gradient formed over all of them at once.
     whole = any(needs_others)
-    tiles, group = slices(V, V if whole else TILE), height if whole or skipped else max(height, GROUP)
+    tiles = slices(V, V) if whole else tiles_of(head)
+    group = height if whole or skipped else max(height, GROUP * _scale(head))
     settings, tensors = with_total(settings, tensors, V)
     sums = HeadGradients(head, needs, height)
     weights = [
         torch.empty_like(M) if need else None for (_, M), need in zip(head.pairs, needs[1:-1:2], strict=True)
     ]
     others: list[Sequence[Tensor | None]] = []
-    room = torch.empty(min(group, up(N, height)) * up(tiles[0].stop, ALIGNED), dtype=head.dtype)
+    room = head.factors[0].new_empty(min(group, up(N, height)) * up(tiles[0].stop, ALIGNED))
     for t, classes in enumerate(tiles):
         sums.begin(classes)
         width = classes.stop - classes.start
@@ -171,7 +188,10 @@ def backward(
             z = room[: up(n, height) * up(width, ALIGNED)].view(up(n, height), up(width, ALIGNED))[:, :width]
             for block in blocks:
                 at = slice(rows.start + block.start, min(rows.start + block.stop, rows.stop))
-                head.write(at, classes, z[block])
+                if logits is None:
+                    head.write(at, classes, z[block])
+                else:
+                    z[block][: at.stop - at.start] = logits[at, classes]
             dz, *rest = rowwise.backward(
                 local,
                 part._replace(logits=z[:n]),
@@ -211,9 +231,9 @@ class _LinearStatistics(Function):
         ctx: Any, settings: Settings, skip_below: float, count: int, *inputs: Any
     ) -> tuple[Tensor, ...]:
         head, tensors = taken_apart(count, inputs)
-        peaks: list[list[float]] | None = [] if skip_below else None
-        planes = forward(settings, head, tensors, peaks)
-        ctx.skipped = peaks and [[peak < math.log(skip_below) for peak in block] for block in peaks]
+        largest: list[Tensor] | None = [] if skip_below else None
+        planes = forward(settings, head, tensors, largest)
+        ctx.skipped = largest and unlikely(largest, planes.log_partition, skip_below)
         ctx.count = count
         return rowwise.keep(ctx, settings, tensors, planes, inputs)
 

@@ -1,0 +1,163 @@
+"""The statistics of a linear head as a custom operator, for `torch.compile`, where its logits are not made whole either.
+
+What `_torch_op` is for rows of logits.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossentropy.statistics import _linear_torch as eager
+from crossentropy.statistics import _torch as rowwise
+from crossentropy.statistics._head_torch import Head
+from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
+from crossentropy.statistics._torch_op import flat_settings, joined_settings
+from crossentropy.statistics.problem import Planes
+
+_HEAD = 5  # two factors or four, and a bias
+_TENSORS = _HEAD + len(Tensors._fields) - 1  # those of the rows but for the logits
+
+
+def statistics(settings: Settings, head: Head, tensors: Tensors) -> Planes:
+    """The planes of the rows of `head`; ``tensors.logits`` is not looked at."""
+    factors = (*head.factors, None, None)[:4]
+    planes = _linear_statistics(*factors, head.bias, *tensors[1:], *flat_settings(settings))
+    return rowwise.named(planes, settings, tensors)
+
+
+def _taken_apart(args: Sequence[Any]) -> tuple[Settings, Head, Tensors]:
+    *factors, bias = args[:_HEAD]
+    head = Head(tuple(x for x in factors if x is not None), bias)
+    rows: Any = (None, *args[_HEAD:_TENSORS])
+    return joined_settings(args[_TENSORS:]), head, Tensors(*rows)
+
+
+@torch.library.custom_op("crossentropy::linear_statistics", mutates_args=())
+def _linear_statistics(
+    hidden: Tensor,
+    weight: Tensor,
+    reduced: Tensor | None,
+    up: Tensor | None,
+    bias: Tensor | None,
+    dense: Tensor | None,
+    temperature: Tensor | None,
+    logit_bias: Tensor | None,
+    margin: Tensor | None,
+    indices: Tensor | None,
+    mask: Tensor | None,
+    class_weight: Tensor | None,
+    prior: Tensor | None,
+    axis: int,
+    several: bool,
+    ignore_index: int | None,
+    softcap: float | None,
+    temperature_value: float,
+    margin_value: float | None,
+    has_prior: bool,
+    wanted: list[bool],
+    validate: bool,
+) -> list[Tensor]:
+    rows = (dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
+    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior, wanted)
+    settings, head, tensors = _taken_apart((hidden, weight, reduced, up, bias, *rows, *values, validate))
+    planes = eager.forward(settings, head, tensors)
+    # An operator may not return views of one another.
+    return [getattr(planes, name).clone() for name in rowwise.plane_names(settings, tensors)]
+
+
+@_linear_statistics.register_fake
+def _(*args: Any) -> list[Tensor]:
+    settings, head, tensors = _taken_apart(args)
+    planes = []
+    for name in rowwise.plane_names(settings, tensors):
+        several = settings.several and name == "log_odds" and tensors.indices is not None
+        shape = tuple(tensors.indices.shape) if several else (head.rows,)
+        dtype = torch.int64 if name in ("argmax", "rank") else torch.float64
+        planes.append(head.factors[0].new_empty(shape, dtype=dtype))
+    return planes
+
+
+@torch.library.custom_op("crossentropy::linear_pullback", mutates_args=())
+def _linear_pullback(
+    planes: list[Tensor],
+    grads: list[Tensor],
+    has_grad: list[bool],
+    needs: list[bool],
+    hidden: Tensor,
+    weight: Tensor,
+    reduced: Tensor | None,
+    up: Tensor | None,
+    bias: Tensor | None,
+    dense: Tensor | None,
+    temperature: Tensor | None,
+    logit_bias: Tensor | None,
+    margin: Tensor | None,
+    indices: Tensor | None,
+    mask: Tensor | None,
+    class_weight: Tensor | None,
+    prior: Tensor | None,
+    axis: int,
+    several: bool,
+    ignore_index: int | None,
+    softcap: float | None,
+    temperature_value: float,
+    margin_value: float | None,
+    has_prior: bool,
+    wanted: list[bool],
+    validate: bool,
+) -> list[Tensor]:
+    rows = (dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
+    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior, wanted)
+    settings, head, tensors = _taken_apart((hidden, weight, reduced, up, bias, *rows, *values, validate))
+    names = rowwise.plane_names(settings, tensors)
+    given = iter(grads)
+    upstream = rowwise.cotangents(names, [next(given) if here else None for here in has_grad])
+    count = len(head.factors)
+    found = eager.backward(
+        settings,
+        head,
+        tensors,
+        rowwise.named(planes, settings, tensors),
+        upstream,
+        (*needs[:count], needs[_HEAD - 1]),
+        needs[_HEAD:],
+    )
+    return [x for x in (*found.factors, found.bias, *found.others) if x is not None]
+
+
+@_linear_pullback.register_fake
+def _(planes: Any, grads: Any, has_grad: Any, needs: list[bool], *args: Any) -> list[Tensor]:
+    kept = (False, True, False, True)  # whether a factor's gradient lies as the factor does: a weight's does
+    found = []
+    for i, (x, need) in enumerate(zip(args, needs, strict=False)):
+        if need and x is not None:
+            form = torch.preserve_format if i < len(kept) and kept[i] else torch.contiguous_format
+            found.append(torch.empty_like(x, memory_format=form))
+    return found
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    ctx.plain = inputs[_TENSORS:]
+    ctx.save_for_backward(*inputs[:_TENSORS], *output)
+
+
+def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+    inputs, planes = ctx.saved_tensors[:_TENSORS], list(ctx.saved_tensors[_TENSORS:])
+    needs = [bool(x) for x in ctx.needs_input_grad[: _HEAD + LEARNABLE - 1]]
+    found = iter(
+        _linear_pullback(
+            planes,
+            [g for g in grads if g is not None],
+            [g is not None for g in grads],
+            needs,
+            *inputs,
+            *ctx.plain,
+        )
+    )
+    learnt = [next(found) if need else None for need in needs]
+    return (*learnt, *(None,) * (_TENSORS + len(ctx.plain) - len(learnt)))
+
+
+_linear_statistics.register_autograd(_backward, setup_context=_setup)
