@@ -7,6 +7,8 @@ import pytest
 import crossentropy as ce
 
 torch = pytest.importorskip("torch")
+from functorch.compile import make_boxed_func  # noqa: E402
+from torch._dynamo.backends.common import aot_autograd  # noqa: E402
 from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils.checkpoint import checkpoint  # noqa: E402
@@ -291,6 +293,33 @@ def test_compiled_without_a_break(options):
     loss = lambda h, W: ce.linear_cross_entropy(h, W, y, **options)  # noqa: E731
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     assert_same_loss(compiled(hidden, weight), on_logits(hidden, weight, y, **options), [hidden, weight])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reduction": "none"},
+        {"label_smoothing": 0.1, "z_loss": 0.1, "temperature": random(64, seed=7).exp()},
+    ],
+    ids=str,
+)
+def test_compiled_the_logits_are_never_whole_either(options):
+    hidden, weight, y = head(64, 4, 256)
+    up, down = random(256, 3, seed=4).requires_grad_(), random(3, 4, seed=5).requires_grad_()
+    sizes = []
+
+    def compiler(graph, _):
+        found = (node.meta.get("val") for node in graph.graph.nodes)
+        sizes.extend(x.numel() for x in found if isinstance(x, torch.Tensor))
+        return make_boxed_func(graph.forward)
+
+    loss = lambda h, W, A, B: ce.linear_cross_entropy(h, W, y, low_rank=(A, B), **options)  # noqa: E731
+    backend = aot_autograd(fw_compiler=compiler, bw_compiler=compiler)
+    inputs = [hidden, weight, down, up]
+    found = torch.compile(loss, fullgraph=True, backend=backend)(*inputs)
+    assert_same_loss(found, on_logits(hidden, weight, y, low_rank=(down, up), **options), inputs)
+    assert max(sizes) < 64 * 256
 
 
 class Model(torch.nn.Module):

@@ -1,4 +1,4 @@
-"""The statistics of a linear head as a custom operator, for `torch.compile`, where its logits are not made whole either.
+"""The statistics of a linear head as a custom operator: under `torch.compile` its logits are not made whole either.
 
 What `_torch_op` is for rows of logits.
 """
