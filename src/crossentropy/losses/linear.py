@@ -107,8 +107,9 @@ def linear_cross_entropy(
     Gradients are summed in float32 or wider whatever the dtype. For NumPy, `linear_loss_and_gradients` gives them. JAX
     scans over blocks of rows and works each out again for any derivative, half precision in float32; call it under
     ``jax.jit``. A `memory_budget` makes the blocks of both smaller, and their gradients always take a second set of
-    logits. In PyTorch under functional transforms, compilation and on devices without kernels the logits are made
-    whole, and in second derivatives too; so they are for arrays of other libraries.
+    logits. In PyTorch under functional transforms and on devices other than the CPU and CUDA the logits are made whole,
+    and in second derivatives too; so they are for arrays of other libraries. What is compiled recomputes, and does
+    without `skip_below`. On CUDA nothing waits for the device but `skip_below`, which has to know what to skip.
 
     Examples
     --------
