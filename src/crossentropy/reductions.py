@@ -82,7 +82,7 @@ def divisor(losses: Array, weights: Array, counted: Array, normalizer: Any) -> A
         if normalizer == "weight":
             return xp.sum(weights)
         if isinstance(counted, int):
-            return xp.asarray(float(counted), dtype=losses.dtype, device=device(losses))
+            return _as_array(float(counted), losses)
         return xp.sum(xp.astype(counted, losses.dtype))
     N = _as_array(normalizer, losses)
     if N.ndim and N.shape != losses.shape:
@@ -103,6 +103,8 @@ def _as_array(value: Any, like: Array) -> Array:
     xp = namespace(like)
     if is_torch(like) and is_torch(value):
         return value.to(device=like.device, dtype=like.dtype)
+    if isinstance(value, (int, float)):  # filled in on the device, with nothing to be copied there
+        return xp.full((), value, dtype=like.dtype, device=device(like))
     return xp.asarray(value, dtype=like.dtype, device=device(like))
 
 

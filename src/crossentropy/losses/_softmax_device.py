@@ -48,11 +48,16 @@ def inverse(N: Tensor) -> Tensor:
     return torch.where(nothing, 0.0, 1 / torch.where(nothing, 1.0, N))
 
 
+def on_device(x: Any, like: Tensor) -> Tensor:
+    """A number beside `like`, in float64; filled in there, with nothing to be copied."""
+    return x.double() if isinstance(x, Tensor) else like.new_full((), x, dtype=torch.float64)
+
+
 def gradient(problem: SoftmaxProblem, found: Evaluation, upstream: Any, into: Tensor) -> Tensor:
     """The gradient by the logits, times `upstream`, written to `into`."""
     settings, tensors = _taken_apart(problem)
     slopes = formula.row_slopes(problem, found.planes, found.slope)
-    share = torch.as_tensor(upstream * found.share, dtype=torch.float64, device=into.device)
+    share = on_device(upstream * found.share, into)
     cotangents = Cotangents(**{name: _of_rows(problem, term, share) for name, term in slopes.items()})
     needs = (True, *(False,) * (LEARNABLE - 1))
     return rowwise.backward(settings, tensors, found.planes, cotangents, needs, into)[0]  # type: ignore[return-value]
