@@ -247,9 +247,7 @@ class _LinearLoss(Function):
         ctx.save_for_backward(*inputs)
         dtype = loss_dtype(head.factors[0])
         if isinstance(total, Tensor):
-            return mean_of(
-                total, torch.as_tensor(N, dtype=total.dtype, device=total.device), problem.empty
-            ).to(dtype)
+            return mean_of(total, _softmax_device.on_device(N, total), problem.empty).to(dtype)
         return torch.tensor(total * share if share else of_nothing(problem), dtype=dtype)
 
     @staticmethod
