@@ -276,8 +276,8 @@ class RowFinish {
   CE_INLINE void add_total(const DepthSums& depths, const double* own_top, const double* way, double* term) const {
     for (int l = 0; l < kLanes; ++l) {
       const double to_own_top = own_top[l] == -kInf<double> ? 0.0 : own_top[l];
-      const double total = depths.sum[l] * scale[l] + depths.mass[l] * (way[l] - to_own_top);
-      term[l] += depths.mass[l] == 0.0 ? depths.sum[l] : total;
+      const double way_up = depths.mass[l] == 0.0 ? 0.0 : depths.mass[l] * (way[l] - to_own_top);
+      term[l] += depths.sum[l] * scale[l] + way_up;
     }
   }
 };

@@ -1,9 +1,5 @@
 """The sigmoid family by Triton's kernels: the native kernels' numbers, the truth's, and every layout."""
 
-import os
-import subprocess
-import sys
-import textwrap
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,10 +9,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
 from crossentropy import loss_and_gradient, sigmoid_cross_entropy  # noqa: E402
-from crossentropy.kernels._triton import layout, sigmoid  # noqa: E402
+from crossentropy.kernels._triton import layout, means, sigmoid  # noqa: E402
 from crossentropy.links import Focal, Poly  # noqa: E402
 from crossentropy.losses import _sigmoid_torch, _sigmoid_triton  # noqa: E402
 from oracle import ctx, derivative, log_sigmoid, mpf  # noqa: E402
+from triton_compiler import compiled_kernels  # noqa: E402
 from ulps import allowed, errors  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning:triton")
@@ -177,7 +174,7 @@ def test_an_element_does_not_depend_on_its_place(device):
 @pytest.mark.parametrize("size", [1, 1023, 1024, 1025, 5000])
 @pytest.mark.parametrize("programs", [2, 4096])
 def test_blocks_are_summed_whole(size, programs, device, monkeypatch):
-    monkeypatch.setattr(sigmoid, "PROGRAMS", programs)
+    monkeypatch.setattr(means, "PROGRAMS", programs)
     values, labels = batch((size,))
     weight = np.linspace(0, 1, size) + 1
     expected = loss_and_gradient(sigmoid_cross_entropy, values, labels, sample_weight=weight)
@@ -472,9 +469,10 @@ def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch, device
             inside.append(entered[-1])
             return self.kernel[grid]
 
-    monkeypatch.setattr(sigmoid, "on_device_of", recorded)
-    for name in ("_loss_kernel", "_mean_kernel", "_gradient_kernel"):
-        monkeypatch.setattr(sigmoid, name, Watched(getattr(sigmoid, name)))
+    for module, names in ((sigmoid, ("_loss_kernel", "_gradient_kernel")), (means, ("_mean_kernel",))):
+        monkeypatch.setattr(module, "on_device_of", recorded)
+        for name in names:
+            monkeypatch.setattr(module, name, Watched(getattr(module, name)))
     z, t = (torch.tensor(x, device=device) for x in batch())
     found(z, t)
     assert [place.type for place in inside] == [device.type] * 3
@@ -514,29 +512,13 @@ def test_a_step_can_be_captured_in_a_graph(options, device):
     np.testing.assert_array_equal(gradient.cpu().numpy(), expected[1])
 
 
-COMPILES = """
-    import torch
-    from triton.backends.compiler import GPUTarget
-    from triton.runtime import driver
-    from triton.runtime.jit import JITFunction
-
-    class Driver:  # of a GPU that is not there
-        get_current_device = get_current_stream = lambda self, device=0: 0
-        get_current_target = lambda self: GPUTarget("cuda", 80, 32)
-
-    driver.set_active(Driver())
-    run, compiled = JITFunction.run, []
-
-    def compile_only(self, *args, grid, warmup, **options):
-        compiled.append(run(self, *args, grid=grid, warmup=True, **options).src.signature.values())
-
-    JITFunction.run = compile_only
-
+STEPS = """
     from crossentropy.kernels._triton import sigmoid
+    from crossentropy.kernels._triton.means import Mean
 
     def step(logits, labels, weights, divisor, formula):
         elements = sigmoid.Elements(logits, labels, *[weights] * 3)
-        value, used = sigmoid.mean_loss(elements, formula, sigmoid.Mean(divisor, 0.0))
+        value, used = sigmoid.mean_loss(elements, formula, Mean(divisor, 0.0))
         sigmoid.gradient(elements, formula, value, used)
         sigmoid.gradient(elements, formula, sigmoid.element_losses(elements, formula), None)
 
@@ -544,21 +526,8 @@ COMPILES = """
     step(z, z, None, 2.0, plain)
     step(z.bfloat16(), z.byte(), z[0].expand(4, 3, 5), None, soft._replace(negative_shift=0.0))
     step(z.double(), z.long().mT.contiguous().mT, z[:, :1].expand(4, 3, 5), torch.ones(()), soft)
-    print(len(compiled), any("fp32" in types for types in compiled))
 """
 
 
 def test_the_kernels_compile_for_a_gpu(tmp_path):
-    """Triton's interpreter takes much that its compiler does not; and a float would be passed in 32 bits by default."""
-    settings = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path)}
-    settings.pop("TRITON_INTERPRET", None)
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning:triton", "-c", textwrap.dedent(COMPILES)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=settings,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == ["15", "False"]
+    assert compiled_kernels(STEPS, tmp_path) == (15, False)

@@ -3,8 +3,6 @@
 Where there is no such device, tensors of the CPU go that way, and tensors that are but shapes on one.
 """
 
-from contextlib import contextmanager
-
 import array_api_compat.torch
 import numpy as np
 import pytest
@@ -17,26 +15,12 @@ from softmax_problems import problems
 torch = pytest.importorskip("torch")
 
 
-from crossentropy.losses import (  # noqa: E402
-    _linear_torch,
-    _row_loss_torch,
-    _softmax_torch,
-)
 from crossentropy.statistics import _torch as rowwise  # noqa: E402
 from crossentropy.statistics.problem import Gradients, Planes, row_planes  # noqa: E402
+from device_losses import as_on_a_device  # noqa: E402
 from linear_heads import assert_as_on_logits, heads  # noqa: E402
 
 bounded = settings(derandomize=True, max_examples=150, deadline=None, database=None)
-
-
-@contextmanager
-def as_on_a_device():
-    """Losses take the engine of devices."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_softmax_torch, "engine", lambda *tensors: _softmax_torch.ON_DEVICE)
-        patch.setattr(_linear_torch, "engine", lambda *tensors: _softmax_torch.ON_DEVICE)
-        patch.setattr(_row_loss_torch, "row_loss", lambda *arguments: None)
-        yield
 
 
 def outcome(problem):

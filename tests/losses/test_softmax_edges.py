@@ -311,3 +311,19 @@ def test_a_row_of_minus_infinities_alone_is_nan_in_value_and_gradient_and_leaves
     assert np.isnan(gradient[1]).all()
     np.testing.assert_array_equal(losses[[0, 2]], whole[0][[0, 2]])
     np.testing.assert_array_equal(gradient[[0, 2]], whole[1][[0, 2]])
+
+
+@pytest.mark.parametrize("form", ["prior", "soft"])
+@each_framework
+def test_masses_that_cancel_are_still_scaled_by_the_temperature(fw, form):
+    """``(L − u_0) − (L − u_1) = u_1 − u_0``."""
+    z, masses = np.asarray([[1.0, 2.0, 4.0]]), np.asarray([1.0, -1.0, 0.0])
+    if form == "prior":
+        options = {"label_smoothing": 1.0, "smoothing_prior": masses, "normalizer": "count"}
+        target = fw.target("indices", np.asarray([2]))
+    else:
+        options = {"normalizer": "count"}
+        target = fw.target("Probabilities", masses[None], normalized=False)
+    value, gradient = fw.loss_and_gradient(z, target, temperature=2.0, **options)
+    np.testing.assert_allclose(value, 0.5, rtol=1e-14)
+    np.testing.assert_allclose(gradient, [[-0.5, 0.5, 0.0]], rtol=1e-14, atol=1e-16)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from crossentropy.backends import is_true
-from crossentropy.kernels._triton.sigmoid import Elements, Formula, Mean, element_losses, mean_loss
+from crossentropy.kernels._triton.means import Mean
+from crossentropy.kernels._triton.sigmoid import Elements, Formula, element_losses, mean_loss
 from crossentropy.kernels._triton.sigmoid import gradient as kernel_gradient
 from crossentropy.losses._sigmoid_native import gamma
 from crossentropy.losses._sigmoid_problem import Problem

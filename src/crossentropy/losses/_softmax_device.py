@@ -2,25 +2,48 @@
 CPU, with every number left where it is. Nothing here waits for the device.
 """
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from crossentropy.backends import is_true
+from crossentropy.links import CrossEntropy, Focal
 from crossentropy.losses import _softmax_formula as formula
-from crossentropy.losses._softmax_composed import check_masses, counted_rows
+from crossentropy.losses._softmax_composed import counted_rows
 from crossentropy.losses._softmax_eager import Evaluation
 from crossentropy.losses._softmax_formula import Term
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.reductions import divisor, mean_of
+from crossentropy.reductions import EMPTY_MESSAGE, divisor, mean_of
 from crossentropy.statistics import Cotangents, Planes
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
 
 
+def row_loss(device: str) -> Any:
+    """The module of a device's kernels for common losses; None if it has none."""
+    if device != "cuda":
+        return None
+    from crossentropy.kernels._triton import row_loss
+
+    return row_loss
+
+
+@dataclass(slots=True, eq=False)
+class _InOneLaunch(Evaluation):
+    """A common loss: `slope` is that of the whole loss, `share` what it was divided by."""
+
+    terms: Any = None
+
+
 def evaluate(problem: SoftmaxProblem) -> Evaluation:
     """The loss of `problem`, in float64."""
     planes = rowwise.forward(*_taken_apart(problem))
+    kernels = row_loss(problem.logits.device.type)
+    if kernels is not None and _is_common(problem):
+        return _in_one_launch(problem, planes, kernels)
     formula.check_sums(problem, planes.dense_total)
     slope = None if planes.log_odds is None else formula.target_slope(problem, planes)
     losses = formula.weigh_rows(problem, formula.row_losses(problem, planes))
@@ -38,7 +61,6 @@ def denominator(problem: SoftmaxProblem, planes: Planes) -> Tensor:
     if masses is None:
         masses = torch.ones(problem.rows, dtype=torch.float64, device=problem.logits.device)
     masses = formula.weigh_rows(problem, masses)
-    check_masses(problem, masses)
     return divisor(masses, masses, counted_rows(problem, masses), problem.normalizer)
 
 
@@ -56,11 +78,57 @@ def on_device(x: Any, like: Tensor) -> Tensor:
 def gradient(problem: SoftmaxProblem, found: Evaluation, upstream: Any, into: Tensor) -> Tensor:
     """The gradient by the logits, times `upstream`, written to `into`."""
     settings, tensors = _taken_apart(problem)
-    slopes = formula.row_slopes(problem, found.planes, found.slope)
-    share = on_device(upstream * found.share, into)
-    cotangents = Cotangents(**{name: _of_rows(problem, term, share) for name, term in slopes.items()})
+    if isinstance(found, _InOneLaunch):
+        kernels, upstream = row_loss(into.device.type), on_device(upstream, into)
+        each = (found.slope, found.planes.log_partition, found.terms, upstream, found.share)
+        cotangents = Cotangents(**kernels.slopes_of(*each)._asdict())
+    else:
+        slopes = formula.row_slopes(problem, found.planes, found.slope)
+        share = on_device(upstream * found.share, into)
+        cotangents = Cotangents(**{name: _of_rows(problem, term, share) for name, term in slopes.items()})
     needs = (True, *(False,) * (LEARNABLE - 1))
     return rowwise.backward(settings, tensors, found.planes, cotangents, needs, into)[0]  # type: ignore[return-value]
+
+
+def _is_common(problem: SoftmaxProblem) -> bool:
+    """Whether the loss is one that the kernels of `row_loss` know."""
+    N, target = problem.normalizer, problem.target
+    return (
+        type(problem.link) in (CrossEntropy, Focal)
+        and isinstance(getattr(problem.link, "gamma", 0.0), (int, float))
+        and target.dense is None
+        and problem.label_weight is None
+        and not problem.entropy_bonus
+        and problem.reduction != "none"
+        and (isinstance(N, (str, int, float)) or (isinstance(N, Tensor) and N.ndim == 0))
+    )
+
+
+def _in_one_launch(problem: SoftmaxProblem, planes: Planes, kernels: Any) -> Evaluation:
+    N, target, masses = problem.normalizer, problem.target, problem.masses
+    y = None if target.indices is None else target.indices.to(torch.int64).contiguous()
+    terms = kernels.RowTerms(
+        y,
+        1 if masses is None else int(masses.shape[-1]),
+        target.ignore_index,
+        problem.classes,
+        *(
+            None if x is None else x.contiguous()
+            for x in (problem.class_weight, masses, problem.sample_weight)
+        ),
+        float(getattr(problem.link, "gamma", 0.0)),
+        float(problem.label_smoothing),
+        float(problem.z_loss),
+        N == "count" if isinstance(N, str) else False,
+    )
+    by: Any = 1.0 if problem.reduction == "sum" else None if isinstance(N, str) else N
+    mean = kernels.Mean(by, 0.0 if problem.empty == "zero" else math.nan)
+    value, divisor, slopes = kernels.loss(
+        planes.log_odds, planes.prior_term, planes.log_partition if problem.z_loss else None, terms, mean
+    )
+    if problem.empty == "raise" and is_true(divisor == 0, wait=True):
+        raise ValueError(EMPTY_MESSAGE)
+    return _InOneLaunch(value, planes, slopes, divisor, terms)
 
 
 def _taken_apart(problem: SoftmaxProblem) -> tuple[Settings, Tensors]:

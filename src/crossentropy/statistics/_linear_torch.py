@@ -29,6 +29,15 @@ ON_DEVICE = 4  # times as many of each on a GPU, whose products are the faster f
 LOGIT_BIAS = Tensors._fields.index("logit_bias")
 
 
+def linear_kernel(device: str) -> Any:
+    """The module of a device's own forward pass; None if it has none."""
+    if device != "cuda":
+        return None
+    from crossentropy.statistics import _linear_triton
+
+    return _linear_triton
+
+
 def rows_in_a_block(head: Head) -> int:
     """A power of two, from 16 to BLOCK, by the device and the numbers of rows and classes alone."""
     height, buffer = BLOCK * _scale(head), BUFFER * _scale(head)
@@ -75,7 +84,14 @@ def statistics(settings: Settings, head: Head, tensors: Tensors, skip_below: flo
 
 
 def forward(settings: Settings, head: Head, tensors: Tensors, largest: list[Tensor] | None = None) -> Planes:
-    """The planes, a block of rows after the other; `largest` gets the `tops` of every block's tiles."""
+    """The planes, a block of rows after the other; `largest` gets the `tops` of every block's tiles.
+
+    On CUDA there is a kernel that makes what is asked for most with no logits at all.
+    """
+    kernel = linear_kernel(head.factors[0].device.type) if largest is None else None
+    if kernel is not None and kernel.serves(settings, head, tensors):
+        planes: Planes = kernel.forward(settings, head, tensors)
+        return planes
     found, tiles = [], tiles_of(head)
     for rows, z in blocks_of_logits(head, rows_in_a_block(head)):
         block = of_rows(tensors, rows)

@@ -107,7 +107,7 @@ def forward(settings: Settings, head: Head, tensors: Tensors) -> Planes:
             hidden_stride=hidden.stride(0),
             weight=weight,
             weight_stride=weight.stride(0),
-            head_bias=None if head.bias is None else head.bias.detach(),
+            head_bias=None if head.bias is None else head.bias.detach().contiguous(),
             width=hidden.shape[1],
             softcap=problem["softcap"],
             share_classes=share_classes,

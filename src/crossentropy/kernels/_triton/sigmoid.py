@@ -15,10 +15,10 @@ import triton.language as tl
 from torch import Tensor
 
 from crossentropy.kernels._triton.layout import Layout, laid_out, on_device_of
+from crossentropy.kernels._triton.means import Mean, mean_of, shared_out
 from crossentropy.kernels._triton.sigmoid_links import terms
 
 BLOCK = 1024  # elements a program works on at a time
-PROGRAMS = 4096  # at most, where losses are summed: as many partial sums as one program adds up
 
 
 class Elements(NamedTuple):
@@ -38,13 +38,6 @@ class Formula(NamedTuple):
     positive_gamma: float  # γ₊ and γ₋
     negative_gamma: float
     negative_shift: float  # m
-
-
-class Mean(NamedTuple):
-    """What a sum of losses is divided by: a number, a tensor of one, or the sum ``Σ ω w₋`` of the weights."""
-
-    divisor: float | Tensor | None
-    of_nothing: float  # the mean where the divisor is 0
 
 
 # ---- kernels -----------------------------------------------------------------------------------------------
@@ -165,33 +158,6 @@ def _loss_kernel(
 
 
 @triton.jit
-def _mean_kernel(
-    partials,
-    divisor,
-    value,
-    used,
-    programs,
-    number: tl.float64,
-    of_nothing: tl.float64,
-    BY_WEIGHT: tl.constexpr,
-    PROGRAMS: tl.constexpr,
-):
-    """The sum of losses, divided; and what it was divided by."""
-    program = tl.arange(0, PROGRAMS)
-    mask = program < programs
-    loss = tl.sum(tl.load(partials + 2 * program, mask=mask, other=0.0), 0)
-    if BY_WEIGHT:
-        N = tl.sum(tl.load(partials + 2 * program + 1, mask=mask, other=0.0), 0)
-    elif divisor is not None:
-        N = tl.load(divisor).to(tl.float64)
-    else:
-        N = tl.full((), number, tl.float64)
-    mean = tl.where(N == 0, tl.full((), of_nothing, tl.float64), loss / tl.where(N == 0, 1.0, N))
-    tl.store(value, mean.to(value.dtype.element_ty))
-    tl.store(used, N)
-
-
-@triton.jit
 def _gradient_kernel(
     logits,
     labels,
@@ -267,36 +233,18 @@ def element_losses(elements: Elements, formula: Formula) -> Tensor:
 def mean_loss(elements: Elements, formula: Formula, mean: Mean) -> tuple[Tensor, Tensor]:
     """The sum of the losses divided, and what it was divided by, in float64."""
     inputs, _, layout = laid_out(elements, None)
-    blocks = triton.cdiv(layout.size, BLOCK)
-    each = triton.cdiv(blocks, PROGRAMS)
-    programs = triton.cdiv(blocks, max(each, 1))
-    device = elements.logits.device
-    partials = torch.empty((programs, 2), dtype=torch.float64, device=device)
-    value = torch.empty((), dtype=_real(elements.logits), device=device)
-    used = torch.empty((), dtype=torch.float64, device=device)
-    divisor = mean.divisor
-    with on_device_of(value):
+    programs, each = shared_out(layout.size, BLOCK)
+    partials = torch.empty((programs, 2), dtype=torch.float64, device=elements.logits.device)
+    with on_device_of(partials):
         _loss_kernel[(programs,)](
             *inputs,
             None,
             partials,
             *_scalars(layout, each, formula),
-            WEIGHED=divisor is None,
+            WEIGHED=mean.divisor is None,
             **_flags(elements.logits, layout, formula),
         )
-        _mean_kernel[(1,)](
-            partials,
-            divisor if isinstance(divisor, Tensor) else None,
-            value,
-            used,
-            programs,
-            0.0 if divisor is None or isinstance(divisor, Tensor) else float(divisor),
-            mean.of_nothing,
-            BY_WEIGHT=divisor is None,
-            PROGRAMS=PROGRAMS,
-            enable_fp_fusion=True,
-        )
-    return value, used
+    return mean_of(partials, mean, _real(elements.logits))
 
 
 def gradient(elements: Elements, formula: Formula, upstream: Tensor, divisor: Tensor | None) -> Tensor:

@@ -69,4 +69,4 @@ def add_depths(u, weights, top, depth, mass, base):
 def depth_below_partition(depth, mass, top, partition, scale):
     """``Σ w (L − u)`` from the depths below a top and the way from there up to the partition."""
     reached = tl.where(top == float("-inf"), 0.0, top)
-    return tl.where(mass == 0.0, depth, depth * scale + mass * (partition - reached))
+    return depth * scale + tl.where(mass == 0.0, 0.0, mass * (partition - reached))

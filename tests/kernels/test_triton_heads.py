@@ -1,0 +1,50 @@
+"""Linear heads whose forward pass is Triton's kernel without logits: losses and gradients are those of whole logits."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+pytest.importorskip("torch")
+pytest.importorskip("triton")
+
+from crossentropy.statistics import _linear_torch, _linear_triton
+from device_losses import as_on_a_device
+from linear_heads import assert_as_on_logits, heads
+
+bounded = settings(
+    derandomize=True,
+    max_examples=60,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """The problems that the kernel has served."""
+    found = []
+
+    class Watched:
+        serves = staticmethod(_linear_triton.serves)
+
+        @staticmethod
+        def forward(*problem):
+            found.append(problem)
+            return _linear_triton.forward(*problem)
+
+    monkeypatch.setattr(_linear_torch, "linear_kernel", lambda device: Watched)
+    return found
+
+
+@given(drawn=heads())
+@bounded
+def test_any_head_is_that_of_whole_logits(served, drawn):
+    with as_on_a_device():
+        assert_as_on_logits(drawn | {"budget": 0})
+
+
+def test_the_kernel_serves_some_of_them(served):
+    find = given(drawn=heads())(lambda drawn: assert_as_on_logits(drawn | {"budget": 0}))
+    with as_on_a_device():
+        settings(bounded, max_examples=20)(find)()
+    assert served
