@@ -13,7 +13,7 @@ demo: .venv/installed
 		--weight-decay 0.01 --hidden 64 --out runs/breast_cancer
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/run.py

@@ -146,14 +146,23 @@ class StraightRow {
   // Adds a chunk to the sums of the prior.
   CE_INLINE void weigh(T base, T* depths) {
     if (kPrior == PriorKind::kNone) return;
-    if (kPrior == PriorKind::kVector && total_of_lanes(depths) != total_of_lanes(depths)) weigh_again(base, depths);
+    weigh_apart(base, depths);
+    double depth = total_of_lanes(depths);
+    if (kPrior == PriorKind::kVector && depth != depth) {  // 0·∞ may have been met
+      weigh_again(base, depths);
+      weigh_apart(base, depths);
+      depth = total_of_lanes(depths);
+    }
+    depth_sum += depth;
+    mass += chunk_mass;
+  }
+
+  CE_INLINE void weigh_apart(T base, T* depths) const {
     for (int i = 0; i < count; ++i)
       for (int l = 0; l < kLanes; ++l) {
         const T term = weighed[i][l] * (base - value[i][l]);
         depths[l] += weighed[i][l] == T(0) ? T(0) : term;
       }
-    depth_sum += total_of_lanes(depths);
-    mass += chunk_mass;
   }
 
   // Calls work(from, end, weights) for every run of lines that are summed as they stand.
@@ -218,7 +227,7 @@ class StraightRow {
     std::memcpy(depths, deep, sizeof deep);
   }
 
-  // The weighted depths once more, now with 0 for a weight of 0 whatever it weighs: 0·∞ has been met.
+  // The weighted depths once more, now with 0 for a weight of 0 whatever it weighs.
   CE_INLINE void weigh_again(T base, T* depths) const {
     for (int l = 0; l < kLanes; ++l) depths[l] = T(0);
     each_run([&](const Stored* from, const Stored* end, const T* weight) __attribute__((always_inline)) {
