@@ -13,7 +13,13 @@ from crossentropy.statistics import _linear_torch as eager
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._head_torch import Head
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
-from crossentropy.statistics._torch_op import flat_settings, joined_settings
+from crossentropy.statistics._torch_op import (
+    GRADIENTS,
+    PROBLEM,
+    flat_settings,
+    joined_settings,
+    upstream_of,
+)
 from crossentropy.statistics.problem import Planes
 
 _HEAD = 5  # two factors or four, and a bias
@@ -34,34 +40,14 @@ def _taken_apart(args: Sequence[Any]) -> tuple[Settings, Head, Tensors]:
     return joined_settings(args[_TENSORS:]), head, Tensors(*rows)
 
 
-@torch.library.custom_op("crossentropy::linear_statistics", mutates_args=())
-def _linear_statistics(
-    hidden: Tensor,
-    weight: Tensor,
-    reduced: Tensor | None,
-    up: Tensor | None,
-    bias: Tensor | None,
-    dense: Tensor | None,
-    temperature: Tensor | None,
-    logit_bias: Tensor | None,
-    margin: Tensor | None,
-    indices: Tensor | None,
-    mask: Tensor | None,
-    class_weight: Tensor | None,
-    prior: Tensor | None,
-    axis: int,
-    several: bool,
-    ignore_index: int | None,
-    softcap: float | None,
-    temperature_value: float,
-    margin_value: float | None,
-    has_prior: bool,
-    wanted: list[bool],
-    validate: bool,
-) -> list[Tensor]:
-    rows = (dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
-    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior, wanted)
-    settings, head, tensors = _taken_apart((hidden, weight, reduced, up, bias, *rows, *values, validate))
+_SCHEMA = f"Tensor hidden, Tensor weight, Tensor? reduced, Tensor? up, Tensor? bias, {PROBLEM}"
+
+
+@torch.library.custom_op(
+    "crossentropy::linear_statistics", mutates_args=(), schema=f"({_SCHEMA}) -> Tensor[]"
+)
+def _linear_statistics(*args: Any) -> list[Tensor]:
+    settings, head, tensors = _taken_apart(args)
     planes = eager.forward(settings, head, tensors)
     # An operator may not return views of one another.
     return [getattr(planes, name).clone() for name in rowwise.plane_names(settings, tensors)]
@@ -79,48 +65,20 @@ def _(*args: Any) -> list[Tensor]:
     return planes
 
 
-@torch.library.custom_op("crossentropy::linear_pullback", mutates_args=())
+@torch.library.custom_op(
+    "crossentropy::linear_pullback", mutates_args=(), schema=f"({GRADIENTS}, {_SCHEMA}) -> Tensor[]"
+)
 def _linear_pullback(
-    planes: list[Tensor],
-    grads: list[Tensor],
-    has_grad: list[bool],
-    needs: list[bool],
-    hidden: Tensor,
-    weight: Tensor,
-    reduced: Tensor | None,
-    up: Tensor | None,
-    bias: Tensor | None,
-    dense: Tensor | None,
-    temperature: Tensor | None,
-    logit_bias: Tensor | None,
-    margin: Tensor | None,
-    indices: Tensor | None,
-    mask: Tensor | None,
-    class_weight: Tensor | None,
-    prior: Tensor | None,
-    axis: int,
-    several: bool,
-    ignore_index: int | None,
-    softcap: float | None,
-    temperature_value: float,
-    margin_value: float | None,
-    has_prior: bool,
-    wanted: list[bool],
-    validate: bool,
+    planes: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
 ) -> list[Tensor]:
-    rows = (dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
-    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior, wanted)
-    settings, head, tensors = _taken_apart((hidden, weight, reduced, up, bias, *rows, *values, validate))
-    names = rowwise.plane_names(settings, tensors)
-    given = iter(grads)
-    upstream = rowwise.cotangents(names, [next(given) if here else None for here in has_grad])
+    settings, head, tensors = _taken_apart(args)
     count = len(head.factors)
     found = eager.backward(
         settings,
         head,
         tensors,
         rowwise.named(planes, settings, tensors),
-        upstream,
+        upstream_of(settings, tensors, grads, has_grad),
         (*needs[:count], needs[_HEAD - 1]),
         needs[_HEAD:],
     )

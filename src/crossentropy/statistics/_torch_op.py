@@ -11,7 +11,7 @@ from torch import Tensor
 
 from crossentropy.statistics import _torch as eager
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
-from crossentropy.statistics.problem import Wanted
+from crossentropy.statistics.problem import Cotangents, Wanted
 
 _TENSORS = len(Tensors._fields)
 _SETTINGS = Settings._fields.index("validate") + 1  # what follows is for parts of the classes, never compiled
@@ -40,30 +40,20 @@ def _joined(args: tuple[Any, ...]) -> tuple[Settings, Tensors]:
     return joined_settings(args[_TENSORS:]), Tensors(*args[:_TENSORS])
 
 
-@torch.library.custom_op("crossentropy::row_statistics", mutates_args=())
-def _row_statistics(
-    logits: Tensor,
-    dense: Tensor | None,
-    temperature: Tensor | None,
-    logit_bias: Tensor | None,
-    margin: Tensor | None,
-    indices: Tensor | None,
-    mask: Tensor | None,
-    class_weight: Tensor | None,
-    prior: Tensor | None,
-    axis: int,
-    several: bool,
-    ignore_index: int | None,
-    softcap: float | None,
-    temperature_value: float,
-    margin_value: float | None,
-    has_prior: bool,
-    wanted: list[bool],
-    validate: bool,
-) -> list[Tensor]:
-    tensors = Tensors(logits, dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
-    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior)
-    settings = Settings(*values, Wanted(*wanted), validate)
+# The tensors of a problem but for the logits, and its settings, as operators declare them.
+PROBLEM = (
+    "Tensor? dense, Tensor? temperature, Tensor? logit_bias, Tensor? margin, Tensor? indices, Tensor? mask, "
+    "Tensor? class_weight, Tensor? prior, int axis, bool several, int? ignore_index, float? softcap, "
+    "float temperature_value, float? margin_value, bool has_prior, bool[] wanted, bool validate"
+)
+GRADIENTS = "Tensor[] planes, Tensor[] grads, bool[] has_grad, bool[] needs"
+
+
+@torch.library.custom_op(
+    "crossentropy::row_statistics", mutates_args=(), schema=f"(Tensor logits, {PROBLEM}) -> Tensor[]"
+)
+def _row_statistics(*args: Any) -> list[Tensor]:
+    settings, tensors = _joined(args)
     planes = eager.forward(settings, tensors)
     # An operator may not return views of one another.
     return [getattr(planes, name).clone() for name in eager.plane_names(settings, tensors)]
@@ -82,40 +72,27 @@ def _(*args: Any) -> list[Tensor]:
     return planes
 
 
-@torch.library.custom_op("crossentropy::row_pullback", mutates_args=())
+@torch.library.custom_op(
+    "crossentropy::row_pullback",
+    mutates_args=(),
+    schema=f"({GRADIENTS}, Tensor logits, {PROBLEM}) -> Tensor[]",
+)
 def _row_pullback(
-    planes: list[Tensor],
-    grads: list[Tensor],
-    has_grad: list[bool],
-    needs: list[bool],
-    logits: Tensor,
-    dense: Tensor | None,
-    temperature: Tensor | None,
-    logit_bias: Tensor | None,
-    margin: Tensor | None,
-    indices: Tensor | None,
-    mask: Tensor | None,
-    class_weight: Tensor | None,
-    prior: Tensor | None,
-    axis: int,
-    several: bool,
-    ignore_index: int | None,
-    softcap: float | None,
-    temperature_value: float,
-    margin_value: float | None,
-    has_prior: bool,
-    wanted: list[bool],
-    validate: bool,
+    planes: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
 ) -> list[Tensor]:
-    tensors = Tensors(logits, dense, temperature, logit_bias, margin, indices, mask, class_weight, prior)
-    values = (axis, several, ignore_index, softcap, temperature_value, margin_value, has_prior)
-    settings = Settings(*values, Wanted(*wanted), validate)
-    names = eager.plane_names(settings, tensors)
-    given = iter(grads)
-    upstream = eager.cotangents(names, [next(given) if here else None for here in has_grad])
-    saved = eager.named(planes, settings, tensors)
-    found = eager.backward(settings, tensors, saved, upstream, needs)
+    settings, tensors = _joined(args)
+    upstream = upstream_of(settings, tensors, grads, has_grad)
+    found = eager.backward(settings, tensors, eager.named(planes, settings, tensors), upstream, needs)
     return [x for x in found if x is not None]
+
+
+def upstream_of(
+    settings: Settings, tensors: Tensors, grads: Sequence[Tensor], has_grad: Sequence[bool]
+) -> Cotangents:
+    """The gradients that there are, of planes in the order of `plane_names`."""
+    given = iter(grads)
+    names = eager.plane_names(settings, tensors)
+    return eager.cotangents(names, [next(given) if here else None for here in has_grad])
 
 
 @_row_pullback.register_fake
