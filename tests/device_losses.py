@@ -3,10 +3,20 @@
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+#: For kernels that Triton's interpreter runs.
+interpreted = settings(
+    derandomize=True,
+    max_examples=60,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 pytest.importorskip("torch")
 
-from crossentropy.losses import _linear_torch, _row_loss_torch, _softmax_torch
+from crossentropy.losses import _linear_torch, _row_loss_torch, _softmax_torch  # noqa: E402
 
 
 @contextmanager

@@ -1,22 +1,14 @@
 """Linear heads whose forward pass is Triton's kernel without logits: losses and gradients are those of whole logits."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 pytest.importorskip("torch")
 pytest.importorskip("triton")
 
 from crossentropy.statistics import _linear_torch, _linear_triton
-from device_losses import as_on_a_device
+from device_losses import as_on_a_device, interpreted
 from linear_heads import assert_as_on_logits, heads
-
-bounded = settings(
-    derandomize=True,
-    max_examples=60,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
 
 @pytest.fixture
@@ -37,7 +29,7 @@ def served(monkeypatch):
 
 
 @given(drawn=heads())
-@bounded
+@interpreted
 def test_any_head_is_that_of_whole_logits(served, drawn):
     with as_on_a_device():
         assert_as_on_logits(drawn | {"budget": 0})
@@ -46,5 +38,5 @@ def test_any_head_is_that_of_whole_logits(served, drawn):
 def test_the_kernel_serves_some_of_them(served):
     find = given(drawn=heads())(lambda drawn: assert_as_on_logits(drawn | {"budget": 0}))
     with as_on_a_device():
-        settings(bounded, max_examples=20)(find)()
+        settings(interpreted, max_examples=20)(find)()
     assert served

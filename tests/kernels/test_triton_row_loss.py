@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 import crossentropy as ce
 from frameworks import TORCH
@@ -13,16 +13,8 @@ pytest.importorskip("triton")
 
 from crossentropy.kernels._triton import row_loss  # noqa: E402
 from crossentropy.losses import _softmax_device  # noqa: E402
-from device_losses import as_on_a_device  # noqa: E402
+from device_losses import as_on_a_device, interpreted  # noqa: E402
 from triton_compiler import compiled_kernels  # noqa: E402
-
-bounded = settings(
-    derandomize=True,
-    max_examples=60,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
 
 @pytest.fixture
@@ -52,7 +44,7 @@ def value_and_gradient(logits, labels, device, **options):
 
 
 @given(problem=problems())
-@bounded
+@interpreted
 def test_any_loss_is_that_of_the_cpu(kernels, problem):
     def outcome():
         try:
