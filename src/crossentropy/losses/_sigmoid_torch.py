@@ -6,8 +6,6 @@ labels or sample weights that need a gradient) takes the reference formula, and 
 Function's own derivative.
 """
 
-from functools import cache
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import torch
@@ -36,16 +34,11 @@ def kernels(device: torch.device) -> Kernels | None:
     """Those for tensors on `device`, if there are any."""
     if device.type == "cpu":
         return NativeKernels()
-    if device.type == "cuda" and _has_triton():
+    if device.type == "cuda":
         from crossentropy.losses import _sigmoid_triton
 
         return _sigmoid_triton
     return None
-
-
-@cache
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
 
 
 def loss(problem: Problem) -> Tensor:
