@@ -38,6 +38,7 @@ void bind_row_loss(nb::module_& m) {
            "logits"_a, "dtype"_a, "outer"_a, "classes"_a, "inner"_a, "outer_stride"_a, "class_stride"_a,
            "inner_stride"_a, "labels"_a, "k"_a, "has_ignore"_a, "ignore_index"_a, "mask"_a, "gamma"_a, "smoothing"_a,
            "smoothing_prior"_a, "z_loss"_a, "class_weight"_a, "masses"_a, "sample_weight"_a)
+      .def("has_probabilities", &RowLoss::has_probabilities)
       .def(
           "evaluate",
           [](RowLoss& self, int threads) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "memory.hpp"
+#include "probability_rows.hpp"
 #include "rows.hpp"
 
 namespace ce {
@@ -36,6 +37,9 @@ class RowLoss {
   RowLoss(const View& logits, const Shape& shape, const Target& target, const RowTerms& terms);
 
   RowLossTotals evaluate(int threads);
+
+  // Whether the logits are probabilities already.
+  bool has_probabilities() const { return are_probabilities(logits, shape); }
 
   // The gradient of `factor` times the sum, by the logits, which are where they were or at a new address.
   void pull(uintptr_t logits, double factor, const View& gradient, int threads) const;

@@ -14,6 +14,7 @@ from crossentropy.kernels import _native
 from crossentropy.links import CrossEntropy, Focal, Link
 from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
 from crossentropy.losses._softmax_torch import gradient_by_formulas, gradient_memory
+from crossentropy.losses._warnings import warn_of_probabilities
 from crossentropy.reductions import EMPTY_MESSAGE
 from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain, runs_plainly
 from crossentropy.statistics.labels import bad_label_error
@@ -49,8 +50,8 @@ class _Target(NamedTuple):
     several: bool = False
 
 
-def row_loss(logits: Any, labels: Any, options: Options) -> Tensor | None:
-    """The loss, or None where the general path has to look at it."""
+def row_loss(logits: Any, labels: Any, options: Options, *, warns: bool = False) -> Tensor | None:
+    """The loss, or None where the general path has to look at it; with a warning of logits that are probabilities."""
     link, smoothing = options.link, options.label_smoothing
     if (
         not runs_plainly()
@@ -84,8 +85,57 @@ def row_loss(logits: Any, labels: Any, options: Options) -> Tensor | None:
         or not _fits(options.sample_weight, rows)
     ):
         return None
-    value = _RowLoss.apply(logits, labels, target, axis, options)
-    return value if isinstance(value, Tensor) else None
+    given = _given(logits, target, axis, options)
+    value = _RowLoss.apply(logits, labels, given, axis, options)
+    if not isinstance(value, Tensor):
+        return None
+    if warns and given.problem.has_probabilities():
+        warn_of_probabilities(logits, axis)
+    return value
+
+
+class _Given(NamedTuple):
+    """A native problem, and what it has the addresses of."""
+
+    problem: _native.RowLoss
+    logits: Tensor
+    target: _Target
+    indices: Tensor | None
+    mask: Tensor | None
+    masses: Tensor | None
+    prior: Tensor | None
+    class_weight: Tensor | None
+    sample_weight: Tensor | None
+
+
+def _given(logits: Tensor, target: _Target, axis: int, options: Options) -> _Given:
+    ignore_index, link = options.ignore_index, options.link
+    x, outer, classes, inner, strides = lay_out(TorchMemory, logits.detach(), axis)
+    y = None if target.indices is None else target.indices.to(torch.int64).contiguous()
+    mask = None if target.mask is None else target.mask.contiguous()
+    prior, masses = _doubles(options.smoothing_prior), _doubles(target.masses)
+    class_weight, sample_weight = _doubles(options.class_weight), _doubles(options.sample_weight)
+    problem = _native.RowLoss(
+        x.data_ptr(),
+        CODES[x.dtype],
+        outer,
+        classes,
+        inner,
+        *strides,
+        _address(y),
+        y.shape[-1] if target.several and y is not None else 1,
+        ignore_index is not None,
+        ignore_index or 0,
+        _address(mask),
+        float(link.gamma) if type(link) is Focal else 0.0,
+        options.label_smoothing,
+        _address(prior),
+        options.z_loss,
+        _address(class_weight),
+        _address(masses),
+        _address(sample_weight),
+    )
+    return _Given(problem, x, target, y, mask, masses, prior, class_weight, sample_weight)
 
 
 def _is_usable(x: Any) -> bool:
@@ -120,38 +170,13 @@ def _target(labels: Any, shape: tuple[int, ...], rows: tuple[int, ...], options:
 class _RowLoss(Function):
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, labels: Any, target: _Target, axis: int, options: Options
+        ctx: Any, logits: Tensor, labels: Any, given: _Given, axis: int, options: Options
     ) -> Tensor | None:
-        indices, masses, mask, several = target
-        ignore_index, link = options.ignore_index, options.link
-        x, outer, classes, inner, strides = lay_out(TorchMemory, logits, axis)
-        y = None if indices is None else indices.to(torch.int64).contiguous()
-        mask = None if mask is None else mask.contiguous()
-        prior, masses = _doubles(options.smoothing_prior), _doubles(masses)
-        class_weight, sample_weight = _doubles(options.class_weight), _doubles(options.sample_weight)
-        problem = _native.RowLoss(
-            x.data_ptr(),
-            CODES[x.dtype],
-            outer,
-            classes,
-            inner,
-            *strides,
-            _address(y),
-            y.shape[-1] if several and y is not None else 1,
-            ignore_index is not None,
-            ignore_index or 0,
-            _address(mask),
-            float(link.gamma) if type(link) is Focal else 0.0,
-            options.label_smoothing,
-            _address(prior),
-            options.z_loss,
-            _address(class_weight),
-            _address(masses),
-            _address(sample_weight),
-        )
+        problem, x, target, y, mask, *weights = given
         total, mass, least, bad, empty = problem.evaluate(torch.get_num_threads())
         if bad >= 0:
-            raise bad_label_error(indices, bad, classes, ignore_index, several=several)
+            classes = logits.shape[axis]
+            raise bad_label_error(target.indices, bad, classes, options.ignore_index, several=target.several)
         share = 1.0
         if options.reduction == "mean":
             if least < 0:
@@ -161,7 +186,7 @@ class _RowLoss(Function):
         if empty >= 0:
             return None
         # Held by autograd, which sees if they are changed before the backward pass.
-        ctx.save_for_backward(logits, indices, mask, masses, prior, class_weight, sample_weight)
+        ctx.save_for_backward(logits, target.indices, mask, *weights)
         ctx.labels, ctx.axis, ctx.options, ctx.indices = labels, axis, options, y
         ctx.problem, ctx.share = problem, share
         return torch.tensor(total, dtype=torch.float64 if x.dtype is torch.float64 else torch.float32)

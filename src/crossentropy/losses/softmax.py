@@ -155,9 +155,8 @@ def softmax_cross_entropy(
             validate,
             inplace,
         )
-        value = row_loss(logits, labels, options)
+        value = row_loss(logits, labels, options, warns=True)
         if value is not None:
-            warn_of_probabilities(logits, axis)
             return value
     problem = make_problem(
         logits,
