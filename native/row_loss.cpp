@@ -94,8 +94,13 @@ struct RowLoss::Part {
   int64_t bad_row = -1, empty_row = -1;
 };
 
-RowLoss::RowLoss(const View& logits, const Shape& shape, const Target& target, const RowTerms& terms)
+RowLoss::RowLoss(const View& logits, const Shape& shape, const Target& target, const RowTerms& terms,
+                 const float* class_weight)
     : logits(logits), shape(shape), target(target), terms(terms) {
+  if (class_weight) {
+    class_weights.assign(class_weight, class_weight + shape.classes);
+    this->terms.class_weight = class_weights.data();
+  }
   if (terms.smoothing != 0.0) make_prior();
 }
 

@@ -34,7 +34,9 @@ struct RowLossTotals {
 
 class RowLoss {
  public:
-  RowLoss(const View& logits, const Shape& shape, const Target& target, const RowTerms& terms);
+  // Class weights in single precision are given beside the terms, in which there are none then.
+  RowLoss(const View& logits, const Shape& shape, const Target& target, const RowTerms& terms,
+          const float* class_weight = nullptr);
 
   RowLossTotals evaluate(int threads);
 
@@ -61,6 +63,7 @@ class RowLoss {
   Target target;
   RowTerms terms;
   Prior prior;
+  std::vector<double> class_weights;
   std::vector<float> prior_values;
   std::vector<double> prior_doubles;
   std::optional<Scratch> memory;  // of the planes, from the first pass on

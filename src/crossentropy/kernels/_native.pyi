@@ -131,6 +131,7 @@ class RowLoss:
         smoothing_prior: int,
         z_loss: float,
         class_weight: int,
+        single_weight: bool,
         masses: int,
         sample_weight: int,
     ) -> None: ...

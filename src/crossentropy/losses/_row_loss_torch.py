@@ -114,7 +114,9 @@ def _given(logits: Tensor, target: _Target, axis: int, options: Options) -> _Giv
     y = None if target.indices is None else target.indices.to(torch.int64).contiguous()
     mask = None if target.mask is None else target.mask.contiguous()
     prior, masses = _doubles(options.smoothing_prior), _doubles(target.masses)
-    class_weight, sample_weight = _doubles(options.class_weight), _doubles(options.sample_weight)
+    class_weight, sample_weight = options.class_weight, _doubles(options.sample_weight)
+    single = class_weight is not None and class_weight.dtype is torch.float32
+    class_weight = class_weight.contiguous() if single else _doubles(class_weight)
     problem = _native.RowLoss(
         x.data_ptr(),
         CODES[x.dtype],
@@ -132,6 +134,7 @@ def _given(logits: Tensor, target: _Target, axis: int, options: Options) -> _Giv
         _address(prior),
         options.z_loss,
         _address(class_weight),
+        single,
         _address(masses),
         _address(sample_weight),
     )
