@@ -110,7 +110,7 @@ class _Given(NamedTuple):
 
 def _given(logits: Tensor, target: _Target, axis: int, options: Options) -> _Given:
     ignore_index, link = options.ignore_index, options.link
-    x, outer, classes, inner, strides = lay_out(TorchMemory, logits.detach(), axis)
+    x, outer, classes, inner, strides = lay_out(TorchMemory, logits, axis)
     y = None if target.indices is None else target.indices.to(torch.int64).contiguous()
     mask = None if target.mask is None else target.mask.contiguous()
     prior, masses = _doubles(options.smoothing_prior), _doubles(target.masses)
@@ -189,10 +189,10 @@ class _RowLoss(Function):
         if empty >= 0:
             return None
         # Held by autograd, which sees if they are changed before the backward pass.
-        ctx.save_for_backward(logits, target.indices, mask, *weights)
+        ctx.save_for_backward(logits, target.indices, mask, *(w for w in weights if w is not None))
         ctx.labels, ctx.axis, ctx.options, ctx.indices = labels, axis, options, y
         ctx.problem, ctx.share = problem, share
-        return torch.tensor(total, dtype=torch.float64 if x.dtype is torch.float64 else torch.float32)
+        return torch.scalar_tensor(total, dtype=torch.float64 if x.dtype is torch.float64 else torch.float32)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None, None]:
