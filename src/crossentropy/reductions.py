@@ -99,6 +99,13 @@ def mean_of(losses: Array, N: Array, empty: str) -> Array:
     return xp.sum(_divide(losses, N, empty)) if N.ndim else _divide(xp.sum(losses), N, empty)
 
 
+def of_nothing(empty: str) -> float:
+    """The mean where there is nothing to average, by what `empty` says of it."""
+    if empty == "raise":
+        raise ValueError(EMPTY_MESSAGE)
+    return float("nan") if empty == "nan" else 0.0
+
+
 def _as_array(value: Any, like: Array) -> Array:
     xp = namespace(like)
     if is_torch(like) and is_torch(value):

@@ -9,7 +9,7 @@ from crossentropy.backends import namespace
 from crossentropy.links._parts import INF, hit, miss
 from crossentropy.statistics.logistic import log_sigmoid
 
-__all__ = ["CrossEntropy", "Focal", "Poly"]
+__all__ = ["CrossEntropy", "Focal", "Poly", "focal_gamma"]
 
 Array = Any
 
@@ -172,6 +172,19 @@ class Poly:
         s = miss(log_odds_against)
         slopes = [float(1 + j * Fraction(e)) for j, e in enumerate(self._epsilons, start=1)]
         return hit(log_odds_against) * _polynomial(slopes, s) + s ** len(slopes)
+
+
+def focal_gamma(link: Any) -> float | None:
+    """The γ of a focal link, of cross-entropy 0; None of any other link, and of one whose γ is an array.
+
+    Examples
+    --------
+    >>> focal_gamma(Focal(gamma=2.0)), focal_gamma(CrossEntropy()), focal_gamma(Poly(1.0))
+    (2.0, 0.0, None)
+    """
+    if type(link) is CrossEntropy:
+        return 0.0
+    return float(link.gamma) if type(link) is Focal and isinstance(link.gamma, (int, float)) else None
 
 
 def _polynomial(coefficients: Sequence[float], x: Array) -> Array:

@@ -26,11 +26,11 @@ from crossentropy.losses._linear_problem import (
     with_rows,
 )
 from crossentropy.losses._softmax_composed import composed
-from crossentropy.losses._softmax_eager import normalizer, of_nothing
+from crossentropy.losses._softmax_eager import normalizer
 from crossentropy.losses._softmax_formula import mass_term, rows_left_out, target_shares
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.losses._softmax_torch import Engine, engine, other_inputs, tensors_of
-from crossentropy.reductions import mean_of
+from crossentropy.reductions import mean_of, of_nothing
 from crossentropy.statistics import Planes, Wanted, row_statistics
 from crossentropy.statistics import _linear_torch as linear
 from crossentropy.statistics import _torch as rowwise
@@ -248,7 +248,7 @@ class _LinearLoss(Function):
         dtype = loss_dtype(head.factors[0])
         if isinstance(total, Tensor):
             return mean_of(total, _softmax_device.on_device(N, total), problem.empty).to(dtype)
-        return torch.tensor(total * share if share else of_nothing(problem), dtype=dtype)
+        return torch.tensor(total * share if share else of_nothing(problem.empty), dtype=dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy.kernels import _native
-from crossentropy.links import CrossEntropy, Focal, Link
+from crossentropy.links import Focal, Link
+from crossentropy.links.cross_entropy import focal_gamma
 from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
 from crossentropy.losses._softmax_torch import gradient_by_formulas, gradient_memory
 from crossentropy.losses._warnings import warn_of_probabilities
-from crossentropy.reductions import EMPTY_MESSAGE
+from crossentropy.reductions import of_nothing
 from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain, runs_plainly
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.native import lay_out
@@ -63,11 +64,8 @@ def row_loss(logits: Any, labels: Any, options: Options, *, warns: bool = False)
         or not isinstance(smoothing, (int, float))
         or not 0 <= smoothing <= 1
         or not isinstance(options.z_loss, (int, float))
-        or not (
-            link is None
-            or type(link) is CrossEntropy
-            or (type(link) is Focal and isinstance(link.gamma, (int, float)) and not smoothing)
-        )
+        or (gamma := 0.0 if link is None else focal_gamma(link)) is None
+        or (smoothing and type(link) is Focal)
     ):
         return None
     shape, axis = logits.shape, options.axis
@@ -85,7 +83,7 @@ def row_loss(logits: Any, labels: Any, options: Options, *, warns: bool = False)
         or not _fits(options.sample_weight, rows)
     ):
         return None
-    given = _given(logits, target, axis, options)
+    given = _given(logits, target, axis, gamma, options)
     value = _RowLoss.apply(logits, labels, given, axis, options)
     if not isinstance(value, Tensor):
         return None
@@ -108,8 +106,8 @@ class _Given(NamedTuple):
     sample_weight: Tensor | None
 
 
-def _given(logits: Tensor, target: _Target, axis: int, options: Options) -> _Given:
-    ignore_index, link = options.ignore_index, options.link
+def _given(logits: Tensor, target: _Target, axis: int, gamma: float, options: Options) -> _Given:
+    ignore_index = options.ignore_index
     x, outer, classes, inner, strides = lay_out(TorchMemory, logits, axis)
     y = None if target.indices is None else target.indices.to(torch.int64).contiguous()
     mask = None if target.mask is None else target.mask.contiguous()
@@ -129,7 +127,7 @@ def _given(logits: Tensor, target: _Target, axis: int, options: Options) -> _Giv
         ignore_index is not None,
         ignore_index or 0,
         _address(mask),
-        float(link.gamma) if type(link) is Focal else 0.0,
+        gamma,
         options.label_smoothing,
         _address(prior),
         options.z_loss,
@@ -185,7 +183,7 @@ class _RowLoss(Function):
             if least < 0:
                 return None
             share = 1.0 / mass if mass else 0.0
-            total = total / mass if mass else _of_nothing(options.empty)
+            total = total / mass if mass else of_nothing(options.empty)
         if empty >= 0:
             return None
         # Held by autograd, which sees if they are changed before the backward pass.
@@ -224,9 +222,3 @@ def _address(x: Tensor | None) -> int:
 def _general(logits: Tensor, labels: Any, options: Options) -> SoftmaxProblem:
     """The same loss as the general path knows it."""
     return make_problem(logits, labels, **options._asdict())
-
-
-def _of_nothing(empty: str) -> float:
-    if empty == "raise":
-        raise ValueError(EMPTY_MESSAGE)
-    return float("nan") if empty == "nan" else 0.0

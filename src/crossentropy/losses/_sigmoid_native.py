@@ -8,14 +8,13 @@ import numpy as np
 
 from crossentropy.backends import loss_dtype
 from crossentropy.kernels import _native
-from crossentropy.links import CrossEntropy, Focal, Link
+from crossentropy.links.cross_entropy import focal_gamma
 from crossentropy.losses._sigmoid_problem import (
-    Options,
     Problem,
     dtype_name,
     label_error,
 )
-from crossentropy.reductions import negative_weight_error, reduce_rows
+from crossentropy.reductions import negative_weight_error, of_nothing
 from crossentropy.statistics.memory import CODES, NumpyMemory
 
 Array = Any
@@ -28,18 +27,12 @@ def is_supported(problem: Problem) -> bool:
     """Whether the kernel has the links and types of `problem`."""
     options = problem.options
     return (
-        gamma(options.link) is not None
-        and gamma(options.negative_link) is not None
+        focal_gamma(options.link) is not None
+        and focal_gamma(options.negative_link) is not None
         and not options.divides_by_element
         and dtype_name(problem.logits) in CODES
         and dtype_name(problem.labels) in ELEMENTS
     )
-
-
-def gamma(link: Link) -> float | None:
-    if type(link) is CrossEntropy:
-        return 0.0
-    return link.gamma if type(link) is Focal and isinstance(link.gamma, (int, float)) else None
 
 
 def kernel_problem(problem: Problem, address: Callable[[Array], int]) -> Any:
@@ -58,8 +51,8 @@ def kernel_problem(problem: Problem, address: Callable[[Array], int]) -> Any:
         positive_weight=0 if options.positive_weight is None else address(options.positive_weight),
         negative_weight=0 if options.negative_weight is None else address(options.negative_weight),
         smoothing=options.label_smoothing,
-        positive_gamma=gamma(options.link) or 0.0,
-        negative_gamma=gamma(options.negative_link) or 0.0,
+        positive_gamma=focal_gamma(options.link) or 0.0,
+        negative_gamma=focal_gamma(options.negative_link) or 0.0,
         negative_shift=options.negative_shift,
     )
 
@@ -81,17 +74,12 @@ def run_forward(problem: Problem, kernel: Any, losses: int, threads: int) -> tup
     else:
         divisor = float(options.normalizer)
     if divisor == 0:
-        return _loss_of_nothing(options), math.inf
+        return of_nothing(options.empty), math.inf
     return loss / divisor, divisor
 
 
 def _place(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(flat, tuple(shape)))
-
-
-def _loss_of_nothing(options: Options) -> float:
-    zero = np.zeros(())
-    return float(reduce_rows(zero, zero, 0, reduction="mean", normalizer=0.0, empty=options.empty))
 
 
 def numpy_loss(problem: Problem) -> tuple[Array, Callable[[], Array]]:

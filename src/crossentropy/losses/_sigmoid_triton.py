@@ -13,7 +13,7 @@ from crossentropy.backends import is_true
 from crossentropy.kernels._triton.means import Mean
 from crossentropy.kernels._triton.sigmoid import Elements, Formula, element_losses, mean_loss
 from crossentropy.kernels._triton.sigmoid import gradient as kernel_gradient
-from crossentropy.losses._sigmoid_native import gamma
+from crossentropy.links.cross_entropy import focal_gamma
 from crossentropy.losses._sigmoid_problem import Problem
 from crossentropy.reductions import EMPTY_MESSAGE
 
@@ -61,8 +61,8 @@ def _formula(problem: Problem) -> Formula:
     options = problem.options
     return Formula(
         options.label_smoothing,
-        gamma(options.link) or 0.0,
-        gamma(options.negative_link) or 0.0,
+        focal_gamma(options.link) or 0.0,
+        focal_gamma(options.negative_link) or 0.0,
         options.negative_shift,
     )
 

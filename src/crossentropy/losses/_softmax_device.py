@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from crossentropy.backends import is_true
-from crossentropy.links import CrossEntropy, Focal
+from crossentropy.links.cross_entropy import focal_gamma
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses._softmax_composed import counted_rows
 from crossentropy.losses._softmax_eager import Evaluation
@@ -94,8 +94,7 @@ def _is_common(problem: SoftmaxProblem) -> bool:
     """Whether the loss is one that the kernels of `row_loss` know."""
     N, target = problem.normalizer, problem.target
     return (
-        type(problem.link) in (CrossEntropy, Focal)
-        and isinstance(getattr(problem.link, "gamma", 0.0), (int, float))
+        focal_gamma(problem.link) is not None
         and target.dense is None
         and problem.label_weight is None
         and not problem.entropy_bonus
@@ -116,7 +115,7 @@ def _in_one_launch(problem: SoftmaxProblem, planes: Planes, kernels: Any) -> Eva
             None if x is None else x.contiguous()
             for x in (problem.class_weight, masses, problem.sample_weight)
         ),
-        float(getattr(problem.link, "gamma", 0.0)),
+        focal_gamma(problem.link),
         float(problem.label_smoothing),
         float(problem.z_loss),
         N == "count" if isinstance(N, str) else False,

@@ -11,7 +11,7 @@ from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._softmax_formula import Term
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.reductions import EMPTY_MESSAGE, negative_weight_error
+from crossentropy.reductions import negative_weight_error, of_nothing
 from crossentropy.statistics import Cotangents, Planes
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.memory import Memory
@@ -79,7 +79,7 @@ def evaluate(
     if not isinstance(N, float):
         return _divided_by_rows(problem, losses, N, planes, slope, n, memory)
     if N == 0:
-        return Evaluation(of_nothing(problem), planes, slope, 0.0)
+        return Evaluation(of_nothing(problem.empty), planes, slope, 0.0)
     return Evaluation(_total(problem, losses, n, memory) / N, planes, slope, 1.0 / N)
 
 
@@ -97,7 +97,7 @@ def _divided_by_rows(
     nothing = N == 0
     share = xp.where(nothing, xp.zeros_like(N), 1 / xp.where(nothing, xp.ones_like(N), N))
     if problem.empty != "zero" and bool(xp.any(nothing)):
-        return Evaluation(of_nothing(problem), planes, slope, share)
+        return Evaluation(of_nothing(problem.empty), planes, slope, share)
     return Evaluation(_total(problem, formula.weigh(share, losses), n, memory), planes, slope, share)
 
 
@@ -244,13 +244,6 @@ def normalizer(problem: SoftmaxProblem, mass: Term | None, n: int, memory: type[
     if not problem.signed_weights and n and bool(both.min() < 0):
         raise negative_weight_error(float(both.min()))
     return _native.weighted_sum(memory.address(both), 0, n)
-
-
-def of_nothing(problem: SoftmaxProblem) -> float:
-    """The mean when there is nothing to average."""
-    if problem.empty == "raise":
-        raise ValueError(EMPTY_MESSAGE)
-    return float("nan") if problem.empty == "nan" else 0.0
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -18,6 +18,8 @@ from crossentropy.statistics._torch_op import (
     PROBLEM,
     flat_settings,
     joined_settings,
+    pulled_back,
+    unmade_planes,
     upstream_of,
 )
 from crossentropy.statistics.problem import Planes
@@ -56,13 +58,7 @@ def _linear_statistics(*args: Any) -> list[Tensor]:
 @_linear_statistics.register_fake
 def _(*args: Any) -> list[Tensor]:
     settings, head, tensors = _taken_apart(args)
-    planes = []
-    for name in rowwise.plane_names(settings, tensors):
-        several = settings.several and name == "log_odds" and tensors.indices is not None
-        shape = tuple(tensors.indices.shape) if several else (head.rows,)
-        dtype = torch.int64 if name in ("argmax", "rank") else torch.float64
-        planes.append(head.factors[0].new_empty(shape, dtype=dtype))
-    return planes
+    return unmade_planes(settings, tensors, (head.rows,), head.factors[0])
 
 
 @torch.library.custom_op(
@@ -104,17 +100,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     inputs, planes = ctx.saved_tensors[:_TENSORS], list(ctx.saved_tensors[_TENSORS:])
     needs = [bool(x) for x in ctx.needs_input_grad[: _HEAD + LEARNABLE - 1]]
-    found = iter(
-        _linear_pullback(
-            planes,
-            [g for g in grads if g is not None],
-            [g is not None for g in grads],
-            needs,
-            *inputs,
-            *ctx.plain,
-        )
-    )
-    learnt = [next(found) if need else None for need in needs]
+    learnt = pulled_back(_linear_pullback, planes, grads, needs, *inputs, *ctx.plain)
     return (*learnt, *(None,) * (_TENSORS + len(ctx.plain) - len(learnt)))
 
 

@@ -27,6 +27,7 @@ from crossentropy.statistics.problem import (
     Target,
     Transform,
     Wanted,
+    row_planes,
     within_range,
 )
 
@@ -180,28 +181,12 @@ def joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Pri
 
 def plane_names(settings: Settings, tensors: Tensors) -> list[str]:
     """The planes of a problem, those that a gradient needs among them, in the order they travel in."""
-    indexed, masked, dense = tensors.indices is not None, tensors.mask is not None, tensors.dense is not None
+    target, _, _ = joined(settings, tensors)
     wanted = settings.wanted
-    present = {
-        "log_odds": indexed or masked,
-        "log_partition": wanted.log_partition,
-        "prior_term": settings.has_prior,
-        "dense_term": dense,
-        "entropy": wanted.entropy,
-        "dense_total": dense,
-        "top": True,
-        "rest": True,
-        "set_top": masked,
-        "set_rest": masked,
-        "lift": not indexed
-        or settings.several
-        or settings.has_prior
-        or wanted.log_partition
-        or wanted.entropy,
-        "argmax": wanted.argmax,
-        "rank": wanted.rank,
-    }
-    return [name for name, here in present.items() if here]
+    names = row_planes(target, settings.has_prior, wanted)
+    several = ["log_odds"] if target.indices is not None and target.several else []
+    counts = [name for name, here in (("argmax", wanted.argmax), ("rank", wanted.rank)) if here]
+    return [*several, *names, *counts]
 
 
 def named(outputs: Sequence[Tensor], settings: Settings, tensors: Tensors) -> Planes:

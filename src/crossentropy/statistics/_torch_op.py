@@ -3,7 +3,7 @@
 Dynamo cannot look into a call by address; an operator with a declared shape and a declared gradient it can carry.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -62,13 +62,17 @@ def _row_statistics(*args: Any) -> list[Tensor]:
 @_row_statistics.register_fake
 def _(*args: Any) -> list[Tensor]:
     settings, tensors = _joined(args)
-    rows = eager.rows_of(settings, tensors.logits)
+    return unmade_planes(settings, tensors, eager.rows_of(settings, tensors.logits), tensors.logits)
+
+
+def unmade_planes(settings: Settings, tensors: Tensors, rows: tuple[int, ...], like: Tensor) -> list[Tensor]:
+    """Planes of the shapes and dtypes that the kernels give them."""
     planes = []
     for name in eager.plane_names(settings, tensors):
         several = settings.several and name == "log_odds" and tensors.indices is not None
-        shape = tuple(tensors.indices.shape) if several and tensors.indices is not None else rows
+        shape = tuple(tensors.indices.shape) if several else rows
         dtype = torch.int64 if name in ("argmax", "rank") else torch.float64
-        planes.append(tensors.logits.new_empty(shape, dtype=dtype))
+        planes.append(like.new_empty(shape, dtype=dtype))
     return planes
 
 
@@ -114,18 +118,21 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     tensors, planes = Tensors(*ctx.saved_tensors[:_TENSORS]), list(ctx.saved_tensors[_TENSORS:])
     needs = [bool(x) for x in ctx.needs_input_grad[:LEARNABLE]]
-    found = iter(
-        _row_pullback(
-            planes,
-            [g for g in grads if g is not None],
-            [g is not None for g in grads],
-            needs,
-            *tensors,
-            *flat_settings(ctx.settings),
-        )
-    )
-    learnt = [next(found) if need else None for need in needs]
+    learnt = pulled_back(_row_pullback, planes, grads, needs, *tensors, *flat_settings(ctx.settings))
     return (*learnt, *(None,) * (_ARGUMENTS - LEARNABLE))
+
+
+def pulled_back(
+    operator: Callable[..., list[Tensor]],
+    planes: list[Tensor],
+    grads: list[Tensor | None],
+    needs: list[bool],
+    *problem: Any,
+) -> list[Tensor | None]:
+    """The gradients that `operator` finds, each in the place where one is needed."""
+    given, has_grad = [g for g in grads if g is not None], [g is not None for g in grads]
+    found = iter(operator(planes, given, has_grad, needs, *problem))
+    return [next(found) if need else None for need in needs]
 
 
 _row_statistics.register_autograd(_backward, setup_context=_setup)
