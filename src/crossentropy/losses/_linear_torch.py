@@ -233,16 +233,17 @@ class _LinearLoss(Function):
         if isinstance(share, Tensor) or share:
             sums = HeadGradients(head, ctx.needs_input_grad[4:], height)
             sums.begin(slice(0, head.classes))
-        buffer = head.factors[0].new_empty(height, head.classes)
+        buffer = head.room(height, head.classes)
         total: float | Tensor = 0.0
         for rows in slices(head.rows, height):
             z = buffer[: rows.stop - rows.start]
-            head.write(rows, slice(0, head.classes), z)
+            linear.write_tiles(head, rows, z)
             block = rows_of_problem(problem, rows, z)
             found = own.evaluate(block)
             total = total + found.value
             if sums is not None:
-                sums.add(rows, own.gradient(block, found, share, into=z))
+                labels = linear.one_label(block.target.indices)
+                sums.add(rows, own.gradient(block, found, share, into=z), labels)
         ctx.problem, ctx.count, ctx.sums = problem, count, sums
         ctx.save_for_backward(*inputs)
         dtype = loss_dtype(head.factors[0])

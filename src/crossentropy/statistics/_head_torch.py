@@ -54,6 +54,10 @@ class Head(NamedTuple):
         if self.bias is not None:
             out.add_(self.bias[classes])
 
+    def room(self, height: int, width: int) -> Tensor:
+        """Memory for `height` rows of `width` logits, as `rows_apart` lays them."""
+        return rows_apart(self.factors[0].new_empty(height * apart(width)), height, width)
+
     def whole(self) -> Tensor:
         """All the logits at once, differentiable."""
         (x, M), *others = self.pairs
@@ -61,6 +65,25 @@ class Head(NamedTuple):
         for x, M in others:
             logits = logits + x @ M.T
         return logits if self.bias is None else logits + self.bias
+
+
+def apart(width: int) -> int:
+    """Entries from a row of logits to the next: an odd number of 64s.
+
+    Rows a power of two apart, as those of 65536 classes are, fall into the same few places of a cache, and a product
+    that reads or writes them is slower by up to a quarter.
+
+    Examples
+    --------
+    >>> apart(65536), apart(50000)
+    (65600, 50112)
+    """
+    return 64 * (up(width, 64) // 64 | 1)
+
+
+def rows_apart(memory: Tensor, height: int, width: int) -> Tensor:
+    """`height` rows of `width` entries in `memory`."""
+    return memory[: height * apart(width)].view(height, apart(width))[:, :width]
 
 
 def filled(x: Tensor, height: int) -> Tensor:
@@ -103,6 +126,9 @@ class HeadGradients:
     All are summed in float32 or wider. Those by x grow over tiles of classes, those by M over blocks of rows: a tile is
     begun, gets its blocks, and is ended before the next.
 
+    The entry of a row's label is about as large as all its others together, and a product that met it early would round
+    everything it adds later to that size. So it is left out of the products and what it makes is added last.
+
     Parameters
     ----------
     head : Head
@@ -121,21 +147,24 @@ class HeadGradients:
         ]
         self.needs_M = needs[1:-1:2]
         self.by_M: list[Tensor | None] = []
+        self.entries: list[tuple[Tensor, Tensor, Tensor]] = []  # rows, classes, dz
         device = head.factors[0].device
         self.by_bias = torch.zeros(head.classes, dtype=torch.float64, device=device) if needs[-1] else None
 
     def begin(self, classes: slice) -> None:
         """Begin with the tile of `classes`."""
-        self.classes = classes
+        self.classes, self.begun = classes, len(self.entries)
         self.by_M = [
             _zeros(classes.stop - classes.start, M.shape[1], M) if need else None
             for (_, M), need in zip(self.head.pairs, self.needs_M, strict=True)
         ]
 
-    def add(self, rows: slice, dz: Tensor) -> None:
-        """Add what the tile's `dz` of some rows makes."""
+    def add(self, rows: slice, dz: Tensor, labels: Tensor | None = None) -> None:
+        """Add what the tile's `dz` of some rows makes; with a label for each, its entries of `labels` become 0."""
         if not len(dz):
             return
+        if labels is not None:
+            self.add_entries(torch.arange(rows.start, rows.stop, device=dz.device), *_taken_out(dz, labels))
         for (x, M), by_x, by_M in zip(self.head.pairs, self.by_x, self.by_M, strict=True):
             if by_x is not None:
                 for block in slices(dz.shape[0], self.height):
@@ -149,29 +178,31 @@ class HeadGradients:
 
     def add_entries(self, rows: Tensor, classes: Tensor, dz: Tensor) -> None:
         """Add what single entries of the tile's ``dz`` make, at most one a row; `classes` count from its first."""
-        found, place = classes.unique(return_inverse=True)
-        wide = torch.promote_types(self.head.dtype, torch.float32)
-        spread = torch.zeros(len(found), len(rows), dtype=wide, device=dz.device)
-        spread[place, torch.arange(len(rows), device=dz.device)] = dz.to(wide)
-        for (x, M), by_x, by_M in zip(self.head.pairs, self.by_x, self.by_M, strict=True):
-            if by_x is not None:
-                by_x[rows] += spread.T @ M[self.classes][found].to(spread.dtype)
-            if by_M is not None:
-                by_M[found] += spread @ x[rows].to(spread.dtype)
-        if self.by_bias is not None:
-            self.by_bias[self.classes].index_add_(0, classes, dz)
+        for piece in slices(len(rows), self.height):
+            self.entries.append((rows[piece], classes[piece] + self.classes.start, dz[piece]))
 
     def hidden(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
         """The gradients by x, times `scale`; they are given away."""
+        for (_, M), by_x in zip(self.head.pairs, self.by_x, strict=True):
+            if by_x is not None:
+                for rows, classes, dz in self.entries:
+                    by_x[rows] += dz.to(by_x.dtype)[:, None] * M[classes]
         N = self.head.rows
         return [None if d is None else _rounded(d[:N], scale, self.head).contiguous() for d in self.by_x]
 
     def weights(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
         """Those by the tile of each M."""
+        for (x, _), by_M in zip(self.head.pairs, self.by_M, strict=True):
+            if by_M is not None:
+                for rows, classes, dz in self.entries[self.begun :]:
+                    _add_rows(by_M, classes - self.classes.start, dz.to(by_M.dtype)[:, None] * x[rows])
         return [None if d is None else _rounded(d, scale, self.head) for d in self.by_M]
 
     def bias(self, scale: float | Tensor = 1.0) -> Tensor | None:
         """That by the bias."""
+        if self.by_bias is not None:
+            for _, classes, dz in self.entries:
+                _add_rows(self.by_bias, classes, dz.double())
         return None if self.by_bias is None else _rounded(self.by_bias, scale, self.head)
 
     def of_one_tile(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
@@ -193,6 +224,23 @@ def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
     else:
         for piece in slices(a.shape[0], PIECE):
             total[piece] += a[piece] @ b
+
+
+def _add_rows(total: Tensor, places: Tensor, rows: Tensor) -> None:
+    """Add each of `rows` at its place, in an order that does not change."""
+    if total.is_cuda:  # where `index_add_` adds in any order
+        total.index_put_((places,), rows, accumulate=True)
+    else:
+        total.index_add_(0, places, rows)
+
+
+def _taken_out(dz: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The labels and their entries in `dz`, where 0 takes their place; of a label that is not there, class 0 and 0."""
+    here = (labels >= 0) & (labels < dz.shape[1])
+    places = labels.to(torch.int64).where(here, 0)[:, None]
+    found = dz.gather(1, places)
+    dz.scatter_(1, places, found.masked_fill(here[:, None], 0))
+    return places[:, 0], found[:, 0].masked_fill(~here, 0)
 
 
 def _rounded(total: Tensor, scale: float | Tensor, head: Head) -> Tensor:

@@ -14,14 +14,14 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy.statistics import _torch as rowwise
-from crossentropy.statistics._head_torch import ALIGNED, Head, HeadGradients
+from crossentropy.statistics._head_torch import Head, HeadGradients, apart, rows_apart
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
 from crossentropy.statistics._unlikely_torch import add_targets, tops, unlikely
 from crossentropy.statistics.blocks import slices, up
 from crossentropy.statistics.problem import Cotangents, Planes
 from crossentropy.statistics.problem import of_rows as rows_of_planes
 
-TILE = 4096  # classes in a tile
+TILE = 2048  # classes in a tile
 BLOCK = 512  # rows in a product, at most
 BUFFER = 1 << 25  # entries of a block's logits, at most
 GROUP = 2048  # rows whose tiles are in memory at once, backward
@@ -57,11 +57,16 @@ def _scale(head: Head) -> int:
 
 def blocks_of_logits(head: Head, height: int) -> Iterator[tuple[slice, Tensor]]:
     """Rows, and their logits in a buffer that the next ones use again."""
-    buffer = head.factors[0].new_empty(height, up(head.classes, ALIGNED))[:, : head.classes]
+    buffer = head.room(height, head.classes)
     for rows in slices(head.rows, height):
-        for classes in tiles_of(head):
-            head.write(rows, classes, buffer[:, classes])
+        write_tiles(head, rows, buffer)
         yield rows, buffer[: rows.stop - rows.start]
+
+
+def write_tiles(head: Head, rows: slice, out: Tensor) -> None:
+    """Write the logits of `rows` and of every class."""
+    for classes in tiles_of(head):
+        head.write(rows, classes, out[:, classes])
 
 
 def statistics(settings: Settings, head: Head, tensors: Tensors, skip_below: float = 0.0) -> Planes:
@@ -141,6 +146,11 @@ def of_classes(settings: Settings, tensors: Tensors, classes: slice) -> tuple[Se
     )
 
 
+def one_label(indices: Tensor | None) -> Tensor | None:
+    """The labels, where every row has one."""
+    return indices if indices is not None and indices.ndim == 1 else None
+
+
 def with_total(settings: Settings, tensors: Tensors, V: int) -> tuple[Settings, Tensors]:
     """The same with the prior spelt out and its sum known, so that a part of it can stand alone."""
     if not settings.has_prior or settings.prior_total is not None:
@@ -189,7 +199,7 @@ def backward(
         torch.empty_like(M) if need else None for (_, M), need in zip(head.pairs, needs[1:-1:2], strict=True)
     ]
     others: list[Sequence[Tensor | None]] = []
-    room = head.factors[0].new_empty(min(group, up(N, height)) * up(tiles[0].stop, ALIGNED))
+    memory = head.factors[0].new_empty(min(group, up(N, height)) * apart(tiles[0].stop))
     for t, classes in enumerate(tiles):
         sums.begin(classes)
         width = classes.stop - classes.start
@@ -201,7 +211,7 @@ def backward(
                 continue
             n = rows.stop - rows.start
             blocks = [slice(i, i + height) for i in range(0, n, height)]
-            z = room[: up(n, height) * up(width, ALIGNED)].view(up(n, height), up(width, ALIGNED))[:, :width]
+            z = rows_apart(memory, up(n, height), width)
             for block in blocks:
                 at = slice(rows.start + block.start, min(rows.start + block.stop, rows.stop))
                 if logits is None:
@@ -218,7 +228,7 @@ def backward(
             )
             others.append(rest)
             if dz is not None:
-                sums.add(rows, dz)
+                sums.add(rows, dz, one_label(part.indices))
         for into, found in zip(weights, sums.weights(), strict=True):
             if into is not None and found is not None:
                 into[classes] = found

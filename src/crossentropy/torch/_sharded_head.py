@@ -114,7 +114,7 @@ class _ShardedHead(Function):
         head, tensors = linear.taken_apart(count, inputs)
         size = (head.rows, head.classes)
         keeps = not thrift.skip_below and prod(size) * head.dtype.itemsize <= thrift.memory_budget
-        kept = head.factors[0].new_empty(size) if keeps else None
+        kept = head.room(*size) if keeps else None
         largest: list[Tensor] | None = [] if thrift.skip_below else None
         found = _exchanged(head, settings, tensors, along, target, shard, kept, largest)
         ctx.skipped = largest and unlikely(largest, found.planes.log_partition, thrift.skip_below)
