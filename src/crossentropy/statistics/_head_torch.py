@@ -237,10 +237,11 @@ def _add_rows(total: Tensor, places: Tensor, rows: Tensor) -> None:
 def _taken_out(dz: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The labels and their entries in `dz`, where 0 takes their place; of a label that is not there, class 0 and 0."""
     here = (labels >= 0) & (labels < dz.shape[1])
-    places = labels.to(torch.int64).where(here, 0)[:, None]
-    found = dz.gather(1, places)
-    dz.scatter_(1, places, found.masked_fill(here[:, None], 0))
-    return places[:, 0], found[:, 0].masked_fill(~here, 0)
+    classes = labels.to(torch.int64).where(here, 0)
+    at = torch.arange(len(dz), device=dz.device), classes
+    found = dz[at]
+    dz[at] = found.masked_fill(here, 0)
+    return classes, found.masked_fill(~here, 0)
 
 
 def _rounded(total: Tensor, scale: float | Tensor, head: Head) -> Tensor:
