@@ -186,6 +186,20 @@ def test_gradients_have_the_dtype_of_what_they_are_by_and_the_accuracy_of_wider_
 # ------------------------------------------------------------------------------------------- shapes, layouts
 
 
+def test_float32_gradients_are_several_times_as_exact_as_products_of_the_whole(monkeypatch):
+    """Labels' entries are not among the summands of a product."""
+    monkeypatch.setattr(_linear_problem, "MOST", 256)
+    monkeypatch.setattr(_linear_numpy, "TILE", 512)
+    hidden, weight, y = head((1024,), 64, 1024, "float32")
+    weight /= 8
+    _, *truth = on_logits(hidden, weight, y)
+    _, dz = ce.loss_and_gradient(ce.softmax_cross_entropy, hidden @ weight.T, y)
+    found = ce.linear_loss_and_gradients(hidden, weight, y)[1]
+    for a, whole, b in zip((found.hidden, found.weight), (dz @ weight, dz.T @ hidden), truth, strict=True):
+        error, of_whole = (np.linalg.norm(x - b) / np.linalg.norm(b) for x in (a, whole))
+        assert error < min(7e-8, of_whole / 2)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("rows", [(), (1,), (2, 5), (2, 1, 3), (0,), (2, 0)], ids=str)
 def test_rows_may_have_any_shape(rows, reduction):

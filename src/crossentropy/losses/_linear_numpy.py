@@ -110,8 +110,11 @@ def _gradients(given: LinearProblem, found: Evaluation, memory_budget: int | Non
     by_M = [np.zeros(M.shape, wide) for M in matrices]
     by_bias = np.zeros(given.weight.shape[0])
     by_down = None if given.low_rank is None else np.zeros(given.low_rank[0].shape, wide)
+    entries = []
     for rows, block in _blocks(given, given.problem, memory_budget):
         dz = gradient(block, _of_rows(found, rows), 1.0, NumpyMemory, into=block.logits)
+        labels, of_labels = _taken_out(dz, block.target.indices)
+        entries.append((rows, labels, of_labels))
         factors = _factors(given, rows)
         by_x = [np.zeros_like(x) for x, _ in factors]
         for classes in slices(dz.shape[1], TILE):
@@ -120,10 +123,16 @@ def _gradients(given: LinearProblem, found: Evaluation, memory_budget: int | Non
                 dx += tile @ M[classes].astype(wide, copy=False)
                 dM[classes] += tile.T @ x
             by_bias[classes] += tile.sum(axis=0, dtype=np.float64)
+        for (_, M), dx in zip(factors, by_x, strict=True):
+            dx += of_labels * M[labels].astype(wide, copy=False)
         if given.low_rank is not None:
             by_x[0] += by_x[1] @ given.low_rank[0].astype(wide, copy=False)
             by_down += by_x[1].T @ factors[0][0]
         hidden[rows] = by_x[0]
+    for rows, labels, of_labels in entries:
+        for (x, _), dM in zip(_factors(given, rows), by_M, strict=True):
+            np.add.at(dM, labels, of_labels * x)
+        np.add.at(by_bias, labels, of_labels[:, 0])
     by_M = [d.astype(dtype, copy=False) for d in by_M]
     return LinearGradients(
         hidden.reshape((*given.rows, hidden.shape[1])),
@@ -131,6 +140,21 @@ def _gradients(given: LinearProblem, found: Evaluation, memory_budget: int | Non
         None if given.bias is None else by_bias.astype(dtype),
         None if by_down is None else (by_down.astype(dtype, copy=False), by_M[1]),
     )
+
+
+def _taken_out(dz: Array, indices: Array | None) -> tuple[Array, Array]:
+    """The labels and their entries in `dz`, (n,) and (n, 1), where 0 takes their place.
+
+    Products do without them, for the reason that `HeadGradients` gives. Of a label that is not there, class 0 and 0;
+    where rows do not have one label each, that of every row.
+    """
+    n, V = dz.shape
+    labels = np.full(n, -1) if indices is None or indices.ndim > 1 else indices
+    here = (labels >= 0) & (labels < V)
+    at = np.arange(n), np.where(here, labels, 0)
+    found = dz[at]
+    dz[at] = np.where(here, 0, found)
+    return at[1], np.where(here, found, 0)[:, None]
 
 
 def _of_rows(found: Evaluation, rows: slice) -> Evaluation:
