@@ -129,6 +129,27 @@ def test_gradients_under_autocast_are_those_of_float32_up_to_its_rounding(loss, 
         assert float((a - b).norm() / b.norm()) < 2e-2
 
 
+@each_loss
+def test_no_gradient_is_written_over_what_others_have_saved(loss, device, on_triton):
+    """What a layer has saved for its own backward pass, and the upstream gradient: Liger-Kernel #272, #1251."""
+    model, (x, labels) = Model(loss, device), batch(device)
+    kept = []
+    model.head.register_forward_hook(
+        lambda module, given, logits: kept.append((logits, logits.detach().clone()))
+    )
+    x = x.requires_grad_()
+    value = model(x, labels)
+    upstream = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype, device=device).reshape(value.shape)
+    given = upstream.clone()
+    first = torch.autograd.grad(value, [x, *model.parameters()], upstream, retain_graph=True)
+    again = torch.autograd.grad(value, [x, *model.parameters()], upstream)
+    assert torch.equal(upstream, given)
+    for logits, before in kept:
+        assert torch.equal(logits, before)
+    for a, b in zip(first, again, strict=True):
+        torch.testing.assert_close(a, b, rtol=2e-6, atol=2e-7)
+
+
 @on_a_gpu
 @each_loss
 def test_a_captured_step_replays_to_the_same_bits(loss, device):
