@@ -127,7 +127,7 @@ class HeadGradients:
     begun, gets its blocks, and is ended before the next.
 
     The entry of a row's label is about as large as all its others together, and a product that met it early would round
-    everything it adds later to that size. So it is left out of the products and what it makes is added last.
+    everything it adds later to that size. So, on the CPU, it is left out of the products and what it makes is added last.
 
     Parameters
     ----------
@@ -163,8 +163,12 @@ class HeadGradients:
         """Add what the tile's `dz` of some rows makes; with a label for each, its entries of `labels` become 0."""
         if not len(dz):
             return
-        if labels is not None:
-            self.add_entries(torch.arange(rows.start, rows.stop, device=dz.device), *_taken_out(dz, labels))
+        # On a device, which rows have their label in the tile would have to be waited for.
+        if labels is not None and dz.device.type == "cpu":
+            here = ((labels >= 0) & (labels < dz.shape[1])).nonzero()[:, 0]
+            at = here, labels[here].to(torch.int64)
+            self.add_entries(rows.start + here, at[1], dz[at])
+            dz[at] = 0
         for (x, M), by_x, by_M in zip(self.head.pairs, self.by_x, self.by_M, strict=True):
             if by_x is not None:
                 for block in slices(dz.shape[0], self.height):
@@ -195,14 +199,14 @@ class HeadGradients:
         for (x, _), by_M in zip(self.head.pairs, self.by_M, strict=True):
             if by_M is not None:
                 for rows, classes, dz in self.entries[self.begun :]:
-                    _add_rows(by_M, classes - self.classes.start, dz.to(by_M.dtype)[:, None] * x[rows])
+                    by_M.index_add_(0, classes - self.classes.start, dz.to(by_M.dtype)[:, None] * x[rows])
         return [None if d is None else _rounded(d, scale, self.head) for d in self.by_M]
 
     def bias(self, scale: float | Tensor = 1.0) -> Tensor | None:
         """That by the bias."""
         if self.by_bias is not None:
             for _, classes, dz in self.entries:
-                _add_rows(self.by_bias, classes, dz.double())
+                self.by_bias.index_add_(0, classes, dz.double())
         return None if self.by_bias is None else _rounded(self.by_bias, scale, self.head)
 
     def of_one_tile(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
@@ -222,26 +226,12 @@ def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
     elif total.is_cuda:  # where the product itself adds in float32
         torch.addmm(total, a, b, out_dtype=total.dtype, out=total)
     else:
+        product = a.new_empty(min(PIECE, a.shape[0]), b.shape[1])
+        widened = torch.empty_like(product, dtype=total.dtype)
         for piece in slices(a.shape[0], PIECE):
-            total[piece] += a[piece] @ b
-
-
-def _add_rows(total: Tensor, places: Tensor, rows: Tensor) -> None:
-    """Add each of `rows` at its place, in an order that does not change."""
-    if total.is_cuda:  # where `index_add_` adds in any order
-        total.index_put_((places,), rows, accumulate=True)
-    else:
-        total.index_add_(0, places, rows)
-
-
-def _taken_out(dz: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The labels and their entries in `dz`, where 0 takes their place; of a label that is not there, class 0 and 0."""
-    here = (labels >= 0) & (labels < dz.shape[1])
-    classes = labels.to(torch.int64).where(here, 0)
-    at = torch.arange(len(dz), device=dz.device), classes
-    found = dz[at]
-    dz[at] = found.masked_fill(here, 0)
-    return classes, found.masked_fill(~here, 0)
+            n = piece.stop - piece.start
+            torch.mm(a[piece], b, out=product[:n])
+            total[piece] += widened[:n].copy_(product[:n])
 
 
 def _rounded(total: Tensor, scale: float | Tensor, head: Head) -> Tensor:
