@@ -126,8 +126,9 @@ class HeadGradients:
     All are summed in float32 or wider. Those by x grow over tiles of classes, those by M over blocks of rows: a tile is
     begun, gets its blocks, and is ended before the next.
 
-    The entry of a row's label is about as large as all its others together, and a product that met it early would round
-    everything it adds later to that size. So, on the CPU, it is left out of the products and what it makes is added last.
+    The entry of a row's label is about as large as all its others together, and a product that met it early would
+    round everything it adds later to that size. So, on the CPU, it is left out of the products and what it makes is
+    added last.
 
     Parameters
     ----------
