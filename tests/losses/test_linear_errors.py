@@ -134,6 +134,8 @@ def test_a_shift_of_targets_that_would_be_copied(form):
 
 def test_a_budget_below_zero():
     refused(ValueError, "memory_budget is -1; it is a number of bytes", memory_budget=-1)
+    refused(ValueError, "memory_budget is nan; it is a number of bytes", memory_budget=float("nan"))
+    refused(TypeError, "memory_budget is '64MB', of type str; it is a number of bytes", memory_budget="64MB")
 
 
 def test_a_budget_may_be_written_as_a_float():

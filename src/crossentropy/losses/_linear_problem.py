@@ -83,7 +83,14 @@ def make_linear_problem(
 
 def check_memory_budget(memory_budget: int | None) -> None:
     """Refuse a negative number of bytes."""
-    if memory_budget is not None and memory_budget < 0:
+    if memory_budget is None:
+        return
+    if not isinstance(memory_budget, (int, float)):
+        raise TypeError(
+            f"memory_budget is {memory_budget!r}, of type {type(memory_budget).__name__}; it is a number of bytes, as "
+            "64 * 2**20, or None"
+        )
+    if not memory_budget >= 0:
         raise ValueError(f"memory_budget is {memory_budget}; it is a number of bytes, or None")
 
 
