@@ -33,9 +33,9 @@ def python(code, *flags):
 
 
 def test_importing_takes_less_than_a_fifth_of_a_second():
-    """Of the processor's time, NumPy's import counted too; the least of five, since a busy machine only adds to it."""
+    """Of the processor's time, NumPy's import counted too; the least of a dozen, since a busy machine only adds to it."""
     code = "import time; t = time.process_time(); import crossentropy; print(time.process_time() - t)"
-    assert min(float(python(code)) for _ in range(5)) < 0.2
+    assert min(float(python(code)) for _ in range(12)) < 0.2
 
 
 def test_importing_and_using_numpy_touches_no_framework():

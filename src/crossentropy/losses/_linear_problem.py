@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from math import prod
+from numbers import Real
 from typing import Any, NamedTuple
 
 from crossentropy.backends import as_arrays, as_indices, device, is_jax, is_torch, is_true, namespace
@@ -85,7 +86,7 @@ def check_memory_budget(memory_budget: int | None) -> None:
     """Refuse a negative number of bytes."""
     if memory_budget is None:
         return
-    if not isinstance(memory_budget, (int, float)):
+    if not isinstance(memory_budget, Real):
         raise TypeError(
             f"memory_budget is {memory_budget!r}, of type {type(memory_budget).__name__}; it is a number of bytes, as "
             "64 * 2**20, or None"
