@@ -33,7 +33,7 @@ def python(code, *flags):
 
 
 def test_importing_takes_less_than_a_fifth_of_a_second():
-    """Of the processor's time, NumPy's import counted too; the least of a dozen, since a busy machine only adds to it."""
+    """Of the processor's time, NumPy's import counted too; the least of twelve: a busy machine only adds to it."""
     code = "import time; t = time.process_time(); import crossentropy; print(time.process_time() - t)"
     assert min(float(python(code)) for _ in range(12)) < 0.2
 
