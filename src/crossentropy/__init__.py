@@ -10,14 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from crossentropy import links, losses, targets
-from crossentropy.information import (
-    cross_entropy,
-    entropy,
-    js_divergence,
-    kl_divergence,
-    mutual_information,
-    perplexity,
-)
 from crossentropy.losses import (
     TargetStatistics,
     log_loss,
@@ -29,6 +21,14 @@ from crossentropy.losses import (
 
 if TYPE_CHECKING:
     from crossentropy import cross_entropy_method
+    from crossentropy.information import (
+        cross_entropy,
+        entropy,
+        js_divergence,
+        kl_divergence,
+        mutual_information,
+        perplexity,
+    )
     from crossentropy.losses.linear import (
         linear_cross_entropy,
         linear_loss_and_gradients,
@@ -64,15 +64,28 @@ __all__ = [
 
 
 # Not everyone's, so imported when they are asked for.
-LINEAR = ("linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics")
-LINEAR_ROWS = ("linear_distillation_losses", "linear_row_losses")
+LATER = {
+    "crossentropy.information": (
+        "cross_entropy",
+        "entropy",
+        "js_divergence",
+        "kl_divergence",
+        "mutual_information",
+        "perplexity",
+    ),
+    "crossentropy.losses.linear": (
+        "linear_cross_entropy",
+        "linear_loss_and_gradients",
+        "linear_target_statistics",
+    ),
+    "crossentropy.losses.linear_rows": ("linear_distillation_losses", "linear_row_losses"),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name == "cross_entropy_method":
         return import_module("crossentropy.cross_entropy_method")
-    if name in LINEAR:
-        return getattr(import_module("crossentropy.losses.linear"), name)
-    if name in LINEAR_ROWS:
-        return getattr(import_module("crossentropy.losses.linear_rows"), name)
+    for module, names in LATER.items():
+        if name in names:
+            return getattr(import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
