@@ -1,4 +1,4 @@
-"""Losses that take the engine of devices, whatever device their tensors are on."""
+"""Losses that take the engine of devices, whatever device their tensors are on, and tests that need a device."""
 
 from contextlib import contextmanager
 
@@ -17,6 +17,8 @@ interpreted = settings(
 torch = pytest.importorskip("torch")
 
 from crossentropy.losses import _linear_torch, _row_loss_torch, _softmax_torch  # noqa: E402
+
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 @contextmanager

@@ -85,7 +85,9 @@ LATER = {
 def __getattr__(name: str) -> Any:
     if name == "cross_entropy_method":
         return import_module("crossentropy.cross_entropy_method")
-    for module, names in LATER.items():
-        if name in names:
-            return getattr(import_module(module), name)
+    for module, members in LATER.items():
+        if name in members:
+            value = getattr(import_module(module), name)
+            globals()[name] = value
+            return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

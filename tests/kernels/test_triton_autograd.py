@@ -12,6 +12,7 @@ pytest.importorskip("triton")
 
 from crossentropy.statistics import Target, _torch, _triton, reference, row_statistics  # noqa: E402
 from crossentropy.statistics.native import RowKernel  # noqa: E402
+from device_losses import on_a_gpu  # noqa: E402
 from row_problems import FORMS, as_function, make  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -62,7 +63,7 @@ def test_each_device_has_its_row_kernels():
     assert _torch.row_kernel("meta") is None
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@on_a_gpu
 def test_tensors_on_a_gpu_go_through_triton(monkeypatch):
     taken, own = [], _triton.RowKernel.statistics
     monkeypatch.setattr(_triton.RowKernel, "statistics", lambda *a: taken.append(1) or own(*a))

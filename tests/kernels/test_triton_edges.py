@@ -11,6 +11,7 @@ pytest.importorskip("triton")
 from crossentropy.kernels._triton import launch as launching  # noqa: E402
 from crossentropy.statistics import PLAIN, Target, Transform, Wanted, _triton, reference, row_statistics  # noqa: E402
 from crossentropy.statistics.problem import DIFFERENTIABLE, Cotangents  # noqa: E402
+from device_losses import on_a_gpu  # noqa: E402
 from row_problems import DIFFERENTIATED, FORMS, make, tensors  # noqa: E402
 
 pytestmark = [
@@ -18,7 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
 several_blocks = pytest.mark.parametrize("blocks", [True], ids=["many blocks"], indirect=True)
-on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 INF, NAN = float("inf"), float("nan")
 

@@ -42,7 +42,6 @@ from linear_on_triton import (  # noqa: E402
 from row_problems import TRANSFORMS, make, narrowed, tensors  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 @pytest.fixture(autouse=True)

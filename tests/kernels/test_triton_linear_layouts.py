@@ -20,6 +20,7 @@ from crossentropy.statistics import (  # noqa: E402
 from crossentropy.statistics._head_torch import Head  # noqa: E402
 from crossentropy.statistics._linear_triton import serves  # noqa: E402
 from crossentropy.statistics.problem import Planes  # noqa: E402
+from device_losses import on_a_gpu  # noqa: E402
 from linear_on_triton import (  # noqa: E402
     EPS,
     bits,
@@ -34,7 +35,6 @@ from linear_on_triton import (  # noqa: E402
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 @pytest.fixture(autouse=True)

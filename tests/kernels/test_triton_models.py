@@ -10,13 +10,11 @@ pytest.importorskip("triton")
 from crossentropy.kernels._triton import row_loss  # noqa: E402
 from crossentropy.losses import _softmax_device  # noqa: E402
 from crossentropy.statistics import _linear_torch, _linear_triton  # noqa: E402
-from device_losses import as_on_a_device  # noqa: E402
+from device_losses import as_on_a_device, on_a_gpu  # noqa: E402
 from linear_on_triton import use_small_tiles  # noqa: E402
 
 IGNORED = -100
 CLASSES = 40
-
-on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 @pytest.fixture
@@ -80,11 +78,14 @@ def batch(device):
     return x.to(device), labels.to(device)
 
 
+def upstream_of(value):
+    return torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype, device=value.device).view_as(value)
+
+
 def value_and_gradients(model, x, labels):
     x = x.detach().requires_grad_()
     value = model(x, labels)
-    upstream = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype, device=value.device)
-    gradients = torch.autograd.grad(value, [x, *model.parameters()], upstream.reshape(value.shape))
+    gradients = torch.autograd.grad(value, [x, *model.parameters()], upstream_of(value))
     return value.detach(), *gradients
 
 
@@ -122,8 +123,7 @@ def test_gradients_under_autocast_are_those_of_float32_up_to_its_rounding(loss, 
     with torch.autocast(device.type, torch.bfloat16):
         value = model(x, labels)
     assert value.dtype == torch.float32
-    upstream = torch.linspace(0.5, 1.5, value.numel(), device=device).reshape(value.shape)
-    found = torch.autograd.grad(value, list(model.parameters()), upstream)
+    found = torch.autograd.grad(value, list(model.parameters()), upstream_of(value))
     for parameter, a, b in zip(model.parameters(), found, exact[2:], strict=True):
         assert a.dtype == parameter.dtype
         assert float((a - b).norm() / b.norm()) < 2e-2
@@ -139,7 +139,7 @@ def test_no_gradient_is_written_over_what_others_have_saved(loss, device, on_tri
     )
     x = x.requires_grad_()
     value = model(x, labels)
-    upstream = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype, device=device).reshape(value.shape)
+    upstream = upstream_of(value)
     given = upstream.clone()
     first = torch.autograd.grad(value, [x, *model.parameters()], upstream, retain_graph=True)
     again = torch.autograd.grad(value, [x, *model.parameters()], upstream)

@@ -1,4 +1,4 @@
-"""The sigmoid family by Triton's kernels: the native kernels' numbers, the truth's, and every layout."""
+"""The sigmoid family by Triton's kernels: the native kernels' numbers and the truth's."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,6 @@ from sigmoids_on_triton import (  # noqa: E402
 from ulps import allowed, errors  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning:triton")
-on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from crossentropy import loss_and_gradient, sigmoid_cross_entropy  # noqa: E402
 from crossentropy.kernels._triton import layout, means, sigmoid  # noqa: E402
 from crossentropy.links import Focal, Poly  # noqa: E402
 from crossentropy.losses import _sigmoid_torch, _sigmoid_triton  # noqa: E402
+from device_losses import on_a_gpu  # noqa: E402
 from sigmoids_on_triton import (  # noqa: E402
     OPTIONS,
     SHAPE,
@@ -24,7 +25,6 @@ from sigmoids_on_triton import (  # noqa: E402
 from triton_compiler import compiled_kernels  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning:triton")
-on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 @pytest.fixture(autouse=True)

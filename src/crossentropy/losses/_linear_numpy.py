@@ -113,7 +113,7 @@ def _gradients(given: LinearProblem, found: Evaluation, memory_budget: int | Non
     entries = []
     for rows, block in _blocks(given, given.problem, memory_budget):
         dz = gradient(block, _of_rows(found, rows), 1.0, NumpyMemory, into=block.logits)
-        labels, of_labels = _taken_out(dz, block.target.indices)
+        labels, of_labels = _taken_out(dz, block.target.labels)
         entries.append((rows, labels, of_labels))
         factors = _factors(given, rows)
         by_x = [np.zeros_like(x) for x, _ in factors]
@@ -142,14 +142,14 @@ def _gradients(given: LinearProblem, found: Evaluation, memory_budget: int | Non
     )
 
 
-def _taken_out(dz: Array, indices: Array | None) -> tuple[Array, Array]:
+def _taken_out(dz: Array, labels: Array | None) -> tuple[Array, Array]:
     """The labels and their entries in `dz`, (n,) and (n, 1), where 0 takes their place.
 
     Products do without them, for the reason that `HeadGradients` gives. Of a label that is not there, class 0 and 0;
     where rows do not have one label each, that of every row.
     """
     n, V = dz.shape
-    labels = np.full(n, -1) if indices is None or indices.ndim > 1 else indices
+    labels = np.full(n, -1) if labels is None else labels
     here = (labels >= 0) & (labels < V)
     at = np.arange(n), np.where(here, labels, 0)
     found = dz[at]

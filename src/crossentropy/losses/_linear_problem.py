@@ -83,7 +83,7 @@ def make_linear_problem(
 
 
 def check_memory_budget(memory_budget: int | None) -> None:
-    """Refuse a negative number of bytes."""
+    """Refuse what is no number of bytes."""
     if memory_budget is None:
         return
     if not isinstance(memory_budget, Real):
@@ -102,8 +102,12 @@ def check_skip_below(skip_below: float, problem: SoftmaxProblem) -> None:
     if not is_torch(problem.logits):
         raise ValueError("skip_below is for PyTorch tensors; leave it out for arrays of other libraries")
     target, transform = problem.target, problem.transform
-    one_label = target.indices is not None and not target.several
-    if not one_label or problem.label_smoothing or transform.softcap is not None or problem.entropy_bonus:
+    if (
+        target.labels is None
+        or problem.label_smoothing
+        or transform.softcap is not None
+        or problem.entropy_bonus
+    ):
         raise ValueError(
             f"skip_below is {skip_below}, which leaves out what unlikely classes do to the gradient; it takes one "
             "label a row, and no label_smoothing, softcap or entropy_bonus"

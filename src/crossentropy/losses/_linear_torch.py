@@ -242,8 +242,7 @@ class _LinearLoss(Function):
             found = own.evaluate(block)
             total = total + found.value
             if sums is not None:
-                labels = linear.one_label(block.target.indices)
-                sums.add(rows, own.gradient(block, found, share, into=z), labels)
+                sums.add(rows, own.gradient(block, found, share, into=z), block.target.labels)
         ctx.problem, ctx.count, ctx.sums = problem, count, sums
         ctx.save_for_backward(*inputs)
         dtype = loss_dtype(head.factors[0])

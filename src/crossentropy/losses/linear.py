@@ -262,8 +262,7 @@ def linear_target_statistics(
         ignore_index=ignore_index,
         validate=validate,
     )
-    one_label = given.problem.target.indices is not None and not given.problem.target.several
-    if rank and not one_label:
+    if rank and given.problem.target.labels is None:
         raise ValueError("rank=True needs one label for each row; these targets are several or soft")
     wanted = Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank)
     planes, masses = _strategies(given).planes(given, wanted), given.problem.masses

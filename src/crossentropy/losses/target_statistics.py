@@ -145,8 +145,7 @@ def target_statistics(
         ignore_index=ignore_index,
         validate=validate,
     )
-    one_label = problem.target.indices is not None and not problem.target.several
-    if rank and not one_label:
+    if rank and problem.target.labels is None:
         raise ValueError("rank=True needs one label for each row; these targets are several or soft")
     planes = row_statistics(
         problem.logits,

@@ -120,6 +120,12 @@ def derivatives(
     return [next(each) if need else None for need in needs]
 
 
+def entries_of(labels: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Where rows of `width` classes have their labels: the rows whose label is among the classes, and those labels."""
+    rows = ((labels >= 0) & (labels < width)).nonzero()[:, 0]
+    return rows, labels[rows].to(torch.int64)
+
+
 class HeadGradients:
     """What the gradient ``dz`` of the logits makes of a head: ``dz M`` by x, ``dzᵀ x`` by M, ``Σ dz`` by the bias.
 
@@ -166,9 +172,8 @@ class HeadGradients:
             return
         # On a device, which rows have their label in the tile would have to be waited for.
         if labels is not None and dz.device.type == "cpu":
-            here = ((labels >= 0) & (labels < dz.shape[1])).nonzero()[:, 0]
-            at = here, labels[here].to(torch.int64)
-            self.add_entries(rows.start + here, at[1], dz[at])
+            at = entries_of(labels, dz.shape[1])
+            self.add_entries(rows.start + at[0], at[1], dz[at])
             dz[at] = 0
         for (x, M), by_x, by_M in zip(self.head.pairs, self.by_x, self.by_M, strict=True):
             if by_x is not None:
@@ -183,8 +188,11 @@ class HeadGradients:
 
     def add_entries(self, rows: Tensor, classes: Tensor, dz: Tensor) -> None:
         """Add what single entries of the tile's ``dz`` make, at most one a row; `classes` count from its first."""
+        classes = classes + self.classes.start
         for piece in slices(len(rows), self.height):
-            self.entries.append((rows[piece], classes[piece] + self.classes.start, dz[piece]))
+            self.entries.append((rows[piece], classes[piece], dz[piece]))
+        if self.by_bias is not None:
+            self.by_bias.index_add_(0, classes, dz.double())
 
     def hidden(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
         """The gradients by x, times `scale`; they are given away."""
@@ -205,9 +213,6 @@ class HeadGradients:
 
     def bias(self, scale: float | Tensor = 1.0) -> Tensor | None:
         """That by the bias."""
-        if self.by_bias is not None:
-            for _, classes, dz in self.entries:
-                self.by_bias.index_add_(0, classes, dz.double())
         return None if self.by_bias is None else _rounded(self.by_bias, scale, self.head)
 
     def of_one_tile(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:

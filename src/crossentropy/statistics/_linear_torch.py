@@ -146,11 +146,6 @@ def of_classes(settings: Settings, tensors: Tensors, classes: slice) -> tuple[Se
     )
 
 
-def one_label(indices: Tensor | None) -> Tensor | None:
-    """The labels, where every row has one."""
-    return indices if indices is not None and indices.ndim == 1 else None
-
-
 def with_total(settings: Settings, tensors: Tensors, V: int) -> tuple[Settings, Tensors]:
     """The same with the prior spelt out and its sum known, so that a part of it can stand alone."""
     if not settings.has_prior or settings.prior_total is not None:
@@ -228,7 +223,7 @@ def backward(
             )
             others.append(rest)
             if dz is not None:
-                sums.add(rows, dz, one_label(part.indices))
+                sums.add(rows, dz, None if settings.several else part.indices)
         for into, found in zip(weights, sums.weights(), strict=True):
             if into is not None and found is not None:
                 into[classes] = found

@@ -10,16 +10,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from crossentropy.statistics._head_torch import HeadGradients
+from crossentropy.statistics._head_torch import HeadGradients, entries_of
 from crossentropy.statistics._torch import Settings, Tensors
 from crossentropy.statistics.problem import Cotangents, Planes
 
 
 def tops(settings: Settings, tensors: Tensors, z: Tensor, tiles: Sequence[slice]) -> Tensor:
     """The largest ``u`` off target of every row in every tile, −∞ if ignored; `z` is overwritten at the targets."""
-    y = tensors.indices.to(torch.int64)
-    here = (y >= 0) & (y < z.shape[1])
-    z[here.nonzero()[:, 0], y[here]] = -math.inf
+    z[entries_of(tensors.indices, z.shape[1])] = -math.inf
     T = settings.temperature if tensors.temperature is None else tensors.temperature
     T = T[:, None] if isinstance(T, Tensor) and T.ndim else T
     if tensors.logit_bias is None:
@@ -32,7 +30,7 @@ def tops(settings: Settings, tensors: Tensors, z: Tensor, tiles: Sequence[slice]
     return (
         found
         if settings.ignore_index is None
-        else found.masked_fill((y == settings.ignore_index)[:, None], -math.inf)
+        else found.masked_fill((tensors.indices == settings.ignore_index)[:, None], -math.inf)
     )
 
 
@@ -56,8 +54,7 @@ def add_targets(
 
     Their entries are ``(p g_L − g_D)/temperature``, which the statistics know.
     """
-    y = tensors.indices
-    own = ((y >= 0) & (y < width)).nonzero()[:, 0]
+    own, labels = entries_of(tensors.indices, width)
     du = torch.zeros(len(own), dtype=torch.float64)
     if upstream.log_odds is not None:
         du -= upstream.log_odds[own]
@@ -68,4 +65,4 @@ def add_targets(
         du /= settings.temperature
     else:
         du /= T[own] if T.ndim else T
-    sums.add_entries(first + own, y[own], du)
+    sums.add_entries(first + own, labels, du)

@@ -64,6 +64,11 @@ class Target:
     ignore_index: int | None = None
     class_weight: Array | None = None
 
+    @property
+    def labels(self) -> Array | None:
+        """The labels, where every row has one."""
+        return None if self.several else self.indices
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prior:
