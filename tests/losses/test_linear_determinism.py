@@ -10,12 +10,21 @@ import crossentropy as ce
 
 torch = pytest.importorskip("torch")
 
+from crossentropy.statistics import _products_torch  # noqa: E402
 from linear_heads import head, labels, random  # noqa: E402
 
 #: Neither rows nor classes nor sizes fill their blocks, tiles or vectors.
 SHAPES = {"part of a block": (300, 257, 5000), "blocks": (1100, 33, 4100), "one tile": (40, 96, 300)}
 each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+
+
+@pytest.fixture(params=["float32", "float32, PyTorch's products", "bfloat16"])
+def dtype(request, monkeypatch):
+    """One whose products are PyTorch's, and one whose products are where there are no vectors of 512 bits."""
+    name, *by_pytorch = request.param.split(",")
+    if by_pytorch:
+        monkeypatch.setattr(_products_torch, "WIDE", False)
+    return getattr(torch, name)
 
 
 def value_and_gradients(hidden, weight, y, **options):
@@ -41,7 +50,6 @@ def assert_equal(*results):
             assert torch.equal(a, b)
 
 
-@each_dtype
 @each_shape
 @pytest.mark.parametrize("options", [{"memory_budget": 0}, {"reduction": "none"}], ids=["mean", "none"])
 def test_a_second_run_has_the_same_bits(options, shape, dtype):
@@ -49,14 +57,12 @@ def test_a_second_run_has_the_same_bits(options, shape, dtype):
     assert_equal(*(value_and_gradients(*parts, **options) for _ in range(2)))
 
 
-@each_dtype
 @each_shape
 def test_the_fast_strategy_has_the_same_bits_in_a_second_run(shape, dtype):
     parts = head(*shape, dtype=dtype)
     assert_equal(*(value_and_gradients(*parts) for _ in range(2)))
 
 
-@each_dtype
 @each_shape
 @pytest.mark.parametrize("options", [{"memory_budget": 0}, {"reduction": "none"}], ids=["mean", "none"])
 def test_one_thread_and_two_have_the_same_bits(options, shape, dtype):
@@ -72,7 +78,6 @@ def test_any_budget_that_makes_logits_again_has_the_same_bits(shape):
     assert_equal(*(value_and_gradients(*parts, memory_budget=b) for b in (0, 1000, too_little)))
 
 
-@each_dtype
 @each_shape
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1, "z_loss": 0.01}], ids=["plain", "smoothed"])
 def test_a_rows_loss_and_gradient_do_not_depend_on_its_place(options, shape, dtype):
@@ -85,7 +90,6 @@ def test_a_rows_loss_and_gradient_do_not_depend_on_its_place(options, shape, dty
     assert torch.equal(by_moved, by_hidden[order])
 
 
-@each_dtype
 @each_shape
 def test_a_rows_loss_and_gradient_do_not_depend_on_how_many_others_there_are(shape, dtype):
     hidden, weight, y = head(*shape, dtype=dtype)
@@ -96,7 +100,6 @@ def test_a_rows_loss_and_gradient_do_not_depend_on_how_many_others_there_are(sha
         assert torch.equal(by_part, by_hidden[part])
 
 
-@each_dtype
 def test_a_row_that_makes_no_sense_changes_no_bit_of_its_neighbours(dtype):
     hidden, weight, y = head(300, 257, 5000, dtype=dtype)
     spoilt = hidden.detach().clone()

@@ -7,11 +7,8 @@ import torch
 from torch import Tensor
 
 from crossentropy.statistics._memory_torch import large
+from crossentropy.statistics._products_torch import ALIGNED, add_product, write_product
 from crossentropy.statistics.blocks import slices, up
-
-# Entries after which rows begin alike in a line of the cache. Where they do not, a product may round rows differently.
-ALIGNED = 16
-PIECE = 2048  # rows of a product in half precision that are still in the cache when they are added in float32
 
 
 class Head(NamedTuple):
@@ -44,19 +41,18 @@ class Head(NamedTuple):
         return list(zip(self.factors[::2], self.factors[1::2], strict=True))
 
     def write(self, rows: slice, classes: slice, out: Tensor) -> None:
-        """Write the logits of `rows` and `classes`; what `out` has below them becomes that of ``x = 0``."""
+        """Write the logits of `rows` and `classes`; what `out` has below them may become anything."""
         for i, (x, M) in enumerate(self.pairs):
-            block, tile = aligned(filled(x[rows], out.shape[0])), M[classes].T
-            if i == 0:
-                torch.mm(block, tile, out=out)
-            else:
-                out.addmm_(block, tile)
+            write_product(out, x[rows], M[classes].T, add=i > 0)
         if self.bias is not None:
             out.add_(self.bias[classes])
 
     def room(self, height: int, width: int) -> Tensor:
         """Memory for `height` rows of `width` logits, as `rows_apart` lays them."""
-        return rows_apart(self.factors[0].new_empty(height * apart(width)), height, width)
+        size, x = height * apart(width), self.factors[0]
+        # In half precision the sums of gradients are rounded into other memory while what is kept is still in use.
+        memory = x.new_empty(size) if x.dtype.itemsize == 2 else large((size,), x.dtype, x.device)
+        return rows_apart(memory, height, width)
 
     def whole(self) -> Tensor:
         """All the logits at once, differentiable."""
@@ -84,20 +80,6 @@ def apart(width: int) -> int:
 def rows_apart(memory: Tensor, height: int, width: int) -> Tensor:
     """`height` rows of `width` entries in `memory`."""
     return memory[: height * apart(width)].view(height, apart(width))[:, :width]
-
-
-def filled(x: Tensor, height: int) -> Tensor:
-    """`x` with rows of zeros below it, `height` in all."""
-    missing = height - x.shape[0]
-    return torch.cat([x, x.new_zeros(missing, x.shape[1])]) if missing else x
-
-
-def aligned(x: Tensor) -> Tensor:
-    """`x`, copied if need be, with rows that begin alike."""
-    if x.stride(0) % ALIGNED == 0:
-        return x
-    copy = x.new_empty(x.shape[0], up(x.shape[1], ALIGNED))[:, : x.shape[1]]
-    return copy.copy_(x)
 
 
 def derivatives(
@@ -177,12 +159,9 @@ class HeadGradients:
             dz[at] = 0
         for (x, M), by_x, by_M in zip(self.head.pairs, self.by_x, self.by_M, strict=True):
             if by_x is not None:
-                for block in slices(dz.shape[0], self.height):
-                    start = rows.start + block.start
-                    into = by_x[start : start + self.height]
-                    _add_product(into, filled(dz[block], self.height), M[self.classes])
+                add_product(by_x[rows.start :], dz, M[self.classes], self.height)
             if by_M is not None:
-                _add_product(by_M, dz.T, x[rows])
+                add_product(by_M, dz.T, x[rows])
         if self.by_bias is not None:
             self.by_bias[self.classes] += dz.sum(0, dtype=torch.float64)
 
@@ -223,21 +202,6 @@ class HeadGradients:
 
 def _zeros(rows: int, columns: int, like: Tensor) -> Tensor:
     return large((rows, columns), torch.promote_types(like.dtype, torch.float32), like.device).zero_()
-
-
-def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """``total += a b``, in the dtype of the total."""
-    if a.dtype == total.dtype:
-        total.addmm_(a, b)
-    elif total.is_cuda:  # where the product itself adds in float32
-        torch.addmm(total, a, b, out_dtype=total.dtype, out=total)
-    else:
-        product = a.new_empty(min(PIECE, a.shape[0]), b.shape[1])
-        widened = torch.empty_like(product, dtype=total.dtype)
-        for piece in slices(a.shape[0], PIECE):
-            n = piece.stop - piece.start
-            torch.mm(a[piece], b, out=product[:n])
-            total[piece] += widened[:n].copy_(product[:n])
 
 
 def _rounded(total: Tensor, scale: float | Tensor, head: Head) -> Tensor:
