@@ -49,9 +49,11 @@ def _is_ours(out: Tensor, x: Tensor, y: Tensor) -> bool:
 def _product(out: Tensor, x: Tensor, y: Tensor, *, add: bool) -> None:
     _native.product(
         x.data_ptr(),
-        *x.stride(),
+        x.stride(0),
+        x.stride(1),
         y.data_ptr(),
-        *y.stride(),
+        y.stride(0),
+        y.stride(1),
         out.data_ptr(),
         out.stride(0),
         x.shape[0],
