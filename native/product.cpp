@@ -60,11 +60,13 @@ CE_INLINE void transpose(const float* from, int64_t line, float* to, int width) 
     pairs[i] = __builtin_shuffle(rows[i], rows[i + 1], even);
     pairs[i + 1] = __builtin_shuffle(rows[i], rows[i + 1], odd);
   }
-#pragma GCC unroll 4
-  for (int i : {0, 1, 4, 5}) {
-    rows[i / 4 * 4 + i % 4 * 2] = __builtin_shuffle(pairs[i], pairs[i + 2], first);
-    rows[i / 4 * 4 + i % 4 * 2 + 1] = __builtin_shuffle(pairs[i], pairs[i + 2], second);
-  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4)
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      rows[i + 2 * j] = __builtin_shuffle(pairs[i + j], pairs[i + j + 2], first);
+      rows[i + 2 * j + 1] = __builtin_shuffle(pairs[i + j], pairs[i + j + 2], second);
+    }
 #pragma GCC unroll 4
   for (int k = 0; k < 4; ++k) {
     *reinterpret_cast<UnalignedEight*>(to + k * width) = __builtin_shuffle(rows[k], rows[k + 4], low);

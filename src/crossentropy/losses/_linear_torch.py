@@ -233,7 +233,8 @@ class _LinearLoss(Function):
         if isinstance(share, Tensor) or share:
             sums = HeadGradients(head, ctx.needs_input_grad[4:], height)
             sums.begin(slice(0, head.classes))
-        buffer = head.room(height, head.classes)
+        # In half precision it would still be there when the sums of gradients are rounded into memory of their own.
+        buffer = head.room(height, head.classes, keep=head.dtype.itemsize > 2)
         total: float | Tensor = 0.0
         for rows in slices(head.rows, height):
             z = buffer[: rows.stop - rows.start]

@@ -47,11 +47,10 @@ class Head(NamedTuple):
         if self.bias is not None:
             out.add_(self.bias[classes])
 
-    def room(self, height: int, width: int) -> Tensor:
-        """Memory for `height` rows of `width` logits, as `rows_apart` lays them."""
+    def room(self, height: int, width: int, *, keep: bool = False) -> Tensor:
+        """Memory for `height` rows of `width` logits, as `rows_apart` lays them; it may be kept for the next."""
         size, x = height * apart(width), self.factors[0]
-        # In half precision the sums of gradients are rounded into other memory while what is kept is still in use.
-        memory = x.new_empty(size) if x.dtype.itemsize == 2 else large((size,), x.dtype, x.device)
+        memory = large((size,), x.dtype, x.device) if keep else x.new_empty(size)
         return rows_apart(memory, height, width)
 
     def whole(self) -> Tensor:
