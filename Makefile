@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 NATIVE := CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
 
-.PHONY: demo test bench bench-cuda lint docs clean
+.PHONY: demo test test-full bench bench-cuda lint docs clean
 
 demo: .venv/installed
 	$(BIN)/crossentropy train digits --out runs/digits
@@ -14,6 +14,9 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-full: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m ""
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/run.py
