@@ -207,8 +207,9 @@ def binary_cross_entropy(
     normalizer = _denominator(normalizer, reduction)
     check_reduction(reduction, normalizer, empty)
     own = _each_weight(sample_weight, input)
-    if own is not None:  # what counts for nothing is a probability first
-        input, target = (torch.where(own == 0, 0.5, x) for x in (input, target))
+    if own is not None:  # what is no probability and counts for nothing becomes one
+        void = (own == 0) & ~((input >= 0) & (input <= 1) & (target >= 0) & (target <= 1))
+        input, target = (torch.where(void, 0.5, x) for x in (input, target))
     for name, x in (("input", input), ("target", target)):
         if x.device.type == "cpu" and is_true(((x < 0) | (x > 1)).any()):
             raise ValueError(

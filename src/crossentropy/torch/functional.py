@@ -9,7 +9,7 @@ from torch.nn import _reduction
 from crossentropy.backends import is_true
 from crossentropy.links import Focal, Link
 from crossentropy.losses._row_loss_torch import Options, row_loss
-from crossentropy.losses._softmax_formula import rows_left_out, weigh_rows
+from crossentropy.losses._softmax_formula import weigh_rows
 from crossentropy.losses._softmax_problem import is_untransformed, make_problem
 from crossentropy.losses._softmax_torch import loss as softmax_loss
 from crossentropy.reductions import reduce_rows
@@ -257,10 +257,11 @@ def nll_loss(
     y = target.long()
     keep = y != ignore_index
     known = keep & (y >= 0) & (y < problem.classes)
-    out = rows_left_out(problem)
-    bad = ~known if out is None else ~known & ~out
+    bad = keep & ~known
     if problem.validate and is_true(bad.any()):
         raise bad_label_error(target, int(bad.reshape(-1).int().argmax()), problem.classes, ignore_index)
+    if problem.sample_weight is not None:
+        bad = bad & (problem.sample_weight != 0)
     safe = torch.where(known, y, 0)
     picked = input.gather(problem.axis, safe.unsqueeze(problem.axis)).squeeze(problem.axis).double()
     # times NaN, so that the row of a label outside the classes has a gradient of NaN too
