@@ -148,7 +148,7 @@ def test_what_cannot_be_meant_is_refused_at_once(problem):
         ({"normalizer": torch.ones(4, 10)}, r"normalizer is of shape \(4, 10\); pass one number"),
         ({"normalizer": "sequence"}, r"normalizer is 'sequence'; pass one number"),
     ],
-    ids=str,
+    ids=["short", "long", "fewer", "flat", "short mask", "mask of sequences", "divisors", "word"],
 )
 def test_lengths_are_checked_before_anything_is_computed(problem, changes, words):
     model, _, inputs, labels = problem

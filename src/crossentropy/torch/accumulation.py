@@ -122,8 +122,8 @@ def causal_lm_loss(
     if shift and logits.ndim == 2:
         raise ValueError(
             f"outputs have logits of shape {tuple(logits.shape)}, and a shift of {shift} would set each row against "
-            f"the label of another; pass (N, T, C). For one sequence: logits.unsqueeze(0) and labels.unsqueeze(0). For a "
-            "classifier: crossentropy.torch.cross_entropy(logits, labels, normalizer=num_items_in_batch)"
+            "the label of another; pass (N, T, C). For one sequence: logits.unsqueeze(0) and labels.unsqueeze(0). For "
+            "a classifier: crossentropy.torch.cross_entropy(logits, labels, normalizer=num_items_in_batch)"
         )
     return sequence_cross_entropy(
         logits,
