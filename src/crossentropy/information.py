@@ -19,6 +19,7 @@ import numbers
 import operator
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import as_arrays, first_true, is_true, namespace, sum_tolerance, total
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
@@ -30,6 +31,7 @@ Array = Any
 SCALE = 2.0**60
 
 
+@argument_errors
 def entropy(p: Array, *, base: float | None = None, axis: int = -1, normalize: bool = False) -> Array:
     """Entropy of a distribution, ``H(p) = −Σ p log p``, with ``0 log 0 = 0``.
 
@@ -70,6 +72,7 @@ def entropy(p: Array, *, base: float | None = None, axis: int = -1, normalize: b
     return _add_up(_entropy_terms(p), axis, base)
 
 
+@argument_errors
 def cross_entropy(
     p: Array, q: Array, *, base: float | None = None, axis: int = -1, normalize: bool = False
 ) -> Array:
@@ -109,6 +112,7 @@ def cross_entropy(
     return _add_up(_cross_entropy_terms(p, q), axis, base)
 
 
+@argument_errors
 def kl_divergence(
     p: Array, q: Array, *, base: float | None = None, axis: int = -1, normalize: bool = False
 ) -> Array:
@@ -147,6 +151,7 @@ def kl_divergence(
     return _add_up(_divergence(p, q, difference=p - q), axis, base, SCALE)
 
 
+@argument_errors
 def js_divergence(
     p: Array, q: Array, *, base: float | None = None, axis: int = -1, normalize: bool = False
 ) -> Array:
@@ -186,6 +191,7 @@ def js_divergence(
     return _add_up(terms, axis, base, 2 * SCALE)
 
 
+@argument_errors
 def perplexity(p: Array, q: Array | None = None, *, axis: int = -1, normalize: bool = False) -> Array:
     """Perplexity, the number of equally likely classes that are as uncertain: ``e^H(p)``, or ``e^H(p, q)``.
 
@@ -224,6 +230,7 @@ def perplexity(p: Array, q: Array | None = None, *, axis: int = -1, normalize: b
     return xp.astype(xp.exp(total(terms, axis)), terms.dtype)
 
 
+@argument_errors
 def mutual_information(
     joint: Array, *, base: float | None = None, axes: tuple[int, int] = (-2, -1), normalize: bool = False
 ) -> Array:

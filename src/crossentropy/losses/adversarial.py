@@ -2,6 +2,7 @@
 
 from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import as_arrays, is_torch, namespace
 from crossentropy.losses.options import SigmoidOptions
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
@@ -11,6 +12,7 @@ __all__ = ["discriminator_loss", "generator_loss"]
 Array = Any
 
 
+@argument_errors
 def discriminator_loss(
     real_logits: Array,
     fake_logits: Array,
@@ -76,6 +78,7 @@ def discriminator_loss(
     ) + sigmoid_cross_entropy(fake, _all(0, fake), sample_weight=fake_weight, reduction=reduction)
 
 
+@argument_errors
 def generator_loss(
     fake_logits: Array, *, saturating: bool = False, **options: Unpack[SigmoidOptions]
 ) -> Array:

@@ -3,6 +3,7 @@
 from numbers import Integral
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import as_arrays, constant, is_torch, namespace
 from crossentropy.losses import _divergence as divergences
 from crossentropy.losses._own_rows import in_loss_dtype, reduced
@@ -27,6 +28,7 @@ DIRECTIONS = {
 }
 
 
+@argument_errors
 def distillation_loss(
     student: Array,
     teacher: Array,
@@ -145,6 +147,7 @@ def distillation_loss(
     )
 
 
+@argument_errors
 def top_k_teacher(
     teacher: Array, k: int, *, temperature: Any = 1.0, renormalize: bool = True, axis: int = -1
 ) -> Sparse:
@@ -210,6 +213,7 @@ def top_k_teacher(
     return Sparse(indices, in_loss_dtype(constant(xp.exp(log_weights)), teacher))
 
 
+@argument_errors
 def jsd_consistency(
     *logits: Array,
     axis: int = -1,
@@ -268,6 +272,7 @@ def jsd_consistency(
     )
 
 
+@argument_errors
 def augmix_loss(
     clean: Array,
     *augmented: Array,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import first_true, is_true, loss_dtype, namespace
 from crossentropy.links import Focal
 from crossentropy.losses._question_labels import first_bad, settled
@@ -20,6 +21,7 @@ Array = Any
 INF = float("inf")
 
 
+@argument_errors
 def distribution_balanced_loss(
     logits: Array,
     labels: Array,

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import device, index_dtype, namespace
 from crossentropy.losses._row_sums import reduced_sums
 from crossentropy.losses._similarity import diagonal, pairs, products_of, scalar
@@ -17,6 +18,7 @@ Array = Any
 INF = float("inf")
 
 
+@argument_errors
 def clip_loss(
     image: Array,
     text: Array,
@@ -89,6 +91,7 @@ def clip_loss(
     return (both_ways(axis=1) + both_ways(axis=0)) / 2
 
 
+@argument_errors
 def siglip_loss(
     image: Array,
     text: Array,

@@ -1,7 +1,8 @@
 """Cross-entropy of a linear head, from hidden states to the loss without the logits in between."""
 
-from typing import Any
+from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import is_jax, is_numpy, is_torch, loss_dtype
 from crossentropy.links import Link
 from crossentropy.losses._linear_problem import (
@@ -11,6 +12,7 @@ from crossentropy.losses._linear_problem import (
     check_skip_below,
     make_linear_problem,
 )
+from crossentropy.losses._option_sets import LinearOptions
 from crossentropy.losses._recorder import recorded
 from crossentropy.losses.target_statistics import TargetStatistics
 from crossentropy.statistics import Planes, Wanted
@@ -22,6 +24,7 @@ __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_s
 Array = Any
 
 
+@argument_errors
 def linear_cross_entropy(
     hidden: Array,
     weight: Array,
@@ -153,8 +156,9 @@ def linear_cross_entropy(
     return _strategies(given).loss(given, memory_budget)
 
 
+@argument_errors
 def linear_loss_and_gradients(
-    hidden: Array, weight: Array, labels: Any, **options: Any
+    hidden: Array, weight: Array, labels: Any, **options: Unpack[LinearOptions]
 ) -> tuple[Array, LinearGradients]:
     """A linear head's loss and its gradients, of NumPy arrays, which have no automatic differentiation.
 
@@ -202,6 +206,7 @@ def linear_loss_and_gradients(
     return value, calls[-1].gradient()
 
 
+@argument_errors
 def linear_target_statistics(
     hidden: Array,
     weight: Array,

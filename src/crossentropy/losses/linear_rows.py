@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import is_torch
 from crossentropy.losses._linear_problem import check_head
 from crossentropy.losses.distillation import distillation_loss
@@ -12,6 +13,7 @@ __all__ = ["linear_distillation_losses", "linear_row_losses"]
 Array = Any
 
 
+@argument_errors
 def linear_row_losses(
     loss: Callable[[Array, slice], Array],
     hidden: Array,
@@ -76,6 +78,7 @@ def linear_row_losses(
     return found.reshape(hidden.shape[:-1])
 
 
+@argument_errors
 def linear_distillation_losses(
     hidden: Array,
     weight: Array,

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import (
     as_arrays,
     as_indices,
@@ -26,6 +27,7 @@ __all__ = ["log_loss"]
 Array = Any
 
 
+@argument_errors
 def log_loss(
     probabilities: Array | None = None,
     labels: Array = None,

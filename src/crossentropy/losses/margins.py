@@ -3,6 +3,7 @@
 from math import cos, pi, sin
 from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import as_indices, first_true, is_true, namespace
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses._option_sets import RowOptions, WithoutMargin
@@ -23,6 +24,7 @@ __all__ = ["arcface_loss", "cosface_loss"]
 Array = Any
 
 
+@argument_errors
 def cosface_loss(
     cosines: Array,
     labels: Any,
@@ -72,6 +74,7 @@ def cosface_loss(
     return softmax_cross_entropy(cosines, labels, margin=margin, temperature=inverse_scale(scale), **options)
 
 
+@argument_errors
 def arcface_loss(
     cosines: Array,
     labels: Any,

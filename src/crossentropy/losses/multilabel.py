@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import as_arrays, device, index_dtype, loss_dtype, namespace
 from crossentropy.links import Focal
 from crossentropy.losses._question_labels import first_bad, settled
@@ -30,11 +31,12 @@ class QuestionOptions(TypedDict, total=False):
     sample_weight: Array | None
     axis: int
     reduction: str
-    normalizer: Any
+    normalizer: str | Array
     empty: str
     validate: str
 
 
+@argument_errors
 def asymmetric_loss(
     logits: Array,
     labels: Array,
@@ -105,6 +107,7 @@ def asymmetric_loss(
     )
 
 
+@argument_errors
 def sigmoid_focal_loss(
     logits: Array,
     labels: Array,
@@ -179,6 +182,7 @@ def sigmoid_focal_loss(
     return sigmoid_cross_entropy(logits, labels, link=Focal(gamma), **options)
 
 
+@argument_errors
 def zlpr_loss(
     logits: Array,
     labels: Array,

@@ -2,6 +2,7 @@
 
 from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import (
     as_indices,
     constant,
@@ -90,6 +91,7 @@ class OnlineLabelSmoothing:
            [0.3333, 0.3333, 0.3333]])
     """
 
+    @argument_errors
     def __init__(self, classes: int, *, label_smoothing: float = 0.5) -> None:
         if classes < 1:
             raise ValueError(f"classes is {classes}; there is at least one")
@@ -101,6 +103,7 @@ class OnlineLabelSmoothing:
         self._soft_labels: Array = numpy.full((classes, classes), 1 / classes)
         self._sums: Array = numpy.zeros((classes, classes))
 
+    @argument_errors
     def loss(self, logits: Array, labels: Any, **options: Unpack[SoftmaxOptions]) -> Array:
         """Cross-entropy of the smoothed labels; the state stays as it is.
 
@@ -134,6 +137,7 @@ class OnlineLabelSmoothing:
         table = (1 - self.label_smoothing) * plain + self.label_smoothing * S
         return table_loss(problem, table, options, "OnlineLabelSmoothing")
 
+    @argument_errors
     def update(self, logits: Array, labels: Any, *, axis: int = -1, ignore_index: int | None = None) -> None:
         """Remember the predictions of rows whose first largest logit is the label's.
 
@@ -243,6 +247,7 @@ class EarlyLearningRegularisation:
     0.292468
     """
 
+    @argument_errors
     def __init__(self, rows: int, classes: int, *, strength: float = 3.0, momentum: float = 0.7) -> None:
         if rows < 1 or classes < 1:
             raise ValueError(f"rows is {rows} and classes is {classes}; there is at least one of each")
@@ -253,6 +258,7 @@ class EarlyLearningRegularisation:
         self.rows, self.classes, self.strength, self.momentum = rows, classes, strength, momentum
         self._targets: Array = None
 
+    @argument_errors
     def loss(
         self, logits: Array, labels: Any, index: Any, *, update: bool = True, **options: Unpack[RowOptions]
     ) -> Array:

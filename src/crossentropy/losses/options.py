@@ -26,7 +26,7 @@ class SoftmaxOptions(TypedDict, total=False):
     z_loss: float
     entropy_bonus: float
     reduction: str
-    normalizer: Any
+    normalizer: str | Array
     empty: str
     validate: str
     inplace: bool
@@ -44,6 +44,6 @@ class SigmoidOptions(TypedDict, total=False):
     negative_shift: float
     axis: int
     reduction: str
-    normalizer: Any
+    normalizer: str | Array
     empty: str
     validate: str

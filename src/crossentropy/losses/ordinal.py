@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, NamedTuple
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import (
     as_arrays,
     as_indices,
@@ -27,6 +28,7 @@ __all__ = ["coral_loss", "coral_probabilities", "corn_loss", "corn_probabilities
 Array = Any
 
 
+@argument_errors
 def coral_loss(
     logits: Array,
     labels: Array,
@@ -112,6 +114,7 @@ def coral_loss(
     )
 
 
+@argument_errors
 def corn_loss(
     logits: Array,
     labels: Array,
@@ -203,6 +206,7 @@ def corn_loss(
     )
 
 
+@argument_errors
 def coral_probabilities(logits: Array) -> Array:
     r"""Probabilities of K ordered classes from CORAL's logits.
 
@@ -249,6 +253,7 @@ def coral_probabilities(logits: Array) -> Array:
     return xp.astype(xp.concat([first, between, last], axis=-1), loss_dtype(logits), copy=False)
 
 
+@argument_errors
 def corn_probabilities(logits: Array) -> Array:
     r"""Probabilities of K ordered classes from CORN's logits.
 

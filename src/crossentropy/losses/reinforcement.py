@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import as_arrays, constant, namespace
 from crossentropy.links import ClippedPolicy
 from crossentropy.losses._softmax_problem import check_logits
@@ -32,6 +33,7 @@ class _Advantage:
         return namespace(log_odds_against).astype(self.advantages, log_odds_against.dtype, copy=False)
 
 
+@argument_errors
 def policy_gradient(
     logits: Array,
     actions: Array,
@@ -123,6 +125,7 @@ def policy_gradient(
     )
 
 
+@argument_errors
 def behaviour_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOptions]) -> Array:
     """Imitation: the cross-entropy of an expert's actions, each as good as the other.
 
@@ -160,6 +163,7 @@ def behaviour_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOpti
     return softmax_cross_entropy(logits, actions, **options)
 
 
+@argument_errors
 def ppo_loss(
     logits: Array,
     actions: Array,
@@ -240,6 +244,7 @@ def ppo_loss(
     )
 
 
+@argument_errors
 def dpo_loss(
     policy_chosen: Array,
     policy_rejected: Array,

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import as_arrays, device, index_dtype, loss_dtype, namespace
 from crossentropy.losses._row_sums import reduced_sums
 from crossentropy.losses._softmax_problem import check_logits
@@ -22,10 +23,11 @@ class ReductionOptions(TypedDict, total=False):
 
     sample_weight: Array | None
     reduction: str
-    normalizer: Any
+    normalizer: str | Array
     empty: str
 
 
+@argument_errors
 def sampled_softmax_loss(
     target_logits: Array,
     sampled_logits: Array,
@@ -94,6 +96,7 @@ def sampled_softmax_loss(
     return softmax_cross_entropy(u, own, validate="none", **options)
 
 
+@argument_errors
 def nce_loss(
     target_logits: Array,
     sampled_logits: Array,
@@ -175,6 +178,7 @@ def nce_loss(
     )
 
 
+@argument_errors
 def negative_sampling_loss(
     target_logits: Array,
     sampled_logits: Array,

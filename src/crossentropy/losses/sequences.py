@@ -2,6 +2,7 @@
 
 from typing import Any, TypedDict, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import as_arrays, as_indices, index_dtype, is_torch, namespace, total
 from crossentropy.links import Link
 from crossentropy.losses._own_rows import in_loss_dtype
@@ -34,6 +35,7 @@ class TokenOptions(TypedDict, total=False):
     inplace: bool
 
 
+@argument_errors
 def sequence_cross_entropy(
     logits: Array,
     labels: Array,
@@ -119,6 +121,7 @@ def sequence_cross_entropy(
     return value[..., : steps - shift] if shift and options.get("reduction") == "none" else value
 
 
+@argument_errors
 def sequence_log_prob(
     logits: Array,
     labels: Array,
@@ -171,6 +174,7 @@ def sequence_log_prob(
     return in_loss_dtype(-total(losses, -1), losses)
 
 
+@argument_errors
 def ctc_loss(
     logits: Array,
     labels: Array,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import is_numpy, is_torch, loss_dtype
 from crossentropy.links import Link
 from crossentropy.losses._recorder import record
@@ -16,6 +17,7 @@ __all__ = ["softmax_cross_entropy"]
 Array = Any
 
 
+@argument_errors
 def softmax_cross_entropy(
     logits: Array,
     labels: Any,
