@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -38,6 +38,12 @@ for helper in HELPERS:
     CALLS[helper.function] = dict(zip(names, helper.arrays, strict=False)), dict(helper.options)
 
 ELSEWHERE = {"linear_row_losses", "linear_distillation_losses", "ctc_loss"}  # of tensors: below
+COUNTING = (
+    "balanced_weights",
+    "class_balanced_weights",
+    "logit_adjustment",
+    "ldam_margins",
+)  # however many classes
 WITHOUT = {"loss_and_gradient"}  # whose arguments are those of the loss that it is given
 
 
@@ -171,9 +177,10 @@ UNKNOWN = (
 )
 
 
-def wrong(name: str, function: str, value: Any, default: Any) -> Iterator[Any]:
+def wrong(name: str, function: str, value: Any, parameter: Parameter) -> Iterator[Any]:
     """Values that this argument of a function cannot have."""
-    optional = default is None
+    default = parameter.default
+    optional = default is None or type(None) in get_args(parameter.annotation)
     if name in FLOATING and isinstance(value, np.ndarray):
         yield from (*NO_ARRAYS, None)
         if name not in ("p", "q", "joint", "probabilities") and not name.endswith(("chosen", "rejected")):
@@ -187,7 +194,10 @@ def wrong(name: str, function: str, value: Any, default: Any) -> Iterator[Any]:
         if value is LABELS:
             yield from (LABELS[:-1], LABELS.astype(float), np.eye(CLASSES, dtype=int)[LABELS], LABELS - 100)
     elif name in VECTORS:
-        yield from (*NO_ARRAYS, np.ones(17), np.ones((CLASSES, CLASSES)))
+        yield from NO_ARRAYS
+        yield np.ones((CLASSES, CLASSES))
+        if function not in COUNTING:
+            yield np.ones(17)
     elif name in OF_ROWS:
         yield from (*NO_ARRAYS, np.ones(17), np.ones((3, 3, 3)))
     elif name in OTHER_ARRAYS and not isinstance(value, (int, float)):
@@ -208,12 +218,14 @@ def wrong(name: str, function: str, value: Any, default: Any) -> Iterator[Any]:
         yield from ("focal", ce.links.Focal, 2.0)
     elif name == "axes":
         yield from ((0,), "01", (0, 0), (0, 7))
-    if name in INTEGERS or isinstance(default, int):
+    if name in INTEGERS or (isinstance(default, int) and not isinstance(default, bool)):
         yield from NO_INTEGERS
     if name == "axis":
         yield from (7, None)
-    if name in NUMBERS and not isinstance(value, np.ndarray):
-        yield from (*NUMBERS[name], *(NO_NUMBERS if name not in INTEGERS else ()))
+    if name in NUMBERS and parameter.annotation is not Any:
+        yield from NUMBERS[name]
+        if name not in INTEGERS:
+            yield from (value for value in NO_NUMBERS if name != "epsilon" or not isinstance(value, list))
         if not optional:
             yield None
 
@@ -234,14 +246,14 @@ def test_every_public_function_and_argument_is_in_the_table():
     for name, function in public().items():
         assert name in CALLS or name in ELSEWHERE, name
         if name not in ELSEWHERE:
-            assert known >= {own for own in keywords(function)}, name
+            assert known >= set(keywords(function)), name
 
 
 def called(name: str, function: Callable[..., Any], changed: dict[str, Any]) -> Any:
     positional, given = CALLS[name]
     given = {**given, **changed}
-    several = [p.name for p in signature(function).parameters.values() if p.kind is Parameter.VAR_POSITIONAL]
-    return function(*(given.pop(own, value) for own, value in positional.items()), **given), several
+    arguments = [given.pop(own, value) for own, value in positional.items()]
+    return function(*arguments, **given)
 
 
 def words_of(value: Any) -> list[str]:
@@ -249,8 +261,8 @@ def words_of(value: Any) -> list[str]:
     if hasattr(value, "shape") and isinstance(value, np.ndarray):
         low = [f"{value.ravel()[i]:.6g}" for i in (0, np.argmin(value))] if value.size else []
         return [str(value.shape), str(value.dtype), *low, f"{len(value)} classes"]
-    if value is None or isinstance(value, (str, int, float, list, tuple)):
-        return [repr(value), str(value)]
+    if value is None or isinstance(value, (str, int, float, list, tuple)) or value == {}:
+        return [repr(value), str(value), type(value).__name__]
     return [type(value).__name__, getattr(value, "__name__", "?")]
 
 
@@ -259,7 +271,7 @@ def faults_of(error: Exception, name: str, own: str, value: Any, arguments: set[
     message, faults = str(error), []
     if not isinstance(error, (TypeError, ValueError)) or isinstance(error, UnicodeError):
         faults.append(f"is a {type(error).__name__}")
-    if not re.search(rf"\b{own}\b", message):
+    if not re.search(rf"\b{own.removesuffix('s')}s?\b", message):
         faults.append("does not name the argument")
     first = re.match(r"(?:got )?(\w+)", message)
     if first and first[1] in ALL_ARGUMENTS - arguments:
@@ -284,7 +296,7 @@ def test_the_error_names_the_argument_says_what_was_passed_and_what_to_write(nam
     failures = []
     for own, parameter in arguments.items():
         base = {**positional, **given}.get(own, parameter.default)
-        for value in wrong(own, name, base, parameter.default):
+        for value in wrong(own, name, base, parameter):
             shown = f"{own}={value!r}".replace("\n", "")[:60]
             try:
                 called(name, function, {own: value})

@@ -5,14 +5,13 @@ does not know the caller's names. So a public function looks through its argumen
 not before: a call that succeeds pays nothing for it.
 """
 
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from functools import wraps
 from inspect import Parameter, signature
 from numbers import Integral, Real
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from crossentropy.backends import is_torch
 
@@ -50,6 +49,16 @@ ELSEWHERE: dict[str, tuple[Sequence[str], str]] = {
     "inputs": FIRST,
     "logits": FIRST,
 }
+
+OF_EACH_CLASS = (
+    "class_weight",
+    "counts",
+    "importance",
+    "logit_bias",
+    "margin",
+    "pos_weight",
+    "smoothing_prior",
+)
 
 
 def argument_errors(function: Function) -> Function:
@@ -100,7 +109,7 @@ def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
             found[name] = parameter
             continue
         for option, annotation in get_args(parameter.annotation)[0].__annotations__.items():
-            found[option] = Parameter(option, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+            found[option] = Parameter(option, Parameter.KEYWORD_ONLY, annotation=annotation)
     return found
 
 
@@ -121,7 +130,7 @@ def as_written(value: Any) -> str:
 
 
 def number(value: Any, name: str) -> Any:
-    """`value`, if it is one number: of Python, or an array of one whose value is known.
+    """`value`, if it is one number: of Python, or an array without axes.
 
     Raises
     ------
@@ -159,7 +168,7 @@ def integer(value: Any, name: str) -> Any:
 def _diagnosis(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
 ) -> TypeError | None:
-    """What is wrong with an argument; None if nothing that can be seen from here, or if `error` says so already."""
+    """What is wrong with an argument; None if nothing that can be seen from here."""
     parameters = keywords(function)
     if not any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
         for name in kwargs:
@@ -170,8 +179,7 @@ def _diagnosis(
         parameter = parameters.get(name.partition(" ")[0])
         better = None if parameter is None else _of_wrong_kind(value, name, parameter)
         if better is not None:
-            named = isinstance(error, (TypeError, ValueError)) and re.match(rf"(got )?{name}\b", str(error))
-            return None if named else better
+            return better
     return _unrelated(given) if isinstance(error, TypeError) else None
 
 
@@ -198,35 +206,41 @@ def _unknown(function: str, parameters: dict[str, Parameter], name: str) -> Type
 def _of_wrong_kind(value: Any, name: str, parameter: Parameter) -> TypeError | None:
     """The error of a value of another kind than the annotation of its parameter names."""
     kinds = get_args(parameter.annotation) or (parameter.annotation,)
-    if value is None:
-        needed = parameter.default is Parameter.empty and type(None) not in kinds
-        return TypeError(f"{name} is None, and has to be given") if needed else None
+    if value is None and (type(None) in kinds or parameter.default is None):
+        return None
     if Any in kinds:
         takes_words = str in kinds or isinstance(parameter.default, str)
         return None if takes_words else _not_an_array(value, name)
-    if not {int, float, type(None)}.issuperset(kinds):
+    several = any(get_origin(kind) is tuple for kind in kinds) and isinstance(value, (tuple, list))
+    if several or not (int in kinds or float in kinds):
         return None
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(value, jax.core.Tracer):
+        return TypeError(
+            f"{name} is traced by JAX, and the program to be compiled depends on it; pass a number that is known, "
+            f'as jax.jit(..., static_argnames="{name}") has it'
+        )
     return _not_a_number(value, name) if float in kinds else _not_an_integer(value, name)
 
 
 def _not_an_array(value: Any, name: str) -> TypeError | None:
     """The error of a value that no library takes for an array or the numbers of one."""
-    if isinstance(value, (str, bytes, Mapping, Set)):
-        return TypeError(f"{name} is {as_written(value)}; pass an array of numbers")
-    if callable(value):
+    advice = "an array of numbers"
+    if isinstance(value, str) and value == "balanced" and name in OF_EACH_CLASS:
+        advice = "crossentropy.losses.balanced_weights(numpy.bincount(labels)) of the labels to be trained on"
+    elif isinstance(value, Mapping) and name in OF_EACH_CLASS:
+        advice = f"numpy.array([{name}[c] for c in sorted({name})]), one number for each class in their order"
+    elif callable(value):
         matrix = hasattr(getattr(value, "weight", None), "shape")
-        its = f"its array, {name}.weight" if matrix else "the array that it returns"
-        return TypeError(f"{name} is {as_written(value)}; pass {its}")
-    return None
+        advice = f"its array, {name}.weight" if matrix else "the array that it returns"
+    elif type(value).__module__.partition(".")[0] in ("keras", "tensorflow"):
+        advice = f"an array of NumPy, PyTorch or JAX, {name}.numpy()"
+    elif value is not None and not isinstance(value, (str, bytes, Mapping, Set)):
+        return None
+    return TypeError(f"{name} is {as_written(value)}; pass {advice}")
 
 
 def _not_a_number(value: Any, name: str) -> TypeError | None:
-    jax = sys.modules.get("jax")
-    if jax is not None and isinstance(value, jax.core.Tracer):
-        return TypeError(
-            f"{name} is traced by JAX, and the program to be compiled depends on it; pass a number that is not, "
-            f'as jax.jit(..., static_argnames="{name}") has it'
-        )
     if isinstance(value, Real) or (hasattr(value, "dtype") and getattr(value, "ndim", None) == 0):
         return None
     return TypeError(f"{name} is {as_written(value)}; pass one number")

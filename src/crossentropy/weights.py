@@ -4,7 +4,7 @@ from typing import Any
 
 from crossentropy.backends import as_arrays, is_numpy, is_torch, namespace, widest_dtype
 
-__all__ = ["class_vector", "row_values"]
+__all__ = ["along_another_axis", "class_vector", "row_values"]
 
 Array = Any
 
@@ -23,8 +23,16 @@ def class_vector(values: Any, logits: Array, classes: int, name: str) -> Array |
     if tuple(x.shape) != (classes,):
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}; pass one number for each of the {classes} classes, shape ({classes},)"
+            + along_another_axis(x, logits)
         )
     return x
+
+
+def along_another_axis(x: Array, logits: Array) -> str:
+    """What to add of a class vector whose length is that of another axis of the logits: PyTorch's, the second."""
+    if logits.ndim < 3 or tuple(x.shape) != (logits.shape[1],):
+        return ""
+    return f". If the classes of logits of shape {tuple(logits.shape)} are along axis 1, pass axis=1"
 
 
 def row_values(values: Any, logits: Array, rows: tuple[int, ...], name: str) -> Array | None:

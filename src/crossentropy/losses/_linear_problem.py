@@ -5,6 +5,7 @@ from math import prod
 from numbers import Real
 from typing import Any, NamedTuple
 
+from crossentropy.arguments import integer
 from crossentropy.backends import as_arrays, as_indices, device, is_jax, is_torch, is_true, namespace
 from crossentropy.links.protocol import OfShape, holds_numbers_alone
 from crossentropy.losses._softmax_formula import check_sums, rows_left_out
@@ -230,7 +231,7 @@ def in_their_places(
     normalizer = options.get("normalizer", "weight")
     if isinstance(normalizer, (list, tuple)) or bool(getattr(normalizer, "ndim", 0)):
         moved["normalizer"] = row_values(normalizer, hidden, rows, "normalizer")
-    if not shift:
+    if not integer(shift, "shift"):
         return labels, moved
     labels, moved["ignore_index"] = _shifted_labels(labels, hidden, rows, shift, options.get("ignore_index"))
     for name in ("sample_weight", "normalizer", "temperature"):

@@ -44,8 +44,8 @@ class _Smoothing(TypedDict, total=False):
 
 
 class _Margin(TypedDict, total=False):
-    temperature: Any
-    margin: Any
+    temperature: Array | float
+    margin: Array | float | None
 
 
 class _Offset(TypedDict, total=False):

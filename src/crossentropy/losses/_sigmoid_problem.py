@@ -4,10 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from crossentropy.arguments import integer, number
 from crossentropy.backends import as_arrays, device, first_true, is_torch, is_true, loss_dtype, namespace
 from crossentropy.links import CrossEntropy, Link
-from crossentropy.losses._softmax_problem import check_validate
+from crossentropy.losses._softmax_problem import check_share, check_validate, checked_link, not_floating_error
 from crossentropy.reductions import check_reduction, negative_weight_error
+from crossentropy.weights import along_another_axis
 
 Array = Any
 
@@ -81,9 +83,8 @@ def make_problem(
 ) -> Problem:
     """Check the arguments of `crossentropy.sigmoid_cross_entropy`, but for the values of its arrays."""
     check_reduction(reduction, normalizer, empty)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, between 0 and 1")
-    if not 0 <= negative_shift < 1:
+    check_share(label_smoothing, "label_smoothing")
+    if not 0 <= number(negative_shift, "negative_shift") < 1:
         raise ValueError(f"negative_shift is {negative_shift}; it is taken off a probability: 0 ≤ m < 1")
     given = (logits, labels) if sample_weight is None else (logits, labels, sample_weight)
     xp, arrays = as_arrays(*given)
@@ -91,8 +92,10 @@ def make_problem(
     _check_arrays(logits, labels)
 
     ndim = logits.ndim
-    if not -max(ndim, 1) <= axis < max(ndim, 1):
-        raise ValueError(f"axis is {axis}, but the logits have shape {tuple(logits.shape)}")
+    if not -max(ndim, 1) <= integer(axis, "axis") < max(ndim, 1):
+        raise ValueError(
+            f"axis is {axis}, but logits of shape {tuple(logits.shape)} have axes {-max(ndim, 1)} to {max(ndim, 1) - 1}"
+        )
     axis = axis % max(ndim, 1)
     classes, inner = (int(logits.shape[axis]), math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
     if sample_weight is not None:
@@ -101,7 +104,7 @@ def make_problem(
     positive_weight, negative_weight = _class_weights(logits, classes, pos_weight, class_weight)
     if isinstance(normalizer, (list, tuple)):
         normalizer = as_arrays(normalizer, logits)[1][0]
-    link = CrossEntropy() if link is None else link
+    link = CrossEntropy() if link is None else checked_link(link, "link")
     options = Options(
         positive_weight=positive_weight,
         negative_weight=negative_weight,
@@ -110,7 +113,7 @@ def make_problem(
         axis=axis,
         label_smoothing=float(label_smoothing),
         link=link,
-        negative_link=link if negative_link is None else negative_link,
+        negative_link=link if negative_link is None else checked_link(negative_link, "negative_link"),
         negative_shift=float(negative_shift),
         reduction=reduction,
         normalizer=normalizer,
@@ -122,7 +125,7 @@ def make_problem(
 
 def _check_arrays(logits: Array, labels: Array) -> None:
     if "float" not in dtype_name(logits):
-        raise TypeError(f"logits are {dtype_name(logits)}; pass them as floating-point numbers")
+        raise not_floating_error(logits, "logits", labels)
     if not dtype_name(labels).startswith(("float", "bfloat", "int", "uint", "bool")):
         raise TypeError(f"labels are {dtype_name(labels)}; pass 0 and 1, bools, or probabilities")
     if labels.shape != logits.shape:
@@ -172,6 +175,7 @@ def _class_vector(name: str, value: Array | float | None, logits: Array, classes
         raise ValueError(
             f"{name} has shape {tuple(vector.shape)}; pass a number, or shape ({classes},): one per class"
             + (" (one-dimensional logits are one class)" if logits.ndim < 2 else "")
+            + along_another_axis(vector, logits)
         )
     return vector
 

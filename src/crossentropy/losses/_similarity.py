@@ -94,10 +94,7 @@ def _log_odds_against_negatives(z: Array, negative: Array, temperature: Any) -> 
 
 def features_of(x: Array, name: str, ndims: tuple[int, ...]) -> Array:
     """Floating features, checked."""
-    try:
-        x, _ = check_logits(as_arrays(x)[1][0], -1)
-    except TypeError:
-        raise TypeError(f"{name} have dtype {x.dtype}; pass floating-point features") from None
+    x, _ = check_logits(as_arrays(x)[1][0], -1, name)
     if x.ndim not in ndims:
         raise ValueError(
             f"{name} have shape {tuple(x.shape)}; pass one feature vector in each row, shape (N, d)"

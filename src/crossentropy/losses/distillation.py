@@ -3,7 +3,7 @@
 from numbers import Integral
 from typing import Any
 
-from crossentropy.arguments import argument_errors
+from crossentropy.arguments import argument_errors, number
 from crossentropy.backends import as_arrays, constant, is_torch, namespace
 from crossentropy.losses import _divergence as divergences
 from crossentropy.losses._own_rows import in_loss_dtype, reduced
@@ -112,7 +112,7 @@ def distillation_loss(
     """
     if direction not in DIRECTIONS:
         raise ValueError(f'direction is {direction!r}; write "forward", "reverse" or "jensen-shannon"')
-    if not 0 <= alpha <= 1:
+    if not 0 <= number(alpha, "alpha") <= 1:
         raise ValueError(f"alpha is {alpha}; it is the share of the labels' loss, from 0 to 1")
     if labels is None and ignore_index is not None:
         raise ValueError(f"ignore_index={ignore_index} names a label and there are none; use sample_weight")
@@ -362,9 +362,9 @@ def _alike(axis: int, **given: Any) -> tuple[list[Array], int, tuple[int, ...]]:
     """Logits of one library and one shape, their class axis counted from 0, and the shape of their rows."""
     _, arrays = as_arrays(*given.values())
     (name, first), *others = zip(given, arrays, strict=True)
-    _, axis = check_logits(first, axis)
+    _, axis = check_logits(first, axis, name)
     for other, x in others:
-        check_logits(x, axis)
+        check_logits(x, axis, other)
         if tuple(x.shape) != tuple(first.shape):
             raise ValueError(
                 f"{other} has shape {tuple(x.shape)} but {name} has shape {tuple(first.shape)}; they are predictions "

@@ -4,12 +4,12 @@ from math import log
 from numbers import Integral
 from typing import Any, Unpack
 
-from crossentropy.arguments import argument_errors
+from crossentropy.arguments import argument_errors, number
 from crossentropy.backends import as_arrays, device, first_true, is_true, namespace, widest_dtype
 from crossentropy.losses._option_sets import WithoutMargin, WithoutOffset, WithoutReduction
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses._row_formula import inverse_scale, row_weights
-from crossentropy.losses._softmax_problem import check_logits, make_problem
+from crossentropy.losses._softmax_problem import check_factor, check_logits, make_problem
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.reductions import reduce_rows
 from crossentropy.statistics import reference
@@ -148,6 +148,7 @@ def logit_adjustment(counts: Any, *, tau: float = 1.0) -> Array:
     >>> logit_adjustment([60, 30, 10]).round(4)
     array([-0.5108, -1.204 , -2.3026])
     """
+    check_factor(tau, "tau")
     xp, n = _counted(counts)
     return tau * xp.log(n / xp.sum(n))
 
@@ -222,6 +223,8 @@ def ldam_margins(counts: Any, *, largest: float = 0.5) -> Array:
     >>> ldam_margins([160000, 10000, 16]).round(4)
     array([0.05, 0.1 , 0.5 ])
     """
+    if not 0 <= number(largest, "largest") < INF:
+        raise ValueError(f"largest is {largest}; it is a margin, so it is finite and at least 0")
     xp, n = _counted(counts)
     return largest * (xp.min(n) / n) ** 0.25
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Unpack
 
-from crossentropy.arguments import argument_errors
+from crossentropy.arguments import argument_errors, number
 from crossentropy.backends import is_jax, is_numpy, is_torch, loss_dtype
 from crossentropy.links import Link
 from crossentropy.losses._linear_problem import (
@@ -148,7 +148,7 @@ def linear_cross_entropy(
         validate=validate,
     )
     check_memory_budget(memory_budget)
-    if skip_below:
+    if number(skip_below, "skip_below"):
         check_skip_below(skip_below, given.problem)
         from crossentropy.losses import _linear_torch
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
-from crossentropy.arguments import argument_errors
+from crossentropy.arguments import argument_errors, number
 from crossentropy.backends import as_arrays, device, index_dtype, loss_dtype, namespace
 from crossentropy.links import Focal
 from crossentropy.losses._question_labels import first_bad, settled
@@ -95,6 +95,9 @@ def asymmetric_loss(
     >>> asymmetric_loss(logits, np.asarray([[1, 0, 0]]), reduction="none").round(4)
     array([[0.1269, 0.    , 0.2459]])
     """
+    for name, gamma in (("gamma_positive", gamma_positive), ("gamma_negative", gamma_negative)):
+        if not 0 <= number(gamma, name) < INF:
+            raise ValueError(f"{name} is {gamma}; it is an exponent, finite and at least 0")
     if not 0 <= shift < 1:
         raise ValueError(f"shift is {shift}; it is taken off a probability: 0 ≤ shift < 1")
     return sigmoid_cross_entropy(

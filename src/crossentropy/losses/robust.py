@@ -6,7 +6,7 @@ or smoothed targets the loss is the mean under the target of what it is for each
 
 from typing import Any, Unpack
 
-from crossentropy.arguments import argument_errors
+from crossentropy.arguments import argument_errors, as_written
 from crossentropy.links import (
     Focal,
     GeneralizedCrossEntropy,
@@ -384,7 +384,8 @@ def unlikelihood_loss(logits: Array, labels: Any, **options: Unpack[SoftmaxOptio
 def _linked(link: Link, logits: Array, labels: Any, options: SoftmaxOptions) -> Array:
     if "link" in options:
         raise TypeError(
-            f"link is given to a loss that is {link} by name; pass a link of your own to softmax_cross_entropy"
+            f"link is {as_written(options['link'])}, but this loss is {link} by name; pass a link of your own to "
+            "softmax_cross_entropy"
         )
     options["link"] = link
     return softmax_cross_entropy(logits, labels, **options)

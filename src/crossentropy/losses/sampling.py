@@ -234,8 +234,8 @@ def _candidates(
 ) -> Array:
     """Corrected logits of the label and the sample, the label first; accidental hits are −∞."""
     xp, (target, others) = as_arrays(target_logits, sampled_logits)
-    target, _ = check_logits(target[..., None], -1)
-    others, _ = check_logits(others, -1)
+    target, _ = check_logits(target[..., None], -1, "target_logits")
+    others, _ = check_logits(others, -1, "sampled_logits")
     if others.ndim != target.ndim or others.shape[:-1] != target.shape[:-1]:
         raise ValueError(
             f"target_logits have shape {tuple(target.shape[:-1])} and sampled_logits {tuple(others.shape)}; pass one "

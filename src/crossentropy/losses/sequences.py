@@ -23,10 +23,10 @@ class TokenOptions(TypedDict, total=False):
     class_weight: Array | None
     ignore_index: int | None
     link: Link | None
-    temperature: Any
+    temperature: Array | float
     softcap: float | None
     logit_bias: Array | None
-    margin: Any
+    margin: Array | float | None
     z_loss: float
     entropy_bonus: float
     reduction: str
