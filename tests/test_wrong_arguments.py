@@ -164,6 +164,7 @@ NUMBERS = {
     "keep": (0, -1, 1.5, NAN),
     "base": (0, -1.0, 1.0, NAN),
 }
+ALLOWED = {("distribution_balanced_loss", "alpha", -0.5), ("distribution_balanced_loss", "beta", -0.5)}
 UNKNOWN = (
     "alpha",
     "weight",
@@ -222,8 +223,8 @@ def wrong(name: str, function: str, value: Any, parameter: Parameter) -> Iterato
         yield from NO_INTEGERS
     if name == "axis":
         yield from (7, None)
-    if name in NUMBERS and parameter.annotation is not Any:
-        yield from NUMBERS[name]
+    if name in NUMBERS and {int, float} & {parameter.annotation, *get_args(parameter.annotation)}:
+        yield from (number for number in NUMBERS[name] if (function, name, number) not in ALLOWED)
         if name not in INTEGERS:
             yield from (value for value in NO_NUMBERS if name != "epsilon" or not isinstance(value, list))
         if not optional:

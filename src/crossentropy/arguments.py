@@ -5,6 +5,7 @@ does not know the caller's names. So a public function looks through its argumen
 not before: a call that succeeds pays nothing for it.
 """
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from crossentropy.backends import is_torch
 
-__all__ = ["argument_errors", "as_written", "integer", "keywords", "number"]
+__all__ = ["argument_errors", "as_written", "integer", "keywords", "number", "renamed_in_errors"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -93,6 +94,37 @@ def argument_errors(function: Function) -> Function:
             raise better from error
 
     return call  # type: ignore[return-value]
+
+
+def renamed_in_errors(**names: str) -> Callable[[Function], Function]:
+    """Give a function errors with its own words for what the functions that it calls name otherwise, plurals too.
+
+    Examples
+    --------
+    >>> @renamed_in_errors(label="action")
+    ... def chosen(actions):
+    ...     raise ValueError("label 7 is none of the labels")
+    >>> chosen([7])
+    Traceback (most recent call last):
+        ...
+    ValueError: action 7 is none of the actions
+    """
+
+    def decorated(function: Function) -> Function:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except (TypeError, ValueError) as error:
+                message = str(error)
+                for theirs, ours in names.items():
+                    message = re.sub(rf"\b{theirs}(s?)\b", rf"{ours}\1", message)
+                error.args = (message,)
+                raise
+
+        return call  # type: ignore[return-value]
+
+    return decorated
 
 
 def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:

@@ -100,7 +100,7 @@ def make_problem(
     classes, inner = (int(logits.shape[axis]), math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
     if sample_weight is not None:
         sample_weight = xp.astype(arrays[2], loss_dtype(logits))
-        _check_sample_weight(logits, sample_weight, axis)
+        check_sample_weight(logits, sample_weight, axis)
     positive_weight, negative_weight = _class_weights(logits, classes, pos_weight, class_weight)
     if isinstance(normalizer, (list, tuple)):
         normalizer = as_arrays(normalizer, logits)[1][0]
@@ -123,9 +123,14 @@ def make_problem(
     return Problem(logits, labels, sample_weight, options)
 
 
-def _check_arrays(logits: Array, labels: Array) -> None:
+def check_floating(logits: Array, name: str, labels: Any = None) -> None:
+    """Refuse logits of integers; `name` is the argument that they were passed as."""
     if "float" not in dtype_name(logits):
-        raise not_floating_error(logits, "logits", labels)
+        raise not_floating_error(logits, name, labels)
+
+
+def _check_arrays(logits: Array, labels: Array) -> None:
+    check_floating(logits, "logits", labels)
     if not dtype_name(labels).startswith(("float", "bfloat", "int", "uint", "bool")):
         raise TypeError(f"labels are {dtype_name(labels)}; pass 0 and 1, bools, or probabilities")
     if labels.shape != logits.shape:
@@ -135,13 +140,14 @@ def _check_arrays(logits: Array, labels: Array) -> None:
         )
 
 
-def _check_sample_weight(logits: Array, sample_weight: Array, axis: int) -> None:
+def check_sample_weight(logits: Array, sample_weight: Array, axis: int, name: str = "sample_weight") -> None:
+    """Refuse weights that are neither of elements nor of rows; `name` is the argument that they were passed as."""
     shape = tuple(logits.shape)
     rows = shape[:axis] + shape[axis + 1 :] if len(shape) > 1 else shape
     if tuple(sample_weight.shape) not in (shape, rows):
         expected = f"{shape} or {rows}" if rows != shape else f"{shape}"
         raise ValueError(
-            f"sample_weight has shape {tuple(sample_weight.shape)}; pass shape {expected}: one weight for "
+            f"{name} has shape {tuple(sample_weight.shape)}; pass shape {expected}: one weight for "
             "every element, or one for every row"
         )
 

@@ -97,10 +97,7 @@ def make_problem(
     check_reduction(reduction, normalizer, empty)
     checked = check_validate(validate)
     link = CROSS_ENTROPY if link is None else checked_link(link, "link")
-    if ignore_index is not None and not isinstance(ignore_index, Integral):
-        raise TypeError(
-            f"ignore_index is {ignore_index!r}; pass the one label to leave out, an integer, or None"
-        )
+    check_ignore_index(ignore_index)
     check_share(label_smoothing, "label_smoothing")
     check_factor(z_loss, "z_loss")
     check_factor(entropy_bonus, "entropy_bonus")
@@ -220,6 +217,14 @@ def checked_link(link: Any, name: str) -> Link:
             f"{name} is {as_written(link)}; pass an instance, such as crossentropy.links.Focal(gamma=2.0)"
         )
     return link
+
+
+def check_ignore_index(ignore_index: int | None) -> None:
+    """Refuse what is no label."""
+    if ignore_index is not None and not isinstance(ignore_index, Integral):
+        raise TypeError(
+            f"ignore_index is {as_written(ignore_index)}; pass the one label to leave out, an integer, or None"
+        )
 
 
 def check_validate(validate: str) -> bool:

@@ -4,6 +4,8 @@ from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors
 from crossentropy.backends import as_arrays, is_torch, namespace
+from crossentropy.losses._sigmoid_problem import check_floating, check_sample_weight
+from crossentropy.losses._softmax_problem import check_share
 from crossentropy.losses.options import SigmoidOptions
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 
@@ -70,9 +72,12 @@ def discriminator_loss(
             f'reduction is {reduction!r}; write "mean" or "sum". Real and generated examples have no rows in common; '
             "for the loss of each, use sigmoid_cross_entropy"
         )
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, between 0 and 1")
+    check_share(label_smoothing, "label_smoothing")
     _, (real, fake) = as_arrays(real_logits, fake_logits)
+    for kind, logits, weight in (("real", real, real_weight), ("fake", fake, fake_weight)):
+        check_floating(logits, f"{kind}_logits")
+        if weight is not None:
+            check_sample_weight(logits, as_arrays(weight, logits)[1][0], -1, f"{kind}_weight")
     return sigmoid_cross_entropy(
         real, _all(1 - label_smoothing, real), sample_weight=real_weight, reduction=reduction
     ) + sigmoid_cross_entropy(fake, _all(0, fake), sample_weight=fake_weight, reduction=reduction)
@@ -121,6 +126,7 @@ def generator_loss(
     array([-0.6931, -0.    ])
     """
     _, (logits,) = as_arrays(fake_logits)
+    check_floating(logits, "fake_logits")
     if saturating:
         return -sigmoid_cross_entropy(logits, _all(0, logits), **options)
     return sigmoid_cross_entropy(logits, _all(1, logits), **options)

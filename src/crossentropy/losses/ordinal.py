@@ -15,7 +15,7 @@ from crossentropy.backends import (
     total,
 )
 from crossentropy.losses._row_sums import reduced_sums
-from crossentropy.losses._softmax_problem import check_logits, check_validate
+from crossentropy.losses._softmax_problem import check_ignore_index, check_logits, check_validate
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics.labels import bad_label_error
@@ -321,6 +321,7 @@ def _questions(
             f"labels have shape {tuple(y.shape)}, but logits of shape {tuple(z.shape)} ask {classes - 1} questions "
             f"of each row and need its class alone, shape {rows}{levels}"
         )
+    check_ignore_index(ignore_index)
     y = as_indices(y)
     kept = None if ignore_index is None else y != ignore_index
     weights = row_values(sample_weight, z, rows, "sample_weight")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Unpack
 
-from crossentropy.arguments import argument_errors
+from crossentropy.arguments import argument_errors, renamed_in_errors
 from crossentropy.backends import as_arrays, constant, namespace
 from crossentropy.links import ClippedPolicy
 from crossentropy.losses._softmax_problem import check_logits
@@ -34,6 +34,7 @@ class _Advantage:
 
 
 @argument_errors
+@renamed_in_errors(label="action")
 def policy_gradient(
     logits: Array,
     actions: Array,
@@ -126,6 +127,7 @@ def policy_gradient(
 
 
 @argument_errors
+@renamed_in_errors(label="action")
 def behaviour_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOptions]) -> Array:
     """Imitation: the cross-entropy of an expert's actions, each as good as the other.
 
@@ -164,6 +166,7 @@ def behaviour_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOpti
 
 
 @argument_errors
+@renamed_in_errors(label="action")
 def ppo_loss(
     logits: Array,
     actions: Array,
@@ -341,7 +344,15 @@ def _of_actions(logits: Array, actions: Any, axis: int) -> tuple[Array, Array, t
     logits, axis = check_logits(logits, axis)
     if not xp.isdtype(actions.dtype, ("integral", "bool")):
         raise TypeError(f"actions have dtype {actions.dtype}; pass their indices as integers")
-    return logits, actions, tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
+    rows = tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
+    if tuple(actions.shape) != rows:
+        one_hot = tuple(actions.shape) == tuple(logits.shape)
+        raise ValueError(
+            f"actions have shape {tuple(actions.shape)}, but logits of shape {tuple(logits.shape)} with class axis "
+            f"{axis} need one for each of their rows, shape {rows}"
+            + (f"; if they are one-hot, pass actions.argmax({axis})" if one_hot else "")
+        )
+    return logits, actions, rows
 
 
 def _constant_rows(
