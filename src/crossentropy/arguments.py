@@ -51,6 +51,9 @@ ELSEWHERE: dict[str, tuple[Sequence[str], str]] = {
     "logits": FIRST,
 }
 
+# What Python, and what we, say of a keyword that a function does not have.
+UNKNOWN = re.compile("unexpected keyword argument|multiple values for|has no argument")
+
 OF_EACH_CLASS = (
     "class_weight",
     "counts",
@@ -202,16 +205,17 @@ def _diagnosis(
 ) -> TypeError | None:
     """What is wrong with an argument; None if nothing that can be seen from here."""
     parameters = keywords(function)
-    if not any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
+    if UNKNOWN.search(str(error)) and not any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
         for name in kwargs:
             if name not in parameters:
-                return _unknown(function.__name__, parameters, name)
+                return _unknown(function.__qualname__, parameters, name)
     given = _by_position(parameters, args) | kwargs
     for name, value in given.items():
         parameter = parameters.get(name.partition(" ")[0])
         better = None if parameter is None else _of_wrong_kind(value, name, parameter)
         if better is not None:
-            return better
+            is_named = isinstance(error, (TypeError, ValueError)) and str(error).startswith(f"{name} is ")
+            return None if is_named else better
     return _unrelated(given) if isinstance(error, TypeError) else None
 
 
@@ -227,12 +231,12 @@ def _by_position(parameters: dict[str, Parameter], args: tuple[Any, ...]) -> dic
 def _unknown(function: str, parameters: dict[str, Parameter], name: str) -> TypeError:
     """The error of a keyword that a function does not have, with ours for what other libraries call so."""
     ours = [own for own in parameters if own != "self"]
-    meant, advice = ELSEWHERE.get(name, (get_close_matches(name, ours, 1), "pass {ours}={name}"))
+    meant, advice = ELSEWHERE.get(name, (get_close_matches(name, ours, 1, 0.8), "pass {ours}={name}"))
     same = [own for own in (own.format(first=ours[0]) for own in meant) if own in ours]
     hint = ""
     if same or (name in ELSEWHERE and not meant):
-        hint = advice.format(ours="".join(same[:1]), name=name, first=ours[0]) + ". "
-    return TypeError(f"{function} has no argument {name}; {hint}Its arguments are {', '.join(ours)}")
+        hint = "; " + advice.format(ours="".join(same[:1]), name=name, first=ours[0])
+    return TypeError(f"{function} has no argument {name}{hint}. Its arguments are {', '.join(ours)}")
 
 
 def _of_wrong_kind(value: Any, name: str, parameter: Parameter) -> TypeError | None:

@@ -169,9 +169,10 @@ def resolve(
     y = _like(labels, logits, "labels")
     if _is_kind(y, "real floating"):
         if tuple(y.shape) == rows and tuple(y.shape) != tuple(logits.shape):
+            cast = "labels.long()" if is_torch(y) else "labels.astype(int)"
             raise TypeError(
-                f"labels have dtype {y.dtype} and the shape {rows} of indices; floating labels are probabilities "
-                f"over the class axis. Pass class indices as integers: labels.long() or labels.astype(int)"
+                f"labels have dtype {y.dtype} and the shape {rows} of indices; floating labels are probabilities over "
+                f"the class axis. Pass class indices as integers: {cast}{_yes_or_no(logits, axis)}"
             )
         return _dense(y, logits, ignore_index, True)
     if not _is_kind(y, ("bool", "integral")):
@@ -179,16 +180,47 @@ def resolve(
             f"labels have dtype {y.dtype}; pass integers (class indices) or floats (probabilities)"
         )
     if tuple(y.shape) != rows:
-        if tuple(y.shape) == tuple(logits.shape):
-            raise TypeError(
-                f"labels have dtype {y.dtype} and the shape {tuple(y.shape)} of the logits; integer labels are "
-                f"indices, of shape {rows}. If they are one-hot, pass crossentropy.targets.OneHot(labels)"
-            )
-        raise ValueError(
-            f"labels have shape {tuple(y.shape)}, but logits of shape {tuple(logits.shape)} with class axis {axis} "
-            f"need one label for each of their rows, shape {rows}"
-        )
+        raise _indices_error(y, logits, axis, rows)
     return Resolved(Target(indices=y, ignore_index=ignore_index))
+
+
+def _indices_error(y: Array, logits: Array, axis: int, rows: tuple[int, ...]) -> TypeError | ValueError:
+    """What to say of integer labels that are not one for each row."""
+    shape = tuple(logits.shape)
+    if tuple(y.shape) == shape:
+        hint = _yes_or_no(logits, axis) or (
+            ". If they are one-hot, pass crossentropy.targets.OneHot(labels); if they are yes or no for each class, "
+            "crossentropy.sigmoid_cross_entropy(logits, labels) takes them"
+        )
+        return TypeError(
+            f"labels have dtype {y.dtype} and the shape {shape} of the logits; integer labels are indices, of shape "
+            f"{rows}{hint}"
+        )
+    fitting = [i for i in range(len(shape)) if shape[:i] + shape[i + 1 :] == tuple(y.shape)]
+    hint = _yes_or_no(logits, axis)
+    if tuple(y.shape) == (*rows, 1):
+        hint = "; pass labels[..., 0]"
+    elif fitting:
+        hint = f". If the classes are along axis {fitting[-1]}, pass axis={fitting[-1]}"
+    return ValueError(
+        f"labels have shape {tuple(y.shape)}, but logits of shape {shape} with class axis {axis} need one label for "
+        f"each of their rows, shape {rows}{hint}"
+    )
+
+
+def _yes_or_no(logits: Array, axis: int) -> str:
+    """What to add where logits look like those of yes-or-no questions, one to a row; nothing where they do not."""
+    if logits.ndim == 1:
+        return (
+            ". Logits of one axis are one row of classes; for a yes or no of each there is "
+            "crossentropy.sigmoid_cross_entropy(logits, labels)"
+        )
+    if logits.shape[axis] == 1:
+        return (
+            ". There is one class; for a yes or no in each row there is "
+            "crossentropy.sigmoid_cross_entropy(logits, labels), with labels in the shape of the logits"
+        )
+    return ""
 
 
 def _like(values: Any, logits: Array, what: str) -> Array:

@@ -35,10 +35,11 @@ INF = float("inf")
 
 def row_problem(logits: Array, labels: Any, options: RowOptions, **transform: Any) -> SoftmaxProblem:
     """The arguments of such a loss, checked."""
-    unknown = sorted(set(options) - set(RowOptions.__annotations__))
-    if unknown:
-        known = ", ".join(RowOptions.__annotations__)
-        raise TypeError(f"this loss has no {', '.join(unknown)}; its options are {known}")
+    for name in options:
+        if name not in RowOptions.__annotations__:
+            raise TypeError(
+                f"the loss has no argument {name}; its options are {', '.join(RowOptions.__annotations__)}"
+            )
     return make_problem(logits, labels, **options, **transform)
 
 

@@ -195,7 +195,7 @@ def not_floating_error(logits: Array, name: str, labels: Any = None) -> TypeErro
             "labels come second: exchange the two"
         )
     cast = f"{name}.float()" if is_torch(logits) else f"{name}.astype(float)"
-    return TypeError(f"{name} have dtype {logits.dtype}; pass floating-point scores, such as {cast}")
+    return TypeError(f"{name} have dtype {logits.dtype}; pass floating-point numbers, such as {cast}")
 
 
 def check_share(value: Any, name: str) -> None:

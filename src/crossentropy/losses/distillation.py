@@ -8,7 +8,7 @@ from crossentropy.backends import as_arrays, constant, is_torch, namespace
 from crossentropy.losses import _divergence as divergences
 from crossentropy.losses._own_rows import in_loss_dtype, reduced
 from crossentropy.losses._softmax_formula import kept_rows
-from crossentropy.losses._softmax_problem import check_logits, make_problem, make_transform
+from crossentropy.losses._softmax_problem import check_logits, check_validate, make_problem, make_transform
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Target, row_statistics
@@ -114,6 +114,7 @@ def distillation_loss(
         raise ValueError(f'direction is {direction!r}; write "forward", "reverse" or "jensen-shannon"')
     if not 0 <= number(alpha, "alpha") <= 1:
         raise ValueError(f"alpha is {alpha}; it is the share of the labels' loss, from 0 to 1")
+    check_validate(validate)
     if labels is None and ignore_index is not None:
         raise ValueError(f"ignore_index={ignore_index} names a label and there are none; use sample_weight")
     check_reduction(reduction, normalizer, empty)

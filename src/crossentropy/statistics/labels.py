@@ -49,7 +49,12 @@ def bad_label_error(
     label = next(y for y in labels if y != ignore_index and not 0 <= y < classes)
     place = _unraveled(row, tuple(indices.shape[:-1] if several else indices.shape))
     smallest, largest = int(xp.min(flat)), int(xp.max(flat))
-    if ignore_index is None and (label < 0 or label == 255):
+    if classes == 1:
+        hint = (
+            "there is one class. For a yes or no in each row pass one logit for each label, logits[..., 0], to "
+            "crossentropy.sigmoid_cross_entropy"
+        )
+    elif ignore_index is None and (label < 0 or label == 255):
         hint = f"to leave such rows out, pass ignore_index={label}"
     elif smallest >= 1 and largest == classes:
         hint = "labels count from 0; if yours count from 1, pass labels - 1"
