@@ -260,7 +260,7 @@ def mutual_information(
     >>> round(float(mutual_information([[0.5, 0.0], [0.0, 0.5]], base=2)), 12)
     1.0
     """
-    xp, (P,) = as_arrays(joint)
+    xp, (P,) = as_arrays(joint=joint)
     if not isinstance(axes, (tuple, list)) or len(axes) != 2:
         raise TypeError(f"axes is {axes!r}; pass the axes of the two variables, such as (-2, -1)")
     x, y = both = tuple(_from_the_end(axis, P.ndim, f"joint has shape {tuple(P.shape)}") for axis in axes)
@@ -352,7 +352,7 @@ def _add_up(terms: Array, axis: int | tuple[int, ...], base: float | None, scale
 
 def _distributions(axis: int, normalize: bool, **given: Any) -> tuple[Any, list[Array], int]:
     """The namespace, the distributions checked and of one dtype, and their axis counted from the end."""
-    xp, arrays = as_arrays(*given.values())
+    xp, arrays = as_arrays(**given)
     shapes = " and ".join(f"{name} has shape {tuple(x.shape)}" for name, x in zip(given, arrays, strict=True))
     axis = _from_the_end(axis, max(x.ndim for x in arrays), shapes)
     if len({x.shape[axis] if x.ndim >= -axis else None for x in arrays}) > 1:

@@ -14,7 +14,7 @@ from crossentropy.losses._linear_problem import (
 from crossentropy.losses._recorder import recorded
 from crossentropy.losses.target_statistics import TargetStatistics
 from crossentropy.statistics import Planes, Wanted
-from crossentropy.statistics.memory import CODES
+from crossentropy.statistics.memory import is_for_kernels
 from crossentropy.statistics.problem import arrays
 
 __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics"]
@@ -292,7 +292,7 @@ def _strategies(given: LinearProblem) -> Any:
         from crossentropy.losses import _linear_torch
 
         return _linear_torch
-    if is_numpy(hidden) and hidden.dtype.name in CODES:
+    if is_numpy(hidden) and is_for_kernels(hidden):
         from crossentropy.losses import _linear_numpy
 
         return _linear_numpy

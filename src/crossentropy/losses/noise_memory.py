@@ -4,6 +4,7 @@ from typing import Any, Unpack
 
 from crossentropy.backends import (
     as_indices,
+    as_option,
     constant,
     device,
     first_true,
@@ -347,7 +348,7 @@ class EarlyLearningRegularisation:
     def _places(self, index: Any, logits: Array, rows: tuple[int, ...]) -> Array:
         """`index` flat, checked."""
         xp = namespace(logits)
-        i = xp.asarray(index, device=device(logits))
+        i = as_option(index, "index", logits)
         if not xp.isdtype(i.dtype, "integral"):
             raise TypeError(f"index has dtype {i.dtype}; pass the places of the rows in the data as integers")
         if tuple(i.shape) != rows:
