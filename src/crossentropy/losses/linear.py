@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crossentropy.backends import is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy.backends import as_array, is_jax, is_numpy, is_torch, loss_dtype
 from crossentropy.links import Link
 from crossentropy.losses._linear_problem import (
     LinearGradients,
@@ -190,6 +190,7 @@ def linear_loss_and_gradients(
     >>> float(loss.round(4)), gradients.weight.round(2)[0], gradients.bias
     (1.2437, array([-0.26,  0.09,  0.  ]), None)
     """
+    hidden = as_array(hidden, "hidden")
     if not is_numpy(hidden):
         raise TypeError(
             f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; linear_loss_and_gradients is for NumPy "
