@@ -3,7 +3,7 @@
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_arrays, is_torch, namespace
+from crossentropy.backends import as_arrays, as_option, is_torch, namespace
 from crossentropy.losses._sigmoid_problem import check_floating, check_sample_weight
 from crossentropy.losses._softmax_problem import check_share
 from crossentropy.losses.options import SigmoidOptions
@@ -73,11 +73,11 @@ def discriminator_loss(
             "for the loss of each, use sigmoid_cross_entropy"
         )
     check_share(label_smoothing, "label_smoothing")
-    _, (real, fake) = as_arrays(real_logits, fake_logits)
+    _, (real, fake) = as_arrays(real_logits=real_logits, fake_logits=fake_logits)
     for kind, logits, weight in (("real", real, real_weight), ("fake", fake, fake_weight)):
         check_floating(logits, f"{kind}_logits")
         if weight is not None:
-            check_sample_weight(logits, as_arrays(weight, logits)[1][0], -1, f"{kind}_weight")
+            check_sample_weight(logits, as_option(weight, f"{kind}_weight", logits), -1, f"{kind}_weight")
     return sigmoid_cross_entropy(
         real, _all(1 - label_smoothing, real), sample_weight=real_weight, reduction=reduction
     ) + sigmoid_cross_entropy(fake, _all(0, fake), sample_weight=fake_weight, reduction=reduction)
@@ -125,7 +125,7 @@ def generator_loss(
     >>> generator_loss(logits, saturating=True, reduction="none").round(4)
     array([-0.6931, -0.    ])
     """
-    _, (logits,) = as_arrays(fake_logits)
+    _, (logits,) = as_arrays(fake_logits=fake_logits)
     check_floating(logits, "fake_logits")
     if saturating:
         return -sigmoid_cross_entropy(logits, _all(0, logits), **options)

@@ -17,7 +17,7 @@ from crossentropy.kernels import _native
 from crossentropy.losses._softmax_problem import check_ignore_index, check_validate
 from crossentropy.reductions import check_reduction, negative_weight_error, reduce_rows
 from crossentropy.statistics.labels import bad_label_error
-from crossentropy.statistics.memory import CODES, NumpyMemory
+from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import lay_out
 from crossentropy.statistics.reference import widened
 from crossentropy.weights import class_vector, row_values
@@ -93,7 +93,8 @@ def log_loss(
     checked = check_validate(validate)
     check_ignore_index(ignore_index)
     in_logs = probabilities is None
-    _, (p, y) = as_arrays(log_probabilities if in_logs else probabilities, labels)
+    predicted = {"log_probabilities": log_probabilities} if in_logs else {"probabilities": probabilities}
+    _, (p, y) = as_arrays(**predicted, labels=labels)
     xp = namespace(p)
     _check_forms(p, y)
     binary = p.ndim == 1
@@ -202,7 +203,7 @@ def log_one_minus_exp(log_p: Array) -> Array:
 def _of_labels(p: Array, y: Array, counted: Array | None, in_logs: bool, checked: bool) -> Array:
     """Log-probability of class labels."""
     xp = namespace(p)
-    if is_numpy(p) and p.dtype.name in CODES and not in_logs:
+    if is_numpy(p) and is_for_kernels(p) and not in_logs:
         sums, own = _native_rows(p, y)
     else:
         wide = widened(p)
