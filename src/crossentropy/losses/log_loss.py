@@ -14,7 +14,7 @@ from crossentropy.backends import (
     sum_tolerance,
 )
 from crossentropy.kernels import _native
-from crossentropy.losses._softmax_problem import check_ignore_index, check_validate
+from crossentropy.losses._softmax_problem import check_validate
 from crossentropy.reductions import check_reduction, negative_weight_error, reduce_rows
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
@@ -91,7 +91,6 @@ def log_loss(
         raise TypeError("pass either probabilities or log_probabilities, and labels")
     check_reduction(reduction, normalizer, empty)
     checked = check_validate(validate)
-    check_ignore_index(ignore_index)
     in_logs = probabilities is None
     predicted = {"log_probabilities": log_probabilities} if in_logs else {"probabilities": probabilities}
     _, (p, y) = as_arrays(**predicted, labels=labels)
