@@ -110,6 +110,7 @@ WORDS = ("reduction", "empty", "validate", "direction", "denominator", "variant"
 INTEGERS = ("axis", "ignore_index", "shift", "iterations", "order", "k")
 FLAGS = (
     "inplace",
+    "keepdims",
     "normalize",
     "entropy",
     "rank",
@@ -164,7 +165,11 @@ NUMBERS = {
     "keep": (0, -1, 1.5, NAN),
     "base": (0, -1.0, 1.0, NAN),
 }
-ALLOWED = {("distribution_balanced_loss", "alpha", -0.5), ("distribution_balanced_loss", "beta", -0.5)}
+ALLOWED = {
+    ("log_loss", "ignore_index"),
+    ("distribution_balanced_loss", "alpha", -0.5),
+    ("distribution_balanced_loss", "beta", -0.5),
+}
 UNKNOWN = (
     "alpha",
     "weight",
@@ -183,7 +188,9 @@ def wrong(name: str, function: str, value: Any, parameter: Parameter) -> Iterato
     default = parameter.default
     optional = default is None or type(None) in get_args(parameter.annotation)
     if name in FLOATING and isinstance(value, np.ndarray):
-        yield from (*NO_ARRAYS, None)
+        yield from NO_ARRAYS
+        if not optional:
+            yield None
         if name not in ("p", "q", "joint", "probabilities") and not name.endswith(("chosen", "rejected")):
             yield np.ones(value.shape, dtype=int)
     elif name in LABELLED:
@@ -219,7 +226,9 @@ def wrong(name: str, function: str, value: Any, parameter: Parameter) -> Iterato
         yield from ("focal", ce.links.Focal, 2.0)
     elif name == "axes":
         yield from ((0,), "01", (0, 0), (0, 7))
-    if name in INTEGERS or (isinstance(default, int) and not isinstance(default, bool)):
+    if (name in INTEGERS and (function, name) not in ALLOWED) or (
+        isinstance(default, int) and not isinstance(default, bool)
+    ):
         yield from NO_INTEGERS
     if name == "axis":
         yield from (7, None)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, NamedTuple
 
-from crossentropy.arguments import argument_errors
+from crossentropy.arguments import argument_errors, renamed_in_errors
 from crossentropy.backends import (
     as_arrays,
     as_indices,
@@ -29,6 +29,7 @@ Array = Any
 
 
 @argument_errors
+@renamed_in_errors(class_weight="importance")
 def coral_loss(
     logits: Array,
     labels: Array,
