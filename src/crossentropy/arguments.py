@@ -52,7 +52,7 @@ ELSEWHERE: dict[str, tuple[Sequence[str], str]] = {
 }
 
 # What Python, and what we, say of a keyword that a function does not have.
-UNKNOWN = re.compile("unexpected keyword argument|multiple values for|has no argument")
+UNKNOWN = re.compile("unexpected keyword|multiple values for|missing .* required .* argument|has no argument")
 
 OF_EACH_CLASS = (
     "class_weight",

@@ -51,8 +51,8 @@ def bad_label_error(
     smallest, largest = int(xp.min(flat)), int(xp.max(flat))
     if classes == 1:
         hint = (
-            "there is one class. For a yes or no in each row pass one logit for each label, logits[..., 0], to "
-            "crossentropy.sigmoid_cross_entropy"
+            "there is one class. For a yes or no in each row write "
+            "crossentropy.sigmoid_cross_entropy(logits[..., 0], labels)"
         )
     elif ignore_index is None and (label < 0 or label == 255):
         hint = f"to leave such rows out, pass ignore_index={label}"
