@@ -347,5 +347,5 @@ def test_what_cannot_be_meant_is_refused(call, message):
 
 
 def test_integers_are_no_logits():
-    with pytest.raises(TypeError, match="floating-point scores"):
+    with pytest.raises(TypeError, match="floating-point numbers"):
         distillation_loss(STUDENT, LABELS)

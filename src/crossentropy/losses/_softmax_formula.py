@@ -254,7 +254,7 @@ def check_whole(problem: SoftmaxProblem, sums: Array) -> None:
             "crossentropy.sigmoid_cross_entropy(logits, labels)"
         )
         raise ValueError(
-            f"the probabilities{where} in the labels sum to {float(sums[row]):.6g}, not to 1; normalise them, or pass "
+            f"the probabilities{where} sum to {float(sums[row]):.6g}, not to 1; normalise them, or pass "
             "targets.Probabilities(labels, normalized=False) to weigh classes freely"
             + ("" if problem.rows else hint)
         )
