@@ -166,6 +166,17 @@ def test_labels_to_be_left_out_are_answered_with_the_option():
     np.testing.assert_allclose(value, np.mean(OF_LABELS[2:]), rtol=1e-12)
 
 
+def test_labels_of_minus_one_and_one_are_answered_with_zero_and_one():
+    signs = 2 * YES - 1
+    for labels in (signs, signs.astype(float)):
+        code = advice(ValueError, r"pass (\(labels \+ 1\) // 2)$", ce.sigmoid_cross_entropy, Z[:, 0], labels)
+        right = written(code, labels=labels)
+        np.testing.assert_allclose(ce.sigmoid_cross_entropy(Z[:, 0], right), OF_YES, rtol=1e-12)
+    two = np.stack([np.zeros(ROWS), Z[:, 0]], axis=1)
+    code = advice(ValueError, r"pass (\(labels \+ 1\) // 2)$", ce.softmax_cross_entropy, two, signs)
+    np.testing.assert_allclose(ce.softmax_cross_entropy(two, written(code, labels=signs)), OF_YES, rtol=1e-12)
+
+
 def test_images_of_classes_along_the_second_axis_are_answered_with_the_axis():
     images, labels = logits(2, (2, 3, 4, 5)), np.zeros((2, 4, 5), dtype=int)
     code = advice(ValueError, r"pass (axis=1)", ce.losses.focal_loss, images, labels, gamma=0.0)
@@ -184,6 +195,15 @@ def test_logits_and_labels_in_each_other_s_place_are_answered_with_that(loss):
 
 def test_integer_logits_are_answered_with_floating_ones():
     whole = np.array([[3, 0], [1, 1]])
+    code = advice(
+        TypeError,
+        r"^hidden have .*such as (hidden\.astype\(float\))",
+        ce.linear_cross_entropy,
+        whole,
+        whole,
+        [0, 1],
+    )
+    assert ce.linear_cross_entropy(written(code, hidden=whole), whole.astype(float), [0, 1]) > 0
     for loss in (ce.softmax_cross_entropy, ce.losses.hinge_loss):
         code = advice(TypeError, r"such as (logits\.astype\(float\))", loss, whole, np.array([0, 1]))
         assert loss(written(code, logits=whole), np.array([0, 1])) > 0

@@ -331,3 +331,31 @@ def test_a_keyword_that_a_function_does_not_have_is_answered_with_those_that_it_
         with pytest.raises(TypeError, match=rf"^{name} has no argument {unknown}\b") as caught:
             called(name, function, {unknown: 1.0})
         assert all(re.search(rf"\b{own}\b", str(caught.value)) for own in arguments if own != "options")
+
+
+def test_functions_of_tensors_name_their_arguments_too():
+    torch = pytest.importorskip("torch")
+    hidden, weight = (torch.from_numpy(HEAD[own]) for own in ("hidden", "weight"))
+    head = {"hidden": hidden, "weight": weight}
+    steps, labels, one = (
+        torch.randn(3, 1, CLASSES),
+        torch.ones(1, 1, dtype=torch.long),
+        torch.ones(1, dtype=torch.long),
+    )
+    aligned = {"logits": steps, "labels": labels, "input_lengths": 3 * one, "label_lengths": one}
+    calls = {
+        "linear_row_losses": {"loss": lambda z, rows: z.sum(-1), **head},
+        "linear_distillation_losses": {**head, "teacher_hidden": hidden, "teacher_weight": weight},
+        "ctc_loss": aligned,
+    }
+    assert set(calls) == ELSEWHERE
+    for name, given in calls.items():
+        function = public()[name]
+        function(**given)
+        with pytest.raises(TypeError, match=rf"^{name} has no argument alpha\b"):
+            function(**given, alpha=1.0)
+        for own in given.keys() - {"loss"}:
+            for value in (*NO_ARRAYS[:4], None):
+                with pytest.raises((TypeError, ValueError)) as caught:
+                    function(**{**given, own: value})
+                assert not faults_of(caught.value, name, own, value, set(keywords(function)))

@@ -12,7 +12,8 @@ from difflib import get_close_matches
 from functools import wraps
 from inspect import Parameter, signature
 from numbers import Integral, Real
-from typing import Any, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from crossentropy.backends import is_torch
 
@@ -241,7 +242,9 @@ def _unknown(function: str, parameters: dict[str, Parameter], name: str) -> Type
 
 def _of_wrong_kind(value: Any, name: str, parameter: Parameter) -> TypeError | None:
     """The error of a value of another kind than the annotation of its parameter names."""
-    kinds = get_args(parameter.annotation) or (parameter.annotation,)
+    kinds = (parameter.annotation,)
+    if get_origin(parameter.annotation) in (Union, UnionType):
+        kinds = get_args(parameter.annotation)
     if value is None and (type(None) in kinds or parameter.default is None):
         return None
     if Any in kinds:

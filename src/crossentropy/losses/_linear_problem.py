@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from crossentropy.arguments import integer
 from crossentropy.backends import as_arrays, as_indices, device, is_jax, is_torch, is_true, namespace
 from crossentropy.links.protocol import OfShape, holds_numbers_alone
+from crossentropy.losses._sigmoid_problem import check_floating
 from crossentropy.losses._softmax_formula import check_sums, rows_left_out
 from crossentropy.losses._softmax_problem import SoftmaxProblem, check_validate, make_problem
 from crossentropy.statistics import Target
@@ -69,6 +70,7 @@ def make_linear_problem(
     """Check what `linear_cross_entropy` was given, and put its rows in one line."""
     hidden, weight, bias, low_rank = _of_one_library(hidden, weight, bias, low_rank)
     check_head(hidden, weight, bias, low_rank)
+    check_floating(hidden, "hidden")
     rows, (V, D) = tuple(hidden.shape[:-1]), weight.shape
     validate = check_validate(options.pop("validate", "raise"))
     labels, options = in_their_places(hidden, labels, shift, {**options, "ignore_index": ignore_index})

@@ -201,6 +201,10 @@ def label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
     """What to say of a label that is none."""
     value = labels[place].item() if hasattr(labels[place], "item") else labels[place]
     where = f"labels[{', '.join(map(str, place))}]" if place else "the label"
+    if bool(namespace(labels).all((labels == -1) | (labels == 1))):
+        return ValueError(
+            f"{where} is {value}; labels are 0 and 1. If yours are -1 and 1, pass (labels + 1) // 2"
+        )
     if "float" in dtype_name(labels):
         expected = "a floating label is a probability, between 0 and 1"
     else:
