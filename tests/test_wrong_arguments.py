@@ -338,7 +338,7 @@ def test_functions_of_tensors_name_their_arguments_too():
     hidden, weight = (torch.from_numpy(HEAD[own]) for own in ("hidden", "weight"))
     head = {"hidden": hidden, "weight": weight}
     steps, labels, one = (
-        torch.randn(3, 1, CLASSES),
+        torch.randn(1, 3, CLASSES),
         torch.ones(1, 1, dtype=torch.long),
         torch.ones(1, dtype=torch.long),
     )

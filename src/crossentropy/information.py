@@ -305,7 +305,7 @@ def mutual_information(
     if not isinstance(axes, (tuple, list)) or len(axes) != 2:
         raise TypeError(f"axes is {axes!r}; pass the axes of the two variables, such as (-2, -1)")
     x, y = both = tuple(
-        _from_the_end(axis, axis, P.ndim, f"joint has shape {tuple(P.shape)}") for axis in axes
+        _from_the_end(k, "axes", axes, P.ndim, f"joint has shape {tuple(P.shape)}") for k in axes
     )
     if x == y:
         raise ValueError(f"axes is {axes!r}, twice the same; pass the axes of the two variables")
@@ -328,7 +328,7 @@ def _distributions(axis: Axes, normalize: bool, **given: Any) -> tuple[Any, list
     xp, arrays = as_arrays(**given)
     shapes = " and ".join(f"{name} has shape {tuple(x.shape)}" for name, x in zip(given, arrays, strict=True))
     axes = axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple(_from_the_end(k, axis, max(x.ndim for x in arrays), shapes) for k in axes)
+    axes = tuple(_from_the_end(k, "axis", axis, max(x.ndim for x in arrays), shapes) for k in axes)
     if len(set(axes)) < max(len(axes), 1):
         raise ValueError(f"axis is {axis!r}; pass the axes of the classes, each once")
     for k in axes:
@@ -344,10 +344,10 @@ def _distributions(axis: Axes, normalize: bool, **given: Any) -> tuple[Any, list
     return xp, [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays], axes
 
 
-def _from_the_end(k: int, axis: Any, ndim: int, shapes: str) -> int:
-    """An axis as a negative number, which broadcasting leaves alone."""
+def _from_the_end(k: int, name: str, given: Any, ndim: int, shapes: str) -> int:
+    """An axis of those `given` by this name, as a negative number, which broadcasting leaves alone."""
     if not isinstance(k, numbers.Integral) or not -ndim <= k < ndim:
-        raise ValueError(f"axis is {axis!r} but {shapes}; pass the number of one of the axes")
+        raise ValueError(f"{name} is {given!r} but {shapes}; pass the number of one of the axes")
     return int(k) - ndim if k >= 0 else int(k)
 
 
