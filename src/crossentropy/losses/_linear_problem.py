@@ -195,7 +195,7 @@ def check_head(
                 f"low_rank has matrices of shapes {tuple(down.shape)} and {tuple(up.shape)}; pass (A, B) with A (r, D) "
                 f"and B (V, r), whose product B A is added to the weight {tuple(weight.shape)}"
             )
-        parts |= {"low_rank[0]": down, "low_rank[1]": up}
+        parts |= {"A of low_rank": down, "B of low_rank": up}
     for name, x in parts.items():
         if x is not None and is_torch(x) and x.device != hidden.device:
             raise ValueError(f"{name} is on {x.device} and hidden on {hidden.device}; move one of them")
