@@ -54,6 +54,8 @@ ELSEWHERE: dict[str, tuple[Sequence[str], str]] = {
 
 # What Python, and what we, say of a keyword that a function does not have.
 UNKNOWN = re.compile("unexpected keyword|multiple values for|missing .* required .* argument|has no argument")
+# What PyTorch, and what Python, say of tensors of two classes that neither knows how to combine.
+UNRELATED = re.compile("__torch_function__|unsupported operand type")
 
 OF_EACH_CLASS = (
     "class_weight",
@@ -213,11 +215,11 @@ def _diagnosis(
     given = _by_position(parameters, args) | kwargs
     for name, value in given.items():
         parameter = parameters.get(name.partition(" ")[0])
-        better = None if parameter is None else _of_wrong_kind(value, name, parameter)
+        better = None if parameter is None else _of_wrong_kind(value, name, parameter, error)
         if better is not None:
             is_named = isinstance(error, (TypeError, ValueError)) and str(error).startswith(f"{name} is ")
             return None if is_named else better
-    return _unrelated(given) if isinstance(error, TypeError) else None
+    return _unrelated(given) if UNRELATED.search(str(error)) else None
 
 
 def _by_position(parameters: dict[str, Parameter], args: tuple[Any, ...]) -> dict[str, Any]:
@@ -240,8 +242,8 @@ def _unknown(function: str, parameters: dict[str, Parameter], name: str) -> Type
     return TypeError(f"{function} has no argument {name}{hint}. Its arguments are {', '.join(ours)}")
 
 
-def _of_wrong_kind(value: Any, name: str, parameter: Parameter) -> TypeError | None:
-    """The error of a value of another kind than the annotation of its parameter names."""
+def _of_wrong_kind(value: Any, name: str, parameter: Parameter, error: Exception) -> TypeError | None:
+    """The error of a value of another kind than the annotation of its parameter names, after `error`."""
     kinds = (parameter.annotation,)
     if get_origin(parameter.annotation) in (Union, UnionType):
         kinds = get_args(parameter.annotation)
@@ -253,8 +255,7 @@ def _of_wrong_kind(value: Any, name: str, parameter: Parameter) -> TypeError | N
     several = any(get_origin(kind) is tuple for kind in kinds) and isinstance(value, (tuple, list))
     if several or not (int in kinds or float in kinds):
         return None
-    jax = sys.modules.get("jax")
-    if jax is not None and isinstance(value, jax.core.Tracer):
+    if type(error).__module__.startswith("jax.") and isinstance(value, sys.modules["jax"].core.Tracer):
         return TypeError(
             f"{name} is traced by JAX, and the program to be compiled depends on it; pass a number that is known, "
             f'as jax.jit(..., static_argnames="{name}") has it'
