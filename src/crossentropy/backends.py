@@ -210,6 +210,9 @@ def as_option(x: Any, name: str, like: Array) -> Array:
     array([1, 2])
     """
     if is_torch(like) and not (is_torch(x) or isinstance(x, PYTHON_VALUES)):
+        torch = sys.modules["torch"]
+        if torch.compiler.is_compiling():  # where NumPy's arrays are tensors already, of plain numbers
+            return torch.as_tensor(x, device=like.device)
         array = as_array(x, name)
         x = _taken_over(array, like) if is_numpy(array) else x
     array = as_array_like(x, name, like)
@@ -269,8 +272,10 @@ def _tensor_of(values: Any, name: str, like: Array) -> Array:
 
 
 def _checked_tensor(x: Array, name: str) -> Array:
-    """A tensor, if it is dense and of real numbers."""
+    """A tensor, if it is dense and of real numbers; memory that holds negated ones is written anew."""
     torch = sys.modules["torch"]
+    if not torch.compiler.is_compiling() and x.is_neg():
+        return x.resolve_neg()
     if x.is_complex():
         raise TypeError(f"{name} has dtype {x.dtype}, which is none of real numbers; pass {name}.real")
     if x.layout is not torch.strided:
