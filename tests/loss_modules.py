@@ -50,7 +50,7 @@ CASES = {
         {},
     ),
     "CoralLoss": ("coral_loss", {"importance": COUNTS / 10}, ROWS, {}),
-    "CornLoss": ("corn_loss", {"reduction": "sum"}, ROWS, {}),
+    "CornLoss": ("corn_loss", {"importance": COUNTS / 10, "reduction": "sum"}, ROWS, {}),
     "DistillationLoss": ("distillation_loss", {"alpha": 0.2}, (LOGITS, LOGITS.flip(0), LABELS), {}),
     "AugMixLoss": ("augmix_loss", {"weight": 2.0}, (LOGITS, LOGITS + 1, LOGITS.flip(0)), {"labels": LABELS}),
     "InfoNCELoss": ("info_nce", {"temperature": 0.3}, (LOGITS, LOGITS.flip(0)), {"negatives": LOGITS + 1}),

@@ -72,3 +72,29 @@ def test_the_mean_over_the_classes_of_a_row_is_torchs(shape, reduction):
         torch.testing.assert_close(value, expected, equal_nan=True)
         gradients = (torch.autograd.grad(v.sum(), x)[0] for v, x in ((value, mine), (expected, other)))
         torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("reduction", ["batchmean", "mean", "sum", "none"])
+@pytest.mark.parametrize("log_target", [False, True])
+def test_a_class_without_probability_counts_nothing_in_a_divergence(reduction, log_target):
+    """torch is NaN: 0 times infinity, and e^(−inf) times it."""
+    G = torch.Generator().manual_seed(0)
+    z, s = (torch.randn(4, 5, generator=G, dtype=torch.float64) for _ in "zs")
+    open_to = torch.tensor([True, True, False, True, True])
+    z, s = z.masked_fill(~open_to, -torch.inf).requires_grad_(), s.masked_fill(~open_to, -torch.inf)
+    target = s.log_softmax(1) if log_target else s.softmax(1)
+    found = ct.kl_div(z.log_softmax(1), target, reduction=reduction, log_target=log_target)
+    (gradient,) = torch.autograd.grad(found.sum(), z)
+    y = z.detach()[:, open_to].requires_grad_()
+    theirs = torch.nn.functional.kl_div(
+        y.log_softmax(1), target[:, open_to], reduction="none", log_target=log_target
+    )
+    whole = torch.zeros(4, 5, dtype=torch.float64)
+    whole[:, open_to] = theirs.detach()
+    divided_by = {"batchmean": 4, "mean": 20}.get(reduction, 1)
+    expected = whole if reduction == "none" else whole.sum() / divided_by
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(gradient[:, open_to], torch.autograd.grad(theirs.sum(), y)[0] / divided_by)
+    assert not gradient[:, 2].any()
+    module = ct.KLDivLoss(reduction=reduction, log_target=log_target)
+    assert module(z.log_softmax(1), target).equal(found)

@@ -25,6 +25,7 @@ TORCHS = {
     "NLLLoss": ({}, (LOGITS.log_softmax(1), LABELS)),
     "BCELoss": ({}, (LOGITS.sigmoid(), YES.double())),
     "BCEWithLogitsLoss": ({}, (LOGITS, YES.double())),
+    "KLDivLoss": ({"reduction": "batchmean"}, (LOGITS.log_softmax(1), LOGITS.flip(0).softmax(1))),
     "LinearCrossEntropyLoss": ({"in_features": 4, "num_classes": 4}, (LOGITS, LABELS)),
     "MultiLabelSoftMarginLoss": ({}, (LOGITS, YES.double())),
 }
@@ -206,7 +207,9 @@ def test_an_optimizer_moves_every_parameter(name):
 def test_a_module_tells_of_its_settings(name):
     text = repr(make(name))
     for setting, value in settings_of(name).items():
-        hidden = name in TORCHS and setting in ("weight", "pos_weight", "in_features")
+        hidden = name == "KLDivLoss" or (
+            name in TORCHS and setting in ("weight", "pos_weight", "in_features")
+        )
         assert (
             hidden
             or (f"({setting}): " if held({setting: value}).keys() - {setting} else f"{setting}=") in text
@@ -274,3 +277,32 @@ def test_every_compiled_module_is_the_eager_one(name):
     module = make(name)
     if list(module.parameters()):
         assert_compiled_is_eager(module, name)
+
+
+def test_torchs_tools_find_the_tensors():
+    """A temperature kept positive, a call with other parameters, a state that takes the place of the tensors."""
+
+    class Exp(torch.nn.Module):
+        def forward(self, x):
+            return x.exp()
+
+    def loss(temperature, gamma):
+        return ct.cross_entropy(LOGITS, LABELS, temperature=temperature, link=links.Focal(gamma))
+
+    def new():
+        return ct.CrossEntropyLoss(temperature=number(0.3), link=links.Focal(number(1.5)))
+
+    positive = new()
+    torch.nn.utils.parametrize.register_parametrization(positive, "temperature", Exp())
+    torch.nn.utils.parametrize.register_parametrization(positive.link, "gamma", Exp())
+    expected = loss(
+        torch.tensor(0.3, dtype=torch.float64).exp(), torch.tensor(1.5, dtype=torch.float64).exp()
+    )
+    torch.testing.assert_close(positive(LOGITS, LABELS), expected)
+    others = {"temperature": torch.tensor(2.0), "link.gamma": torch.tensor(3.0)}
+    found = torch.func.functional_call(new(), others, (LOGITS, LABELS))
+    torch.testing.assert_close(found, loss(2.0, 3.0))
+    assigned = new()
+    assigned.load_state_dict({n: torch.nn.Parameter(x) for n, x in others.items()}, assign=True)
+    assert [n for n, _ in assigned.named_parameters()] == ["temperature", "link.gamma"]
+    torch.testing.assert_close(assigned(LOGITS, LABELS), loss(2.0, 3.0))

@@ -19,7 +19,6 @@ from torch.nn import (
     GaussianNLLLoss,
     HingeEmbeddingLoss,
     HuberLoss,
-    KLDivLoss,
     L1Loss,
     MarginRankingLoss,
     MSELoss,
@@ -38,7 +37,6 @@ from torch.nn.functional import (
     gaussian_nll_loss,
     hinge_embedding_loss,
     huber_loss,
-    kl_div,
     l1_loss,
     margin_ranking_loss,
     mse_loss,
@@ -57,6 +55,7 @@ from crossentropy.torch.binary import (
     binary_cross_entropy_with_logits,
     multilabel_soft_margin_loss,
 )
+from crossentropy.torch.divergence import KLDivLoss, kl_div
 from crossentropy.torch.functional import cross_entropy, focal_loss, nll_loss
 from crossentropy.torch.linear import LinearCrossEntropyLoss, linear_cross_entropy
 from crossentropy.torch.modules import (

@@ -93,7 +93,8 @@ def _advice(name: str, weight: Tensor, input: Tensor) -> str:
         return ""
     axis = 1 if 1 in fitting else fitting[0]
     view = ", ".join(["-1"] + ["1"] * (input.ndim - 1 - axis))
+    own = "pos_weight" if name == "pos_weight" else "class_weight"
     return (
-        f": its one axis is set against the input's last. For an entry for each place on axis {axis} pass "
-        f"{name}={name}.view({view}), or use crossentropy.sigmoid_cross_entropy with axis={axis}"
+        f": its axis is set against the input's last. For an entry for each place on axis {axis} pass "
+        f"{name}={name}.view({view}), or use crossentropy.sigmoid_cross_entropy({own}={name}, axis={axis})"
     )
