@@ -1,4 +1,4 @@
-"""The mistake that no error can catch: probabilities passed where logits belong."""
+"""Warnings: of probabilities passed where logits belong, which no error can catch, and of scores of nothing."""
 
 import sys
 import warnings
@@ -27,6 +27,15 @@ def warn_of_probabilities(logits: Array, axis: int) -> None:
     warnings.warn(
         "the logits are probabilities already: every row lies in [0, 1] and sums to 1. Pass the scores before the "
         "softmax, or score probabilities with crossentropy.log_loss",
+        stacklevel=_outside(),
+    )
+
+
+def warn_of_nothing(score: str) -> None:
+    """Warn that a score is NaN because there is nothing to score."""
+    warnings.warn(
+        f"{score} has nothing to average: no rows, every row ignored, or all weights 0. It is NaN; pass "
+        'empty="zero" for 0 or empty="raise" for an error',
         stacklevel=_outside(),
     )
 
