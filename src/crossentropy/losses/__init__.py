@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from crossentropy.losses.gradient import loss_and_gradient
-from crossentropy.losses.log_loss import log_loss
+from crossentropy.losses.log_loss import binary_log_loss, log_loss
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.losses.target_statistics import TargetStatistics, target_statistics
@@ -76,6 +76,7 @@ __all__ = [
     "balanced_weights",
     "behaviour_cloning",
     "bi_tempered_loss",
+    "binary_log_loss",
     "brier_loss",
     "class_balanced_weights",
     "clip_loss",

@@ -207,15 +207,16 @@ def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> N
     row, text = misfit
     if p.classes == 1:
         raise one_column_error(p)
-    logits = "If these are logits, pass them to crossentropy.softmax_cross_entropy"
-    fix = (
-        logits
-        if p.in_logs
-        else (
-            f"to divide by the sum pass normalize=True. {logits}; if several labels can be true of a row at once, "
-            "use crossentropy.losses.binary_log_loss"
+    logits = "if these are logits, pass them to crossentropy.softmax_cross_entropy"
+    if p.in_logs:
+        fix = logits
+    elif is_true(xp.any(p.values[row] > 1)):
+        fix = f"to divide by the sum pass normalize=True; {logits}"
+    else:
+        fix = (
+            "to divide by the sum pass normalize=True; if several labels can be true of a row at once, use "
+            "crossentropy.losses.binary_log_loss"
         )
-    )
     raise ValueError(f"the distribution of {in_words(row)} {text}; {fix}")
 
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from crossentropy.backends import first_true, is_numpy, is_true, namespace, widest_dtype
+from crossentropy.backends import as_arrays, first_true, is_numpy, is_true, namespace, widest_dtype
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses._predictions import (
     Predictions,
@@ -24,9 +24,9 @@ from crossentropy.losses._softmax_formula import weigh
 from crossentropy.losses._softmax_problem import check_validate
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics.reference import widened
-from crossentropy.weights import class_vector, row_values
+from crossentropy.weights import class_vector, like, row_values
 
-__all__ = ["log_loss"]
+__all__ = ["binary_log_loss", "log_loss"]
 
 Array = Any
 
@@ -147,6 +147,109 @@ def log_loss(
     return in_loss_dtype(value, p.values)
 
 
+def binary_log_loss(
+    probabilities: Array,
+    labels: Array,
+    *,
+    class_weight: Array | None = None,
+    sample_weight: Array | None = None,
+    reduction: str = "mean",
+    normalizer: Any = "weight",
+    empty: str = "nan",
+    validate: str = "raise",
+) -> Array:
+    r"""Negative log-probability of labels of which any number can be true, from the probability of each.
+
+    .. math:: \ell = -\omega\, w_c \bigl(t \ln p + (1 - t) \ln(1 - p)\bigr)
+
+    Nothing is clipped: an impossible event that happened costs infinity. From logits it is
+    `crossentropy.sigmoid_cross_entropy`, which keeps the digits of a probability close to 1.
+
+    Parameters
+    ----------
+    probabilities : array (..., C), floating
+        The probability ``p`` that each of C labels is true.
+    labels : array, shape of `probabilities`
+        The truths ``t``: integers 0 and 1, bools, or probabilities in [0, 1].
+    class_weight : array (C,), optional
+        Weight ``w`` of each label.
+    sample_weight : array, shape of `probabilities` or that without the last axis, optional
+        Weight ``ω`` of each element or row. Where it is 0 the loss is 0, whatever was predicted.
+    reduction : {"mean", "sum", "none"}
+        One number, or the loss of each element.
+    normalizer : {"weight", "count"}, number or array, default "weight"
+        What a mean divides by: ``Σ ω w``, the number of elements, or this.
+    empty : {"nan", "zero", "raise"}, default "nan"
+        The mean when there is nothing to average. It is no score, so NaN comes with a warning.
+    validate : {"raise", "none"}
+        Whether probabilities and labels are checked.
+
+    Returns
+    -------
+    array () or shape of `probabilities`
+        The loss in nats: float64 for float64 probabilities, else float32. Gradients flow to `probabilities`, floating
+        `labels` and `sample_weight`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a probability or a label is outside [0, 1].
+    TypeError
+        If `probabilities` are not floating, or `labels` are no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p = np.asarray([[0.5, 0.25], [0.75, 0.5]])
+    >>> binary_log_loss(p, np.asarray([[1, 0], [1, 1]]), reduction="none").round(4)
+    array([[0.6931, 0.2877],
+           [0.2877, 0.6931]])
+    """
+    check_reduction(reduction, normalizer, empty)
+    checked = check_validate(validate)
+    xp, (p, t) = as_arrays(probabilities, labels)
+    if not xp.isdtype(p.dtype, "real floating"):
+        reverse = "; the order is (probabilities, labels)" if xp.isdtype(t.dtype, "real floating") else ""
+        raise TypeError(f"probabilities have dtype {p.dtype}; pass floating-point numbers{reverse}")
+    if not xp.isdtype(t.dtype, ("real floating", "integral", "bool")):
+        raise TypeError(f"labels have dtype {t.dtype}; pass 0 and 1, bools, or probabilities")
+    if tuple(t.shape) != tuple(p.shape):
+        raise ValueError(
+            f"labels have shape {tuple(t.shape)}, but probabilities have shape {tuple(p.shape)}; pass one label for "
+            "each of them, or classes, one for each row, to log_loss"
+        )
+    weight = class_vector(class_weight, p, int(p.shape[-1]) if p.ndim else 1, "class_weight")
+    omega = None if sample_weight is None else _element_weights(sample_weight, p)
+    counted = None if omega is None else omega != 0
+    if checked and not xp.isdtype(t.dtype, "bool"):
+        bad = ~((t >= 0) & (t <= 1)) if counted is None else ~((t >= 0) & (t <= 1)) & counted
+        if is_true(xp.any(bad)):
+            place = first_true(bad)
+            raise ValueError(
+                f"labels[{', '.join(map(str, place))}] is {t[place].item()}; a label is 0, 1 or a probability. To "
+                "leave elements out, give them a sample_weight of 0, for example sample_weight=(labels >= 0)"
+            )
+    t = xp.astype(t, widest_dtype(p))
+    yes, no = t, 1 - t
+    mass = None
+    if weight is not None:
+        mass = xp.ones_like(t) * xp.astype(weight, t.dtype)
+        yes, no = mass * yes, mass * no
+    log_p = binary_log_prob(Predictions(p, in_logs=False), yes, no, counted, checked=checked)
+    value = reduce_scores(
+        "binary_log_loss",
+        -log_p,
+        mass,
+        None if omega is None else xp.astype(omega, log_p.dtype),
+        math.prod(p.shape),
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
+        checked=checked,
+    )
+    return in_loss_dtype(value, p)
+
+
 def _of_indices(
     p: Predictions, truth: Truth, weight: Array | None, counted: Array | None, *, checked: bool
 ) -> tuple[Array, Array | None, Array | None]:
@@ -190,3 +293,17 @@ def _of_masses(
         return binary_log_prob(p, yes, no, counted, checked=checked), yes + no, None
     masses = t if weight is None else t * weight
     return soft_log_prob(p, masses, counted, checked=checked), xp.sum(masses, axis=-1), None
+
+
+def _element_weights(sample_weight: Any, p: Array) -> Array:
+    """`sample_weight` as one number for each element."""
+    x = like(sample_weight, p)
+    shape, rows = tuple(p.shape), tuple(p.shape[:-1])
+    if tuple(x.shape) == shape:
+        return x
+    if tuple(x.shape) != rows:
+        raise ValueError(
+            f"sample_weight has shape {tuple(x.shape)}; pass shape {shape} or {rows}: one weight for every element, or "
+            "one for every row"
+        )
+    return namespace(x).broadcast_to(x[..., None], shape)
