@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crossentropy.backends import device, is_torch, is_true, namespace
+from crossentropy.backends import as_option, device, is_torch, is_true, namespace
 
 __all__ = ["check_reduction", "reduce_rows"]
 
@@ -108,11 +108,10 @@ def of_nothing(empty: str) -> float:
 
 def _as_array(value: Any, like: Array) -> Array:
     xp = namespace(like)
-    if is_torch(like) and is_torch(value):
-        return value.to(device=like.device, dtype=like.dtype)
     if isinstance(value, (int, float)):  # filled in on the device, with nothing to be copied there
         return xp.full((), value, dtype=like.dtype, device=device(like))
-    return xp.asarray(value, dtype=like.dtype, device=device(like))
+    x = as_option(value, "normalizer", like)
+    return x.to(like.dtype) if is_torch(like) else xp.astype(x, like.dtype, copy=False)
 
 
 def _divide(total: Array, N: Array, empty: str) -> Array:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossentropy.backends import (
+    as_array_like,
     as_indices,
-    device,
     first_true,
-    is_jax,
     is_numpy,
     is_torch,
     is_true,
@@ -149,7 +148,7 @@ def resolve(
     if isinstance(labels, Sparse):
         return _sparse(labels, rows, logits, ignore_index)
     if isinstance(labels, LabelSet):
-        mask = _like(labels.mask, logits, "mask")
+        mask = as_array_like(labels.mask, "mask", logits)
         _check_soft(mask, logits, ignore_index, "LabelSet")
         if not _is_kind(mask, "bool"):
             raise TypeError(
@@ -166,7 +165,7 @@ def resolve(
         return Resolved(Target(mask=mask))
     if isinstance(labels, Probabilities):
         return _dense(labels.values, logits, ignore_index, labels.normalized)
-    y = _like(labels, logits, "labels")
+    y = as_array_like(labels, "labels", logits)
     if _is_kind(y, "real floating"):
         if tuple(y.shape) == rows and tuple(y.shape) != tuple(logits.shape):
             raise TypeError(
@@ -191,25 +190,6 @@ def resolve(
     return Resolved(Target(indices=y, ignore_index=ignore_index))
 
 
-def _like(values: Any, logits: Array, what: str) -> Array:
-    """`values` as an array of the logits' library; a list is taken over, another library's array is not."""
-    if is_torch(logits):
-        import torch
-
-        if isinstance(values, torch.Tensor):
-            return values
-        if isinstance(values, (int, bool, float, list, tuple)):
-            return torch.as_tensor(values, device=logits.device)
-        raise TypeError(
-            f"{what} are a {type(values).__name__} but logits are a torch.Tensor; pass torch.as_tensor({what})"
-        )
-    xp = namespace(logits)
-    if hasattr(values, "__array_namespace__") or hasattr(values, "dtype"):
-        namespace(logits, values)  # raises if they are of different libraries
-        return xp.asarray(values) if is_jax(logits) and is_numpy(values) else values
-    return xp.asarray(values, device=device(logits))
-
-
 def _is_kind(x: Array, kind: str | tuple[str, ...]) -> bool:
     return bool(namespace(x).isdtype(x.dtype, kind))
 
@@ -228,7 +208,7 @@ def _check_soft(x: Array, logits: Array, ignore_index: int | None, what: str) ->
 
 
 def _dense(values: Any, logits: Array, ignore_index: int | None, normalized: bool) -> Resolved:
-    a = _like(values, logits, "labels")
+    a = as_array_like(values, "labels", logits)
     if not _is_kind(a, "real floating"):
         raise TypeError(
             f"probabilities have dtype {a.dtype}; if this is one-hot, pass crossentropy.targets.OneHot(labels), "
@@ -239,7 +219,7 @@ def _dense(values: Any, logits: Array, ignore_index: int | None, normalized: boo
 
 
 def _sparse(labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: int | None) -> Resolved:
-    y, t = _like(labels.indices, logits, "indices"), _like(labels.weights, logits, "weights")
+    y, t = as_array_like(labels.indices, "indices", logits), as_array_like(labels.weights, "weights", logits)
     if not _is_kind(y, "integral") or not _is_kind(t, "real floating"):
         raise TypeError(
             f"Sparse has indices of {y.dtype} and weights of {t.dtype}; pass integer indices and floating weights"
@@ -272,7 +252,7 @@ def _rows_with_any(mask: Array, axis: int) -> Array:
 def _one_hot_indices(
     values: Any, logits: Array, axis: int, sample_weight: Array | None, *, validate: bool
 ) -> Array:
-    x = _like(values, logits, "labels")
+    x = as_array_like(values, "labels", logits)
     if not _is_kind(x, ("bool", "integral")):
         raise TypeError(
             f"OneHot has dtype {x.dtype}; floating targets are probabilities: pass them as they are"

@@ -199,8 +199,9 @@ def check_head(
 def _of_one_library(
     hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
 ) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
-    given = [x for x in (hidden, weight, bias, *(low_rank or ())) if x is not None]
-    _, (hidden, weight, *rest) = as_arrays(*given)
+    down, up = (None, None) if low_rank is None else low_rank
+    given = {"hidden": hidden, "weight": weight, "bias": bias, "A of low_rank": down, "B of low_rank": up}
+    _, (hidden, weight, *rest) = as_arrays(**{name: x for name, x in given.items() if x is not None})
     if bias is not None:
         bias, *rest = rest
     return hidden, weight, bias, None if low_rank is None else (rest[0], rest[1])

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import as_arrays, first_true, is_numpy, is_true, namespace
+from crossentropy.backends import as_floating, first_true, is_numpy, is_true, namespace
 from crossentropy.kernels import _native
-from crossentropy.statistics.memory import CODES, NumpyMemory
+from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import lay_out
 from crossentropy.statistics.reference import widened
 from crossentropy.unit_sums import find_misfit
@@ -15,8 +15,9 @@ __all__ = [
     "binary_log_prob",
     "in_words",
     "label_log_prob",
+    "make_predictions",
+    "one_column_error",
     "soft_log_prob",
-    "take_predictions",
 ]
 
 Array = Any
@@ -53,23 +54,22 @@ class Predictions:
         return tuple(self.values.shape) if self.is_binary else tuple(self.values.shape[:-1])
 
 
-def take_predictions(values: Any, *, in_logs: bool, normalize: bool) -> Predictions:
-    """Bring predictions to a floating array, and check how they are to be normalized."""
-    xp, (p,) = as_arrays(values)
-    found = Predictions(p, in_logs, normalize)
-    if normalize and (in_logs or found.is_binary):
+def make_predictions(p: Array, *, in_logs: bool, normalize: bool) -> Predictions:
+    """Check the dtype of predictions, and whether they can be normalized."""
+    xp, made = namespace(p), Predictions(p, in_logs, normalize)
+    if normalize and (in_logs or made.is_binary):
         fix = (
             "for numbers whose exponentials do not sum to one use softmax_cross_entropy(log_probabilities, labels)"
             if in_logs
             else "one-dimensional probabilities are those of label 1; leave normalize out"
         )
-        raise ValueError(f"normalize=True is given with {found.name} of shape {tuple(p.shape)}; {fix}")
+        raise ValueError(f"normalize=True is given with {made.name} of shape {tuple(p.shape)}; {fix}")
     if xp.isdtype(p.dtype, "real floating"):
-        return found
-    if normalize and xp.isdtype(p.dtype, ("integral", "bool")):
-        return Predictions(widened(p), in_logs, normalize)
+        return made
+    if normalize:
+        return Predictions(as_floating(p), in_logs, normalize)
     fix = "pass floating-point numbers" + ("" if in_logs else ", or counts with normalize=True")
-    raise TypeError(f"{found.name} have dtype {p.dtype}; {fix}")
+    raise TypeError(f"{made.name} have dtype {p.dtype}; {fix}")
 
 
 def in_words(place: tuple[int, ...]) -> str:
@@ -101,7 +101,7 @@ def binary_log_prob(p: Predictions, yes: Array, no: Array, counted: Array | None
 def label_log_prob(p: Predictions, y: Array, counted: Array | None, *, checked: bool) -> Array:
     """``ln p_y`` of each row; `y` are classes that there are."""
     x = p.values
-    if is_numpy(x) and x.dtype.name in CODES and not p.in_logs:
+    if is_numpy(x) and is_for_kernels(x) and not p.in_logs:
         sums, log_p = _native_rows(x, y)
     else:
         xp, x = namespace(x), widened(x)

@@ -1,29 +1,33 @@
 """Labels beside probabilities: indices of classes, names of classes, or distributions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
+import numpy
+
+from crossentropy._foreign import from_table, masked_error
 from crossentropy.backends import (
+    as_array,
     as_arrays,
     as_indices,
     device,
     first_true,
     index_dtype,
-    is_jax,
     is_numpy,
     is_torch,
     is_true,
     namespace,
 )
-from crossentropy.losses._predictions import Predictions, in_words, one_column_error
+from crossentropy.losses._predictions import Predictions, in_words, make_predictions, one_column_error
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse, resolve
 from crossentropy.unit_sums import find_misfit
 
-__all__ = ["Truth", "bad_label_error", "check_masses", "check_order", "is_of_names", "resolve_truth"]
+__all__ = ["Truth", "bad_label_error", "check_masses", "resolve_truth", "take"]
 
 Array = Any
 
+NAMES = "OSUTMm"  # kinds of NumPy's dtypes: objects, strings, dates
 ORDER = "log_loss takes (probabilities, labels); scikit-learn's order is reversed: write log_loss(p, y)"
 
 
@@ -37,6 +41,33 @@ class Truth:
     ignore_index: int | None = None
 
 
+def take(
+    values: Any, labels: Any, *, classes: Any, in_logs: bool, normalize: bool
+) -> tuple[Predictions, Any]:
+    """Bring predictions and labels to arrays of one library; labels that are names stay NumPy's.
+
+    Where dtypes and shapes tell that they came as (truth, prediction), scikit-learn's order, they are refused.
+    """
+    name = "log_probabilities" if in_logs else "probabilities"
+    names = _names_in(labels, "labels", any_object=classes is not None)
+    if not in_logs and _names_in(values, name, any_object=False) is not None:
+        raise TypeError(
+            f"{name} are names of classes; {ORDER}"
+            if names is None
+            else f"{name} are names of classes; pass floating-point numbers"
+        )
+    if names is not None or isinstance(labels, (LabelSet, Sparse)):
+        return make_predictions(as_array(values, name), in_logs=in_logs, normalize=normalize), (
+            labels if names is None else names
+        )
+    is_target = isinstance(labels, (OneHot, Probabilities))
+    _, (p, y) = as_arrays(**{name: values, "labels": labels.values if is_target else labels})
+    if not is_target and not in_logs:
+        _check_order(p, y, normalize=normalize)
+    found = make_predictions(p, in_logs=in_logs, normalize=normalize)
+    return found, replace(labels, values=y) if is_target else y
+
+
 def resolve_truth(
     labels: Any,
     p: Predictions,
@@ -46,45 +77,55 @@ def resolve_truth(
     *,
     checked: bool,
 ) -> Truth:
-    """Labels of any form as indices or masses, of the predictions' library."""
+    """Labels, as `take` returns them, as indices or masses."""
     if isinstance(labels, (OneHot, Probabilities, LabelSet, Sparse)):
         return _of_target(labels, p, classes, ignore_index, sample_weight, checked=checked)
     if classes is not None:
-        table = _class_list(classes, p)
-        return _named(labels, table, p, ignore_index, checked=checked)
-    if is_of_names(labels):
+        return _named(labels, _class_list(classes, p), p, ignore_index, checked=checked)
+    if _are_names(labels):
         raise _names_error(labels, p)
-    xp, (values, y) = as_arrays(p.values, labels)
-    if xp.isdtype(y.dtype, "real floating"):
-        if tuple(y.shape) == tuple(values.shape):
-            return Truth(masses=_masses(y, p, ignore_index))
-        raise _floating_error(y, p)
-    if not xp.isdtype(y.dtype, ("integral", "bool")):
-        raise TypeError(f"labels have dtype {y.dtype}; pass class indices as integers")
-    _check_shape(y, p)
-    return Truth(indices=as_indices(y), ignore_index=ignore_index)
+    xp = namespace(labels)
+    if xp.isdtype(labels.dtype, "real floating"):
+        if tuple(labels.shape) == tuple(p.values.shape):
+            return Truth(masses=_masses(labels, p, ignore_index))
+        raise _floating_error(labels, p)
+    _check_shape(labels, p)
+    return Truth(indices=as_indices(labels), ignore_index=ignore_index)
 
 
-def is_of_names(values: Any) -> bool:
-    """Whether an array or a list is of strings, dates or other objects, not of numbers."""
-    if is_torch(values) or is_jax(values) or values is None:
-        return False
-    if hasattr(values, "__array_namespace__") and not is_numpy(values):
-        return False
-    import numpy
+def _names_in(values: Any, name: str, *, any_object: bool) -> Any:
+    """The NumPy array of strings, dates or other objects that `values` are, or None if they are something else.
 
-    return numpy.asarray(values).dtype.kind in "OSUTMm"
+    Objects without a string among them are names only if `any_object`: they may be numbers, of which `as_array` speaks.
+    """
+    if isinstance(values, (str, bytes, list, tuple)):
+        try:
+            array: Any = numpy.asarray(values)
+        except ValueError:  # lists of different lengths
+            return None
+    else:
+        array = values if is_numpy(values) else from_table(values, name)
+    if array is None or array.dtype.kind not in NAMES:
+        return None
+    if (
+        array.dtype.kind == "O"
+        and not any_object
+        and not any(isinstance(x, (str, bytes)) for x in array.flat)
+    ):
+        return None
+    if isinstance(array, numpy.ma.MaskedArray):
+        raise masked_error(name)
+    return array
 
 
-def check_order(predictions: Any, labels: Any, *, normalize: bool) -> None:
-    """Refuse (truth, prediction), scikit-learn's order, where dtypes and shapes tell."""
-    if is_of_names(predictions):
-        if not is_of_names(labels):
-            raise TypeError(f"probabilities are names of classes; {ORDER}")
-        raise TypeError("probabilities are no numbers; pass floating-point numbers")
-    if isinstance(labels, (OneHot, Probabilities, LabelSet, Sparse)) or is_of_names(labels):
-        return
-    xp, (p, y) = as_arrays(predictions, labels)
+def _are_names(labels: Array) -> bool:
+    """Whether labels, as `take` returns them, are names."""
+    return is_numpy(labels) and labels.dtype.kind in NAMES
+
+
+def _check_order(p: Array, y: Array, *, normalize: bool) -> None:
+    """Refuse (truth, prediction)."""
+    xp = namespace(p, y)
     if not xp.isdtype(y.dtype, "real floating"):
         return
     if p.ndim + 1 == y.ndim and tuple(p.shape) == tuple(y.shape[:-1]):
@@ -142,36 +183,24 @@ def _class_list(classes: Any, p: Predictions) -> list[Any]:
 def _named(labels: Any, table: list[Any], p: Predictions, ignore_index: Any, *, checked: bool) -> Truth:
     """Indices of labels that are named in a table; one that is not in it becomes C, and an ignored one −1."""
     C = len(table)
-    numeric = not is_of_names(labels) and all(isinstance(c, Integral) for c in table)
-    if numeric:
-        xp, (_, labels) = as_arrays(p.values, labels)
-        numeric = xp.isdtype(labels.dtype, ("integral", "bool"))
-    if numeric:
-        _check_shape(labels, p)
+    _check_shape(labels, p)
+    xp = namespace(p.values)
+    are_integers = not _are_names(labels) and xp.isdtype(labels.dtype, ("integral", "bool"))
+    if are_integers and all(isinstance(c, Integral) for c in table):
         y = _looked_up(as_indices(labels), table)
-        ignored = labels == ignore_index if ignore_index is not None else None
-    else:
-        import numpy
-
-        if is_torch(labels) or is_jax(labels):
-            raise TypeError(
-                f"classes are {_shortened(table)}, but labels have dtype {labels.dtype}; "
-                "pass integer labels, and in classes the integer of each column"
-            )
-        labels = numpy.asarray(labels)
-        _check_shape(labels, p)
+        ignored = None if ignore_index is None else labels == ignore_index
+    elif is_numpy(labels):
         places = {c: i for i, c in enumerate(table)}
-        flat = [places.get(c, C) for c in labels.reshape(-1).tolist()]
-        xp, like = namespace(p.values), p.values
-        y = xp.asarray(
-            numpy.asarray(flat, dtype="int64").reshape(labels.shape),
-            dtype=index_dtype(like),
-            device=device(like),
-        )
+        flat = labels.reshape(-1).tolist()
+        y = _beside(p, [places.get(c, C) for c in flat], labels.shape, index_dtype(p.values))
         ignored = None
         if ignore_index is not None:
-            left_out = numpy.asarray([c == ignore_index for c in labels.reshape(-1).tolist()], dtype=bool)
-            ignored = xp.asarray(left_out.reshape(labels.shape), device=device(like))
+            ignored = _beside(p, [c == ignore_index for c in flat], labels.shape, xp.bool)
+    else:
+        raise TypeError(
+            f"classes are {_shortened(table)}, but labels have dtype {labels.dtype}; "
+            "pass integer labels, and in classes the integer of each column"
+        )
     unknown = y == C if ignored is None else (y == C) & ~ignored
     if checked and is_true(xp.any(unknown)):
         place = first_true(unknown)
@@ -184,6 +213,12 @@ def _named(labels: Any, table: list[Any], p: Predictions, ignore_index: Any, *, 
     if ignored is None:
         return Truth(indices=y)
     return Truth(indices=xp.where(ignored, 0 * y - 1, y), ignore_index=-1)
+
+
+def _beside(p: Predictions, values: list[Any], shape: tuple[int, ...], dtype: Any) -> Array:
+    """A list as an array of the predictions' library, on their device."""
+    xp = namespace(p.values)
+    return xp.reshape(xp.asarray(values, dtype=dtype, device=device(p.values)), shape)
 
 
 def _looked_up(y: Array, table: list[int]) -> Array:
@@ -200,11 +235,8 @@ def _looked_up(y: Array, table: list[int]) -> Array:
     return xp.reshape(xp.where(found, index, 0 * index + len(table)), tuple(y.shape))
 
 
-def _names_error(labels: Any, p: Predictions) -> TypeError:
-    import numpy
-
-    flat = numpy.asarray(labels).reshape(-1)
-    such = f", such as {flat.tolist()[0]!r}" if flat.size else ""
+def _names_error(labels: Array, p: Predictions) -> TypeError:
+    such = f", such as {labels.reshape(-1).tolist()[0]!r}" if labels.size else ""
     which = (
         "(negative, positive)"
         if p.is_binary
@@ -243,22 +275,16 @@ def _of_target(
         raise TypeError(
             f"labels are a target of {form}; pass integers, or floating-point numbers, the probability {fix}"
         )
-    if isinstance(labels, Probabilities):
-        masses = as_arrays(p.values, labels.values)[1][1]
-        if tuple(masses.shape) != tuple(p.values.shape):
-            raise _shape_error(masses, p, tuple(p.values.shape))
-        return Truth(masses=_masses(masses, p, ignore_index), normalized=labels.normalized)
-    hot = as_arrays(p.values, labels.values)[1][1]
-    if tuple(hot.shape) != tuple(p.values.shape):
-        raise _shape_error(hot, p, tuple(p.values.shape))
-    target = resolve(
-        OneHot(hot), p.values, p.values.ndim - 1, None, validate=checked, sample_weight=sample_weight
-    ).target
+    if tuple(labels.values.shape) != tuple(p.values.shape):
+        raise _shape_error(labels.values, p, tuple(p.values.shape))
     if ignore_index is not None:
         raise ValueError(
             f"ignore_index={ignore_index} names a label, and a target of {form} has none; leave it out"
         )
-    return Truth(indices=as_indices(target.indices))
+    if isinstance(labels, Probabilities):
+        return Truth(masses=_masses(labels.values, p, ignore_index), normalized=labels.normalized)
+    target = resolve(labels, p.values, p.values.ndim - 1, None, validate=checked, sample_weight=sample_weight)
+    return Truth(indices=as_indices(target.target.indices))
 
 
 def _masses(masses: Array, p: Predictions, ignore_index: Any) -> Array:

@@ -4,9 +4,18 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import as_arrays, device, first_true, is_torch, is_true, loss_dtype, namespace
+from crossentropy.backends import (
+    as_arrays,
+    as_option,
+    device,
+    first_true,
+    is_torch,
+    is_true,
+    loss_dtype,
+    namespace,
+)
 from crossentropy.links import CrossEntropy, Link
-from crossentropy.losses._softmax_problem import check_validate
+from crossentropy.losses._softmax_problem import as_normalizer, check_validate
 from crossentropy.reductions import check_reduction, negative_weight_error
 
 Array = Any
@@ -85,9 +94,7 @@ def make_problem(
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, between 0 and 1")
     if not 0 <= negative_shift < 1:
         raise ValueError(f"negative_shift is {negative_shift}; it is taken off a probability: 0 ≤ m < 1")
-    given = (logits, labels) if sample_weight is None else (logits, labels, sample_weight)
-    xp, arrays = as_arrays(*given)
-    logits, labels = arrays[:2]
+    xp, (logits, labels) = as_arrays(logits=logits, labels=labels)
     _check_arrays(logits, labels)
 
     ndim = logits.ndim
@@ -96,11 +103,9 @@ def make_problem(
     axis = axis % max(ndim, 1)
     classes, inner = (int(logits.shape[axis]), math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
     if sample_weight is not None:
-        sample_weight = xp.astype(arrays[2], loss_dtype(logits))
+        sample_weight = xp.astype(as_option(sample_weight, "sample_weight", logits), loss_dtype(logits))
         _check_sample_weight(logits, sample_weight, axis)
     positive_weight, negative_weight = _class_weights(logits, classes, pos_weight, class_weight)
-    if isinstance(normalizer, (list, tuple)):
-        normalizer = as_arrays(normalizer, logits)[1][0]
     link = CrossEntropy() if link is None else link
     options = Options(
         positive_weight=positive_weight,
@@ -113,7 +118,7 @@ def make_problem(
         negative_link=link if negative_link is None else negative_link,
         negative_shift=float(negative_shift),
         reduction=reduction,
-        normalizer=normalizer,
+        normalizer=as_normalizer(normalizer, logits),
         empty=empty,
         validate=check_validate(validate),
     )
@@ -162,9 +167,9 @@ def _class_vector(name: str, value: Array | float | None, logits: Array, classes
     if isinstance(value, (int, float)):  # made where the logits are: a copy to a device would be waited for
         xp = namespace(logits)
         return xp.full((classes,), float(value), dtype=loss_dtype(logits), device=device(logits))
-    xp, (vector, _) = as_arrays(value, logits)
+    xp, vector = namespace(logits), as_option(value, name, logits)
     if is_torch(vector):
-        vector = vector.detach().to(logits.device)
+        vector = vector.detach()
     vector = xp.astype(vector, loss_dtype(logits))
     if vector.ndim == 0:
         return vector + xp.zeros(classes, dtype=vector.dtype, device=device(vector))

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from crossentropy.backends import first_true, is_numpy, is_torch, is_true, namespace
+from crossentropy._foreign import is_bfloat16
+from crossentropy.backends import as_array, first_true, is_numpy, is_torch, is_true, namespace
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Prior, Target, Transform, Wanted
 from crossentropy.statistics.problem import NOTHING_MORE
 from crossentropy.statistics.reference import widened
 from crossentropy.targets import resolve
-from crossentropy.weights import class_vector, row_values
+from crossentropy.weights import class_vector, like, row_values
 
 Array = Any
 
@@ -137,7 +138,7 @@ def make_problem(
         z_loss=z_loss,
         entropy_bonus=entropy_bonus,
         reduction=reduction,
-        normalizer=normalizer,
+        normalizer=as_normalizer(normalizer, logits),
         empty=empty,
         validate=checked,
         inplace=inplace,
@@ -162,29 +163,29 @@ def is_untransformed(
     )
 
 
-def check_logits(logits: Array, axis: int) -> tuple[Array, int]:
+def check_logits(logits: Array, axis: int, name: str = "logits") -> tuple[Array, int]:
     """Floating logits with at least one class, and their class axis counted from 0."""
-    if not hasattr(logits, "dtype"):
-        logits = namespace(logits).asarray(logits)
+    logits = as_array(logits, name)
     floating = (
         logits.is_floating_point()
         if is_torch(logits)
-        else "bfloat16" in str(logits.dtype) or namespace(logits).isdtype(logits.dtype, "real floating")
+        else is_bfloat16(logits.dtype) or namespace(logits).isdtype(logits.dtype, "real floating")
     )
     if not floating:
         raise TypeError(
-            f"logits have dtype {logits.dtype}; pass floating-point scores, for example logits.float()"
+            f"{name} have dtype {logits.dtype}; pass floating-point scores, for example {name}.float() or "
+            f"{name}.astype(float)"
         )
     ndim = logits.ndim
     if ndim == 0:
-        raise ValueError("logits are a single number; they need a class axis")
+        raise ValueError(f"{name} are a single number; they need a class axis")
     if not -ndim <= axis < ndim:
         raise ValueError(
-            f"axis is {axis}, but logits of shape {tuple(logits.shape)} have axes {-ndim} to {ndim - 1}"
+            f"axis is {axis}, but {name} of shape {tuple(logits.shape)} have axes {-ndim} to {ndim - 1}"
         )
     axis %= ndim
     if logits.shape[axis] == 0:
-        raise ValueError(f"logits of shape {tuple(logits.shape)} have no classes along axis {axis}")
+        raise ValueError(f"{name} of shape {tuple(logits.shape)} have no classes along axis {axis}")
     return logits, axis
 
 
@@ -208,7 +209,7 @@ def make_transform(
     validate: bool = True,
 ) -> Transform:
     """The transform of the logits, checked."""
-    temperature, margin = _number(temperature), _number(margin)
+    temperature, margin = _number(temperature, "temperature"), _number(margin, "margin")
     if isinstance(temperature, (int, float)):
         if not 0 < temperature < float("inf"):
             raise ValueError(
@@ -217,12 +218,10 @@ def make_transform(
         if temperature == 1 and softcap is None and logit_bias is None and margin is None:
             return PLAIN
         temperature = float(temperature)
-    elif not hasattr(temperature, "ndim"):
-        raise TypeError(
-            f"temperature is {temperature!r}; pass a positive number, or an array of one for each row"
-        )
-    elif temperature.ndim:
-        temperature = row_values(temperature, logits, rows, "temperature")
+    else:
+        temperature = like(temperature, logits, "temperature")
+        if temperature.ndim:
+            temperature = row_values(temperature, logits, rows, "temperature")
     if validate and not isinstance(temperature, float):
         xp = namespace(temperature)
         wrong = ~(temperature > 0)
@@ -245,9 +244,14 @@ def make_transform(
     return Transform(temperature, None if softcap is None else float(softcap), bias, margin)
 
 
-def _number(value: Any) -> Any:
+def _number(value: Any, name: str) -> Any:
     """`value`, but one number of NumPy, which no library would take for its own, as Python's."""
-    return float(value) if is_numpy(value) and value.ndim == 0 else value
+    return float(as_array(value, name)) if is_numpy(value) and value.ndim == 0 else value
+
+
+def as_normalizer(normalizer: Any, logits: Array) -> Any:
+    """A word or a number as it is, anything else as an array beside the logits."""
+    return normalizer if isinstance(normalizer, (str, int, float)) else like(normalizer, logits, "normalizer")
 
 
 def _weighted_prior(problem: SoftmaxProblem) -> Prior:

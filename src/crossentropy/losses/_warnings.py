@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crossentropy.backends import is_numpy, is_torch, is_true, namespace
-from crossentropy.statistics.memory import CODES, NumpyMemory
+from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import are_probabilities
 
 Array = Any
@@ -41,7 +41,7 @@ def warn_of_nothing(score: str) -> None:
 
 
 def _are_probabilities(logits: Array, axis: int) -> bool:
-    if is_numpy(logits) and logits.dtype.name in CODES:
+    if is_numpy(logits) and is_for_kernels(logits):
         return are_probabilities(NumpyMemory, logits, axis)
     if is_torch(logits):
         from crossentropy.statistics._memory_torch import TorchMemory

@@ -70,7 +70,7 @@ def discriminator_loss(
         )
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, between 0 and 1")
-    _, (real, fake) = as_arrays(real_logits, fake_logits)
+    _, (real, fake) = as_arrays(real_logits=real_logits, fake_logits=fake_logits)
     return sigmoid_cross_entropy(
         real, _all(1 - label_smoothing, real), sample_weight=real_weight, reduction=reduction
     ) + sigmoid_cross_entropy(fake, _all(0, fake), sample_weight=fake_weight, reduction=reduction)
@@ -117,7 +117,7 @@ def generator_loss(
     >>> generator_loss(logits, saturating=True, reduction="none").round(4)
     array([-0.6931, -0.    ])
     """
-    _, (logits,) = as_arrays(fake_logits)
+    _, (logits,) = as_arrays(fake_logits=fake_logits)
     if saturating:
         return -sigmoid_cross_entropy(logits, _all(0, logits), **options)
     return sigmoid_cross_entropy(logits, _all(1, logits), **options)

@@ -355,11 +355,11 @@ def augmix_loss(
 
 def _alike(axis: int, **given: Any) -> tuple[list[Array], int, tuple[int, ...]]:
     """Logits of one library and one shape, their class axis counted from 0, and the shape of their rows."""
-    _, arrays = as_arrays(*given.values())
+    _, arrays = as_arrays(**given)
     (name, first), *others = zip(given, arrays, strict=True)
-    _, axis = check_logits(first, axis)
+    _, axis = check_logits(first, axis, name)
     for other, x in others:
-        check_logits(x, axis)
+        check_logits(x, axis, other)
         if tuple(x.shape) != tuple(first.shape):
             raise ValueError(
                 f"{other} has shape {tuple(x.shape)} but {name} has shape {tuple(first.shape)}; they are predictions "

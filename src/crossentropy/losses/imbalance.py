@@ -358,7 +358,7 @@ def hard_example_loss(
 
 def _counted(counts: Any) -> tuple[Any, Array]:
     """Counts as an array of one floating number for each class."""
-    xp, (n,) = as_arrays(counts)
+    xp, (n,) = as_arrays(counts=counts)
     n = xp.astype(n, widest_dtype(n), copy=False)
     if n.ndim != 1 or n.shape[0] == 0:
         raise ValueError(f"counts has shape {tuple(n.shape)}; pass one number for each class, shape (C,)")

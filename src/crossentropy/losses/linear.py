@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crossentropy.backends import is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy.backends import as_array, is_jax, is_numpy, is_torch, loss_dtype
 from crossentropy.links import Link
 from crossentropy.losses._linear_problem import (
     LinearGradients,
@@ -14,7 +14,7 @@ from crossentropy.losses._linear_problem import (
 from crossentropy.losses._recorder import recorded
 from crossentropy.losses.target_statistics import TargetStatistics
 from crossentropy.statistics import Planes, Wanted
-from crossentropy.statistics.memory import CODES
+from crossentropy.statistics.memory import is_for_kernels
 from crossentropy.statistics.problem import arrays
 
 __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics"]
@@ -190,6 +190,7 @@ def linear_loss_and_gradients(
     >>> float(loss.round(4)), gradients.weight.round(2)[0], gradients.bias
     (1.2437, array([-0.26,  0.09,  0.  ]), None)
     """
+    hidden = as_array(hidden, "hidden")
     if not is_numpy(hidden):
         raise TypeError(
             f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; linear_loss_and_gradients is for NumPy "
@@ -292,7 +293,7 @@ def _strategies(given: LinearProblem) -> Any:
         from crossentropy.losses import _linear_torch
 
         return _linear_torch
-    if is_numpy(hidden) and hidden.dtype.name in CODES:
+    if is_numpy(hidden) and is_for_kernels(hidden):
         from crossentropy.losses import _linear_numpy
 
         return _linear_numpy

@@ -10,14 +10,13 @@ from crossentropy.losses._predictions import (
     binary_log_prob,
     label_log_prob,
     soft_log_prob,
-    take_predictions,
 )
 from crossentropy.losses._score_labels import (
     Truth,
     bad_label_error,
     check_masses,
-    check_order,
     resolve_truth,
+    take,
 )
 from crossentropy.losses._scores import reduce_scores
 from crossentropy.losses._softmax_formula import weigh
@@ -119,11 +118,9 @@ def log_loss(
         raise TypeError("pass either probabilities or log_probabilities, and labels")
     check_reduction(reduction, normalizer, empty)
     checked = check_validate(validate)
-    if probabilities is not None:
-        check_order(probabilities, labels, normalize=normalize)
-        p = take_predictions(probabilities, in_logs=False, normalize=normalize)
-    else:
-        p = take_predictions(log_probabilities, in_logs=True, normalize=normalize)
+    in_logs = probabilities is None
+    values = log_probabilities if in_logs else probabilities
+    p, labels = take(values, labels, classes=classes, in_logs=in_logs, normalize=normalize)
     weight = class_vector(class_weight, p.values, p.classes, "class_weight")
     sample = row_values(sample_weight, p.values, p.rows, "sample_weight")
     truth = resolve_truth(labels, p, classes, ignore_index, sample, checked=checked)
@@ -207,7 +204,7 @@ def binary_log_loss(
     """
     check_reduction(reduction, normalizer, empty)
     checked = check_validate(validate)
-    xp, (p, t) = as_arrays(probabilities, labels)
+    xp, (p, t) = as_arrays(probabilities=probabilities, labels=labels)
     if not xp.isdtype(p.dtype, "real floating"):
         reverse = "; the order is (probabilities, labels)" if xp.isdtype(t.dtype, "real floating") else ""
         raise TypeError(f"probabilities have dtype {p.dtype}; pass floating-point numbers{reverse}")
@@ -297,7 +294,7 @@ def _of_masses(
 
 def _element_weights(sample_weight: Any, p: Array) -> Array:
     """`sample_weight` as one number for each element."""
-    x = like(sample_weight, p)
+    x = like(sample_weight, p, "sample_weight")
     shape, rows = tuple(p.shape), tuple(p.shape[:-1])
     if tuple(x.shape) == shape:
         return x

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
-from crossentropy.backends import as_arrays, device, index_dtype, loss_dtype, namespace
+from crossentropy.backends import as_arrays, as_option, device, index_dtype, loss_dtype, namespace
 from crossentropy.links import Focal
 from crossentropy.losses._question_labels import first_bad, settled
 from crossentropy.losses._row_sums import divisor, reduced_sums
@@ -168,6 +168,7 @@ def sigmoid_focal_loss(
             f"alpha is {alpha}; it is the weight of a yes and 1 − alpha that of a no: 0 ≤ alpha < 1, or None. "
             "To leave every no out, pass alpha=None and sample_weight=labels"
         )
+    _, (logits, labels) = as_arrays(logits=logits, labels=labels)
     axis, reduction = options.get("axis", -1), options.get("reduction", "mean")
     class_weight, normalizer = options.get("class_weight"), options.get("normalizer", "weight")
     if reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight":
@@ -234,7 +235,7 @@ def zlpr_loss(
     >>> zlpr_loss(logits, np.asarray([[1, 0, 0], [1, 1, 0]]), reduction="none").round(4)
     array([0.4562, 1.7918])
     """
-    xp, (z, t) = as_arrays(logits, labels)
+    xp, (z, t) = as_arrays(logits=logits, labels=labels)
     z, axis = check_logits(z, axis)
     if tuple(t.shape) != tuple(z.shape):
         raise ValueError(
@@ -279,7 +280,7 @@ def _weight_of_elements(
 
 def _times(weight: Any, factor: float, logits: Array) -> Any:
     """`weight`, of which None stands for 1, times a number."""
-    return factor if weight is None else as_arrays(weight, logits)[1][0] * factor
+    return factor if weight is None else as_option(weight, "class_weight", logits) * factor
 
 
 def _scaled(xp: Any, z: Array, t: Array, *, wrong: bool) -> Array:

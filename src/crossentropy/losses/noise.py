@@ -313,7 +313,7 @@ def _check_share(beta: float) -> None:
 
 def _transition(transition: Any, logits: Array, classes: int) -> Array:
     """``T`` in float64 where there is one, checked."""
-    T = like(transition, logits)
+    T = like(transition, logits, "transition")
     if tuple(T.shape) != (classes, classes):
         raise ValueError(
             f"transition has shape {tuple(T.shape)}; pass the probability of every label for every class, "

@@ -4,6 +4,7 @@ from typing import Any, Unpack
 
 from crossentropy.backends import (
     as_indices,
+    as_option,
     constant,
     device,
     first_true,
@@ -24,11 +25,11 @@ from crossentropy.losses._row_formula import (
 )
 from crossentropy.losses._row_state import (
     beside,
-    check_state,
     check_values,
     copied,
     is_traced,
     last_of_equals,
+    taken_state,
     written,
 )
 from crossentropy.losses._softmax_problem import make_problem
@@ -192,8 +193,7 @@ class OnlineLabelSmoothing:
             If names or shapes differ from those of `state_dict`.
         """
         shape = (self.classes, self.classes)
-        check_state(state, {"soft_labels": shape, "sums": shape})
-        self._soft_labels, self._sums = copied(state["soft_labels"]), copied(state["sums"])
+        self._soft_labels, self._sums = taken_state(state, {"soft_labels": shape, "sums": shape})
 
 
 class EarlyLearningRegularisation:
@@ -331,8 +331,7 @@ class EarlyLearningRegularisation:
         ValueError
             If its name or shape differs from that of `state_dict`.
         """
-        check_state(state, {"targets": (self.rows, self.classes)})
-        self._targets = copied(state["targets"])
+        (self._targets,) = taken_state(state, {"targets": (self.rows, self.classes)})
 
     def _state(self, logits: Array) -> Array:
         """The targets, beside the logits; made when they are first needed."""
@@ -347,7 +346,7 @@ class EarlyLearningRegularisation:
     def _places(self, index: Any, logits: Array, rows: tuple[int, ...]) -> Array:
         """`index` flat, checked."""
         xp = namespace(logits)
-        i = xp.asarray(index, device=device(logits))
+        i = as_option(index, "index", logits)
         if not xp.isdtype(i.dtype, "integral"):
             raise TypeError(f"index has dtype {i.dtype}; pass the places of the rows in the data as integers")
         if tuple(i.shape) != rows:

@@ -301,7 +301,7 @@ class _Questions(NamedTuple):
 def _questions(
     logits: Array, labels: Any, sample_weight: Any, ignore_index: int | None, *, validate: bool
 ) -> _Questions:
-    xp, (z, y) = as_arrays(logits, labels)
+    xp, (z, y) = as_arrays(logits=logits, labels=labels)
     z, _ = check_logits(z, -1)
     rows, classes = tuple(z.shape[:-1]), int(z.shape[-1]) + 1
     if not rows:

@@ -6,6 +6,7 @@ from crossentropy.backends import as_arrays, as_indices, index_dtype, is_torch, 
 from crossentropy.links import Link
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses.softmax import softmax_cross_entropy
+from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 from crossentropy.weights import like
 
 __all__ = ["ctc_loss", "sequence_cross_entropy", "sequence_log_prob"]
@@ -256,12 +257,12 @@ def ctc_loss(
 
 def _tokens(logits: Array, labels: Any) -> tuple[Array, Array]:
     """Logits and tokens as arrays of one library."""
-    if not (hasattr(labels, "dtype") or isinstance(labels, (list, tuple))):
+    if isinstance(labels, (LabelSet, OneHot, Probabilities, Sparse)):
         raise TypeError(
             f"labels are a {type(labels).__name__}; sequences take tokens, an integer array. For soft targets slice "
             "logits and targets yourself and pass them to softmax_cross_entropy"
         )
-    xp, (logits, labels) = as_arrays(logits, labels)
+    xp, (logits, labels) = as_arrays(logits=logits, labels=labels)
     if not xp.isdtype(labels.dtype, ("integral", "bool")):
         raise TypeError(
             f"labels have dtype {labels.dtype}; pass tokens as integers, for example labels.long()"
@@ -273,7 +274,7 @@ def _tokens(logits: Array, labels: Any) -> tuple[Array, Array]:
 
 def _of_tokens(values: Any, logits: Array, labels: Array, name: str) -> Array:
     """`values` as one number for each token."""
-    x = like(values, logits)
+    x = like(values, logits, name)
     if tuple(x.shape) != tuple(labels.shape):
         raise ValueError(
             f"{name} has shape {tuple(x.shape)} but labels have shape {tuple(labels.shape)}; pass one for each token, "
@@ -314,7 +315,7 @@ def _divisor(word: str, logits: Array, labels: Array, weights: Array | None, opt
             "of a sequence's tokens; pass the divisor of each token as an array"
         )
     xp = namespace(labels)
-    masses = like(xp.ones_like(labels), logits) if weights is None else weights
+    masses = like(xp.ones_like(labels), logits, "labels") if weights is None else weights
     ignore_index = options.get("ignore_index")
     if ignore_index is not None:
         masses = xp.where(as_indices(labels) == ignore_index, xp.zeros_like(masses), masses)
