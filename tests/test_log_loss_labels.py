@@ -409,3 +409,36 @@ def test_a_score_of_nothing_is_nan_with_a_warning(fw, p, labels, options):
         assert fw.numpy(ce.log_loss(p, labels, empty="zero", **options)) == 0
     with pytest.raises(ValueError, match="nothing to average"):
         ce.log_loss(p, labels, empty="raise", **options)
+
+
+# ------------------------------------------------------------------------------------------------------- tables
+
+
+@pytest.mark.parametrize("dtype", ["str", "object", "category"])
+def test_columns_of_a_frame_are_taken(dtype):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(P, columns=ANIMALS)
+    labels = pandas.Series(ANIMALS[Y]).astype(dtype)
+    all_of(ce.log_loss(frame, labels, classes=frame.columns, reduction="none"), ROWS)
+    with pytest.raises(TypeError, match="labels are names"):
+        ce.log_loss(frame, labels)
+    labels[1] = None
+    with pytest.raises(ValueError, match=r"labels has missing values|label (None|nan) at row 1 is not among"):
+        ce.log_loss(frame, labels, classes=frame.columns)
+
+
+def test_masked_names_are_refused_with_what_to_pass():
+    labels = np.ma.masked_array(ANIMALS[Y], mask=[False, True, False, False])
+    message = message_of(TypeError, "ce.log_loss(P, y, classes=c)", ce=ce, P=P, y=labels, c=ANIMALS)
+    weight = typed(message, r"sample_weight=(~numpy\.ma\.getmaskarray\(labels\))", numpy=np, labels=labels)
+    values = typed(message, r"pass (labels\.data)", labels=labels)
+    all_of(ce.log_loss(P, values, classes=ANIMALS, sample_weight=weight), np.delete(ROWS, 1).mean())
+
+
+def test_objects_that_are_numbers_are_told_to_be_numbers():
+    message = message_of(TypeError, "ce.log_loss(P, y)", ce=ce, P=P, y=Y.astype(object))
+    all_of(
+        ce.log_loss(P, typed(message, r"labels\.astype\(int\)", labels=Y.astype(object)), reduction="none"),
+        ROWS,
+    )
+    all_of(ce.log_loss(P, Y.astype(object), classes=[0, 1, 2], reduction="none"), ROWS)

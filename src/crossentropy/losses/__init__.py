@@ -61,7 +61,12 @@ if TYPE_CHECKING:
         unlikelihood_loss,
     )
     from crossentropy.losses.sampling import nce_loss, negative_sampling_loss, sampled_softmax_loss
-    from crossentropy.losses.sequences import ctc_loss, sequence_cross_entropy, sequence_log_prob
+    from crossentropy.losses.sequences import (
+        ctc_loss,
+        sequence_cross_entropy,
+        sequence_log_prob,
+        sequence_perplexity,
+    )
 
 __all__ = [
     "EarlyLearningRegularisation",
@@ -116,6 +121,7 @@ __all__ = [
     "sampled_softmax_loss",
     "sequence_cross_entropy",
     "sequence_log_prob",
+    "sequence_perplexity",
     "siglip_loss",
     "sigmoid_cross_entropy",
     "sigmoid_focal_loss",
@@ -221,6 +227,7 @@ FAMILIES = {
         "ctc_loss",
         "sequence_cross_entropy",
         "sequence_log_prob",
+        "sequence_perplexity",
     ),
 }
 

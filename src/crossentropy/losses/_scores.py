@@ -4,7 +4,7 @@ from typing import Any
 
 from crossentropy.backends import is_true, namespace
 from crossentropy.losses._softmax_formula import weigh
-from crossentropy.losses._warnings import warn_of_nothing
+from crossentropy.losses._warnings import warn_user
 from crossentropy.reductions import divisor, mean_of, negative_weight_error, reduce_rows
 
 __all__ = ["reduce_scores"]
@@ -56,5 +56,8 @@ def reduce_scores(
         return reduce_rows(losses, mass, counted, reduction=reduction, normalizer=normalizer, empty=empty)
     N = divisor(losses, mass, counted, normalizer)
     if empty == "nan" and is_true(xp.any(N == 0)):
-        warn_of_nothing(name)
+        warn_user(
+            f"{name} has nothing to average: no rows, every row ignored, or all weights 0. It is NaN; pass "
+            'empty="zero" for 0 or empty="raise" for an error'
+        )
     return mean_of(losses, N, empty)

@@ -24,20 +24,15 @@ def warn_of_probabilities(logits: Array, axis: int) -> None:
         return
     if not _are_probabilities(logits, axis % logits.ndim):
         return
-    warnings.warn(
+    warn_user(
         "the logits are probabilities already: every row lies in [0, 1] and sums to 1. Pass the scores before the "
-        "softmax, or score probabilities with crossentropy.log_loss",
-        stacklevel=_outside(),
+        "softmax, or score probabilities with crossentropy.log_loss"
     )
 
 
-def warn_of_nothing(score: str) -> None:
-    """Warn that a score is NaN because there is nothing to score."""
-    warnings.warn(
-        f"{score} has nothing to average: no rows, every row ignored, or all weights 0. It is NaN; pass "
-        'empty="zero" for 0 or empty="raise" for an error',
-        stacklevel=_outside(),
-    )
+def warn_user(message: str) -> None:
+    """Warn at the line that called this package."""
+    warnings.warn(message, stacklevel=_outside())
 
 
 def _are_probabilities(logits: Array, axis: int) -> bool:
