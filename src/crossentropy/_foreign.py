@@ -57,7 +57,7 @@ def plain(x: Any, name: str) -> Array:
     """`x`, a NumPy array or scalar or what NumPy reads as one, with native numbers that lie where they can be read."""
     kind = type(x)
     if isinstance(x, np.ma.MaskedArray):
-        raise masked_error(name)
+        raise masked_error(x, name)
     if isinstance(x, np.ndarray) and kind not in (np.ndarray, np.memmap, np.matrix, np.recarray):
         raise subclass_error(x, name)
     try:
@@ -87,7 +87,9 @@ def from_table(x: Any, name: str) -> Array | None:
         extended = [column for column in columns if not isinstance(column.dtype, np.dtype)]
         if any(column.isna().any() for column in extended):
             raise _missing_error(name, "fillna")
-        return x.to_numpy()
+        return (
+            np.stack([c.to_numpy() for c in columns], axis=-1) if extended and x.ndim == 2 else x.to_numpy()
+        )
     if polars is not None and isinstance(x, (polars.Series, polars.DataFrame)):
         columns = x.get_columns() if isinstance(x, polars.DataFrame) else [x]
         if any(column.null_count() for column in columns):
@@ -103,9 +105,10 @@ def _missing_error(name: str, fill: str) -> ValueError:
     )
 
 
-def masked_error(name: str) -> TypeError:
+def masked_error(x: Array, name: str) -> TypeError:
     """What to say of a masked array."""
-    fix = UNMASKED.get(name, OTHERWISE).format(name)
+    soft = name == "labels" and x.dtype.kind == "f"
+    fix = OTHERWISE.format(name) if soft else UNMASKED.get(name, OTHERWISE).format(name)
     return TypeError(f"got {name} of type numpy.ma.MaskedArray, whose mask no loss looks at; {fix}")
 
 

@@ -103,7 +103,11 @@ def _log_odds_against_negatives(z: Array, negative: Array, temperature: Any) -> 
 
 def features_of(x: Array, name: str, ndims: tuple[int, ...]) -> Array:
     """Floating features, checked."""
-    x, _ = check_logits(x, -1, name)
+    x = as_array(x, name)
+    try:
+        check_logits(x, -1, name)
+    except TypeError:
+        raise TypeError(f"{name} have dtype {x.dtype}; pass floating-point features") from None
     if x.ndim not in ndims:
         raise ValueError(
             f"{name} have shape {tuple(x.shape)}; pass one feature vector in each row, shape (N, d)"

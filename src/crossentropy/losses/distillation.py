@@ -255,7 +255,7 @@ def jsd_consistency(
     check_reduction(reduction, normalizer, empty)
     if len(logits) < 2:
         raise ValueError(f"got {len(logits)} prediction; pass two or more, to be compared with one another")
-    alike, axis, rows = _alike(axis, **{f"logits {i}": z for i, z in enumerate(logits)})
+    alike, axis, rows = _alike(axis, **{f"logits[{i}]": z for i, z in enumerate(logits)})
     weight = row_values(sample_weight, alike[0], rows, "sample_weight")
     losses = divergences.of_rows(divergences.JENSEN_SHANNON, alike, axis, PLAIN, _live(weight, None))
     return reduced(
@@ -332,7 +332,7 @@ def augmix_loss(
     check_reduction(reduction, normalizer, empty)
     if not augmented:
         raise ValueError("there is no augmented view to agree with; pass their logits behind the clean ones")
-    names = ("clean", *(f"augmented view {i}" for i in range(1, len(augmented) + 1)))
+    names = ("clean", *(f"augmented[{i}]" for i in range(len(augmented))))
     views, axis, rows = _alike(axis, **dict(zip(names, (clean, *augmented), strict=True)))
     own = row_values(sample_weight, views[0], rows, "sample_weight")
     keep = None
