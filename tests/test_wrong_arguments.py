@@ -120,6 +120,7 @@ FLAGS = (
     "renormalize",
 )
 OTHERS = (
+    "classes",
     "low_rank",
     "axes",
     "augmented",

@@ -254,9 +254,23 @@ def perplexity(
     4.0
     """
     given = {"p": p} if q is None else {"p": p, "q": q}
+    if q is not None:
+        _refuse_labels(p, q)
     xp, checked, axes = _distributions(axis, normalize, **given)
     terms = entropy_terms(*checked) if q is None else cross_entropy_terms(*checked)
     return xp.astype(xp.exp(total(terms, axes, keepdims=keepdims)), terms.dtype)
+
+
+def _refuse_labels(p: Any, q: Any) -> None:
+    """Say where the perplexity of labels is."""
+    xp, (p, q) = as_arrays(p=p, q=q)
+    is_of_rows = tuple(q.shape) == tuple(p.shape[:-1]) and q.shape[-1:] != p.shape[-1:]
+    if is_of_rows and xp.isdtype(q.dtype, ("integral", "bool")):
+        raise TypeError(
+            f"q has dtype {q.dtype} and the shape of labels, but perplexity is of distributions; for logits use "
+            "crossentropy.losses.sequence_perplexity(logits, labels), for probabilities the exponential of "
+            "crossentropy.log_loss(probabilities, labels)"
+        )
 
 
 @argument_errors

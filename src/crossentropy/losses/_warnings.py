@@ -1,4 +1,4 @@
-"""The mistake that no error can catch: probabilities passed where logits belong."""
+"""Warnings: of probabilities passed where logits belong, which no error can catch, and of scores of nothing."""
 
 import sys
 import warnings
@@ -24,11 +24,15 @@ def warn_of_probabilities(logits: Array, axis: int) -> None:
         return
     if not _are_probabilities(logits, axis % logits.ndim):
         return
-    warnings.warn(
+    warn_user(
         "the logits are probabilities already: every row lies in [0, 1] and sums to 1. Pass the scores before the "
-        "softmax, or score probabilities with crossentropy.log_loss",
-        stacklevel=_outside(),
+        "softmax, or score probabilities with crossentropy.log_loss"
     )
+
+
+def warn_user(message: str) -> None:
+    """Warn at the line that called this package."""
+    warnings.warn(message, stacklevel=_outside())
 
 
 def _are_probabilities(logits: Array, axis: int) -> bool:

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from losses.catalogue import plain
-from losses.catalogue.case import Case, logits
+from losses.catalogue.case import Case, Helper, logits
 
 Z = logits(130, (2, 3, 4))
 TOKENS = np.array([[1, 3, 0], [2, 2, 1]])
@@ -114,4 +114,22 @@ def sequence_log_prob(logits, labels, mask=None, shift=0):
     return -np.sum(losses if mask is None else mask * losses, axis=1)
 
 
-HELPERS: list = []
+def sequence_perplexity(logits, labels, mask=None, shift=0):
+    return np.exp(sequence(logits, labels, mask, shift))
+
+
+HELPERS = [
+    Helper(
+        "sequence_log_prob",
+        (Z, TOKENS, MASK),
+        lambda logits, labels, mask, reduction: (
+            sequence_log_prob(logits, labels, mask) / np.sum(mask, axis=1)
+        ),
+        options={"reduction": "mean"},
+        variant="mean",
+    ),
+    Helper("sequence_perplexity", (Z, TOKENS), sequence_perplexity),
+    Helper(
+        "sequence_perplexity", (Z, TOKENS, MASK), sequence_perplexity, options={"shift": 1}, variant="shifted"
+    ),
+]
