@@ -6,7 +6,6 @@ For a row with masses ``t``, of weight ``ω``, and class weights ``w``::
     ℓ = ω (Σ_c a_c φ(log p_c) + z_loss L² − entropy_bonus H)        W = ω Σ_c w_c t_c
 """
 
-import math
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -23,6 +22,8 @@ from crossentropy.targets import resolve
 from crossentropy.weights import class_vector, like, row_values
 
 Array = Any
+
+INF = float("inf")
 
 CROSS_ENTROPY = CrossEntropy()
 
@@ -206,7 +207,7 @@ def check_share(value: Any, name: str) -> None:
 
 def check_factor(value: Any, name: str) -> None:
     """Refuse what a term of a loss cannot be multiplied by."""
-    if isinstance(number(value, name), (int, float)) and not math.isfinite(value):
+    if isinstance(number(value, name), (int, float)) and not -INF < value < INF:
         raise ValueError(f"{name} is {value}; it multiplies a term of the loss, so it has to be finite")
 
 
