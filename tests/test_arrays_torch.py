@@ -144,7 +144,10 @@ def test_layouts_are_made_dense_as_the_message_says():
     for form, fix in (
         (logits.to_sparse(), "logits.to_dense()"),
         (logits.to_sparse_csr(), "logits.to_dense()"),
+        (logits.to(torch.float8_e5m2), "logits.float()"),
         (torch.quantize_per_tensor(logits, 0.5, 0, torch.qint8), "logits.dequantize()"),
+        (torch.nested.nested_tensor(list(logits)), "logits.to_padded_tensor(0.0)"),
+        (torch.nested.nested_tensor(list(logits), layout=torch.jagged), "logits.to_padded_tensor(0.0)"),
     ):
         with pytest.raises(TypeError) as refusal:
             ce.softmax_cross_entropy(form, labels)

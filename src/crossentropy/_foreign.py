@@ -123,17 +123,17 @@ def subclass_error(x: Any, name: str) -> TypeError:
 def number_error(x: Any, array: Array, name: str) -> TypeError:
     """What to say of an array that does not hold real numbers."""
     kind, is_array = array.dtype.kind, hasattr(x, "astype")
+    to = "int" if name == "labels" else "float"
     if array.dtype.names:
         fix = f'pass one of its fields, {name}["{array.dtype.names[0]}"]'
     elif kind == "c":
         fix = f"pass numpy.real({name}), numpy.abs({name}) or what else is meant"
     elif kind == "O" and not any(isinstance(value, str) for value in array.flat):
-        to = "int" if name == "labels" else "float"
         fix = f"pass {name}.astype({to})" if is_array else f"pass numpy.asarray({name}, dtype={to})"
     elif kind in "OSUT":
         fix = f"pass numbers; for names of classes numpy.unique({name}, return_inverse=True)[1], in sorted order"
     else:
-        fix = f'pass numbers, for example numpy.asarray({name}).astype("float32")'
+        fix = f"pass numbers, for example numpy.asarray({name}).astype({to})"
     return TypeError(f"{name} has dtype {array.dtype}, which is none of real numbers; {fix}")
 
 

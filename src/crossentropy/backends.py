@@ -278,6 +278,10 @@ def _checked_tensor(x: Array, name: str) -> Array:
         return x.resolve_neg()
     if x.is_complex():
         raise TypeError(f"{name} has dtype {x.dtype}, which is none of real numbers; pass {name}.real")
+    if x.is_nested:
+        raise TypeError(f"{name} is nested, of rows of different lengths; pass {name}.to_padded_tensor(0.0)")
+    if x.is_floating_point() and x.element_size() == 1:
+        raise TypeError(f"{name} has dtype {x.dtype}, which nothing is computed in; pass {name}.float()")
     if x.layout is not torch.strided:
         raise TypeError(f"{name} has layout {x.layout}; pass {name}.to_dense()")
     if x.is_quantized:
