@@ -274,3 +274,33 @@ def test_narrow_tensors_have_a_float32_loss(dtype):
 def test_the_mean_of_many_narrow_rows_is_that_of_their_values(rows):
     p = np.tile(np.array([[0.25, 0.75]], dtype=np.float32), (rows, 1))
     np.testing.assert_allclose(ce.log_loss(p, np.zeros(rows, dtype=int)), math.log(4), rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"class_weight": True, "ignore_index": -1},
+        {"normalize": True},
+        {"classes": (2, 0, 3, 1)},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+@pytest.mark.filterwarnings("ignore:log_loss has nothing to average")
+def test_an_exported_score_takes_batches_of_any_size(options):
+    torch = pytest.importorskip("torch")
+    options = {**options, "class_weight": torch.rand(4)} if "class_weight" in options else options
+
+    class Score(torch.nn.Module):
+        def forward(self, p, y, weight):
+            return ce.log_loss(p, y, sample_weight=weight, **options)
+
+    def batch(n):
+        return torch.softmax(torch.randn(n, 4), -1), torch.randint(4, (n,)), torch.rand(n)
+
+    rows = torch.export.Dim("rows", min=0)
+    program = torch.export.export(
+        Score(), batch(32), dynamic_shapes=({0: rows}, {0: rows}, {0: rows})
+    ).module()
+    for n in (32, 32, 7, 1, 0):
+        arguments = batch(n)
+        torch.testing.assert_close(program(*arguments), Score()(*arguments), equal_nan=True)

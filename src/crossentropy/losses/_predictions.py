@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import as_floating, first_true, is_numpy, is_true, namespace
+from crossentropy.backends import as_floating, first_true, is_numpy, is_torch, is_true, namespace
 from crossentropy.kernels import _native
 from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import lay_out
@@ -106,7 +106,8 @@ def label_log_prob(p: Predictions, y: Array, counted: Array | None, *, checked: 
     else:
         xp, x = namespace(x), widened(x)
         sums = _row_sums(p, x) if checked or p.normalize else None
-        log_p = xp.take_along_axis(x, y[..., None], axis=-1)[..., 0]
+        place = y[..., None]  # take_along_axis knows no symbolic sizes in PyTorch
+        log_p = (x.gather(-1, place) if is_torch(x) else xp.take_along_axis(x, place, axis=-1))[..., 0]
     if checked:
         check_distributions(p, sums, counted)
     if p.in_logs:
