@@ -55,12 +55,11 @@ def take(
         return found, labels if names is None else names
     is_target = isinstance(labels, (OneHot, Probabilities))
     given = labels.values if is_target else labels
-    if (
-        not in_logs
-        and _names_in(values, name, named=False) is not None
-        and _is_floating(as_array(given, "labels"))
-    ):
-        raise TypeError(f"probabilities are names of classes; {ORDER}")
+    truth = None if in_logs else _names_in(values, name, named=False)
+    if truth is not None:
+        y = as_array(given, "labels")
+        if _is_floating(y) and (y.ndim == 1 or tuple(truth.shape) == tuple(y.shape[:-1])):
+            raise TypeError(f"probabilities are names of classes; {ORDER}")
     _, (p, y) = as_arrays(**{name: values, "labels": given})
     if not is_target and not in_logs:
         _check_order(p, y, normalize=normalize)
