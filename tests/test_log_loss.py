@@ -209,9 +209,10 @@ def test_a_label_outside_the_classes_is_refused_with_its_row(label):
     assert np.isfinite(np.delete(rows, 11)).all()
 
 
-def test_logits_by_mistake_are_refused_with_the_way_out():
+@pytest.mark.parametrize("logits", [[3.0, 1.0, 0.5], [2.0, 1.0, -2.0], [0.0, 0.0, 0.0]])
+def test_logits_by_mistake_are_refused_with_the_way_out(logits):
     with pytest.raises(ValueError, match="softmax_cross_entropy"):
-        ce.log_loss(np.array([[3.0, 1.0, 0.5]]), np.array([0]))
+        ce.log_loss(np.array([logits]), np.array([0]))
 
 
 def test_predictions_must_be_said_to_be_one_thing():

@@ -187,11 +187,11 @@ def _divisor(sums: Array) -> Array:
 def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> None:
     """Refuse rows that are no distribution."""
     xp = namespace(sums)
-    counts = (sums >= 0) if counted is None else (sums >= 0) | ~counted
-    if is_true(xp.any(~counts)):
-        raise ValueError(
-            f"the distribution of {in_words(first_true(~counts))} has an entry that is negative or NaN"
-        )
+    logits = "if these are logits, pass them to crossentropy.softmax_cross_entropy"
+    wrong = ~(sums >= 0) if counted is None else ~(sums >= 0) & counted
+    if is_true(xp.any(wrong)):
+        bad = in_words(first_true(wrong))
+        raise ValueError(f"the distribution of {bad} has an entry that is negative or NaN; {logits}")
     if p.normalize:
         wrong = ~((sums > 0) & (sums < INF))
         wrong = wrong if counted is None else wrong & counted
@@ -208,8 +208,7 @@ def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> N
     row, text = misfit
     if p.classes == 1:
         raise one_column_error(p)
-    logits = "if these are logits, pass them to crossentropy.softmax_cross_entropy"
-    if p.in_logs:
+    if p.in_logs or float(sums[row]) == 0:
         fix = logits
     elif is_true(xp.any(p.values[row] > 1)):
         fix = f"to divide by the sum pass normalize=True; {logits}"

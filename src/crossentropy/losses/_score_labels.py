@@ -185,7 +185,10 @@ def _named(labels: Any, table: list[Any], p: Predictions, ignore_index: Any, *, 
     _check_shape(labels, p)
     xp = namespace(p.values)
     are_integers = not _are_names(labels) and xp.isdtype(labels.dtype, ("integral", "bool"))
-    if are_integers and all(isinstance(c, Integral) for c in table):
+    fit = not str(labels.dtype).endswith("uint64") and all(
+        isinstance(c, Integral) and abs(int(c)) < 2**63 for c in table
+    )
+    if are_integers and fit:
         y = _looked_up(as_indices(labels), table)
         ignored = None if ignore_index is None else labels == ignore_index
     elif is_numpy(labels):
