@@ -62,6 +62,13 @@ def test_two_classes_of_one_dimensional_probabilities_are_negative_and_positive(
     all_of(ce.log_loss(BINARY, labels, classes=columns, reduction="none"), expected)
 
 
+def test_integers_of_64_bits_are_told_apart():
+    labels = np.array([2**63, 2**64 - 1, 2**64 - 1, 1], dtype=np.uint64)
+    all_of(ce.log_loss(P, labels, classes=[2**63, 1, 2**64 - 1], reduction="none"), ROWS)
+    with pytest.raises(ValueError, match=r"label 18446744073709551615 at row 1 is not among"):
+        ce.log_loss(P, labels, classes=[2**63, 1, -1])
+
+
 def test_columns_of_a_scikit_learn_model_are_its_classes():
     linear_model = pytest.importorskip("sklearn.linear_model")
     metrics = pytest.importorskip("sklearn.metrics")
@@ -420,7 +427,7 @@ def test_columns_of_a_frame_are_taken(dtype):
     frame = pandas.DataFrame(P, columns=ANIMALS)
     labels = pandas.Series(ANIMALS[Y]).astype(dtype)
     all_of(ce.log_loss(frame, labels, classes=frame.columns, reduction="none"), ROWS)
-    with pytest.raises(TypeError, match="labels are names"):
+    with pytest.raises(TypeError, match="labels has dtype object, names such as"):
         ce.log_loss(frame, labels)
     labels[1] = None
     with pytest.raises(ValueError, match=r"labels has missing values|label (None|nan) at row 1 is not among"):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import as_floating, first_true, is_numpy, is_true, namespace
+from crossentropy.backends import as_floating, first_true, is_numpy, is_torch, is_true, namespace
 from crossentropy.kernels import _native
 from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import lay_out
@@ -106,7 +106,8 @@ def label_log_prob(p: Predictions, y: Array, counted: Array | None, *, checked: 
     else:
         xp, x = namespace(x), widened(x)
         sums = _row_sums(p, x) if checked or p.normalize else None
-        log_p = xp.take_along_axis(x, y[..., None], axis=-1)[..., 0]
+        place = y[..., None]  # take_along_axis knows no symbolic sizes in PyTorch
+        log_p = (x.gather(-1, place) if is_torch(x) else xp.take_along_axis(x, place, axis=-1))[..., 0]
     if checked:
         check_distributions(p, sums, counted)
     if p.in_logs:
@@ -186,11 +187,11 @@ def _divisor(sums: Array) -> Array:
 def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> None:
     """Refuse rows that are no distribution."""
     xp = namespace(sums)
-    counts = (sums >= 0) if counted is None else (sums >= 0) | ~counted
-    if is_true(xp.any(~counts)):
-        raise ValueError(
-            f"the distribution of {in_words(first_true(~counts))} has an entry that is negative or NaN"
-        )
+    logits = "if these are logits, pass them to crossentropy.softmax_cross_entropy"
+    wrong = ~(sums >= 0) if counted is None else ~(sums >= 0) & counted
+    if is_true(xp.any(wrong)):
+        bad = in_words(first_true(wrong))
+        raise ValueError(f"the distribution of {bad} has an entry that is negative or NaN; {logits}")
     if p.normalize:
         wrong = ~((sums > 0) & (sums < INF))
         wrong = wrong if counted is None else wrong & counted
@@ -207,8 +208,7 @@ def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> N
     row, text = misfit
     if p.classes == 1:
         raise one_column_error(p)
-    logits = "if these are logits, pass them to crossentropy.softmax_cross_entropy"
-    if p.in_logs:
+    if p.in_logs or float(sums[row]) == 0:
         fix = logits
     elif is_true(xp.any(p.values[row] > 1)):
         fix = f"to divide by the sum pass normalize=True; {logits}"

@@ -49,19 +49,18 @@ def take(
     Where dtypes and shapes tell that they came as (truth, prediction), scikit-learn's order, they are refused.
     """
     name = "log_probabilities" if in_logs else "probabilities"
-    names = _names_in(labels, "labels", any_object=classes is not None)
-    if not in_logs and _names_in(values, name, any_object=False) is not None:
-        raise TypeError(
-            f"{name} are names of classes; {ORDER}"
-            if names is None
-            else f"{name} are names of classes; pass floating-point numbers"
-        )
+    names = _names_in(labels, "labels", named=classes is not None)
     if names is not None or isinstance(labels, (LabelSet, Sparse)):
-        return make_predictions(as_array(values, name), in_logs=in_logs, normalize=normalize), (
-            labels if names is None else names
-        )
+        found = make_predictions(as_array(values, name), in_logs=in_logs, normalize=normalize)
+        return found, labels if names is None else names
     is_target = isinstance(labels, (OneHot, Probabilities))
-    _, (p, y) = as_arrays(**{name: values, "labels": labels.values if is_target else labels})
+    given = labels.values if is_target else labels
+    truth = None if in_logs else _names_in(values, name, named=False)
+    if truth is not None:
+        y = as_array(given, "labels")
+        if _is_floating(y) and (y.ndim == 1 or tuple(truth.shape) == tuple(y.shape[:-1])):
+            raise TypeError(f"probabilities are names of classes; {ORDER}")
+    _, (p, y) = as_arrays(**{name: values, "labels": given})
     if not is_target and not in_logs:
         _check_order(p, y, normalize=normalize)
     found = make_predictions(p, in_logs=in_logs, normalize=normalize)
@@ -93,10 +92,10 @@ def resolve_truth(
     return Truth(indices=as_indices(labels), ignore_index=ignore_index)
 
 
-def _names_in(values: Any, name: str, *, any_object: bool) -> Any:
-    """The NumPy array of strings, dates or other objects that `values` are, or None if they are something else.
+def _names_in(values: Any, name: str, *, named: bool) -> Any:
+    """The NumPy array of names that `values` are, or None if they are something else, which `as_array` judges.
 
-    Objects without a string among them are names only if `any_object`: they may be numbers, of which `as_array` speaks.
+    Names are strings; where there are `classes` to compare them with (`named`), also dates and any objects.
     """
     if isinstance(values, (str, bytes, list, tuple)):
         try:
@@ -107,15 +106,15 @@ def _names_in(values: Any, name: str, *, any_object: bool) -> Any:
         array = values if is_numpy(values) else from_table(values, name)
     if array is None or array.dtype.kind not in NAMES:
         return None
-    if (
-        array.dtype.kind == "O"
-        and not any_object
-        and not any(isinstance(x, (str, bytes)) for x in array.flat)
-    ):
+    if not named and array.dtype.kind in "OMm" and not any(isinstance(x, (str, bytes)) for x in array.flat):
         return None
     if isinstance(array, numpy.ma.MaskedArray):
         raise masked_error(array, name)
     return array
+
+
+def _is_floating(x: Array) -> bool:
+    return bool(namespace(x).isdtype(x.dtype, "real floating"))
 
 
 def _are_names(labels: Array) -> bool:
@@ -186,7 +185,10 @@ def _named(labels: Any, table: list[Any], p: Predictions, ignore_index: Any, *, 
     _check_shape(labels, p)
     xp = namespace(p.values)
     are_integers = not _are_names(labels) and xp.isdtype(labels.dtype, ("integral", "bool"))
-    if are_integers and all(isinstance(c, Integral) for c in table):
+    fit = not str(labels.dtype).endswith("uint64") and all(
+        isinstance(c, Integral) and abs(int(c)) < 2**63 for c in table
+    )
+    if are_integers and fit:
         y = _looked_up(as_indices(labels), table)
         ignored = None if ignore_index is None else labels == ignore_index
     elif is_numpy(labels):
@@ -236,15 +238,15 @@ def _looked_up(y: Array, table: list[int]) -> Array:
 
 
 def _names_error(labels: Array, p: Predictions) -> TypeError:
-    such = f", such as {labels.reshape(-1).tolist()[0]!r}" if labels.size else ""
+    such = f" such as {labels.reshape(-1).tolist()[0]!r}" if labels.size else ""
     which = (
         "(negative, positive)"
         if p.is_binary
         else f"[...], the names of the {p.classes} columns in their order"
     )
     return TypeError(
-        f"labels are names{such}; pass classes={which} (the classes_ of a scikit-learn model), or "
-        "classes=numpy.unique(labels) if the columns are in sorted order and every class occurs"
+        f"labels has dtype {labels.dtype}, names{such}; pass classes={which} (the classes_ of a scikit-learn model), "
+        "or classes=numpy.unique(labels) if the columns are in sorted order and every class occurs"
     )
 
 

@@ -17,8 +17,8 @@ def reduce_scores(
     losses: Array,
     mass: Array | None,
     weight: Array | None,
-    counted: Array | int,
     *,
+    keep: Array | None = None,
     reduction: str,
     normalizer: Any,
     empty: str,
@@ -36,8 +36,8 @@ def reduce_scores(
         What each row stands for in the mean; 1 if left out.
     weight : array, shape of `losses`, optional
         Weight of each row, 0 where ignored; 1 if left out.
-    counted : array of bool, shape of `losses`, or int
-        The rows that are not ignored, or how many there are.
+    keep : array of bool, shape of `losses`, optional
+        False where a row is ignored.
     reduction, normalizer, empty
         As in `crossentropy.softmax_cross_entropy`, checked.
     checked : bool
@@ -52,6 +52,7 @@ def reduce_scores(
     by_weight = reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight"
     if by_weight and checked and is_true(xp.any(mass < 0)):
         raise negative_weight_error(float(xp.min(mass)))
+    counted = xp.ones_like(losses, dtype=xp.bool) if keep is None else keep
     if reduction != "mean":
         return reduce_rows(losses, mass, counted, reduction=reduction, normalizer=normalizer, empty=empty)
     N = divisor(losses, mass, counted, normalizer)

@@ -1,6 +1,5 @@
 """Cross-entropy of predictions that are probabilities already."""
 
-import math
 from typing import Any
 
 from crossentropy.arguments import argument_errors
@@ -137,7 +136,7 @@ def log_loss(
         -log_p,
         mass,
         omega,
-        math.prod(p.rows) if keep is None else keep,
+        keep=keep,
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
@@ -241,7 +240,6 @@ def binary_log_loss(
         -log_p,
         mass,
         None if omega is None else xp.astype(omega, log_p.dtype),
-        math.prod(p.shape),
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,

@@ -162,6 +162,7 @@ CASES = [
         ),
         given={"labels": np.where(LABELS == 0, 9, LABELS), "classes": [9, 1, 2, 3]},
         variant="classes",
+        libraries=("torch", "jax", "array_api_strict"),  # NumPy's labels may then be anything
         twice=False,
     ),
     Case(

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from losses.catalogue import plain
-from losses.catalogue.case import Case, Helper, logits
+from losses.catalogue.case import Case, logits
 
 Z = logits(130, (2, 3, 4))
 TOKENS = np.array([[1, 3, 0], [2, 2, 1]])
@@ -49,6 +49,21 @@ def ctc(logits, labels, input_lengths, label_lengths, blank=0):
     return np.array(losses)
 
 
+def sequence_log_prob(logits, labels, mask=None, shift=0, reduction="sum"):
+    if shift:
+        logits, labels = logits[:, :-shift], labels[:, shift:]
+        mask = None if mask is None else mask[:, shift:]
+    losses = token_losses(logits, labels)
+    mask = np.ones_like(losses) if mask is None else mask
+    return -np.sum(mask * losses, axis=1) / (np.sum(mask, axis=1) if reduction == "mean" else 1)
+
+
+def sequence_perplexity(logits, labels, mask=None, shift=0, reduction="mean"):
+    if reduction == "mean":
+        return np.exp(sequence(logits, labels, mask, shift))
+    return np.exp(-sequence_log_prob(logits, labels, mask, shift, "mean"))
+
+
 CASES = [
     *(
         Case(
@@ -76,6 +91,22 @@ CASES = [
         given={"labels": TOKENS, "shift": 1, "reduction": "none"},
         variant="tokens",
         rows=False,
+    ),
+    *(
+        Case(
+            name,
+            {"logits": Z},
+            truth,
+            given={"labels": TOKENS, **given},
+            variant=variant,
+            rows=False,
+        )
+        for name, truth, variant, given in (
+            ("sequence_log_prob", sequence_log_prob, "mean", {"mask": MASK, "reduction": "mean"}),
+            ("sequence_perplexity", sequence_perplexity, "", {}),
+            ("sequence_perplexity", sequence_perplexity, "masked", {"mask": MASK}),
+            ("sequence_perplexity", sequence_perplexity, "of each", {"shift": 1, "reduction": "none"}),
+        )
     ),
     Case(
         "ctc_loss",
@@ -106,30 +137,4 @@ CASES = [
 ]
 
 
-def sequence_log_prob(logits, labels, mask=None, shift=0):
-    if shift:
-        logits, labels = logits[:, :-shift], labels[:, shift:]
-        mask = None if mask is None else mask[:, shift:]
-    losses = token_losses(logits, labels)
-    return -np.sum(losses if mask is None else mask * losses, axis=1)
-
-
-def sequence_perplexity(logits, labels, mask=None, shift=0):
-    return np.exp(sequence(logits, labels, mask, shift))
-
-
-HELPERS = [
-    Helper(
-        "sequence_log_prob",
-        (Z, TOKENS, MASK),
-        lambda logits, labels, mask, reduction: (
-            sequence_log_prob(logits, labels, mask) / np.sum(mask, axis=1)
-        ),
-        options={"reduction": "mean"},
-        variant="mean",
-    ),
-    Helper("sequence_perplexity", (Z, TOKENS), sequence_perplexity),
-    Helper(
-        "sequence_perplexity", (Z, TOKENS, MASK), sequence_perplexity, options={"shift": 1}, variant="shifted"
-    ),
-]
+HELPERS: list = []
