@@ -23,6 +23,7 @@ __all__ = [
     "first_true",
     "index_dtype",
     "is_jax",
+    "is_number",
     "is_numpy",
     "is_torch",
     "is_true",
@@ -73,6 +74,21 @@ def is_jax(x: Any) -> bool:
     """
     array = getattr(sys.modules.get("jax"), "Array", None)
     return array is not None and isinstance(x, array)
+
+
+def is_number(x: Any) -> bool:
+    """Whether `x` is one of Python's numbers, or a size that PyTorch knows as a symbol.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_number(2.0), is_number(np.ones(()))
+    (True, False)
+    """
+    if isinstance(x, (int, float)):
+        return True
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, (torch.SymInt, torch.SymFloat))
 
 
 def namespace(*arrays: Array) -> Any:

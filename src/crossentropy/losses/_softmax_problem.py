@@ -12,7 +12,7 @@ from typing import Any
 
 from crossentropy._foreign import is_bfloat16
 from crossentropy.arguments import as_written, integer, number
-from crossentropy.backends import as_array, first_true, is_numpy, is_torch, is_true, namespace
+from crossentropy.backends import as_array, first_true, is_number, is_numpy, is_torch, is_true, namespace
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Prior, Target, Transform, Wanted
@@ -290,7 +290,9 @@ def _number(value: Any, name: str) -> Any:
 
 def as_normalizer(normalizer: Any, logits: Array) -> Any:
     """A word or a number as it is, anything else as an array beside the logits."""
-    return normalizer if isinstance(normalizer, (str, int, float)) else like(normalizer, logits, "normalizer")
+    if isinstance(normalizer, str) or is_number(normalizer):
+        return normalizer
+    return like(normalizer, logits, "normalizer")
 
 
 def _weighted_prior(problem: SoftmaxProblem) -> Prior:
