@@ -87,8 +87,9 @@ def find_misfit(
         bounds = [_possible_sums(block, half_units(block, places), in_logs) for block in rows]
         least, most = (xp.concat(side) for side in zip(*bounds, strict=True))
         wrong = wrong & ~((least <= 1 + slack) & (most >= 1 - slack) & (sums == sums))
-        if float(xp.max(most - least)) / 2 > tolerance:
-            tolerance, origin = float(xp.max(most - least)) / 2, f"{places} {word}"
+        room = float(xp.max(most - sums))
+        if room > tolerance:
+            tolerance, origin = room, f"{places} {word}"
     if not is_true(xp.any(wrong)):
         return None
     row = first_true(xp.reshape(wrong, shape))

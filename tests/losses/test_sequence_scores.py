@@ -110,6 +110,9 @@ def test_perplexity_is_over_all_tokens_or_over_those_of_each_sequence(fw):
     same(fw.numpy(sequence_perplexity(z, y, shift=1)), math.exp(AFTER.mean()))
     rows = sequence_perplexity(z[:2], y[:2], m[:2], shift=1, reduction="none")
     same(fw.numpy(rows), np.exp([AFTER[0].mean(), AFTER[1, :2].mean()]))
+    uneven = np.array([[1.0, 0, 1, 1, 0], [1, 1, 0, 0, 0]])  # the first token has no logits
+    rows = sequence_perplexity(z[:2], y[:2], fw.own(uneven), shift=1, reduction="none")
+    same(fw.numpy(rows), np.exp([AFTER[0, 1:3].mean(), AFTER[1, 0]]))
     channels_first = sequence_perplexity(fw.own(np.moveaxis(LOGITS, -1, 1)), y, axis=1)
     same(fw.numpy(channels_first), math.exp(NATS.mean()))
 
