@@ -82,20 +82,20 @@ def test_a_value_that_is_no_array_is_refused_by_name():
 
 def test_arrays_pass_through_untouched():
     x = np.ones(2, dtype=np.float32)
-    assert as_arrays(x)[1][0] is x
+    assert as_arrays(x=x)[1][0] is x
 
 
 def test_lists_become_float64_of_the_library_beside_them():
     torch = pytest.importorskip("torch")
-    q = as_arrays([0.3, 0.7], torch.ones(2))[1][0]
+    q = as_arrays(q=[0.3, 0.7], p=torch.ones(2))[1][0]
     assert q.dtype == torch.float64
     assert q.tolist() == [0.3, 0.7]
-    _, (q,) = as_arrays([0.3, 0.7])
+    _, (q,) = as_arrays(q=[0.3, 0.7])
     assert q.dtype == np.float64
 
 
 def test_lists_of_integers_stay_integers():
-    assert as_arrays([1, 2])[1][0].dtype.kind == "i"
+    assert as_arrays(y=[1, 2])[1][0].dtype.kind == "i"
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch", "array_api_strict"])
@@ -159,7 +159,7 @@ def test_an_array_of_jax_is_one_while_it_is_traced_too():
 
 def test_numpys_arrays_beside_those_of_jax_become_jaxs():
     jnp = pytest.importorskip("jax").numpy
-    xp, arrays = as_arrays(np.ones(2, dtype=np.float32), jnp.ones(2), np.float32(1), 0.5)
+    xp, arrays = as_arrays(a=np.ones(2, dtype=np.float32), b=jnp.ones(2), c=np.float32(1), d=0.5)
     assert xp is jnp
     assert all(is_jax(x) for x in arrays)
 

@@ -313,7 +313,7 @@ def test_shapes_that_do_not_broadcast_are_named():
         kl_divergence(np.full((3, 2), 0.5), np.full((4, 2), 0.5))
 
 
-@pytest.mark.parametrize("axis", [1, -2, None, 0.0, (0,)])
+@pytest.mark.parametrize("axis", [1, -2, None, 0.0, (1,), (0, 1)])
 def test_an_axis_that_is_not_there_is_refused(axis):
     with pytest.raises(ValueError, match=r"^axis is .* but p has shape \(2,\); pass the number of one"):
         entropy([0.5, 0.5], axis=axis)
@@ -386,10 +386,57 @@ def test_a_row_of_zeros_cannot_be_normalised():
         entropy(np.asarray([[0.5, 0.0], [0.5, 0.0]]), axis=0, normalize=True)
 
 
-@pytest.mark.parametrize("p", [[1, 0], np.asarray([True, False]), np.asarray([1j, 1.0])], ids=repr)
-def test_what_is_not_floating_is_refused_with_the_fix(p):
-    with pytest.raises(TypeError, match=r"^p has dtype .*, but probabilities are floating; pass p\.astype"):
-        entropy(p)
+@pytest.mark.parametrize(
+    "p", [[1, 0], np.asarray([True, False]), np.asarray([0, 1], dtype="uint8")], ids=repr
+)
+def test_integers_that_sum_to_one_are_probabilities(p):
+    value = entropy(p)
+    assert value == 0
+    assert value.dtype == np.float64
+
+
+def test_counts_are_divided_by_their_sum():
+    assert float(entropy([1, 1, 2], base=2, normalize=True)) == 1.5
+    with pytest.raises(ValueError, match=r"^p\[:\] sums to 4.*pass normalize=True"):
+        entropy([1, 1, 2])
+
+
+def test_complex_numbers_are_refused():
+    with pytest.raises(TypeError, match=r"^p has dtype complex128, .*numpy\.real\(p\)"):
+        entropy(np.asarray([1j, 1.0]))
+
+
+MEASURES = {
+    "entropy": lambda p, q, **options: entropy(p, **options),
+    "cross_entropy": cross_entropy,
+    "kl_divergence": kl_divergence,
+    "js_divergence": js_divergence,
+    "perplexity": perplexity,
+}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("measure", MEASURES)
+def test_several_axes_hold_one_distribution(measure, library):
+    p, q = np.random.default_rng(5).dirichlet(np.ones(6), (2, 4)).reshape(2, 4, 2, 3)
+    flat = MEASURES[measure](array(library, p.reshape(4, 6)), array(library, q.reshape(4, 6)))
+    moved = [array(library, np.moveaxis(x, 1, 0)) for x in (p, q)]
+    several = MEASURES[measure](*moved, axis=(0, -1))
+    np.testing.assert_allclose(np.asarray(several), np.asarray(flat), rtol=1e-5)
+    kept = MEASURES[measure](*moved, axis=(0, -1), keepdims=True)
+    assert tuple(kept.shape) == (1, 4, 1)
+    np.testing.assert_array_equal(np.asarray(kept)[0, :, 0], np.asarray(several))
+
+
+def test_mutual_information_keeps_its_axes():
+    joint = np.full((3, 2, 2), 0.25)
+    assert mutual_information(joint, keepdims=True).shape == (3, 1, 1)
+
+
+@pytest.mark.parametrize("axis", [(), (0, 0), (0, -2)])
+def test_an_axis_is_named_once(axis):
+    with pytest.raises(ValueError, match=r"^axis is .*; pass the axes of the classes, each once"):
+        entropy(np.full((2, 2), 0.25), axis=axis)
 
 
 def test_arrays_of_two_libraries_are_refused():

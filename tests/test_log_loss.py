@@ -150,8 +150,9 @@ def test_the_mean_of_nothing_is_what_was_asked_for():
     p, y = predictions(3)
     left_out = {"ignore_index": -1}
     y[:] = -1
-    assert ce.log_loss(p, y, **left_out) == 0
-    assert np.isnan(ce.log_loss(p, y, empty="nan", **left_out))
+    assert ce.log_loss(p, y, empty="zero", **left_out) == 0
+    with pytest.warns(UserWarning, match="log_loss has nothing to average"):
+        assert np.isnan(ce.log_loss(p, y, **left_out))
     with pytest.raises(ValueError, match="nothing to average"):
         ce.log_loss(p, y, empty="raise", **left_out)
 
@@ -208,9 +209,10 @@ def test_a_label_outside_the_classes_is_refused_with_its_row(label):
     assert np.isfinite(np.delete(rows, 11)).all()
 
 
-def test_logits_by_mistake_are_refused_with_the_way_out():
+@pytest.mark.parametrize("logits", [[3.0, 1.0, 0.5], [2.0, 1.0, -2.0], [0.0, 0.0, 0.0]])
+def test_logits_by_mistake_are_refused_with_the_way_out(logits):
     with pytest.raises(ValueError, match="softmax_cross_entropy"):
-        ce.log_loss(np.array([[3.0, 1.0, 0.5]]), np.array([0]))
+        ce.log_loss(np.array([logits]), np.array([0]))
 
 
 def test_predictions_must_be_said_to_be_one_thing():
@@ -273,3 +275,33 @@ def test_narrow_tensors_have_a_float32_loss(dtype):
 def test_the_mean_of_many_narrow_rows_is_that_of_their_values(rows):
     p = np.tile(np.array([[0.25, 0.75]], dtype=np.float32), (rows, 1))
     np.testing.assert_allclose(ce.log_loss(p, np.zeros(rows, dtype=int)), math.log(4), rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"class_weight": True, "ignore_index": -1},
+        {"normalize": True},
+        {"classes": (2, 0, 3, 1)},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+@pytest.mark.filterwarnings("ignore:log_loss has nothing to average")
+def test_an_exported_score_takes_batches_of_any_size(options):
+    torch = pytest.importorskip("torch")
+    options = {**options, "class_weight": torch.rand(4)} if "class_weight" in options else options
+
+    class Score(torch.nn.Module):
+        def forward(self, p, y, weight):
+            return ce.log_loss(p, y, sample_weight=weight, **options)
+
+    def batch(n):
+        return torch.softmax(torch.randn(n, 4), -1), torch.randint(4, (n,)), torch.rand(n)
+
+    rows = torch.export.Dim("rows", min=0)
+    program = torch.export.export(
+        Score(), batch(32), dynamic_shapes=({0: rows}, {0: rows}, {0: rows})
+    ).module()
+    for n in (32, 32, 7, 1, 0):
+        arguments = batch(n)
+        torch.testing.assert_close(program(*arguments), Score()(*arguments), equal_nan=True)

@@ -1,21 +1,29 @@
-"""Which framework an array belongs to, and its namespace.
+"""Which framework an array belongs to, its namespace, and the one door that every array comes in by.
 
-A framework is never imported here: where there is an array, its framework is already in `sys.modules`.
+No framework but NumPy is imported here: where there is an array, its framework is already in `sys.modules`.
 """
 
 import sys
 from typing import Any
 
 import array_api_compat
+import numpy
+
+from crossentropy import _foreign
 
 __all__ = [
+    "as_array",
+    "as_array_like",
     "as_arrays",
+    "as_floating",
     "as_indices",
+    "as_option",
     "constant",
     "device",
     "first_true",
     "index_dtype",
     "is_jax",
+    "is_number",
     "is_numpy",
     "is_torch",
     "is_true",
@@ -27,7 +35,9 @@ __all__ = [
 ]
 
 Array = Any
-PYTHON_VALUES = (bool, int, float, complex, list, tuple, type(None))
+PYTHON_VALUES = (bool, int, float, complex, list, tuple, range, type(None))
+FOLLOWING = (*PYTHON_VALUES, numpy.generic)  # what is taken over to the library of the arrays beside it
+NUMBERS = frozenset("?bBhHiIlLqQefdg")  # dtypes of real numbers, by NumPy's letters
 
 
 def is_torch(x: Any) -> bool:
@@ -51,8 +61,7 @@ def is_numpy(x: Any) -> bool:
     >>> is_numpy(np.ones(2)), is_numpy([1.0])
     (True, False)
     """
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(x, (numpy.ndarray, numpy.generic))
+    return isinstance(x, (numpy.ndarray, numpy.generic))
 
 
 def is_jax(x: Any) -> bool:
@@ -65,6 +74,21 @@ def is_jax(x: Any) -> bool:
     """
     array = getattr(sys.modules.get("jax"), "Array", None)
     return array is not None and isinstance(x, array)
+
+
+def is_number(x: Any) -> bool:
+    """Whether `x` is one of Python's numbers, or a size that PyTorch knows as a symbol.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_number(2.0), is_number(np.ones(()))
+    (True, False)
+    """
+    if isinstance(x, (int, float)):
+        return True
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, (torch.SymInt, torch.SymFloat))
 
 
 def namespace(*arrays: Array) -> Any:
@@ -109,30 +133,176 @@ def namespace(*arrays: Array) -> Any:
         ) from None
 
 
-def as_arrays(*values: Any) -> tuple[Any, list[Array]]:
-    """The namespace of `values`, and `values` as its arrays.
+def as_array(x: Any, name: str) -> Array:
+    """What a user passed, as an array that formulas and kernels can work on.
 
-    Arrays pass through as they are; a Python number or list of floats becomes float64, on the device of the
-    first array. Beside an array of JAX, NumPy's become JAX's.
+    Arrays of PyTorch, JAX and NumPy pass as they are, without a copy; those of NumPy are copied where kernels could
+    not read them: in another byte order, not aligned, in steps of no whole numbers. Python's and NumPy's numbers,
+    lists, tuples, and the series and frames of pandas and polars become what `numpy.asarray` makes of them.
+
+    Parameters
+    ----------
+    x : anything
+    name : str
+        The argument it was passed as, for errors.
+
+    Raises
+    ------
+    TypeError
+        If there are no real numbers in it, or it means something else than the numbers in its memory (masks, units,
+        what is not computed yet), or it belongs to another library.
+    ValueError
+        If values are missing.
 
     Examples
     --------
-    >>> xp, (p,) = as_arrays([0.25, 0.75])
+    >>> as_array([0.25, 0.75], "p")
+    array([0.25, 0.75])
+    """
+    if type(x) is numpy.ndarray:
+        usable = x.dtype.char in NUMBERS and x.dtype.isnative and x.flags.aligned
+        return x if usable and x.flags.c_contiguous else _foreign.plain(x, name)
+    if is_torch(x):
+        return _checked_tensor(x, name)
+    if is_numpy(x) or (isinstance(x, PYTHON_VALUES) and x is not None):
+        return _foreign.plain(x, name)
+    if is_jax(x) or _foreign.follows_the_standard(x):
+        if namespace(x).isdtype(x.dtype, "complex floating"):
+            raise TypeError(f"{name} has dtype {x.dtype}, which is none of real numbers; pass {name}.real")
+        return x
+    table = _foreign.from_table(x, name)
+    if table is None:
+        raise _foreign.not_an_array_error(x, name)
+    return _foreign.plain(table, name)
+
+
+def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Array:
+    """`as_array` of `x` in the library of `like`, an array.
+
+    Python's values and NumPy's numbers are taken over to its device, and NumPy's arrays beside one of JAX.
+
+    Parameters
+    ----------
+    x, name
+        As in `as_array`.
+    like : array
+    beside : str, default "logits"
+        The argument that `like` was passed as.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `as_array`, and if `x` is an array of another library.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_array_like(0.5, "temperature", np.ones(2))
+    array(0.5)
+    """
+    if is_torch(like):
+        if isinstance(x, PYTHON_VALUES):
+            return _tensor_of(x, name, like)
+        if is_torch(x):
+            return _checked_tensor(x, name)
+    array = as_array(x, name)
+    if type(array) is numpy.ndarray:
+        if type(like) is numpy.ndarray:
+            return array
+        if is_jax(like) or isinstance(x, FOLLOWING):
+            return _taken_over(array, like)
+    if namespace(array) is not namespace(like):
+        raise _foreign.other_library_error(x, name, like, beside)
+    return array
+
+
+def as_option(x: Any, name: str, like: Array) -> Array:
+    """`as_array_like` of weights and whatever else is made of counts, which is often NumPy's beside tensors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_option((1, 2), "class_weight", np.ones(2))
+    array([1, 2])
+    """
+    if is_torch(like) and not (is_torch(x) or isinstance(x, PYTHON_VALUES)):
+        torch = sys.modules["torch"]
+        if torch.compiler.is_compiling():  # where NumPy's arrays are tensors already, of plain numbers
+            return torch.as_tensor(x, device=like.device)
+        array = as_array(x, name)
+        x = _taken_over(array, like) if is_numpy(array) else x
+    array = as_array_like(x, name, like)
+    return array.to(like.device) if is_torch(like) else array
+
+
+def as_arrays(**given: Any) -> tuple[Any, list[Array]]:
+    """The namespace of arguments by name, and each of them `as_array_like` the first that is an array.
+
+    Examples
+    --------
+    >>> xp, (p, q) = as_arrays(p=[0.25, 0.75], q=[0.5, 0.5])
     >>> p
     array([0.25, 0.75])
     """
-    xp = namespace(*values)
-    among_jax = any(is_jax(x) for x in values)
-    foreign = [isinstance(x, PYTHON_VALUES) or (among_jax and is_numpy(x)) for x in values]
-    like = next((x for x, odd in zip(values, foreign, strict=True) if not odd), None)
-    return xp, [_converted(x, xp, like) if odd else x for x, odd in zip(values, foreign, strict=True)]
+    leading = [name for name, x in given.items() if not isinstance(x, FOLLOWING)] or list(given)
+    leader = next((name for name in leading if is_jax(given[name])), leading[0])
+    like = as_array(given[leader], leader)
+    arrays = [like if name == leader else as_array_like(x, name, like, leader) for name, x in given.items()]
+    return namespace(like), arrays
 
 
-def _converted(value: Any, xp: Any, like: Array | None) -> Array:
-    import numpy
+def as_floating(x: Array) -> Array:
+    """Integers and bools in the widest floating type, as NumPy divides them; a copy only of those.
 
-    array = numpy.asarray(value)
-    return array if like is None else xp.asarray(array, device=device(like))
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_floating(np.asarray([1, 1, 2]))
+    array([1., 1., 2.])
+    """
+    xp = namespace(x)
+    return xp.astype(x, widest_dtype(x)) if xp.isdtype(x.dtype, ("bool", "integral")) else x
+
+
+def _taken_over(array: Array, like: Array) -> Array:
+    """A NumPy array as one of another library, on the device of `like`; it shares no memory."""
+    if not is_torch(like):
+        return namespace(like).asarray(array, device=device(like))
+    torch = sys.modules["torch"]
+    wide = array.dtype.kind == "f" and array.itemsize >= 8
+    own = numpy.array(array, dtype=numpy.float64 if wide else None, order="C")
+    return torch.as_tensor(own, dtype=widest_dtype(like) if wide else None, device=like.device)
+
+
+def _tensor_of(values: Any, name: str, like: Array) -> Array:
+    """A tensor beside `like` of Python's numbers, which `torch.compile` can follow."""
+    torch = sys.modules["torch"]
+    try:
+        x = torch.as_tensor(values, device=like.device)
+        if x.is_floating_point():  # before it was rounded to PyTorch's default
+            x = torch.as_tensor(values, dtype=widest_dtype(like), device=like.device)
+    except (TypeError, ValueError, RuntimeError):
+        as_array(values, name)  # says what is wrong
+        raise
+    return _checked_tensor(x, name)
+
+
+def _checked_tensor(x: Array, name: str) -> Array:
+    """A tensor, if it is dense and of real numbers; memory that holds negated ones is written anew."""
+    torch = sys.modules["torch"]
+    if not torch.compiler.is_compiling() and x.is_neg():
+        return x.resolve_neg()
+    if x.is_complex():
+        raise TypeError(f"{name} has dtype {x.dtype}, which is none of real numbers; pass {name}.real")
+    if x.is_nested:
+        raise TypeError(f"{name} is nested, of rows of different lengths; pass {name}.to_padded_tensor(0.0)")
+    if x.is_floating_point() and x.element_size() == 1:
+        raise TypeError(f"{name} has dtype {x.dtype}, which nothing is computed in; pass {name}.float()")
+    if x.layout is not torch.strided:
+        raise TypeError(f"{name} has layout {x.layout}; pass {name}.to_dense()")
+    if x.is_quantized:
+        raise TypeError(f"{name} has dtype {x.dtype}, which is quantized; pass {name}.dequantize()")
+    return x
 
 
 def device(x: Array) -> Any:
@@ -177,7 +347,8 @@ def loss_dtype(logits: Array) -> Any:
     <class 'numpy.float32'>
     """
     xp = namespace(logits)
-    return xp.float64 if str(logits.dtype).endswith(("float64", "float96", "float128")) else xp.float32
+    wide = logits.dtype == xp.float64 or (is_numpy(logits) and logits.dtype == numpy.longdouble)
+    return xp.float64 if wide else xp.float32
 
 
 def index_dtype(x: Array) -> Any:

@@ -2,10 +2,10 @@
 
 A divergence is a sum of ``p ln(p/q) − p + q = q g((p − q)/q)``, ``g(x) = (1 + x) ln(1 + x) − x``, over the
 classes: never negative, 0 only where ``p = q``, and ``Σ p ln(p/q)`` when both sum to one. So nothing cancels
-between classes, `_divergence` sees to it that nothing cancels within one, and close distributions keep their
+between classes, `divergence` sees to it that nothing cancels within one, and close distributions keep their
 digits. What the functions share:
 
-- Probabilities are floating, at least 0, finite, and sum to one within 3e-3 in bfloat16, 1e-3 in float16, 1e-5 in
+- Probabilities are at least 0, finite, and sum to one within 3e-3 in bfloat16, 1e-3 in float16, 1e-5 in
   float32, 1e-9 in float64. Anything else is refused, never repaired, unless ``normalize=True``. Where values
   cannot be read (in a compiled or traced function, under `vmap`, on a meta device), they are not checked.
 - Arithmetic is in float32 or wider, sums in float64 where there is one; no result is narrower than float32.
@@ -13,36 +13,47 @@ digits. What the functions share:
   logarithm is taken of), the gradient of that entry is 0.
 """
 
-import functools
 import math
 import numbers
-import operator
 from typing import Any
 
-from crossentropy.backends import as_arrays, first_true, is_true, namespace, sum_tolerance, total
+from crossentropy._foreign import is_bfloat16
+from crossentropy._terms import (
+    SCALE,
+    add_up,
+    bits,
+    cross_entropy_terms,
+    divergence,
+    entropy_terms,
+    exact_product,
+)
+from crossentropy.arguments import argument_errors
+from crossentropy.backends import as_arrays, as_floating, first_true, is_true, namespace, sum_tolerance, total
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
 
 Array = Any
-
-# Divergences are homogeneous, D(λp, λq) = λ D(p, q). Multiplied by this, subnormal probabilities become
-# normal numbers, and so do their reciprocals, which gradients contain.
-SCALE = 2.0**60
+Axes = int | tuple[int, ...]
 
 
-def entropy(p: Array, *, base: float | None = None, axis: int = -1, normalize: bool = False) -> Array:
+@argument_errors
+def entropy(
+    p: Array, *, base: float | None = None, axis: Axes = -1, normalize: bool = False, keepdims: bool = False
+) -> Array:
     """Entropy of a distribution, ``H(p) = −Σ p log p``, with ``0 log 0 = 0``.
 
     Parameters
     ----------
-    p : array (..., C), floating
-        Probabilities along `axis`; lists of floats will do.
+    p : array (..., C) or list
+        Probabilities along `axis`.
     base : float, optional
         Base of the logarithm: 2 for bits; nats if left out.
-    axis : int, default -1
-        The axis of the classes.
+    axis : int or tuple of int, default -1
+        The axis of the classes; of a distribution over pairs or more, its axes.
     normalize : bool, default False
-        Divide each distribution by its sum first, instead of refusing one that does not sum to one.
+        Divide each distribution by its sum first, instead of refusing one that does not sum to one: for counts.
+    keepdims : bool, default False
+        Whether `axis` stays, with the size 1.
 
     Returns
     -------
@@ -55,7 +66,7 @@ def entropy(p: Array, *, base: float | None = None, axis: int = -1, normalize: b
         If an entry is negative, NaN or infinite, or a distribution does not sum to one, with the place and
         the value; if `axis` or `base` is out of range.
     TypeError
-        If `p` is not floating.
+        If `p` does not hold real numbers.
 
     References
     ----------
@@ -66,20 +77,27 @@ def entropy(p: Array, *, base: float | None = None, axis: int = -1, normalize: b
     >>> float(entropy([0.5, 0.25, 0.25], base=2))
     1.5
     """
-    _, (p,), axis = _distributions(axis, normalize, p=p)
-    return _add_up(_entropy_terms(p), axis, base)
+    _, (p,), axes = _distributions(axis, normalize, p=p)
+    return add_up(entropy_terms(p), axes, keepdims, base)
 
 
+@argument_errors
 def cross_entropy(
-    p: Array, q: Array, *, base: float | None = None, axis: int = -1, normalize: bool = False
+    p: Array,
+    q: Array,
+    *,
+    base: float | None = None,
+    axis: Axes = -1,
+    normalize: bool = False,
+    keepdims: bool = False,
 ) -> Array:
     """Cross-entropy of a prediction `q` under the truth `p`, ``H(p, q) = −Σ p log q = H(p) + KL(p ‖ q)``.
 
     Parameters
     ----------
-    p, q : array (..., C), floating
+    p, q : array (..., C) or list
         Probabilities along `axis`. The other axes broadcast, the classes do not.
-    base, axis, normalize
+    base, axis, normalize, keepdims
         As in `entropy`; `axis` is that of the broadcast arrays.
 
     Returns
@@ -92,7 +110,7 @@ def cross_entropy(
     ValueError
         As `entropy`, and if the shapes do not fit.
     TypeError
-        If an input is not floating, or the two are of different libraries.
+        If an input does not hold real numbers, or the two are of different libraries.
 
     References
     ----------
@@ -105,18 +123,25 @@ def cross_entropy(
     >>> float(cross_entropy([0.0, 1.0], [0.0, 1.0])), float(cross_entropy([0.5, 0.5], [0.0, 1.0]))
     (0.0, inf)
     """
-    _, (p, q), axis = _distributions(axis, normalize, p=p, q=q)
-    return _add_up(_cross_entropy_terms(p, q), axis, base)
+    _, (p, q), axes = _distributions(axis, normalize, p=p, q=q)
+    return add_up(cross_entropy_terms(p, q), axes, keepdims, base)
 
 
+@argument_errors
 def kl_divergence(
-    p: Array, q: Array, *, base: float | None = None, axis: int = -1, normalize: bool = False
+    p: Array,
+    q: Array,
+    *,
+    base: float | None = None,
+    axis: Axes = -1,
+    normalize: bool = False,
+    keepdims: bool = False,
 ) -> Array:
     """Kullback–Leibler divergence, ``KL(p ‖ q) = Σ p log(p/q) − p + q``, every term at least 0.
 
     Parameters
     ----------
-    p, q, base, axis, normalize
+    p, q, base, axis, normalize, keepdims
         As in `cross_entropy`.
 
     Returns
@@ -142,13 +167,20 @@ def kl_divergence(
     >>> print(f"{kl_divergence([0.5, 0.5], [0.5 + 2**-30, 0.5 - 2**-30]):.14e}")  # 2**-59 and more
     1.73472347597681e-18
     """
-    _, (p, q), axis = _distributions(axis, normalize, p=p, q=q)
+    _, (p, q), axes = _distributions(axis, normalize, p=p, q=q)
     p, q = SCALE * p, SCALE * q
-    return _add_up(_divergence(p, q, difference=p - q), axis, base, SCALE)
+    return add_up(divergence(p, q, difference=p - q), axes, keepdims, base, SCALE)
 
 
+@argument_errors
 def js_divergence(
-    p: Array, q: Array, *, base: float | None = None, axis: int = -1, normalize: bool = False
+    p: Array,
+    q: Array,
+    *,
+    base: float | None = None,
+    axis: Axes = -1,
+    normalize: bool = False,
+    keepdims: bool = False,
 ) -> Array:
     """Jensen–Shannon divergence, ``JS(p, q) = ½ KL(p ‖ m) + ½ KL(q ‖ m)`` with ``m = (p + q)/2``.
 
@@ -156,7 +188,7 @@ def js_divergence(
 
     Parameters
     ----------
-    p, q, base, axis, normalize
+    p, q, base, axis, normalize, keepdims
         As in `cross_entropy`.
 
     Returns
@@ -179,23 +211,26 @@ def js_divergence(
     >>> round(float(js_divergence([1.0, 0.0], [0.0, 1.0], base=2)), 12)
     1.0
     """
-    _, (p, q), axis = _distributions(axis, normalize, p=p, q=q)
+    _, (p, q), axes = _distributions(axis, normalize, p=p, q=q)
     p, q = SCALE * p, SCALE * q
     middle, half_way = (p + q) / 2, (p - q) / 2
-    terms = _divergence(p, middle, difference=half_way) + _divergence(q, middle, difference=-half_way)
-    return _add_up(terms, axis, base, 2 * SCALE)
+    terms = divergence(p, middle, difference=half_way) + divergence(q, middle, difference=-half_way)
+    return add_up(terms, axes, keepdims, base, 2 * SCALE)
 
 
-def perplexity(p: Array, q: Array | None = None, *, axis: int = -1, normalize: bool = False) -> Array:
+@argument_errors
+def perplexity(
+    p: Array, q: Array | None = None, *, axis: Axes = -1, normalize: bool = False, keepdims: bool = False
+) -> Array:
     """Perplexity, the number of equally likely classes that are as uncertain: ``e^H(p)``, or ``e^H(p, q)``.
 
     Parameters
     ----------
-    p : array (..., C), floating
+    p : array (..., C) or list
         Probabilities along `axis`.
-    q : array (..., C), floating, optional
+    q : array (..., C) or list, optional
         A prediction of `p`; the perplexity is then that of the cross-entropy.
-    axis, normalize
+    axis, normalize, keepdims
         As in `cross_entropy`.
 
     Returns
@@ -219,13 +254,33 @@ def perplexity(p: Array, q: Array | None = None, *, axis: int = -1, normalize: b
     4.0
     """
     given = {"p": p} if q is None else {"p": p, "q": q}
-    xp, checked, axis = _distributions(axis, normalize, **given)
-    terms = _entropy_terms(*checked) if q is None else _cross_entropy_terms(*checked)
-    return xp.astype(xp.exp(total(terms, axis)), terms.dtype)
+    if q is not None:
+        _refuse_labels(p, q)
+    xp, checked, axes = _distributions(axis, normalize, **given)
+    terms = entropy_terms(*checked) if q is None else cross_entropy_terms(*checked)
+    return xp.astype(xp.exp(total(terms, axes, keepdims=keepdims)), terms.dtype)
 
 
+def _refuse_labels(p: Any, q: Any) -> None:
+    """Say where the perplexity of labels is."""
+    xp, (p, q) = as_arrays(p=p, q=q)
+    is_of_rows = tuple(q.shape) == tuple(p.shape[:-1]) and q.shape[-1:] != p.shape[-1:]
+    if is_of_rows and xp.isdtype(q.dtype, ("integral", "bool")):
+        raise TypeError(
+            f"q has dtype {q.dtype} and the shape of labels, but perplexity is of distributions; for logits use "
+            "crossentropy.losses.sequence_perplexity(logits, labels), for probabilities the exponential of "
+            "crossentropy.log_loss(probabilities, labels)"
+        )
+
+
+@argument_errors
 def mutual_information(
-    joint: Array, *, base: float | None = None, axes: tuple[int, int] = (-2, -1), normalize: bool = False
+    joint: Array,
+    *,
+    base: float | None = None,
+    axes: tuple[int, int] = (-2, -1),
+    normalize: bool = False,
+    keepdims: bool = False,
 ) -> Array:
     """Mutual information of two variables, ``I = KL(P ‖ a bᵀ)``, from their joint distribution ``P``.
 
@@ -233,9 +288,9 @@ def mutual_information(
 
     Parameters
     ----------
-    joint : array (..., X, Y), floating
+    joint : array (..., X, Y) or list
         Probabilities of the pairs, which sum to one over `axes` together.
-    base, normalize
+    base, normalize, keepdims
         As in `entropy`.
     axes : (int, int), default (-2, -1)
         The axes of the two variables.
@@ -260,10 +315,12 @@ def mutual_information(
     >>> round(float(mutual_information([[0.5, 0.0], [0.0, 0.5]], base=2)), 12)
     1.0
     """
-    xp, (P,) = as_arrays(joint)
+    xp, (P,) = as_arrays(joint=joint)
     if not isinstance(axes, (tuple, list)) or len(axes) != 2:
         raise TypeError(f"axes is {axes!r}; pass the axes of the two variables, such as (-2, -1)")
-    x, y = both = tuple(_from_the_end(axis, P.ndim, f"joint has shape {tuple(P.shape)}") for axis in axes)
+    x, y = both = tuple(
+        _from_the_end(k, "axes", axes, P.ndim, f"joint has shape {tuple(P.shape)}") for k in axes
+    )
     if x == y:
         raise ValueError(f"axes is {axes!r}, twice the same; pass the axes of the two variables")
     P = _checked("joint", P, both, normalize)
@@ -272,116 +329,50 @@ def mutual_information(
     # the square of a rounding error; rounding their product would cost more, hence its second, exact piece.
     a = SCALE * xp.astype(total(P, y, keepdims=True) / total(P, both, keepdims=True), P.dtype)
     b = xp.astype(total(P, x, keepdims=True), P.dtype)
-    product, rest = _exact_product(a, b)
+    product, rest = exact_product(a, b)
     P = SCALE * P
-    return _add_up(_divergence(P, a, b, difference=(P - product) - rest), both, base, SCALE)
-
-
-# -------------------------------------------------------------------------------------------- terms and sums
-
-
-def _entropy_terms(p: Array) -> Array:
-    """``−p ln p``."""
-    xp = namespace(p)
-    return -p * xp.log(xp.where(p > 0, p, xp.ones_like(p)))
-
-
-def _cross_entropy_terms(p: Array, q: Array) -> Array:
-    """``−p ln q``; inf where only ``q = 0``."""
-    xp = namespace(p, q)
-    terms = -p * xp.log(xp.where(q > 0, q, xp.ones_like(q)))
-    return xp.where((p > 0) & (q == 0), xp.full_like(terms, math.inf), terms)
-
-
-def _divergence(p: Array, *factors: Array, difference: Array) -> Array:
-    """``p ln(p/q) − p + q`` for `q` the product of `factors` and `difference` an accurate ``p − q``.
-
-    With ``s = (p − q)/(p + q)``, so that ``ln(p/q) = 2 artanh s``, it is ``(p − q) s + 2p (artanh s − s)``:
-    neither part can cancel the other. Where ``p = 0`` it is ``q``; where only ``q = 0``, inf.
-    """
-    xp = namespace(p, *factors)
-    inside = functools.reduce(operator.and_, [x > 0 for x in (p, *factors)])
-    outside = xp.where(p > 0, xp.full_like(p, math.inf), functools.reduce(operator.mul, factors))
-    p, *fs = [xp.where(inside, x, xp.ones_like(x)) for x in (p, *factors)]
-    difference = xp.where(inside, difference, xp.zeros_like(difference))
-
-    s = difference / (p + functools.reduce(operator.mul, fs))
-    near = xp.abs(s) < 0.25
-    near_tail = _artanh_tail(xp.where(near, s, xp.zeros_like(s)))
-    root = functools.reduce(operator.truediv, map(xp.sqrt, fs), xp.sqrt(p))  # √(p/q): p/q may overflow
-    return xp.where(inside, difference * s + 2 * p * xp.where(near, near_tail, xp.log(root) - s), outside)
-
-
-def _artanh_tail(s: Array) -> Array:
-    """``artanh s − s = s³/3 + s⁵/5 + …`` to full precision for ``|s| < ¼``."""
-    square, series = s * s, 0.0 * s
-    for k in range(27 if _bits(s) > 32 else 13, 1, -2):
-        series = square * (1 / k + series)
-    return s * series
-
-
-def _bits(x: Array) -> int:
-    return int(namespace(x).finfo(x.dtype).bits)
-
-
-def _exact_product(a: Array, b: Array) -> tuple[Array, Array]:
-    """``a b`` rounded, and what rounding took away (Dekker, Numerische Mathematik 18, 1971)."""
-
-    def halves(x: Array) -> tuple[Array, Array]:
-        """`x` as a sum of two numbers of half as many digits, whose products are exact."""
-        shifted = (2.0 ** (27 if _bits(x) > 32 else 12) + 1) * x
-        high = shifted - (shifted - x)
-        return high, x - high
-
-    product = a * b
-    (a_high, a_low), (b_high, b_low) = halves(a), halves(b)
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
-def _add_up(terms: Array, axis: int | tuple[int, ...], base: float | None, scale: float = 1.0) -> Array:
-    """``Σ terms / scale`` in units of ``log base``, rounded once to the precision of `terms`."""
-    if base is not None:
-        if not isinstance(base, numbers.Real) or not 0 < base < math.inf or base == 1:
-            raise ValueError(f"base is {base!r}; pass a finite number above 0 but not 1: 2 for bits")
-        scale *= math.log(base)
-    return namespace(terms).astype(total(terms, axis) / scale, terms.dtype)
+    return add_up(divergence(P, a, b, difference=(P - product) - rest), both, keepdims, base, SCALE)
 
 
 # -------------------------------------------------------------------------------------------------- refusals
 
 
-def _distributions(axis: int, normalize: bool, **given: Any) -> tuple[Any, list[Array], int]:
-    """The namespace, the distributions checked and of one dtype, and their axis counted from the end."""
-    xp, arrays = as_arrays(*given.values())
+def _distributions(axis: Axes, normalize: bool, **given: Any) -> tuple[Any, list[Array], tuple[int, ...]]:
+    """The namespace, the distributions checked and of one dtype, and their axes counted from the end."""
+    xp, arrays = as_arrays(**given)
     shapes = " and ".join(f"{name} has shape {tuple(x.shape)}" for name, x in zip(given, arrays, strict=True))
-    axis = _from_the_end(axis, max(x.ndim for x in arrays), shapes)
-    if len({x.shape[axis] if x.ndim >= -axis else None for x in arrays}) > 1:
-        raise ValueError(
-            f"{shapes}: along axis {axis} the numbers of classes differ; "
-            "pass distributions over the same classes (only the other axes broadcast)"
-        )
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    axes = tuple(_from_the_end(k, "axis", axis, max(x.ndim for x in arrays), shapes) for k in axes)
+    if len(set(axes)) < max(len(axes), 1):
+        raise ValueError(f"axis is {axis!r}; pass the axes of the classes, each once")
+    for k in axes:
+        classes = [x.shape[k] if x.ndim >= -k else None for x in arrays]
+        if any(n is None or n != classes[0] for n in classes):
+            raise ValueError(
+                f"{shapes}: along axis {k} the numbers of classes differ; "
+                "pass distributions over the same classes (only the other axes broadcast)"
+            )
     for sizes in zip(*(reversed(x.shape) for x in arrays), strict=False):
-        if len(set(sizes) - {1}) > 1:
+        several = [n for n in sizes if n != 1]
+        if any(n != several[0] for n in several):
             raise ValueError(f"{shapes}, which do not broadcast; make the other axes equal, or of size 1")
-    arrays = [_checked(name, x, (axis,), normalize) for name, x in zip(given, arrays, strict=True)]
-    return xp, [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays], axis
+    arrays = [_checked(name, x, axes, normalize) for name, x in zip(given, arrays, strict=True)]
+    return xp, [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays], axes
 
 
-def _from_the_end(axis: int, ndim: int, shapes: str) -> int:
-    """`axis` as a negative number, which broadcasting leaves alone."""
-    if not isinstance(axis, numbers.Integral) or not -ndim <= axis < ndim:
-        raise ValueError(f"axis is {axis!r} but {shapes}; pass the number of one of the axes")
-    return int(axis) - ndim if axis >= 0 else int(axis)
+def _from_the_end(k: int, name: str, given: Any, ndim: int, shapes: str) -> int:
+    """An axis of those `given` by this name, as a negative number, which broadcasting leaves alone."""
+    if not isinstance(k, numbers.Integral) or not -ndim <= k < ndim:
+        raise ValueError(f"{name} is {given!r} but {shapes}; pass the number of one of the axes")
+    return int(k) - ndim if k >= 0 else int(k)
 
 
 def _checked(name: str, x: Array, axes: tuple[int, ...], normalize: bool) -> Array:
     """`x` in float32 or wider, once it is known to hold distributions over `axes`."""
     xp = namespace(x)
-    if not xp.isdtype(x.dtype, "real floating"):
-        fix = f"pass {name}.astype(float) or {name}.double(), for counts with normalize=True"
-        raise TypeError(f"{name} has dtype {x.dtype}, but probabilities are floating; {fix}")
+    x = as_floating(x)
     tolerance = sum_tolerance(x)
-    dtype, x = x.dtype, xp.astype(x, xp.float32) if _bits(x) < 32 else x
+    dtype, x = x.dtype, xp.astype(x, xp.float32) if is_bfloat16(x.dtype) or bits(x) < 32 else x
 
     wrong = ~((x >= 0) & (x < math.inf))
     if is_true(xp.any(wrong)):

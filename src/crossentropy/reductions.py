@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from crossentropy.backends import device, is_torch, is_true, namespace
+from crossentropy.arguments import as_written
+from crossentropy.backends import as_option, device, is_number, is_torch, is_true, namespace
 
 __all__ = ["check_reduction", "reduce_rows"]
 
@@ -32,6 +33,10 @@ def check_reduction(reduction: str, normalizer: Any, empty: str) -> None:
         raise ValueError(f'empty is {empty!r}; write one of "zero", "nan", "raise"')
     if isinstance(normalizer, str) and normalizer not in NORMALIZERS:
         raise ValueError(f'normalizer is {normalizer!r}; write "weight", "count", a number or an array')
+    if not (isinstance(normalizer, (str, int, float, list, tuple)) or hasattr(normalizer, "shape")):
+        raise TypeError(
+            f'normalizer is {as_written(normalizer)}; write "weight", "count", a number or an array'
+        )
     if reduction != "mean" and not (isinstance(normalizer, str) and normalizer == "weight"):
         raise ValueError(
             f'normalizer is {normalizer!r} but reduction is "{reduction}", which divides by nothing; '
@@ -42,7 +47,8 @@ def check_reduction(reduction: str, normalizer: Any, empty: str) -> None:
 def negative_weight_error(least: float) -> ValueError:
     """What to say when a mean would be divided by weights of both signs."""
     return ValueError(
-        f'the weights go down to {least}, and normalizer="weight" divides by their sum; '
+        f"the rows' weights, sample_weight and class_weight multiplied, go down to {least}, and "
+        'normalizer="weight" divides by their sum; '
         'pass normalizer="count" to divide by the number of rows, or a normalizer of your own'
     )
 
@@ -108,11 +114,10 @@ def of_nothing(empty: str) -> float:
 
 def _as_array(value: Any, like: Array) -> Array:
     xp = namespace(like)
-    if is_torch(like) and is_torch(value):
-        return value.to(device=like.device, dtype=like.dtype)
-    if isinstance(value, (int, float)):  # filled in on the device, with nothing to be copied there
+    if is_number(value):  # filled in on the device, with nothing to be copied there
         return xp.full((), value, dtype=like.dtype, device=device(like))
-    return xp.asarray(value, dtype=like.dtype, device=device(like))
+    x = as_option(value, "normalizer", like)
+    return x.to(like.dtype) if is_torch(like) else xp.astype(x, like.dtype, copy=False)
 
 
 def _divide(total: Array, N: Array, empty: str) -> Array:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossentropy.backends import (
+    as_array_like,
     as_indices,
-    device,
     first_true,
-    is_jax,
     is_numpy,
     is_torch,
     is_true,
@@ -149,7 +148,7 @@ def resolve(
     if isinstance(labels, Sparse):
         return _sparse(labels, rows, logits, ignore_index)
     if isinstance(labels, LabelSet):
-        mask = _like(labels.mask, logits, "mask")
+        mask = as_array_like(labels.mask, "mask", logits)
         _check_soft(mask, logits, ignore_index, "LabelSet")
         if not _is_kind(mask, "bool"):
             raise TypeError(
@@ -166,12 +165,13 @@ def resolve(
         return Resolved(Target(mask=mask))
     if isinstance(labels, Probabilities):
         return _dense(labels.values, logits, ignore_index, labels.normalized)
-    y = _like(labels, logits, "labels")
+    y = as_array_like(labels, "labels", logits)
     if _is_kind(y, "real floating"):
         if tuple(y.shape) == rows and tuple(y.shape) != tuple(logits.shape):
+            cast = "labels.long()" if is_torch(y) else "labels.astype(int)"
             raise TypeError(
-                f"labels have dtype {y.dtype} and the shape {rows} of indices; floating labels are probabilities "
-                f"over the class axis. Pass class indices as integers: labels.long() or labels.astype(int)"
+                f"labels have dtype {y.dtype} and the shape {rows} of indices; floating labels are probabilities over "
+                f"the class axis. Pass class indices as integers: {cast}{_yes_or_no(logits, axis)}"
             )
         return _dense(y, logits, ignore_index, True)
     if not _is_kind(y, ("bool", "integral")):
@@ -179,35 +179,47 @@ def resolve(
             f"labels have dtype {y.dtype}; pass integers (class indices) or floats (probabilities)"
         )
     if tuple(y.shape) != rows:
-        if tuple(y.shape) == tuple(logits.shape):
-            raise TypeError(
-                f"labels have dtype {y.dtype} and the shape {tuple(y.shape)} of the logits; integer labels are "
-                f"indices, of shape {rows}. If they are one-hot, pass crossentropy.targets.OneHot(labels)"
-            )
-        raise ValueError(
-            f"labels have shape {tuple(y.shape)}, but logits of shape {tuple(logits.shape)} with class axis {axis} "
-            f"need one label for each of their rows, shape {rows}"
-        )
+        raise _indices_error(y, logits, axis, rows)
     return Resolved(Target(indices=y, ignore_index=ignore_index))
 
 
-def _like(values: Any, logits: Array, what: str) -> Array:
-    """`values` as an array of the logits' library; a list is taken over, another library's array is not."""
-    if is_torch(logits):
-        import torch
-
-        if isinstance(values, torch.Tensor):
-            return values
-        if isinstance(values, (int, bool, float, list, tuple)):
-            return torch.as_tensor(values, device=logits.device)
-        raise TypeError(
-            f"{what} are a {type(values).__name__} but logits are a torch.Tensor; pass torch.as_tensor({what})"
+def _indices_error(y: Array, logits: Array, axis: int, rows: tuple[int, ...]) -> TypeError | ValueError:
+    """What to say of integer labels that are not one for each row."""
+    shape = tuple(logits.shape)
+    if tuple(y.shape) == shape:
+        hint = _yes_or_no(logits, axis) or (
+            ". If they are one-hot, pass crossentropy.targets.OneHot(labels); if they are yes or no for each class, "
+            "crossentropy.sigmoid_cross_entropy(logits, labels) takes them"
         )
-    xp = namespace(logits)
-    if hasattr(values, "__array_namespace__") or hasattr(values, "dtype"):
-        namespace(logits, values)  # raises if they are of different libraries
-        return xp.asarray(values) if is_jax(logits) and is_numpy(values) else values
-    return xp.asarray(values, device=device(logits))
+        return TypeError(
+            f"labels have dtype {y.dtype} and the shape {shape} of the logits; integer labels are indices, of shape "
+            f"{rows}{hint}"
+        )
+    fitting = [i for i in range(len(shape)) if shape[:i] + shape[i + 1 :] == tuple(y.shape)]
+    hint = _yes_or_no(logits, axis)
+    if tuple(y.shape) == (*rows, 1):
+        hint = "; pass labels[..., 0]"
+    elif fitting:
+        hint = f". If the classes are along axis {fitting[-1]}, pass axis={fitting[-1]}"
+    return ValueError(
+        f"labels have shape {tuple(y.shape)}, but logits of shape {shape} with class axis {axis} need one label for "
+        f"each of their rows, shape {rows}{hint}"
+    )
+
+
+def _yes_or_no(logits: Array, axis: int) -> str:
+    """What to add where logits look like those of yes-or-no questions, one to a row; nothing where they do not."""
+    if logits.ndim == 1:
+        return (
+            ". Logits of one axis are one row of classes; for a yes or no of each there is "
+            "crossentropy.sigmoid_cross_entropy(logits, labels)"
+        )
+    if logits.shape[axis] == 1:
+        return (
+            ". There is one class; for a yes or no in each row there is "
+            "crossentropy.sigmoid_cross_entropy(logits, labels), with labels in the shape of the logits"
+        )
+    return ""
 
 
 def _is_kind(x: Array, kind: str | tuple[str, ...]) -> bool:
@@ -228,7 +240,7 @@ def _check_soft(x: Array, logits: Array, ignore_index: int | None, what: str) ->
 
 
 def _dense(values: Any, logits: Array, ignore_index: int | None, normalized: bool) -> Resolved:
-    a = _like(values, logits, "labels")
+    a = as_array_like(values, "labels", logits)
     if not _is_kind(a, "real floating"):
         raise TypeError(
             f"probabilities have dtype {a.dtype}; if this is one-hot, pass crossentropy.targets.OneHot(labels), "
@@ -239,7 +251,7 @@ def _dense(values: Any, logits: Array, ignore_index: int | None, normalized: boo
 
 
 def _sparse(labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: int | None) -> Resolved:
-    y, t = _like(labels.indices, logits, "indices"), _like(labels.weights, logits, "weights")
+    y, t = as_array_like(labels.indices, "indices", logits), as_array_like(labels.weights, "weights", logits)
     if not _is_kind(y, "integral") or not _is_kind(t, "real floating"):
         raise TypeError(
             f"Sparse has indices of {y.dtype} and weights of {t.dtype}; pass integer indices and floating weights"
@@ -272,7 +284,7 @@ def _rows_with_any(mask: Array, axis: int) -> Array:
 def _one_hot_indices(
     values: Any, logits: Array, axis: int, sample_weight: Array | None, *, validate: bool
 ) -> Array:
-    x = _like(values, logits, "labels")
+    x = as_array_like(values, "labels", logits)
     if not _is_kind(x, ("bool", "integral")):
         raise TypeError(
             f"OneHot has dtype {x.dtype}; floating targets are probabilities: pass them as they are"

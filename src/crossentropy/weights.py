@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from crossentropy.backends import as_arrays, is_numpy, is_torch, namespace, widest_dtype
+from crossentropy.backends import as_floating, as_option
 
-__all__ = ["class_vector", "row_values"]
+__all__ = ["along_another_axis", "class_vector", "row_values"]
 
 Array = Any
 
@@ -19,12 +19,20 @@ def class_vector(values: Any, logits: Array, classes: int, name: str) -> Array |
     """
     if values is None:
         return None
-    x = like(values, logits)
+    x = like(values, logits, name)
     if tuple(x.shape) != (classes,):
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}; pass one number for each of the {classes} classes, shape ({classes},)"
+            + along_another_axis(x, logits)
         )
     return x
+
+
+def along_another_axis(x: Array, logits: Array) -> str:
+    """What to add of a class vector whose length is that of another axis of the logits: PyTorch's, the second."""
+    if logits.ndim < 3 or tuple(x.shape) != (logits.shape[1],):
+        return ""
+    return f". If the classes of logits of shape {tuple(logits.shape)} are along axis 1, pass axis=1"
 
 
 def row_values(values: Any, logits: Array, rows: tuple[int, ...], name: str) -> Array | None:
@@ -37,21 +45,12 @@ def row_values(values: Any, logits: Array, rows: tuple[int, ...], name: str) -> 
     """
     if values is None:
         return None
-    x = like(values, logits)
+    x = like(values, logits, name)
     if tuple(x.shape) != rows:
         raise ValueError(f"{name} has shape {tuple(x.shape)}; pass one number for each row, shape {rows}")
     return x
 
 
-def like(values: Any, logits: Array) -> Array:
+def like(values: Any, logits: Array, name: str) -> Array:
     """`values` as a floating array of the logits' library, on their device; its own dtype if it has one."""
-    if is_torch(logits):
-        import torch
-
-        x = values if isinstance(values, torch.Tensor) else torch.as_tensor(values, dtype=torch.float64)
-        x = x.to(logits.device)
-        return x if x.is_floating_point() else x.to(widest_dtype(x))
-    xp, x = namespace(logits), values
-    if not (is_numpy(values) and is_numpy(logits)):
-        x = as_arrays(values, logits)[1][0]
-    return x if xp.isdtype(x.dtype, "real floating") else xp.astype(x, widest_dtype(x))
+    return as_floating(as_option(values, name, logits))

@@ -166,7 +166,7 @@ def test_a_class_weight_stays_out_of_the_probability_of_a_focal_loss():
     ],
 )
 def test_an_option_that_the_loss_sets_itself_is_not_taken_silently(call):
-    with pytest.raises(TypeError, match="multiple values"):
+    with pytest.raises(TypeError, match="has no argument"):
         call(*rows())
 
 

@@ -395,7 +395,7 @@ def test_gradients_are_refused_to_arrays_that_have_their_own_or_are_too_wide():
 
 
 def test_an_option_of_logits_alone_is_refused():
-    with pytest.raises(TypeError, match=r"linear_cross_entropy\(\).*'axis'"):
+    with pytest.raises(TypeError, match="linear_loss_and_gradients has no argument axis"):
         ce.linear_loss_and_gradients(*head(), axis=0)
 
 

@@ -96,7 +96,7 @@ def test_what_cannot_be_meant_is_refused(loss):
         loss(LOGITS, softmax(LOGITS, axis=1), ADVANTAGES)
     with pytest.raises(TypeError, match="one action"):
         loss(LOGITS, ce.targets.Probabilities(softmax(LOGITS, axis=1)), ADVANTAGES)
-    with pytest.raises(ValueError, match="label 3"):
+    with pytest.raises(ValueError, match="action 3"):
         loss(LOGITS, ACTIONS + 1, ADVANTAGES)
 
 

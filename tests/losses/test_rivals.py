@@ -97,9 +97,7 @@ def test_a_nan_row_is_nan_and_a_bad_label_an_error(lib, loss):
 
 @each_rival
 def test_options_that_a_rival_does_not_have_are_refused_by_name(loss):
-    with pytest.raises(
-        TypeError, match="this loss has no label_smoothing, temperature; its options are axis"
-    ):
+    with pytest.raises(TypeError, match="_loss has no argument label_smoothing"):
         loss(*rows(), label_smoothing=0.1, temperature=2.0)
 
 

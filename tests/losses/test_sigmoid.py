@@ -381,7 +381,7 @@ def test_labels_are_not_broadcast():
 
 
 def test_logits_must_be_floating():
-    with pytest.raises(TypeError, match="logits are int64"):
+    with pytest.raises(TypeError, match="logits have dtype int64"):
         sigmoid_cross_entropy(np.zeros(4, "int64"), np.zeros(4, int))
 
 

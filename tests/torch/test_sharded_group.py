@@ -119,7 +119,7 @@ EVERYWHERE = {
     "sums of two": "the probabilities of row 0 sum to 2, not to 1",
     "empty set": "row 0 of LabelSet has no class in its set, on any rank",
     "link that learns": "holds a tensor that learns, of whose gradient a rank would have its part alone",
-    "negative weights": "the weights go down to -1.0",
+    "negative weights": "go down to -1.0",
     "nothing to average": "nothing to average",
     "axis": "axis is given; sharded classes, which are the last axis, take the options label_smoothing",
 }

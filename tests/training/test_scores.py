@@ -25,3 +25,9 @@ def test_frequencies_are_scored_alike_in_every_row():
 
 def test_a_hopeless_loss_has_infinite_perplexity():
     assert Scores(1e4, 0.0).perplexity == math.inf
+
+
+def test_scores_of_no_rows_are_nan_with_a_warning():
+    with pytest.warns(UserWarning, match="log_loss has nothing to average"):
+        scores = score(np.zeros((0, 3)), np.zeros(0, dtype=int))
+    assert np.isnan([scores.nats, scores.bits, scores.perplexity, scores.accuracy]).all()

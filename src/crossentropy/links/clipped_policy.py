@@ -57,7 +57,7 @@ class ClippedPolicy:
             raise ValueError(
                 f"clip is {self.clip}; the ratio may move by as much from 1, so it is finite and positive"
             )
-        _, arrays = as_arrays(self.advantages, self.old_log_prob)
+        _, arrays = as_arrays(advantages=self.advantages, old_log_prob=self.old_log_prob)
         for name, array in zip(("advantages", "old_log_prob"), arrays, strict=True):
             if is_torch(array) and array.requires_grad:
                 raise ValueError(
@@ -92,7 +92,9 @@ class ClippedPolicy:
                 f"advantages have shape {tuple(self.advantages.shape)}, but the log-odds of the targets "
                 f"{tuple(D.shape)}; pass one advantage for every row, integer labels, and no label_smoothing"
             )
-        _, (advantages, old_log_prob, D) = as_arrays(self.advantages, self.old_log_prob, D)
+        _, (advantages, old_log_prob, D) = as_arrays(
+            advantages=self.advantages, old_log_prob=self.old_log_prob, logits=D
+        )
         log_ratio = log_sigmoid(-D) - old_log_prob
         above, below = math.log1p(self.clip), math.log1p(-self.clip) if self.clip < 1 else -math.inf
         clipped = ((advantages > 0) & (log_ratio > above)) | ((advantages < 0) & (log_ratio < below))

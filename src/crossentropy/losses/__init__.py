@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from crossentropy.losses.gradient import loss_and_gradient
-from crossentropy.losses.log_loss import log_loss
+from crossentropy.losses.log_loss import binary_log_loss, log_loss
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.losses.target_statistics import TargetStatistics, target_statistics
@@ -61,7 +61,12 @@ if TYPE_CHECKING:
         unlikelihood_loss,
     )
     from crossentropy.losses.sampling import nce_loss, negative_sampling_loss, sampled_softmax_loss
-    from crossentropy.losses.sequences import ctc_loss, sequence_cross_entropy, sequence_log_prob
+    from crossentropy.losses.sequences import (
+        ctc_loss,
+        sequence_cross_entropy,
+        sequence_log_prob,
+        sequence_perplexity,
+    )
 
 __all__ = [
     "EarlyLearningRegularisation",
@@ -76,6 +81,7 @@ __all__ = [
     "balanced_weights",
     "behaviour_cloning",
     "bi_tempered_loss",
+    "binary_log_loss",
     "brier_loss",
     "class_balanced_weights",
     "clip_loss",
@@ -115,6 +121,7 @@ __all__ = [
     "sampled_softmax_loss",
     "sequence_cross_entropy",
     "sequence_log_prob",
+    "sequence_perplexity",
     "siglip_loss",
     "sigmoid_cross_entropy",
     "sigmoid_focal_loss",
@@ -220,6 +227,7 @@ FAMILIES = {
         "ctc_loss",
         "sequence_cross_entropy",
         "sequence_log_prob",
+        "sequence_perplexity",
     ),
 }
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossentropy.backends import is_true
+from crossentropy.backends import as_option, is_true
 from crossentropy.losses._divergence import log_probabilities
 from crossentropy.losses._own_rows import reduced
 from crossentropy.losses._softmax_problem import check_logits, check_validate
@@ -68,7 +68,7 @@ def loss(
 
 
 def _integers(values: Any, name: str, logits: Tensor) -> Tensor:
-    x = torch.as_tensor(values, device=logits.device)
+    x = as_option(values, name, logits)
     if x.is_floating_point() or x.is_complex():
         raise TypeError(f"{name} have dtype {x.dtype}; pass integers, for example {name}.long()")
     return x.long()

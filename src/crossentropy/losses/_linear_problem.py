@@ -5,14 +5,26 @@ from math import prod
 from numbers import Real
 from typing import Any, NamedTuple
 
-from crossentropy.backends import as_arrays, as_indices, device, is_jax, is_torch, is_true, namespace
+from crossentropy.arguments import integer
+from crossentropy.backends import (
+    as_array_like,
+    as_arrays,
+    as_indices,
+    device,
+    is_jax,
+    is_number,
+    is_torch,
+    is_true,
+    namespace,
+)
 from crossentropy.links.protocol import OfShape, holds_numbers_alone
+from crossentropy.losses._sigmoid_problem import check_floating
 from crossentropy.losses._softmax_formula import check_sums, rows_left_out
 from crossentropy.losses._softmax_problem import SoftmaxProblem, check_validate, make_problem
 from crossentropy.statistics import Target
 from crossentropy.statistics.labels import check_labels
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
-from crossentropy.weights import row_values
+from crossentropy.weights import like, row_values
 
 Array = Any
 
@@ -68,6 +80,7 @@ def make_linear_problem(
     """Check what `linear_cross_entropy` was given, and put its rows in one line."""
     hidden, weight, bias, low_rank = _of_one_library(hidden, weight, bias, low_rank)
     check_head(hidden, weight, bias, low_rank)
+    check_floating(hidden, "hidden")
     rows, (V, D) = tuple(hidden.shape[:-1]), weight.shape
     validate = check_validate(options.pop("validate", "raise"))
     labels, options = in_their_places(hidden, labels, shift, {**options, "ignore_index": ignore_index})
@@ -199,8 +212,9 @@ def check_head(
 def _of_one_library(
     hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
 ) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
-    given = [x for x in (hidden, weight, bias, *(low_rank or ())) if x is not None]
-    _, (hidden, weight, *rest) = as_arrays(*given)
+    down, up = (None, None) if low_rank is None else low_rank
+    given = {"hidden": hidden, "weight": weight, "bias": bias, "low_rank[0]": down, "low_rank[1]": up}
+    _, (hidden, weight, *rest) = as_arrays(**{name: x for name, x in given.items() if x is not None})
     if bias is not None:
         bias, *rest = rest
     return hidden, weight, bias, None if low_rank is None else (rest[0], rest[1])
@@ -227,10 +241,12 @@ def in_their_places(
     """
     rows, moved = tuple(hidden.shape[:-1]), dict(options)
     moved["sample_weight"] = row_values(options.get("sample_weight"), hidden, rows, "sample_weight")
-    normalizer = options.get("normalizer", "weight")
-    if isinstance(normalizer, (list, tuple)) or bool(getattr(normalizer, "ndim", 0)):
-        moved["normalizer"] = row_values(normalizer, hidden, rows, "normalizer")
-    if not shift:
+    for name in ("normalizer", "temperature"):
+        value = options.get(name, 1.0)
+        if not (isinstance(value, str) or is_number(value)):
+            value = like(value, hidden, name)
+            moved[name] = row_values(value, hidden, rows, name) if value.ndim else value
+    if not integer(shift, "shift"):
         return labels, moved
     labels, moved["ignore_index"] = _shifted_labels(labels, hidden, rows, shift, options.get("ignore_index"))
     for name in ("sample_weight", "normalizer", "temperature"):
@@ -263,8 +279,7 @@ def _shifted_labels(
         )
     xp, nothing = namespace(hidden), NO_LABEL if ignore_index is None else ignore_index
     several = isinstance(labels, Sparse)
-    y = labels.indices if several else labels
-    y = y if hasattr(y, "dtype") else xp.asarray(y, device=device(hidden))
+    y = as_array_like(labels.indices if several else labels, "labels", hidden)
     if not xp.isdtype(y.dtype, ("bool", "integral")):
         raise TypeError(
             f"shift is given with labels of {y.dtype}; it moves class indices, which are integers"
@@ -274,7 +289,10 @@ def _shifted_labels(
             f"labels have shape {tuple(y.shape)}; with a shift they too have the shape {rows} of the rows"
         )
     moved = _shifted(as_indices(y), rows, shift, nothing)
-    return (Sparse(moved, _shifted(labels.weights, rows, shift, 0)) if several else moved), nothing
+    if several:
+        weights = as_array_like(labels.weights, "weights", hidden)
+        return Sparse(moved, _shifted(weights, rows, shift, 0)), nothing
+    return moved, nothing
 
 
 def _shifted(x: Any, rows: tuple[int, ...], shift: int, fill: float) -> Any:

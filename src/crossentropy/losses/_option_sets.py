@@ -4,14 +4,21 @@ from typing import Any, TypedDict
 
 from crossentropy.links import Link
 
-__all__ = ["RowOptions", "WithoutMargin", "WithoutOffset", "WithoutReduction", "WithoutSmoothing"]
+__all__ = [
+    "LinearOptions",
+    "RowOptions",
+    "WithoutMargin",
+    "WithoutOffset",
+    "WithoutReduction",
+    "WithoutSmoothing",
+]
 
 Array = Any
 
 
 class _Reduction(TypedDict, total=False):
     reduction: str
-    normalizer: Any
+    normalizer: str | Array
 
 
 class _Rows(TypedDict, total=False):
@@ -37,8 +44,8 @@ class _Smoothing(TypedDict, total=False):
 
 
 class _Margin(TypedDict, total=False):
-    temperature: Any
-    margin: Any
+    temperature: Array | float
+    margin: Array | float | None
 
 
 class _Offset(TypedDict, total=False):
@@ -47,6 +54,24 @@ class _Offset(TypedDict, total=False):
 
 class RowOptions(_Rows, _Reduction, total=False):
     """What any loss of rows can have."""
+
+
+class LinearOptions(_Reduction, _Smoothing, _Margin, _Offset, total=False):
+    """Keywords of `crossentropy.linear_cross_entropy`."""
+
+    bias: Array | None
+    low_rank: tuple[Array, Array] | None
+    shift: int
+    memory_budget: int | None
+    skip_below: float
+    class_weight: Array | None
+    sample_weight: Array | None
+    ignore_index: int | None
+    link: Link | None
+    softcap: float | None
+    z_loss: float
+    empty: str
+    validate: str
 
 
 class WithoutOffset(_Always, _Reduction, _Smoothing, _Margin, total=False):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from crossentropy.arguments import number
 from crossentropy.backends import as_indices, constant, device, is_true, namespace, widest_dtype
 from crossentropy.losses._option_sets import RowOptions
 from crossentropy.losses._own_rows import reduced
@@ -34,10 +35,11 @@ INF = float("inf")
 
 def row_problem(logits: Array, labels: Any, options: RowOptions, **transform: Any) -> SoftmaxProblem:
     """The arguments of such a loss, checked."""
-    unknown = sorted(set(options) - set(RowOptions.__annotations__))
-    if unknown:
-        known = ", ".join(RowOptions.__annotations__)
-        raise TypeError(f"this loss has no {', '.join(unknown)}; its options are {known}")
+    for name in options:
+        if name not in RowOptions.__annotations__:
+            raise TypeError(
+                f"the loss has no argument {name}; its options are {', '.join(RowOptions.__annotations__)}"
+            )
     return make_problem(logits, labels, **options, **transform)
 
 
@@ -166,6 +168,6 @@ def membership_loss(u: Array, member: Array, **options: Any) -> Array:
 
 def inverse_scale(scale: float) -> float:
     """The temperature of logits that are multiplied by `scale`."""
-    if not 0 < scale < INF:
+    if not 0 < number(scale, "scale") < INF:
         raise ValueError(f"scale is {scale}; cosines are multiplied by it, so it must be positive")
     return 1 / scale

@@ -4,6 +4,7 @@ One autograd Function with one native call each way. At ten classes that is what
 it is the general path, which also gives the second derivative.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -64,6 +65,7 @@ def row_loss(logits: Any, labels: Any, options: Options, *, warns: bool = False)
         or not isinstance(smoothing, (int, float))
         or not 0 <= smoothing <= 1
         or not isinstance(options.z_loss, (int, float))
+        or not math.isfinite(options.z_loss)
         or (gamma := 0.0 if link is None else focal_gamma(link)) is None
         or (smoothing and type(link) is Focal)
     ):

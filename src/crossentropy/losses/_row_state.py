@@ -3,9 +3,18 @@
 import sys
 from typing import Any
 
-from crossentropy.backends import constant, device, is_jax, is_numpy, is_torch, namespace, widest_dtype
+from crossentropy.backends import (
+    as_array,
+    constant,
+    device,
+    is_jax,
+    is_numpy,
+    is_torch,
+    namespace,
+    widest_dtype,
+)
 
-__all__ = ["beside", "check_state", "check_values", "copied", "is_traced", "last_of_equals", "written"]
+__all__ = ["beside", "check_values", "copied", "is_traced", "last_of_equals", "taken_state", "written"]
 
 Array = Any
 
@@ -26,14 +35,15 @@ def check_values(x: Array, what: str) -> None:
         )
 
 
-def check_state(state: dict[str, Array], shapes: dict[str, tuple[int, ...]]) -> None:
-    """Refuse a state of other names or shapes."""
+def taken_state(state: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> list[Array]:
+    """Copies of the arrays of a state in the order of `shapes`; of other names or shapes it is refused."""
     if set(state) != set(shapes):
         raise ValueError(f"the state has {sorted(state)}; it needs {sorted(shapes)}")
-    for name, shape in shapes.items():
-        got = tuple(state[name].shape)
-        if got != shape:
-            raise ValueError(f"{name} has shape {got} in the state, but this object has {shape}")
+    arrays = [as_array(state[name], name) for name in shapes]
+    for x, (name, shape) in zip(arrays, shapes.items(), strict=True):
+        if tuple(x.shape) != shape:
+            raise ValueError(f"{name} has shape {tuple(x.shape)} in the state, but this object has {shape}")
+    return [copied(x) for x in arrays]
 
 
 def copied(x: Array) -> Array:

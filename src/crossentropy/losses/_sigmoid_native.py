@@ -15,12 +15,13 @@ from crossentropy.losses._sigmoid_problem import (
     label_error,
 )
 from crossentropy.reductions import negative_weight_error, of_nothing
-from crossentropy.statistics.memory import CODES, NumpyMemory
+from crossentropy.statistics.memory import NumpyMemory
 
 Array = Any
 
+FLOATS = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
 INTEGERS = {"int8": 4, "int16": 5, "int32": 6, "int64": 7}
-ELEMENTS = {**CODES, **INTEGERS, **{f"u{name}": code for name, code in INTEGERS.items()}, "bool": 4}
+ELEMENTS = {**FLOATS, **INTEGERS, **{f"u{name}": code for name, code in INTEGERS.items()}, "bool": 4}
 
 
 def is_supported(problem: Problem) -> bool:
@@ -30,7 +31,7 @@ def is_supported(problem: Problem) -> bool:
         focal_gamma(options.link) is not None
         and focal_gamma(options.negative_link) is not None
         and not options.divides_by_element
-        and dtype_name(problem.logits) in CODES
+        and dtype_name(problem.logits) in FLOATS
         and dtype_name(problem.labels) in ELEMENTS
     )
 

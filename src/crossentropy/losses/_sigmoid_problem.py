@@ -4,10 +4,27 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import as_arrays, device, first_true, is_torch, is_true, loss_dtype, namespace
+from crossentropy.arguments import integer, number
+from crossentropy.backends import (
+    as_arrays,
+    as_option,
+    device,
+    first_true,
+    is_torch,
+    is_true,
+    loss_dtype,
+    namespace,
+)
 from crossentropy.links import CrossEntropy, Link
-from crossentropy.losses._softmax_problem import check_validate
+from crossentropy.losses._softmax_problem import (
+    as_normalizer,
+    check_share,
+    check_validate,
+    checked_link,
+    not_floating_error,
+)
 from crossentropy.reductions import check_reduction, negative_weight_error
+from crossentropy.weights import along_another_axis
 
 Array = Any
 
@@ -81,27 +98,24 @@ def make_problem(
 ) -> Problem:
     """Check the arguments of `crossentropy.sigmoid_cross_entropy`, but for the values of its arrays."""
     check_reduction(reduction, normalizer, empty)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, between 0 and 1")
-    if not 0 <= negative_shift < 1:
+    check_share(label_smoothing, "label_smoothing")
+    if not 0 <= number(negative_shift, "negative_shift") < 1:
         raise ValueError(f"negative_shift is {negative_shift}; it is taken off a probability: 0 ≤ m < 1")
-    given = (logits, labels) if sample_weight is None else (logits, labels, sample_weight)
-    xp, arrays = as_arrays(*given)
-    logits, labels = arrays[:2]
+    xp, (logits, labels) = as_arrays(logits=logits, labels=labels)
     _check_arrays(logits, labels)
 
     ndim = logits.ndim
-    if not -max(ndim, 1) <= axis < max(ndim, 1):
-        raise ValueError(f"axis is {axis}, but the logits have shape {tuple(logits.shape)}")
+    if not -max(ndim, 1) <= integer(axis, "axis") < max(ndim, 1):
+        raise ValueError(
+            f"axis is {axis}, but logits of shape {tuple(logits.shape)} have axes {-max(ndim, 1)} to {max(ndim, 1) - 1}"
+        )
     axis = axis % max(ndim, 1)
     classes, inner = (int(logits.shape[axis]), math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
     if sample_weight is not None:
-        sample_weight = xp.astype(arrays[2], loss_dtype(logits))
-        _check_sample_weight(logits, sample_weight, axis)
+        sample_weight = xp.astype(as_option(sample_weight, "sample_weight", logits), loss_dtype(logits))
+        check_sample_weight(logits, sample_weight, axis)
     positive_weight, negative_weight = _class_weights(logits, classes, pos_weight, class_weight)
-    if isinstance(normalizer, (list, tuple)):
-        normalizer = as_arrays(normalizer, logits)[1][0]
-    link = CrossEntropy() if link is None else link
+    link = CrossEntropy() if link is None else checked_link(link, "link")
     options = Options(
         positive_weight=positive_weight,
         negative_weight=negative_weight,
@@ -110,19 +124,24 @@ def make_problem(
         axis=axis,
         label_smoothing=float(label_smoothing),
         link=link,
-        negative_link=link if negative_link is None else negative_link,
+        negative_link=link if negative_link is None else checked_link(negative_link, "negative_link"),
         negative_shift=float(negative_shift),
         reduction=reduction,
-        normalizer=normalizer,
+        normalizer=as_normalizer(normalizer, logits),
         empty=empty,
         validate=check_validate(validate),
     )
     return Problem(logits, labels, sample_weight, options)
 
 
-def _check_arrays(logits: Array, labels: Array) -> None:
+def check_floating(logits: Array, name: str, labels: Any = None) -> None:
+    """Refuse logits of integers; `name` is the argument that they were passed as."""
     if "float" not in dtype_name(logits):
-        raise TypeError(f"logits are {dtype_name(logits)}; pass them as floating-point numbers")
+        raise not_floating_error(logits, name, labels)
+
+
+def _check_arrays(logits: Array, labels: Array) -> None:
+    check_floating(logits, "logits", labels)
     if not dtype_name(labels).startswith(("float", "bfloat", "int", "uint", "bool")):
         raise TypeError(f"labels are {dtype_name(labels)}; pass 0 and 1, bools, or probabilities")
     if labels.shape != logits.shape:
@@ -132,13 +151,14 @@ def _check_arrays(logits: Array, labels: Array) -> None:
         )
 
 
-def _check_sample_weight(logits: Array, sample_weight: Array, axis: int) -> None:
+def check_sample_weight(logits: Array, sample_weight: Array, axis: int, name: str = "sample_weight") -> None:
+    """Refuse weights that are neither of elements nor of rows; `name` is the argument that they were passed as."""
     shape = tuple(logits.shape)
     rows = shape[:axis] + shape[axis + 1 :] if len(shape) > 1 else shape
     if tuple(sample_weight.shape) not in (shape, rows):
         expected = f"{shape} or {rows}" if rows != shape else f"{shape}"
         raise ValueError(
-            f"sample_weight has shape {tuple(sample_weight.shape)}; pass shape {expected}: one weight for "
+            f"{name} has shape {tuple(sample_weight.shape)}; pass shape {expected}: one weight for "
             "every element, or one for every row"
         )
 
@@ -162,9 +182,9 @@ def _class_vector(name: str, value: Array | float | None, logits: Array, classes
     if isinstance(value, (int, float)):  # made where the logits are: a copy to a device would be waited for
         xp = namespace(logits)
         return xp.full((classes,), float(value), dtype=loss_dtype(logits), device=device(logits))
-    xp, (vector, _) = as_arrays(value, logits)
+    xp, vector = namespace(logits), as_option(value, name, logits)
     if is_torch(vector):
-        vector = vector.detach().to(logits.device)
+        vector = vector.detach()
     vector = xp.astype(vector, loss_dtype(logits))
     if vector.ndim == 0:
         return vector + xp.zeros(classes, dtype=vector.dtype, device=device(vector))
@@ -172,6 +192,7 @@ def _class_vector(name: str, value: Array | float | None, logits: Array, classes
         raise ValueError(
             f"{name} has shape {tuple(vector.shape)}; pass a number, or shape ({classes},): one per class"
             + (" (one-dimensional logits are one class)" if logits.ndim < 2 else "")
+            + along_another_axis(vector, logits)
         )
     return vector
 
@@ -180,6 +201,10 @@ def label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
     """What to say of a label that is none."""
     value = labels[place].item() if hasattr(labels[place], "item") else labels[place]
     where = f"labels[{', '.join(map(str, place))}]" if place else "the label"
+    if bool(namespace(labels).all((labels == -1) | (labels == 1))):
+        return ValueError(
+            f"{where} is {value}; labels are 0 and 1. If yours are -1 and 1, pass (labels + 1) // 2"
+        )
     if "float" in dtype_name(labels):
         expected = "a floating label is a probability, between 0 and 1"
     else:

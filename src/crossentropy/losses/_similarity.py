@@ -3,7 +3,16 @@
 from functools import partial
 from typing import Any
 
-from crossentropy.backends import as_arrays, device, index_dtype, loss_dtype, namespace, total
+from crossentropy.backends import (
+    as_array,
+    as_arrays,
+    device,
+    index_dtype,
+    is_numpy,
+    loss_dtype,
+    namespace,
+    total,
+)
 from crossentropy.links import CrossEntropy
 from crossentropy.losses._own_rows import reduced
 from crossentropy.losses._softmax_problem import check_logits
@@ -94,8 +103,9 @@ def _log_odds_against_negatives(z: Array, negative: Array, temperature: Any) -> 
 
 def features_of(x: Array, name: str, ndims: tuple[int, ...]) -> Array:
     """Floating features, checked."""
+    x = as_array(x, name)
     try:
-        x, _ = check_logits(as_arrays(x)[1][0], -1)
+        check_logits(x, -1, name)
     except TypeError:
         raise TypeError(f"{name} have dtype {x.dtype}; pass floating-point features") from None
     if x.ndim not in ndims:
@@ -154,7 +164,7 @@ def check_denominator(denominator: str) -> None:
 
 def checked_groups(labels: Any, z: Array) -> Array:
     """One label for each row."""
-    _, (groups, _) = as_arrays(labels, z)
+    _, (groups, _) = as_arrays(labels=labels, features=z)
     if tuple(groups.shape) != (z.shape[0],):
         raise ValueError(
             f"labels have shape {tuple(groups.shape)}; pass one label for each row of the features, "
@@ -165,6 +175,9 @@ def checked_groups(labels: Any, z: Array) -> Array:
 
 def scalar(value: Any, name: str) -> Any:
     """A number, or an array of one."""
-    if getattr(value, "ndim", 0):
-        raise ValueError(f"{name} has shape {tuple(value.shape)}; pass a number, or an array of shape ()")
-    return value
+    if isinstance(value, (int, float)):
+        return value
+    x = as_array(value, name)
+    if x.ndim:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}; pass a number, or an array of shape ()")
+    return float(x) if is_numpy(x) else x

@@ -248,9 +248,15 @@ def check_whole(problem: SoftmaxProblem, sums: Array) -> None:
         wrong = wrong & (problem.sample_weight != 0)
     if is_true(xp.any(wrong)):
         row = first_true(wrong)
+        where = f" of row {row[0] if len(row) == 1 else row}" if row else ""
+        hint = (
+            ". Logits of one axis are one row of classes; for a yes or no of each there is "
+            "crossentropy.sigmoid_cross_entropy(logits, labels)"
+        )
         raise ValueError(
-            f"the probabilities of row {row[0] if len(row) == 1 else row} sum to {float(sums[row]):.6g}, not to 1; "
-            "normalise them, or pass targets.Probabilities(labels, normalized=False) to weigh classes freely"
+            f"the probabilities{where} sum to {float(sums[row]):.6g}, not to 1; normalise them, or pass "
+            "targets.Probabilities(labels, normalized=False) to weigh classes freely"
+            + ("" if problem.rows else hint)
         )
 
 

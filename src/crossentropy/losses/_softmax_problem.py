@@ -10,16 +10,20 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from crossentropy.backends import first_true, is_numpy, is_torch, is_true, namespace
+from crossentropy._foreign import is_bfloat16
+from crossentropy.arguments import as_written, integer, number
+from crossentropy.backends import as_array, first_true, is_number, is_numpy, is_torch, is_true, namespace
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Prior, Target, Transform, Wanted
 from crossentropy.statistics.problem import NOTHING_MORE
 from crossentropy.statistics.reference import widened
 from crossentropy.targets import resolve
-from crossentropy.weights import class_vector, row_values
+from crossentropy.weights import class_vector, like, row_values
 
 Array = Any
+
+INF = float("inf")
 
 CROSS_ENTROPY = CrossEntropy()
 
@@ -90,20 +94,15 @@ def make_problem(
     signed_weights: bool = False,
 ) -> SoftmaxProblem:
     """Check the arguments of `softmax_cross_entropy` and bring them to arrays of the logits' library."""
-    logits, axis = check_logits(logits, axis)
+    logits, axis = check_logits(logits, axis, labels=labels)
     rows = tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
     check_reduction(reduction, normalizer, empty)
     checked = check_validate(validate)
-    if link is None:
-        link = CROSS_ENTROPY
-    elif isinstance(link, type) or not isinstance(link, Link):
-        raise TypeError(f"link is {link!r}; pass an instance, such as crossentropy.links.Focal(gamma=2.0)")
-    if ignore_index is not None and not isinstance(ignore_index, Integral):
-        raise TypeError(
-            f"ignore_index is {ignore_index!r}; pass the one label to leave out, an integer, or None"
-        )
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing is {label_smoothing}; it is a share of the label, from 0 to 1")
+    link = CROSS_ENTROPY if link is None else checked_link(link, "link")
+    check_ignore_index(ignore_index)
+    check_share(label_smoothing, "label_smoothing")
+    check_factor(z_loss, "z_loss")
+    check_factor(entropy_bonus, "entropy_bonus")
     weights = row_values(sample_weight, logits, rows, "sample_weight")
     found = resolve(labels, logits, axis, ignore_index, validate=checked, sample_weight=weights)
     target, C = found.target, logits.shape[axis]
@@ -137,7 +136,7 @@ def make_problem(
         z_loss=z_loss,
         entropy_bonus=entropy_bonus,
         reduction=reduction,
-        normalizer=normalizer,
+        normalizer=as_normalizer(normalizer, logits),
         empty=empty,
         validate=checked,
         inplace=inplace,
@@ -162,30 +161,71 @@ def is_untransformed(
     )
 
 
-def check_logits(logits: Array, axis: int) -> tuple[Array, int]:
-    """Floating logits with at least one class, and their class axis counted from 0."""
-    if not hasattr(logits, "dtype"):
-        logits = namespace(logits).asarray(logits)
+def check_logits(logits: Array, axis: int, name: str = "logits", *, labels: Any = None) -> tuple[Array, int]:
+    """Floating logits with at least one class, and their class axis counted from 0.
+
+    `name` is the argument that they were passed as; the labels, if they are at hand, may have been passed in its place.
+    """
+    integer(axis, "axis")
+    logits = as_array(logits, name)
     floating = (
         logits.is_floating_point()
         if is_torch(logits)
-        else "bfloat16" in str(logits.dtype) or namespace(logits).isdtype(logits.dtype, "real floating")
+        else is_bfloat16(logits.dtype) or namespace(logits).isdtype(logits.dtype, "real floating")
     )
     if not floating:
-        raise TypeError(
-            f"logits have dtype {logits.dtype}; pass floating-point scores, for example logits.float()"
-        )
+        raise not_floating_error(logits, name, labels)
     ndim = logits.ndim
     if ndim == 0:
-        raise ValueError("logits are a single number; they need a class axis")
+        raise ValueError(f"{name} are a single number; they need a class axis")
     if not -ndim <= axis < ndim:
         raise ValueError(
-            f"axis is {axis}, but logits of shape {tuple(logits.shape)} have axes {-ndim} to {ndim - 1}"
+            f"axis is {axis}, but {name} of shape {tuple(logits.shape)} have axes {-ndim} to {ndim - 1}"
         )
     axis %= ndim
     if logits.shape[axis] == 0:
-        raise ValueError(f"logits of shape {tuple(logits.shape)} have no classes along axis {axis}")
+        raise ValueError(f"{name} of shape {tuple(logits.shape)} have no classes along axis {axis}")
     return logits, axis
+
+
+def not_floating_error(logits: Array, name: str, labels: Any = None) -> TypeError:
+    """What to say of logits that are no floating-point numbers, which may be the labels."""
+    if "float" in str(getattr(labels, "dtype", "")):
+        return TypeError(
+            f"{name} have dtype {logits.dtype} and labels {labels.dtype}; {name} come first and are floating, "
+            "labels come second: exchange the two"
+        )
+    cast = f"{name}.float()" if is_torch(logits) else f"{name}.astype(float)"
+    return TypeError(f"{name} have dtype {logits.dtype}; pass floating-point numbers, such as {cast}")
+
+
+def check_share(value: Any, name: str) -> None:
+    """Refuse what is no share of a label."""
+    if not 0 <= number(value, name) <= 1:
+        raise ValueError(f"{name} is {value}; it is a share of the label, from 0 to 1")
+
+
+def check_factor(value: Any, name: str) -> None:
+    """Refuse what a term of a loss cannot be multiplied by."""
+    if isinstance(number(value, name), (int, float)) and not -INF < value < INF:
+        raise ValueError(f"{name} is {value}; it multiplies a term of the loss, so it has to be finite")
+
+
+def checked_link(link: Any, name: str) -> Link:
+    """`link`, if it is one."""
+    if isinstance(link, type) or not isinstance(link, Link):
+        raise TypeError(
+            f"{name} is {as_written(link)}; pass an instance, such as crossentropy.links.Focal(gamma=2.0)"
+        )
+    return link
+
+
+def check_ignore_index(ignore_index: int | None) -> None:
+    """Refuse what is no label."""
+    if ignore_index is not None and not isinstance(ignore_index, Integral):
+        raise TypeError(
+            f"ignore_index is {as_written(ignore_index)}; pass the one label to leave out, an integer, or None"
+        )
 
 
 def check_validate(validate: str) -> bool:
@@ -208,7 +248,7 @@ def make_transform(
     validate: bool = True,
 ) -> Transform:
     """The transform of the logits, checked."""
-    temperature, margin = _number(temperature), _number(margin)
+    temperature, margin = _number(temperature, "temperature"), _number(margin, "margin")
     if isinstance(temperature, (int, float)):
         if not 0 < temperature < float("inf"):
             raise ValueError(
@@ -217,12 +257,10 @@ def make_transform(
         if temperature == 1 and softcap is None and logit_bias is None and margin is None:
             return PLAIN
         temperature = float(temperature)
-    elif not hasattr(temperature, "ndim"):
-        raise TypeError(
-            f"temperature is {temperature!r}; pass a positive number, or an array of one for each row"
-        )
-    elif temperature.ndim:
-        temperature = row_values(temperature, logits, rows, "temperature")
+    else:
+        temperature = like(temperature, logits, "temperature")
+        if temperature.ndim:
+            temperature = row_values(temperature, logits, rows, "temperature")
     if validate and not isinstance(temperature, float):
         xp = namespace(temperature)
         wrong = ~(temperature > 0)
@@ -233,7 +271,7 @@ def make_transform(
                 f"the temperature{where} is {float(temperature[row]):.6g}; logits are divided by it, so it must be "
                 "positive"
             )
-    if softcap is not None and not 0 < softcap < float("inf"):
+    if softcap is not None and not 0 < number(softcap, "softcap") < float("inf"):
         raise ValueError(f"softcap is {softcap}; it bounds the logits' size, so it must be positive, or None")
     C = logits.shape[axis]
     if margin is not None:
@@ -245,9 +283,16 @@ def make_transform(
     return Transform(temperature, None if softcap is None else float(softcap), bias, margin)
 
 
-def _number(value: Any) -> Any:
+def _number(value: Any, name: str) -> Any:
     """`value`, but one number of NumPy, which no library would take for its own, as Python's."""
-    return float(value) if is_numpy(value) and value.ndim == 0 else value
+    return float(as_array(value, name)) if is_numpy(value) and value.ndim == 0 else value
+
+
+def as_normalizer(normalizer: Any, logits: Array) -> Any:
+    """A word or a number as it is, anything else as an array beside the logits."""
+    if isinstance(normalizer, str) or is_number(normalizer):
+        return normalizer
+    return like(normalizer, logits, "normalizer")
 
 
 def _weighted_prior(problem: SoftmaxProblem) -> Prior:

@@ -137,8 +137,8 @@ def gradient_by_formulas(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
 
 
 def gradient_memory(ctx: Any, logits: Tensor, laid_out: Tensor, inplace: bool) -> Tensor:
-    """Where a gradient is written: fresh memory, or once, if that is allowed, over the logits."""
-    if not inplace or laid_out is not logits:
+    """Where a gradient is written: fresh memory, or once, if that is allowed, over logits that lie apart."""
+    if not inplace or laid_out is not logits or _share_memory(logits):
         return TorchMemory.empty_like(laid_out)
     if getattr(ctx, "spent", False):
         raise RuntimeError(
@@ -149,3 +149,14 @@ def gradient_memory(ctx: Any, logits: Tensor, laid_out: Tensor, inplace: bool) -
     over = logits.detach()
     torch.autograd.graph.increment_version(logits)
     return over
+
+
+def _share_memory(x: Tensor) -> bool:
+    """Whether elements of `x` may be the same places in memory, as those of an expanded tensor are."""
+    reach = 0
+    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+        if size > 1:
+            if stride <= reach:
+                return True
+            reach += stride * (size - 1)
+    return False

@@ -1,4 +1,4 @@
-"""The mistake that no error can catch: probabilities passed where logits belong."""
+"""Warnings: of probabilities passed where logits belong, which no error can catch, and of scores of nothing."""
 
 import sys
 import warnings
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crossentropy.backends import is_numpy, is_torch, is_true, namespace
-from crossentropy.statistics.memory import CODES, NumpyMemory
+from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import are_probabilities
 
 Array = Any
@@ -24,15 +24,19 @@ def warn_of_probabilities(logits: Array, axis: int) -> None:
         return
     if not _are_probabilities(logits, axis % logits.ndim):
         return
-    warnings.warn(
+    warn_user(
         "the logits are probabilities already: every row lies in [0, 1] and sums to 1. Pass the scores before the "
-        "softmax, or score probabilities with crossentropy.log_loss",
-        stacklevel=_outside(),
+        "softmax, or score probabilities with crossentropy.log_loss"
     )
 
 
+def warn_user(message: str) -> None:
+    """Warn at the line that called this package."""
+    warnings.warn(message, stacklevel=_outside())
+
+
 def _are_probabilities(logits: Array, axis: int) -> bool:
-    if is_numpy(logits) and logits.dtype.name in CODES:
+    if is_numpy(logits) and is_for_kernels(logits):
         return are_probabilities(NumpyMemory, logits, axis)
     if is_torch(logits):
         from crossentropy.statistics._memory_torch import TorchMemory

@@ -2,7 +2,10 @@
 
 from typing import Any, Unpack
 
-from crossentropy.backends import as_arrays, is_torch, namespace
+from crossentropy.arguments import argument_errors
+from crossentropy.backends import as_arrays, as_option, is_torch, namespace
+from crossentropy.losses._sigmoid_problem import check_floating, check_sample_weight
+from crossentropy.losses._softmax_problem import check_share
 from crossentropy.losses.options import SigmoidOptions
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 
@@ -11,6 +14,7 @@ __all__ = ["discriminator_loss", "generator_loss"]
 Array = Any
 
 
+@argument_errors
 def discriminator_loss(
     real_logits: Array,
     fake_logits: Array,
@@ -68,14 +72,18 @@ def discriminator_loss(
             f'reduction is {reduction!r}; write "mean" or "sum". Real and generated examples have no rows in common; '
             "for the loss of each, use sigmoid_cross_entropy"
         )
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, between 0 and 1")
-    _, (real, fake) = as_arrays(real_logits, fake_logits)
+    check_share(label_smoothing, "label_smoothing")
+    _, (real, fake) = as_arrays(real_logits=real_logits, fake_logits=fake_logits)
+    for kind, logits, weight in (("real", real, real_weight), ("fake", fake, fake_weight)):
+        check_floating(logits, f"{kind}_logits")
+        if weight is not None:
+            check_sample_weight(logits, as_option(weight, f"{kind}_weight", logits), -1, f"{kind}_weight")
     return sigmoid_cross_entropy(
         real, _all(1 - label_smoothing, real), sample_weight=real_weight, reduction=reduction
     ) + sigmoid_cross_entropy(fake, _all(0, fake), sample_weight=fake_weight, reduction=reduction)
 
 
+@argument_errors
 def generator_loss(
     fake_logits: Array, *, saturating: bool = False, **options: Unpack[SigmoidOptions]
 ) -> Array:
@@ -117,7 +125,8 @@ def generator_loss(
     >>> generator_loss(logits, saturating=True, reduction="none").round(4)
     array([-0.6931, -0.    ])
     """
-    _, (logits,) = as_arrays(fake_logits)
+    _, (logits,) = as_arrays(fake_logits=fake_logits)
+    check_floating(logits, "fake_logits")
     if saturating:
         return -sigmoid_cross_entropy(logits, _all(0, logits), **options)
     return sigmoid_cross_entropy(logits, _all(1, logits), **options)

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import constant, namespace
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
@@ -17,6 +18,7 @@ Array = Any
 INF = float("inf")
 
 
+@argument_errors
 def bi_tempered_loss(
     logits: Array,
     labels: Any,

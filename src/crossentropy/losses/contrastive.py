@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import device, index_dtype, namespace
 from crossentropy.losses._similarity import (
     among_all,
@@ -23,6 +24,7 @@ Array = Any
 INF = float("inf")
 
 
+@argument_errors
 def info_nce(
     queries: Array,
     keys: Array,
@@ -106,6 +108,7 @@ def info_nce(
     )
 
 
+@argument_errors
 def nt_xent(
     first: Array,
     second: Array,
@@ -198,6 +201,7 @@ def nt_xent(
     )
 
 
+@argument_errors
 def supervised_contrastive(
     features: Array,
     labels: Array,

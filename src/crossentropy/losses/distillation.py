@@ -3,11 +3,12 @@
 from numbers import Integral
 from typing import Any
 
+from crossentropy.arguments import argument_errors, number
 from crossentropy.backends import as_arrays, constant, is_torch, namespace
 from crossentropy.losses import _divergence as divergences
 from crossentropy.losses._own_rows import in_loss_dtype, reduced
 from crossentropy.losses._softmax_formula import kept_rows
-from crossentropy.losses._softmax_problem import check_logits, make_problem, make_transform
+from crossentropy.losses._softmax_problem import check_logits, check_validate, make_problem, make_transform
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Target, row_statistics
@@ -27,6 +28,7 @@ DIRECTIONS = {
 }
 
 
+@argument_errors
 def distillation_loss(
     student: Array,
     teacher: Array,
@@ -110,8 +112,9 @@ def distillation_loss(
     """
     if direction not in DIRECTIONS:
         raise ValueError(f'direction is {direction!r}; write "forward", "reverse" or "jensen-shannon"')
-    if not 0 <= alpha <= 1:
+    if not 0 <= number(alpha, "alpha") <= 1:
         raise ValueError(f"alpha is {alpha}; it is the share of the labels' loss, from 0 to 1")
+    check_validate(validate)
     if labels is None and ignore_index is not None:
         raise ValueError(f"ignore_index={ignore_index} names a label and there are none; use sample_weight")
     check_reduction(reduction, normalizer, empty)
@@ -145,6 +148,7 @@ def distillation_loss(
     )
 
 
+@argument_errors
 def top_k_teacher(
     teacher: Array, k: int, *, temperature: Any = 1.0, renormalize: bool = True, axis: int = -1
 ) -> Sparse:
@@ -210,6 +214,7 @@ def top_k_teacher(
     return Sparse(indices, in_loss_dtype(constant(xp.exp(log_weights)), teacher))
 
 
+@argument_errors
 def jsd_consistency(
     *logits: Array,
     axis: int = -1,
@@ -255,7 +260,7 @@ def jsd_consistency(
     check_reduction(reduction, normalizer, empty)
     if len(logits) < 2:
         raise ValueError(f"got {len(logits)} prediction; pass two or more, to be compared with one another")
-    alike, axis, rows = _alike(axis, **{f"logits {i}": z for i, z in enumerate(logits)})
+    alike, axis, rows = _alike(axis, **{f"logits[{i}]": z for i, z in enumerate(logits)})
     weight = row_values(sample_weight, alike[0], rows, "sample_weight")
     losses = divergences.of_rows(divergences.JENSEN_SHANNON, alike, axis, PLAIN, _live(weight, None))
     return reduced(
@@ -268,6 +273,7 @@ def jsd_consistency(
     )
 
 
+@argument_errors
 def augmix_loss(
     clean: Array,
     *augmented: Array,
@@ -332,7 +338,7 @@ def augmix_loss(
     check_reduction(reduction, normalizer, empty)
     if not augmented:
         raise ValueError("there is no augmented view to agree with; pass their logits behind the clean ones")
-    names = ("clean", *(f"augmented view {i}" for i in range(1, len(augmented) + 1)))
+    names = ("clean", *(f"augmented[{i}]" for i in range(len(augmented))))
     views, axis, rows = _alike(axis, **dict(zip(names, (clean, *augmented), strict=True)))
     own = row_values(sample_weight, views[0], rows, "sample_weight")
     keep = None
@@ -355,11 +361,11 @@ def augmix_loss(
 
 def _alike(axis: int, **given: Any) -> tuple[list[Array], int, tuple[int, ...]]:
     """Logits of one library and one shape, their class axis counted from 0, and the shape of their rows."""
-    _, arrays = as_arrays(*given.values())
+    _, arrays = as_arrays(**given)
     (name, first), *others = zip(given, arrays, strict=True)
-    _, axis = check_logits(first, axis)
+    _, axis = check_logits(first, axis, name)
     for other, x in others:
-        check_logits(x, axis)
+        check_logits(x, axis, other)
         if tuple(x.shape) != tuple(first.shape):
             raise ValueError(
                 f"{other} has shape {tuple(x.shape)} but {name} has shape {tuple(first.shape)}; they are predictions "

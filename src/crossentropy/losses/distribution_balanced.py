@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import first_true, is_true, loss_dtype, namespace
 from crossentropy.links import Focal
 from crossentropy.losses._question_labels import first_bad, settled
 from crossentropy.losses._row_sums import divisor
 from crossentropy.losses._sigmoid_problem import make_problem
 from crossentropy.losses._sigmoid_reference import _weights as element_weights
+from crossentropy.losses._softmax_problem import check_factor
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics.logistic import log_sigmoid
@@ -20,6 +22,7 @@ Array = Any
 INF = float("inf")
 
 
+@argument_errors
 def distribution_balanced_loss(
     logits: Array,
     labels: Array,
@@ -112,6 +115,16 @@ def distribution_balanced_loss(
     >>> distribution_balanced_loss(logits, labels, [500, 20, 10], total=1000, reduction="none").round(4)
     array([[0.0921, 0.4491, 0.1261]])
     """
+    for name, factor in (
+        ("alpha", alpha),
+        ("beta", beta),
+        ("mu", mu),
+        ("kappa", kappa),
+        ("balance", balance),
+    ):
+        check_factor(factor, name)
+    if not 0 < total < INF:
+        raise ValueError(f"total is {total}; pass the number of rows that were counted")
     if not 0 < negative_scale < INF:
         raise ValueError(
             f"negative_scale is {negative_scale}; logits are multiplied by it: it must be positive"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from crossentropy.backends import is_numpy
+from crossentropy.backends import as_array, is_numpy
 from crossentropy.losses._recorder import recorded
 
 __all__ = ["loss_and_gradient"]
@@ -25,7 +25,7 @@ def loss_and_gradient(
     ----------
     loss : function
         Called as ``loss(logits, labels, *arguments, **options)``.
-    logits : array, floating
+    logits : array or list, floating
     labels : array, or one of `crossentropy.targets`
     *arguments, **options
         The loss's own. With ``reduction="none"`` the gradient is that of the losses' sum.
@@ -54,12 +54,12 @@ def loss_and_gradient(
     >>> ce.loss_and_gradient(focal, np.zeros((1, 2)), np.asarray([0]), 0.0)[1]
     array([[-0.5,  0.5]])
     """
+    logits = as_array(logits, "logits")
     if not is_numpy(logits):
         raise TypeError(
             f"logits are a {type(logits).__module__}.{type(logits).__name__}; loss_and_gradient is for NumPy arrays. "
             "PyTorch and JAX differentiate the loss themselves"
         )
-    logits = logits[...]  # a scalar as an array, which stays the object it is
     with recorded() as calls:
         value = loss(logits, labels, *arguments, **options)
     for call in calls:

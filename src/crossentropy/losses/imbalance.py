@@ -4,11 +4,12 @@ from math import log
 from numbers import Integral
 from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors, number
 from crossentropy.backends import as_arrays, device, first_true, is_true, namespace, widest_dtype
 from crossentropy.losses._option_sets import WithoutMargin, WithoutOffset, WithoutReduction
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses._row_formula import inverse_scale, row_weights
-from crossentropy.losses._softmax_problem import check_logits, make_problem
+from crossentropy.losses._softmax_problem import check_factor, check_logits, make_problem
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.reductions import reduce_rows
 from crossentropy.statistics import reference
@@ -29,6 +30,7 @@ Array = Any
 INF = float("inf")
 
 
+@argument_errors
 def balanced_weights(counts: Any) -> Array:
     """Class weights in inverse proportion to the sizes of the classes, ``w_c = n / (C n_c)``.
 
@@ -61,6 +63,7 @@ def balanced_weights(counts: Any) -> Array:
     return xp.sum(n) / (n.shape[0] * n)
 
 
+@argument_errors
 def class_balanced_weights(counts: Any, *, beta: float = 0.999) -> Array:
     """Class weights by the effective number of examples, ``w_c ∝ (1 − β) / (1 − β^(n_c))``.
 
@@ -109,6 +112,7 @@ def class_balanced_weights(counts: Any, *, beta: float = 0.999) -> Array:
     return w / xp.mean(w)
 
 
+@argument_errors
 def logit_adjustment(counts: Any, *, tau: float = 1.0) -> Array:
     """Log-priors of the classes as an offset of the logits, ``τ ln π_c`` with ``π_c = n_c / n``.
 
@@ -144,10 +148,12 @@ def logit_adjustment(counts: Any, *, tau: float = 1.0) -> Array:
     >>> logit_adjustment([60, 30, 10]).round(4)
     array([-0.5108, -1.204 , -2.3026])
     """
+    check_factor(tau, "tau")
     xp, n = _counted(counts)
     return tau * xp.log(n / xp.sum(n))
 
 
+@argument_errors
 def balanced_softmax_loss(logits: Array, labels: Any, counts: Any, **options: Unpack[WithoutOffset]) -> Array:
     r"""Cross-entropy of a softmax that knows how large the classes are.
 
@@ -191,6 +197,7 @@ def balanced_softmax_loss(logits: Array, labels: Any, counts: Any, **options: Un
     return softmax_cross_entropy(logits, labels, logit_bias=logit_adjustment(n), **options)
 
 
+@argument_errors
 def ldam_margins(counts: Any, *, largest: float = 0.5) -> Array:
     """Margins that grow as classes shrink, ``m_c ∝ n_c^(−1/4)``.
 
@@ -216,10 +223,13 @@ def ldam_margins(counts: Any, *, largest: float = 0.5) -> Array:
     >>> ldam_margins([160000, 10000, 16]).round(4)
     array([0.05, 0.1 , 0.5 ])
     """
+    if not 0 <= number(largest, "largest") < INF:
+        raise ValueError(f"largest is {largest}; it is a margin, so it is finite and at least 0")
     xp, n = _counted(counts)
     return largest * (xp.min(n) / n) ** 0.25
 
 
+@argument_errors
 def ldam_loss(
     logits: Array,
     labels: Any,
@@ -281,6 +291,7 @@ def ldam_loss(
     return softmax_cross_entropy(logits, labels, margin=margin, temperature=inverse_scale(scale), **options)
 
 
+@argument_errors
 def hard_example_loss(
     logits: Array, labels: Any, *, keep: float, **options: Unpack[WithoutReduction]
 ) -> Array:
@@ -358,7 +369,7 @@ def hard_example_loss(
 
 def _counted(counts: Any) -> tuple[Any, Array]:
     """Counts as an array of one floating number for each class."""
-    xp, (n,) = as_arrays(counts)
+    xp, (n,) = as_arrays(counts=counts)
     n = xp.astype(n, widest_dtype(n), copy=False)
     if n.ndim != 1 or n.shape[0] == 0:
         raise ValueError(f"counts has shape {tuple(n.shape)}; pass one number for each class, shape (C,)")

@@ -1,8 +1,9 @@
 """Cross-entropy of a linear head, from hidden states to the loss without the logits in between."""
 
-from typing import Any
+from typing import Any, Unpack
 
-from crossentropy.backends import is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy.arguments import argument_errors, number
+from crossentropy.backends import as_array, is_jax, is_numpy, is_torch, loss_dtype
 from crossentropy.links import Link
 from crossentropy.losses._linear_problem import (
     LinearGradients,
@@ -11,10 +12,11 @@ from crossentropy.losses._linear_problem import (
     check_skip_below,
     make_linear_problem,
 )
+from crossentropy.losses._option_sets import LinearOptions
 from crossentropy.losses._recorder import recorded
 from crossentropy.losses.target_statistics import TargetStatistics
 from crossentropy.statistics import Planes, Wanted
-from crossentropy.statistics.memory import CODES
+from crossentropy.statistics.memory import is_for_kernels
 from crossentropy.statistics.problem import arrays
 
 __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics"]
@@ -22,6 +24,7 @@ __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_s
 Array = Any
 
 
+@argument_errors
 def linear_cross_entropy(
     hidden: Array,
     weight: Array,
@@ -145,7 +148,7 @@ def linear_cross_entropy(
         validate=validate,
     )
     check_memory_budget(memory_budget)
-    if skip_below:
+    if number(skip_below, "skip_below"):
         check_skip_below(skip_below, given.problem)
         from crossentropy.losses import _linear_torch
 
@@ -153,8 +156,9 @@ def linear_cross_entropy(
     return _strategies(given).loss(given, memory_budget)
 
 
+@argument_errors
 def linear_loss_and_gradients(
-    hidden: Array, weight: Array, labels: Any, **options: Any
+    hidden: Array, weight: Array, labels: Any, **options: Unpack[LinearOptions]
 ) -> tuple[Array, LinearGradients]:
     """A linear head's loss and its gradients, of NumPy arrays, which have no automatic differentiation.
 
@@ -190,6 +194,7 @@ def linear_loss_and_gradients(
     >>> float(loss.round(4)), gradients.weight.round(2)[0], gradients.bias
     (1.2437, array([-0.26,  0.09,  0.  ]), None)
     """
+    hidden = as_array(hidden, "hidden")
     if not is_numpy(hidden):
         raise TypeError(
             f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; linear_loss_and_gradients is for NumPy "
@@ -202,6 +207,7 @@ def linear_loss_and_gradients(
     return value, calls[-1].gradient()
 
 
+@argument_errors
 def linear_target_statistics(
     hidden: Array,
     weight: Array,
@@ -292,7 +298,7 @@ def _strategies(given: LinearProblem) -> Any:
         from crossentropy.losses import _linear_torch
 
         return _linear_torch
-    if is_numpy(hidden) and hidden.dtype.name in CODES:
+    if is_numpy(hidden) and is_for_kernels(hidden):
         from crossentropy.losses import _linear_numpy
 
         return _linear_numpy

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from crossentropy.backends import is_torch
+from crossentropy.arguments import argument_errors
+from crossentropy.backends import as_arrays, is_torch
 from crossentropy.losses._linear_problem import check_head
 from crossentropy.losses.distillation import distillation_loss
 
@@ -12,6 +13,7 @@ __all__ = ["linear_distillation_losses", "linear_row_losses"]
 Array = Any
 
 
+@argument_errors
 def linear_row_losses(
     loss: Callable[[Array, slice], Array],
     hidden: Array,
@@ -59,11 +61,7 @@ def linear_row_losses(
     >>> linear_row_losses(lambda z, rows: brier_loss(z, labels[rows], reduction="none"), hidden, weight)
     tensor([0.1112, 1.3411])
     """
-    if not is_torch(hidden):
-        raise TypeError(
-            f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; linear_row_losses is for PyTorch tensors. "
-            "In JAX, jax.lax.map over blocks of rows does the same"
-        )
+    _check_tensor(hidden, "linear_row_losses")
     from crossentropy.losses import _linear_rows_torch, _linear_torch
 
     factors: list[Any] = _linear_torch.in_autocast(hidden, weight, bias, *(low_rank or ()))
@@ -76,6 +74,7 @@ def linear_row_losses(
     return found.reshape(hidden.shape[:-1])
 
 
+@argument_errors
 def linear_distillation_losses(
     hidden: Array,
     weight: Array,
@@ -119,6 +118,9 @@ def linear_distillation_losses(
     >>> linear_distillation_losses(hidden, weight, 2 * hidden, weight, direction="reverse")
     tensor([0.1217, 0.1217])
     """
+    _check_tensor(hidden, "linear_distillation_losses")
+    given = {"weight": weight, "teacher_hidden": teacher_hidden, "teacher_weight": teacher_weight}
+    _, (hidden, weight, teacher_hidden, teacher_weight) = as_arrays(hidden=hidden, **given)
     teacher = teacher_hidden.detach().reshape(-1, teacher_hidden.shape[-1])
     check_head(teacher, teacher_weight, None, None)
     if teacher_hidden.shape[:-1] != hidden.shape[:-1] or teacher_weight.shape[0] != weight.shape[0]:
@@ -139,3 +141,12 @@ def linear_distillation_losses(
         )
 
     return linear_row_losses(divergence, hidden, weight)
+
+
+def _check_tensor(hidden: Any, function: str) -> None:
+    """Refuse arrays of a library that computes a function of rows in blocks by itself, or differentiates nothing."""
+    if not is_torch(hidden):
+        raise TypeError(
+            f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; {function} is for PyTorch tensors. "
+            "In JAX, jax.lax.map over blocks of rows does the same"
+        )

@@ -1,80 +1,108 @@
 """Cross-entropy of predictions that are probabilities already."""
 
-import math
 from typing import Any
 
-from crossentropy.backends import (
-    as_arrays,
-    as_indices,
-    first_true,
-    is_numpy,
-    is_true,
-    namespace,
-    sum_tolerance,
+from crossentropy.arguments import argument_errors
+from crossentropy.backends import as_arrays, first_true, is_numpy, is_true, namespace, widest_dtype
+from crossentropy.losses._own_rows import in_loss_dtype
+from crossentropy.losses._predictions import (
+    Predictions,
+    binary_log_prob,
+    label_log_prob,
+    soft_log_prob,
 )
-from crossentropy.kernels import _native
+from crossentropy.losses._score_labels import (
+    Truth,
+    bad_label_error,
+    check_masses,
+    resolve_truth,
+    take,
+)
+from crossentropy.losses._scores import reduce_scores
+from crossentropy.losses._softmax_formula import weigh
 from crossentropy.losses._softmax_problem import check_validate
-from crossentropy.reductions import check_reduction, negative_weight_error, reduce_rows
-from crossentropy.statistics.labels import bad_label_error
-from crossentropy.statistics.memory import CODES, NumpyMemory
-from crossentropy.statistics.native import lay_out
+from crossentropy.reductions import check_reduction
 from crossentropy.statistics.reference import widened
-from crossentropy.weights import class_vector, row_values
+from crossentropy.weights import class_vector, like, row_values
 
-__all__ = ["log_loss"]
+__all__ = ["binary_log_loss", "log_loss"]
 
 Array = Any
 
 
+@argument_errors
 def log_loss(
     probabilities: Array | None = None,
-    labels: Array = None,
+    labels: Any = None,
     *,
     log_probabilities: Array | None = None,
+    classes: Any = None,
     class_weight: Array | None = None,
     sample_weight: Array | None = None,
-    ignore_index: int | None = None,
+    ignore_index: Any = None,
+    normalize: bool = False,
     reduction: str = "mean",
     normalizer: Any = "weight",
-    empty: str = "zero",
+    empty: str = "nan",
     validate: str = "raise",
 ) -> Array:
     r"""Negative log-probability that predictions gave to what happened.
 
-    .. math:: \ell = -\omega\, w_y \ln p_y
+    .. math:: \ell = -\omega\, w_y \ln p_y \qquad\text{or}\qquad \ell = -\omega \sum_c w_c\, t_c \ln p_c
 
-    Nothing is clipped and nothing is renormalised: an impossible event that happened costs infinity.
+    Nothing is clipped: an impossible event that happened costs infinity. Nothing is divided by its sum unless
+    ``normalize=True``. scikit-learn's order is the reverse: its ``log_loss(y, p)`` is ``log_loss(p, y)`` here.
 
     Parameters
     ----------
-    probabilities : array (..., C), or (N,) for two classes, floating
-        Predicted distributions; one-dimensional ones are the probability of label 1.
-    labels : integer or bool array, shape of the rows
-        What happened.
+    probabilities : array (..., C), or (N,) or () for two classes, floating
+        Predicted distributions; one-dimensional ones, and single numbers, are the probability of label 1.
+    labels : array or list, shape of the rows; or floating array, shape of `probabilities`
+        What happened: integers or bools, the column of each row's class; with `classes`, names of any kind. Floating
+        labels are distributions ``t`` (of one-dimensional probabilities, the probability of label 1). One-hot
+        integers are ``crossentropy.targets.OneHot(labels)``.
     log_probabilities : array, shape as `probabilities`
         Their natural logarithms, in place of them; they keep the digits that a tiny probability loses.
+    classes : sequence of C labels, optional
+        The label of each column, in the order of the columns: strings, integers or others, each once. It is
+        ``model.classes_`` of a scikit-learn model, and ``(negative, positive)`` for one-dimensional probabilities,
+        such as ``(-1, 1)``. Columns in sorted order of the labels are ``classes=numpy.unique(labels)``, provided
+        that every class occurs.
     class_weight : array (C,), optional
     sample_weight : array, shape of the rows, optional
         Rows of weight 0 cost 0 whatever was predicted.
-    ignore_index : int, optional
+    ignore_index : int, or any label if there are `classes`, optional
         A label whose rows are left out.
-    reduction, normalizer, empty
+    normalize : bool, default False
+        Divide each distribution by its sum, instead of refusing one that does not sum to one; counts will do.
+    reduction, normalizer
         As in `crossentropy.softmax_cross_entropy`.
+    empty : {"nan", "zero", "raise"}, default "nan"
+        The mean when there is nothing to average. It is no score, so NaN comes with a warning.
     validate : {"raise", "none"}
         Whether distributions and labels are checked.
 
     Returns
     -------
     array () or the rows' shape
-        The loss in nats; divide by ``ln 2`` for bits. Float64 for float64 input, else float32.
+        The loss in nats; divide by ``ln 2`` for bits. Float64 for float64 input, else float32. Gradients flow to
+        predictions, floating labels and `sample_weight`.
 
     Raises
     ------
     ValueError
-        If a distribution does not sum to one (within 1e-9 in float64, 1e-5 in float32, 1e-3 in float16, 3e-3
-        in bfloat16), a probability is outside [0, 1], a label is outside the classes, or shapes do not fit.
+        If a distribution does not sum to one, a probability is outside [0, 1], a label is none of the classes, or
+        shapes do not fit.
     TypeError
-        If predictions are not floating, or labels are.
+        If predictions are not floating, labels are names without `classes`, or labels of the shape of indices are
+        floating.
+
+    Notes
+    -----
+    A sum may miss 1 by 1e-9 in float64, 1e-5 in float32, 1e-3 in float16, 3e-3 in bfloat16, and where that does not
+    suffice by what the numbers can have lost before they came: as float32 (or narrower) numbers if all of them fit
+    into it, and by half a unit of the last place of each if all are decimals of 2 to 8 places or 2 to 9 digits. Such
+    predictions are taken as they are.
 
     Examples
     --------
@@ -82,6 +110,8 @@ def log_loss(
     >>> predicted = np.asarray([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7]])
     >>> log_loss(predicted, np.asarray([0, 1, 2]), reduction="none").round(7)
     array([0.2231436, 0.3566749, 0.3566749])
+    >>> float(log_loss(predicted, ["dog", "bird", "cat"], classes=["dog", "bird", "cat"]).round(7))
+    0.3121645
     >>> float(log_loss(np.asarray([0.99, 0.2]), np.asarray([1, 1])).round(7))
     0.8097441
     """
@@ -90,159 +120,188 @@ def log_loss(
     check_reduction(reduction, normalizer, empty)
     checked = check_validate(validate)
     in_logs = probabilities is None
-    _, (p, y) = as_arrays(log_probabilities if in_logs else probabilities, labels)
-    xp = namespace(p)
-    _check_forms(p, y)
-    binary = p.ndim == 1
-    classes = 2 if binary else int(p.shape[-1])
-    weight = class_vector(class_weight, p, classes, "class_weight")
-    rows = tuple(y.shape)
-    sample = row_values(sample_weight, p, rows, "sample_weight")
-    labels64 = as_indices(y)
-    keep = None if ignore_index is None else labels64 != ignore_index
-    bad = (labels64 < 0) | (labels64 >= classes)
-    bad = bad if keep is None else bad & keep
+    values = log_probabilities if in_logs else probabilities
+    p, labels = take(values, labels, classes=classes, in_logs=in_logs, normalize=normalize)
+    weight = class_vector(class_weight, p.values, p.classes, "class_weight")
+    sample = row_values(sample_weight, p.values, p.rows, "sample_weight")
+    truth = resolve_truth(labels, p, classes, ignore_index, sample, checked=checked)
+    of_rows = _of_indices if truth.masses is None else _of_masses
+    log_p, mass, keep = of_rows(p, truth, weight, None if sample is None else sample != 0, checked=checked)
+    xp = namespace(log_p)
+    omega = None if sample is None else xp.astype(sample, log_p.dtype)
+    if keep is not None:
+        omega = xp.where(keep, xp.ones_like(log_p) if omega is None else omega, xp.zeros_like(log_p))
+    value = reduce_scores(
+        "log_loss",
+        -log_p,
+        mass,
+        omega,
+        keep=keep,
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
+        checked=checked,
+    )
+    return in_loss_dtype(value, p.values)
+
+
+@argument_errors
+def binary_log_loss(
+    probabilities: Array,
+    labels: Array,
+    *,
+    class_weight: Array | None = None,
+    sample_weight: Array | None = None,
+    reduction: str = "mean",
+    normalizer: Any = "weight",
+    empty: str = "nan",
+    validate: str = "raise",
+) -> Array:
+    r"""Negative log-probability of labels of which any number can be true, from the probability of each.
+
+    .. math:: \ell = -\omega\, w_c \bigl(t \ln p + (1 - t) \ln(1 - p)\bigr)
+
+    Nothing is clipped: an impossible event that happened costs infinity. From logits it is
+    `crossentropy.sigmoid_cross_entropy`, which keeps the digits of a probability close to 1.
+
+    Parameters
+    ----------
+    probabilities : array (..., C), floating
+        The probability ``p`` that each of C labels is true.
+    labels : array, shape of `probabilities`
+        The truths ``t``: integers 0 and 1, bools, or probabilities in [0, 1].
+    class_weight : array (C,), optional
+        Weight ``w`` of each label.
+    sample_weight : array, shape of `probabilities` or that without the last axis, optional
+        Weight ``ω`` of each element or row. Where it is 0 the loss is 0, whatever was predicted.
+    reduction : {"mean", "sum", "none"}
+        One number, or the loss of each element.
+    normalizer : {"weight", "count"}, number or array, default "weight"
+        What a mean divides by: ``Σ ω w``, the number of elements, or this.
+    empty : {"nan", "zero", "raise"}, default "nan"
+        The mean when there is nothing to average. It is no score, so NaN comes with a warning.
+    validate : {"raise", "none"}
+        Whether probabilities and labels are checked.
+
+    Returns
+    -------
+    array () or shape of `probabilities`
+        The loss in nats: float64 for float64 probabilities, else float32. Gradients flow to `probabilities`, floating
+        `labels` and `sample_weight`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a probability or a label is outside [0, 1].
+    TypeError
+        If `probabilities` are not floating, or `labels` are no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p = np.asarray([[0.5, 0.25], [0.75, 0.5]])
+    >>> binary_log_loss(p, np.asarray([[1, 0], [1, 1]]), reduction="none").round(4)
+    array([[0.6931, 0.2877],
+           [0.2877, 0.6931]])
+    """
+    check_reduction(reduction, normalizer, empty)
+    checked = check_validate(validate)
+    xp, (p, t) = as_arrays(probabilities=probabilities, labels=labels)
+    if not xp.isdtype(p.dtype, "real floating"):
+        reverse = "; the order is (probabilities, labels)" if xp.isdtype(t.dtype, "real floating") else ""
+        raise TypeError(f"probabilities have dtype {p.dtype}; pass floating-point numbers{reverse}")
+    if not xp.isdtype(t.dtype, ("real floating", "integral", "bool")):
+        raise TypeError(f"labels have dtype {t.dtype}; pass 0 and 1, bools, or probabilities")
+    if tuple(t.shape) != tuple(p.shape):
+        raise ValueError(
+            f"labels have shape {tuple(t.shape)}, but probabilities have shape {tuple(p.shape)}; pass one label for "
+            "each of them, or classes, one for each row, to log_loss"
+        )
+    weight = class_vector(class_weight, p, int(p.shape[-1]) if p.ndim else 1, "class_weight")
+    omega = None if sample_weight is None else _element_weights(sample_weight, p)
+    counted = None if omega is None else omega != 0
+    if checked and not xp.isdtype(t.dtype, "bool"):
+        bad = ~((t >= 0) & (t <= 1)) if counted is None else ~((t >= 0) & (t <= 1)) & counted
+        if is_true(xp.any(bad)):
+            place = first_true(bad)
+            raise ValueError(
+                f"labels[{', '.join(map(str, place))}] is {t[place].item()}; a label is 0, 1 or a probability. To "
+                "leave elements out, give them a sample_weight of 0, for example sample_weight=(labels >= 0)"
+            )
+    t = xp.astype(t, widest_dtype(p))
+    yes, no = t, 1 - t
+    mass = None
+    if weight is not None:
+        mass = xp.ones_like(t) * xp.astype(weight, t.dtype)
+        yes, no = mass * yes, mass * no
+    log_p = binary_log_prob(Predictions(p, in_logs=False), yes, no, counted, checked=checked)
+    value = reduce_scores(
+        "binary_log_loss",
+        -log_p,
+        mass,
+        None if omega is None else xp.astype(omega, log_p.dtype),
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
+        checked=checked,
+    )
+    return in_loss_dtype(value, p)
+
+
+def _of_indices(
+    p: Predictions, truth: Truth, weight: Array | None, counted: Array | None, *, checked: bool
+) -> tuple[Array, Array | None, Array | None]:
+    """``w_y ln p_y``, ``w_y`` (None for 1) and which rows are not ignored, if any may be."""
+    xp, y = namespace(p.values), truth.indices
+    keep = None if truth.ignore_index is None else y != truth.ignore_index
+    outside = (y < 0) | (y >= p.classes)
+    bad = outside if keep is None else outside & keep
     any_bad = is_true(xp.any(bad))
     if checked and any_bad:
-        row = int(xp.argmax(xp.reshape(xp.astype(bad, xp.int32), (-1,))))
-        raise bad_label_error(y, row, classes, ignore_index)
-    clean = is_numpy(p) and not any_bad and keep is None  # nothing to work around: no array is made for it
-    safe = labels64 if clean else xp.where((labels64 < 0) | (labels64 >= classes), 0 * labels64, labels64)
-    counted = keep if sample is None else (sample != 0 if keep is None else keep & (sample != 0))
-    log_p = (_of_label_one if binary else _of_labels)(p, safe, counted, in_logs, checked)
+        raise bad_label_error(y, first_true(bad), p, truth.ignore_index)
+    clean = is_numpy(y) and not any_bad and keep is None  # nothing to work around: no array is made for it
+    safe = y if clean else xp.where(outside, 0 * y, y)
+    if keep is not None:
+        counted = keep if counted is None else keep & counted
+    if p.is_binary:
+        yes = xp.astype(safe, widest_dtype(p.values))
+        log_p = binary_log_prob(p, yes, 1 - yes, counted, checked=checked)
+    else:
+        log_p = label_log_prob(p, safe, counted, checked=checked)
     if not clean:
         log_p = xp.where(bad, xp.full_like(log_p, float("nan")), log_p)
-    masses = _row_masses(log_p, safe, weight, sample, keep)
-    if masses is None:
-        losses, masses = -log_p, log_p
-        normalizer = "count" if isinstance(normalizer, str) else normalizer
-    else:
-        nothing = masses == 0
-        losses = xp.where(nothing, 0 * masses, -masses * xp.where(nothing, 0 * masses, log_p))
-    averaged = reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight"
-    if averaged and checked and is_true(xp.any(masses < 0)):
-        raise negative_weight_error(float(xp.min(masses)))
-    rows_counted = math.prod(rows) if keep is None else keep
-    value = reduce_rows(losses, masses, rows_counted, reduction=reduction, normalizer=normalizer, empty=empty)
-    return xp.astype(value, p.dtype if p.dtype == xp.float64 else xp.float32)
+    if weight is None:
+        return log_p, None, keep
+    mass = xp.reshape(xp.take(weight, xp.reshape(safe, (-1,)), axis=0), tuple(y.shape))
+    mass = xp.astype(mass, log_p.dtype)
+    return weigh(mass, log_p), mass, keep
 
 
-def _row_masses(
-    log_p: Array, y: Array, weight: Array | None, sample: Array | None, keep: Array | None
-) -> Array | None:
-    """``ω w_y`` of every row, 0 where ignored; None stands for 1."""
-    xp = namespace(log_p)
-    masses = None
-    if weight is not None:
-        by_row = xp.reshape(xp.take(weight, xp.reshape(y, (-1,)), axis=0), tuple(y.shape))
-        masses = xp.astype(by_row, log_p.dtype)
-    if sample is not None:
-        own = xp.astype(sample, log_p.dtype)
-        masses = own if masses is None else masses * own
-    if keep is not None:
-        masses = xp.ones_like(log_p) if masses is None else masses
-        masses = xp.where(keep, masses, xp.zeros_like(masses))
-    return masses
+def _of_masses(
+    p: Predictions, truth: Truth, weight: Array | None, counted: Array | None, *, checked: bool
+) -> tuple[Array, Array, None]:
+    """``Σ_c w_c t_c ln p_c``, ``Σ_c w_c t_c``, and no rows that are ignored."""
+    if checked:
+        check_masses(truth, p, counted)
+    t = widened(truth.masses)
+    xp = namespace(t)
+    weight = None if weight is None else xp.astype(weight, t.dtype)
+    if p.is_binary:
+        yes, no = (t, 1 - t) if weight is None else (weight[1] * t, weight[0] * (1 - t))
+        return binary_log_prob(p, yes, no, counted, checked=checked), yes + no, None
+    masses = t if weight is None else t * weight
+    return soft_log_prob(p, masses, counted, checked=checked), xp.sum(masses, axis=-1), None
 
 
-def _check_forms(p: Array, y: Array) -> None:
-    xp = namespace(p, y)
-    if not xp.isdtype(p.dtype, "real floating"):
-        raise TypeError(f"predictions have dtype {p.dtype}; pass floating-point probabilities")
-    if not xp.isdtype(y.dtype, ("integral", "bool")):
-        raise TypeError(f"labels have dtype {y.dtype}; pass class indices as integers, labels.astype(int)")
-    rows = tuple(p.shape) if p.ndim == 1 else tuple(p.shape[:-1])
-    if p.ndim == 0 or tuple(y.shape) != rows:
+def _element_weights(sample_weight: Any, p: Array) -> Array:
+    """`sample_weight` as one number for each element."""
+    x = like(sample_weight, p, "sample_weight")
+    shape, rows = tuple(p.shape), tuple(p.shape[:-1])
+    if tuple(x.shape) == shape:
+        return x
+    if tuple(x.shape) != rows:
         raise ValueError(
-            f"labels have shape {tuple(y.shape)}, but predictions of shape {tuple(p.shape)} need shape {rows}; "
-            "one-dimensional predictions are the probability of label 1"
+            f"sample_weight has shape {tuple(x.shape)}; pass shape {shape} or {rows}: one weight for every element, or "
+            "one for every row"
         )
-
-
-def _of_label_one(p: Array, y: Array, counted: Array | None, in_logs: bool, checked: bool) -> Array:
-    """Log-probability of binary labels from that of label 1."""
-    xp = namespace(p)
-    p = widened(p)
-    if checked:
-        wrong = ~((p <= 0) if in_logs else (p >= 0) & (p <= 1))
-        wrong = wrong if counted is None else wrong & counted
-        if is_true(xp.any(wrong)):
-            row = first_true(wrong)[0]
-            what = "log-probability" if in_logs else "probability"
-            bounds = "at most 0" if in_logs else "from 0 to 1"
-            raise ValueError(f"the {what} of row {row} is {float(p[row]):.6g}; it must be {bounds}")
-    if in_logs:
-        return xp.where(y == 1, p, log_one_minus_exp(p))
-    zero = xp.zeros_like(p)
-    own = xp.where(y == 1, p, 1 - p)
-    impossible = own == 0
-    one = xp.ones_like(p)
-    log_p = xp.where(
-        y == 1,
-        xp.log(xp.where((y == 1) & ~impossible, p, one)),
-        xp.log1p(-xp.where((y == 1) | impossible, zero, p)),
-    )
-    return xp.where(impossible, xp.full_like(p, -float("inf")), log_p)
-
-
-def log_one_minus_exp(log_p: Array) -> Array:
-    """``ln(1 − e^x)`` for x ≤ 0, by whichever of two forms keeps its digits."""
-    xp = namespace(log_p)
-    near = log_p > -0.6931471805599453
-    return xp.where(
-        near,
-        xp.log(-xp.expm1(xp.where(near, log_p, -xp.ones_like(log_p)))),
-        xp.log1p(-xp.exp(xp.where(near, -xp.ones_like(log_p), log_p))),
-    )
-
-
-def _of_labels(p: Array, y: Array, counted: Array | None, in_logs: bool, checked: bool) -> Array:
-    """Log-probability of class labels."""
-    xp = namespace(p)
-    if is_numpy(p) and p.dtype.name in CODES and not in_logs:
-        sums, own = _native_rows(p, y)
-    else:
-        wide = widened(p)
-        own = xp.take_along_axis(wide, y[..., None], axis=-1)[..., 0]
-        mass = xp.exp(wide) if in_logs else wide
-        negative = xp.any(mass < 0, axis=-1)
-        sums = xp.where(negative, xp.full_like(own, float("nan")), xp.sum(mass, axis=-1)) if checked else own
-    if checked:
-        _check_distributions(p, sums, counted)
-    if in_logs:
-        return own
-    if is_numpy(own) and bool((own > 0).all()):
-        return xp.log(own)
-    # spelled out where it is no number, of which NumPy would warn
-    log_p = xp.log(xp.where(own > 0, own, xp.ones_like(own)))
-    no_number = xp.where(own == 0, xp.full_like(own, -float("inf")), xp.full_like(own, float("nan")))
-    return xp.where(own > 0, log_p, no_number)
-
-
-def _native_rows(p: Array, y: Array) -> tuple[Array, Array]:
-    """Sum and labelled entry of every row, in one read."""
-    layout = lay_out(NumpyMemory, p, p.ndim - 1)
-    shape = _native.Shape(layout.outer, layout.classes, layout.inner)
-    sums, own = NumpyMemory.planes(2, tuple(y.shape))
-    y = NumpyMemory.contiguous(y, "int64")
-    address = NumpyMemory.address
-    _native.probability_rows(
-        layout.view(NumpyMemory), shape, address(y), address(sums), address(own), NumpyMemory.threads()
-    )
-    return sums, own
-
-
-def _check_distributions(p: Array, sums: Array, counted: Array | None) -> None:
-    xp = namespace(p)
-    wrong = ~(xp.abs(sums - 1) <= sum_tolerance(p))
-    wrong = wrong if counted is None else wrong & counted
-    if not is_true(xp.any(wrong)):
-        return
-    row = first_true(wrong)
-    where = row[0] if len(row) == 1 else row
-    if bool(sums[row] != sums[row]):
-        raise ValueError(f"the distribution of row {where} has an entry that is negative or NaN")
-    raise ValueError(
-        f"the distribution of row {where} sums to {float(sums[row]):.6g}, not to 1; normalise it. "
-        "If these are logits, pass them to crossentropy.softmax_cross_entropy"
-    )
+    return namespace(x).broadcast_to(x[..., None], shape)

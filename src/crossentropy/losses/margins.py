@@ -3,6 +3,7 @@
 from math import cos, pi, sin
 from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import as_indices, first_true, is_true, namespace
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses._option_sets import RowOptions, WithoutMargin
@@ -13,7 +14,7 @@ from crossentropy.losses._row_formula import (
     row_problem,
     row_weights,
 )
-from crossentropy.losses._softmax_problem import SoftmaxProblem
+from crossentropy.losses._softmax_problem import SoftmaxProblem, check_logits
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.statistics import reference, row_statistics
 from crossentropy.statistics.logistic import log_sigmoid
@@ -23,6 +24,7 @@ __all__ = ["arcface_loss", "cosface_loss"]
 Array = Any
 
 
+@argument_errors
 def cosface_loss(
     cosines: Array,
     labels: Any,
@@ -69,9 +71,11 @@ def cosface_loss(
     >>> float(cosface_loss(np.asarray([[0.8, 0.5, -0.2]]), np.asarray([0])).round(6))
     3.239953
     """
+    cosines, _ = check_logits(cosines, options.get("axis", -1), "cosines", labels=labels)
     return softmax_cross_entropy(cosines, labels, margin=margin, temperature=inverse_scale(scale), **options)
 
 
+@argument_errors
 def arcface_loss(
     cosines: Array,
     labels: Any,
@@ -133,6 +137,7 @@ def arcface_loss(
     temperature = inverse_scale(scale)
     if not 0 <= margin < pi:
         raise ValueError(f"margin is {margin}; it is an angle in radians, from 0 to below π")
+    cosines, _ = check_logits(cosines, options.get("axis", -1), "cosines", labels=labels)
     problem = row_problem(cosines, labels, options, temperature=temperature)
     labels = one_label(problem, "arcface_loss")
     idle = formula.idle_rows(problem)

@@ -3,7 +3,8 @@
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
-from crossentropy.backends import as_arrays, device, index_dtype, loss_dtype, namespace
+from crossentropy.arguments import argument_errors, number
+from crossentropy.backends import as_arrays, as_option, device, index_dtype, loss_dtype, namespace
 from crossentropy.links import Focal
 from crossentropy.losses._question_labels import first_bad, settled
 from crossentropy.losses._row_sums import divisor, reduced_sums
@@ -30,11 +31,12 @@ class QuestionOptions(TypedDict, total=False):
     sample_weight: Array | None
     axis: int
     reduction: str
-    normalizer: Any
+    normalizer: str | Array
     empty: str
     validate: str
 
 
+@argument_errors
 def asymmetric_loss(
     logits: Array,
     labels: Array,
@@ -93,6 +95,9 @@ def asymmetric_loss(
     >>> asymmetric_loss(logits, np.asarray([[1, 0, 0]]), reduction="none").round(4)
     array([[0.1269, 0.    , 0.2459]])
     """
+    for name, gamma in (("gamma_positive", gamma_positive), ("gamma_negative", gamma_negative)):
+        if not 0 <= number(gamma, name) < INF:
+            raise ValueError(f"{name} is {gamma}; it is an exponent, finite and at least 0")
     if not 0 <= shift < 1:
         raise ValueError(f"shift is {shift}; it is taken off a probability: 0 ≤ shift < 1")
     return sigmoid_cross_entropy(
@@ -105,6 +110,7 @@ def asymmetric_loss(
     )
 
 
+@argument_errors
 def sigmoid_focal_loss(
     logits: Array,
     labels: Array,
@@ -168,6 +174,7 @@ def sigmoid_focal_loss(
             f"alpha is {alpha}; it is the weight of a yes and 1 − alpha that of a no: 0 ≤ alpha < 1, or None. "
             "To leave every no out, pass alpha=None and sample_weight=labels"
         )
+    _, (logits, labels) = as_arrays(logits=logits, labels=labels)
     axis, reduction = options.get("axis", -1), options.get("reduction", "mean")
     class_weight, normalizer = options.get("class_weight"), options.get("normalizer", "weight")
     if reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight":
@@ -179,6 +186,7 @@ def sigmoid_focal_loss(
     return sigmoid_cross_entropy(logits, labels, link=Focal(gamma), **options)
 
 
+@argument_errors
 def zlpr_loss(
     logits: Array,
     labels: Array,
@@ -234,7 +242,7 @@ def zlpr_loss(
     >>> zlpr_loss(logits, np.asarray([[1, 0, 0], [1, 1, 0]]), reduction="none").round(4)
     array([0.4562, 1.7918])
     """
-    xp, (z, t) = as_arrays(logits, labels)
+    xp, (z, t) = as_arrays(logits=logits, labels=labels)
     z, axis = check_logits(z, axis)
     if tuple(t.shape) != tuple(z.shape):
         raise ValueError(
@@ -279,7 +287,7 @@ def _weight_of_elements(
 
 def _times(weight: Any, factor: float, logits: Array) -> Any:
     """`weight`, of which None stands for 1, times a number."""
-    return factor if weight is None else as_arrays(weight, logits)[1][0] * factor
+    return factor if weight is None else as_option(weight, "class_weight", logits) * factor
 
 
 def _scaled(xp: Any, z: Array, t: Array, *, wrong: bool) -> Array:

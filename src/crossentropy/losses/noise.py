@@ -2,6 +2,7 @@
 
 from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import (
     as_indices,
     constant,
@@ -42,6 +43,7 @@ __all__ = [
 Array = Any
 
 
+@argument_errors
 def forward_corrected_loss(
     logits: Array, labels: Any, transition: Any, **options: Unpack[RowOptions]
 ) -> Array:
@@ -110,6 +112,7 @@ def forward_corrected_loss(
     return in_loss_dtype(loss, problem.logits)
 
 
+@argument_errors
 def backward_corrected_loss(
     logits: Array, labels: Any, transition: Any, **options: Unpack[SoftmaxOptions]
 ) -> Array:
@@ -169,6 +172,7 @@ def backward_corrected_loss(
     return table_loss(problem, inverse, options, "backward_corrected_loss")
 
 
+@argument_errors
 def hard_bootstrapping_loss(
     logits: Array, labels: Any, *, beta: float = 0.8, **options: Unpack[SoftmaxOptions]
 ) -> Array:
@@ -228,6 +232,7 @@ def hard_bootstrapping_loss(
     return softmax_cross_entropy(problem.logits, target, **merged)
 
 
+@argument_errors
 def soft_bootstrapping_loss(
     logits: Array,
     labels: Any,
@@ -313,7 +318,7 @@ def _check_share(beta: float) -> None:
 
 def _transition(transition: Any, logits: Array, classes: int) -> Array:
     """``T`` in float64 where there is one, checked."""
-    T = like(transition, logits)
+    T = like(transition, logits, "transition")
     if tuple(T.shape) != (classes, classes):
         raise ValueError(
             f"transition has shape {tuple(T.shape)}; pass the probability of every label for every class, "

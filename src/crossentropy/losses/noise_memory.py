@@ -2,8 +2,10 @@
 
 from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import (
     as_indices,
+    as_option,
     constant,
     device,
     first_true,
@@ -24,11 +26,11 @@ from crossentropy.losses._row_formula import (
 )
 from crossentropy.losses._row_state import (
     beside,
-    check_state,
     check_values,
     copied,
     is_traced,
     last_of_equals,
+    taken_state,
     written,
 )
 from crossentropy.losses._softmax_problem import make_problem
@@ -90,6 +92,7 @@ class OnlineLabelSmoothing:
            [0.3333, 0.3333, 0.3333]])
     """
 
+    @argument_errors
     def __init__(self, classes: int, *, label_smoothing: float = 0.5) -> None:
         if classes < 1:
             raise ValueError(f"classes is {classes}; there is at least one")
@@ -101,6 +104,7 @@ class OnlineLabelSmoothing:
         self._soft_labels: Array = numpy.full((classes, classes), 1 / classes)
         self._sums: Array = numpy.zeros((classes, classes))
 
+    @argument_errors
     def loss(self, logits: Array, labels: Any, **options: Unpack[SoftmaxOptions]) -> Array:
         """Cross-entropy of the smoothed labels; the state stays as it is.
 
@@ -134,6 +138,7 @@ class OnlineLabelSmoothing:
         table = (1 - self.label_smoothing) * plain + self.label_smoothing * S
         return table_loss(problem, table, options, "OnlineLabelSmoothing")
 
+    @argument_errors
     def update(self, logits: Array, labels: Any, *, axis: int = -1, ignore_index: int | None = None) -> None:
         """Remember the predictions of rows whose first largest logit is the label's.
 
@@ -192,8 +197,7 @@ class OnlineLabelSmoothing:
             If names or shapes differ from those of `state_dict`.
         """
         shape = (self.classes, self.classes)
-        check_state(state, {"soft_labels": shape, "sums": shape})
-        self._soft_labels, self._sums = copied(state["soft_labels"]), copied(state["sums"])
+        self._soft_labels, self._sums = taken_state(state, {"soft_labels": shape, "sums": shape})
 
 
 class EarlyLearningRegularisation:
@@ -243,6 +247,7 @@ class EarlyLearningRegularisation:
     0.292468
     """
 
+    @argument_errors
     def __init__(self, rows: int, classes: int, *, strength: float = 3.0, momentum: float = 0.7) -> None:
         if rows < 1 or classes < 1:
             raise ValueError(f"rows is {rows} and classes is {classes}; there is at least one of each")
@@ -253,6 +258,7 @@ class EarlyLearningRegularisation:
         self.rows, self.classes, self.strength, self.momentum = rows, classes, strength, momentum
         self._targets: Array = None
 
+    @argument_errors
     def loss(
         self, logits: Array, labels: Any, index: Any, *, update: bool = True, **options: Unpack[RowOptions]
     ) -> Array:
@@ -331,8 +337,7 @@ class EarlyLearningRegularisation:
         ValueError
             If its name or shape differs from that of `state_dict`.
         """
-        check_state(state, {"targets": (self.rows, self.classes)})
-        self._targets = copied(state["targets"])
+        (self._targets,) = taken_state(state, {"targets": (self.rows, self.classes)})
 
     def _state(self, logits: Array) -> Array:
         """The targets, beside the logits; made when they are first needed."""
@@ -347,7 +352,7 @@ class EarlyLearningRegularisation:
     def _places(self, index: Any, logits: Array, rows: tuple[int, ...]) -> Array:
         """`index` flat, checked."""
         xp = namespace(logits)
-        i = xp.asarray(index, device=device(logits))
+        i = as_option(index, "index", logits)
         if not xp.isdtype(i.dtype, "integral"):
             raise TypeError(f"index has dtype {i.dtype}; pass the places of the rows in the data as integers")
         if tuple(i.shape) != rows:

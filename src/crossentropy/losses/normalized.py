@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import namespace
 from crossentropy.links import MeanAbsoluteError
 from crossentropy.losses import _softmax_formula as formula
@@ -17,6 +18,7 @@ Array = Any
 INF = float("inf")
 
 
+@argument_errors
 def normalized_cross_entropy(
     logits: Array,
     labels: Any,
@@ -93,6 +95,7 @@ def normalized_cross_entropy(
     return _reduced(problem, _shares(problem, _statistics(problem)))
 
 
+@argument_errors
 def active_passive_loss(
     logits: Array,
     labels: Any,

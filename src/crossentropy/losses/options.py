@@ -19,14 +19,14 @@ class SoftmaxOptions(TypedDict, total=False):
     sample_weight: Array | None
     ignore_index: int | None
     link: Link | None
-    temperature: Any
+    temperature: Array | float
     softcap: float | None
     logit_bias: Array | None
-    margin: Any
+    margin: Array | float | None
     z_loss: float
     entropy_bonus: float
     reduction: str
-    normalizer: Any
+    normalizer: str | Array
     empty: str
     validate: str
     inplace: bool
@@ -44,6 +44,6 @@ class SigmoidOptions(TypedDict, total=False):
     negative_shift: float
     axis: int
     reduction: str
-    normalizer: Any
+    normalizer: str | Array
     empty: str
     validate: str

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import (
     as_arrays,
     as_indices,
@@ -16,7 +17,7 @@ from crossentropy.backends import (
     total,
 )
 from crossentropy.losses._row_sums import divisor, reduced_sums
-from crossentropy.losses._softmax_problem import check_logits, check_validate
+from crossentropy.losses._softmax_problem import check_ignore_index, check_logits, check_validate
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics.labels import bad_label_error
@@ -29,6 +30,7 @@ __all__ = ["coral_loss", "coral_probabilities", "corn_loss", "corn_probabilities
 Array = Any
 
 
+@argument_errors
 def coral_loss(
     logits: Array,
     labels: Array,
@@ -115,6 +117,7 @@ def coral_loss(
     )
 
 
+@argument_errors
 def corn_loss(
     logits: Array,
     labels: Array,
@@ -213,6 +216,7 @@ def corn_loss(
     )
 
 
+@argument_errors
 def coral_probabilities(logits: Array) -> Array:
     r"""Probabilities of K ordered classes from CORAL's logits.
 
@@ -259,6 +263,7 @@ def coral_probabilities(logits: Array) -> Array:
     return xp.astype(xp.concat([first, between, last], axis=-1), loss_dtype(logits), copy=False)
 
 
+@argument_errors
 def corn_probabilities(logits: Array) -> Array:
     r"""Probabilities of K ordered classes from CORN's logits.
 
@@ -321,7 +326,7 @@ class _Questions(NamedTuple):
 def _questions(
     logits: Array, labels: Any, sample_weight: Any, ignore_index: int | None, *, validate: bool
 ) -> _Questions:
-    xp, (z, y) = as_arrays(logits, labels)
+    xp, (z, y) = as_arrays(logits=logits, labels=labels)
     z, _ = check_logits(z, -1)
     rows, classes = tuple(z.shape[:-1]), int(z.shape[-1]) + 1
     if not rows:
@@ -336,6 +341,7 @@ def _questions(
             f"labels have shape {tuple(y.shape)}, but logits of shape {tuple(z.shape)} ask {classes - 1} questions "
             f"of each row and need its class alone, shape {rows}{levels}"
         )
+    check_ignore_index(ignore_index)
     y = as_indices(y)
     kept = None if ignore_index is None else y != ignore_index
     weights = row_values(sample_weight, z, rows, "sample_weight")

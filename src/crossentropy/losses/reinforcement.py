@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors, renamed_in_errors
 from crossentropy.backends import as_arrays, constant, namespace
 from crossentropy.links import ClippedPolicy
 from crossentropy.losses._softmax_problem import check_logits
@@ -10,6 +11,7 @@ from crossentropy.losses.options import SoftmaxOptions
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.statistics.logistic import log_sigmoid
+from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 from crossentropy.weights import like, row_values
 
 __all__ = ["behaviour_cloning", "dpo_loss", "policy_gradient", "ppo_loss"]
@@ -32,6 +34,8 @@ class _Advantage:
         return namespace(log_odds_against).astype(self.advantages, log_odds_against.dtype, copy=False)
 
 
+@argument_errors
+@renamed_in_errors(label="action")
 def policy_gradient(
     logits: Array,
     actions: Array,
@@ -123,6 +127,8 @@ def policy_gradient(
     )
 
 
+@argument_errors
+@renamed_in_errors(label="action")
 def behaviour_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOptions]) -> Array:
     """Imitation: the cross-entropy of an expert's actions, each as good as the other.
 
@@ -160,6 +166,8 @@ def behaviour_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOpti
     return softmax_cross_entropy(logits, actions, **options)
 
 
+@argument_errors
+@renamed_in_errors(label="action")
 def ppo_loss(
     logits: Array,
     actions: Array,
@@ -240,6 +248,7 @@ def ppo_loss(
     )
 
 
+@argument_errors
 def dpo_loss(
     policy_chosen: Array,
     policy_rejected: Array,
@@ -306,9 +315,14 @@ def dpo_loss(
         raise ValueError(
             f"label_smoothing is {label_smoothing}; it is the share of wrong preferences, from 0 to 1/2"
         )
-    names = ("policy_chosen", "policy_rejected", "reference_chosen", "reference_rejected")
-    _, given = as_arrays(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
-    for name, x in zip(names, given, strict=True):
+    named = {
+        "policy_chosen": policy_chosen,
+        "policy_rejected": policy_rejected,
+        "reference_chosen": reference_chosen,
+        "reference_rejected": reference_rejected,
+    }
+    _, given = as_arrays(**named)
+    for name, x in zip(named, given, strict=True):
         if tuple(x.shape) != tuple(given[0].shape):
             raise ValueError(
                 f"{name} has shape {tuple(x.shape)} but policy_chosen has shape {tuple(given[0].shape)}; pass one "
@@ -328,22 +342,30 @@ def dpo_loss(
 
 def _of_actions(logits: Array, actions: Any, axis: int) -> tuple[Array, Array, tuple[int, ...]]:
     """Logits and actions of one library, one action for every row, and the shape of the rows."""
-    if not (hasattr(actions, "dtype") or isinstance(actions, (list, tuple))):
+    if isinstance(actions, (LabelSet, OneHot, Probabilities, Sparse)):
         raise TypeError(
             f"actions are a {type(actions).__name__}; an advantage is of one action, so pass their indices as integers"
         )
-    xp, (logits, actions) = as_arrays(logits, actions)
+    xp, (logits, actions) = as_arrays(logits=logits, actions=actions)
     logits, axis = check_logits(logits, axis)
     if not xp.isdtype(actions.dtype, ("integral", "bool")):
         raise TypeError(f"actions have dtype {actions.dtype}; pass their indices as integers")
-    return logits, actions, tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
+    rows = tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
+    if tuple(actions.shape) != rows:
+        one_hot = tuple(actions.shape) == tuple(logits.shape)
+        raise ValueError(
+            f"actions have shape {tuple(actions.shape)}, but logits of shape {tuple(logits.shape)} with class axis "
+            f"{axis} need one for each of their rows, shape {rows}"
+            + (f"; if they are one-hot, pass actions.argmax({axis})" if one_hot else "")
+        )
+    return logits, actions, rows
 
 
 def _constant_rows(
     values: Any, logits: Array, rows: tuple[int, ...], weight: Array | None, name: str
 ) -> Array:
     """One number for every row, without a gradient, and 0 where the row counts for nothing."""
-    x = like(values, logits)
+    x = like(values, logits, name)
     if tuple(x.shape) != rows:
         raise ValueError(f"{name} have shape {tuple(x.shape)}; pass one for each action, shape {rows}")
     x, xp = constant(x), namespace(x)

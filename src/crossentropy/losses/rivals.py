@@ -2,6 +2,7 @@
 
 from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import device, namespace
 from crossentropy.losses._option_sets import RowOptions
 from crossentropy.losses._row_formula import (
@@ -22,6 +23,7 @@ INF = float("inf")
 KINDS = ("crammer-singer", "weston-watkins")
 
 
+@argument_errors
 def brier_loss(logits: Array, labels: Any, **options: Unpack[RowOptions]) -> Array:
     r"""Brier's score of the softmax of logits: the squared error of its probabilities.
 
@@ -101,6 +103,7 @@ def brier_loss(logits: Array, labels: Any, **options: Unpack[RowOptions]) -> Arr
     return finished(problem, xp.sum((p - t) ** 2, axis=-1), masses)
 
 
+@argument_errors
 def hinge_loss(
     logits: Array,
     labels: Any,

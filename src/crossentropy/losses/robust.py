@@ -6,6 +6,7 @@ or smoothed targets the loss is the mean under the target of what it is for each
 
 from typing import Any, Unpack
 
+from crossentropy.arguments import argument_errors, as_written
 from crossentropy.links import (
     Focal,
     GeneralizedCrossEntropy,
@@ -36,6 +37,7 @@ __all__ = [
 Array = Any
 
 
+@argument_errors
 def focal_loss(logits: Array, labels: Any, *, gamma: float = 2.0, **options: Unpack[SoftmaxOptions]) -> Array:
     """Focal loss of one class among many, ``−(1 − p)^γ log p``: `crossentropy.links.Focal`.
 
@@ -75,6 +77,7 @@ def focal_loss(logits: Array, labels: Any, *, gamma: float = 2.0, **options: Unp
     return _linked(Focal(gamma), logits, labels, options)
 
 
+@argument_errors
 def poly_loss(
     logits: Array,
     labels: Any,
@@ -115,6 +118,7 @@ def poly_loss(
     return _linked(Poly(epsilon), logits, labels, options)
 
 
+@argument_errors
 def generalized_cross_entropy(
     logits: Array,
     labels: Any,
@@ -158,6 +162,7 @@ def generalized_cross_entropy(
     return _linked(GeneralizedCrossEntropy(q, truncation), logits, labels, options)
 
 
+@argument_errors
 def symmetric_cross_entropy(
     logits: Array,
     labels: Any,
@@ -200,6 +205,7 @@ def symmetric_cross_entropy(
     return _linked(SymmetricCrossEntropy(alpha, beta, log_zero), logits, labels, options)
 
 
+@argument_errors
 def taylor_cross_entropy(
     logits: Array, labels: Any, *, order: int = 2, **options: Unpack[SoftmaxOptions]
 ) -> Array:
@@ -236,6 +242,7 @@ def taylor_cross_entropy(
     return _linked(Taylor(order), logits, labels, options)
 
 
+@argument_errors
 def partially_huberised_cross_entropy(
     logits: Array, labels: Any, *, tau: float = 10.0, **options: Unpack[SoftmaxOptions]
 ) -> Array:
@@ -270,6 +277,7 @@ def partially_huberised_cross_entropy(
     return _linked(PartiallyHuberised(tau), logits, labels, options)
 
 
+@argument_errors
 def mean_absolute_error(logits: Array, labels: Any, **options: Unpack[SoftmaxOptions]) -> Array:
     """Mean absolute error of the probabilities, ``Σ_c |p_c − [c = y]| = 2 (1 − p)``.
 
@@ -302,6 +310,7 @@ def mean_absolute_error(logits: Array, labels: Any, **options: Unpack[SoftmaxOpt
     return _linked(MeanAbsoluteError(), logits, labels, options)
 
 
+@argument_errors
 def tsallis_loss(logits: Array, labels: Any, *, t: float = 0.3, **options: Unpack[SoftmaxOptions]) -> Array:
     """Cross-entropy of Tsallis's logarithm, ``−log_t p = (1 − p^(1−t))/(1 − t)``: `crossentropy.links.Tsallis`.
 
@@ -334,6 +343,7 @@ def tsallis_loss(logits: Array, labels: Any, *, t: float = 0.3, **options: Unpac
     return _linked(Tsallis(t), logits, labels, options)
 
 
+@argument_errors
 def unlikelihood_loss(logits: Array, labels: Any, **options: Unpack[SoftmaxOptions]) -> Array:
     """Unlikelihood, ``−log(1 − p)`` of labels that must not come: `crossentropy.links.Unlikelihood`.
 
@@ -374,7 +384,8 @@ def unlikelihood_loss(logits: Array, labels: Any, **options: Unpack[SoftmaxOptio
 def _linked(link: Link, logits: Array, labels: Any, options: SoftmaxOptions) -> Array:
     if "link" in options:
         raise TypeError(
-            f"link is given to a loss that is {link} by name; pass a link of your own to softmax_cross_entropy"
+            f"link is {as_written(options['link'])}, but this loss is {link} by name; pass a link of your own to "
+            "softmax_cross_entropy"
         )
     options["link"] = link
     return softmax_cross_entropy(logits, labels, **options)

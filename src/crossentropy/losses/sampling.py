@@ -3,7 +3,8 @@
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
-from crossentropy.backends import as_arrays, device, index_dtype, loss_dtype, namespace
+from crossentropy.arguments import argument_errors
+from crossentropy.backends import as_arrays, as_option, device, index_dtype, loss_dtype, namespace
 from crossentropy.losses._row_sums import reduced_sums
 from crossentropy.losses._softmax_problem import check_logits
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
@@ -22,10 +23,11 @@ class ReductionOptions(TypedDict, total=False):
 
     sample_weight: Array | None
     reduction: str
-    normalizer: Any
+    normalizer: str | Array
     empty: str
 
 
+@argument_errors
 def sampled_softmax_loss(
     target_logits: Array,
     sampled_logits: Array,
@@ -94,6 +96,7 @@ def sampled_softmax_loss(
     return softmax_cross_entropy(u, own, validate="none", **options)
 
 
+@argument_errors
 def nce_loss(
     target_logits: Array,
     sampled_logits: Array,
@@ -175,6 +178,7 @@ def nce_loss(
     )
 
 
+@argument_errors
 def negative_sampling_loss(
     target_logits: Array,
     sampled_logits: Array,
@@ -229,9 +233,9 @@ def _candidates(
     sampled: Any,
 ) -> Array:
     """Corrected logits of the label and the sample, the label first; accidental hits are −∞."""
-    xp, (target, others) = as_arrays(target_logits, sampled_logits)
-    target, _ = check_logits(target[..., None], -1)
-    others, _ = check_logits(others, -1)
+    xp, (target, others) = as_arrays(target_logits=target_logits, sampled_logits=sampled_logits)
+    target, _ = check_logits(target[..., None], -1, "target_logits")
+    others, _ = check_logits(others, -1, "sampled_logits")
     if others.ndim != target.ndim or others.shape[:-1] != target.shape[:-1]:
         raise ValueError(
             f"target_logits have shape {tuple(target.shape[:-1])} and sampled_logits {tuple(others.shape)}; pass one "
@@ -245,7 +249,7 @@ def _candidates(
             "pass both labels and sampled, to find the sampled classes that are the label, or neither"
         )
     if labels is not None:
-        _, (y, classes, _) = as_arrays(labels, sampled, others)
+        _, (y, classes, _) = as_arrays(labels=labels, sampled=sampled, sampled_logits=others)
         if tuple(y.shape) != tuple(others.shape[:-1]) or tuple(classes.shape) not in (
             tuple(others.shape),
             tuple(others.shape[-1:]),
@@ -265,7 +269,7 @@ def _corrected(logits: Array, log_expected: Any, name: str, dtype: Any, *, per_r
     logits = xp.astype(logits, dtype, copy=False)
     if isinstance(log_expected, (int, float)):
         return logits - log_expected if log_expected else logits
-    _, (Q, _) = as_arrays(log_expected, logits)
+    Q = as_option(log_expected, name, logits)
     shape = tuple(logits.shape)
     allowed = ((), shape[:-1]) if per_row else ((), shape[-1:], shape)
     if tuple(Q.shape) not in allowed:

@@ -1,14 +1,32 @@
 """Losses of sequences: tokens with masks, and labels of unknown alignment."""
 
+import math
 from typing import Any, TypedDict, Unpack
 
-from crossentropy.backends import as_arrays, as_indices, index_dtype, is_torch, namespace, total
+from crossentropy.arguments import argument_errors
+from crossentropy.backends import (
+    as_indices,
+    is_torch,
+    is_true,
+    loss_dtype,
+    namespace,
+    total,
+)
 from crossentropy.links import Link
 from crossentropy.losses._own_rows import in_loss_dtype
+from crossentropy.losses._tokens import (
+    as_tokens,
+    check_not_negative,
+    divisor_of,
+    of_tokens,
+    ratio,
+    shifted,
+    shifted_labels,
+)
+from crossentropy.losses._warnings import warn_user
 from crossentropy.losses.softmax import softmax_cross_entropy
-from crossentropy.weights import like
 
-__all__ = ["ctc_loss", "sequence_cross_entropy", "sequence_log_prob"]
+__all__ = ["ctc_loss", "sequence_cross_entropy", "sequence_log_prob", "sequence_perplexity"]
 
 Array = Any
 
@@ -22,10 +40,10 @@ class TokenOptions(TypedDict, total=False):
     class_weight: Array | None
     ignore_index: int | None
     link: Link | None
-    temperature: Any
+    temperature: Array | float
     softcap: float | None
     logit_bias: Array | None
-    margin: Any
+    margin: Array | float | None
     z_loss: float
     entropy_bonus: float
     reduction: str
@@ -34,6 +52,7 @@ class TokenOptions(TypedDict, total=False):
     inplace: bool
 
 
+@argument_errors
 def sequence_cross_entropy(
     logits: Array,
     labels: Array,
@@ -102,53 +121,66 @@ def sequence_cross_entropy(
         raise TypeError(
             "sample_weight is given; the mask is the tokens' weight: pass mask=mask * sample_weight"
         )
-    logits, labels = _tokens(logits, labels)
+    logits, labels = as_tokens(logits, labels, options.get("axis", -1))
     steps = labels.shape[-1]
     if not 0 <= shift <= steps:
         raise ValueError(f"shift is {shift}; pass a number of steps, from 0 to all {steps}")
-    weights = None if mask is None else _of_tokens(mask, logits, labels, "mask")
+    weights = None if mask is None else of_tokens(mask, logits, labels, "mask")
+    by_word = isinstance(normalizer, str) and options.get("reduction", "mean") == "mean"
+    if weights is not None and by_word:
+        check_not_negative(weights)
     by_array = not isinstance(normalizer, str) and getattr(normalizer, "ndim", 0) > 0
-    divisor = _of_tokens(normalizer, logits, labels, "normalizer") if by_array else normalizer
+    divisor = of_tokens(normalizer, logits, labels, "normalizer") if by_array else normalizer
     if shift:
-        labels, options["ignore_index"] = _shifted_labels(labels, shift, options.get("ignore_index"))
-        weights = None if weights is None else _shifted(weights, shift, 0)
-        divisor = _shifted(divisor, shift, 1) if by_array else divisor
+        labels, options["ignore_index"] = shifted_labels(labels, shift, options.get("ignore_index"))
+        weights = None if weights is None else shifted(weights, shift, 0)
+        divisor = shifted(divisor, shift, 1) if by_array else divisor
     if isinstance(divisor, str):
-        divisor = _divisor(divisor, logits, labels, weights, options)
+        divisor = divisor_of(divisor, logits, labels, weights, **options)
     value = softmax_cross_entropy(logits, labels, sample_weight=weights, normalizer=divisor, **options)
     return value[..., : steps - shift] if shift and options.get("reduction") == "none" else value
 
 
+@argument_errors
 def sequence_log_prob(
     logits: Array,
     labels: Array,
     mask: Array | None = None,
     shift: int = 0,
     *,
+    reduction: str = "sum",
     axis: int = -1,
     ignore_index: int | None = None,
     temperature: Any = 1.0,
     validate: str = "raise",
 ) -> Array:
-    """Log-probability of each sequence: the sum over its tokens, as preference losses such as `dpo_loss` take it.
+    """Log-probability of each sequence: the sum or the mean over its tokens.
+
+    Preference losses such as `dpo_loss` take the sum, those that normalize by length (SimPO, ORPO) the mean.
 
     Parameters
     ----------
     logits, labels, mask, shift
         As in `sequence_cross_entropy`.
+    reduction : {"sum", "mean"}, default "sum"
+        What is made of the tokens of a sequence; a mean divides by ``Σ_t m_t`` over those that count. A sequence
+        without any has the log-probability 0 and a gradient of 0, either way.
     axis, ignore_index, temperature, validate
         As in `crossentropy.softmax_cross_entropy`.
 
     Returns
     -------
     array (...)
-        ``Σ_t m_t log p_t(y_t)`` in nats, float64 for float64 logits, else float32. For the mean over tokens divide it
-        by their number.
+        ``Σ_t m_t log p_t(y_t)`` in nats, or that over ``Σ_t m_t``; float64 for float64 logits, else float32.
 
     Raises
     ------
     ValueError, TypeError
         As `sequence_cross_entropy`.
+
+    References
+    ----------
+    Meng, Xia, Chen, "SimPO: Simple Preference Optimization with a Reference-Free Reward", NeurIPS 2024, for the mean.
 
     Examples
     --------
@@ -157,20 +189,93 @@ def sequence_log_prob(
     >>> sequence_log_prob(logits, np.asarray([[0, 1]])).round(4)
     array([-0.9808])
     """
-    losses = sequence_cross_entropy(
-        logits,
-        labels,
-        mask=mask,
-        shift=shift,
-        axis=axis,
-        ignore_index=ignore_index,
-        temperature=temperature,
-        reduction="none",
-        validate=validate,
-    )
-    return in_loss_dtype(-total(losses, -1), losses)
+    if reduction not in ("sum", "mean"):
+        raise ValueError(
+            f'reduction is {reduction!r}; write "sum" or "mean", over the tokens of each sequence. The log-probability '
+            'of each token is minus sequence_cross_entropy(logits, labels, reduction="none")'
+        )
+    losses, masses = _token_losses(logits, labels, mask, shift, axis, ignore_index, temperature, validate)
+    log_prob = -total(losses, -1)
+    if reduction == "mean":
+        log_prob = ratio(log_prob, total(masses, -1), 0.0)
+    return in_loss_dtype(log_prob, losses)
 
 
+@argument_errors
+def sequence_perplexity(
+    logits: Array,
+    labels: Array,
+    mask: Array | None = None,
+    shift: int = 0,
+    *,
+    reduction: str = "mean",
+    axis: int = -1,
+    ignore_index: int | None = None,
+    temperature: Any = 1.0,
+    validate: str = "raise",
+) -> Array:
+    r"""Perplexity of a language model: how many equally likely tokens would be as hard to guess.
+
+    .. math:: \exp\Bigl( -\frac{\sum_t m_t \log p_t(y_t)}{\sum_t m_t} \Bigr)
+
+    Parameters
+    ----------
+    logits, labels, mask, shift
+        As in `sequence_cross_entropy`.
+    reduction : {"mean", "none"}, default "mean"
+        One number, over the tokens of all sequences together; or the perplexity of each sequence. Their mean is
+        another number, and so is the mean over batches: for those, add up the nats and the tokens.
+    axis, ignore_index, temperature, validate
+        As in `crossentropy.softmax_cross_entropy`.
+
+    Returns
+    -------
+    array () or, with ``reduction="none"``, (...)
+        A number of tokens, at least 1: float64 for float64 logits, else float32. NaN, with a warning, where no token
+        counts: nothing is no perfect prediction.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `sequence_cross_entropy`.
+
+    See Also
+    --------
+    crossentropy.perplexity : of distributions.
+
+    References
+    ----------
+    Jelinek, Mercer, Bahl, Baker, "Perplexity—a measure of the difficulty of speech recognition tasks", The
+    Journal of the Acoustical Society of America 62, 1977.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logits = np.log([[[0.5, 0.5], [0.25, 0.75]], [[0.5, 0.5], [0.5, 0.5]]])
+    >>> labels, mask = np.asarray([[0, 0], [1, 1]]), np.asarray([[1, 1], [1, 0]])
+    >>> float(sequence_perplexity(logits, labels, mask).round(4))  # the cube root of 2 · 4 · 2
+    2.5198
+    >>> sequence_perplexity(logits, labels, mask, reduction="none").round(4)
+    array([2.8284, 2.    ])
+    """
+    if reduction not in ("mean", "none"):
+        raise ValueError(
+            f'reduction is {reduction!r}; write "mean" for all tokens together, or "none" for each sequence'
+        )
+    losses, masses = _token_losses(logits, labels, mask, shift, axis, ignore_index, temperature, validate)
+    xp, axes = namespace(losses), tuple(range(losses.ndim)) if reduction == "mean" else (-1,)
+    nats, tokens = total(losses, axes), total(masses, axes)
+    if is_true(xp.any(tokens == 0)):
+        warn_user(
+            "sequence_perplexity is NaN where no token counts: no tokens, every token ignored, or a mask of 0"
+        )
+    mean = ratio(nats, tokens, float("nan"))
+    too_large = mean > math.log(float(xp.finfo(loss_dtype(losses)).max))
+    perplexity = xp.exp(xp.where(too_large, xp.zeros_like(mean), mean))
+    return in_loss_dtype(xp.where(too_large, xp.full_like(mean, math.inf), perplexity), losses)
+
+
+@argument_errors
 def ctc_loss(
     logits: Array,
     labels: Array,
@@ -254,71 +359,31 @@ def ctc_loss(
     )
 
 
-def _tokens(logits: Array, labels: Any) -> tuple[Array, Array]:
-    """Logits and tokens as arrays of one library."""
-    if not (hasattr(labels, "dtype") or isinstance(labels, (list, tuple))):
-        raise TypeError(
-            f"labels are a {type(labels).__name__}; sequences take tokens, an integer array. For soft targets slice "
-            "logits and targets yourself and pass them to softmax_cross_entropy"
-        )
-    xp, (logits, labels) = as_arrays(logits, labels)
-    if not xp.isdtype(labels.dtype, ("integral", "bool")):
-        raise TypeError(
-            f"labels have dtype {labels.dtype}; pass tokens as integers, for example labels.long()"
-        )
-    if labels.ndim == 0:
-        raise ValueError("labels are a single number; they need an axis of steps")
-    return logits, labels
-
-
-def _of_tokens(values: Any, logits: Array, labels: Array, name: str) -> Array:
-    """`values` as one number for each token."""
-    x = like(values, logits)
-    if tuple(x.shape) != tuple(labels.shape):
-        raise ValueError(
-            f"{name} has shape {tuple(x.shape)} but labels have shape {tuple(labels.shape)}; pass one for each token, "
-            "the first ones included"
-        )
-    return x
-
-
-def _shifted(x: Array, steps: int, fill: Any) -> Array:
-    """`x` moved to the front of its last axis, and `fill` behind it."""
-    xp = namespace(x)
-    return xp.concat([x[..., steps:], xp.full_like(x[..., :steps], fill)], axis=-1)
-
-
-def _shifted_labels(labels: Array, steps: int, ignore_index: int | None) -> tuple[Array, int]:
-    """Labels beside the logits that are to predict them, and the label that is none of them and stands behind."""
-    labels = as_indices(labels)
-    none = ignore_index
-    if none is None:  # no token is: the least integer that there is
-        none = int(namespace(labels).iinfo(index_dtype(labels)).min)
-    return _shifted(labels, steps, none), none
-
-
-def _divisor(word: str, logits: Array, labels: Array, weights: Array | None, options: TokenOptions) -> Any:
-    """The normalizer of `softmax_cross_entropy` that a word stands for."""
-    if word == "token":
-        return "weight"
-    if word != "sequence":
-        raise ValueError(f'normalizer is {word!r}; write "token", "sequence", a number or an array')
-    if options.get("reduction", "mean") != "mean":
-        raise ValueError(
-            f'normalizer is "sequence" but reduction is {options.get("reduction")!r}, which divides by nothing; '
-            'write reduction="mean", or leave the normalizer out'
-        )
-    if options.get("class_weight") is not None:
-        raise ValueError(
-            'class_weight is given with normalizer="sequence", and there is no saying whether it counts in the number '
-            "of a sequence's tokens; pass the divisor of each token as an array"
-        )
-    xp = namespace(labels)
-    masses = like(xp.ones_like(labels), logits) if weights is None else weights
-    ignore_index = options.get("ignore_index")
+def _token_losses(
+    logits: Array,
+    labels: Array,
+    mask: Array | None,
+    shift: int,
+    axis: int,
+    ignore_index: int | None,
+    temperature: Any,
+    validate: str,
+) -> tuple[Array, Array]:
+    """``−m log p(y)`` of each token that has logits, and ``m``, 0 where ignored."""
+    losses = sequence_cross_entropy(
+        logits,
+        labels,
+        mask=mask,
+        shift=shift,
+        axis=axis,
+        ignore_index=ignore_index,
+        temperature=temperature,
+        reduction="none",
+        validate=validate,
+    )
+    logits, labels = as_tokens(logits, labels, axis)
+    xp = namespace(losses)
+    masses = xp.ones_like(losses) if mask is None else of_tokens(mask, logits, labels, "mask")[..., shift:]
     if ignore_index is not None:
-        masses = xp.where(as_indices(labels) == ignore_index, xp.zeros_like(masses), masses)
-    own = xp.sum(masses, axis=-1, keepdims=True)
-    sequences = xp.sum(xp.astype(own != 0, own.dtype))
-    divisor = xp.where((own == 0) & (sequences > 0), xp.ones_like(own), own * sequences)
-    return divisor + xp.zeros_like(masses)
+        masses = xp.where(as_indices(labels)[..., shift:] == ignore_index, xp.zeros_like(masses), masses)
+    return losses, masses

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import is_numpy, is_torch
 from crossentropy.links import Link
 from crossentropy.losses import _sigmoid_native as native
@@ -14,6 +15,7 @@ __all__ = ["sigmoid_cross_entropy"]
 Array = Any
 
 
+@argument_errors
 def sigmoid_cross_entropy(
     logits: Array,
     labels: Array,

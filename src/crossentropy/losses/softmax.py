@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import is_numpy, is_torch, loss_dtype
 from crossentropy.links import Link
 from crossentropy.losses._recorder import record
@@ -9,13 +10,14 @@ from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_eager import evaluate, gradient
 from crossentropy.losses._softmax_problem import SoftmaxProblem, is_untransformed, make_problem
 from crossentropy.losses._warnings import warn_of_probabilities
-from crossentropy.statistics.memory import CODES, NumpyMemory
+from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 
 __all__ = ["softmax_cross_entropy"]
 
 Array = Any
 
 
+@argument_errors
 def softmax_cross_entropy(
     logits: Array,
     labels: Any,
@@ -191,7 +193,7 @@ def solve(problem: SoftmaxProblem) -> Array:
         from crossentropy.losses import _softmax_torch
 
         return _softmax_torch.loss(problem)
-    if not (is_numpy(problem.logits) and problem.logits.dtype.name in CODES):
+    if not (is_numpy(problem.logits) and is_for_kernels(problem.logits)):
         return composed(problem)
     return _numpy_loss(problem)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from crossentropy.arguments import argument_errors
 from crossentropy.backends import is_torch, loss_dtype, namespace
 from crossentropy.losses._softmax_formula import check_sums
 from crossentropy.losses._softmax_problem import make_problem
@@ -88,6 +89,7 @@ class TargetStatistics:
         return x.to(self._dtype) if is_torch(x) else namespace(x).astype(x, self._dtype)
 
 
+@argument_errors
 def target_statistics(
     logits: Array,
     labels: Any,

@@ -30,6 +30,7 @@ def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
         type(x) in (Tensor, Parameter)
         and x.device.type == device_type
         and x.layout is torch.strided
+        and not x.is_nested
         and not x.is_neg()
         and not torch._C._functorch.is_functorch_wrapped_tensor(x)
         and not torch._C._functorch.is_legacy_batchedtensor(x)  # from is_grads_batched=True

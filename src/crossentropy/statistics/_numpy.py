@@ -4,7 +4,7 @@ from typing import Any
 
 from crossentropy.statistics import reference
 from crossentropy.statistics.labels import bad_label_error
-from crossentropy.statistics.memory import CODES, NumpyMemory
+from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import RowKernel
 from crossentropy.statistics.problem import Cotangents, Planes, Prior, Target, Transform, Wanted
 
@@ -22,7 +22,7 @@ def statistics(
     idle: Array | None,
 ) -> Planes:
     """Target statistics of every row along `axis`."""
-    if logits.dtype.name not in CODES:  # long double: wider than the kernels
+    if not is_for_kernels(logits):  # long double: wider than the kernels
         return reference.statistics(
             logits, axis, target, transform, prior, wanted, validate=validate, idle=idle
         )

@@ -49,7 +49,14 @@ def bad_label_error(
     label = next(y for y in labels if y != ignore_index and not 0 <= y < classes)
     place = _unraveled(row, tuple(indices.shape[:-1] if several else indices.shape))
     smallest, largest = int(xp.min(flat)), int(xp.max(flat))
-    if ignore_index is None and (label < 0 or label == 255):
+    if classes == 1:
+        hint = (
+            "there is one class. For a yes or no in each row write "
+            "crossentropy.sigmoid_cross_entropy(logits[..., 0], labels)"
+        )
+    elif classes == 2 and bool(xp.all((flat == -1) | (flat == 1))):
+        hint = "labels are 0 and 1; if yours are -1 and 1, pass (labels + 1) // 2"
+    elif ignore_index is None and (label < 0 or label == 255):
         hint = f"to leave such rows out, pass ignore_index={label}"
     elif smallest >= 1 and largest == classes:
         hint = "labels count from 0; if yours count from 1, pass labels - 1"

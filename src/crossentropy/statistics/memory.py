@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from crossentropy._foreign import is_bfloat16
 from crossentropy.kernels import _native
 
 Array = Any
 
-# Codes of the dtypes, as native/rows.hpp numbers them.
-CODES = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
+# Codes of the dtypes, as native/rows.hpp numbers them; bfloat16, which NumPy does not know, is 2.
+CODES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3}
 
 
 LARGE = 2 << 20  # bytes from which on an array lies in memory that is kept for the next (native/memory.hpp)
@@ -42,12 +43,17 @@ class Memory(Protocol):
     def threads() -> int: ...
 
 
+def is_for_kernels(x: Array) -> bool:
+    """Whether kernels read the elements of a NumPy array: of floating types all but long double."""
+    return x.dtype in CODES or is_bfloat16(x.dtype)
+
+
 class NumpyMemory:
     """NumPy arrays, read-only ones too."""
 
     @staticmethod
     def code(x: Array) -> int:
-        return CODES[x.dtype.name]
+        return CODES.get(x.dtype, 2)
 
     @staticmethod
     def address(x: Array) -> int:

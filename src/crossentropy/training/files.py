@@ -83,10 +83,12 @@ def predictions_file(run: Run) -> pd.DataFrame:
 
 
 def _scores(scores: Scores) -> dict[str, float | None]:
-    perplexity = scores.perplexity if np.isfinite(scores.perplexity) else None  # JSON knows no infinity
-    return {
+    values = {
         "log_loss_nats": scores.nats,
         "log_loss_bits": scores.bits,
-        "perplexity": perplexity,
+        "perplexity": scores.perplexity,
         "accuracy": scores.accuracy,
     }
+    return {
+        name: x if np.isfinite(x) else None for name, x in values.items()
+    }  # JSON knows no infinity and no NaN

@@ -15,7 +15,7 @@ class Scores:
     Attributes
     ----------
     nats : float
-        Log loss: the mean of minus the log-probability of the label.
+        Log loss: the mean of minus the log-probability of the label; NaN of no rows, as are the others.
     accuracy : float
         Share of the rows whose most probable class is the label.
     """
@@ -31,13 +31,14 @@ class Scores:
     @property
     def perplexity(self) -> float:
         """The number of equally likely classes that would be as hard to guess: exp of the log loss."""
-        return math.exp(self.nats) if self.nats < 709 else math.inf
+        return math.inf if self.nats >= 709 else math.exp(self.nats)
 
 
 def score(log_probabilities: np.ndarray, labels: np.ndarray) -> Scores:
     """Score log-probabilities (rows, classes) against labels (rows,)."""
     nats = float(log_loss(labels=labels, log_probabilities=log_probabilities))
-    return Scores(nats, float(np.mean(log_probabilities.argmax(axis=1) == labels)))
+    right = log_probabilities.argmax(axis=1) == labels
+    return Scores(nats, float(right.mean()) if len(labels) else math.nan)
 
 
 def score_frequencies(frequencies: np.ndarray, labels: np.ndarray) -> Scores:

@@ -51,6 +51,14 @@ def from_probabilities(probabilities, labels):
     return -np.log(probabilities[plain.rows_of(labels)])
 
 
+def from_probabilities_of_soft(probabilities, labels):
+    return -np.sum(labels * np.log(probabilities), axis=-1)
+
+
+def from_binary_probabilities(probabilities, labels):
+    return -np.where(labels == 1, np.log(probabilities), np.log1p(-probabilities))
+
+
 def element_weights(class_weight):
     """A mean over elements that weigh what their question does."""
     return lambda losses, weights: np.sum(weights * losses) / np.sum(weights * class_weight)
@@ -136,6 +144,33 @@ CASES = [
         from_probabilities,
         given={"labels": LABELS},
         twice=False,
+    ),
+    Case(
+        "log_loss",
+        {"probabilities": SOFT},
+        from_probabilities_of_soft,
+        given={"labels": SOFT[::-1].copy()},
+        variant="soft",
+        twice=False,
+        step=1e-5,
+    ),
+    Case(
+        "log_loss",
+        {"probabilities": SOFT},
+        lambda probabilities, labels, classes: from_probabilities(
+            probabilities, np.where(labels < 9, labels, 0)
+        ),
+        given={"labels": np.where(LABELS == 0, 9, LABELS), "classes": [9, 1, 2, 3]},
+        variant="classes",
+        libraries=("torch", "jax", "array_api_strict"),  # NumPy's labels may then be anything
+        twice=False,
+    ),
+    Case(
+        "binary_log_loss",
+        {"probabilities": SOFT},
+        from_binary_probabilities,
+        given={"labels": MULTI},
+        step=1e-5,
     ),
 ]
 

@@ -49,6 +49,21 @@ def ctc(logits, labels, input_lengths, label_lengths, blank=0):
     return np.array(losses)
 
 
+def sequence_log_prob(logits, labels, mask=None, shift=0, reduction="sum"):
+    if shift:
+        logits, labels = logits[:, :-shift], labels[:, shift:]
+        mask = None if mask is None else mask[:, shift:]
+    losses = token_losses(logits, labels)
+    mask = np.ones_like(losses) if mask is None else mask
+    return -np.sum(mask * losses, axis=1) / (np.sum(mask, axis=1) if reduction == "mean" else 1)
+
+
+def sequence_perplexity(logits, labels, mask=None, shift=0, reduction="mean"):
+    if reduction == "mean":
+        return np.exp(sequence(logits, labels, mask, shift))
+    return np.exp(-sequence_log_prob(logits, labels, mask, shift, "mean"))
+
+
 CASES = [
     *(
         Case(
@@ -77,6 +92,22 @@ CASES = [
         variant="tokens",
         rows=False,
     ),
+    *(
+        Case(
+            name,
+            {"logits": Z},
+            truth,
+            given={"labels": TOKENS, **given},
+            variant=variant,
+            rows=False,
+        )
+        for name, truth, variant, given in (
+            ("sequence_log_prob", sequence_log_prob, "mean", {"mask": MASK, "reduction": "mean"}),
+            ("sequence_perplexity", sequence_perplexity, "", {}),
+            ("sequence_perplexity", sequence_perplexity, "masked", {"mask": MASK}),
+            ("sequence_perplexity", sequence_perplexity, "of each", {"shift": 1, "reduction": "none"}),
+        )
+    ),
     Case(
         "ctc_loss",
         {"logits": logits(132, (3, 4, 3))},
@@ -104,14 +135,6 @@ CASES = [
         twice=False,
     ),
 ]
-
-
-def sequence_log_prob(logits, labels, mask=None, shift=0):
-    if shift:
-        logits, labels = logits[:, :-shift], labels[:, shift:]
-        mask = None if mask is None else mask[:, shift:]
-    losses = token_losses(logits, labels)
-    return -np.sum(losses if mask is None else mask * losses, axis=1)
 
 
 HELPERS: list = []

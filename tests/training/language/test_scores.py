@@ -28,6 +28,11 @@ def test_a_hopeless_model_has_infinite_perplexity():
     assert TextScore(1e4, 1, 1).perplexity == math.inf
 
 
+def test_scores_of_no_text_are_nan():
+    score = TextScore(0.0, 0, 0)
+    assert np.isnan([score.nats_per_token, score.bits_per_byte, score.perplexity]).all()
+
+
 def test_windows_ask_for_every_token_of_every_text_once():
     windows = cut_windows(TEXTS, 4)
     assert windows.inputs.tolist() == [[0, 1, 2, 3], [4, 5, 0, 0], [0, 7, 0, 0]]

@@ -70,8 +70,11 @@ def history_file(run: LanguageRun) -> dict[str, object]:
 
 
 def _score(score: TextScore) -> dict[str, float | None]:
-    return {
+    values = {
         "nats_per_token": score.nats_per_token,
         "bits_per_byte": score.bits_per_byte,
-        "perplexity": score.perplexity if math.isfinite(score.perplexity) else None,  # JSON knows no infinity
+        "perplexity": score.perplexity,
     }
+    return {
+        name: x if math.isfinite(x) else None for name, x in values.items()
+    }  # JSON knows no infinity and no NaN

@@ -16,7 +16,7 @@ NO_LABEL = -1
 
 @dataclass(frozen=True)
 class TextScore:
-    """What a coder of tokens needs for a text.
+    """What a coder of tokens needs for a text; each score of a text without tokens or bytes is NaN.
 
     Attributes
     ----------
@@ -33,17 +33,17 @@ class TextScore:
     @property
     def nats_per_token(self) -> float:
         """Mean of minus the log-probability of a token."""
-        return self.nats / self.tokens
+        return self.nats / self.tokens if self.tokens else math.nan
 
     @property
     def bits_per_byte(self) -> float:
         """Length of the text in this code, in bits for each of its bytes; it does not depend on the tokens."""
-        return self.nats / math.log(2) / self.bytes
+        return self.nats / math.log(2) / self.bytes if self.bytes else math.nan
 
     @property
     def perplexity(self) -> float:
         """The number of equally likely tokens that would be as hard to guess."""
-        return math.exp(self.nats_per_token) if self.nats_per_token < 709 else math.inf
+        return math.inf if self.nats_per_token >= 709 else math.exp(self.nats_per_token)
 
 
 @dataclass(frozen=True)

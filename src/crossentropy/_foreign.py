@@ -1,0 +1,169 @@
+"""What is no array that formulas and kernels can work on: made one where that is safe, else refused with a fix."""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "follows_the_standard",
+    "from_table",
+    "is_bfloat16",
+    "masked_error",
+    "not_an_array_error",
+    "number_error",
+    "other_library_error",
+    "plain",
+    "subclass_error",
+]
+
+Array = Any
+
+# What makes NumPy's array of another library's, by the library's module; {} is the argument.
+CONVERSIONS = {
+    "cupy": "cupy.asnumpy({})",
+    "dask": "{}.compute()",
+    "mlx": "numpy.asarray({})",
+    "polars": "{}.collect()",  # a LazyFrame
+    "sparse": "{}.todense()",
+    "tensorflow": "{}.numpy()",
+    "xarray": "{}.to_numpy()",
+}
+
+# Masked values left out, by what the argument is; {} is its name.
+UNMASKED = {
+    "logits": (
+        "{0}.filled(-numpy.inf) takes classes out of a softmax; to leave rows out, pass {0}.data with "
+        "sample_weight=~numpy.ma.getmaskarray({0}).any(axis=-1), and in sigmoid losses, to leave elements out, "
+        "sample_weight=~numpy.ma.getmaskarray({0})"
+    ),
+    "labels": "pass {0}.data with sample_weight=~numpy.ma.getmaskarray({0}), which leaves what is masked out",
+}
+OTHERWISE = "pass {0}.filled(0) where what is masked counts for nothing, or {0}.data to take it as it is"
+
+
+def follows_the_standard(x: Any) -> bool:
+    """Whether `x` is an array of the array API standard, of a library that computes at once and in memory."""
+    return hasattr(x, "__array_namespace__") and type(x).__module__.partition(".")[0] not in CONVERSIONS
+
+
+def is_bfloat16(dtype: Any) -> bool:
+    """Whether a NumPy dtype is ml_dtypes' bfloat16 in native byte order."""
+    ml_dtypes = sys.modules.get("ml_dtypes")
+    return ml_dtypes is not None and isinstance(dtype, np.dtype) and bool(dtype == ml_dtypes.bfloat16)
+
+
+def plain(x: Any, name: str) -> Array:
+    """`x`, a NumPy array or scalar or what NumPy reads as one, with native numbers that lie where they can be read."""
+    kind = type(x)
+    if isinstance(x, np.ma.MaskedArray):
+        raise masked_error(x, name)
+    if isinstance(x, np.ndarray) and kind not in (np.ndarray, np.memmap, np.matrix, np.recarray):
+        raise subclass_error(x, name)
+    try:
+        array = np.asarray(x)
+    except ValueError as error:  # a list of lists of different lengths
+        raise ValueError(f"{name} cannot be read as an array: {error}") from None
+    native = array.dtype.newbyteorder("=")
+    if not (native.kind in "biuf" or is_bfloat16(native)):
+        raise number_error(x, array, name)
+    if array.dtype != native:
+        return array.astype(native)
+    apart = array.flags.aligned and not any(stride % array.itemsize for stride in array.strides)
+    return array if apart else array.copy()
+
+
+def from_table(x: Any, name: str) -> Array | None:
+    """The values of pandas' and polars' series and frames, or None of anything else.
+
+    Raises
+    ------
+    ValueError
+        If values are missing: NumPy would make NaN of them.
+    """
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    if pandas is not None and isinstance(x, (pandas.Series, pandas.DataFrame, pandas.Index)):
+        columns = [x.iloc[:, i] for i in range(x.shape[1])] if x.ndim == 2 else [x]
+        extended = [column for column in columns if not isinstance(column.dtype, np.dtype)]
+        if any(column.isna().any() for column in extended):
+            raise _missing_error(name, "fillna")
+        return (
+            np.stack([c.to_numpy() for c in columns], axis=-1) if extended and x.ndim == 2 else x.to_numpy()
+        )
+    if polars is not None and isinstance(x, (polars.Series, polars.DataFrame)):
+        columns = x.get_columns() if isinstance(x, polars.DataFrame) else [x]
+        if any(column.null_count() for column in columns):
+            raise _missing_error(name, "fill_null")
+        return x.to_numpy()
+    return None
+
+
+def _missing_error(name: str, fill: str) -> ValueError:
+    leave_out = "-1) with ignore_index=-1" if name == "labels" else "0) where that is meant"
+    return ValueError(
+        f"{name} has missing values, which would become NaN; leave their rows out, or pass {name}.{fill}({leave_out}"
+    )
+
+
+def masked_error(x: Array, name: str) -> TypeError:
+    """What to say of a masked array."""
+    soft = name == "labels" and x.dtype.kind == "f"
+    fix = OTHERWISE.format(name) if soft else UNMASKED.get(name, OTHERWISE).format(name)
+    return TypeError(f"got {name} of type numpy.ma.MaskedArray, whose mask no loss looks at; {fix}")
+
+
+def subclass_error(x: Any, name: str) -> TypeError:
+    """What to say of an array that means more than its memory holds."""
+    return TypeError(
+        f"got {name} of type {type_name(x)}, which may mean something else than the numbers in its memory; "
+        f"pass numpy.asarray({name}) if the numbers are meant"
+    )
+
+
+def number_error(x: Any, array: Array, name: str) -> TypeError:
+    """What to say of an array that does not hold real numbers."""
+    kind, is_array = array.dtype.kind, hasattr(x, "astype")
+    to = "int" if name == "labels" else "float"
+    if array.dtype.names:
+        fix = f'pass one of its fields, {name}["{array.dtype.names[0]}"]'
+    elif kind == "c":
+        fix = f"pass numpy.real({name}), numpy.abs({name}) or what else is meant"
+    elif kind == "O" and not any(isinstance(value, str) for value in array.flat):
+        fix = f"pass {name}.astype({to})" if is_array else f"pass numpy.asarray({name}, dtype={to})"
+    elif kind in "OSUT":
+        fix = f"pass numbers; for names of classes numpy.unique({name}, return_inverse=True)[1], in sorted order"
+    else:
+        fix = f"pass numbers, for example numpy.asarray({name}).astype({to})"
+    return TypeError(f"{name} has dtype {array.dtype}, which is none of real numbers; {fix}")
+
+
+def not_an_array_error(x: Any, name: str) -> TypeError:
+    """What to say of something that belongs to no library we know."""
+    module = type(x).__module__.partition(".")[0]
+    fix = CONVERSIONS.get(module, "numpy.asarray({})" if hasattr(x, "__array__") else "").format(name)
+    fix = fix or "an array of NumPy, PyTorch or JAX, a list or a number"
+    return TypeError(f"got {name} of type {type_name(x)}; pass {fix}")
+
+
+def other_library_error(x: Any, name: str, like: Array, beside: str) -> TypeError:
+    """What to say of an array of another library than the one it is given with."""
+    fix = f"numpy.asarray({name})"
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(like, torch.Tensor):
+        fix = f"torch.as_tensor({name})"
+        array = np.asarray(x)
+        if array is not x or not array.dtype.isnative or any(stride < 0 for stride in array.strides):
+            dtype = array.dtype.newbyteorder("=").name if array.dtype.itemsize <= 8 else "float64"
+            fix = f'torch.as_tensor(numpy.array({name}, dtype="{dtype}"))'
+    elif torch is not None and isinstance(x, torch.Tensor):
+        fix = f"{name}.numpy(force=True)"
+    return TypeError(
+        f"got {name} of type {type_name(x)} but {beside} of type {type_name(like)}; pass arrays of one library, "
+        f"for example {fix}"
+    )
+
+
+def type_name(x: Any) -> str:
+    """A type as it is imported."""
+    kind = type(x)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
