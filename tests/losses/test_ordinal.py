@@ -34,8 +34,8 @@ def coral(z, y, importance=(1, 1, 1, 1)):
     return np.array([float(sum(questions(*row, importance))) for row in zip(z, y, strict=True)])
 
 
-def corn(z, y):
-    return np.array([float(sum(questions(a, b)[: b + 1])) for a, b in zip(z, y, strict=True)])
+def corn(z, y, importance=(1, 1, 1, 1)):
+    return np.array([float(sum(questions(a, b, importance)[: b + 1])) for a, b in zip(z, y, strict=True)])
 
 
 ASKED = np.minimum(Y + 1, 3)
@@ -273,3 +273,23 @@ def test_probabilities_have_the_derivative_of_their_formula(probabilities):
     coral_probabilities(tie)[1].backward()
     slope = torch.sigmoid(tie[0]).item() * torch.sigmoid(-tie[0]).item()
     np.testing.assert_allclose(tie.grad.numpy(), [slope, -slope], rtol=1e-12)
+
+
+@each_library
+@pytest.mark.parametrize("normalizer", ["weight", "count", 5.0])
+def test_importance_weighs_the_questions_of_corn_and_not_its_denominator(library, normalizer):
+    options = {"importance": IMPORTANCE, "sample_weight": WEIGHTS}
+    losses = WEIGHTS * corn(Z, Y, IMPORTANCE)
+    asked = {"weight": np.sum(WEIGHTS * ASKED), "count": ASKED.sum(), 5.0: 5.0}[normalizer]
+    found = value(library, corn_loss, Z, Y, **options, normalizer=normalizer)
+    np.testing.assert_allclose(found, np.sum(losses) / asked, rtol=1e-12)
+    found = value(library, corn_loss, Z, Y, **options, reduction="none")
+    np.testing.assert_allclose(found, losses, rtol=1e-12)
+
+
+@each_library
+@pytest.mark.parametrize("loss", [coral_loss, corn_loss])
+@pytest.mark.parametrize("importance", [np.ones(5), np.ones((4, 3)), np.ones(4)], ids=["5", "4x3", "4"])
+def test_importance_of_another_shape_is_refused_under_its_name(library, loss, importance):
+    with pytest.raises(ValueError, match=r"^importance has shape .* 3 questions of 4 classes, shape \(3,\)"):
+        value(library, loss, Z, Y, importance=importance)

@@ -194,3 +194,42 @@ def test_options_of_the_loss_are_passed_on():
         logits, labels, shift=1, ignore_index=-1, label_smoothing=0.1, z_loss=1e-3
     )
     assert found == expected
+
+
+def test_the_rows_of_a_classifier_are_not_shifted_against_each_other():
+    logits, labels = torch.eye(4, dtype=torch.float64) * 9, torch.arange(4)
+    with pytest.raises(
+        ValueError, match=r"outputs have logits of shape \(4, 4\), and a shift of 1"
+    ) as raised:
+        causal_lm_loss((logits,), labels)
+    assert "logits.unsqueeze(0) and labels.unsqueeze(0)" in str(raised.value)
+    one = causal_lm_loss((logits.unsqueeze(0),), labels.unsqueeze(0))
+    torch.testing.assert_close(one, torch.nn.functional.cross_entropy(logits[:-1], labels[1:]))
+
+    from crossentropy.torch import cross_entropy
+
+    assert "crossentropy.torch.cross_entropy(logits, labels, normalizer=num_items_in_batch)" in str(
+        raised.value
+    )
+    torch.testing.assert_close(
+        cross_entropy(logits, labels, normalizer=8),
+        torch.nn.functional.cross_entropy(logits, labels, reduction="sum") / 8,
+    )
+    torch.testing.assert_close(
+        causal_lm_loss((logits,), labels, shift=0), torch.nn.functional.cross_entropy(logits, labels)
+    )
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize("labels", [(4,), (3, 4), (2, 3), (2, 4, 1), (8,)], ids=str)
+def test_labels_of_another_rank_are_refused_by_every_shifted_loss(labels, shift):
+    from crossentropy.torch import linear_cross_entropy
+
+    logits, labels = torch.zeros(2, 4, 3), torch.zeros(labels, dtype=torch.long)
+    for call in (
+        lambda: causal_lm_loss((logits,), labels, shift=shift),
+        lambda: sequence_cross_entropy(logits, labels, shift=shift),
+        lambda: linear_cross_entropy(logits, torch.zeros(5, 3), labels, shift=shift),
+    ):
+        with pytest.raises(ValueError, match="shape"):
+            call()

@@ -1,8 +1,6 @@
 """The modules of `crossentropy.torch`: buffers, states, copies, and what they say of themselves."""
 
 import copy
-import io
-import pickle
 
 import pytest
 
@@ -144,39 +142,6 @@ def test_weights_change_their_type_with_the_module(name):
     torch.testing.assert_close(
         module(z.double(), t).float(), make(name)(z, t.float() if t.is_floating_point() else t)
     )
-
-
-@each_module
-@pytest.mark.parametrize(
-    "copied",
-    [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))],
-    ids=["copy", "deepcopy", "pickle"],
-)
-def test_a_copy_gives_the_same_loss(name, copied):
-    z, t = batch(name)
-    module = make(name)
-    assert copied(module)(z, t).equal(module(z, t))
-
-
-@each_module
-def test_a_deep_copy_has_options_of_its_own(name):
-    module = make(name)
-    other = copy.deepcopy(module)
-    assert other.weight is not module.weight
-    assert repr(other) == repr(module)
-
-
-@each_module
-def test_a_saved_module_gives_the_same_loss(name):
-    z, t = batch(name)
-    module, file = make(name), io.BytesIO()
-    torch.save(module, file)
-    file.seek(0)
-    assert torch.load(file, weights_only=False)(z, t).equal(module(z, t))
-
-
-def test_weights_follow_the_module_to_another_device():
-    assert ct.CrossEntropyLoss(W).to("meta").weight.device.type == "meta"
 
 
 @pytest.mark.parametrize(

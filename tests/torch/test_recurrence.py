@@ -128,3 +128,47 @@ def test_what_cannot_be_meant_is_refused_at_once(problem):
         chunked_through_time(model, inputs, labels, steps=0)
     with pytest.raises(TypeError, match="reduction is given"):
         chunked_through_time(model, inputs, labels, steps=4, reduction="sum")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"labels": torch.zeros(4, 9, dtype=torch.long)},
+            r"inputs have shape \(4, 10, 2\) and labels \(4, 9\)",
+        ),
+        ({"labels": torch.zeros(4, 11, dtype=torch.long)}, r"labels=tokens\[:, 1:\]"),
+        (
+            {"labels": torch.zeros(3, 10, dtype=torch.long)},
+            r"a label for each of the N sequences and T steps",
+        ),
+        ({"labels": torch.zeros(40, dtype=torch.long)}, r"labels have shape \(40,\); pass \(N, T\)"),
+        ({"mask": torch.ones(4, 9)}, r"mask has shape \(4, 9\); pass one for each label, shape \(4, 10\)"),
+        ({"mask": torch.ones(4)}, r"mask has shape \(4,\)"),
+        ({"normalizer": torch.ones(4, 10)}, r"normalizer is of shape \(4, 10\); pass one number"),
+        ({"normalizer": "sequence"}, r"normalizer is 'sequence'; pass one number"),
+    ],
+    ids=["short", "long", "fewer", "flat", "short mask", "mask of sequences", "divisors", "word"],
+)
+def test_lengths_are_checked_before_anything_is_computed(problem, changes, words):
+    model, _, inputs, labels = problem
+    with pytest.raises(ValueError, match=words):
+        chunked_through_time(model, **({"inputs": inputs, "labels": labels, "steps": 3} | changes))
+
+
+def test_a_label_outside_the_classes_is_refused_before_a_chunk_trains(problem):
+    model, _, inputs, labels = problem
+    labels[2, 9] = 5
+    with pytest.raises(ValueError, match=r"label 5 at row \(2, 9\) is outside \[0, 5\)"):
+        next(chunked_through_time(model, inputs, labels, steps=3))
+    *_, (loss, _) = chunked_through_time(model, inputs, labels, steps=3, ignore_index=5)
+    assert loss.isfinite()
+    *_, (loss, _) = chunked_through_time(model, inputs, labels, steps=3, validate="none")
+    assert loss.isnan()
+
+
+def test_the_advice_for_labels_that_are_one_step_short_is_right(problem):
+    model, _, inputs, labels = problem
+    cut = chunked_through_time(model, inputs[:, :-1], labels[:, 1:], steps=4)
+    whole = sequence_cross_entropy(model(inputs, None)[0], labels, shift=1)
+    torch.testing.assert_close(sum(loss for loss, _ in cut), whole, rtol=1e-13, atol=0)

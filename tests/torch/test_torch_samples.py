@@ -17,8 +17,14 @@ from torch.testing._internal.common_modules import module_db  # noqa: E402
 
 import crossentropy.torch as ct  # noqa: E402
 
-FUNCTIONS = ("cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits")
-MODULES = ("CrossEntropyLoss", "NLLLoss", "BCELoss", "BCEWithLogitsLoss")
+FUNCTIONS = (
+    "cross_entropy",
+    "nll_loss",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "multilabel_soft_margin_loss",
+)
+MODULES = ("CrossEntropyLoss", "NLLLoss", "BCELoss", "BCEWithLogitsLoss", "MultiLabelSoftMarginLoss")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 OPERATORS = {
     op.name.removeprefix("nn.functional."): op for op in op_db if op.name.startswith("nn.functional.")

@@ -34,6 +34,17 @@ def one_minus_exp(x: Array) -> Array:
     return xp.where(near, zero - xp.expm1(xp.where(near, x, zero)), 1 - xp.exp(xp.where(near, zero, x)))
 
 
+def log(x: Any) -> Any:
+    """``ln x`` of a number or of an array, which may be learnt."""
+    return namespace(x).log(x) if hasattr(x, "shape") else math.log(x)
+
+
+def filled(x: Array, value: Any) -> Array:
+    """An array like `x` of one number, which may be an array that is learnt."""
+    xp = namespace(x)
+    return xp.zeros_like(x) + value if hasattr(value, "shape") else xp.full_like(x, value)
+
+
 def exp(x: Array) -> Array:
     """``e^x``, but no more than a large number that may still be multiplied: 0 times infinity would be NaN."""
     xp = namespace(x)

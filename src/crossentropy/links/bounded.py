@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossentropy.backends import constant, namespace
-from crossentropy.links._parts import INF, LARGE, ROOM, exp, hit, largest_exponent, miss, one_minus_exp
+from crossentropy.links._parts import (
+    INF,
+    LARGE,
+    ROOM,
+    exp,
+    filled,
+    hit,
+    largest_exponent,
+    log,
+    miss,
+    one_minus_exp,
+)
 from crossentropy.statistics.logistic import log_sigmoid
 
 __all__ = ["GeneralizedCrossEntropy", "MeanAbsoluteError", "Taylor", "Tsallis"]
@@ -62,19 +73,20 @@ class GeneralizedCrossEntropy:
         loss = _power_loss(self.q, log_odds_against)
         if self.truncation is None:
             return loss
-        most = -math.expm1(self.q * math.log(self.truncation)) / self.q
-        return self._with_flat(log_odds_against, loss, most)
+        log_share = self.q * log(self.truncation)  # of ``k^q``
+        most = one_minus_exp(log_share) if hasattr(log_share, "shape") else -math.expm1(log_share)
+        return self._with_flat(log_odds_against, loss, most / self.q)
 
     def gain(self, log_odds_against: Array) -> Array:
         """``p^q``, and 0 where ``p ≤ k``."""
         gain = _power(self.q, log_odds_against)
         return gain if self.truncation is None else self._with_flat(log_odds_against, gain, 0.0)
 
-    def _with_flat(self, D: Array, values: Array, constant: float) -> Array:
+    def _with_flat(self, D: Array, values: Array, constant: Any) -> Array:
         """`values`, and where ``p ≤ k`` the constant."""
         k, xp = self.truncation or 0.0, namespace(D)
-        where_p_is_k = math.log1p(-k) - math.log(k)
-        return xp.where(where_p_is_k <= D, xp.full_like(values, constant), values)
+        where_p_is_k = log(1 - k) - log(k)
+        return xp.where(where_p_is_k <= D, filled(values, constant), values)
 
 
 @dataclass(frozen=True)
@@ -114,7 +126,7 @@ class Tsallis:
     t: float = 0.3
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.t):
+        if not -INF < self.t < INF:
             raise ValueError(f"t is {self.t}; pass a finite order of the logarithm, 1 for cross-entropy")
 
     def loss(self, log_odds_against: Array) -> Array:
@@ -227,7 +239,7 @@ def _power_loss(q: float, D: Array) -> Array:
     unlikely = D > LARGE
     x = -q * xp.where(unlikely, D, -log_sigmoid(-xp.where(unlikely, zero, D)))
     largest = largest_exponent(x)
-    endless = x > largest + min(0.0, math.log(-q))  # the loss or its derivative is beyond the largest number
+    endless = x > largest + min(0.0, log(-q))  # the loss or its derivative is beyond the largest number
     moved = xp.where(endless & (D < INF), D, zero)
     rise = math.exp(largest - ROOM) * (moved - constant(moved))  # nothing, with a slope that is a number
     return xp.where(endless, rise + INF, xp.expm1(xp.where(endless, zero, x)) / -q)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from crossentropy.backends import namespace
-from crossentropy.links._parts import INF, hit, miss
+from crossentropy.backends import is_true, namespace
+from crossentropy.links._parts import INF, filled, hit, miss
 from crossentropy.statistics.logistic import log_sigmoid
 
 __all__ = ["CrossEntropy", "Focal", "Poly", "focal_gamma"]
@@ -71,7 +71,7 @@ class Focal:
         xp = namespace(log_odds_against)
         D = log_odds_against
         cross_entropy = -log_sigmoid(-D)
-        if self.gamma == 0:
+        if is_true(self.gamma == 0):
             return cross_entropy
         # at p = 0 the product rule makes 0 · ∞ of its derivative, which is cross-entropy's there
         impossible = D == INF
@@ -83,7 +83,7 @@ class Focal:
         """``(1 − p)^γ (1 + γ p ρ)`` with ``ρ = −log p / (1 − p)``."""
         xp = namespace(log_odds_against)
         D = log_odds_against
-        if self.gamma == 0:
+        if is_true(self.gamma == 0):
             return xp.ones_like(D)
         # p ρ = ln(1 + e^D)/e^D, by e^{-|D|} on either side; at the ends it is 1 and 0
         e = xp.exp(-xp.abs(D))
@@ -160,7 +160,7 @@ class Poly:
         # Σ (1/j + ε_j) s^j, and the rest of the series of −log(1 − s): no term is negative
         xp = namespace(D)
         N = len(self._epsilons)
-        changed = [float(Fraction(1, j) + Fraction(e)) for j, e in enumerate(self._epsilons, start=1)]
+        changed = [_plus(Fraction(1, j), 1, e) for j, e in enumerate(self._epsilons, start=1)]
         rest = [1 / j for j in range(N + 1, N + 1 + SERIES)]
         likely = s < 0.25
         return xp.where(
@@ -170,7 +170,7 @@ class Poly:
     def gain(self, log_odds_against: Array) -> Array:
         """``p Σ_j (1 + j ε_j) (1 − p)^(j−1) + (1 − p)^N``, which is ``1 + p Σ_j j ε_j (1 − p)^(j−1)``."""
         s = miss(log_odds_against)
-        slopes = [float(1 + j * Fraction(e)) for j, e in enumerate(self._epsilons, start=1)]
+        slopes = [_plus(Fraction(1), j, e) for j, e in enumerate(self._epsilons, start=1)]
         return hit(log_odds_against) * _polynomial(slopes, s) + s ** len(slopes)
 
 
@@ -187,10 +187,17 @@ def focal_gamma(link: Any) -> float | None:
     return float(link.gamma) if type(link) is Focal and isinstance(link.gamma, (int, float)) else None
 
 
-def _polynomial(coefficients: Sequence[float], x: Array) -> Array:
+def _plus(term: Fraction, factor: int, epsilon: Any) -> Any:
+    """``term + factor · epsilon``, rounded once if it is of numbers."""
+    if hasattr(epsilon, "shape"):
+        return float(term) + factor * epsilon
+    return float(term + factor * Fraction(epsilon))
+
+
+def _polynomial(coefficients: Sequence[Any], x: Array) -> Array:
     """``Σ_k c_k x^k`` by Horner's rule; a constant of 0 costs the others no digits."""
     *lower, value = coefficients
-    value = namespace(x).full_like(x, value)
+    value = filled(x, value)
     for c in reversed(lower):
-        value = value * x if c == 0 else value * x + c
+        value = value * x if isinstance(c, float) and c == 0 else value * x + c
     return value

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossentropy.backends import namespace
-from crossentropy.links._parts import hit, miss, one_minus_exp
+from crossentropy.links._parts import hit, log, miss, one_minus_exp
 from crossentropy.statistics.logistic import log_sigmoid
 
 __all__ = ["PartiallyHuberised", "SymmetricCrossEntropy"]
@@ -115,13 +115,13 @@ class PartiallyHuberised:
         """``softplus(D)``; where ``τp ≤ 1``, ``log τ + (1 − τp)`` with ``τp = e^(log τ + log p)``."""
         log_p = log_sigmoid(-log_odds_against)
         xp = namespace(log_p)
-        log_share = math.log(self.tau) + log_p
+        log_share = log(self.tau) + log_p
         linear = log_share <= 0
-        tangent = math.log(self.tau) + one_minus_exp(xp.where(linear, log_share, xp.zeros_like(log_p)))
+        tangent = log(self.tau) + one_minus_exp(xp.where(linear, log_share, xp.zeros_like(log_p)))
         return xp.where(linear, tangent, -log_p)
 
     def gain(self, log_odds_against: Array) -> Array:
         """``min(1, τ p)``."""
-        log_share = math.log(self.tau) + log_sigmoid(-log_odds_against)
+        log_share = log(self.tau) + log_sigmoid(-log_odds_against)
         xp = namespace(log_share)
         return xp.exp(xp.where(log_share > 0, xp.zeros_like(log_share), log_share))

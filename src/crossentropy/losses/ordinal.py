@@ -3,6 +3,8 @@
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from crossentropy.backends import (
     as_arrays,
     as_indices,
@@ -13,7 +15,7 @@ from crossentropy.backends import (
     namespace,
     total,
 )
-from crossentropy.losses._row_sums import reduced_sums
+from crossentropy.losses._row_sums import divisor, reduced_sums
 from crossentropy.losses._softmax_problem import check_logits, check_validate
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.reductions import check_reduction
@@ -91,6 +93,7 @@ def coral_loss(
     check_reduction(reduction, normalizer, empty)
     asked = _questions(logits, labels, sample_weight, ignore_index, validate=check_validate(validate))
     z, weights = asked.logits, asked.weights
+    _check_importance(importance, z)
     if asked.kept is not None and isinstance(normalizer, str) and normalizer == "count":
         normalizer = total(namespace(z).astype(asked.kept, loss_dtype(z)), tuple(range(z.ndim - 1)))
     call = partial(
@@ -116,6 +119,7 @@ def corn_loss(
     logits: Array,
     labels: Array,
     *,
+    importance: Array | None = None,
     sample_weight: Array | None = None,
     ignore_index: int | None = None,
     reduction: str = "mean",
@@ -125,9 +129,10 @@ def corn_loss(
 ) -> Array:
     r"""CORN loss of K ordered classes: "above k?" is asked only of rows above k − 1.
 
-    .. math:: \ell = -\sum_{k=0}^{\min(y, K-2)} [y > k] \log \sigma(z_k) + [y = k] \log(1 - \sigma(z_k))
+    .. math:: \ell = -\sum_{k=0}^{\min(y, K-2)} \lambda_k
+              \bigl( [y > k] \log \sigma(z_k) + [y = k] \log(1 - \sigma(z_k)) \bigr)
 
-    which is ``−log P(y)`` of the probabilities that `corn_probabilities` gives.
+    which is, for ``λ = 1``, ``−log P(y)`` of the probabilities that `corn_probabilities` gives.
 
     Parameters
     ----------
@@ -135,6 +140,8 @@ def corn_loss(
         Log-odds ``z_k`` of ``y > k`` given ``y > k − 1``.
     labels : integer or bool array, shape of `logits` without its last axis
         Classes from 0 to K − 1.
+    importance : array (K − 1,), optional
+        Weight ``λ`` of each question, not counted in the mean's denominator, as in `coral_loss`.
     sample_weight : array, shape of `labels`, optional
         Weight of each row. Where it is 0, loss and gradient are 0 whatever the logits and the label.
     ignore_index : int, optional
@@ -180,18 +187,21 @@ def corn_loss(
     asked = _questions(logits, labels, sample_weight, ignore_index, validate=check_validate(validate))
     z, weights = asked.logits, asked.weights
     xp, dtype, everything = namespace(z), loss_dtype(z), tuple(range(z.ndim))
+    _check_importance(importance, z)
     posed = xp.astype(asked.posed, dtype)
+    each = posed if weights is None else xp.astype(weights, dtype)[..., None] * posed
     if isinstance(normalizer, str) and normalizer == "count":
         normalizer = total(posed, everything)
     call = partial(
         sigmoid_cross_entropy,
         z,
         asked.levels,
-        sample_weight=posed if weights is None else xp.astype(weights, dtype)[..., None] * posed,
+        class_weight=importance,
+        sample_weight=each,
         validate="none",
     )
     if reduction == "mean" and isinstance(normalizer, str):
-        return call(empty=empty)
+        return call(normalizer=divisor(normalizer, each, tuple(z.shape)), empty=empty)
     return reduced_sums(
         call,
         tuple(z.shape),
@@ -286,6 +296,16 @@ def corn_probabilities(logits: Array) -> Array:
     above = xp.concat([zero, xp.cumulative_sum(log_sigmoid(z), axis=-1)], axis=-1)
     stop = xp.concat([log_sigmoid(-z), zero], axis=-1)
     return xp.astype(xp.exp(above + stop), loss_dtype(logits), copy=False)
+
+
+def _check_importance(importance: Any, logits: Array) -> None:
+    """Refuse weights that are not one for each question."""
+    tasks = int(logits.shape[-1])
+    if importance is not None and tuple(np.shape(importance)) not in ((), (tasks,)):
+        raise ValueError(
+            f"importance has shape {tuple(np.shape(importance))}; pass one number for each of the {tasks} questions of "
+            f"{tasks + 1} classes, shape ({tasks},)"
+        )
 
 
 class _Questions(NamedTuple):

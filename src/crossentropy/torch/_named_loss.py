@@ -4,12 +4,12 @@ from collections.abc import Callable
 from inspect import Parameter, Signature, signature
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from crossentropy.losses._signatures import passed_on
+from crossentropy.losses._signatures import passed_on, takes
 from crossentropy.reductions import check_reduction
+from crossentropy.torch._settings import Settings
 
 __all__ = ["NamedLoss"]
 
@@ -18,12 +18,13 @@ OF_A_BATCH = ("sample_weight", "normalizer")
 COMMON = ("axis", "ignore_index", "softcap", "logit_bias", "normalizer", "empty", "validate", "reduction")
 
 
-class NamedLoss(nn.Module):
+class NamedLoss(Settings):
     """A function of `crossentropy.losses` whose settings are given once; a subclass names the function.
 
     What the function takes by position is given to every call, but for the arrays in `fixed`; its keywords are given
     here, but for those of a batch: `sample_weight`, `normalizer` (which may be given here as well) and `per_call`.
-    A setting is an attribute of its name, which may be changed; tensors are buffers, and parameters remain parameters.
+    A setting is an attribute of its name, which may be changed; tensors are buffers, and parameters remain parameters,
+    those inside a link too.
 
     Subclass keywords
     -----------------
@@ -39,12 +40,10 @@ class NamedLoss(nn.Module):
         Keywords of the function that the module gives itself.
     """
 
-    _function: ClassVar[Callable[..., Tensor]]
     _check: ClassVar[Callable[..., Any] | None]
     _of_a_batch: ClassVar[tuple[str, ...]]
     _inputs: ClassVar[tuple[str, ...]]
     _fixed: ClassVar[tuple[str, ...]]
-    _settings: tuple[str, ...]
 
     def __init_subclass__(
         cls,
@@ -61,7 +60,7 @@ class NamedLoss(nn.Module):
             return
         cls._function = staticmethod(function)
         cls._check = None if check is None else staticmethod(check)
-        cls._of_a_batch = (*OF_A_BATCH, *per_call)
+        cls._of_a_batch = (*(name for name in OF_A_BATCH if takes(function, name)), *per_call)
         parameters = list(signature(function).parameters.values())
         cls._fixed = fixed
         cls._inputs = tuple(
@@ -105,21 +104,12 @@ class NamedLoss(nn.Module):
             if p.name in given or p.name == "reduction" or p.kind is p.POSITIONAL_OR_KEYWORD
         }
         check_reduction(values.get("reduction", REDUCTION), "weight", "zero")
-        self._settings = tuple(values)
+        self._options = tuple(expected.parameters)
         for setting, value in values.items():
-            if setting in self._fixed or isinstance(value, np.ndarray):
-                value = torch.as_tensor(value)
-            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
-                self.register_buffer(setting, value)
-            else:
-                setattr(self, setting, value)
+            setattr(self, setting, torch.as_tensor(value) if setting in self._fixed else value)
         if self._check is not None:
             known = signature(self._check).parameters
             self._check(**{n: x for n, x in values.items() if n in known})
-
-    def _current(self) -> dict[str, Any]:
-        """The settings as they are now."""
-        return {name: getattr(self, name) for name in self._settings}
 
     def forward(self, *inputs: Any, **batch: Any) -> Tensor:
         """The loss of a batch: the arrays that the function takes, and keywords that belong to a batch."""
@@ -129,17 +119,4 @@ class NamedLoss(nn.Module):
                     f"{name} is a setting of {type(self).__name__} or unknown to it; a call takes "
                     f"{', '.join((*self._inputs, *self._of_a_batch))}"
                 )
-        return type(self)._function(*inputs, **{**self._current(), **batch})
-
-    def _shown(self) -> str:
-        return ", ".join(f"{name}={_text(getattr(self, name))}" for name in self._settings)
-
-    def extra_repr(self) -> str:
-        return self._shown()
-
-
-def _text(value: Any) -> str:
-    """A setting in a few characters."""
-    if isinstance(value, Tensor):
-        return f"{value.item():g}" if value.ndim == 0 else f"Tensor{tuple(value.shape)}"
-    return repr(value)
+        return self._called(*inputs, **batch)

@@ -106,7 +106,8 @@ def causal_lm_loss(
     TypeError
         If there are no logits in `outputs`.
     ValueError
-        As `crossentropy.losses.sequence_cross_entropy`.
+        If logits (N, C), those of a classifier or of one sequence, are to be shifted, and as
+        `crossentropy.losses.sequence_cross_entropy`.
 
     Examples
     --------
@@ -117,8 +118,15 @@ def causal_lm_loss(
     tensor(0.3466)
     """
     options.setdefault("ignore_index", -100)
+    logits = _logits(outputs)
+    if shift and logits.ndim == 2:
+        raise ValueError(
+            f"outputs have logits of shape {tuple(logits.shape)}, and a shift of {shift} would set each row against "
+            "the label of another; pass (N, T, C). For one sequence: logits.unsqueeze(0) and labels.unsqueeze(0). For "
+            "a classifier: crossentropy.torch.cross_entropy(logits, labels, normalizer=num_items_in_batch)"
+        )
     return sequence_cross_entropy(
-        _logits(outputs),
+        logits,
         labels,
         shift=shift,
         normalizer="token" if num_items_in_batch is None else num_items_in_batch,

@@ -1,5 +1,6 @@
 """`torch.nn.functional`'s binary cross-entropies, argument for argument, with ours behind them."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,11 +9,14 @@ from torch.nn import _reduction
 
 from crossentropy.backends import is_true
 from crossentropy.links import Link
+from crossentropy.losses._row_sums import reduced_sums
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
-from crossentropy.reductions import reduce_rows
+from crossentropy.reductions import check_reduction, reduce_rows
 from crossentropy.torch._binary import clamped_binary_cross_entropy
+from crossentropy.torch._checks import as_weight, broadcast, check_mix
+from crossentropy.weights import row_values
 
-__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits"]
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "multilabel_soft_margin_loss"]
 
 
 def binary_cross_entropy_with_logits(
@@ -28,6 +32,8 @@ def binary_cross_entropy_with_logits(
     link: Link | None = None,
     negative_link: Link | None = None,
     negative_shift: float = 0.0,
+    sample_weight: Tensor | None = None,
+    normalizer: Any = None,
     empty: str = "nan",
 ) -> Tensor:
     """Binary cross-entropy of logits, as `torch.nn.functional.binary_cross_entropy_with_logits` has it.
@@ -42,6 +48,10 @@ def binary_cross_entropy_with_logits(
         As in torch; both weights broadcast against `input`.
     label_smoothing, link, negative_link, negative_shift
         As in `crossentropy.sigmoid_cross_entropy`.
+    sample_weight : Tensor, shape of `input` or that without its last axis, optional
+        Weight of each element or row, times `weight`.
+    normalizer : {"weight", "count"}, number or Tensor, optional
+        Another denominator than the number of elements; a Tensor divides each one.
     empty : {"nan", "zero", "raise"}, default "nan"
         The mean of nothing.
 
@@ -64,34 +74,34 @@ def binary_cross_entropy_with_logits(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    if target.shape != input.shape:
-        raise ValueError(
-            f"target has shape {tuple(target.shape)} and input {tuple(input.shape)}; they must be equal"
-        )
+    _check_shapes(input, target)
+    check_mix(input=input, target=target, weight=weight, pos_weight=pos_weight, sample_weight=sample_weight)
     options: dict[str, Any] = {
         "label_smoothing": label_smoothing,
         "link": link,
         "negative_link": negative_link,
         "negative_shift": negative_shift,
-        "normalizer": "count" if reduction == "mean" else "weight",
+        "normalizer": _denominator(normalizer, reduction),
         "empty": empty,
         "validate": "none",
     }
-    sample = _broadcast("weight", weight, input)
-    positive = _broadcast("pos_weight", pos_weight, input)
-    axis = None if pos_weight is None else _only_axis(pos_weight, input)
-    if pos_weight is None or axis is not None:
-        vector = None if axis is None else pos_weight.reshape(-1)  # type: ignore[union-attr]
+    sample = _product(broadcast("weight", weight, input), _each_weight(sample_weight, input))
+    positive = broadcast("pos_weight", pos_weight, input)
+    axis = None if positive is None else _only_axis(pos_weight, input)
+    if positive is None or axis is not None:
+        vector = None if axis is None else as_weight(pos_weight).reshape(-1)  # type: ignore[union-attr]
         axis = -1 if axis is None else axis
         return sigmoid_cross_entropy(
             input, target, pos_weight=vector, sample_weight=sample, axis=axis, reduction=reduction, **options
         )
     # a factor for every element: each is a class of its own, in a batch of one
+    if isinstance(options["normalizer"], Tensor) and options["normalizer"].ndim:
+        options["normalizer"] = options["normalizer"].reshape(1, -1)
     one_row = [x if x is None else x.reshape(1, -1) for x in (input, target, sample)]
     value = sigmoid_cross_entropy(
         one_row[0],
         one_row[1],
-        pos_weight=positive.reshape(-1),  # type: ignore[union-attr]
+        pos_weight=positive.reshape(-1),
         sample_weight=one_row[2],
         reduction=reduction,
         **options,
@@ -99,21 +109,44 @@ def binary_cross_entropy_with_logits(
     return value.reshape(input.shape) if reduction == "none" else value
 
 
-def _broadcast(name: str, weight: Tensor | None, input: Tensor) -> Tensor | None:
-    """`weight` in the shape of `input`, which it must not enlarge."""
-    if weight is None:
-        return None
-    try:
-        return weight.expand_as(input)
-    except RuntimeError:
+def _check_shapes(input: Tensor, target: Tensor) -> None:
+    if target.shape != input.shape:
         raise ValueError(
-            f"{name} has shape {tuple(weight.shape)}, which does not broadcast to the input's {tuple(input.shape)}"
-        ) from None
+            f"target has shape {tuple(target.shape)} and input {tuple(input.shape)}; they must be equal"
+        )
 
 
-def _only_axis(weight: Tensor, input: Tensor) -> int | None:
+def _denominator(normalizer: Any, reduction: str) -> Any:
+    """The normalizer, by default torch's: the number of elements."""
+    if normalizer is not None:
+        return normalizer
+    return "count" if reduction == "mean" else "weight"
+
+
+def _each_weight(sample_weight: Tensor | None, input: Tensor) -> Tensor | None:
+    """The sample weight of every element, in the shape of `input`."""
+    if sample_weight is None:
+        return None
+    shape, whole = tuple(sample_weight.shape), tuple(input.shape)
+    rows = whole[:-1] if input.ndim > 1 else whole
+    if shape not in (whole, rows):
+        raise ValueError(
+            f"sample_weight has shape {shape}; pass {whole}, one for every element, or {rows}, one for every row"
+        )
+    return sample_weight if shape == whole else sample_weight.unsqueeze(-1).expand_as(input)
+
+
+def _product(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    """The product of two weights, of which None stands for 1."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one * other
+
+
+def _only_axis(weight: Any, input: Tensor) -> int | None:
     """The one axis that a broadcasting weight varies along, counted from the end; None if it is not one."""
-    wide = [d for d in range(-weight.ndim, 0) if weight.shape[d] != 1]
+    shape = as_weight(weight).shape  # type: ignore[union-attr]
+    wide = [d for d in range(-len(shape), 0) if shape[d] != 1]
     return wide[0] if len(wide) == 1 and input.ndim > 1 else None
 
 
@@ -125,6 +158,8 @@ def binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: Tensor | None = None,
+    normalizer: Any = None,
     empty: str = "nan",
 ) -> Tensor:
     """Binary cross-entropy of probabilities, as `torch.nn.functional.binary_cross_entropy` has it.
@@ -138,6 +173,8 @@ def binary_cross_entropy(
         Probabilities, and what is true of them, both in [0, 1].
     weight, size_average, reduce, reduction
         As in torch; `weight` broadcasts against `input`.
+    sample_weight, normalizer
+        As in `binary_cross_entropy_with_logits`.
     empty : {"nan", "zero", "raise"}, default "nan"
         The mean of nothing.
 
@@ -161,25 +198,95 @@ def binary_cross_entropy(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    if target.shape != input.shape:
-        raise ValueError(
-            f"target has shape {tuple(target.shape)} and input {tuple(input.shape)}; they must be equal"
-        )
+    _check_shapes(input, target)
     if not (input.is_floating_point() and target.is_floating_point()):
         raise TypeError(
             f"input is {input.dtype} and target {target.dtype}; pass both as floating-point tensors"
         )
+    check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
+    normalizer = _denominator(normalizer, reduction)
+    check_reduction(reduction, normalizer, empty)
+    own = _each_weight(sample_weight, input)
+    if own is not None:  # what is no probability and counts for nothing becomes one
+        void = (own == 0) & ~((input >= 0) & (input <= 1) & (target >= 0) & (target <= 1))
+        input, target = (torch.where(void, 0.5, x) for x in (input, target))
     for name, x in (("input", input), ("target", target)):
         if x.device.type == "cpu" and is_true(((x < 0) | (x > 1)).any()):
             raise ValueError(
                 f"{name} has entries outside [0, 1], but it is of probabilities here. "
                 "For logits use binary_cross_entropy_with_logits"
             )
-    losses = clamped_binary_cross_entropy(input, target)
-    weight = _broadcast("weight", weight, input)
-    losses = losses if weight is None else losses * weight
-    ones = torch.ones_like(losses)
+    losses = clamped_binary_cross_entropy(input, target).double()
+    weights = _product(broadcast("weight", weight, input), own)
     value = reduce_rows(
-        losses.double(), ones.double(), ones.bool(), reduction=reduction, normalizer="weight", empty=empty
+        losses if weights is None else losses * weights,
+        torch.ones_like(losses) if weights is None else weights.double(),
+        torch.ones_like(losses, dtype=torch.bool),
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
     )
     return value.to(torch.promote_types(input.dtype, torch.float32))
+
+
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Any = None,
+    empty: str = "nan",
+) -> Tensor:
+    """Binary cross-entropy of logits, the mean over the classes of a row, as `torch.nn.functional` has it.
+
+    Parameters
+    ----------
+    input, target : Tensor (..., C) of one shape
+        Logits, and what is true of them.
+    weight, size_average, reduce, reduction
+        As in torch; `weight` broadcasts against `input`.
+    sample_weight : Tensor (...), optional
+        Weight of each row.
+    normalizer : {"weight", "count"}, number or Tensor, optional
+        Another denominator than the number of rows.
+    empty : {"nan", "zero", "raise"}, default "nan"
+        The mean of nothing.
+
+    Returns
+    -------
+    Tensor () or (...)
+        The loss in nats; float32 for half-precision logits.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> logits, target = torch.tensor([[0.0, 20.0], [0.0, 0.0]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]])
+    >>> multilabel_soft_margin_loss(logits, target, reduction="none")
+    tensor([0.3466, 0.6931])
+    """
+    if size_average is not None or reduce is not None:
+        reduction = _reduction.legacy_get_string(size_average, reduce)
+    _check_shapes(input, target)
+    check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
+    rows = row_values(sample_weight, input, tuple(input.shape[:-1]), "sample_weight")
+    own = None if rows is None else rows.unsqueeze(-1).expand_as(input)
+    each = _product(broadcast("weight", weight, input), own)
+    value = reduced_sums(
+        partial(sigmoid_cross_entropy, input, target, sample_weight=each, validate="none"),
+        tuple(input.shape),
+        input.ndim - 1,
+        weights=rows,
+        reduction=reduction,
+        normalizer=_denominator(normalizer, reduction),
+        empty=empty,
+    )
+    return value / input.shape[-1]

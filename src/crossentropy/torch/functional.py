@@ -9,11 +9,13 @@ from torch.nn import _reduction
 from crossentropy.backends import is_true
 from crossentropy.links import Focal, Link
 from crossentropy.losses._row_loss_torch import Options, row_loss
+from crossentropy.losses._softmax_formula import weigh_rows
 from crossentropy.losses._softmax_problem import is_untransformed, make_problem
 from crossentropy.losses._softmax_torch import loss as softmax_loss
 from crossentropy.reductions import reduce_rows
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.targets import LabelSet, Probabilities
+from crossentropy.torch._checks import as_weight, check_mix, check_tensor, check_weight
 
 __all__ = [
     "cross_entropy",
@@ -86,6 +88,8 @@ def cross_entropy(
     0.245972
     """
     check_tensor(input)
+    check_weight("weight", weight)
+    check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
     axis = 1 if input.ndim > 1 else 0
@@ -144,14 +148,6 @@ def cross_entropy(
     return softmax_loss(problem)
 
 
-def check_tensor(input: Any) -> None:
-    if not isinstance(input, Tensor):
-        raise TypeError(
-            f"input is a {type(input).__module__}.{type(input).__name__}; pass a tensor, torch.as_tensor(input), "
-            "or use crossentropy's functions of the same kind, which take NumPy arrays too"
-        )
-
-
 def focal_loss(
     input: Tensor,
     target: Any,
@@ -201,6 +197,8 @@ def nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: Tensor | None = None,
+    normalizer: Any = None,
     empty: str = "nan",
     validate: str = "raise",
 ) -> Tensor:
@@ -215,7 +213,7 @@ def nll_loss(
     target : integer Tensor of the shape without C
     weight, size_average, ignore_index, reduce, reduction
         As in torch.
-    empty, validate
+    sample_weight, normalizer, empty, validate
         As in `cross_entropy`.
 
     Returns
@@ -238,6 +236,10 @@ def nll_loss(
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
     check_tensor(input)
+    check_weight("weight", weight)
+    weight = as_weight(weight)
+    check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
+    normalizer = "weight" if normalizer is None else normalizer
     if target.is_floating_point():
         raise TypeError(f"target has dtype {target.dtype}; nll_loss takes class indices: target.long()")
     problem = make_problem(
@@ -245,24 +247,29 @@ def nll_loss(
         target,
         axis=1 if input.ndim > 1 else 0,
         class_weight=weight,
+        sample_weight=sample_weight,
         ignore_index=ignore_index,
         reduction=reduction,
+        normalizer=normalizer,
         empty=empty,
         validate=validate,
     )
     y = target.long()
     keep = y != ignore_index
     known = keep & (y >= 0) & (y < problem.classes)
-    if problem.validate and is_true((keep & ~known).any()):
-        row = int((keep & ~known).reshape(-1).int().argmax())
-        raise bad_label_error(target, row, problem.classes, ignore_index)
+    bad = keep & ~known
+    if problem.validate and is_true(bad.any()):
+        raise bad_label_error(target, int(bad.reshape(-1).int().argmax()), problem.classes, ignore_index)
+    if problem.sample_weight is not None:
+        bad = bad & (problem.sample_weight != 0)
     safe = torch.where(known, y, 0)
     picked = input.gather(problem.axis, safe.unsqueeze(problem.axis)).squeeze(problem.axis).double()
     # times NaN, so that the row of a label outside the classes has a gradient of NaN too
-    picked = picked * torch.where(known | ~keep, 1.0, torch.nan).to(picked.dtype)
+    picked = picked * torch.where(bad, torch.nan, 1.0).to(picked.dtype)
     w = torch.ones_like(picked) if weight is None else weight.double()[safe]
     w = torch.where(keep, w, 0.0)
+    losses = weigh_rows(problem, torch.where(w == 0, 0.0, -w * picked))
     value = reduce_rows(
-        torch.where(w == 0, 0.0, -w * picked), w, keep, reduction=reduction, normalizer="weight", empty=empty
+        losses, weigh_rows(problem, w), keep, reduction=reduction, normalizer=normalizer, empty=empty
     )
     return value.to(torch.promote_types(input.dtype, torch.float32))

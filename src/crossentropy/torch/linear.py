@@ -11,7 +11,8 @@ from crossentropy.losses._linear_problem import check_memory_budget, check_skip_
 from crossentropy.losses._linear_torch import in_autocast
 from crossentropy.losses._linear_torch import loss as linear_loss
 from crossentropy.targets import LabelSet, Probabilities
-from crossentropy.torch.functional import check_tensor, cross_entropy
+from crossentropy.torch._checks import check_mix, check_tensor, check_weight
+from crossentropy.torch.functional import cross_entropy
 from crossentropy.torch.modules import Loss
 
 __all__ = ["LinearCrossEntropyLoss", "linear_cross_entropy"]
@@ -97,6 +98,8 @@ def linear_cross_entropy(
     1.2437
     """
     check_tensor(input)
+    check_weight("weight", weight)
+    check_mix(input=input, linear_weight=linear_weight, target=target, linear_bias=linear_bias, weight=weight)
     check_memory_budget(memory_budget)
     K = linear_weight.ndim - 2
     if K > 0 and input.ndim != 2:
@@ -189,7 +192,6 @@ class LinearCrossEntropyLoss(Loss):
     _function = staticmethod(linear_cross_entropy)
     _given = ("linear_bias",)
     _called_with = ("sample_weight", "low_rank")
-    _shown = ("num_classes", "out_features", "reduction", "ignore_index", "label_smoothing")
 
     weight: Tensor | None
 
@@ -209,12 +211,10 @@ class LinearCrossEntropyLoss(Loss):
         options: Any = None,
         **keywords: Any,
     ) -> None:
-        super().__init__(None, None, reduction, keywords)
-        self.register_buffer("weight", weight)
+        settings = {"reduction": reduction, "ignore_index": ignore_index, "label_smoothing": label_smoothing}
+        super().__init__({"weight": weight}, None, None, keywords, **settings)
         self.num_classes = num_classes
         self.out_features = out_features
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
         self.linear = nn.Linear(in_features, num_classes * prod(out_features), bias, device, dtype)
 
     def forward(
@@ -223,20 +223,20 @@ class LinearCrossEntropyLoss(Loss):
         target: Any,
         *,
         sample_weight: Tensor | None = None,
+        normalizer: Any = None,
         low_rank: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """The loss of a batch."""
+        """The loss of a batch; as in `CrossEntropyLoss`, and `low_rank` as in the function."""
         classes, bias = (self.num_classes, *self.out_features), self.linear.bias
-        return linear_cross_entropy(
+        return self._called(
             input,
             self.linear.weight.reshape(*classes, -1),
             target,
             linear_bias=None if bias is None else bias.reshape(classes),
-            weight=self.weight,
-            reduction=self.reduction,
-            ignore_index=self.ignore_index,
-            label_smoothing=self.label_smoothing,
             sample_weight=sample_weight,
+            normalizer=normalizer,
             low_rank=low_rank,
-            **self.options,
         )
+
+    def extra_repr(self) -> str:
+        return f"num_classes={self.num_classes!r}, out_features={self.out_features!r}, {self._shown()}"

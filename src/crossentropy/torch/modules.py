@@ -3,28 +3,40 @@
 from inspect import signature
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import _reduction
 
 from crossentropy.links import Focal
 from crossentropy.torch import binary
 from crossentropy.torch import functional as F
+from crossentropy.torch._checks import as_weight, check_weight
+from crossentropy.torch._settings import Settings
 
-__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "FocalLoss", "NLLLoss"]
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "FocalLoss",
+    "MultiLabelSoftMarginLoss",
+    "NLLLoss",
+]
 
 
-class Loss(nn.Module):
+class Loss(Settings):
     """A loss with torch's reduction, and options of ours that are passed on as they are."""
 
-    #: the function that the module calls, those of its keywords that the module has itself and those that go to the
-    #: call, and torch's own attributes to show
-    _function: Any = None
+    #: those of the function's keywords that the module has itself, and those that belong to a batch and go to the call;
+    #: `normalizer` may be given to either
     _given: tuple[str, ...] = ()
     _called_with: tuple[str, ...] = ("sample_weight",)
-    _shown: tuple[str, ...] = ("reduction",)
 
     def __init__(
-        self, size_average: bool | None, reduce: bool | None, reduction: str, options: dict[str, Any]
+        self,
+        weights: dict[str, Tensor | None],
+        size_average: bool | None,
+        reduce: bool | None,
+        options: dict[str, Any],
+        **settings: Any,
     ) -> None:
         super().__init__()
         known = [p.name for p in signature(self._function).parameters.values() if p.kind is p.KEYWORD_ONLY]
@@ -36,13 +48,30 @@ class Loss(nn.Module):
             if name not in known:
                 raise TypeError(f"{type(self).__name__} has no option {name!r}; it takes {', '.join(known)}")
         if size_average is not None or reduce is not None:
-            reduction = _reduction.legacy_get_string(size_average, reduce)
-        self.reduction = reduction
-        self.options = options
+            settings["reduction"] = _reduction.legacy_get_string(size_average, reduce)
+        self._not_shown = tuple(weights)
+        self._options = (*weights, *settings, *known)
+        for name, weight in weights.items():
+            check_weight(name, weight)
+            setattr(self, name, as_weight(weight))
+        for name, value in (settings | options).items():
+            setattr(self, name, value)
 
-    def extra_repr(self) -> str:
-        named = ((name, getattr(self, name)) for name in self._shown)
-        return ", ".join(f"{name}={value!r}" for name, value in (*named, *self.options.items()))
+    def forward(
+        self, input: Tensor, target: Any, *, sample_weight: Tensor | None = None, normalizer: Any = None
+    ) -> Tensor:
+        """The loss of a batch.
+
+        Parameters
+        ----------
+        input, target : Tensor
+            As in the function.
+        sample_weight : Tensor, shape of the rows, optional
+            Weight of each row.
+        normalizer : {"weight", "count"}, number or Tensor, optional
+            What the mean divides by, instead of the module's own: of a batch that comes in parts, the size of all.
+        """
+        return self._called(input, target, sample_weight=sample_weight, normalizer=normalizer)
 
 
 class CrossEntropyLoss(Loss):
@@ -53,7 +82,8 @@ class CrossEntropyLoss(Loss):
     weight, size_average, ignore_index, reduce, reduction, label_smoothing
         As in torch; `weight` is a buffer of that name.
     **options
-        The other keywords of `crossentropy.torch.cross_entropy` but `sample_weight`, which goes to the call.
+        The other keywords of `crossentropy.torch.cross_entropy` but `sample_weight`, which goes to the call. A tensor
+        is a buffer, and a `Parameter` a parameter of the module, those inside a link too.
 
     Examples
     --------
@@ -66,7 +96,6 @@ class CrossEntropyLoss(Loss):
     """
 
     _function = staticmethod(F.cross_entropy)
-    _shown = ("reduction", "ignore_index", "label_smoothing")
 
     weight: Tensor | None
 
@@ -80,23 +109,8 @@ class CrossEntropyLoss(Loss):
         label_smoothing: float = 0.0,
         **options: Any,
     ) -> None:
-        super().__init__(size_average, reduce, reduction, options)
-        self.register_buffer("weight", weight)
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
-
-    def forward(self, input: Tensor, target: Any, *, sample_weight: Tensor | None = None) -> Tensor:
-        """The loss of a batch."""
-        return F.cross_entropy(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-            sample_weight=sample_weight,
-            **self.options,
-        )
+        settings = {"reduction": reduction, "ignore_index": ignore_index, "label_smoothing": label_smoothing}
+        super().__init__({"weight": weight}, size_average, reduce, options, **settings)
 
 
 class FocalLoss(CrossEntropyLoss):
@@ -139,7 +153,6 @@ class NLLLoss(Loss):
     """
 
     _function = staticmethod(F.nll_loss)
-    _shown = ("reduction", "ignore_index")
 
     weight: Tensor | None
 
@@ -152,20 +165,8 @@ class NLLLoss(Loss):
         reduction: str = "mean",
         **options: Any,
     ) -> None:
-        super().__init__(size_average, reduce, reduction, options)
-        self.register_buffer("weight", weight)
-        self.ignore_index = ignore_index
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """The loss of a batch."""
-        return F.nll_loss(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            **self.options,
-        )
+        settings = {"reduction": reduction, "ignore_index": ignore_index}
+        super().__init__({"weight": weight}, size_average, reduce, options, **settings)
 
 
 class BCELoss(Loss):
@@ -190,14 +191,7 @@ class BCELoss(Loss):
         reduction: str = "mean",
         **options: Any,
     ) -> None:
-        super().__init__(size_average, reduce, reduction, options)
-        self.register_buffer("weight", weight)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """The loss of a batch."""
-        return binary.binary_cross_entropy(
-            input, target, self.weight, reduction=self.reduction, **self.options
-        )
+        super().__init__({"weight": weight}, size_average, reduce, options, reduction=reduction)
 
 
 class BCEWithLogitsLoss(Loss):
@@ -224,12 +218,30 @@ class BCEWithLogitsLoss(Loss):
         pos_weight: Tensor | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(size_average, reduce, reduction, options)
-        self.register_buffer("weight", weight)
-        self.register_buffer("pos_weight", pos_weight)
+        weights = {"weight": weight, "pos_weight": pos_weight}
+        super().__init__(weights, size_average, reduce, options, reduction=reduction)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """The loss of a batch."""
-        return binary.binary_cross_entropy_with_logits(
-            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight, **self.options
-        )
+
+class MultiLabelSoftMarginLoss(Loss):
+    """`torch.nn.MultiLabelSoftMarginLoss` with ours behind it; see `crossentropy.torch.multilabel_soft_margin_loss`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> round(MultiLabelSoftMarginLoss()(torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 1.0]])).item(), 6)
+    0.693147
+    """
+
+    _function = staticmethod(binary.multilabel_soft_margin_loss)
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        **options: Any,
+    ) -> None:
+        super().__init__({"weight": weight}, size_average, reduce, options, reduction=reduction)

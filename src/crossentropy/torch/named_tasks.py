@@ -3,7 +3,7 @@
 As in `crossentropy.torch.named`, each is the function of `crossentropy.losses` that its first line names.
 """
 
-from math import exp, log
+from math import log
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 from crossentropy import losses
 from crossentropy.torch._named_loss import NamedLoss
+from crossentropy.torch._settings import text
 
 __all__ = [
     "AsymmetricLoss",
@@ -171,7 +172,7 @@ class CLIPLoss(NamedLoss, function=losses.clip_loss, learnt=("scale",)):
         return super()._current() | {"scale": self.log_scale.exp()}
 
     def extra_repr(self) -> str:
-        return f"{self._shown()}, scale={exp(self.log_scale.item()):g}, largest={self.largest:g}"
+        return f"{self._shown()}, scale={text(self.log_scale.detach().exp())}, largest={self.largest:g}"
 
 
 class SigLIPLoss(NamedLoss, function=losses.siglip_loss, learnt=("scale", "bias")):
@@ -206,7 +207,7 @@ class SigLIPLoss(NamedLoss, function=losses.siglip_loss, learnt=("scale", "bias"
         return super()._current() | {"scale": self.log_scale.exp(), "bias": self.bias}
 
     def extra_repr(self) -> str:
-        return f"{self._shown()}, scale={exp(self.log_scale.item()):g}, bias={self.bias.item():g}"
+        return f"{self._shown()}, scale={text(self.log_scale.detach().exp())}, bias={text(self.bias)}"
 
 
 class SequenceCrossEntropyLoss(NamedLoss, function=losses.sequence_cross_entropy, per_call=("mask",)):

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from crossentropy.backends import widest_dtype
 from crossentropy.losses.sequences import TokenOptions, sequence_cross_entropy
+from crossentropy.statistics import Target
+from crossentropy.statistics.labels import check_labels
 
 __all__ = ["chunked_through_time"]
 
@@ -57,7 +59,9 @@ def chunked_through_time(
     Raises
     ------
     ValueError
-        If `steps` is less than 1, or as `crossentropy.losses.sequence_cross_entropy`.
+        If `steps` is less than 1, shapes do not fit or the normalizer is not one number, before anything is computed;
+        if a label of any chunk is outside the classes, once the first logits say how many there are; or as
+        `crossentropy.losses.sequence_cross_entropy`.
     TypeError
         If a reduction or class weights are given, which would say something else of the sum of chunks.
 
@@ -83,6 +87,7 @@ def chunked_through_time(
             raise TypeError(
                 f"{name} is given; the losses of chunks add up to the mean over all tokens, unweighted"
             )
+    _check_lengths(inputs, labels, mask, normalizer)
     if normalizer is None:
         counted = torch.ones_like(labels) if mask is None else mask
         ignored = options.get("ignore_index")
@@ -102,6 +107,7 @@ def _chunks(
     normalizer: Any,
     options: TokenOptions,
 ) -> Iterator[tuple[Tensor, Any]]:
+    ignore_index = options.get("ignore_index")
     for start in range(0, labels.shape[1], steps):
         chunk = slice(start, start + steps)
         logits, state = model(inputs[:, chunk], state)
@@ -112,9 +118,33 @@ def _chunks(
             normalizer=normalizer,
             **options,
         )
+        if (
+            start == 0 and options.get("validate", "raise") == "raise"
+        ):  # those of all chunks, before one trains
+            check_labels(Target(labels, ignore_index=ignore_index), logits.shape[options.get("axis", -1)])
         state = _detached(state)
         yield loss, state
         del logits, loss  # before the next ones are made
+
+
+def _check_lengths(inputs: Tensor, labels: Tensor, mask: Tensor | None, normalizer: Any) -> None:
+    """Refuse what would end, or divide, chunks at different places."""
+    shape = tuple(labels.shape)
+    if labels.ndim != 2:
+        raise ValueError(f"labels have shape {shape}; pass (N, T), a token for each step of each sequence")
+    if tuple(inputs.shape[:2]) != shape:
+        raise ValueError(
+            f"inputs have shape {tuple(inputs.shape)} and labels {shape}; pass a label for each of the N sequences and "
+            "T steps. For a language model: inputs=tokens[:, :-1], labels=tokens[:, 1:]"
+        )
+    if mask is not None and tuple(mask.shape) != shape:
+        raise ValueError(f"mask has shape {tuple(mask.shape)}; pass one for each label, shape {shape}")
+    if isinstance(normalizer, str) or (hasattr(normalizer, "ndim") and normalizer.ndim > 0):
+        given = repr(normalizer) if isinstance(normalizer, str) else f"of shape {tuple(normalizer.shape)}"
+        raise ValueError(
+            f"normalizer is {given}; pass one number, which every chunk is divided by, or leave it out for the tokens "
+            "that count"
+        )
 
 
 def _detached(state: Any) -> Any:

@@ -25,9 +25,10 @@ def corn_tasks(labels):
     return (np.asarray(labels)[:, None] > np.arange(3) - 1).astype(float)
 
 
-def corn(logits, labels):
+def corn(logits, labels, importance=None):
     """Shi, Cao & Raschka 2021: the tasks that are asked of a row, each a BCE of [y > k]."""
-    return np.sum(corn_tasks(labels) * plain.bce(logits, levels(labels)), axis=-1)
+    importance = 1.0 if importance is None else importance
+    return np.sum(importance * corn_tasks(labels) * plain.bce(logits, levels(labels)), axis=-1)
 
 
 def corn_mean(losses, weights):
@@ -66,6 +67,16 @@ CASES = [
         {"logits": logits(92, (5, 3))},
         corn,
         given={"labels": LABELS},
+        mean=corn_mean,
+        extreme="sigmoid",
+        numpy_gradient=True,
+    ),
+    Case(
+        "corn_loss",
+        {"logits": logits(94, (5, 3))},
+        corn,
+        given={"labels": LABELS, "importance": IMPORTANCE},
+        variant="importance",
         mean=corn_mean,
         extreme="sigmoid",
         numpy_gradient=True,

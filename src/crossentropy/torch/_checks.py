@@ -1,0 +1,100 @@
+"""What is refused before anything is computed: arguments of another kind, and tensors that do not mix."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+__all__ = ["as_weight", "broadcast", "check_mix", "check_tensor", "check_weight"]
+
+COUNTS = "torch.bincount(labels, minlength=C)"
+
+
+def check_tensor(input: Any) -> None:
+    """Refuse an input that is no tensor."""
+    if not isinstance(input, Tensor):
+        raise TypeError(
+            f"input is a {type(input).__module__}.{type(input).__name__}; pass a tensor, torch.as_tensor(input), "
+            "or use crossentropy's functions of the same kind, which take NumPy arrays too"
+        )
+
+
+def check_weight(name: str, weight: Any) -> None:
+    """Refuse a weight that is no tensor or array: scikit-learn's dictionaries and words, modules."""
+    if weight is None or isinstance(weight, (Tensor, np.ndarray, list, tuple)):
+        return
+    if isinstance(weight, dict):
+        raise TypeError(
+            f"{name} is a dict; pass the numbers alone, in the order of the classes: "
+            f"{name}=torch.tensor([d[c] for c in range(len(d))]) of the dict d"
+        )
+    if isinstance(weight, str):
+        raise TypeError(
+            f"{name} is {weight!r}, a word that scikit-learn knows; pass the numbers: "
+            f"{name}=crossentropy.losses.balanced_weights({COUNTS}) of the training labels and C classes"
+        )
+    raise TypeError(
+        f"{name} is a {type(weight).__module__}.{type(weight).__name__}; pass a tensor of numbers, one for each class"
+    )
+
+
+def as_weight(weight: Any) -> Tensor | None:
+    """A weight as a tensor."""
+    return weight if weight is None or isinstance(weight, Tensor) else torch.as_tensor(weight)
+
+
+def check_mix(**tensors: Any) -> None:
+    """Refuse tensors of two subclasses that PyTorch cannot bring together: neither derives from the other."""
+    special = {n: type(x) for n, x in tensors.items() if isinstance(x, Tensor) and _has_kind(type(x))}
+    for name, kind in special.items():
+        for other, rival in special.items():
+            if not (issubclass(kind, rival) or issubclass(rival, kind)):
+                raise TypeError(
+                    f"{name} is a {_path(kind)} and {other} a {_path(rival)}, two kinds of tensor that know nothing of "
+                    f"each other; pass one of them as a plain tensor, {other}.as_subclass(torch.Tensor)"
+                )
+
+
+def _has_kind(kind: type[Tensor]) -> bool:
+    """Whether a subclass keeps its type in operations, by the rule that all of them inherit."""
+    if kind is Tensor or kind is Parameter:
+        return False
+    return getattr(kind.__torch_function__, "__func__", None) is INHERITED
+
+
+INHERITED = Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def broadcast(name: str, weight: Any, input: Tensor) -> Tensor | None:
+    """A weight in the shape of `input`, which it must not enlarge."""
+    check_weight(name, weight)
+    weight = as_weight(weight)
+    if weight is None:
+        return None
+    try:
+        return weight.expand_as(input)
+    except RuntimeError:
+        raise ValueError(
+            f"{name} has shape {tuple(weight.shape)}, which does not broadcast to the input's {tuple(input.shape)}"
+            f"{_advice(name, weight, input)}"
+        ) from None
+
+
+def _advice(name: str, weight: Tensor, input: Tensor) -> str:
+    """How to write a vector that belongs to an axis other than the last one."""
+    fitting = [axis for axis in range(input.ndim - 1) if weight.shape == input.shape[axis : axis + 1]]
+    if not fitting:
+        return ""
+    axis = 1 if 1 in fitting else fitting[0]
+    view = ", ".join(["-1"] + ["1"] * (input.ndim - 1 - axis))
+    own = "pos_weight" if name == "pos_weight" else "class_weight"
+    return (
+        f": its axis is set against the input's last. For an entry for each place on axis {axis} pass "
+        f"{name}={name}.view({view}), or use crossentropy.sigmoid_cross_entropy({own}={name}, axis={axis})"
+    )
