@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -198,19 +199,59 @@ def back(values: Any) -> np.ndarray:
     return np.asarray(values.detach() if hasattr(values, "detach") else values, dtype=np.float64)
 
 
+class Values(NamedTuple):
+    """A link's loss, gain and slope at some log-odds, and its loss's first and second derivative."""
+
+    loss: np.ndarray
+    gain: np.ndarray
+    slope: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+
+PADDED = 40  # log-odds of one shape, so that JAX compiles a link once for each dtype
+
+
+@functools.cache
+def compiled(link: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """Compile all of `Values` of a link as one function of JAX arrays."""
+    jax = pytest.importorskip("jax")
+    first = jax.grad(lambda D: link.loss(D).sum())
+    second = jax.grad(lambda D: first(D).sum())
+
+    def values(D: Any) -> tuple[Any, ...]:
+        return link.loss(D), link.gain(D), links.protocol.slope(link, D), first(D), second(D)
+
+    return jax.jit(values, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def jax_values(link: Any, D: Any) -> Values:
+    """`Values` of a link in JAX at the log-odds `D`, in the dtype of `D`."""
+    D = np.asarray(D)
+    padded = np.zeros(PADDED, D.dtype)
+    padded[: len(D)] = D
+    with wide("jax"):
+        return Values(*(back(x)[: len(D)] for x in compiled(link)(module("jax").asarray(padded))))
+
+
+def loss_gain_slope(link: Any, D: Any, library: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A link's loss, gain and slope at the log-odds `D`."""
+    if library == "jax":
+        return jax_values(link, D)[:3]
+    x = array(library, D)
+    return back(link.loss(x)), back(link.gain(x)), back(links.protocol.slope(link, x))
+
+
 def derivatives(link: Any, D: np.ndarray, library: str) -> tuple[np.ndarray, np.ndarray]:
     """The first and second derivative of a link's loss by D, automatically."""
-    if library == "torch":
-        torch = module("torch")
-        x = torch.tensor(D, requires_grad=True)
-        (first,) = torch.autograd.grad(link.loss(x).sum(), x, create_graph=True)
-        second = torch.zeros_like(x)
-        if first.requires_grad:
-            (found,) = torch.autograd.grad(first.sum(), x, allow_unused=True)
-            second = second if found is None else found
-        return back(first), back(second)
-    jax = pytest.importorskip("jax")
-    slope = jax.grad(lambda x: link.loss(x).sum())
-    with wide("jax"):
-        x = jax.numpy.asarray(D)
-        return back(slope(x)), back(jax.grad(lambda x: slope(x).sum())(x))
+    if library == "jax":
+        values = jax_values(link, D)
+        return values.first, values.second
+    torch = module("torch")
+    x = torch.tensor(D, requires_grad=True)
+    (first,) = torch.autograd.grad(link.loss(x).sum(), x, create_graph=True)
+    second = torch.zeros_like(x)
+    if first.requires_grad:
+        (again,) = torch.autograd.grad(first.sum(), x, allow_unused=True)
+        second = second if again is None else again
+    return back(first), back(second)

@@ -5,7 +5,7 @@ import pytest
 
 import ulps
 from crossentropy import links
-from links.table import ODDS, array, back, each_library, each_link, wide
+from links.table import ODDS, each_library, each_link, loss_gain_slope
 
 
 def assert_digits(found, expected, factor):
@@ -17,54 +17,42 @@ def assert_digits(found, expected, factor):
 
 @each_library
 @each_link
-def test_the_loss_and_the_gain_keep_their_digits_in_both_tails(case, library):
+def test_loss_gain_and_slope_keep_their_digits_in_both_tails(case, library):
+    """The slope is the gain times what is missed."""
     truth = [case.truth(D) for D in ODDS]
-    with wide(library), np.errstate(divide="raise", invalid="raise", over="raise"):
-        D = array(library, ODDS)
-        assert_digits(back(case.link.loss(D)), [t[0] for t in truth], case.factor)
-        assert_digits(back(case.link.gain(D)), [t[1] for t in truth], case.factor)
-
-
-@each_library
-@each_link
-def test_the_slope_is_the_gain_times_what_is_missed(case, library):
-    truth = [case.truth(D)[2] for D in ODDS]
-    with wide(library), np.errstate(divide="raise", invalid="raise", over="raise"):
-        found = links.protocol.slope(case.link, array(library, ODDS))
-    assert_digits(back(found), truth, case.factor)
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        values = loss_gain_slope(case.link, ODDS, library)
+    for column, value in enumerate(values):
+        assert_digits(value, [t[column] for t in truth], case.factor)
 
 
 @each_library
 @each_link
 def test_at_certainty_and_at_impossibility_a_link_has_its_limits(case, library):
     (sure, sure_gain), (never, never_gain) = case.ends
-    with wide(library), np.errstate(divide="raise", invalid="raise", over="raise"):
-        D = array(library, [-np.inf, np.inf])
-        np.testing.assert_allclose(back(case.link.loss(D)), [sure, never], rtol=1e-15)
-        np.testing.assert_allclose(back(case.link.gain(D)), [sure_gain, never_gain], rtol=1e-12)
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        loss, gain, _ = loss_gain_slope(case.link, [-np.inf, np.inf], library)
+    np.testing.assert_allclose(loss, [sure, never], rtol=1e-15)
+    np.testing.assert_allclose(gain, [sure_gain, never_gain], rtol=1e-12)
 
 
 @each_library
 @each_link
 def test_log_odds_beyond_all_measure_are_no_nan_and_no_overflow(case, library):
-    with wide(library), np.errstate(divide="raise", invalid="raise", over="raise"):
-        D = array(library, [-1e300, -1e30, -1000.0, 1000.0, 1e30, 1e300])
-        loss, gain = back(case.link.loss(D)), back(case.link.gain(D))
-        slope = back(links.protocol.slope(case.link, D))
-    assert not np.isnan(loss).any()
-    assert not np.isnan(gain).any()
-    assert not np.isnan(slope).any()
+    D = [-1e300, -1e30, -1000.0, 1000.0, 1e30, 1e300]
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        values = loss_gain_slope(case.link, D, library)
+    assert not np.isnan(values).any()
     bounded = np.isfinite([case.ends[0][0], case.ends[1][0]])
     np.testing.assert_allclose(
-        loss[[0, -1]][bounded], np.array([e[0] for e in case.ends])[bounded], rtol=1e-15
+        values[0][[0, -1]][bounded], np.array([e[0] for e in case.ends])[bounded], rtol=1e-15
     )
 
 
 @each_library
 @each_link
 def test_nan_is_answered_with_nan_and_nothing_else_is(case, library):
-    with wide(library):
-        loss = back(case.link.loss(array(library, [np.nan, 1.0])))
+    loss, *_ = loss_gain_slope(case.link, [np.nan, 1.0], library)
     assert np.isnan(loss[0])
     assert np.isfinite(loss[1])
 
