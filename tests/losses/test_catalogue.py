@@ -11,7 +11,7 @@ import pytest
 import crossentropy as ce
 from losses.catalogue.case import CLASSES, Case, Helper, logits
 from losses.catalogue.libraries import LIBRARIES, Library
-from losses.catalogue.table import CASES, HELPERS
+from losses.catalogue.table import CASES, FAMILIES, HELPERS
 
 NOT_LOSSES = {
     "TargetStatistics": "what target_statistics returns",
@@ -28,18 +28,19 @@ def names(cases):
 def each(cases, libraries=LIBRARIES, *, compiled="every"):
     """Every case in every library that it is for; with compiled="one", in JAX one case of a loss alone.
 
-    JAX compiles each operation for each shape, which is most of what these tests cost.
+    Of these the first of each family runs every time, for compiling is most of what these tests cost.
     """
     one = {case.loss: case for case in reversed(cases)} if compiled == "one" else {}
-    pairs = [
-        (case, library)
-        for case in cases
-        for library in libraries
-        if library in case.libraries and (library != "jax" or compiled == "every" or case is one[case.loss])
-    ]
-    return pytest.mark.parametrize(
-        ("case", "library"), pairs, ids=[f"{case.name}-{library}" for case, library in pairs]
-    )
+    chosen = set(names(cases))
+    firsts = {next((name for name in names(family.CASES) if name in chosen), "") for family in FAMILIES}
+    pairs = []
+    for case in cases:
+        for library in libraries:
+            rare = library == "jax" and compiled == "one"
+            if library in case.libraries and (not rare or case is one[case.loss]):
+                marks = [pytest.mark.full] if rare and case.name not in firsts else []
+                pairs.append(pytest.param(case, library, id=f"{case.name}-{library}", marks=marks))
+    return pytest.mark.parametrize(("case", "library"), pairs)
 
 
 def those(flag):
@@ -102,13 +103,15 @@ def test_the_loss_is_that_of_the_formula_in_float32(case: Case, library):
 def test_reductions_sum_and_average_weighted_rows(case: Case, library):
     lib, truth = Library(library), case.losses()
     ones, weights = np.ones(truth.shape), row_weights(truth)
-    assert_close(lib.value(case), mean(case, truth, ones), case.digits)
-    assert_close(lib.value(case, reduction="sum"), np.sum(truth), case.digits)
-    assert_close(lib.value(case, reduction="none", sample_weight=weights), weights * truth, case.digits)
-    assert_close(
-        lib.value(case, reduction="sum", sample_weight=weights), np.sum(weights * truth), case.digits
-    )
-    assert_close(lib.value(case, sample_weight=weights), mean(case, truth, weights), case.digits)
+    calls = [
+        ({}, mean(case, truth, ones)),
+        ({"reduction": "sum"}, np.sum(truth)),
+        ({"reduction": "none", "sample_weight": weights}, weights * truth),
+        ({"reduction": "sum", "sample_weight": weights}, np.sum(weights * truth)),
+        ({"sample_weight": weights}, mean(case, truth, weights)),
+    ]
+    for value, (_, expected) in zip(lib.values(case, [extra for extra, _ in calls]), calls, strict=True):
+        assert_close(value, expected, case.digits)
 
 
 @those(lambda case: case.options)
@@ -329,8 +332,10 @@ def test_a_row_of_weight_zero_counts_nothing_whatever_it_holds(case: Case, libra
     for value in spoilt.values():
         value[1] = np.nan
     rest = np.where(weights == 0, 0.0, weights * np.where(weights == 0, 0.0, truth))
-    assert_close(lib.value(case, spoilt, reduction="none", sample_weight=weights), rest, case.digits)
-    assert_close(lib.value(case, spoilt, sample_weight=weights), mean(case, truth, weights), case.digits)
+    extras = [{"reduction": "none", "sample_weight": weights}, {"sample_weight": weights}]
+    losses, average = lib.values(case, extras, spoilt)
+    assert_close(losses, rest, case.digits)
+    assert_close(average, mean(case, truth, weights), case.digits)
     if library in ("torch", "jax"):
         clean = lib.slopes(case, None, reduction="sum", sample_weight=weights)
         found = lib.slopes(case, None, spoilt, reduction="sum", sample_weight=weights)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,12 +57,22 @@ class Library:
 
     def value(self, case: Case, changed: Mapping[str, Any] | None = None, **extra: Any) -> np.ndarray:
         """The loss, in the library and the precision of its inputs."""
+        return self.values(case, [extra], changed)[0]
+
+    def values(
+        self, case: Case, extras: Sequence[Mapping[str, Any]], changed: Mapping[str, Any] | None = None
+    ) -> list[np.ndarray]:
+        """The loss with each of several sets of further options."""
         with self():
-            inputs, rest = self.arguments(case, changed or {}, extra)
-            value = case.function(ce.losses)(*inputs, **rest)
-            assert str(value.dtype).endswith(self.dtype)
-            assert isinstance(value, (type(inputs[0]), np.generic))
-            return self.numpy(value)
+            calls = [self.arguments(case, changed or {}, extra) for extra in extras]
+            if self._compiles(case):
+                values = self._compiled_values(case, calls)
+            else:
+                values = [case.function(ce.losses)(*inputs, **rest) for inputs, rest in calls]
+            for (inputs, _), value in zip(calls, values, strict=True):
+                assert str(value.dtype).endswith(self.dtype)
+                assert isinstance(value, (type(inputs[0]), np.generic))
+            return [self.numpy(value) for value in values]
 
     def slopes(
         self, case: Case, cotangent: Any = None, changed: Mapping[str, Any] | None = None, **extra: Any
@@ -71,17 +82,68 @@ class Library:
         with self():
             inputs, rest = self.arguments(case, changed or {}, extra)
             at = [*inputs, *(rest[name] for name in case.parameters)]
-            function = case.function(ce.losses)
-            weights = None if cotangent is None else self.array(np.asarray(cotangent))
-
-            def total(*arrays: Any) -> Any:
-                named = dict(zip(case.parameters, arrays[len(inputs) :], strict=True))
-                loss = function(*arrays[: len(inputs)], **(rest | named))
-                return loss.sum() if weights is None else (weights * loss).sum()
-
-            if self.name == "torch":
-                at = [x.requires_grad_() for x in at]
-                found = self.xp.autograd.grad(total(*at), at)
+            weights = self.array(np.asarray(1.0 if cotangent is None else cotangent))
+            if self._compiles(case):
+                shape = case.losses().shape if extra.get("reduction") == "none" else ()
+                slopes = self._compiled_slopes(case, at, self.xp.broadcast_to(weights, shape), rest)
             else:
-                found = importlib.import_module("jax").grad(total, argnums=tuple(range(len(at))))(*at)
-            return {name: self.numpy(slope) for name, slope in zip(names, found, strict=True)}
+                slopes = self._slopes(partial(total, case, weights, rest), at)
+            return {name: self.numpy(slope) for name, slope in zip(names, slopes, strict=True)}
+
+    def _slopes(self, function: Callable[..., Any], at: list[Any]) -> Sequence[Any]:
+        if self.name == "torch":
+            at = [x.requires_grad_() for x in at]
+            return self.xp.autograd.grad(function(*at), at)
+        return importlib.import_module("jax").grad(function, argnums=tuple(range(len(at))))(*at)
+
+    # JAX compiles each operation for each shape, or a function as a whole, which takes a fraction of the time. A
+    # function is compiled once for whatever its arrays hold.
+
+    def _compiles(self, case: Case) -> bool:
+        return self.name == "jax" and case.make is None
+
+    def _compiled_values(self, case: Case, calls: list[tuple[list[Any], dict[str, Any]]]) -> Sequence[Any]:
+        arrays, fixed = zip(*(self._parted(rest) for _, rest in calls), strict=True)
+
+        def values(inputs: Any, arrays: Any) -> list[Any]:
+            function = case.function(ce.losses)
+            return [
+                function(*x, **more, **rest) for x, more, rest in zip(inputs, arrays, fixed, strict=True)
+            ]
+
+        return compiled("values", case.name, repr(fixed), values)([inputs for inputs, _ in calls], arrays)
+
+    def _compiled_slopes(
+        self, case: Case, at: list[Any], weights: Any, rest: dict[str, Any]
+    ) -> Sequence[Any]:
+        arrays, fixed = self._parted(rest)
+
+        def slopes(at: Any, weights: Any, arrays: Any) -> Sequence[Any]:
+            return self._slopes(partial(total, case, weights, arrays | fixed), at)
+
+        return compiled("slopes", case.name, repr(fixed), slopes)(at, weights, arrays)
+
+    def _parted(self, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The arrays among the options, and the others."""
+        arrays = {name: value for name, value in options.items() if isinstance(value, self.xp.ndarray)}
+        return arrays, {name: value for name, value in options.items() if name not in arrays}
+
+
+def total(case: Case, weights: Any, rest: dict[str, Any], *at: Any) -> Any:
+    """The sum of a case's losses, each with its weight, as a function of its differentiable arguments."""
+    named = dict(zip(case.parameters, at[len(case.inputs) :], strict=True))
+    loss = case.function(ce.losses)(*at[: len(case.inputs)], **(rest | named))
+    return (weights * loss).sum()
+
+
+FUNCTIONS: dict[tuple[str, ...], Any] = {}
+
+
+def compiled(kind: str, case: str, options: str, function: Callable[..., Any]) -> Any:
+    """`function` compiled, or that of these names which was compiled before."""
+    key = kind, case, options
+    if key not in FUNCTIONS:
+        # optimized code would be run once
+        options_of_xla = {"xla_backend_optimization_level": 0}
+        FUNCTIONS[key] = importlib.import_module("jax").jit(function, compiler_options=options_of_xla)
+    return FUNCTIONS[key]
