@@ -8,6 +8,8 @@ from typing import Any
 
 import array_api_compat
 
+from crossentropy._tape import Taped, plain
+
 __all__ = [
     "as_arrays",
     "as_indices",
@@ -17,6 +19,7 @@ __all__ = [
     "index_dtype",
     "is_jax",
     "is_numpy",
+    "is_taped",
     "is_torch",
     "is_true",
     "loss_dtype",
@@ -67,6 +70,17 @@ def is_jax(x: Any) -> bool:
     return array is not None and isinstance(x, array)
 
 
+def is_taped(x: Any) -> bool:
+    """Whether `x` is an array of NumPy that `crossentropy.loss_and_gradient` differentiates by.
+
+    Examples
+    --------
+    >>> is_taped([0.5])
+    False
+    """
+    return isinstance(x, Taped)
+
+
 def namespace(*arrays: Array) -> Any:
     """The array-API namespace that `arrays` share.
 
@@ -74,7 +88,7 @@ def namespace(*arrays: Array) -> Any:
     ----------
     *arrays : array, or Python number, list or tuple
         Python's own values count as NumPy's when they come alone, and follow the arrays otherwise. So do NumPy's
-        arrays beside JAX's, as in JAX's own functions.
+        arrays beside JAX's, as in JAX's own functions, and beside those that `loss_and_gradient` differentiates by.
 
     Raises
     ------
@@ -97,8 +111,10 @@ def namespace(*arrays: Array) -> Any:
         from array_api_compat import numpy
 
         return numpy
-    if any(is_jax(x) for x in own):
+    if any(is_jax(x) or is_taped(x) for x in own):
         own = [x for x in own if not is_numpy(x)]
+    if all(map(is_taped, own)):
+        return own[0].__array_namespace__()
     try:
         return array_api_compat.array_namespace(*own)
     except TypeError:
@@ -204,6 +220,8 @@ def constant(x: Array) -> Array:
     """
     if is_torch(x):
         return x.detach()
+    if is_taped(x):
+        return plain(x)
     return sys.modules["jax"].lax.stop_gradient(x) if is_jax(x) else x
 
 

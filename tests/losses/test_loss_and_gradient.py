@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy.losses import _recorder
+from crossentropy._tape import Taped
+from crossentropy.backends import constant, is_taped
 
 RNG = np.random.default_rng(0)
 LOGITS, LABELS = RNG.normal(size=(6, 4)), RNG.integers(0, 4, size=6)
 ANSWERS = RNG.integers(0, 2, size=(6, 4))
+ROW_WEIGHTS = RNG.random(6) + 0.5
 
 
 def focal(logits, labels, gamma=2.0, **options):
@@ -62,25 +64,48 @@ def test_the_gradient_is_that_of_the_call_whose_value_is_returned():
     assert_same(ce.loss_and_gradient(warmed_up, LOGITS, LABELS), expected)
 
 
-def doubled(logits, labels):
-    return 2 * ce.softmax_cross_entropy(logits, labels)
+def test_what_is_made_of_calls_and_of_the_logits_is_differentiated():
+    options = {"z_loss": 0.1, "reduction": "none"}
 
+    def composed(logits, labels):
+        one, other = (
+            ce.softmax_cross_entropy(logits / 2, labels),
+            ce.softmax_cross_entropy(logits, labels, **options),
+        )
+        return 2 * one + (other * ROW_WEIGHTS).sum() - logits[0, 1] ** 2
 
-def of_others(logits, labels):
-    return ce.softmax_cross_entropy(logits / 2, labels)
-
-
-def added(logits, labels):
-    return ce.softmax_cross_entropy(logits, labels) + ce.softmax_cross_entropy(logits, labels, z_loss=0.1)
+    value, gradient = ce.loss_and_gradient(composed, LOGITS, LABELS)
+    half = ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS / 2, LABELS)
+    whole = ce.loss_and_gradient(
+        ce.softmax_cross_entropy, LOGITS, LABELS, z_loss=0.1, reduction="sum", sample_weight=ROW_WEIGHTS
+    )
+    expected = half[1] + whole[1]
+    expected[0, 1] -= 2 * LOGITS[0, 1]
+    np.testing.assert_allclose(value, 2 * half[0] + whole[0] - LOGITS[0, 1] ** 2, rtol=1e-14)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-13, atol=1e-15)
 
 
 def of_no_logits(logits, labels):
     return ce.log_loss(np.full((6, 4), 0.25), labels)
 
 
-@pytest.mark.parametrize("loss", [doubled, of_others, added, of_no_logits])
-def test_what_is_made_of_a_call_or_of_the_logits_is_refused_and_who_differentiates_it_is_named(loss):
-    with pytest.raises(TypeError, match=f"^{loss.__name__} has no gradient in NumPy.*PyTorch and JAX"):
+def of_a_constant(logits, labels):
+    return ce.softmax_cross_entropy(constant(logits), labels)
+
+
+def of_a_number(logits, labels):
+    return 2 * float(ce.softmax_cross_entropy(logits, labels))
+
+
+def of_other_logits(logits, labels):
+    return Taped(LOGITS).sum()
+
+
+@pytest.mark.parametrize("loss", [of_no_logits, of_a_constant, of_a_number, of_other_logits])
+def test_what_was_not_computed_from_the_logits_is_refused(loss):
+    with pytest.raises(
+        TypeError, match=f"^{loss.__name__} has no gradient: what it returns.*was not computed"
+    ):
         ce.loss_and_gradient(loss, LOGITS, LABELS)
 
 
@@ -97,36 +122,22 @@ def test_logits_wider_than_float64_are_refused_with_their_dtype():
         ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS.astype(np.longdouble), LABELS)
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_calls_are_recorded_only_meanwhile(fails):
-    def loss(logits, labels):
-        assert _recorder._calls.get() is not None
-        if fails:
-            raise KeyError("the user's own")
-        return ce.softmax_cross_entropy(logits, labels)
-
-    if fails:
-        with pytest.raises(KeyError):
-            ce.loss_and_gradient(loss, LOGITS, LABELS)
-    else:
-        ce.loss_and_gradient(loss, LOGITS, LABELS)
-    assert _recorder._calls.get() is None
-
-
-def test_a_loss_may_ask_for_gradients_itself():
+def test_a_nested_gradient_is_a_constant_and_a_nested_value_is_not():
     def penalised(logits, labels):
-        _, gradient = ce.loss_and_gradient(ce.softmax_cross_entropy, logits, labels)
-        return ce.softmax_cross_entropy(logits, labels, sample_weight=1 + np.abs(gradient).sum(axis=1))
+        plain, gradient = ce.loss_and_gradient(ce.softmax_cross_entropy, logits, labels)
+        assert isinstance(gradient, np.ndarray)
+        assert is_taped(plain)
+        weights = 1 + np.abs(gradient).sum(axis=1)
+        return plain + ce.softmax_cross_entropy(logits, labels, sample_weight=weights)
 
     value, gradient = ce.loss_and_gradient(penalised, LOGITS, LABELS)
-    _, first = ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS, LABELS)
+    plain, first = ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS, LABELS)
     weights = 1 + np.abs(first).sum(axis=1)
-    expected = ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS, LABELS, sample_weight=weights)
-    assert_same((value, gradient), expected)
+    weighted = ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS, LABELS, sample_weight=weights)
+    assert_same((value, gradient), (plain + weighted[0], first + weighted[1]))
 
 
-def test_threads_do_not_see_each_others_calls():
-    """Both record at once, on the same logits, and each finds its own."""
+def test_threads_differentiate_the_same_logits_at_once():
     together = threading.Barrier(2, timeout=30)
     found = {}
 
@@ -135,7 +146,6 @@ def test_threads_do_not_see_each_others_calls():
             together.wait()
             value = focal(logits, labels, gamma)
             together.wait()
-            assert len(_recorder._calls.get()) == 1
             return value
 
         found[gamma] = ce.loss_and_gradient(loss, LOGITS, LABELS)

@@ -4,7 +4,16 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import as_arrays, device, first_true, is_torch, is_true, loss_dtype, namespace
+from crossentropy.backends import (
+    as_arrays,
+    device,
+    first_true,
+    is_taped,
+    is_torch,
+    is_true,
+    loss_dtype,
+    namespace,
+)
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.losses._softmax_problem import check_validate
 from crossentropy.reductions import check_reduction, negative_weight_error
@@ -51,6 +60,22 @@ class Problem:
     @property
     def is_weighted(self) -> bool:
         return self.sample_weight is not None or self.options.negative_weight is not None
+
+    @property
+    def is_taped_beside_logits(self) -> bool:
+        """Whether anything but the logits is an array that `loss_and_gradient` differentiates by."""
+        options = self.options
+        return any(
+            map(
+                is_taped,
+                (
+                    *(self.labels, self.sample_weight, options.positive_weight, options.negative_weight),
+                    *(options.label_smoothing, options.negative_shift, options.normalizer),
+                    *getattr(options.link, "__dict__", {}).values(),
+                    *getattr(options.negative_link, "__dict__", {}).values(),
+                ),
+            )
+        )
 
     @property
     def weight_per_row(self) -> bool:

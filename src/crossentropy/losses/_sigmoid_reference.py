@@ -30,9 +30,9 @@ def reference_loss(problem: Problem) -> Array:
     return xp.astype(reduced, losses.dtype)
 
 
-def reference_gradient(problem: Problem) -> Array:
-    """Gradient of the loss's sum by the logits from the links' `gain`, for NumPy."""
-    slope = _slope(problem)
+def reference_gradient(problem: Problem, upstream: Array) -> Array:
+    """Gradient by the logits from the links' `gain`, for NumPy, where `upstream` is that by the loss."""
+    slope = _slope(problem) * upstream
     return slope.astype(problem.logits.dtype)
 
 

@@ -11,7 +11,6 @@ from crossentropy.losses._linear_problem import (
     check_skip_below,
     make_linear_problem,
 )
-from crossentropy.losses._recorder import recorded
 from crossentropy.losses.target_statistics import TargetStatistics
 from crossentropy.statistics import Planes, Wanted
 from crossentropy.statistics.memory import CODES
@@ -144,9 +143,8 @@ def linear_cross_entropy(
         empty=empty,
         validate=validate,
     )
-    check_memory_budget(memory_budget)
+    _check_budgets(given, memory_budget, skip_below)
     if skip_below:
-        check_skip_below(skip_below, given.problem)
         from crossentropy.losses import _linear_torch
 
         return _linear_torch.loss(given, memory_budget, skip_below)
@@ -195,11 +193,19 @@ def linear_loss_and_gradients(
             f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; linear_loss_and_gradients is for NumPy "
             "arrays. PyTorch and JAX differentiate linear_cross_entropy themselves"
         )
-    with recorded() as calls:
-        value = linear_cross_entropy(hidden, weight, labels, **options)
-    if not calls:
+    known: dict[str, Any] = linear_cross_entropy.__kwdefaults__
+    for name in set(options) - set(known):
+        raise TypeError(f"linear_cross_entropy() got an unexpected keyword argument {name!r}")
+    options = {**known, **options}
+    memory_budget, skip_below = options.pop("memory_budget"), options.pop("skip_below")
+    given = _linear_problem(hidden, weight, labels, **options)
+    _check_budgets(given, memory_budget, skip_below)
+    if hidden.dtype.name not in CODES:
         raise TypeError(f"hidden has dtype {hidden.dtype}; gradients are for float64 and narrower")
-    return value, calls[-1].gradient()
+    from crossentropy.losses import _linear_numpy
+
+    value, gradients = _linear_numpy.loss_and_gradients(given, memory_budget)
+    return value, gradients()
 
 
 def linear_target_statistics(
@@ -283,6 +289,13 @@ def _linear_problem(
         hidden, weight, bias, *rest = _linear_torch.in_autocast(*parts)
         low_rank = tuple(rest) or None
     return make_linear_problem(hidden, weight, labels, bias=bias, low_rank=low_rank, **options)
+
+
+def _check_budgets(given: LinearProblem, memory_budget: int | None, skip_below: float) -> None:
+    """Refuse a budget or a bound that is none, or not for these arrays."""
+    check_memory_budget(memory_budget)
+    if skip_below:
+        check_skip_below(skip_below, given.problem)
 
 
 def _strategies(given: LinearProblem) -> Any:

@@ -8,7 +8,7 @@ From ``D`` alone ``−log p = softplus(D)`` and ``1 − p = σ(D)``, to full rel
 
 from typing import Any
 
-from crossentropy.backends import is_numpy, is_torch
+from crossentropy.backends import is_numpy, is_taped, is_torch
 from crossentropy.statistics.problem import (
     NOTHING_MORE,
     PLAIN,
@@ -71,6 +71,11 @@ def row_statistics(
         from crossentropy.statistics import _numpy
 
         return _numpy.statistics(logits, axis, target, transform, prior, wanted, validate, idle)
+    beside = (target.dense, prior and prior.values, transform.temperature, transform.logit_bias, transform.margin)
+    if is_taped(logits) and not any(map(is_taped, beside)):
+        from crossentropy.statistics import _numpy
+
+        return _numpy.taped_statistics(logits, axis, target, transform, prior, wanted, validate)
     from crossentropy.statistics import reference
 
     return reference.statistics(logits, axis, target, transform, prior, wanted, validate=validate, idle=idle)

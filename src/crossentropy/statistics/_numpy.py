@@ -1,12 +1,23 @@
 """The statistics of NumPy arrays, and their pullback."""
 
+from dataclasses import replace
 from typing import Any
 
+from crossentropy._tape import Taped, plain, several
 from crossentropy.statistics import reference
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.memory import CODES, NumpyMemory
 from crossentropy.statistics.native import RowKernel
-from crossentropy.statistics.problem import Cotangents, Planes, Prior, Target, Transform, Wanted
+from crossentropy.statistics.problem import (
+    DIFFERENTIABLE,
+    Cotangents,
+    Planes,
+    Prior,
+    Target,
+    Transform,
+    Wanted,
+    within_range,
+)
 
 Array = Any
 
@@ -33,6 +44,28 @@ def statistics(
             target.indices, planes.bad_row, logits.shape[axis], target.ignore_index, several=target.several
         )
     return planes
+
+
+def taped_statistics(
+    logits: Taped,
+    axis: int,
+    target: Target,
+    transform: Transform,
+    prior: Prior | None,
+    wanted: Wanted,
+    validate: bool,
+) -> Planes:
+    """The same of logits that a gradient is wanted by: what is differentiable of them is taped, for one pullback."""
+    given = (plain(logits), axis, target, transform, prior)
+    planes = statistics(*given, wanted, validate, None)
+    names = [name for name in DIFFERENTIABLE if getattr(planes, name) is not None]
+
+    def pull(upstream: list[Array]) -> Array:
+        slopes = [within_range(g, plain(logits)) for g in upstream]
+        return pullback(*given, planes, Cotangents(**dict(zip(names, slopes, strict=True))))
+
+    taped = several([getattr(planes, name) for name in names], logits, pull)
+    return replace(planes, **dict(zip(names, taped, strict=True)))
 
 
 def pullback(
