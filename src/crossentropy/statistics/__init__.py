@@ -71,7 +71,13 @@ def row_statistics(
         from crossentropy.statistics import _numpy
 
         return _numpy.statistics(logits, axis, target, transform, prior, wanted, validate, idle)
-    beside = (target.dense, prior and prior.values, transform.temperature, transform.logit_bias, transform.margin)
+    beside = (
+        target.dense,
+        prior and prior.values,
+        transform.temperature,
+        transform.logit_bias,
+        transform.margin,
+    )
     if is_taped(logits) and not any(map(is_taped, beside)):
         from crossentropy.statistics import _numpy
 
