@@ -194,6 +194,8 @@ FUNCTIONS |= {name: _elementwise(*row) for name, row in ELEMENTWISE.items()}
 
 def _summed_to(g: Array, shape: tuple[int, ...]) -> Array:
     """`g` summed over the axes that broadcasting added to this shape or stretched."""
+    if g.shape == shape:
+        return g
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
     stretched = tuple(i for i, n in enumerate(shape) if n == 1 != g.shape[i])
     return g.sum(axis=stretched, keepdims=True) if stretched else g
@@ -311,13 +313,23 @@ def _stack(arrays: Sequence[Any], axis: int = 0) -> Array:
     return _concat([_expand_dims(x, axis) for x in arrays], axis)
 
 
+def _may_repeat(index: Any) -> bool:
+    """Whether what an array is indexed with may read a place several times: integers in an array or list."""
+    return not (
+        index is None or index is ... or isinstance(index, (int, slice)) or np.asarray(index).dtype == bool
+    )
+
+
 @_listed
 def _getitem(x: Any, key: Any) -> Array:
     key = plain(key)
 
     def pull(g: Array) -> Array:
         whole = np.zeros(x.shape)
-        np.add.at(whole, key, g)  # a place may be read several times
+        if any(map(_may_repeat, key if isinstance(key, tuple) else (key,))):
+            np.add.at(whole, key, g)
+        else:
+            whole[key] = g
         return whole
 
     return node(plain(x)[key], (x, pull))

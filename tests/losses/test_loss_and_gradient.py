@@ -8,6 +8,8 @@ import pytest
 import crossentropy as ce
 from crossentropy._tape import Taped
 from crossentropy.backends import constant, is_taped
+from losses.catalogue.libraries import Library
+from losses.catalogue.table import CASES
 
 RNG = np.random.default_rng(0)
 LOGITS, LABELS = RNG.normal(size=(6, 4)), RNG.integers(0, 4, size=6)
@@ -163,3 +165,47 @@ def test_a_single_logit_is_differentiated_too():
     value, gradient = ce.loss_and_gradient(ce.sigmoid_cross_entropy, np.float64(0.0), np.int64(1))
     assert float(value) == pytest.approx(np.log(2))
     assert float(gradient) == -0.5
+
+
+# ------------------------------------------------------------------------------------- every loss there is
+
+EVERY = [case for case in CASES if "numpy" in case.libraries]
+each_case = pytest.mark.parametrize("case", EVERY, ids=[case.name for case in EVERY])
+
+
+def gradient_of_case(case, reduction, dtype="float64"):
+    """What is called as a user calls it: the inputs by position, the rest by keyword."""
+    inputs, rest = Library("numpy", dtype).arguments(case, {}, {})
+    options = {"reduction": reduction} if case.rows else {}
+    return ce.loss_and_gradient(case.function(ce.losses), *inputs, **rest, **options)
+
+
+def gradient_by_torch(case, reduction, dtype="float64"):
+    lib = Library("torch", dtype)
+    (first, *others), rest = lib.arguments(case, {}, {})
+    options = {"reduction": reduction} if case.rows else {}
+    value = case.function(ce.losses)(first.requires_grad_(), *others, **rest, **options)
+    value.sum().backward()
+    return value.detach().numpy(), first.grad.numpy()
+
+
+@each_case
+def test_every_loss_has_the_gradient_that_pytorch_has(case):
+    pytest.importorskip("torch")
+    for reduction in ("mean", "sum", "none") if case.rows else ("mean",):
+        value, gradient = gradient_of_case(case, reduction)
+        truth, slope = gradient_by_torch(case, reduction)
+        np.testing.assert_allclose(value, truth, rtol=1e-13, atol=1e-14)
+        np.testing.assert_allclose(gradient, slope, rtol=1e-12, atol=1e-13 * np.abs(slope).max())
+
+
+@each_case
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_every_loss_has_a_gradient_in_the_precision_of_its_logits(case, dtype):
+    pytest.importorskip("torch")
+    value, gradient = gradient_of_case(case, "mean", dtype)
+    truth, slope = gradient_by_torch(case, "mean", dtype)
+    assert (value.dtype, gradient.dtype, gradient.shape) == (np.float32, dtype, slope.shape)
+    eps = float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(value, truth, rtol=1e-5)
+    np.testing.assert_allclose(gradient, slope, rtol=8 * eps, atol=eps * np.abs(slope).max())

@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from crossentropy._tape import Taped
 from crossentropy.backends import (
     as_arrays,
     device,
     first_true,
-    is_taped,
     is_torch,
     is_true,
     loss_dtype,
@@ -65,16 +65,14 @@ class Problem:
     def is_taped_beside_logits(self) -> bool:
         """Whether anything but the logits is an array that `loss_and_gradient` differentiates by."""
         options = self.options
-        return any(
-            map(
-                is_taped,
-                (
-                    *(self.labels, self.sample_weight, options.positive_weight, options.negative_weight),
-                    *(options.label_smoothing, options.negative_shift, options.normalizer),
-                    *getattr(options.link, "__dict__", {}).values(),
-                    *getattr(options.negative_link, "__dict__", {}).values(),
-                ),
-            )
+        return Taped in map(
+            type,
+            (
+                *(self.labels, self.sample_weight, options.positive_weight, options.negative_weight),
+                *(options.label_smoothing, options.negative_shift, options.normalizer),
+                *getattr(options.link, "__dict__", {}).values(),
+                *getattr(options.negative_link, "__dict__", {}).values(),
+            ),
         )
 
     @property

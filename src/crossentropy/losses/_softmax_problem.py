@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from crossentropy.backends import first_true, is_numpy, is_taped, is_torch, is_true, namespace
+from crossentropy._tape import Taped
+from crossentropy.backends import first_true, is_numpy, is_torch, is_true, namespace
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Prior, Target, Transform, Wanted
@@ -63,16 +64,14 @@ class SoftmaxProblem:
     def is_taped_beside_logits(self) -> bool:
         """Whether anything but the logits is an array that `loss_and_gradient` differentiates by."""
         transform, target = self.transform, self.target
-        return any(
-            map(
-                is_taped,
-                (
-                    *(target.dense, self.masses, self.sample_weight, self.class_weight, self.smoothing_prior),
-                    *(transform.temperature, transform.softcap, transform.logit_bias, transform.margin),
-                    *(self.label_smoothing, self.z_loss, self.entropy_bonus, self.normalizer),
-                    *getattr(self.link, "__dict__", {}).values(),
-                ),
-            )
+        return Taped in map(
+            type,
+            (
+                *(target.dense, self.masses, self.sample_weight, self.class_weight, self.smoothing_prior),
+                *(transform.temperature, transform.softcap, transform.logit_bias, transform.margin),
+                *(self.label_smoothing, self.z_loss, self.entropy_bonus, self.normalizer),
+                *getattr(self.link, "__dict__", {}).values(),
+            ),
         )
 
     @property

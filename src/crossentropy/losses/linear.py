@@ -193,7 +193,7 @@ def linear_loss_and_gradients(
             f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; linear_loss_and_gradients is for NumPy "
             "arrays. PyTorch and JAX differentiate linear_cross_entropy themselves"
         )
-    known: dict[str, Any] = linear_cross_entropy.__kwdefaults__
+    known = linear_cross_entropy.__kwdefaults__ or {}
     for name in set(options) - set(known):
         raise TypeError(f"linear_cross_entropy() got an unexpected keyword argument {name!r}")
     options = {**known, **options}
