@@ -13,15 +13,18 @@ from crossentropy._tape import Taped, plain
 __all__ = [
     "as_arrays",
     "as_indices",
+    "check_static",
     "constant",
     "device",
     "first_true",
     "index_dtype",
+    "is_false",
     "is_jax",
     "is_numpy",
     "is_taped",
     "is_torch",
     "is_true",
+    "is_zero",
     "loss_dtype",
     "namespace",
     "sum_tolerance",
@@ -294,6 +297,44 @@ def is_true(flag: Array, *, wait: bool = False) -> bool:
         return bool(flag)
     except (RuntimeError, TypeError):  # what PyTorch, and what JAX, raise for a value they do not have yet
         return False
+
+
+def is_false(condition: Any) -> bool:
+    """Whether a condition on an option is known not to hold: of a number it is, of a traced one it is not.
+
+    Examples
+    --------
+    >>> is_false(0 < 1), is_false(float("nan") < 1)
+    (False, True)
+    """
+    return not condition if isinstance(condition, bool) else is_true(~condition)
+
+
+def is_zero(option: Any) -> bool:
+    """Whether an option is the number 0, so that its term may be left out; an array is not, whatever it holds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_zero(0.0), is_zero(np.zeros(()))
+    (True, False)
+    """
+    return isinstance(option, (int, float)) and option == 0
+
+
+def check_static(**options: Any) -> None:
+    """Refuse options that are traced by JAX where a formula is chosen by their value.
+
+    Examples
+    --------
+    >>> check_static(order=2)
+    """
+    for name, value in options.items():
+        if is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer):
+            raise TypeError(
+                f"{name} is traced, but which formula is computed depends on its value; pass a Python number and, to a "
+                f"function under jax.jit, static_argnames={name!r}"
+            )
 
 
 def _is_elsewhere(x: Array) -> bool:

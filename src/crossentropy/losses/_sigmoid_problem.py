@@ -2,13 +2,17 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from crossentropy._tape import Taped
 from crossentropy.backends import (
     as_arrays,
+    check_static,
     device,
     first_true,
+    is_false,
+    is_numpy,
     is_torch,
     is_true,
     loss_dtype,
@@ -104,9 +108,10 @@ def make_problem(
 ) -> Problem:
     """Check the arguments of `crossentropy.sigmoid_cross_entropy`, but for the values of its arrays."""
     check_reduction(reduction, normalizer, empty)
-    if not 0 <= label_smoothing <= 1:
+    check_static(axis=axis)
+    if is_false((label_smoothing >= 0) & (label_smoothing <= 1)):
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, between 0 and 1")
-    if not 0 <= negative_shift < 1:
+    if is_false((negative_shift >= 0) & (negative_shift < 1)):
         raise ValueError(f"negative_shift is {negative_shift}; it is taken off a probability: 0 ≤ m < 1")
     given = (logits, labels) if sample_weight is None else (logits, labels, sample_weight)
     xp, arrays = as_arrays(*given)
@@ -131,16 +136,21 @@ def make_problem(
         classes=classes,
         inner=inner,
         axis=axis,
-        label_smoothing=float(label_smoothing),
+        label_smoothing=_number(label_smoothing),
         link=link,
         negative_link=link if negative_link is None else negative_link,
-        negative_shift=float(negative_shift),
+        negative_shift=_number(negative_shift),
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
         validate=check_validate(validate),
     )
     return Problem(logits, labels, sample_weight, options)
+
+
+def _number(option: Any) -> Any:
+    """A number as a float; an array of one, which may be traced, as it is."""
+    return float(option) if isinstance(option, Real) or is_numpy(option) else option
 
 
 def _check_arrays(logits: Array, labels: Array) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from crossentropy._tape import Taped, plain, several
+from crossentropy.backends import is_taped
 from crossentropy.statistics import reference
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.memory import CODES, NumpyMemory
@@ -32,7 +33,9 @@ def statistics(
     validate: bool,
     idle: Array | None,
 ) -> Planes:
-    """Target statistics of every row along `axis`."""
+    """Target statistics of every row along `axis`; of taped logits they are taped."""
+    if is_taped(logits):
+        return _taped_statistics(logits, axis, target, transform, prior, wanted, validate)
     if logits.dtype.name not in CODES:  # long double: wider than the kernels
         return reference.statistics(
             logits, axis, target, transform, prior, wanted, validate=validate, idle=idle
@@ -46,7 +49,7 @@ def statistics(
     return planes
 
 
-def taped_statistics(
+def _taped_statistics(
     logits: Taped,
     axis: int,
     target: Target,
@@ -55,7 +58,7 @@ def taped_statistics(
     wanted: Wanted,
     validate: bool,
 ) -> Planes:
-    """The same of logits that a gradient is wanted by: what is differentiable of them is taped, for one pullback."""
+    """What has a gradient of them has it by one pullback of the kernel."""
     given = (plain(logits), axis, target, transform, prior)
     planes = statistics(*given, wanted, validate, None)
     names = [name for name in DIFFERENTIABLE if getattr(planes, name) is not None]
