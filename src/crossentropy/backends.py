@@ -330,7 +330,8 @@ def check_static(**options: Any) -> None:
     >>> check_static(order=2)
     """
     for name, value in options.items():
-        if is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer):
+        python = isinstance(value, PYTHON_VALUES)  # torch.compile gets no further
+        if not python and is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer):
             raise TypeError(
                 f"{name} is traced, but which formula is computed depends on its value; pass a Python number and, to a "
                 f"function under jax.jit, static_argnames={name!r}"

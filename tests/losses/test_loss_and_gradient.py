@@ -167,6 +167,61 @@ def test_a_single_logit_is_differentiated_too():
     assert float(gradient) == -0.5
 
 
+def test_a_linear_head_is_differentiated_by_any_of_its_arrays_and_in_compositions():
+    hidden, weight = RNG.normal(size=(6, 3)), RNG.normal(size=(4, 3))
+    value, gradients = ce.linear_loss_and_gradients(hidden, weight, LABELS)
+    by_hidden = ce.loss_and_gradient(ce.linear_cross_entropy, hidden, weight, LABELS)
+    by_weight = ce.loss_and_gradient(lambda w: 2 * ce.linear_cross_entropy(hidden, w, LABELS), weight)
+    np.testing.assert_allclose(by_hidden[0], value, rtol=1e-14)
+    np.testing.assert_allclose(by_hidden[1], gradients.hidden, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(by_weight[1], 2 * gradients.weight, rtol=1e-12, atol=1e-15)
+    losses = ce.linear_cross_entropy(hidden, weight, LABELS, reduction="none")
+    _, by_row = ce.loss_and_gradient(
+        lambda w: ce.linear_cross_entropy(hidden, weight, LABELS, sample_weight=w, reduction="sum"),
+        ROW_WEIGHTS,
+    )
+    np.testing.assert_allclose(by_row, losses, rtol=1e-13)
+
+
+def test_statistics_of_targets_are_differentiated_by_one_pass_of_the_kernel():
+    """A policy loss: −A log p, less the entropy, with a term of the log-partition."""
+    advantages = RNG.normal(size=6)
+
+    def policy(logits, actions):
+        found = ce.target_statistics(logits, actions, entropy=True)
+        return (-advantages * found.log_prob - 0.1 * found.entropy + 0.01 * found.logsumexp**2).sum()
+
+    value, gradient = ce.loss_and_gradient(policy, LOGITS, LABELS)
+    expected = ce.loss_and_gradient(
+        ce.losses.policy_gradient, LOGITS, LABELS, advantages, entropy_bonus=0.1, reduction="sum"
+    )
+    L = np.log(np.exp(LOGITS).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(value, expected[0] + 0.01 * np.sum(L**2), rtol=1e-13)
+    np.testing.assert_allclose(gradient, expected[1] + 0.02 * L * np.exp(LOGITS - L), rtol=1e-12, atol=1e-15)
+
+
+def test_what_depends_on_the_logits_beside_them_is_differentiated():
+    """A weight, a target, a temperature and a link's number, made of the logits."""
+
+    def loss(logits, labels):
+        p = ce.target_statistics(logits, labels).prob
+        weighted = ce.softmax_cross_entropy(logits, labels, sample_weight=p, reduction="sum")
+        heated = ce.softmax_cross_entropy(logits, labels, temperature=1 + p, link=ce.links.Focal(p.mean()))
+        shares = np.exp(logits) / np.sum(np.exp(logits), axis=1, keepdims=True)
+        own = ce.softmax_cross_entropy(LOGITS[::-1], shares)  # the logits of this one are constants
+        answers = ce.sigmoid_cross_entropy(logits, shares, sample_weight=shares)
+        return weighted + heated + own + answers
+
+    value, gradient = ce.loss_and_gradient(loss, LOGITS, LABELS)
+    assert value == pytest.approx(loss(LOGITS, LABELS), rel=1e-13)
+    for i in np.ndindex(LOGITS.shape):
+        step = np.zeros_like(LOGITS)
+        step[i] = 1e-3
+        moved = [loss(LOGITS + k * step, LABELS) for k in (1, -1, 2, -2)]
+        slope = (8 * (moved[0] - moved[1]) - (moved[2] - moved[3])) / 12e-3
+        assert gradient[i] == pytest.approx(slope, rel=1e-8, abs=1e-9)
+
+
 # ------------------------------------------------------------------------------------- every loss there is
 
 EVERY = [case for case in CASES if "numpy" in case.libraries]

@@ -154,12 +154,33 @@ def test_jax_is_told_which_options_are_static(case: Case, name, value):
         jax.eval_shape(summed(case, name, lib), value)
 
 
-@pytest.mark.parametrize("name", ["axis", "ignore_index"])
-def test_so_is_what_is_no_number_of_a_formula(name):
+Z, Y, SHARES = np.zeros((4, 3), np.float32), np.zeros(4, np.int32), np.full((4, 3), 1 / 3, np.float32)
+OTHERS = {
+    "axis": lambda x: ce.softmax_cross_entropy(Z, Y, axis=x),
+    "ignore_index": lambda x: ce.softmax_cross_entropy(Z, Y, ignore_index=x),
+    "shift": lambda x: ce.linear_cross_entropy(Z, np.eye(3, dtype=np.float32), Y, shift=x),
+    "memory_budget": lambda x: ce.linear_cross_entropy(Z, np.eye(3, dtype=np.float32), Y, memory_budget=x),
+    "skip_below": lambda x: ce.linear_cross_entropy(Z, np.eye(3, dtype=np.float32), Y, skip_below=x),
+    "beta": lambda x: ce.losses.class_balanced_weights([3, 2, 1], beta=x),
+    "k": lambda x: ce.losses.top_k_teacher(Z, x).weights,
+    "base": lambda x: ce.entropy(SHARES, base=x),
+}
+
+
+@pytest.mark.parametrize(("name", "function"), OTHERS.items(), ids=OTHERS)
+def test_so_are_shapes_axes_and_units(name, function):
     jax = pytest.importorskip("jax")
-    z, y = np.zeros((2, 3), np.float32), np.zeros(2, np.int32)
     with pytest.raises(TypeError, match=f"^{name} is traced, but .* static_argnames='{name}'"):
-        jax.eval_shape(lambda z, x: ce.softmax_cross_entropy(z, y, **{name: x}), z, 1)
+        jax.eval_shape(function, 1)
+
+
+def test_jax_traces_the_numbers_of_a_linear_head():
+    jax = pytest.importorskip("jax")
+    numbers = {**PASSED_ON, "margin": 0.2, "normalizer": 3.0}
+    del numbers["negative_shift"]
+    given = [jax.numpy.asarray(x) for x in (Z, np.eye(3, dtype=np.float32), Y)]
+    loss = lambda hidden, options: ce.linear_cross_entropy(hidden, *given[1:], **options)  # noqa: E731
+    assert jax.eval_shape(jax.grad(loss), given[0], numbers).shape == Z.shape
 
 
 UNDER_JIT = {

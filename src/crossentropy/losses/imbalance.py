@@ -9,7 +9,6 @@ from crossentropy.backends import (
     check_static,
     device,
     first_true,
-    is_false,
     is_true,
     namespace,
     widest_dtype,
@@ -106,7 +105,8 @@ def class_balanced_weights(counts: Any, *, beta: float = 0.999) -> Array:
     >>> class_balanced_weights([6000, 300, 10]).round(4)
     array([0.0286, 0.1099, 2.8616])
     """
-    if is_false((beta >= 0) & (beta <= 1)):
+    check_static(beta=beta)
+    if not 0 <= beta <= 1:
         raise ValueError(f"beta is {beta}; it is a share of overlap between examples, from 0 to 1")
     xp, n = _counted(counts)
     if beta == 0:

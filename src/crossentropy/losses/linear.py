@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from crossentropy.backends import is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy._tape import Taped
+from crossentropy.backends import check_static, is_jax, is_numpy, is_torch, loss_dtype
 from crossentropy.links import Link
 from crossentropy.losses._linear_problem import (
     LinearGradients,
@@ -282,6 +283,7 @@ def _linear_problem(
     hidden: Array, weight: Array, labels: Any, *, bias: Any, low_rank: Any, **options: Any
 ) -> LinearProblem:
     """The problem, with what goes into the product in the dtype of autocast if that is on."""
+    check_static(shift=options["shift"])
     if is_torch(hidden):
         from crossentropy.losses import _linear_torch
 
@@ -293,6 +295,7 @@ def _linear_problem(
 
 def _check_budgets(given: LinearProblem, memory_budget: int | None, skip_below: float) -> None:
     """Refuse a budget or a bound that is none, or not for these arrays."""
+    check_static(memory_budget=memory_budget, skip_below=skip_below)
     check_memory_budget(memory_budget)
     if skip_below:
         check_skip_below(skip_below, given.problem)
@@ -305,7 +308,9 @@ def _strategies(given: LinearProblem) -> Any:
         from crossentropy.losses import _linear_torch
 
         return _linear_torch
-    if is_numpy(hidden) and hidden.dtype.name in CODES:
+    others = (given.weight, given.bias, *(given.low_rank or ()))
+    is_taped = Taped in map(type, others) or given.problem.is_taped_beside_logits
+    if is_numpy(hidden) and hidden.dtype.name in CODES and not is_taped:
         from crossentropy.losses import _linear_numpy
 
         return _linear_numpy
