@@ -28,6 +28,7 @@ CALLS = {
     "exp": [((A,), {})],
     "expand_dims": [((A,), {"axis": 1}), ((A, (0, -1)), {})],
     "expm1": [((A,), {})],
+    "full_like": [((REPEATED, np.asarray(2.5)), {"dtype": np.float64})],
     "getitem": [
         *(((A, key), {}) for key in (1, (slice(None), 2), (..., None), MASK, (np.array([0, 0, 2]), 1))),
         ((A, (slice(None, None, -1), slice(1, 3))), {}),
@@ -47,7 +48,6 @@ CALLS = {
     "multiply": [((A, B), {}), ((COLUMN, ROW), {}), ((A, 3.0), {})],
     "negative": [((A,), {})],
     "permute_dims": [((CUBE, (2, 0, 1)), {}), ((CUBE,), {})],
-    "positive": [((A,), {})],
     "pow": [
         ((POSITIVE, B), {}),
         ((A, 3), {}),
@@ -148,7 +148,7 @@ OWN = {
         - x.max(1, keepdims=True)
         + x.min()
     ),
-    "a loop over rows": lambda x: sum(row[0] * row[1:].sum() for row in x) * len(x),
+    "a loop over rows": lambda x: sum(row[0] * row[1:].sum() for row in x) * x.shape[0],
 }
 
 

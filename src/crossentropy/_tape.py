@@ -6,6 +6,7 @@ is found in `FUNCTIONS`, each function beside its pullback: of ``y = f(x)``, wha
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from itertools import accumulate, count
 from typing import Any
@@ -58,17 +59,14 @@ class Taped(NDArrayOperatorsMixin):
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         raise TypeError(_refusal("numpy.asarray"))
 
-    def __len__(self) -> int:
-        return len(self.value)
+    def __repr__(self) -> str:
+        return f"Taped({self.value!r})"
 
     def __bool__(self) -> bool:
         return bool(self.value)
 
     def __float__(self) -> float:
         return float(self.value)
-
-    def __repr__(self) -> str:
-        return f"Taped({self.value!r})"
 
     def reshape(self, *shape: Any) -> Array:
         return FUNCTIONS["reshape"](self, shape[0] if np.ndim(shape[0]) else shape)
@@ -89,13 +87,13 @@ def node(value: Array, *sources: tuple[Any, Pullback]) -> Array:
 
 def several(values: Sequence[Array], source: Taped, pull: Callable[[list[Array]], Array]) -> list[Array]:
     """Arrays that were computed from `source` at once, whose gradients are pulled back together."""
-    flat, ends = [x.reshape(-1) for x in values], list(accumulate(x.size for x in values))
+    ends = list(accumulate(x.size for x in values))
 
     def pull_all(g: Array) -> Array:
         parts = np.split(g, ends[:-1])
         return pull([part.reshape(x.shape) for part, x in zip(parts, values, strict=True)])
 
-    joint = Taped(np.concatenate(flat), ((source, pull_all),))
+    joint = Taped(np.concatenate([x.reshape(-1) for x in values]), ((source, pull_all),))
     return [joint[end - x.size : end].reshape(x.shape) for x, end in zip(values, ends, strict=True)]
 
 
@@ -133,7 +131,6 @@ ELEMENTWISE: dict[str, tuple[Any, ...]] = {
     "log": (np.log, lambda g, y, x: g / x),
     "log1p": (np.log1p, lambda g, y, x: g / (1 + x)),
     "negative": (np.negative, lambda g, y, x: -g),
-    "positive": (np.positive, lambda g, y, x: g),
     "sqrt": (np.sqrt, lambda g, y, x: g / (2 * y)),
     "square": (np.square, lambda g, y, x: 2 * g * x),
     "tanh": (np.tanh, lambda g, y, x: g * (1 - y * y)),
@@ -159,12 +156,11 @@ ELEMENTWISE: dict[str, tuple[Any, ...]] = {
 # Functions whose result is a constant wherever it changes with the logits at all.
 CONSTANT = {
     "all", "any", "argmax", "argmin", "argsort", "bitwise_and", "bitwise_or", "count_nonzero", "equal", "floor",
-    "full_like", "greater", "greater_equal", "isdtype", "isfinite", "isinf", "isnan", "less", "less_equal",
+    "greater", "greater_equal", "isdtype", "isfinite", "isinf", "isnan", "less", "less_equal",
     "logical_and", "logical_not", "logical_or", "ndim", "not_equal", "ones_like", "result_type", "searchsorted",
     "shape", "sign", "size", "zeros_like",
 }  # fmt: skip
-# Functions that take no array, or make one of numbers.
-MAKING = {"arange", "asarray", "eye", "finfo", "full", "iinfo", "linspace", "ones", "zeros"}
+MAKING = {"arange", "eye", "finfo", "full", "iinfo", "linspace", "ones", "zeros"}  # of numbers, no arrays
 # What NumPy calls otherwise than the array API.
 ALIASES = {
     **{"absolute": "abs", "amax": "max", "amin": "min", "concatenate": "concat", "power": "pow"},
@@ -221,7 +217,8 @@ def _sum(x: Any, axis: Any = None, *, dtype: Any = None, keepdims: bool = False)
 @_listed
 def _mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Array:
     y = np.mean(plain(x), axis=axis, keepdims=keepdims)
-    return node(y, (x, lambda g: np.broadcast_to(_with_axis(g, axis, keepdims) * (y.size / x.size), x.shape)))
+    share = y.size / x.size
+    return node(y, (x, lambda g: np.broadcast_to(_with_axis(share * g, axis, keepdims), x.shape)))
 
 
 @_listed
@@ -235,9 +232,7 @@ def _max(x: Any, axis: Any = None, *, keepdims: bool = False, _of: Callable[...,
     return node(y, (x, pull))
 
 
-@_listed
-def _min(x: Any, axis: Any = None, *, keepdims: bool = False) -> Array:
-    return _max(x, axis, keepdims=keepdims, _of=np.min)
+FUNCTIONS["min"] = partial(_max, _of=np.min)
 
 
 @_listed
@@ -261,8 +256,14 @@ def _astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Arr
 @_listed
 def _asarray(x: Any, *, dtype: Any = None, copy: bool | None = None, device: Any = None) -> Array:
     if isinstance(x, Taped):
-        return x if dtype is None else _astype(x, dtype)
-    return NAMESPACE.of_values("asarray")(x, dtype=dtype, copy=copy)
+        return _astype(x, dtype or x.dtype)
+    return np.array(x, dtype=dtype) if copy else np.asarray(x, dtype=dtype)
+
+
+@_listed
+def _full_like(x: Any, value: Any, *, dtype: Any = None, device: Any = None) -> Array:
+    y = np.full_like(plain(x), plain(value), dtype=dtype)
+    return node(y, (value, lambda g: _summed_to(g, value.shape)))
 
 
 @_listed
@@ -363,27 +364,20 @@ def _matmul(x: Any, y: Any) -> Array:
     )
 
 
-# --------------------------------------------------------------------------------------- how formulas find them
-
-
 class Namespace:
     """The array-API namespace of `Taped` arrays."""
 
     def __getattr__(self, name: str) -> Any:
+        from array_api_compat import numpy
+
         if name in FUNCTIONS:
             return FUNCTIONS[name]
-        own = self.of_values(name)
+        own = getattr(numpy, name)
         if name in CONSTANT:
             return lambda *arguments, **options: own(*map(plain, arguments), **options)
         if name in MAKING or isinstance(own, type) or not callable(own):
             return own
         raise AttributeError(_refusal(name))
-
-    def of_values(self, name: str) -> Any:
-        """What NumPy's own namespace has by this name."""
-        from array_api_compat import numpy
-
-        return getattr(numpy, name)
 
 
 NAMESPACE = Namespace()
@@ -392,9 +386,9 @@ NAMESPACE = Namespace()
 def _function(name: str) -> Callable[..., Array]:
     """What stands for NumPy's function of this name."""
     name = ALIASES.get(name, name)
-    if name not in FUNCTIONS and name not in CONSTANT:
-        raise TypeError(_refusal(f"numpy.{name}"))
-    return getattr(NAMESPACE, name)
+    if name in FUNCTIONS or name in CONSTANT:
+        return getattr(NAMESPACE, name)
+    raise TypeError(_refusal(f"numpy.{name}"))
 
 
 def _refusal(name: str) -> str:

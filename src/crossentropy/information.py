@@ -19,15 +19,7 @@ import numbers
 import operator
 from typing import Any
 
-from crossentropy.backends import (
-    as_arrays,
-    check_static,
-    first_true,
-    is_true,
-    namespace,
-    sum_tolerance,
-    total,
-)
+from crossentropy.backends import as_arrays, first_true, is_true, namespace, sum_tolerance, total
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
 
@@ -349,7 +341,6 @@ def _exact_product(a: Array, b: Array) -> tuple[Array, Array]:
 def _add_up(terms: Array, axis: int | tuple[int, ...], base: float | None, scale: float = 1.0) -> Array:
     """``Σ terms / scale`` in units of ``log base``, rounded once to the precision of `terms`."""
     if base is not None:
-        check_static(base=base)
         if not isinstance(base, numbers.Real) or not 0 < base < math.inf or base == 1:
             raise ValueError(f"base is {base!r}; pass a finite number above 0 but not 1: 2 for bits")
         scale *= math.log(base)
