@@ -1,6 +1,7 @@
 """What links are written with: probabilities of log-odds, and exponentials that keep their digits and derivatives."""
 
 import math
+from numbers import Real
 from typing import Any
 
 from crossentropy.backends import namespace
@@ -20,6 +21,11 @@ def miss(D: Array) -> Array:
 def hit(D: Array) -> Array:
     """``p = σ(−D)``."""
     return namespace(D).exp(log_sigmoid(-D))
+
+
+def log_of(option: Any) -> Any:
+    """The logarithm of an option: a number's, or a traced one's."""
+    return math.log(option) if isinstance(option, Real) else namespace(option).log(option)
 
 
 def one_minus_exp(x: Array) -> Array:

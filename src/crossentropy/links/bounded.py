@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
-from crossentropy.backends import constant, namespace
+from crossentropy.backends import check_static, constant, is_false, is_zero, namespace
 from crossentropy.links._parts import INF, LARGE, ROOM, exp, hit, largest_exponent, miss, one_minus_exp
 from crossentropy.statistics.logistic import log_sigmoid
 
@@ -50,10 +51,11 @@ class GeneralizedCrossEntropy:
     truncation: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.q <= 1:
+        if is_false((self.q > 0) & (self.q <= 1)):
             raise ValueError(
                 f"q is {self.q}; it lies above 0, where the loss would be links.CrossEntropy(), and is at most 1"
             )
+        check_static(truncation=self.truncation)
         if self.truncation is not None and not 0 < self.truncation < 1:
             raise ValueError(f"truncation is {self.truncation}; it is a probability between 0 and 1, or None")
 
@@ -62,7 +64,9 @@ class GeneralizedCrossEntropy:
         loss = _power_loss(self.q, log_odds_against)
         if self.truncation is None:
             return loss
-        most = -math.expm1(self.q * math.log(self.truncation)) / self.q
+        power = self.q * math.log(self.truncation)
+        expm1 = math.expm1 if isinstance(power, float) else namespace(power).expm1
+        most = -expm1(power) / self.q
         return self._with_flat(log_odds_against, loss, most)
 
     def gain(self, log_odds_against: Array) -> Array:
@@ -74,7 +78,7 @@ class GeneralizedCrossEntropy:
         """`values`, and where ``p ≤ k`` the constant."""
         k, xp = self.truncation or 0.0, namespace(D)
         where_p_is_k = math.log1p(-k) - math.log(k)
-        return xp.where(where_p_is_k <= D, xp.full_like(values, constant), values)
+        return xp.where(where_p_is_k <= D, xp.zeros_like(values) + constant, values)
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class Tsallis:
     t: float = 0.3
 
     def __post_init__(self) -> None:
+        check_static(t=self.t)
         if not math.isfinite(self.t):
             raise ValueError(f"t is {self.t}; pass a finite order of the logarithm, 1 for cross-entropy")
 
@@ -192,6 +197,7 @@ class Taylor:
     order: int = 2
 
     def __post_init__(self) -> None:
+        check_static(order=self.order)
         if isinstance(self.order, bool) or not isinstance(self.order, int) or self.order < 1:
             raise ValueError(
                 f"order is {self.order!r}; it is how many terms of the series are kept, an integer of at least 1"
@@ -212,14 +218,14 @@ class Taylor:
 
 def _power(q: float, D: Array) -> Array:
     """``p^q``."""
-    return exp(q * log_sigmoid(-D)) if q else namespace(D).ones_like(D)
+    return exp(q * log_sigmoid(-D)) if not is_zero(q) else namespace(D).ones_like(D)
 
 
 def _power_loss(q: float, D: Array) -> Array:
     """``(1 − p^q)/q`` for any ``q``."""
-    if q == 0:
+    if is_zero(q):
         return -log_sigmoid(-D)
-    if q > 0:
+    if not isinstance(q, Real) or q > 0:  # no link has an array that may be negative
         return one_minus_exp(q * log_sigmoid(-D)) / q
     # It grows without end. Where softplus(D) is D its second derivative is 0, which a factor too large would spoil.
     xp = namespace(D)

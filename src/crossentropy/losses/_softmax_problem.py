@@ -11,7 +11,18 @@ from numbers import Integral
 from typing import Any
 
 from crossentropy._foreign import is_bfloat16
-from crossentropy.backends import as_array, first_true, is_numpy, is_torch, is_true, namespace
+from crossentropy._tape import Taped
+from crossentropy.backends import (
+    as_array,
+    check_static,
+    first_true,
+    is_false,
+    is_numpy,
+    is_torch,
+    is_true,
+    is_zero,
+    namespace,
+)
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Prior, Target, Transform, Wanted
@@ -58,7 +69,21 @@ class SoftmaxProblem:
         """Whether the link acts on every class of a row: no statistic of the row says what it makes of that."""
         if type(self.link) is CrossEntropy:
             return False
-        return self.target.dense is not None or self.label_smoothing > 0
+        return self.target.dense is not None or not is_zero(self.label_smoothing)
+
+    @property
+    def is_taped_beside_logits(self) -> bool:
+        """Whether anything but the logits is an array that `loss_and_gradient` differentiates by."""
+        transform, target = self.transform, self.target
+        return Taped in map(
+            type,
+            (
+                *(target.dense, self.masses, self.sample_weight, self.class_weight, self.smoothing_prior),
+                *(transform.temperature, transform.softcap, transform.logit_bias, transform.margin),
+                *(self.label_smoothing, self.z_loss, self.entropy_bonus, self.normalizer),
+                *getattr(self.link, "__dict__", {}).values(),
+            ),
+        )
 
     @property
     def classes(self) -> int:
@@ -99,17 +124,20 @@ def make_problem(
         link = CROSS_ENTROPY
     elif isinstance(link, type) or not isinstance(link, Link):
         raise TypeError(f"link is {link!r}; pass an instance, such as crossentropy.links.Focal(gamma=2.0)")
+    check_static(ignore_index=ignore_index)
     if ignore_index is not None and not isinstance(ignore_index, Integral):
         raise TypeError(
             f"ignore_index is {ignore_index!r}; pass the one label to leave out, an integer, or None"
         )
-    if not 0 <= label_smoothing <= 1:
+    label_smoothing = _number(label_smoothing, "label_smoothing")
+    z_loss, entropy_bonus = _number(z_loss, "z_loss"), _number(entropy_bonus, "entropy_bonus")
+    if is_false((label_smoothing >= 0) & (label_smoothing <= 1)):
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share of the label, from 0 to 1")
     weights = row_values(sample_weight, logits, rows, "sample_weight")
     found = resolve(labels, logits, axis, ignore_index, validate=checked, sample_weight=weights)
     target, C = found.target, logits.shape[axis]
     weight = class_vector(class_weight, logits, C, "class_weight")
-    if target.mask is not None and (weight is not None or label_smoothing):
+    if target.mask is not None and (weight is not None or not is_zero(label_smoothing)):
         what = "class_weight" if weight is not None else "label_smoothing"
         raise ValueError(
             f"{what} is given with a LabelSet, whose loss is that of the set as a whole and not of any one class; "
@@ -129,7 +157,7 @@ def make_problem(
             logits, axis, rows, target, temperature, softcap, logit_bias, margin, validate=checked
         ),
         prior=None,
-        wanted=NOTHING_MORE if not (z_loss or entropy_bonus) else Wanted(bool(z_loss), bool(entropy_bonus)),
+        wanted=_wanted(z_loss, entropy_bonus),
         link=link,
         label_smoothing=label_smoothing,
         smoothing_prior=prior_vector,
@@ -144,7 +172,7 @@ def make_problem(
         inplace=inplace,
         signed_weights=signed_weights,
     )
-    if label_smoothing and not problem.acts_per_class:
+    if not (is_zero(label_smoothing) or problem.acts_per_class):
         problem.prior = _weighted_prior(problem)
     return problem
 
@@ -159,8 +187,14 @@ def is_untransformed(
         and margin is None
         and isinstance(temperature, float)
         and temperature == 1.0
-        and not entropy_bonus
+        and is_zero(entropy_bonus)
     )
+
+
+def _wanted(z_loss: float, entropy_bonus: float) -> Wanted:
+    """The statistics that regularisers are made of."""
+    none = is_zero(z_loss), is_zero(entropy_bonus)
+    return NOTHING_MORE if all(none) else Wanted(not none[0], not none[1])
 
 
 def check_logits(logits: Array, axis: int, name: str = "logits") -> tuple[Array, int]:
@@ -176,6 +210,7 @@ def check_logits(logits: Array, axis: int, name: str = "logits") -> tuple[Array,
             f"{name} have dtype {logits.dtype}; pass floating-point scores, for example {name}.float() or "
             f"{name}.astype(float)"
         )
+    check_static(axis=axis)
     ndim = logits.ndim
     if ndim == 0:
         raise ValueError(f"{name} are a single number; they need a class axis")
@@ -210,6 +245,7 @@ def make_transform(
 ) -> Transform:
     """The transform of the logits, checked."""
     temperature, margin = _number(temperature, "temperature"), _number(margin, "margin")
+    softcap = _number(softcap, "softcap")
     if isinstance(temperature, (int, float)):
         if not 0 < temperature < float("inf"):
             raise ValueError(
@@ -232,7 +268,11 @@ def make_transform(
                 f"the temperature{where} is {float(temperature[row]):.6g}; logits are divided by it, so it must be "
                 "positive"
             )
-    if softcap is not None and not 0 < softcap < float("inf"):
+    if getattr(softcap, "requires_grad", False):
+        raise TypeError(
+            "softcap is a tensor that requires a gradient, and has none; pass softcap=float(softcap)"
+        )
+    if softcap is not None and is_false((softcap > 0) & (softcap < float("inf"))):
         raise ValueError(f"softcap is {softcap}; it bounds the logits' size, so it must be positive, or None")
     C = logits.shape[axis]
     if margin is not None:
@@ -241,7 +281,7 @@ def make_transform(
         if not isinstance(margin, (int, float)) and (not hasattr(margin, "ndim") or margin.ndim):
             margin = class_vector(margin, logits, C, "margin")
     bias = class_vector(logit_bias, logits, C, "logit_bias")
-    return Transform(temperature, None if softcap is None else float(softcap), bias, margin)
+    return Transform(temperature, float(softcap) if isinstance(softcap, int) else softcap, bias, margin)
 
 
 def _number(value: Any, name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any, Unpack
 
-from crossentropy.backends import as_arrays, is_torch, namespace
+from crossentropy.backends import as_arrays, is_false, is_torch, namespace
 from crossentropy.losses.options import SigmoidOptions
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 
@@ -68,7 +68,7 @@ def discriminator_loss(
             f'reduction is {reduction!r}; write "mean" or "sum". Real and generated examples have no rows in common; '
             "for the loss of each, use sigmoid_cross_entropy"
         )
-    if not 0 <= label_smoothing <= 1:
+    if is_false((label_smoothing >= 0) & (label_smoothing <= 1)):
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, between 0 and 1")
     _, (real, fake) = as_arrays(real_logits=real_logits, fake_logits=fake_logits)
     return sigmoid_cross_entropy(
@@ -123,9 +123,11 @@ def generator_loss(
     return sigmoid_cross_entropy(logits, _all(1, logits), **options)
 
 
-def _all(label: float, logits: Array) -> Array:
+def _all(label: Any, logits: Array) -> Array:
     """One label for every logit; whole ones as bools, of a byte each."""
     xp = namespace(logits)
+    if not isinstance(label, (int, float)):
+        return xp.zeros_like(logits) + label
     dtype = logits.dtype if 0 < label < 1 else xp.bool
     if is_torch(logits):
         return logits.new_full(logits.shape, label, dtype=dtype)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crossentropy.backends import first_true, is_true, loss_dtype, namespace
+from crossentropy.backends import first_true, is_false, is_true, loss_dtype, namespace
 from crossentropy.links import Focal
 from crossentropy.losses._question_labels import first_bad, settled
 from crossentropy.losses._row_sums import divisor
@@ -112,7 +112,7 @@ def distribution_balanced_loss(
     >>> distribution_balanced_loss(logits, labels, [500, 20, 10], total=1000, reduction="none").round(4)
     array([[0.0921, 0.4491, 0.1261]])
     """
-    if not 0 < negative_scale < INF:
+    if is_false((negative_scale > 0) & (negative_scale < INF)):
         raise ValueError(
             f"negative_scale is {negative_scale}; logits are multiplied by it: it must be positive"
         )

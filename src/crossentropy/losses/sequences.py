@@ -2,7 +2,7 @@
 
 from typing import Any, TypedDict, Unpack
 
-from crossentropy.backends import as_arrays, as_indices, index_dtype, is_torch, namespace, total
+from crossentropy.backends import as_arrays, as_indices, check_static, index_dtype, is_torch, namespace, total
 from crossentropy.links import Link
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses.softmax import softmax_cross_entropy
@@ -104,6 +104,7 @@ def sequence_cross_entropy(
             "sample_weight is given; the mask is the tokens' weight: pass mask=mask * sample_weight"
         )
     logits, labels = _tokens(logits, labels)
+    check_static(shift=shift)
     steps = labels.shape[-1]
     if not 0 <= shift <= steps:
         raise ValueError(f"shift is {shift}; pass a number of steps, from 0 to all {steps}")

@@ -71,6 +71,8 @@ class Library:
         with self():
             inputs, rest = self.arguments(case, changed or {}, extra)
             at = [*inputs, *(rest[name] for name in case.parameters)]
+            if self.name == "numpy":
+                return {name: self._numpy_slope(case, at, k, rest, cotangent) for k, name in enumerate(names)}
             function = case.function(ce.losses)
             weights = None if cotangent is None else self.array(np.asarray(cotangent))
 
@@ -85,3 +87,18 @@ class Library:
             else:
                 found = importlib.import_module("jax").grad(total, argnums=tuple(range(len(at))))(*at)
             return {name: self.numpy(slope) for name, slope in zip(names, found, strict=True)}
+
+    def _numpy_slope(
+        self, case: Case, at: list[Any], k: int, rest: dict[str, Any], cotangent: Any
+    ) -> np.ndarray:
+        """By one of the arguments, as `loss_and_gradient` has it."""
+        function, inputs = case.function(ce.losses), len(case.inputs)
+
+        def loss(x: Any) -> Any:
+            arrays = [*at[:k], x, *at[k + 1 :]]
+            value = function(
+                *arrays[:inputs], **(rest | dict(zip(case.parameters, arrays[inputs:], strict=True)))
+            )
+            return value if cotangent is None else self.array(np.asarray(cotangent)) * value
+
+        return self.numpy(ce.loss_and_gradient(loss, at[k])[1])

@@ -50,7 +50,6 @@ CASES = [
         coral,
         given={"labels": LABELS},
         extreme="sigmoid",
-        numpy_gradient=True,
     ),
     Case(
         "coral_loss",
@@ -59,7 +58,6 @@ CASES = [
         given={"labels": LABELS, "importance": IMPORTANCE},
         variant="importance",
         extreme="sigmoid",
-        numpy_gradient=True,
     ),
     Case(
         "corn_loss",
@@ -68,7 +66,6 @@ CASES = [
         given={"labels": LABELS},
         mean=corn_mean,
         extreme="sigmoid",
-        numpy_gradient=True,
     ),
 ]
 HELPERS = [
