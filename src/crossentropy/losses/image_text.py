@@ -8,6 +8,7 @@ from crossentropy.losses._row_sums import reduced_sums
 from crossentropy.losses._similarity import diagonal, pairs, products_of, scalar
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
+from crossentropy.statistics.reference import widened
 from crossentropy.weights import row_values
 
 __all__ = ["clip_loss", "siglip_loss"]
@@ -79,7 +80,7 @@ def clip_loss(
         softmax_cross_entropy,
         products_of(x, y),
         namespace(x).arange(x.shape[0], dtype=index_dtype(x), device=device(x)),
-        temperature=1 / scale,
+        temperature=1 / scale if isinstance(scale, (int, float)) else 1 / widened(scale),
         sample_weight=sample_weight,
         reduction=reduction,
         normalizer=normalizer,
