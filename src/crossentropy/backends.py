@@ -26,6 +26,7 @@ __all__ = [
     "index_dtype",
     "is_false",
     "is_jax",
+    "is_number",
     "is_numpy",
     "is_taped",
     "is_torch",
@@ -89,6 +90,21 @@ def is_taped(x: Any) -> bool:
     False
     """
     return isinstance(x, Taped)
+
+
+def is_number(x: Any) -> bool:
+    """Whether `x` is one of Python's numbers, or a size that PyTorch knows as a symbol.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_number(2.0), is_number(np.ones(()))
+    (True, False)
+    """
+    if isinstance(x, (int, float)):
+        return True
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, (torch.SymInt, torch.SymFloat))
 
 
 def namespace(*arrays: Array) -> Any:

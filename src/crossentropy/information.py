@@ -325,13 +325,15 @@ def _distributions(axis: Axes, normalize: bool, **given: Any) -> tuple[Any, list
     if len(set(axes)) < max(len(axes), 1):
         raise ValueError(f"axis is {axis!r}; pass the axes of the classes, each once")
     for k in axes:
-        if len({x.shape[k] if x.ndim >= -k else None for x in arrays}) > 1:
+        classes = [x.shape[k] if x.ndim >= -k else None for x in arrays]
+        if any(n is None or n != classes[0] for n in classes):
             raise ValueError(
                 f"{shapes}: along axis {k} the numbers of classes differ; "
                 "pass distributions over the same classes (only the other axes broadcast)"
             )
     for sizes in zip(*(reversed(x.shape) for x in arrays), strict=False):
-        if len(set(sizes) - {1}) > 1:
+        several = [n for n in sizes if n != 1]
+        if any(n != several[0] for n in several):
             raise ValueError(f"{shapes}, which do not broadcast; make the other axes equal, or of size 1")
     arrays = [_checked(name, x, axes, normalize) for name, x in zip(given, arrays, strict=True)]
     return xp, [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays], axes

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crossentropy.backends import as_option, device, is_torch, is_true, namespace
+from crossentropy.backends import as_option, device, is_number, is_torch, is_true, namespace
 
 __all__ = ["check_reduction", "reduce_rows"]
 
@@ -108,7 +108,7 @@ def of_nothing(empty: str) -> float:
 
 def _as_array(value: Any, like: Array) -> Array:
     xp = namespace(like)
-    if isinstance(value, (int, float)):  # filled in on the device, with nothing to be copied there
+    if is_number(value):  # filled in on the device, with nothing to be copied there
         return xp.full((), value, dtype=like.dtype, device=device(like))
     x = as_option(value, "normalizer", like)
     return x.to(like.dtype) if is_torch(like) else xp.astype(x, like.dtype, copy=False)

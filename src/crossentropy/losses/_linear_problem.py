@@ -11,6 +11,7 @@ from crossentropy.backends import (
     as_indices,
     device,
     is_jax,
+    is_number,
     is_torch,
     is_true,
     namespace,
@@ -239,7 +240,7 @@ def in_their_places(
     moved["sample_weight"] = row_values(options.get("sample_weight"), hidden, rows, "sample_weight")
     for name in ("normalizer", "temperature"):
         value = options.get(name, 1.0)
-        if not isinstance(value, (str, int, float)):
+        if not (isinstance(value, str) or is_number(value)):
             value = like(value, hidden, name)
             moved[name] = row_values(value, hidden, rows, name) if value.ndim else value
     if not shift:

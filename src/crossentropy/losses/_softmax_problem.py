@@ -17,6 +17,7 @@ from crossentropy.backends import (
     check_static,
     first_true,
     is_false,
+    is_number,
     is_numpy,
     is_torch,
     is_true,
@@ -291,7 +292,9 @@ def _number(value: Any, name: str) -> Any:
 
 def as_normalizer(normalizer: Any, logits: Array) -> Any:
     """A word or a number as it is, anything else as an array beside the logits."""
-    return normalizer if isinstance(normalizer, (str, int, float)) else like(normalizer, logits, "normalizer")
+    if isinstance(normalizer, str) or is_number(normalizer):
+        return normalizer
+    return like(normalizer, logits, "normalizer")
 
 
 def _weighted_prior(problem: SoftmaxProblem) -> Prior:
