@@ -6,9 +6,10 @@ is found in `FUNCTIONS`, each function beside its pullback: of ``y = f(x)``, wha
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from heapq import heappop, heappush
 from itertools import accumulate, count
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,9 @@ class Taped(NDArrayOperatorsMixin):
     def __init__(self, value: Array, sources: tuple[tuple["Taped", Pullback], ...] = ()) -> None:
         self.value, self.sources, self.order = value, sources, next(_orders)
 
-    shape = property(lambda self: self.value.shape)
-    ndim = property(lambda self: self.value.ndim)
-    size = property(lambda self: self.value.size)
-    dtype = property(lambda self: self.value.dtype)
+    shape, ndim, size, dtype = (
+        property(attrgetter(f"value.{x}")) for x in ("shape", "ndim", "size", "dtype")
+    )
     T = property(lambda self: FUNCTIONS["permute_dims"](self))
     astype, sum, mean, max, min, __getitem__ = map(
         _method, ("astype", "sum", "mean", "max", "min", "getitem")
@@ -105,7 +105,8 @@ def gradient_of(value: Taped, root: Taped) -> Array | None:
         order = -heappop(heap)
         at, g = nodes.pop(order), gradients.pop(order)
         if at is root:
-            return np.require(g, root.dtype, "W")
+            g = np.asarray(g, dtype=root.dtype)
+            return g if g.flags.writeable else g.copy()
         for source, pull in at.sources:
             part = pull(g)
             if source.order in nodes:
@@ -115,8 +116,6 @@ def gradient_of(value: Taped, root: Taped) -> Array | None:
                 heappush(heap, -source.order)
     return None
 
-
-# ------------------------------------------------------------------------------- functions and their pullbacks
 
 # of two equal ones each has half the gradient
 EXTREME = (
@@ -364,20 +363,26 @@ def _matmul(x: Any, y: Any) -> Array:
     )
 
 
+@cache
+def _named(name: str) -> Any:
+    """What the namespace of `Taped` arrays has by this name."""
+    from array_api_compat import numpy
+
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
+    own = getattr(numpy, name)
+    if name in CONSTANT:
+        return lambda *arguments, **options: own(*map(plain, arguments), **options)
+    if name in MAKING or isinstance(own, type) or not callable(own):
+        return own
+    raise AttributeError(_refusal(name))
+
+
 class Namespace:
     """The array-API namespace of `Taped` arrays."""
 
     def __getattr__(self, name: str) -> Any:
-        from array_api_compat import numpy
-
-        if name in FUNCTIONS:
-            return FUNCTIONS[name]
-        own = getattr(numpy, name)
-        if name in CONSTANT:
-            return lambda *arguments, **options: own(*map(plain, arguments), **options)
-        if name in MAKING or isinstance(own, type) or not callable(own):
-            return own
-        raise AttributeError(_refusal(name))
+        return _named(name)
 
 
 NAMESPACE = Namespace()
@@ -387,7 +392,7 @@ def _function(name: str) -> Callable[..., Array]:
     """What stands for NumPy's function of this name."""
     name = ALIASES.get(name, name)
     if name in FUNCTIONS or name in CONSTANT:
-        return getattr(NAMESPACE, name)
+        return _named(name)
     raise TypeError(_refusal(f"numpy.{name}"))
 
 
