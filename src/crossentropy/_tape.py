@@ -40,8 +40,8 @@ class Taped(NDArrayOperatorsMixin):
         property(attrgetter(f"value.{x}")) for x in ("shape", "ndim", "size", "dtype")
     )
     T = property(lambda self: FUNCTIONS["permute_dims"](self))
-    astype, sum, mean, max, min, __getitem__ = map(
-        _method, ("astype", "sum", "mean", "max", "min", "getitem")
+    astype, reshape, sum, mean, max, min, __getitem__ = map(
+        _method, ("astype", "reshape", "sum", "mean", "max", "min", "getitem")
     )
 
     def __array_namespace__(self, api_version: str | None = None) -> "Namespace":
@@ -67,9 +67,6 @@ class Taped(NDArrayOperatorsMixin):
 
     def __float__(self) -> float:
         return float(self.value)
-
-    def reshape(self, *shape: Any) -> Array:
-        return FUNCTIONS["reshape"](self, shape[0] if np.ndim(shape[0]) else shape)
 
 
 def plain(x: Any) -> Any:
@@ -105,8 +102,7 @@ def gradient_of(value: Taped, root: Taped) -> Array | None:
         order = -heappop(heap)
         at, g = nodes.pop(order), gradients.pop(order)
         if at is root:
-            g = np.asarray(g, dtype=root.dtype)
-            return g if g.flags.writeable else g.copy()
+            return g.astype(root.dtype, copy=not g.flags.writeable) if g.ndim else np.array(g, root.dtype)
         for source, pull in at.sources:
             part = pull(g)
             if source.order in nodes:
@@ -117,8 +113,7 @@ def gradient_of(value: Taped, root: Taped) -> Array | None:
     return None
 
 
-# of two equal ones each has half the gradient
-EXTREME = (
+EXTREME = (  # of two equal ones each has half the gradient
     lambda g, y, a, b: g * ((a == y) / (1.0 + (a == b))),
     lambda g, y, a, b: g * ((b == y) / (1.0 + (a == b))),
 )
@@ -162,9 +157,9 @@ CONSTANT = {
 MAKING = {"arange", "eye", "finfo", "full", "iinfo", "linspace", "ones", "zeros"}  # of numbers, no arrays
 # What NumPy calls otherwise than the array API.
 ALIASES = {
-    **{"absolute": "abs", "amax": "max", "amin": "min", "concatenate": "concat", "power": "pow"},
-    **{"transpose": "permute_dims", "true_divide": "divide", "cumsum": "cumulative_sum"},
-}
+    "absolute": "abs", "amax": "max", "amin": "min", "concatenate": "concat", "cumsum": "cumulative_sum",
+    "power": "pow", "transpose": "permute_dims", "true_divide": "divide",
+}  # fmt: skip
 FUNCTIONS: dict[str, Callable[..., Array]] = {}
 
 
@@ -216,8 +211,7 @@ def _sum(x: Any, axis: Any = None, *, dtype: Any = None, keepdims: bool = False)
 @_listed
 def _mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Array:
     y = np.mean(plain(x), axis=axis, keepdims=keepdims)
-    share = y.size / x.size
-    return node(y, (x, lambda g: np.broadcast_to(_with_axis(share * g, axis, keepdims), x.shape)))
+    return node(y, (x, lambda g: np.broadcast_to(_with_axis(g, axis, keepdims) * (y.size / x.size), x.shape)))
 
 
 @_listed
@@ -266,8 +260,10 @@ def _full_like(x: Any, value: Any, *, dtype: Any = None, device: Any = None) -> 
 
 
 @_listed
-def _reshape(x: Any, shape: Any, *, copy: Any = None) -> Array:
-    return node(np.reshape(plain(x), shape), (x, lambda g: np.reshape(g, x.shape)))
+def _reshape(x: Any, shape: Any, *more: int, copy: Any = None) -> Array:
+    return node(
+        np.reshape(plain(x), (shape, *more) if more else shape), (x, lambda g: np.reshape(g, x.shape))
+    )
 
 
 @_listed
@@ -337,9 +333,8 @@ def _getitem(x: Any, key: Any) -> Array:
 
 @_listed
 def _take(x: Any, indices: Array, axis: int | None = None) -> Array:
-    if axis is None:
-        return _getitem(_reshape(x, (-1,)), np.asarray(indices))
-    return _getitem(x, (slice(None),) * (axis % x.ndim) + (np.asarray(indices),))
+    x, axis = (_reshape(x, (-1,)), 0) if axis is None else (x, axis % x.ndim)
+    return _getitem(x, (slice(None),) * axis + (np.asarray(indices),))
 
 
 @_listed
