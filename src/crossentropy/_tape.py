@@ -6,9 +6,10 @@ is found in `FUNCTIONS`, each function beside its pullback: of ``y = f(x)``, wha
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from heapq import heappop, heappush
 from itertools import accumulate, count
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -35,13 +36,12 @@ class Taped(NDArrayOperatorsMixin):
     def __init__(self, value: Array, sources: tuple[tuple["Taped", Pullback], ...] = ()) -> None:
         self.value, self.sources, self.order = value, sources, next(_orders)
 
-    shape = property(lambda self: self.value.shape)
-    ndim = property(lambda self: self.value.ndim)
-    size = property(lambda self: self.value.size)
-    dtype = property(lambda self: self.value.dtype)
+    shape, ndim, size, dtype = (
+        property(attrgetter(f"value.{x}")) for x in ("shape", "ndim", "size", "dtype")
+    )
     T = property(lambda self: FUNCTIONS["permute_dims"](self))
-    astype, sum, mean, max, min, __getitem__ = map(
-        _method, ("astype", "sum", "mean", "max", "min", "getitem")
+    astype, reshape, sum, mean, max, min, __getitem__ = map(
+        _method, ("astype", "reshape", "sum", "mean", "max", "min", "getitem")
     )
 
     def __array_namespace__(self, api_version: str | None = None) -> "Namespace":
@@ -67,9 +67,6 @@ class Taped(NDArrayOperatorsMixin):
 
     def __float__(self) -> float:
         return float(self.value)
-
-    def reshape(self, *shape: Any) -> Array:
-        return FUNCTIONS["reshape"](self, shape[0] if np.ndim(shape[0]) else shape)
 
 
 def plain(x: Any) -> Any:
@@ -105,7 +102,7 @@ def gradient_of(value: Taped, root: Taped) -> Array | None:
         order = -heappop(heap)
         at, g = nodes.pop(order), gradients.pop(order)
         if at is root:
-            return np.require(g, root.dtype, "W")
+            return g.astype(root.dtype, copy=not g.flags.writeable) if g.ndim else np.array(g, root.dtype)
         for source, pull in at.sources:
             part = pull(g)
             if source.order in nodes:
@@ -116,10 +113,7 @@ def gradient_of(value: Taped, root: Taped) -> Array | None:
     return None
 
 
-# ------------------------------------------------------------------------------- functions and their pullbacks
-
-# of two equal ones each has half the gradient
-EXTREME = (
+EXTREME = (  # of two equal ones each has half the gradient
     lambda g, y, a, b: g * ((a == y) / (1.0 + (a == b))),
     lambda g, y, a, b: g * ((b == y) / (1.0 + (a == b))),
 )
@@ -163,9 +157,9 @@ CONSTANT = {
 MAKING = {"arange", "eye", "finfo", "full", "iinfo", "linspace", "ones", "zeros"}  # of numbers, no arrays
 # What NumPy calls otherwise than the array API.
 ALIASES = {
-    **{"absolute": "abs", "amax": "max", "amin": "min", "concatenate": "concat", "power": "pow"},
-    **{"transpose": "permute_dims", "true_divide": "divide", "cumsum": "cumulative_sum"},
-}
+    "absolute": "abs", "amax": "max", "amin": "min", "concatenate": "concat", "cumsum": "cumulative_sum",
+    "power": "pow", "transpose": "permute_dims", "true_divide": "divide",
+}  # fmt: skip
 FUNCTIONS: dict[str, Callable[..., Array]] = {}
 
 
@@ -217,8 +211,7 @@ def _sum(x: Any, axis: Any = None, *, dtype: Any = None, keepdims: bool = False)
 @_listed
 def _mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Array:
     y = np.mean(plain(x), axis=axis, keepdims=keepdims)
-    share = y.size / x.size
-    return node(y, (x, lambda g: np.broadcast_to(_with_axis(share * g, axis, keepdims), x.shape)))
+    return node(y, (x, lambda g: np.broadcast_to(_with_axis(g, axis, keepdims) * (y.size / x.size), x.shape)))
 
 
 @_listed
@@ -267,8 +260,10 @@ def _full_like(x: Any, value: Any, *, dtype: Any = None, device: Any = None) -> 
 
 
 @_listed
-def _reshape(x: Any, shape: Any, *, copy: Any = None) -> Array:
-    return node(np.reshape(plain(x), shape), (x, lambda g: np.reshape(g, x.shape)))
+def _reshape(x: Any, shape: Any, *more: int, copy: Any = None) -> Array:
+    return node(
+        np.reshape(plain(x), (shape, *more) if more else shape), (x, lambda g: np.reshape(g, x.shape))
+    )
 
 
 @_listed
@@ -338,9 +333,8 @@ def _getitem(x: Any, key: Any) -> Array:
 
 @_listed
 def _take(x: Any, indices: Array, axis: int | None = None) -> Array:
-    if axis is None:
-        return _getitem(_reshape(x, (-1,)), np.asarray(indices))
-    return _getitem(x, (slice(None),) * (axis % x.ndim) + (np.asarray(indices),))
+    x, axis = (_reshape(x, (-1,)), 0) if axis is None else (x, axis % x.ndim)
+    return _getitem(x, (slice(None),) * axis + (np.asarray(indices),))
 
 
 @_listed
@@ -364,20 +358,26 @@ def _matmul(x: Any, y: Any) -> Array:
     )
 
 
+@cache
+def _named(name: str) -> Any:
+    """What the namespace of `Taped` arrays has by this name."""
+    from array_api_compat import numpy
+
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
+    own = getattr(numpy, name)
+    if name in CONSTANT:
+        return lambda *arguments, **options: own(*map(plain, arguments), **options)
+    if name in MAKING or isinstance(own, type) or not callable(own):
+        return own
+    raise AttributeError(_refusal(name))
+
+
 class Namespace:
     """The array-API namespace of `Taped` arrays."""
 
     def __getattr__(self, name: str) -> Any:
-        from array_api_compat import numpy
-
-        if name in FUNCTIONS:
-            return FUNCTIONS[name]
-        own = getattr(numpy, name)
-        if name in CONSTANT:
-            return lambda *arguments, **options: own(*map(plain, arguments), **options)
-        if name in MAKING or isinstance(own, type) or not callable(own):
-            return own
-        raise AttributeError(_refusal(name))
+        return _named(name)
 
 
 NAMESPACE = Namespace()
@@ -387,7 +387,7 @@ def _function(name: str) -> Callable[..., Array]:
     """What stands for NumPy's function of this name."""
     name = ALIASES.get(name, name)
     if name in FUNCTIONS or name in CONSTANT:
-        return getattr(NAMESPACE, name)
+        return _named(name)
     raise TypeError(_refusal(f"numpy.{name}"))
 
 

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 from crossentropy._tape import Taped
@@ -109,7 +108,8 @@ def make_problem(
 ) -> Problem:
     """Check the arguments of `crossentropy.sigmoid_cross_entropy`, but for the values of its arrays."""
     check_reduction(reduction, normalizer, empty)
-    check_static(axis=axis)
+    if not isinstance(axis, int):
+        check_static(axis=axis)
     if is_false((label_smoothing >= 0) & (label_smoothing <= 1)):
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, between 0 and 1")
     if is_false((negative_shift >= 0) & (negative_shift < 1)):
@@ -147,7 +147,7 @@ def make_problem(
 
 def _number(option: Any) -> Any:
     """A number as a float; an array of one, which may be traced, as it is."""
-    return float(option) if isinstance(option, Real) or is_numpy(option) else option
+    return float(option) if isinstance(option, (int, float)) or is_numpy(option) else option
 
 
 def _check_arrays(logits: Array, labels: Array) -> None:

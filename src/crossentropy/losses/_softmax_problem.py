@@ -125,8 +125,8 @@ def make_problem(
         link = CROSS_ENTROPY
     elif isinstance(link, type) or not isinstance(link, Link):
         raise TypeError(f"link is {link!r}; pass an instance, such as crossentropy.links.Focal(gamma=2.0)")
-    check_static(ignore_index=ignore_index)
     if ignore_index is not None and not isinstance(ignore_index, Integral):
+        check_static(ignore_index=ignore_index)
         raise TypeError(
             f"ignore_index is {ignore_index!r}; pass the one label to leave out, an integer, or None"
         )
@@ -194,8 +194,9 @@ def is_untransformed(
 
 def _wanted(z_loss: float, entropy_bonus: float) -> Wanted:
     """The statistics that regularisers are made of."""
-    none = is_zero(z_loss), is_zero(entropy_bonus)
-    return NOTHING_MORE if all(none) else Wanted(not none[0], not none[1])
+    if is_zero(z_loss) and is_zero(entropy_bonus):
+        return NOTHING_MORE
+    return Wanted(not is_zero(z_loss), not is_zero(entropy_bonus))
 
 
 def check_logits(logits: Array, axis: int, name: str = "logits") -> tuple[Array, int]:
@@ -211,7 +212,8 @@ def check_logits(logits: Array, axis: int, name: str = "logits") -> tuple[Array,
             f"{name} have dtype {logits.dtype}; pass floating-point scores, for example {name}.float() or "
             f"{name}.astype(float)"
         )
-    check_static(axis=axis)
+    if not isinstance(axis, int):
+        check_static(axis=axis)
     ndim = logits.ndim
     if ndim == 0:
         raise ValueError(f"{name} are a single number; they need a class axis")
@@ -287,6 +289,8 @@ def make_transform(
 
 def _number(value: Any, name: str) -> Any:
     """`value`, but one number of NumPy, which no library would take for its own, as Python's."""
+    if value is None or isinstance(value, (int, float)):
+        return value
     return float(as_array(value, name)) if is_numpy(value) and value.ndim == 0 else value
 
 

@@ -2,7 +2,16 @@
 
 from typing import Any, TypedDict, Unpack
 
-from crossentropy.backends import as_arrays, as_indices, check_static, index_dtype, is_torch, namespace, total
+from crossentropy.backends import (
+    as_arrays,
+    as_indices,
+    check_static,
+    constant,
+    index_dtype,
+    is_torch,
+    namespace,
+    total,
+)
 from crossentropy.links import Link
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses.softmax import softmax_cross_entropy
@@ -234,8 +243,9 @@ def ctc_loss(
     with Recurrent Neural Networks", ICML 2006.
     """
     if not is_torch(logits):
+        given = constant(logits)
         raise TypeError(
-            f"logits are a {type(logits).__module__}.{type(logits).__name__}; ctc_loss is for PyTorch tensors. For JAX "
+            f"logits are a {type(given).__module__}.{type(given).__name__}; ctc_loss is for PyTorch tensors. For JAX "
             "use optax.ctc_loss(logits, logit_paddings, labels, label_paddings); NumPy arrays go through "
             "torch.from_numpy"
         )

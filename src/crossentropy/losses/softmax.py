@@ -104,7 +104,8 @@ def softmax_cross_entropy(
     -------
     array () or the rows' shape
         The loss in nats: float64 for float64 logits, else float32. Gradients flow to `logits`, floating `labels`,
-        `sample_weight`, `temperature`, `logit_bias` and `margin`.
+        `sample_weight`, `temperature`, `logit_bias` and `margin`; and to `label_smoothing`, `z_loss` and
+        `entropy_bonus` where these are arrays of one number.
 
     Raises
     ------
@@ -125,6 +126,9 @@ def softmax_cross_entropy(
     loss of 1e-30 has all its digits; ``−log p_y = softplus(D)``. Index targets under `CrossEntropy` and `Focal` give
     the same bits for any number of threads and any place of a row among others. A link other than `CrossEntropy` on
     soft or smoothed targets acts on every class and is computed by plain formulas.
+
+    Options that are numbers may be traced by JAX, and are not checked then; one that decides which formula or shape is
+    computed is refused, and its message names ``static_argnames``.
 
     Examples
     --------
@@ -197,7 +201,8 @@ def solve(problem: SoftmaxProblem) -> Array:
     if problem.is_taped_beside_logits:
         return composed(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)
     if is_taped(logits):
-        value, gradient = _numpy_loss(replace(problem, logits=plain(logits)))
+        problem.logits = plain(logits)
+        value, gradient = _numpy_loss(problem)
         return node(value, (logits, gradient))
     if not (is_numpy(logits) and is_for_kernels(logits)):
         return composed(problem)
@@ -208,11 +213,10 @@ def _numpy_loss(problem: SoftmaxProblem) -> tuple[Array, Callable[[Array], Array
     """The loss, and what takes the gradient by it to that by the logits."""
     import numpy
 
-    @numpy.errstate(all="ignore")  # a link's infinities are results, as the kernels' are
     def pull(upstream: Array) -> Array:
         return _eager.gradient(problem, found, upstream if upstream.ndim else float(upstream), NumpyMemory)
 
-    with numpy.errstate(all="ignore"):
+    with numpy.errstate(all="ignore"):  # a link's infinities are results, as the kernels' are
         found = _eager.evaluate(problem, NumpyMemory)
     dtype = loss_dtype(problem.logits)
     value = dtype(found.value) if isinstance(found.value, float) else found.value.astype(dtype)
