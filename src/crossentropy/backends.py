@@ -10,6 +10,7 @@ import array_api_compat
 import numpy
 
 from crossentropy import _foreign
+from crossentropy._tape import Taped, plain
 
 __all__ = [
     "as_array",
@@ -18,15 +19,19 @@ __all__ = [
     "as_floating",
     "as_indices",
     "as_option",
+    "check_static",
     "constant",
     "device",
     "first_true",
     "index_dtype",
+    "is_false",
     "is_jax",
     "is_number",
     "is_numpy",
+    "is_taped",
     "is_torch",
     "is_true",
+    "is_zero",
     "loss_dtype",
     "namespace",
     "sum_tolerance",
@@ -76,6 +81,17 @@ def is_jax(x: Any) -> bool:
     return array is not None and isinstance(x, array)
 
 
+def is_taped(x: Any) -> bool:
+    """Whether `x` is an array of NumPy that `crossentropy.loss_and_gradient` differentiates by.
+
+    Examples
+    --------
+    >>> is_taped([0.5])
+    False
+    """
+    return isinstance(x, Taped)
+
+
 def is_number(x: Any) -> bool:
     """Whether `x` is one of Python's numbers, or a size that PyTorch knows as a symbol.
 
@@ -98,7 +114,7 @@ def namespace(*arrays: Array) -> Any:
     ----------
     *arrays : array, or Python number, list or tuple
         Python's own values count as NumPy's when they come alone, and follow the arrays otherwise. So do NumPy's
-        arrays beside JAX's, as in JAX's own functions.
+        arrays beside JAX's, as in JAX's own functions, and beside those that `loss_and_gradient` differentiates by.
 
     Raises
     ------
@@ -121,8 +137,10 @@ def namespace(*arrays: Array) -> Any:
         from array_api_compat import numpy
 
         return numpy
-    if any(is_jax(x) for x in own):
+    if any(is_jax(x) or is_taped(x) for x in own):
         own = [x for x in own if not is_numpy(x)]
+    if all(map(is_taped, own)):
+        return own[0].__array_namespace__()
     try:
         return array_api_compat.array_namespace(*own)
     except TypeError:
@@ -164,6 +182,8 @@ def as_array(x: Any, name: str) -> Array:
         return x if usable and x.flags.c_contiguous else _foreign.plain(x, name)
     if is_torch(x):
         return _checked_tensor(x, name)
+    if is_taped(x):
+        return x
     if is_numpy(x) or (isinstance(x, PYTHON_VALUES) and x is not None):
         return _foreign.plain(x, name)
     if is_jax(x) or _foreign.follows_the_standard(x):
@@ -207,11 +227,11 @@ def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Arr
             return _checked_tensor(x, name)
     array = as_array(x, name)
     if type(array) is numpy.ndarray:
-        if type(like) is numpy.ndarray:
+        if type(like) is numpy.ndarray or is_taped(like):
             return array
         if is_jax(like) or isinstance(x, FOLLOWING):
             return _taken_over(array, like)
-    if namespace(array) is not namespace(like):
+    if not (is_taped(array) and is_numpy(like)) and namespace(array) is not namespace(like):
         raise _foreign.other_library_error(x, name, like, beside)
     return array
 
@@ -245,7 +265,7 @@ def as_arrays(**given: Any) -> tuple[Any, list[Array]]:
     array([0.25, 0.75])
     """
     leading = [name for name, x in given.items() if not isinstance(x, FOLLOWING)] or list(given)
-    leader = next((name for name in leading if is_jax(given[name])), leading[0])
+    leader = next((name for name in leading if is_jax(given[name]) or is_taped(given[name])), leading[0])
     like = as_array(given[leader], leader)
     arrays = [like if name == leader else as_array_like(x, name, like, leader) for name, x in given.items()]
     return namespace(like), arrays
@@ -375,6 +395,8 @@ def constant(x: Array) -> Array:
     """
     if is_torch(x):
         return x.detach()
+    if is_taped(x):
+        return plain(x)
     return sys.modules["jax"].lax.stop_gradient(x) if is_jax(x) else x
 
 
@@ -447,6 +469,45 @@ def is_true(flag: Array, *, wait: bool = False) -> bool:
         return bool(flag)
     except (RuntimeError, TypeError):  # what PyTorch, and what JAX, raise for a value they do not have yet
         return False
+
+
+def is_false(condition: Any) -> bool:
+    """Whether a condition on an option is known not to hold: of a number it is, of a traced one it is not.
+
+    Examples
+    --------
+    >>> is_false(0 < 1), is_false(float("nan") < 1)
+    (False, True)
+    """
+    return not condition if isinstance(condition, bool) else is_true(~condition)
+
+
+def is_zero(option: Any) -> bool:
+    """Whether an option is the number 0, so that its term may be left out; an array is not, whatever it holds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_zero(0.0), is_zero(np.zeros(()))
+    (True, False)
+    """
+    return isinstance(option, (int, float)) and option == 0
+
+
+def check_static(**options: Any) -> None:
+    """Refuse options that are traced by JAX where a formula is chosen by their value.
+
+    Examples
+    --------
+    >>> check_static(order=2)
+    """
+    for name, value in options.items():
+        python = isinstance(value, PYTHON_VALUES)  # torch.compile gets no further
+        if not python and is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer):
+            raise TypeError(
+                f"{name} is traced, but which formula is computed depends on its value; pass a Python number and, to a "
+                f"function under jax.jit, static_argnames={name!r}"
+            )
 
 
 def _is_elsewhere(x: Array) -> bool:

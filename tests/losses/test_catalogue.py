@@ -15,7 +15,7 @@ from losses.catalogue.table import CASES, FAMILIES, HELPERS
 
 NOT_LOSSES = {
     "TargetStatistics": "what target_statistics returns",
-    "loss_and_gradient": "takes the losses of the cases flagged numpy_gradient",
+    "loss_and_gradient": "differentiates the losses of the cases",
 }
 STATEFUL = {"EarlyLearningRegularisation"}  # written by each call, which a trace cannot do
 WEIGHTS = np.array([0.5, 2.0, 1.25, 0.75, 3.0, 1.5, 0.25, 1.0, 2.5, 0.1])
@@ -175,7 +175,7 @@ def test_a_number_added_to_a_row_changes_nothing(case: Case):
 # ------------------------------------------------------------------------------------------- gradients
 
 
-@each(CASES, ("torch", "jax"))
+@each(CASES, ("numpy", "torch", "jax"))
 def test_the_gradient_is_the_derivative_of_the_formula(case: Case, library):
     """By each differentiable argument, with a weight of its own on every row."""
     extra = {"reduction": "none"} if case.rows else {}
@@ -184,30 +184,6 @@ def test_the_gradient_is_the_derivative_of_the_formula(case: Case, library):
     for name in case.differentiable:
         truth = case.slopes(name, 1.0 if cotangent is None else cotangent)
         assert_close(found[name], truth, 1e-8, 1e-9 * max(1.0, np.abs(truth).max()))
-
-
-def numpy_gradient(case: Case, at, **extra):
-    """What `loss_and_gradient` returns of it."""
-    given = {**case.given, **case.parameters, **extra}
-    labels = given.pop("labels" if "labels" in given else "actions")
-    return ce.loss_and_gradient(case.function(ce.losses), at, labels, **given)
-
-
-@those(lambda case: case.numpy_gradient)
-def test_numpy_has_the_gradient_too(case: Case):
-    name, first = next(iter(case.inputs.items()))
-    truth = case.losses()
-    value, gradient = numpy_gradient(case, first)
-    expected = mean(case, truth, np.ones(truth.shape)) if case.rows else truth
-    assert_close(value, expected, case.digits)
-    slope = case.slopes(name) * (expected / np.sum(truth))
-    assert_close(gradient, slope, 1e-8, 1e-9 * max(1.0, np.abs(slope).max()))
-    if case.rows:
-        weights = row_weights(truth)
-        value, gradient = numpy_gradient(case, first, reduction="sum", sample_weight=weights)
-        slope = case.slopes(name, weights)
-        assert_close(value, np.sum(weights * truth), case.digits)
-        assert_close(gradient, slope, 1e-8, 1e-9 * max(1.0, np.abs(slope).max()))
 
 
 @those(lambda case: case.twice and "torch" in case.libraries)
@@ -288,17 +264,8 @@ def test_at_the_ends_the_loss_is_the_limit_of_the_formula(case: Case, end, libra
     assert_close(found, truth, 1e-10, 1e-12)
 
 
-DIFFERENTIATED = [
-    (case, end, library)
-    for case, end in EXTREMES
-    for library in ("torch", "jax", "numpy")
-    if library != "numpy" or case.numpy_gradient
-]
-
-
-@pytest.mark.parametrize(
-    ("case", "end", "library"), DIFFERENTIATED, ids=[f"{c.name}-{e}-{lib}" for c, e, lib in DIFFERENTIATED]
-)
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize(("case", "end"), EXTREMES, ids=[f"{c.name}-{e}" for c, e in EXTREMES])
 def test_at_the_ends_the_gradient_is_the_derivative_of_the_formula(case: Case, end, library):
     """It is finite wherever the loss is, and nowhere NaN."""
     name = next(iter(case.inputs))
@@ -308,10 +275,7 @@ def test_at_the_ends_the_gradient_is_the_derivative_of_the_formula(case: Case, e
         np.isfinite(losses).reshape(losses.shape + (1,) * (at.ndim - losses.ndim)), at.shape
     )
     for dtype in ("float32", "float64") if library == "torch" else ("float64",):
-        if library == "numpy":
-            found = numpy_gradient(case, at, reduction="sum")[1]
-        else:
-            found = Library(library, dtype).slopes(case, None, {name: at}, reduction="none")[name]
+        found = Library(library, dtype).slopes(case, None, {name: at}, reduction="none")[name]
         assert not np.isnan(found).any()
         assert np.isfinite(found[bounded]).all()
         assert (found[np.isinf(at) & bounded] == 0).all()
@@ -336,7 +300,7 @@ def test_a_row_of_weight_zero_counts_nothing_whatever_it_holds(case: Case, libra
     losses, average = lib.values(case, extras, spoilt)
     assert_close(losses, rest, case.digits)
     assert_close(average, mean(case, truth, weights), case.digits)
-    if library in ("torch", "jax"):
+    if library in ("numpy", "torch", "jax"):
         clean = lib.slopes(case, None, reduction="sum", sample_weight=weights)
         found = lib.slopes(case, None, spoilt, reduction="sum", sample_weight=weights)
         for name in case.inputs:

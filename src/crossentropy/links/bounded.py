@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
-from crossentropy.backends import constant, namespace
+from crossentropy.backends import check_static, constant, is_false, is_zero, namespace
 from crossentropy.links._parts import (
     INF,
     LARGE,
@@ -61,10 +62,11 @@ class GeneralizedCrossEntropy:
     truncation: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.q <= 1:
+        if is_false((self.q > 0) & (self.q <= 1)):
             raise ValueError(
                 f"q is {self.q}; it lies above 0, where the loss would be links.CrossEntropy(), and is at most 1"
             )
+        check_static(truncation=self.truncation)
         if self.truncation is not None and not 0 < self.truncation < 1:
             raise ValueError(f"truncation is {self.truncation}; it is a probability between 0 and 1, or None")
 
@@ -126,6 +128,7 @@ class Tsallis:
     t: float = 0.3
 
     def __post_init__(self) -> None:
+        check_static(t=self.t)
         if not -INF < self.t < INF:
             raise ValueError(f"t is {self.t}; pass a finite order of the logarithm, 1 for cross-entropy")
 
@@ -204,6 +207,7 @@ class Taylor:
     order: int = 2
 
     def __post_init__(self) -> None:
+        check_static(order=self.order)
         if isinstance(self.order, bool) or not isinstance(self.order, int) or self.order < 1:
             raise ValueError(
                 f"order is {self.order!r}; it is how many terms of the series are kept, an integer of at least 1"
@@ -224,14 +228,14 @@ class Taylor:
 
 def _power(q: float, D: Array) -> Array:
     """``p^q``."""
-    return exp(q * log_sigmoid(-D)) if q else namespace(D).ones_like(D)
+    return exp(q * log_sigmoid(-D)) if not is_zero(q) else namespace(D).ones_like(D)
 
 
 def _power_loss(q: float, D: Array) -> Array:
     """``(1 − p^q)/q`` for any ``q``."""
-    if q == 0:
+    if is_zero(q):
         return -log_sigmoid(-D)
-    if q > 0:
+    if not isinstance(q, Real) or q > 0:  # no link has an array that may be negative
         return one_minus_exp(q * log_sigmoid(-D)) / q
     # It grows without end. Where softplus(D) is D its second derivative is 0, which a factor too large would spoil.
     xp = namespace(D)

@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
-from crossentropy.backends import as_arrays, is_torch, namespace
+from crossentropy.backends import as_arrays, is_false, is_torch, namespace
 from crossentropy.links._parts import exp
 from crossentropy.statistics.logistic import log_sigmoid
 
@@ -53,7 +54,7 @@ class ClippedPolicy:
     clip: float = 0.2
 
     def __post_init__(self) -> None:
-        if not 0 < self.clip < math.inf:
+        if is_false((self.clip > 0) & (self.clip < math.inf)):
             raise ValueError(
                 f"clip is {self.clip}; the ratio may move by as much from 1, so it is finite and positive"
             )
@@ -85,6 +86,13 @@ class ClippedPolicy:
         zero = xp.zeros_like(log_ratio)
         return xp.where(clipped, zero, advantages * exp(xp.where(clipped, zero, log_ratio)))
 
+    def _bounds(self) -> tuple[Any, Any]:
+        """``log(1 + clip)``, and ``log(1 − clip)`` where there is one."""
+        if isinstance(self.clip, Real):
+            return math.log1p(self.clip), math.log1p(-self.clip) if self.clip < 1 else -math.inf
+        xp = namespace(self.clip)
+        return xp.log1p(self.clip), xp.where(self.clip < 1, xp.log1p(-self.clip), -math.inf)
+
     def _ratio(self, D: Array) -> tuple[Array, Array, Array]:
         """``Â``, ``log r``, and where the loss is constant."""
         if tuple(D.shape) != tuple(self.advantages.shape):
@@ -96,7 +104,7 @@ class ClippedPolicy:
             advantages=self.advantages, old_log_prob=self.old_log_prob, logits=D
         )
         log_ratio = log_sigmoid(-D) - old_log_prob
-        above, below = math.log1p(self.clip), math.log1p(-self.clip) if self.clip < 1 else -math.inf
+        above, below = self._bounds()
         clipped = ((advantages > 0) & (log_ratio > above)) | ((advantages < 0) & (log_ratio < below))
         worthless = (advantages == 0) & (
             log_ratio == log_ratio

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from crossentropy.backends import is_true, namespace
-from crossentropy.links._parts import INF, filled, hit, miss
+from crossentropy.backends import is_false, is_zero, namespace
+from crossentropy.links._parts import INF, hit, miss
 from crossentropy.statistics.logistic import log_sigmoid
 
 __all__ = ["CrossEntropy", "Focal", "Poly", "focal_gamma"]
@@ -63,7 +63,7 @@ class Focal:
     gamma: float = 2.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.gamma < float("inf"):
+        if is_false((self.gamma >= 0) & (self.gamma < INF)):
             raise ValueError(f"gamma is {self.gamma}; the focal loss needs a finite exponent of at least 0")
 
     def loss(self, log_odds_against: Array) -> Array:
@@ -71,19 +71,20 @@ class Focal:
         xp = namespace(log_odds_against)
         D = log_odds_against
         cross_entropy = -log_sigmoid(-D)
-        if is_true(self.gamma == 0):
+        if is_zero(self.gamma):
             return cross_entropy
-        # at p = 0 the product rule makes 0 · ∞ of its derivative, which is cross-entropy's there
-        impossible = D == INF
-        D = xp.where(impossible, xp.zeros_like(D), D)
+        # at p = 0 the product rule makes 0 · ∞ of its derivative, which is cross-entropy's there, and so at p = 1
+        # where γ is an array that may hold 0
+        end = (D == INF) | (D == -INF)
+        D = xp.where(end, xp.zeros_like(D), D)
         focal = xp.exp(self.gamma * log_sigmoid(D)) * -log_sigmoid(-D)
-        return xp.where(impossible, cross_entropy, focal)
+        return xp.where(end, cross_entropy, focal)
 
     def gain(self, log_odds_against: Array) -> Array:
         """``(1 − p)^γ (1 + γ p ρ)`` with ``ρ = −log p / (1 − p)``."""
         xp = namespace(log_odds_against)
         D = log_odds_against
-        if is_true(self.gamma == 0):
+        if is_zero(self.gamma):
             return xp.ones_like(D)
         # p ρ = ln(1 + e^D)/e^D, by e^{-|D|} on either side; at the ends it is 1 and 0
         e = xp.exp(-xp.abs(D))
@@ -140,7 +141,7 @@ class Poly:
         if not self._epsilons:
             raise ValueError("epsilon is empty; pass one number for each power of 1 − p that is to change")
         for j, epsilon in enumerate(self._epsilons, start=1):
-            if not -1 / j <= epsilon < INF:
+            if is_false((-1 / j <= epsilon) & (epsilon < INF)):
                 raise ValueError(
                     f"epsilon of (1 − p)^{j} is {epsilon}; it has to be finite and at least −1/{j}, which takes that "
                     "term of cross-entropy away altogether"
@@ -155,12 +156,12 @@ class Poly:
         D = log_odds_against
         s = miss(D)
         whole = -log_sigmoid(-D) + _polynomial((0.0, *self._epsilons), s)
-        if min(self._epsilons) >= 0:
+        if all(isinstance(e, (int, float)) and e >= 0 for e in self._epsilons):
             return whole
         # Σ (1/j + ε_j) s^j, and the rest of the series of −log(1 − s): no term is negative
         xp = namespace(D)
         N = len(self._epsilons)
-        changed = [_plus(Fraction(1, j), 1, e) for j, e in enumerate(self._epsilons, start=1)]
+        changed = [_exact(Fraction(1, j), 1, e) for j, e in enumerate(self._epsilons, start=1)]
         rest = [1 / j for j in range(N + 1, N + 1 + SERIES)]
         likely = s < 0.25
         return xp.where(
@@ -170,7 +171,7 @@ class Poly:
     def gain(self, log_odds_against: Array) -> Array:
         """``p Σ_j (1 + j ε_j) (1 − p)^(j−1) + (1 − p)^N``, which is ``1 + p Σ_j j ε_j (1 − p)^(j−1)``."""
         s = miss(log_odds_against)
-        slopes = [_plus(Fraction(1), j, e) for j, e in enumerate(self._epsilons, start=1)]
+        slopes = [_exact(Fraction(1), j, e) for j, e in enumerate(self._epsilons, start=1)]
         return hit(log_odds_against) * _polynomial(slopes, s) + s ** len(slopes)
 
 
@@ -187,17 +188,15 @@ def focal_gamma(link: Any) -> float | None:
     return float(link.gamma) if type(link) is Focal and isinstance(link.gamma, (int, float)) else None
 
 
-def _plus(term: Fraction, factor: int, epsilon: Any) -> Any:
-    """``term + factor · epsilon``, rounded once if it is of numbers."""
-    if hasattr(epsilon, "shape"):
-        return float(term) + factor * epsilon
-    return float(term + factor * Fraction(epsilon))
+def _exact(a: Fraction, j: int, epsilon: Any) -> Any:
+    """``a + j ε``, of a number rounded once."""
+    return float(a + j * Fraction(epsilon)) if isinstance(epsilon, (int, float)) else float(a) + j * epsilon
 
 
-def _polynomial(coefficients: Sequence[Any], x: Array) -> Array:
+def _polynomial(coefficients: Sequence[float], x: Array) -> Array:
     """``Σ_k c_k x^k`` by Horner's rule; a constant of 0 costs the others no digits."""
     *lower, value = coefficients
-    value = filled(x, value)
+    value = namespace(x).zeros_like(x) + value
     for c in reversed(lower):
-        value = value * x if isinstance(c, float) and c == 0 else value * x + c
+        value = value * x if is_zero(c) else value * x + c
     return value

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import namespace
+from crossentropy.backends import is_false, is_zero, namespace
 from crossentropy.links._parts import hit, log, miss, one_minus_exp
 from crossentropy.statistics.logistic import log_sigmoid
 
@@ -54,13 +54,13 @@ class SymmetricCrossEntropy:
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta"):
-            if not 0 <= getattr(self, name) < math.inf:
+            if is_false((getattr(self, name) >= 0) & (getattr(self, name) < math.inf)):
                 raise ValueError(
                     f"{name} is {getattr(self, name)}; it weighs a loss, so it is finite and at least 0"
                 )
-        if self.alpha == self.beta == 0:
+        if is_zero(self.alpha) and is_zero(self.beta):
             raise ValueError("alpha and beta are both 0, which leaves no loss; make one of them positive")
-        if not -math.inf < self.log_zero < 0:
+        if is_false((-math.inf < self.log_zero) & (self.log_zero < 0)):
             raise ValueError(
                 f"log_zero is {self.log_zero}; it stands for the logarithm of 0, so it is a finite negative number"
             )
@@ -68,7 +68,7 @@ class SymmetricCrossEntropy:
     def loss(self, log_odds_against: Array) -> Array:
         """``α softplus(D) + β |A| σ(D)``."""
         reverse = -self.beta * self.log_zero * miss(log_odds_against)
-        return reverse if self.alpha == 0 else reverse - self.alpha * log_sigmoid(-log_odds_against)
+        return reverse if is_zero(self.alpha) else reverse - self.alpha * log_sigmoid(-log_odds_against)
 
     def gain(self, log_odds_against: Array) -> Array:
         """``α + β |A| p``."""
@@ -106,7 +106,7 @@ class PartiallyHuberised:
     tau: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.tau < math.inf:
+        if is_false((self.tau >= 1) & (self.tau < math.inf)):
             raise ValueError(
                 f"tau is {self.tau}; the loss is linear under p = 1/tau, so tau is finite and at least 1"
             )

@@ -4,7 +4,7 @@ The statistics of all rows are kept, and the loss is formed from them as if the 
 logits of a block are made once more and become their own gradient, which is multiplied out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,6 @@ from crossentropy.losses._linear_problem import (
     rows_at_once,
     rows_of_problem,
 )
-from crossentropy.losses._recorder import record
 from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient, kernel_statistics
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import Planes, Wanted
@@ -33,7 +32,14 @@ PER_CLASS = 16  # float64 arrays of a block's size, at most, where a link acts o
 
 
 def loss(given: LinearProblem, memory_budget: int | None) -> Array:
-    """The loss of a linear head; what is recorded are its gradients by all that makes the logits."""
+    """The loss of a linear head."""
+    return loss_and_gradients(given, memory_budget)[0]
+
+
+def loss_and_gradients(
+    given: LinearProblem, memory_budget: int | None
+) -> tuple[Array, Callable[[], LinearGradients]]:
+    """The loss, and a function that computes its gradients by all that makes the logits."""
     with np.errstate(all="ignore"):  # infinities are results, as the kernels' are
         found = evaluate(
             given.problem,
@@ -44,8 +50,7 @@ def loss(given: LinearProblem, memory_budget: int | None) -> Array:
     dtype = loss_dtype(given.hidden)
     each = given.problem.reduction == "none"
     value = given.shaped(found.value).astype(dtype) if each else dtype(found.value)
-    record(given, value, lambda: _gradients(given, found, memory_budget))
-    return value
+    return value, lambda: _gradients(given, found, memory_budget)
 
 
 @np.errstate(all="ignore")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from crossentropy.arguments import number
-from crossentropy.backends import as_indices, constant, device, is_true, namespace, widest_dtype
+from crossentropy.backends import as_indices, constant, device, is_false, is_true, namespace, widest_dtype
 from crossentropy.losses._option_sets import RowOptions
 from crossentropy.losses._own_rows import reduced
 from crossentropy.losses._softmax_formula import check_sums, kept_rows, target_shares, weigh
@@ -168,6 +168,6 @@ def membership_loss(u: Array, member: Array, **options: Any) -> Array:
 
 def inverse_scale(scale: float) -> float:
     """The temperature of logits that are multiplied by `scale`."""
-    if not 0 < number(scale, "scale") < INF:
+    if is_false((number(scale, "scale") > 0) & (scale < INF)):
         raise ValueError(f"scale is {scale}; cosines are multiplied by it, so it must be positive")
     return 1 / scale

@@ -83,8 +83,8 @@ def _place(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(flat, tuple(shape)))
 
 
-def numpy_loss(problem: Problem) -> tuple[Array, Callable[[], Array]]:
-    """The loss of NumPy arrays, and a function that computes the gradient of its sum."""
+def numpy_loss(problem: Problem) -> tuple[Array, Callable[[Array], Array]]:
+    """The loss of NumPy arrays, and what takes the gradient by it to that by the logits."""
     contiguous = Problem(
         np.ascontiguousarray(problem.logits).reshape(problem.logits.shape),
         np.ascontiguousarray(problem.labels).reshape(problem.logits.shape),
@@ -97,9 +97,11 @@ def numpy_loss(problem: Problem) -> tuple[Array, Callable[[], Array]]:
     address = 0 if losses is None else NumpyMemory.address(losses)
     value, divisor = run_forward(contiguous, kernel, address, NumpyMemory.threads())
 
-    def gradient() -> Array:
+    def gradient(upstream: Array) -> Array:
         result = NumpyMemory.empty_like(contiguous.logits)
-        _native.sigmoid_gradient(kernel, 1 / divisor, 0, NumpyMemory.address(result), NumpyMemory.threads())
+        each = np.ascontiguousarray(upstream, dtype) if losses is not None else None
+        scale, address = (float(upstream) / divisor, 0) if each is None else (1.0, NumpyMemory.address(each))
+        _native.sigmoid_gradient(kernel, scale, address, NumpyMemory.address(result), NumpyMemory.threads())
         return result
 
     return (np.asarray(value, dtype)[()] if losses is None else losses), gradient

@@ -4,12 +4,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from crossentropy._tape import Taped
 from crossentropy.arguments import integer, number
 from crossentropy.backends import (
     as_arrays,
     as_option,
     device,
     first_true,
+    is_false,
+    is_numpy,
     is_torch,
     is_true,
     loss_dtype,
@@ -70,6 +73,20 @@ class Problem:
         return self.sample_weight is not None or self.options.negative_weight is not None
 
     @property
+    def is_taped_beside_logits(self) -> bool:
+        """Whether anything but the logits is an array that `loss_and_gradient` differentiates by."""
+        options = self.options
+        return Taped in map(
+            type,
+            (
+                *(self.labels, self.sample_weight, options.positive_weight, options.negative_weight),
+                *(options.label_smoothing, options.negative_shift, options.normalizer),
+                *getattr(options.link, "__dict__", {}).values(),
+                *getattr(options.negative_link, "__dict__", {}).values(),
+            ),
+        )
+
+    @property
     def weight_per_row(self) -> bool:
         return self.sample_weight is not None and self.sample_weight.ndim < self.logits.ndim
 
@@ -98,8 +115,9 @@ def make_problem(
 ) -> Problem:
     """Check the arguments of `crossentropy.sigmoid_cross_entropy`, but for the values of its arrays."""
     check_reduction(reduction, normalizer, empty)
+    integer(axis, "axis")
     check_share(label_smoothing, "label_smoothing")
-    if not 0 <= number(negative_shift, "negative_shift") < 1:
+    if is_false((number(negative_shift, "negative_shift") >= 0) & (negative_shift < 1)):
         raise ValueError(f"negative_shift is {negative_shift}; it is taken off a probability: 0 ≤ m < 1")
     xp, (logits, labels) = as_arrays(logits=logits, labels=labels)
     _check_arrays(logits, labels)
@@ -122,16 +140,21 @@ def make_problem(
         classes=classes,
         inner=inner,
         axis=axis,
-        label_smoothing=float(label_smoothing),
+        label_smoothing=_number(label_smoothing),
         link=link,
         negative_link=link if negative_link is None else checked_link(negative_link, "negative_link"),
-        negative_shift=float(negative_shift),
+        negative_shift=_number(negative_shift),
         reduction=reduction,
         normalizer=as_normalizer(normalizer, logits),
         empty=empty,
         validate=check_validate(validate),
     )
     return Problem(logits, labels, sample_weight, options)
+
+
+def _number(option: Any) -> Any:
+    """A number as a float; an array of one, which may be traced, as it is."""
+    return float(option) if isinstance(option, (int, float)) or is_numpy(option) else option
 
 
 def check_floating(logits: Array, name: str, labels: Any = None) -> None:

@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from crossentropy.backends import loss_dtype, namespace, total
+from crossentropy.backends import is_zero, loss_dtype, namespace, total
+from crossentropy.links._parts import ROOM, largest_exponent
 from crossentropy.links.protocol import slope as link_slope
 from crossentropy.losses._sigmoid_problem import Options, Problem, check_values, dtype_name
 from crossentropy.reductions import reduce_rows
@@ -30,9 +31,9 @@ def reference_loss(problem: Problem) -> Array:
     return xp.astype(reduced, losses.dtype)
 
 
-def reference_gradient(problem: Problem) -> Array:
-    """Gradient of the loss's sum by the logits from the links' `gain`, for NumPy."""
-    slope = _slope(problem)
+def reference_gradient(problem: Problem, upstream: Array) -> Array:
+    """Gradient by the logits from the links' `gain`, for NumPy, where `upstream` is that by the loss."""
+    slope = _slope(problem) * upstream
     return slope.astype(problem.logits.dtype)
 
 
@@ -46,7 +47,7 @@ def _slope(problem: Problem) -> Array:
     down = _finite_where_massless(z, negative, xp)
     D, counts = _negative_log_odds(down, options, xp)
     fall = link_slope(options.negative_link, D)
-    if options.negative_shift:  # dD/dz = p (1 − p) / (p_m (1 − p_m)), and p_m = σ(D)
+    if not is_zero(options.negative_shift):  # dD/dz = p (1 − p) / (p_m (1 − p_m)), and p_m = σ(D)
         fall = fall * xp.exp(log_sigmoid(down) + log_sigmoid(-down) - log_sigmoid(D) - log_sigmoid(-D))
     slope = xp.where(counts, negative, xp.zeros_like(negative)) * fall
     slope = slope - positive * link_slope(options.link, -up)
@@ -127,17 +128,26 @@ def _finite_where_massless(x: Array, mass: Array, xp: Any) -> Array:
 def _negative_log_odds(z: Array, options: Options, xp: Any) -> tuple[Array, Array]:
     """The log-odds of ``p_m = max(p − m, 0)``, and where it is not 0 (there they are 0, to be left out)."""
     m = options.negative_shift
-    if m == 0:
+    if is_zero(m):
         return z, xp.ones_like(z, dtype=xp.bool)
     p_m = xp.exp(log_sigmoid(z)) - m
     counts = ~(p_m <= 0)
     p_m = xp.where(counts, p_m, xp.full_like(p_m, 0.5))
-    # ln(1 − p + m) from logarithms, for 1 − p and m may both be too small to have an inverse
-    log_miss = log_sigmoid(-z)
-    log_m = xp.full_like(z, math.log(m))
-    more = log_miss > log_m
-    log_rest = xp.where(more, log_miss, log_m) - log_sigmoid(
-        xp.where(more, log_miss - log_m, log_m - log_miss)
-    )
-    D = xp.log(p_m) - log_rest
+    D = xp.log(p_m) - _log_of_rest(log_sigmoid(-z), m, xp)
     return xp.where(counts, D, xp.zeros_like(D)), counts
+
+
+def _log_of_rest(log_miss: Array, m: Any, xp: Any) -> Array:
+    """``ln(1 − p + m)`` from ``ln(1 − p)``: 1 − p and m may both be too small to have an inverse."""
+    if isinstance(m, float):
+        log_m = xp.full_like(log_miss, math.log(m))
+        more = log_miss > log_m
+        return xp.where(more, log_miss, log_m) - log_sigmoid(
+            xp.where(more, log_miss - log_m, log_m - log_miss)
+        )
+    # an array may hold 0, whose logarithm has no derivative
+    deep, zero = -log_miss > largest_exponent(log_miss) - ROOM, xp.zeros_like(log_miss)
+    near = log_miss + xp.log1p(m * xp.exp(-xp.where(deep, zero, log_miss)))
+    some = m + zero > 0
+    far = xp.where(some, xp.log(xp.where(some, m + zero, zero + 1)), log_miss)
+    return xp.where(deep, far, near)

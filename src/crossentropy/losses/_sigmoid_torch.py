@@ -50,12 +50,17 @@ def loss(problem: Problem) -> Tensor:
         and is_plain(logits, device.type)
         and _is_constant(labels, device)
         and (sample_weight is None or _is_constant(sample_weight, device))
-        and not getattr(problem.options.normalizer, "requires_grad", False)
+        and not any(getattr(x, "requires_grad", False) for x in _numbers(problem.options))
         and native.is_supported(problem)
         and (device_kernels := kernels(device)) is not None
     ):
         return _SigmoidLoss.apply(logits, labels, sample_weight, problem.options, device_kernels)
     return reference_loss(problem)
+
+
+def _numbers(options: Options) -> tuple[Any, ...]:
+    """Options that are numbers, or tensors of one, which may have a gradient."""
+    return options.normalizer, options.label_smoothing, options.negative_shift
 
 
 def _is_constant(x: Tensor, device: torch.device) -> bool:

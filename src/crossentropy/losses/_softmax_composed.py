@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from crossentropy.backends import is_torch, is_true, loss_dtype, namespace
+from crossentropy.backends import is_torch, is_true, is_zero, loss_dtype, namespace
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._softmax_problem import SoftmaxProblem
@@ -39,7 +39,7 @@ def composed(
     if problem.acts_per_class:
         formula.check_sums(problem)
         losses, masses = row_losses(problem)
-        if problem.z_loss or problem.entropy_bonus:
+        if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
             losses = losses + formula.regularisers(problem, find(problem))
     else:
         planes = find(problem)

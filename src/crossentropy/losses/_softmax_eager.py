@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import namespace
+from crossentropy.backends import is_zero, namespace
 from crossentropy.kernels import _native
 from crossentropy.links import CrossEntropy, Focal, Link
 from crossentropy.losses import _softmax_formula as formula
@@ -57,7 +57,7 @@ def evaluate(
         formula.check_sums(problem)
         losses, masses = row_losses(problem)
         planes = Planes()
-        if problem.z_loss or problem.entropy_bonus:
+        if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
             planes = find(problem)
             losses = losses + formula.regularisers(problem, planes)
         mass: Term | None = Term(1.0, None, masses)
@@ -117,7 +117,7 @@ def gradient(
         weighted = share * memory.contiguous(problem.sample_weight, "float64")
     rows = xp.broadcast_to(xp.asarray(weighted, dtype=xp.float64), problem.rows)
     dz = per_class.row_gradients(problem, rows)
-    if problem.z_loss or problem.entropy_bonus:
+    if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
         slopes = formula.regulariser_slopes(problem, found.planes)
         cotangents = _cotangents(problem, slopes, share, memory)
         dz = dz + kernel.pullback(found.planes, cotangents, problem.rows).logits

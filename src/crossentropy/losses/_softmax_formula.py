@@ -8,7 +8,7 @@ themselves.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from crossentropy.backends import as_indices, first_true, is_true, namespace, sum_tolerance, total
+from crossentropy.backends import as_indices, first_true, is_true, is_zero, namespace, sum_tolerance, total
 from crossentropy.links.protocol import slope as link_slope
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import Planes, reference
@@ -36,7 +36,7 @@ def added(terms: Sequence[Term]) -> Array:
     for factor, weights, values, several in terms:
         x: Any = weights if values is None else values if weights is None else weigh(weights, values)
         x = namespace(x).sum(x, axis=-1) if several else x
-        x = x if factor == 1 else factor * x
+        x = x if isinstance(factor, (int, float)) and factor == 1 else factor * x
         total = x if total is None else total + x
     return total
 
@@ -65,7 +65,7 @@ def row_terms(
     kept, terms = 1 - problem.label_smoothing, []
     if target_loss is None:
         terms.append(Term(kept, None, planes.dense_term))
-    elif kept:  # a label without mass counts nothing, whatever its loss
+    elif not is_zero(kept):  # a label without mass counts nothing, whatever its loss
         terms.append(Term(kept, shares, target_loss, problem.masses is not None))
     if planes.prior_term is not None:
         terms.append(Term(problem.label_smoothing, None, planes.prior_term))
@@ -75,13 +75,13 @@ def row_terms(
 def regulariser_terms(problem: SoftmaxProblem, planes: Planes) -> list[Term]:
     """``z_loss L² − entropy_bonus H``."""
     terms = []
-    if problem.z_loss:
+    if not is_zero(problem.z_loss):
         L, idle = planes.log_partition, idle_rows(problem)
         if idle is not None:  # a square has no derivative at a NaN, and 0 times that is no 0
             xp = namespace(L)
             L = xp.where(idle & ~xp.isfinite(L), xp.zeros_like(L), L)
         terms.append(Term(problem.z_loss, None, L * L))
-    if problem.entropy_bonus:
+    if not is_zero(problem.entropy_bonus):
         terms.append(Term(-problem.entropy_bonus, None, planes.entropy))
     return terms
 
@@ -107,9 +107,9 @@ def row_slopes(problem: SoftmaxProblem, planes: Planes, target_slope: Array | No
 def regulariser_slopes(problem: SoftmaxProblem, planes: Planes) -> dict[str, Term]:
     """The derivatives of `regulariser_terms`."""
     slopes = {}
-    if problem.z_loss:
+    if not is_zero(problem.z_loss):
         slopes["log_partition"] = Term(2 * problem.z_loss, None, planes.log_partition)
-    if problem.entropy_bonus:
+    if not is_zero(problem.entropy_bonus):
         slopes["entropy"] = Term(-problem.entropy_bonus, None, None)
     return slopes
 
@@ -121,8 +121,8 @@ def is_plain(problem: SoftmaxProblem) -> bool:
         and problem.class_weight is None
         and problem.masses is None
         and problem.prior is None
-        and not problem.z_loss
-        and not problem.entropy_bonus
+        and is_zero(problem.z_loss)
+        and is_zero(problem.entropy_bonus)
     )
 
 

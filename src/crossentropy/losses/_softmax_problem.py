@@ -11,8 +11,19 @@ from numbers import Integral
 from typing import Any
 
 from crossentropy._foreign import is_bfloat16
+from crossentropy._tape import Taped
 from crossentropy.arguments import as_written, integer, number
-from crossentropy.backends import as_array, first_true, is_number, is_numpy, is_torch, is_true, namespace
+from crossentropy.backends import (
+    as_array,
+    first_true,
+    is_false,
+    is_number,
+    is_numpy,
+    is_torch,
+    is_true,
+    is_zero,
+    namespace,
+)
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Prior, Target, Transform, Wanted
@@ -61,7 +72,21 @@ class SoftmaxProblem:
         """Whether the link acts on every class of a row: no statistic of the row says what it makes of that."""
         if type(self.link) is CrossEntropy:
             return False
-        return self.target.dense is not None or self.label_smoothing > 0
+        return self.target.dense is not None or not is_zero(self.label_smoothing)
+
+    @property
+    def is_taped_beside_logits(self) -> bool:
+        """Whether anything but the logits is an array that `loss_and_gradient` differentiates by."""
+        transform, target = self.transform, self.target
+        return Taped in map(
+            type,
+            (
+                *(target.dense, self.masses, self.sample_weight, self.class_weight, self.smoothing_prior),
+                *(transform.temperature, transform.softcap, transform.logit_bias, transform.margin),
+                *(self.label_smoothing, self.z_loss, self.entropy_bonus, self.normalizer),
+                *getattr(self.link, "__dict__", {}).values(),
+            ),
+        )
 
     @property
     def classes(self) -> int:
@@ -103,11 +128,13 @@ def make_problem(
     check_share(label_smoothing, "label_smoothing")
     check_factor(z_loss, "z_loss")
     check_factor(entropy_bonus, "entropy_bonus")
+    label_smoothing = _number(label_smoothing, "label_smoothing")
+    z_loss, entropy_bonus = _number(z_loss, "z_loss"), _number(entropy_bonus, "entropy_bonus")
     weights = row_values(sample_weight, logits, rows, "sample_weight")
     found = resolve(labels, logits, axis, ignore_index, validate=checked, sample_weight=weights)
     target, C = found.target, logits.shape[axis]
     weight = class_vector(class_weight, logits, C, "class_weight")
-    if target.mask is not None and (weight is not None or label_smoothing):
+    if target.mask is not None and (weight is not None or not is_zero(label_smoothing)):
         what = "class_weight" if weight is not None else "label_smoothing"
         raise ValueError(
             f"{what} is given with a LabelSet, whose loss is that of the set as a whole and not of any one class; "
@@ -127,7 +154,7 @@ def make_problem(
             logits, axis, rows, target, temperature, softcap, logit_bias, margin, validate=checked
         ),
         prior=None,
-        wanted=NOTHING_MORE if not (z_loss or entropy_bonus) else Wanted(bool(z_loss), bool(entropy_bonus)),
+        wanted=_wanted(z_loss, entropy_bonus),
         link=link,
         label_smoothing=label_smoothing,
         smoothing_prior=prior_vector,
@@ -142,7 +169,7 @@ def make_problem(
         inplace=inplace,
         signed_weights=signed_weights,
     )
-    if label_smoothing and not problem.acts_per_class:
+    if not (is_zero(label_smoothing) or problem.acts_per_class):
         problem.prior = _weighted_prior(problem)
     return problem
 
@@ -157,8 +184,15 @@ def is_untransformed(
         and margin is None
         and isinstance(temperature, float)
         and temperature == 1.0
-        and not entropy_bonus
+        and is_zero(entropy_bonus)
     )
+
+
+def _wanted(z_loss: float, entropy_bonus: float) -> Wanted:
+    """The statistics that regularizers are made of."""
+    if is_zero(z_loss) and is_zero(entropy_bonus):
+        return NOTHING_MORE
+    return Wanted(not is_zero(z_loss), not is_zero(entropy_bonus))
 
 
 def check_logits(logits: Array, axis: int, name: str = "logits", *, labels: Any = None) -> tuple[Array, int]:
@@ -201,7 +235,7 @@ def not_floating_error(logits: Array, name: str, labels: Any = None) -> TypeErro
 
 def check_share(value: Any, name: str) -> None:
     """Refuse what is no share of a label."""
-    if not 0 <= number(value, name) <= 1:
+    if is_false((number(value, name) >= 0) & (value <= 1)):
         raise ValueError(f"{name} is {value}; it is a share of the label, from 0 to 1")
 
 
@@ -249,6 +283,7 @@ def make_transform(
 ) -> Transform:
     """The transform of the logits, checked."""
     temperature, margin = _number(temperature, "temperature"), _number(margin, "margin")
+    softcap = _number(softcap, "softcap")
     if isinstance(temperature, (int, float)):
         if not 0 < temperature < float("inf"):
             raise ValueError(
@@ -271,7 +306,11 @@ def make_transform(
                 f"the temperature{where} is {float(temperature[row]):.6g}; logits are divided by it, so it must be "
                 "positive"
             )
-    if softcap is not None and not 0 < number(softcap, "softcap") < float("inf"):
+    if getattr(softcap, "requires_grad", False):
+        raise TypeError(
+            "softcap is a tensor that requires a gradient, and has none; pass softcap=float(softcap)"
+        )
+    if softcap is not None and is_false((number(softcap, "softcap") > 0) & (softcap < float("inf"))):
         raise ValueError(f"softcap is {softcap}; it bounds the logits' size, so it must be positive, or None")
     C = logits.shape[axis]
     if margin is not None:
@@ -280,11 +319,13 @@ def make_transform(
         if not isinstance(margin, (int, float)) and (not hasattr(margin, "ndim") or margin.ndim):
             margin = class_vector(margin, logits, C, "margin")
     bias = class_vector(logit_bias, logits, C, "logit_bias")
-    return Transform(temperature, None if softcap is None else float(softcap), bias, margin)
+    return Transform(temperature, float(softcap) if isinstance(softcap, int) else softcap, bias, margin)
 
 
 def _number(value: Any, name: str) -> Any:
     """`value`, but one number of NumPy, which no library would take for its own, as Python's."""
+    if value is None or isinstance(value, (int, float)):
+        return value
     return float(as_array(value, name)) if is_numpy(value) and value.ndim == 0 else value
 
 

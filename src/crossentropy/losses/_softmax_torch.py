@@ -77,6 +77,9 @@ def other_inputs(problem: SoftmaxProblem) -> tuple[Any, ...]:
         transform.temperature,
         transform.logit_bias,
         transform.margin,
+        problem.label_smoothing,
+        problem.z_loss,
+        problem.entropy_bonus,
     )
 
 

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from crossentropy.backends import is_numpy, is_torch, is_true, namespace
+from crossentropy.backends import constant, is_numpy, is_torch, is_true, namespace
 from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import are_probabilities
 
@@ -22,7 +22,7 @@ def warn_of_probabilities(logits: Array, axis: int) -> None:
     """
     if logits.shape[axis] < 2 or 0 in logits.shape:
         return
-    if not _are_probabilities(logits, axis % logits.ndim):
+    if not _are_probabilities(constant(logits), axis % logits.ndim):
         return
     warn_user(
         "the logits are probabilities already: every row lies in [0, 1] and sums to 1. Pass the scores before the "

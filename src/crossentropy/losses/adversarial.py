@@ -132,9 +132,11 @@ def generator_loss(
     return sigmoid_cross_entropy(logits, _all(1, logits), **options)
 
 
-def _all(label: float, logits: Array) -> Array:
+def _all(label: Any, logits: Array) -> Array:
     """One label for every logit; whole ones as bools, of a byte each."""
     xp = namespace(logits)
+    if not isinstance(label, (int, float)):
+        return xp.zeros_like(logits) + label
     dtype = logits.dtype if 0 < label < 1 else xp.bool
     if is_torch(logits):
         return logits.new_full(logits.shape, label, dtype=dtype)

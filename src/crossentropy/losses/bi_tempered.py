@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import constant, namespace
+from crossentropy.backends import check_static, constant, is_false, is_zero, namespace
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._own_rows import reduced
@@ -96,11 +96,12 @@ def bi_tempered_loss(
     >>> bi_tempered_loss(logits, labels, t1=1.0, t2=1.0, reduction="none").round(4)  # cross-entropy
     array([ 0.349 , 30.6931])
     """
+    check_static(t1=t1, t2=t2, iterations=iterations)
     for name, value, least, end in (("t1", t1, -INF, 2.0), ("t2", t2, 0.0, INF)):
         if not least <= value < end or math.isinf(value):
             what = "finite and under 2" if name == "t1" else "finite and at least 0"
             raise ValueError(f"{name} is {value}; it has to be {what}")
-    if not 0 <= label_smoothing <= 1:
+    if is_false((label_smoothing >= 0) & (label_smoothing <= 1)):
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share of the label, from 0 to 1")
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0:
         raise ValueError(
@@ -131,7 +132,7 @@ def bi_tempered_loss(
         idle=formula.idle_rows(problem),
     )
     q, masses = per_class.class_masses(problem, rows.u)
-    if label_smoothing and problem.classes > 1:
+    if not is_zero(label_smoothing) and problem.classes > 1:
         others = label_smoothing / (problem.classes - 1)
         q = (1 - label_smoothing) * q + others * (masses[..., None] - q)
     log_p = _log_tempered_softmax(rows.u, t2, iterations)

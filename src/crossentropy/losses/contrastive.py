@@ -3,7 +3,7 @@
 from typing import Any
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import device, index_dtype, namespace
+from crossentropy.backends import device, index_dtype, is_false, namespace
 from crossentropy.losses._similarity import (
     among_all,
     check_denominator,
@@ -278,7 +278,7 @@ def supervised_contrastive(
     array([0.126928, 0.126928, 0.      ])
     """
     z = unit(features_of(features, "features", (2,)), normalize)
-    if base_temperature is not None and not 0 < base_temperature < INF:
+    if base_temperature is not None and is_false((base_temperature > 0) & (base_temperature < INF)):
         raise ValueError(
             f"base_temperature is {base_temperature}; the loss is divided by it: it must be positive"
         )

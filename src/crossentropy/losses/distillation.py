@@ -4,7 +4,7 @@ from numbers import Integral
 from typing import Any
 
 from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import as_arrays, constant, is_torch, namespace
+from crossentropy.backends import as_arrays, check_static, constant, is_false, is_torch, is_zero, namespace
 from crossentropy.losses import _divergence as divergences
 from crossentropy.losses._own_rows import in_loss_dtype, reduced
 from crossentropy.losses._softmax_formula import kept_rows
@@ -112,7 +112,7 @@ def distillation_loss(
     """
     if direction not in DIRECTIONS:
         raise ValueError(f'direction is {direction!r}; write "forward", "reverse" or "jensen-shannon"')
-    if not 0 <= number(alpha, "alpha") <= 1:
+    if is_false((number(alpha, "alpha") >= 0) & (alpha <= 1)):
         raise ValueError(f"alpha is {alpha}; it is the share of the labels' loss, from 0 to 1")
     check_validate(validate)
     if labels is None and ignore_index is not None:
@@ -131,11 +131,11 @@ def distillation_loss(
 
     share = 0.0 if labels is None else alpha
     terms = []
-    if share < 1:
+    if not is_zero(1 - share):
         logits = (student, constant(teacher))
         soft = divergences.of_rows(DIRECTIONS[direction], logits, axis, transform, _live(weight, keep))
         terms.append((1 - share) * (soft * transform.temperature**2 if squared_temperature else soft))
-    if share > 0:
+    if not is_zero(share):
         terms.append(share * _label_losses(student, labels, axis, ignore_index, weight, validate))
     return reduced(
         sum(terms[1:], terms[0]),
@@ -194,6 +194,7 @@ def top_k_teacher(
     """
     (teacher,), axis, rows = _alike(axis, teacher=teacher)
     C = teacher.shape[axis]
+    check_static(k=k)
     if not isinstance(k, Integral) or not 1 <= k <= C:
         raise ValueError(f"k is {k!r}; pass how many of the {C} classes to keep, from 1 to {C}")
     if getattr(temperature, "ndim", 0):

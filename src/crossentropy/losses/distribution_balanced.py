@@ -3,7 +3,7 @@
 from typing import Any
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import first_true, is_true, loss_dtype, namespace
+from crossentropy.backends import first_true, is_false, is_true, loss_dtype, namespace
 from crossentropy.links import Focal
 from crossentropy.losses._question_labels import first_bad, settled
 from crossentropy.losses._row_sums import divisor
@@ -123,9 +123,9 @@ def distribution_balanced_loss(
         ("balance", balance),
     ):
         check_factor(factor, name)
-    if not 0 < total < INF:
+    if is_false((total > 0) & (total < INF)):
         raise ValueError(f"total is {total}; pass the number of rows that were counted")
-    if not 0 < negative_scale < INF:
+    if is_false((negative_scale > 0) & (negative_scale < INF)):
         raise ValueError(
             f"negative_scale is {negative_scale}; logits are multiplied by it: it must be positive"
         )

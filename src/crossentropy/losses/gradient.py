@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from crossentropy.backends import as_array, is_numpy
-from crossentropy.losses._recorder import recorded
+from crossentropy._tape import Taped, gradient_of
+from crossentropy.backends import as_array, constant, is_numpy, is_taped
 
 __all__ = ["loss_and_gradient"]
 
@@ -12,23 +12,23 @@ Array = Any
 
 
 def loss_and_gradient(
-    loss: Callable[..., Array], logits: Array, labels: Any, *arguments: Any, **options: Any
+    loss: Callable[..., Array], logits: Array, *arguments: Any, **options: Any
 ) -> tuple[Array, Array]:
-    """A loss of NumPy arrays and its gradient by the logits.
+    """A loss of NumPy arrays and its gradient by the first of them.
 
-    The loss may be any that returns, untouched, what one call of `crossentropy.softmax_cross_entropy` or
-    `crossentropy.sigmoid_cross_entropy` on these very logits returned: these two, the named losses that compose them
-    so, and functions of your own. The gradient is that of this call, and what else the loss computes from the logits
-    (a weight, a target) counts as fixed.
+    The loss may be any of this package and any function that is composed of them, of `crossentropy.target_statistics`
+    and of NumPy's arithmetic. What it computes from the logits (a weight, a target) is differentiated too; everything
+    else that it is given is a constant.
 
     Parameters
     ----------
     loss : function
-        Called as ``loss(logits, labels, *arguments, **options)``.
+        Called as ``loss(logits, *arguments, **options)``.
     logits : array or list, floating
-    labels : array, or one of `crossentropy.targets`
+        What the gradient is by: logits, or the embeddings of a contrastive loss, or log-probabilities.
     *arguments, **options
-        The loss's own. With ``reduction="none"`` the gradient is that of the losses' sum.
+        The loss's own: labels, weights, a teacher's logits. With ``reduction="none"`` the gradient is that of the
+        losses' sum.
 
     Returns
     -------
@@ -39,9 +39,20 @@ def loss_and_gradient(
     Raises
     ------
     TypeError
-        If the loss makes something else of its logits, or they are not a NumPy array of float64 or narrower.
+        If the loss makes nothing of its logits, or makes it with a function that has no derivative here, or they are
+        not a NumPy array of float64 or narrower.
     ValueError
         As the loss does.
+
+    Notes
+    -----
+    The loss is called with an array that remembers what was computed from it. In functions of your own write
+    arithmetic, indexing and the functions of NumPy or of ``logits.__array_namespace__()``; the message for one that
+    has no derivative lists those that have. Comparisons are plain arrays, `crossentropy.backends.constant` makes a
+    constant of a value, and so is the gradient that a nested call returns.
+
+    The value of one call of `crossentropy.softmax_cross_entropy` or `crossentropy.sigmoid_cross_entropy` takes its
+    gradient from the kernels, in one pass.
 
     Examples
     --------
@@ -53,22 +64,25 @@ def loss_and_gradient(
     >>> focal = lambda z, y, gamma: ce.softmax_cross_entropy(z, y, link=ce.links.Focal(gamma))
     >>> ce.loss_and_gradient(focal, np.zeros((1, 2)), np.asarray([0]), 0.0)[1]
     array([[-0.5,  0.5]])
+    >>> both = lambda z, y: ce.softmax_cross_entropy(z, y) + 0.1 * ce.losses.brier_loss(z, y)
+    >>> ce.loss_and_gradient(both, np.zeros((1, 2)), np.asarray([0]))[1]
+    array([[-0.55,  0.55]])
     """
     logits = as_array(logits, "logits")
-    if not is_numpy(logits):
+    if not (is_numpy(logits) or is_taped(logits)):
         raise TypeError(
             f"logits are a {type(logits).__module__}.{type(logits).__name__}; loss_and_gradient is for NumPy arrays. "
             "PyTorch and JAX differentiate the loss themselves"
         )
-    with recorded() as calls:
-        value = loss(logits, labels, *arguments, **options)
-    for call in calls:
-        if call.value is value and call.logits is logits:
-            return value, call.gradient()
     if logits.dtype.itemsize > 8:
         raise TypeError(f"logits have dtype {logits.dtype}; gradients are for float64 and narrower")
-    raise TypeError(
-        f"{getattr(loss, '__name__', repr(loss))} has no gradient in NumPy: what it returns is not the value of one "
-        "call of softmax_cross_entropy or sigmoid_cross_entropy on these logits. PyTorch and JAX differentiate it: "
-        "pass their arrays"
-    )
+    at = constant(logits)[...]  # a scalar as an array
+    root = Taped(at, ((logits, lambda g: g),) if is_taped(logits) else ())
+    value = loss(root, *arguments, **options)
+    gradient = gradient_of(value, root) if is_taped(value) else None
+    if gradient is None:
+        raise TypeError(
+            f"{getattr(loss, '__name__', repr(loss))} has no gradient: what it returns, a "
+            f"{type(value).__module__}.{type(value).__name__}, was not computed from these logits"
+        )
+    return value if is_taped(logits) else value.value, gradient

@@ -5,7 +5,15 @@ from numbers import Integral
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import as_arrays, device, first_true, is_true, namespace, widest_dtype
+from crossentropy.backends import (
+    as_arrays,
+    check_static,
+    device,
+    first_true,
+    is_true,
+    namespace,
+    widest_dtype,
+)
 from crossentropy.losses._option_sets import WithoutMargin, WithoutOffset, WithoutReduction
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses._row_formula import inverse_scale, row_weights
@@ -100,6 +108,7 @@ def class_balanced_weights(counts: Any, *, beta: float = 0.999) -> Array:
     >>> class_balanced_weights([6000, 300, 10]).round(4)
     array([0.0286, 0.1099, 2.8616])
     """
+    check_static(beta=beta)
     if not 0 <= beta <= 1:
         raise ValueError(f"beta is {beta}; it is a share of overlap between examples, from 0 to 1")
     xp, n = _counted(counts)
@@ -341,6 +350,7 @@ def hard_example_loss(
     """
     for name in {"reduction", "normalizer"} & set(options):
         raise TypeError(f"hard_example_loss is the mean over the rows it keeps; leave {name} out")
+    check_static(keep=keep)
     counted = isinstance(keep, Integral) and not isinstance(keep, bool)
     if not (keep >= 1 if counted else isinstance(keep, float) and 0 < keep <= 1):
         raise ValueError(

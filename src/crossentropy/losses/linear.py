@@ -1,9 +1,11 @@
 """Cross-entropy of a linear head, from hidden states to the loss without the logits in between."""
 
+from inspect import unwrap
 from typing import Any, Unpack
 
+from crossentropy._tape import Taped
 from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import as_array, is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy.backends import as_array, check_static, is_jax, is_numpy, is_torch, loss_dtype
 from crossentropy.links import Link
 from crossentropy.losses._linear_problem import (
     LinearGradients,
@@ -13,7 +15,6 @@ from crossentropy.losses._linear_problem import (
     make_linear_problem,
 )
 from crossentropy.losses._option_sets import LinearOptions
-from crossentropy.losses._recorder import recorded
 from crossentropy.losses.target_statistics import TargetStatistics
 from crossentropy.statistics import Planes, Wanted
 from crossentropy.statistics.memory import is_for_kernels
@@ -147,9 +148,8 @@ def linear_cross_entropy(
         empty=empty,
         validate=validate,
     )
-    check_memory_budget(memory_budget)
-    if number(skip_below, "skip_below"):
-        check_skip_below(skip_below, given.problem)
+    _check_budgets(given, memory_budget, skip_below)
+    if skip_below:
         from crossentropy.losses import _linear_torch
 
         return _linear_torch.loss(given, memory_budget, skip_below)
@@ -200,11 +200,16 @@ def linear_loss_and_gradients(
             f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; linear_loss_and_gradients is for NumPy "
             "arrays. PyTorch and JAX differentiate linear_cross_entropy themselves"
         )
-    with recorded() as calls:
-        value = linear_cross_entropy(hidden, weight, labels, **options)
-    if not calls:
+    every = {**(unwrap(linear_cross_entropy).__kwdefaults__ or {}), **options}
+    memory_budget, skip_below = every.pop("memory_budget"), every.pop("skip_below")
+    given = _linear_problem(hidden, weight, labels, **every)
+    _check_budgets(given, memory_budget, skip_below)
+    if not is_for_kernels(hidden):
         raise TypeError(f"hidden has dtype {hidden.dtype}; gradients are for float64 and narrower")
-    return value, calls[-1].gradient()
+    from crossentropy.losses import _linear_numpy
+
+    value, gradients = _linear_numpy.loss_and_gradients(given, memory_budget)
+    return value, gradients()
 
 
 @argument_errors
@@ -282,6 +287,7 @@ def _linear_problem(
     hidden: Array, weight: Array, labels: Any, *, bias: Any, low_rank: Any, **options: Any
 ) -> LinearProblem:
     """The problem, with what goes into the product in the dtype of autocast if that is on."""
+    check_static(shift=options["shift"])
     if is_torch(hidden):
         from crossentropy.losses import _linear_torch
 
@@ -291,6 +297,14 @@ def _linear_problem(
     return make_linear_problem(hidden, weight, labels, bias=bias, low_rank=low_rank, **options)
 
 
+def _check_budgets(given: LinearProblem, memory_budget: int | None, skip_below: float) -> None:
+    """Refuse a budget or a bound that is none, or not for these arrays."""
+    check_static(memory_budget=memory_budget, skip_below=skip_below)
+    check_memory_budget(memory_budget)
+    if number(skip_below, "skip_below"):
+        check_skip_below(skip_below, given.problem)
+
+
 def _strategies(given: LinearProblem) -> Any:
     """The module with the functions ``loss`` and ``planes`` that fit its arrays."""
     hidden = given.hidden
@@ -298,7 +312,9 @@ def _strategies(given: LinearProblem) -> Any:
         from crossentropy.losses import _linear_torch
 
         return _linear_torch
-    if is_numpy(hidden) and is_for_kernels(hidden):
+    others = (given.weight, given.bias, *(given.low_rank or ()))
+    is_taped = Taped in map(type, others) or given.problem.is_taped_beside_logits
+    if is_numpy(hidden) and is_for_kernels(hidden) and not is_taped:
         from crossentropy.losses import _linear_numpy
 
         return _linear_numpy

@@ -4,7 +4,7 @@ from math import cos, pi, sin
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_indices, first_true, is_true, namespace
+from crossentropy.backends import as_indices, check_static, first_true, is_true, namespace
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses._option_sets import RowOptions, WithoutMargin
 from crossentropy.losses._row_formula import (
@@ -135,6 +135,7 @@ def arcface_loss(
     5.481884
     """
     temperature = inverse_scale(scale)
+    check_static(margin=margin)
     if not 0 <= margin < pi:
         raise ValueError(f"margin is {margin}; it is an angle in radians, from 0 to below π")
     cosines, _ = check_logits(cosines, options.get("axis", -1), "cosines", labels=labels)

@@ -4,7 +4,16 @@ from functools import partial
 from typing import Any, TypedDict, Unpack
 
 from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import as_arrays, as_option, device, index_dtype, loss_dtype, namespace
+from crossentropy.backends import (
+    as_arrays,
+    as_option,
+    device,
+    index_dtype,
+    is_false,
+    is_true,
+    loss_dtype,
+    namespace,
+)
 from crossentropy.links import Focal
 from crossentropy.losses._question_labels import first_bad, settled
 from crossentropy.losses._row_sums import divisor, reduced_sums
@@ -96,9 +105,9 @@ def asymmetric_loss(
     array([[0.1269, 0.    , 0.2459]])
     """
     for name, gamma in (("gamma_positive", gamma_positive), ("gamma_negative", gamma_negative)):
-        if not 0 <= number(gamma, name) < INF:
+        if is_false((number(gamma, name) >= 0) & (gamma < INF)):
             raise ValueError(f"{name} is {gamma}; it is an exponent, finite and at least 0")
-    if not 0 <= shift < 1:
+    if is_false((shift >= 0) & (shift < 1)):
         raise ValueError(f"shift is {shift}; it is taken off a probability: 0 ≤ shift < 1")
     return sigmoid_cross_entropy(
         logits,
@@ -167,9 +176,9 @@ def sigmoid_focal_loss(
     >>> sigmoid_focal_loss(logits, labels, reduction="none").round(4)  # ln 2 · 1/4 · (1/4 and 3/4)
     array([0.0433, 0.13  ])
     """
-    if alpha is None or alpha == -1:
+    if alpha is None or is_true(alpha == -1):
         return sigmoid_cross_entropy(logits, labels, link=Focal(gamma), **options)
-    if not 0 <= alpha < 1:
+    if is_false((alpha >= 0) & (alpha < 1)):
         raise ValueError(
             f"alpha is {alpha}; it is the weight of a yes and 1 − alpha that of a no: 0 ≤ alpha < 1, or None. "
             "To leave every no out, pass alpha=None and sample_weight=labels"

@@ -7,6 +7,7 @@ from crossentropy.backends import (
     as_indices,
     constant,
     device,
+    is_false,
     is_true,
     namespace,
     sum_tolerance,
@@ -225,8 +226,8 @@ def hard_bootstrapping_loss(
     xp, keep = namespace(y), kept_rows(problem)
     guess = as_indices(xp.argmax(constant(problem.logits), axis=problem.axis))
     y = y if keep is None else xp.where(keep, y, guess)
-    shares = [beta, 1 - beta]
-    shares = xp.asarray(shares, dtype=widest_dtype(problem.logits), device=device(problem.logits))
+    one = xp.ones((), dtype=widest_dtype(problem.logits), device=device(problem.logits))
+    shares = xp.stack([beta * one, (1 - beta) * one])
     target = Sparse(xp.stack([y, guess], axis=-1), xp.broadcast_to(shares, (*y.shape, 2)))
     merged: SoftmaxOptions = {**options, **without_labels(problem)}
     return softmax_cross_entropy(problem.logits, target, **merged)
@@ -312,7 +313,7 @@ def soft_bootstrapping_loss(
 
 
 def _check_share(beta: float) -> None:
-    if not 0 <= beta <= 1:
+    if is_false((beta >= 0) & (beta <= 1)):
         raise ValueError(f"beta is {beta}; it is the share of the label in the target, from 0 to 1")
 
 

@@ -9,6 +9,7 @@ from crossentropy.backends import (
     constant,
     device,
     first_true,
+    is_false,
     is_true,
     loss_dtype,
     namespace,
@@ -96,7 +97,7 @@ class OnlineLabelSmoothing:
     def __init__(self, classes: int, *, label_smoothing: float = 0.5) -> None:
         if classes < 1:
             raise ValueError(f"classes is {classes}; there is at least one")
-        if not 0 <= label_smoothing <= 1:
+        if is_false((label_smoothing >= 0) & (label_smoothing <= 1)):
             raise ValueError(f"label_smoothing is {label_smoothing}; it is a share of the label, from 0 to 1")
         import numpy
 
@@ -251,9 +252,9 @@ class EarlyLearningRegularisation:
     def __init__(self, rows: int, classes: int, *, strength: float = 3.0, momentum: float = 0.7) -> None:
         if rows < 1 or classes < 1:
             raise ValueError(f"rows is {rows} and classes is {classes}; there is at least one of each")
-        if not 0 <= momentum < 1:
+        if is_false((momentum >= 0) & (momentum < 1)):
             raise ValueError(f"momentum is {momentum}; it is a share of the past, from 0 to below 1")
-        if not 0 <= strength < float("inf"):
+        if is_false((strength >= 0) & (strength < float("inf"))):
             raise ValueError(f"strength is {strength}; it multiplies the regulariser, so it is 0 or more")
         self.rows, self.classes, self.strength, self.momentum = rows, classes, strength, momentum
         self._targets: Array = None

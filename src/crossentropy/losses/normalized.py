@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import namespace
+from crossentropy.backends import is_false, namespace
 from crossentropy.links import MeanAbsoluteError
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses._own_rows import reduced
@@ -156,7 +156,7 @@ def active_passive_loss(
     1.75
     """
     for name, weight in (("alpha", alpha), ("beta", beta)):
-        if not 0 <= weight < INF:
+        if is_false((weight >= 0) & (weight < INF)):
             raise ValueError(f"{name} is {weight}; it weighs a loss, so it is finite and at least 0")
     problem = make_problem(
         logits,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors, renamed_in_errors
-from crossentropy.backends import as_arrays, constant, namespace
+from crossentropy.backends import as_arrays, constant, is_false, namespace
 from crossentropy.links import ClippedPolicy
 from crossentropy.losses._softmax_problem import check_logits
 from crossentropy.losses.options import SoftmaxOptions
@@ -309,9 +309,9 @@ def dpo_loss(
     >>> float(dpo_loss(chosen, rejected, same, same, beta=0.5).round(4))  # h = 1
     0.3133
     """
-    if not 0 < beta < float("inf"):
+    if is_false((beta > 0) & (beta < float("inf"))):
         raise ValueError(f"beta is {beta}; log-ratios are multiplied by it, so it is finite and positive")
-    if not 0 <= label_smoothing <= 0.5:
+    if is_false((label_smoothing >= 0) & (label_smoothing <= 0.5)):
         raise ValueError(
             f"label_smoothing is {label_smoothing}; it is the share of wrong preferences, from 0 to 1/2"
         )
@@ -332,7 +332,7 @@ def dpo_loss(
     h = beta * ((chosen - rejected) - (ref_chosen - ref_rejected))
     return sigmoid_cross_entropy(
         h,
-        namespace(h).full_like(h, 1 - label_smoothing),
+        namespace(h).zeros_like(h) + (1 - label_smoothing),
         sample_weight=sample_weight,
         reduction=reduction,
         normalizer=normalizer,

@@ -3,7 +3,7 @@
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import device, namespace
+from crossentropy.backends import device, is_false, namespace
 from crossentropy.losses._option_sets import RowOptions
 from crossentropy.losses._row_formula import (
     finished,
@@ -163,7 +163,7 @@ def hinge_loss(
     """
     if kind not in KINDS:
         raise ValueError(f'kind is {kind!r}; write "crammer-singer" or "weston-watkins"')
-    if not 0 <= margin < INF:
+    if is_false((margin >= 0) & (margin < INF)):
         raise ValueError(f"margin is {margin}; it is a lead that is asked for, so it is 0 or more")
     problem = row_problem(logits, labels, options)
     one_label(problem, "hinge_loss")

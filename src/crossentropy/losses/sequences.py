@@ -6,6 +6,8 @@ from typing import Any, TypedDict, Unpack
 from crossentropy.arguments import argument_errors
 from crossentropy.backends import (
     as_indices,
+    check_static,
+    constant,
     is_torch,
     is_true,
     loss_dtype,
@@ -122,6 +124,7 @@ def sequence_cross_entropy(
             "sample_weight is given; the mask is the tokens' weight: pass mask=mask * sample_weight"
         )
     logits, labels = as_tokens(logits, labels, options.get("axis", -1))
+    check_static(shift=shift)
     steps = labels.shape[-1]
     if not 0 <= shift <= steps:
         raise ValueError(f"shift is {shift}; pass a number of steps, from 0 to all {steps}")
@@ -337,8 +340,9 @@ def ctc_loss(
     with Recurrent Neural Networks", ICML 2006.
     """
     if not is_torch(logits):
+        given = constant(logits)
         raise TypeError(
-            f"logits are a {type(logits).__module__}.{type(logits).__name__}; ctc_loss is for PyTorch tensors. For JAX "
+            f"logits are a {type(given).__module__}.{type(given).__name__}; ctc_loss is for PyTorch tensors. For JAX "
             "use optax.ctc_loss(logits, logit_paddings, labels, label_paddings); NumPy arrays go through "
             "torch.from_numpy"
         )

@@ -1,13 +1,15 @@
 """Cross-entropy of yes-or-no questions: binary and multi-label classification."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from crossentropy._tape import Taped, node, plain
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import is_numpy, is_torch
+from crossentropy.backends import is_numpy, is_taped, is_torch
 from crossentropy.links import Link
 from crossentropy.losses import _sigmoid_native as native
-from crossentropy.losses._recorder import record
-from crossentropy.losses._sigmoid_problem import make_problem
+from crossentropy.losses._sigmoid_problem import Problem, make_problem
 from crossentropy.losses._sigmoid_reference import reference_gradient, reference_loss
 
 __all__ = ["sigmoid_cross_entropy"]
@@ -128,11 +130,17 @@ def sigmoid_cross_entropy(
         from crossentropy.losses import _sigmoid_torch
 
         return _sigmoid_torch.loss(problem)
-    if not is_numpy(problem.logits):
-        return reference_loss(problem)
+    logits = problem.logits
+    if problem.is_taped_beside_logits:
+        return reference_loss(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)
+    if is_taped(logits):
+        value, gradient = _numpy_loss(replace(problem, logits=plain(logits)))
+        return node(value, (logits, gradient))
+    return _numpy_loss(problem)[0] if is_numpy(logits) else reference_loss(problem)
+
+
+def _numpy_loss(problem: Problem) -> tuple[Array, Callable[[Array], Array]]:
+    """The loss, and what takes the gradient by it to that by the logits."""
     if native.is_supported(problem):
-        value, gradient = native.numpy_loss(problem)
-    else:
-        value, gradient = reference_loss(problem), lambda: reference_gradient(problem)
-    record(problem.logits, value, gradient)
-    return value
+        return native.numpy_loss(problem)
+    return reference_loss(problem), lambda upstream: reference_gradient(problem, upstream)

@@ -1,13 +1,15 @@
 """Cross-entropy of one class among many."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from crossentropy._tape import Taped, node, plain
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import is_numpy, is_torch, loss_dtype
+from crossentropy.backends import is_numpy, is_taped, is_torch, loss_dtype
 from crossentropy.links import Link
-from crossentropy.losses._recorder import record
+from crossentropy.losses import _softmax_eager as _eager
 from crossentropy.losses._softmax_composed import composed
-from crossentropy.losses._softmax_eager import evaluate, gradient
 from crossentropy.losses._softmax_problem import SoftmaxProblem, is_untransformed, make_problem
 from crossentropy.losses._warnings import warn_of_probabilities
 from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
@@ -104,7 +106,8 @@ def softmax_cross_entropy(
     -------
     array () or the rows' shape
         The loss in nats: float64 for float64 logits, else float32. Gradients flow to `logits`, floating `labels`,
-        `sample_weight`, `temperature`, `logit_bias` and `margin`.
+        `sample_weight`, `temperature`, `logit_bias` and `margin`; and to `label_smoothing`, `z_loss` and
+        `entropy_bonus` where these are arrays of one number.
 
     Raises
     ------
@@ -125,6 +128,9 @@ def softmax_cross_entropy(
     loss of 1e-30 has all its digits; ``−log p_y = softplus(D)``. Index targets under `CrossEntropy` and `Focal` give
     the same bits for any number of threads and any place of a row among others. A link other than `CrossEntropy` on
     soft or smoothed targets acts on every class and is computed by plain formulas.
+
+    Options that are numbers may be traced by JAX, and are not checked then; one that decides which formula or shape is
+    computed is refused, and its message names ``static_argnames``.
 
     Examples
     --------
@@ -189,25 +195,31 @@ def softmax_cross_entropy(
 
 def solve(problem: SoftmaxProblem) -> Array:
     """The loss of a problem, by the way that fits its arrays."""
-    if is_torch(problem.logits):
+    logits = problem.logits
+    if is_torch(logits):
         from crossentropy.losses import _softmax_torch
 
         return _softmax_torch.loss(problem)
-    if not (is_numpy(problem.logits) and is_for_kernels(problem.logits)):
+    if problem.is_taped_beside_logits:
+        return composed(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)
+    if is_taped(logits):
+        problem.logits = plain(logits)
+        value, gradient = _numpy_loss(problem)
+        return node(value, (logits, gradient))
+    if not (is_numpy(logits) and is_for_kernels(logits)):
         return composed(problem)
-    return _numpy_loss(problem)
+    return _numpy_loss(problem)[0]
 
 
-def _numpy_loss(problem: SoftmaxProblem) -> Array:
+def _numpy_loss(problem: SoftmaxProblem) -> tuple[Array, Callable[[Array], Array]]:
+    """The loss, and what takes the gradient by it to that by the logits."""
     import numpy
 
-    @numpy.errstate(all="ignore")  # a link's infinities are results, as the kernels' are
-    def slope() -> Array:
-        return gradient(problem, found, 1.0, NumpyMemory)
+    def pull(upstream: Array) -> Array:
+        return _eager.gradient(problem, found, upstream if upstream.ndim else float(upstream), NumpyMemory)
 
-    with numpy.errstate(all="ignore"):
-        found = evaluate(problem, NumpyMemory)
+    with numpy.errstate(all="ignore"):  # a link's infinities are results, as the kernels' are
+        found = _eager.evaluate(problem, NumpyMemory)
     dtype = loss_dtype(problem.logits)
     value = dtype(found.value) if isinstance(found.value, float) else found.value.astype(dtype)
-    record(problem.logits, value, slope)
-    return value
+    return value, pull

@@ -8,7 +8,8 @@ From ``D`` alone ``−log p = softplus(D)`` and ``1 − p = σ(D)``, to full rel
 
 from typing import Any
 
-from crossentropy.backends import is_numpy, is_torch
+from crossentropy._tape import Taped
+from crossentropy.backends import is_numpy, is_taped, is_torch
 from crossentropy.statistics.problem import (
     NOTHING_MORE,
     PLAIN,
@@ -67,10 +68,17 @@ def row_statistics(
         from crossentropy.statistics import _torch
 
         return _torch.statistics(logits, axis, target, transform, prior, wanted, validate, idle)
-    if is_numpy(logits):
+    from crossentropy.statistics import reference
+
+    options = (
+        *(getattr(transform, name) for name in Transform.__slots__),
+        target.dense,
+        prior and prior.values,
+    )
+    if Taped in map(type, options):
+        logits = Taped(logits) if is_numpy(logits) else logits
+    elif is_numpy(logits) or is_taped(logits):
         from crossentropy.statistics import _numpy
 
         return _numpy.statistics(logits, axis, target, transform, prior, wanted, validate, idle)
-    from crossentropy.statistics import reference
-
     return reference.statistics(logits, axis, target, transform, prior, wanted, validate=validate, idle=idle)

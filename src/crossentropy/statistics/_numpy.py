@@ -1,12 +1,24 @@
 """The statistics of NumPy arrays, and their pullback."""
 
+from dataclasses import replace
 from typing import Any
 
+from crossentropy._tape import Taped, plain, several
+from crossentropy.backends import is_taped
 from crossentropy.statistics import reference
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import RowKernel
-from crossentropy.statistics.problem import Cotangents, Planes, Prior, Target, Transform, Wanted
+from crossentropy.statistics.problem import (
+    DIFFERENTIABLE,
+    Cotangents,
+    Planes,
+    Prior,
+    Target,
+    Transform,
+    Wanted,
+    within_range,
+)
 
 Array = Any
 
@@ -21,7 +33,9 @@ def statistics(
     validate: bool,
     idle: Array | None,
 ) -> Planes:
-    """Target statistics of every row along `axis`."""
+    """Target statistics of every row along `axis`; of taped logits they are taped."""
+    if is_taped(logits):
+        return _taped_statistics(logits, axis, target, transform, prior, wanted, validate)
     if not is_for_kernels(logits):  # long double: wider than the kernels
         return reference.statistics(
             logits, axis, target, transform, prior, wanted, validate=validate, idle=idle
@@ -33,6 +47,28 @@ def statistics(
             target.indices, planes.bad_row, logits.shape[axis], target.ignore_index, several=target.several
         )
     return planes
+
+
+def _taped_statistics(
+    logits: Taped,
+    axis: int,
+    target: Target,
+    transform: Transform,
+    prior: Prior | None,
+    wanted: Wanted,
+    validate: bool,
+) -> Planes:
+    """What has a gradient of them has it by one pullback of the kernel."""
+    given = (plain(logits), axis, target, transform, prior)
+    planes = statistics(*given, wanted, validate, None)
+    names = [name for name in DIFFERENTIABLE if getattr(planes, name) is not None]
+
+    def pull(upstream: list[Array]) -> Array:
+        slopes = [within_range(g, plain(logits)) for g in upstream]
+        return pullback(*given, planes, Cotangents(**dict(zip(names, slopes, strict=True))))
+
+    taped = several([getattr(planes, name) for name in names], logits, pull)
+    return replace(planes, **dict(zip(names, taped, strict=True)))
 
 
 def pullback(

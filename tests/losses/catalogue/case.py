@@ -47,8 +47,6 @@ class Case:
         Mean of the rows' losses ``(losses, weights)``, weights included, where it is not Σωℓ/Σω.
     options : bool
         Whether it passes on the options of `softmax_cross_entropy`: `class_weight`, `ignore_index`, …
-    numpy_gradient : bool
-        Whether `loss_and_gradient` serves it.
     shift_invariant : bool
         Whether adding a number to a row of the first input changes nothing.
     extreme : str
@@ -82,7 +80,6 @@ class Case:
     rows: bool = True
     mean: Callable[[np.ndarray, np.ndarray], float] | None = None
     options: bool = False
-    numpy_gradient: bool = False
     shift_invariant: bool = False
     extreme: str = ""
     reach: float = 1e4

@@ -71,7 +71,6 @@ CASES = [
         cross_entropy,
         given={"labels": LABELS},
         options=True,
-        numpy_gradient=True,
         shift_invariant=True,
         extreme="softmax",
     ),
@@ -81,7 +80,6 @@ CASES = [
         smoothed,
         given={"labels": LABELS, "label_smoothing": 0.2, "smoothing_prior": PRIOR},
         variant="smoothed",
-        numpy_gradient=True,
         shift_invariant=True,
     ),
     Case(
@@ -90,7 +88,6 @@ CASES = [
         soft,
         parameters={"labels": SOFT},
         variant="soft",
-        numpy_gradient=True,
         shift_invariant=True,
         twice=False,
     ),
@@ -105,7 +102,6 @@ CASES = [
             "margin": np.array([0.5, 0.25, 0.0, 1.0]),
         },
         variant="transformed",
-        numpy_gradient=True,
     ),
     Case(
         "softmax_cross_entropy",
@@ -114,14 +110,12 @@ CASES = [
         given={"labels": LABELS, "z_loss": 0.03, "entropy_bonus": 0.2},
         variant="regularised",
         options=False,
-        numpy_gradient=True,
     ),
     Case(
         "sigmoid_cross_entropy",
         {"logits": logits(5)},
         binary,
         given={"labels": MULTI},
-        numpy_gradient=True,
         extreme="sigmoid",
     ),
     Case(
@@ -136,7 +130,6 @@ CASES = [
         },
         variant="weighted",
         mean=element_weights(CLASS_WEIGHT),
-        numpy_gradient=True,
     ),
     Case(
         "log_loss",

@@ -72,7 +72,7 @@ def hard_examples(keep):
     return lambda logits, labels, **_: np.mean(np.sort(-plain.chosen(logits, labels))[-keep:])
 
 
-_SOFTMAX = {"options": True, "numpy_gradient": True, "extreme": "softmax"}
+_SOFTMAX = {"options": True, "extreme": "softmax"}
 
 CASES = [
     Case(

@@ -91,6 +91,11 @@ class Library:
             return {name: self.numpy(slope) for name, slope in zip(names, slopes, strict=True)}
 
     def _slopes(self, function: Callable[..., Any], at: list[Any]) -> Sequence[Any]:
+        if self.name == "numpy":
+            return [
+                ce.loss_and_gradient(lambda x, k=k: function(*at[:k], x, *at[k + 1 :]), at[k])[1]
+                for k in range(len(at))
+            ]
         if self.name == "torch":
             at = [x.requires_grad_() for x in at]
             return self.xp.autograd.grad(function(*at), at)
@@ -107,9 +112,7 @@ class Library:
 
         def values(inputs: Any, arrays: Any) -> list[Any]:
             function = case.function(ce.losses)
-            return [
-                function(*x, **more, **rest) for x, more, rest in zip(inputs, arrays, fixed, strict=True)
-            ]
+            return [function(*x, **more, **rest) for x, more, rest in zip(inputs, arrays, fixed, strict=True)]
 
         return compiled("values", case.name, repr(fixed), values)([inputs for inputs, _ in calls], arrays)
 

@@ -153,7 +153,6 @@ CASES = [
         make=_squared_link,
         options=True,
         shift_invariant=True,
-        numpy_gradient=True,
     ),
     Case(
         "softmax_cross_entropy",
@@ -168,7 +167,6 @@ CASES = [
         link="ClippedPolicy",
         make=_clipped_link,
         shift_invariant=True,
-        numpy_gradient=True,
     ),
 ]
 HELPERS: list = []

@@ -51,7 +51,7 @@ def distribution_balanced(
     return 2 * weight * np.exp(gamma * plain.log_expit(-signed)) * -plain.log_expit(signed)
 
 
-_SIGMOID = {"extreme": "sigmoid", "numpy_gradient": True}
+_SIGMOID = {"extreme": "sigmoid"}
 CASES = [
     Case("asymmetric_loss", {"logits": logits(80)}, asymmetric, given={"labels": MULTI}, **_SIGMOID),
     Case(

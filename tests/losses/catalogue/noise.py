@@ -129,7 +129,6 @@ CASES = [
         {Z: logits(52)},
         backward,
         given={Y: LABELS, "transition": TRANSITION},
-        numpy_gradient=True,
         shift_invariant=True,
     ),
     Case(
@@ -138,7 +137,6 @@ CASES = [
         hard_bootstrapping,
         given={Y: LABELS},
         **_SOFTMAX,
-        numpy_gradient=True,
     ),
     Case(
         "hard_bootstrapping_loss",
@@ -147,7 +145,6 @@ CASES = [
         given={Y: LABELS, "beta": 0.3},
         variant="mostly its own",
         **_SOFTMAX,
-        numpy_gradient=True,
     ),
     Case(
         "soft_bootstrapping_loss",
@@ -155,7 +152,6 @@ CASES = [
         soft_bootstrapping,
         given={Y: LABELS},
         **_SOFTMAX,
-        numpy_gradient=True,
     ),
     Case(
         "soft_bootstrapping_loss",
@@ -164,7 +160,6 @@ CASES = [
         given={Y: LABELS, "beta": 0.4},
         variant="mostly its own",
         **_SOFTMAX,
-        numpy_gradient=True,
     ),
     Case(
         "soft_bootstrapping_loss",
@@ -184,7 +179,6 @@ CASES = [
         make=_online_smoothing(),
         variant="first epoch",
         **_SOFTMAX,
-        numpy_gradient=True,
     ),
     Case(
         "OnlineLabelSmoothing",
@@ -194,7 +188,6 @@ CASES = [
         make=_online_smoothing(1, label_smoothing=0.3),
         variant="second epoch",
         **_SOFTMAX,
-        numpy_gradient=True,
     ),
     Case(
         "EarlyLearningRegularisation",

@@ -51,7 +51,6 @@ CASES = [
         coral,
         given={"labels": LABELS},
         extreme="sigmoid",
-        numpy_gradient=True,
     ),
     Case(
         "coral_loss",
@@ -60,7 +59,6 @@ CASES = [
         given={"labels": LABELS, "importance": IMPORTANCE},
         variant="importance",
         extreme="sigmoid",
-        numpy_gradient=True,
     ),
     Case(
         "corn_loss",
@@ -69,7 +67,6 @@ CASES = [
         given={"labels": LABELS},
         mean=corn_mean,
         extreme="sigmoid",
-        numpy_gradient=True,
     ),
     Case(
         "corn_loss",

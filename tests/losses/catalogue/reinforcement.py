@@ -54,7 +54,6 @@ CASES = [
         given=_ACTIONS,
         mean=by_count,
         shift_invariant=True,
-        numpy_gradient=True,
     ),
     Case(
         "policy_gradient",
@@ -64,7 +63,6 @@ CASES = [
         variant="entropy",
         mean=by_count,
         shift_invariant=True,
-        numpy_gradient=True,
     ),
     Case(
         "behaviour_cloning",
@@ -74,7 +72,6 @@ CASES = [
         options=True,
         shift_invariant=True,
         extreme="softmax",
-        numpy_gradient=True,
     ),
     Case(
         "ppo_loss",
@@ -83,7 +80,6 @@ CASES = [
         given={**_ACTIONS, "old_log_prob": OLD},
         mean=by_count,
         shift_invariant=True,
-        numpy_gradient=True,
     ),
     Case(
         "ppo_loss",
@@ -93,7 +89,6 @@ CASES = [
         variant="entropy",
         mean=by_count,
         shift_invariant=True,
-        numpy_gradient=True,
     ),
     Case("dpo_loss", {**_CHOSEN, **_REFERENCE}, dpo),
     Case(

@@ -114,7 +114,7 @@ def bi_tempered(logits, labels, t1=0.8, t2=1.2, label_smoothing=0.0, iterations=
 
 def _case(name, truth, seed, variant="", **more):
     options = more.pop("given", {})
-    settings = {"options": True, "numpy_gradient": True, "shift_invariant": True, "extreme": "softmax"} | more
+    settings = {"options": True, "shift_invariant": True, "extreme": "softmax"} | more
     return Case(
         name,
         {"logits": logits(seed)},
@@ -149,25 +149,23 @@ CASES = [
     _case("tsallis_loss", tsallis, 24),
     _case("tsallis_loss", tsallis, 25, "beyond one", given={"t": 1.5}),
     _case("unlikelihood_loss", unlikelihood, 26),
-    _case("normalized_cross_entropy", normalized, 27, options=False, numpy_gradient=False),
-    _case("active_passive_loss", active_passive, 28, options=False, numpy_gradient=False),
+    _case("normalized_cross_entropy", normalized, 27, options=False),
+    _case("active_passive_loss", active_passive, 28, options=False),
     _case(
         "active_passive_loss",
         active_passive,
         29,
         "weighted",
         options=False,
-        numpy_gradient=False,
         given={"alpha": 10.0, "beta": 0.1},
     ),
-    _case("bi_tempered_loss", bi_tempered, 30, options=False, numpy_gradient=False),
+    _case("bi_tempered_loss", bi_tempered, 30, options=False),
     _case(
         "bi_tempered_loss",
         bi_tempered,
         33,
         "soft",
         options=False,
-        numpy_gradient=False,
         extreme="",
         given={"labels": SOFT, "t1": 0.5, "t2": 1.5},
     ),
@@ -177,7 +175,6 @@ CASES = [
         34,
         "soft",
         options=False,
-        numpy_gradient=False,
         extreme="",
         given={"labels": SOFT},
     ),
@@ -187,7 +184,6 @@ CASES = [
         31,
         "light tail",
         options=False,
-        numpy_gradient=False,
         given={"t1": 0.5, "t2": 0.7},
     ),
     _case(
@@ -196,7 +192,6 @@ CASES = [
         32,
         "smoothed",
         options=False,
-        numpy_gradient=False,
         given={"t1": 0.6, "t2": 1.5, "label_smoothing": 0.1},
     ),
 ]

@@ -73,7 +73,6 @@ CASES = [
             given={"labels": TOKENS, **given},
             variant=variant,
             rows=False,
-            numpy_gradient=True,
         )
         for variant, given in {
             "": {},
