@@ -76,7 +76,6 @@ CASES = [
         variant="importance",
         mean=corn_mean,
         extreme="sigmoid",
-        numpy_gradient=True,
     ),
 ]
 HELPERS = [
