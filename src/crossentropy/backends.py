@@ -3,6 +3,7 @@
 A framework is never imported here: where there is an array, its framework is already in `sys.modules`.
 """
 
+import math
 import sys
 from typing import Any
 
@@ -17,10 +18,12 @@ __all__ = [
     "index_dtype",
     "is_jax",
     "is_numpy",
+    "is_recorded",
     "is_torch",
     "is_true",
     "loss_dtype",
     "namespace",
+    "number_of",
     "sum_tolerance",
     "total",
     "widest_dtype",
@@ -238,6 +241,23 @@ def total(x: Array, axis: int | tuple[int, ...], *, keepdims: bool = False) -> A
     return namespace(x).sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
+def number_of(shape: tuple[Any, ...], like: Array) -> Any:
+    """How many entries an array of this shape has: a float, or where `like` is recorded a tensor of one beside it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> number_of((2, 3), np.ones(2))
+    6.0
+    """
+    n = math.prod(shape)
+    if not is_recorded(like):
+        return float(n)
+    if is_torch(n):  # under torch.jit.trace sizes are tensors
+        return n.to(like.device, widest_dtype(like))
+    return namespace(like).full((), n, dtype=widest_dtype(like), device=like.device)
+
+
 def sum_tolerance(x: Array) -> float:
     """How far from one the sum of a distribution may be, given what its dtype can say.
 
@@ -256,6 +276,24 @@ def sum_tolerance(x: Array) -> float:
     return 1e-9
 
 
+def is_recorded(x: Array) -> bool:
+    """Whether what is done to the tensor `x` is written down, to be run later with other values.
+
+    So it is under `torch.compile`, `torch.export` and `torch.jit.trace`, in all of which sizes may be symbols or
+    tensors, and what is read from a tensor would be taken for a constant. It is not so for arrays of other libraries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_recorded(np.ones(2))
+    False
+    """
+    if not is_torch(x):
+        return False
+    torch = sys.modules["torch"]
+    return bool(torch.compiler.is_compiling() or torch.jit.is_tracing())
+
+
 def is_true(flag: Array, *, wait: bool = False) -> bool:
     """Whether an array of one bool is known to be true.
 
@@ -268,7 +306,7 @@ def is_true(flag: Array, *, wait: bool = False) -> bool:
     >>> is_true(np.asarray(True))
     True
     """
-    if is_torch(flag) and sys.modules["torch"].compiler.is_compiling():
+    if is_recorded(flag):
         return False
     try:
         if not wait and _is_elsewhere(flag):

@@ -35,7 +35,7 @@ from crossentropy.statistics import Planes, Wanted, row_statistics
 from crossentropy.statistics import _linear_torch as linear
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._head_torch import Head, HeadGradients, derivatives
-from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain
+from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_compiled, is_plain
 from crossentropy.statistics._torch import own_kernels_apply
 from crossentropy.statistics.blocks import slices
 
@@ -68,7 +68,7 @@ def loss(given: LinearProblem, memory_budget: int | None, skip_below: float = 0.
 def _compiles(head: Head) -> bool:
     """Whether this is being compiled, for a device whose kernels stand behind an operator."""
     x = head.factors[0]
-    return torch.compiler.is_compiling() and x.device.type in ("cpu", "cuda") and x.dtype in CODES
+    return is_compiled() and x.device.type in ("cpu", "cuda") and x.dtype in CODES
 
 
 def _recomputed(head: Head, problem: SoftmaxProblem, skip_below: float) -> Tensor:

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from crossentropy.backends import constant, device, is_jax, is_numpy, is_torch, namespace, widest_dtype
+from crossentropy.backends import constant, device, is_jax, is_numpy, is_recorded, is_torch, namespace, widest_dtype
 
 __all__ = ["beside", "check_state", "check_values", "copied", "is_traced", "last_of_equals", "written"]
 
@@ -13,7 +13,7 @@ Array = Any
 def is_traced(x: Array) -> bool:
     """Whether `x` stands for values that a compiled or transformed function is to have later."""
     if is_torch(x):
-        return bool(sys.modules["torch"]._C._functorch.is_functorch_wrapped_tensor(x))
+        return is_recorded(x) or bool(sys.modules["torch"]._C._functorch.is_functorch_wrapped_tensor(x))
     return is_jax(x) and isinstance(x, sys.modules["jax"].core.Tracer)
 
 

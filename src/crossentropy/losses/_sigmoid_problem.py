@@ -94,7 +94,7 @@ def make_problem(
     if not -max(ndim, 1) <= axis < max(ndim, 1):
         raise ValueError(f"axis is {axis}, but the logits have shape {tuple(logits.shape)}")
     axis = axis % max(ndim, 1)
-    classes, inner = (int(logits.shape[axis]), math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
+    classes, inner = (logits.shape[axis], math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
     if sample_weight is not None:
         sample_weight = xp.astype(arrays[2], loss_dtype(logits))
         _check_sample_weight(logits, sample_weight, axis)

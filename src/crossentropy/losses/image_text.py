@@ -155,6 +155,7 @@ def siglip_loss(
         call,
         tuple(products.shape),
         1,
+        like=products,
         weights=weights,
         reduction=reduction,
         normalizer=normalizer,

@@ -1,6 +1,5 @@
 """Cross-entropy of predictions that are probabilities already."""
 
-import math
 from typing import Any
 
 from crossentropy.backends import (
@@ -10,6 +9,7 @@ from crossentropy.backends import (
     is_numpy,
     is_true,
     namespace,
+    number_of,
     sum_tolerance,
 )
 from crossentropy.kernels import _native
@@ -94,7 +94,7 @@ def log_loss(
     xp = namespace(p)
     _check_forms(p, y)
     binary = p.ndim == 1
-    classes = 2 if binary else int(p.shape[-1])
+    classes = 2 if binary else p.shape[-1]
     weight = class_vector(class_weight, p, classes, "class_weight")
     rows = tuple(y.shape)
     sample = row_values(sample_weight, p, rows, "sample_weight")
@@ -122,7 +122,7 @@ def log_loss(
     averaged = reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight"
     if averaged and checked and is_true(xp.any(masses < 0)):
         raise negative_weight_error(float(xp.min(masses)))
-    rows_counted = math.prod(rows) if keep is None else keep
+    rows_counted = number_of(rows, p) if keep is None else keep
     value = reduce_rows(losses, masses, rows_counted, reduction=reduction, normalizer=normalizer, empty=empty)
     return xp.astype(value, p.dtype if p.dtype == xp.float64 else xp.float32)
 

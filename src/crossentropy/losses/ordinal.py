@@ -105,6 +105,7 @@ def coral_loss(
         call,
         tuple(z.shape),
         z.ndim - 1,
+        like=z,
         weights=weights,
         reduction=reduction,
         normalizer=normalizer,
@@ -196,6 +197,7 @@ def corn_loss(
         call,
         tuple(z.shape),
         z.ndim - 1,
+        like=z,
         weights=None,
         reduction=reduction,
         normalizer=normalizer,
@@ -303,7 +305,7 @@ def _questions(
 ) -> _Questions:
     xp, (z, y) = as_arrays(logits, labels)
     z, _ = check_logits(z, -1)
-    rows, classes = tuple(z.shape[:-1]), int(z.shape[-1]) + 1
+    rows, classes = tuple(z.shape[:-1]), z.shape[-1] + 1
     if not rows:
         raise ValueError(f"logits have shape {tuple(z.shape)}; pass rows of them, shape (N, K - 1)")
     if not xp.isdtype(y.dtype, ("bool", "integral")):

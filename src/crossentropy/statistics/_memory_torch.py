@@ -40,10 +40,24 @@ def runs_plainly() -> bool:
     """Whether operations are simply run: not compiled, transformed, traced or differentiated forwards."""
     return (
         not torch.compiler.is_compiling()
+        and not torch._C._is_tracing()
         and not torch._C._are_functorch_transforms_active()
         and torch._C._len_torch_dispatch_stack() == 0
         and forward_ad._current_level < 0
     )
+
+
+def is_compiled() -> bool:
+    """Whether operations are recorded by `torch.compile`, which takes operators of our own but no jvp of a Function."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+
+
+def is_exported() -> bool:
+    """Whether operations are recorded for a program that runs without this package, of PyTorch's operators alone.
+
+    That is under `torch.export`, `torch.jit.trace` and the exporters to ONNX, which are built on these.
+    """
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()
 
 
 def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
