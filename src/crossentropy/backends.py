@@ -25,6 +25,7 @@ __all__ = [
     "namespace",
     "number_of",
     "sum_tolerance",
+    "taken_along",
     "total",
     "widest_dtype",
 ]
@@ -226,6 +227,20 @@ def as_indices(labels: Array) -> Array:
 def _has_wide_types() -> bool:
     """Whether JAX has been told to keep 64-bit types."""
     return bool(sys.modules["jax"].config.jax_enable_x64)
+
+
+def taken_along(x: Array, indices: Array, axis: int) -> Array:
+    """The entries of `x` at `indices` along `axis`, for indices of the shape of `x` but there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> taken_along(np.asarray([[0.2, 0.8]]), np.asarray([[1]]), -1)
+    array([[0.8]])
+    """
+    if is_torch(x):  # take_along_dim knows no symbolic sizes
+        return x.gather(axis, indices)
+    return namespace(x).take_along_axis(x, indices, axis=axis)
 
 
 def total(x: Array, axis: int | tuple[int, ...], *, keepdims: bool = False) -> Array:

@@ -130,8 +130,8 @@ def bi_tempered_loss(
     )
     q, masses = per_class.class_masses(problem, rows.u)
     if label_smoothing and problem.classes > 1:
-        others = label_smoothing / (problem.classes - 1)
-        q = (1 - label_smoothing) * q + others * (masses[..., None] - q)
+        others = (masses[..., None] - q) / (problem.classes - 1)
+        q = (1 - label_smoothing) * q + label_smoothing * others
     log_p = _log_tempered_softmax(rows.u, t2, iterations)
     return reduced(
         namespace(log_p).sum(_divergence(constant(q), log_p, t1), axis=-1),

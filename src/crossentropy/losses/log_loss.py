@@ -11,6 +11,7 @@ from crossentropy.backends import (
     namespace,
     number_of,
     sum_tolerance,
+    taken_along,
 )
 from crossentropy.kernels import _native
 from crossentropy.losses._softmax_problem import check_validate
@@ -203,7 +204,7 @@ def _of_labels(p: Array, y: Array, counted: Array | None, in_logs: bool, checked
         sums, own = _native_rows(p, y)
     else:
         wide = widened(p)
-        own = xp.take_along_axis(wide, y[..., None], axis=-1)[..., 0]
+        own = taken_along(wide, y[..., None], -1)[..., 0]
         mass = xp.exp(wide) if in_logs else wide
         negative = xp.any(mass < 0, axis=-1)
         sums = xp.where(negative, xp.full_like(own, float("nan")), xp.sum(mass, axis=-1)) if checked else own
