@@ -14,6 +14,7 @@ __all__ = [
     "as_indices",
     "constant",
     "device",
+    "expm1",
     "first_true",
     "index_dtype",
     "is_jax",
@@ -209,6 +210,24 @@ def constant(x: Array) -> Array:
     if is_torch(x):
         return x.detach()
     return sys.modules["jax"].lax.stop_gradient(x) if is_jax(x) else x
+
+
+def expm1(x: Array) -> Array:
+    """``e^x − 1``, with all its digits near 0.
+
+    In the older exporter to ONNX, which has no such operator, it is the difference, as the newer one writes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(expm1(np.asarray(1e-20)))
+    1e-20
+    """
+    if is_torch(x):
+        torch = sys.modules["torch"]
+        if torch.jit.is_tracing() and torch.onnx.is_in_onnx_export():
+            return torch.exp(x) - 1
+    return namespace(x).expm1(x)
 
 
 def as_indices(labels: Array) -> Array:

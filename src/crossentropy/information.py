@@ -263,7 +263,7 @@ def mutual_information(
     xp, (P,) = as_arrays(joint)
     if not isinstance(axes, (tuple, list)) or len(axes) != 2:
         raise TypeError(f"axes is {axes!r}; pass the axes of the two variables, such as (-2, -1)")
-    x, y = both = tuple(_from_the_end(axis, P.ndim, f"joint has shape {tuple(P.shape)}") for axis in axes)
+    x, y = both = tuple(_from_the_end(axis, {"joint": P}) for axis in axes)
     if x == y:
         raise ValueError(f"axes is {axes!r}, twice the same; pass the axes of the two variables")
     P = _checked("joint", P, both, normalize)
@@ -353,24 +353,32 @@ def _add_up(terms: Array, axis: int | tuple[int, ...], base: float | None, scale
 def _distributions(axis: int, normalize: bool, **given: Any) -> tuple[Any, list[Array], int]:
     """The namespace, the distributions checked and of one dtype, and their axis counted from the end."""
     xp, arrays = as_arrays(*given.values())
-    shapes = " and ".join(f"{name} has shape {tuple(x.shape)}" for name, x in zip(given, arrays, strict=True))
-    axis = _from_the_end(axis, max(x.ndim for x in arrays), shapes)
-    if len({x.shape[axis] if x.ndim >= -axis else None for x in arrays}) > 1:
+    named = dict(zip(given, arrays, strict=True))
+    axis = _from_the_end(axis, named)
+    classes = [x.shape[axis] if x.ndim >= -axis else None for x in arrays]
+    if any(n is None or n != classes[0] for n in classes):
         raise ValueError(
-            f"{shapes}: along axis {axis} the numbers of classes differ; "
+            f"{_shapes(named)}: along axis {axis} the numbers of classes differ; "
             "pass distributions over the same classes (only the other axes broadcast)"
         )
     for sizes in zip(*(reversed(x.shape) for x in arrays), strict=False):
-        if len(set(sizes) - {1}) > 1:
-            raise ValueError(f"{shapes}, which do not broadcast; make the other axes equal, or of size 1")
+        several = [n for n in sizes if n != 1]
+        if any(n != several[0] for n in several):
+            raise ValueError(f"{_shapes(named)}, which do not broadcast; make the other axes equal, or of size 1")
     arrays = [_checked(name, x, (axis,), normalize) for name, x in zip(given, arrays, strict=True)]
     return xp, [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays], axis
 
 
-def _from_the_end(axis: int, ndim: int, shapes: str) -> int:
-    """`axis` as a negative number, which broadcasting leaves alone."""
+def _shapes(named: dict[str, Array]) -> str:
+    """What an error says of the shapes of arrays."""
+    return " and ".join(f"{name} has shape {tuple(x.shape)}" for name, x in named.items())
+
+
+def _from_the_end(axis: int, named: dict[str, Array]) -> int:
+    """`axis` of what these arrays broadcast to as a negative number, which broadcasting leaves alone."""
+    ndim = max(x.ndim for x in named.values())
     if not isinstance(axis, numbers.Integral) or not -ndim <= axis < ndim:
-        raise ValueError(f"axis is {axis!r} but {shapes}; pass the number of one of the axes")
+        raise ValueError(f"axis is {axis!r} but {_shapes(named)}; pass the number of one of the axes")
     return int(axis) - ndim if axis >= 0 else int(axis)
 
 

@@ -48,8 +48,9 @@ def like(values: Any, logits: Array) -> Array:
     if is_torch(logits):
         import torch
 
-        x = values if isinstance(values, torch.Tensor) else torch.as_tensor(values, dtype=torch.float64)
-        x = x.to(logits.device)
+        place = logits.device
+        given = isinstance(values, torch.Tensor)
+        x = values.to(place) if given else torch.as_tensor(values, dtype=torch.float64, device=place)
         return x if x.is_floating_point() else x.to(widest_dtype(x))
     xp, x = namespace(logits), values
     if not (is_numpy(values) and is_numpy(logits)):

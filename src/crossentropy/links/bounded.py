@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import constant, namespace
+from crossentropy.backends import constant, expm1, namespace
 from crossentropy.links._parts import INF, LARGE, ROOM, exp, hit, largest_exponent, miss, one_minus_exp
 from crossentropy.statistics.logistic import log_sigmoid
 
@@ -230,4 +230,4 @@ def _power_loss(q: float, D: Array) -> Array:
     endless = x > largest + min(0.0, math.log(-q))  # the loss or its derivative is beyond the largest number
     moved = xp.where(endless & (D < INF), D, zero)
     rise = math.exp(largest - ROOM) * (moved - constant(moved))  # nothing, with a slope that is a number
-    return xp.where(endless, rise + INF, xp.expm1(xp.where(endless, zero, x)) / -q)
+    return xp.where(endless, rise + INF, expm1(xp.where(endless, zero, x)) / -q)

@@ -47,7 +47,7 @@ def beside(x: Array, like: Array) -> Array:
 
     xp = namespace(like)
     if is_torch(like):
-        x = x if is_torch(x) else xp.asarray(numpy.asarray(x))
+        x = x if is_torch(x) else xp.asarray(numpy.asarray(x), device=like.device)
         return x.to(like.device, widest_dtype(like) if x.dtype == xp.float64 else x.dtype)
     if type(x) is type(like) or (is_jax(x) and is_jax(like)):
         return x

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from crossentropy.backends import constant, namespace
+from crossentropy.backends import constant, expm1, namespace
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._own_rows import reduced
@@ -174,7 +174,7 @@ def _newton(s: Array, depth: Array, is_top: Array, t: float) -> Array:
     zero = xp.zeros_like(depth)
     log_p = _log_exp_t(depth - s, t)
     rest = xp.sum(xp.where(is_top, zero, xp.exp(log_p)), axis=-1, keepdims=True)
-    log_sum = xp.log1p(xp.expm1(_log_exp_t(-s, t)) + rest)
+    log_sum = xp.log1p(expm1(_log_exp_t(-s, t)) + rest)
     gone = log_p == -INF
     powers = xp.where(gone, zero, xp.exp(t * xp.where(gone, zero, log_p)))
     slope = xp.sum(powers, axis=-1, keepdims=True)
@@ -225,4 +225,4 @@ def _minus_log_t(log_x: Array, t: float) -> Array:
     """``−log_t x``, of a logarithm."""
     if t == 1:
         return -log_x
-    return -namespace(log_x).expm1((1 - t) * log_x) / (1 - t)
+    return -expm1((1 - t) * log_x) / (1 - t)

@@ -4,7 +4,7 @@ from math import log
 from numbers import Integral
 from typing import Any, Unpack
 
-from crossentropy.backends import as_arrays, device, first_true, is_true, namespace, widest_dtype
+from crossentropy.backends import as_arrays, device, expm1, first_true, is_true, namespace, widest_dtype
 from crossentropy.losses._option_sets import WithoutMargin, WithoutOffset, WithoutReduction
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses._row_formula import inverse_scale, row_weights
@@ -105,7 +105,7 @@ def class_balanced_weights(counts: Any, *, beta: float = 0.999) -> Array:
     elif beta == 1:
         w = 1 / n
     else:
-        w = -1 / xp.expm1(n * log(beta))
+        w = -1 / expm1(n * log(beta))
     return w / xp.mean(w)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from crossentropy.backends import (
     as_arrays,
     as_indices,
+    expm1,
     first_true,
     is_numpy,
     is_true,
@@ -192,7 +193,7 @@ def log_one_minus_exp(log_p: Array) -> Array:
     near = log_p > -0.6931471805599453
     return xp.where(
         near,
-        xp.log(-xp.expm1(xp.where(near, log_p, -xp.ones_like(log_p)))),
+        xp.log(-expm1(xp.where(near, log_p, -xp.ones_like(log_p)))),
         xp.log1p(-xp.exp(xp.where(near, -xp.ones_like(log_p), log_p))),
     )
 

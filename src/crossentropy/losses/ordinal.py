@@ -7,6 +7,7 @@ from crossentropy.backends import (
     as_arrays,
     as_indices,
     device,
+    expm1,
     first_true,
     is_true,
     loss_dtype,
@@ -245,7 +246,7 @@ def coral_probabilities(logits: Array) -> Array:
     # σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a)), in which nothing cancels
     at_one_end = (high == low) & ~xp.isfinite(high)
     high, low = (xp.where(at_one_end, xp.zeros_like(x), x) for x in (high, low))
-    between = xp.exp(log_sigmoid(high) + log_sigmoid(-low)) * -xp.expm1(low - high)
+    between = xp.exp(log_sigmoid(high) + log_sigmoid(-low)) * -expm1(low - high)
     between = xp.where(falls, between, -between)
     first, last = xp.exp(log_sigmoid(-z[..., :1])), xp.exp(log_sigmoid(z[..., -1:]))
     return xp.astype(xp.concat([first, between, last], axis=-1), loss_dtype(logits), copy=False)

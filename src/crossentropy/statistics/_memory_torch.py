@@ -60,10 +60,13 @@ def is_exported() -> bool:
     return torch.compiler.is_exporting() or torch.jit.is_tracing()
 
 
-def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
+CPU = torch.device("cpu")  # said of everything made there: the default device may be another
+
+
+def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) -> Tensor:
     """Memory not yet written, for a large result."""
     nbytes = prod(shape) * dtype.itemsize
-    if nbytes < LARGE or (device is not None and device.type != "cpu"):
+    if nbytes < LARGE or device.type != "cpu":
         return torch.empty(shape, dtype=dtype, device=device)
     return torch.frombuffer(_native.take_memory(nbytes), dtype=dtype).view(shape)
 
@@ -85,12 +88,12 @@ class TorchMemory:
 
     @staticmethod
     def contiguous(x: Any, dtype: str | None = None) -> Tensor:
-        tensor = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x)
+        tensor = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x, device=CPU)
         return (tensor if dtype is None else tensor.to(DTYPES[dtype])).contiguous()
 
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Tensor:
-        return torch.empty(shape, dtype=DTYPES[dtype])
+        return torch.empty(shape, dtype=DTYPES[dtype], device=CPU)
 
     @staticmethod
     def planes(n: int, shape: tuple[int, ...]) -> Sequence[Tensor]:

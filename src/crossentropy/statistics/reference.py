@@ -170,7 +170,7 @@ class LogSum:
         #: u − top: 0 at the top itself
         self.depth = xp.where(is_top & (top == -INF), xp.zeros_like(u), u - self.top)
         self.e = xp.exp(self.depth)
-        self.rest = xp.sum(xp.where(is_top, xp.expm1(self.depth), self.e), axis=-1)
+        self.rest = xp.sum(xp.where(is_top, self.e - 1, self.e), axis=-1)
 
     def value(self) -> Array:
         """The logarithm of the sum."""
