@@ -364,7 +364,9 @@ def _distributions(axis: int, normalize: bool, **given: Any) -> tuple[Any, list[
     for sizes in zip(*(reversed(x.shape) for x in arrays), strict=False):
         several = [n for n in sizes if n != 1]
         if any(n != several[0] for n in several):
-            raise ValueError(f"{_shapes(named)}, which do not broadcast; make the other axes equal, or of size 1")
+            raise ValueError(
+                f"{_shapes(named)}, which do not broadcast; make the other axes equal, or of size 1"
+            )
     arrays = [_checked(name, x, (axis,), normalize) for name, x in zip(given, arrays, strict=True)]
     return xp, [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays], axis
 

@@ -110,9 +110,10 @@ def _as_array(value: Any, like: Array) -> Array:
     xp = namespace(like)
     if is_torch(like) and is_torch(value):
         return value.to(device=like.device, dtype=like.dtype)
-    if isinstance(value, (int, float)):  # filled in on the device, with nothing to be copied there
-        return xp.full((), value, dtype=like.dtype, device=device(like))
-    return xp.asarray(value, dtype=like.dtype, device=device(like))
+    if isinstance(value, (list, tuple)) or (not isinstance(value, (int, float)) and hasattr(value, "dtype")):
+        return xp.asarray(value, dtype=like.dtype, device=device(like))
+    # a number, or a size that is a symbol: filled in on the device, with nothing to be copied there
+    return xp.full((), value, dtype=like.dtype, device=device(like))
 
 
 def _divide(total: Array, N: Array, empty: str) -> Array:

@@ -199,7 +199,10 @@ def _denominator(problem: SoftmaxProblem) -> float | Tensor:
     """What the sum of the rows' losses is divided by, which no logit has a say in."""
     if problem.reduction == "sum":
         return 1.0
-    target, known = problem.target, Planes(log_odds=torch.empty(0, dtype=torch.float64, device=problem.logits.device))
+    target, known = (
+        problem.target,
+        Planes(log_odds=torch.empty(0, dtype=torch.float64, device=problem.logits.device)),
+    )
     if target.dense is not None:
         a = target.dense if problem.class_weight is None else target.dense * problem.class_weight
         known.dense_total = a.sum(1, dtype=torch.float64)
@@ -249,7 +252,7 @@ class _LinearLoss(Function):
         dtype = loss_dtype(head.factors[0])
         if isinstance(total, Tensor):
             return mean_of(total, _softmax_device.on_device(N, total), problem.empty).to(dtype)
-        value = total * share if share else of_nothing(problem.empty)
+        value = float(total * share) if share else of_nothing(problem.empty)
         return torch.scalar_tensor(value, dtype=dtype, device=CPU)
 
     @staticmethod

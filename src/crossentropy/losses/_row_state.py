@@ -3,7 +3,16 @@
 import sys
 from typing import Any
 
-from crossentropy.backends import constant, device, is_jax, is_numpy, is_recorded, is_torch, namespace, widest_dtype
+from crossentropy.backends import (
+    constant,
+    device,
+    is_jax,
+    is_numpy,
+    is_recorded,
+    is_torch,
+    namespace,
+    widest_dtype,
+)
 
 __all__ = ["beside", "check_state", "check_values", "copied", "is_traced", "last_of_equals", "written"]
 

@@ -115,7 +115,9 @@ def gradient(
     weighted = share
     if problem.sample_weight is not None:
         weighted = share * memory.contiguous(problem.sample_weight, "float64")
-    rows = xp.broadcast_to(xp.asarray(weighted, dtype=xp.float64, device=device(problem.logits)), problem.rows)
+    rows = xp.broadcast_to(
+        xp.asarray(weighted, dtype=xp.float64, device=device(problem.logits)), problem.rows
+    )
     dz = per_class.row_gradients(problem, rows)
     if problem.z_loss or problem.entropy_bonus:
         slopes = formula.regulariser_slopes(problem, found.planes)

@@ -86,7 +86,9 @@ def link_learns(problem: SoftmaxProblem) -> bool:
     if holds_numbers_alone(link):
         return False
     shape = problem.rows if problem.masses is None else tuple(problem.masses.shape)
-    return bool(link.loss(torch.zeros(shape, dtype=torch.float64, device=problem.logits.device)).requires_grad)
+    return bool(
+        link.loss(torch.zeros(shape, dtype=torch.float64, device=problem.logits.device)).requires_grad
+    )
 
 
 def _rounded(value: Any, logits: Tensor) -> Tensor:

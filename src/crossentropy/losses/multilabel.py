@@ -281,7 +281,9 @@ def _weight_of_elements(
     """``Σ ω w``: what a mean over elements divides by, whatever else they are multiplied by."""
     problem = make_problem(logits, labels, sample_weight=sample_weight, axis=axis, class_weight=class_weight)
     weights = element_weights(problem, namespace(problem.logits))
-    return divisor("weight", None if weights is None else weights[1], tuple(problem.logits.shape), problem.logits)
+    return divisor(
+        "weight", None if weights is None else weights[1], tuple(problem.logits.shape), problem.logits
+    )
 
 
 def _times(weight: Any, factor: float, logits: Array) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.jit._trace import is_tracing
 from torch.nn import Parameter
 
 from crossentropy.kernels import _native
@@ -57,7 +58,7 @@ def is_exported() -> bool:
 
     That is under `torch.export`, `torch.jit.trace` and the exporters to ONNX, which are built on these.
     """
-    return torch.compiler.is_exporting() or torch.jit.is_tracing()
+    return torch.compiler.is_exporting() or is_tracing()
 
 
 CPU = torch.device("cpu")  # said of everything made there: the default device may be another

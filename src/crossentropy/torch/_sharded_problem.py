@@ -220,9 +220,7 @@ def _prior(problem: SoftmaxProblem, shard: Shard) -> Prior:
     """This rank's part of the prior, times class weights."""
     r, w = problem.smoothing_prior, problem.class_weight
     if r is None:
-        r = torch.full(
-            (shard.size,), 1 / shard.classes, dtype=torch.float64, device=problem.logits.device
-        )
+        r = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64, device=problem.logits.device)
     return Prior(r if w is None else r * w)
 
 
