@@ -3,6 +3,7 @@
 No framework but NumPy is imported here: where there is an array, its framework is already in `sys.modules`.
 """
 
+import math
 import sys
 from typing import Any
 
@@ -22,19 +23,23 @@ __all__ = [
     "check_static",
     "constant",
     "device",
+    "expm1",
     "first_true",
     "index_dtype",
     "is_false",
     "is_jax",
     "is_number",
     "is_numpy",
+    "is_recorded",
     "is_taped",
     "is_torch",
     "is_true",
     "is_zero",
     "loss_dtype",
     "namespace",
+    "number_of",
     "sum_tolerance",
+    "taken_along",
     "total",
     "widest_dtype",
 ]
@@ -400,6 +405,24 @@ def constant(x: Array) -> Array:
     return sys.modules["jax"].lax.stop_gradient(x) if is_jax(x) else x
 
 
+def expm1(x: Array) -> Array:
+    """``e^x − 1``, with all its digits near 0.
+
+    In the older exporter to ONNX, which has no such operator, it is the difference, as the newer one writes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(expm1(np.asarray(1e-20)))
+    1e-20
+    """
+    if is_torch(x):
+        torch = sys.modules["torch"]
+        if torch.jit.is_tracing() and torch.onnx.is_in_onnx_export():
+            return torch.exp(x) - 1
+    return namespace(x).expm1(x)
+
+
 def as_indices(labels: Array) -> Array:
     """Labels of any integer or bool type in the one that classes are counted in; a copy only where it differs.
 
@@ -418,6 +441,20 @@ def _has_wide_types() -> bool:
     return bool(sys.modules["jax"].config.jax_enable_x64)
 
 
+def taken_along(x: Array, indices: Array, axis: int) -> Array:
+    """The entries of `x` at `indices` along `axis`, for indices of the shape of `x` but there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> taken_along(np.asarray([[0.2, 0.8]]), np.asarray([[1]]), -1)
+    array([[0.8]])
+    """
+    if is_torch(x):  # take_along_dim knows no symbolic sizes
+        return x.gather(axis, indices)
+    return namespace(x).take_along_axis(x, indices, axis=axis)
+
+
 def total(x: Array, axis: int | tuple[int, ...], *, keepdims: bool = False) -> Array:
     """``Σ x`` over `axis`, in float64 where the library and the device have it.
 
@@ -429,6 +466,23 @@ def total(x: Array, axis: int | tuple[int, ...], *, keepdims: bool = False) -> A
     """
     dtype = widest_dtype(x)
     return namespace(x).sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
+
+
+def number_of(shape: tuple[Any, ...], like: Array) -> Any:
+    """How many entries an array of this shape has: a float, or where `like` is recorded a tensor of one beside it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> number_of((2, 3), np.ones(2))
+    6.0
+    """
+    n = math.prod(shape)
+    if not is_recorded(like):
+        return float(n)
+    if is_torch(n):  # under torch.jit.trace sizes are tensors
+        return n.to(like.device, widest_dtype(like))
+    return namespace(like).full((), n, dtype=widest_dtype(like), device=like.device)
 
 
 def sum_tolerance(x: Array) -> float:
@@ -449,6 +503,24 @@ def sum_tolerance(x: Array) -> float:
     return 1e-9
 
 
+def is_recorded(x: Array) -> bool:
+    """Whether what is done to the tensor `x` is written down, to be run later with other values.
+
+    So it is under `torch.compile`, `torch.export` and `torch.jit.trace`, in all of which sizes may be symbols or
+    tensors, and what is read from a tensor would be taken for a constant. It is not so for arrays of other libraries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_recorded(np.ones(2))
+    False
+    """
+    if not is_torch(x):
+        return False
+    torch = sys.modules["torch"]
+    return bool(torch.compiler.is_compiling() or torch.jit.is_tracing())
+
+
 def is_true(flag: Array, *, wait: bool = False) -> bool:
     """Whether an array of one bool is known to be true.
 
@@ -461,7 +533,7 @@ def is_true(flag: Array, *, wait: bool = False) -> bool:
     >>> is_true(np.asarray(True))
     True
     """
-    if is_torch(flag) and sys.modules["torch"].compiler.is_compiling():
+    if is_recorded(flag):
         return False
     try:
         if not wait and _is_elsewhere(flag):

@@ -318,9 +318,7 @@ def mutual_information(
     xp, (P,) = as_arrays(joint=joint)
     if not isinstance(axes, (tuple, list)) or len(axes) != 2:
         raise TypeError(f"axes is {axes!r}; pass the axes of the two variables, such as (-2, -1)")
-    x, y = both = tuple(
-        _from_the_end(k, "axes", axes, P.ndim, f"joint has shape {tuple(P.shape)}") for k in axes
-    )
+    x, y = both = tuple(_from_the_end(k, "axes", axes, {"joint": P}) for k in axes)
     if x == y:
         raise ValueError(f"axes is {axes!r}, twice the same; pass the axes of the two variables")
     P = _checked("joint", P, both, normalize)
@@ -340,30 +338,38 @@ def mutual_information(
 def _distributions(axis: Axes, normalize: bool, **given: Any) -> tuple[Any, list[Array], tuple[int, ...]]:
     """The namespace, the distributions checked and of one dtype, and their axes counted from the end."""
     xp, arrays = as_arrays(**given)
-    shapes = " and ".join(f"{name} has shape {tuple(x.shape)}" for name, x in zip(given, arrays, strict=True))
+    named = dict(zip(given, arrays, strict=True))
     axes = axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple(_from_the_end(k, "axis", axis, max(x.ndim for x in arrays), shapes) for k in axes)
+    axes = tuple(_from_the_end(k, "axis", axis, named) for k in axes)
     if len(set(axes)) < max(len(axes), 1):
         raise ValueError(f"axis is {axis!r}; pass the axes of the classes, each once")
     for k in axes:
         classes = [x.shape[k] if x.ndim >= -k else None for x in arrays]
         if any(n is None or n != classes[0] for n in classes):
             raise ValueError(
-                f"{shapes}: along axis {k} the numbers of classes differ; "
+                f"{_shapes(named)}: along axis {k} the numbers of classes differ; "
                 "pass distributions over the same classes (only the other axes broadcast)"
             )
     for sizes in zip(*(reversed(x.shape) for x in arrays), strict=False):
         several = [n for n in sizes if n != 1]
         if any(n != several[0] for n in several):
-            raise ValueError(f"{shapes}, which do not broadcast; make the other axes equal, or of size 1")
+            raise ValueError(
+                f"{_shapes(named)}, which do not broadcast; make the other axes equal, or of size 1"
+            )
     arrays = [_checked(name, x, axes, normalize) for name, x in zip(given, arrays, strict=True)]
     return xp, [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays], axes
 
 
-def _from_the_end(k: int, name: str, given: Any, ndim: int, shapes: str) -> int:
+def _shapes(named: dict[str, Array]) -> str:
+    """What an error says of the shapes of arrays."""
+    return " and ".join(f"{name} has shape {tuple(x.shape)}" for name, x in named.items())
+
+
+def _from_the_end(k: int, name: str, given: Any, named: dict[str, Array]) -> int:
     """An axis of those `given` by this name, as a negative number, which broadcasting leaves alone."""
+    ndim = max(x.ndim for x in named.values())
     if not isinstance(k, numbers.Integral) or not -ndim <= k < ndim:
-        raise ValueError(f"{name} is {given!r} but {shapes}; pass the number of one of the axes")
+        raise ValueError(f"{name} is {given!r} but {_shapes(named)}; pass the number of one of the axes")
     return int(k) - ndim if k >= 0 else int(k)
 
 

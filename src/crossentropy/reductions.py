@@ -64,8 +64,8 @@ def reduce_rows(
         Loss of each row, its weights included.
     weights : array, shape of `losses`
         The mass ``W`` each row stands for: its weight before smoothing, 0 where ignored.
-    counted : array of bool, shape of `losses`, or int
-        The rows that are not ignored, or how many there are.
+    counted : array of bool, shape of `losses`, or number
+        The rows that are not ignored, or how many there are, by `number_of`.
     reduction, normalizer, empty
         As in `crossentropy.softmax_cross_entropy`, already checked by `check_reduction`.
 
@@ -87,8 +87,8 @@ def divisor(losses: Array, weights: Array, counted: Array, normalizer: Any) -> A
     if isinstance(normalizer, str):
         if normalizer == "weight":
             return xp.sum(weights)
-        if isinstance(counted, int):
-            return _as_array(float(counted), losses)
+        if isinstance(counted, float):
+            return _as_array(counted, losses)
         return xp.sum(xp.astype(counted, losses.dtype))
     N = _as_array(normalizer, losses)
     if N.ndim and N.shape != losses.shape:

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from crossentropy.backends import namespace
+from crossentropy.backends import expm1, namespace
 from crossentropy.statistics.logistic import log_sigmoid
 
 Array = Any
@@ -31,7 +31,7 @@ def one_minus_exp(x: Array) -> Array:
     xp = namespace(x)
     near = x > -0.5
     zero = xp.zeros_like(x)
-    return xp.where(near, zero - xp.expm1(xp.where(near, x, zero)), 1 - xp.exp(xp.where(near, zero, x)))
+    return xp.where(near, zero - expm1(xp.where(near, x, zero)), 1 - xp.exp(xp.where(near, zero, x)))
 
 
 def log(x: Any) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from crossentropy.backends import check_static, constant, is_false, is_zero, namespace
+from crossentropy.backends import check_static, constant, expm1, is_false, is_zero, namespace
 from crossentropy.links._parts import (
     INF,
     LARGE,
@@ -246,4 +246,4 @@ def _power_loss(q: float, D: Array) -> Array:
     endless = x > largest + min(0.0, log(-q))  # the loss or its derivative is beyond the largest number
     moved = xp.where(endless & (D < INF), D, zero)
     rise = math.exp(largest - ROOM) * (moved - constant(moved))  # nothing, with a slope that is a number
-    return xp.where(endless, rise + INF, xp.expm1(xp.where(endless, zero, x)) / -q)
+    return xp.where(endless, rise + INF, expm1(xp.where(endless, zero, x)) / -q)

@@ -29,6 +29,11 @@ def loss(
     validate: str,
 ) -> Tensor:
     """As `crossentropy.losses.ctc_loss`."""
+    if torch.compiler.is_exporting():
+        raise RuntimeError(
+            "ctc_loss cannot be exported: what PyTorch's own ctc_loss keeps has a shape that depends on the lengths; "
+            "leave the loss out of the program, or record it with torch.jit.trace"
+        )
     check_reduction(reduction, normalizer, empty)
     checked = check_validate(validate)
     check_logits(logits, -1)

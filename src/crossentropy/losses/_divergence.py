@@ -11,7 +11,7 @@ from functools import partial, reduce
 from typing import Any
 
 from crossentropy._tape import node, plain
-from crossentropy.backends import constant, is_taped, is_torch, namespace, total
+from crossentropy.backends import constant, expm1, is_taped, is_torch, namespace, total
 from crossentropy.statistics import PLAIN, Target, Transform, reference
 
 __all__ = ["FORWARD", "JENSEN_SHANNON", "REVERSE", "Divergence", "log_probabilities", "of_rows"]
@@ -102,7 +102,7 @@ def _forward_slopes(student: Array, teacher: Array) -> list[Array | None]:
     p, q = xp.exp(student), xp.exp(teacher)
     delta = _finite(xp, student) - _finite(xp, teacher)
     near = xp.abs(delta) < 1
-    slope = xp.where(near, q * xp.expm1(xp.where(near, delta, xp.zeros_like(delta))), p - q)
+    slope = xp.where(near, q * expm1(xp.where(near, delta, xp.zeros_like(delta))), p - q)
     return [xp.where(student == -INF, xp.zeros_like(p), slope), None]
 
 
@@ -131,7 +131,7 @@ def _to_mean(xp: Any, log_p: Sequence[Array]) -> tuple[Array, list[Array]]:
     nowhere = top == -INF
     top = xp.where(nowhere, xp.zeros_like(top), top)
     depths = [l - top for l in log_p]
-    mean = reduce(xp.add, (xp.expm1(d) for d in depths)) / len(depths)
+    mean = reduce(xp.add, (expm1(d) for d in depths)) / len(depths)
     log_mean = xp.log1p(xp.where(nowhere, xp.zeros_like(mean), mean))
     log_m = xp.where(nowhere, xp.full_like(mean, -INF), log_mean + top)
     return log_m, [log_mean - _finite(xp, d) for d in depths]
@@ -148,7 +148,7 @@ def _terms(xp: Any, log_a: Array, log_b: Array, delta: Array) -> Array:
     delta = xp.where(void | impossible, zero, delta)
     near = ~void & (xp.abs(delta) < 1)
     small = xp.where(near, delta, zero)
-    terms = xp.where(near, a * (xp.expm1(small) - small), b - a - a * delta)
+    terms = xp.where(near, a * (expm1(small) - small), b - a - a * delta)
     return xp.where(impossible, -constant(a) * xp.where(impossible, log_b, zero), terms)
 
 

@@ -35,7 +35,7 @@ from crossentropy.statistics import Planes, Wanted, row_statistics
 from crossentropy.statistics import _linear_torch as linear
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._head_torch import Head, HeadGradients, derivatives
-from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain
+from crossentropy.statistics._memory_torch import CODES, CPU, TorchMemory, is_compiled, is_plain
 from crossentropy.statistics._torch import own_kernels_apply
 from crossentropy.statistics.blocks import slices
 
@@ -68,7 +68,7 @@ def loss(given: LinearProblem, memory_budget: int | None, skip_below: float = 0.
 def _compiles(head: Head) -> bool:
     """Whether this is being compiled, for a device whose kernels stand behind an operator."""
     x = head.factors[0]
-    return torch.compiler.is_compiling() and x.device.type in ("cpu", "cuda") and x.dtype in CODES
+    return is_compiled() and x.device.type in ("cpu", "cuda") and x.dtype in CODES
 
 
 def _recomputed(head: Head, problem: SoftmaxProblem, skip_below: float) -> Tensor:
@@ -199,7 +199,10 @@ def _denominator(problem: SoftmaxProblem) -> float | Tensor:
     """What the sum of the rows' losses is divided by, which no logit has a say in."""
     if problem.reduction == "sum":
         return 1.0
-    target, known = problem.target, Planes(log_odds=torch.empty(0, dtype=torch.float64))
+    target, known = (
+        problem.target,
+        Planes(log_odds=torch.empty(0, dtype=torch.float64, device=problem.logits.device)),
+    )
     if target.dense is not None:
         a = target.dense if problem.class_weight is None else target.dense * problem.class_weight
         known.dense_total = a.sum(1, dtype=torch.float64)
@@ -249,7 +252,8 @@ class _LinearLoss(Function):
         dtype = loss_dtype(head.factors[0])
         if isinstance(total, Tensor):
             return mean_of(total, _softmax_device.on_device(N, total), problem.empty).to(dtype)
-        return torch.tensor(total * share if share else of_nothing(problem.empty), dtype=dtype)
+        value = float(total * share) if share else of_nothing(problem.empty)
+        return torch.scalar_tensor(value, dtype=dtype, device=CPU)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import as_floating, first_true, is_numpy, is_torch, is_true, namespace
+from crossentropy.backends import (
+    as_floating,
+    expm1,
+    first_true,
+    is_numpy,
+    is_true,
+    namespace,
+    taken_along,
+)
 from crossentropy.kernels import _native
 from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import lay_out
@@ -106,8 +114,7 @@ def label_log_prob(p: Predictions, y: Array, counted: Array | None, *, checked: 
     else:
         xp, x = namespace(x), widened(x)
         sums = _row_sums(p, x) if checked or p.normalize else None
-        place = y[..., None]  # take_along_axis knows no symbolic sizes in PyTorch
-        log_p = (x.gather(-1, place) if is_torch(x) else xp.take_along_axis(x, place, axis=-1))[..., 0]
+        log_p = taken_along(x, y[..., None], -1)[..., 0]
     if checked:
         check_distributions(p, sums, counted)
     if p.in_logs:
@@ -132,7 +139,7 @@ def log_one_minus_exp(log_p: Array) -> Array:
     near = log_p > -0.6931471805599453
     return xp.where(
         near,
-        xp.log(-xp.expm1(xp.where(near, log_p, -xp.ones_like(log_p)))),
+        xp.log(-expm1(xp.where(near, log_p, -xp.ones_like(log_p)))),
         xp.log1p(-xp.exp(xp.where(near, -xp.ones_like(log_p), log_p))),
     )
 

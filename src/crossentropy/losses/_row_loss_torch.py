@@ -18,7 +18,7 @@ from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
 from crossentropy.losses._softmax_torch import gradient_by_formulas, gradient_memory
 from crossentropy.losses._warnings import warn_of_probabilities
 from crossentropy.reductions import of_nothing
-from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain, runs_plainly
+from crossentropy.statistics._memory_torch import CODES, CPU, TorchMemory, is_plain, runs_plainly
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.native import lay_out
 from crossentropy.targets import LabelSet, Sparse
@@ -192,7 +192,8 @@ class _RowLoss(Function):
         ctx.save_for_backward(logits, target.indices, mask, *(w for w in weights if w is not None))
         ctx.labels, ctx.axis, ctx.options, ctx.indices = labels, axis, options, y
         ctx.problem, ctx.share = problem, share
-        return torch.scalar_tensor(total, dtype=torch.float64 if x.dtype is torch.float64 else torch.float32)
+        dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
+        return torch.scalar_tensor(total, dtype=dtype, device=CPU)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None, None]:

@@ -9,6 +9,7 @@ from crossentropy.backends import (
     device,
     is_jax,
     is_numpy,
+    is_recorded,
     is_torch,
     namespace,
     widest_dtype,
@@ -22,7 +23,7 @@ Array = Any
 def is_traced(x: Array) -> bool:
     """Whether `x` stands for values that a compiled or transformed function is to have later."""
     if is_torch(x):
-        return bool(sys.modules["torch"]._C._functorch.is_functorch_wrapped_tensor(x))
+        return is_recorded(x) or bool(sys.modules["torch"]._C._functorch.is_functorch_wrapped_tensor(x))
     return is_jax(x) and isinstance(x, sys.modules["jax"].core.Tracer)
 
 
@@ -57,7 +58,7 @@ def beside(x: Array, like: Array) -> Array:
 
     xp = namespace(like)
     if is_torch(like):
-        x = x if is_torch(x) else xp.asarray(numpy.asarray(x))
+        x = x if is_torch(x) else xp.asarray(numpy.asarray(x), device=like.device)
         return x.to(like.device, widest_dtype(like) if x.dtype == xp.float64 else x.dtype)
     if type(x) is type(like) or (is_jax(x) and is_jax(like)):
         return x

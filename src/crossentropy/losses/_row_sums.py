@@ -1,10 +1,9 @@
 """Losses whose rows are sums of a call's elements: questions of a row, tasks, pairs, samples."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
-from crossentropy.backends import is_true, namespace, total
+from crossentropy.backends import is_true, namespace, number_of, total
 from crossentropy.reductions import check_reduction, negative_weight_error
 
 __all__ = ["divisor", "reduced_sums"]
@@ -12,7 +11,7 @@ __all__ = ["divisor", "reduced_sums"]
 Array = Any
 
 
-def divisor(normalizer: Any, weights: Array | None, shape: tuple[int, ...]) -> Any:
+def divisor(normalizer: Any, weights: Array | None, shape: tuple[int, ...], like: Array) -> Any:
     """What a mean divides by where the call that computes it has weights or elements of another kind.
 
     Parameters
@@ -22,6 +21,8 @@ def divisor(normalizer: Any, weights: Array | None, shape: tuple[int, ...]) -> A
         The weights that count; None stands for 1 each.
     shape : tuple of int
         Of what is counted.
+    like : array
+        What the loss is of.
 
     Raises
     ------
@@ -31,7 +32,7 @@ def divisor(normalizer: Any, weights: Array | None, shape: tuple[int, ...]) -> A
     if not isinstance(normalizer, str):
         return normalizer
     if normalizer == "count" or weights is None:
-        return float(math.prod(shape))
+        return number_of(shape, like)
     xp = namespace(weights)
     if is_true(xp.any(weights < 0)):
         raise negative_weight_error(float(xp.min(weights)))
@@ -43,6 +44,7 @@ def reduced_sums(
     shape: tuple[int, ...],
     axis: int,
     *,
+    like: Array,
     weights: Array | None,
     reduction: str,
     normalizer: Any,
@@ -60,6 +62,8 @@ def reduced_sums(
         Of the elements.
     axis : int
         The one that is summed over, counted from 0.
+    like : array
+        What the loss is of.
     weights : array or None
         Weights of the rows.
     reduction, normalizer, empty
@@ -72,7 +76,7 @@ def reduced_sums(
     if reduction == "sum":
         return call(reduction="sum")
     rows = shape[:axis] + shape[axis + 1 :]
-    N = divisor(normalizer, weights, rows)
+    N = divisor(normalizer, weights, rows, like)
     if getattr(N, "ndim", 0):
         xp = namespace(N)
         if tuple(N.shape) != rows:

@@ -128,7 +128,7 @@ def make_problem(
             f"axis is {axis}, but logits of shape {tuple(logits.shape)} have axes {-max(ndim, 1)} to {max(ndim, 1) - 1}"
         )
     axis = axis % max(ndim, 1)
-    classes, inner = (int(logits.shape[axis]), math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
+    classes, inner = (logits.shape[axis], math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
     if sample_weight is not None:
         sample_weight = xp.astype(as_option(sample_weight, "sample_weight", logits), loss_dtype(logits))
         check_sample_weight(logits, sample_weight, axis)

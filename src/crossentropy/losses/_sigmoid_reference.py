@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from crossentropy.backends import is_zero, loss_dtype, namespace, total
+from crossentropy.backends import is_zero, loss_dtype, namespace, number_of, total
 from crossentropy.links._parts import ROOM, largest_exponent
 from crossentropy.links.protocol import slope as link_slope
 from crossentropy.losses._sigmoid_problem import Options, Problem, check_values, dtype_name
@@ -57,12 +57,12 @@ def _slope(problem: Problem) -> Array:
         N = xp.astype(options.normalizer, slope.dtype)
         return xp.where(N == 0, xp.zeros_like(slope), slope / xp.where(N == 0, xp.ones_like(N), N))
     one, W = xp.asarray(1.0), None if weights is None else total(weights[1], tuple(range(z.ndim)))
-    return slope * _reduce(one, W, math.prod(z.shape), options, empty="zero")
+    return slope * _reduce(one, W, number_of(z.shape, z), options, empty="zero")
 
 
 def _reduced(losses: Array, weights: Array | None, options: Options) -> Array:
     """``Σ ℓ`` or ``Σ ℓ / N``, summed in float64 where there is one."""
-    count = math.prod(losses.shape)
+    count = number_of(losses.shape, losses)
     if not options.divides_by_element:
         everything = tuple(range(losses.ndim))
         losses = total(losses, everything)
@@ -70,7 +70,7 @@ def _reduced(losses: Array, weights: Array | None, options: Options) -> Array:
     return _reduce(losses, weights, count, options, empty=options.empty)
 
 
-def _reduce(losses: Array, weights: Array | None, count: int, options: Options, *, empty: str) -> Array:
+def _reduce(losses: Array, weights: Array | None, count: Any, options: Options, *, empty: str) -> Array:
     """`reduce_rows`, where elements without weights weigh 1 each."""
     normalizer = "count" if weights is None and options.divides_by_weight else options.normalizer
     return reduce_rows(

@@ -17,7 +17,7 @@ from crossentropy.kernels import _native
 from crossentropy.losses import _sigmoid_native as native
 from crossentropy.losses._sigmoid_problem import Options, Problem
 from crossentropy.losses._sigmoid_reference import reference_loss
-from crossentropy.statistics._memory_torch import is_plain, large, runs_plainly
+from crossentropy.statistics._memory_torch import CPU, is_plain, large, runs_plainly
 
 
 class Kernels(Protocol):
@@ -99,11 +99,11 @@ class NativeKernels:
         kernel = native.kernel_problem(problem, Tensor.data_ptr)
         dtype = loss_dtype(problem.logits)
         if problem.options.reduction == "none":
-            losses = torch.empty(problem.logits.shape, dtype=dtype)
+            losses = torch.empty(problem.logits.shape, dtype=dtype, device=CPU)
             _, divisor = native.run_forward(problem, kernel, losses.data_ptr(), torch.get_num_threads())
             return losses, divisor
         value, divisor = native.run_forward(problem, kernel, 0, torch.get_num_threads())
-        return torch.scalar_tensor(value, dtype=dtype), divisor
+        return torch.scalar_tensor(value, dtype=dtype, device=CPU), divisor
 
     def gradient(self, problem: Problem, upstream: Tensor, divisor: float) -> Tensor:
         problem = _contiguous(problem)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import is_zero, namespace
+from crossentropy.backends import device, is_zero, namespace
 from crossentropy.kernels import _native
 from crossentropy.links import CrossEntropy, Focal, Link
 from crossentropy.losses import _softmax_formula as formula
@@ -115,7 +115,9 @@ def gradient(
     weighted = share
     if problem.sample_weight is not None:
         weighted = share * memory.contiguous(problem.sample_weight, "float64")
-    rows = xp.broadcast_to(xp.asarray(weighted, dtype=xp.float64), problem.rows)
+    rows = xp.broadcast_to(
+        xp.asarray(weighted, dtype=xp.float64, device=device(problem.logits)), problem.rows
+    )
     dz = per_class.row_gradients(problem, rows)
     if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
         slopes = formula.regulariser_slopes(problem, found.planes)

@@ -91,7 +91,8 @@ class SoftmaxProblem:
     @property
     def classes(self) -> int:
         """How many classes there are."""
-        return int(self.logits.shape[self.axis])
+        classes: int = self.logits.shape[self.axis]
+        return classes
 
 
 def make_problem(

@@ -20,7 +20,7 @@ from crossentropy.losses import _softmax_device
 from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.statistics._memory_torch import TorchMemory, is_plain
+from crossentropy.statistics._memory_torch import CPU, TorchMemory, is_plain
 from crossentropy.statistics._torch import own_kernels_apply
 from crossentropy.statistics.native import lay_out
 
@@ -89,12 +89,16 @@ def link_learns(problem: SoftmaxProblem) -> bool:
     if holds_numbers_alone(link):
         return False
     shape = problem.rows if problem.masses is None else tuple(problem.masses.shape)
-    return bool(link.loss(torch.zeros(shape, dtype=torch.float64)).requires_grad)
+    return bool(
+        link.loss(torch.zeros(shape, dtype=torch.float64, device=problem.logits.device)).requires_grad
+    )
 
 
 def _rounded(value: Any, logits: Tensor) -> Tensor:
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    return value.to(dtype) if isinstance(value, Tensor) else torch.tensor(value, dtype=dtype)
+    if isinstance(value, Tensor):
+        return value.to(dtype)
+    return torch.scalar_tensor(value, dtype=dtype, device=CPU)
 
 
 class _SoftmaxLoss(Function):

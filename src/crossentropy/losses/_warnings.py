@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from crossentropy.backends import constant, is_numpy, is_torch, is_true, namespace
+from crossentropy.backends import constant, is_numpy, is_recorded, is_torch, is_true, namespace
 from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import are_probabilities
 
@@ -20,7 +20,7 @@ def warn_of_probabilities(logits: Array, axis: int) -> None:
     A loss of probabilities taken for logits looks reasonable and cannot fall below ``ln(e + C − 1) − 1``. The first
     entries usually settle it.
     """
-    if logits.shape[axis] < 2 or 0 in logits.shape:
+    if is_recorded(logits) or logits.shape[axis] < 2 or 0 in logits.shape:
         return
     if not _are_probabilities(constant(logits), axis % logits.ndim):
         return

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import check_static, constant, is_false, is_zero, namespace
+from crossentropy.backends import check_static, constant, expm1, is_false, is_zero, namespace
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._own_rows import reduced
@@ -133,8 +133,8 @@ def bi_tempered_loss(
     )
     q, masses = per_class.class_masses(problem, rows.u)
     if not is_zero(label_smoothing) and problem.classes > 1:
-        others = label_smoothing / (problem.classes - 1)
-        q = (1 - label_smoothing) * q + others * (masses[..., None] - q)
+        others = (masses[..., None] - q) / (problem.classes - 1)
+        q = (1 - label_smoothing) * q + label_smoothing * others
     log_p = _log_tempered_softmax(rows.u, t2, iterations)
     return reduced(
         namespace(log_p).sum(_divergence(constant(q), log_p, t1), axis=-1),
@@ -177,7 +177,7 @@ def _newton(s: Array, depth: Array, is_top: Array, t: float) -> Array:
     zero = xp.zeros_like(depth)
     log_p = _log_exp_t(depth - s, t)
     rest = xp.sum(xp.where(is_top, zero, xp.exp(log_p)), axis=-1, keepdims=True)
-    log_sum = xp.log1p(xp.expm1(_log_exp_t(-s, t)) + rest)
+    log_sum = xp.log1p(expm1(_log_exp_t(-s, t)) + rest)
     gone = log_p == -INF
     powers = xp.where(gone, zero, xp.exp(t * xp.where(gone, zero, log_p)))
     slope = xp.sum(powers, axis=-1, keepdims=True)
@@ -228,4 +228,4 @@ def _minus_log_t(log_x: Array, t: float) -> Array:
     """``−log_t x``, of a logarithm."""
     if t == 1:
         return -log_x
-    return -namespace(log_x).expm1((1 - t) * log_x) / (1 - t)
+    return -expm1((1 - t) * log_x) / (1 - t)

@@ -154,7 +154,7 @@ def distribution_balanced_loss(
     bias = xp.astype(kappa / negative_scale * xp.log(total / n - 1), dtype)
     v = settled(xp.astype(z, dtype), good, counted) - bias
     if reduction == "mean":
-        normalizer = divisor(normalizer, weights, tuple(z.shape))
+        normalizer = divisor(normalizer, weights, tuple(z.shape), z)
     return sigmoid_cross_entropy(
         xp.where(yes, v, negative_scale * v),
         xp.astype(yes, xp.int8),
@@ -172,7 +172,7 @@ def _counts(counts: Any, total: float, logits: Array, axis: int) -> Array:
     """Rows of each label, to be broadcast over the logits."""
     if logits.ndim < 2:
         raise ValueError(f"logits have shape {tuple(logits.shape)}; pass rows of them, shape (rows, labels)")
-    classes = int(logits.shape[axis])
+    classes = logits.shape[axis]
     n: Array = class_vector(counts, logits, classes, "counts")
     xp = namespace(n)
     wrong = ~((n > 0) & (n < total))

@@ -159,6 +159,7 @@ def siglip_loss(
         call,
         tuple(products.shape),
         1,
+        like=products,
         weights=weights,
         reduction=reduction,
         normalizer=normalizer,

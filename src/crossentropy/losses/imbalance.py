@@ -9,6 +9,7 @@ from crossentropy.backends import (
     as_arrays,
     check_static,
     device,
+    expm1,
     first_true,
     is_true,
     namespace,
@@ -117,7 +118,7 @@ def class_balanced_weights(counts: Any, *, beta: float = 0.999) -> Array:
     elif beta == 1:
         w = 1 / n
     else:
-        w = -1 / xp.expm1(n * log(beta))
+        w = -1 / expm1(n * log(beta))
     return w / xp.mean(w)
 
 

@@ -4,7 +4,7 @@ from math import cos, pi, sin
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_indices, check_static, first_true, is_true, namespace
+from crossentropy.backends import as_indices, check_static, first_true, is_true, namespace, taken_along
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses._option_sets import RowOptions, WithoutMargin
 from crossentropy.losses._row_formula import (
@@ -167,7 +167,7 @@ def _label_cosines(problem: SoftmaxProblem, labels: Array) -> Array:
     xp = namespace(y)
     known = (y >= 0) & (y < problem.classes)
     place = xp.expand_dims(xp.where(known, y, xp.zeros_like(y)), axis=problem.axis)
-    cosine = xp.squeeze(xp.take_along_axis(problem.logits, place, axis=problem.axis), axis=problem.axis)
+    cosine = xp.squeeze(taken_along(problem.logits, place, problem.axis), axis=problem.axis)
     cosine = reference.widened(cosine)
     weights = row_weights(problem)
     if weights is not None:

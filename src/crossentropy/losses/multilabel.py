@@ -281,7 +281,14 @@ def zlpr_loss(
         validate="none",
     )
     return reduced_sums(
-        call, (2, *rows), 0, weights=weights, reduction=reduction, normalizer=normalizer, empty=empty
+        call,
+        (2, *rows),
+        0,
+        like=logits,
+        weights=weights,
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
     )
 
 
@@ -291,7 +298,9 @@ def _weight_of_elements(
     """``Σ ω w``: what a mean over elements divides by, whatever else they are multiplied by."""
     problem = make_problem(logits, labels, sample_weight=sample_weight, axis=axis, class_weight=class_weight)
     weights = element_weights(problem, namespace(problem.logits))
-    return divisor("weight", None if weights is None else weights[1], tuple(problem.logits.shape))
+    return divisor(
+        "weight", None if weights is None else weights[1], tuple(problem.logits.shape), problem.logits
+    )
 
 
 def _times(weight: Any, factor: float, logits: Array) -> Any:
@@ -302,7 +311,7 @@ def _times(weight: Any, factor: float, logits: Array) -> Any:
 def _scaled(xp: Any, z: Array, t: Array, *, wrong: bool) -> Array:
     """``z`` of the labels that are wrong (or right) and −∞ of the others; of soft labels ``z + ln`` of their share."""
     if "float" not in dtype_name(t):
-        return xp.where((t == 0) == wrong, z, xp.full_like(z, -INF))
+        return xp.where((t == 0) if wrong else (t != 0), z, xp.full_like(z, -INF))
     t = xp.astype(t, z.dtype)
     none = (t >= 1) if wrong else (t <= 0)
     safe = xp.where(none, xp.full_like(t, 0.5), t)

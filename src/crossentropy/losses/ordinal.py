@@ -10,6 +10,7 @@ from crossentropy.backends import (
     as_arrays,
     as_indices,
     device,
+    expm1,
     first_true,
     is_true,
     loss_dtype,
@@ -110,6 +111,7 @@ def coral_loss(
         call,
         tuple(z.shape),
         z.ndim - 1,
+        like=z,
         weights=weights,
         reduction=reduction,
         normalizer=normalizer,
@@ -204,11 +206,12 @@ def corn_loss(
         validate="none",
     )
     if reduction == "mean" and isinstance(normalizer, str):
-        return call(normalizer=divisor(normalizer, each, tuple(z.shape)), empty=empty)
+        return call(normalizer=divisor(normalizer, each, tuple(z.shape), z), empty=empty)
     return reduced_sums(
         call,
         tuple(z.shape),
         z.ndim - 1,
+        like=z,
         weights=None,
         reduction=reduction,
         normalizer=normalizer,
@@ -257,7 +260,7 @@ def coral_probabilities(logits: Array) -> Array:
     # σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a)), in which nothing cancels
     at_one_end = (high == low) & ~xp.isfinite(high)
     high, low = (xp.where(at_one_end, xp.zeros_like(x), x) for x in (high, low))
-    between = xp.exp(log_sigmoid(high) + log_sigmoid(-low)) * -xp.expm1(low - high)
+    between = xp.exp(log_sigmoid(high) + log_sigmoid(-low)) * -expm1(low - high)
     between = xp.where(falls, between, -between)
     first, last = xp.exp(log_sigmoid(-z[..., :1])), xp.exp(log_sigmoid(z[..., -1:]))
     return xp.astype(xp.concat([first, between, last], axis=-1), loss_dtype(logits), copy=False)
@@ -328,7 +331,7 @@ def _questions(
 ) -> _Questions:
     xp, (z, y) = as_arrays(logits=logits, labels=labels)
     z, _ = check_logits(z, -1)
-    rows, classes = tuple(z.shape[:-1]), int(z.shape[-1]) + 1
+    rows, classes = tuple(z.shape[:-1]), z.shape[-1] + 1
     if not rows:
         raise ValueError(f"logits have shape {tuple(z.shape)}; pass rows of them, shape (N, K - 1)")
     if not xp.isdtype(y.dtype, ("bool", "integral")):

@@ -171,6 +171,7 @@ def nce_loss(
         call,
         tuple(u.shape),
         u.ndim - 1,
+        like=u,
         weights=weights,
         reduction=reduction,
         normalizer=normalizer,

@@ -23,12 +23,12 @@ class Head(NamedTuple):
     @property
     def rows(self) -> int:
         """N."""
-        return int(self.factors[0].shape[0])
+        return self.factors[0].shape[0]
 
     @property
     def classes(self) -> int:
         """V."""
-        return int(self.factors[1].shape[0])
+        return self.factors[1].shape[0]
 
     @property
     def dtype(self) -> torch.dtype:

@@ -15,6 +15,7 @@ from torch.autograd.function import Function
 
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._head_torch import Head, HeadGradients, apart, rows_apart
+from crossentropy.statistics._memory_torch import is_compiled
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
 from crossentropy.statistics._unlikely_torch import add_targets, tops, unlikely
 from crossentropy.statistics.blocks import slices, up
@@ -75,7 +76,7 @@ def statistics(settings: Settings, head: Head, tensors: Tensors, skip_below: flo
     With `skip_below`, which needs the log-partition and one label a row, the gradient leaves out what
     `_unlikely_torch` says, unless it is compiled.
     """
-    if torch.compiler.is_compiling():
+    if is_compiled():
         from crossentropy.statistics import _linear_torch_op
 
         return _linear_torch_op.statistics(settings, head, tensors)

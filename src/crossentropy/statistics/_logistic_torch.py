@@ -11,12 +11,19 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
+from crossentropy.statistics._memory_torch import is_compiled, is_exported
+
 
 def log_sigmoid(x: Tensor) -> Tensor:
     """``ln σ(x)``; see `crossentropy.statistics.logistic.log_sigmoid`."""
-    if torch.compiler.is_compiling():  # Dynamo takes no Function with a jvp of its own
-        return _LogSigmoidReverse.apply(x)
-    return _LogSigmoid.apply(x)
+    if is_exported():  # a program takes no Function
+        return _formula(x)
+    return _LogSigmoidReverse.apply(x) if is_compiled() else _LogSigmoid.apply(x)
+
+
+def _formula(x: Tensor) -> Tensor:
+    """With the derivative of the formula at 0 too, where `minimum` gives one half to each."""
+    return torch.minimum(x, torch.zeros_like(x)) - torch.log1p(torch.exp(-torch.abs(x)))
 
 
 class _LogSigmoidReverse(Function):
@@ -24,7 +31,7 @@ class _LogSigmoidReverse(Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        return torch.clamp(x, max=0) - torch.log1p(torch.exp(-torch.abs(x)))
+        return _formula(x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.jit._trace import is_tracing
 from torch.nn import Parameter
 
 from crossentropy.kernels import _native
@@ -41,16 +42,33 @@ def runs_plainly() -> bool:
     """Whether operations are simply run: not compiled, transformed, traced or differentiated forwards."""
     return (
         not torch.compiler.is_compiling()
+        and not torch._C._is_tracing()
         and not torch._C._are_functorch_transforms_active()
         and torch._C._len_torch_dispatch_stack() == 0
         and forward_ad._current_level < 0
     )
 
 
-def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
+def is_compiled() -> bool:
+    """Whether operations are recorded by `torch.compile`, which takes operators of our own but no jvp of a Function."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+
+
+def is_exported() -> bool:
+    """Whether operations are recorded for a program that runs without this package, of PyTorch's operators alone.
+
+    That is under `torch.export`, `torch.jit.trace` and the exporters to ONNX, which are built on these.
+    """
+    return torch.compiler.is_exporting() or is_tracing()
+
+
+CPU = torch.device("cpu")  # said of everything made there: the default device may be another
+
+
+def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) -> Tensor:
     """Memory not yet written, for a large result."""
     nbytes = prod(shape) * dtype.itemsize
-    if nbytes < LARGE or (device is not None and device.type != "cpu"):
+    if nbytes < LARGE or device.type != "cpu":
         return torch.empty(shape, dtype=dtype, device=device)
     return torch.frombuffer(_native.take_memory(nbytes), dtype=dtype).view(shape)
 
@@ -72,12 +90,12 @@ class TorchMemory:
 
     @staticmethod
     def contiguous(x: Any, dtype: str | None = None) -> Tensor:
-        tensor = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x)
+        tensor = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x, device=CPU)
         return (tensor if dtype is None else tensor.to(DTYPES[dtype])).contiguous()
 
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Tensor:
-        return torch.empty(shape, dtype=DTYPES[dtype])
+        return torch.empty(shape, dtype=DTYPES[dtype], device=CPU)
 
     @staticmethod
     def planes(n: int, shape: tuple[int, ...]) -> Sequence[Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy.statistics import reference
-from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain, runs_plainly
+from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_compiled, is_plain, runs_plainly
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.native import RowKernel
 from crossentropy.statistics.problem import (
@@ -78,7 +78,7 @@ def statistics(
 ) -> Planes:
     """Target statistics of every row along `axis`."""
     settings, tensors = split(logits, axis, target, transform, prior, wanted, validate)
-    if torch.compiler.is_compiling() and logits.device.type in ("cpu", "cuda") and logits.dtype in CODES:
+    if is_compiled() and logits.device.type in ("cpu", "cuda") and logits.dtype in CODES:
         from crossentropy.statistics import _torch_op
 
         return named(_torch_op.statistics(settings, tensors), settings, tensors)

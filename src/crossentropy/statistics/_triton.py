@@ -64,7 +64,7 @@ class RowKernel:
     def _beside(self, x: Any, dtype: torch.dtype) -> Tensor:
         """A contiguous tensor beside the logits."""
         array = self.layout.array
-        x = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x)
+        x = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x, device=array.device)
         return x.to(device=array.device, dtype=dtype).contiguous()
 
     def _rows(self, x: Tensor) -> Layout:

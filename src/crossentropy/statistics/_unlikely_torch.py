@@ -55,7 +55,7 @@ def add_targets(
     Their entries are ``(p g_L − g_D)/temperature``, which the statistics know.
     """
     own, labels = entries_of(tensors.indices, width)
-    du = torch.zeros(len(own), dtype=torch.float64)
+    du = torch.zeros(len(own), dtype=torch.float64, device=own.device)
     if upstream.log_odds is not None:
         du -= upstream.log_odds[own]
     if upstream.log_partition is not None:

@@ -61,7 +61,7 @@ def statistics(
     if wanted.log_partition:
         planes.log_partition = settled(total.value() + rows.offset, 0.0)
     if prior is not None:
-        r = xp.full_like(u, 1.0 / u.shape[-1]) if prior.values is None else widened(prior.values, u)
+        r = xp.ones_like(u) / u.shape[-1] if prior.values is None else widened(prior.values, u)
         planes.prior_term = settled(_weighted(xp, r, u, total), 0.0)
     if target.dense is not None:
         a = class_last(widened(target.dense, u), axis)
@@ -170,7 +170,7 @@ class LogSum:
         #: u − top: 0 at the top itself
         self.depth = xp.where(is_top & (top == -INF), xp.zeros_like(u), u - self.top)
         self.e = xp.exp(self.depth)
-        self.rest = xp.sum(xp.where(is_top, xp.expm1(self.depth), self.e), axis=-1)
+        self.rest = xp.sum(xp.where(is_top, self.e - 1, self.e), axis=-1)
 
     def value(self) -> Array:
         """The logarithm of the sum."""

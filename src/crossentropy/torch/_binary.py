@@ -5,15 +5,26 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import Function
+from torch.jit._trace import is_tracing
+from torch.nn.functional import binary_cross_entropy
+
+from crossentropy.statistics._memory_torch import is_compiled, is_exported
 
 
 def clamped_binary_cross_entropy(p: Tensor, t: Tensor) -> Tensor:
     """The loss of every element, in float32 or wider."""
     wide = torch.promote_types(p.dtype, torch.float32)
     p, t = p.to(wide), t.to(wide)
-    if torch.compiler.is_compiling():  # Dynamo takes no Function with a jvp of its own
-        return _ClampedReverse.apply(p, t)
-    return _Clamped.apply(p, t)
+    if is_tracing() and torch.onnx.is_in_onnx_export():  # the older exporter, of values alone
+        return _formula(p, t)
+    if is_exported():  # a program takes no Function
+        return binary_cross_entropy(p, t, reduction="none")
+    return _ClampedReverse.apply(p, t) if is_compiled() else _Clamped.apply(p, t)
+
+
+def _formula(p: Tensor, t: Tensor) -> Tensor:
+    log_p, log_not_p = _logarithms(p)
+    return -(t * log_p + (1 - t) * log_not_p)
 
 
 def _logarithms(p: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,8 +36,7 @@ class _ClampedReverse(Function):
 
     @staticmethod
     def forward(p: Tensor, t: Tensor) -> Tensor:
-        log_p, log_not_p = _logarithms(p)
-        return -(t * log_p + (1 - t) * log_not_p)
+        return _formula(p, t)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:

@@ -149,9 +149,9 @@ def classes_before(
     blocks : iterable of (slice, Tensor)
         Rows in one line, and their logits.
     """
-    places, shape = torch.arange(shard.size), own.shape
+    places, shape = torch.arange(shard.size, device=own.device), own.shape
     labels, own = labels.reshape(-1).to(torch.int64), own.reshape(-1)
-    counts = torch.zeros(len(own), dtype=torch.int64)
+    counts = torch.zeros(len(own), dtype=torch.int64, device=own.device)
     for rows, z in blocks:
         u = _before_margin(settings, linear.of_rows(tensors, rows), z, places)
         mine, y = own[rows, None], labels[rows, None] - shard.first

@@ -174,7 +174,9 @@ def transformed(
     """``u`` less an offset, 0 in void rows and NaN in others that make no sense, the offset, and where targets are."""
     on, is_target = tensors.mask, tensors.mask
     if tensors.indices is not None:
-        on = tensors.indices[..., None] == torch.arange(tensors.logits.shape[-1])
+        on = tensors.indices[..., None] == torch.arange(
+            tensors.logits.shape[-1], device=tensors.indices.device
+        )
         is_target = on.any(-2) if settings.several else on
     _, transform, _ = rowwise.joined(settings, tensors)
     z = tensors.logits.double().masked_fill(void[..., None], 0)

@@ -43,10 +43,10 @@ def row_losses(problem: SoftmaxProblem, known: Planes, logits: Tensor, shard: Sh
     base = finite(known.top.detach()) * pending_scale(settings, tensors) - offset
     L = (base + known.lift.detach()).masked_fill(void, math.log(shard.classes))
     place = known.argmax.masked_fill(void, 0)[..., None] - shard.first
-    D = _log_odds(u - L[..., None], place == torch.arange(shard.size), shard)
+    D = _log_odds(u - L[..., None], place == torch.arange(shard.size, device=place.device), shard)
     prior = problem.smoothing_prior
     if prior is None:
-        prior = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64)
+        prior = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64, device=logits.device)
     target = Target(tensors.indices, None, tensors.dense, settings.several, settings.ignore_index)
     masses = shared([problem.masses], shard.group)[0]
     own = per_class.losses_of_classes(

@@ -84,7 +84,7 @@ def checked(
         )
     mask = None
     if isinstance(labels, LabelSet):
-        mask = torch.as_tensor(labels.mask)
+        mask = torch.as_tensor(labels.mask, device=logits.device)
         # A row's set may lie on other ranks altogether, so here it is checked as if it had every class.
         labels = LabelSet(mask.new_ones(1).expand(mask.shape))
     problem = make_problem(logits, labels, axis=-1, **options)
@@ -220,7 +220,7 @@ def _prior(problem: SoftmaxProblem, shard: Shard) -> Prior:
     """This rank's part of the prior, times class weights."""
     r, w = problem.smoothing_prior, problem.class_weight
     if r is None:
-        r = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64)
+        r = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64, device=problem.logits.device)
     return Prior(r if w is None else r * w)
 
 

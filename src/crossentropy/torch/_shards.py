@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, distributed
 
+from crossentropy.statistics._memory_torch import CPU
+
 Value = TypeVar("Value")
 
 REFUSED = -1
@@ -46,7 +48,7 @@ def agree(
     rank, world = _place(group)
 
     def exchanged(message: list[int]) -> Tensor:
-        own = torch.tensor(message)
+        own = torch.tensor(message, dtype=torch.int64, device=CPU)
         said = [torch.empty_like(own) for _ in range(world)]
         distributed.all_gather(said, own, group=group)
         return torch.stack(said)
@@ -91,7 +93,7 @@ def digest(value: Any) -> int:
     if isinstance(value, Tensor):
         x = value.detach().reshape(-1)
         bits = x.double().view(torch.int64) if x.is_floating_point() else x.to(torch.int64)
-        odd = torch.arange(1, 2 * bits.numel() + 1, 2)
+        odd = torch.arange(1, 2 * bits.numel() + 1, 2, device=CPU)
         return int((bits.cpu() * odd).sum()) ^ digest((str(value.dtype), tuple(value.shape)))
     if isinstance(value, (tuple, list)):
         return _of_text(",".join(str(digest(x)) for x in value))

@@ -284,6 +284,7 @@ def multilabel_soft_margin_loss(
         partial(sigmoid_cross_entropy, input, target, sample_weight=each, validate="none"),
         tuple(input.shape),
         input.ndim - 1,
+        like=input,
         weights=rows,
         reduction=reduction,
         normalizer=_denominator(normalizer, reduction),
