@@ -112,7 +112,7 @@ def label_log_prob(p: Predictions, y: Array, counted: Array | None, *, checked: 
     if is_numpy(x) and is_for_kernels(x) and not p.in_logs:
         sums, log_p = _native_rows(x, y)
     else:
-        xp, x = namespace(x), widened(x)
+        x = widened(x)
         sums = _row_sums(p, x) if checked or p.normalize else None
         log_p = taken_along(x, y[..., None], -1)[..., 0]
     if checked:
