@@ -3,7 +3,7 @@
 Forward, a buffer takes the logits of some hundred rows, their statistics are formed, and it takes the next. Backward
 they are made again, a tile of classes at a time, and become their own gradient where they lie. The products run over
 the same blocks and tiles forward and backward, the last block filled up with zeros, and sums go in the order of the
-tiles; both are constants, so that bits depend on nobody's memory.
+tiles; both are constants, so that where products are our own, bits depend on nobody's memory.
 """
 
 from collections.abc import Iterator, Sequence
