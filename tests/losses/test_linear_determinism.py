@@ -17,7 +17,7 @@ from crossentropy.statistics import _products_torch  # noqa: E402
 from linear_heads import head, labels, random  # noqa: E402
 
 #: Neither rows nor classes nor sizes fill their blocks, tiles or vectors.
-SHAPES = {"part of a block": (300, 257, 5000), "blocks": (1100, 33, 4100), "one tile": (40, 96, 300)}
+SHAPES = {"part of a block": (130, 257, 4200), "blocks": (600, 33, 4100), "one tile": (40, 96, 300)}
 each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 OPTIONS = {"mean": {"memory_budget": 0}, "rows": {"reduction": "none"}, "fast": {}}
 each_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
@@ -112,7 +112,7 @@ def test_a_rows_loss_and_gradient_do_not_depend_on_how_many_others_there_are(sha
 
 
 def test_a_row_that_makes_no_sense_changes_no_bit_of_its_neighbors(own):
-    hidden, weight, y = head(300, 257, 5000, dtype=torch.float32)
+    hidden, weight, y = head(130, 257, 4200, dtype=torch.float32)
     spoilt, keep = with_senseless_rows(hidden)
     for a, b in zip(rows_of(spoilt, weight, y), rows_of(hidden, weight, y), strict=True):
         assert torch.equal(a[keep], b[keep])
@@ -120,8 +120,8 @@ def test_a_row_that_makes_no_sense_changes_no_bit_of_its_neighbors(own):
 
 
 def test_the_statistics_of_a_row_do_not_depend_on_its_place(own):
-    hidden, weight, y = (x.detach() for x in head(300, 257, 5000, dtype=torch.float32))
-    order = shuffled(300)
+    hidden, weight, y = (x.detach() for x in head(130, 257, 4200, dtype=torch.float32))
+    order = shuffled(130)
     found = ce.linear_target_statistics(hidden, weight, y, entropy=True, rank=True)
     moved = ce.linear_target_statistics(hidden[order], weight, y[order], entropy=True, rank=True)
     for name in ("log_prob", "logsumexp", "entropy", "argmax", "rank"):
@@ -212,7 +212,7 @@ def test_rows_anywhere_among_any_others_are_within_rounding_of_float64(shape, dt
 
 
 def test_a_row_that_makes_no_sense_leaves_its_neighbors_within_rounding_of_float64(dtype):
-    hidden, weight, y = head(300, 257, 5000, dtype=dtype)
+    hidden, weight, y = head(130, 257, 4200, dtype=dtype)
     spoilt, keep = with_senseless_rows(hidden)
     losses, by_hidden = rows_of(spoilt, weight, y)
     Truth(hidden, weight, y).check(losses[keep], by_hidden[keep], rows=keep)
