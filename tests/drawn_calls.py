@@ -44,7 +44,7 @@ class Draw:
 
     def floats(self, shape: tuple[int, ...]) -> np.ndarray:
         """Numbers of the sizes that logits have, and now and then one that makes no sense."""
-        x = self.rng.standard_normal(shape) * self.one_of([0.1, 1.0, 10.0, 1e4])
+        x = np.array(self.rng.standard_normal(shape) * self.one_of([0.1, 1.0, 10.0, 1e4]))
         if x.size and self.chance(0.1):
             x.flat[self.rng.integers(x.size)] = self.one_of([np.nan, np.inf, -np.inf])
         with np.errstate(over="ignore"):
