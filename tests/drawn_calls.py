@@ -60,7 +60,7 @@ class Draw:
         return self.tensor(x) if self.library == "torch" else self.array(x)
 
     def array(self, x: np.ndarray) -> np.ndarray:
-        kind = self.rng.integers(10)
+        kind = self.rng.integers(10) if x.ndim else 9
         if kind == 0:
             x = x.astype(x.dtype.newbyteorder())
         elif kind == 1:  # entries that begin anywhere
