@@ -142,7 +142,7 @@ class HeadGradients:
     def add(self, rows: slice, dz: Tensor, labels: Tensor | None = None) -> None:
         """Add what the tile's `dz` of some rows makes; with a label for each, its entries of `labels` become 0.
 
-        It lies in a `Head.room`.
+        `dz` lies in memory of `Head.room`.
         """
         if not len(dz):
             return
