@@ -24,7 +24,7 @@ test: .venv/installed
 # Memory that was not written is NaN, and in C code the largest number there is.
 test-poisoned: .venv/installed
 	MALLOC_PERTURB_=128 PYTHONPATH=tests $(BIN)/python -m pytest -p poison -n 2 --dist loadfile $(KERNELS) \
-		tests/kernels/test_kept_memory.py tests/torch/test_shards_head.py
+		tests/torch/test_shards_head.py
 
 # What the libraries behind PyTorch would do on other processors, and on other numbers of threads.
 LEVELS := $(addprefix ONEDNN_MAX_CPU_ISA=,SSE41 AVX2 AVX512_CORE AVX512_CORE_BF16) \

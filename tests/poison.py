@@ -19,7 +19,7 @@ def poisoned(make: Any) -> Any:
 
     def made(*args: Any, **options: Any) -> Any:
         x = make(*args, **options)
-        if isinstance(x, np.ndarray) and not x.dtype.hasobject:
+        if isinstance(x, np.ndarray) and x.dtype.itemsize and not x.dtype.hasobject:
             x.fill(np.frombuffer(bytes([ALL_ONES]) * x.dtype.itemsize, x.dtype)[0])
         return x
 
