@@ -94,7 +94,11 @@ def add_transposed_product(total: Tensor, dz: Tensor, y: Tensor) -> None:
 
 def product(x: Tensor, y: Tensor) -> Tensor:
     """``x y`` of two matrices, or of as many on either side, differentiable."""
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() or not (_has_memory(x) and _has_memory(y)):
+    if (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state()
+        or not (_has_memory(x) and _has_memory(y))
+    ):
         return x @ y
     found: Tensor = _Product.apply(x, y)
     return found
