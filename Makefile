@@ -5,7 +5,13 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 NATIVE := CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
 
-.PHONY: demo test test-full bench bench-cuda lint docs clean
+# Where products are made, and where kernels read memory.
+HEADS := tests/kernels/test_product.py $(filter-out %_jax.py,$(wildcard tests/losses/test_linear_*.py)) \
+	tests/losses/test_contrastive.py tests/torch/test_linear_face.py
+KERNELS := $(HEADS) tests/statistics $(filter-out %_jax.py,\
+	$(wildcard tests/losses/test_softmax_*.py tests/losses/test_sigmoid*.py))
+
+.PHONY: demo test test-full test-poisoned test-levels sanitize bench bench-cuda lint docs clean
 
 demo: .venv/installed
 	$(BIN)/crossentropy train digits --out runs/digits
@@ -17,6 +23,33 @@ test: .venv/installed
 
 test-full: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m ""
+
+# Memory that was not written is NaN, and in C code the largest number there is.
+test-poisoned: .venv/installed
+	MALLOC_PERTURB_=128 PYTHONPATH=tests $(BIN)/python -m pytest -p poison -n 2 --dist loadfile $(KERNELS) \
+		tests/torch/test_shards_head.py
+
+# What the libraries behind PyTorch would do on other processors, and on other numbers of threads.
+LEVELS := $(addprefix ONEDNN_MAX_CPU_ISA=,SSE41 AVX2 AVX512_CORE AVX512_CORE_BF16) \
+	$(addprefix MKL_ENABLE_INSTRUCTIONS=,SSE4_2 AVX2 AVX512) MKL_CBWR=COMPATIBLE \
+	$(addprefix ATEN_CPU_CAPABILITY=,default avx2 avx512) $(addprefix OMP_NUM_THREADS=,1 2 4)
+test-levels: .venv/installed
+	for level in $(LEVELS); do \
+		echo $$level && env $$level $(BIN)/python -m pytest -q -n 2 --dist loadfile $(HEADS) || exit 1; \
+	done
+
+# The kernels' tests with every access to memory and every operation checked, and memory that was not written NaN. Left
+# out is what limits its own memory, for the sanitizer needs terabytes of addresses, and what needs fused multiply-adds.
+sanitize: .venv/installed
+	$(BIN)/pip install --quiet cmake "nanobind>=2.2"
+	$(BIN)/cmake -S . -B build/sanitize -DCMAKE_BUILD_TYPE=Release -DCROSSENTROPY_SANITIZE=ON \
+		-DPython_EXECUTABLE=$(abspath $(BIN))/python -Dnanobind_DIR=$$($(BIN)/python -m nanobind --cmake_dir)
+	$(BIN)/cmake --build build/sanitize --parallel 2
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0:max_malloc_fill_size=1073741824:malloc_fill_byte=255:quarantine_size_mb=64 \
+	UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=tests CROSSENTROPY_NATIVE=$$(echo build/sanitize/_native*.so) \
+	$(BIN)/python -m pytest -p native_build -m "full or not full" -k "not two_to_the_31_elements and not sums_of_256" \
+		tests/test_drawn_calls.py $(KERNELS)
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/run.py

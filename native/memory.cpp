@@ -24,7 +24,7 @@ struct alignas(16) Buffer {
 };
 std::atomic<Buffer*> kept_buffer;
 
-#ifdef MADV_FREE
+#if defined(MADV_FREE) && !defined(__SANITIZE_ADDRESS__)  // which watches what malloc gives
 
 constexpr size_t kPage = size_t(2) << 20;
 

@@ -89,7 +89,9 @@ def train(
     weight_decay: Annotated[
         float, typer.Option(metavar="X", help="L2 penalty of Adam.")
     ] = Options.weight_decay,
-    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same bits.")] = Options.seed,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="The same seed gives the same run, up to rounding.")
+    ] = Options.seed,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, …")] = Options.device,
 ) -> None:
     """Train a classifier on a table, and score it on rows held out."""
@@ -145,7 +147,7 @@ def train_lm(
         float, typer.Option(metavar="X", help="Step size after the warm-up, the highest.")
     ] = LanguageOptions.learning_rate,
     seed: Annotated[
-        int, typer.Option(metavar="N", help="The same seed gives the same bits.")
+        int, typer.Option(metavar="N", help="The same seed gives the same run, up to rounding.")
     ] = LanguageOptions.seed,
     held_out: Annotated[
         float, typer.Option(metavar="X", help="Share of each file, its end, to score on.")

@@ -354,3 +354,12 @@ def test_checkpointing_gives_the_same_gradient(name, use_reentrant):
     value = checkpoint(lambda x: loss_of(name)(x * 1.5), z, use_reentrant=use_reentrant)
     value.backward()
     assert torch.equal(z.grad, expected)
+
+
+@pytest.mark.parametrize("bias_dtype", [torch.float64, torch.float32], ids=str)
+def test_one_row_without_a_batch_axis_has_a_gradient_by_the_logit_bias(bias_dtype):
+    z, bias = torch.randn(6, dtype=torch.float64), torch.linspace(0, 1, 6, dtype=bias_dtype)
+    z.requires_grad_(), bias.requires_grad_()
+    found = torch.autograd.grad(ce.softmax_cross_entropy(z, torch.tensor(2), logit_bias=bias), bias)[0]
+    truth = torch.autograd.grad(torch.nn.functional.cross_entropy(z + bias, torch.tensor(2)), bias)[0]
+    torch.testing.assert_close(found, truth)

@@ -267,3 +267,15 @@ def test_more_than_two_to_the_31_elements_are_read_without_a_copy(framework):
     command = [sys.executable, "-c", textwrap.dedent(HUGE), framework]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("shape", [(17, 5, 0, 63), (0, 5, 3, 2), (3, 5, 2, 0)], ids=str)
+def test_axes_of_no_length_among_others_with_gaps(shape):
+    torch = pytest.importorskip("torch")
+    logits = torch.zeros([2 * n for n in shape])[tuple(slice(None, None, 2) for _ in shape)].requires_grad_()
+    labels = torch.zeros(shape[0], *shape[2:], dtype=torch.int64)
+    assert logits.shape == shape
+    value = ce.softmax_cross_entropy(logits, labels, axis=1, reduction="none")
+    assert value.shape == labels.shape
+    (gradient,) = torch.autograd.grad(value.sum(), logits)
+    assert gradient.shape == shape

@@ -21,6 +21,8 @@ from linear_heads import (  # noqa: E402
     random,
     upstream_of,
 )
+from poison import poison  # noqa: E402, F401
+from reading_past import products_that_read_past_rows  # noqa: E402
 
 V, D = 41, 5
 PARTS = (slice(0, 13), slice(13, 30), slice(30, V))
@@ -290,3 +292,21 @@ def test_ranks_that_differ_in_their_head_are_told_so(name):
     for said in rank_threads.run(len(PARTS), job):
         assert "ranks of the group differ in " in said
         assert name in said.split(";")[0]
+
+
+@pytest.mark.parametrize(("dtype", "relative"), [(torch.float64, 1e-12), (torch.bfloat16, 0.04)], ids=str)
+@each_strategy
+def test_what_lies_beside_the_operands_on_a_rank_enters_no_result(budget, dtype, relative, poison):  # noqa: F811
+    """By a library that reads past rows, among memory that is NaN where nothing was written."""
+    parts = {name: x.detach().to(dtype).requires_grad_() for name, x in head(30).items()}
+    y = labels(30, classes=V, seed=7)
+    with products_that_read_past_rows() as shapes, blocks_of(8, tile=7):
+        found = on_ranks(distributed.linear_cross_entropy, parts, y, memory_budget=budget)
+    assert shapes
+    wide = {name: x.detach().double().requires_grad_() for name, x in parts.items()}
+    truth = on_logits(wide["hidden"], wide["weight"], y, bias=wide["bias"], low_rank=(wide["A"], wide["B"]))
+    exact = dict(zip(wide, torch.autograd.grad(truth, list(wide.values()), upstream_of(truth)), strict=True))
+    for rank, (value, grads) in enumerate(found):
+        assert_close(value, truth, relative)
+        for name, g in grads.items():
+            assert_close(g, exact[name][PARTS[rank]] if name in OF_CLASSES else exact[name], relative)

@@ -21,9 +21,10 @@ from crossentropy.losses._linear_problem import (
 from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient, kernel_statistics
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import Planes, Wanted
-from crossentropy.statistics.blocks import slices
+from crossentropy.statistics.blocks import slices, up
 from crossentropy.statistics.memory import NumpyMemory
 from crossentropy.statistics.problem import arrays, of_rows
+from crossentropy.statistics.products import ALIGNED, without_gaps
 
 Array = Any
 
@@ -83,15 +84,15 @@ def _blocks(
     each = 8 * PER_CLASS if problem.acts_per_class else wide.itemsize
     N, V = problem.logits.shape
     height = rows_at_once(problem, each, memory_budget)
-    buffer = np.empty((height, V), wide)
+    buffer = np.zeros((height, up(V, ALIGNED)), wide)[:, :V]
     for rows in slices(N, height):
         z = buffer[: rows.stop - rows.start]
         (x, M), *others = _factors(given, rows)
         for classes in slices(V, TILE):
             tile = z[:, classes]
-            np.matmul(x, M[classes].astype(wide, copy=False).T, out=tile)
+            np.matmul(x, _widened(M[classes], wide).T, out=tile)
             for y, update in others:
-                tile += y @ update[classes].astype(wide, copy=False).T
+                tile += y @ _widened(update[classes], wide).T
             if given.bias is not None:
                 tile += given.bias[classes]
         yield rows, rows_of_problem(problem, rows, z)
@@ -100,11 +101,11 @@ def _blocks(
 def _factors(given: LinearProblem, rows: slice) -> list[tuple[Array, Array]]:
     """The pairs whose products ``x Mᵀ`` add up to the logits of some rows, but for the bias."""
     wide = _wide(given)
-    x = given.hidden[rows].astype(wide, copy=False)
+    x = _widened(given.hidden[rows], wide)
     if given.low_rank is None:
         return [(x, given.weight)]
-    down, up = given.low_rank
-    return [(x, given.weight), (x @ down.astype(wide, copy=False).T, up)]
+    down, update = given.low_rank
+    return [(x, given.weight), (x @ _widened(down, wide).T, update)]
 
 
 @np.errstate(all="ignore")
@@ -125,13 +126,13 @@ def _gradients(given: LinearProblem, found: Evaluation, memory_budget: int | Non
         for classes in slices(dz.shape[1], TILE):
             tile = dz[:, classes]
             for (x, M), dx, dM in zip(factors, by_x, by_M, strict=True):
-                dx += tile @ M[classes].astype(wide, copy=False)
+                dx += tile @ _widened(M[classes], wide)
                 dM[classes] += tile.T @ x
             by_bias[classes] += tile.sum(axis=0, dtype=np.float64)
         for (_, M), dx in zip(factors, by_x, strict=True):
             dx += of_labels * M[labels].astype(wide, copy=False)
         if given.low_rank is not None:
-            by_x[0] += by_x[1] @ given.low_rank[0].astype(wide, copy=False)
+            by_x[0] += by_x[1] @ _widened(given.low_rank[0], wide)
             by_down += by_x[1].T @ factors[0][0]
         hidden[rows] = by_x[0]
     for rows, labels, of_labels in entries:
@@ -170,6 +171,11 @@ def _of_rows(found: Evaluation, rows: slice) -> Evaluation:
         None if found.slope is None else found.slope[rows],
         found.share[rows] if getattr(found.share, "ndim", 0) else found.share,
     )
+
+
+def _widened(x: Array, dtype: Any) -> Array:
+    """A matrix in the dtype of the logits, as a product may have it."""
+    return without_gaps(x.astype(dtype, copy=False))
 
 
 def _wide(given: LinearProblem) -> Any:

@@ -9,6 +9,7 @@ from torch.autograd.function import Function
 
 from crossentropy.statistics._head_torch import Head, HeadGradients, derivatives
 from crossentropy.statistics._linear_torch import rows_in_a_block
+from crossentropy.statistics._products_torch import brought
 from crossentropy.statistics._torch import kernels_apply
 from crossentropy.statistics.blocks import slices
 
@@ -58,14 +59,16 @@ class _LinearRows(Function):
                 create_graph=True,
             )
             return (None, None, *found)
-        sums = HeadGradients(head, needs, rows_in_a_block(head))
+        height = rows_in_a_block(head)
+        sums, room = HeadGradients(head, needs, height), head.room(height, head.classes)
         sums.begin(slice(0, head.classes))
         for rows, z in _blocks(head):
             with torch.enable_grad():
                 z = z.requires_grad_()
                 found = ctx.loss(z, rows)
             if found.requires_grad:
-                sums.add(rows, torch.autograd.grad(found, z, grad[rows])[0])
+                dz = torch.autograd.grad(found, z, grad[rows])[0]
+                sums.add(rows, brought(dz, room[: len(dz)]))
         return (None, None, *sums.of_one_tile())
 
 

@@ -36,6 +36,7 @@ from crossentropy.statistics import _linear_torch as linear
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._head_torch import Head, HeadGradients, derivatives
 from crossentropy.statistics._memory_torch import CODES, CPU, TorchMemory, is_compiled, is_plain
+from crossentropy.statistics._products_torch import brought, product
 from crossentropy.statistics._torch import own_kernels_apply
 from crossentropy.statistics.blocks import slices
 
@@ -136,7 +137,7 @@ def head_of(
     if low_rank is None:
         return Head((hidden, weight), bias)
     down, up = low_rank
-    return Head((hidden, weight, hidden @ down.T, up), bias)
+    return Head((hidden, weight, product(hidden, down.T), up), bias)
 
 
 def _statistics_of(head: Head, skip_below: float = 0.0) -> Callable[[SoftmaxProblem], Planes]:
@@ -246,7 +247,7 @@ class _LinearLoss(Function):
             found = own.evaluate(block)
             total = total + found.value
             if sums is not None:
-                sums.add(rows, own.gradient(block, found, share, into=z), block.target.labels)
+                sums.add(rows, brought(own.gradient(block, found, share, into=z), z), block.target.labels)
         ctx.problem, ctx.count, ctx.sums = problem, count, sums
         ctx.save_for_backward(*inputs)
         dtype = loss_dtype(head.factors[0])

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from crossentropy.backends import namespace
 from crossentropy.losses._linear_problem import LinearProblem
 from crossentropy.losses._softmax_composed import composed, find_statistics
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import Planes, Wanted
+from crossentropy.statistics.products import product
 
 Array = Any
 
@@ -24,9 +24,8 @@ def planes(given: LinearProblem, wanted: Wanted) -> Planes:
 
 
 def _with_logits(given: LinearProblem) -> SoftmaxProblem:
-    xp = namespace(given.hidden)
-    z = xp.matmul(given.hidden, given.weight.T)
+    z = product(given.hidden, given.weight.T)
     if given.low_rank is not None:
         down, up = given.low_rank
-        z = z + xp.matmul(xp.matmul(given.hidden, down.T), up.T)
+        z = z + product(product(given.hidden, down.T), up.T)
     return replace(given.problem, logits=z if given.bias is None else z + given.bias)

@@ -19,6 +19,7 @@ from crossentropy.losses._softmax_problem import check_logits
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.losses.target_statistics import target_statistics
 from crossentropy.reductions import check_reduction
+from crossentropy.statistics.products import product
 from crossentropy.statistics.reference import widened
 from crossentropy.targets import LabelSet, Probabilities
 
@@ -139,7 +140,7 @@ def unit(x: Array, normalize: bool) -> Array:
 
 def products_of(x: Array, y: Array) -> Array:
     """``x_i · y_j``."""
-    return namespace(x, y).matmul(x, namespace(y).matrix_transpose(y))
+    return product(x, namespace(y).matrix_transpose(y))
 
 
 def others(z: Array) -> Array:

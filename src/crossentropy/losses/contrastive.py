@@ -16,6 +16,7 @@ from crossentropy.losses._similarity import (
     unit,
 )
 from crossentropy.losses.softmax import softmax_cross_entropy
+from crossentropy.statistics.products import product
 
 __all__ = ["info_nce", "nt_xent", "supervised_contrastive"]
 
@@ -94,7 +95,7 @@ def info_nce(
                 f"negatives have shape {tuple(n.shape)}; beside queries of shape {tuple(q.shape)} pass "
                 f"(M, {q.shape[-1]}), or (N, M, d) with their own for each query"
             )
-        crowd = products_of(q, n) if n.ndim == 2 else xp.matmul(n, q[..., None])[..., 0]
+        crowd = products_of(q, n) if n.ndim == 2 else product(n, q[..., None])[..., 0]
         scores, own = xp.concat([xp.sum(q * k, axis=-1, keepdims=True), crowd], axis=-1), xp.zeros_like(own)
     return softmax_cross_entropy(
         scores,

@@ -7,6 +7,7 @@ from crossentropy.arguments import argument_errors
 from crossentropy.backends import as_arrays, is_torch
 from crossentropy.losses._linear_problem import check_head
 from crossentropy.losses.distillation import distillation_loss
+from crossentropy.statistics.products import product
 
 __all__ = ["linear_distillation_losses", "linear_row_losses"]
 
@@ -133,7 +134,7 @@ def linear_distillation_losses(
     def divergence(z: Array, rows: slice) -> Array:
         return distillation_loss(
             z,
-            (teacher[rows] @ to_logits).to(z.dtype),
+            product(teacher[rows], to_logits).to(z.dtype),
             temperature=temperature,
             direction=direction,
             squared_temperature=False,

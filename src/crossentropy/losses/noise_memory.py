@@ -37,6 +37,7 @@ from crossentropy.losses._row_state import (
 from crossentropy.losses._softmax_problem import make_problem
 from crossentropy.losses.options import SoftmaxOptions
 from crossentropy.losses.softmax import softmax_cross_entropy
+from crossentropy.statistics.products import product
 
 __all__ = ["EarlyLearningRegularisation", "OnlineLabelSmoothing"]
 
@@ -175,7 +176,7 @@ class OnlineLabelSmoothing:
         p = xp.where(xp.any(right, axis=-1, keepdims=True), probabilities(u), xp.zeros_like(u))
         right = xp.reshape(xp.astype(right, p.dtype), (-1, C))
         sums = beside(self._sums, problem.logits)
-        self._sums = sums + xp.matmul(xp.permute_dims(right, (1, 0)), xp.reshape(p, (-1, C)))
+        self._sums = sums + product(xp.permute_dims(right, (1, 0)), xp.reshape(p, (-1, C)))
 
     def next_epoch(self) -> None:
         """Make what was remembered the soft labels, and forget it."""

@@ -7,8 +7,19 @@ import torch
 from torch import Tensor
 
 from crossentropy.statistics._memory_torch import large
-from crossentropy.statistics._products_torch import ALIGNED, add_product, write_product
+from crossentropy.statistics._products_torch import (
+    add_product,
+    add_transposed_product,
+    apart,
+    product,
+    rows_apart,
+    write_product,
+)
 from crossentropy.statistics.blocks import slices, up
+
+LINE = (
+    16  # entries after which the rows of a sum begin alike in a line of the cache, and so are rounded alike
+)
 
 
 class Head(NamedTuple):
@@ -56,29 +67,10 @@ class Head(NamedTuple):
     def whole(self) -> Tensor:
         """All the logits at once, differentiable."""
         (x, M), *others = self.pairs
-        logits = x @ M.T
+        logits = product(x, M.T)
         for x, M in others:
-            logits = logits + x @ M.T
+            logits = logits + product(x, M.T)
         return logits if self.bias is None else logits + self.bias
-
-
-def apart(width: int) -> int:
-    """Entries from a row of logits to the next: an odd number of 64s.
-
-    Rows a power of two apart, as those of 65536 classes are, fall into the same few places of a cache, and a product
-    that reads or writes them is slower by up to a quarter.
-
-    Examples
-    --------
-    >>> apart(65536), apart(50000)
-    (65600, 50112)
-    """
-    return 64 * (up(width, 64) // 64 | 1)
-
-
-def rows_apart(memory: Tensor, height: int, width: int) -> Tensor:
-    """`height` rows of `width` entries in `memory`."""
-    return memory[: height * apart(width)].view(height, apart(width))[:, :width]
 
 
 def derivatives(
@@ -130,7 +122,7 @@ class HeadGradients:
         self.head, self.height = head, height
         padded = up(head.rows, height)
         self.by_x = [
-            _zeros(padded, up(x.shape[1], ALIGNED), x)[:, : x.shape[1]] if need else None
+            _zeros(padded, up(x.shape[1], LINE), x)[:, : x.shape[1]] if need else None
             for (x, _), need in zip(head.pairs, needs[:-1:2], strict=True)
         ]
         self.needs_M = needs[1:-1:2]
@@ -148,7 +140,10 @@ class HeadGradients:
         ]
 
     def add(self, rows: slice, dz: Tensor, labels: Tensor | None = None) -> None:
-        """Add what the tile's `dz` of some rows makes; with a label for each, its entries of `labels` become 0."""
+        """Add what the tile's `dz` of some rows makes; with a label for each, its entries of `labels` become 0.
+
+        `dz` lies in memory of `Head.room`.
+        """
         if not len(dz):
             return
         # On a device, which rows have their label in the tile would have to be waited for.
@@ -160,7 +155,7 @@ class HeadGradients:
             if by_x is not None:
                 add_product(by_x[rows.start :], dz, M[self.classes], self.height)
             if by_M is not None:
-                add_product(by_M, dz.T, x[rows])
+                add_transposed_product(by_M, dz, x[rows])
         if self.by_bias is not None:
             self.by_bias[self.classes] += dz.sum(0, dtype=torch.float64)
 

@@ -3,7 +3,7 @@
 Forward, a buffer takes the logits of some hundred rows, their statistics are formed, and it takes the next. Backward
 they are made again, a tile of classes at a time, and become their own gradient where they lie. The products run over
 the same blocks and tiles forward and backward, the last block filled up with zeros, and sums go in the order of the
-tiles; both are constants, so that bits depend on nobody's memory.
+tiles; both are constants, so that where products are our own, bits depend on nobody's memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy.statistics import _torch as rowwise
-from crossentropy.statistics._head_torch import Head, HeadGradients, apart, rows_apart
+from crossentropy.statistics._head_torch import Head, HeadGradients
 from crossentropy.statistics._memory_torch import is_compiled
+from crossentropy.statistics._products_torch import apart, brought, product, rows_apart
 from crossentropy.statistics._torch import LEARNABLE, Settings, Tensors
 from crossentropy.statistics._unlikely_torch import add_targets, tops, unlikely
 from crossentropy.statistics.blocks import slices, up
@@ -224,7 +225,7 @@ def backward(
             )
             others.append(rest)
             if dz is not None:
-                sums.add(rows, dz, None if settings.several else part.indices)
+                sums.add(rows, brought(dz, z[:n]), None if settings.several else part.indices)
         for into, found in zip(weights, sums.weights(), strict=True):
             if into is not None and found is not None:
                 into[classes] = found
@@ -297,7 +298,7 @@ def _differentiable_gradients(
     for i, (x, M) in enumerate(head.pairs):
         of_x, of_M = needs[2 * i : 2 * i + 2]
         factors += [
-            dz @ M if of_x and dz is not None else None,
-            dz.T @ x if of_M and dz is not None else None,
+            product(dz, M) if of_x and dz is not None else None,
+            product(dz.T, x) if of_M and dz is not None else None,
         ]
     return Gradients(factors, dz.sum(0) if needs[-1] and dz is not None else None, others)

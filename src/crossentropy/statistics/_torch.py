@@ -253,8 +253,10 @@ def backward(
         if needs_margin:
             out[4] = _margin_gradient(settings, tensors, found.target)
     if needs_bias:
-        du = kernel.pullback(planes, upstream, rows, before_transform=True).logits
-        others = [d for d in range(du.ndim) if d != settings.axis]
+        du = kernel.pullback(planes, upstream, rows, before_transform=True).logits[
+            None
+        ]  # a row has others to sum over
+        others = [d for d in range(du.ndim) if d != settings.axis + 1]
         out[3] = du.sum(others, dtype=torch.float64).to(tensors.logit_bias.dtype)
     return out
 

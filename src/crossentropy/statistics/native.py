@@ -41,6 +41,8 @@ class Layout(NamedTuple):
 def lay_out(memory: type[Memory], x: Array, axis: int) -> Layout:
     """`x` with the axes before and behind `axis` each as one; copied only if they cannot be."""
     shape, strides = tuple(x.shape), memory.strides(x)
+    if 0 in shape:  # of nothing they may be anything
+        strides = (0,) * len(shape)
     if len(shape) == 2 and axis == 1:  # rows of a matrix, the common case
         return Layout(x, shape[0], shape[1], 1, (strides[0], strides[1], 0))
     outer = _as_one(shape[:axis], strides[:axis])

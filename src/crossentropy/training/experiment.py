@@ -52,7 +52,7 @@ class Run:
     baseline_entropy: float
 
 
-# Small batches gain nothing by more threads than one, and the bits depend on how many there are.
+# Small batches gain nothing by more threads than one, and rounding depends on how many there are.
 @cpu_threads(1)
 def train(dataset: Dataset, options: Options, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Run:
     """Train a classifier on part of a table and score it on rows held out.

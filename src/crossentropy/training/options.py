@@ -8,7 +8,7 @@ from crossentropy.training.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The choices behind a training run; the same options give the same bits.
+    """The choices behind a training run; the same ones give the same run, up to the rounding of PyTorch's products.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How many CPU threads PyTorch uses, on which the last bits of a training run depend."""
+"""How many CPU threads PyTorch uses, on which the rounding in a training run depends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,5 +1,11 @@
-"""A run that is killed goes on, and ends with the same bits as one that is not."""
+"""A run that is killed goes on from its last checkpoint, and takes the steps that it would have taken.
 
+What it begins with there is what was kept, to the bit. Its further steps multiply matrices by PyTorch, which is not
+promised to round twice alike: they agree with those of a run that was not killed as two such runs agree.
+"""
+
+import copy
+import dataclasses
 import os
 import subprocess
 import sys
@@ -8,8 +14,16 @@ import pytest
 import torch
 
 from crossentropy.training.errors import InputError
+from crossentropy.training.language import experiment, fit
 from crossentropy.training.language.experiment import prepare, train
 from crossentropy.training.language.files import write_language_run
+from crossentropy.training.language.model import Transformer
+
+#: Two uninterrupted runs on a processor where PyTorch's products round differently from run to run differed by 1e-6 of
+#: a loss after 40 steps.
+CLOSE = 1e-4
+#: AdamW moves an entry by the step size however small its gradient: where that is rounding, the sign may be another.
+STEP_OF_ROUNDING = 12 * 2 * 3e-3
 
 KILL = """
 import os, signal, sys
@@ -69,9 +83,7 @@ def state_dict(out):
         "while the results are written",
     ],
 )
-def test_a_killed_run_goes_on_from_its_last_checkpoint_to_the_same_bits(
-    tiny, tmp_path, bottles_run, moment, said
-):
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tiny, tmp_path, bottles_run, moment, said):
     options, out = tiny(), tmp_path / "killed"
     killed = subprocess.run(
         [sys.executable, "-c", KILL, repr(options), out, moment],
@@ -85,12 +97,78 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_to_the_same_bits(
     assert said in notices[0]
     write_language_run(bottles_run, tmp_path / "whole")
     for name, weight in state_dict(tmp_path / "whole").items():
-        assert torch.equal(state_dict(out)[name], weight), name
-    assert finished.history == bottles_run.history
-    assert (out / "sample.txt").read_bytes() == (tmp_path / "whole" / "sample.txt").read_bytes()
+        torch.testing.assert_close(state_dict(out)[name], weight, rtol=0, atol=STEP_OF_ROUNDING, msg=name)
+    assert finished.history.losses == pytest.approx(bottles_run.history.losses, rel=CLOSE)
+    assert [e.step for e in finished.history.evaluations] == [4, 8, 12]
+    for found, expected in zip(finished.history.evaluations, bottles_run.history.evaluations, strict=True):
+        assert found.score.nats == pytest.approx(expected.score.nats, rel=CLOSE)
     assert sorted(path.name for path in out.iterdir()) == sorted(
         ["checkpoint.pt", *(path.name for path in (tmp_path / "whole").iterdir())]
     )
+
+
+def stop_after(steps):
+    """What stops a run after so many steps."""
+
+    def stop(history):
+        if len(history.losses) == steps:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def test_what_a_run_goes_on_with_is_what_was_kept_to_the_bit(tiny, tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        train(prepare(tiny(), tmp_path), stop_after(9))
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    begun = []
+
+    def begin(model, optimizer, history, *others):
+        begun.append(copy.deepcopy((model.state_dict(), optimizer.state_dict(), dataclasses.asdict(history))))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "fit", begin)
+    with pytest.raises(KeyboardInterrupt):
+        train(prepare(tiny(), tmp_path))
+    ((model, optimizer, history),) = begun
+    assert len(history["losses"]) == 8
+    assert history == kept["history"]
+    assert list(model) == list(kept["model"])
+    assert all(torch.equal(model[name], kept["model"][name]) for name in model)
+    assert optimizer["param_groups"] == kept["optimizer"]["param_groups"]
+    assert list(optimizer["state"]) == list(kept["optimizer"]["state"])
+    for parameter, moments in optimizer["state"].items():
+        for name, value in moments.items():
+            assert torch.equal(value, kept["optimizer"]["state"][parameter][name]), (parameter, name)
+
+
+def test_a_run_that_goes_on_draws_the_batches_and_the_dropout_of_one_that_does_not(
+    tiny, tmp_path, monkeypatch
+):
+    drawn = []
+
+    def draw(tokens, step, options):
+        windows = draw_batch(tokens, step, options)
+        drawn.append((step, windows[0].tolist()))
+        return windows
+
+    def forward(model, inputs):
+        if model.training:
+            drawn.append(torch.default_generator.initial_seed())
+        return transform(model, inputs)
+
+    draw_batch, transform = fit.draw_batch, Transformer.forward
+    monkeypatch.setattr(fit, "draw_batch", draw)
+    monkeypatch.setattr(Transformer, "forward", forward)
+    train(prepare(tiny(), tmp_path / "whole"))
+    whole, drawn[:] = list(drawn), []
+    with pytest.raises(KeyboardInterrupt):
+        train(prepare(tiny(), tmp_path / "stopped"), stop_after(9))
+    drawn.clear()
+    torch.manual_seed(17)
+    train(prepare(tiny(), tmp_path / "stopped"))
+    assert drawn == whole[-8:]  # of steps 8 to 11
+    assert drawn[0][0] == 8
 
 
 def test_a_finished_run_is_not_trained_again(tiny, tmp_path):

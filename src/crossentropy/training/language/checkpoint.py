@@ -1,4 +1,4 @@
-"""The state of a run on disk, from which it goes on as if it had never stopped."""
+"""The state of a run on disk, from which it goes on with the same parameters, optimizer and batches."""
 
 import dataclasses
 import os

@@ -189,7 +189,7 @@ def train(prepared: Preparation, on_step: Callable[[History], None] = lambda his
 def _restore(
     state: dict[str, Any], model: Transformer, optimizer: torch.optim.Optimizer
 ) -> tuple[History, int, int | None]:
-    """Give model and optimizer the state of a checkpoint; its history, threads (which decide last bits) and memory."""
+    """Give model and optimizer the state of a checkpoint; its history, threads (they decide rounding) and memory."""
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     evaluations = [

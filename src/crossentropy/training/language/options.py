@@ -11,7 +11,10 @@ LOGITS = ("linear", "materialised")
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageOptions:
-    """The choices behind a language model; the same ones give the same bits for one number of threads.
+    """The choices behind a language model.
+
+    The same ones on as many threads take the same steps, up to the rounding of PyTorch's products, which is not the
+    same twice on every processor.
 
     Attributes
     ----------
