@@ -250,7 +250,7 @@ def test_rows_have_the_same_bits_however_they_lie(form, dtype):
 
 
 def test_arrays_that_kernels_can_read_are_not_copied():
-    from crossentropy.backends import as_array
+    from crossentropy.intake import as_array
 
     for x in (Z, Z.T, Z[::-1, ::2], np.broadcast_to(Z[0], (5, 3)), np.asarray(1.0)):
         assert as_array(x, "logits") is x
@@ -447,7 +447,11 @@ def test_tensors_beside_arrays_of_numpy_are_refused_and_the_fix_is_run():
 
 
 @pytest.mark.parametrize("name", ["class_weight", "pos_weight"])
-@pytest.mark.parametrize("made", [np.asarray, list, lambda w: np.asarray(w).astype(">f4"), np.flip], ids=str)
+@pytest.mark.parametrize(
+    "made",
+    [np.asarray, list, lambda w: np.asarray(w).astype(">f4"), np.flip],
+    ids=["array", "list", "big-endian", "reversed"],
+)
 def test_weights_of_numpy_follow_tensors(name, made):
     torch = pytest.importorskip("torch")
     logits, hot = torch.from_numpy(Z), torch.eye(3)[torch.from_numpy(Y)].double()

@@ -7,21 +7,20 @@ import numpy as np
 import pytest
 
 from crossentropy.backends import (
-    as_arrays,
     as_indices,
     constant,
     device,
-    first_true,
     index_dtype,
     is_jax,
     is_numpy,
     is_torch,
-    is_true,
     loss_dtype,
     namespace,
     total,
     widest_dtype,
 )
+from crossentropy.conditions import first_true, is_true
+from crossentropy.intake import as_arrays
 
 
 def test_importing_it_imports_no_framework():

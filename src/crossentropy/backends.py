@@ -1,4 +1,4 @@
-"""Which framework an array belongs to, its namespace, and the one door that every array comes in by.
+"""Which framework an array belongs to, its namespace, and what the frameworks name or compute differently.
 
 No framework but NumPy is imported here: where there is an array, its framework is already in `sys.modules`.
 """
@@ -10,31 +10,20 @@ from typing import Any
 import array_api_compat
 import numpy
 
-from crossentropy import _foreign
 from crossentropy._tape import Taped, plain
 
 __all__ = [
-    "as_array",
-    "as_array_like",
-    "as_arrays",
-    "as_floating",
     "as_indices",
-    "as_option",
-    "check_static",
     "constant",
     "device",
     "expm1",
-    "first_true",
     "index_dtype",
-    "is_false",
     "is_jax",
     "is_number",
     "is_numpy",
     "is_recorded",
     "is_taped",
     "is_torch",
-    "is_true",
-    "is_zero",
     "loss_dtype",
     "namespace",
     "number_of",
@@ -46,8 +35,6 @@ __all__ = [
 
 Array = Any
 PYTHON_VALUES = (bool, int, float, complex, list, tuple, range, type(None))
-FOLLOWING = (*PYTHON_VALUES, numpy.generic)  # what is taken over to the library of the arrays beside it
-NUMBERS = frozenset("?bBhHiIlLqQefdg")  # dtypes of real numbers, by NumPy's letters
 
 
 def is_torch(x: Any) -> bool:
@@ -112,6 +99,24 @@ def is_number(x: Any) -> bool:
     return torch is not None and isinstance(x, (torch.SymInt, torch.SymFloat))
 
 
+def is_recorded(x: Array) -> bool:
+    """Whether what is done to the tensor `x` is written down, to be run later with other values.
+
+    So it is under `torch.compile`, `torch.export` and `torch.jit.trace`, in all of which sizes may be symbols or
+    tensors, and what is read from a tensor would be taken for a constant. It is not so for arrays of other libraries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_recorded(np.ones(2))
+    False
+    """
+    if not is_torch(x):
+        return False
+    torch = sys.modules["torch"]
+    return bool(torch.compiler.is_compiling() or torch.jit.is_tracing())
+
+
 def namespace(*arrays: Array) -> Any:
     """The array-API namespace that `arrays` share.
 
@@ -154,180 +159,6 @@ def namespace(*arrays: Array) -> Any:
             f"got {got}; pass arrays of one library, "
             "for example numpy.asarray(x) or torch.as_tensor(x) for each"
         ) from None
-
-
-def as_array(x: Any, name: str) -> Array:
-    """What a user passed, as an array that formulas and kernels can work on.
-
-    Arrays of PyTorch, JAX and NumPy pass as they are, without a copy; those of NumPy are copied where kernels could
-    not read them: in another byte order, not aligned, in steps of no whole numbers. Python's and NumPy's numbers,
-    lists, tuples, and the series and frames of pandas and polars become what `numpy.asarray` makes of them.
-
-    Parameters
-    ----------
-    x : anything
-    name : str
-        The argument it was passed as, for errors.
-
-    Raises
-    ------
-    TypeError
-        If there are no real numbers in it, or it means something else than the numbers in its memory (masks, units,
-        what is not computed yet), or it belongs to another library.
-    ValueError
-        If values are missing.
-
-    Examples
-    --------
-    >>> as_array([0.25, 0.75], "p")
-    array([0.25, 0.75])
-    """
-    if type(x) is numpy.ndarray:
-        usable = x.dtype.char in NUMBERS and x.dtype.isnative and x.flags.aligned
-        return x if usable and x.flags.c_contiguous else _foreign.plain(x, name)
-    if is_torch(x):
-        return _checked_tensor(x, name)
-    if is_taped(x):
-        return x
-    if is_numpy(x) or (isinstance(x, PYTHON_VALUES) and x is not None):
-        return _foreign.plain(x, name)
-    if is_jax(x) or _foreign.follows_the_standard(x):
-        if namespace(x).isdtype(x.dtype, "complex floating"):
-            raise TypeError(f"{name} has dtype {x.dtype}, which is none of real numbers; pass {name}.real")
-        return x
-    table = _foreign.from_table(x, name)
-    if table is None:
-        raise _foreign.not_an_array_error(x, name)
-    return _foreign.plain(table, name)
-
-
-def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Array:
-    """`as_array` of `x` in the library of `like`, an array.
-
-    Python's values and NumPy's numbers are taken over to its device, and NumPy's arrays beside one of JAX.
-
-    Parameters
-    ----------
-    x, name
-        As in `as_array`.
-    like : array
-    beside : str, default "logits"
-        The argument that `like` was passed as.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `as_array`, and if `x` is an array of another library.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> as_array_like(0.5, "temperature", np.ones(2))
-    array(0.5)
-    """
-    if is_torch(like):
-        if isinstance(x, PYTHON_VALUES):
-            return _tensor_of(x, name, like)
-        if is_torch(x):
-            return _checked_tensor(x, name)
-    array = as_array(x, name)
-    if type(array) is numpy.ndarray:
-        if type(like) is numpy.ndarray or is_taped(like):
-            return array
-        if is_jax(like) or isinstance(x, FOLLOWING):
-            return _taken_over(array, like)
-    if not (is_taped(array) and is_numpy(like)) and namespace(array) is not namespace(like):
-        raise _foreign.other_library_error(x, name, like, beside)
-    return array
-
-
-def as_option(x: Any, name: str, like: Array) -> Array:
-    """`as_array_like` of weights and whatever else is made of counts, which is often NumPy's beside tensors.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> as_option((1, 2), "class_weight", np.ones(2))
-    array([1, 2])
-    """
-    if is_torch(like) and not (is_torch(x) or isinstance(x, PYTHON_VALUES)):
-        torch = sys.modules["torch"]
-        if torch.compiler.is_compiling():  # where NumPy's arrays are tensors already, of plain numbers
-            return torch.as_tensor(x, device=like.device)
-        array = as_array(x, name)
-        x = _taken_over(array, like) if is_numpy(array) else x
-    array = as_array_like(x, name, like)
-    return array.to(like.device) if is_torch(like) else array
-
-
-def as_arrays(**given: Any) -> tuple[Any, list[Array]]:
-    """The namespace of arguments by name, and each of them `as_array_like` the first that is an array.
-
-    Examples
-    --------
-    >>> xp, (p, q) = as_arrays(p=[0.25, 0.75], q=[0.5, 0.5])
-    >>> p
-    array([0.25, 0.75])
-    """
-    leading = [name for name, x in given.items() if not isinstance(x, FOLLOWING)] or list(given)
-    leader = next((name for name in leading if is_jax(given[name]) or is_taped(given[name])), leading[0])
-    like = as_array(given[leader], leader)
-    arrays = [like if name == leader else as_array_like(x, name, like, leader) for name, x in given.items()]
-    return namespace(like), arrays
-
-
-def as_floating(x: Array) -> Array:
-    """Integers and bools in the widest floating type, as NumPy divides them; a copy only of those.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> as_floating(np.asarray([1, 1, 2]))
-    array([1., 1., 2.])
-    """
-    xp = namespace(x)
-    return xp.astype(x, widest_dtype(x)) if xp.isdtype(x.dtype, ("bool", "integral")) else x
-
-
-def _taken_over(array: Array, like: Array) -> Array:
-    """A NumPy array as one of another library, on the device of `like`; it shares no memory."""
-    if not is_torch(like):
-        return namespace(like).asarray(array, device=device(like))
-    torch = sys.modules["torch"]
-    wide = array.dtype.kind == "f" and array.itemsize >= 8
-    own = numpy.array(array, dtype=numpy.float64 if wide else None, order="C")
-    return torch.as_tensor(own, dtype=widest_dtype(like) if wide else None, device=like.device)
-
-
-def _tensor_of(values: Any, name: str, like: Array) -> Array:
-    """A tensor beside `like` of Python's numbers, which `torch.compile` can follow."""
-    torch = sys.modules["torch"]
-    try:
-        x = torch.as_tensor(values, device=like.device)
-        if x.is_floating_point():  # before it was rounded to PyTorch's default
-            x = torch.as_tensor(values, dtype=widest_dtype(like), device=like.device)
-    except (TypeError, ValueError, RuntimeError):
-        as_array(values, name)  # says what is wrong
-        raise
-    return _checked_tensor(x, name)
-
-
-def _checked_tensor(x: Array, name: str) -> Array:
-    """A tensor, if it is dense and of real numbers; memory that holds negated ones is written anew."""
-    torch = sys.modules["torch"]
-    if not torch.compiler.is_compiling() and x.is_neg():
-        return x.resolve_neg()
-    if x.is_complex():
-        raise TypeError(f"{name} has dtype {x.dtype}, which is none of real numbers; pass {name}.real")
-    if x.is_nested:
-        raise TypeError(f"{name} is nested, of rows of different lengths; pass {name}.to_padded_tensor(0.0)")
-    if x.is_floating_point() and x.element_size() == 1:
-        raise TypeError(f"{name} has dtype {x.dtype}, which nothing is computed in; pass {name}.float()")
-    if x.layout is not torch.strided:
-        raise TypeError(f"{name} has layout {x.layout}; pass {name}.to_dense()")
-    if x.is_quantized:
-        raise TypeError(f"{name} has dtype {x.dtype}, which is quantized; pass {name}.dequantize()")
-    return x
 
 
 def device(x: Array) -> Any:
@@ -501,107 +332,3 @@ def sum_tolerance(x: Array) -> float:
         if dtype.endswith(name):
             return tolerance
     return 1e-9
-
-
-def is_recorded(x: Array) -> bool:
-    """Whether what is done to the tensor `x` is written down, to be run later with other values.
-
-    So it is under `torch.compile`, `torch.export` and `torch.jit.trace`, in all of which sizes may be symbols or
-    tensors, and what is read from a tensor would be taken for a constant. It is not so for arrays of other libraries.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> is_recorded(np.ones(2))
-    False
-    """
-    if not is_torch(x):
-        return False
-    torch = sys.modules["torch"]
-    return bool(torch.compiler.is_compiling() or torch.jit.is_tracing())
-
-
-def is_true(flag: Array, *, wait: bool = False) -> bool:
-    """Whether an array of one bool is known to be true.
-
-    It is not where values cannot be read: in a compiled or traced function, under `vmap`, on a meta device. Nor on
-    a GPU, unless it may be waited for.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> is_true(np.asarray(True))
-    True
-    """
-    if is_recorded(flag):
-        return False
-    try:
-        if not wait and _is_elsewhere(flag):
-            return False
-        return bool(flag)
-    except (RuntimeError, TypeError):  # what PyTorch, and what JAX, raise for a value they do not have yet
-        return False
-
-
-def is_false(condition: Any) -> bool:
-    """Whether a condition on an option is known not to hold: of a number it is, of a traced one it is not.
-
-    Examples
-    --------
-    >>> is_false(0 < 1), is_false(float("nan") < 1)
-    (False, True)
-    """
-    return not condition if isinstance(condition, bool) else is_true(~condition)
-
-
-def is_zero(option: Any) -> bool:
-    """Whether an option is the number 0, so that its term may be left out; an array is not, whatever it holds.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> is_zero(0.0), is_zero(np.zeros(()))
-    (True, False)
-    """
-    return isinstance(option, (int, float)) and option == 0
-
-
-def check_static(**options: Any) -> None:
-    """Refuse options that are traced by JAX where a formula is chosen by their value.
-
-    Examples
-    --------
-    >>> check_static(order=2)
-    """
-    for name, value in options.items():
-        python = isinstance(value, PYTHON_VALUES)  # torch.compile gets no further
-        if not python and is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer):
-            raise TypeError(
-                f"{name} is traced, but which formula is computed depends on its value; pass a Python number and, to a "
-                f"function under jax.jit, static_argnames={name!r}"
-            )
-
-
-def _is_elsewhere(x: Array) -> bool:
-    """Whether `x` is computed by a device that runs behind this program."""
-    if is_torch(x):
-        return bool(x.device.type != "cpu")
-    return is_jax(x) and any(place.platform != "cpu" for place in x.devices())
-
-
-def first_true(flags: Array) -> tuple[int, ...]:
-    """Where the first true value of an array of bool stands.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> first_true(np.asarray([[False, False], [True, False]]))
-    (1, 0)
-    """
-    xp = namespace(flags)
-    place: list[int] = []
-    flat = int(xp.argmax(xp.astype(xp.reshape(flags, (-1,)), xp.int32)))
-    for size in reversed(flags.shape):
-        flat, i = divmod(flat, size)
-        place.append(i)
-    return tuple(reversed(place))

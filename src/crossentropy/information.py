@@ -28,7 +28,9 @@ from crossentropy._terms import (
     exact_product,
 )
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_arrays, as_floating, first_true, is_true, namespace, sum_tolerance, total
+from crossentropy.backends import namespace, sum_tolerance, total
+from crossentropy.conditions import first_true, is_true
+from crossentropy.intake import as_arrays, as_floating
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
 

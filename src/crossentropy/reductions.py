@@ -3,7 +3,9 @@
 from typing import Any
 
 from crossentropy.arguments import as_written
-from crossentropy.backends import as_option, device, is_number, is_torch, is_true, namespace
+from crossentropy.backends import device, is_number, is_torch, namespace
+from crossentropy.conditions import is_true
+from crossentropy.intake import as_option
 
 __all__ = ["check_reduction", "reduce_rows"]
 

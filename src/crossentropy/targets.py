@@ -7,15 +7,9 @@ everything else, and for saying it anyway.
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import (
-    as_array_like,
-    as_indices,
-    first_true,
-    is_numpy,
-    is_torch,
-    is_true,
-    namespace,
-)
+from crossentropy.backends import as_indices, is_numpy, is_torch, namespace
+from crossentropy.conditions import first_true, is_true
+from crossentropy.intake import as_array_like
 from crossentropy.statistics import Target
 from crossentropy.statistics.memory import NumpyMemory
 from crossentropy.statistics.native import rows_with_any

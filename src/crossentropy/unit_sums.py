@@ -13,15 +13,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from crossentropy.backends import (
-    constant,
-    first_true,
-    is_true,
-    namespace,
-    sum_tolerance,
-    total,
-    widest_dtype,
-)
+from crossentropy.backends import constant, namespace, sum_tolerance, total, widest_dtype
+from crossentropy.conditions import first_true, is_true
 
 __all__ = ["find_misfit"]
 

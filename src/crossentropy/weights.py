@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crossentropy.backends import as_floating, as_option
+from crossentropy.intake import as_floating, as_option
 
 __all__ = ["along_another_axis", "class_vector", "row_values"]
 

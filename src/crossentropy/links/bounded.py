@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from crossentropy.backends import check_static, constant, expm1, is_false, is_zero, namespace
+from crossentropy.backends import constant, expm1, namespace
+from crossentropy.conditions import check_static, is_false, is_zero
 from crossentropy.links._parts import (
     INF,
     LARGE,

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from crossentropy.backends import as_arrays, is_false, is_torch, namespace
+from crossentropy.backends import is_torch, namespace
+from crossentropy.conditions import is_false
+from crossentropy.intake import as_arrays
 from crossentropy.links._parts import exp
 from crossentropy.statistics.logistic import log_sigmoid
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from crossentropy.backends import is_false, is_zero, namespace
+from crossentropy.backends import namespace
+from crossentropy.conditions import is_false, is_zero
 from crossentropy.links._parts import INF, hit, miss
 from crossentropy.statistics.logistic import log_sigmoid
 

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import is_false, is_zero, namespace
+from crossentropy.backends import namespace
+from crossentropy.conditions import is_false, is_zero
 from crossentropy.links._parts import hit, log, miss, one_minus_exp
 from crossentropy.statistics.logistic import log_sigmoid
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossentropy.backends import as_option, is_true
+from crossentropy.conditions import is_true
+from crossentropy.intake import as_option
 from crossentropy.losses._divergence import log_probabilities
 from crossentropy.losses._own_rows import reduced
 from crossentropy.losses._softmax_problem import check_logits, check_validate

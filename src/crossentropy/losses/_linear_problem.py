@@ -6,17 +6,9 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from crossentropy.arguments import integer
-from crossentropy.backends import (
-    as_array_like,
-    as_arrays,
-    as_indices,
-    device,
-    is_jax,
-    is_number,
-    is_torch,
-    is_true,
-    namespace,
-)
+from crossentropy.backends import as_indices, device, is_jax, is_number, is_torch, namespace
+from crossentropy.conditions import is_true
+from crossentropy.intake import as_array_like, as_arrays
 from crossentropy.links.protocol import OfShape, holds_numbers_alone
 from crossentropy.losses._sigmoid_problem import check_floating
 from crossentropy.losses._softmax_formula import check_sums, rows_left_out

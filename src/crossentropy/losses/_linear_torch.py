@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.autograd.function import Function
 from torch.utils.checkpoint import checkpoint
 
-from crossentropy.backends import is_true, loss_dtype
+from crossentropy.backends import loss_dtype
+from crossentropy.conditions import is_true
 from crossentropy.links.protocol import holds_numbers_alone
 from crossentropy.losses import _softmax_device
 from crossentropy.losses import _softmax_per_class as per_class

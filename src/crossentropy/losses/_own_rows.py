@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from crossentropy.backends import is_true, loss_dtype, namespace
+from crossentropy.backends import loss_dtype, namespace
+from crossentropy.conditions import is_true
 from crossentropy.losses._softmax_formula import weigh
 from crossentropy.reductions import check_reduction, negative_weight_error, reduce_rows
 from crossentropy.weights import row_values

@@ -3,15 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import (
-    as_floating,
-    expm1,
-    first_true,
-    is_numpy,
-    is_true,
-    namespace,
-    taken_along,
-)
+from crossentropy.backends import expm1, is_numpy, namespace, taken_along
+from crossentropy.conditions import first_true, is_true
+from crossentropy.intake import as_floating
 from crossentropy.kernels import _native
 from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import lay_out

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from crossentropy.backends import first_true, is_true, namespace
+from crossentropy.backends import namespace
+from crossentropy.conditions import first_true, is_true
 
 __all__ = ["first_bad", "settled"]
 

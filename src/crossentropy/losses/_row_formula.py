@@ -3,7 +3,8 @@
 from typing import Any
 
 from crossentropy.arguments import number
-from crossentropy.backends import as_indices, constant, device, is_false, is_true, namespace, widest_dtype
+from crossentropy.backends import as_indices, constant, device, namespace, widest_dtype
+from crossentropy.conditions import is_false, is_true
 from crossentropy.losses._option_sets import RowOptions
 from crossentropy.losses._own_rows import reduced
 from crossentropy.losses._softmax_formula import check_sums, kept_rows, target_shares, weigh

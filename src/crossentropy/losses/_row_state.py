@@ -4,7 +4,6 @@ import sys
 from typing import Any
 
 from crossentropy.backends import (
-    as_array,
     constant,
     device,
     is_jax,
@@ -14,6 +13,7 @@ from crossentropy.backends import (
     namespace,
     widest_dtype,
 )
+from crossentropy.intake import as_array
 
 __all__ = ["beside", "check_values", "copied", "is_traced", "last_of_equals", "taken_state", "written"]
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from crossentropy.backends import is_true, namespace, number_of, total
+from crossentropy.backends import namespace, number_of, total
+from crossentropy.conditions import is_true
 from crossentropy.reductions import check_reduction, negative_weight_error
 
 __all__ = ["divisor", "reduced_sums"]

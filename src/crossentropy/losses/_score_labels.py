@@ -7,18 +7,9 @@ from typing import Any
 import numpy
 
 from crossentropy._foreign import from_table, masked_error
-from crossentropy.backends import (
-    as_array,
-    as_arrays,
-    as_indices,
-    device,
-    first_true,
-    index_dtype,
-    is_numpy,
-    is_torch,
-    is_true,
-    namespace,
-)
+from crossentropy.backends import as_indices, device, index_dtype, is_numpy, is_torch, namespace
+from crossentropy.conditions import first_true, is_true
+from crossentropy.intake import as_array, as_arrays
 from crossentropy.losses._predictions import Predictions, in_words, make_predictions, one_column_error
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse, resolve
 from crossentropy.unit_sums import find_misfit

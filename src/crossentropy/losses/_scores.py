@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from crossentropy.backends import is_true, namespace
+from crossentropy.backends import namespace
+from crossentropy.conditions import is_true
 from crossentropy.losses._softmax_formula import weigh
 from crossentropy.losses._warnings import warn_user
 from crossentropy.reductions import divisor, mean_of, negative_weight_error, reduce_rows

@@ -6,18 +6,9 @@ from typing import Any
 
 from crossentropy._tape import Taped
 from crossentropy.arguments import integer, number
-from crossentropy.backends import (
-    as_arrays,
-    as_option,
-    device,
-    first_true,
-    is_false,
-    is_numpy,
-    is_torch,
-    is_true,
-    loss_dtype,
-    namespace,
-)
+from crossentropy.backends import device, is_numpy, is_torch, loss_dtype, namespace
+from crossentropy.conditions import first_true, is_false, is_true
+from crossentropy.intake import as_arrays, as_option
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.losses._softmax_problem import (
     as_normalizer,

@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from crossentropy.backends import is_zero, loss_dtype, namespace, number_of, total
+from crossentropy.backends import loss_dtype, namespace, number_of, total
+from crossentropy.conditions import is_zero
 from crossentropy.links._parts import ROOM, largest_exponent
 from crossentropy.links.protocol import slope as link_slope
 from crossentropy.losses._sigmoid_problem import Options, Problem, check_values, dtype_name

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from crossentropy.backends import is_true
+from crossentropy.conditions import is_true
 from crossentropy.kernels._triton.means import Mean
 from crossentropy.kernels._triton.sigmoid import Elements, Formula, element_losses, mean_loss
 from crossentropy.kernels._triton.sigmoid import gradient as kernel_gradient

@@ -3,16 +3,8 @@
 from functools import partial
 from typing import Any
 
-from crossentropy.backends import (
-    as_array,
-    as_arrays,
-    device,
-    index_dtype,
-    is_numpy,
-    loss_dtype,
-    namespace,
-    total,
-)
+from crossentropy.backends import device, index_dtype, is_numpy, loss_dtype, namespace, total
+from crossentropy.intake import as_array, as_arrays
 from crossentropy.links import CrossEntropy
 from crossentropy.losses._own_rows import reduced
 from crossentropy.losses._softmax_problem import check_logits

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from crossentropy.backends import is_torch, is_true, is_zero, loss_dtype, namespace
+from crossentropy.backends import is_torch, loss_dtype, namespace
+from crossentropy.conditions import is_true, is_zero
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._softmax_problem import SoftmaxProblem

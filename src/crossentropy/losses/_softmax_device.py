@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossentropy.backends import is_true
+from crossentropy.conditions import is_true
 from crossentropy.links.cross_entropy import focal_gamma
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses._softmax_composed import counted_rows

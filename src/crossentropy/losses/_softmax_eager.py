@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import device, is_zero, namespace
+from crossentropy.backends import device, namespace
+from crossentropy.conditions import is_zero
 from crossentropy.kernels import _native
 from crossentropy.links import CrossEntropy, Focal, Link
 from crossentropy.losses import _softmax_formula as formula

@@ -8,7 +8,8 @@ themselves.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from crossentropy.backends import as_indices, first_true, is_true, is_zero, namespace, sum_tolerance, total
+from crossentropy.backends import as_indices, namespace, sum_tolerance, total
+from crossentropy.conditions import first_true, is_true, is_zero
 from crossentropy.links.protocol import slope as link_slope
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import Planes, reference

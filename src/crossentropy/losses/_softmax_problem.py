@@ -13,17 +13,9 @@ from typing import Any
 from crossentropy._foreign import is_bfloat16
 from crossentropy._tape import Taped
 from crossentropy.arguments import as_written, integer, number
-from crossentropy.backends import (
-    as_array,
-    first_true,
-    is_false,
-    is_number,
-    is_numpy,
-    is_torch,
-    is_true,
-    is_zero,
-    namespace,
-)
+from crossentropy.backends import is_number, is_numpy, is_torch, namespace
+from crossentropy.conditions import first_true, is_false, is_true, is_zero
+from crossentropy.intake import as_array
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.reductions import check_reduction
 from crossentropy.statistics import PLAIN, Prior, Target, Transform, Wanted

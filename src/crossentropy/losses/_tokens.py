@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from crossentropy.backends import as_arrays, as_indices, index_dtype, is_true, namespace
+from crossentropy.backends import as_indices, index_dtype, namespace
+from crossentropy.conditions import is_true
+from crossentropy.intake import as_arrays
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 from crossentropy.weights import like
 

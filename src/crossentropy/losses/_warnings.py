@@ -5,7 +5,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from crossentropy.backends import constant, is_numpy, is_recorded, is_torch, is_true, namespace
+from crossentropy.backends import constant, is_numpy, is_recorded, is_torch, namespace
+from crossentropy.conditions import is_true
 from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 from crossentropy.statistics.native import are_probabilities
 

@@ -3,7 +3,8 @@
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_arrays, as_option, is_torch, namespace
+from crossentropy.backends import is_torch, namespace
+from crossentropy.intake import as_arrays, as_option
 from crossentropy.losses._sigmoid_problem import check_floating, check_sample_weight
 from crossentropy.losses._softmax_problem import check_share
 from crossentropy.losses.options import SigmoidOptions

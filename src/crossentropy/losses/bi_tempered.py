@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import check_static, constant, expm1, is_false, is_zero, namespace
+from crossentropy.backends import constant, expm1, namespace
+from crossentropy.conditions import check_static, is_false, is_zero
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._own_rows import reduced

@@ -3,7 +3,8 @@
 from typing import Any
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import device, index_dtype, is_false, namespace
+from crossentropy.backends import device, index_dtype, namespace
+from crossentropy.conditions import is_false
 from crossentropy.losses._similarity import (
     among_all,
     check_denominator,

@@ -4,7 +4,9 @@ from numbers import Integral
 from typing import Any
 
 from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import as_arrays, check_static, constant, is_false, is_torch, is_zero, namespace
+from crossentropy.backends import constant, is_torch, namespace
+from crossentropy.conditions import check_static, is_false, is_zero
+from crossentropy.intake import as_arrays
 from crossentropy.losses import _divergence as divergences
 from crossentropy.losses._own_rows import in_loss_dtype, reduced
 from crossentropy.losses._softmax_formula import kept_rows

@@ -3,7 +3,8 @@
 from typing import Any
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import first_true, is_false, is_true, loss_dtype, namespace
+from crossentropy.backends import loss_dtype, namespace
+from crossentropy.conditions import first_true, is_false, is_true
 from crossentropy.links import Focal
 from crossentropy.losses._question_labels import first_bad, settled
 from crossentropy.losses._row_sums import divisor

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from crossentropy._tape import Taped, gradient_of
-from crossentropy.backends import as_array, constant, is_numpy, is_taped
+from crossentropy.backends import constant, is_numpy, is_taped
+from crossentropy.intake import as_array
 
 __all__ = ["loss_and_gradient"]
 

@@ -5,16 +5,9 @@ from numbers import Integral
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import (
-    as_arrays,
-    check_static,
-    device,
-    expm1,
-    first_true,
-    is_true,
-    namespace,
-    widest_dtype,
-)
+from crossentropy.backends import device, expm1, namespace, widest_dtype
+from crossentropy.conditions import check_static, first_true, is_true
+from crossentropy.intake import as_arrays
 from crossentropy.losses._option_sets import WithoutMargin, WithoutOffset, WithoutReduction
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses._row_formula import inverse_scale, row_weights

@@ -5,7 +5,9 @@ from typing import Any, Unpack
 
 from crossentropy._tape import Taped
 from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import as_array, check_static, is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy.backends import is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy.conditions import check_static
+from crossentropy.intake import as_array
 from crossentropy.links import Link
 from crossentropy.losses._linear_problem import (
     LinearGradients,

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_arrays, is_torch
+from crossentropy.backends import is_torch
+from crossentropy.intake import as_arrays
 from crossentropy.losses._linear_problem import check_head
 from crossentropy.losses.distillation import distillation_loss
 from crossentropy.statistics.products import product

@@ -3,7 +3,9 @@
 from typing import Any
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_arrays, first_true, is_numpy, is_true, namespace, widest_dtype
+from crossentropy.backends import is_numpy, namespace, widest_dtype
+from crossentropy.conditions import first_true, is_true
+from crossentropy.intake import as_arrays
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses._predictions import (
     Predictions,

@@ -4,7 +4,8 @@ from math import cos, pi, sin
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_indices, check_static, first_true, is_true, namespace, taken_along
+from crossentropy.backends import as_indices, namespace, taken_along
+from crossentropy.conditions import check_static, first_true, is_true
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses._option_sets import RowOptions, WithoutMargin
 from crossentropy.losses._row_formula import (

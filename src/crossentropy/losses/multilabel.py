@@ -4,16 +4,9 @@ from functools import partial
 from typing import Any, TypedDict, Unpack
 
 from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import (
-    as_arrays,
-    as_option,
-    device,
-    index_dtype,
-    is_false,
-    is_true,
-    loss_dtype,
-    namespace,
-)
+from crossentropy.backends import device, index_dtype, loss_dtype, namespace
+from crossentropy.conditions import is_false, is_true
+from crossentropy.intake import as_arrays, as_option
 from crossentropy.links import Focal
 from crossentropy.losses._question_labels import first_bad, settled
 from crossentropy.losses._row_sums import divisor, reduced_sums

@@ -3,16 +3,8 @@
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import (
-    as_indices,
-    constant,
-    device,
-    is_false,
-    is_true,
-    namespace,
-    sum_tolerance,
-    widest_dtype,
-)
+from crossentropy.backends import as_indices, constant, device, namespace, sum_tolerance, widest_dtype
+from crossentropy.conditions import is_false, is_true
 from crossentropy.losses._option_sets import RowOptions, WithoutSmoothing
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses._row_formula import (

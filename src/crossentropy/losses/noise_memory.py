@@ -3,17 +3,9 @@
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import (
-    as_indices,
-    as_option,
-    constant,
-    device,
-    first_true,
-    is_false,
-    is_true,
-    loss_dtype,
-    namespace,
-)
+from crossentropy.backends import as_indices, constant, device, loss_dtype, namespace
+from crossentropy.conditions import first_true, is_false, is_true
+from crossentropy.intake import as_option
 from crossentropy.losses._option_sets import RowOptions
 from crossentropy.losses._row_formula import (
     finished,

@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import is_false, namespace
+from crossentropy.backends import namespace
+from crossentropy.conditions import is_false
 from crossentropy.links import MeanAbsoluteError
 from crossentropy.losses import _softmax_formula as formula
 from crossentropy.losses._own_rows import reduced

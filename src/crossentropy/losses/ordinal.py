@@ -6,17 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import (
-    as_arrays,
-    as_indices,
-    device,
-    expm1,
-    first_true,
-    is_true,
-    loss_dtype,
-    namespace,
-    total,
-)
+from crossentropy.backends import as_indices, device, expm1, loss_dtype, namespace, total
+from crossentropy.conditions import first_true, is_true
+from crossentropy.intake import as_arrays
 from crossentropy.losses._row_sums import divisor, reduced_sums
 from crossentropy.losses._softmax_problem import check_ignore_index, check_logits, check_validate
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors, renamed_in_errors
-from crossentropy.backends import as_arrays, constant, is_false, namespace
+from crossentropy.backends import constant, namespace
+from crossentropy.conditions import is_false
+from crossentropy.intake import as_arrays
 from crossentropy.links import ClippedPolicy
 from crossentropy.losses._softmax_problem import check_logits
 from crossentropy.losses.options import SoftmaxOptions

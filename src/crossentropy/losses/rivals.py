@@ -3,7 +3,8 @@
 from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import device, is_false, namespace
+from crossentropy.backends import device, namespace
+from crossentropy.conditions import is_false
 from crossentropy.losses._option_sets import RowOptions
 from crossentropy.losses._row_formula import (
     finished,

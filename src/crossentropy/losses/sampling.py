@@ -4,7 +4,8 @@ from functools import partial
 from typing import Any, TypedDict, Unpack
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_arrays, as_option, device, index_dtype, loss_dtype, namespace
+from crossentropy.backends import device, index_dtype, loss_dtype, namespace
+from crossentropy.intake import as_arrays, as_option
 from crossentropy.losses._row_sums import reduced_sums
 from crossentropy.losses._softmax_problem import check_logits
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy

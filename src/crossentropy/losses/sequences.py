@@ -4,16 +4,8 @@ import math
 from typing import Any, TypedDict, Unpack
 
 from crossentropy.arguments import argument_errors
-from crossentropy.backends import (
-    as_indices,
-    check_static,
-    constant,
-    is_torch,
-    is_true,
-    loss_dtype,
-    namespace,
-    total,
-)
+from crossentropy.backends import as_indices, constant, is_torch, loss_dtype, namespace, total
+from crossentropy.conditions import check_static, is_true
 from crossentropy.links import Link
 from crossentropy.losses._own_rows import in_loss_dtype
 from crossentropy.losses._tokens import (

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from crossentropy.backends import as_indices, is_true, namespace
+from crossentropy.backends import as_indices, namespace
+from crossentropy.conditions import is_true
 from crossentropy.statistics.problem import Target
 
 Array = Any

@@ -6,16 +6,8 @@ exponentials is left out of it.
 
 from typing import Any, NamedTuple
 
-from crossentropy.backends import (
-    as_indices,
-    constant,
-    device,
-    index_dtype,
-    is_torch,
-    is_true,
-    namespace,
-    widest_dtype,
-)
+from crossentropy.backends import as_indices, constant, device, index_dtype, is_torch, namespace, widest_dtype
+from crossentropy.conditions import is_true
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.problem import NOTHING_MORE, PLAIN, Planes, Prior, Target, Transform, Wanted
 

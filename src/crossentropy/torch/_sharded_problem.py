@@ -7,7 +7,8 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor
 
-from crossentropy.backends import as_indices, first_true, is_true, total
+from crossentropy.backends import as_indices, total
+from crossentropy.conditions import first_true, is_true
 from crossentropy.links import Link
 from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_formula import check_whole

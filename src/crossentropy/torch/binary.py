@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
-from crossentropy.backends import is_true
+from crossentropy.conditions import is_true
 from crossentropy.links import Link
 from crossentropy.losses._row_sums import reduced_sums
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy

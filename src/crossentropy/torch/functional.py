@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
-from crossentropy.backends import is_true
+from crossentropy.conditions import is_true
 from crossentropy.links import Focal, Link
 from crossentropy.losses._row_loss_torch import Options, row_loss
 from crossentropy.losses._softmax_formula import weigh_rows
