@@ -31,6 +31,7 @@ from crossentropy.arguments import argument_errors
 from crossentropy.backends import namespace, sum_tolerance, total
 from crossentropy.conditions import first_true, is_true
 from crossentropy.intake import as_arrays, as_floating
+from crossentropy.unit_sums import rounding_tolerance
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
 
@@ -380,7 +381,7 @@ def _checked(name: str, x: Array, axes: tuple[int, ...], normalize: bool) -> Arr
     xp = namespace(x)
     x = as_floating(x)
     tolerance = sum_tolerance(x)
-    dtype, x = x.dtype, xp.astype(x, xp.float32) if is_bfloat16(x.dtype) or bits(x) < 32 else x
+    given, x = x, xp.astype(x, xp.float32) if is_bfloat16(x.dtype) or bits(x) < 32 else x
 
     wrong = ~((x >= 0) & (x < math.inf))
     if is_true(xp.any(wrong)):
@@ -389,10 +390,13 @@ def _checked(name: str, x: Array, axes: tuple[int, ...], normalize: bool) -> Arr
         raise ValueError(f"{name}[{', '.join(map(str, place))}] is {float(x[place])}, {fix}")
     sums = total(x, axes, keepdims=True)
     wrong = ~((sums > 0) & (sums < math.inf) if normalize else xp.abs(sums - 1) <= tolerance)
+    if not normalize and is_true(xp.any(wrong)):
+        tolerance = rounding_tolerance(given, math.prod(x.shape[k] for k in axes))
+        wrong = ~(xp.abs(sums - 1) <= tolerance)
     if is_true(xp.any(wrong)):
         place = first_true(wrong)
         row = ", ".join(":" if k - x.ndim in axes else str(i) for k, i in enumerate(place))
-        fix = f"not to 1 within {tolerance:g} ({dtype}); pass normalize=True to divide by the sum"
+        fix = f"not to 1 within {tolerance:.2g} ({given.dtype}); pass normalize=True to divide by the sum"
         fix = "which nothing can divide to 1; leave it out" if normalize else fix
         raise ValueError(f"{name}[{row}] sums to {float(sums[place])}, {fix}")
     return xp.astype(x / sums, x.dtype, copy=False) if normalize else x

@@ -16,7 +16,7 @@ from typing import Any
 from crossentropy.backends import constant, namespace, sum_tolerance, total, widest_dtype
 from crossentropy.conditions import first_true, is_true
 
-__all__ = ["find_misfit"]
+__all__ = ["digits_beside_one", "find_misfit", "rounding_tolerance"]
 
 Array = Any
 
@@ -87,7 +87,26 @@ def find_misfit(
         return None
     row = first_true(xp.reshape(wrong, shape))
     total = float(xp.reshape(sums, shape)[row])
-    return row, f"sums to {_digits(total)}, not to 1 within {tolerance:.2g} ({origin})"
+    return row, f"sums to {digits_beside_one(total)}, not to 1 within {tolerance:.2g} ({origin})"
+
+
+def rounding_tolerance(x: Array, classes: int) -> float:
+    """How far the sums of distributions over so many classes may be from one, by what `x` has been rounded to.
+
+    That is what the dtype of `x` keeps, or a narrower one that all its numbers fit into: those of a float32 softmax
+    stay what they are in float64. It takes time, so it is asked once a sum has missed `sum_tolerance`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> thirds = np.full(3, 1 / 3, dtype="float32")
+    >>> f"{rounding_tolerance(thirds.astype('float64'), 3):.2g}", rounding_tolerance(np.full(3, 1 / 3), 3)
+    ('1e-05', 1e-09)
+    """
+    x = constant(x)
+    is_wide = sum_tolerance(x) <= DTYPES[24][1]  # half precision is not what others are widened to
+    bits = next((bits for bits in DTYPES if is_wide and _have_bits(x, bits)), None)
+    return sum_tolerance(x) if bits is None else _rounding(bits, classes, in_logs=False)
 
 
 class _Rows:
@@ -182,8 +201,14 @@ def _possible_sums(x: Array, half: Array, in_logs: bool) -> tuple[Array, Array]:
     return total(least, -1), total(most, -1)
 
 
-def _digits(value: float) -> str:
-    """`value` with the digits by which it differs from one."""
+def digits_beside_one(value: float) -> str:
+    """`value` with the digits by which it differs from one.
+
+    Examples
+    --------
+    >>> digits_beside_one(1.5), digits_beside_one(1 + 3.2e-8)
+    ('1.5', '1.000000032')
+    """
     off = abs(value - 1)
     digits = 6 if not 0 < off < math.inf else max(6, 3 - math.floor(math.log10(off)))
     return f"{value:.{digits}g}"

@@ -14,6 +14,7 @@ from crossentropy.links.protocol import slope as link_slope
 from crossentropy.losses._softmax_problem import SoftmaxProblem
 from crossentropy.statistics import Planes, reference
 from crossentropy.statistics.problem import within_range
+from crossentropy.unit_sums import digits_beside_one, rounding_tolerance
 
 Array = Any
 
@@ -244,9 +245,17 @@ def check_sums(problem: SoftmaxProblem, sums: Array | None = None) -> None:
 def check_whole(problem: SoftmaxProblem, sums: Array) -> None:
     """Raise if the sum of a row of soft targets is not one, within what their dtype can say."""
     xp = namespace(sums)
-    wrong = ~(xp.abs(sums - 1) <= sum_tolerance(problem.target.dense))
-    if problem.sample_weight is not None:
-        wrong = wrong & (problem.sample_weight != 0)
+    counted = None if problem.sample_weight is None else problem.sample_weight != 0
+
+    def wrong_within(tolerance: float) -> Array:
+        wrong = ~(xp.abs(sums - 1) <= tolerance)
+        return wrong if counted is None else wrong & counted
+
+    tolerance = sum_tolerance(problem.target.dense)
+    wrong = wrong_within(tolerance)
+    if is_true(xp.any(wrong)):
+        tolerance = rounding_tolerance(problem.target.dense, problem.classes)
+        wrong = wrong_within(tolerance)
     if is_true(xp.any(wrong)):
         row = first_true(wrong)
         where = f" of row {row[0] if len(row) == 1 else row}" if row else ""
@@ -254,8 +263,9 @@ def check_whole(problem: SoftmaxProblem, sums: Array) -> None:
             ". Logits of one axis are one row of classes; for a yes or no of each there is "
             "crossentropy.sigmoid_cross_entropy(logits, labels)"
         )
+        total_mass = digits_beside_one(float(sums[row]))
         raise ValueError(
-            f"the probabilities{where} sum to {float(sums[row]):.6g}, not to 1; normalise them, or pass "
+            f"the probabilities{where} sum to {total_mass}, not to 1 within {tolerance:.2g}; normalize them, or pass "
             "targets.Probabilities(labels, normalized=False) to weigh classes freely"
             + ("" if problem.rows else hint)
         )

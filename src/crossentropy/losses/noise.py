@@ -24,6 +24,7 @@ from crossentropy.losses.options import SoftmaxOptions
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.statistics import reference
 from crossentropy.targets import Sparse
+from crossentropy.unit_sums import rounding_tolerance
 from crossentropy.weights import like
 
 __all__ = [
@@ -317,11 +318,13 @@ def _transition(transition: Any, logits: Array, classes: int) -> Array:
             f"transition has shape {tuple(T.shape)}; pass the probability of every label for every class, "
             f"shape ({classes}, {classes})"
         )
-    tolerance = sum_tolerance(T)
+    given, tolerance = T, sum_tolerance(T)
     T = reference.widened(T)
     xp = namespace(T)
     if is_true(~xp.all(T >= 0)):
         raise ValueError(f"transition goes down to {float(xp.min(T)):g}; its entries are probabilities")
+    if is_true(~xp.all(xp.abs(xp.sum(T, axis=1) - 1) <= tolerance)):
+        tolerance = rounding_tolerance(given, classes)
     if is_true(~xp.all(xp.abs(xp.sum(T, axis=1) - 1) <= tolerance)):
         columns = is_true(xp.all(xp.abs(xp.sum(T, axis=0) - 1) <= tolerance))
         raise ValueError(
