@@ -331,16 +331,16 @@ def test_two_unrelated_classes_of_tensors_are_answered_with_the_plain_one():
 def test_a_number_that_jax_traces_is_answered_with_what_keeps_it_known():
     jax = pytest.importorskip("jax")
 
-    def loss(z: Any, gamma: float) -> Any:
-        return ce.losses.generalized_cross_entropy(z, LABELS, q=gamma)
+    def loss(z: Any, bound: float) -> Any:
+        return ce.losses.generalized_cross_entropy(z, LABELS, q=0.5, truncation=bound)
 
     z = jax.numpy.asarray(Z)
-    with pytest.raises(TypeError, match=r"^q is traced by JAX") as caught:
-        jax.jit(loss)(z, 0.5)
-    static = re.search(r'(static_argnames)="q"', str(caught.value))
+    with pytest.raises(TypeError, match=r"^truncation is traced") as caught:
+        jax.jit(loss)(z, 0.1)
+    static = re.search(r"(static_argnames)='truncation'", str(caught.value))
     assert static
-    value = jax.jit(loss, **{static[1]: "gamma"})(z, 0.5)
-    p = np.exp(-OF_LABELS)
+    value = jax.jit(loss, **{static[1]: "bound"})(z, 0.1)
+    p = np.maximum(np.exp(-OF_LABELS), 0.1)
     np.testing.assert_allclose(value, np.mean((1 - p**0.5) / 0.5), rtol=1e-5)
 
 

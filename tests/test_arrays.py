@@ -165,7 +165,7 @@ REFUSED = {
     "strings": (lambda x: x.astype(str), r"has dtype <U.*numpy\.unique"),
     "records": (structured, r'has dtype \[\(.*pass one of its fields, .*\["value"\]'),
     "dates": (lambda x: x.astype("i8").view("M8[s]"), r"has dtype datetime64\[s\].*pass numbers"),
-    "a dict": (lambda x: {"value": x}, "dict; pass"),
+    "a dict": (lambda x: {"value": x}, "dict; (pass|write)"),
 }
 
 

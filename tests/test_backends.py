@@ -34,8 +34,8 @@ def test_importing_it_imports_no_framework():
 
 def test_asking_about_an_array_imports_no_framework():
     code = (
-        "import sys, numpy, crossentropy.backends as b; x = numpy.ones(2); "
-        "b.namespace(x, 1.0), b.is_torch(x), b.is_true(b.total(x, 0) == 2); "
+        "import sys, numpy, crossentropy.backends as b, crossentropy.conditions as c; x = numpy.ones(2); "
+        "b.namespace(x, 1.0), b.is_torch(x), c.is_true(b.total(x, 0) == 2); "
         "print(*({'torch', 'jax', 'tensorflow', 'keras'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

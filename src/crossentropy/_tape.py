@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from crossentropy._numpy_products import matmul
+
 __all__ = ["Taped", "gradient_of", "node", "plain", "several"]
 
 Array = Any
@@ -352,9 +354,9 @@ def _matmul(x: Any, y: Any) -> Array:
         return _matmul(_expand_dims(x, 0), y)[..., 0, :]
     a, b = plain(x), plain(y)
     return node(
-        np.matmul(a, b),
-        (x, lambda g: _summed_to(np.matmul(g, np.swapaxes(b, -1, -2)), a.shape)),
-        (y, lambda g: _summed_to(np.matmul(np.swapaxes(a, -1, -2), g), b.shape)),
+        matmul(a, b),
+        (x, lambda g: _summed_to(matmul(g, np.swapaxes(b, -1, -2)), a.shape)),
+        (y, lambda g: _summed_to(matmul(np.swapaxes(a, -1, -2), g), b.shape)),
     )
 
 

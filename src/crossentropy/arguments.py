@@ -6,7 +6,6 @@ not before: a call that succeeds pays nothing for it.
 """
 
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from functools import wraps
@@ -16,6 +15,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from crossentropy.backends import is_torch
+from crossentropy.conditions import is_traced, traced_error
 
 __all__ = ["argument_errors", "as_written", "integer", "keywords", "number", "renamed_in_errors"]
 
@@ -255,11 +255,8 @@ def _of_wrong_kind(value: Any, name: str, parameter: Parameter, error: Exception
     several = any(get_origin(kind) is tuple for kind in kinds) and isinstance(value, (tuple, list))
     if several or not (int in kinds or float in kinds):
         return None
-    if type(error).__module__.startswith("jax.") and isinstance(value, sys.modules["jax"].core.Tracer):
-        return TypeError(
-            f"{name} is traced by JAX, and the program to be compiled depends on it; pass a number that is known, "
-            f'as jax.jit(..., static_argnames="{name}") has it'
-        )
+    if is_traced(value) and not str(error).startswith(f"{name} is "):
+        return traced_error(name)
     return _not_a_number(value, name) if float in kinds else _not_an_integer(value, name)
 
 
@@ -287,8 +284,12 @@ def _not_a_number(value: Any, name: str) -> TypeError | None:
 
 
 def _not_an_integer(value: Any, name: str) -> TypeError | None:
+    if isinstance(value, Integral):
+        return None
     return (
-        None if isinstance(value, Integral) else TypeError(f"{name} is {as_written(value)}; pass an integer")
+        traced_error(name)
+        if is_traced(value)
+        else TypeError(f"{name} is {as_written(value)}; pass an integer")
     )
 
 

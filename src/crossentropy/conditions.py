@@ -9,8 +9,10 @@ __all__ = [
     "check_static",
     "first_true",
     "is_false",
+    "is_traced",
     "is_true",
     "is_zero",
+    "traced_error",
 ]
 
 Array = Any
@@ -69,12 +71,35 @@ def check_static(**options: Any) -> None:
     >>> check_static(order=2)
     """
     for name, value in options.items():
-        python = isinstance(value, PYTHON_VALUES)  # torch.compile gets no further
-        if not python and is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer):
-            raise TypeError(
-                f"{name} is traced, but which formula is computed depends on its value; pass a Python number and, to a "
-                f"function under jax.jit, static_argnames={name!r}"
-            )
+        if is_traced(value):
+            raise traced_error(name)
+
+
+def is_traced(value: Any) -> bool:
+    """Whether `value` is a number or an array that JAX does not know yet.
+
+    Examples
+    --------
+    >>> is_traced(0.5)
+    False
+    """
+    python = isinstance(value, PYTHON_VALUES)  # torch.compile gets no further
+    return not python and is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer)
+
+
+def traced_error(name: str) -> TypeError:
+    """The error of an option that is traced where a program depends on its value.
+
+    Examples
+    --------
+    >>> print(traced_error("order"))
+    order is traced, but which formula is computed depends on its value; pass a Python number and, to a function under \
+jax.jit, static_argnames='order'
+    """
+    return TypeError(
+        f"{name} is traced, but which formula is computed depends on its value; pass a Python number and, to a "
+        f"function under jax.jit, static_argnames={name!r}"
+    )
 
 
 def _is_elsewhere(x: Array) -> bool:

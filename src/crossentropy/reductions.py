@@ -89,7 +89,7 @@ def divisor(losses: Array, weights: Array, counted: Array, normalizer: Any) -> A
     if isinstance(normalizer, str):
         if normalizer == "weight":
             return xp.sum(weights)
-        if isinstance(counted, float):
+        if is_number(counted):
             return _as_array(counted, losses)
         return xp.sum(xp.astype(counted, losses.dtype))
     N = _as_array(normalizer, losses)

@@ -89,12 +89,6 @@ def test_derivatives_of_both_orders(loss):
     np.testing.assert_allclose(compiled, torch.autograd.grad(loss(z, y), z)[0], rtol=1e-12, atol=1e-15)
 
 
-@both
-def test_numpy_has_no_gradient_and_says_who_has(loss):
-    with pytest.raises(TypeError, match="PyTorch and JAX"):
-        ce.loss_and_gradient(loss, Z, Y)
-
-
 def test_targets_that_have_no_such_loss_are_refused():
     mask, soft = ce.targets.LabelSet(np.eye(4)[Y] == 1), np.full((6, 4), 0.25)
     with pytest.raises(ValueError, match="LabelSet"):

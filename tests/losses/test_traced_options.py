@@ -22,6 +22,7 @@ STATIC = {
     ("hard_example_loss", "keep"),
     ("sequence_cross_entropy", "shift"),
     ("sequence_log_prob", "shift"),
+    ("sequence_perplexity", "shift"),
     ("taylor_cross_entropy", "order"),
     ("tsallis_loss", "t"),
 }

@@ -15,7 +15,12 @@ from crossentropy.statistics._products_torch import apart, rows_apart  # noqa: E
 from linear_heads import random  # noqa: E402
 
 #: JAX and NumPy lay out what they multiply themselves; what is trained is plain PyTorch.
-WITH_PRODUCTS = ("statistics/products.py", "statistics/_products_torch.py", "losses/_linear_jax.py")
+WITH_PRODUCTS = (
+    "statistics/products.py",
+    "statistics/_products_torch.py",
+    "losses/_linear_jax.py",
+    "_numpy_products.py",
+)
 ALSO = ("losses/_linear_numpy.py", "training/", "kernels/_triton/")
 NAMES = {
     "mm",

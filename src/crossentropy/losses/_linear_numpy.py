@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._numpy_products import without_gaps
 from crossentropy.backends import loss_dtype
 from crossentropy.losses import _softmax_per_class as per_class
 from crossentropy.losses._linear_problem import (
@@ -24,7 +25,7 @@ from crossentropy.statistics import Planes, Wanted
 from crossentropy.statistics.blocks import slices, up
 from crossentropy.statistics.memory import NumpyMemory
 from crossentropy.statistics.problem import arrays, of_rows
-from crossentropy.statistics.products import ALIGNED, without_gaps
+from crossentropy.statistics.products import ALIGNED
 
 Array = Any
 

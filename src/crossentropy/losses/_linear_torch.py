@@ -36,7 +36,7 @@ from crossentropy.statistics import Planes, Wanted, row_statistics
 from crossentropy.statistics import _linear_torch as linear
 from crossentropy.statistics import _torch as rowwise
 from crossentropy.statistics._head_torch import Head, HeadGradients, derivatives
-from crossentropy.statistics._memory_torch import CODES, CPU, TorchMemory, is_compiled, is_plain
+from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_compiled, is_plain, scalar
 from crossentropy.statistics._products_torch import brought, product
 from crossentropy.statistics._torch import own_kernels_apply
 from crossentropy.statistics.blocks import slices
@@ -255,7 +255,7 @@ class _LinearLoss(Function):
         if isinstance(total, Tensor):
             return mean_of(total, _softmax_device.on_device(N, total), problem.empty).to(dtype)
         value = float(total * share) if share else of_nothing(problem.empty)
-        return torch.scalar_tensor(value, dtype=dtype, device=CPU)
+        return scalar(value, dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -18,7 +18,7 @@ from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
 from crossentropy.losses._softmax_torch import gradient_by_formulas, gradient_memory
 from crossentropy.losses._warnings import warn_of_probabilities
 from crossentropy.reductions import of_nothing
-from crossentropy.statistics._memory_torch import CODES, CPU, TorchMemory, is_plain, runs_plainly
+from crossentropy.statistics._memory_torch import CODES, TorchMemory, is_plain, runs_plainly, scalar
 from crossentropy.statistics.labels import bad_label_error
 from crossentropy.statistics.native import lay_out
 from crossentropy.targets import LabelSet, Sparse
@@ -193,7 +193,7 @@ class _RowLoss(Function):
         ctx.labels, ctx.axis, ctx.options, ctx.indices = labels, axis, options, y
         ctx.problem, ctx.share = problem, share
         dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
-        return torch.scalar_tensor(total, dtype=dtype, device=CPU)
+        return scalar(total, dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None, None]:

@@ -17,7 +17,7 @@ from crossentropy.kernels import _native
 from crossentropy.losses import _sigmoid_native as native
 from crossentropy.losses._sigmoid_problem import Options, Problem
 from crossentropy.losses._sigmoid_reference import reference_loss
-from crossentropy.statistics._memory_torch import CPU, is_plain, large, runs_plainly
+from crossentropy.statistics._memory_torch import CPU, is_plain, large, runs_plainly, scalar
 
 
 class Kernels(Protocol):
@@ -103,7 +103,7 @@ class NativeKernels:
             _, divisor = native.run_forward(problem, kernel, losses.data_ptr(), torch.get_num_threads())
             return losses, divisor
         value, divisor = native.run_forward(problem, kernel, 0, torch.get_num_threads())
-        return torch.scalar_tensor(value, dtype=dtype, device=CPU), divisor
+        return scalar(value, dtype), divisor
 
     def gradient(self, problem: Problem, upstream: Tensor, divisor: float) -> Tensor:
         problem = _contiguous(problem)

@@ -14,7 +14,7 @@ from crossentropy._foreign import is_bfloat16
 from crossentropy._tape import Taped
 from crossentropy.arguments import as_written, integer, number
 from crossentropy.backends import is_number, is_numpy, is_torch, namespace
-from crossentropy.conditions import first_true, is_false, is_true, is_zero
+from crossentropy.conditions import check_static, first_true, is_false, is_true, is_zero
 from crossentropy.intake import as_array
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.reductions import check_reduction
@@ -249,6 +249,7 @@ def checked_link(link: Any, name: str) -> Link:
 
 def check_ignore_index(ignore_index: int | None) -> None:
     """Refuse what is no label."""
+    check_static(ignore_index=ignore_index)
     if ignore_index is not None and not isinstance(ignore_index, Integral):
         raise TypeError(
             f"ignore_index is {as_written(ignore_index)}; pass the one label to leave out, an integer, or None"

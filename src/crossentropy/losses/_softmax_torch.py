@@ -20,7 +20,7 @@ from crossentropy.losses import _softmax_device
 from crossentropy.losses._softmax_composed import composed
 from crossentropy.losses._softmax_eager import Evaluation, evaluate, gradient
 from crossentropy.losses._softmax_problem import SoftmaxProblem
-from crossentropy.statistics._memory_torch import CPU, TorchMemory, is_plain
+from crossentropy.statistics._memory_torch import TorchMemory, is_plain, scalar
 from crossentropy.statistics._torch import own_kernels_apply
 from crossentropy.statistics.native import lay_out
 
@@ -98,7 +98,7 @@ def _rounded(value: Any, logits: Tensor) -> Tensor:
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     if isinstance(value, Tensor):
         return value.to(dtype)
-    return torch.scalar_tensor(value, dtype=dtype, device=CPU)
+    return scalar(value, dtype)
 
 
 class _SoftmaxLoss(Function):

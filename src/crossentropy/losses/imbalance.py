@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from crossentropy.arguments import argument_errors, number
 from crossentropy.backends import device, expm1, namespace, widest_dtype
-from crossentropy.conditions import check_static, first_true, is_true
+from crossentropy.conditions import check_static, first_true, is_false, is_true
 from crossentropy.intake import as_arrays
 from crossentropy.losses._option_sets import WithoutMargin, WithoutOffset, WithoutReduction
 from crossentropy.losses._own_rows import in_loss_dtype
@@ -226,7 +226,7 @@ def ldam_margins(counts: Any, *, largest: float = 0.5) -> Array:
     >>> ldam_margins([160000, 10000, 16]).round(4)
     array([0.05, 0.1 , 0.5 ])
     """
-    if not 0 <= number(largest, "largest") < INF:
+    if is_false((number(largest, "largest") >= 0) & (largest < INF)):
         raise ValueError(f"largest is {largest}; it is a margin, so it is finite and at least 0")
     xp, n = _counted(counts)
     return largest * (xp.min(n) / n) ** 0.25

@@ -202,7 +202,10 @@ def linear_loss_and_gradients(
             f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; linear_loss_and_gradients is for NumPy "
             "arrays. PyTorch and JAX differentiate linear_cross_entropy themselves"
         )
-    every = {**(unwrap(linear_cross_entropy).__kwdefaults__ or {}), **options}
+    known = unwrap(linear_cross_entropy).__kwdefaults__ or {}
+    for name in options.keys() - known:
+        raise TypeError(f"linear_loss_and_gradients got an unexpected keyword argument {name}")
+    every = {**known, **options}
     memory_budget, skip_below = every.pop("memory_budget"), every.pop("skip_below")
     given = _linear_problem(hidden, weight, labels, **every)
     _check_budgets(given, memory_budget, skip_below)

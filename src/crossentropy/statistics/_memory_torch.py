@@ -73,6 +73,11 @@ def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) 
     return torch.frombuffer(_native.take_memory(nbytes), dtype=dtype).view(shape)
 
 
+def scalar(value: float, dtype: torch.dtype) -> Tensor:
+    """A number on the CPU; one that is too large for the dtype is infinite."""
+    return torch.tensor(value, dtype=dtype, device=CPU)
+
+
 class TorchMemory:
     """Tensors by address, which costs a tenth of a microsecond, where DLPack costs two."""
 

@@ -5,8 +5,7 @@ A library may read past the end of a row and multiply what it finds there by 0: 
 
 from typing import Any
 
-import numpy as np
-
+from crossentropy._numpy_products import matmul
 from crossentropy.backends import is_numpy, is_torch, namespace
 
 Array = Any
@@ -22,11 +21,6 @@ def product(x: Array, y: Array) -> Array:
         from crossentropy.statistics import _products_torch
 
         return _products_torch.product(x, y)
-    if is_numpy(x):
-        x, y = without_gaps(x), without_gaps(y)
+    if is_numpy(x) and is_numpy(y):
+        return matmul(x, y)
     return namespace(x, y).matmul(x, y)
-
-
-def without_gaps(x: Any) -> Any:
-    """An array of NumPy, copied where memory that is not of it lies within it."""
-    return x if x.flags.forc else np.ascontiguousarray(x)
