@@ -6,6 +6,7 @@ not before: a call that succeeds pays nothing for it.
 """
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from functools import wraps
@@ -94,6 +95,11 @@ def argument_errors(function: Function) -> Function:
         try:
             return function(*args, **kwargs)
         except Exception as error:
+            torch = sys.modules.get("torch")
+            if (
+                torch is not None and torch.compiler.is_compiling()
+            ):  # which cannot follow what looks for the reason
+                raise
             better = _diagnosis(function, args, kwargs, error)
             if better is None:
                 raise

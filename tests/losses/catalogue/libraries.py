@@ -82,10 +82,11 @@ class Library:
         with self():
             inputs, rest = self.arguments(case, changed or {}, extra)
             at = [*inputs, *(rest[name] for name in case.parameters)]
-            weights = self.array(np.asarray(1.0 if cotangent is None else cotangent))
+            if cotangent is None:
+                cotangent = np.ones(case.losses().shape if extra.get("reduction") == "none" else ())
+            weights = self.array(np.asarray(cotangent))
             if self._compiles(case):
-                shape = case.losses().shape if extra.get("reduction") == "none" else ()
-                slopes = self._compiled_slopes(case, at, self.xp.broadcast_to(weights, shape), rest)
+                slopes = self._compiled_slopes(case, at, weights, rest)
             else:
                 slopes = self._slopes(partial(total, case, weights, rest), at)
             return {name: self.numpy(slope) for name, slope in zip(names, slopes, strict=True)}
