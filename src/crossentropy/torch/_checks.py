@@ -47,6 +47,9 @@ def as_weight(weight: Any) -> Tensor | None:
 
 def check_mix(**tensors: Any) -> None:
     """Refuse tensors of two subclasses that PyTorch cannot bring together: neither derives from the other."""
+    kinds = {type(x) for x in tensors.values()}
+    if kinds <= PLAIN:
+        return
     special = {n: type(x) for n, x in tensors.items() if isinstance(x, Tensor) and _has_kind(type(x))}
     for name, kind in special.items():
         for other, rival in special.items():
@@ -59,11 +62,10 @@ def check_mix(**tensors: Any) -> None:
 
 def _has_kind(kind: type[Tensor]) -> bool:
     """Whether a subclass keeps its type in operations, by the rule that all of them inherit."""
-    if kind is Tensor or kind is Parameter:
-        return False
-    return getattr(kind.__torch_function__, "__func__", None) is INHERITED
+    return kind not in PLAIN and getattr(kind.__torch_function__, "__func__", None) is INHERITED
 
 
+PLAIN = {Tensor, Parameter, type(None)}
 INHERITED = Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
 
 
