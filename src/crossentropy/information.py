@@ -391,8 +391,7 @@ def _checked(name: str, x: Array, axes: tuple[int, ...], normalize: bool) -> Arr
     sums = total(x, axes, keepdims=True)
     wrong = ~((sums > 0) & (sums < math.inf) if normalize else xp.abs(sums - 1) <= tolerance)
     if not normalize and is_true(xp.any(wrong)):
-        tolerance = rounding_tolerance(given, math.prod(x.shape[k] for k in axes))
-        wrong = ~(xp.abs(sums - 1) <= tolerance)
+        wrong = ~(xp.abs(sums - 1) <= rounding_tolerance(given, math.prod(x.shape[k] for k in axes)))
     if is_true(xp.any(wrong)):
         place = first_true(wrong)
         row = ", ".join(":" if k - x.ndim in axes else str(i) for k, i in enumerate(place))

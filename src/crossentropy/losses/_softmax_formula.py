@@ -254,8 +254,7 @@ def check_whole(problem: SoftmaxProblem, sums: Array) -> None:
     tolerance = sum_tolerance(problem.target.dense)
     wrong = wrong_within(tolerance)
     if is_true(xp.any(wrong)):
-        tolerance = rounding_tolerance(problem.target.dense, problem.classes)
-        wrong = wrong_within(tolerance)
+        wrong = wrong_within(rounding_tolerance(problem.target.dense, problem.classes))
     if is_true(xp.any(wrong)):
         row = first_true(wrong)
         where = f" of row {row[0] if len(row) == 1 else row}" if row else ""
