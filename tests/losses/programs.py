@@ -19,7 +19,7 @@ class Loss(torch.nn.Module):
 
     def __init__(self, case: Case) -> None:
         super().__init__()
-        self.case = case
+        self.case, self.function = case, case.function(ce.losses)
         values = {**case.inputs, **case.parameters, **case.given}
         self.arrays = {name: x for name, x in values.items() if isinstance(x, np.ndarray)}
         self.fixed = {name: x for name, x in values.items() if name not in self.arrays}
@@ -43,7 +43,7 @@ class Loss(torch.nn.Module):
     def forward(self, *arguments: torch.Tensor) -> torch.Tensor:
         given = dict(zip(self.arrays, arguments, strict=True))
         inputs = [given.pop(name) for name in self.case.inputs]
-        return self.case.function(ce.losses)(*inputs, **given, **self.fixed)
+        return self.function(*inputs, **given, **self.fixed)
 
     def learning(self, arguments: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
         """The arguments that have a gradient."""
