@@ -168,6 +168,7 @@ def test_help_does_not_wait_for_the_heavy_packages():
     assert result.stdout == "set()\n"
 
 
+@pytest.mark.full
 def test_two_processes_with_the_same_seed_write_the_same_history_and_predictions(tmp_path: Path):
     for out in ("a", "b"):
         command = [*RUN, "train", "wine", "--epochs", "3", "--seed", "7", "--out", tmp_path / out]

@@ -158,7 +158,9 @@ def image(x, axis):
     return None if x is None else np.ascontiguousarray(np.moveaxis(x.reshape(1, 3, 2, 5), -1, axis))
 
 
-@pytest.mark.parametrize("form", ["label", "set", "weighted"])
+@pytest.mark.parametrize(
+    "form", ["label", *(pytest.param(f, marks=pytest.mark.full) for f in ("set", "weighted"))]
+)
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_the_class_axis_may_be_any(device, blocks, axis, form):
     problem = make(form, "all", "vector", 6, 5, scale=1.0)

@@ -177,7 +177,9 @@ COMPILES = """
 """
 
 
-@pytest.mark.parametrize(("capability", "instruction"), [(80, "mma"), (90, "wgmma")])
+@pytest.mark.parametrize(
+    ("capability", "instruction"), [pytest.param(80, "mma", marks=pytest.mark.full), (90, "wgmma")]
+)
 def test_the_kernels_compile_for_a_gpu(capability, instruction, tmp_path):
     """For tensor cores, and with what is carried along in registers, but for some bytes."""
     settings = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path)}

@@ -89,7 +89,15 @@ def value_and_gradients(model, x, labels):
     return value.detach(), *gradients
 
 
-@each_loss
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param(
+            loss, id=name, marks=() if name in ("logits, options", "head, options") else pytest.mark.full
+        )
+        for name, loss in LOSSES.items()
+    ],
+)
 def test_a_compiled_model_is_the_eager_one(loss, device, on_triton):
     model, (x, labels) = Model(loss, device), batch(device)
     backend = "inductor" if device.type == "cuda" else "aot_eager"

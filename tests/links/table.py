@@ -222,7 +222,7 @@ def compiled(link: Any) -> Callable[[Any], tuple[Any, ...]]:
     def values(D: Any) -> tuple[Any, ...]:
         return link.loss(D), link.gain(D), links.protocol.slope(link, D), first(D), second(D)
 
-    return jax.jit(values, compiler_options={"xla_backend_optimization_level": 0})
+    return jax.jit(values)
 
 
 def jax_values(link: Any, D: Any) -> Values:

@@ -36,7 +36,8 @@ class AnyLibrary:
         """Of the sum of what the function returns, by the library's own differentiation."""
         x = self.array(at, dtype)
         if self.name == "jax":
-            return self.numpy(importlib.import_module("jax").grad(lambda x: function(x).sum())(x))
+            jax = importlib.import_module("jax")
+            return self.numpy(jax.jit(jax.grad(lambda x: function(x).sum()))(x))
         x.requires_grad_()
         return self.numpy(self.xp.autograd.grad(function(x).sum(), x)[0])
 

@@ -58,7 +58,9 @@ def assert_same(found, expected, units=2):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.full)], ids=str
+)
 def test_compiled_losses_are_eager_ones(name, dtype):
     labels, options = LOSSES[name]
 

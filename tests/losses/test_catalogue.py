@@ -28,17 +28,19 @@ def names(cases):
 def each(cases, libraries=LIBRARIES, *, compiled="every"):
     """Every case in every library that it is for; with compiled="one", in JAX one case of a loss alone.
 
-    Of these the first of each family runs every time, for compiling is most of what these tests cost.
+    In JAX the first case of each loss runs every time, and of compiled="one" the first of each family, for compiling is
+    most of what these tests cost.
     """
-    one = {case.loss: case for case in reversed(cases)} if compiled == "one" else {}
+    one = set(names({getattr(case, "loss", case.name): case for case in reversed(cases)}.values()))
     chosen = set(names(cases))
     firsts = {next((name for name in names(family.CASES) if name in chosen), "") for family in FAMILIES}
+    compiled_always = firsts if compiled == "one" else one
     pairs = []
     for case in cases:
         for library in libraries:
-            rare = library == "jax" and compiled == "one"
-            if library in case.libraries and (not rare or case is one[case.loss]):
-                marks = [pytest.mark.full] if rare and case.name not in firsts else []
+            in_jax = library == "jax"
+            if library in case.libraries and not (in_jax and compiled == "one" and case.name not in one):
+                marks = [pytest.mark.full] if in_jax and case.name not in compiled_always else []
                 pairs.append(pytest.param(case, library, id=f"{case.name}-{library}", marks=marks))
     return pytest.mark.parametrize(("case", "library"), pairs)
 

@@ -36,7 +36,7 @@ def slopes(library, loss, *arrays):
             found = lib.xp.autograd.grad(loss(*at).sum(), at)
         else:
             jax = pytest.importorskip("jax")
-            found = jax.grad(lambda *x: loss(*x).sum(), argnums=tuple(range(len(at))))(*at)
+            found = jax.jit(jax.grad(lambda *x: loss(*x).sum(), argnums=tuple(range(len(at)))))(*at)
         return [lib.numpy(x) for x in found]
 
 
@@ -384,6 +384,7 @@ def test_arguments_that_do_not_fit_are_refused_with_what_was_passed():
         info_nce(A, B, negatives=np.ones((4, 2)))
 
 
+@pytest.mark.full
 def test_compiled_losses_are_those_of_eager_calls():
     jax = pytest.importorskip("jax")
     a, b, g = (jax.numpy.asarray(x) for x in (A.astype("float32"), B.astype("float32"), GROUPS))

@@ -45,8 +45,16 @@ def test_losses_and_gradients_are_those_of_the_cpu(problem):
 
 
 @given(heads())
-@bounded
+@settings(bounded, max_examples=15)
 def test_linear_heads_are_those_of_whole_logits(drawn):
+    with as_on_a_device():
+        assert_as_on_logits(drawn)
+
+
+@pytest.mark.full
+@given(heads())
+@bounded
+def test_many_linear_heads_are_those_of_whole_logits(drawn):
     with as_on_a_device():
         assert_as_on_logits(drawn)
 

@@ -31,7 +31,7 @@ def gradient(z, y, **options):
 
 
 @each_link
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("smoothing", [pytest.param(0.0, marks=pytest.mark.full), 0.1])
 def test_masked_classes_have_derivatives_of_zero_and_the_others_theirs(link, smoothing):
     prior = jnp.asarray([0.5, 0.0, 0.25, 0.25])
     options = {"link": link, "label_smoothing": smoothing}
@@ -58,13 +58,15 @@ def test_an_impossible_label_costs_infinity_and_pulls_with_its_whole_weight(link
     np.testing.assert_allclose(gradient(z, y, **options), expected, rtol=1e-15)
 
 
-@pytest.mark.parametrize("scale", [1e3, 1e30, 1e300])
 @each_link
-def test_extreme_logits_have_finite_derivatives(link, scale):
-    z, y = jnp.asarray([[scale, 0.0, -scale], [0.0, scale, 1.0]]), jnp.asarray([0, 0])
+def test_extreme_logits_have_finite_derivatives(link):
+    y = jnp.asarray([0, 0])
     loss = lambda z: ce.softmax_cross_entropy(z, y, link=link, z_loss=0.0, entropy_bonus=0.1)  # noqa: E731
-    assert np.isfinite(jax.grad(loss)(z)).all()
-    assert np.isfinite(jax.hessian(loss)(z)).all()
+    first, second = jax.jit(jax.grad(loss)), jax.jit(jax.hessian(loss))
+    for scale in (1e3, 1e30, 1e300):
+        z = jnp.asarray([[scale, 0.0, -scale], [0.0, scale, 1.0]])
+        assert np.isfinite(first(z)).all(), scale
+        assert np.isfinite(second(z)).all(), scale
 
 
 @pytest.mark.parametrize("senseless", [[NAN, 0.0, 1.0], [INF, 0.0, 1.0], [-INF, -INF, -INF]], ids=repr)
@@ -173,7 +175,6 @@ def test_a_label_outside_the_classes_is_refused_where_it_can_be_read(label, opti
         ce.target_statistics(z, y)
 
 
-@pytest.mark.parametrize("label", [-1, 3, 255, -4])
 @pytest.mark.parametrize(
     "options",
     [
@@ -184,12 +185,15 @@ def test_a_label_outside_the_classes_is_refused_where_it_can_be_read(label, opti
     ],
     ids=repr,
 )
-def test_a_traced_label_outside_the_classes_makes_its_row_nan_and_no_other(label, options):
-    z, y = jnp.asarray([[0.0, 1.0, 2.0]] * 3), jnp.asarray([0, label, 2])
-    losses = jax.jit(lambda z, y: ce.softmax_cross_entropy(z, y, reduction="none", **options))(z, y)
-    np.testing.assert_array_equal(np.isnan(losses), [False, True, False])
-    slopes = jax.jit(lambda z, y: gradient(z, y, **options))(z, y)
-    np.testing.assert_array_equal(np.isnan(slopes), [[False] * 3, [True] * 3, [False] * 3])
+def test_a_traced_label_outside_the_classes_makes_its_row_nan_and_no_other(options):
+    z = jnp.asarray([[0.0, 1.0, 2.0]] * 3)
+    losses = jax.jit(lambda z, y: ce.softmax_cross_entropy(z, y, reduction="none", **options))
+    slopes = jax.jit(lambda z, y: gradient(z, y, **options))
+    for label in (-1, 3, 255, -4):
+        y = jnp.asarray([0, label, 2])
+        np.testing.assert_array_equal(np.isnan(losses(z, y)), [False, True, False], f"label {label}")
+        expected = [[False] * 3, [True] * 3, [False] * 3]
+        np.testing.assert_array_equal(np.isnan(slopes(z, y)), expected, f"label {label}")
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint32", "int64", "bool"])

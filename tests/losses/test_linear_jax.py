@@ -116,8 +116,20 @@ CASES = [("indices", name) for name in OPTIONS] + [
 ]
 
 
+#: One of each kind of target, and of an array of each row.
+QUICK = {
+    ("indices", "focal, a divisor for each row"),
+    ("Sparse", "smoothed and weighted"),
+    ("Probabilities", "every class"),
+    ("LabelSet", "transformed"),
+}
+
+
 @usual
-@pytest.mark.parametrize(("target", "name"), CASES)
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [pytest.param(*case, marks=() if case in QUICK else pytest.mark.full) for case in CASES],
+)
 def test_values_and_gradients_are_those_of_the_logits(target, name):
     """By the head, and by every option that learns."""
     hidden, weight, _ = head()

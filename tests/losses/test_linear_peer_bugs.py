@@ -236,6 +236,7 @@ def test_a_bfloat16_weight_gradient_is_not_summed_in_bfloat16(budget):
 # ---------------------------------------------------------------------------------------------- sizes
 
 
+@pytest.mark.full
 def test_places_beyond_two_to_the_thirtyone_are_counted_in_64_bits():
     """torch #111484, #108345, CCE #39: wrong or failing from 2³¹ logits on; here a label's place is 2³¹ and more."""
     V, N = 1 << 20, 2050

@@ -33,6 +33,7 @@ NO_SORT = "hard_example_loss"  # the older exporter has no stable one
 NEVER_EMPTY = {"ctc_loss", "info_nce", "nt_xent", "supervised_contrastive", "clip_loss"}
 #: What is quick enough to be run each time, of what is slow.
 QUICK = {"softmax_cross_entropy-transformed", "sigmoid_cross_entropy-weighted", "linear with options"}
+IN_ONNX = {("softmax_cross_entropy-transformed", "dynamo"), ("sigmoid_cross_entropy-weighted", "TorchScript")}
 COMPILED = {"softmax_cross_entropy-transformed", "sigmoid_focal_loss", "kl_divergence"}
 EXPORTED = QUICK | {
     "arcface_loss",
@@ -193,8 +194,20 @@ def onnx_bytes(loss, newer):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("newer", [False, True], ids=["TorchScript", "dynamo"])
-@programs(NOT_IN_ONNX, QUICK)
+@pytest.mark.parametrize(
+    ("case", "newer"),
+    [
+        pytest.param(
+            case,
+            newer,
+            id=f"{case.name}-{exporter}",
+            marks=() if (case.name, exporter) in IN_ONNX else pytest.mark.full,
+        )
+        for case in EVERY
+        if case.loss not in NOT_IN_ONNX
+        for newer, exporter in ((False, "TorchScript"), (True, "dynamo"))
+    ],
+)
 def test_onnxruntime_finds_the_eager_loss(case, newer):
     runtime = pytest.importorskip("onnxruntime")
     if case.loss == NO_SORT and not newer:

@@ -200,6 +200,7 @@ def test_expected_counts_of_another_shape_are_not_broadcast(loss):
         loss(OWN, REST, sampled_log_expected=LOG_Q[Y][:, None])
 
 
+@pytest.mark.full
 def test_compiled_losses_are_those_of_eager_calls():
     jax = pytest.importorskip("jax")
     own, rest = (jax.numpy.asarray(x, "float32") for x in (OWN, REST))

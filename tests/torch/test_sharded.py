@@ -197,7 +197,9 @@ def all_cases(rank: int, world: int) -> dict[Any, Any]:
     }
 
 
-@pytest.fixture(scope="module", params=[2, 4], ids=["two ranks", "four ranks"])
+@pytest.fixture(
+    scope="module", params=[pytest.param(2, marks=pytest.mark.full), 4], ids=["two ranks", "four ranks"]
+)
 def found(request, tmp_path_factory):
     """What each rank of a group says of all cases."""
     return run(tmp_path_factory.mktemp("group"), __file__, "all_cases", request.param)

@@ -120,7 +120,7 @@ def check(world: int, name: str, inputs: dict[str, Any]) -> None:
         assert all(rank_threads.run(world, job))
 
 
-@each_world
+@pytest.mark.parametrize("world", [pytest.param(1, marks=pytest.mark.full), 2])
 @each_case
 def test_derivatives_of_a_head(name, world):
     head = {

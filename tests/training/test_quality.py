@@ -1,6 +1,7 @@
 """With the options that come by default, the held-out scores are good ones, whatever the seed."""
 
 import numpy as np
+import pytest
 
 from crossentropy.training.data import load_dataset
 from crossentropy.training.experiment import train
@@ -12,6 +13,7 @@ def held_out_losses(data: str) -> np.ndarray:
     return np.array([train(dataset, Options(data=data, seed=seed)).scores.nats for seed in range(10)])
 
 
+@pytest.mark.full
 def test_digits_are_told_apart_within_a_tenth_of_a_nat():
     losses = held_out_losses("digits")
     assert losses.mean() <= 0.10

@@ -147,7 +147,5 @@ def compiled(kind: str, case: str, options: str, function: Callable[..., Any]) -
     """`function` compiled, or that of these names which was compiled before."""
     key = kind, case, options
     if key not in FUNCTIONS:
-        # optimized code would be run once
-        options_of_xla = {"xla_backend_optimization_level": 0}
-        FUNCTIONS[key] = importlib.import_module("jax").jit(function, compiler_options=options_of_xla)
+        FUNCTIONS[key] = importlib.import_module("jax").jit(function)
     return FUNCTIONS[key]

@@ -74,7 +74,7 @@ def state_dict(out):
     ("moment", "said"),
     [
         ("at_step(9)", "after step 8 of 12"),
-        ("while_file_is_written(2)", "after step 4 of 12"),
+        pytest.param("while_file_is_written(2)", "after step 4 of 12", marks=pytest.mark.full),
         ("while_file_is_written(4)", "all of the 12 steps"),
     ],
     ids=[

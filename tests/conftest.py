@@ -1,0 +1,15 @@
+"""What holds for the whole suite."""
+
+import os
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have JAX compile fast rather than fast code, which each test would run once.
+
+    With the tests marked full (`make test-full`), JAX compiles as it does for its users.
+    """
+    if config.option.markexpr == "not full":
+        flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
