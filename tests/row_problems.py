@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from crossentropy.statistics import PLAIN, Planes, Prior, Target, Transform, Wanted, row_statistics
 from crossentropy.statistics.problem import DIFFERENTIABLE
@@ -17,6 +18,15 @@ DIFFERENTIATED = Wanted(log_partition=True, entropy=True)
 FORMS = ("label", "ignored", "several", "set", "dense", "weighted")
 TRANSFORMS = ("plain", "temperature", "row temperature", "softcap", "bias", "margin", "class margin", "all")
 PRIORS = ("none", "uniform", "vector")
+#: Every form and every transform, half of their pairs each time and all of them in the full suite.
+each_form_and_transform = pytest.mark.parametrize(
+    ("form", "transform"),
+    [
+        pytest.param(form, transform, marks=() if (i + j) % 2 == 0 else pytest.mark.full)
+        for i, form in enumerate(FORMS)
+        for j, transform in enumerate(TRANSFORMS)
+    ],
+)
 
 
 @dataclass

@@ -12,7 +12,7 @@ import oracle_rows  # noqa: E402
 import ulps  # noqa: E402
 from crossentropy.statistics import PLAIN, Cotangents, Target, _torch, _triton, row_statistics  # noqa: E402
 from crossentropy.statistics.problem import DIFFERENTIABLE, NOTHING_MORE  # noqa: E402
-from row_problems import FORMS, TRANSFORMS, as_function, make, narrowed, tensors  # noqa: E402
+from row_problems import FORMS, as_function, each_form_and_transform, make, narrowed, tensors  # noqa: E402
 
 pytestmark = [
     pytest.mark.usefixtures("triton_rows"),
@@ -59,8 +59,7 @@ def verify(form, transform, prior, rows, classes, dtype, device):
         assert ((ours - theirs).abs() <= limit).all(), f"input {i}: {(ours - theirs).abs().max():.3g} off"
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize("form", FORMS)
+@each_form_and_transform
 def test_gradients_are_the_native_kernels(device, form, transform):
     verify(form, transform, "vector", 6, 5, "float32", device)
     verify(form, transform, "uniform", 6, 5, "float64", device)

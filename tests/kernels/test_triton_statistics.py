@@ -17,6 +17,7 @@ from row_problems import (  # noqa: E402
     PRIORS,
     TRANSFORMS,
     check,
+    each_form_and_transform,
     make,
     narrowed,
     torch_problem,
@@ -40,8 +41,7 @@ def verify(form, transform, prior, rows, classes, dtype, device):
     check(found, truth, size, EPS[dtype], f"{prior} {rows}×{classes}")
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize("form", FORMS)
+@each_form_and_transform
 def test_statistics_are_those_of_the_definition(device, form, transform):
     for prior in PRIORS:
         verify(form, transform, prior, 9, 5, "float32", device)

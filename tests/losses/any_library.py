@@ -32,12 +32,15 @@ class AnyLibrary:
         kind = {"numpy": (np.ndarray, np.generic), "torch": getattr(self.xp, "Tensor", ())}
         return isinstance(values, kind.get(self.name, ()) or importlib.import_module("jax").Array)
 
-    def gradient(self, function: Callable[[Any], Any], at: Any, dtype: str | None = None) -> np.ndarray:
-        """Of the sum of what the function returns, by the library's own differentiation."""
+    def gradient(
+        self, function: Callable[[Any], Any], at: Any, dtype: str | None = None, *, compiled: bool = True
+    ) -> np.ndarray:
+        """Of the sum of what the function returns, by the library's own differentiation; JAX may compile it."""
         x = self.array(at, dtype)
         if self.name == "jax":
             jax = importlib.import_module("jax")
-            return self.numpy(jax.jit(jax.grad(lambda x: function(x).sum()))(x))
+            slope = jax.grad(lambda x: function(x).sum())
+            return self.numpy((jax.jit(slope) if compiled else slope)(x))
         x.requires_grad_()
         return self.numpy(self.xp.autograd.grad(function(x).sum(), x)[0])
 

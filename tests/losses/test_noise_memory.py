@@ -199,7 +199,8 @@ def test_the_gradient_holds_the_targets_constant(each_autodiff):
     z, y = rows()
     index = np.arange(6)
     ours, theirs = EarlyLearningRegularisation(6, 4), PapersCode(6, 4, 3.0, 0.7)
-    gradient = lib.gradient(lambda z: ours.loss(z, lib.array(y), lib.array(index), reduction="sum"), z)
+    loss = lambda z: ours.loss(z, lib.array(y), lib.array(index), reduction="sum")  # noqa: E731
+    gradient = lib.gradient(loss, z, compiled=False)
     theirs.losses(z, y, index)
     p, t = softmax(z), theirs.target
     agreement = np.sum(t * p, axis=1, keepdims=True)

@@ -229,7 +229,7 @@ def ldam_margins(counts: Any, *, largest: float = 0.5) -> Array:
     if is_false((number(largest, "largest") >= 0) & (largest < INF)):
         raise ValueError(f"largest is {largest}; it is a margin, so it is finite and at least 0")
     xp, n = _counted(counts)
-    return largest * (xp.min(n) / n) ** 0.25
+    return largest * (xp.min(n, axis=0) / n) ** 0.25
 
 
 @argument_errors
