@@ -181,6 +181,24 @@ each_library = pytest.mark.parametrize("library", LIBRARIES)
 each_autodiff = pytest.mark.parametrize("library", ["torch", "jax"])
 
 
+def each_link_in(*libraries: str) -> Any:
+    """Every link in these libraries; JAX compiles the last of each kind, and all of them in the full suite."""
+    compiled = list({type(case.link): case for case in CASES}.values())
+    return pytest.mark.parametrize(
+        ("case", "library"),
+        [
+            pytest.param(
+                case,
+                library,
+                id=f"{case!r}-{library}",
+                marks=() if library != "jax" or any(case is x for x in compiled) else pytest.mark.full,
+            )
+            for case in CASES
+            for library in libraries
+        ],
+    )
+
+
 def module(library: str) -> Any:
     return pytest.importorskip("jax.numpy" if library == "jax" else library)
 

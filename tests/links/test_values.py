@@ -5,7 +5,7 @@ import pytest
 
 import ulps
 from crossentropy import links
-from links.table import ODDS, each_library, each_link, loss_gain_slope
+from links.table import LIBRARIES, ODDS, each_link, each_link_in, loss_gain_slope
 
 
 def assert_digits(found, expected, factor):
@@ -15,8 +15,7 @@ def assert_digits(found, expected, factor):
     assert (off <= limit).all(), f"{(off / limit).max():.3g} limits off at D = {ODDS[np.argmax(off / limit)]}"
 
 
-@each_library
-@each_link
+@each_link_in(*LIBRARIES)
 def test_loss_gain_and_slope_keep_their_digits_in_both_tails(case, library):
     """The slope is the gain times what is missed."""
     truth = [case.truth(D) for D in ODDS]
@@ -26,8 +25,7 @@ def test_loss_gain_and_slope_keep_their_digits_in_both_tails(case, library):
         assert_digits(value, [t[column] for t in truth], case.factor)
 
 
-@each_library
-@each_link
+@each_link_in(*LIBRARIES)
 def test_at_certainty_and_at_impossibility_a_link_has_its_limits(case, library):
     (sure, sure_gain), (never, never_gain) = case.ends
     with np.errstate(divide="raise", invalid="raise", over="raise"):
@@ -36,8 +34,7 @@ def test_at_certainty_and_at_impossibility_a_link_has_its_limits(case, library):
     np.testing.assert_allclose(gain, [sure_gain, never_gain], rtol=1e-12)
 
 
-@each_library
-@each_link
+@each_link_in(*LIBRARIES)
 def test_log_odds_beyond_all_measure_are_no_nan_and_no_overflow(case, library):
     D = [-1e300, -1e30, -1000.0, 1000.0, 1e30, 1e300]
     with np.errstate(divide="raise", invalid="raise", over="raise"):
@@ -49,8 +46,7 @@ def test_log_odds_beyond_all_measure_are_no_nan_and_no_overflow(case, library):
     )
 
 
-@each_library
-@each_link
+@each_link_in(*LIBRARIES)
 def test_nan_is_answered_with_nan_and_nothing_else_is(case, library):
     loss, *_ = loss_gain_slope(case.link, [np.nan, 1.0], library)
     assert np.isnan(loss[0])

@@ -176,7 +176,7 @@ def test_a_number_added_to_a_row_changes_nothing(case: Case):
 # ------------------------------------------------------------------------------------------- gradients
 
 
-@each(CASES, ("numpy", "torch", "jax"))
+@each(CASES, ("numpy", "torch", "jax"), compiled="one")
 def test_the_gradient_is_the_derivative_of_the_formula(case: Case, library):
     """By each differentiable argument, with a weight of its own on every row."""
     extra = {"reduction": "none"} if case.rows else {}

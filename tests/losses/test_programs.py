@@ -38,26 +38,14 @@ IN_ONNX = {("softmax_cross_entropy-transformed", "dynamo"), ("sigmoid_cross_entr
 COMPILED = {"softmax_cross_entropy-transformed", "sigmoid_focal_loss", "kl_divergence"}
 EXPORTED = QUICK | {
     "arcface_loss",
-    "bi_tempered_loss",
-    "clip_loss",
-    "coral_loss",
     "corn_loss",
-    "discriminator_loss",
     "distillation_loss-labels",
-    "distribution_balanced_loss",
-    "dpo_loss",
     "entropy",
     "focal_loss",
-    "forward_corrected_loss",
     "kl_divergence",
-    "ldam_loss",
     "log_loss",
-    "nce_loss",
     "ppo_loss",
     "sequence_cross_entropy-shifted",
-    "siglip_loss",
-    "sigmoid_cross_entropy",
-    "torch cross_entropy",
     "zlpr_loss",
 }
 
