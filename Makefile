@@ -3,7 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 
 BIN := .venv/bin
-NATIVE := CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
+NATIVE := CMakeLists.txt $(wildcard native/*/*.cpp native/*/*.hpp)
 
 # Where products are made, and where kernels read memory.
 HEADS := tests/kernels/test_product.py $(filter-out %_jax.py,$(wildcard tests/losses/test_linear_*.py)) \

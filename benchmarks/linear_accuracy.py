@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 import peers
-from crossentropy.losses import _linear_torch as strategies
-from crossentropy.statistics import _linear_torch as recomputing
+from crossentropy._engine.linear import autograd as strategies
+from crossentropy._statistics.head import passes as recomputing
 from linear_cases import Head, Loss, ours, random_head, step_of
 from machine import description
 from run import THREADS

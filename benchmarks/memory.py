@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
-from crossentropy.kernels import _native
+from crossentropy._kernels import _native
 from measure import Sides, Step
 
 Result = TypeVar("Result")

@@ -12,7 +12,7 @@ from torch.autograd.function import Function
 
 import peers
 from cases import logits_and_labels, sides_of
-from crossentropy.kernels import _native
+from crossentropy._kernels import _native
 from crossentropy.torch import cross_entropy
 from measure import Step, interleaved, timed
 

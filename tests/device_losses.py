@@ -16,7 +16,8 @@ interpreted = settings(
 
 torch = pytest.importorskip("torch")
 
-from crossentropy.losses import _linear_torch, _row_loss_torch, _softmax_torch  # noqa: E402
+from crossentropy._engine.linear import autograd as linear_autograd  # noqa: E402
+from crossentropy._engine.softmax import autograd, fused_cpu  # noqa: E402
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -25,11 +26,11 @@ on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU
 def as_on_a_device():
     """Losses take the engine of devices."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_softmax_torch, "engine", _engine)
-        patch.setattr(_linear_torch, "engine", _engine)
-        patch.setattr(_row_loss_torch, "row_loss", lambda *arguments, **options: None)
+        patch.setattr(autograd, "engine", _engine)
+        patch.setattr(linear_autograd, "engine", _engine)
+        patch.setattr(fused_cpu, "row_loss", lambda *arguments, **options: None)
         yield
 
 
 def _engine(*tensors):
-    return None if torch.compiler.is_compiling() else _softmax_torch.ON_DEVICE
+    return None if torch.compiler.is_compiling() else autograd.ON_DEVICE

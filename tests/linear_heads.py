@@ -16,8 +16,8 @@ from softmax_problems import DENSE, problems
 
 torch = pytest.importorskip("torch")
 
-from crossentropy.losses import _linear_torch as strategies  # noqa: E402
-from crossentropy.statistics import _linear_torch as tiles  # noqa: E402
+from crossentropy._engine.linear import autograd as strategies  # noqa: E402
+from crossentropy._statistics.head import tiles  # noqa: E402
 
 #: What decides the strategy: with no memory to spare the logits are made again on the way back.
 STRATEGIES = {"fast": None, "recomputing": 0}

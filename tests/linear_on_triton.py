@@ -7,15 +7,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
-from crossentropy.statistics import (  # noqa: E402
-    PLAIN,
-    _linear_torch,
-    _linear_triton,
-)
-from crossentropy.statistics._head_torch import Head  # noqa: E402
-from crossentropy.statistics._linear_triton import Tile, serves  # noqa: E402
-from crossentropy.statistics._torch import split  # noqa: E402
-from crossentropy.statistics.problem import Planes  # noqa: E402
+from crossentropy._statistics import PLAIN  # noqa: E402
+from crossentropy._statistics.cuda import head  # noqa: E402
+from crossentropy._statistics.cuda.head import Tile, serves  # noqa: E402
+from crossentropy._statistics.head import passes  # noqa: E402
+from crossentropy._statistics.head.head import Head  # noqa: E402
+from crossentropy._statistics.problem import Planes  # noqa: E402
+from crossentropy._statistics.torch.problem import split  # noqa: E402
 from row_problems import EVERYTHING  # noqa: E402
 
 NAN, INF = float("nan"), float("inf")
@@ -27,14 +25,14 @@ DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 
 def use_small_tiles(monkeypatch):
     """A few rows and classes are several blocks, shares and tiles, and a share is more than one tile."""
-    monkeypatch.setattr(_linear_triton, "TILES", dict.fromkeys(EPS, Tile(EDGE, EDGE, EDGE, 4, 2)))
+    monkeypatch.setattr(head, "TILES", dict.fromkeys(EPS, Tile(EDGE, EDGE, EDGE, 4, 2)))
     share(monkeypatch, 2)
 
 
 def share(monkeypatch, shares):
-    monkeypatch.setattr(_linear_triton, "PROGRAMS", 1)
-    monkeypatch.setattr(_linear_triton, "SHARES", shares)
-    monkeypatch.setattr(_linear_triton, "GROUP", 2)
+    monkeypatch.setattr(head, "PROGRAMS", 1)
+    monkeypatch.setattr(head, "SHARES", shares)
+    monkeypatch.setattr(head, "GROUP", 2)
 
 
 def eighths(*shape, seed, dtype=torch.float64):
@@ -80,7 +78,7 @@ def moved(x, device):
 def found(problem, device):
     settings, head, given = problem
     assert serves(*problem)
-    return _linear_triton.forward(settings, moved(head, device), moved(given, device))
+    return head.forward(settings, moved(head, device), moved(given, device))
 
 
 def check(got, expected, tolerance):
@@ -104,7 +102,7 @@ def check(got, expected, tolerance):
 def compare(problem, device, digits=16):
     """With the blocks of logits on the CPU."""
     got = found(problem, device)
-    check(got, _linear_torch.forward(*problem), digits * EPS[problem[1].dtype])
+    check(got, passes.forward(*problem), digits * EPS[problem[1].dtype])
     return got
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-NAME = "crossentropy.kernels._native"
+NAME = "crossentropy._kernels._native"
 
 
 @pytest.hookimpl(tryfirst=True)

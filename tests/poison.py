@@ -4,12 +4,13 @@ It does so for `torch.empty` and what PyTorch's own operations allocate, for `nu
 kept for large results. `make test-poisoned` fills what C code allocates as well, with the largest numbers there are.
 """
 
+import os
 from typing import Any
 
 import numpy as np
 import pytest
 
-from crossentropy.kernels import _native
+from crossentropy._kernels import _native
 
 ALL_ONES = 0xFF
 
@@ -37,6 +38,13 @@ def taken(take: Any) -> Any:
     return made
 
 
+def _fill_alone() -> None:
+    """In a forked child PyTorch's other threads are gone, and filling a large tensor would wait for them."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def poison(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Fill what is made in a test."""
@@ -50,5 +58,6 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Any:
         return
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)  # in this mode PyTorch fills memory with NaN
+    os.register_at_fork(after_in_child=_fill_alone)
     yield
     torch.use_deterministic_algorithms(before)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossentropy.statistics import PLAIN, Planes, Prior, Target, Transform, Wanted, row_statistics
-from crossentropy.statistics.problem import DIFFERENTIABLE
+from crossentropy._statistics import PLAIN, Planes, Prior, Target, Transform, Wanted, row_statistics
+from crossentropy._statistics.problem import DIFFERENTIABLE
 
 WIDE = np.longdouble
 EVERYTHING = Wanted(log_partition=True, entropy=True, argmax=True, rank=True)

@@ -7,8 +7,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
 from crossentropy import sigmoid_cross_entropy  # noqa: E402
+from crossentropy._engine.sigmoid import autograd, cuda  # noqa: E402
 from crossentropy.links import Focal  # noqa: E402
-from crossentropy.losses import _sigmoid_torch, _sigmoid_triton  # noqa: E402
 
 INF, NAN = float("inf"), float("nan")
 SHAPE = (4, 3, 5)  # with class axis 1
@@ -53,7 +53,7 @@ CANCELLED = {
 
 def use_triton(monkeypatch):
     """Tensors take Triton's kernels wherever they are."""
-    monkeypatch.setattr(_sigmoid_torch, "kernels", lambda device: _sigmoid_triton)
+    monkeypatch.setattr(autograd, "kernels", lambda device: cuda)
 
 
 def batch(shape=SHAPE, seed=0):

@@ -250,7 +250,7 @@ def test_rows_have_the_same_bits_however_they_lie(form, dtype):
 
 
 def test_arrays_that_kernels_can_read_are_not_copied():
-    from crossentropy.intake import as_array
+    from crossentropy._arguments.arrays import as_array
 
     for x in (Z, Z.T, Z[::-1, ::2], np.broadcast_to(Z[0], (5, 3)), np.asarray(1.0)):
         assert as_array(x, "logits") is x

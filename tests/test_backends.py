@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from crossentropy.backends import (
+from crossentropy._arguments.arrays import as_arrays
+from crossentropy._backends import (
     as_indices,
     constant,
     device,
@@ -19,13 +20,12 @@ from crossentropy.backends import (
     total,
     widest_dtype,
 )
-from crossentropy.conditions import first_true, is_true
-from crossentropy.intake import as_arrays
+from crossentropy._backends.conditions import first_true, is_true
 
 
 def test_importing_it_imports_no_framework():
     code = (
-        "import sys, crossentropy.backends; "
+        "import sys, crossentropy._backends; "
         "print(*({'torch', 'jax', 'tensorflow', 'keras'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -34,7 +34,7 @@ def test_importing_it_imports_no_framework():
 
 def test_asking_about_an_array_imports_no_framework():
     code = (
-        "import sys, numpy, crossentropy.backends as b, crossentropy.conditions as c; x = numpy.ones(2); "
+        "import sys, numpy, crossentropy._backends as b, crossentropy._backends.conditions as c; x = numpy.ones(2); "
         "b.namespace(x, 1.0), b.is_torch(x), c.is_true(b.total(x, 0) == 2); "
         "print(*({'torch', 'jax', 'tensorflow', 'keras'} & set(sys.modules)))"
     )

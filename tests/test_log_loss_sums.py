@@ -9,7 +9,7 @@ import pytest
 
 import crossentropy as ce
 from advice import message_of, typed
-from crossentropy.unit_sums import find_misfit
+from crossentropy._arguments.unit_sums import find_misfit
 from frameworks import TORCH, each_framework
 
 

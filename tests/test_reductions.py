@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from crossentropy.reductions import check_reduction, reduce_rows
+from crossentropy._engine.reductions import check_reduction, reduce_rows
 
 L = np.array([1.0, 2.0, 4.0, 0.0])
 W = np.array([1.0, 0.5, 2.0, 0.0])

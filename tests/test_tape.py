@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crossentropy._tape import CONSTANT, FUNCTIONS, Taped, gradient_of, plain
+from crossentropy._backends.tape import CONSTANT, FUNCTIONS, Taped, gradient_of, plain
 
 RNG = np.random.default_rng(5)
 A, B = RNG.normal(size=(3, 4)), RNG.normal(size=(3, 4))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy.arguments import keywords
+from crossentropy._arguments.errors import keywords
 from losses.catalogue.case import CLASSES, LABELS, ROWS, SOFT, logits
 from losses.catalogue.table import CASES, HELPERS
 

@@ -17,8 +17,13 @@ import math
 import numbers
 from typing import Any
 
-from crossentropy._foreign import is_bfloat16
-from crossentropy._terms import (
+from crossentropy._arguments.arrays import as_arrays, as_floating
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._arguments.foreign import is_bfloat16
+from crossentropy._arguments.unit_sums import rounding_tolerance
+from crossentropy._backends import namespace, sum_tolerance, total
+from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._entropy_terms import (
     SCALE,
     add_up,
     bits,
@@ -27,11 +32,6 @@ from crossentropy._terms import (
     entropy_terms,
     exact_product,
 )
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import namespace, sum_tolerance, total
-from crossentropy.conditions import first_true, is_true
-from crossentropy.intake import as_arrays, as_floating
-from crossentropy.unit_sums import rounding_tolerance
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
 

@@ -22,9 +22,10 @@ def device():
 def triton_rows(monkeypatch):
     """Rows of logits go through Triton's kernels, on the CPU too."""
     pytest.importorskip("triton")
-    from crossentropy.statistics import _torch, _triton
+    from crossentropy._statistics.cuda import kernel
+    from crossentropy._statistics.torch import kernels
 
-    monkeypatch.setattr(_torch, "row_kernel", lambda device_type: _triton.RowKernel)
+    monkeypatch.setattr(kernels, "row_kernel", lambda device_type: kernel.RowKernel)
 
 
 @pytest.fixture(params=[False, True], ids=["one block", "many blocks"])
@@ -32,7 +33,7 @@ def blocks(request, monkeypatch):
     """Rows as one block of classes, and as several; several rows a program, and several programs."""
     pytest.importorskip("triton")
     if request.param:
-        from crossentropy.kernels._triton import launch
+        from crossentropy._kernels.triton import launch
 
         monkeypatch.setattr(launch, "MOST_BYTES", 32)
         monkeypatch.setattr(launch, "FEW_ENTRIES", 16)

@@ -1,4 +1,4 @@
-"""Memory of large results, kept for the next (native/memory.hpp)."""
+"""Memory of large results, kept for the next (native/common/memory.hpp)."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossentropy.kernels import _native
+from crossentropy._kernels import _native
 
 MIB = 1 << 20
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how Linux keeps and counts pages")
@@ -129,7 +129,7 @@ def test_threads_never_share_a_result():
 def test_a_forked_child_writes_to_pages_of_its_own():
     script = """
 import os, numpy as np
-from crossentropy.kernels import _native
+from crossentropy._kernels import _native
 first = np.frombuffer(_native.take_memory(8 << 20), np.uint8)
 kept = np.frombuffer(_native.take_memory(8 << 20), np.uint8)
 first[:] = 1

@@ -1,11 +1,11 @@
-"""Products of float32 matrices (native/product.hpp): near the truth, and to the same bits wherever a row lies."""
+"""Products of float32 matrices (native/matmul/product.hpp): near the truth, and to the same bits wherever a row lies."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossentropy.kernels import _native
+from crossentropy._kernels import _native
 
 EPS = 2.0**-24
 

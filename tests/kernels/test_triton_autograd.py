@@ -10,8 +10,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
-from crossentropy.statistics import Target, _torch, _triton, reference, row_statistics  # noqa: E402
-from crossentropy.statistics.native import RowKernel  # noqa: E402
+from crossentropy._statistics import Target, formulas, row_statistics  # noqa: E402
+from crossentropy._statistics.cpu.kernel import RowKernel  # noqa: E402
+from crossentropy._statistics.cuda import kernel  # noqa: E402
+from crossentropy._statistics.torch import kernels  # noqa: E402
 from device_losses import on_a_gpu  # noqa: E402
 from row_problems import FORMS, as_function, make  # noqa: E402
 
@@ -42,7 +44,7 @@ def test_a_second_backward_pass_finds_the_same_gradient(device, triton_rows):
 
 
 def test_frozen_logits_cost_no_backward_kernel(device, triton_rows, monkeypatch):
-    monkeypatch.setattr(_triton.RowKernel, "pullback", lambda *_, **__: pytest.fail("was launched"))
+    monkeypatch.setattr(kernel.RowKernel, "pullback", lambda *_, **__: pytest.fail("was launched"))
     z = torch.randn(4, 6, device=device)
     assert not row_statistics(z, 1, Target(torch.arange(4, device=device))).log_odds.requires_grad
 
@@ -51,24 +53,24 @@ def test_a_temperature_or_margin_that_is_one_tensor_is_not_read_on_the_host(devi
     problem = make("label", "plain", "none", 3, 4)
     z, y = torch.tensor(problem.logits, device=device), torch.tensor(problem.target.indices, device=device)
     T, m = (torch.tensor(x, dtype=torch.float64, device=device, requires_grad=True) for x in (0.7, 0.3))
-    transform = reference.Transform(temperature=T, margin=m)
+    transform = formulas.Transform(temperature=T, margin=m)
     found = []
-    for how in (row_statistics, reference.statistics):
+    for how in (row_statistics, formulas.statistics):
         D = how(z, 1, Target(y), transform).log_odds
         found.append((D.detach(), *torch.autograd.grad(D.sum(), (T, m))))
     torch.testing.assert_close(*found)
 
 
 def test_each_device_has_its_row_kernels():
-    assert _torch.row_kernel("cpu").func is RowKernel
-    assert _torch.row_kernel("cuda") is _triton.RowKernel
-    assert _torch.row_kernel("meta") is None
+    assert kernels.row_kernel("cpu").func is RowKernel
+    assert kernels.row_kernel("cuda") is kernel.RowKernel
+    assert kernels.row_kernel("meta") is None
 
 
 @on_a_gpu
 def test_tensors_on_a_gpu_go_through_triton(monkeypatch):
-    taken, own = [], _triton.RowKernel.statistics
-    monkeypatch.setattr(_triton.RowKernel, "statistics", lambda *a: taken.append(1) or own(*a))
+    taken, own = [], kernel.RowKernel.statistics
+    monkeypatch.setattr(kernel.RowKernel, "statistics", lambda *a: taken.append(1) or own(*a))
     row_statistics(
         torch.zeros(2, 3, device="cuda"), 1, Target(torch.zeros(2, dtype=torch.int64, device="cuda"))
     )
@@ -80,7 +82,7 @@ def test_wherever_triton_is_missing_the_error_says_what_to_install():
         import sys
         sys.modules["triton"] = None
         try:
-            import crossentropy.kernels._triton
+            import crossentropy._kernels.triton
         except ImportError as error:
             print(error)
     """
@@ -105,8 +107,8 @@ COMPILE = """
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
-    from crossentropy.statistics import Cotangents, Prior, Target, Transform, Wanted, _triton
-    from crossentropy.statistics.problem import DIFFERENTIABLE, Planes
+    from crossentropy._statistics import Cotangents, Prior, Target, Transform, Wanted, _triton
+    from crossentropy._statistics.problem import DIFFERENTIABLE, Planes
 
     POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.bfloat16: "*bf16", torch.int64: "*i64",
                 torch.uint8: "*u8"}
@@ -126,7 +128,7 @@ COMPILE = """
         options = {"num_warps": block.warps, "enable_fp_fusion": False}
         print(bool(triton.compile(source, target=GPUTarget("cuda", 80, 32), options=options).asm["cubin"]))
 
-    _triton.launch = compiled
+    kernel.launch = compiled
     ones = torch.ones(4, dtype=torch.float64)
     several = torch.zeros(4, 2, dtype=torch.int64)
     everything = Transform(ones, 20.0, torch.ones(10), torch.ones(10))
@@ -137,7 +139,7 @@ COMPILE = """
         (torch.float32, Target(dense=torch.ones(4, 10), class_weight=torch.ones(10)), everything, None, Wanted()),
     ]
     for dtype, target, transform, prior, wanted in problems:
-        kernel = _triton.RowKernel(torch.zeros(4, 10, dtype=dtype), 1, target, transform, prior)
+        kernel = kernel.RowKernel(torch.zeros(4, 10, dtype=dtype), 1, target, transform, prior)
         planes = kernel.statistics(target, (4,), wanted)
         upstream = Cotangents(**{name: getattr(planes, name) for name in DIFFERENTIABLE})
         dense = None if target.dense is None else torch.empty(4, 10)

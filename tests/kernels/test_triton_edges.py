@@ -8,9 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
-from crossentropy.kernels._triton import launch as launching  # noqa: E402
-from crossentropy.statistics import PLAIN, Target, Transform, Wanted, _triton, reference, row_statistics  # noqa: E402
-from crossentropy.statistics.problem import DIFFERENTIABLE, Cotangents  # noqa: E402
+from crossentropy._kernels.triton import launch as launching  # noqa: E402
+from crossentropy._statistics import PLAIN, Target, Transform, Wanted, formulas, row_statistics  # noqa: E402
+from crossentropy._statistics.cuda import kernel as cuda_kernel  # noqa: E402
+from crossentropy._statistics.problem import DIFFERENTIABLE, Cotangents  # noqa: E402
 from device_losses import on_a_gpu  # noqa: E402
 from row_problems import DIFFERENTIATED, FORMS, make, tensors  # noqa: E402
 
@@ -178,7 +179,7 @@ def test_the_class_axis_may_be_any(device, blocks, axis, form):
     transform = replace(transform, temperature=transform.temperature.reshape(1, 3, 2))
     own = [tensors(x, device=device) for x in (target, transform, problem.prior)]
     found = []
-    for how in (row_statistics, reference.statistics):
+    for how in (row_statistics, formulas.statistics):
         z = torch.tensor(image(problem.logits, axis), device=device, requires_grad=True)
         planes = [getattr(how(z, axis, *own, DIFFERENTIATED), name) for name in DIFFERENTIABLE]
         loss = sum((x**2).sum() for x in planes if x is not None)
@@ -207,7 +208,7 @@ def test_strides_change_nothing(device, blocks, layout):
 
 def test_logits_whose_strides_allow_it_are_not_copied(device):
     for z in (torch.zeros(6, 20, device=device)[:, 3:17], torch.zeros(2, 5, 3, 4, device=device)):
-        kernel = _triton.RowKernel(z, 1, Target(), PLAIN, None)
+        kernel = cuda_kernel.RowKernel(z, 1, Target(), PLAIN, None)
         assert kernel.arguments["logits"].data_ptr() == z.data_ptr()
 
 
@@ -228,8 +229,8 @@ def test_rows_further_apart_than_32_bits_count_are_found(device):
         z = torch.stack([other, mapped])
     assert abs(away) >= 2**31
     target = Target(torch.tensor([3, 4], device=device))
-    expected = _triton.RowKernel(z.contiguous(), 1, target, PLAIN, None)
-    kernel = _triton.RowKernel(z, 1, target, PLAIN, None)
+    expected = cuda_kernel.RowKernel(z.contiguous(), 1, target, PLAIN, None)
+    kernel = cuda_kernel.RowKernel(z, 1, target, PLAIN, None)
     if device.type == "cpu":
         kernel.arguments |= {"logits": other, "inner_stride": away}
     ones = Cotangents(log_odds=torch.ones(2, dtype=torch.float64, device=device))
@@ -274,7 +275,7 @@ def test_a_forward_and_backward_pass_can_be_captured(device):
     ones = Cotangents(log_odds=torch.ones(8, dtype=torch.float64, device=device))
 
     def step():
-        kernel = _triton.RowKernel(z, 1, target, PLAIN, None)
+        kernel = cuda_kernel.RowKernel(z, 1, target, PLAIN, None)
         return kernel.pullback(kernel.statistics(target, (8,), Wanted()), ones, (8,)).logits
 
     step()

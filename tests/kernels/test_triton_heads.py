@@ -6,7 +6,8 @@ from hypothesis import given, settings
 pytest.importorskip("torch")
 pytest.importorskip("triton")
 
-from crossentropy.statistics import _linear_torch, _linear_triton
+from crossentropy._statistics.cuda import head
+from crossentropy._statistics.head import passes
 from device_losses import as_on_a_device, interpreted
 from linear_heads import assert_as_on_logits, heads
 
@@ -17,14 +18,14 @@ def served(monkeypatch):
     found = []
 
     class Watched:
-        serves = staticmethod(_linear_triton.serves)
+        serves = staticmethod(head.serves)
 
         @staticmethod
         def forward(*problem):
             found.append(problem)
-            return _linear_triton.forward(*problem)
+            return head.forward(*problem)
 
-    monkeypatch.setattr(_linear_torch, "linear_kernel", lambda device: Watched)
+    monkeypatch.setattr(passes, "linear_kernel", lambda device: Watched)
     return found
 
 

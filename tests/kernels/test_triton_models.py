@@ -7,9 +7,10 @@ import crossentropy as ce
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
-from crossentropy.kernels._triton import row_loss  # noqa: E402
-from crossentropy.losses import _softmax_device  # noqa: E402
-from crossentropy.statistics import _linear_torch, _linear_triton  # noqa: E402
+from crossentropy._engine.softmax import evaluate_cuda  # noqa: E402
+from crossentropy._kernels.triton import row_loss  # noqa: E402
+from crossentropy._statistics.cuda import head  # noqa: E402
+from crossentropy._statistics.head import passes  # noqa: E402
 from device_losses import as_on_a_device, on_a_gpu  # noqa: E402
 from linear_on_triton import use_small_tiles  # noqa: E402
 
@@ -21,8 +22,8 @@ CLASSES = 40
 def on_triton(triton_rows, monkeypatch):
     """Every loss goes through Triton's kernels, on the CPU too."""
     use_small_tiles(monkeypatch)
-    monkeypatch.setattr(_softmax_device, "row_loss", lambda device: row_loss)
-    monkeypatch.setattr(_linear_torch, "linear_kernel", lambda device: _linear_triton)
+    monkeypatch.setattr(evaluate_cuda, "row_loss", lambda device: row_loss)
+    monkeypatch.setattr(passes, "linear_kernel", lambda device: head)
     with as_on_a_device():
         yield
 

@@ -10,8 +10,10 @@ pytest.importorskip("triton")
 
 import oracle_rows  # noqa: E402
 import ulps  # noqa: E402
-from crossentropy.statistics import PLAIN, Cotangents, Target, _torch, _triton, row_statistics  # noqa: E402
-from crossentropy.statistics.problem import DIFFERENTIABLE, NOTHING_MORE  # noqa: E402
+from crossentropy._statistics import PLAIN, Cotangents, Target, row_statistics  # noqa: E402
+from crossentropy._statistics.cuda import kernel as cuda_kernel  # noqa: E402
+from crossentropy._statistics.problem import DIFFERENTIABLE, NOTHING_MORE  # noqa: E402
+from crossentropy._statistics.torch import kernels  # noqa: E402
 from row_problems import FORMS, as_function, each_form_and_transform, make, narrowed, tensors  # noqa: E402
 
 pytestmark = [
@@ -19,14 +21,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
 
-native = _torch.row_kernel  # before a test puts Triton's in its place
+native = kernels.row_kernel  # before a test puts Triton's in its place
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-8, "float16": 2.0**-11}
 
 
 @contextmanager
 def native_kernels():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_torch, "row_kernel", native)
+        patch.setattr(kernels, "row_kernel", native)
         yield
 
 
@@ -74,7 +76,7 @@ def test_gradients_of_halves_are_the_native_kernels_up_to_their_rounding(device,
 @pytest.mark.parametrize("classes", [*(pytest.param(n, marks=pytest.mark.full) for n in (1, 8)), 9, 17])
 @pytest.mark.parametrize("form", FORMS)
 def test_gradients_are_the_same_however_many_blocks_a_row_takes(device, monkeypatch, form, classes):
-    from crossentropy.kernels._triton import launch
+    from crossentropy._kernels.triton import launch
 
     monkeypatch.setattr(launch, "MOST_BYTES", 32)
     monkeypatch.setattr(launch, "FEW_ENTRIES", 16)
@@ -87,9 +89,9 @@ def test_one_statistic_alone_has_its_gradient(device, form):
     problem = make(form, "plain", "vector", 4, 5)
     for name in DIFFERENTIABLE:
         found = []
-        for kernels, where in ((_torch.row_kernel, device), (native, "cpu")):
+        for row_kernel, where in ((kernels.row_kernel, device), (native, "cpu")):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(_torch, "row_kernel", kernels)
+                patch.setattr(kernels, "row_kernel", row_kernel)
                 z = torch.tensor(problem.logits, device=where, requires_grad=True)
                 own = (tensors(x, device=where) for x in (problem.target, problem.transform, problem.prior))
                 plane = getattr(row_statistics(z, 1, *own, problem.wanted), name)
@@ -137,7 +139,7 @@ def test_gradients_below_the_normal_numbers_are_not_flushed_to_zero(device):
 
 
 def pulled(z, labels, by_target=False, upstream=None, **where):
-    kernel = _triton.RowKernel(z, 1, labels, PLAIN, None)
+    kernel = cuda_kernel.RowKernel(z, 1, labels, PLAIN, None)
     planes = kernel.statistics(labels, (len(z),), NOTHING_MORE)
     g = torch.tensor(upstream or [1.0] * len(z), dtype=torch.float64, device=z.device)
     return kernel.pullback(planes, Cotangents(log_odds=g), (len(z),), target=by_target, **where)

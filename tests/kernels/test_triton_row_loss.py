@@ -11,8 +11,8 @@ from softmax_problems import problems
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
-from crossentropy.kernels._triton import row_loss  # noqa: E402
-from crossentropy.losses import _softmax_device  # noqa: E402
+from crossentropy._engine.softmax import evaluate_cuda  # noqa: E402
+from crossentropy._kernels.triton import row_loss  # noqa: E402
 from device_losses import as_on_a_device, interpreted  # noqa: E402
 from triton_compiler import compiled_kernels  # noqa: E402
 
@@ -31,7 +31,7 @@ def kernels(monkeypatch):
             return row_loss.loss(*arguments)
 
     monkeypatch.setattr(row_loss, "BLOCK", 4)
-    monkeypatch.setattr(_softmax_device, "row_loss", lambda device: Counted)
+    monkeypatch.setattr(evaluate_cuda, "row_loss", lambda device: Counted)
     return calls
 
 
@@ -124,7 +124,7 @@ def test_a_label_that_is_none_makes_its_row_nan_and_counts(kernels):
 
 @pytest.mark.parametrize("programs", [1, 2, 4096])
 def test_sums_over_many_blocks(kernels, programs, monkeypatch):
-    from crossentropy.kernels._triton import means
+    from crossentropy._kernels.triton import means
 
     monkeypatch.setattr(means, "PROGRAMS", programs)
     expected = value_and_gradient(LOGITS, LABELS, "cpu", sample_weight=ROWS)
@@ -134,8 +134,8 @@ def test_sums_over_many_blocks(kernels, programs, monkeypatch):
 
 
 STEPS = """
-    from crossentropy.kernels._triton import row_loss
-    from crossentropy.kernels._triton.means import Mean
+    from crossentropy._kernels.triton import row_loss
+    from crossentropy._kernels.triton.means import Mean
 
     def step(terms, divisor):
         odds, rows = torch.randn(6, terms.k).double(), torch.randn(6).double()

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
 from crossentropy import loss_and_gradient, sigmoid_cross_entropy  # noqa: E402
-from crossentropy.kernels._triton import means  # noqa: E402
+from crossentropy._kernels.triton import means  # noqa: E402
 from crossentropy.links import Focal  # noqa: E402
 from oracle import ctx, derivative, log_sigmoid, mpf  # noqa: E402
 from sigmoids_on_triton import (  # noqa: E402

@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
 from crossentropy import loss_and_gradient, sigmoid_cross_entropy  # noqa: E402
-from crossentropy.kernels._triton import layout, means, sigmoid  # noqa: E402
+from crossentropy._engine.sigmoid import autograd, cuda  # noqa: E402
+from crossentropy._kernels.triton import layout, means, sigmoid  # noqa: E402
 from crossentropy.links import Focal, Poly  # noqa: E402
-from crossentropy.losses import _sigmoid_torch, _sigmoid_triton  # noqa: E402
 from device_losses import on_a_gpu  # noqa: E402
 from sigmoids_on_triton import (  # noqa: E402
     OPTIONS,
@@ -186,9 +186,9 @@ def test_links_without_a_kernel_take_the_formula(device):
 
 def test_which_kernels_serve_a_device(monkeypatch):
     monkeypatch.undo()
-    assert _sigmoid_torch.kernels(torch.device("cuda", 1)) is _sigmoid_triton
-    assert _sigmoid_torch.kernels(torch.device("meta")) is None
-    assert isinstance(_sigmoid_torch.kernels(torch.device("cpu")), _sigmoid_torch.NativeKernels)
+    assert autograd.kernels(torch.device("cuda", 1)) is cuda
+    assert autograd.kernels(torch.device("meta")) is None
+    assert isinstance(autograd.kernels(torch.device("cpu")), autograd.NativeKernels)
 
 
 def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch, device):
@@ -252,8 +252,8 @@ def test_a_step_can_be_captured_in_a_graph(options, device):
 
 
 STEPS = """
-    from crossentropy.kernels._triton import sigmoid
-    from crossentropy.kernels._triton.means import Mean
+    from crossentropy._kernels.triton import sigmoid
+    from crossentropy._kernels.triton.means import Mean
 
     def step(logits, labels, weights, divisor, formula):
         elements = sigmoid.Elements(logits, labels, *[weights] * 3)

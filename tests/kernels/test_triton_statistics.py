@@ -10,8 +10,10 @@ pytest.importorskip("triton")
 
 import oracle_rows  # noqa: E402
 import ulps  # noqa: E402
-from crossentropy.statistics import Prior, Target, Wanted, _torch, _triton, row_statistics  # noqa: E402
-from crossentropy.statistics.problem import Planes  # noqa: E402
+from crossentropy._statistics import Prior, Target, Wanted, row_statistics  # noqa: E402
+from crossentropy._statistics.cuda import kernel  # noqa: E402
+from crossentropy._statistics.problem import Planes  # noqa: E402
+from crossentropy._statistics.torch import kernels  # noqa: E402
 from row_problems import (  # noqa: E402
     FORMS,
     PRIORS,
@@ -30,7 +32,7 @@ pytestmark = [
 ]
 
 EPS = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-24, "float16": 2.0**-24}
-native = _torch.row_kernel  # before a test puts Triton's in its place
+native = kernels.row_kernel  # before a test puts Triton's in its place
 
 
 def verify(form, transform, prior, rows, classes, dtype, device):
@@ -58,7 +60,7 @@ def test_statistics_of_halves_are_those_of_the_values_they_hold(device, dtype, f
 @pytest.mark.parametrize("classes", [1, 8, 9, 17])
 @pytest.mark.parametrize("form", FORMS)
 def test_statistics_are_the_same_however_many_blocks_a_row_takes(device, monkeypatch, form, classes):
-    from crossentropy.kernels._triton import launch
+    from crossentropy._kernels.triton import launch
 
     monkeypatch.setattr(launch, "MOST_BYTES", 32)
     monkeypatch.setattr(launch, "FEW_ENTRIES", 16)
@@ -78,7 +80,7 @@ def test_every_plane_is_the_native_kernels(device, blocks, form):
     expected = native("cpu")(*arguments).statistics(problem.target, (6,), problem.wanted)
     problem, _ = torch_problem(make(form, "row temperature", "vector", 6, 11), "float64", device)
     arguments = problem.logits, 1, problem.target, problem.transform, problem.prior
-    found = _triton.RowKernel(*arguments).statistics(problem.target, (6,), problem.wanted)
+    found = kernel.RowKernel(*arguments).statistics(problem.target, (6,), problem.wanted)
     for name in Planes.__slots__:
         ours, theirs = getattr(found, name), getattr(expected, name)
         assert (ours is None) == (theirs is None), name
@@ -153,7 +155,7 @@ def test_ties_with_the_top_are_counted_exactly(device, blocks):
 def test_every_composition_of_options_is_that_of_the_definition(
     device, form, transform, prior, dtype, rows, classes, most, few
 ):
-    from crossentropy.kernels._triton import launch
+    from crossentropy._kernels.triton import launch
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "MOST_BYTES", most)

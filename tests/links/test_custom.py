@@ -7,7 +7,7 @@ import pytest
 
 import crossentropy as ce
 from crossentropy import links
-from crossentropy.backends import namespace
+from crossentropy._backends import namespace
 from links.table import CASES, module, wide
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy.kernels import _native
-from crossentropy.losses import _softmax_composed
-from crossentropy.losses._softmax_problem import make_problem
+from crossentropy._engine.softmax import autodiff
+from crossentropy._engine.softmax.problem import make_problem
+from crossentropy._kernels import _native
 
 torch = pytest.importorskip("torch")
 
@@ -107,7 +107,7 @@ def test_the_fast_way_and_the_composition_give_the_same_numbers(name, dtype):
     z = logits(dtype)
     labels, own = options(name)
     fast = loss_of(name)(z)
-    slow = _softmax_composed.composed(make_problem(z, labels, **own))
+    slow = autodiff.composed(make_problem(z, labels, **own))
     unit = torch.finfo(dtype).eps
     torch.testing.assert_close(fast, slow, rtol=2 * unit, atol=0)
     (a,), (b,) = torch.autograd.grad(fast, z), torch.autograd.grad(slow, z)

@@ -15,8 +15,8 @@ from softmax_problems import problems
 torch = pytest.importorskip("torch")
 
 
-from crossentropy.statistics import _torch as rowwise  # noqa: E402
-from crossentropy.statistics.problem import Gradients, Planes, row_planes  # noqa: E402
+from crossentropy._statistics.problem import Gradients, Planes, row_planes  # noqa: E402
+from crossentropy._statistics.torch import kernels as rowwise  # noqa: E402
 from device_losses import as_on_a_device  # noqa: E402
 from linear_heads import assert_as_on_logits, heads  # noqa: E402
 

@@ -178,16 +178,16 @@ def test_the_temperature_can_be_learnt(direction):
 def blocks(monkeypatch):
     """Every tensor is a large one, of many blocks."""
     torch = pytest.importorskip("torch")
-    from crossentropy.losses import _divergence_torch
+    from crossentropy._engine.divergence import blocks
 
-    monkeypatch.setattr(_divergence_torch, "LARGE", 1)
-    monkeypatch.setattr(_divergence_torch, "BLOCK", 10)
+    monkeypatch.setattr(blocks, "LARGE", 1)
+    monkeypatch.setattr(blocks, "BLOCK", 10)
     return torch
 
 
 @each_direction
 def test_blocks_of_rows_are_the_formulas(direction, blocks, monkeypatch):
-    from crossentropy.losses import _divergence_torch
+    from crossentropy._engine.divergence import blocks
 
     student, teacher = STUDENT.copy(), TEACHER.copy()
     student[0, 1] = teacher[1, 2] = -np.inf
@@ -201,7 +201,7 @@ def test_blocks_of_rows_are_the_formulas(direction, blocks, monkeypatch):
         return loss.detach(), *blocks.autograd.grad(loss, s, blocks.ones_like(loss))
 
     found = value_and_gradient()
-    monkeypatch.setattr(_divergence_torch, "LARGE", 1000)
+    monkeypatch.setattr(blocks, "LARGE", 1000)
     for one, other in zip(found, value_and_gradient(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-16)
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy.losses import _option_sets as option_sets
+from crossentropy._engine import option_sets
+from crossentropy._engine.options import SoftmaxOptions
 from crossentropy.losses.imbalance import (
     balanced_softmax_loss,
     balanced_weights,
@@ -17,7 +18,6 @@ from crossentropy.losses.imbalance import (
     ldam_margins,
     logit_adjustment,
 )
-from crossentropy.losses.options import SoftmaxOptions
 from losses.any_library import libraries
 
 lib = libraries("numpy", "torch")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import crossentropy as ce
 import oracle
 import ulps
-from crossentropy.statistics.logistic import log_sigmoid
+from crossentropy._statistics.log_sigmoid import log_sigmoid
 from frameworks import JAX
 from softmax_problems import DENSE, Problem, problems
 

@@ -13,8 +13,8 @@ from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 
-from crossentropy.losses import _linear_torch as strategies  # noqa: E402
-from crossentropy.losses._softmax_torch import NATIVE  # noqa: E402
+from crossentropy._engine.linear import autograd as strategies  # noqa: E402
+from crossentropy._engine.softmax.autograd import NATIVE  # noqa: E402
 from linear_heads import (  # noqa: E402
     assert_close,
     assert_same_loss,

@@ -13,7 +13,7 @@ import crossentropy as ce
 
 torch = pytest.importorskip("torch")
 
-from crossentropy.statistics import _products_torch  # noqa: E402
+from crossentropy._statistics.head import products  # noqa: E402
 from linear_heads import head, labels, random  # noqa: E402
 
 #: Neither rows nor classes nor sizes fill their blocks, tiles or vectors.
@@ -27,14 +27,14 @@ PARTS = (slice(0, 1), slice(3, 20), slice(17, 40))
 @pytest.fixture
 def own():
     """The products are our own."""
-    if not _products_torch.WIDE:
+    if not products.WIDE:
         pytest.skip("products are PyTorch's where there are no vectors of 512 bits")
 
 
 @pytest.fixture(params=["float32", "bfloat16", "float64"])
 def dtype(request, monkeypatch):
     """One of those whose products are PyTorch's somewhere, and are here."""
-    monkeypatch.setattr(_products_torch, "WIDE", False)
+    monkeypatch.setattr(products, "WIDE", False)
     return getattr(torch, request.param)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 import crossentropy as ce
-from crossentropy.losses import _linear_numpy, _linear_problem
+from crossentropy._engine.linear import numpy_blocks, problem
 from frameworks import NUMPY, Strict
 from softmax_problems import problems
 
@@ -16,8 +16,8 @@ N, D, V = 11, 5, 41
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     """Of three rows and sixteen classes, so that small heads have many."""
-    monkeypatch.setattr(_linear_problem, "MOST", 3)
-    monkeypatch.setattr(_linear_numpy, "TILE", 16)
+    monkeypatch.setattr(problem, "MOST", 3)
+    monkeypatch.setattr(numpy_blocks, "TILE", 16)
 
 
 def head(rows=(N,), D=D, V=V):

@@ -9,9 +9,9 @@ import crossentropy as ce
 
 torch = pytest.importorskip("torch")
 
+from crossentropy._statistics.head import products  # noqa: E402
 from crossentropy.losses.contrastive import info_nce, nt_xent  # noqa: E402
 from crossentropy.losses.linear_rows import linear_distillation_losses, linear_row_losses  # noqa: E402
-from crossentropy.statistics import _products_torch  # noqa: E402
 from linear_heads import assert_close, blocks_of, labels, on_logits, random  # noqa: E402
 from poison import poison  # noqa: E402, F401
 from reading_past import products_that_read_past_rows  # noqa: E402
@@ -24,7 +24,7 @@ each_dtype = pytest.mark.parametrize("dtype", ROUNDING, ids=str)
 @pytest.fixture(autouse=True)
 def library(monkeypatch):
     """All products are the library's."""
-    monkeypatch.setattr(_products_torch, "WIDE", False)
+    monkeypatch.setattr(products, "WIDE", False)
     with products_that_read_past_rows() as shapes:
         yield shapes
 

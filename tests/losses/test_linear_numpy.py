@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import crossentropy as ce
 import oracle
-from crossentropy.losses import _linear_numpy, _linear_problem
+from crossentropy._engine.linear import numpy_blocks, problem
 from frameworks import NUMPY
 from losses.catalogue.table import LINKS
 from softmax_problems import Problem, problems
@@ -24,8 +24,8 @@ N, D, V = 11, 5, 41
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     """Of three rows and sixteen classes, so that small heads have many."""
-    monkeypatch.setattr(_linear_problem, "MOST", 3)
-    monkeypatch.setattr(_linear_numpy, "TILE", 16)
+    monkeypatch.setattr(problem, "MOST", 3)
+    monkeypatch.setattr(numpy_blocks, "TILE", 16)
 
 
 def head(rows=(N,), D=D, V=V, dtype="float64", seed=0):
@@ -188,8 +188,8 @@ def test_gradients_have_the_dtype_of_what_they_are_by_and_the_accuracy_of_wider_
 
 def test_float32_gradients_are_several_times_as_exact_as_products_of_the_whole(monkeypatch):
     """Labels' entries are not among the summands of a product."""
-    monkeypatch.setattr(_linear_problem, "MOST", 256)
-    monkeypatch.setattr(_linear_numpy, "TILE", 512)
+    monkeypatch.setattr(problem, "MOST", 256)
+    monkeypatch.setattr(numpy_blocks, "TILE", 512)
     hidden, weight, y = head((1024,), 64, 1024, "float32")
     weight /= 8
     _, *truth = on_logits(hidden, weight, y)

@@ -5,14 +5,14 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 import crossentropy as ce
-from crossentropy.statistics import _linear_torch
+from crossentropy._statistics.head import tiles
 
 B, T, D, V = 3, 5, 4, 11
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(_linear_torch, "BLOCK", 4)
+    monkeypatch.setattr(tiles, "BLOCK", 4)
 
 
 def tensors(*shapes, dtype=torch.float64, seed=0):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import crossentropy as ce
-from crossentropy.statistics._head_torch import Head
+from crossentropy._statistics.head.head import Head
 
 
 @pytest.fixture

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 import crossentropy as ce
-from crossentropy.statistics import _linear_torch
+from crossentropy._statistics.head import tiles
 
 N, D, V, IGNORED = 37, 24, 101, -100
 
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
-    monkeypatch.setattr(_linear_torch, "TILE", 16)
-    monkeypatch.setattr(_linear_torch, "BLOCK", 8)
+    monkeypatch.setattr(tiles, "TILE", 16)
+    monkeypatch.setattr(tiles, "BLOCK", 8)
 
 
 def head(sureness: float):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy._tape import Taped
-from crossentropy.backends import constant, is_taped
+from crossentropy._backends import constant, is_taped
+from crossentropy._backends.tape import Taped
 from losses.catalogue.libraries import Library
 from losses.catalogue.table import CASES
 

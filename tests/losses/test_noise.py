@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy.losses.noise import (
+from crossentropy.losses.label_noise import (
     backward_corrected_loss,
     forward_corrected_loss,
     hard_bootstrapping_loss,

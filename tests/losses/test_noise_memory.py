@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy.losses.noise_memory import EarlyLearningRegularisation, OnlineLabelSmoothing
+from crossentropy.losses.label_noise_stateful import EarlyLearningRegularisation, OnlineLabelSmoothing
 from losses.any_library import libraries
 
 lib = libraries("numpy", "torch")

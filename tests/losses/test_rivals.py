@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy.losses.rivals import brier_loss, hinge_loss
+from crossentropy.losses.brier import brier_loss
+from crossentropy.losses.hinge import hinge_loss
 from losses.any_library import libraries
 
 lib = libraries("numpy", "torch")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy.backends import namespace
-from crossentropy.statistics.logistic import log_sigmoid
+from crossentropy._backends import namespace
+from crossentropy._statistics.log_sigmoid import log_sigmoid
 from frameworks import NUMPY, TORCH, each_framework
 
 INF = float("inf")

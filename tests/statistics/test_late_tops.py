@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crossentropy.statistics import Prior, Target, row_statistics
+from crossentropy._statistics import Prior, Target, row_statistics
 
 CLASSES = 9001  # two whole chunks, and a part of one
 EPS = {"float64": 2.0**-53, "float32": 2.0**-24}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossentropy.statistics import Prior, Target, Wanted, row_statistics
+from crossentropy._statistics import Prior, Target, Wanted, row_statistics
 
 WANTED = Wanted(log_partition=True, entropy=True, argmax=True)
 bounded = settings(derandomize=True, max_examples=60, deadline=None, database=None)

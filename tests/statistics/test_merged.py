@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossentropy.statistics import Prior, Target, Transform, Wanted, row_statistics
-from crossentropy.statistics.merge import Part, Sum, joined, merged
+from crossentropy._statistics import Prior, Target, Transform, Wanted, row_statistics
+from crossentropy._statistics.log_sum import Sum, joined
+from crossentropy._statistics.merge import Part, merged
 
 INF, NAN = np.inf, np.nan
 FORMS = ("label", "several", "set", "dense")

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 
 import crossentropy
-from crossentropy.statistics.products import product
+from crossentropy._statistics.products import product
 
 torch = pytest.importorskip("torch")
 
-from crossentropy.statistics._products_torch import apart, rows_apart  # noqa: E402
+from crossentropy._statistics.head.products import apart, rows_apart  # noqa: E402
 from linear_heads import random  # noqa: E402
 
 #: JAX and NumPy lay out what they multiply themselves; what is trained is plain PyTorch.
 WITH_PRODUCTS = (
-    "statistics/products.py",
-    "statistics/_products_torch.py",
-    "losses/_linear_jax.py",
-    "_numpy_products.py",
+    "_statistics/products.py",
+    "_statistics/head/products.py",
+    "_engine/linear/jax_scan.py",
+    "_backends/numpy_products.py",
 )
-ALSO = ("losses/_linear_numpy.py", "training/", "kernels/_triton/")
+ALSO = ("_engine/linear/numpy_blocks.py", "training/", "_kernels/triton/")
 NAMES = {
     "mm",
     "addmm",

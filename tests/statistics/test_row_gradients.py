@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crossentropy.statistics import Target, Transform, Wanted, reference, row_statistics
-from crossentropy.statistics.problem import DIFFERENTIABLE
+from crossentropy._statistics import Target, Transform, Wanted, formulas, row_statistics
+from crossentropy._statistics.problem import DIFFERENTIABLE
 from row_problems import DIFFERENTIATED, FORMS, TRANSFORMS, as_function, tensors
 
 torch = pytest.importorskip("torch")
@@ -58,7 +58,7 @@ def test_kernel_gradients_are_the_derivatives_of_the_reference(rows_of, dtype, f
         problem = rows_of.make(form, transform, "vector", 66 if classes < 129 else 3, classes)
         z = torch.from_numpy(problem.logits).to(dtype)
         found = []
-        for how, logits in ((row_statistics, z), (reference.statistics, z.double())):
+        for how, logits in ((row_statistics, z), (formulas.statistics, z.double())):
             logits = logits.detach().requires_grad_()
             own = tensors(problem.target), tensors(problem.transform), tensors(problem.prior)
             planes = how(logits, 1, *own, DIFFERENTIATED)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crossentropy.statistics import Target, Transform, Wanted, reference, row_statistics
+from crossentropy._statistics import Target, Transform, Wanted, formulas, row_statistics
 from row_problems import FORMS, PRIORS, TRANSFORMS, narrowed, torch_problem
 
 SIZES = ((1, 1), (1, 2), (67, 5), (130, 10), (3, 128), (3, 129), (2, 4160), (2, 8300))
@@ -16,7 +16,7 @@ EPS = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-24, "float16"
 
 
 def by_reference(*arguments):
-    return reference.statistics(*arguments)
+    return formulas.statistics(*arguments)
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
@@ -257,7 +257,7 @@ def test_a_label_outside_the_classes_makes_its_row_nan_where_it_is_not_checked(r
 
 CRASH = """
     import numpy as np
-    from crossentropy.statistics import Prior, Target, row_statistics
+    from crossentropy._statistics import Prior, Target, row_statistics
     z, r = np.zeros((3, 5)), np.full(5, 0.2)
     for k in (1, 2):
         y = np.zeros((3, k), dtype=np.int64)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from crossentropy.statistics.memory import NumpyMemory
-from crossentropy.statistics.native import rows_with_any
+from crossentropy._statistics.cpu.kernel import rows_with_any
+from crossentropy._statistics.cpu.memory import NumpyMemory
 
 LAYOUTS = {
     "rows": ((130, 70), 1),

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 import crossentropy.torch as ct  # noqa: E402
+from crossentropy._engine.softmax import autograd  # noqa: E402
+from crossentropy._engine.softmax.fused_cpu import Options, row_loss  # noqa: E402
+from crossentropy._engine.softmax.problem import make_problem  # noqa: E402
 from crossentropy.links import CrossEntropy, Focal  # noqa: E402
-from crossentropy.losses import _softmax_torch  # noqa: E402
-from crossentropy.losses._row_loss_torch import Options, row_loss  # noqa: E402
-from crossentropy.losses._softmax_problem import make_problem  # noqa: E402
 from crossentropy.targets import LabelSet, Sparse  # noqa: E402
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -79,7 +79,7 @@ def short(z, y, axis, options):
 
 
 def long(z, y, axis, options):
-    return _softmax_torch.loss(make_problem(z, y, axis=axis, **options))
+    return autograd.loss(make_problem(z, y, axis=axis, **options))
 
 
 @given(problems())

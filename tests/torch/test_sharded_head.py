@@ -104,12 +104,12 @@ def all_cases(rank: int, world: int) -> dict[str, Any]:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor import Shard, distribute_tensor
 
-    from crossentropy.statistics import _linear_torch
+    from crossentropy._statistics.head import tiles
     from crossentropy.torch.distributed import linear_cross_entropy
 
     found = {name: call(linear_cross_entropy, name, slices(world)[rank], torch.float64) for name in CASES}
     found["bfloat16"] = call(linear_cross_entropy, "smoothed", slices(world)[rank], torch.bfloat16)
-    _linear_torch.BLOCK, _linear_torch.TILE, _linear_torch.GROUP = 4, 2, 8
+    tiles.BLOCK, tiles.TILE, tiles.GROUP = 4, 2, 8
     found["blocks"] = call(linear_cross_entropy, "margins", slices(world)[rank], torch.float64)
     given, mesh = problem(), init_device_mesh("cpu", (world,))
     weight = distribute_tensor(given["weight"], mesh, [Shard(0)]).detach().requires_grad_()

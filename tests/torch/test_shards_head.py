@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 import crossentropy as ce  # noqa: E402
 import rank_threads  # noqa: E402
-from crossentropy.statistics._head_torch import Head  # noqa: E402
+from crossentropy._statistics.head.head import Head  # noqa: E402
 from crossentropy.torch import distributed  # noqa: E402
 from linear_heads import (  # noqa: E402
     assert_close,

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from crossentropy.links.cross_entropy import CrossEntropy, Focal, Poly
-from crossentropy.links.protocol import Link
+from crossentropy.links.link import Link
 
 if TYPE_CHECKING:
     from crossentropy.links.bounded import GeneralizedCrossEntropy, MeanAbsoluteError, Taylor, Tsallis

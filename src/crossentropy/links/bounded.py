@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from crossentropy.backends import constant, expm1, namespace
-from crossentropy.conditions import check_static, is_false, is_zero
-from crossentropy.links._parts import (
+from crossentropy._backends import constant, expm1, namespace
+from crossentropy._backends.conditions import check_static, is_false, is_zero
+from crossentropy._statistics.log_sigmoid import log_sigmoid
+from crossentropy.links._probabilities import (
     INF,
     LARGE,
     ROOM,
@@ -19,7 +20,6 @@ from crossentropy.links._parts import (
     miss,
     one_minus_exp,
 )
-from crossentropy.statistics.logistic import log_sigmoid
 
 __all__ = ["GeneralizedCrossEntropy", "MeanAbsoluteError", "Taylor", "Tsallis"]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from crossentropy.backends import is_torch, namespace
-from crossentropy.conditions import is_false
-from crossentropy.intake import as_arrays
-from crossentropy.links._parts import exp
-from crossentropy.statistics.logistic import log_sigmoid
+from crossentropy._arguments.arrays import as_arrays
+from crossentropy._backends import is_torch, namespace
+from crossentropy._backends.conditions import is_false
+from crossentropy._statistics.log_sigmoid import log_sigmoid
+from crossentropy.links._probabilities import exp
 
 __all__ = ["ClippedPolicy"]
 

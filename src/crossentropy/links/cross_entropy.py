@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from crossentropy.backends import namespace
-from crossentropy.conditions import is_false, is_zero
-from crossentropy.links._parts import INF, hit, miss
-from crossentropy.statistics.logistic import log_sigmoid
+from crossentropy._backends import namespace
+from crossentropy._backends.conditions import is_false, is_zero
+from crossentropy._statistics.log_sigmoid import log_sigmoid
+from crossentropy.links._probabilities import INF, hit, miss
 
 __all__ = ["CrossEntropy", "Focal", "Poly", "focal_gamma"]
 

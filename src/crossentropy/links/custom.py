@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import namespace
-from crossentropy.statistics.logistic import log_sigmoid
+from crossentropy._backends import namespace
+from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["Custom"]
 

@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.backends import namespace
-from crossentropy.conditions import is_false, is_zero
-from crossentropy.links._parts import hit, log, miss, one_minus_exp
-from crossentropy.statistics.logistic import log_sigmoid
+from crossentropy._backends import namespace
+from crossentropy._backends.conditions import is_false, is_zero
+from crossentropy._statistics.log_sigmoid import log_sigmoid
+from crossentropy.links._probabilities import hit, log, miss, one_minus_exp
 
 __all__ = ["PartiallyHuberised", "SymmetricCrossEntropy"]
 

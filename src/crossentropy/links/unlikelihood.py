@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy.links._parts import exp, hit
-from crossentropy.statistics.logistic import log_sigmoid
+from crossentropy._statistics.log_sigmoid import log_sigmoid
+from crossentropy.links._probabilities import exp, hit
 
 __all__ = ["Unlikelihood"]
 

@@ -9,8 +9,8 @@ The two and what belongs to them are imported with the package, a family when on
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from crossentropy.losses.gradient import loss_and_gradient
 from crossentropy.losses.log_loss import binary_log_loss, log_loss
+from crossentropy.losses.numpy_gradient import loss_and_gradient
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.losses.target_statistics import TargetStatistics, target_statistics
@@ -18,38 +18,8 @@ from crossentropy.losses.target_statistics import TargetStatistics, target_stati
 if TYPE_CHECKING:
     from crossentropy.losses.adversarial import discriminator_loss, generator_loss
     from crossentropy.losses.bi_tempered import bi_tempered_loss
-    from crossentropy.losses.contrastive import info_nce, nt_xent, supervised_contrastive
-    from crossentropy.losses.distillation import (
-        augmix_loss,
-        distillation_loss,
-        jsd_consistency,
-        top_k_teacher,
-    )
-    from crossentropy.losses.distribution_balanced import distribution_balanced_loss
-    from crossentropy.losses.image_text import clip_loss, siglip_loss
-    from crossentropy.losses.imbalance import (
-        balanced_softmax_loss,
-        balanced_weights,
-        class_balanced_weights,
-        hard_example_loss,
-        ldam_loss,
-        ldam_margins,
-        logit_adjustment,
-    )
-    from crossentropy.losses.margins import arcface_loss, cosface_loss
-    from crossentropy.losses.multilabel import asymmetric_loss, sigmoid_focal_loss, zlpr_loss
-    from crossentropy.losses.noise import (
-        backward_corrected_loss,
-        forward_corrected_loss,
-        hard_bootstrapping_loss,
-        soft_bootstrapping_loss,
-    )
-    from crossentropy.losses.noise_memory import EarlyLearningRegularisation, OnlineLabelSmoothing
-    from crossentropy.losses.normalized import active_passive_loss, normalized_cross_entropy
-    from crossentropy.losses.ordinal import coral_loss, coral_probabilities, corn_loss, corn_probabilities
-    from crossentropy.losses.reinforcement import behaviour_cloning, dpo_loss, policy_gradient, ppo_loss
-    from crossentropy.losses.rivals import brier_loss, hinge_loss
-    from crossentropy.losses.robust import (
+    from crossentropy.losses.brier import brier_loss
+    from crossentropy.losses.by_link import (
         focal_loss,
         generalized_cross_entropy,
         mean_absolute_error,
@@ -60,6 +30,37 @@ if TYPE_CHECKING:
         tsallis_loss,
         unlikelihood_loss,
     )
+    from crossentropy.losses.contrastive import info_nce, nt_xent, supervised_contrastive
+    from crossentropy.losses.distillation import (
+        augmix_loss,
+        distillation_loss,
+        jsd_consistency,
+        top_k_teacher,
+    )
+    from crossentropy.losses.distribution_balanced import distribution_balanced_loss
+    from crossentropy.losses.hinge import hinge_loss
+    from crossentropy.losses.image_text import clip_loss, siglip_loss
+    from crossentropy.losses.imbalance import (
+        balanced_softmax_loss,
+        balanced_weights,
+        class_balanced_weights,
+        hard_example_loss,
+        ldam_loss,
+        ldam_margins,
+        logit_adjustment,
+    )
+    from crossentropy.losses.label_noise import (
+        backward_corrected_loss,
+        forward_corrected_loss,
+        hard_bootstrapping_loss,
+        soft_bootstrapping_loss,
+    )
+    from crossentropy.losses.label_noise_stateful import EarlyLearningRegularisation, OnlineLabelSmoothing
+    from crossentropy.losses.margins import arcface_loss, cosface_loss
+    from crossentropy.losses.multilabel import asymmetric_loss, sigmoid_focal_loss, zlpr_loss
+    from crossentropy.losses.normalized import active_passive_loss, normalized_cross_entropy
+    from crossentropy.losses.ordinal import coral_loss, coral_probabilities, corn_loss, corn_probabilities
+    from crossentropy.losses.reinforcement import behaviour_cloning, dpo_loss, policy_gradient, ppo_loss
     from crossentropy.losses.sampling import nce_loss, negative_sampling_loss, sampled_softmax_loss
     from crossentropy.losses.sequences import (
         ctc_loss,
@@ -177,13 +178,13 @@ FAMILIES = {
         "sigmoid_focal_loss",
         "zlpr_loss",
     ),
-    "noise": (
+    "label_noise": (
         "backward_corrected_loss",
         "forward_corrected_loss",
         "hard_bootstrapping_loss",
         "soft_bootstrapping_loss",
     ),
-    "noise_memory": (
+    "label_noise_stateful": (
         "EarlyLearningRegularisation",
         "OnlineLabelSmoothing",
     ),
@@ -203,11 +204,9 @@ FAMILIES = {
         "policy_gradient",
         "ppo_loss",
     ),
-    "rivals": (
-        "brier_loss",
-        "hinge_loss",
-    ),
-    "robust": (
+    "brier": ("brier_loss",),
+    "hinge": ("hinge_loss",),
+    "by_link": (
         "focal_loss",
         "generalized_cross_entropy",
         "mean_absolute_error",

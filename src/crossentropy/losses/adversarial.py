@@ -2,12 +2,12 @@
 
 from typing import Any, Unpack
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import is_torch, namespace
-from crossentropy.intake import as_arrays, as_option
-from crossentropy.losses._sigmoid_problem import check_floating, check_sample_weight
-from crossentropy.losses._softmax_problem import check_share
-from crossentropy.losses.options import SigmoidOptions
+from crossentropy._arguments.arrays import as_arrays, as_option
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import is_torch, namespace
+from crossentropy._engine.checks import check_floating, check_share
+from crossentropy._engine.options import SigmoidOptions
+from crossentropy._engine.sigmoid.problem import check_sample_weight
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 
 __all__ = ["discriminator_loss", "generator_loss"]

@@ -3,14 +3,15 @@
 import math
 from typing import Any
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import constant, expm1, namespace
-from crossentropy.conditions import check_static, is_false, is_zero
-from crossentropy.losses import _softmax_formula as formula
-from crossentropy.losses import _softmax_per_class as per_class
-from crossentropy.losses._own_rows import reduced
-from crossentropy.losses._softmax_problem import make_problem
-from crossentropy.statistics import reference
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import constant, expm1, namespace
+from crossentropy._backends.conditions import check_static, is_false, is_zero
+from crossentropy._engine.rows.reduce import reduced
+from crossentropy._engine.softmax import per_class
+from crossentropy._engine.softmax import terms as formula
+from crossentropy._engine.softmax.problem import make_problem
+from crossentropy._statistics import formulas
+from crossentropy._statistics.log_sum import LogSum
 
 __all__ = ["bi_tempered_loss"]
 
@@ -124,7 +125,7 @@ def bi_tempered_loss(
             "labels are a LabelSet; the loss compares probabilities of classes: pass targets of classes"
         )
     formula.check_sums(problem)
-    rows = reference.prepared(
+    rows = formulas.prepared(
         problem.logits,
         problem.axis,
         problem.target,
@@ -159,7 +160,7 @@ def _log_tempered_softmax(u: Array, t: float, iterations: int) -> Array:
     """
     xp = namespace(u)
     zero = xp.zeros_like(u)
-    is_top = reference.LogSum(xp, u).is_top
+    is_top = LogSum(xp, u).is_top
     top = xp.sum(xp.where(is_top, u, zero), axis=-1, keepdims=True)
     depth = xp.where(is_top, zero, u - top)
     s, fixed = xp.zeros_like(top), constant(depth)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import device, index_dtype, namespace
-from crossentropy.conditions import is_false
-from crossentropy.losses._similarity import (
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import device, index_dtype, namespace
+from crossentropy._backends.conditions import is_false
+from crossentropy._engine.rows.similarity import (
     among_all,
     check_denominator,
     checked_groups,
@@ -16,8 +16,8 @@ from crossentropy.losses._similarity import (
     scalar,
     unit,
 )
+from crossentropy._statistics.products import product
 from crossentropy.losses.softmax import softmax_cross_entropy
-from crossentropy.statistics.products import product
 
 __all__ = ["info_nce", "nt_xent", "supervised_contrastive"]
 

@@ -3,21 +3,23 @@
 from numbers import Integral
 from typing import Any
 
-from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import constant, is_torch, namespace
-from crossentropy.conditions import check_static, is_false, is_zero
-from crossentropy.intake import as_arrays
-from crossentropy.losses import _divergence as divergences
-from crossentropy.losses._own_rows import in_loss_dtype, reduced
-from crossentropy.losses._softmax_formula import kept_rows
-from crossentropy.losses._softmax_problem import check_logits, check_validate, make_problem, make_transform
+from crossentropy._arguments.arrays import as_arrays
+from crossentropy._arguments.errors import argument_errors, number
+from crossentropy._backends import constant, is_torch, namespace
+from crossentropy._backends.conditions import check_static, is_false, is_zero
+from crossentropy._engine.checks import check_logits, check_validate
+from crossentropy._engine.divergence import formulas as divergences
+from crossentropy._engine.divergence.of_logits import of_rows
+from crossentropy._engine.reductions import check_reduction
+from crossentropy._engine.rows.reduce import in_loss_dtype, reduced
+from crossentropy._engine.softmax.problem import make_problem, make_transform
+from crossentropy._engine.softmax.terms import kept_rows
+from crossentropy._engine.weights import row_values
+from crossentropy._statistics import PLAIN, Target, row_statistics
+from crossentropy._statistics.formulas import class_last
+from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.losses.softmax import softmax_cross_entropy
-from crossentropy.reductions import check_reduction
-from crossentropy.statistics import PLAIN, Target, row_statistics
-from crossentropy.statistics.logistic import log_sigmoid
-from crossentropy.statistics.reference import class_last
 from crossentropy.targets import Sparse
-from crossentropy.weights import row_values
 
 __all__ = ["augmix_loss", "distillation_loss", "jsd_consistency", "top_k_teacher"]
 
@@ -135,7 +137,7 @@ def distillation_loss(
     terms = []
     if not is_zero(1 - share):
         logits = (student, constant(teacher))
-        soft = divergences.of_rows(DIRECTIONS[direction], logits, axis, transform, _live(weight, keep))
+        soft = of_rows(DIRECTIONS[direction], logits, axis, transform, _live(weight, keep))
         terms.append((1 - share) * (soft * transform.temperature**2 if squared_temperature else soft))
     if not is_zero(share):
         terms.append(share * _label_losses(student, labels, axis, ignore_index, weight, validate))
@@ -265,7 +267,7 @@ def jsd_consistency(
         raise ValueError(f"got {len(logits)} prediction; pass two or more, to be compared with one another")
     alike, axis, rows = _alike(axis, **{f"logits[{i}]": z for i, z in enumerate(logits)})
     weight = row_values(sample_weight, alike[0], rows, "sample_weight")
-    losses = divergences.of_rows(divergences.JENSEN_SHANNON, alike, axis, PLAIN, _live(weight, None))
+    losses = of_rows(divergences.JENSEN_SHANNON, alike, axis, PLAIN, _live(weight, None))
     return reduced(
         losses,
         alike[0],
@@ -350,7 +352,7 @@ def augmix_loss(
             make_problem(views[0], labels, axis=axis, ignore_index=ignore_index, validate=validate)
         )
     hard = _label_losses(views[0], labels, axis, ignore_index, own, validate)
-    agreement = divergences.of_rows(divergences.JENSEN_SHANNON, views, axis, PLAIN, _live(own, keep))
+    agreement = of_rows(divergences.JENSEN_SHANNON, views, axis, PLAIN, _live(own, keep))
     return reduced(
         hard + weight * agreement,
         views[0],

@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import loss_dtype, namespace
-from crossentropy.conditions import first_true, is_false, is_true
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import loss_dtype, namespace
+from crossentropy._backends.conditions import first_true, is_false, is_true
+from crossentropy._engine.checks import check_factor
+from crossentropy._engine.reductions import check_reduction
+from crossentropy._engine.rows.binary_labels import first_bad, settled
+from crossentropy._engine.rows.row_sums import divisor
+from crossentropy._engine.sigmoid.formula import _weights as element_weights
+from crossentropy._engine.sigmoid.problem import make_problem
+from crossentropy._engine.weights import class_vector
+from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links import Focal
-from crossentropy.losses._question_labels import first_bad, settled
-from crossentropy.losses._row_sums import divisor
-from crossentropy.losses._sigmoid_problem import make_problem
-from crossentropy.losses._sigmoid_reference import _weights as element_weights
-from crossentropy.losses._softmax_problem import check_factor
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
-from crossentropy.reductions import check_reduction
-from crossentropy.statistics.logistic import log_sigmoid
-from crossentropy.weights import class_vector
 
 __all__ = ["distribution_balanced_loss"]
 

@@ -3,14 +3,14 @@
 from functools import partial
 from typing import Any
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import device, index_dtype, namespace
-from crossentropy.losses._row_sums import reduced_sums
-from crossentropy.losses._similarity import diagonal, pairs, products_of, scalar
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import device, index_dtype, namespace
+from crossentropy._engine.rows.row_sums import reduced_sums
+from crossentropy._engine.rows.similarity import diagonal, pairs, products_of, scalar
+from crossentropy._engine.weights import row_values
+from crossentropy._statistics.formulas import widened
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
-from crossentropy.statistics.reference import widened
-from crossentropy.weights import row_values
 
 __all__ = ["clip_loss", "siglip_loss"]
 

@@ -4,18 +4,19 @@ from math import log
 from numbers import Integral
 from typing import Any, Unpack
 
-from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import device, expm1, namespace, widest_dtype
-from crossentropy.conditions import check_static, first_true, is_false, is_true
-from crossentropy.intake import as_arrays
-from crossentropy.losses._option_sets import WithoutMargin, WithoutOffset, WithoutReduction
-from crossentropy.losses._own_rows import in_loss_dtype
-from crossentropy.losses._row_formula import inverse_scale, row_weights
-from crossentropy.losses._softmax_problem import check_factor, check_logits, make_problem
+from crossentropy._arguments.arrays import as_arrays
+from crossentropy._arguments.errors import argument_errors, number
+from crossentropy._backends import device, expm1, namespace, widest_dtype
+from crossentropy._backends.conditions import check_static, first_true, is_false, is_true
+from crossentropy._engine.checks import check_factor, check_logits
+from crossentropy._engine.option_sets import WithoutMargin, WithoutOffset, WithoutReduction
+from crossentropy._engine.reductions import reduce_rows
+from crossentropy._engine.rows.formula import inverse_scale, row_weights
+from crossentropy._engine.rows.reduce import in_loss_dtype
+from crossentropy._engine.softmax.problem import make_problem
+from crossentropy._engine.weights import class_vector
+from crossentropy._statistics import formulas
 from crossentropy.losses.softmax import softmax_cross_entropy
-from crossentropy.reductions import reduce_rows
-from crossentropy.statistics import reference
-from crossentropy.weights import class_vector
 
 __all__ = [
     "balanced_softmax_loss",
@@ -353,7 +354,7 @@ def hard_example_loss(
     losses = softmax_cross_entropy(logits, labels, reduction="none", **options)
     weights = row_weights(make_problem(logits, labels, **options))
     xp = namespace(losses)
-    wide = xp.reshape(reference.widened(losses), (-1,))
+    wide = xp.reshape(formulas.widened(losses), (-1,))
     eligible = xp.ones_like(wide, dtype=xp.bool) if weights is None else xp.reshape(weights != 0, (-1,))
     rows = xp.sum(xp.astype(eligible, wide.dtype))
     if counted:

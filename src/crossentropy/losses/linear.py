@@ -3,24 +3,24 @@
 from inspect import unwrap
 from typing import Any, Unpack
 
-from crossentropy._tape import Taped
-from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import is_jax, is_numpy, is_torch, loss_dtype
-from crossentropy.conditions import check_static
-from crossentropy.intake import as_array
-from crossentropy.links import Link
-from crossentropy.losses._linear_problem import (
+from crossentropy._arguments.arrays import as_array
+from crossentropy._arguments.errors import argument_errors, number
+from crossentropy._backends import is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy._backends.conditions import check_static
+from crossentropy._backends.tape import Taped
+from crossentropy._engine.linear.problem import (
     LinearGradients,
     LinearProblem,
     check_memory_budget,
     check_skip_below,
     make_linear_problem,
 )
-from crossentropy.losses._option_sets import LinearOptions
+from crossentropy._engine.option_sets import LinearOptions
+from crossentropy._statistics import Planes, Wanted
+from crossentropy._statistics.cpu.memory import is_for_kernels
+from crossentropy._statistics.problem import arrays
+from crossentropy.links import Link
 from crossentropy.losses.target_statistics import TargetStatistics
-from crossentropy.statistics import Planes, Wanted
-from crossentropy.statistics.memory import is_for_kernels
-from crossentropy.statistics.problem import arrays
 
 __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics"]
 
@@ -152,9 +152,9 @@ def linear_cross_entropy(
     )
     _check_budgets(given, memory_budget, skip_below)
     if skip_below:
-        from crossentropy.losses import _linear_torch
+        from crossentropy._engine.linear import autograd
 
-        return _linear_torch.loss(given, memory_budget, skip_below)
+        return autograd.loss(given, memory_budget, skip_below)
     return _strategies(given).loss(given, memory_budget)
 
 
@@ -211,9 +211,9 @@ def linear_loss_and_gradients(
     _check_budgets(given, memory_budget, skip_below)
     if not is_for_kernels(hidden):
         raise TypeError(f"hidden has dtype {hidden.dtype}; gradients are for float64 and narrower")
-    from crossentropy.losses import _linear_numpy
+    from crossentropy._engine.linear import numpy_blocks
 
-    value, gradients = _linear_numpy.loss_and_gradients(given, memory_budget)
+    value, gradients = numpy_blocks.loss_and_gradients(given, memory_budget)
     return value, gradients()
 
 
@@ -294,10 +294,10 @@ def _linear_problem(
     """The problem, with what goes into the product in the dtype of autocast if that is on."""
     check_static(shift=options["shift"])
     if is_torch(hidden):
-        from crossentropy.losses import _linear_torch
+        from crossentropy._engine.linear import autograd
 
         parts = (hidden, weight, bias, *(low_rank or ()))
-        hidden, weight, bias, *rest = _linear_torch.in_autocast(*parts)
+        hidden, weight, bias, *rest = autograd.in_autocast(*parts)
         low_rank = tuple(rest) or None
     return make_linear_problem(hidden, weight, labels, bias=bias, low_rank=low_rank, **options)
 
@@ -314,19 +314,19 @@ def _strategies(given: LinearProblem) -> Any:
     """The module with the functions ``loss`` and ``planes`` that fit its arrays."""
     hidden = given.hidden
     if is_torch(hidden):
-        from crossentropy.losses import _linear_torch
+        from crossentropy._engine.linear import autograd
 
-        return _linear_torch
+        return autograd
     others = (given.weight, given.bias, *(given.low_rank or ()))
     is_taped = Taped in map(type, others) or given.problem.is_taped_beside_logits
     if is_numpy(hidden) and is_for_kernels(hidden) and not is_taped:
-        from crossentropy.losses import _linear_numpy
+        from crossentropy._engine.linear import numpy_blocks
 
-        return _linear_numpy
+        return numpy_blocks
     if is_jax(hidden):
-        from crossentropy.losses import _linear_jax
+        from crossentropy._engine.linear import jax_scan
 
-        return _linear_jax
-    from crossentropy.losses import _linear_whole
+        return jax_scan
+    from crossentropy._engine.linear import whole
 
-    return _linear_whole
+    return whole

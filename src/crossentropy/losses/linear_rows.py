@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import is_torch
-from crossentropy.intake import as_arrays
-from crossentropy.losses._linear_problem import check_head
+from crossentropy._arguments.arrays import as_arrays
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import is_torch
+from crossentropy._engine.linear.problem import check_head
+from crossentropy._statistics.products import product
 from crossentropy.losses.distillation import distillation_loss
-from crossentropy.statistics.products import product
 
 __all__ = ["linear_distillation_losses", "linear_row_losses"]
 
@@ -64,14 +64,14 @@ def linear_row_losses(
     tensor([0.1112, 1.3411])
     """
     _check_tensor(hidden, "linear_row_losses")
-    from crossentropy.losses import _linear_rows_torch, _linear_torch
+    from crossentropy._engine.linear import any_loss, autograd
 
-    factors: list[Any] = _linear_torch.in_autocast(hidden, weight, bias, *(low_rank or ()))
+    factors: list[Any] = autograd.in_autocast(hidden, weight, bias, *(low_rank or ()))
     hidden, weight, bias = factors[:3]
     low_rank = (factors[3], factors[4]) if low_rank else None
     check_head(hidden, weight, bias, low_rank)
-    found = _linear_rows_torch.losses(
-        loss, _linear_torch.head_of(hidden.reshape(-1, hidden.shape[-1]), weight, bias, low_rank)
+    found = any_loss.losses(
+        loss, autograd.head_of(hidden.reshape(-1, hidden.shape[-1]), weight, bias, low_rank)
     )
     return found.reshape(hidden.shape[:-1])
 

@@ -2,30 +2,30 @@
 
 from typing import Any
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import is_numpy, namespace, widest_dtype
-from crossentropy.conditions import first_true, is_true
-from crossentropy.intake import as_arrays
-from crossentropy.losses._own_rows import in_loss_dtype
-from crossentropy.losses._predictions import (
-    Predictions,
-    binary_log_prob,
-    label_log_prob,
-    soft_log_prob,
-)
-from crossentropy.losses._score_labels import (
+from crossentropy._arguments.arrays import as_arrays
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import is_numpy, namespace, widest_dtype
+from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._engine.checks import check_validate
+from crossentropy._engine.probabilities.labels import (
     Truth,
     bad_label_error,
     check_masses,
     resolve_truth,
     take,
 )
-from crossentropy.losses._scores import reduce_scores
-from crossentropy.losses._softmax_formula import weigh
-from crossentropy.losses._softmax_problem import check_validate
-from crossentropy.reductions import check_reduction
-from crossentropy.statistics.reference import widened
-from crossentropy.weights import class_vector, like, row_values
+from crossentropy._engine.probabilities.predictions import (
+    Predictions,
+    binary_log_prob,
+    label_log_prob,
+    soft_log_prob,
+)
+from crossentropy._engine.probabilities.scores import reduce_scores
+from crossentropy._engine.reductions import check_reduction
+from crossentropy._engine.rows.reduce import in_loss_dtype
+from crossentropy._engine.softmax.terms import weigh
+from crossentropy._engine.weights import class_vector, like, row_values
+from crossentropy._statistics.formulas import widened
 
 __all__ = ["binary_log_loss", "log_loss"]
 

@@ -3,22 +3,17 @@
 from math import cos, pi, sin
 from typing import Any, Unpack
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_indices, namespace, taken_along
-from crossentropy.conditions import check_static, first_true, is_true
-from crossentropy.losses import _softmax_formula as formula
-from crossentropy.losses._option_sets import RowOptions, WithoutMargin
-from crossentropy.losses._row_formula import (
-    finished,
-    inverse_scale,
-    one_label,
-    row_problem,
-    row_weights,
-)
-from crossentropy.losses._softmax_problem import SoftmaxProblem, check_logits
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import as_indices, namespace, taken_along
+from crossentropy._backends.conditions import check_static, first_true, is_true
+from crossentropy._engine.checks import check_logits
+from crossentropy._engine.option_sets import RowOptions, WithoutMargin
+from crossentropy._engine.rows.formula import finished, inverse_scale, one_label, row_problem, row_weights
+from crossentropy._engine.softmax import terms as formula
+from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._statistics import formulas, row_statistics
+from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.losses.softmax import softmax_cross_entropy
-from crossentropy.statistics import reference, row_statistics
-from crossentropy.statistics.logistic import log_sigmoid
 
 __all__ = ["arcface_loss", "cosface_loss"]
 
@@ -169,7 +164,7 @@ def _label_cosines(problem: SoftmaxProblem, labels: Array) -> Array:
     known = (y >= 0) & (y < problem.classes)
     place = xp.expand_dims(xp.where(known, y, xp.zeros_like(y)), axis=problem.axis)
     cosine = xp.squeeze(taken_along(problem.logits, place, problem.axis), axis=problem.axis)
-    cosine = reference.widened(cosine)
+    cosine = formulas.widened(cosine)
     weights = row_weights(problem)
     if weights is not None:
         cosine = xp.where(weights == 0, xp.zeros_like(cosine), cosine)

@@ -1,41 +1,28 @@
 """Losses of several yes-or-no answers for every row."""
 
 from functools import partial
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
-from crossentropy.arguments import argument_errors, number
-from crossentropy.backends import device, index_dtype, loss_dtype, namespace
-from crossentropy.conditions import is_false, is_true
-from crossentropy.intake import as_arrays, as_option
+from crossentropy._arguments.arrays import as_arrays, as_option
+from crossentropy._arguments.errors import argument_errors, number
+from crossentropy._backends import device, index_dtype, loss_dtype, namespace
+from crossentropy._backends.conditions import is_false, is_true
+from crossentropy._engine.checks import check_logits, check_validate, dtype_name
+from crossentropy._engine.options import QuestionOptions
+from crossentropy._engine.rows.binary_labels import first_bad, settled
+from crossentropy._engine.rows.row_sums import divisor, reduced_sums
+from crossentropy._engine.sigmoid.formula import _weights as element_weights
+from crossentropy._engine.sigmoid.problem import label_error, make_problem
+from crossentropy._engine.weights import row_values
 from crossentropy.links import Focal
-from crossentropy.losses._question_labels import first_bad, settled
-from crossentropy.losses._row_sums import divisor, reduced_sums
-from crossentropy.losses._sigmoid_problem import dtype_name, label_error, make_problem
-from crossentropy.losses._sigmoid_reference import _weights as element_weights
-from crossentropy.losses._softmax_problem import check_logits, check_validate
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
-from crossentropy.weights import row_values
 
 __all__ = ["asymmetric_loss", "sigmoid_focal_loss", "zlpr_loss"]
 
 Array = Any
 
 INF = float("inf")
-
-
-class QuestionOptions(TypedDict, total=False):
-    """Keywords of `crossentropy.sigmoid_cross_entropy`, but for its links."""
-
-    pos_weight: Array | float | None
-    label_smoothing: float
-    class_weight: Array | float | None
-    sample_weight: Array | None
-    axis: int
-    reduction: str
-    normalizer: str | Array
-    empty: str
-    validate: str
 
 
 @argument_errors

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import namespace
-from crossentropy.conditions import is_false
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import namespace
+from crossentropy._backends.conditions import is_false
+from crossentropy._engine.rows.reduce import reduced
+from crossentropy._engine.softmax import terms as formula
+from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
+from crossentropy._statistics import Planes, Prior, row_statistics
 from crossentropy.links import MeanAbsoluteError
-from crossentropy.losses import _softmax_formula as formula
-from crossentropy.losses._own_rows import reduced
-from crossentropy.losses._softmax_problem import SoftmaxProblem, make_problem
-from crossentropy.statistics import Planes, Prior, row_statistics
 
 __all__ = ["active_passive_loss", "normalized_cross_entropy"]
 

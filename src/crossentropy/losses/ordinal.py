@@ -5,18 +5,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_indices, device, expm1, loss_dtype, namespace, total
-from crossentropy.conditions import first_true, is_true
-from crossentropy.intake import as_arrays
-from crossentropy.losses._row_sums import divisor, reduced_sums
-from crossentropy.losses._softmax_problem import check_ignore_index, check_logits, check_validate
+from crossentropy._arguments.arrays import as_arrays
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import as_indices, device, expm1, loss_dtype, namespace, total
+from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._engine.checks import check_ignore_index, check_logits, check_validate
+from crossentropy._engine.reductions import check_reduction
+from crossentropy._engine.rows.row_sums import divisor, reduced_sums
+from crossentropy._engine.weights import row_values
+from crossentropy._statistics.formulas import widened
+from crossentropy._statistics.label_errors import bad_label_error
+from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
-from crossentropy.reductions import check_reduction
-from crossentropy.statistics.labels import bad_label_error
-from crossentropy.statistics.logistic import log_sigmoid
-from crossentropy.statistics.reference import widened
-from crossentropy.weights import row_values
 
 __all__ = ["coral_loss", "coral_probabilities", "corn_loss", "corn_probabilities"]
 

@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from typing import Any, Unpack
 
-from crossentropy.arguments import argument_errors, renamed_in_errors
-from crossentropy.backends import constant, namespace
-from crossentropy.conditions import is_false
-from crossentropy.intake import as_arrays
+from crossentropy._arguments.arrays import as_arrays
+from crossentropy._arguments.errors import argument_errors, renamed_in_errors
+from crossentropy._backends import constant, namespace
+from crossentropy._backends.conditions import is_false
+from crossentropy._engine.checks import check_logits
+from crossentropy._engine.options import SoftmaxOptions
+from crossentropy._engine.weights import like, row_values
+from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links import ClippedPolicy
-from crossentropy.losses._softmax_problem import check_logits
-from crossentropy.losses.options import SoftmaxOptions
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
-from crossentropy.statistics.logistic import log_sigmoid
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
-from crossentropy.weights import like, row_values
 
 __all__ = ["behaviour_cloning", "dpo_loss", "policy_gradient", "ppo_loss"]
 

@@ -1,31 +1,23 @@
 """Losses over a sample of the classes, where there are too many to look at all of them."""
 
 from functools import partial
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import device, index_dtype, loss_dtype, namespace
-from crossentropy.intake import as_arrays, as_option
-from crossentropy.losses._row_sums import reduced_sums
-from crossentropy.losses._softmax_problem import check_logits
+from crossentropy._arguments.arrays import as_arrays, as_option
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import device, index_dtype, loss_dtype, namespace
+from crossentropy._engine.checks import check_logits
+from crossentropy._engine.options import ReductionOptions
+from crossentropy._engine.rows.row_sums import reduced_sums
+from crossentropy._engine.weights import row_values
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
-from crossentropy.weights import row_values
 
 __all__ = ["nce_loss", "negative_sampling_loss", "sampled_softmax_loss"]
 
 Array = Any
 
 INF = float("inf")
-
-
-class ReductionOptions(TypedDict, total=False):
-    """How rows are weighted and reduced."""
-
-    sample_weight: Array | None
-    reduction: str
-    normalizer: str | Array
-    empty: str
 
 
 @argument_errors

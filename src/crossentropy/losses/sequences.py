@@ -1,14 +1,14 @@
 """Losses of sequences: tokens with masks, and labels of unknown alignment."""
 
 import math
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import as_indices, constant, is_torch, loss_dtype, namespace, total
-from crossentropy.conditions import check_static, is_true
-from crossentropy.links import Link
-from crossentropy.losses._own_rows import in_loss_dtype
-from crossentropy.losses._tokens import (
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import as_indices, constant, is_torch, loss_dtype, namespace, total
+from crossentropy._backends.conditions import check_static, is_true
+from crossentropy._engine.options import TokenOptions
+from crossentropy._engine.rows.reduce import in_loss_dtype
+from crossentropy._engine.tokens import (
     as_tokens,
     check_not_negative,
     divisor_of,
@@ -17,33 +17,12 @@ from crossentropy.losses._tokens import (
     shifted,
     shifted_labels,
 )
-from crossentropy.losses._warnings import warn_user
+from crossentropy._engine.warnings import warn_user
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["ctc_loss", "sequence_cross_entropy", "sequence_log_prob", "sequence_perplexity"]
 
 Array = Any
-
-
-class TokenOptions(TypedDict, total=False):
-    """Keywords of `crossentropy.softmax_cross_entropy` but for the weight and the normalizer."""
-
-    axis: int
-    label_smoothing: float
-    smoothing_prior: Array | None
-    class_weight: Array | None
-    ignore_index: int | None
-    link: Link | None
-    temperature: Array | float
-    softcap: float | None
-    logit_bias: Array | None
-    margin: Array | float | None
-    z_loss: float
-    entropy_bonus: float
-    reduction: str
-    empty: str
-    validate: str
-    inplace: bool
 
 
 @argument_errors
@@ -338,9 +317,9 @@ def ctc_loss(
             "use optax.ctc_loss(logits, logit_paddings, labels, label_paddings); NumPy arrays go through "
             "torch.from_numpy"
         )
-    from crossentropy.losses import _ctc_torch
+    from crossentropy._engine import ctc
 
-    return _ctc_torch.loss(
+    return ctc.loss(
         logits,
         labels,
         input_lengths,

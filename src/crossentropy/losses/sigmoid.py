@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from crossentropy._tape import Taped, node, plain
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import is_numpy, is_taped, is_torch
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import is_numpy, is_taped, is_torch
+from crossentropy._backends.tape import Taped, node, plain
+from crossentropy._engine.sigmoid import cpu as native
+from crossentropy._engine.sigmoid.formula import reference_gradient, reference_loss
+from crossentropy._engine.sigmoid.problem import Problem, make_problem
 from crossentropy.links import Link
-from crossentropy.losses import _sigmoid_native as native
-from crossentropy.losses._sigmoid_problem import Problem, make_problem
-from crossentropy.losses._sigmoid_reference import reference_gradient, reference_loss
 
 __all__ = ["sigmoid_cross_entropy"]
 
@@ -127,9 +127,9 @@ def sigmoid_cross_entropy(
         validate=validate,
     )
     if is_torch(problem.logits):
-        from crossentropy.losses import _sigmoid_torch
+        from crossentropy._engine.sigmoid import autograd
 
-        return _sigmoid_torch.loss(problem)
+        return autograd.loss(problem)
     logits = problem.logits
     if problem.is_taped_beside_logits:
         return reference_loss(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)

@@ -1,18 +1,12 @@
 """Cross-entropy of one class among many."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-from crossentropy._tape import Taped, node, plain
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import is_numpy, is_taped, is_torch, loss_dtype
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import is_torch
+from crossentropy._engine.softmax.problem import is_untransformed
+from crossentropy._engine.softmax.solve import softmax_loss
 from crossentropy.links import Link
-from crossentropy.losses import _softmax_eager as _eager
-from crossentropy.losses._softmax_composed import composed
-from crossentropy.losses._softmax_problem import SoftmaxProblem, is_untransformed, make_problem
-from crossentropy.losses._warnings import warn_of_probabilities
-from crossentropy.statistics.memory import NumpyMemory, is_for_kernels
 
 __all__ = ["softmax_cross_entropy"]
 
@@ -147,7 +141,7 @@ def softmax_cross_entropy(
         and weighted
         and is_untransformed(temperature, softcap, logit_bias, margin, entropy_bonus)
     ):
-        from crossentropy.losses._row_loss_torch import Options, row_loss
+        from crossentropy._engine.softmax.fused_cpu import Options, row_loss
 
         options = Options(
             axis,
@@ -166,7 +160,7 @@ def softmax_cross_entropy(
         value = row_loss(logits, labels, options, warns=True)
         if value is not None:
             return value
-    problem = make_problem(
+    return softmax_loss(
         logits,
         labels,
         axis=axis,
@@ -188,38 +182,3 @@ def softmax_cross_entropy(
         validate=validate,
         inplace=inplace,
     )
-    if problem.validate:
-        warn_of_probabilities(problem.logits, problem.axis)
-    return solve(problem)
-
-
-def solve(problem: SoftmaxProblem) -> Array:
-    """The loss of a problem, by the way that fits its arrays."""
-    logits = problem.logits
-    if is_torch(logits):
-        from crossentropy.losses import _softmax_torch
-
-        return _softmax_torch.loss(problem)
-    if problem.is_taped_beside_logits:
-        return composed(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)
-    if is_taped(logits):
-        problem.logits = plain(logits)
-        value, gradient = _numpy_loss(problem)
-        return node(value, (logits, gradient))
-    if not (is_numpy(logits) and is_for_kernels(logits)):
-        return composed(problem)
-    return _numpy_loss(problem)[0]
-
-
-def _numpy_loss(problem: SoftmaxProblem) -> tuple[Array, Callable[[Array], Array]]:
-    """The loss, and what takes the gradient by it to that by the logits."""
-    import numpy
-
-    def pull(upstream: Array) -> Array:
-        return _eager.gradient(problem, found, upstream if upstream.ndim else float(upstream), NumpyMemory)
-
-    with numpy.errstate(all="ignore"):  # a link's infinities are results, as the kernels' are
-        found = _eager.evaluate(problem, NumpyMemory)
-    dtype = loss_dtype(problem.logits)
-    value = dtype(found.value) if isinstance(found.value, float) else found.value.astype(dtype)
-    return value, pull

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from crossentropy.arguments import argument_errors
-from crossentropy.backends import is_torch, loss_dtype, namespace
-from crossentropy.losses._softmax_formula import check_sums
-from crossentropy.losses._softmax_problem import make_problem
-from crossentropy.statistics import Planes, Wanted, row_statistics
-from crossentropy.statistics.logistic import log_sigmoid
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import is_torch, loss_dtype, namespace
+from crossentropy._engine.softmax.problem import make_problem
+from crossentropy._engine.softmax.terms import check_sums
+from crossentropy._statistics import Planes, Wanted, row_statistics
+from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["TargetStatistics", "target_statistics"]
 

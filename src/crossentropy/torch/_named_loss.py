@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from crossentropy.losses._signatures import passed_on, takes
-from crossentropy.reductions import check_reduction
+from crossentropy._engine.reductions import check_reduction
+from crossentropy._engine.signatures import passed_on, takes
 from crossentropy.torch._settings import Settings
 
 __all__ = ["NamedLoss"]

@@ -10,7 +10,8 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, distributed
 
-from crossentropy.losses.sequences import TokenOptions, sequence_cross_entropy
+from crossentropy._engine.options import TokenOptions
+from crossentropy.losses.sequences import sequence_cross_entropy
 
 __all__ = ["causal_lm_loss", "global_normalizer"]
 

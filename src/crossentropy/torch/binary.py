@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
-from crossentropy.conditions import is_true
+from crossentropy._backends.conditions import is_true
+from crossentropy._engine.reductions import check_reduction, reduce_rows
+from crossentropy._engine.rows.row_sums import reduced_sums
+from crossentropy._engine.weights import row_values
 from crossentropy.links import Link
-from crossentropy.losses._row_sums import reduced_sums
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
-from crossentropy.reductions import check_reduction, reduce_rows
-from crossentropy.torch._binary import clamped_binary_cross_entropy
 from crossentropy.torch._checks import as_weight, broadcast, check_mix
-from crossentropy.weights import row_values
+from crossentropy.torch._clamped_binary import clamped_binary_cross_entropy
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "multilabel_soft_margin_loss"]
 

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
-from crossentropy.conditions import is_true
+from crossentropy._backends.conditions import is_true
+from crossentropy._engine.reductions import reduce_rows
+from crossentropy._engine.softmax.autograd import loss as softmax_loss
+from crossentropy._engine.softmax.fused_cpu import Options, row_loss
+from crossentropy._engine.softmax.problem import is_untransformed, make_problem
+from crossentropy._engine.softmax.terms import weigh_rows
+from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy.links import Focal, Link
-from crossentropy.losses._row_loss_torch import Options, row_loss
-from crossentropy.losses._softmax_formula import weigh_rows
-from crossentropy.losses._softmax_problem import is_untransformed, make_problem
-from crossentropy.losses._softmax_torch import loss as softmax_loss
-from crossentropy.reductions import reduce_rows
-from crossentropy.statistics.labels import bad_label_error
 from crossentropy.targets import LabelSet, Probabilities
 from crossentropy.torch._checks import as_weight, check_mix, check_tensor, check_weight
 

@@ -6,10 +6,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from crossentropy._engine.linear.autograd import in_autocast
+from crossentropy._engine.linear.autograd import loss as linear_loss
+from crossentropy._engine.linear.problem import check_memory_budget, check_skip_below, make_linear_problem
 from crossentropy.links import Link
-from crossentropy.losses._linear_problem import check_memory_budget, check_skip_below, make_linear_problem
-from crossentropy.losses._linear_torch import in_autocast
-from crossentropy.losses._linear_torch import loss as linear_loss
 from crossentropy.targets import LabelSet, Probabilities
 from crossentropy.torch._checks import check_mix, check_tensor, check_weight
 from crossentropy.torch.functional import cross_entropy

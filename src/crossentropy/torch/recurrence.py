@@ -6,10 +6,11 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor
 
-from crossentropy.backends import widest_dtype
-from crossentropy.losses.sequences import TokenOptions, sequence_cross_entropy
-from crossentropy.statistics import Target
-from crossentropy.statistics.labels import check_labels
+from crossentropy._backends import widest_dtype
+from crossentropy._engine.options import TokenOptions
+from crossentropy._statistics import Target
+from crossentropy._statistics.label_errors import check_labels
+from crossentropy.losses.sequences import sequence_cross_entropy
 
 __all__ = ["chunked_through_time"]
 

@@ -7,7 +7,7 @@ from inspect import Parameter, getdoc, signature
 from typing import Any
 
 from crossentropy import losses
-from crossentropy.losses._signatures import takes
+from crossentropy._engine.signatures import takes
 
 __all__ = ["KNOWN_LOSSES", "KnownLoss", "paper", "public_losses", "summary"]
 

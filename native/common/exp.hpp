@@ -1,0 +1,190 @@
+// Exponential, logarithm and their kin for arguments of one sign, branch-free so that loops over them vectorise.
+//
+// Polynomials are near-minimax (Chebyshev) fits; their own error is below 0.15 units in the last place.
+// NaN goes through everything; the comparisons are written so that it does.
+#pragma once
+
+#include "common/simd.hpp"
+
+namespace ce {
+
+// e^x = 2^n (1 + p) with |x − n ln 2| ≤ ln(2)/2 and p = e^r − 1 = r + r² q(r).
+template <class T>
+struct ReducedExp {
+  T n, p;
+};
+
+CE_INLINE ReducedExp<float> reduce_exp(float x) {
+  constexpr float kMagic = 12582912.0f;  // 1.5·2^23: adding and subtracting it rounds to an integer
+  x = x < -104.0f ? -104.0f : x;         // e^−104 rounds to 0
+  const float n = (x * 1.44269504f + kMagic) - kMagic;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // n·0.693359375 is exact
+  float q = 1.392618359e-3f;
+  q = q * r + 8.363179053e-3f;
+  q = q * r + 4.166655462e-2f;
+  q = q * r + 1.666657699e-1f;
+  q = q * r + 0.5f;
+  return {n, r + r * r * q};
+}
+
+CE_INLINE ReducedExp<double> reduce_exp(double x) {
+  constexpr double kMagic = 6755399441055744.0;  // 1.5·2^52
+  x = x < -746.0 ? -746.0 : x;                   // e^−746 rounds to 0
+  const double n = (x * 1.4426950408889634 + kMagic) - kMagic;
+  const double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
+  double q = 2.51003854955103191e-8;
+  q = q * r + 2.76200884454097482e-7;
+  q = q * r + 2.75572684599970648e-6;
+  q = q * r + 2.48015212959543751e-5;
+  q = q * r + 1.98412698630536169e-4;
+  q = q * r + 1.38888889172137169e-3;
+  q = q * r + 8.33333333333006183e-3;
+  q = q * r + 4.16666666666241279e-2;
+  q = q * r + 1.66666666666666675e-1;
+  q = q * r + 0.5;
+  return {n, r + r * r * q};
+}
+
+// 2^n for an integer n in the normal range.
+CE_INLINE float power_of_two(float n) {
+  return bit_cast<float>((bit_cast<uint32_t>(n + 12582912.0f) + 127u) << 23);
+}
+CE_INLINE double power_of_two(double n) {
+  return bit_cast<double>((bit_cast<uint64_t>(n + 6755399441055744.0) + 1023u) << 52);
+}
+
+// e^x for x ≤ 0. The power is applied in two steps, so that subnormal results are right as well.
+template <class T>
+CE_INLINE T exp_nonpositive(T x) {
+  const ReducedExp<T> e = reduce_exp(x);
+  const T first = e.n < T(-100) ? T(-100) : e.n;
+  return ((T(1) + e.p) * power_of_two(first)) * power_of_two(e.n - first);
+}
+template <>
+CE_INLINE double exp_nonpositive(double x) {
+  const ReducedExp<double> e = reduce_exp(x);
+  const double first = e.n < -1000.0 ? -1000.0 : e.n;
+  return ((1.0 + e.p) * power_of_two(first)) * power_of_two(e.n - first);
+}
+
+// 2^y · 2^shift for y ≤ 0, the inner loop of the row kernels: e^{scale·d} with y = d · (scale/ln 2).
+//
+// A result below the smallest normal number is 0, so −∞ gives exactly 0. Where gradual underflow matters, the
+// caller asks for a shift and takes it back in a factor of its own.
+//
+// Adding `magic` rounds y to an integer n and leaves n + bias + shift in the lowest bits, from where a move to the
+// left makes it an exponent.
+template <class T>
+struct Exp2Shift {
+  static constexpr T kBias = sizeof(T) == 4 ? T(127) : T(1023);
+  static constexpr T kRound = sizeof(T) == 4 ? T(12582912) : T(6755399441055744);  // 1.5·2^23, 1.5·2^52
+  T floor, magic;
+  explicit CE_INLINE Exp2Shift(T shift) : floor(-kBias - shift), magic(kRound + kBias + shift) {}
+};
+
+CE_INLINE float exp2_shifted(float y, float floor, float magic) {
+  y = y < floor ? floor : y;
+  const float t = y + magic;
+  const float f = y - (t - magic);
+  float q = 1.545318283e-4f;
+  q = q * f + 1.339088633e-3f;
+  q = q * f + 9.61808252e-3f;
+  q = q * f + 5.550357071e-2f;
+  q = q * f + 2.402265076e-1f;
+  q = q * f + 6.93147188e-1f;
+  return (1.0f + f * q) * bit_cast<float>(bit_cast<uint32_t>(t) << 23);
+}
+CE_INLINE double exp2_shifted(double y, double floor, double magic) {
+  y = y < floor ? floor : y;
+  const double t = y + magic;
+  const double f = y - (t - magic);
+  double q = 4.45496437126929679e-10;
+  q = q * f + 7.07259302787899657e-9;
+  q = q * f + 1.01780624269769234e-7;
+  q = q * f + 1.32154425525222915e-6;
+  q = q * f + 1.52527338298670806e-5;
+  q = q * f + 1.54035304417941374e-4;
+  q = q * f + 1.33335581464169169e-3;
+  q = q * f + 9.61812910760685395e-3;
+  q = q * f + 5.55041086648215944e-2;
+  q = q * f + 2.40226506959100983e-1;
+  q = q * f + 6.93147180559945309e-1;
+  return (1.0 + f * q) * bit_cast<double>(bit_cast<uint64_t>(t) << 52);
+}
+constexpr double kLog2E = 1.4426950408889634;
+
+// e^x − 1 for x ≤ 0, to full relative precision near 0.
+template <class T>
+CE_INLINE T expm1_nonpositive(T x) {
+  constexpr T kFloor = sizeof(T) == 4 ? T(-60) : T(-700);
+  const ReducedExp<T> e = reduce_exp(x < kFloor ? kFloor : x);
+  const T power = power_of_two(e.n);
+  return power * e.p + (power - T(1));
+}
+
+// tanh x = −em/(2 + em) with em = e^{−2|x|} − 1, and its derivative 1 − tanh² x = 4e/(1 + e)².
+template <class T>
+CE_INLINE void tanh_and_derivative(T x, T& value, T& derivative) {
+  const T magnitude = x < T(0) ? -x : x;
+  const T em = expm1_nonpositive(T(-2) * magnitude);
+  const T e = exp_nonpositive(T(-2) * magnitude);
+  const T tanh = -em / (T(2) + em);
+  value = x < T(0) ? -tanh : tanh;
+  derivative = T(4) * e / ((T(1) + e) * (T(1) + e));
+}
+
+// ln(1 + x) for x ≥ 0. With 1 + x = 2^k f, f in [√½, √2): ln f = 2 atanh t, t = (f − 1)/(f + 1).
+CE_INLINE double log1p_nonnegative(double x) {
+  constexpr uint64_t kRootHalf = 0x3fe6a09e667f3bcdull;
+  const double w = 1.0 + x;
+  const uint64_t shifted = bit_cast<uint64_t>(w) + (0x3ff0000000000000ull - kRootHalf);
+  const double k =  // the exponent, converted by writing it into the mantissa of 2^52
+      bit_cast<double>((shifted >> 52) | 0x4330000000000000ull) - (4503599627370496.0 + 1023.0);
+  const double f = bit_cast<double>((shifted & 0x000fffffffffffffull) + kRootHalf);
+  const double lost = k == 0.0 ? 0.0 : (x - (w - 1.0)) / w;  // what rounding 1 + x dropped
+  const double numerator = k == 0.0 ? x : f - 1.0;
+  const double t = numerator / (2.0 + numerator);
+  const double s = t * t;
+  double q = 7.30890357670866248e-2;
+  q = q * s + 7.66580586102750394e-2;
+  q = q * s + 9.09144621626843560e-2;
+  q = q * s + 1.11111055446897481e-1;
+  q = q * s + 1.42857143131269188e-1;
+  q = q * s + 1.99999999999494453e-1;
+  q = q * s + 3.33333333333333485e-1;
+  const double twice = t + t;
+  const double result = k * 6.93147180369123816490e-01 +
+                        (twice + (twice * s * q + (k * 1.90821492927058770002e-10 + lost)));
+  return x <= 1.7976931348623157e308 ? result : x;
+}
+
+// ln(1 + x) for x in [0, 1].
+CE_INLINE double log1p_unit(double x) { return log1p_nonnegative(x); }
+CE_INLINE float log1p_unit(float x) {
+  const float t = x / (2.0f + x);
+  const float s = t * t;
+  float q = 0.1161216461f;
+  q = q * s + 0.108532879f;
+  q = q * s + 0.14296179f;
+  q = q * s + 0.1999985317f;
+  q = q * s + 0.3333333366f;
+  const float twice = t + t;
+  return twice + twice * s * q;
+}
+
+// softplus(x) = ln(1 + e^x) and its derivative σ(x) = 1/(1 + e^{−x}).
+template <class T>
+CE_INLINE void softplus_and_sigmoid(T x, T& softplus, T& sigmoid) {
+  const T e = exp_nonpositive(x > T(0) ? -x : x);
+  softplus = (x > T(0) ? x : T(0)) + log1p_unit(e);
+  sigmoid = (x > T(0) ? T(1) : e) / (T(1) + e);
+}
+
+template <class T>
+CE_INLINE T softplus(T x) {
+  T value, slope;
+  softplus_and_sigmoid(x, value, slope);
+  return value;
+}
+
+}  // namespace ce

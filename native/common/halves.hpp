@@ -1,0 +1,58 @@
+// bfloat16 and float16 by integer arithmetic, which vectorises everywhere; stores round to nearest even.
+#pragma once
+
+#include "common/simd.hpp"
+
+namespace ce {
+
+struct BFloat16 {
+  uint16_t bits;
+};
+struct Float16 {
+  uint16_t bits;
+};
+
+CE_INLINE float widen(float x) { return x; }
+CE_INLINE double widen(double x) { return x; }
+CE_INLINE float widen(BFloat16 x) { return bit_cast<float>(uint32_t(x.bits) << 16); }
+CE_INLINE float widen(Float16 x) {
+  const uint32_t sign = uint32_t(x.bits & 0x8000u) << 16;
+  const uint32_t rest = uint32_t(x.bits & 0x7fffu) << 13;
+  // Scaling by 2^112 moves the exponent's bias and makes subnormals normal; inf and NaN get all exponent bits.
+  const uint32_t finite = bit_cast<uint32_t>(bit_cast<float>(rest) * 5.192296858534828e33f);
+  return bit_cast<float>(sign | (rest >= 0x0f800000u ? rest | 0x7f800000u : finite));
+}
+
+template <class Out, class T>
+CE_INLINE Out narrow(T x) {
+  return Out(x);
+}
+template <>
+CE_INLINE BFloat16 narrow<BFloat16, float>(float x) {
+  const uint32_t bits = bit_cast<uint32_t>(x);
+  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  return {uint16_t(x != x ? 0x7fc0u : rounded)};
+}
+template <>
+CE_INLINE Float16 narrow<Float16, float>(float x) {
+  const uint32_t bits = bit_cast<uint32_t>(x);
+  const uint32_t sign = (bits >> 16) & 0x8000u;
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  // A subnormal half is a multiple of 2^−24: adding 1/2, whose last place that is, rounds to it.
+  const uint32_t subnormal = bit_cast<uint32_t>(bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
+  const uint32_t normal = (magnitude - 0x38000000u + 0x0fffu + ((magnitude >> 13) & 1u)) >> 13;
+  uint32_t half = magnitude < 0x38800000u ? subnormal : normal;
+  half = magnitude >= 0x477ff000u ? 0x7c00u : half;
+  half = magnitude > 0x7f800000u ? 0x7e00u : half;
+  return {uint16_t(sign | half)};
+}
+template <>
+CE_INLINE BFloat16 narrow<BFloat16, double>(double x) {
+  return narrow<BFloat16, float>(float(x));
+}
+template <>
+CE_INLINE Float16 narrow<Float16, double>(double x) {
+  return narrow<Float16, float>(float(x));
+}
+
+}  // namespace ce

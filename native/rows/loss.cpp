@@ -1,0 +1,264 @@
+#include "rows/loss.hpp"
+
+#include <algorithm>
+
+#include "rows/few_classes.hpp"
+#include "rows/log_sum.hpp"
+#include "common/parallel.hpp"
+#include "rows/loss_terms.hpp"
+
+namespace ce {
+namespace {
+
+uintptr_t address(const double* plane) { return reinterpret_cast<uintptr_t>(plane); }
+
+// Planes of whole problems are counted from their first row on, a block's own from the block's.
+uintptr_t address_from(const double* block, int64_t begin) {
+  return address(block) - uintptr_t(begin) * sizeof(double);
+}
+
+// Blocks of rows whose work fits the cache, and as many of them at a time as a thread may take.
+template <class Work>
+void in_blocks(int64_t n, int64_t share, int threads, const Work& work) {
+  const int64_t block = (share + kRowsOfASum - 1) / kRowsOfASum * kRowsOfASum;
+  parallel_blocks(n, block, threads, [&](int64_t begin, int64_t end) {
+    for (int64_t from = begin; from < end; from += kRowsOfASum) work(from, std::min(from + kRowsOfASum, end));
+  });
+}
+
+// What the rows of a block are weighed by, kLanes of them at a time, a lane for each.
+class RowWeights {
+ public:
+  CE_INLINE RowWeights(const Target& target, const RowTerms& terms, int64_t classes)
+      : target(target), terms(terms), classes(classes) {}
+
+  alignas(64) double row[kLanes];  // ω, of an ignored row 0
+  bool counts[kLanes];
+
+  CE_INLINE void begin(int64_t first_row, int count) {
+    first = first_row;
+    rows = count;
+    for (int l = 0; l < rows; ++l) counts[l] = true;
+    for (int l = 0; target.has_ignore && l < rows; ++l)
+      for (int64_t j = 0; j < target.k; ++j) counts[l] &= labels(l)[j] != target.ignore_index;
+    for (int l = 0; l < rows; ++l) {
+      const double own = terms.sample_weight ? terms.sample_weight[first + l] : 1.0;
+      row[l] = counts[l] ? own : 0.0;
+    }
+  }
+
+  // a_j of every row.
+  CE_INLINE void shares(int64_t j, double* share) const {
+    for (int l = 0; l < rows; ++l) share[l] = counts[l] ? 1.0 : 0.0;
+    if (terms.class_weight)
+      for (int l = 0; l < rows; ++l) {
+        const int64_t y = labels(l)[j];
+        if (counts[l] && uint64_t(y) < uint64_t(classes)) share[l] = terms.class_weight[y];
+      }
+    if (terms.masses)
+      for (int l = 0; l < rows; ++l)
+        if (counts[l]) share[l] *= terms.masses[(first + l) * target.k + j];
+  }
+
+ private:
+  const Target& target;
+  const RowTerms& terms;
+  const int64_t classes;
+  int64_t first;
+  int rows;
+
+  CE_INLINE const int64_t* labels(int l) const {
+    return reinterpret_cast<const int64_t*>(target.indices) + (first + l) * target.k;
+  }
+};
+
+template <class T>
+double fill_prior(const RowTerms& terms, int64_t classes, std::vector<T>& values) {
+  values.resize(size_t(classes));
+  double total = 0.0;
+  for (int64_t c = 0; c < classes; ++c) {
+    const double w = terms.class_weight ? terms.class_weight[c] : 1.0;
+    values[size_t(c)] = T(terms.smoothing_prior ? terms.smoothing_prior[c] * w : w / double(classes));
+    total += double(values[size_t(c)]);
+  }
+  return total;
+}
+
+// A weight of 0 makes 0 of anything.
+CE_INLINE double product(double weight, double value) { return weight == 0.0 ? 0.0 : weight * value; }
+
+}  // namespace
+
+struct RowLoss::Part {
+  double loss, mass, least_mass;
+  int64_t bad_row = -1, empty_row = -1;
+};
+
+RowLoss::RowLoss(const View& logits, const Shape& shape, const Target& target, const RowTerms& terms,
+                 const float* class_weight)
+    : logits(logits), shape(shape), target(target), terms(terms) {
+  if (class_weight) {
+    class_weights.assign(class_weight, class_weight + shape.classes);
+    this->terms.class_weight = class_weights.data();
+  }
+  if (terms.smoothing != 0.0) make_prior();
+}
+
+void RowLoss::make_prior() {
+  prior.present = true;
+  if (!terms.class_weight && !terms.smoothing_prior) return;
+  if (logits.dtype == Dtype::kFloat64) {
+    prior.total = fill_prior(terms, shape.classes, prior_doubles);
+    prior.values = address(prior_doubles.data());
+  } else {
+    prior.total = fill_prior(terms, shape.classes, prior_values);
+    prior.values = reinterpret_cast<uintptr_t>(prior_values.data());
+  }
+}
+
+bool RowLoss::has_few_classes() const {
+  return only_log_odds() && ce::has_few_classes(logits, shape, Transform{}, target);
+}
+
+void RowLoss::make_planes() {
+  const int64_t n = shape.rows(), k = target.k;
+  const int64_t columns = 2 + 2 * k + (only_log_odds() ? 0 : k + 1) + (has_set() ? 2 : 0) + (prior.present ? 1 : 0) +
+                          (terms.z_loss != 0.0 ? 2 : 0);
+  memory.emplace(size_t(columns * n));
+  double* free = memory->data();
+  const auto next = [&free, n](int64_t columns) {
+    double* plane = free;
+    free += columns * n;
+    return plane;
+  };
+  planes.top = next(1);
+  planes.rest = next(1);
+  planes.slope = next(k);
+  planes.log_odds = next(k);
+  planes.by_log_odds = only_log_odds() ? planes.log_odds : next(k);
+  if (!only_log_odds()) planes.lift = next(1);
+  if (has_set()) planes.set_top = next(1), planes.set_rest = next(1);
+  if (prior.present) planes.prior_term = next(1);
+  if (terms.z_loss != 0.0) planes.log_partition = next(1), planes.by_log_partition = next(1);
+}
+
+Statistics RowLoss::statistics() const {
+  Statistics found;
+  found.log_odds = address(planes.log_odds);
+  found.top = address(planes.top);
+  found.rest = address(planes.rest);
+  found.set_top = address(planes.set_top);
+  found.set_rest = address(planes.set_rest);
+  found.lift = address(planes.lift);
+  found.prior_term = address(planes.prior_term);
+  found.log_partition = address(planes.log_partition);
+  return found;
+}
+
+// The losses and slopes of rows [begin, end), whose log-odds begin at `log_odds`.
+CE_CLONES void RowLoss::finish(int64_t begin, int64_t end, const double* log_odds, Part& part) const {
+  const int64_t k = target.k;
+  const double kept = 1.0 - terms.smoothing;
+  RowWeights weights(target, terms, shape.classes);
+  alignas(64) double losses[kLanes] = {}, masses[kLanes] = {}, least[kLanes] = {};
+  for (int64_t row = begin; row < end; row += kLanes) {
+    const int rows = int(std::min<int64_t>(kLanes, end - row));
+    alignas(64) double loss[kLanes] = {}, mass[kLanes] = {}, D[kLanes] = {}, phi[kLanes], slope[kLanes];
+    alignas(64) double share[kLanes];
+    weights.begin(row, rows);
+    for (int64_t j = 0; j < k; ++j) {
+      for (int l = 0; l < rows; ++l) D[l] = log_odds[(row - begin + l) * k + j];
+      focal_lanes(D, terms.gamma, phi, slope);
+      weights.shares(j, share);
+      for (int l = 0; l < rows; ++l) {
+        loss[l] += product(kept * share[l], phi[l]);
+        mass[l] += share[l];
+        planes.slope[(row + l) * k + j] = product(weights.row[l] * kept * share[l], slope[l]);
+      }
+    }
+    for (int l = 0; prior.present && l < rows; ++l) loss[l] += terms.smoothing * planes.prior_term[row + l];
+    for (int l = 0; terms.z_loss != 0.0 && l < rows; ++l)
+      loss[l] += terms.z_loss * (planes.log_partition[row + l] * planes.log_partition[row + l]);
+    for (int l = 0; l < rows; ++l) {
+      losses[l] += product(weights.row[l], loss[l]);
+      const double own = product(weights.row[l], mass[l]);
+      masses[l] += own;
+      least[l] = own < least[l] ? own : least[l];
+      if (has_set() && part.empty_row < 0 && planes.set_top[row + l] == -kInf<double>) part.empty_row = row + l;
+    }
+  }
+  part.loss = sum_lanes(losses);
+  part.mass = sum_lanes(masses);
+  part.least_mass = *std::min_element(least, least + kLanes);
+}
+
+RowLossTotals RowLoss::evaluate(int threads) {
+  make_planes();
+  const int64_t n = shape.rows();
+  const bool few = has_few_classes();
+  RowLossTotals totals;
+  if (!few) totals.bad_row = row_statistics(logits, shape, Transform{}, target, prior, statistics(), threads);
+  std::vector<Part> parts(size_t((n + kRowsOfASum - 1) / kRowsOfASum));
+  in_blocks(n, few ? block_of_rows(shape, false, threads) : 1, threads, [&](int64_t begin, int64_t end) {
+    Part& part = parts[size_t(begin / kRowsOfASum)];
+    if (!few) return finish(begin, end, planes.log_odds + begin * target.k, part);
+    double log_odds[kRowsOfASum];
+    Statistics found = statistics();
+    found.log_odds = address_from(log_odds, begin);
+    part.bad_row = few_classes_statistics(logits, shape, Transform{}, target, found, begin, end);
+    finish(begin, end, log_odds, part);
+  });
+  for (const Part& part : parts) {
+    totals.loss += part.loss;
+    totals.mass += part.mass;
+    totals.least_mass = std::min(totals.least_mass, part.least_mass);
+    if (totals.bad_row < 0) totals.bad_row = part.bad_row;
+    if (totals.empty_row < 0) totals.empty_row = part.empty_row;
+  }
+  return totals;
+}
+
+// What a unit of each statistic of rows [begin, end) adds to `factor` times the sum. A loss that counts for nothing has
+// no gradient, even where a slope is NaN.
+CE_CLONES void RowLoss::weigh(double factor, int64_t begin, int64_t end, double* by_log_odds) const {
+  const int64_t k = target.k;
+  for (int64_t i = begin * k; i < end * k; ++i) by_log_odds[i - begin * k] = product(factor, planes.slope[i]);
+  if (!prior.present && terms.z_loss == 0.0) return;
+  RowWeights weights(target, terms, shape.classes);
+  for (int64_t row = begin; row < end; row += kLanes) {
+    const int rows = int(std::min<int64_t>(kLanes, end - row));
+    weights.begin(row, rows);
+    for (int l = 0; prior.present && l < rows; ++l)
+      planes.prior_term[row + l] = factor * terms.smoothing * weights.row[l];
+    for (int l = 0; terms.z_loss != 0.0 && l < rows; ++l)
+      planes.by_log_partition[row + l] =
+          product(factor * (2.0 * terms.z_loss) * weights.row[l], planes.log_partition[row + l]);
+  }
+}
+
+void RowLoss::pull(uintptr_t from, double factor, const View& gradient, int threads) const {
+  const int64_t n = shape.rows();
+  View here = logits;
+  here.address = from;
+  if (has_few_classes() && gradient.dtype == logits.dtype) {
+    in_blocks(n, block_of_rows(shape, false, threads), threads, [&](int64_t begin, int64_t end) {
+      double upstream[kRowsOfASum];
+      weigh(factor, begin, end, upstream);
+      few_classes_pullback(here, shape, Transform{}, target, statistics(), address_from(upstream, begin),
+                           gradient, begin, end);
+    });
+    return;
+  }
+  in_blocks(n, 1, threads, [&](int64_t begin, int64_t end) {
+    weigh(factor, begin, end, planes.by_log_odds + begin * target.k);
+  });
+  Cotangents upstream;
+  upstream.log_odds = address(planes.by_log_odds);
+  upstream.prior_term = address(planes.prior_term);
+  upstream.log_partition = address(planes.by_log_partition);
+  Gradients out;
+  out.logits = gradient;
+  row_pullback(here, shape, Transform{}, target, prior, statistics(), upstream, out, threads);
+}
+
+}  // namespace ce

@@ -1,0 +1,48 @@
+// What the losses do with the statistics of a row: the links that stay in native code, weights, and sums.
+#pragma once
+
+#include <cstdint>
+
+#include "common/exp.hpp"
+
+namespace ce {
+
+// loss = (1 − p)^γ softplus(D) and slope = dloss/dD, where 1 − p = σ(D). γ = 0 is cross-entropy.
+CE_INLINE void focal_lanes(const double* D, double gamma, double* loss, double* slope) {
+  for (int l = 0; l < kLanes; ++l) {
+    double cross_entropy, miss;
+    softplus_and_sigmoid(D[l], cross_entropy, miss);
+    loss[l] = cross_entropy;
+    slope[l] = miss;
+  }
+  if (gamma == 0.0) return;
+  for (int l = 0; l < kLanes; ++l) {
+    // (1 − p)^γ = e^{−γ softplus(−D)}; dloss/dD = (1 − p)^γ (1 − p + γ p softplus(D))
+    double log_miss, p;
+    softplus_and_sigmoid(-D[l], log_miss, p);
+    const double modulation = exp_nonpositive(-gamma * log_miss);
+    const double own = p == 0.0 ? 0.0 : gamma * p * loss[l];
+    slope[l] = modulation * (slope[l] + own);
+    loss[l] = modulation == 0.0 ? 0.0 : modulation * loss[l];
+  }
+}
+// The same of n rows.
+void focal_rows(const double* log_odds, int64_t n, double gamma, double* loss, double* slope, int threads);
+
+// factor · r_i · w_ij · x_ij of n rows of k numbers; what is null is 1. A weight of 0 makes 0 of anything.
+struct WeightedRows {
+  double factor;
+  const double *row_weights, *weights, *values;  // r, w, x
+  int64_t n, k;
+};
+void weigh_rows(const WeightedRows& rows, double* out, int threads);
+// Adds the k products of each row to its sum.
+void add_rows(const WeightedRows& rows, double* sums, int threads);
+
+// Rows that are summed by themselves before their sums are: who works in blocks of these gets the same bits.
+constexpr int64_t kRowsOfASum = 1024;
+
+// Σ_i w_i x_i (w null: 1) in an order that depends on n alone; terms of weight 0 are 0 whatever x.
+double weighted_sum(const double* x, const double* weights, int64_t n);
+
+}  // namespace ce

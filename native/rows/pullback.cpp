@@ -1,0 +1,346 @@
+// The backward row kernel: one read of the logits, one write of their gradient.
+//
+//   ∂u_c = e_c (α + β d_c) − g_r r_c − g_a a_c     d_c = u_c − top,  e_c = e^{d_c} ≤ 1,  p_c = e_c π
+//   α = g_D/(1 + rest) + π (g_L + g_r R + g_a A − g_H (ln π + H))        β = −π g_H
+//
+// with every number but the exponential worked out once per row in double. Targets are written over that.
+#include "rows/few_classes.hpp"
+#include "common/halves.hpp"
+#include "common/parallel.hpp"
+#include "rows/pullback_factors.hpp"
+#include "rows/contiguous.hpp"
+#include "rows/contiguous_sets.hpp"
+
+namespace ce {
+namespace {
+
+template <class T, bool Wide>
+class RowPullback {
+ public:
+  explicit CE_INLINE RowPullback(const PullbackProblem& problem) : p(problem), factors(problem) {}
+
+  CE_INLINE void run(int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; row += kLanes) {
+      const int rows = int(std::min<int64_t>(kLanes, end - row));
+      factors.work_out(row, rows);
+      for (int64_t at = row * p.target.k; p.out.target && at < (row + rows) * p.target.k; ++at)
+        pointer<double>(p.out.target)[at] = 0.0;  // of an ignored row no label will be met
+      if (straight()) pull_straight(row, rows);
+      for (int l = 0; !straight() && l < (Wide ? rows : 1); ++l) {
+        first = l;
+        place.row = row + l;
+        place.rows = Wide ? 1 : rows;
+        if (straight_set())
+          pull_set();
+        else
+          pull_rows();
+      }
+    }
+  }
+
+ private:
+  // What a group of classes needs to turn e^d into a gradient.
+  struct Side {
+    alignas(64) T base[kLanes], alpha[kLanes], beta[kLanes];
+  };
+
+  const PullbackProblem& p;
+  RowFactors<T> factors;
+  int first;  // which of the rows worked out together is the first, or with wide chunks the one that is pulled
+  Place<Wide> place;
+  Side off, on;  // on: label sets only
+  Chunk<T> u, g, slope, other;
+  alignas(64) T rate[kLanes], chain[kLanes], prior_gain[kLanes], floor[kLanes], magic[kLanes];
+  alignas(64) T dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes], tie_miss[kLanes], lift[kLanes];
+  alignas(64) double scale_sum[kLanes];
+
+  CE_INLINE bool has_set() const { return p.target.mask.address != 0; }
+  CE_INLINE bool has_dense() const { return p.target.dense.address != 0; }
+  CE_INLINE const int64_t* labels(int l) const { return factors.labels(first + l); }
+  CE_INLINE bool dead(int l) const { return factors.dead[Wide ? first : l]; }
+
+  CE_INLINE void pull_rows() {
+    take_factors();
+    for (int64_t c = 0; c < p.shape.classes; c += place.kClasses) {
+      place.first_class = c;
+      place.classes = std::min<int64_t>(place.kClasses, p.shape.classes - c);
+      if (Wide && dead(0))
+        clear();
+      else
+        pull_chunk();
+      write_chunk(g, p.shape, place, Wide, p.out.logits);
+    }
+    if (p.out.scale)
+      for (int l = 0; l < place.rows; ++l)
+        pointer<double>(p.out.scale)[place.row + l] = Wide ? sum_lanes(scale_sum) : scale_sum[l];
+  }
+
+  // A lane for every row, or with wide chunks one row's numbers in every lane.
+  CE_INLINE void take_factors() {
+    const RowFactors<T>& f = factors;
+    for (int l = 0; l < kLanes; ++l) {
+      const int64_t row = place.row + (Wide || l >= place.rows ? 0 : l);
+      const int from = Wide ? first : l;
+      rate[l] = T(pending_scale(p.transform, row) * kLog2E);
+      chain[l] = p.out.before_transform ? T(1) : T(row_scale(p.transform, row));
+      const Exp2Shift<T> range{T(f.shift[from])};
+      floor[l] = range.floor;
+      magic[l] = range.magic;
+      off.base[l] = T(f.off.base[from]);
+      off.alpha[l] = T(f.off.alpha[from]);
+      scale_sum[l] = 0.0;
+    }
+    if (p.only_log_odds()) return;
+    for (int l = 0; l < kLanes; ++l) {
+      const int from = Wide ? first : l;
+      off.beta[l] = T(f.off.beta[from]);
+      on.base[l] = T(f.on.base[from]);
+      on.alpha[l] = T(f.on.alpha[from]);
+      on.beta[l] = T(f.on.beta[from]);
+      prior_gain[l] = T(f.prior_gain[from]);
+      dense_gain[l] = T(f.dense_gain[from]);
+      dense_total[l] = T(f.dense_total[from]);
+      dense_share[l] = T(f.dense_share[from]);
+      tie_miss[l] = T(f.tie_miss[from]);
+      lift[l] = T(f.lift[from]);
+    }
+  }
+
+  // A wide row that counts for nothing.
+  CE_INLINE void clear() {
+    for (int k = 0; k < place.depth(); ++k)
+      for (int l = 0; l < kLanes; ++l) g.at[k][l] = T(0);
+    if (p.out.dense.address) write_chunk(g, p.shape, place, Wide, p.out.dense);
+  }
+
+  // Whether rows go from the logits to their gradient with nothing in between.
+  CE_INLINE bool in_place() const {
+    return Wide && !p.upstream.entropy && p.out.logits.dtype == p.logits.dtype && p.out.logits.class_stride == 1 &&
+           p.transform.plain() && p.transform.scale == 1.0 && !p.transform.row_scale && !p.out.scale && !p.out.target;
+  }
+  CE_INLINE bool straight() const { return in_place() && p.target.indices; }
+  CE_INLINE bool straight_set() const {
+    return in_place() && has_set() && p.target.mask.class_stride == 1 && !p.upstream.prior_term &&
+           p.transform.margin == 0.0 && !p.transform.class_margin;
+  }
+
+  CE_INLINE void clear_row(int64_t to) const {
+    const int64_t size = size_of(p.out.logits.dtype);
+    std::memset(pointer<char>(p.out.logits.address) + to * size, 0, size_t(p.shape.classes * size));
+  }
+
+  CE_INLINE void pull_straight(int64_t row, int rows) {
+    const RowFactors<T>& f = factors;
+    const bool with_prior = p.upstream.prior_term != 0;
+    const double shared = p.prior.values ? 1.0 : double(p.shape.classes);
+    StraightGradient gradients[kLanes];
+    int n = 0;
+    for (int l = 0; l < rows; ++l) {
+      const int64_t to = row_offset(p.out.logits, p.shape, row + l);
+      if (f.dead[l])
+        clear_row(to);
+      else
+        gradients[n++] = {row_offset(p.logits, p.shape, row + l), to, f.off.base[l], kLog2E, f.off.alpha[l],
+                          f.shift[l], with_prior, with_prior ? f.prior_gain[l] / shared : 0.0, p.prior.values};
+    }
+    pull_straight_rows(p.logits, p.shape.classes, gradients, n, p.out.logits);
+    for (int l = 0; l < rows; ++l)
+      for (int64_t j = 0; !f.dead[l] && j < p.target.k; ++j) {
+        const int64_t y = f.labels(l)[j];
+        if (uint64_t(y) < uint64_t(p.shape.classes) && first_occurrence(f.labels(l), j))
+          store_one(row_offset(p.out.logits, p.shape, row + l) + y, f.at_target(l, j));
+      }
+  }
+
+  CE_INLINE void pull_set() {
+    const RowFactors<T>& f = factors;
+    const View& mask = p.target.mask;
+    const int64_t to = row_offset(p.out.logits, p.shape, place.row);
+    if (dead(0)) return clear_row(to);
+    pull_straight_set(p.logits, row_offset(p.logits, p.shape, place.row), p.shape.classes,
+                      pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, place.row),
+                      {{f.off.base[first], f.on.base[first]},
+                       {f.off.alpha[first], f.on.alpha[first]},
+                       kLog2E,
+                       f.shift[first]},
+                      p.out.logits, to);
+  }
+
+  CE_INLINE void store_one(int64_t at, double value) const {
+    switch (p.out.logits.dtype) {
+      case Dtype::kFloat32: pointer<float>(p.out.logits.address)[at] = float(value); break;
+      case Dtype::kFloat64: pointer<double>(p.out.logits.address)[at] = value; break;
+      case Dtype::kBFloat16: pointer<BFloat16>(p.out.logits.address)[at] = narrow<BFloat16>(float(value)); break;
+      case Dtype::kFloat16: pointer<Float16>(p.out.logits.address)[at] = narrow<Float16>(float(value)); break;
+    }
+  }
+
+  CE_INLINE void pull_chunk() {
+    const int depth = place.depth();
+    const bool capped = p.transform.softcap != 0.0;
+    read_chunk(p.logits, p.shape, place, Wide, -kInf<T>, u);
+    apply_transform(p.transform, place, Wide, u, capped ? &slope : nullptr);
+    const Ahead reads = ahead_of(p.logits, p.shape, place), writes = ahead_of(p.out.logits, p.shape, place);
+    if (p.only_log_odds()) {
+      for (int k = 0; k < depth; ++k) {
+        reads.fetch(k);
+        writes.fetch_to_write(k);
+        for (int l = 0; l < kLanes; ++l)
+          g.at[k][l] =
+              off.alpha[l] * exp2_shifted((u.at[k][l] - off.base[l]) * rate[l], floor[l], magic[l]);
+      }
+    } else {
+      if (has_set()) read_mask(p.target.mask, p.shape, place, other);
+      if (has_set()) take_set_margins(p.transform, place, other, u);
+      pull_exponentials();
+      if (p.upstream.prior_term) pull_prior();
+      if (has_dense()) pull_dense();
+    }
+    if (p.target.indices) pull_targets();
+    if (factors.any_dead) clear_dead(depth);
+    if (p.out.scale) pull_scale();
+    if (p.out.before_transform) return;
+    if (p.transform.scale != 1.0 || p.transform.row_scale) {
+      for (int k = 0; k < depth; ++k)
+        for (int l = 0; l < kLanes; ++l) g.at[k][l] *= chain[l];
+    }
+    if (capped) {  // at a NaN the slope is NaN, and a row that counts for nothing has no gradient there either
+      for (int k = 0; k < depth; ++k)
+        for (int l = 0; l < kLanes; ++l) g.at[k][l] *= slope.at[k][l];
+      if (factors.any_dead) clear_dead(depth);
+    }
+  }
+
+  CE_INLINE void clear_dead(int depth) {
+    for (int k = 0; k < depth; ++k)
+      for (int l = 0; l < kLanes; ++l) g.at[k][l] = dead(l) ? T(0) : g.at[k][l];
+  }
+
+  CE_INLINE void pull_exponentials() {
+    const bool set = has_set(), with_entropy = p.upstream.entropy != 0;  // β is per unit of y = d/ln 2
+    for (int k = 0; k < place.depth(); ++k) {
+      alignas(64) T base[kLanes], alpha[kLanes], beta[kLanes];
+      for (int l = 0; l < kLanes; ++l) {
+        const bool member = set && other.at[k][l] != T(0);
+        base[l] = member ? on.base[l] : off.base[l];
+        alpha[l] = member ? on.alpha[l] : off.alpha[l];
+        beta[l] = member ? on.beta[l] : off.beta[l];
+      }
+      for (int l = 0; l < kLanes; ++l) {
+        const T y = (u.at[k][l] - base[l]) * rate[l];
+        const T e = exp2_shifted(y, floor[l], magic[l]);
+        g.at[k][l] = with_entropy && e != T(0) ? e * (alpha[l] + beta[l] * y) : e * alpha[l];
+      }
+    }
+  }
+
+  CE_INLINE void pull_prior() {
+    alignas(64) T line[kLanes];
+    for (int l = 0; l < kLanes; ++l) line[l] = T(1.0 / double(p.shape.classes));
+    for (int k = 0; k < place.depth(); ++k) {
+      if (p.prior.values) class_line(pointer<const T>(p.prior.values), place, k, line);
+      for (int l = 0; l < kLanes; ++l) g.at[k][l] -= prior_gain[l] * line[l];
+    }
+  }
+
+  // A p_c − a_c; at the top, where p is near 1, as (A − a_c) − A (1 − p_c).
+  CE_INLINE void pull_dense() {
+    alignas(64) T weight[kLanes];
+    for (int l = 0; l < kLanes; ++l) weight[l] = T(1);
+    read_chunk(p.target.dense, p.shape, place, Wide, T(0), other);
+    for (int k = 0; k < place.depth(); ++k) {
+      if (p.target.class_weight) class_line(pointer<const T>(p.target.class_weight), place, k, weight);
+      for (int l = 0; l < kLanes; ++l) {
+        const T a = other.at[k][l] * weight[l];
+        const T at_top = dense_gain[l] * ((dense_total[l] - a) - tie_miss[l]);
+        const T elsewhere = dense_gain[l] * a;
+        const bool tie = u.at[k][l] == off.base[l];
+        const T taken = g.at[k][l] - elsewhere;
+        g.at[k][l] = tie ? at_top + (g.at[k][l] - dense_share[l]) : taken;
+      }
+      if (p.out.dense.address) {
+        for (int l = 0; l < kLanes; ++l) {
+          const T depth = lift[l] - (u.at[k][l] - off.base[l]) * rate[l] / T(kLog2E);  // L − u
+          const bool nothing = other.at[k][l] == T(0) && u.at[k][l] == -kInf<T>;
+          other.at[k][l] = nothing || dead(l) ? T(0) : dense_gain[l] * weight[l] * depth;
+        }
+      }
+    }
+    if (p.out.dense.address) write_chunk(other, p.shape, place, Wide, p.out.dense);
+  }
+
+  CE_INLINE void pull_targets() {
+    for (int l = 0; l < place.rows; ++l) {
+      const int64_t row = place.row + l;
+      for (int64_t j = 0; j < p.target.k; ++j) {
+        const int64_t y = labels(l)[j];
+        if (!place.holds(y)) continue;
+        const int k = place.depth_of(y), lane = place.lane_of(y, l);
+        if (first_occurrence(labels(l), j)) {
+          g.at[k][lane] = T(factors.at_target(first + l, j));
+          u.at[k][lane] = T(double(u.at[k][lane]) - margin_of(p.transform, row, y));
+        }
+        if (p.out.target)
+          pointer<double>(p.out.target)[row * p.target.k + j] =
+              first_occurrence(labels(l), j) && !dead(l) ? double(g.at[k][lane]) : 0.0;
+      }
+    }
+  }
+
+  // d/d(scale) = Σ_c ∂u_c v_c with u = scale·v + bias. The ∂u of a row sum to g_L, so v is taken off the base.
+  CE_INLINE void pull_scale() {
+    alignas(64) T line[kLanes];
+    for (int l = 0; l < kLanes; ++l) line[l] = T(0);
+    for (int k = 0; k < place.depth(); ++k) {
+      if (p.transform.bias) class_line(pointer<const T>(p.transform.bias), place, k, line);
+      for (int l = 0; l < kLanes; ++l) {
+        const double origin = p.transform.bias ? 0.0 : double(off.base[l]);
+        const double v = p.transform.bias ? double(u.at[k][l] - line[l]) / double(chain_scale(l)) : double(u.at[k][l]);
+        const double own = double(g.at[k][l]);
+        const bool nothing = own == 0.0 || u.at[k][l] == -kInf<T>;  // −∞ is masked, or padding
+        scale_sum[l] += nothing ? 0.0 : own * (v - origin);
+      }
+    }
+    if (p.transform.bias || place.first_class != 0) return;
+    for (int l = 0; l < (Wide ? 1 : kLanes); ++l) {
+      const int64_t row = place.row + (l < place.rows ? l : 0);
+      if (!dead(l) && p.upstream.log_partition)
+        scale_sum[l] += double(off.base[l]) * pointer<const double>(p.upstream.log_partition)[row];
+    }
+  }
+  CE_INLINE double chain_scale(int l) const {
+    return row_scale(p.transform, place.row + (Wide || l >= place.rows ? 0 : l));
+  }
+};
+
+#define CE_KERNEL(name, T, wide)                                          \
+  CE_CLONES void name(const PullbackProblem& problem, int64_t begin, int64_t end) { \
+    RowPullback<T, wide>(problem).run(begin, end);                         \
+  }
+CE_KERNEL(wide_float, float, true)
+CE_KERNEL(wide_double, double, true)
+CE_KERNEL(tile_float, float, false)
+CE_KERNEL(tile_double, double, false)
+#undef CE_KERNEL
+
+}  // namespace
+
+void row_pullback(const View& logits, const Shape& shape, const Transform& transform, const Target& target,
+                  const Prior& prior, const Statistics& saved, const Cotangents& upstream, const Gradients& out,
+                  int threads) {
+  const PullbackProblem problem{logits, shape, transform, target, prior, saved, upstream, out};
+  const bool wide = use_wide(logits, shape), is_double = logits.dtype == Dtype::kFloat64;
+  const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
+  const bool only_log_odds = upstream.log_odds && !upstream.log_partition && !upstream.prior_term &&
+                             !upstream.entropy && !out.scale &&
+                             !out.target && !out.before_transform && out.logits.dtype == logits.dtype;
+  const bool few = only_log_odds && has_few_classes(logits, shape, transform, target);
+  parallel_blocks(shape.rows(), block_of_rows(shape, wide, threads), threads, [&](int64_t begin, int64_t end) {
+    if (few)
+      few_classes_pullback(logits, shape, transform, target, saved, upstream.log_odds, out.logits, begin, end);
+    else
+      kernel(problem, begin, end);
+  });
+}
+
+}  // namespace ce

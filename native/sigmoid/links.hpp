@@ -1,0 +1,119 @@
+// Links of the sigmoid family: what a loss makes of one element, and its derivative by the logit.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "common/exp.hpp"
+#include "sigmoid/sigmoid.hpp"
+
+namespace ce {
+
+// exp_nonpositive to the last bit, in fewer steps: 2^n is applied as 2^(n + shift), which is exact, and as a
+// constant, which rounds where the result is subnormal.
+CE_INLINE float decay(float x) {
+  const ReducedExp<float> e = reduce_exp(x);
+  return ((1.0f + e.p) * power_of_two(e.n + 64.0f)) * 5.421010862427522e-20f;
+}
+CE_INLINE double decay(double x) {
+  const ReducedExp<double> e = reduce_exp(x);
+  return ((1.0 + e.p) * power_of_two(e.n + 128.0)) * 2.938735877055719e-39;
+}
+
+// p = σ(z) and its kin, each with full relative precision in both tails.
+template <class T>
+struct Logistic {
+  T p, one_minus_p;
+  T minus_log_p, minus_log_one_minus_p;  // softplus(−z), softplus(z)
+};
+
+template <class T>
+CE_INLINE Logistic<T> logistic(T z, T e, T ln) {  // e^−|z| and ln(1 + e^−|z|)
+  const bool up = z > T(0);
+  const T large = T(1) / (T(1) + e);
+  const T small = e * large;
+  return {up ? large : small, up ? small : large, (up ? T(0) : -z) + ln, (up ? z : T(0)) + ln};
+}
+
+// What a link makes of an element: φ₊ and φ₋, and their derivatives by the logit.
+template <class T>
+struct Terms {
+  T positive, negative;
+  T positive_slope, negative_slope;
+};
+
+template <class T>
+struct CrossEntropy {
+  using Real = T;
+
+  CE_INLINE explicit CrossEntropy(const SigmoidProblem&) {}
+
+  CE_INLINE Terms<T> operator()(const Logistic<T>& s) const {
+    return {s.minus_log_p, s.minus_log_one_minus_p, -s.one_minus_p, s.p};
+  }
+};
+
+// φ = (1 − p)^γ (−log p) of the answer whose probability is p, and −dφ/d(log-odds of the answer)
+// = (1 − p)^γ ((1 − p) + γ p (−log p)).
+template <class T>
+CE_INLINE void focal(T gamma, T p, T one_minus_p, T minus_log_p, T minus_log_one_minus_p, T& loss, T& slope) {
+  constexpr T kLargest = std::numeric_limits<T>::max();  // in place of ∞, which would meet a 0
+  const T focus = decay(-gamma * std::min(minus_log_one_minus_p, kLargest));
+  loss = focus * minus_log_p;
+  slope = focus * (one_minus_p + gamma * p * std::min(minus_log_p, kLargest));
+}
+
+template <class T>
+struct Focal {
+  using Real = T;
+  T positive_gamma, negative_gamma;
+
+  CE_INLINE explicit Focal(const SigmoidProblem& problem)
+      : positive_gamma(T(problem.positive_gamma)), negative_gamma(T(problem.negative_gamma)) {}
+
+  CE_INLINE Terms<T> operator()(const Logistic<T>& s) const {
+    Terms<T> terms;
+    focal(positive_gamma, s.p, s.one_minus_p, s.minus_log_p, s.minus_log_one_minus_p, terms.positive,
+          terms.positive_slope);
+    focal(negative_gamma, s.one_minus_p, s.p, s.minus_log_one_minus_p, s.minus_log_p, terms.negative,
+          terms.negative_slope);
+    terms.positive_slope = -terms.positive_slope;
+    return terms;
+  }
+};
+
+// ln(1 + a/b), where a/b may be beyond the largest number.
+CE_INLINE double log1p_quotient(double a, double b) {
+  const bool small = b < 1e-290;
+  const double scale = small ? 18446744073709551616.0 : 1.0, log_scale = small ? 44.36141955583650 : 0.0;  // 2^64
+  return log1p_nonnegative(a / (b * scale)) + log_scale;
+}
+
+// Focal, with p_m = max(p − m, 0) for p in the negative term:
+// φ₋ = p_m^γ (−log(1 − p_m)) and dφ₋/dz = p p_m^γ ((1 − p)/(1 − p_m) + γ (1 − p) (−log(1 − p_m))/p_m) for p > m.
+//
+// Where m is subnormal, so may be p_m and 1 − p_m, and their inverses infinite: none stands alone.
+struct Asymmetric {
+  using Real = double;
+  Focal<double> unshifted;
+  double shift;
+
+  CE_INLINE explicit Asymmetric(const SigmoidProblem& problem)
+      : unshifted(problem), shift(problem.negative_shift) {}
+
+  CE_INLINE Terms<double> operator()(const Logistic<double>& s) const {
+    Terms<double> terms = unshifted(s);
+    const double gamma = unshifted.negative_gamma;
+    const double p_m = s.p - shift;
+    const bool counts = !(p_m <= 0.0);  // NaN does
+    const double one_minus_p_m = s.one_minus_p + shift;
+    const double minus_log = log1p_quotient(p_m, one_minus_p_m);
+    const double focus = decay(-gamma * log1p_quotient(one_minus_p_m, p_m));
+    terms.negative = counts ? focus * minus_log : 0.0;
+    terms.negative_slope =
+        counts ? s.p * focus * (s.one_minus_p / one_minus_p_m + gamma * s.one_minus_p * (minus_log / p_m)) : 0.0;
+    return terms;
+  }
+};
+
+}  // namespace ce

@@ -1,0 +1,335 @@
+#include "sigmoid/sigmoid.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include "common/halves.hpp"
+#include "common/parallel.hpp"
+#include "sigmoid/links.hpp"
+
+namespace ce {
+namespace {
+
+constexpr int64_t kBlock = 16384;  // elements one thread works on at a time, and one partial sum covers
+
+// ---- lanes -------------------------------------------------------------------------------------------------
+
+template <class T, class From>
+CE_INLINE T to_lane(From x) {
+  if constexpr (std::is_integral_v<From>)
+    return x == 0 ? T(0) : x == 1 ? T(1) : std::numeric_limits<T>::quiet_NaN();
+  else
+    return T(widen(x));
+}
+
+template <class From, class T>
+CE_INLINE void convert_from(uintptr_t address, int count, T* lanes) {
+  const From* from = reinterpret_cast<const From*>(address);
+  if (count == kLanes) {  // a constant length, for the vectoriser
+    for (int l = 0; l < kLanes; ++l) lanes[l] = to_lane<T>(from[l]);
+  } else {
+    for (int l = 0; l < kLanes; ++l) lanes[l] = l < count ? to_lane<T>(from[l]) : T(0);
+  }
+}
+
+template <class T>
+CE_INLINE void convert(uintptr_t address, Element type, int count, T* lanes) {
+  switch (type) {
+    case Element::kFloat32: return convert_from<float>(address, count, lanes);
+    case Element::kFloat64: return convert_from<double>(address, count, lanes);
+    case Element::kBFloat16: return convert_from<BFloat16>(address, count, lanes);
+    case Element::kFloat16: return convert_from<Float16>(address, count, lanes);
+    case Element::kInteger8: return convert_from<uint8_t>(address, count, lanes);
+    case Element::kInteger16: return convert_from<uint16_t>(address, count, lanes);
+    case Element::kInteger32: return convert_from<uint32_t>(address, count, lanes);
+    case Element::kInteger64: return convert_from<uint64_t>(address, count, lanes);
+  }
+}
+
+template <class To, class T>
+CE_INLINE void store_to(const T* lanes, uintptr_t address, int count) {
+  To* to = reinterpret_cast<To*>(address);
+  if (count == kLanes) {
+    for (int l = 0; l < kLanes; ++l) to[l] = narrow<To, T>(lanes[l]);
+  } else {
+    for (int l = 0; l < count; ++l) to[l] = narrow<To, T>(lanes[l]);
+  }
+}
+
+template <class T>
+CE_INLINE void store(const T* lanes, uintptr_t address, Element type, int count) {
+  switch (type) {
+    case Element::kFloat32: return store_to<float>(lanes, address, count);
+    case Element::kFloat64: return store_to<double>(lanes, address, count);
+    case Element::kBFloat16: return store_to<BFloat16>(lanes, address, count);
+    case Element::kFloat16: return store_to<Float16>(lanes, address, count);
+    default: return;  // what is written is floating
+  }
+}
+
+// Conversions are compiled apart from the kernels, which would otherwise hold a copy for every link.
+CE_CLONES void convert_lanes(uintptr_t address, Element type, int count, float* lanes) {
+  convert(address, type, count, lanes);
+}
+CE_CLONES void convert_lanes(uintptr_t address, Element type, int count, double* lanes) {
+  convert(address, type, count, lanes);
+}
+CE_CLONES void store_lanes(const float* lanes, uintptr_t address, Element type, int count) {
+  store(lanes, address, type, count);
+}
+CE_CLONES void store_lanes(const double* lanes, uintptr_t address, Element type, int count) {
+  store(lanes, address, type, count);
+}
+
+template <class T>
+constexpr Element kElement = sizeof(T) == 4 ? Element::kFloat32 : Element::kFloat64;
+
+CE_INLINE int64_t size_of(Element type) {
+  constexpr int64_t kSizes[] = {4, 8, 2, 2, 1, 2, 4, 8};
+  return kSizes[int(type)];
+}
+
+// A run of elements where it lies or, if that is of another type or too short, as `buffer`, padded with 0.
+template <class T>
+CE_INLINE const T* read_lanes(uintptr_t address, Element type, int64_t begin, int count, T* buffer) {
+  address += uint64_t(begin * size_of(type));
+  if (type == kElement<T> && count == kLanes) return reinterpret_cast<const T*>(address);
+  convert_lanes(address, type, count, buffer);
+  return buffer;
+}
+
+template <class T>
+CE_INLINE void write_lanes(const T* lanes, uintptr_t address, Element type, int64_t begin, int count) {
+  address += uint64_t(begin * size_of(type));
+  if (type == kElement<T> && count == kLanes)
+    store_to<T>(lanes, address, kLanes);
+  else
+    store_lanes(lanes, address, type, count);
+}
+
+// ---- weights -----------------------------------------------------------------------------------------------
+
+CE_INLINE Element loss_type(const SigmoidProblem& problem) {
+  return problem.logits_type == Element::kFloat64 ? Element::kFloat64 : Element::kFloat32;
+}
+
+inline bool is_weighted(const SigmoidProblem& problem) {
+  return problem.sample_weight != 0 || problem.positive_weight != 0;
+}
+
+// The factors of φ₊ and φ₋: first the weights ω w₊ and ω w₋, then the masses ω w₊ q and ω w₋ (1 − q).
+template <class T>
+struct Factors {
+  alignas(64) T positive[kLanes], negative[kLanes];
+};
+
+// By counting, for weights that depend on the class or the row.
+template <class Weight, class T>
+CE_INLINE void gather_weights(const SigmoidProblem& problem, int64_t begin, int count, Factors<T>& weights) {
+  const Weight* omega = reinterpret_cast<const Weight*>(problem.sample_weight);
+  const Weight* positive = reinterpret_cast<const Weight*>(problem.positive_weight);
+  const Weight* negative = reinterpret_cast<const Weight*>(problem.negative_weight);
+  int64_t inner = begin % problem.inner;
+  int64_t c = begin / problem.inner % problem.classes;
+  int64_t row = begin / (problem.inner * problem.classes) * problem.inner;
+  for (int l = 0; l < count; ++l) {
+    const T weight = omega ? T(omega[problem.weight_per_row ? row + inner : begin + l]) : T(1);
+    weights.positive[l] = positive ? weight * T(positive[c]) : weight;
+    weights.negative[l] = negative ? weight * T(negative[c]) : weight;
+    if (++inner < problem.inner) continue;
+    inner = 0;
+    if (++c < problem.classes) continue;
+    c = 0;
+    row += problem.inner;
+  }
+  for (int l = count; l < kLanes; ++l) weights.positive[l] = weights.negative[l] = T(0);
+}
+
+template <class T>
+CE_INLINE void read_weights(const SigmoidProblem& problem, int64_t begin, int count, Factors<T>& weights) {
+  if (!is_weighted(problem)) {
+    for (int l = 0; l < kLanes; ++l) weights.positive[l] = weights.negative[l] = T(1);
+  } else if (problem.positive_weight == 0 && !problem.weight_per_row) {
+    const T* omega =
+        read_lanes(problem.sample_weight, loss_type(problem), begin, count, weights.positive);
+    for (int l = 0; l < kLanes; ++l) weights.positive[l] = weights.negative[l] = omega[l];
+  } else if (problem.sample_weight == 0 && problem.classes == 1) {
+    T* of[] = {weights.positive, weights.negative};
+    const uintptr_t from[] = {problem.positive_weight, problem.negative_weight};
+    for (int k = 0; k < 2; ++k) {
+      convert_lanes(from[k], loss_type(problem), 1, of[k]);
+      std::fill(of[k] + 1, of[k] + count, of[k][0]);
+    }
+  } else if (problem.logits_type == Element::kFloat64) {
+    gather_weights<double>(problem, begin, count, weights);
+  } else {
+    gather_weights<float>(problem, begin, count, weights);
+  }
+}
+
+// From weights to masses; plain elements have no weights and no smoothing. True if a label with weight is
+// outside [0, 1].
+template <bool Plain, class T>
+CE_INLINE bool set_masses(const SigmoidProblem& problem, const T* labels, Factors<T>& factors) {
+  const T keep = T(1.0 - problem.smoothing), add = T(0.5 * problem.smoothing);
+  int invalid = 0;
+  for (int l = 0; l < kLanes; ++l) {
+    T t = labels[l];
+    if (!Plain) t = (factors.positive[l] == T(0)) & (factors.negative[l] == T(0)) ? T(0) : t;
+    invalid |= !((t >= T(0)) & (t <= T(1)));
+    factors.positive[l] = Plain ? t : factors.positive[l] * (keep * t + add);
+    factors.negative[l] = Plain ? T(1) - t : factors.negative[l] * (keep * (T(1) - t) + add);
+  }
+  return invalid != 0;
+}
+
+template <class T>
+CE_INLINE T term(T mass, T value) {
+  return mass == T(0) ? T(0) : mass * value;
+}
+
+// ---- kernels -----------------------------------------------------------------------------------------------
+
+// Loops are kept short, one function each: a processor sees some sixty operations ahead, and a chain of
+// exponential, logarithm and link for one vector would hide the next vector from it.
+template <class T>
+struct Exponentials {
+  alignas(64) T e[kLanes], ln[kLanes];  // e^−|z| and ln(1 + e^−|z|)
+
+  CE_INLINE explicit Exponentials(const T* logits) {
+    for (int l = 0; l < kLanes; ++l) e[l] = decay(logits[l] > T(0) ? -logits[l] : logits[l]);
+    for (int l = 0; l < kLanes; ++l) ln[l] = log1p_unit(e[l]);
+  }
+};
+
+template <bool Plain, class Link>
+CE_INLINE void loss_block(const Link& link, const SigmoidProblem& problem, int64_t begin, int64_t end,
+                          uintptr_t losses, SigmoidTotals& totals) {
+  using T = typename Link::Real;
+  constexpr int64_t kFold = 1024;  // elements whose losses are summed in T
+  Factors<T> factors;
+  alignas(64) T logit_buffer[kLanes], label_buffer[kLanes], loss[kLanes];
+  alignas(64) double loss_sum[kLanes] = {}, weight_sum[kLanes] = {}, least_weight[kLanes] = {};
+  for (int64_t fold = begin; fold < end; fold += kFold) {
+    alignas(64) T partial[kLanes] = {};
+    for (int64_t i = fold; i < std::min(fold + kFold, end); i += kLanes) {
+      const int count = int(std::min<int64_t>(kLanes, end - i));
+      const T* z = read_lanes(problem.logits, problem.logits_type, i, count, logit_buffer);
+      const T* t = read_lanes(problem.labels, problem.labels_type, i, count, label_buffer);
+      if (!Plain) {
+        read_weights(problem, i, count, factors);
+        for (int l = 0; l < kLanes; ++l) {
+          const double weight = factors.negative[l];
+          weight_sum[l] += weight;
+          least_weight[l] = weight < least_weight[l] ? weight : least_weight[l];
+        }
+      }
+      if (set_masses<Plain>(problem, t, factors) && totals.invalid_label < 0) {
+        int l = 0;
+        while ((t[l] >= T(0) && t[l] <= T(1)) || (factors.positive[l] == T(0) && factors.negative[l] == T(0)))
+          ++l;
+        totals.invalid_label = i + l;
+      }
+      const Exponentials<T> of(z);
+      for (int l = 0; l < kLanes; ++l) {
+        const Terms<T> terms = link(logistic(z[l], of.e[l], of.ln[l]));
+        loss[l] = term(factors.positive[l], terms.positive) + term(factors.negative[l], terms.negative);
+      }
+      for (int l = count; l < kLanes; ++l) loss[l] = T(0);
+      for (int l = 0; l < kLanes; ++l) partial[l] += loss[l];
+      if (losses) write_lanes(loss, losses, loss_type(problem), i, count);
+    }
+    for (int l = 0; l < kLanes; ++l) loss_sum[l] += double(partial[l]);
+  }
+  for (int half = kLanes / 2; half > 0; half /= 2)  // halves onto halves: shorter sums round less
+    for (int l = 0; l < half; ++l) {
+      loss_sum[l] += loss_sum[l + half];
+      weight_sum[l] += weight_sum[l + half];
+      least_weight[l] = std::min(least_weight[l], least_weight[l + half]);
+    }
+  totals.loss += loss_sum[0];
+  totals.weight += weight_sum[0];
+  totals.least_weight = std::min(totals.least_weight, least_weight[0]);
+}
+
+template <bool Plain, class Link>
+CE_INLINE void gradient_block(const Link& link, const SigmoidProblem& problem, int64_t begin, int64_t end,
+                              double scale, uintptr_t upstream, uintptr_t gradient) {
+  using T = typename Link::Real;
+  Factors<T> factors;
+  alignas(64) T logit_buffer[kLanes], label_buffer[kLanes], upstream_buffer[kLanes], result[kLanes];
+  std::fill(upstream_buffer, upstream_buffer + kLanes, T(scale));
+  const T* factor = upstream_buffer;
+  for (int64_t i = begin; i < end; i += kLanes) {
+    const int count = int(std::min<int64_t>(kLanes, end - i));
+    const T* z = read_lanes(problem.logits, problem.logits_type, i, count, logit_buffer);
+    const T* t = read_lanes(problem.labels, problem.labels_type, i, count, label_buffer);
+    if (upstream) factor = read_lanes(upstream, loss_type(problem), i, count, upstream_buffer);
+    if (!Plain) read_weights(problem, i, count, factors);
+    set_masses<Plain>(problem, t, factors);
+    const Exponentials<T> of(z);
+    for (int l = 0; l < kLanes; ++l) {
+      const Terms<T> terms = link(logistic(z[l], of.e[l], of.ln[l]));
+      result[l] = factor[l] * (term(factors.positive[l], terms.positive_slope) +
+                               term(factors.negative[l], terms.negative_slope));
+    }
+    write_lanes(result, gradient, problem.logits_type, i, count);
+  }
+}
+
+// body(link, plain). Only the fast cases have a plain version, which gives the same bits.
+template <class Body>
+CE_INLINE void with_link(const SigmoidProblem& problem, const Body& body) {
+  constexpr std::true_type kPlain;
+  constexpr std::false_type kGeneral;
+  const bool focal = problem.positive_gamma > 0.0 || problem.negative_gamma > 0.0;
+  const bool plain = !is_weighted(problem) && problem.smoothing == 0.0;
+  if (problem.negative_shift > 0.0) return body(Asymmetric(problem), kGeneral);
+  if (problem.logits_type == Element::kFloat64)
+    return focal ? body(Focal<double>(problem), kGeneral) : body(CrossEntropy<double>(problem), kGeneral);
+  if (focal) return plain ? body(Focal<float>(problem), kPlain) : body(Focal<float>(problem), kGeneral);
+  return plain ? body(CrossEntropy<float>(problem), kPlain) : body(CrossEntropy<float>(problem), kGeneral);
+}
+
+// These two are compiled once for each instruction set, with everything above inlined into them.
+CE_CLONES void loss_of_block(const SigmoidProblem& problem, int64_t begin, int64_t end, uintptr_t losses,
+                             SigmoidTotals& totals) {
+  with_link(problem, [&](const auto& link, auto plain) __attribute__((always_inline)) {
+    loss_block<decltype(plain)::value>(link, problem, begin, end, losses, totals);
+  });
+}
+
+CE_CLONES void gradient_of_block(const SigmoidProblem& problem, int64_t begin, int64_t end, double scale,
+                                 uintptr_t upstream, uintptr_t gradient) {
+  with_link(problem, [&](const auto& link, auto plain) __attribute__((always_inline)) {
+    gradient_block<decltype(plain)::value>(link, problem, begin, end, scale, upstream, gradient);
+  });
+}
+
+}  // namespace
+
+SigmoidTotals sigmoid_loss(const SigmoidProblem& problem, uintptr_t losses, int threads) {
+  std::vector<SigmoidTotals> blocks((problem.size + kBlock - 1) / kBlock);
+  parallel_blocks(problem.size, kBlock, threads, [&](int64_t begin, int64_t end) {
+    loss_of_block(problem, begin, end, losses, blocks[begin / kBlock]);
+  });
+  SigmoidTotals totals;
+  for (const SigmoidTotals& block : blocks) {
+    totals.loss += block.loss;
+    totals.weight += block.weight;
+    totals.least_weight = std::min(totals.least_weight, block.least_weight);
+    if (totals.invalid_label < 0) totals.invalid_label = block.invalid_label;
+  }
+  return totals;
+}
+
+void sigmoid_gradient(const SigmoidProblem& problem, double scale, uintptr_t upstream, uintptr_t gradient,
+                      int threads) {
+  parallel_blocks(problem.size, kBlock, threads, [&](int64_t begin, int64_t end) {
+    gradient_of_block(problem, begin, end, scale, upstream, gradient);
+  });
+}
+
+}  // namespace ce

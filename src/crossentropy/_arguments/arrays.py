@@ -1,0 +1,204 @@
+"""What users pass as arrays, as arrays that formulas and kernels can work on: the one place that all come in by."""
+
+import sys
+from typing import Any
+
+import numpy
+
+from crossentropy._arguments import foreign
+from crossentropy._backends import (
+    PYTHON_VALUES,
+    device,
+    is_jax,
+    is_numpy,
+    is_taped,
+    is_torch,
+    namespace,
+    widest_dtype,
+)
+
+__all__ = [
+    "as_array",
+    "as_array_like",
+    "as_arrays",
+    "as_floating",
+    "as_option",
+]
+
+Array = Any
+FOLLOWING = (*PYTHON_VALUES, numpy.generic)  # what is taken over to the library of the arrays beside it
+NUMBERS = frozenset("?bBhHiIlLqQefdg")  # dtypes of real numbers, by NumPy's letters
+
+
+def as_array(x: Any, name: str) -> Array:
+    """What a user passed, as an array that formulas and kernels can work on.
+
+    Arrays of PyTorch, JAX and NumPy pass as they are, without a copy; those of NumPy are copied where kernels could
+    not read them: in another byte order, not aligned, in steps of no whole numbers. Python's and NumPy's numbers,
+    lists, tuples, and the series and frames of pandas and polars become what `numpy.asarray` makes of them.
+
+    Parameters
+    ----------
+    x : anything
+    name : str
+        The argument it was passed as, for errors.
+
+    Raises
+    ------
+    TypeError
+        If there are no real numbers in it, or it means something else than the numbers in its memory (masks, units,
+        what is not computed yet), or it belongs to another library.
+    ValueError
+        If values are missing.
+
+    Examples
+    --------
+    >>> as_array([0.25, 0.75], "p")
+    array([0.25, 0.75])
+    """
+    if type(x) is numpy.ndarray:
+        usable = x.dtype.char in NUMBERS and x.dtype.isnative and x.flags.aligned
+        return x if usable and x.flags.c_contiguous else foreign.plain(x, name)
+    if is_torch(x):
+        return _checked_tensor(x, name)
+    if is_taped(x):
+        return x
+    if is_numpy(x) or (isinstance(x, PYTHON_VALUES) and x is not None):
+        return foreign.plain(x, name)
+    if is_jax(x) or foreign.follows_the_standard(x):
+        if namespace(x).isdtype(x.dtype, "complex floating"):
+            raise TypeError(f"{name} has dtype {x.dtype}, which is none of real numbers; pass {name}.real")
+        return x
+    table = foreign.from_table(x, name)
+    if table is None:
+        raise foreign.not_an_array_error(x, name)
+    return foreign.plain(table, name)
+
+
+def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Array:
+    """`as_array` of `x` in the library of `like`, an array.
+
+    Python's values and NumPy's numbers are taken over to its device, and NumPy's arrays beside one of JAX.
+
+    Parameters
+    ----------
+    x, name
+        As in `as_array`.
+    like : array
+    beside : str, default "logits"
+        The argument that `like` was passed as.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `as_array`, and if `x` is an array of another library.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_array_like(0.5, "temperature", np.ones(2))
+    array(0.5)
+    """
+    if is_torch(like):
+        if isinstance(x, PYTHON_VALUES):
+            return _tensor_of(x, name, like)
+        if is_torch(x):
+            return _checked_tensor(x, name)
+    array = as_array(x, name)
+    if type(array) is numpy.ndarray:
+        if type(like) is numpy.ndarray or is_taped(like):
+            return array
+        if is_jax(like) or isinstance(x, FOLLOWING):
+            return _taken_over(array, like)
+    if not (is_taped(array) and is_numpy(like)) and namespace(array) is not namespace(like):
+        raise foreign.other_library_error(x, name, like, beside)
+    return array
+
+
+def as_option(x: Any, name: str, like: Array) -> Array:
+    """`as_array_like` of weights and whatever else is made of counts, which is often NumPy's beside tensors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_option((1, 2), "class_weight", np.ones(2))
+    array([1, 2])
+    """
+    if is_torch(like) and not (is_torch(x) or isinstance(x, PYTHON_VALUES)):
+        torch = sys.modules["torch"]
+        if torch.compiler.is_compiling():  # where NumPy's arrays are tensors already, of plain numbers
+            return torch.as_tensor(x, device=like.device)
+        array = as_array(x, name)
+        x = _taken_over(array, like) if is_numpy(array) else x
+    array = as_array_like(x, name, like)
+    return array.to(like.device) if is_torch(like) else array
+
+
+def as_arrays(**given: Any) -> tuple[Any, list[Array]]:
+    """The namespace of arguments by name, and each of them `as_array_like` the first that is an array.
+
+    Examples
+    --------
+    >>> xp, (p, q) = as_arrays(p=[0.25, 0.75], q=[0.5, 0.5])
+    >>> p
+    array([0.25, 0.75])
+    """
+    leading = [name for name, x in given.items() if not isinstance(x, FOLLOWING)] or list(given)
+    leader = next((name for name in leading if is_jax(given[name]) or is_taped(given[name])), leading[0])
+    like = as_array(given[leader], leader)
+    arrays = [like if name == leader else as_array_like(x, name, like, leader) for name, x in given.items()]
+    return namespace(like), arrays
+
+
+def as_floating(x: Array) -> Array:
+    """Integers and bools in the widest floating type, as NumPy divides them; a copy only of those.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_floating(np.asarray([1, 1, 2]))
+    array([1., 1., 2.])
+    """
+    xp = namespace(x)
+    return xp.astype(x, widest_dtype(x)) if xp.isdtype(x.dtype, ("bool", "integral")) else x
+
+
+def _taken_over(array: Array, like: Array) -> Array:
+    """A NumPy array as one of another library, on the device of `like`; it shares no memory."""
+    if not is_torch(like):
+        return namespace(like).asarray(array, device=device(like))
+    torch = sys.modules["torch"]
+    wide = array.dtype.kind == "f" and array.itemsize >= 8
+    own = numpy.array(array, dtype=numpy.float64 if wide else None, order="C")
+    return torch.as_tensor(own, dtype=widest_dtype(like) if wide else None, device=like.device)
+
+
+def _tensor_of(values: Any, name: str, like: Array) -> Array:
+    """A tensor beside `like` of Python's numbers, which `torch.compile` can follow."""
+    torch = sys.modules["torch"]
+    try:
+        x = torch.as_tensor(values, device=like.device)
+        if x.is_floating_point():  # before it was rounded to PyTorch's default
+            x = torch.as_tensor(values, dtype=widest_dtype(like), device=like.device)
+    except (TypeError, ValueError, RuntimeError):
+        as_array(values, name)  # says what is wrong
+        raise
+    return _checked_tensor(x, name)
+
+
+def _checked_tensor(x: Array, name: str) -> Array:
+    """A tensor, if it is dense and of real numbers; memory that holds negated ones is written anew."""
+    torch = sys.modules["torch"]
+    if not torch.compiler.is_compiling() and x.is_neg():
+        return x.resolve_neg()
+    if x.is_complex():
+        raise TypeError(f"{name} has dtype {x.dtype}, which is none of real numbers; pass {name}.real")
+    if x.is_nested:
+        raise TypeError(f"{name} is nested, of rows of different lengths; pass {name}.to_padded_tensor(0.0)")
+    if x.is_floating_point() and x.element_size() == 1:
+        raise TypeError(f"{name} has dtype {x.dtype}, which nothing is computed in; pass {name}.float()")
+    if x.layout is not torch.strided:
+        raise TypeError(f"{name} has layout {x.layout}; pass {name}.to_dense()")
+    if x.is_quantized:
+        raise TypeError(f"{name} has dtype {x.dtype}, which is quantized; pass {name}.dequantize()")
+    return x

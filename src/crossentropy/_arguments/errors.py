@@ -1,0 +1,312 @@
+"""Errors that name the argument that was passed, under the name that its caller knows.
+
+Functions here are composed of others, down to array libraries, and what goes wrong is noticed by the innermost, which
+does not know the caller's names. So a public function looks through its arguments once something has gone wrong, and
+not before: a call that succeeds pays nothing for it.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence, Set
+from difflib import get_close_matches
+from functools import wraps
+from inspect import Parameter, signature
+from numbers import Integral, Real
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from crossentropy._backends import is_torch
+from crossentropy._backends.conditions import is_traced, traced_error
+
+__all__ = ["argument_errors", "as_written", "integer", "keywords", "number", "renamed_in_errors"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# What other libraries call a thing: our names for it, of which the first that a function has is meant, and the advice.
+# {first} is the function's first argument.
+LABELS = (("labels", "actions"), "pass {ours}={name}")
+FIRST = (("{first}",), "pass {ours}={name}")
+OF_CLASSES = (("class_weight",), "weights of classes, one number for each, are {ours}: pass {ours}={name}")
+OF_ROWS = (("sample_weight",), "weights and masks of rows are {ours}: pass {ours}={name}")
+SMOOTHING = (("label_smoothing",), "pass {ours}={name}")
+REDUCTION = (("reduction",), 'write {ours}="mean", "sum" or "none"')
+ELSEWHERE: dict[str, tuple[Sequence[str], str]] = {
+    "alpha": OF_CLASSES,
+    "weight": OF_CLASSES,
+    "mask": OF_ROWS,
+    "where": OF_ROWS,
+    "weights": OF_ROWS,
+    "eps": SMOOTHING,
+    "smoothing": SMOOTHING,
+    "size_average": REDUCTION,
+    "reduce": REDUCTION,
+    "from_logits": ((), "it is of {first} always; for probabilities there is crossentropy.log_loss"),
+    "num_classes": ((), "the classes are counted in {first}: leave it out"),
+    "dim": (("axis",), "pass {ours}={name}"),
+    "T": (("temperature",), "pass {ours}={name}"),
+    "y_true": LABELS,
+    "target": LABELS,
+    "targets": LABELS,
+    "y_pred": FIRST,
+    "input": FIRST,
+    "inputs": FIRST,
+    "logits": FIRST,
+}
+
+# What Python, and what we, say of a keyword that a function does not have.
+UNKNOWN = re.compile("unexpected keyword|multiple values for|missing .* required .* argument|has no argument")
+# What PyTorch, and what Python, say of tensors of two classes that neither knows how to combine.
+UNRELATED = re.compile("__torch_function__|unsupported operand type")
+
+OF_EACH_CLASS = (
+    "class_weight",
+    "counts",
+    "importance",
+    "logit_bias",
+    "margin",
+    "pos_weight",
+    "smoothing_prior",
+)
+
+
+def argument_errors(function: Function) -> Function:
+    """Give a public function errors that name its own arguments where one of them is not what it can be.
+
+    Looked for are keywords that it does not have, and values of another kind than its annotations ask for: a string,
+    a dict, a function or nothing where an array belongs, anything but a number for a number.
+
+    Examples
+    --------
+    >>> @argument_errors
+    ... def scaled(x: Any, *, scale: float = 1.0):
+    ...     return [scale * value for value in x]
+    >>> scaled([2.0], scale="big")
+    Traceback (most recent call last):
+        ...
+    TypeError: scale is 'big'; pass one number
+    >>> scaled([2.0], scales=3.0)
+    Traceback (most recent call last):
+        ...
+    TypeError: scaled has no argument scales; pass scale=scales. Its arguments are x, scale
+    """
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            torch = sys.modules.get("torch")
+            if (
+                torch is not None and torch.compiler.is_compiling()
+            ):  # which cannot follow what looks for the reason
+                raise
+            better = _diagnosis(function, args, kwargs, error)
+            if better is None:
+                raise
+            raise better from error
+
+    return call  # type: ignore[return-value]
+
+
+def renamed_in_errors(**names: str) -> Callable[[Function], Function]:
+    """Give a function errors with its own words for what the functions that it calls name otherwise, plurals too.
+
+    Examples
+    --------
+    >>> @renamed_in_errors(label="action")
+    ... def chosen(actions):
+    ...     raise ValueError("label 7 is none of the labels")
+    >>> chosen([7])
+    Traceback (most recent call last):
+        ...
+    ValueError: action 7 is none of the actions
+    """
+
+    def decorated(function: Function) -> Function:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except (TypeError, ValueError) as error:
+                message = str(error)
+                for theirs, ours in names.items():
+                    message = re.sub(rf"\b{theirs}(s?)\b", rf"{ours}\1", message)
+                error.args = (message,)
+                raise
+
+        return call  # type: ignore[return-value]
+
+    return decorated
+
+
+def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
+    """What may be passed to a function, those of its ``**options: Unpack[...]`` one by one.
+
+    Examples
+    --------
+    >>> list(keywords(argument_errors))
+    ['function']
+    """
+    found: dict[str, Parameter] = {}
+    for name, parameter in signature(function).parameters.items():
+        if parameter.kind is not Parameter.VAR_KEYWORD or not get_args(parameter.annotation):
+            found[name] = parameter
+            continue
+        for option, annotation in get_args(parameter.annotation)[0].__annotations__.items():
+            found[option] = Parameter(option, Parameter.KEYWORD_ONLY, annotation=annotation)
+    return found
+
+
+def as_written(value: Any) -> str:
+    """A value in the sentence of an error: itself if it is short, else what it is.
+
+    Examples
+    --------
+    >>> as_written("balanced"), as_written([1, 2]), as_written({"cat": 1.0})
+    ("'balanced'", '[1, 2]', 'a dict')
+    """
+    if value is None or (isinstance(value, (str, Real, list, tuple)) and len(repr(value)) < 60):
+        return repr(value)
+    kind = type(value) if not isinstance(value, type) else value
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    shape = f" of shape {tuple(value.shape)}" if getattr(value, "shape", None) else ""
+    return f"the class {name}" if kind is value else f"{'an' if name[0] in 'aeiou' else 'a'} {name}{shape}"
+
+
+def number(value: Any, name: str) -> Any:
+    """`value`, if it is one number: of Python, or an array without axes.
+
+    Raises
+    ------
+    TypeError
+        If it is not.
+
+    Examples
+    --------
+    >>> number(0.1, "label_smoothing")
+    0.1
+    """
+    if not isinstance(value, (int, float)) and (error := _not_a_number(value, name)) is not None:
+        raise error
+    return value
+
+
+def integer(value: Any, name: str) -> Any:
+    """`value`, if it is an integer of Python or NumPy.
+
+    Raises
+    ------
+    TypeError
+        If it is not.
+
+    Examples
+    --------
+    >>> integer(-1, "axis")
+    -1
+    """
+    if not isinstance(value, int) and (error := _not_an_integer(value, name)) is not None:
+        raise error
+    return value
+
+
+def _diagnosis(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
+) -> TypeError | None:
+    """What is wrong with an argument; None if nothing that can be seen from here."""
+    parameters = keywords(function)
+    if UNKNOWN.search(str(error)) and not any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
+        for name in kwargs:
+            if name not in parameters:
+                return _unknown(function.__qualname__, parameters, name)
+    given = _by_position(parameters, args) | kwargs
+    for name, value in given.items():
+        parameter = parameters.get(name.partition(" ")[0])
+        better = None if parameter is None else _of_wrong_kind(value, name, parameter, error)
+        if better is not None:
+            is_named = isinstance(error, (TypeError, ValueError)) and str(error).startswith(f"{name} is ")
+            return None if is_named else better
+    return _unrelated(given) if UNRELATED.search(str(error)) else None
+
+
+def _by_position(parameters: dict[str, Parameter], args: tuple[Any, ...]) -> dict[str, Any]:
+    """Positional arguments by their names; those of ``*logits`` are "logits 0", "logits 1" and so on."""
+    names = [name for name, p in parameters.items() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    several = [name for name, p in parameters.items() if p.kind is Parameter.VAR_POSITIONAL]
+    if several:
+        names += [f"{several[0]} {i}" for i in range(len(args) - len(names))]
+    return dict(zip(names, args, strict=False))
+
+
+def _unknown(function: str, parameters: dict[str, Parameter], name: str) -> TypeError:
+    """The error of a keyword that a function does not have, with ours for what other libraries call so."""
+    ours = [own for own in parameters if own != "self"]
+    meant, advice = ELSEWHERE.get(name, (get_close_matches(name, ours, 1, 0.8), "pass {ours}={name}"))
+    same = [own for own in (own.format(first=ours[0]) for own in meant) if own in ours]
+    hint = ""
+    if same or (name in ELSEWHERE and not meant):
+        hint = "; " + advice.format(ours="".join(same[:1]), name=name, first=ours[0])
+    return TypeError(f"{function} has no argument {name}{hint}. Its arguments are {', '.join(ours)}")
+
+
+def _of_wrong_kind(value: Any, name: str, parameter: Parameter, error: Exception) -> TypeError | None:
+    """The error of a value of another kind than the annotation of its parameter names, after `error`."""
+    kinds = (parameter.annotation,)
+    if get_origin(parameter.annotation) in (Union, UnionType):
+        kinds = get_args(parameter.annotation)
+    if value is None and (type(None) in kinds or parameter.default is None):
+        return None
+    if Any in kinds:
+        takes_words = str in kinds or isinstance(parameter.default, str)
+        return None if takes_words else _not_an_array(value, name)
+    several = any(get_origin(kind) is tuple for kind in kinds) and isinstance(value, (tuple, list))
+    if several or not (int in kinds or float in kinds):
+        return None
+    if is_traced(value) and not str(error).startswith(f"{name} is "):
+        return traced_error(name)
+    return _not_a_number(value, name) if float in kinds else _not_an_integer(value, name)
+
+
+def _not_an_array(value: Any, name: str) -> TypeError | None:
+    """The error of a value that no library takes for an array or the numbers of one."""
+    advice = "an array of numbers"
+    if isinstance(value, str) and value == "balanced" and name in OF_EACH_CLASS:
+        advice = "crossentropy.losses.balanced_weights(numpy.bincount(labels)) of the labels to be trained on"
+    elif isinstance(value, Mapping) and name in OF_EACH_CLASS:
+        advice = f"numpy.array([{name}[c] for c in sorted({name})]), one number for each class in their order"
+    elif callable(value):
+        matrix = hasattr(getattr(value, "weight", None), "shape")
+        advice = f"its array, {name}.weight" if matrix else "the array that it returns"
+    elif type(value).__module__.partition(".")[0] in ("keras", "tensorflow"):
+        advice = f"an array of NumPy, PyTorch or JAX, {name}.numpy()"
+    elif value is not None and not isinstance(value, (str, bytes, Mapping, Set)):
+        return None
+    return TypeError(f"{name} is {as_written(value)}; pass {advice}")
+
+
+def _not_a_number(value: Any, name: str) -> TypeError | None:
+    if isinstance(value, Real) or (hasattr(value, "dtype") and getattr(value, "ndim", None) == 0):
+        return None
+    return TypeError(f"{name} is {as_written(value)}; pass one number")
+
+
+def _not_an_integer(value: Any, name: str) -> TypeError | None:
+    if isinstance(value, Integral):
+        return None
+    return (
+        traced_error(name)
+        if is_traced(value)
+        else TypeError(f"{name} is {as_written(value)}; pass an integer")
+    )
+
+
+def _unrelated(given: dict[str, Any]) -> TypeError | None:
+    """The error of two classes of tensors neither of which is made of the other, which PyTorch cannot combine."""
+    tensors = [(name, type(x)) for name, x in given.items() if is_torch(x)]
+    for i, (name, kind) in enumerate(tensors):
+        for other, theirs in tensors[:i]:
+            if not (issubclass(kind, theirs) or issubclass(theirs, kind)):
+                return TypeError(
+                    f"{name} is a {kind.__qualname__} and {other} a {theirs.__qualname__}, two classes of tensors that "
+                    f"know nothing of each other; pass {name}.as_subclass(torch.Tensor)"
+                )
+    return None

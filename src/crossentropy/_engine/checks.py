@@ -1,0 +1,108 @@
+"""Checks of single arguments that many losses have: logits, shares, links, `ignore_index`, `validate`, `normalizer`."""
+
+from numbers import Integral
+from typing import Any
+
+from crossentropy._arguments.arrays import as_array
+from crossentropy._arguments.errors import as_written, integer, number
+from crossentropy._arguments.foreign import is_bfloat16
+from crossentropy._backends import is_number, is_torch, namespace
+from crossentropy._backends.conditions import check_static, is_false
+from crossentropy._engine.weights import like
+from crossentropy.links import Link
+
+Array = Any
+INF = float("inf")
+
+
+def check_logits(logits: Array, axis: int, name: str = "logits", *, labels: Any = None) -> tuple[Array, int]:
+    """Floating logits with at least one class, and their class axis counted from 0.
+
+    `name` is the argument that they were passed as; the labels, if they are at hand, may have been passed in its place.
+    """
+    integer(axis, "axis")
+    logits = as_array(logits, name)
+    floating = (
+        logits.is_floating_point()
+        if is_torch(logits)
+        else is_bfloat16(logits.dtype) or namespace(logits).isdtype(logits.dtype, "real floating")
+    )
+    if not floating:
+        raise not_floating_error(logits, name, labels)
+    ndim = logits.ndim
+    if ndim == 0:
+        raise ValueError(f"{name} are a single number; they need a class axis")
+    if not -ndim <= axis < ndim:
+        raise ValueError(
+            f"axis is {axis}, but {name} of shape {tuple(logits.shape)} have axes {-ndim} to {ndim - 1}"
+        )
+    axis %= ndim
+    if logits.shape[axis] == 0:
+        raise ValueError(f"{name} of shape {tuple(logits.shape)} have no classes along axis {axis}")
+    return logits, axis
+
+
+def not_floating_error(logits: Array, name: str, labels: Any = None) -> TypeError:
+    """What to say of logits that are no floating-point numbers, which may be the labels."""
+    if "float" in str(getattr(labels, "dtype", "")):
+        return TypeError(
+            f"{name} have dtype {logits.dtype} and labels {labels.dtype}; {name} come first and are floating, "
+            "labels come second: exchange the two"
+        )
+    cast = f"{name}.float()" if is_torch(logits) else f"{name}.astype(float)"
+    return TypeError(f"{name} have dtype {logits.dtype}; pass floating-point numbers, such as {cast}")
+
+
+def check_share(value: Any, name: str) -> None:
+    """Refuse what is no share of a label."""
+    if is_false((number(value, name) >= 0) & (value <= 1)):
+        raise ValueError(f"{name} is {value}; it is a share of the label, from 0 to 1")
+
+
+def check_factor(value: Any, name: str) -> None:
+    """Refuse what a term of a loss cannot be multiplied by."""
+    if isinstance(number(value, name), (int, float)) and not -INF < value < INF:
+        raise ValueError(f"{name} is {value}; it multiplies a term of the loss, so it has to be finite")
+
+
+def checked_link(link: Any, name: str) -> Link:
+    """`link`, if it is one."""
+    if isinstance(link, type) or not isinstance(link, Link):
+        raise TypeError(
+            f"{name} is {as_written(link)}; pass an instance, such as crossentropy.links.Focal(gamma=2.0)"
+        )
+    return link
+
+
+def check_ignore_index(ignore_index: int | None) -> None:
+    """Refuse what is no label."""
+    check_static(ignore_index=ignore_index)
+    if ignore_index is not None and not isinstance(ignore_index, Integral):
+        raise TypeError(
+            f"ignore_index is {as_written(ignore_index)}; pass the one label to leave out, an integer, or None"
+        )
+
+
+def check_validate(validate: str) -> bool:
+    """Whether values are to be checked."""
+    if validate not in ("raise", "none"):
+        raise ValueError(f'validate is {validate!r}; write "raise" or "none"')
+    return validate == "raise"
+
+
+def as_normalizer(normalizer: Any, logits: Array) -> Any:
+    """A word or a number as it is, anything else as an array beside the logits."""
+    if isinstance(normalizer, str) or is_number(normalizer):
+        return normalizer
+    return like(normalizer, logits, "normalizer")
+
+
+def check_floating(logits: Array, name: str, labels: Any = None) -> None:
+    """Refuse logits of integers; `name` is the argument that they were passed as."""
+    if "float" not in dtype_name(logits):
+        raise not_floating_error(logits, name, labels)
+
+
+def dtype_name(x: Array) -> str:
+    """The name of an array's element type, the same in every library."""
+    return str(x.dtype).rpartition(".")[2]

@@ -1,0 +1,1 @@
+"""Divergences of two rows of logits: distillation and Jensen–Shannon consistency."""

@@ -1,0 +1,103 @@
+"""Divergences of large PyTorch tensors, a block of rows at a time.
+
+Their formulas make several arrays of the size of the logits in float64; here those are of the size of a block, forwards
+and backwards, and nothing is kept but the logits. A second derivative is that of the formulas.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function
+
+from crossentropy._engine.divergence.formulas import Divergence, log_probabilities
+from crossentropy._statistics import Transform
+from crossentropy._statistics.blocks import slices
+from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain, runs_plainly
+
+__all__ = ["by_blocks", "is_served"]
+
+BLOCK = 1 << 15  # entries, whose intermediate results stay near the processor
+LARGE = 1 << 18  # entries from which blocks pay
+
+
+def is_served(logits: Sequence[Tensor], transform: Transform) -> bool:
+    """Whether blocks serve these logits: large ones, whose temperature has no gradient."""
+    return (
+        logits[0].numel() >= LARGE
+        and runs_plainly()
+        and all(is_plain(z) for z in logits)
+        and not getattr(transform.temperature, "requires_grad", False)
+    )
+
+
+def by_blocks(
+    divergence: Divergence, logits: Sequence[Tensor], transform: Transform, live: Tensor | None
+) -> Tensor:
+    """The divergence of every row of logits, class axis last."""
+    rows, C = logits[0].shape[:-1], logits[0].shape[-1]
+    flat = [z.reshape(-1, C) for z in logits]
+    mask = None if live is None else live.reshape(-1)
+    return _Blocks.apply(divergence, transform, mask, *flat).reshape(rows)
+
+
+class _Blocks(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, divergence: Divergence, transform: Transform, live: Tensor | None, *logits: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(*logits)
+        ctx.rest = divergence, transform, live
+        found = [divergence.rows(*logs) for _, logs in _blocks(transform, live, logits)]
+        return torch.cat(found)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        divergence, transform, live = ctx.rest
+        logits = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[3:]
+        if torch.is_grad_enabled() or not is_plain(grad):
+            return (None, None, None, *_by_formulas(divergence, transform, live, logits, wanted, grad))
+        gradients = [
+            TorchMemory.empty_like(z) if want else None for z, want in zip(logits, wanted, strict=True)
+        ]
+        share = (grad / transform.temperature)[:, None]
+        for block, logs in _blocks(transform, live, logits):
+            for into, slope in zip(gradients, divergence.slopes(*logs), strict=True):
+                if into is not None and slope is not None:
+                    into[block] = share[block] * slope
+        return (None, None, None, *gradients)
+
+
+def _blocks(
+    transform: Transform, live: Tensor | None, logits: Sequence[Tensor]
+) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Each block of rows, and its logarithms of probabilities."""
+    n, C = logits[0].shape
+    for block in slices(n, max(1, BLOCK // C)):
+        mask = None if live is None else live[block, None]
+        yield block, [_log_probabilities(z[block], transform.temperature, mask) for z in logits]
+
+
+def _log_probabilities(z: Tensor, temperature: Any, live: Tensor | None) -> Tensor:
+    """`log_probabilities` where no derivative is asked for: PyTorch's own, in float64."""
+    z = z if live is None else torch.where(live, z, 0.0)
+    return torch.log_softmax(z.double() / temperature, dim=-1)
+
+
+def _by_formulas(
+    divergence: Divergence,
+    transform: Transform,
+    live: Tensor | None,
+    logits: Sequence[Tensor],
+    wanted: Sequence[bool],
+    grad: Tensor,
+) -> list[Tensor | None]:
+    """The gradients with a graph of their own."""
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        value = divergence.rows(*(log_probabilities(z, transform, live) for z in logits))
+        own = [z for z, want in zip(logits, wanted, strict=True) if want]
+        found = iter(torch.autograd.grad(value, own, grad, create_graph=create_graph))
+    return [next(found) if want else None for want in wanted]

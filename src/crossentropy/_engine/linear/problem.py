@@ -1,0 +1,261 @@
+"""The problem of a linear head: one whose logits are known by their shape alone, its rows in one line."""
+
+from dataclasses import dataclass, replace
+from math import prod
+from numbers import Real
+from typing import Any, NamedTuple
+
+from crossentropy._arguments.arrays import as_arrays
+from crossentropy._backends import is_jax, is_torch, namespace
+from crossentropy._backends.conditions import is_true
+from crossentropy._engine.checks import check_floating, check_validate
+from crossentropy._engine.linear.shift import in_their_places, without_the_end
+from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
+from crossentropy._engine.softmax.terms import check_sums, rows_left_out
+from crossentropy._statistics.label_errors import check_labels
+from crossentropy.links.link import OfShape, holds_numbers_alone
+
+Array = Any
+
+
+# Bytes that a block of logits takes with all that is made of it, unless a budget says otherwise, and its rows: more do
+# not make its products faster, and fewer make them slow.
+BUFFER = 512 << 20
+MOST, LEAST = 512, 16
+
+
+@dataclass(slots=True, eq=False)
+class LinearProblem:
+    """``logits = hidden weightᵀ + bias`` with hidden (N, D), and what is to be made of them."""
+
+    hidden: Array
+    weight: Array
+    bias: Array | None
+    low_rank: tuple[Array, Array] | None
+    problem: SoftmaxProblem  # its logits are a shape (N, V) and hold nothing
+    rows: tuple[int, ...]  # the shape of the rows before they were put in one line
+    shift: int
+
+    def shaped(self, x: Array) -> Array:
+        """What there is for every row in the shape of the rows, without those that a shift left over."""
+        x = namespace(x).reshape(x, self.rows + tuple(x.shape[1:]))
+        if not self.shift:
+            return x
+        return x[(slice(None),) * (len(self.rows) - 1) + (slice(0, self.rows[-1] - self.shift),)]
+
+
+class LinearGradients(NamedTuple):
+    """Gradients of a loss by what its head was given; None where it had none of that."""
+
+    hidden: Array
+    weight: Array
+    bias: Array | None
+    low_rank: tuple[Array, Array] | None
+
+
+def make_linear_problem(
+    hidden: Array,
+    weight: Array,
+    labels: Any,
+    *,
+    bias: Array | None,
+    low_rank: tuple[Array, Array] | None,
+    shift: int,
+    ignore_index: int | None = None,
+    **options: Any,
+) -> LinearProblem:
+    """Check what `linear_cross_entropy` was given, and put its rows in one line."""
+    hidden, weight, bias, low_rank = _of_one_library(hidden, weight, bias, low_rank)
+    check_head(hidden, weight, bias, low_rank)
+    check_floating(hidden, "hidden")
+    rows, (V, D) = tuple(hidden.shape[:-1]), weight.shape
+    validate = check_validate(options.pop("validate", "raise"))
+    labels, options = in_their_places(hidden, labels, shift, {**options, "ignore_index": ignore_index})
+    problem = make_problem(
+        shape_alone(hidden, (*rows, V)), labels, validate="raise" if validate else "none", **options
+    )
+    if validate:
+        check_labels(without_the_end(problem, shift, ignore_index), V)
+        check_sums(problem)
+    problem = in_one_line(problem, shape_alone(hidden, (prod(rows), V)), prod(rows))
+    hidden = namespace(hidden).reshape(hidden, (prod(rows), D))
+    return LinearProblem(usable_hidden(hidden, problem), weight, bias, low_rank, problem, rows, shift)
+
+
+def check_memory_budget(memory_budget: int | None) -> None:
+    """Refuse what is no number of bytes."""
+    if memory_budget is None:
+        return
+    if not isinstance(memory_budget, Real):
+        raise TypeError(
+            f"memory_budget is {memory_budget!r}, of type {type(memory_budget).__name__}; it is a number of bytes, as "
+            "64 * 2**20, or None"
+        )
+    if not memory_budget >= 0:
+        raise ValueError(f"memory_budget is {memory_budget}; it is a number of bytes, or None")
+
+
+def check_skip_below(skip_below: float, problem: SoftmaxProblem) -> None:
+    """Refuse a bound that is no probability, and problems whose gradient it does not bound."""
+    if not 0 < skip_below < 1:
+        raise ValueError(f"skip_below is {skip_below}; it is a probability, from 0 to 1")
+    if not is_torch(problem.logits):
+        raise ValueError("skip_below is for PyTorch tensors; leave it out for arrays of other libraries")
+    target, transform = problem.target, problem.transform
+    if (
+        target.labels is None
+        or problem.label_smoothing
+        or transform.softcap is not None
+        or problem.entropy_bonus
+    ):
+        raise ValueError(
+            f"skip_below is {skip_below}, which leaves out what unlikely classes do to the gradient; it takes one "
+            "label a row, and no label_smoothing, softcap or entropy_bonus"
+        )
+
+
+def rows_at_once(problem: SoftmaxProblem, bytes_each: int, memory_budget: int | None) -> int:
+    """How many rows of logits to make at once, if each of them takes `bytes_each` until it is forgotten."""
+    N, V = problem.logits.shape
+    budget = BUFFER if memory_budget is None else int(memory_budget)
+    return max(min(max(budget // (bytes_each * V), LEAST), MOST, N), 1)
+
+
+def row_parts(problem: SoftmaxProblem) -> dict[str, Any]:
+    """What a problem has one of for every row, besides the logits."""
+    temperature, target = problem.transform.temperature, problem.target
+    parts = {
+        "indices": target.indices,
+        "mask": target.mask,
+        "dense": target.dense,
+        "masses": problem.masses,
+        "sample_weight": problem.sample_weight,
+        "temperature": temperature if getattr(temperature, "ndim", 0) else None,
+    }
+    return {name: x for name, x in parts.items() if x is not None}
+
+
+def rows_of_problem(problem: SoftmaxProblem, rows: slice, logits: Array) -> SoftmaxProblem:
+    """The problem of some of the rows, with their logits and the sum for a reduction."""
+    return with_rows(problem, {name: x[rows] for name, x in row_parts(problem).items()}, logits)
+
+
+def with_rows(problem: SoftmaxProblem, parts: dict[str, Array], logits: Array) -> SoftmaxProblem:
+    """The problem of other rows, with their logits, their parts and the sum for a reduction."""
+    transform, target = problem.transform, problem.target
+    return replace(
+        problem,
+        logits=logits,
+        rows=(logits.shape[0],),
+        target=replace(
+            target, indices=parts.get("indices"), mask=parts.get("mask"), dense=parts.get("dense")
+        ),
+        masses=parts.get("masses"),
+        transform=replace(transform, temperature=parts.get("temperature", transform.temperature)),
+        sample_weight=parts.get("sample_weight"),
+        reduction="sum",
+        normalizer="weight",
+        normalized=False,
+        validate=False,
+    )
+
+
+def check_head(
+    hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
+) -> None:
+    """Refuse a head whose parts do not fit together."""
+    namespace(hidden, weight)  # raises if they are of different libraries
+    if hidden.ndim == 0 or weight.ndim != 2 or hidden.shape[-1] != weight.shape[-1]:
+        raise ValueError(
+            f"hidden has shape {tuple(hidden.shape)} and weight {tuple(weight.shape)}; pass hidden states of shape "
+            "(..., D) and a weight of shape (V, D), a row for each class, as torch.nn.Linear keeps it"
+        )
+    parts = {"weight": weight, "bias": bias}
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise ValueError(
+            f"bias has shape {tuple(bias.shape)}; pass one number for each of the {weight.shape[0]} classes"
+        )
+    if low_rank is not None:
+        down, up = low_rank
+        if (
+            down.ndim != 2
+            or up.ndim != 2
+            or (up.shape[0], down.shape[1], up.shape[1]) != (*weight.shape, down.shape[0])
+        ):
+            raise ValueError(
+                f"low_rank has matrices of shapes {tuple(down.shape)} and {tuple(up.shape)}; pass (A, B) with A (r, D) "
+                f"and B (V, r), whose product B A is added to the weight {tuple(weight.shape)}"
+            )
+        parts |= {"A of low_rank": down, "B of low_rank": up}
+    for name, x in parts.items():
+        if x is not None and is_torch(x) and x.device != hidden.device:
+            raise ValueError(f"{name} is on {x.device} and hidden on {hidden.device}; move one of them")
+        if x is not None and x.dtype != hidden.dtype:
+            raise TypeError(
+                f"{name} has dtype {x.dtype} and hidden {hidden.dtype}; a product needs one dtype: convert one of them"
+            )
+
+
+def _of_one_library(
+    hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
+) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
+    down, up = (None, None) if low_rank is None else low_rank
+    given = {"hidden": hidden, "weight": weight, "bias": bias, "low_rank[0]": down, "low_rank[1]": up}
+    _, (hidden, weight, *rest) = as_arrays(**{name: x for name, x in given.items() if x is not None})
+    if bias is not None:
+        bias, *rest = rest
+    return hidden, weight, bias, None if low_rank is None else (rest[0], rest[1])
+
+
+def shape_alone(hidden: Array, shape: tuple[int, ...]) -> Array:
+    """An array of this shape and hidden's dtype that takes no memory."""
+    if is_torch(hidden):
+        return hidden.new_zeros(1).expand(shape)
+    if is_jax(hidden):
+        from crossentropy._engine.linear.shape_only_jax import Unmade
+
+        return Unmade(shape, hidden.dtype)
+    xp = namespace(hidden)
+    return xp.broadcast_to(xp.zeros(1, dtype=hidden.dtype), shape)
+
+
+def in_one_line(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProblem:
+    """The problem with its rows in one line, the classes behind them."""
+
+    def flat(x: Array | None) -> Any:
+        return None if x is None else namespace(x).reshape(x, (N, *x.shape[len(problem.rows) :]))
+
+    def flat_unless_one(x: Any) -> Any:
+        return flat(x) if getattr(x, "ndim", 0) else x
+
+    transform, target, link = problem.transform, problem.target, problem.link
+    if len(problem.rows) != 1 and not holds_numbers_alone(link):
+        link = OfShape(link, problem.rows)
+    return replace(
+        problem,
+        logits=logits,
+        axis=1,
+        rows=(N,),
+        link=link,
+        target=replace(
+            target, indices=flat(target.indices), mask=flat(target.mask), dense=flat(target.dense)
+        ),
+        masses=flat(problem.masses),
+        transform=replace(transform, temperature=flat_unless_one(transform.temperature)),
+        sample_weight=flat(problem.sample_weight),
+        normalizer=flat_unless_one(problem.normalizer),
+        validate=False,
+        normalized=False,
+    )
+
+
+def usable_hidden(hidden: Array, problem: SoftmaxProblem) -> Array:
+    """`hidden` with zeros in place of what is no number in rows that count for nothing: 0 · NaN is no 0."""
+    out = rows_left_out(problem)
+    if out is None:
+        return hidden
+    xp = namespace(hidden)
+    void = out & ~xp.all(xp.isfinite(hidden), axis=-1)
+    if is_true(~xp.any(void)):
+        return hidden
+    return xp.where(void[..., None], xp.zeros_like(hidden), hidden)

@@ -1,0 +1,1 @@
+"""Scores of predictions that are probabilities already."""

@@ -1,0 +1,175 @@
+"""Features, their similarities, and the loss of every row among all the others."""
+
+from functools import partial
+from typing import Any
+
+from crossentropy._arguments.arrays import as_array, as_arrays
+from crossentropy._backends import device, index_dtype, is_numpy, loss_dtype, namespace, total
+from crossentropy._engine.checks import check_logits
+from crossentropy._engine.reductions import check_reduction
+from crossentropy._engine.rows.reduce import reduced
+from crossentropy._engine.softmax.solve import softmax_loss
+from crossentropy._statistics import Target, Transform, Wanted, row_statistics
+from crossentropy._statistics.formulas import widened
+from crossentropy._statistics.products import product
+from crossentropy.links import CrossEntropy
+from crossentropy.targets import LabelSet, Probabilities
+
+__all__ = [
+    "among_all",
+    "check_denominator",
+    "checked_groups",
+    "diagonal",
+    "features_of",
+    "others",
+    "pairs",
+    "products_of",
+    "scalar",
+    "unit",
+]
+
+Array = Any
+
+INF = float("inf")
+
+
+def among_all(
+    z: Array,
+    groups: Array,
+    temperature: Any,
+    variant: str,
+    denominator: str,
+    *,
+    factor: Any = 1.0,
+    sample_weight: Array | None,
+    reduction: str,
+    normalizer: Any,
+    empty: str,
+) -> Array:
+    """Every row of `z` against all the others, those of its group being right."""
+    if variant not in ("out", "in"):
+        raise ValueError(f'variant is {variant!r}; write "out" or "in"')
+    check_denominator(denominator)
+    check_reduction(reduction, normalizer, empty)
+    temperature = scalar(temperature, "temperature")
+    xp = namespace(z)
+    alike = groups[:, None] == groups[None, :]
+    positive = alike & ~diagonal(z)
+    number = xp.sum(xp.astype(positive, z.dtype), axis=-1)
+    has_any = number > 0
+    number = xp.where(has_any, number, xp.ones_like(number))
+    share = xp.astype(positive, z.dtype) / number[:, None]
+    whole = partial(softmax_loss, others(z), temperature=temperature, reduction="none", validate="none")
+    if variant == "in":
+        # where there is no positive any set will do
+        rows = whole(LabelSet(positive | ~has_any[:, None])) + xp.log(number)
+    elif denominator == "all":
+        rows = whole(Probabilities(share, normalized=False))
+    else:
+        odds = _log_odds_against_negatives(z, ~alike, temperature)
+        rows = xp.sum(share * CrossEntropy().loss(odds), axis=-1)
+    rows = xp.where(has_any, rows, xp.zeros_like(rows))
+    return reduced(
+        xp.astype(factor * rows, rows.dtype, copy=False),
+        z,
+        sample_weight=sample_weight,
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
+        keep=has_any,
+    )
+
+
+def _log_odds_against_negatives(z: Array, negative: Array, temperature: Any) -> Array:
+    """``ln Σ_{negatives} e^{s/T} − s/T`` of every entry; −∞ where there are no negatives."""
+    xp, products = namespace(z), products_of(z, z)
+    some = xp.any(negative, axis=-1, keepdims=True)
+    summed = negative | ~some  # a row without negatives is anything that makes sense, to be left out
+    scores = xp.where(summed, products, xp.full_like(products, -INF))
+    one_of_them = xp.argmax(xp.astype(summed, index_dtype(products)), axis=-1)
+    target, transform = Target(one_of_them), Transform(temperature)
+    rows = row_statistics(scores, 1, target, transform, wanted=Wanted(log_partition=True), validate=False)
+    odds = xp.astype(rows.log_partition, products.dtype)[:, None] - products / temperature
+    return xp.where(some, odds, xp.full_like(odds, -INF))
+
+
+def features_of(x: Array, name: str, ndims: tuple[int, ...]) -> Array:
+    """Floating features, checked."""
+    x = as_array(x, name)
+    try:
+        check_logits(x, -1, name)
+    except TypeError:
+        raise TypeError(f"{name} have dtype {x.dtype}; pass floating-point features") from None
+    if x.ndim not in ndims:
+        raise ValueError(
+            f"{name} have shape {tuple(x.shape)}; pass one feature vector in each row, shape (N, d)"
+        )
+    return x
+
+
+def pairs(normalize: bool, **given: Array) -> tuple[Array, Array]:
+    """Two arrays of features of the same shape, ready to be multiplied."""
+    (one, a), (other, b) = ((name, features_of(x, name, (2,))) for name, x in given.items())
+    if tuple(a.shape) != tuple(b.shape):
+        raise ValueError(
+            f"{one} have shape {tuple(a.shape)} but {other} have shape {tuple(b.shape)}; row i of one belongs to "
+            "row i of the other"
+        )
+    return unit(a, normalize), unit(b, normalize)
+
+
+def unit(x: Array, normalize: bool) -> Array:
+    """Features in the dtype of their loss, divided by their norms; of a zero vector by 1."""
+    xp, dtype = namespace(x), loss_dtype(x)
+    if not normalize:
+        return xp.astype(x, dtype, copy=False)
+    wide = widened(x)
+    square = total(wide * wide, -1, keepdims=True)
+    norm = xp.sqrt(xp.where(square == 0, xp.ones_like(square), square))
+    return xp.astype(wide / norm, dtype, copy=False)
+
+
+def products_of(x: Array, y: Array) -> Array:
+    """``x_i · y_j``."""
+    return product(x, namespace(y).matrix_transpose(y))
+
+
+def others(z: Array) -> Array:
+    """The products of every row with the others: its own with itself is −∞, which counts for nothing."""
+    products = products_of(z, z)
+    xp = namespace(products)
+    return xp.where(diagonal(z), xp.full_like(products, -INF), products)
+
+
+def diagonal(x: Array) -> Array:
+    """Which entries of an N × N array are of one and the same row."""
+    xp = namespace(x)
+    rows = xp.arange(x.shape[0], device=device(x))
+    return rows[:, None] == rows[None, :]
+
+
+def check_denominator(denominator: str) -> None:
+    """Refuse a denominator that is none."""
+    if denominator not in ("all", "negatives"):
+        raise ValueError(f'denominator is {denominator!r}; write "all" or "negatives"')
+
+
+def checked_groups(labels: Any, z: Array) -> Array:
+    """One label for each row."""
+    _, (groups, _) = as_arrays(labels=labels, features=z)
+    if tuple(groups.shape) != (z.shape[0],):
+        raise ValueError(
+            f"labels have shape {tuple(groups.shape)}; pass one label for each row of the features, "
+            f"shape ({z.shape[0]},)"
+        )
+    return groups
+
+
+def scalar(value: Any, name: str) -> Any:
+    """A number, or an array of one."""
+    if isinstance(value, (int, float)):
+        return value
+    x = as_array(value, name)
+    if x.ndim:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}; pass a number, or an array of shape ()")
+    return float(x) if is_numpy(x) else x

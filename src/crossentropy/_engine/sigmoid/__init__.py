@@ -1,0 +1,1 @@
+"""Losses over the sigmoid of each logit: binary and multi-label classification."""

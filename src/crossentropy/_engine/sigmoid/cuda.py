@@ -1,0 +1,79 @@
+"""The sigmoid loss by the Triton kernels: tensors on a GPU, in any layout, cross-entropy and focal links.
+
+Nothing waits for the device, but for ``empty="raise"``: labels are not checked, and an integer other than 0 and 1
+gives NaN.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from crossentropy._backends.conditions import is_true
+from crossentropy._engine.reductions import EMPTY_MESSAGE
+from crossentropy._engine.sigmoid.problem import Problem
+from crossentropy._kernels.triton.means import Mean
+from crossentropy._kernels.triton.sigmoid import Elements, Formula, element_losses, mean_loss
+from crossentropy._kernels.triton.sigmoid import gradient as kernel_gradient
+from crossentropy.links.cross_entropy import focal_gamma
+
+
+def loss(problem: Problem) -> tuple[Tensor, Tensor | None]:
+    """The loss and, if it is one number, what its gradient is divided by."""
+    options, elements, formula = problem.options, _elements(problem), _formula(problem)
+    if options.reduction == "none":
+        return element_losses(elements, formula), None
+    mean = Mean(_divisor(problem), 0.0 if options.empty == "zero" else math.nan)
+    value, divisor = mean_loss(elements, formula, mean)
+    if options.empty == "raise" and is_true(divisor == 0, wait=True):
+        raise ValueError(EMPTY_MESSAGE)
+    return value, divisor
+
+
+def gradient(problem: Problem, upstream: Tensor, divisor: Tensor | None) -> Tensor:
+    """By the logits."""
+    return kernel_gradient(_elements(problem), _formula(problem), upstream, divisor)
+
+
+def _elements(problem: Problem) -> Elements:
+    logits, options = problem.logits, problem.options
+    sample_weight = problem.sample_weight
+    if sample_weight is not None and problem.weight_per_row:
+        sample_weight = sample_weight.unsqueeze(options.axis).expand(logits.shape)
+
+    def of_classes(vector: Tensor | None) -> Tensor | None:
+        if vector is None:
+            return None
+        after = (1,) * (logits.ndim - options.axis - 1)
+        return vector.reshape((options.classes, *after) if logits.ndim else ()).expand(logits.shape)
+
+    labels = problem.labels
+    return Elements(
+        logits,
+        labels.view(torch.uint8) if labels.dtype == torch.bool else labels,
+        sample_weight,
+        of_classes(options.positive_weight),
+        of_classes(options.negative_weight),
+    )
+
+
+def _formula(problem: Problem) -> Formula:
+    options = problem.options
+    return Formula(
+        options.label_smoothing,
+        focal_gamma(options.link) or 0.0,
+        focal_gamma(options.negative_link) or 0.0,
+        options.negative_shift,
+    )
+
+
+def _divisor(problem: Problem) -> float | Tensor | None:
+    options = problem.options
+    if options.reduction == "sum":
+        return 1.0
+    if options.divides_by_weight and problem.is_weighted:
+        return None
+    if isinstance(options.normalizer, str):
+        return float(problem.logits.numel())
+    N = options.normalizer
+    return N.to(problem.logits.device) if isinstance(N, Tensor) else float(N)

@@ -1,0 +1,155 @@
+"""The sigmoid loss as a formula, for every library, link and order of derivative."""
+
+import math
+from typing import Any
+
+from crossentropy._backends import loss_dtype, namespace, number_of, total
+from crossentropy._backends.conditions import is_zero
+from crossentropy._engine.checks import dtype_name
+from crossentropy._engine.reductions import reduce_rows
+from crossentropy._engine.sigmoid.problem import Options, Problem, check_values
+from crossentropy._statistics.log_sigmoid import log_sigmoid
+from crossentropy.links._probabilities import ROOM, largest_exponent
+from crossentropy.links.link import slope as link_slope
+
+Array = Any
+
+
+def reference_loss(problem: Problem) -> Array:
+    """The reduced loss."""
+    xp = namespace(problem.logits)
+    weights = _weights(problem, xp)
+    check_values(problem, None if weights is None else weights[1], xp)
+    dtype = loss_dtype(problem.logits)
+    z, positive, negative = _logits_and_masses(problem, weights, xp, dtype)
+    D, counts = _negative_log_odds(_finite_where_massless(z, negative, xp), problem.options, xp)
+    negative = xp.where(counts, negative, xp.zeros_like(negative))
+    yes = problem.options.link.loss(-_finite_where_massless(z, positive, xp))
+    no = problem.options.negative_link.loss(D)
+    losses = positive * yes + negative * no
+    if problem.options.reduction == "none":
+        return losses
+    reduced = _reduced(losses, None if weights is None else weights[1], problem.options)
+    return xp.astype(reduced, losses.dtype)
+
+
+def reference_gradient(problem: Problem, upstream: Array) -> Array:
+    """Gradient by the logits from the links' `gain`, for NumPy, where `upstream` is that by the loss."""
+    slope = _slope(problem) * upstream
+    return slope.astype(problem.logits.dtype)
+
+
+def _slope(problem: Problem) -> Array:
+    """The same in float64."""
+    xp = namespace(problem.logits)
+    options = problem.options
+    weights = _weights(problem, xp)
+    z, positive, negative = _logits_and_masses(problem, weights, xp, xp.float64)
+    up = _finite_where_massless(z, positive, xp)
+    down = _finite_where_massless(z, negative, xp)
+    D, counts = _negative_log_odds(down, options, xp)
+    fall = link_slope(options.negative_link, D)
+    if not is_zero(options.negative_shift):  # dD/dz = p (1 − p) / (p_m (1 − p_m)), and p_m = σ(D)
+        fall = fall * xp.exp(log_sigmoid(down) + log_sigmoid(-down) - log_sigmoid(D) - log_sigmoid(-D))
+    slope = xp.where(counts, negative, xp.zeros_like(negative)) * fall
+    slope = slope - positive * link_slope(options.link, -up)
+    if options.reduction != "mean":
+        return slope
+    if options.divides_by_element:
+        N = xp.astype(options.normalizer, slope.dtype)
+        return xp.where(N == 0, xp.zeros_like(slope), slope / xp.where(N == 0, xp.ones_like(N), N))
+    one, W = xp.asarray(1.0), None if weights is None else total(weights[1], tuple(range(z.ndim)))
+    return slope * _reduce(one, W, number_of(z.shape, z), options, empty="zero")
+
+
+def _reduced(losses: Array, weights: Array | None, options: Options) -> Array:
+    """``Σ ℓ`` or ``Σ ℓ / N``, summed in float64 where there is one."""
+    count = number_of(losses.shape, losses)
+    if not options.divides_by_element:
+        everything = tuple(range(losses.ndim))
+        losses = total(losses, everything)
+        weights = None if weights is None else total(weights, everything)
+    return _reduce(losses, weights, count, options, empty=options.empty)
+
+
+def _reduce(losses: Array, weights: Array | None, count: Any, options: Options, *, empty: str) -> Array:
+    """`reduce_rows`, where elements without weights weigh 1 each."""
+    normalizer = "count" if weights is None and options.divides_by_weight else options.normalizer
+    return reduce_rows(
+        losses, weights, count, reduction=options.reduction, normalizer=normalizer, empty=empty
+    )
+
+
+def _weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
+    """``ω w₊`` and ``ω w₋`` in the shape of the logits."""
+    if not problem.is_weighted:
+        return None
+    options, shape = problem.options, problem.logits.shape
+    omega = problem.sample_weight
+    if omega is not None and problem.weight_per_row:
+        omega = xp.expand_dims(omega, axis=options.axis)
+
+    def with_class(vector: Array | None) -> Array:
+        if vector is None:
+            return xp.broadcast_to(omega, shape)
+        after = (1,) * (len(shape) - options.axis - 1)
+        vector = xp.reshape(vector, (options.classes, *after) if shape else ())
+        return xp.broadcast_to(vector if omega is None else omega * vector, shape)
+
+    return with_class(options.positive_weight), with_class(options.negative_weight)
+
+
+def _logits_and_masses(
+    problem: Problem, weights: tuple[Array, Array] | None, xp: Any, dtype: Any
+) -> tuple[Array, Array, Array]:
+    """``z``, ``ω w₊ q`` and ``ω w₋ (1 − q)``."""
+    z = xp.astype(problem.logits, dtype)
+    t = xp.astype(problem.labels, dtype)
+    if "float" not in dtype_name(problem.labels):
+        t = xp.where((t == 0) | (t == 1), t, xp.full_like(t, math.nan))
+    epsilon = problem.options.label_smoothing
+    if weights is None:
+        return z, (1 - epsilon) * t + epsilon / 2, (1 - epsilon) * (1 - t) + epsilon / 2
+    positive, negative = weights
+    t = xp.where((positive == 0) & (negative == 0) & ~xp.isfinite(t), xp.zeros_like(t), t)
+    return (
+        z,
+        positive * ((1 - epsilon) * t + epsilon / 2),
+        negative * ((1 - epsilon) * (1 - t) + epsilon / 2),
+    )
+
+
+def _finite_where_massless(x: Array, mass: Array, xp: Any) -> Array:
+    """`x`, or 0 where it is infinite or NaN and has no mass: then the product with the mass is 0.
+
+    A finite `x` stays, since its loss is the derivative by the mass.
+    """
+    return xp.where((mass == 0) & ~xp.isfinite(x), xp.zeros_like(x), x)
+
+
+def _negative_log_odds(z: Array, options: Options, xp: Any) -> tuple[Array, Array]:
+    """The log-odds of ``p_m = max(p − m, 0)``, and where it is not 0 (there they are 0, to be left out)."""
+    m = options.negative_shift
+    if is_zero(m):
+        return z, xp.ones_like(z, dtype=xp.bool)
+    p_m = xp.exp(log_sigmoid(z)) - m
+    counts = ~(p_m <= 0)
+    p_m = xp.where(counts, p_m, xp.full_like(p_m, 0.5))
+    D = xp.log(p_m) - _log_of_rest(log_sigmoid(-z), m, xp)
+    return xp.where(counts, D, xp.zeros_like(D)), counts
+
+
+def _log_of_rest(log_miss: Array, m: Any, xp: Any) -> Array:
+    """``ln(1 − p + m)`` from ``ln(1 − p)``: 1 − p and m may both be too small to have an inverse."""
+    if isinstance(m, float):
+        log_m = xp.full_like(log_miss, math.log(m))
+        more = log_miss > log_m
+        return xp.where(more, log_miss, log_m) - log_sigmoid(
+            xp.where(more, log_miss - log_m, log_m - log_miss)
+        )
+    # an array may hold 0, whose logarithm has no derivative
+    deep, zero = -log_miss > largest_exponent(log_miss) - ROOM, xp.zeros_like(log_miss)
+    near = log_miss + xp.log1p(m * xp.exp(-xp.where(deep, zero, log_miss)))
+    some = m + zero > 0
+    far = xp.where(some, xp.log(xp.where(some, m + zero, zero + 1)), log_miss)
+    return xp.where(deep, far, near)

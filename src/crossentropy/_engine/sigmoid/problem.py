@@ -1,0 +1,233 @@
+"""What a sigmoid loss is asked to do: arguments of one library, checked, in the form the formulas use."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from crossentropy._arguments.arrays import as_arrays, as_option
+from crossentropy._arguments.errors import integer, number
+from crossentropy._backends import device, is_numpy, is_torch, loss_dtype, namespace
+from crossentropy._backends.conditions import first_true, is_false, is_true
+from crossentropy._backends.tape import Taped
+from crossentropy._engine.checks import (
+    as_normalizer,
+    check_floating,
+    check_share,
+    check_validate,
+    checked_link,
+    dtype_name,
+)
+from crossentropy._engine.reductions import check_reduction, negative_weight_error
+from crossentropy._engine.weights import along_another_axis
+from crossentropy.links import CrossEntropy, Link
+
+Array = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """All but the arrays with an entry for every element or row."""
+
+    positive_weight: Array | None  # w₊ and w₋: (C,), in the type of the loss; both or neither
+    negative_weight: Array | None
+    classes: int
+    inner: int  # elements between one class and the next
+    axis: int
+    label_smoothing: float
+    link: Link
+    negative_link: Link
+    negative_shift: float
+    reduction: str
+    normalizer: Any
+    empty: str
+    validate: bool
+
+    @property
+    def divides_by_weight(self) -> bool:
+        return self.reduction == "mean" and isinstance(self.normalizer, str) and self.normalizer == "weight"
+
+    @property
+    def divides_by_element(self) -> bool:
+        return not isinstance(self.normalizer, str) and getattr(self.normalizer, "ndim", 0) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The arrays, and the options."""
+
+    logits: Array
+    labels: Array
+    sample_weight: Array | None  # in the shape of the logits, or without their class axis
+    options: Options
+
+    @property
+    def is_weighted(self) -> bool:
+        return self.sample_weight is not None or self.options.negative_weight is not None
+
+    @property
+    def is_taped_beside_logits(self) -> bool:
+        """Whether anything but the logits is an array that `loss_and_gradient` differentiates by."""
+        options = self.options
+        return Taped in map(
+            type,
+            (
+                *(self.labels, self.sample_weight, options.positive_weight, options.negative_weight),
+                *(options.label_smoothing, options.negative_shift, options.normalizer),
+                *getattr(options.link, "__dict__", {}).values(),
+                *getattr(options.negative_link, "__dict__", {}).values(),
+            ),
+        )
+
+    @property
+    def weight_per_row(self) -> bool:
+        return self.sample_weight is not None and self.sample_weight.ndim < self.logits.ndim
+
+
+def make_problem(
+    logits: Array,
+    labels: Array,
+    *,
+    pos_weight: Array | float | None = None,
+    label_smoothing: float = 0.0,
+    class_weight: Array | float | None = None,
+    sample_weight: Array | None = None,
+    link: Link | None = None,
+    negative_link: Link | None = None,
+    negative_shift: float = 0.0,
+    axis: int = -1,
+    reduction: str = "mean",
+    normalizer: Any = "weight",
+    empty: str = "zero",
+    validate: str = "raise",
+) -> Problem:
+    """Check the arguments of `crossentropy.sigmoid_cross_entropy`, but for the values of its arrays."""
+    check_reduction(reduction, normalizer, empty)
+    integer(axis, "axis")
+    check_share(label_smoothing, "label_smoothing")
+    if is_false((number(negative_shift, "negative_shift") >= 0) & (negative_shift < 1)):
+        raise ValueError(f"negative_shift is {negative_shift}; it is taken off a probability: 0 ≤ m < 1")
+    xp, (logits, labels) = as_arrays(logits=logits, labels=labels)
+    _check_arrays(logits, labels)
+
+    ndim = logits.ndim
+    if not -max(ndim, 1) <= integer(axis, "axis") < max(ndim, 1):
+        raise ValueError(
+            f"axis is {axis}, but logits of shape {tuple(logits.shape)} have axes {-max(ndim, 1)} to {max(ndim, 1) - 1}"
+        )
+    axis = axis % max(ndim, 1)
+    classes, inner = (logits.shape[axis], math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
+    if sample_weight is not None:
+        sample_weight = xp.astype(as_option(sample_weight, "sample_weight", logits), loss_dtype(logits))
+        check_sample_weight(logits, sample_weight, axis)
+    positive_weight, negative_weight = _class_weights(logits, classes, pos_weight, class_weight)
+    link = CrossEntropy() if link is None else checked_link(link, "link")
+    options = Options(
+        positive_weight=positive_weight,
+        negative_weight=negative_weight,
+        classes=classes,
+        inner=inner,
+        axis=axis,
+        label_smoothing=_number(label_smoothing),
+        link=link,
+        negative_link=link if negative_link is None else checked_link(negative_link, "negative_link"),
+        negative_shift=_number(negative_shift),
+        reduction=reduction,
+        normalizer=as_normalizer(normalizer, logits),
+        empty=empty,
+        validate=check_validate(validate),
+    )
+    return Problem(logits, labels, sample_weight, options)
+
+
+def _number(option: Any) -> Any:
+    """A number as a float; an array of one, which may be traced, as it is."""
+    return float(option) if isinstance(option, (int, float)) or is_numpy(option) else option
+
+
+def _check_arrays(logits: Array, labels: Array) -> None:
+    check_floating(logits, "logits", labels)
+    if not dtype_name(labels).startswith(("float", "bfloat", "int", "uint", "bool")):
+        raise TypeError(f"labels are {dtype_name(labels)}; pass 0 and 1, bools, or probabilities")
+    if labels.shape != logits.shape:
+        raise ValueError(
+            f"labels have shape {tuple(labels.shape)} but logits have shape {tuple(logits.shape)}; pass one "
+            "label for every logit (nothing is broadcast), or class indices to softmax_cross_entropy"
+        )
+
+
+def check_sample_weight(logits: Array, sample_weight: Array, axis: int, name: str = "sample_weight") -> None:
+    """Refuse weights that are neither of elements nor of rows; `name` is the argument that they were passed as."""
+    shape = tuple(logits.shape)
+    rows = shape[:axis] + shape[axis + 1 :] if len(shape) > 1 else shape
+    if tuple(sample_weight.shape) not in (shape, rows):
+        expected = f"{shape} or {rows}" if rows != shape else f"{shape}"
+        raise ValueError(
+            f"{name} has shape {tuple(sample_weight.shape)}; pass shape {expected}: one weight for "
+            "every element, or one for every row"
+        )
+
+
+def _class_weights(
+    logits: Array, classes: int, pos_weight: Array | float | None, class_weight: Array | float | None
+) -> tuple[Array | None, Array | None]:
+    """``w₊ = class_weight · pos_weight`` and ``w₋ = class_weight``."""
+    negative = _class_vector("class_weight", class_weight, logits, classes)
+    positive = _class_vector("pos_weight", pos_weight, logits, classes)
+    if positive is None:
+        return negative, negative
+    if negative is None:
+        return positive, 0 * positive + 1
+    return positive * negative, negative
+
+
+def _class_vector(name: str, value: Array | float | None, logits: Array, classes: int) -> Array | None:
+    if value is None:
+        return None
+    if isinstance(value, (int, float)):  # made where the logits are: a copy to a device would be waited for
+        xp = namespace(logits)
+        return xp.full((classes,), float(value), dtype=loss_dtype(logits), device=device(logits))
+    xp, vector = namespace(logits), as_option(value, name, logits)
+    if is_torch(vector):
+        vector = vector.detach()
+    vector = xp.astype(vector, loss_dtype(logits))
+    if vector.ndim == 0:
+        return vector + xp.zeros(classes, dtype=vector.dtype, device=device(vector))
+    if tuple(vector.shape) != (classes,):
+        raise ValueError(
+            f"{name} has shape {tuple(vector.shape)}; pass a number, or shape ({classes},): one per class"
+            + (" (one-dimensional logits are one class)" if logits.ndim < 2 else "")
+            + along_another_axis(vector, logits)
+        )
+    return vector
+
+
+def label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
+    """What to say of a label that is none."""
+    value = labels[place].item() if hasattr(labels[place], "item") else labels[place]
+    where = f"labels[{', '.join(map(str, place))}]" if place else "the label"
+    if bool(namespace(labels).all((labels == -1) | (labels == 1))):
+        return ValueError(
+            f"{where} is {value}; labels are 0 and 1. If yours are -1 and 1, pass (labels + 1) // 2"
+        )
+    if "float" in dtype_name(labels):
+        expected = "a floating label is a probability, between 0 and 1"
+    else:
+        expected = "an integer label is 0 or 1; for class indices use softmax_cross_entropy"
+    return ValueError(
+        f"{where} is {value}, but {expected}. To leave elements out, give them a sample_weight of 0, "
+        "for example sample_weight=(labels >= 0)"
+    )
+
+
+def check_values(problem: Problem, weights: Array | None, xp: Any) -> None:
+    """Refuse bad labels and negative weights, where values can be read without waiting for a device."""
+    options = problem.options
+    if options.validate:
+        labels = problem.labels
+        bad = ~((labels >= 0) & (labels <= 1)) if dtype_name(labels) != "bool" else xp.zeros_like(labels)
+        if weights is not None:
+            bad = bad & (weights != 0)
+        if is_true(xp.any(bad)):
+            raise label_error(labels, first_true(bad))
+    if options.divides_by_weight and weights is not None and is_true(xp.any(weights < 0)):
+        raise negative_weight_error(float(xp.min(weights)))

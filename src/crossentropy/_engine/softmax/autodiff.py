@@ -1,0 +1,93 @@
+"""Softmax losses as a composition of differentiable steps, in any framework."""
+
+from collections.abc import Callable
+from typing import Any
+
+from crossentropy._backends import is_torch, loss_dtype, namespace
+from crossentropy._backends.conditions import is_true, is_zero
+from crossentropy._engine.reductions import negative_weight_error, reduce_rows
+from crossentropy._engine.softmax import per_class
+from crossentropy._engine.softmax import terms as formula
+from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._statistics import Planes, row_statistics
+from crossentropy._statistics import formulas as reference_statistics
+
+Array = Any
+
+
+def composed(
+    problem: SoftmaxProblem,
+    *,
+    reference: bool = False,
+    statistics: Callable[[SoftmaxProblem], Planes] | None = None,
+    row_losses: Callable[[SoftmaxProblem], tuple[Array, Array]] = per_class.row_losses,
+) -> Array:
+    """The loss of `problem`.
+
+    Parameters
+    ----------
+    problem : SoftmaxProblem
+    reference : bool
+        Whether to use formulas alone, which have derivatives of every order.
+    statistics : callable, optional
+        What gives the statistics of a problem whose logits are only a shape.
+    row_losses : callable
+        What gives the losses and masses of its rows where the link acts on every class.
+    """
+    logits = problem.logits
+    xp = namespace(logits)
+    find = statistics or (lambda problem: find_statistics(problem, reference=reference))
+    if problem.acts_per_class:
+        formula.check_sums(problem)
+        losses, masses = row_losses(problem)
+        if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
+            losses = losses + formula.regularisers(problem, find(problem))
+    else:
+        planes = find(problem)
+        formula.check_sums(problem, planes.dense_total)
+        losses = formula.row_losses(problem, planes)
+        masses = formula.row_masses(problem, planes)
+        masses = xp.ones_like(losses) if masses is None else masses
+    losses, masses = formula.weigh_rows(problem, losses), formula.weigh_rows(problem, masses)
+    check_masses(problem, masses)
+    value = reduce_rows(
+        losses,
+        masses,
+        counted_rows(problem, losses),
+        reduction=problem.reduction,
+        normalizer=problem.normalizer,
+        empty=problem.empty,
+    )
+    dtype = loss_dtype(logits)
+    return value.to(dtype) if is_torch(value) else xp.astype(value, dtype)
+
+
+def check_masses(problem: SoftmaxProblem, masses: Array) -> None:
+    """Raise if a mean is to be divided by the sum of masses and one of them is negative."""
+    xp = namespace(masses)
+    weighted = (
+        problem.reduction == "mean" and isinstance(problem.normalizer, str) and problem.normalizer == "weight"
+    )
+    if weighted and not problem.signed_weights and is_true(xp.any(masses < 0)):
+        raise negative_weight_error(float(xp.min(masses)))
+
+
+def counted_rows(problem: SoftmaxProblem, losses: Array) -> Array:
+    """Which rows are not ignored."""
+    keep = formula.kept_rows(problem)
+    return namespace(losses).ones_like(losses, dtype=namespace(losses).bool) if keep is None else keep
+
+
+def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> Planes:
+    """The statistics of its rows, differentiable; by formulas alone if `reference`."""
+    statistics = reference_statistics.statistics if reference else row_statistics
+    return statistics(
+        problem.logits,
+        problem.axis,
+        problem.target,
+        problem.transform,
+        problem.prior,
+        problem.wanted,
+        validate=problem.validate and not reference,
+        idle=formula.idle_rows(problem),
+    )

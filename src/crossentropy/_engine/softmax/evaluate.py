@@ -1,0 +1,256 @@
+"""Softmax losses straight from the kernels, without a graph: the value now, the gradient on demand."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crossentropy._backends import device, namespace
+from crossentropy._backends.conditions import is_zero
+from crossentropy._engine.reductions import negative_weight_error, of_nothing
+from crossentropy._engine.softmax import per_class
+from crossentropy._engine.softmax import terms as formula
+from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.terms import Term
+from crossentropy._kernels import _native
+from crossentropy._statistics import Cotangents, Planes
+from crossentropy._statistics.cpu.kernel import RowKernel
+from crossentropy._statistics.cpu.memory import Memory
+from crossentropy._statistics.label_errors import bad_label_error
+from crossentropy.links import CrossEntropy, Focal, Link
+
+Array = Any
+
+
+@dataclass(slots=True, eq=False)
+class Evaluation:
+    """A loss worked out: its value, and what its gradient will need.
+
+    `share` is what a unit of a row's weighted loss adds to the value: a number, or one for every row.
+    """
+
+    value: Any
+    planes: Planes
+    slope: Array | None
+    share: Any
+
+
+def evaluate(
+    problem: SoftmaxProblem,
+    memory: type[Memory],
+    *,
+    statistics: Callable[[SoftmaxProblem], Planes] | None = None,
+    row_losses: Callable[[SoftmaxProblem], tuple[Array, Array]] = per_class.row_losses,
+) -> Evaluation:
+    """The loss of `problem`, in float64.
+
+    Parameters
+    ----------
+    problem : SoftmaxProblem
+    memory : Memory
+    statistics : callable, optional
+        What gives the statistics of a problem whose logits are only a shape.
+    row_losses : callable
+        What gives the losses and masses of its rows where the link acts on every class.
+    """
+    slope = None
+    find = statistics or (lambda problem: kernel_statistics(problem, memory))
+    if problem.acts_per_class:
+        formula.check_sums(problem)
+        losses, masses = row_losses(problem)
+        planes = Planes()
+        if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
+            planes = find(problem)
+            losses = losses + formula.regularisers(problem, planes)
+        mass: Term | None = Term(1.0, None, masses)
+    else:
+        planes = find(problem)
+        _check_rows(problem, planes)
+        loss = None
+        if planes.log_odds is not None:
+            loss, slope = _link_rows(problem.link, problem, planes, memory)
+        shares = formula.target_shares(problem)
+        losses = _added(problem, formula.row_terms(problem, planes, loss, shares), memory)
+        mass = formula.mass_term(problem, planes, shares)
+    n = _size(problem.rows)
+    if problem.reduction == "none":
+        return Evaluation(formula.weigh_rows(problem, losses), planes, slope, 1.0)
+    if problem.reduction == "sum":
+        return Evaluation(_total(problem, losses, n, memory), planes, slope, 1.0)
+    N = normalizer(problem, mass, n, memory)
+    if not isinstance(N, float):
+        return _divided_by_rows(problem, losses, N, planes, slope, n, memory)
+    if N == 0:
+        return Evaluation(of_nothing(problem.empty), planes, slope, 0.0)
+    return Evaluation(_total(problem, losses, n, memory) / N, planes, slope, 1.0 / N)
+
+
+def _divided_by_rows(
+    problem: SoftmaxProblem,
+    losses: Array,
+    N: Array,
+    planes: Planes,
+    slope: Array | None,
+    n: int,
+    memory: type[Memory],
+) -> Evaluation:
+    """A mean with a divisor for every row."""
+    xp = namespace(N)
+    nothing = N == 0
+    share = xp.where(nothing, xp.zeros_like(N), 1 / xp.where(nothing, xp.ones_like(N), N))
+    if problem.empty != "zero" and bool(xp.any(nothing)):
+        return Evaluation(of_nothing(problem.empty), planes, slope, share)
+    return Evaluation(_total(problem, formula.weigh(share, losses), n, memory), planes, slope, share)
+
+
+def gradient(
+    problem: SoftmaxProblem, found: Evaluation, upstream: Any, memory: type[Memory], into: Array | None = None
+) -> Array:
+    """The gradient by the logits, times `upstream`: a number, or with reduction "none" one for every row."""
+    share = upstream * found.share
+    kernel = _kernel(problem, memory)
+    if not problem.acts_per_class:
+        slopes = formula.row_slopes(problem, found.planes, found.slope)
+        cotangents = _cotangents(problem, slopes, share, memory)
+        return kernel.pullback(found.planes, cotangents, problem.rows, into=into).logits
+    xp = namespace(problem.logits)
+    weighted = share
+    if problem.sample_weight is not None:
+        weighted = share * memory.contiguous(problem.sample_weight, "float64")
+    rows = xp.broadcast_to(
+        xp.asarray(weighted, dtype=xp.float64, device=device(problem.logits)), problem.rows
+    )
+    dz = per_class.row_gradients(problem, rows)
+    if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
+        slopes = formula.regulariser_slopes(problem, found.planes)
+        cotangents = _cotangents(problem, slopes, share, memory)
+        dz = dz + kernel.pullback(found.planes, cotangents, problem.rows).logits
+    return xp.astype(dz, problem.logits.dtype)
+
+
+def _added(
+    problem: SoftmaxProblem, terms: Sequence[Term], memory: type[Memory], weights: Array | None = None
+) -> Array:
+    """`formula.added` in one pass a term; with `weights` of the rows times those."""
+    sums = memory.empty(problem.rows, "float64")
+    sums[...] = 0.0
+    for term in terms:
+        _weigh(_native.add_rows, problem, term, term.factor, weights, sums, memory)
+    return sums
+
+
+def _cotangents(
+    problem: SoftmaxProblem, slopes: Mapping[str, Term], share: Any, memory: type[Memory]
+) -> Cotangents:
+    """What a unit of each statistic adds to the value, where one of each row's weighted loss adds `share`.
+
+    A row where that, or its weight, is 0 counts for nothing.
+    """
+    out, weights = Cotangents(), problem.sample_weight
+    factor = share if isinstance(share, (int, float)) else 1.0
+    if factor is not share:
+        weights = share if weights is None else share * weights
+    for name, term in slopes.items():
+        product = memory.empty((*problem.rows, *_several(problem, term)), "float64")
+        _weigh(_native.weigh_rows, problem, term, factor * term.factor, weights, product, memory)
+        setattr(out, name, product)
+    return out
+
+
+def _weigh(
+    kernel: Callable[..., None],
+    problem: SoftmaxProblem,
+    term: Term,
+    factor: float,
+    weights: Array | None,
+    out: Array,
+    memory: type[Memory],
+) -> None:
+    """Have a kernel multiply `factor`, the rows' `weights` and the term's own weights and values."""
+    kept = [
+        None if x is None else memory.contiguous(x, "float64") for x in (weights, term.weights, term.values)
+    ]
+    addresses = (0 if x is None else memory.address(x) for x in kept)
+    n, k = _size(problem.rows), _size(_several(problem, term))
+    kernel(factor, *addresses, n, k, memory.address(out), memory.threads())
+
+
+def _several(problem: SoftmaxProblem, term: Term) -> tuple[int, ...]:
+    """The axis that a term has behind those of the rows."""
+    indices: Any = problem.target.indices
+    return (int(indices.shape[-1]),) if term.several else ()
+
+
+def _check_rows(problem: SoftmaxProblem, planes: Planes) -> None:
+    """Raise for labels that name no class and for soft targets that do not sum to one."""
+    if planes.bad_row >= 0 and problem.validate:
+        target = problem.target
+        raise bad_label_error(
+            target.indices, planes.bad_row, problem.classes, target.ignore_index, several=target.several
+        )
+    formula.check_sums(problem, planes.dense_total)
+
+
+def kernel_statistics(problem: SoftmaxProblem, memory: type[Memory]) -> Planes:
+    """The statistics of its rows from the kernel."""
+    return _kernel(problem, memory).statistics(problem.target, problem.rows, problem.wanted)
+
+
+def _kernel(problem: SoftmaxProblem, memory: type[Memory]) -> RowKernel:
+    return RowKernel(memory, problem.logits, problem.axis, problem.target, problem.transform, problem.prior)
+
+
+def _link_rows(
+    link: Link, problem: SoftmaxProblem, planes: Planes, memory: type[Memory]
+) -> tuple[Array, Array]:
+    """``φ`` and ``dφ/dD`` at the targets; natively for the links whose rows must not depend on their place."""
+    D = planes.log_odds
+    if type(link) not in (CrossEntropy, Focal):
+        return formula.target_losses(problem, planes), formula.target_slope(problem, planes)
+    loss, slope = memory.planes(2, tuple(D.shape))
+    gamma = float(link.gamma) if isinstance(link, Focal) else 0.0
+    address = memory.address
+    _native.focal_rows(address(D), _size(D.shape), gamma, address(loss), address(slope), memory.threads())
+    return loss, slope
+
+
+def _total(problem: SoftmaxProblem, losses: Array, n: int, memory: type[Memory]) -> float:
+    weights = problem.sample_weight
+    if weights is not None:
+        weights = memory.contiguous(weights, "float64")
+    return _native.weighted_sum(
+        memory.address(memory.contiguous(losses)), 0 if weights is None else memory.address(weights), n
+    )
+
+
+def normalizer(problem: SoftmaxProblem, mass: Term | None, n: int, memory: type[Memory]) -> Any:
+    """``N``: a float, or an array with one divisor for every row; `mass` is `formula.mass_term`."""
+    given = problem.normalizer
+    if isinstance(given, (int, float)):
+        return float(given)
+    if not isinstance(given, str):
+        N = memory.contiguous(given, "float64")
+        if N.ndim == 0:
+            return float(N)
+        if tuple(N.shape) != problem.rows:
+            raise ValueError(
+                f"normalizer has shape {tuple(N.shape)}; "
+                f"pass a number, or one divisor for each row, shape {problem.rows}"
+            )
+        return N
+    if given == "count":
+        keep = formula.kept_rows(problem)
+        return float(n) if keep is None else float(namespace(keep).count_nonzero(keep))
+    if mass is None and problem.sample_weight is None:
+        return float(n)
+    one = Term(1.0, None, None)
+    both = _added(problem, [one if mass is None else mass], memory, problem.sample_weight)
+    if not problem.signed_weights and n and bool(both.min() < 0):
+        raise negative_weight_error(float(both.min()))
+    return _native.weighted_sum(memory.address(both), 0, n)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    n = 1
+    for size in shape:
+        n *= size
+    return n

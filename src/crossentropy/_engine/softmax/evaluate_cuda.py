@@ -1,0 +1,152 @@
+"""Softmax losses of tensors on a device that runs behind this program: what `_softmax_eager` is for the memory of the
+CPU, with every number left where it is. Nothing here waits for the device.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossentropy._backends.conditions import is_true
+from crossentropy._engine.reductions import EMPTY_MESSAGE, divisor, mean_of
+from crossentropy._engine.softmax import terms as formula
+from crossentropy._engine.softmax.autodiff import counted_rows
+from crossentropy._engine.softmax.evaluate import Evaluation
+from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.terms import Term
+from crossentropy._statistics import Cotangents, Planes
+from crossentropy._statistics.torch import kernels as rowwise
+from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors, split
+from crossentropy.links.cross_entropy import focal_gamma
+
+
+def row_loss(device: str) -> Any:
+    """The module of a device's kernels for common losses; None if it has none."""
+    if device != "cuda":
+        return None
+    from crossentropy._kernels.triton import row_loss
+
+    return row_loss
+
+
+@dataclass(slots=True, eq=False)
+class _InOneLaunch(Evaluation):
+    """A common loss: `slope` is that of the whole loss, `share` what it was divided by."""
+
+    terms: Any = None
+
+
+def evaluate(problem: SoftmaxProblem) -> Evaluation:
+    """The loss of `problem`, in float64."""
+    planes = rowwise.forward(*_taken_apart(problem))
+    kernels = row_loss(problem.logits.device.type)
+    if kernels is not None and _is_common(problem):
+        return _in_one_launch(problem, planes, kernels)
+    formula.check_sums(problem, planes.dense_total)
+    slope = None if planes.log_odds is None else formula.target_slope(problem, planes)
+    losses = formula.weigh_rows(problem, formula.row_losses(problem, planes))
+    if problem.reduction == "none":
+        return Evaluation(losses, planes, slope, 1.0)
+    if problem.reduction == "sum":
+        return Evaluation(losses.sum(), planes, slope, 1.0)
+    N = denominator(problem, planes)
+    return Evaluation(mean_of(losses, N, problem.empty), planes, slope, inverse(N))
+
+
+def denominator(problem: SoftmaxProblem, planes: Planes) -> Tensor:
+    """``N`` of a mean, from the labels or from the masses in `planes`."""
+    masses = formula.row_masses(problem, planes)
+    if masses is None:
+        masses = torch.ones(problem.rows, dtype=torch.float64, device=problem.logits.device)
+    masses = formula.weigh_rows(problem, masses)
+    return divisor(masses, masses, counted_rows(problem, masses), problem.normalizer)
+
+
+def inverse(N: Tensor) -> Tensor:
+    """``1 / N``, and 0 where there is nothing to divide by."""
+    nothing = N == 0
+    return torch.where(nothing, 0.0, 1 / torch.where(nothing, 1.0, N))
+
+
+def on_device(x: Any, like: Tensor) -> Tensor:
+    """A number beside `like`, in float64; filled in there, with nothing to be copied."""
+    return x.double() if isinstance(x, Tensor) else like.new_full((), x, dtype=torch.float64)
+
+
+def gradient(problem: SoftmaxProblem, found: Evaluation, upstream: Any, into: Tensor) -> Tensor:
+    """The gradient by the logits, times `upstream`, written to `into`."""
+    settings, tensors = _taken_apart(problem)
+    if isinstance(found, _InOneLaunch):
+        kernels, upstream = row_loss(into.device.type), on_device(upstream, into)
+        each = (found.slope, found.planes.log_partition, found.terms, upstream, found.share)
+        cotangents = Cotangents(**kernels.slopes_of(*each)._asdict())
+    else:
+        slopes = formula.row_slopes(problem, found.planes, found.slope)
+        share = on_device(upstream * found.share, into)
+        cotangents = Cotangents(**{name: _of_rows(problem, term, share) for name, term in slopes.items()})
+    needs = (True, *(False,) * (LEARNABLE - 1))
+    return rowwise.backward(settings, tensors, found.planes, cotangents, needs, into)[0]  # type: ignore[return-value]
+
+
+def _is_common(problem: SoftmaxProblem) -> bool:
+    """Whether the loss is one that the kernels of `row_loss` know."""
+    N, target = problem.normalizer, problem.target
+    return (
+        focal_gamma(problem.link) is not None
+        and target.dense is None
+        and problem.label_weight is None
+        and not problem.entropy_bonus
+        and problem.reduction != "none"
+        and (isinstance(N, (str, int, float)) or (isinstance(N, Tensor) and N.ndim == 0))
+    )
+
+
+def _in_one_launch(problem: SoftmaxProblem, planes: Planes, kernels: Any) -> Evaluation:
+    N, target, masses = problem.normalizer, problem.target, problem.masses
+    y = None if target.indices is None else target.indices.to(torch.int64).contiguous()
+    terms = kernels.RowTerms(
+        y,
+        1 if masses is None else int(masses.shape[-1]),
+        target.ignore_index,
+        problem.classes,
+        *(
+            None if x is None else x.contiguous()
+            for x in (problem.class_weight, masses, problem.sample_weight)
+        ),
+        focal_gamma(problem.link),
+        float(problem.label_smoothing),
+        float(problem.z_loss),
+        N == "count" if isinstance(N, str) else False,
+    )
+    by: Any = 1.0 if problem.reduction == "sum" else None if isinstance(N, str) else N
+    mean = kernels.Mean(by, 0.0 if problem.empty == "zero" else math.nan)
+    value, divisor, slopes = kernels.loss(
+        planes.log_odds, planes.prior_term, planes.log_partition if problem.z_loss else None, terms, mean
+    )
+    if problem.empty == "raise" and is_true(divisor == 0, wait=True):
+        raise ValueError(EMPTY_MESSAGE)
+    return _InOneLaunch(value, planes, slopes, divisor, terms)
+
+
+def _taken_apart(problem: SoftmaxProblem) -> tuple[Settings, Tensors]:
+    return split(
+        problem.logits, problem.axis, problem.target, problem.transform, problem.prior, problem.wanted, False
+    )
+
+
+def _of_rows(problem: SoftmaxProblem, term: Term, share: Tensor) -> Tensor:
+    """What a unit of a statistic adds to the value, where one of each row's weighted loss adds `share`.
+
+    A row where that, or its weight, is 0 counts for nothing.
+    """
+    weight, shape = share * term.factor, problem.rows
+    if problem.sample_weight is not None:
+        weight = weight * problem.sample_weight
+    if term.several and problem.target.indices is not None:
+        weight, shape = weight[..., None], tuple(problem.target.indices.shape)
+    if term.weights is not None:
+        weight = weight * term.weights
+    found = weight if term.values is None else torch.where(weight == 0, 0.0, weight * term.values)
+    return found.expand(shape).contiguous()

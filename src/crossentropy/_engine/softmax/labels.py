@@ -1,0 +1,206 @@
+"""Labels of any form as the target of row statistics, checked against the logits."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from crossentropy._arguments.arrays import as_array_like
+from crossentropy._backends import as_indices, is_numpy, is_torch, namespace
+from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._statistics import Target
+from crossentropy._statistics.cpu.kernel import rows_with_any
+from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
+
+__all__ = ["resolve"]
+
+Array = Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resolved:
+    """Labels as the statistics take them; `masses` are the weights of `Sparse`, `normalized` is for soft ones."""
+
+    target: Target
+    masses: Array | None = None
+    normalized: bool = False
+
+
+def resolve(
+    labels: Any,
+    logits: Array,
+    axis: int,
+    ignore_index: int | None,
+    *,
+    validate: bool,
+    sample_weight: Array | None = None,
+) -> Resolved:
+    """Labels of any form as a `Target`, checked against the logits; rows of weight 0 may hold anything.
+
+    Raises
+    ------
+    TypeError
+        If the dtype does not fit the form: floating labels in the shape of indices, an integer one-hot.
+    ValueError
+        If shapes do not match, or values are not what the form says.
+    """
+    rows = tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
+    if isinstance(labels, OneHot):
+        indices = _one_hot_indices(labels.values, logits, axis, sample_weight, validate=validate)
+        return Resolved(Target(indices=indices, ignore_index=ignore_index))
+    if isinstance(labels, Sparse):
+        return _sparse(labels, rows, logits, ignore_index)
+    if isinstance(labels, LabelSet):
+        mask = as_array_like(labels.mask, "mask", logits)
+        _check_soft(mask, logits, ignore_index, "LabelSet")
+        if not _is_kind(mask, "bool"):
+            raise TypeError(
+                f"the mask of LabelSet has dtype {mask.dtype}; pass mask.astype(bool) or mask.bool()"
+            )
+        if validate:
+            empty = _weighed(~_rows_with_any(mask, axis), sample_weight)
+            if is_true(namespace(mask).any(empty)):
+                row = first_true(empty)
+                raise ValueError(
+                    f"row {row[0] if len(row) == 1 else row} of LabelSet has no class in its set; "
+                    "to leave it out give it a sample_weight of 0"
+                )
+        return Resolved(Target(mask=mask))
+    if isinstance(labels, Probabilities):
+        return _dense(labels.values, logits, ignore_index, labels.normalized)
+    y = as_array_like(labels, "labels", logits)
+    if _is_kind(y, "real floating"):
+        if tuple(y.shape) == rows and tuple(y.shape) != tuple(logits.shape):
+            cast = "labels.long()" if is_torch(y) else "labels.astype(int)"
+            raise TypeError(
+                f"labels have dtype {y.dtype} and the shape {rows} of indices; floating labels are probabilities over "
+                f"the class axis. Pass class indices as integers: {cast}{_yes_or_no(logits, axis)}"
+            )
+        return _dense(y, logits, ignore_index, True)
+    if not _is_kind(y, ("bool", "integral")):
+        raise TypeError(
+            f"labels have dtype {y.dtype}; pass integers (class indices) or floats (probabilities)"
+        )
+    if tuple(y.shape) != rows:
+        raise _indices_error(y, logits, axis, rows)
+    return Resolved(Target(indices=y, ignore_index=ignore_index))
+
+
+def _indices_error(y: Array, logits: Array, axis: int, rows: tuple[int, ...]) -> TypeError | ValueError:
+    """What to say of integer labels that are not one for each row."""
+    shape = tuple(logits.shape)
+    if tuple(y.shape) == shape:
+        hint = _yes_or_no(logits, axis) or (
+            ". If they are one-hot, pass crossentropy.targets.OneHot(labels); if they are yes or no for each class, "
+            "crossentropy.sigmoid_cross_entropy(logits, labels) takes them"
+        )
+        return TypeError(
+            f"labels have dtype {y.dtype} and the shape {shape} of the logits; integer labels are indices, of shape "
+            f"{rows}{hint}"
+        )
+    fitting = [i for i in range(len(shape)) if shape[:i] + shape[i + 1 :] == tuple(y.shape)]
+    hint = _yes_or_no(logits, axis)
+    if tuple(y.shape) == (*rows, 1):
+        hint = "; pass labels[..., 0]"
+    elif fitting:
+        hint = f". If the classes are along axis {fitting[-1]}, pass axis={fitting[-1]}"
+    return ValueError(
+        f"labels have shape {tuple(y.shape)}, but logits of shape {shape} with class axis {axis} need one label for "
+        f"each of their rows, shape {rows}{hint}"
+    )
+
+
+def _yes_or_no(logits: Array, axis: int) -> str:
+    """What to add where logits look like those of yes-or-no questions, one to a row; nothing where they do not."""
+    if logits.ndim == 1:
+        return (
+            ". Logits of one axis are one row of classes; for a yes or no of each there is "
+            "crossentropy.sigmoid_cross_entropy(logits, labels)"
+        )
+    if logits.shape[axis] == 1:
+        return (
+            ". There is one class; for a yes or no in each row there is "
+            "crossentropy.sigmoid_cross_entropy(logits, labels), with labels in the shape of the logits"
+        )
+    return ""
+
+
+def _is_kind(x: Array, kind: str | tuple[str, ...]) -> bool:
+    return bool(namespace(x).isdtype(x.dtype, kind))
+
+
+def _check_soft(x: Array, logits: Array, ignore_index: int | None, what: str) -> None:
+    if tuple(x.shape) != tuple(logits.shape):
+        raise ValueError(
+            f"{what} has shape {tuple(x.shape)} but the logits have shape {tuple(logits.shape)}; "
+            "it says something of every class, so the shapes must be equal"
+        )
+    if ignore_index is not None:
+        raise ValueError(
+            f"ignore_index={ignore_index} names a label, and {what} has none; "
+            "leave rows out with sample_weight 0 instead"
+        )
+
+
+def _dense(values: Any, logits: Array, ignore_index: int | None, normalized: bool) -> Resolved:
+    a = as_array_like(values, "labels", logits)
+    if not _is_kind(a, "real floating"):
+        raise TypeError(
+            f"probabilities have dtype {a.dtype}; if this is one-hot, pass crossentropy.targets.OneHot(labels), "
+            "otherwise convert it to floating point"
+        )
+    _check_soft(a, logits, ignore_index, "a target of probabilities")
+    return Resolved(Target(dense=a), normalized=normalized)
+
+
+def _sparse(labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: int | None) -> Resolved:
+    y, t = as_array_like(labels.indices, "indices", logits), as_array_like(labels.weights, "weights", logits)
+    if not _is_kind(y, "integral") or not _is_kind(t, "real floating"):
+        raise TypeError(
+            f"Sparse has indices of {y.dtype} and weights of {t.dtype}; pass integer indices and floating weights"
+        )
+    if tuple(y.shape) != tuple(t.shape) or tuple(y.shape[:-1]) != rows or y.shape[-1] == 0:
+        raise ValueError(
+            f"Sparse has indices of shape {tuple(y.shape)} and weights of shape {tuple(t.shape)}; "
+            f"both need shape {rows} + (k,) with k of at least 1"
+        )
+    return Resolved(Target(indices=y, several=True, ignore_index=ignore_index), masses=t)
+
+
+def _weighed(rows: Array, sample_weight: Array | None) -> Array:
+    """Those of `rows`, an array of bool, whose weight is not 0."""
+    return rows if sample_weight is None else rows & (sample_weight != 0)
+
+
+def _rows_with_any(mask: Array, axis: int) -> Array:
+    """Whether each row of a mask has a class in it; natively it is not read to its end."""
+    if is_numpy(mask):
+        return rows_with_any(NumpyMemory, mask, axis)
+    if is_torch(mask):
+        from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain, runs_plainly
+
+        if runs_plainly() and is_plain(mask):
+            return rows_with_any(TorchMemory, mask, axis)
+    return namespace(mask).any(mask, axis=axis)
+
+
+def _one_hot_indices(
+    values: Any, logits: Array, axis: int, sample_weight: Array | None, *, validate: bool
+) -> Array:
+    x = as_array_like(values, "labels", logits)
+    if not _is_kind(x, ("bool", "integral")):
+        raise TypeError(
+            f"OneHot has dtype {x.dtype}; floating targets are probabilities: pass them as they are"
+        )
+    _check_soft(x, logits, None, "OneHot")
+    xp = namespace(x)
+    ones = as_indices(x)
+    if validate:
+        wrong = (xp.sum(ones, axis=axis) != 1) | xp.any((ones != 0) & (ones != 1), axis=axis)
+        wrong = _weighed(wrong, sample_weight)
+        if is_true(xp.any(wrong)):
+            row = first_true(wrong)
+            raise ValueError(
+                f"row {row[0] if len(row) == 1 else row} of OneHot is not one 1 among zeros; "
+                "for several, use LabelSet or floats"
+            )
+    return xp.argmax(ones, axis=axis)

@@ -1,0 +1,282 @@
+"""The softmax losses as formulas over target statistics: the values of rows, and what each statistic is worth.
+
+This is where every loss of the family is written, once, as a sum of terms. `row_losses` adds them up, differentiable
+where its arrays are; `row_slopes` are their derivatives by the statistics, for those who call the kernels' pullback
+themselves.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from crossentropy._arguments.unit_sums import digits_beside_one, rounding_tolerance
+from crossentropy._backends import as_indices, namespace, sum_tolerance, total
+from crossentropy._backends.conditions import first_true, is_true, is_zero
+from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._statistics import Planes, formulas
+from crossentropy._statistics.problem import within_range
+from crossentropy.links.link import slope as link_slope
+
+Array = Any
+
+
+class Term(NamedTuple):
+    """``factor Σ_j weights_j values_j`` of every row; what is None is 1.
+
+    `weights` and `values` have the shape of the rows, and where `several` an axis behind them for ``j``. A weight of 0
+    makes 0 of anything.
+    """
+
+    factor: float
+    weights: Array | None
+    values: Array | None
+    several: bool = False
+
+
+def added(terms: Sequence[Term]) -> Array:
+    """The sum of terms that have values or weights, differentiable."""
+    total: Any = None
+    for factor, weights, values, several in terms:
+        x: Any = weights if values is None else values if weights is None else weigh(weights, values)
+        x = namespace(x).sum(x, axis=-1) if several else x
+        x = x if isinstance(factor, (int, float)) and factor == 1 else factor * x
+        total = x if total is None else total + x
+    return total
+
+
+def row_losses(problem: SoftmaxProblem, planes: Planes) -> Array:
+    """The loss of every row before its sample weight, differentiable, from the statistics of its rows."""
+    loss = None if planes.dense_term is not None else target_losses(problem, planes)
+    return added(row_terms(problem, planes, loss, target_shares(problem)))
+
+
+def row_terms(
+    problem: SoftmaxProblem, planes: Planes, target_loss: Array | None, shares: Array | None
+) -> list[Term]:
+    """What the loss of a row is the sum of, before its sample weight.
+
+    Parameters
+    ----------
+    problem : SoftmaxProblem
+    planes : Planes
+        Statistics of its rows.
+    target_loss : array, shape of ``planes.log_odds``, or None
+        ``φ`` at the targets; None of soft ones.
+    shares : array or None
+        `target_shares`.
+    """
+    kept, terms = 1 - problem.label_smoothing, []
+    if target_loss is None:
+        terms.append(Term(kept, None, planes.dense_term))
+    elif not is_zero(kept):  # a label without mass counts nothing, whatever its loss
+        terms.append(Term(kept, shares, target_loss, problem.masses is not None))
+    if planes.prior_term is not None:
+        terms.append(Term(problem.label_smoothing, None, planes.prior_term))
+    return terms + regulariser_terms(problem, planes)
+
+
+def regulariser_terms(problem: SoftmaxProblem, planes: Planes) -> list[Term]:
+    """``z_loss L² − entropy_bonus H``."""
+    terms = []
+    if not is_zero(problem.z_loss):
+        L, idle = planes.log_partition, idle_rows(problem)
+        if idle is not None:  # a square has no derivative at a NaN, and 0 times that is no 0
+            xp = namespace(L)
+            L = xp.where(idle & ~xp.isfinite(L), xp.zeros_like(L), L)
+        terms.append(Term(problem.z_loss, None, L * L))
+    if not is_zero(problem.entropy_bonus):
+        terms.append(Term(-problem.entropy_bonus, None, planes.entropy))
+    return terms
+
+
+def regularisers(problem: SoftmaxProblem, planes: Planes) -> Array:
+    """The sum of `regulariser_terms`."""
+    return added(regulariser_terms(problem, planes))
+
+
+def row_slopes(problem: SoftmaxProblem, planes: Planes, target_slope: Array | None) -> dict[str, Term]:
+    """The derivatives of `row_terms` by the statistics, by their names; `target_slope` is ``dφ/dD`` at the targets."""
+    kept, slopes = 1 - problem.label_smoothing, {}
+    if target_slope is None:
+        slopes["dense_term"] = Term(kept, None, None)
+    else:
+        several = problem.masses is not None
+        slopes["log_odds"] = Term(kept, target_shares(problem), target_slope, several)
+    if planes.prior_term is not None:
+        slopes["prior_term"] = Term(problem.label_smoothing, None, None)
+    return slopes | regulariser_slopes(problem, planes)
+
+
+def regulariser_slopes(problem: SoftmaxProblem, planes: Planes) -> dict[str, Term]:
+    """The derivatives of `regulariser_terms`."""
+    slopes = {}
+    if not is_zero(problem.z_loss):
+        slopes["log_partition"] = Term(2 * problem.z_loss, None, planes.log_partition)
+    if not is_zero(problem.entropy_bonus):
+        slopes["entropy"] = Term(-problem.entropy_bonus, None, None)
+    return slopes
+
+
+def is_plain(problem: SoftmaxProblem) -> bool:
+    """Whether the loss is the link of one target's log-odds and nothing else."""
+    return (
+        problem.target.dense is None
+        and problem.class_weight is None
+        and problem.masses is None
+        and problem.prior is None
+        and is_zero(problem.z_loss)
+        and is_zero(problem.entropy_bonus)
+    )
+
+
+def target_losses(problem: SoftmaxProblem, planes: Planes) -> Array:
+    """``φ`` at the targets, 0 where the row is ignored."""
+    return settled(problem, problem.link.loss(link_odds(problem, planes.log_odds)))
+
+
+def target_slope(problem: SoftmaxProblem, planes: Planes) -> Array:
+    """``dφ/dD = gain(D) σ(D)`` at the targets."""
+    slope = link_slope(problem.link, link_odds(problem, planes.log_odds))
+    return settled(problem, within_range(slope, problem.logits))
+
+
+def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
+    """``D`` as a link is to see it: 0 at targets that are impossible, certain or NaN, and count for nothing.
+
+    What a link makes of an infinity may have no derivative, and 0 times that is no 0.
+    """
+    xp = namespace(D)
+    shares, out = target_shares(problem), rows_left_out(problem)
+    void = None if shares is None else shares == 0
+    if out is not None:
+        out = out[..., None] if problem.masses is not None else out
+        void = out if void is None else void | out
+    if void is None:
+        return D
+    return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
+
+
+def settled(problem: SoftmaxProblem, values: Array) -> Array:
+    """`values`, one for every target, with 0 where the row is ignored."""
+    keep = kept_rows(problem)
+    if keep is None:
+        return values
+    keep = keep[..., None] if problem.masses is not None else keep
+    return namespace(values).where(keep, values, namespace(values).zeros_like(values))
+
+
+def row_masses(problem: SoftmaxProblem, planes: Planes) -> Array | None:
+    """``Σ_c w_c t_c`` of every row, 0 where ignored, differentiable; None stands for 1 everywhere."""
+    a, w = problem.target.dense, problem.class_weight
+    if getattr(a, "requires_grad", False):  # the denominator is a function of soft targets too
+        a = formulas.class_last(formulas.widened(a), problem.axis)
+        return (a if w is None else a * formulas.widened(w)).sum(-1)
+    term = mass_term(problem, planes, target_shares(problem))
+    return None if term is None else added([term])
+
+
+def mass_term(problem: SoftmaxProblem, planes: Planes, shares: Array | None) -> Term | None:
+    """``Σ_c w_c t_c`` of every row, from what is known of it and `target_shares`; None stands for 1 everywhere."""
+    if problem.target.dense is not None:
+        return Term(1.0, None, planes.dense_total)
+    if shares is not None:
+        return Term(1.0, shares, None, problem.masses is not None)
+    keep = kept_rows(problem)
+    return None if keep is None else Term(1.0, None, namespace(keep).astype(keep, planes.log_odds.dtype))
+
+
+def target_shares(problem: SoftmaxProblem) -> Array | None:
+    """What each target's loss is multiplied by: class weight times mass, 0 where ignored; None stands for 1."""
+    y, w, t = problem.target.indices, label_weight(problem), problem.masses
+    if y is None or (w is None and t is None):
+        return None
+    xp, t = namespace(y), None if t is None else formulas.widened(t)
+    shares = t if w is None else w if t is None else w * t
+    keep = kept_rows(problem)
+    if keep is None:
+        return shares
+    keep = keep[..., None] if problem.masses is not None else keep
+    return xp.where(keep, shares, xp.zeros_like(shares))
+
+
+def label_weight(problem: SoftmaxProblem) -> Array | None:
+    """The class weight of every label; None stands for 1."""
+    y, w = problem.target.indices, problem.class_weight
+    if problem.label_weight is not None or w is None or y is None:
+        return problem.label_weight
+    xp, y, w = namespace(y), as_indices(y), formulas.widened(w)
+    known = xp.reshape(xp.clip(y, 0, problem.classes - 1), (-1,))  # what is not stays without a loss, or NaN
+    return xp.reshape(xp.take(w, known, axis=0), tuple(y.shape))
+
+
+def kept_rows(problem: SoftmaxProblem) -> Array | None:
+    """Which rows are not ignored; None stands for all."""
+    ignore, y = problem.target.ignore_index, problem.target.indices
+    if ignore is None or y is None:
+        return None
+    keep = as_indices(y) != ignore
+    return namespace(keep).all(keep, axis=-1) if problem.target.several else keep
+
+
+def idle_rows(problem: SoftmaxProblem) -> Array | None:
+    """Which rows have a sample weight of 0; None stands for none."""
+    return None if problem.sample_weight is None else problem.sample_weight == 0
+
+
+def rows_left_out(problem: SoftmaxProblem) -> Array | None:
+    """Which rows count for nothing, ignored or without weight; None stands for none."""
+    keep, idle = kept_rows(problem), idle_rows(problem)
+    if keep is None:
+        return idle
+    return ~keep if idle is None else ~keep | idle
+
+
+def check_sums(problem: SoftmaxProblem, sums: Array | None = None) -> None:
+    """Raise if a row of soft targets does not sum to one, within what its dtype can say; `sums` if known."""
+    if not (problem.normalized and problem.validate):
+        return
+    a: Array = problem.target.dense
+    # The kernels sum in the logits' precision, which may be less than what the targets are held to.
+    narrower = "64" in str(a.dtype) and "64" not in str(problem.logits.dtype)
+    if sums is None or narrower or problem.class_weight is not None:
+        sums = total(a, problem.axis)
+    check_whole(problem, sums)
+
+
+def check_whole(problem: SoftmaxProblem, sums: Array) -> None:
+    """Raise if the sum of a row of soft targets is not one, within what their dtype can say."""
+    xp = namespace(sums)
+    counted = None if problem.sample_weight is None else problem.sample_weight != 0
+
+    def wrong_within(tolerance: float) -> Array:
+        wrong = ~(xp.abs(sums - 1) <= tolerance)
+        return wrong if counted is None else wrong & counted
+
+    tolerance = sum_tolerance(problem.target.dense)
+    wrong = wrong_within(tolerance)
+    if is_true(xp.any(wrong)):
+        wrong = wrong_within(rounding_tolerance(problem.target.dense, problem.classes))
+    if is_true(xp.any(wrong)):
+        row = first_true(wrong)
+        where = f" of row {row[0] if len(row) == 1 else row}" if row else ""
+        hint = (
+            ". Logits of one axis are one row of classes; for a yes or no of each there is "
+            "crossentropy.sigmoid_cross_entropy(logits, labels)"
+        )
+        total_mass = digits_beside_one(float(sums[row]))
+        raise ValueError(
+            f"the probabilities{where} sum to {total_mass}, not to 1 within {tolerance:.2g}; normalize them, or pass "
+            "targets.Probabilities(labels, normalized=False) to weigh classes freely"
+            + ("" if problem.rows else hint)
+        )
+
+
+def weigh(weights: Array, values: Array) -> Array:
+    """``weights · values``, where a weight of 0 makes 0 of anything, and a gradient by the weight still flows."""
+    xp = namespace(values)
+    void = (weights == 0) & ~xp.isfinite(values)
+    return xp.where(void, xp.zeros_like(values), weights * xp.where(void, xp.zeros_like(values), values))
+
+
+def weigh_rows(problem: SoftmaxProblem, values: Array) -> Array:
+    """``ω · values``."""
+    return values if problem.sample_weight is None else weigh(problem.sample_weight, values)

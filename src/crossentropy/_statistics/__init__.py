@@ -1,0 +1,84 @@
+"""Target statistics of rows of logits: the one primitive that every softmax loss is a formula over.
+
+For a row of transformed logits ``u`` with ``p = softmax(u)`` they are the log-odds against the target
+``D = ln Σ_{c∉target} e^(u_c) − ln Σ_{c∈target} e^(u_c)``, the log-partition ``L``, the cross-entropies
+``G_r = Σ r_c (L − u_c)`` against a fixed vector and ``G_a`` against the row's own masses, and the entropy ``H``.
+From ``D`` alone ``−log p = softplus(D)`` and ``1 − p = σ(D)``, to full relative precision.
+"""
+
+from typing import Any
+
+from crossentropy._backends import is_numpy, is_taped, is_torch
+from crossentropy._backends.tape import Taped
+from crossentropy._statistics.problem import (
+    NOTHING_MORE,
+    PLAIN,
+    Cotangents,
+    Planes,
+    Prior,
+    Target,
+    Transform,
+    Wanted,
+)
+
+__all__ = ["PLAIN", "Cotangents", "Planes", "Prior", "Target", "Transform", "Wanted", "row_statistics"]
+
+Array = Any
+
+
+def row_statistics(
+    logits: Array,
+    axis: int,
+    target: Target,
+    transform: Transform = PLAIN,
+    prior: Prior | None = None,
+    wanted: Wanted = NOTHING_MORE,
+    *,
+    validate: bool = True,
+    idle: Array | None = None,
+) -> Planes:
+    """Target statistics of every row of `logits`, differentiable where the framework is.
+
+    Parameters
+    ----------
+    logits : array, any shape, floating
+    axis : int
+        The class axis, counted from 0.
+    target : Target
+    transform : Transform
+    prior : Prior or None
+    wanted : Wanted
+    validate : bool
+        Whether a label outside the classes raises. Otherwise, and where it cannot be read, its row is NaN.
+    idle : array of bool, shape of the rows, or None
+        Rows whose statistics are multiplied by 0 later on. What makes them NaN may then be put aside, so that their
+        gradient is 0 too.
+
+    Returns
+    -------
+    Planes
+        In the shape of the logits without `axis`, in float64 where the device has it.
+
+    Raises
+    ------
+    ValueError
+        If a label is outside the classes and not to be ignored.
+    """
+    if is_torch(logits):
+        from crossentropy._statistics.torch import rows
+
+        return rows.statistics(logits, axis, target, transform, prior, wanted, validate, idle)
+    from crossentropy._statistics import formulas
+
+    options = (
+        *(getattr(transform, name) for name in Transform.__slots__),
+        target.dense,
+        prior and prior.values,
+    )
+    if Taped in map(type, options):
+        logits = Taped(logits) if is_numpy(logits) else logits
+    elif is_numpy(logits) or is_taped(logits):
+        from crossentropy._statistics.cpu import numpy_rows
+
+        return numpy_rows.statistics(logits, axis, target, transform, prior, wanted, validate, idle)
+    return formulas.statistics(logits, axis, target, transform, prior, wanted, validate=validate, idle=idle)

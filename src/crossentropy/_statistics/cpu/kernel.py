@@ -1,0 +1,260 @@
+"""The row kernels, called on arrays of any framework whose memory can be addressed."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import Memory
+from crossentropy._statistics.problem import (
+    DIFFERENTIABLE,
+    Cotangents,
+    Gradients,
+    Planes,
+    Prior,
+    Target,
+    Transform,
+    Wanted,
+    row_planes,
+)
+
+Array = Any
+
+PLANES = tuple(f.name for f in fields(Planes) if f.name != "bad_row")
+NO_TRANSFORM = _native.Transform()
+NO_PRIOR = _native.Prior()
+
+
+class Layout(NamedTuple):
+    """An array as (outer, class, inner): where it is, and how far apart its entries are."""
+
+    array: Array
+    outer: int
+    classes: int
+    inner: int
+    strides: tuple[int, int, int]
+
+    def view(self, memory: type[Memory]) -> _native.View:
+        return _native.View(memory.address(self.array), memory.code(self.array), *self.strides)
+
+
+def lay_out(memory: type[Memory], x: Array, axis: int) -> Layout:
+    """`x` with the axes before and behind `axis` each as one; copied only if they cannot be."""
+    shape, strides = tuple(x.shape), memory.strides(x)
+    if 0 in shape:  # of nothing they may be anything
+        strides = (0,) * len(shape)
+    if len(shape) == 2 and axis == 1:  # rows of a matrix, the common case
+        return Layout(x, shape[0], shape[1], 1, (strides[0], strides[1], 0))
+    outer = _as_one(shape[:axis], strides[:axis])
+    inner = _as_one(shape[axis + 1 :], strides[axis + 1 :])
+    if outer is None or inner is None:
+        return lay_out(memory, memory.contiguous(x), axis)
+    return Layout(x, outer[0], shape[axis], inner[0], (outer[1], strides[axis], inner[1]))
+
+
+def _as_one(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int] | None:
+    """Size and stride of several axes as one, or None if their strides do not follow from one another."""
+    size, stride = 1, 0
+    for n, s in zip(reversed(shape), reversed(strides), strict=True):
+        if n == 1:
+            continue
+        if size > 1 and s != stride * size:
+            return None
+        stride = s if size == 1 else stride
+        size *= n
+    return size, stride
+
+
+def _is_array(x: Any) -> bool:
+    """Whether `x` has a value for each of something, and is not one number."""
+    return bool(getattr(x, "ndim", 0))
+
+
+class RowKernel:
+    """One row problem, laid out for the kernels; it keeps alive whatever they have the address of."""
+
+    __slots__ = (
+        "_kept",
+        "axis",
+        "k",
+        "layout",
+        "memory",
+        "prior",
+        "shape",
+        "target",
+        "transform",
+        "view",
+        "wide",
+    )
+
+    def __init__(
+        self,
+        memory: type[Memory],
+        logits: Array,
+        axis: int,
+        target: Target,
+        transform: Transform,
+        prior: Prior | None,
+    ) -> None:
+        self.memory, self.axis = memory, axis
+        self.layout = lay_out(memory, logits, axis)
+        self.view = self.layout.view(memory)
+        self.shape = _native.Shape(self.layout.outer, self.layout.classes, self.layout.inner)
+        self.wide = "float64" if memory.code(logits) == 1 else "float32"
+        self._kept: list[Array] = []
+        self.k = 1
+        self.target = self._target(target, axis)
+        self.transform = NO_TRANSFORM if transform.is_plain else self._transform(transform)
+        self.prior = NO_PRIOR if prior is None else self._prior(prior)
+
+    def _keep(self, x: Array, dtype: str) -> int:
+        """The address of a contiguous copy that lives as long as the kernel call."""
+        array = self.memory.contiguous(x, dtype)
+        self._kept.append(array)
+        return self.memory.address(array)
+
+    def _target(self, target: Target, axis: int) -> _native.Target:
+        if target.indices is not None:
+            if target.several:
+                self.k = target.indices.shape[-1]
+            ignore = target.ignore_index
+            address = self._keep(target.indices, "int64")
+            return _native.Target(address, self.k, ignore is not None, 0 if ignore is None else ignore)
+        weight = 0 if target.class_weight is None else self._keep(target.class_weight, self.wide)
+        if target.mask is not None:
+            mask = lay_out(self.memory, self.memory.contiguous(target.mask, "bool"), axis)
+            self._kept.append(mask.array)
+            return _native.Target(mask=_native.View(self.memory.address(mask.array), 0, *mask.strides))
+        if target.dense is not None:
+            dense = lay_out(self.memory, target.dense, axis)
+            self._kept.append(dense.array)
+            return _native.Target(dense=dense.view(self.memory), class_weight=weight)
+        return _native.Target()
+
+    def _transform(self, transform: Transform) -> _native.Transform:
+        temperature, margin, bias = transform.temperature, transform.margin, transform.logit_bias
+        rowwise, classwise = _is_array(temperature), _is_array(margin)
+        return _native.Transform(
+            scale=1.0 if rowwise else 1.0 / float(temperature),
+            row_scale=self._keep(1.0 / self.memory.contiguous(temperature, "float64"), "float64")
+            if rowwise
+            else 0,
+            softcap=transform.softcap or 0.0,
+            bias=0 if bias is None else self._keep(bias, self.wide),
+            margin=0.0 if margin is None or classwise else float(margin),
+            class_margin=self._keep(margin, "float64") if classwise else 0,
+        )
+
+    def _prior(self, prior: Prior) -> _native.Prior:
+        if prior.values is None:
+            return _native.Prior(True)
+        values, total = self._keep(prior.values, self.wide), prior.total
+        if total is None:  # of the values as the kernels read them, so that a row's gradient sums to zero
+            total = float(self.memory.contiguous(self._kept[-1], "float64").sum())
+        return _native.Prior(True, values, total)
+
+    def _addresses(self, struct: Any, names: tuple[str, ...]) -> list[int]:
+        address = self.memory.address
+        return [0 if (x := getattr(struct, name)) is None else address(x) for name in names]
+
+    def statistics(self, target: Target, rows: tuple[int, ...], wanted: Wanted) -> Planes:
+        """Run the forward kernel; `rows` is the shape of the rows."""
+        empty, planes = self.memory.empty, Planes()
+        names = row_planes(target, self.prior is not NO_PRIOR, wanted)
+        if target.several:
+            planes.log_odds = empty((*rows, self.k), "float64")
+        for name, plane in zip(names, self.memory.planes(len(names), rows), strict=True):
+            setattr(planes, name, plane)
+        if wanted.argmax:
+            planes.argmax = empty(rows, "int64")
+        if wanted.rank:
+            planes.rank = empty(rows, "int64")
+        planes.bad_row = _native.row_statistics(
+            self.view,
+            self.shape,
+            self.transform,
+            self.target,
+            self.prior,
+            _native.Statistics(*self._addresses(planes, PLANES)),
+            self.memory.threads(),
+        )
+        return planes
+
+    def pullback(
+        self,
+        saved: Planes,
+        upstream: Cotangents,
+        rows: tuple[int, ...],
+        *,
+        into: Array | None = None,
+        dense: Array | None = None,
+        scale: bool = False,
+        target: bool = False,
+        before_transform: bool = False,
+    ) -> Gradients:
+        """Run the backward kernel.
+
+        Parameters
+        ----------
+        saved : Planes
+            What `statistics` returned.
+        upstream : Cotangents
+            Contiguous float64 arrays in the planes' shapes.
+        rows : tuple of int
+            Shape of the rows.
+        into : array, shape of the logits, optional
+            Where the gradient by the logits is written; fresh memory unless given.
+        dense : array, shape of the logits, optional
+            Where the gradient by a dense target is written, if it is asked for.
+        scale, target, before_transform : bool
+            Whether the gradients by 1/temperature and by the targets' logits are wanted as well, and whether
+            the gradient by the logits is to be that by ``u``.
+        """
+        memory = self.memory
+        if into is None:
+            into = memory.empty_like(self.layout.array, self.wide if before_transform else None)
+        gradients = Gradients(
+            logits=into,
+            dense=dense,
+            scale=memory.empty(rows, "float64") if scale else None,
+            target=memory.empty((*rows, self.k), "float64") if target else None,
+        )
+        _native.row_pullback(
+            self.view,
+            self.shape,
+            self.transform,
+            self.target,
+            self.prior,
+            _native.Statistics(*self._addresses(saved, PLANES)),
+            _native.Cotangents(*self._addresses(upstream, DIFFERENTIABLE)),
+            _native.Gradients(
+                self._output_view(into),
+                None if dense is None else self._output_view(dense),
+                scale=memory.address(gradients.scale) if scale else 0,
+                target=memory.address(gradients.target) if target else 0,
+                before_transform=before_transform,
+            ),
+            memory.threads(),
+        )
+        return gradients
+
+    def _output_view(self, x: Array) -> _native.View:
+        return lay_out(self.memory, x, self.axis).view(self.memory)
+
+
+def are_probabilities(memory: type[Memory], x: Array, axis: int) -> bool:
+    """Whether every row along `axis` lies in [0, 1] and sums to 1 within 1e-3, read up to what does not fit."""
+    layout = lay_out(memory, x, axis)
+    return _native.are_probabilities(
+        layout.view(memory), _native.Shape(layout.outer, layout.classes, layout.inner)
+    )
+
+
+def rows_with_any(memory: type[Memory], mask: Array, axis: int) -> Array:
+    """Whether there is a class in each row of a mask along `axis`, read up to the first of them."""
+    layout = lay_out(memory, memory.contiguous(mask, "bool"), axis)
+    view = _native.View(memory.address(layout.array), 0, *layout.strides)
+    shape = _native.Shape(layout.outer, layout.classes, layout.inner)
+    found = memory.empty(tuple(mask.shape[:axis]) + tuple(mask.shape[axis + 1 :]), "bool")
+    _native.rows_with_any(view, shape, memory.address(found), memory.threads())
+    return found

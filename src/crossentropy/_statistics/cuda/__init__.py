@@ -1,0 +1,1 @@
+"""Target statistics by the Triton kernels."""

@@ -1,0 +1,161 @@
+"""Statistics of a linear head on a CUDA device, its logits never made: a forward pass that needs no room for them.
+
+It serves what is asked for most, one label a row; everything else takes blocks of logits. A gradient needs the logits
+once more, and is `_linear_torch`'s.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import triton
+from torch import Tensor
+
+from crossentropy._kernels.triton.layout import on_device_of
+from crossentropy._kernels.triton.linear_statistics import join_shares, linear_statistics
+from crossentropy._statistics.cuda.kernel import RowKernel
+from crossentropy._statistics.head.head import Head
+from crossentropy._statistics.problem import Planes, row_planes
+from crossentropy._statistics.torch.problem import Settings, Tensors, joined
+
+
+class Tile(NamedTuple):
+    """What a program multiplies at a time: ``rows × width`` by ``width × classes``; how many warps share it."""
+
+    rows: int
+    classes: int
+    width: int
+    warps: int
+    stages: int
+
+
+HALF = Tile(128, 128, 64, 8, 3)
+TILES = {
+    torch.float16: HALF,
+    torch.bfloat16: HALF,
+    torch.float32: Tile(64, 64, 32, 8, 3),
+    torch.float64: Tile(64, 64, 16, 8, 3),
+}
+# Constants of no device, for a sum's bits depend on the shares it is made of: several programs for each of the largest
+# GPU's processors, and never so few shares that all programs at work are on different rows of the hidden states.
+PROGRAMS = 1024
+SHARES = 8
+GROUP = 16  # blocks of rows that are worked on together
+LEAST_ROWS = 16  # of a product of tensor cores
+ENTRIES = 1024  # rows times shares that are joined by a program
+
+# What both kernels read of a row problem, as the row kernels have it ready.
+OPTIONS = (
+    *("indices", "ignore_index", "prior"),
+    *("scale", "scales", "scale_step", "bias"),
+    *("margin", "margins", "margin_step", "MARGIN"),
+)
+PLANES = ("log_odds", "top", "rest", "log_partition", "lift", "prior_term", "entropy", "argmax")
+
+
+def serves(settings: Settings, head: Head, tensors: Tensors) -> bool:
+    """Whether `forward` can take this problem: one label a row, its rank not asked for, and no update of low rank."""
+    return (
+        tensors.indices is not None
+        and not settings.several
+        and not settings.wanted.rank
+        and len(head.factors) == 2
+        and head.dtype in TILES
+    )
+
+
+def shares_of(rows: int, classes: int, tile: Tile) -> tuple[int, int]:
+    """How many shares the classes are in, and how many classes in each, whole tiles; by the shape alone.
+
+    Examples
+    --------
+    >>> shares_of(4096, 128256, HALF), shares_of(1, 1000, HALF)
+    ((32, 4096), (8, 128))
+    """
+    tiles = max(triton.cdiv(classes, tile.classes), 1)
+    asked = max(PROGRAMS // triton.cdiv(rows, tile.rows), SHARES)
+    height = triton.cdiv(tiles, asked)
+    return triton.cdiv(tiles, height), height * tile.classes
+
+
+def forward(settings: Settings, head: Head, tensors: Tensors) -> Planes:
+    """The planes of `crossentropy._statistics.head.passes.forward`, to within the rounding of a product.
+
+    Nothing here waits for the device: a label outside the classes makes its row NaN.
+    """
+    hidden, weight = (_with_contiguous_rows(x.detach()) for x in head.factors)
+    N, V = head.rows, head.classes
+    target, transform, prior = joined(settings, tensors)
+    planes = _empty_planes(row_planes(target, prior is not None, settings.wanted), settings, hidden)
+    if N == 0:
+        return planes
+    tile = TILES[head.dtype]
+    shares, share_classes = shares_of(N, V, tile)
+    no_logits = hidden.new_empty(1).expand(N, V)  # their shape alone
+    problem = RowKernel(no_logits, 1, target, transform, prior).arguments
+    common = {name: problem[name] for name in OPTIONS} | _empty_parts(planes, shares, hidden)
+    common |= {"rows": N, "classes": V, "shares": shares}
+    # fp fusion stays off, so that u is the row kernels', bit for bit
+    height = max(LEAST_ROWS, min(tile.rows, triton.next_power_of_2(N)))
+    across = triton.next_power_of_2(shares)
+    rows_joined = min(max(1, ENTRIES // across), triton.next_power_of_2(N))
+    with on_device_of(hidden):
+        linear_statistics[(triton.cdiv(N, height) * shares,)](
+            **common,
+            hidden=hidden,
+            hidden_stride=hidden.stride(0),
+            weight=weight,
+            weight_stride=weight.stride(0),
+            head_bias=None if head.bias is None else head.bias.detach().contiguous(),
+            width=hidden.shape[1],
+            softcap=problem["softcap"],
+            share_classes=share_classes,
+            CAPPED=problem["CAPPED"],
+            WIDE=problem["WIDE"],
+            ROWS=height,
+            CLASSES=tile.classes,
+            DEPTH=tile.width,
+            GROUP=GROUP,
+            num_warps=tile.warps,
+            num_stages=tile.stages,
+            enable_fp_fusion=False,
+        )
+        join_shares[(triton.cdiv(N, rows_joined),)](
+            **common,
+            **{f"{name}_plane": getattr(planes, name) for name in PLANES},
+            ROWS=rows_joined,
+            SHARES=across,
+            enable_fp_fusion=False,
+        )
+    return planes
+
+
+def _with_contiguous_rows(x: Tensor) -> Tensor:
+    return x if x.stride(1) == 1 else x.contiguous()
+
+
+def _empty_planes(names: Sequence[str], settings: Settings, like: Tensor) -> Planes:
+    N = like.shape[0]
+    room = torch.empty(len(names), N, dtype=torch.float64, device=like.device)
+    found: dict[str, Any] = dict(zip(names, room.unbind(), strict=True))
+    if settings.wanted.argmax:
+        found["argmax"] = torch.empty(N, dtype=torch.int64, device=like.device)
+    return Planes(**found)
+
+
+def _empty_parts(planes: Planes, shares: int, like: Tensor) -> dict[str, Tensor | None]:
+    """Room for what every share has of every row, None for what these planes are not made of."""
+    wanted = {
+        "top": True,
+        "rest": True,
+        "own": True,
+        "moment": planes.entropy is not None,
+        "depth": planes.prior_term is not None,
+        "mass": planes.prior_term is not None,
+        "best": planes.argmax is not None,
+    }
+    shape = shares, like.shape[0]
+    room = iter(torch.empty(sum(wanted.values()), *shape, dtype=torch.float64, device=like.device))
+    parts = {f"{name}_parts": next(room) if here else None for name, here in wanted.items()}
+    place = torch.empty(shape, dtype=torch.int64, device=like.device) if wanted["best"] else None
+    return parts | {"place_parts": place}

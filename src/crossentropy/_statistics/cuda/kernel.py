@@ -1,0 +1,197 @@
+"""The row kernels for CUDA, called on PyTorch tensors; the twin of `crossentropy._statistics.cpu.kernel`."""
+
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from crossentropy._kernels.triton.launch import blocks, launch
+from crossentropy._kernels.triton.row_pullback import row_pullback
+from crossentropy._kernels.triton.row_statistics import row_statistics
+from crossentropy._statistics.cpu.kernel import PLANES, Layout, lay_out
+from crossentropy._statistics.cpu.memory_torch import TorchMemory
+from crossentropy._statistics.problem import (
+    DIFFERENTIABLE,
+    Cotangents,
+    Gradients,
+    Planes,
+    Prior,
+    Target,
+    Transform,
+    Wanted,
+    row_planes,
+)
+
+WIDE = {torch.float64: torch.float64}  # what each dtype is computed in, float32 unless it says otherwise
+TRITON_DTYPES = {torch.float32: triton.language.float32, torch.float64: triton.language.float64}
+SAVED = ("log_odds", "top", "rest", "set_top", "set_rest", "lift", "dense_total", "entropy")
+NO_STRIDES = (0, 0, 0)
+
+
+class RowKernel:
+    """One row problem, laid out for the kernels; it keeps alive whatever they have the address of.
+
+    Nothing here waits for the device: a label outside the classes makes its row NaN.
+    """
+
+    __slots__ = ("arguments", "axis", "block", "k", "layout", "prior", "wide")
+
+    def __init__(
+        self, logits: Tensor, axis: int, target: Target, transform: Transform, prior: Prior | None
+    ) -> None:
+        self.axis, self.prior = axis, prior
+        self.layout = self._rows(logits)
+        self.wide = WIDE.get(logits.dtype, torch.float32)
+        layout = self.layout
+        has_masses = target.mask is not None or target.dense is not None
+        self.block = blocks(
+            layout.inner, layout.classes, *layout.strides[1:], self.wide.itemsize * (1 + has_masses)
+        )
+        self.arguments: dict[str, Any] = {
+            "logits": layout.array,
+            **_strides("", layout.strides),
+            "classes": layout.classes,
+            "inner": layout.inner,
+            "WIDE": TRITON_DTYPES[self.wide],
+        }
+        self.k = 1
+        self._add_target(target)
+        self._add_transform(transform, has_target=target.indices is not None or target.mask is not None)
+        values = None if prior is None or prior.values is None else prior.values
+        self.arguments["prior"] = None if values is None else self._beside(values, self.wide)
+
+    def _beside(self, x: Any, dtype: torch.dtype) -> Tensor:
+        """A contiguous tensor beside the logits."""
+        array = self.layout.array
+        x = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x, device=array.device)
+        return x.to(device=array.device, dtype=dtype).contiguous()
+
+    def _rows(self, x: Tensor) -> Layout:
+        return _rows_of_matrix(lay_out(TorchMemory, x.detach(), self.axis))
+
+    def _add_target(self, target: Target) -> None:
+        indices, weight, mask, dense = target.indices, target.class_weight, None, None
+        if indices is not None:
+            self.k = indices.shape[-1] if target.several else 1
+            indices = TorchMemory.contiguous(indices, "int64")
+        elif target.mask is not None:
+            mask = self._rows(TorchMemory.contiguous(target.mask, "bool").view(torch.uint8))
+        elif target.dense is not None:
+            dense = self._rows(target.dense)
+        masses = mask or dense
+        self.arguments |= {
+            "indices": indices,
+            "k": self.k,
+            "KPAD": triton.next_power_of_2(max(self.k, 1)),
+            "ignore_index": None if indices is None else target.ignore_index,
+            "mask": mask and mask.array,
+            "dense": dense and dense.array,
+            **_strides("masses_", NO_STRIDES if masses is None else masses.strides),
+            "class_weight": None if weight is None else self._beside(weight, self.wide),
+        }
+
+    def _add_transform(self, transform: Transform, has_target: bool) -> None:
+        temperature, margin, bias = transform.temperature, transform.margin, transform.logit_bias
+        scales = 1.0 / self._beside(temperature, torch.float64) if isinstance(temperature, Tensor) else None
+        margins = self._beside(margin, torch.float64) if isinstance(margin, Tensor) else None
+        self.arguments |= {
+            "scale": 1.0 / temperature if scales is None else 1.0,
+            "scales": scales,
+            "scale_step": 0 if scales is None or scales.ndim == 0 else 1,
+            "CAPPED": transform.softcap is not None,
+            "softcap": transform.softcap or 0.0,
+            "bias": None if bias is None else self._beside(bias, self.wide),
+            "MARGIN": margin is not None and has_target,
+            "margin": margin if margin is not None and margins is None else 0.0,
+            "margins": margins,
+            "margin_step": 0 if margins is None or margins.ndim == 0 else 1,
+        }
+
+    def statistics(self, target: Target, rows: tuple[int, ...], wanted: Wanted) -> Planes:
+        """Run the forward kernel; `rows` is the shape of the rows."""
+        planes = Planes()
+        names = row_planes(target, self.prior is not None, wanted)
+        if target.several:
+            planes.log_odds = self._empty((*rows, self.k))
+        for name, plane in zip(names, self._empty((len(names), *rows)).unbind(), strict=True):
+            setattr(planes, name, plane)
+        if wanted.argmax:
+            planes.argmax = self._empty(rows, torch.int64)
+        if wanted.rank:
+            planes.rank = self._empty(rows, torch.int64)
+        self._launch(row_statistics, {f"{name}_plane": getattr(planes, name) for name in PLANES})
+        return planes
+
+    def pullback(
+        self,
+        saved: Planes,
+        upstream: Cotangents,
+        rows: tuple[int, ...],
+        *,
+        into: Tensor | None = None,
+        dense: Tensor | None = None,
+        scale: bool = False,
+        target: bool = False,
+        before_transform: bool = False,
+    ) -> Gradients:
+        """Run the backward kernel; the parameters are those of `crossentropy._statistics.cpu.kernel.RowKernel`."""
+        if into is None:
+            into = torch.empty_like(self.layout.array, dtype=self.wide if before_transform else None)
+        gradients = Gradients(
+            logits=into,
+            dense=dense,
+            scale=self._empty(rows) if scale else None,
+            target=self._empty((*rows, self.k)) if target else None,
+        )
+        by_logits, by_dense = self._rows(into), None if dense is None else self._rows(dense)
+        # One label's log-odds alone need nothing that is relative to the whole sum.
+        lone = self.arguments["indices"] is not None and self.k == 1
+        partial = lone and all(getattr(upstream, name) is None for name in DIFFERENTIABLE[1:])
+        self._launch(
+            row_pullback,
+            {
+                "prior_total": self._prior_total() if upstream.prior_term is not None else None,
+                **{f"{name}_plane": getattr(saved, name) for name in SAVED},
+                "lift_plane": None if partial else saved.lift,
+                **{f"upstream_{name}": getattr(upstream, name) for name in DIFFERENTIABLE},
+                "by_logits": by_logits.array,
+                **_strides("into_", by_logits.strides),
+                "by_dense": None if by_dense is None else by_dense.array,
+                **_strides("by_dense_", NO_STRIDES if by_dense is None else by_dense.strides),
+                "by_scale": gradients.scale,
+                "by_target": gradients.target,
+                "BEFORE_TRANSFORM": before_transform,
+                "TEMPERED": self.arguments["scales"] is not None or self.arguments["scale"] != 1.0,
+            },
+        )
+        return gradients
+
+    def _prior_total(self) -> Tensor | None:
+        """The prior's sum, where the device finds it; None where it is 1."""
+        values, total = self.arguments["prior"], None if self.prior is None else self.prior.total
+        if values is None:
+            return None
+        if total is None:
+            return values.sum(dtype=torch.float64)
+        return torch.as_tensor(total, dtype=torch.float64, device=values.device)
+
+    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device=self.layout.array.device)
+
+    def _launch(self, kernel: Any, outputs: dict[str, Any]) -> None:
+        layout = self.layout
+        launch(kernel, layout.outer, layout.inner, self.block, self.arguments | outputs, layout.array)
+
+
+def _strides(of: str, strides: tuple[int, int, int]) -> dict[str, int]:
+    """Strides as the kernels name them."""
+    return dict(zip((f"{of}outer_stride", f"{of}class_stride", f"{of}inner_stride"), strides, strict=True))
+
+
+def _rows_of_matrix(layout: Layout) -> Layout:
+    """The rows of a matrix as inner ones: the kernels take neighbours among those together."""
+    if layout.inner != 1:
+        return layout
+    outer, classes, _ = layout.strides
+    return layout._replace(outer=1, inner=layout.outer, strides=(0, classes, outer))

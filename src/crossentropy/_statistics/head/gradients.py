@@ -1,0 +1,116 @@
+"""Gradients with respect to a linear head, added up tile by tile."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from crossentropy._statistics.blocks import slices, up
+from crossentropy._statistics.cpu.memory_torch import large
+from crossentropy._statistics.head.head import LINE, Head, entries_of
+from crossentropy._statistics.head.products import add_product, add_transposed_product
+
+
+class HeadGradients:
+    """What the gradient ``dz`` of the logits makes of a head: ``dz M`` by x, ``dzᵀ x`` by M, ``Σ dz`` by the bias.
+
+    All are summed in float32 or wider. Those by x grow over tiles of classes, those by M over blocks of rows: a tile is
+    begun, gets its blocks, and is ended before the next.
+
+    The entry of a row's label is about as large as all its others together, and a product that met it early would
+    round everything it adds later to that size. So, on the CPU, it is left out of the products and what it makes is
+    added last.
+
+    Parameters
+    ----------
+    head : Head
+    needs : sequence of bool
+        Which of its factors have a gradient, and last whether its bias has one.
+    height : int
+        Rows in a block; the last one is filled up with zeros.
+    """
+
+    def __init__(self, head: Head, needs: Sequence[bool], height: int) -> None:
+        self.head, self.height = head, height
+        padded = up(head.rows, height)
+        self.by_x = [
+            _zeros(padded, up(x.shape[1], LINE), x)[:, : x.shape[1]] if need else None
+            for (x, _), need in zip(head.pairs, needs[:-1:2], strict=True)
+        ]
+        self.needs_M = needs[1:-1:2]
+        self.by_M: list[Tensor | None] = []
+        self.entries: list[tuple[Tensor, Tensor, Tensor]] = []  # rows, classes, dz
+        device = head.factors[0].device
+        self.by_bias = torch.zeros(head.classes, dtype=torch.float64, device=device) if needs[-1] else None
+
+    def begin(self, classes: slice) -> None:
+        """Begin with the tile of `classes`."""
+        self.classes, self.begun = classes, len(self.entries)
+        self.by_M = [
+            _zeros(classes.stop - classes.start, M.shape[1], M) if need else None
+            for (_, M), need in zip(self.head.pairs, self.needs_M, strict=True)
+        ]
+
+    def add(self, rows: slice, dz: Tensor, labels: Tensor | None = None) -> None:
+        """Add what the tile's `dz` of some rows makes; with a label for each, its entries of `labels` become 0.
+
+        `dz` lies in memory of `Head.room`.
+        """
+        if not len(dz):
+            return
+        # On a device, which rows have their label in the tile would have to be waited for.
+        if labels is not None and dz.device.type == "cpu":
+            at = entries_of(labels, dz.shape[1])
+            self.add_entries(rows.start + at[0], at[1], dz[at])
+            dz[at] = 0
+        for (x, M), by_x, by_M in zip(self.head.pairs, self.by_x, self.by_M, strict=True):
+            if by_x is not None:
+                add_product(by_x[rows.start :], dz, M[self.classes], self.height)
+            if by_M is not None:
+                add_transposed_product(by_M, dz, x[rows])
+        if self.by_bias is not None:
+            self.by_bias[self.classes] += dz.sum(0, dtype=torch.float64)
+
+    def add_entries(self, rows: Tensor, classes: Tensor, dz: Tensor) -> None:
+        """Add what single entries of the tile's ``dz`` make, at most one a row; `classes` count from its first."""
+        classes = classes + self.classes.start
+        for piece in slices(len(rows), self.height):
+            self.entries.append((rows[piece], classes[piece], dz[piece]))
+        if self.by_bias is not None:
+            self.by_bias.index_add_(0, classes, dz.double())
+
+    def hidden(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
+        """The gradients by x, times `scale`; they are given away."""
+        for (_, M), by_x in zip(self.head.pairs, self.by_x, strict=True):
+            if by_x is not None:
+                for rows, classes, dz in self.entries:
+                    by_x[rows] += dz.to(by_x.dtype)[:, None] * M[classes]
+        N = self.head.rows
+        return [None if d is None else _rounded(d[:N], scale, self.head).contiguous() for d in self.by_x]
+
+    def weights(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
+        """Those by the tile of each M."""
+        for (x, _), by_M in zip(self.head.pairs, self.by_M, strict=True):
+            if by_M is not None:
+                for rows, classes, dz in self.entries[self.begun :]:
+                    by_M.index_add_(0, classes - self.classes.start, dz.to(by_M.dtype)[:, None] * x[rows])
+        return [None if d is None else _rounded(d, scale, self.head) for d in self.by_M]
+
+    def bias(self, scale: float | Tensor = 1.0) -> Tensor | None:
+        """That by the bias."""
+        return None if self.by_bias is None else _rounded(self.by_bias, scale, self.head)
+
+    def of_one_tile(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
+        """Those by the factors and the bias, where a tile was all the classes."""
+        pairs = zip(self.hidden(scale), self.weights(scale), strict=True)
+        return [*(d for pair in pairs for d in pair), self.bias(scale)]
+
+
+def _zeros(rows: int, columns: int, like: Tensor) -> Tensor:
+    return large((rows, columns), torch.promote_types(like.dtype, torch.float32), like.device).zero_()
+
+
+def _rounded(total: Tensor, scale: float | Tensor, head: Head) -> Tensor:
+    if isinstance(scale, Tensor) or scale != 1:
+        total = total.mul_(scale)
+    return total.to(head.dtype)

@@ -1,0 +1,106 @@
+"""The statistics of a linear head as a custom operator: under `torch.compile` its logits are not made whole either.
+
+What `_torch_op` is for rows of logits.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossentropy._statistics.head import passes as eager
+from crossentropy._statistics.head.head import Head
+from crossentropy._statistics.problem import Planes
+from crossentropy._statistics.torch.operator import (
+    GRADIENTS,
+    PROBLEM,
+    flat_settings,
+    joined_settings,
+    pulled_back,
+    unmade_planes,
+    upstream_of,
+)
+from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors, named, plane_names
+
+_HEAD = 5  # two factors or four, and a bias
+_TENSORS = _HEAD + len(Tensors._fields) - 1  # those of the rows but for the logits
+
+
+def statistics(settings: Settings, head: Head, tensors: Tensors) -> Planes:
+    """The planes of the rows of `head`; ``tensors.logits`` is not looked at."""
+    factors = (*head.factors, None, None)[:4]
+    planes = _linear_statistics(*factors, head.bias, *tensors[1:], *flat_settings(settings))
+    return named(planes, settings, tensors)
+
+
+def _taken_apart(args: Sequence[Any]) -> tuple[Settings, Head, Tensors]:
+    *factors, bias = args[:_HEAD]
+    head = Head(tuple(x for x in factors if x is not None), bias)
+    rows: Any = (None, *args[_HEAD:_TENSORS])
+    return joined_settings(args[_TENSORS:]), head, Tensors(*rows)
+
+
+_SCHEMA = f"Tensor hidden, Tensor weight, Tensor? reduced, Tensor? up, Tensor? bias, {PROBLEM}"
+
+
+@torch.library.custom_op(
+    "crossentropy::linear_statistics", mutates_args=(), schema=f"({_SCHEMA}) -> Tensor[]"
+)
+def _linear_statistics(*args: Any) -> list[Tensor]:
+    settings, head, tensors = _taken_apart(args)
+    planes = eager.forward(settings, head, tensors)
+    # An operator may not return views of one another.
+    return [getattr(planes, name).clone() for name in plane_names(settings, tensors)]
+
+
+@_linear_statistics.register_fake
+def _(*args: Any) -> list[Tensor]:
+    settings, head, tensors = _taken_apart(args)
+    return unmade_planes(settings, tensors, (head.rows,), head.factors[0])
+
+
+@torch.library.custom_op(
+    "crossentropy::linear_pullback", mutates_args=(), schema=f"({GRADIENTS}, {_SCHEMA}) -> Tensor[]"
+)
+def _linear_pullback(
+    planes: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
+) -> list[Tensor]:
+    settings, head, tensors = _taken_apart(args)
+    count = len(head.factors)
+    found = eager.backward(
+        settings,
+        head,
+        tensors,
+        named(planes, settings, tensors),
+        upstream_of(settings, tensors, grads, has_grad),
+        (*needs[:count], needs[_HEAD - 1]),
+        needs[_HEAD:],
+    )
+    return [x for x in (*found.factors, found.bias, *found.others) if x is not None]
+
+
+@_linear_pullback.register_fake
+def _(planes: Any, grads: Any, has_grad: Any, needs: list[bool], *args: Any) -> list[Tensor]:
+    kept = (False, True, False, True)  # whether a factor's gradient lies as the factor does: a weight's does
+    found = []
+    for i, (x, need) in enumerate(zip(args, needs, strict=False)):
+        if need and x is not None:
+            form = torch.preserve_format if i < len(kept) and kept[i] else torch.contiguous_format
+            found.append(torch.empty_like(x, memory_format=form))
+    return found
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    ctx.plain = inputs[_TENSORS:]
+    ctx.save_for_backward(*inputs[:_TENSORS], *output)
+
+
+def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+    inputs, planes = ctx.saved_tensors[:_TENSORS], list(ctx.saved_tensors[_TENSORS:])
+    needs = [bool(x) for x in ctx.needs_input_grad[: _HEAD + LEARNABLE - 1]]
+    learnt = pulled_back(_linear_pullback, planes, grads, needs, *inputs, *ctx.plain)
+    return (*learnt, *(None,) * (_TENSORS + len(ctx.plain) - len(learnt)))
+
+
+_linear_statistics.register_autograd(_backward, setup_context=_setup)

@@ -1,0 +1,150 @@
+"""The statistics of logits that are never held: of ``Σ x Mᵀ + b``, made a block of rows at a time.
+
+Forward, a buffer takes the logits of some hundred rows, their statistics are formed, and it takes the next. Backward
+they are made again, a tile of classes at a time, and become their own gradient where they lie. The products run over
+the same blocks and tiles forward and backward, the last block filled up with zeros, and sums go in the order of the
+tiles; both are constants, so that where products are our own, bits depend on nobody's memory.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from crossentropy._statistics.blocks import slices, up
+from crossentropy._statistics.head.gradients import HeadGradients
+from crossentropy._statistics.head.head import Head
+from crossentropy._statistics.head.products import apart, brought, rows_apart
+from crossentropy._statistics.head.skip import add_targets, tops
+from crossentropy._statistics.head.tiles import (
+    LOGIT_BIAS,
+    blocks_of_logits,
+    of_classes,
+    of_rows,
+    rows_in_a_block,
+    rows_in_a_group,
+    tiles_of,
+    with_total,
+)
+from crossentropy._statistics.problem import Cotangents, Planes
+from crossentropy._statistics.problem import of_rows as rows_of_planes
+from crossentropy._statistics.torch import kernels as rowwise
+from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors, plane_names
+
+
+def linear_kernel(device: str) -> Any:
+    """The module of a device's own forward pass; None if it has none."""
+    if device != "cuda":
+        return None
+    from crossentropy._statistics.cuda import head
+
+    return head
+
+
+def forward(settings: Settings, head: Head, tensors: Tensors, largest: list[Tensor] | None = None) -> Planes:
+    """The planes, a block of rows after the other; `largest` gets the `tops` of every block's tiles.
+
+    On CUDA there is a kernel that makes what is asked for most with no logits at all.
+    """
+    kernel = linear_kernel(head.factors[0].device.type) if largest is None else None
+    if kernel is not None and kernel.serves(settings, head, tensors):
+        planes: Planes = kernel.forward(settings, head, tensors)
+        return planes
+    found, tiles = [], tiles_of(head)
+    for rows, z in blocks_of_logits(head, rows_in_a_block(head)):
+        block = of_rows(tensors, rows)
+        found.append(rowwise.forward(settings, block._replace(logits=z)))
+        if largest is not None and len(z):
+            largest.append(tops(settings, block, z, tiles))
+    joined: dict[str, Any] = {
+        name: torch.cat([getattr(planes, name) for planes in found])
+        for name in plane_names(settings, tensors)
+    }
+    return Planes(**joined)
+
+
+class Gradients(NamedTuple):
+    """By the factors, the bias, and ``tensors[1:LEARNABLE]``; None where not asked for."""
+
+    factors: list[Tensor | None]
+    bias: Tensor | None
+    others: list[Tensor | None]
+
+
+def backward(
+    settings: Settings,
+    head: Head,
+    tensors: Tensors,
+    planes: Planes,
+    upstream: Cotangents,
+    needs: Sequence[bool],
+    needs_others: Sequence[bool],
+    skipped: Sequence[Sequence[bool]] | None = None,
+    logits: Tensor | None = None,
+) -> Gradients:
+    """Gradients from the planes of `forward`; the `logits` are made once more, unless they have been kept.
+
+    `needs` is for the head's factors and its bias, `needs_others` for ``tensors[1:LEARNABLE]``; `skipped` says of every
+    block and tile whether only the labels there have a gradient.
+    """
+    N, V = head.rows, head.classes
+    height = rows_in_a_block(head)
+    # What the classes of a row share, as its temperature, has its gradient formed over all of them at once.
+    whole = any(needs_others)
+    tiles = slices(V, V) if whole else tiles_of(head)
+    group = height if whole or skipped else max(height, rows_in_a_group(head))
+    settings, tensors = with_total(settings, tensors, V)
+    sums = HeadGradients(head, needs, height)
+    weights = [
+        torch.empty_like(M) if need else None for (_, M), need in zip(head.pairs, needs[1:-1:2], strict=True)
+    ]
+    others: list[Sequence[Tensor | None]] = []
+    memory = head.factors[0].new_empty(min(group, up(N, height)) * apart(tiles[0].stop))
+    for t, classes in enumerate(tiles):
+        sums.begin(classes)
+        width = classes.stop - classes.start
+        local, tile = of_classes(settings, tensors, classes)
+        for rows in slices(N, group):
+            part, saved, g = of_rows(tile, rows), rows_of_planes(planes, rows), rows_of_planes(upstream, rows)
+            if skipped and skipped[rows.start // height][t]:
+                add_targets(local, sums, rows.start, part, saved, g, width)
+                continue
+            n = rows.stop - rows.start
+            blocks = [slice(i, i + height) for i in range(0, n, height)]
+            z = rows_apart(memory, up(n, height), width)
+            for block in blocks:
+                at = slice(rows.start + block.start, min(rows.start + block.stop, rows.stop))
+                if logits is None:
+                    head.write(at, classes, z[block])
+                else:
+                    z[block][: at.stop - at.start] = logits[at, classes]
+            dz, *rest = rowwise.backward(
+                local,
+                part._replace(logits=z[:n]),
+                saved,
+                g,
+                (True, *needs_others),
+                into=None if needs_others[LOGIT_BIAS - 1] else z[:n],
+            )
+            others.append(rest)
+            if dz is not None:
+                sums.add(rows, brought(dz, z[:n]), None if settings.several else part.indices)
+        for into, found in zip(weights, sums.weights(), strict=True):
+            if into is not None and found is not None:
+                into[classes] = found
+    factors = [d for pair in zip(sums.hidden(), weights, strict=True) for d in pair]
+    names, parts = Tensors._fields[1:LEARNABLE], list(zip(*others, strict=True)) or [()] * (LEARNABLE - 1)
+    return Gradients(
+        factors, sums.bias(), [_over_rows(*x) for x in zip(names, parts, tensors[1:LEARNABLE], strict=True)]
+    )
+
+
+def _over_rows(name: str, parts: Sequence[Tensor | None], like: Tensor | None) -> Tensor | None:
+    """Gradients of blocks of rows as one: side by side where every row has its own, else their sum."""
+    found = [part for part in parts if part is not None]
+    if like is None or not found:
+        return None
+    if name == "dense" or (name == "temperature" and like.ndim):
+        return torch.cat(found)
+    return torch.stack(found).sum(0, dtype=torch.float64).to(like.dtype)

@@ -1,0 +1,102 @@
+"""Tiles of the classes and blocks of the rows of a linear head: their sizes, and what of a problem lies in one."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossentropy._statistics.blocks import slices
+from crossentropy._statistics.head.head import Head
+from crossentropy._statistics.torch.problem import Settings, Tensors
+
+TILE = 2048  # classes in a tile, twice as many in half precision
+BLOCK = 512  # rows in a product, at most
+BUFFER = 1 << 25  # entries of a block's logits, at most
+GROUP = 2048  # rows whose tiles are in memory at once, backward
+ON_DEVICE = 4  # times as many of each on a GPU, whose products are the faster for it
+LOGIT_BIAS = Tensors._fields.index("logit_bias")
+
+
+def rows_in_a_block(head: Head) -> int:
+    """A power of two, from 16 to BLOCK, by the device and the numbers of rows and classes alone."""
+    height, buffer = BLOCK * _scale(head), BUFFER * _scale(head)
+    while height > 16 and (height * head.classes > buffer or height >= 2 * head.rows):
+        height //= 2
+    return height
+
+
+def rows_in_a_group(head: Head) -> int:
+    """How many rows have their tiles in memory at once, backward."""
+    return GROUP * _scale(head)
+
+
+def tiles_of(head: Head) -> list[slice]:
+    """The classes, a tile at a time."""
+    return slices(head.classes, TILE * _scale(head) * 4 // min(head.dtype.itemsize, 4))
+
+
+def _scale(head: Head) -> int:
+    return 1 if head.factors[0].device.type == "cpu" else ON_DEVICE
+
+
+def blocks_of_logits(head: Head, height: int) -> Iterator[tuple[slice, Tensor]]:
+    """Rows, and their logits in a buffer that the next ones use again."""
+    buffer = head.room(height, head.classes)
+    for rows in slices(head.rows, height):
+        write_tiles(head, rows, buffer)
+        yield rows, buffer[: rows.stop - rows.start]
+
+
+def write_tiles(head: Head, rows: slice, out: Tensor) -> None:
+    """Write the logits of `rows` and of every class."""
+    for classes in tiles_of(head):
+        head.write(rows, classes, out[:, classes])
+
+
+def of_rows(tensors: Tensors, rows: slice) -> Tensors:
+    """What belongs to some rows."""
+
+    def cut(x: Any) -> Any:
+        return None if x is None else x[rows]
+
+    temperature = tensors.temperature
+    return tensors._replace(
+        dense=cut(tensors.dense),
+        mask=cut(tensors.mask),
+        indices=cut(tensors.indices),
+        temperature=cut(temperature) if temperature is not None and temperature.ndim else temperature,
+    )
+
+
+def of_classes(settings: Settings, tensors: Tensors, classes: slice) -> tuple[Settings, Tensors]:
+    """What belongs to some classes: labels count from their first, and the prior's sum stays that of all.
+
+    A label that is not among them is out of range, and the kernel then finds no target in its row.
+    """
+
+    def cut(x: Any) -> Any:
+        return None if x is None else x[..., classes]
+
+    first, ignored, margin = classes.start, settings.ignore_index, tensors.margin
+    return settings._replace(ignore_index=None if ignored is None else ignored - first), tensors._replace(
+        dense=cut(tensors.dense),
+        mask=cut(tensors.mask),
+        indices=None if tensors.indices is None else tensors.indices.to(torch.int64) - first,
+        logit_bias=cut(tensors.logit_bias),
+        margin=cut(margin) if margin is not None and margin.ndim else margin,
+        class_weight=cut(tensors.class_weight),
+        prior=cut(tensors.prior),
+    )
+
+
+def with_total(settings: Settings, tensors: Tensors, V: int) -> tuple[Settings, Tensors]:
+    """The same with the prior spelt out and its sum known, so that a part of it can stand alone."""
+    if not settings.has_prior or settings.prior_total is not None:
+        return settings, tensors
+    like: Tensor = next(x for x in tensors if x is not None)
+    r = like.new_full((V,), 1 / V, dtype=torch.float64) if tensors.prior is None else tensors.prior
+    total = r.double().sum()
+    return settings._replace(
+        prior_total=float(total) if total.device.type == "cpu" else total
+    ), tensors._replace(prior=r)

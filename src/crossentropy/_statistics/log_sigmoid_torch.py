@@ -1,0 +1,51 @@
+"""``log_sigmoid`` for PyTorch.
+
+torch's own candidates lose digits or derivatives: `softplus` switches to the identity at 20, `logaddexp` has
+second derivatives of NaN, those of `logsigmoid` vanish in the tail. Here the derivative is again an
+exponential of a `log_sigmoid`, so every order of derivative is right.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function
+
+from crossentropy._statistics.cpu.memory_torch import is_compiled, is_exported
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """``ln σ(x)``; see `crossentropy._statistics.log_sigmoid.log_sigmoid`."""
+    if is_exported():  # a program takes no Function
+        return _formula(x)
+    return _LogSigmoidReverse.apply(x) if is_compiled() else _LogSigmoid.apply(x)
+
+
+def _formula(x: Tensor) -> Tensor:
+    """With the derivative of the formula at 0 too, where `minimum` gives one half to each."""
+    return torch.minimum(x, torch.zeros_like(x)) - torch.log1p(torch.exp(-torch.abs(x)))
+
+
+class _LogSigmoidReverse(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return _formula(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0])
+        ctx.save_for_forward(inputs[0])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grad * torch.exp(log_sigmoid(-x))
+
+
+class _LogSigmoid(_LogSigmoidReverse):
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return tangent * torch.exp(log_sigmoid(-x))

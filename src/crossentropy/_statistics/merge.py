@@ -1,0 +1,217 @@
+"""A row's statistics from those of its parts: what lets the classes of a row lie in several places.
+
+Every part has a sum of exponentials as the pair ``(top, rest)``, and everything else relative to its own. Merged
+relative to the highest top, and never as differences of whole logarithms, a confident row keeps its digits at any
+distance from zero.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from crossentropy._backends import as_indices, namespace
+from crossentropy._statistics.formulas import INF
+from crossentropy._statistics.log_sum import LogSum, Sum, finite, joined
+from crossentropy._statistics.problem import Planes, Target
+
+Array = Any
+
+NAN = float("nan")
+
+
+@dataclass(slots=True)
+class Part:
+    """Statistics of every row over some of its classes; None if the row problem has no such thing.
+
+    Attributes
+    ----------
+    top, rest : array, shape of the rows
+        The sum over the part's classes off target, before the scale.
+    set_top, set_rest : array, shape of the rows
+        The sum over those in a label set.
+    own, margin : array, shape rows + (k,)
+        ``u`` of each of k labels before scale and margin, and the margin in its units: 0 where another part has
+        that class.
+    peak, lift : array, shape of the rows
+        The largest ``u`` of the part, 0 if that is infinite, and ``L − scale·peak`` of the part, targets included: −∞
+        where all its logits are.
+    prior_term, dense_term, dense_total, entropy : array, shape of the rows
+        Those of the part, as if there were no other classes. The entropy of logits of −∞ alone is not looked at.
+    prior_total : array ()
+        ``Σ r`` over the part.
+    best, argmax : array, shape of the rows
+        The largest ``u``, margin taken off, and its place among the classes of the whole row.
+    """
+
+    top: Array
+    rest: Array
+    set_top: Array = None
+    set_rest: Array = None
+    own: Array = None
+    margin: Array = None
+    peak: Array = None
+    lift: Array = None
+    prior_term: Array = None
+    prior_total: Array = None
+    dense_term: Array = None
+    dense_total: Array = None
+    entropy: Array = None
+    best: Array = None
+    argmax: Array = None
+
+
+def merged(
+    parts: Sequence[Part], target: Target, classes: int, scale: Any = 1.0, *, log_partition: bool = False
+) -> Planes:
+    """The statistics of the whole row, the same bits wherever the same parts are merged in the same order.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        In the order of their classes, with the same fields.
+    target : Target
+        Of the whole row. Of a mask or a dense target only that there is one is looked at.
+    classes : int
+        How many there are in all.
+    scale : float, or array of the rows' shape
+        What ``u`` is still to be multiplied by: 1/temperature, or 1 where a bias has been added after that.
+    log_partition : bool
+        Whether that plane is wanted.
+
+    Returns
+    -------
+    Planes
+        All that the parts have something of, and what a gradient needs.
+    """
+    xp = namespace(parts[0].top)
+    off = _over_parts([Sum(part.top, part.rest) for part in parts], scale)
+    base = finite(off.top)
+    planes = Planes(top=off.top, rest=off.rest)
+    # From here on sums are relative to the base, after the scale.
+    whole = Sum((off.top - base) * scale, off.rest)
+    if target.indices is not None:
+        whole = _add_labels(planes, parts, target, base, scale, whole)
+    elif target.mask is not None:
+        on = _over_parts([Sum(part.set_top, part.set_rest) for part in parts], scale)
+        planes.set_top, planes.set_rest = on
+        on = Sum((on.top - base) * scale, on.rest)
+        planes.log_odds = whole.value() - on.value()
+        whole = joined(whole, on)
+    planes.lift = xp.where(whole.top == -INF, xp.full_like(base, NAN), whole.value())
+    if log_partition:
+        planes.log_partition = base * scale + planes.lift
+    if parts[0].lift is not None:
+        _add_weighted(planes, parts, base, scale)
+    if parts[0].argmax is not None:
+        planes.argmax = _first_highest(parts)
+    if target.indices is not None:
+        _settle(planes, target, classes)
+    return planes
+
+
+def seen_before(y: Array, j: int) -> Array:
+    """Where the j-th of a row's labels is one of those before it."""
+    return reduce(lambda a, b: a | b, [y[..., i] == y[..., j] for i in range(j)], y[..., j] != y[..., j])
+
+
+def _over_parts(sums: Sequence[Sum], scale: Any) -> Sum:
+    """The sums of all parts as one; that of an infinite logit is NaN."""
+    top, rest = reduce(lambda a, b: joined(a, b, scale), sums)
+    xp = namespace(top)
+    return Sum(top, xp.where(top == INF, xp.full_like(rest, NAN), rest))
+
+
+def _add_labels(
+    planes: Planes, parts: Sequence[Part], target: Target, base: Array, scale: Any, off: Sum
+) -> Sum:
+    """Set the log-odds against each label, and return the sum over all classes."""
+    xp = namespace(base)
+    y = as_indices(target.indices)
+    y = y if target.several else y[..., None]
+    k = y.shape[-1]
+    own, margin = _added(part.own for part in parts), _added(part.margin for part in parts)
+    u = xp.where(own == INF, xp.full_like(own, NAN), own) - base[..., None]
+    u = (u if margin is None else u - margin) * (scale[..., None] if hasattr(scale, "ndim") else scale)
+    nothing, zero = xp.full_like(base, -INF), xp.zeros_like(base)
+    labels = [Sum(xp.where(seen_before(y, j), nothing, u[..., j]), zero) for j in range(k)]
+    # All but the j-th are those before it and those behind it.
+    before, behind = [off], [Sum(nothing, zero)]
+    for j in range(k):
+        before.append(joined(before[-1], labels[j]))
+        behind.append(joined(labels[k - 1 - j], behind[-1]))
+    D: list[Array] = []
+    for j in range(k):
+        others = joined(before[j], behind[k - 1 - j])
+        odds = others.value() - u[..., j]
+        for i in reversed(range(j)):
+            odds = xp.where(y[..., i] == y[..., j], D[i], odds)
+        D.append(odds)
+    planes.log_odds = xp.stack(D, axis=-1) if target.several else D[0]
+    # A row whose log-odds are NaN saves NaN, so that its gradient is NaN too.
+    wrong = reduce(lambda a, b: a | b, [odds != odds for odds in D])
+    planes.rest = xp.where(wrong, xp.full_like(base, NAN), planes.rest)
+    return before[k]
+
+
+def _add_weighted(planes: Planes, parts: Sequence[Part], base: Array, scale: Any) -> None:
+    """Set what is a weighted sum of ``L − u``: that of each part, and the way from its L to the whole's."""
+    xp = namespace(base)
+    total = LogSum(xp, xp.stack([(part.peak - base) * scale + part.lift for part in parts], axis=-1))
+    ways = xp.log1p(total.rest)[..., None] - total.depth
+    ways = xp.where(total.empty[..., None], xp.full_like(ways, NAN), ways)
+
+    def moved(term: Array, weight: Any, way: Array) -> Array:
+        return term + xp.where(weight == 0, xp.zeros_like(way), weight * way)
+
+    each = [(part, ways[..., i]) for i, part in enumerate(parts)]
+    if parts[0].prior_term is not None:
+        planes.prior_term = _added(moved(part.prior_term, part.prior_total, way) for part, way in each)
+    if parts[0].dense_term is not None:
+        planes.dense_term = _added(moved(part.dense_term, part.dense_total, way) for part, way in each)
+        planes.dense_total = _added(part.dense_total for part in parts)
+    if parts[0].entropy is not None:
+        shares = total.e / (1 + total.rest)[..., None]
+        zero = xp.zeros_like(base)
+        planes.entropy = _added(
+            xp.where(shares[..., i] == 0, zero, shares[..., i] * (part.entropy + way))
+            for i, (part, way) in enumerate(each)
+        )
+
+
+def _first_highest(parts: Sequence[Part]) -> Array:
+    """The argmax of the first part with the highest of all."""
+    xp = namespace(parts[0].best)
+    best, place = parts[0].best, parts[0].argmax
+    for part in parts[1:]:
+        higher = part.best > best
+        best, place = xp.where(higher, part.best, best), xp.where(higher, part.argmax, place)
+    return place
+
+
+def _settle(planes: Planes, target: Target, classes: int) -> None:
+    """An ignored row is a certain one, and one with a label outside the classes is NaN."""
+    xp, y = namespace(planes.top), as_indices(target.indices)
+    bad = (y < 0) | (y >= classes)
+    ignored = y != y if target.ignore_index is None else y == target.ignore_index
+    bad = bad & ~ignored
+    if target.several:
+        bad, ignored = xp.any(bad, axis=-1), xp.any(ignored, axis=-1)
+    for name in ("log_odds", "top", "rest", "lift", "log_partition", "prior_term", "entropy", "argmax"):
+        x = getattr(planes, name)
+        if x is None:
+            continue
+        wide = name == "log_odds" and target.several
+        no_row, skipped = (bad[..., None], ignored[..., None]) if wide else (bad, ignored)
+        if name == "argmax":
+            x = xp.where(no_row | skipped, xp.full_like(x, -1), x)
+        else:
+            x = xp.where(no_row, xp.full_like(x, NAN), x)
+            x = xp.where(skipped, xp.full_like(x, -INF if name == "log_odds" else 0), x)
+        setattr(planes, name, x)
+
+
+def _added(terms: Iterable[Array]) -> Array:
+    """The terms added up in their order, None if they are None."""
+    found = list(terms)
+    return None if found[0] is None else reduce(lambda a, b: a + b, found)

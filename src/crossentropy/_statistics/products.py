@@ -1,0 +1,22 @@
+"""Products of matrices of any library, which are given nothing that lies within an operand and is not of it.
+
+A library may read past the end of a row and multiply what it finds there by 0: 0 · NaN is NaN.
+"""
+
+from typing import Any
+
+from crossentropy._backends import is_numpy, is_torch, namespace
+from crossentropy._backends.numpy_products import matmul
+
+Array = Any
+
+
+def product(x: Array, y: Array) -> Array:
+    """``x y`` of two matrices, or of as many on either side."""
+    if is_torch(x):
+        from crossentropy._statistics.head import products
+
+        return products.product(x, y)
+    if is_numpy(x) and is_numpy(y):
+        return matmul(x, y)
+    return namespace(x, y).matmul(x, y)

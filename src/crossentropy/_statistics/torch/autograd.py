@@ -1,0 +1,107 @@
+"""The statistics of rows as a function that PyTorch differentiates."""
+
+import functools
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function
+
+from crossentropy._statistics import formulas
+from crossentropy._statistics.cpu.memory_torch import is_plain
+from crossentropy._statistics.problem import DIFFERENTIABLE, Planes
+from crossentropy._statistics.torch.kernels import backward, forward
+from crossentropy._statistics.torch.problem import (
+    LEARNABLE,
+    Settings,
+    Tensors,
+    cotangents,
+    joined,
+    named,
+    plane_names,
+    rows_of,
+)
+
+
+def reference_gradients(
+    settings: Settings, tensors: Tensors, names: Sequence[str], grads: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """The same gradients by formulas, with a graph of their own where one is asked for."""
+    create_graph = torch.is_grad_enabled()
+    idle = _without_gradient([g for g in grads if g is not None], len(rows_of(settings, tensors.logits)))
+    with torch.enable_grad():
+        # Aliases, for one input may be made of another: the way through it is not for this derivative to go.
+        learnable = [x.view_as(x) if x is not None and x.requires_grad else x for x in tensors[:LEARNABLE]]
+        tensors = Tensors._make([*learnable, *tensors[LEARNABLE:]])
+        target, transform, prior = joined(settings, tensors)
+        planes = formulas.statistics(
+            tensors.logits, settings.axis, target, transform, prior, settings.wanted, idle=idle
+        )
+    pairs = [
+        (getattr(planes, name), g) for name, g in zip(names, grads, strict=True) if name in DIFFERENTIABLE
+    ]
+    pairs = [(x, g) for x, g in pairs if g is not None and x.requires_grad]
+    wanted = [x for x in learnable if x is not None and x.requires_grad]
+    outputs, upstream = [x for x, _ in pairs], [g for _, g in pairs]
+    found = iter(torch.autograd.grad(outputs, wanted, upstream, create_graph=create_graph, allow_unused=True))
+    return [next(found) if x is not None and x.requires_grad else None for x in learnable]
+
+
+def _without_gradient(grads: Sequence[Tensor], ndim: int) -> Tensor | None:
+    """Which rows no gradient comes from; those of k log-odds have an axis more than `ndim`.
+
+    None if that cannot be said: what ``is_grads_batched=True`` passes has too few operations.
+    """
+    if any(torch._C._functorch.is_legacy_batchedtensor(g) for g in grads):
+        return None
+    zeros = [(g == 0).all(-1) if g.ndim > ndim else g == 0 for g in grads]
+    return functools.reduce(operator.and_, zeros) if zeros else None
+
+
+def keep(
+    ctx: Any,
+    settings: Settings,
+    tensors: Tensors,
+    planes: Planes,
+    inputs: Sequence[Any],
+    also: Sequence[Tensor] = (),
+) -> tuple[Tensor, ...]:
+    """Save for a backward pass what a Function of statistics was given and found, and return what it is to return.
+
+    `also` are results that have no gradient and are not saved.
+    """
+    found = {name: getattr(planes, name) for name in plane_names(settings, tensors)}
+    ctx.settings = settings
+    ctx.save_for_backward(*inputs, *found.values())
+    ctx.mark_non_differentiable(*(x for name, x in found.items() if name not in DIFFERENTIABLE), *also)
+    ctx.set_materialize_grads(False)
+    return (*found.values(), *also)
+
+
+def takes_formulas(tensors: Tensors, grads: Sequence[Tensor | None]) -> bool:
+    """Whether a gradient is beyond the kernels: to be differentiated itself, of many at once, by a set's margin."""
+    learns_margin = tensors.margin is not None and tensors.margin.requires_grad
+    batched = not all(g is None or is_plain(g, g.device.type) for g in grads)
+    return torch.is_grad_enabled() or batched or (learns_margin and tensors.indices is None)
+
+
+class _RowStatistics(Function):
+    @staticmethod
+    def forward(ctx: Any, settings: Settings, *inputs: Any) -> tuple[Tensor, ...]:
+        tensors = Tensors(*inputs)
+        return keep(ctx, settings, tensors, forward(settings, tensors), inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        settings, saved = ctx.settings, ctx.saved_tensors
+        tensors = Tensors(*saved[: len(Tensors._fields)])
+        names = plane_names(settings, tensors)
+        others = (None,) * (len(Tensors._fields) - LEARNABLE)
+        if takes_formulas(tensors, grads):
+            return (None, *reference_gradients(settings, tensors, names, grads), *others)
+        planes = named(saved[len(Tensors._fields) :], settings, tensors)
+        upstream = cotangents(names, grads)
+        needs = ctx.needs_input_grad[1 : 1 + LEARNABLE]
+        return (None, *backward(settings, tensors, planes, upstream, needs), *others)

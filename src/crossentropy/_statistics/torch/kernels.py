@@ -1,0 +1,146 @@
+"""The statistics of PyTorch tensors, with their gradients.
+
+Three ways lead to the same numbers. Eager tensors on the CPU and on CUDA go through one autograd Function around the
+kernels of their device. Under `torch.compile` those of the CPU stand behind a custom operator. Functional transforms,
+forward-mode differentiation, higher derivatives and other devices take the reference formulas, which PyTorch
+differentiates.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossentropy._statistics.cpu.kernel import RowKernel
+from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain, runs_plainly
+from crossentropy._statistics.label_errors import bad_label_error
+from crossentropy._statistics.problem import (
+    Cotangents,
+    Planes,
+    Target,
+    within_range,
+)
+from crossentropy._statistics.torch.problem import (
+    LEARNABLE,
+    Settings,
+    Tensors,
+    joined,
+    rows_of,
+)
+
+__all__ = ["kernels_apply"]
+
+
+def row_kernel(device: str) -> Callable[..., Any] | None:
+    """What is called with a row problem on a device of this type and makes a kernel of it; None if there is none."""
+    if device == "cpu":
+        return functools.partial(RowKernel, TorchMemory)
+    if device == "cuda":
+        from crossentropy._statistics.cuda import kernel
+
+        return kernel.RowKernel
+    return None
+
+
+def own_kernels_apply(*tensors: Tensor | None) -> bool:
+    """Whether the kernels of the first tensor's device, which may not be None, can take all of them eagerly."""
+    first = tensors[0]
+    return (
+        first is not None
+        and runs_plainly()
+        and all(x is None or (is_plain(x, first.device.type) and x.device == first.device) for x in tensors)
+        and first.dtype in CODES
+        and row_kernel(first.device.type) is not None
+    )
+
+
+def kernels_apply(*tensors: Tensor | None) -> bool:
+    """Whether the kernels of the CPU can take these tensors eagerly."""
+    return (
+        runs_plainly()
+        and all(x is None or is_plain(x) for x in tensors)
+        and tensors[0] is not None
+        and tensors[0].dtype in CODES
+    )
+
+
+def _kernel(settings: Settings, tensors: Tensors) -> tuple[Any, Target]:
+    target, transform, prior = joined(settings, tensors)
+    kernel = row_kernel(tensors.logits.device.type)
+    assert kernel is not None  # or nobody would ask
+    return kernel(tensors.logits, settings.axis, target, transform, prior), target
+
+
+def forward(settings: Settings, tensors: Tensors) -> Planes:
+    """The forward kernel."""
+    kernel, target = _kernel(settings, tensors)
+    planes = kernel.statistics(target, rows_of(settings, tensors.logits), settings.wanted)
+    if planes.bad_row >= 0 and settings.validate:
+        raise bad_label_error(
+            target.indices,
+            planes.bad_row,
+            tensors.logits.shape[settings.axis],
+            target.ignore_index,
+            several=target.several,
+        )
+    return planes
+
+
+def backward(
+    settings: Settings,
+    tensors: Tensors,
+    planes: Planes,
+    upstream: Cotangents,
+    needs: Sequence[bool],
+    into: Tensor | None = None,
+) -> list[Tensor | None]:
+    """The backward kernel: gradients by the leading LEARNABLE tensors, where `needs` asks for them.
+
+    That by the logits is written to `into`, which may be the logits themselves unless the bias's is asked for too.
+    """
+    kernel, _ = _kernel(settings, tensors)
+    rows = rows_of(settings, tensors.logits)
+    needs_logits, needs_dense, needs_temperature, needs_bias, needs_margin = needs
+    if upstream.log_odds is not None:
+        upstream.log_odds = within_range(upstream.log_odds, tensors.logits)
+    out: list[Tensor | None] = [None] * LEARNABLE
+    dense = torch.empty_like(tensors.dense, memory_format=torch.contiguous_format) if needs_dense else None
+    if needs_logits or needs_dense or needs_temperature or needs_margin:
+        found = kernel.pullback(
+            planes, upstream, rows, into=into, dense=dense, scale=needs_temperature, target=needs_margin
+        )
+        out[0], out[1] = found.logits if needs_logits else None, found.dense
+        if needs_temperature:
+            T = tensors.temperature
+            by_temperature = -found.scale / T.double() ** 2
+            out[2] = (by_temperature if T.ndim else by_temperature.sum()).to(T.dtype)
+        if needs_margin:
+            out[4] = _margin_gradient(settings, tensors, found.target)
+    if needs_bias:
+        du = kernel.pullback(planes, upstream, rows, before_transform=True).logits[
+            None
+        ]  # a row has others to sum over
+        others = [d for d in range(du.ndim) if d != settings.axis + 1]
+        out[3] = du.sum(others, dtype=torch.float64).to(tensors.logit_bias.dtype)
+    return out
+
+
+def _margin_gradient(settings: Settings, tensors: Tensors, at_target: Tensor) -> Tensor:
+    """By the margin: ``−∂u_y / temperature``, over all rows or over those of each class."""
+    margin, y = tensors.margin, tensors.indices
+    if tensors.temperature is None:
+        by_margin = -at_target / settings.temperature
+    else:
+        T = tensors.temperature.double()
+        by_margin = -at_target / (T[..., None] if T.ndim else T)
+    if margin.ndim == 0:
+        return by_margin.sum().to(margin.dtype)
+    C = tensors.logits.shape[settings.axis]
+    y = y.reshape(-1)
+    known = (y >= 0) & (y < C)
+    total = torch.zeros(C, dtype=torch.float64, device=y.device)
+    # index_add_ adds in any order on CUDA, this in one order everywhere
+    total.index_put_((torch.where(known, y, 0).long(),), by_margin.reshape(-1) * known, accumulate=True)
+    return total.to(margin.dtype)

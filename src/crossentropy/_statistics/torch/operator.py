@@ -1,0 +1,146 @@
+"""The kernels as custom operators, for `torch.compile`.
+
+Dynamo cannot look into a call by address; an operator with a declared shape and a declared gradient it can carry.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossentropy._statistics.problem import Cotangents, Wanted
+from crossentropy._statistics.torch import kernels as eager
+from crossentropy._statistics.torch.problem import (
+    LEARNABLE,
+    Settings,
+    Tensors,
+    cotangents,
+    named,
+    plane_names,
+    rows_of,
+)
+
+_TENSORS = len(Tensors._fields)
+_SETTINGS = Settings._fields.index("validate") + 1  # what follows is for parts of the classes, never compiled
+_ARGUMENTS = _TENSORS + _SETTINGS
+
+
+def statistics(settings: Settings, tensors: Tensors) -> list[Tensor]:
+    """The planes of a problem, in the order of `plane_names`."""
+    return _row_statistics(*tensors, *flat_settings(settings))
+
+
+def flat_settings(settings: Settings) -> tuple[Any, ...]:
+    """The settings as arguments that an operator can have."""
+    wanted = settings.wanted
+    flags = [wanted.log_partition, wanted.entropy, wanted.argmax, wanted.rank]
+    return (*settings[: Settings._fields.index("wanted")], flags, settings.validate)
+
+
+def joined_settings(args: Sequence[Any]) -> Settings:
+    """The inverse of `flat_settings`."""
+    *plain, flags, validate = args
+    return Settings._make([*plain, Wanted(*flags), validate, None])
+
+
+def _joined(args: tuple[Any, ...]) -> tuple[Settings, Tensors]:
+    return joined_settings(args[_TENSORS:]), Tensors(*args[:_TENSORS])
+
+
+# The tensors of a problem but for the logits, and its settings, as operators declare them.
+PROBLEM = (
+    "Tensor? dense, Tensor? temperature, Tensor? logit_bias, Tensor? margin, Tensor? indices, Tensor? mask, "
+    "Tensor? class_weight, Tensor? prior, int axis, bool several, int? ignore_index, float? softcap, "
+    "float temperature_value, float? margin_value, bool has_prior, bool[] wanted, bool validate"
+)
+GRADIENTS = "Tensor[] planes, Tensor[] grads, bool[] has_grad, bool[] needs"
+
+
+@torch.library.custom_op(
+    "crossentropy::row_statistics", mutates_args=(), schema=f"(Tensor logits, {PROBLEM}) -> Tensor[]"
+)
+def _row_statistics(*args: Any) -> list[Tensor]:
+    settings, tensors = _joined(args)
+    planes = eager.forward(settings, tensors)
+    # An operator may not return views of one another.
+    return [getattr(planes, name).clone() for name in plane_names(settings, tensors)]
+
+
+@_row_statistics.register_fake
+def _(*args: Any) -> list[Tensor]:
+    settings, tensors = _joined(args)
+    return unmade_planes(settings, tensors, rows_of(settings, tensors.logits), tensors.logits)
+
+
+def unmade_planes(settings: Settings, tensors: Tensors, rows: tuple[int, ...], like: Tensor) -> list[Tensor]:
+    """Planes of the shapes and dtypes that the kernels give them."""
+    planes = []
+    for name in plane_names(settings, tensors):
+        several = settings.several and name == "log_odds" and tensors.indices is not None
+        shape = tuple(tensors.indices.shape) if several else rows
+        dtype = torch.int64 if name in ("argmax", "rank") else torch.float64
+        planes.append(like.new_empty(shape, dtype=dtype))
+    return planes
+
+
+@torch.library.custom_op(
+    "crossentropy::row_pullback",
+    mutates_args=(),
+    schema=f"({GRADIENTS}, Tensor logits, {PROBLEM}) -> Tensor[]",
+)
+def _row_pullback(
+    planes: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
+) -> list[Tensor]:
+    settings, tensors = _joined(args)
+    upstream = upstream_of(settings, tensors, grads, has_grad)
+    found = eager.backward(settings, tensors, named(planes, settings, tensors), upstream, needs)
+    return [x for x in found if x is not None]
+
+
+def upstream_of(
+    settings: Settings, tensors: Tensors, grads: Sequence[Tensor], has_grad: Sequence[bool]
+) -> Cotangents:
+    """The gradients that there are, of planes in the order of `plane_names`."""
+    given = iter(grads)
+    names = plane_names(settings, tensors)
+    return cotangents(names, [next(given) if here else None for here in has_grad])
+
+
+@_row_pullback.register_fake
+def _(planes: Any, grads: Any, has_grad: Any, needs: list[bool], *args: Any) -> list[Tensor]:
+    _, tensors = _joined(args)
+    return [
+        torch.empty_like(x)
+        for x, wanted in zip(tensors[:LEARNABLE], needs, strict=True)
+        if wanted and x is not None
+    ]
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    settings, tensors = _joined(inputs)
+    ctx.settings = settings
+    ctx.save_for_backward(*tensors, *output)
+
+
+def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+    tensors, planes = Tensors(*ctx.saved_tensors[:_TENSORS]), list(ctx.saved_tensors[_TENSORS:])
+    needs = [bool(x) for x in ctx.needs_input_grad[:LEARNABLE]]
+    learnt = pulled_back(_row_pullback, planes, grads, needs, *tensors, *flat_settings(ctx.settings))
+    return (*learnt, *(None,) * (_ARGUMENTS - LEARNABLE))
+
+
+def pulled_back(
+    operator: Callable[..., list[Tensor]],
+    planes: list[Tensor],
+    grads: list[Tensor | None],
+    needs: list[bool],
+    *problem: Any,
+) -> list[Tensor | None]:
+    """The gradients that `operator` finds, each in the place where one is needed."""
+    given, has_grad = [g for g in grads if g is not None], [g is not None for g in grads]
+    found = iter(operator(planes, given, has_grad, needs, *problem))
+    return [next(found) if need else None for need in needs]
+
+
+_row_statistics.register_autograd(_backward, setup_context=_setup)

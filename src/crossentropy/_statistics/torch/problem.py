@@ -1,0 +1,137 @@
+"""A row problem of PyTorch, parted into tensors and into what is none."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from crossentropy._statistics.problem import (
+    DIFFERENTIABLE,
+    Cotangents,
+    Planes,
+    Prior,
+    Target,
+    Transform,
+    Wanted,
+    row_planes,
+)
+
+
+class Settings(NamedTuple):
+    """What of a row problem is not a tensor."""
+
+    axis: int
+    several: bool
+    ignore_index: int | None
+    softcap: float | None
+    temperature: float
+    margin: float | None
+    has_prior: bool
+    wanted: Wanted
+    validate: bool
+    prior_total: float | Tensor | None = None
+
+
+class Tensors(NamedTuple):
+    """What of it is; gradients flow to the floating ones but `class_weight` and `prior`."""
+
+    logits: Tensor
+    dense: Any  # these, if not None
+    temperature: Any
+    logit_bias: Any
+    margin: Any
+    indices: Any
+    mask: Any
+    class_weight: Any
+    prior: Any
+
+
+LEARNABLE = 5  # the leading fields of Tensors that can have a gradient
+
+
+def split(
+    logits: Tensor,
+    axis: int,
+    target: Target,
+    transform: Transform,
+    prior: Prior | None,
+    wanted: Wanted,
+    validate: bool,
+) -> tuple[Settings, Tensors]:
+    """A row problem as what is not a tensor of it and what is."""
+    temperature, margin = transform.temperature, transform.margin
+    settings = Settings(
+        axis,
+        target.several,
+        target.ignore_index,
+        transform.softcap,
+        1.0 if isinstance(temperature, Tensor) else float(temperature),
+        None if margin is None or isinstance(margin, Tensor) else float(margin),
+        prior is not None,
+        wanted,
+        validate,
+        None if prior is None else prior.total,
+    )
+    return settings, Tensors(
+        logits,
+        target.dense,
+        temperature if isinstance(temperature, Tensor) else None,
+        transform.logit_bias,
+        margin if isinstance(margin, Tensor) else None,
+        target.indices,
+        target.mask,
+        target.class_weight,
+        None if prior is None else prior.values,
+    )
+
+
+def joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Prior | None]:
+    """The inverse of `split`."""
+    target = Target(
+        tensors.indices,
+        tensors.mask,
+        tensors.dense,
+        settings.several,
+        settings.ignore_index,
+        tensors.class_weight,
+    )
+    transform = Transform(
+        settings.temperature if tensors.temperature is None else tensors.temperature,
+        settings.softcap,
+        tensors.logit_bias,
+        settings.margin if tensors.margin is None else tensors.margin,
+    )
+    return target, transform, Prior(tensors.prior, settings.prior_total) if settings.has_prior else None
+
+
+def plane_names(settings: Settings, tensors: Tensors) -> list[str]:
+    """The planes of a problem, those that a gradient needs among them, in the order they travel in."""
+    target, _, _ = joined(settings, tensors)
+    wanted = settings.wanted
+    names = row_planes(target, settings.has_prior, wanted)
+    several = ["log_odds"] if target.indices is not None and target.several else []
+    counts = [name for name, here in (("argmax", wanted.argmax), ("rank", wanted.rank)) if here]
+    return [*several, *names, *counts]
+
+
+def named(outputs: Sequence[Tensor], settings: Settings, tensors: Tensors) -> Planes:
+    planes: dict[str, Any] = dict(zip(plane_names(settings, tensors), outputs, strict=True))
+    return Planes(**planes)
+
+
+def rows_of(settings: Settings, logits: Tensor) -> tuple[int, ...]:
+    """The shape of the rows."""
+    shape = tuple(logits.shape)
+    return shape[: settings.axis] + shape[settings.axis + 1 :]
+
+
+def cotangents(names: Sequence[str], grads: Sequence[Tensor | None]) -> Cotangents:
+    """The upstream gradients by name, as the kernels read them."""
+    return Cotangents(
+        **{
+            name: g.to(torch.float64).contiguous()
+            for name, g in zip(names, grads, strict=True)
+            if g is not None and name in DIFFERENTIABLE
+        }
+    )

@@ -1,0 +1,93 @@
+"""What a link is."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+from crossentropy._backends import namespace
+from crossentropy._statistics.log_sigmoid import log_sigmoid
+
+__all__ = ["Link", "OfShape", "holds_numbers_alone", "slope"]
+
+Array = Any
+
+
+@runtime_checkable
+class Link(Protocol):
+    """A loss as a function of one target's probability.
+
+    A link whose ``gain`` is too large for a float where its gradient is not may have a third method,
+    ``slope(D) = dφ/dD``; it is then used instead of ``gain(D) · σ(D)``.
+    """
+
+    def loss(self, log_odds_against: Array) -> Array:
+        """``φ(log p)`` at ``D``, in nats."""
+        ...
+
+    def gain(self, log_odds_against: Array) -> Array:
+        """``−dφ/d log p`` at ``D``: 1 for cross-entropy."""
+        ...
+
+
+def slope(link: Link, log_odds_against: Array) -> Array:
+    """Derivative of a link by the log-odds, ``dφ/dD``: its own `slope` where it has one, else ``gain(D) · σ(D)``.
+
+    Parameters
+    ----------
+    link : Link
+    log_odds_against : array, floating
+        ``D``.
+
+    Returns
+    -------
+    array, shape of `log_odds_against`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crossentropy.links import CrossEntropy
+    >>> float(slope(CrossEntropy(), np.asarray(0.0)))  # p − 1 = −1/2, and D falls where the label's logit rises
+    0.5
+    """
+    own = getattr(link, "slope", None)
+    if own is not None:
+        return own(log_odds_against)
+    return link.gain(log_odds_against) * namespace(log_odds_against).exp(log_sigmoid(log_odds_against))
+
+
+def holds_numbers_alone(link: Link) -> bool:
+    """Whether a link is one of ours without arrays and functions, so that it treats all rows alike."""
+    ours = type(link).__module__.startswith("crossentropy.links.") and not isinstance(link, OfShape)
+    return ours and not any(hasattr(x, "shape") or callable(x) for x in vars(link).values())
+
+
+class OfShape:
+    """A link with arrays for rows of this shape, for log-odds with the rows in one line.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crossentropy.links import ClippedPolicy
+    >>> link = OfShape(ClippedPolicy(np.ones((2, 2)), np.zeros((2, 2))), (2, 2))
+    >>> link.loss(np.zeros(4)).shape
+    (4,)
+    """
+
+    def __init__(self, link: Link, rows: tuple[int, ...]) -> None:
+        self.link, self.rows = link, rows
+
+    def loss(self, log_odds_against: Array) -> Array:
+        """That of the link."""
+        return self._in_one_line(self.link.loss, log_odds_against)
+
+    def gain(self, log_odds_against: Array) -> Array:
+        """That of the link."""
+        return self._in_one_line(self.link.gain, log_odds_against)
+
+    def slope(self, log_odds_against: Array) -> Array:
+        """That of the link."""
+        return self._in_one_line(partial(slope, self.link), log_odds_against)
+
+    def _in_one_line(self, of_rows: Callable[[Array], Array], D: Array) -> Array:
+        reshape = namespace(D).reshape
+        return reshape(of_rows(reshape(D, (*self.rows, *D.shape[1:]))), tuple(D.shape))

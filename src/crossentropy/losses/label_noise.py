@@ -1,0 +1,355 @@
+"""Losses for labels that are wrong at times."""
+
+from typing import Any, Unpack
+
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._arguments.unit_sums import rounding_tolerance
+from crossentropy._backends import as_indices, constant, device, namespace, sum_tolerance, widest_dtype
+from crossentropy._backends.conditions import is_false, is_true
+from crossentropy._engine.checks import check_logits
+from crossentropy._engine.option_sets import RowOptions, WithoutSmoothing
+from crossentropy._engine.options import SoftmaxOptions
+from crossentropy._engine.rows.formula import (
+    looked_up,
+    membership_loss,
+    one_label,
+    prepared_rows,
+    row_problem,
+    row_weights,
+    table_loss,
+    without_labels,
+)
+from crossentropy._engine.rows.reduce import in_loss_dtype
+from crossentropy._engine.softmax.problem import make_problem
+from crossentropy._engine.softmax.terms import kept_rows
+from crossentropy._engine.warnings import warn_of_probabilities
+from crossentropy._engine.weights import like
+from crossentropy._statistics import formulas
+from crossentropy.losses.softmax import softmax_cross_entropy
+from crossentropy.targets import Sparse
+
+__all__ = [
+    "backward_corrected_loss",
+    "forward_corrected_loss",
+    "hard_bootstrapping_loss",
+    "soft_bootstrapping_loss",
+]
+
+Array = Any
+
+
+@argument_errors
+def forward_corrected_loss(
+    logits: Array, labels: Any, transition: Any, **options: Unpack[RowOptions]
+) -> Array:
+    r"""Forward correction: cross-entropy of the noisy label that the model's classes would have.
+
+    .. math:: \ell = -\log \sum_c T_{c \tilde y}\, p_c
+
+    Parameters
+    ----------
+    logits : array (..., C, ...), floating
+        Scores of the C true classes along `axis`.
+    labels : integer array, shape of the rows
+        Noisy labels; or `targets.OneHot`.
+    transition : array or list (C, C)
+        ``T[i, j]``, the probability that the class i is labelled j: its rows sum to one. (Other codes have its
+        transpose.)
+    axis, class_weight, sample_weight, ignore_index, reduction, normalizer, empty, validate
+        As in `crossentropy.softmax_cross_entropy`; class weights are those of the noisy labels.
+
+    Returns
+    -------
+    array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32. Gradients flow to `logits`, `sample_weight` and
+        those entries of `transition` that are neither 0 nor 1.
+
+    Raises
+    ------
+    ValueError
+        If `transition` is no matrix of C distributions, or as `crossentropy.softmax_cross_entropy` does.
+    TypeError
+        If a row has not just one label, or there is an option that this loss does not have.
+
+    Notes
+    -----
+    A row is the cross-entropy of a label set: of the 2C pairs of a class and whether it is given this label, those in
+    which it is. So a loss near 0 has all its digits, as in `softmax_cross_entropy`, whose value this is where ``T`` is
+    the identity. A label that no class is ever given (a column of zeros) costs inf.
+
+    References
+    ----------
+    Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural Networks Robust to Label Noise: A Loss Correction Approach",
+    CVPR 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> transition = [[0.8, 0.2], [0.1, 0.9]]
+    >>> logits = np.log([[0.5, 0.5]])
+    >>> float(forward_corrected_loss(logits, np.asarray([0]), transition).round(6))  # −ln 0.45
+    0.798508
+    """
+    problem = row_problem(logits, labels, options)
+    one_label(problem, "forward_corrected_loss")
+    if problem.validate:
+        warn_of_probabilities(problem.logits, problem.axis)
+    T = _transition(transition, problem.logits, problem.classes)
+    member = looked_up(problem, namespace(T).permute_dims(T, (1, 0)))
+    loss = membership_loss(
+        prepared_rows(problem).u,
+        member,
+        sample_weight=row_weights(problem),
+        reduction=problem.reduction,
+        normalizer=without_labels(problem)["normalizer"],
+        empty=problem.empty,
+    )
+    return in_loss_dtype(loss, problem.logits)
+
+
+@argument_errors
+def backward_corrected_loss(
+    logits: Array, labels: Any, transition: Any, **options: Unpack[SoftmaxOptions]
+) -> Array:
+    r"""Backward correction: a loss that on average over the noise is that of the true labels.
+
+    .. math:: \ell = \sum_c (T^{-1})_{\tilde y c}\, (-\log p_c)
+
+    Parameters
+    ----------
+    logits : array (..., C, ...), floating
+        Scores of the C true classes along `axis`.
+    labels : integer array, shape of the rows
+        Noisy labels; or `targets.OneHot`.
+    transition : array or list (C, C)
+        ``T[i, j]``, the probability that the class i is labelled j: its rows sum to one. (Other codes have its
+        transpose.)
+    **options
+        Those of `crossentropy.softmax_cross_entropy` but `margin`. A `link` is corrected in the place of ``−log p``, a
+        smoothed loss in that of the plain one. Class weights are those of the true classes, ``w_c`` in the sum.
+
+    Returns
+    -------
+    array () or the rows' shape
+        The loss: float64 for float64 logits, else float32. Gradients flow as in `softmax_cross_entropy`, and to
+        `transition`.
+
+    Raises
+    ------
+    ValueError
+        If `transition` is no matrix of C distributions or has no inverse, or as `softmax_cross_entropy` does.
+    TypeError
+        If a row has not just one label.
+
+    Notes
+    -----
+    It is cross-entropy of the masses ``(T⁻¹)[ỹ]``, which sum to one but may be negative. So the loss may be negative
+    too, and of one row it has no least value: only its mean over the noise has. The inverse is computed in each call.
+
+    References
+    ----------
+    Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural Networks Robust to Label Noise: A Loss Correction Approach",
+    CVPR 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> transition = [[0.8, 0.2], [0.1, 0.9]]
+    >>> logits = np.log([[0.9, 0.1]])
+    >>> losses = [float(backward_corrected_loss(logits, np.asarray([y]), transition)) for y in (0, 1)]
+    >>> round(losses[0], 6), round(losses[1], 6)
+    (-0.522418, 2.616474)
+    >>> round(0.8 * losses[0] + 0.2 * losses[1], 6)  # −ln 0.9
+    0.105361
+    """
+    problem = make_problem(logits, labels, **options)
+    inverse = _inverse(_transition(transition, problem.logits, problem.classes))
+    return table_loss(problem, inverse, options, "backward_corrected_loss")
+
+
+@argument_errors
+def hard_bootstrapping_loss(
+    logits: Array, labels: Any, *, beta: float = 0.8, **options: Unpack[SoftmaxOptions]
+) -> Array:
+    r"""Hard bootstrapping: cross-entropy of the label and of the model's own best guess.
+
+    .. math:: \ell = -\beta \log p_y - (1 - \beta) \log p_{\hat y}, \qquad \hat y = \mathrm{argmax}_c\, z_c
+
+    Parameters
+    ----------
+    logits : array (..., C, ...), floating
+    labels : integer array, shape of the rows
+        Class indices; or `targets.OneHot`.
+    beta : float, default 0.8
+        Share of the label.
+    **options
+        Those of `crossentropy.softmax_cross_entropy`. A class weight is that of the label on the first term and that of
+        the guess on the second; a mean divides by both, in their shares.
+
+    Returns
+    -------
+    array () or the rows' shape
+        The loss in nats. The guess is a constant: no gradient flows through the choice.
+
+    Raises
+    ------
+    ValueError
+        If `beta` is not from 0 to 1, or as `crossentropy.softmax_cross_entropy` does.
+    TypeError
+        If a row has not just one label.
+
+    Notes
+    -----
+    Of several largest logits the first is the guess; it is taken from the logits as they are, before any option.
+
+    References
+    ----------
+    Reed, Lee, Anguelov, Szegedy, Erhan, Rabinovich, "Training Deep Neural Networks on Noisy Labels with Bootstrapping",
+    ICLR workshop 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logits = np.log([[0.7, 0.2, 0.1]])
+    >>> float(hard_bootstrapping_loss(logits, np.asarray([1])).round(6))  # −0.8 ln 0.2 − 0.2 ln 0.7
+    1.358885
+    """
+    _check_share(beta)
+    problem = make_problem(logits, labels, **options)
+    y = as_indices(one_label(problem, "hard_bootstrapping_loss"))
+    xp, keep = namespace(y), kept_rows(problem)
+    guess = as_indices(xp.argmax(constant(problem.logits), axis=problem.axis))
+    y = y if keep is None else xp.where(keep, y, guess)
+    one = xp.ones((), dtype=widest_dtype(problem.logits), device=device(problem.logits))
+    shares = xp.stack([beta * one, (1 - beta) * one])
+    target = Sparse(xp.stack([y, guess], axis=-1), xp.broadcast_to(shares, (*y.shape, 2)))
+    merged: SoftmaxOptions = {**options, **without_labels(problem)}
+    return softmax_cross_entropy(problem.logits, target, **merged)
+
+
+@argument_errors
+def soft_bootstrapping_loss(
+    logits: Array,
+    labels: Any,
+    *,
+    beta: float = 0.95,
+    detach: bool = False,
+    **options: Unpack[WithoutSmoothing],
+) -> Array:
+    r"""Soft bootstrapping: cross-entropy of the label and of the model's own prediction.
+
+    .. math:: \ell = -\beta \log p_y - (1 - \beta) \sum_c p_c \log p_c
+
+    Parameters
+    ----------
+    logits, labels
+        As in `crossentropy.softmax_cross_entropy`, but no `LabelSet`.
+    beta : float, default 0.95
+        Share of the label.
+    detach : bool, default False
+        Whether the prediction, as a target, is held constant. The value is the same. The gradient is then ``β`` times
+        cross-entropy's, for a prediction that is its own target is at its optimum; otherwise the entropy is minimised
+        too.
+    **options
+        Those of `crossentropy.softmax_cross_entropy` but `label_smoothing`, `smoothing_prior` and `entropy_bonus`.
+        Class weights are those of the label and do not weigh the entropy; a mean divides by the labels' weights.
+
+    Returns
+    -------
+    array () or the rows' shape
+        The loss in nats.
+
+    Raises
+    ------
+    ValueError
+        If `beta` is not from 0 to 1, or as `crossentropy.softmax_cross_entropy` does.
+
+    Notes
+    -----
+    ``β CE + (1 − β) H``: the paper writes the prediction into the target and does not say whether it is differentiated
+    there. Not detached it is entropy minimisation, as the paper calls it.
+
+    References
+    ----------
+    Reed, Lee, Anguelov, Szegedy, Erhan, Rabinovich, "Training Deep Neural Networks on Noisy Labels with Bootstrapping",
+    ICLR workshop 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logits = np.log([[0.7, 0.2, 0.1]])
+    >>> float(soft_bootstrapping_loss(logits, np.asarray([1])).round(6))  # −0.95 ln 0.2 + 0.05 · 0.801819
+    1.569057
+    """
+    _check_share(beta)
+    logits, axis = check_logits(logits, options.get("axis", -1))
+    xp = namespace(logits)
+    # Smoothing towards nothing takes β of the label's mass and leaves its weight in the mean.
+    nothing = xp.zeros((logits.shape[axis],), dtype=widest_dtype(logits), device=device(logits))
+
+    def loss(entropy_bonus: float) -> Array:
+        return softmax_cross_entropy(
+            logits,
+            labels,
+            label_smoothing=1 - beta,
+            smoothing_prior=nothing,
+            entropy_bonus=entropy_bonus,
+            **options,
+        )
+
+    whole = loss(beta - 1)
+    if not detach:
+        return whole
+    own = loss(0.0)
+    endless = ~xp.isfinite(own)
+    entropy = xp.where(endless, xp.zeros_like(own), whole) - xp.where(endless, xp.zeros_like(own), own)
+    return own + constant(entropy)
+
+
+def _check_share(beta: float) -> None:
+    if is_false((beta >= 0) & (beta <= 1)):
+        raise ValueError(f"beta is {beta}; it is the share of the label in the target, from 0 to 1")
+
+
+def _transition(transition: Any, logits: Array, classes: int) -> Array:
+    """``T`` in float64 where there is one, checked."""
+    T = like(transition, logits, "transition")
+    if tuple(T.shape) != (classes, classes):
+        raise ValueError(
+            f"transition has shape {tuple(T.shape)}; pass the probability of every label for every class, "
+            f"shape ({classes}, {classes})"
+        )
+    given, tolerance = T, sum_tolerance(T)
+    T = formulas.widened(T)
+    xp = namespace(T)
+    if is_true(~xp.all(T >= 0)):
+        raise ValueError(f"transition goes down to {float(xp.min(T)):g}; its entries are probabilities")
+    off = xp.max(xp.abs(xp.sum(T, axis=1) - 1), axis=0)
+    if is_true(~(off <= tolerance)):
+        tolerance = rounding_tolerance(given, classes)
+    if is_true(~(off <= tolerance)):
+        columns = is_true(xp.all(xp.abs(xp.sum(T, axis=0) - 1) <= tolerance))
+        raise ValueError(
+            "the rows of transition do not sum to 1; T[i, j] is the probability that the class i is labelled j"
+            + (". Its columns do: pass transition.T" if columns else "")
+        )
+    return T
+
+
+def _inverse(T: Array) -> Array:
+    """``T⁻¹``, where there is one to speak of."""
+    xp = namespace(T)
+    try:
+        inverse = xp.linalg.inv(T)
+        size = xp.max(xp.sum(xp.abs(T), axis=1)) * xp.max(xp.sum(xp.abs(inverse), axis=1))
+        singular = is_true(~(size * xp.finfo(T.dtype).eps < 0.1), wait=True)
+    except (ValueError, RuntimeError) as error:  # NumPy's LinAlgError is the one, PyTorch's the other
+        if "LinAlg" not in type(error).__name__:
+            raise
+        singular = True
+    if singular:
+        raise ValueError(
+            "transition has no inverse: the noise makes some classes alike, so that no correction can tell them apart; "
+            "forward_corrected_loss needs no inverse"
+        )
+    return inverse

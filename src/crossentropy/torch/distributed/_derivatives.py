@@ -1,0 +1,201 @@
+"""The statistics of sharded rows as formulas around one sum over the ranks, for what the kernels have no gradient of.
+
+They are differentiated by PyTorch, and so are their gradients: derivatives of a second order are those of the loss as
+one function of what all ranks have. Sums of exponentials are relative to the statistics that are known already, so
+that nothing overflows; as these constants cancel, they have no gradient.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from crossentropy._statistics import formulas
+from crossentropy._statistics.log_sigmoid import log_sigmoid
+from crossentropy._statistics.log_sum import finite
+from crossentropy._statistics.problem import Planes, arrays
+from crossentropy._statistics.torch.problem import Settings, Tensors, joined
+from crossentropy.torch.distributed._parts import IGNORED, pending_scale
+from crossentropy.torch.distributed._rank_sums import shared, total
+from crossentropy.torch.distributed._shards import Shard
+
+INF = float("inf")
+
+
+def gradients(
+    value: Callable[..., Planes], inputs: Sequence[Tensor | None], given: Mapping[str, Tensor]
+) -> list[Tensor | None]:
+    """Gradients by `inputs` of the planes ``value(*inputs)``, for upstream gradients by name.
+
+    They have a graph of their own where one is asked for.
+    """
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Aliases, for one input may be made of another: the way through it is not for this derivative to go.
+        own = [x.view_as(x) if x is not None and x.requires_grad else x for x in inputs]
+        planes = value(*own)
+    learning = [x for x in own if x is not None and x.requires_grad]
+    outputs, upstream = [getattr(planes, name) for name in given], list(given.values())
+    found = iter(
+        torch.autograd.grad(outputs, learning, upstream, create_graph=create_graph, allow_unused=True)
+    )
+    return [next(found) if x is not None and x.requires_grad else None for x in own]
+
+
+def planes(
+    settings: Settings, tensors: Tensors, known: Planes, shard: Shard, grads: Sequence[Tensor]
+) -> Planes:
+    """The differentiable planes of rows, for the sake of their derivatives: there may be a constant missing.
+
+    ``tensors.logits`` are this shard's classes, `known` the planes as they were merged, and `grads` the upstream
+    gradients of some.
+    """
+    tensors = with_shared(tensors, shard)
+    void, ignored, senseless = _rows_apart(tensors, known, grads)
+    constant: dict[str, Any] = {name: _settled(x.detach(), void, 0) for name, x in arrays(known).items()}
+    known = Planes(**constant)
+    u, offset, on = transformed(settings, tensors, void, senseless)
+    base = finite(known.top) * pending_scale(settings, tensors) - offset
+    L = None if known.lift is None else base + known.lift
+    targets = [] if on is None else _targets(settings, tensors, known, on, offset, base, L)
+    columns = [column for target in targets for column in target.columns(u)]
+    if L is not None:
+        columns += _of_all_classes(settings, tensors, u - L[..., None])
+    sums = iter(total(torch.stack(columns), shard.group).unbind())
+    found = Planes()
+    if targets:
+        odds = [_settled(target.log_odds(next(sums), next(sums)), ignored, -INF) for target in targets]
+        found.log_odds = torch.stack(odds, dim=-1) if settings.several else odds[0]
+    if L is None:
+        return found
+    whole = next(sums)
+    more = whole.log()
+    if settings.wanted.log_partition:
+        found.log_partition = _settled(more, ignored, 0)
+    if settings.has_prior:
+        R: Any = settings.prior_total
+        found.prior_term = _settled(R * more - next(sums), ignored, 0)
+    if tensors.dense is not None:
+        found.dense_term = next(sums) * more - next(sums)
+    if settings.wanted.entropy:
+        found.entropy = _settled(more - next(sums) / whole, ignored, 0)
+    return found
+
+
+def _of_all_classes(settings: Settings, tensors: Tensors, depth: Tensor) -> list[Tensor]:
+    """This shard's shares of ``Σ e^d``, ``Σ r d``, ``Σ a``, ``Σ a d`` and ``Σ e^d d`` with ``d = u − L``."""
+    e = depth.exp()
+    columns = [e.sum(-1)]
+    if settings.has_prior:
+        columns.append(_weighted(tensors.prior.double(), depth))
+    if tensors.dense is not None:
+        a = tensors.dense.double()
+        a = a if tensors.class_weight is None else a * tensors.class_weight.double()
+        columns += [a.sum(-1), _weighted(a, depth)]
+    if settings.wanted.entropy:
+        columns.append((e * depth.masked_fill(e == 0, 0.0)).sum(-1))
+    return columns
+
+
+def with_shared(tensors: Tensors, shard: Shard) -> Tensors:
+    """With what all ranks have alike for each of them to make something of."""
+    T, m = tensors.temperature, tensors.margin
+    if m is not None and m.ndim:
+        return tensors._replace(temperature=shared([T], shard.group)[0])
+    T, m = shared([T, m], shard.group)
+    return tensors._replace(temperature=T, margin=m)
+
+
+class _Target(NamedTuple):
+    """A label of every row, or a set of labels: where it is, and about what the logarithms off and on it are."""
+
+    on: Tensor
+    off_size: Tensor
+    on_size: Tensor | None  # None of one label, whose logit is taken as it is
+
+    def columns(self, u: Tensor) -> list[Tensor]:
+        """This shard's shares of the sums off and on target."""
+        relative = u - self.off_size[..., None]
+        off = relative.masked_fill(self.on, -INF).exp().sum(-1)
+        if self.on_size is None:
+            return [off, relative.masked_fill(~self.on, 0.0).sum(-1)]
+        return [off, (u - self.on_size[..., None]).masked_fill(~self.on, -INF).exp().sum(-1)]
+
+    def log_odds(self, off: Tensor, on: Tensor) -> Tensor:
+        """``D`` by the sums of all ranks, less a constant."""
+        return log_or_nothing(off) - (on if self.on_size is None else log_or_nothing(on))
+
+
+def _targets(
+    settings: Settings,
+    tensors: Tensors,
+    known: Planes,
+    on: Tensor,
+    offset: Any,
+    base: Tensor,
+    L: Tensor | None,
+) -> list[_Target]:
+    off = base + known.rest.log1p()
+    if tensors.mask is not None:
+        set_base = finite(known.set_top) * pending_scale(settings, tensors) - offset
+        return [_Target(on, off, set_base + known.set_rest.log1p())]
+    if not settings.several:
+        return [_Target(on, off, None)]
+    offs = [finite(L + log_sigmoid(D)) for D in known.log_odds.unbind(-1)]
+    return [_Target(label, off, None) for label, off in zip(on.unbind(-2), offs, strict=True)]
+
+
+def _rows_apart(
+    tensors: Tensors, known: Planes, grads: Sequence[Tensor]
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Rows that count for nothing, those of them that are ignored, and those of any kind that make no sense.
+
+    A row that makes no sense counts for nothing where no gradient comes from it.
+    """
+    rows = known.top.ndim
+
+    def of_rows(x: Tensor, of: Any) -> Tensor:
+        return of(x, -1) if x.ndim > rows else x
+
+    senseless = reduce(torch.logical_or, [of_rows(x.isnan(), torch.any) for x in arrays(known).values()])
+    idle = reduce(torch.logical_and, [of_rows(g == 0, torch.all) for g in grads])
+    if tensors.indices is None:
+        return senseless & idle, None, senseless
+    ignored = of_rows(tensors.indices == IGNORED, torch.any)
+    return senseless & idle | ignored, ignored, senseless
+
+
+def transformed(
+    settings: Settings, tensors: Tensors, void: Tensor, senseless: Tensor
+) -> tuple[Tensor, Any, Tensor | None]:
+    """``u`` less an offset, 0 in void rows and NaN in others that make no sense, the offset, and where targets are."""
+    on, is_target = tensors.mask, tensors.mask
+    if tensors.indices is not None:
+        on = tensors.indices[..., None] == torch.arange(
+            tensors.logits.shape[-1], device=tensors.indices.device
+        )
+        is_target = on.any(-2) if settings.several else on
+    _, transform, _ = joined(settings, tensors)
+    z = tensors.logits.double().masked_fill(void[..., None], 0)
+    u, offset = formulas.transformed(z, transform, is_target)
+    return torch.where((senseless & ~void)[..., None], torch.nan, u), offset, on
+
+
+def _settled(x: Tensor, rows: Tensor | None, value: float) -> Tensor:
+    """`x` with a constant in some rows."""
+    if rows is None:
+        return x
+    return x.masked_fill(rows[..., None] if x.ndim > rows.ndim else rows, value)
+
+
+def log_or_nothing(x: Tensor) -> Tensor:
+    """The logarithm, of 0 without a gradient."""
+    nothing = x == 0
+    return x.masked_fill(nothing, 1.0).log().masked_fill(nothing, -INF)
+
+
+def _weighted(w: Tensor, depth: Tensor) -> Tensor:
+    """``Σ w (u − L)``, a weight of 0 counting 0."""
+    return (w * depth.masked_fill((w == 0) & (depth == -INF), 0.0)).sum(-1)

@@ -1,0 +1,174 @@
+"""Target statistics of a linear head whose classes are spread over ranks, without its logits.
+
+Every rank makes the logits of its classes a block of rows at a time. Where they fit into a budget they are kept for the
+way back, else they are made once more. A rank's gradient by its weight is its own; that by the hidden states is a sum
+over all classes, and so over the ranks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, distributed
+from torch.autograd.function import Function
+
+from crossentropy._statistics.head import passes as linear
+from crossentropy._statistics.head.autograd import taken_apart
+from crossentropy._statistics.head.head import Head
+from crossentropy._statistics.head.skip import tops, unlikely
+from crossentropy._statistics.head.tiles import blocks_of_logits, of_rows, rows_in_a_block, tiles_of
+from crossentropy._statistics.merge import Part
+from crossentropy._statistics.problem import Planes, Target, arrays
+from crossentropy._statistics.torch.autograd import takes_formulas
+from crossentropy._statistics.torch.problem import (
+    LEARNABLE,
+    Settings,
+    Tensors,
+    cotangents,
+    named,
+    plane_names,
+)
+from crossentropy.torch.distributed import _derivatives as formulas
+from crossentropy.torch.distributed._parts import classes_before, in_one_line, part_statistics
+from crossentropy.torch.distributed._rank_sums import shared
+from crossentropy.torch.distributed._shards import Shard
+from crossentropy.torch.distributed._statistics import (
+    Merged,
+    exchanged,
+    localised,
+    recalled,
+    saved,
+    shared_gradients,
+    widened,
+)
+
+KEPT = 256 << 20  # bytes of logits that are kept for the way back, at most
+
+
+class Thrift(NamedTuple):
+    """What a head does without: more bytes than these for logits, the products of less likely classes than this."""
+
+    memory_budget: int
+    skip_below: float
+
+
+def statistics(
+    head: Head, thrift: Thrift, settings: Settings, tensors: Tensors, along: Sequence[Tensor], shard: Shard
+) -> tuple[Planes, list[Tensor]]:
+    """What `_sharded_statistics.statistics` says of the logits of `head`; those of `tensors` are a shape alone."""
+    rows = tuple(tensors.logits.shape[:-1])
+    settings, tensors, target = localised(settings._replace(axis=1), in_one_line(tensors), shard)
+    learning = (*head.factors, head.bias, *tensors[1:LEARNABLE])
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in learning):
+        names = plane_names(settings, tensors)
+        given = (settings, thrift, along, target, shard, len(head.factors))
+        outputs = _ShardedHead.apply(*given, *head.factors, head.bias, *tensors[1:])
+        planes, sums = named(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
+    else:
+        planes, _, sums = _exchanged(head, settings, tensors, along, target, shard)
+    return Planes(**{name: x.reshape(rows + x.shape[1:]) for name, x in arrays(planes).items()}), sums
+
+
+def _exchanged(
+    head: Head,
+    settings: Settings,
+    tensors: Tensors,
+    along: Sequence[Tensor],
+    target: Target,
+    shard: Shard,
+    kept: Tensor | None = None,
+    largest: list[Tensor] | None = None,
+) -> Merged:
+    """The statistics; `kept` gets the logits, `largest` the `tops` of every block's tiles."""
+    height, tiles = rows_in_a_block(head), tiles_of(head)
+    found = []
+    for rows, z in blocks_of_logits(head, height):
+        block = of_rows(tensors, rows)
+        found.append(part_statistics(settings, block._replace(logits=z)))
+        if kept is not None:
+            kept[rows] = z
+        if largest is not None and len(z):
+            largest.append(tops(settings, block, z, tiles))
+
+    def before(u: Tensor) -> Tensor:
+        blocks = blocks_of_logits(head, height)
+        return classes_before(settings, tensors, target.indices, u, shard, blocks)
+
+    return exchanged(_joined(found), along, settings, tensors, target, shard, before)
+
+
+def _joined(blocks: Sequence[Part]) -> Part:
+    """The part of all rows from those of some."""
+    part = blocks[0]
+    for f in fields(Part):
+        if f.name != "prior_total" and getattr(part, f.name) is not None:
+            setattr(part, f.name, torch.cat([getattr(block, f.name) for block in blocks]))
+    return part
+
+
+class _ShardedHead(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        settings: Settings,
+        thrift: Thrift,
+        along: Sequence[Tensor],
+        target: Target,
+        shard: Shard,
+        count: int,
+        *inputs: Any,
+    ) -> tuple[Tensor, ...]:
+        head, tensors = taken_apart(count, inputs)
+        size = (head.rows, head.classes)
+        keeps = not thrift.skip_below and prod(size) * head.dtype.itemsize <= thrift.memory_budget
+        kept = head.room(*size) if keeps else None
+        largest: list[Tensor] | None = [] if thrift.skip_below else None
+        found = _exchanged(head, settings, tensors, along, target, shard, kept, largest)
+        ctx.skipped = largest and unlikely(largest, found.planes.log_partition, thrift.skip_below)
+        ctx.shard, ctx.count = shard, count
+        return saved(ctx, settings, tensors, found, (kept, *inputs))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        settings, shard, count = ctx.settings, ctx.shard, ctx.count
+        size = count + len(Tensors._fields)  # the factors, the bias, and the tensors but for the logits
+        kept, *inputs = ctx.saved_tensors[: 1 + size]
+        head, tensors = taken_apart(count, inputs)
+        planes, given = recalled(ctx, tensors, grads)
+        if takes_formulas(tensors, grads):
+
+            def value(*learnable: Any) -> Planes:
+                own, others = taken_apart(count, [*learnable, *tensors[LEARNABLE:]])
+                factors = list(own.factors)
+                factors[::2] = shared(factors[::2], shard.group)  # type: ignore[assignment]
+                others = others._replace(logits=own._replace(factors=tuple(factors)).whole())
+                return formulas.planes(settings, others, planes, shard, list(given.values()))
+
+            by_inputs = formulas.gradients(value, inputs[: count + LEARNABLE], given)
+        else:
+            upstream = cotangents(list(given), list(given.values()))
+            asked = ctx.needs_input_grad[6 : 6 + size]
+            needs, needs_others = asked[: count + 1], asked[count + 1 : count + LEARNABLE]
+            found = linear.backward(
+                *(settings, head, widened(tensors), planes, upstream, needs, needs_others),
+                skipped=ctx.skipped,
+                logits=kept,
+            )
+            _sum_up(found.factors, shard)
+            others = [None, *found.others]
+            shared_gradients(others, tensors, planes, upstream, shard)
+            by_inputs = [*found.factors, found.bias, *others[1:]]
+        return (None,) * 6 + (*by_inputs, *(None,) * (len(Tensors._fields) - LEARNABLE))
+
+
+def _sum_up(factors: list[Tensor | None], shard: Shard) -> None:
+    """Sum up over the ranks, all at once, the gradients of the hidden states and what else is multiplied by classes."""
+    own = [x for x in factors[::2] if x is not None]
+    if not own:
+        return
+    total = torch.cat([x.to(torch.promote_types(x.dtype, torch.float32)).reshape(-1) for x in own])
+    distributed.all_reduce(total, group=shard.group)
+    each = iter(total.split([x.numel() for x in own]))
+    factors[::2] = [x if x is None else next(each).view(x.shape).to(x.dtype) for x in factors[::2]]

@@ -1,0 +1,101 @@
+"""A linear head of whose classes a rank has some: checked and agreed upon."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from crossentropy._engine.linear.autograd import check_fixed, head_of, in_autocast
+from crossentropy._engine.linear.problem import (
+    check_head,
+    check_memory_budget,
+    check_skip_below,
+    shape_alone,
+    usable_hidden,
+)
+from crossentropy._engine.linear.shift import in_their_places, without_the_end
+from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._statistics import Wanted
+from crossentropy._statistics.head.head import Head
+from crossentropy.torch.distributed._dtensor import local, sharded
+from crossentropy.torch.distributed._head import KEPT, Thrift, statistics
+from crossentropy.torch.distributed._problem import Statistics, agreed, check_plain, checked, learns
+from crossentropy.torch.distributed._rank_sums import shared
+from crossentropy.torch.distributed._shards import Shard
+
+
+class ShardedHead(NamedTuple):
+    """The problem of the rows of a head, whose logits are a shape alone, and which of the classes this rank has."""
+
+    problem: SoftmaxProblem
+    shard: Shard
+    head: Head
+    shift: int
+    thrift: Thrift
+
+    @property
+    def statistics(self) -> Statistics:
+        """What gives the statistics of its rows."""
+        return partial(statistics, self.head, self.thrift)
+
+    def logits(self) -> Tensor:
+        """Those of this rank, differentiable."""
+        factors: list[Any] = list(self.head.factors)
+        factors[::2] = shared(factors[::2], self.shard.group)
+        return self.head._replace(factors=tuple(factors)).whole().view(*self.problem.rows, self.shard.size)
+
+    def kept(self, x: Tensor) -> Tensor:
+        """What there is for every row, without those that a shift left over."""
+        rows = self.problem.rows
+        return x.narrow(len(rows) - 1, 0, rows[-1] - self.shift) if self.shift else x
+
+
+def agreed_head(
+    function: str,
+    hidden: Tensor,
+    weight: Tensor,
+    labels: Any,
+    bias: Tensor | None,
+    low_rank: tuple[Tensor, Tensor] | None,
+    shift: int,
+    group: Any,
+    options: Mapping[str, Any],
+    *,
+    memory_budget: int | None = None,
+    skip_below: float = 0.0,
+    wanted: Wanted | None = None,
+) -> ShardedHead:
+    """What a function of this name was given on this rank, once all ranks have been heard."""
+    weight, group = sharded(weight, 0, "weight", group)
+    parts: list[Any] = in_autocast(local(hidden), weight, local(bias), *map(local, low_rank or ()))
+    hidden, weight, bias, *pair = parts
+    low_rank = tuple(pair) or None
+    labels, options = local(labels), {name: local(x) for name, x in options.items()}
+
+    def prepare() -> tuple[SoftmaxProblem, int, dict[str, Any]]:
+        check_head(hidden, weight, bias, low_rank)
+        check_plain(hidden, weight, bias, *pair)
+        check_memory_budget(memory_budget)
+        moved, own = in_their_places(hidden, labels, shift, options)
+        logits = shape_alone(hidden, (*hidden.shape[:-1], weight.shape[0]))
+        problem, size, same = checked(function, logits, moved, own, wanted)
+        if skip_below:
+            check_skip_below(skip_below, problem)
+            check_fixed(problem, skip_below)
+            problem.wanted = replace(problem.wanted, log_partition=True)
+        same |= {
+            "hidden": tuple(hidden.shape),
+            "low_rank": low_rank and tuple(low_rank[0].shape),
+            "shift": shift,
+            "skip_below": skip_below,
+            "requires_grad": [same["requires_grad"], *(learns(x) for x in parts)],
+        }
+        return problem, size, same
+
+    ignore_index = options.get("ignore_index")
+    problem, shard = agreed(prepare, group, lambda problem: without_the_end(problem, shift, ignore_index))
+    line = usable_hidden(hidden, problem).reshape(-1, hidden.shape[-1])
+    thrift = Thrift(KEPT if memory_budget is None else memory_budget, skip_below)
+    return ShardedHead(problem, shard, head_of(line, weight, bias, low_rank), shift, thrift)

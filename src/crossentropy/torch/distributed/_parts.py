@@ -1,0 +1,215 @@
+"""What one shard of the classes knows of every row: `Part` from the kernels.
+
+The kernels make a row with a label outside their classes NaN. A row whose label another shard has is therefore asked
+for with a stand-in, the shard's first class, which then joins the others' sum.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossentropy._statistics.head.tiles import of_rows
+from crossentropy._statistics.log_sum import Sum, finite, joined
+from crossentropy._statistics.merge import Part, seen_before
+from crossentropy._statistics.problem import Planes
+from crossentropy._statistics.torch import kernels as rowwise
+from crossentropy._statistics.torch.problem import Settings, Tensors
+from crossentropy.torch.distributed._shards import Shard
+
+INF = float("inf")
+
+#: What labels are turned into that are not counted from the shard's first class.
+ELSEWHERE, IGNORED = -1, -2
+
+KERNEL_PLANES = ("top", "rest", "prior_term", "entropy", "argmax")
+
+
+def local_labels(indices: Tensor, ignore_index: int | None, shard: Shard) -> Tensor:
+    """Labels counted from the first class of the shard, `ELSEWHERE` where it is another's."""
+    y = indices.to(torch.int64)
+    here = (y >= shard.first) & (y < shard.first + shard.size)
+    local = torch.where(here, y - shard.first, ELSEWHERE)
+    return local if ignore_index is None else torch.where(y == ignore_index, IGNORED, local)
+
+
+def pending_scale(settings: Settings, tensors: Tensors) -> Any:
+    """What the kernels' ``u`` is still to be multiplied by: with a bias, nothing."""
+    return 1.0 if tensors.logit_bias is not None else _scale(settings, tensors)
+
+
+def _scale(settings: Settings, tensors: Tensors) -> Any:
+    temperature = tensors.temperature
+    return 1 / settings.temperature if temperature is None else 1 / temperature.detach().double()
+
+
+def part_statistics(settings: Settings, tensors: Tensors) -> Part:
+    """Statistics of rows over the classes of ``tensors.logits``, its last axis; labels are `local_labels`."""
+    settings = settings._replace(wanted=replace(settings.wanted, rank=False))
+    if tensors.indices is not None:
+        return _with_labels(settings, tensors)
+    planes = rowwise.forward(settings, tensors)
+    part = Part(planes.top, planes.rest, planes.set_top, planes.set_rest)
+    sums = [Sum(part.top, part.rest)]
+    if part.set_top is not None:
+        sums.append(Sum(part.set_top, part.set_rest))
+    _set_lift(part, sums, [0.0] * len(sums), pending_scale(settings, tensors))
+    return _completed(part, planes, settings, tensors)
+
+
+def _with_labels(settings: Settings, tensors: Tensors) -> Part:
+    y = tensors.indices if settings.several else tensors.indices[..., None]
+    here, ignored = y >= 0, y == IGNORED
+    # A label that stands in for others of its row may be one of them: repeated, it is counted once.
+    stand_in = torch.where(here, y, 0).amax(-1, keepdim=True)
+    asked = torch.where(here | ignored, y, stand_in)
+    planes = rowwise.forward(settings, tensors._replace(indices=asked if settings.several else asked[..., 0]))
+    u, margin = _at_classes(settings, tensors, asked.clamp(min=0))
+    foreign = ~here.any(-1)
+    nothing, zero = torch.full_like(planes.top, -INF), torch.zeros_like(planes.top)
+    # Log-odds among logits of −∞ alone are NaN, which here says nothing of the whole row.
+    empty = (planes.top == -INF) & planes.rest.isnan()
+    wanted = settings.wanted
+    counts_margin = margin is not None and (settings.has_prior or wanted.entropy or wanted.argmax)
+    if counts_margin or bool(empty.any()):
+        whole = rowwise.forward(settings, tensors._replace(indices=None))
+        for name in KERNEL_PLANES:
+            if getattr(planes, name) is not None:
+                chosen = torch.where(foreign | empty, getattr(whole, name), getattr(planes, name))
+                setattr(planes, name, chosen)
+        part = Part(planes.top, planes.rest)
+    else:
+        one = Sum(torch.where(foreign, u[..., 0], nothing), zero)
+        part = Part(*joined(Sum(planes.top, planes.rest), one, pending_scale(settings, tensors)))
+    part.own = torch.where(here, u, 0.0)
+    part.margin = None if margin is None else torch.where(here, margin, 0.0)
+    if planes.lift is not None:
+        counted = [here[..., j] & ~seen_before(y, j) for j in range(y.shape[-1])]
+        labels = [Sum(torch.where(there, u[..., j], nothing), zero) for j, there in enumerate(counted)]
+        margins = [0.0] * len(labels) if margin is None else margin.unbind(-1)
+        sums = [Sum(part.top, part.rest), *labels]
+        _set_lift(part, sums, [0.0, *margins], pending_scale(settings, tensors))
+    return _completed(part, planes, settings, tensors)
+
+
+def _set_lift(part: Part, sums: Sequence[Sum], margins: Sequence[Any], scale: Any) -> None:
+    """Set what the logarithm of all `sums` is, their margins taken off where nothing is large."""
+    part.peak = finite(reduce(torch.maximum, [s.top for s in sums]))
+    near = [Sum((s.top - part.peak - m) * scale, s.rest) for s, m in zip(sums, margins, strict=True)]
+    part.lift = reduce(joined, near).value()
+
+
+def _at_classes(settings: Settings, tensors: Tensors, classes: Tensor) -> tuple[Tensor, Tensor | None]:
+    """``u`` of some classes of every row and the margin there, as the kernels have them before their scale."""
+    u = _before_margin(settings, tensors, tensors.logits.detach().gather(-1, classes), classes)
+    margin = tensors.margin
+    if margin is not None:
+        margin = margin.detach().double()
+        margin = (margin[classes] if margin.ndim else margin).expand(u.shape)
+    elif settings.margin is not None:
+        margin = torch.full_like(u, settings.margin)
+    if margin is None or tensors.logit_bias is None:
+        return u, margin
+    return u, margin * _scale_of_classes(settings, tensors)
+
+
+def _before_margin(settings: Settings, tensors: Tensors, z: Tensor, classes: Any) -> Tensor:
+    """``u`` of logits of these classes, no margin taken off."""
+    u = z.double()
+    if settings.softcap is not None:
+        u = settings.softcap * torch.tanh(u / settings.softcap)
+    if tensors.logit_bias is None:
+        return u
+    return u * _scale_of_classes(settings, tensors) + tensors.logit_bias.detach().double()[classes]
+
+
+def _scale_of_classes(settings: Settings, tensors: Tensors) -> Any:
+    scale = _scale(settings, tensors)
+    return scale[..., None] if isinstance(scale, Tensor) and scale.ndim else scale
+
+
+def classes_before(
+    settings: Settings,
+    tensors: Tensors,
+    labels: Any,
+    own: Tensor,
+    shard: Shard,
+    blocks: Iterable[tuple[slice, Tensor]],
+) -> Tensor:
+    """How many classes of the shard are above the label of every row, or equal to it and of a smaller index.
+
+    Parameters
+    ----------
+    tensors : Tensors
+        Of rows in one line; ``tensors.logits`` is not looked at.
+    labels, own : Tensor, shape of the rows
+        Labels counted over all classes, and what ``u`` is there, margin taken off.
+    blocks : iterable of (slice, Tensor)
+        Rows in one line, and their logits.
+    """
+    places, shape = torch.arange(shard.size, device=own.device), own.shape
+    labels, own = labels.reshape(-1).to(torch.int64), own.reshape(-1)
+    counts = torch.zeros(len(own), dtype=torch.int64, device=own.device)
+    for rows, z in blocks:
+        u = _before_margin(settings, of_rows(tensors, rows), z, places)
+        mine, y = own[rows, None], labels[rows, None] - shard.first
+        counts[rows] = (((u > mine) | ((u == mine) & (places < y))) & (places != y)).sum(1)
+    return counts.view(shape)
+
+
+def in_one_line(tensors: Tensors) -> Tensors:
+    """With what there is for every row in one line, class axes behind it; the logits are left out."""
+    rows, temperature = tensors.logits.ndim - 1, tensors.temperature
+
+    def flat(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x.reshape(-1, *x.shape[rows:])
+
+    return tensors._replace(
+        logits=None,  # type: ignore[arg-type]
+        dense=flat(tensors.dense),
+        mask=flat(tensors.mask),
+        indices=flat(tensors.indices),
+        temperature=flat(temperature) if temperature is not None and temperature.ndim else temperature,
+    )
+
+
+def _completed(part: Part, planes: Planes, settings: Settings, tensors: Tensors) -> Part:
+    """The part with what else the kernels say of it, where all its logits are −∞ as well."""
+    if planes.argmax is not None:
+        _set_best(part, planes.argmax, settings, tensors)
+    if part.lift is None:
+        return part
+    part.entropy, empty = planes.entropy, part.lift == -INF
+    if planes.prior_term is not None:
+        prior = tensors.prior.double()
+        part.prior_total = prior.sum()
+        part.prior_term = torch.where(empty, _endless(prior), planes.prior_term)
+    if planes.dense_term is not None:
+        part.dense_term, part.dense_total = planes.dense_term, planes.dense_total
+        if bool(empty.any()):
+            a = tensors.dense.detach()[empty].double()
+            a = a if tensors.class_weight is None else a * tensors.class_weight.double()
+            part.dense_term = part.dense_term.masked_scatter(empty, _endless(a))
+    return part
+
+
+def _set_best(part: Part, argmax: Tensor, settings: Settings, tensors: Tensors) -> None:
+    """Set the largest ``u`` less its margin, and its place in the part."""
+    place = argmax.clamp(min=0)[..., None]
+    u, margin = _at_classes(settings, tensors, place)
+    if margin is not None:
+        if tensors.mask is not None:
+            on = tensors.mask.gather(-1, place)
+        else:
+            y = tensors.indices if settings.several else tensors.indices[..., None]
+            on = (y == place).any(-1, keepdim=True)
+        u = torch.where(on, u - margin, u)
+    part.best, part.argmax = u[..., 0], place[..., 0]
+
+
+def _endless(weights: Tensor) -> Tensor:
+    """``Σ w·∞`` over the classes, a weight of 0 counting 0."""
+    return torch.where(weights == 0, 0.0, weights * INF).sum(-1)

@@ -1,0 +1,70 @@
+"""Links that act on every class of rows whose classes are spread over ranks, by formulas around sums over the ranks."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossentropy._engine.softmax import per_class
+from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.terms import kept_rows, rows_left_out
+from crossentropy._statistics import Planes, Target
+from crossentropy._statistics.log_sum import finite
+from crossentropy._statistics.torch.problem import split
+from crossentropy.torch.distributed._derivatives import log_or_nothing, transformed, with_shared
+from crossentropy.torch.distributed._parts import pending_scale
+from crossentropy.torch.distributed._rank_sums import shared, total
+from crossentropy.torch.distributed._shards import Shard
+from crossentropy.torch.distributed._statistics import localised
+
+
+def row_losses(problem: SoftmaxProblem, known: Planes, logits: Tensor, shard: Shard) -> tuple[Tensor, Tensor]:
+    """``Σ_c a_c φ(log p_c)`` of every row and its mass, on all ranks.
+
+    Parameters
+    ----------
+    problem : SoftmaxProblem
+        Of this rank's classes, labels counted over all.
+    known : Planes
+        The log-partition of whole rows, and their argmax.
+    logits : Tensor
+        Of this rank's classes.
+    """
+    settings, tensors = split(
+        logits, problem.axis, problem.target, problem.transform, None, problem.wanted, False
+    )
+    settings, tensors, _ = localised(settings, with_shared(tensors, shard), shard)
+    senseless, keep, out = known.log_partition.isnan(), kept_rows(problem), rows_left_out(problem)
+    void = torch.zeros_like(senseless) if out is None else senseless & out
+    void = void if keep is None else void | ~keep
+    u, offset, _ = transformed(settings, tensors, void, senseless)
+    base = finite(known.top.detach()) * pending_scale(settings, tensors) - offset
+    L = (base + known.lift.detach()).masked_fill(void, math.log(shard.classes))
+    place = known.argmax.masked_fill(void, 0)[..., None] - shard.first
+    D = _log_odds(u - L[..., None], place == torch.arange(shard.size, device=place.device), shard)
+    prior = problem.smoothing_prior
+    if prior is None:
+        prior = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64, device=logits.device)
+    target = Target(tensors.indices, None, tensors.dense, settings.several, settings.ignore_index)
+    masses = shared([problem.masses], shard.group)[0]
+    own = per_class.losses_of_classes(
+        replace(problem, logits=logits, target=target, masses=masses, smoothing_prior=prior), D
+    )
+    losses, weights = total(torch.stack(own), shard.group).unbind()
+    return losses, weights
+
+
+def _log_odds(depth: Tensor, likeliest: Tensor, shard: Shard) -> Tensor:
+    """``D_c = ln(1 − p_c) − ln p_c`` of this rank's classes, from about ``ln p_c``.
+
+    Of the likeliest class ``1 − p`` is what the others of all ranks add up to.
+    """
+    e = depth.exp()
+    sums = total(torch.stack([e.sum(-1), e.masked_fill(likeliest, 0).sum(-1)]), shard.group)
+    logs: Any = shared([log_or_nothing(sums)[..., None]], shard.group)[0]
+    whole, others = logs
+    log_p = depth - whole
+    p = log_p.exp().masked_fill(likeliest, 0)
+    return torch.where(likeliest, others - depth, torch.log1p(-p) - log_p)

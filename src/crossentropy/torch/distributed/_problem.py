@@ -1,0 +1,246 @@
+"""A softmax problem of which a rank has some of the classes: checked, agreed upon, and solved together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+
+from crossentropy._backends import as_indices, total
+from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._engine.softmax.autodiff import composed
+from crossentropy._engine.softmax.autograd import link_learns
+from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
+from crossentropy._engine.softmax.terms import check_whole
+from crossentropy._statistics import Planes, Prior, Target, Wanted
+from crossentropy._statistics.label_errors import check_labels
+from crossentropy._statistics.torch.kernels import kernels_apply
+from crossentropy._statistics.torch.problem import Settings, Tensors, split
+from crossentropy.links import Link
+from crossentropy.targets import LabelSet, OneHot
+from crossentropy.torch.distributed._per_class import row_losses
+from crossentropy.torch.distributed._rank_sums import total as sum_over_ranks
+from crossentropy.torch.distributed._shards import Shard, agree
+from crossentropy.torch.distributed._statistics import statistics
+
+CLASS_VECTORS = ("class_weight", "smoothing_prior", "logit_bias")
+SAME = (
+    *(
+        "function",
+        "dtype",
+        "shape",
+        "hidden",
+        "requires_grad",
+        "low_rank",
+        "shift",
+        "skip_below",
+        "labels",
+        "masses",
+    ),
+    *("label_smoothing", "sample_weight", "ignore_index", "link", "temperature", "softcap", "margin"),
+    *("z_loss", "entropy_bonus", "reduction", "normalizer", "empty", "validate", "entropy", "rank"),
+    *CLASS_VECTORS,
+)
+
+
+class ShardedOptions(TypedDict, total=False):
+    """Keywords of `crossentropy.softmax_cross_entropy` but for the axis."""
+
+    label_smoothing: float
+    smoothing_prior: Tensor | None
+    class_weight: Tensor | None
+    sample_weight: Tensor | None
+    ignore_index: int | None
+    link: Link | None
+    temperature: Any
+    softcap: float | None
+    logit_bias: Tensor | None
+    margin: Any
+    z_loss: float
+    entropy_bonus: float
+    reduction: str
+    normalizer: Any
+    empty: str
+    validate: str
+
+
+#: What gives the statistics of whole rows, and the sums over the ranks of arrays sent along.
+Statistics = Callable[[Settings, Tensors, Sequence[Tensor], Shard], tuple[Planes, list[Tensor]]]
+
+
+def checked(
+    function: str, logits: Tensor, labels: Any, options: Mapping[str, Any], wanted: Wanted | None = None
+) -> tuple[SoftmaxProblem, int, dict[str, Any]]:
+    """This rank's part of a problem, its number of classes, and what has to be the same on all ranks."""
+    for name in options:
+        if name not in ShardedOptions.__annotations__:
+            raise TypeError(
+                f"{name} is given; sharded classes, which are the last axis, take the options "
+                f"{', '.join(ShardedOptions.__annotations__)}"
+            )
+    if isinstance(labels, OneHot):
+        raise TypeError(
+            "labels are a OneHot, of which no rank sees the whole; pass indices, counted over the classes of all ranks"
+        )
+    mask = None
+    if isinstance(labels, LabelSet):
+        mask = torch.as_tensor(labels.mask, device=logits.device)
+        # A row's set may lie on other ranks altogether, so here it is checked as if it had every class.
+        labels = LabelSet(mask.new_ones(1).expand(mask.shape))
+    problem = make_problem(logits, labels, axis=-1, **options)
+    if mask is not None:
+        problem.target = Target(mask=mask)
+    if wanted is not None:
+        problem.wanted = wanted
+        if wanted.rank and (problem.target.indices is None or problem.target.several):
+            raise ValueError("rank=True needs one label for each row; these targets are several or soft")
+    _check_supported(problem)
+    transform = problem.transform
+    temperature, margin = transform.temperature, transform.margin
+    same = {
+        **options,
+        "function": function,
+        "dtype": str(logits.dtype),
+        "shape": problem.rows,
+        "labels": (type(labels), problem.normalized, problem.target.indices),
+        "masses": problem.masses,
+        "temperature": (temperature, learns(temperature)),
+        "margin": "of the classes" if getattr(margin, "ndim", 0) else (margin, learns(margin)),
+    }
+    for name in CLASS_VECTORS:
+        same[name] = options.get(name) is not None
+    same["requires_grad"] = [learns(x) for x in (logits, problem.target.dense, transform.logit_bias)]
+    if wanted is not None:
+        same |= {"entropy": wanted.entropy, "rank": wanted.rank}
+    return problem, int(logits.shape[-1]), same
+
+
+def learns(x: Any) -> bool:
+    """Whether the ranks are to sum up a gradient by `x`."""
+    return isinstance(x, Tensor) and x.requires_grad and torch.is_grad_enabled()
+
+
+def _check_supported(problem: SoftmaxProblem) -> None:
+    target, transform = problem.target, problem.transform
+    if problem.acts_per_class and link_learns(problem):
+        raise ValueError(
+            f"link is {problem.link!r}, which with soft or smoothed targets acts on every class of a row, and holds a "
+            "tensor that learns, of whose gradient a rank would have its part alone; detach the tensor, or use one "
+            "label for each row without label_smoothing"
+        )
+    check_plain(
+        *(problem.logits, target.indices, target.mask, target.dense),
+        *(problem.masses, problem.class_weight, problem.smoothing_prior, problem.sample_weight),
+        *(transform.temperature, transform.logit_bias, transform.margin),
+    )
+
+
+def check_plain(x: Tensor, *others: Any) -> None:
+    """Raise unless the kernels can take `x` and those of the others that are tensors."""
+    if not kernels_apply(x, *(y for y in others if isinstance(y, Tensor))):
+        raise TypeError(
+            f"a {type(x).__name__} of {x.dtype} on {x.device} is given; sharded classes need plain tensors on the CPU "
+            "(float64, float32, bfloat16 or float16), outside torch.compile and torch.func"
+        )
+
+
+def agreed(
+    prepare: Callable[[], tuple[SoftmaxProblem, int, dict[str, Any]]],
+    group: Any,
+    given: Callable[[SoftmaxProblem], Target] = lambda problem: problem.target,
+) -> tuple[SoftmaxProblem, Shard]:
+    """The problem that `prepare` has `checked`, and which of its classes this rank has.
+
+    `given` are the labels to be checked, which can only be done once all ranks have been heard.
+    """
+    problem, shard = agree(prepare, SAME, group)
+    if problem.validate:
+        check_labels(given(problem), shard.classes)
+    return problem, shard
+
+
+def solved(
+    problem: SoftmaxProblem,
+    shard: Shard,
+    statistics: Statistics = statistics,
+    logits: Callable[[], Tensor] | None = None,
+) -> Tensor:
+    """The loss of the problem, the same on all ranks.
+
+    Where the link acts on every class it takes this rank's logits, which `logits` makes if the problem has none.
+    """
+    if not problem.acts_per_class:
+        found, planes = worked_out(problem, shard, statistics)
+        return composed(found, statistics=lambda _: planes)
+    problem.wanted = replace(problem.wanted, log_partition=True, argmax=True)
+    found, planes = worked_out(problem, shard, statistics)
+    z = problem.logits if logits is None else logits()
+    rows = row_losses(problem, planes, z, shard)
+    return composed(found, statistics=lambda _: planes, row_losses=lambda _: rows)
+
+
+def worked_out(
+    problem: SoftmaxProblem, shard: Shard, statistics: Statistics = statistics
+) -> tuple[SoftmaxProblem, Planes]:
+    """The problem with nothing left in it that only this rank knows, and the statistics of its rows."""
+    target, dense = problem.target, problem.target.dense
+    prior = None if problem.prior is None else _prior(problem, shard)
+    settings, tensors = split(
+        problem.logits, problem.axis, target, problem.transform, prior, problem.wanted, False
+    )
+    planes, sums = statistics(settings, tensors, _shares(problem, shard), shard)
+    weights = None
+    if target.indices is not None and sums:
+        weights = sums[0]
+    elif target.mask is not None and sums:
+        _check_sets(problem, sums[0])
+    elif sums:
+        check_whole(problem, sums[0])
+    if dense is not None and dense.requires_grad:
+        # The value is that of all ranks, the gradient that by this rank's masses.
+        a = dense.double() if problem.class_weight is None else dense.double() * problem.class_weight.double()
+        planes.dense_total = sum_over_ranks(a.sum(-1), shard.group, found=planes.dense_total)
+    target = target if dense is None else Target(dense=dense.detach())
+    return replace(problem, target=target, class_weight=None, label_weight=weights, normalized=False), planes
+
+
+def _shares(problem: SoftmaxProblem, shard: Shard) -> list[Tensor]:
+    """What the ranks have shares of besides statistics: the labels' class weights, or what targets are checked by."""
+    target = problem.target
+    if target.indices is not None:
+        return [] if problem.class_weight is None else [_own_label_weight(problem, shard)]
+    if not problem.validate:
+        return []
+    if target.mask is not None:
+        return [target.mask.any(-1).double()]
+    return [total(target.dense, -1).detach()] if problem.normalized else []
+
+
+def _prior(problem: SoftmaxProblem, shard: Shard) -> Prior:
+    """This rank's part of the prior, times class weights."""
+    r, w = problem.smoothing_prior, problem.class_weight
+    if r is None:
+        r = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64, device=problem.logits.device)
+    return Prior(r if w is None else r * w)
+
+
+def _own_label_weight(problem: SoftmaxProblem, shard: Shard) -> Tensor:
+    """The class weight of every label that this rank has, 0 for the others."""
+    y = as_indices(problem.target.indices) - shard.first
+    here = (y >= 0) & (y < shard.size)
+    weights: Tensor = problem.class_weight.double()  # type: ignore[union-attr]
+    return torch.where(here, weights[torch.where(here, y, 0)], 0.0)
+
+
+def _check_sets(problem: SoftmaxProblem, ranks: Tensor) -> None:
+    """Raise if a row's set is empty on every rank."""
+    empty = ranks == 0
+    if problem.sample_weight is not None:
+        empty &= problem.sample_weight != 0
+    if is_true(empty.any()):
+        row = first_true(empty)
+        raise ValueError(
+            f"row {row[0] if len(row) == 1 else row} of LabelSet has no class in its set, on any rank; "
+            "to leave it out give it a sample_weight of 0"
+        )

@@ -1,0 +1,208 @@
+"""Target statistics of rows whose classes are spread over ranks, with the gradients by what each rank has.
+
+Forward, every rank forms the statistics of its part, all of them exchange these, and each merges all parts in rank
+order. Backward, a rank needs nothing but the merged statistics: the gradient of its logits is its own. Only what all
+ranks have a share in, a temperature or one margin, is summed over them. A gradient that is to be differentiated itself
+is that of `_sharded_formulas`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function
+
+from crossentropy._statistics.blocks import slices
+from crossentropy._statistics.cpu.memory_torch import is_plain
+from crossentropy._statistics.log_sum import finite
+from crossentropy._statistics.merge import Part, merged
+from crossentropy._statistics.problem import Cotangents, Planes, Target
+from crossentropy._statistics.torch import kernels as rowwise
+from crossentropy._statistics.torch.autograd import keep, takes_formulas
+from crossentropy._statistics.torch.problem import (
+    LEARNABLE,
+    Settings,
+    Tensors,
+    cotangents,
+    named,
+    plane_names,
+)
+from crossentropy.torch.distributed import _derivatives as formulas
+from crossentropy.torch.distributed._parts import (
+    IGNORED,
+    classes_before,
+    in_one_line,
+    local_labels,
+    part_statistics,
+    pending_scale,
+)
+from crossentropy.torch.distributed._shards import Shard, gathered, total_over_ranks
+
+PART = tuple(f.name for f in fields(Part))
+ROWS = 512  # of logits looked at once more, at a time, for the rank of their labels
+
+
+class Merged(NamedTuple):
+    """Statistics of whole rows, the prior's sum over all classes, and the sums of what was sent along."""
+
+    planes: Planes
+    prior_total: float | None
+    sums: list[Tensor]
+
+
+def exchanged(
+    part: Part,
+    along: Sequence[Tensor],
+    settings: Settings,
+    tensors: Tensors,
+    target: Target,
+    shard: Shard,
+    before: Callable[[Tensor], Tensor],
+) -> Merged:
+    """The parts of all ranks merged; arrays sent along are summed over the ranks.
+
+    Where the rank of the labels is asked for, ``before(u)`` says how many of this shard's classes come before the label
+    of every row, ``u`` being its own.
+    """
+    if part.argmax is not None:
+        part.argmax = part.argmax + shard.first
+    names = [name for name in PART if getattr(part, name) is not None]
+    arrays = [*(getattr(part, name).double() for name in names), *along]
+    everyone = gathered(arrays, shard.group)
+    parts = [Part(**dict(zip(names, rank[: len(names)], strict=True))) for rank in everyone]
+    planes = merged(
+        parts,
+        target,
+        shard.classes,
+        pending_scale(settings, tensors),
+        log_partition=settings.wanted.log_partition,
+    )
+    if planes.argmax is not None:
+        planes.argmax = planes.argmax.long()
+    if settings.wanted.rank:
+        u = sum(p.own if p.margin is None else p.own - p.margin for p in parts)[..., 0]
+        counts = total_over_ranks(before(u).double(), shard.group).long()
+        left_out: Any = planes.argmax < 0  # type: ignore[operator]
+        planes.rank = torch.where(left_out, -1, counts)
+    total = None if part.prior_total is None else float(sum(p.prior_total for p in parts))
+    sums = [sum(same[1:], same[0]) for same in zip(*(rank[len(names) :] for rank in everyone), strict=True)]
+    return Merged(planes, total, sums)
+
+
+def localised(settings: Settings, tensors: Tensors, shard: Shard) -> tuple[Settings, Tensors, Target]:
+    """A problem with its labels counted over all classes as this shard's, and its target as all ranks have it."""
+    target = Target(tensors.indices, tensors.mask, tensors.dense, settings.several, settings.ignore_index)
+    if tensors.indices is None:
+        return settings, tensors, target
+    local = local_labels(tensors.indices, settings.ignore_index, shard)
+    ignore_index = None if settings.ignore_index is None else IGNORED
+    return settings._replace(ignore_index=ignore_index), tensors._replace(indices=local), target
+
+
+def statistics(
+    settings: Settings, tensors: Tensors, along: Sequence[Tensor], shard: Shard
+) -> tuple[Planes, list[Tensor]]:
+    """Statistics of whole rows, of which ``tensors.logits`` are the classes of `shard`, and `along` summed up.
+
+    Labels are counted over all classes; whatever has a class axis is the shard's part, the prior spelt out.
+    """
+    settings, tensors, target = localised(settings, tensors, shard)
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors[:LEARNABLE]):
+        names = plane_names(settings, tensors)
+        outputs = _ShardedStatistics.apply(settings, along, target, shard, *tensors)
+        return named(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
+    found = _exchanged(settings, tensors, along, target, shard)
+    return found.planes, found.sums
+
+
+def _exchanged(
+    settings: Settings, tensors: Tensors, along: Sequence[Tensor], target: Target, shard: Shard
+) -> Merged:
+    def before(u: Tensor) -> Tensor:
+        z = tensors.logits.detach()
+        z = z.reshape(-1, z.shape[-1])
+        blocks = ((rows, z[rows]) for rows in slices(len(z), ROWS))
+        return classes_before(settings, in_one_line(tensors), target.indices, u, shard, blocks)
+
+    return exchanged(part_statistics(settings, tensors), along, settings, tensors, target, shard, before)
+
+
+class _ShardedStatistics(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, settings: Settings, along: Sequence[Tensor], target: Target, shard: Shard, *inputs: Any
+    ) -> tuple[Tensor, ...]:
+        tensors = Tensors(*inputs)
+        found = _exchanged(settings, tensors, along, target, shard)
+        ctx.shard = shard
+        return saved(ctx, settings, tensors, found, inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        settings, shard = ctx.settings, ctx.shard
+        tensors = Tensors(*ctx.saved_tensors[: len(Tensors._fields)])
+        planes, given = recalled(ctx, tensors, grads)
+        if takes_formulas(tensors, grads):
+
+            def value(*learnable: Any) -> Planes:
+                own = Tensors(*learnable, *tensors[LEARNABLE:])
+                return formulas.planes(settings, own, planes, shard, list(given.values()))
+
+            found = formulas.gradients(value, tensors[:LEARNABLE], given)
+        else:
+            upstream = cotangents(list(given), list(given.values()))
+            needs = ctx.needs_input_grad[4 : 4 + LEARNABLE]
+            found = rowwise.backward(settings, widened(tensors), planes, upstream, needs)
+            shared_gradients(found, tensors, planes, upstream, shard)
+        return (None,) * 4 + (*found, *(None,) * (len(Tensors._fields) - LEARNABLE))
+
+
+def saved(
+    ctx: Any, settings: Settings, tensors: Tensors, found: Merged, inputs: Sequence[Any]
+) -> tuple[Tensor, ...]:
+    """Keep what a backward pass needs, and return the planes and the sums."""
+    settings = settings._replace(prior_total=found.prior_total)
+    return keep(ctx, settings, tensors, found.planes, inputs, found.sums)
+
+
+def recalled(ctx: Any, tensors: Tensors, grads: Sequence[Tensor | None]) -> tuple[Planes, dict[str, Tensor]]:
+    """The planes that were kept, and the upstream gradients of some by name."""
+    if not all(g is None or is_plain(g) for g in grads):
+        raise RuntimeError(
+            "gradients of a loss of sharded classes come one at a time: leave out is_grads_batched=True and "
+            "torch.func, or gather the logits"
+        )
+    names = plane_names(ctx.settings, tensors)
+    planes = named(ctx.saved_tensors[-len(names) :], ctx.settings, tensors)
+    return planes, {name: g for name, g in zip(names, grads, strict=False) if g is not None}
+
+
+def widened(tensors: Tensors) -> Tensors:
+    """With what has a gradient on every rank in float64, so that it is rounded once, when it is summed up."""
+    temperature, margin = tensors.temperature, tensors.margin
+    return tensors._replace(
+        temperature=None if temperature is None else temperature.double(),
+        margin=None if margin is None else margin.double(),
+    )
+
+
+def shared_gradients(
+    found: list[Tensor | None], tensors: Tensors, planes: Planes, upstream: Cotangents, shard: Shard
+) -> None:
+    """Sum up over the ranks the gradients of what they share; the others are each rank's own."""
+    of_temperature, of_margin = Tensors._fields.index("temperature"), Tensors._fields.index("margin")
+    by_temperature, by_margin = found[of_temperature], found[of_margin]
+    if by_temperature is not None:
+        T = tensors.temperature
+        if shard.rank and tensors.logit_bias is None and upstream.log_partition is not None:
+            # Every rank's kernel has counted the way from 0 to the top, which is the row's and not the part's.
+            g_L = upstream.log_partition
+            twice = torch.where(g_L == 0, 0.0, g_L * finite(planes.top)) / T.double() ** 2
+            by_temperature = by_temperature + (twice if T.ndim else twice.sum())
+        found[of_temperature] = total_over_ranks(by_temperature, shard.group).to(T.dtype)
+    if by_margin is not None:
+        if not tensors.margin.ndim:
+            by_margin = total_over_ranks(by_margin, shard.group)
+        found[of_margin] = by_margin.to(tensors.margin.dtype)
