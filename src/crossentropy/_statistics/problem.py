@@ -41,7 +41,7 @@ class Transform:
 PLAIN = Transform()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Target:
     """What is known of the right class; exactly one of the first three.
 

@@ -32,7 +32,7 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import mass_term, rows_left_out, target_shares
 from crossentropy._statistics import Planes, Wanted, row_statistics
 from crossentropy._statistics.blocks import slices
-from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_compiled, is_plain, scalar
+from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_compiled, is_plain, rounded
 from crossentropy._statistics.head.gradients import HeadGradients
 from crossentropy._statistics.head.head import Head, derivatives
 from crossentropy._statistics.head.products import brought, product
@@ -249,14 +249,14 @@ class _LinearLoss(Function):
             found = own.evaluate(block)
             total = total + found.value
             if sums is not None:
-                sums.add(rows, brought(own.gradient(block, found, share, into=z), z), block.target.labels)
+                sums.add(rows, brought(own.gradient(block, z, found, share, into=z), z), block.target.labels)
         ctx.problem, ctx.count, ctx.sums = problem, count, sums
         ctx.save_for_backward(*inputs)
         dtype = loss_dtype(head.factors[0])
         if isinstance(total, Tensor):
             return mean_of(total, evaluate_cuda.on_device(N, total), problem.empty).to(dtype)
         value = float(total * share) if share else of_nothing(problem.empty)
-        return scalar(value, dtype)
+        return rounded(value, dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -38,8 +38,8 @@ def loss_and_gradients(
     """The loss, and a function that computes its gradients by all that makes the logits."""
     with np.errstate(all="ignore"):  # infinities are results, as the kernels' are
         found = evaluate(
-            given.problem,
             NumpyMemory,
+            given.problem,
             statistics=lambda problem: _statistics(given, problem, memory_budget),
             row_losses=lambda problem: _row_losses(given, problem, memory_budget),
         )
@@ -113,7 +113,7 @@ def _gradients(given: LinearProblem, found: Evaluation, memory_budget: int | Non
     by_down = None if given.low_rank is None else np.zeros(given.low_rank[0].shape, wide)
     entries = []
     for rows, block in _blocks(given, given.problem, memory_budget):
-        dz = gradient(block, _of_rows(found, rows), 1.0, NumpyMemory, into=block.logits)
+        dz = gradient(NumpyMemory, block, block.logits, _of_rows(found, rows), 1.0, into=block.logits)
         labels, of_labels = _taken_out(dz, block.target.labels)
         entries.append((rows, labels, of_labels))
         factors = _factors(given, rows)

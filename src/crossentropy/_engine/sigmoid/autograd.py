@@ -17,7 +17,7 @@ from crossentropy._engine.sigmoid import cpu as native
 from crossentropy._engine.sigmoid.formula import reference_loss
 from crossentropy._engine.sigmoid.problem import Options, Problem
 from crossentropy._kernels import _native
-from crossentropy._statistics.cpu.memory_torch import CPU, is_plain, large, runs_plainly, scalar
+from crossentropy._statistics.cpu.memory_torch import CPU, is_plain, large, rounded, runs_plainly
 
 
 class Kernels(Protocol):
@@ -103,7 +103,7 @@ class NativeKernels:
             _, divisor = native.run_forward(problem, kernel, losses.data_ptr(), torch.get_num_threads())
             return losses, divisor
         value, divisor = native.run_forward(problem, kernel, 0, torch.get_num_threads())
-        return scalar(value, dtype), divisor
+        return rounded(value, dtype), divisor
 
     def gradient(self, problem: Problem, upstream: Tensor, divisor: float) -> Tensor:
         problem = _contiguous(problem)

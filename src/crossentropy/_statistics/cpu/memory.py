@@ -1,9 +1,9 @@
 """What the kernels need to know of an array, for each framework whose arrays lie in the CPU's memory."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -12,35 +12,45 @@ from crossentropy._kernels import _native
 
 Array = Any
 
-# Codes of the dtypes, as native/rows/problem.hpp numbers them; bfloat16, which NumPy does not know, is 2.
-CODES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3}
+
+class _Codes(dict[Any, int]):
+    """Codes of the dtypes, as native/rows/problem.hpp numbers them; bfloat16, which NumPy does not know, is 2."""
+
+    def __missing__(self, dtype: Any) -> int:
+        return 2
 
 
-LARGE = 2 << 20  # bytes from which on an array lies in memory that is kept for the next (native/common/memory.hpp)
+CODES = _Codes({np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3})
+
+
+LARGE = (
+    2 << 20
+)  # bytes from which on an array lies in memory that is kept for the next (native/common/memory.hpp)
 
 
 class Memory(Protocol):
     """Addresses, strides in elements, and arrays not yet written.
 
-    `planes` are n float64 arrays in one piece. Those and `empty_like` are for large results.
+    `addressed` are arrays in one piece and in the dtypes of their places, and their addresses, of None 0; whoever keeps
+    the addresses keeps the arrays. `planes` are n float64 arrays in one piece. Those and `empty_like` are for large
+    results.
     """
 
-    @staticmethod
-    def code(x: Array) -> int: ...
-    @staticmethod
-    def address(x: Array) -> int: ...
-    @staticmethod
-    def strides(x: Array) -> tuple[int, ...]: ...
+    codes: ClassVar[Mapping[Any, int]]
+    address: ClassVar[Callable[[Array], int]]
+    strides: ClassVar[Callable[[Array], tuple[int, ...]]]
+    threads: ClassVar[Callable[[], int]]
+
     @staticmethod
     def contiguous(x: Array, dtype: str | None = None) -> Array: ...
+    @staticmethod
+    def addressed(arrays: Sequence[Array | None], dtypes: Sequence[str]) -> tuple[list[Array], list[int]]: ...
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Array: ...
     @staticmethod
     def planes(n: int, shape: tuple[int, ...]) -> Sequence[Array]: ...
     @staticmethod
     def empty_like(x: Array, dtype: str | None = None) -> Array: ...
-    @staticmethod
-    def threads() -> int: ...
 
 
 def is_for_kernels(x: Array) -> bool:
@@ -48,24 +58,35 @@ def is_for_kernels(x: Array) -> bool:
     return x.dtype in CODES or is_bfloat16(x.dtype)
 
 
+def _address(x: Array) -> int:
+    return int(x.__array_interface__["data"][0])
+
+
+def _strides(x: Array) -> tuple[int, ...]:
+    return tuple(s // x.itemsize for s in x.strides)
+
+
 class NumpyMemory:
     """NumPy arrays, read-only ones too."""
 
-    @staticmethod
-    def code(x: Array) -> int:
-        return CODES.get(x.dtype, 2)
+    codes: ClassVar[Mapping[Any, int]] = CODES
 
-    @staticmethod
-    def address(x: Array) -> int:
-        return int(x.__array_interface__["data"][0])
-
-    @staticmethod
-    def strides(x: Array) -> tuple[int, ...]:
-        return tuple(s // x.itemsize for s in x.strides)
+    address: ClassVar[Callable[[Array], int]] = staticmethod(_address)
+    strides: ClassVar[Callable[[Array], tuple[int, ...]]] = staticmethod(_strides)
+    threads: ClassVar[Callable[[], int]] = staticmethod(lambda: _THREADS)
 
     @staticmethod
     def contiguous(x: Array, dtype: str | None = None) -> Array:
         return np.ascontiguousarray(x, dtype=dtype)
+
+    @staticmethod
+    def addressed(arrays: Sequence[Array | None], dtypes: Sequence[str]) -> tuple[list[Array], list[int]]:
+        kept, addresses = [], [0] * len(arrays)
+        for i, x in enumerate(arrays):
+            if x is not None:
+                kept.append(np.ascontiguousarray(x, dtypes[i]))
+                addresses[i] = _address(kept[-1])
+        return kept, addresses
 
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Array:
@@ -82,10 +103,6 @@ class NumpyMemory:
         if x.size * wanted.itemsize < LARGE or not x.flags.c_contiguous:
             return np.empty_like(x, wanted, subok=False)
         return _large(x.shape, wanted)
-
-    @staticmethod
-    def threads() -> int:
-        return _THREADS
 
 
 def _large(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -104,4 +121,4 @@ def _thread_count() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-_THREADS = _thread_count()
+_THREADS: int = _thread_count()

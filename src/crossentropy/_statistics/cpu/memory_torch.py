@@ -1,18 +1,23 @@
 """`Memory` for PyTorch tensors on the CPU."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor, is_legacy_batchedtensor
 from torch.autograd import forward_ad
 from torch.jit._trace import is_tracing
 from torch.nn import Parameter
 
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import LARGE
+from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
+LOSSES = dict.fromkeys((torch.float32, torch.bfloat16, torch.float16), torch.float32) | {
+    torch.float64: torch.float64
+}  # the dtypes of losses, by those of logits
 CODES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 DTYPES = {
     "float32": torch.float32,
@@ -24,18 +29,52 @@ DTYPES = {
     "uint8": torch.uint8,
 }
 
+TENSORS = (Tensor, Parameter)
+STRIDED = torch.strided
+TARGETS = (LabelSet, OneHot, Probabilities, Sparse)
+READY = frozenset(
+    {*CODES, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
+)  # of logits, labels and weights
+
 
 def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
     """Whether `x` is memory there and nothing else: no subclass, no transform, no trace, no view of negatives."""
     return (
-        type(x) in (Tensor, Parameter)
+        type(x) in TENSORS
         and x.device.type == device_type
-        and x.layout is torch.strided
+        and x.layout is STRIDED
         and not x.is_nested
         and not x.is_neg()
-        and not torch._C._functorch.is_functorch_wrapped_tensor(x)
-        and not torch._C._functorch.is_legacy_batchedtensor(x)  # from is_grads_batched=True
+        and not is_functorch_wrapped_tensor(x)
+        and not is_legacy_batchedtensor(x)  # from is_grads_batched=True
     )
+
+
+def are_ready(logits: Tensor, labels: Any, options: Sequence[Any]) -> bool:
+    """Whether kernels on the CPU can take all these as they are; options may be None, numbers and words, too."""
+    if not runs_plainly():
+        return False
+    given = (logits, *vars(labels).values()) if type(labels) in TARGETS else (logits, labels)
+    for x in given:
+        if not (
+            hasattr(x, "dtype") or type(x) is bool
+        ):  # that of soft labels says whether they are normalized
+            return False
+    for x in (*given, *options):
+        if x is None or isinstance(x, (float, str, int)):
+            continue
+        if not (
+            type(x) in TENSORS
+            and x.is_cpu
+            and x.dtype in READY
+            and x.layout is STRIDED
+            and not x.is_nested
+            and not x.is_neg()
+            and not is_functorch_wrapped_tensor(x)
+            and not is_legacy_batchedtensor(x)
+        ):
+            return False
+    return True
 
 
 def runs_plainly() -> bool:
@@ -73,8 +112,10 @@ def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) 
     return torch.frombuffer(_native.take_memory(nbytes), dtype=dtype).view(shape)
 
 
-def scalar(value: float, dtype: torch.dtype) -> Tensor:
-    """A number on the CPU; one that is too large for the dtype is infinite."""
+def rounded(value: float | Tensor, dtype: torch.dtype) -> Tensor:
+    """A tensor in another dtype, or a number as one on the CPU; one that is too large for the dtype is infinite."""
+    if isinstance(value, Tensor):
+        return value.to(dtype)
     try:
         return torch.scalar_tensor(value, dtype=dtype, device=CPU)  # half the time of torch.tensor
     except RuntimeError:
@@ -84,22 +125,25 @@ def scalar(value: float, dtype: torch.dtype) -> Tensor:
 class TorchMemory:
     """Tensors by address, which costs a tenth of a microsecond, where DLPack costs two."""
 
-    @staticmethod
-    def code(x: Tensor) -> int:
-        return CODES[x.dtype]
-
-    @staticmethod
-    def address(x: Tensor) -> int:
-        return x.data_ptr()
-
-    @staticmethod
-    def strides(x: Tensor) -> tuple[int, ...]:
-        return x.stride()
+    codes: ClassVar[Mapping[Any, int]] = CODES
+    address: ClassVar[Callable[[Tensor], int]] = staticmethod(Tensor.data_ptr)
+    strides: ClassVar[Callable[[Tensor], tuple[int, ...]]] = staticmethod(Tensor.stride)
 
     @staticmethod
     def contiguous(x: Any, dtype: str | None = None) -> Tensor:
         tensor = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x, device=CPU)
         return (tensor if dtype is None else tensor.to(DTYPES[dtype])).contiguous()
+
+    @staticmethod
+    def addressed(arrays: Sequence[Tensor | None], dtypes: Sequence[str]) -> tuple[list[Tensor], list[int]]:
+        kept, addresses = [], [0] * len(arrays)
+        for i, x in enumerate(arrays):
+            if x is not None:
+                dtype = DTYPES[dtypes[i]]
+                x = (x if x.dtype is dtype else x.to(dtype)).contiguous()
+                kept.append(x)
+                addresses[i] = x.data_ptr()
+        return kept, addresses
 
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Tensor:
@@ -119,6 +163,4 @@ class TorchMemory:
         stride = torch.empty_like(x, device="meta").stride()
         return large(x.shape, wanted).as_strided(x.shape, stride)
 
-    @staticmethod
-    def threads() -> int:
-        return torch.get_num_threads()
+    threads: ClassVar[Callable[[], int]] = staticmethod(torch.get_num_threads)
