@@ -15,14 +15,15 @@ from crossentropy._statistics.cpu.memory_torch import is_compiled, is_exported
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
-    """``ln σ(x)``; see `crossentropy._statistics.log_sigmoid.log_sigmoid`."""
-    if is_exported():  # a program takes no Function
+    """Compute ``ln σ(x)`` in nats; see `crossentropy._statistics.log_sigmoid.log_sigmoid`."""
+    if is_exported():  # an exported program holds no autograd Function
         return _formula(x)
+    # Dynamo rejects a Function with a jvp.
     return _LogSigmoidReverse.apply(x) if is_compiled() else _LogSigmoid.apply(x)
 
 
 def _formula(x: Tensor) -> Tensor:
-    """With the derivative of the formula at 0 too, where `minimum` gives one half to each."""
+    """Compute ``min(x, 0) − ln(1 + e^(−|x|))``; `minimum` gives each side half the derivative at 0, which is right."""
     return torch.minimum(x, torch.zeros_like(x)) - torch.log1p(torch.exp(-torch.abs(x)))
 
 

@@ -1,6 +1,6 @@
-"""The statistics of a linear head as a custom operator: under `torch.compile` its logits are not made whole either.
+"""The statistics of a linear head as a custom operator, so that `torch.compile` never forms all the logits either.
 
-What `_torch_op` is for rows of logits.
+It does for a head what `crossentropy._statistics.torch.operator` does for rows of logits.
 """
 
 from collections.abc import Sequence
@@ -23,18 +23,19 @@ from crossentropy._statistics.torch.operator import (
 )
 from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors, named, plane_names
 
-_HEAD = 5  # two factors or four, and a bias
-_TENSORS = _HEAD + len(Tensors._fields) - 1  # those of the rows but for the logits
+_HEAD = 5  # arguments for up to four factors and a bias
+_TENSORS = _HEAD + len(Tensors._fields) - 1  # and all tensors of the row problem except the logits
 
 
 def statistics(settings: Settings, head: Head, tensors: Tensors) -> Planes:
-    """The planes of the rows of `head`; ``tensors.logits`` is not looked at."""
+    """Compute the statistics of the rows of `head`; ``tensors.logits`` is ignored."""
     factors = (*head.factors, None, None)[:4]
     planes = _linear_statistics(*factors, head.bias, *tensors[1:], *flat_settings(settings))
     return named(planes, settings, tensors)
 
 
 def _taken_apart(args: Sequence[Any]) -> tuple[Settings, Head, Tensors]:
+    """Unpack the operator's arguments."""
     *factors, bias = args[:_HEAD]
     head = Head(tuple(x for x in factors if x is not None), bias)
     rows: Any = (None, *args[_HEAD:_TENSORS])
@@ -50,7 +51,7 @@ _SCHEMA = f"Tensor hidden, Tensor weight, Tensor? reduced, Tensor? up, Tensor? b
 def _linear_statistics(*args: Any) -> list[Tensor]:
     settings, head, tensors = _taken_apart(args)
     planes = eager.forward(settings, head, tensors)
-    # An operator may not return views of one another.
+    # An operator's results may not be views of one another.
     return [getattr(planes, name).clone() for name in plane_names(settings, tensors)]
 
 
@@ -68,7 +69,7 @@ def _linear_pullback(
 ) -> list[Tensor]:
     settings, head, tensors = _taken_apart(args)
     count = len(head.factors)
-    found = eager.backward(
+    gradients = eager.backward(
         settings,
         head,
         tensors,
@@ -77,18 +78,19 @@ def _linear_pullback(
         (*needs[:count], needs[_HEAD - 1]),
         needs[_HEAD:],
     )
-    return [x for x in (*found.factors, found.bias, *found.others) if x is not None]
+    return [x for x in (*gradients.factors, gradients.bias, *gradients.others) if x is not None]
 
 
 @_linear_pullback.register_fake
 def _(planes: Any, grads: Any, has_grad: Any, needs: list[bool], *args: Any) -> list[Tensor]:
-    kept = (False, True, False, True)  # whether a factor's gradient lies as the factor does: a weight's does
-    found = []
+    # a weight's gradient has the weight's strides, every other is contiguous
+    kept = (False, True, False, True)
+    gradients = []
     for i, (x, need) in enumerate(zip(args, needs, strict=False)):
         if need and x is not None:
             form = torch.preserve_format if i < len(kept) and kept[i] else torch.contiguous_format
-            found.append(torch.empty_like(x, memory_format=form))
-    return found
+            gradients.append(torch.empty_like(x, memory_format=form))
+    return gradients
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
