@@ -238,7 +238,7 @@ def compiled(link: Any) -> Callable[[Any], tuple[Any, ...]]:
     second = jax.grad(lambda D: first(D).sum())
 
     def values(D: Any) -> tuple[Any, ...]:
-        return link.loss(D), link.gain(D), links.protocol.slope(link, D), first(D), second(D)
+        return link.loss(D), link.gain(D), links.link.slope(link, D), first(D), second(D)
 
     return jax.jit(values)
 
@@ -257,7 +257,7 @@ def loss_gain_slope(link: Any, D: Any, library: str) -> tuple[np.ndarray, np.nda
     if library == "jax":
         return jax_values(link, D)[:3]
     x = array(library, D)
-    return back(link.loss(x)), back(link.gain(x)), back(links.protocol.slope(link, x))
+    return back(link.loss(x)), back(link.gain(x)), back(links.link.slope(link, x))
 
 
 def derivatives(link: Any, D: np.ndarray, library: str) -> tuple[np.ndarray, np.ndarray]:
