@@ -163,6 +163,7 @@ ALIASES = {
     "absolute": "abs", "amax": "max", "amin": "min", "concatenate": "concat", "cumsum": "cumulative_sum",
     "power": "pow", "transpose": "permute_dims", "true_divide": "divide",
 }  # fmt: skip
+BASIC_INDEX = (int, slice, type(None), type(...))
 FUNCTIONS: dict[str, Callable[..., Array]] = {}
 
 
@@ -311,9 +312,7 @@ def _stack(arrays: Sequence[Any], axis: int = 0) -> Array:
 
 def _may_repeat(index: Any) -> bool:
     """Tell whether an index may read an entry several times: integers in an array or list."""
-    return not (
-        index is None or index is ... or isinstance(index, (int, slice)) or np.asarray(index).dtype == bool
-    )
+    return not (isinstance(index, BASIC_INDEX) or np.asarray(index).dtype == bool)
 
 
 @_listed
