@@ -16,7 +16,7 @@ Array = Any
 
 
 def check_distributions(
-    axis: int | tuple[int, ...], normalize: bool, **given: Any
+    axis: int | tuple[int, ...], normalize: bool, **arguments: Any
 ) -> tuple[Any, list[Array], tuple[int, ...]]:
     """Check distributions passed by name, and return their namespace, themselves in one dtype, and negative axes.
 
@@ -27,8 +27,8 @@ def check_distributions(
     TypeError
         As `as_arrays`.
     """
-    xp, arrays = as_arrays(**given)
-    named = dict(zip(given, arrays, strict=True))
+    xp, arrays = as_arrays(**arguments)
+    named = dict(zip(arguments, arrays, strict=True))
     axes = axis if isinstance(axis, tuple) else (axis,)
     axes = tuple(axis_from_end(k, "axis", axis, named) for k in axes)
     if len(set(axes)) < max(len(axes), 1):
@@ -46,7 +46,9 @@ def check_distributions(
             raise ValueError(
                 f"{_shapes(named)}, which do not broadcast; make the other axes equal, or of size 1"
             )
-    arrays = [checked_distribution(name, x, axes, normalize) for name, x in zip(given, arrays, strict=True)]
+    arrays = [
+        checked_distribution(name, x, axes, normalize) for name, x in zip(arguments, arrays, strict=True)
+    ]
     return xp, [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays], axes
 
 
