@@ -1,6 +1,6 @@
-"""Which framework an array belongs to, its namespace, and what the frameworks name or compute differently.
+"""Detection of an array's framework, its namespace, and the operations that the frameworks name or compute differently.
 
-No framework but NumPy is imported here: where there is an array, its framework is already in `sys.modules`.
+No framework but NumPy is imported here: if there is an array, its framework is already in `sys.modules`.
 """
 
 import math

@@ -68,6 +68,7 @@ def bad_label_error(
 
 
 def _unraveled(flat: int, shape: tuple[int, ...]) -> int | tuple[int, ...]:
+    """Convert a flat index to one for `shape`, a number if it has one axis."""
     if len(shape) <= 1:
         return flat
     place: list[int] = []

@@ -28,6 +28,8 @@ def _formula(x: Tensor) -> Tensor:
 
 
 class _LogSigmoidReverse(Function):
+    """``ln σ(x)`` with the derivative ``σ(−x)``, in reverse mode alone, for `torch.compile`."""
+
     generate_vmap_rule = True
 
     @staticmethod
@@ -46,6 +48,8 @@ class _LogSigmoidReverse(Function):
 
 
 class _LogSigmoid(_LogSigmoidReverse):
+    """``ln σ(x)`` with derivatives in reverse and in forward mode."""
+
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors

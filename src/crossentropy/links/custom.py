@@ -125,4 +125,5 @@ def _arrays() -> Iterator[Array]:
 
 
 def _floats(x: Array) -> list[float]:
+    """Convert an array to Python numbers."""
     return [float(v) for v in x]

@@ -35,6 +35,8 @@ def _logarithms(p: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _ClampedReverse(Function):
+    """The loss of every element, differentiable in reverse mode alone, for `torch.compile`."""
+
     generate_vmap_rule = True
 
     @staticmethod
@@ -62,6 +64,8 @@ def _slopes(p: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Clamped(_ClampedReverse):
+    """The loss of every element, differentiable in reverse and in forward mode."""
+
     @staticmethod
     def jvp(ctx: Any, p_tangent: Tensor | None, t_tangent: Tensor | None) -> Tensor:
         by_p, by_t = _slopes(*ctx.saved_tensors)

@@ -83,6 +83,7 @@ def predictions_file(run: Run) -> pd.DataFrame:
 
 
 def _scores(scores: Scores) -> dict[str, float | None]:
+    """Convert scores for JSON."""
     values = {
         "log_loss_nats": scores.nats,
         "log_loss_bits": scores.bits,

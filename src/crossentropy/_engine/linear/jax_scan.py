@@ -39,6 +39,7 @@ def planes(linear: LinearProblem, wanted: Wanted) -> Planes:
 
 
 def _statistics(linear: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> Planes:
+    """Compute the statistics by a scan over blocks of rows."""
     statistics = _of_blocks(linear, problem, memory_budget, lambda block: arrays(find_statistics(block)))
     return Planes(**statistics)
 

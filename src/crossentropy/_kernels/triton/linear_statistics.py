@@ -128,6 +128,7 @@ def linear_statistics(
     DEPTH: tl.constexpr,
     GROUP: tl.constexpr,
 ):
+    """Store the partial statistics of a block of ROWS rows over one share of the classes."""
     block, share = share_of_program(rows, shares, ROWS, GROUP)
     row = block.to(tl.int64) * ROWS + tl.arange(0, ROWS)
     present = row < rows
@@ -242,6 +243,7 @@ def join_shares(
     ROWS: tl.constexpr,
     SHARES: tl.constexpr,
 ):
+    """Join the partial statistics of ROWS rows per program, and store the statistics in float64."""
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     present = row < rows
     temperature = scale_of_rows(row, present, scale, scales, scale_step)

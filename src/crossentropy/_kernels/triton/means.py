@@ -62,6 +62,7 @@ def _mean_kernel(
     BY_WEIGHT: tl.constexpr,
     PROGRAMS: tl.constexpr,
 ):
+    """Add the partial sums (programs, 2) of losses and weights in one program, and store the mean and its divisor."""
     program = tl.arange(0, PROGRAMS)
     mask = program < programs
     loss = tl.sum(tl.load(partials + 2 * program, mask=mask, other=0.0), 0)

@@ -152,6 +152,7 @@ def _loss_kernel(
     COUNTED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Store ``∂ℓ/∂D`` of every row and the partial sums of ``ℓ`` and ``W``, over `blocks` blocks of rows."""
     program = tl.program_id(0).to(tl.int64)
     loss_sum, mass_sum = tl.zeros((BLOCK,), tl.float64), tl.zeros((BLOCK,), tl.float64)
     epsilon = tl.full((), smoothing, tl.float64)
@@ -215,6 +216,7 @@ def _slopes_kernel(
     z_loss: tl.float64,
     BLOCK: tl.constexpr,
 ):
+    """Store the gradients with respect to the statistics, from the saved ``∂ℓ/∂D`` and the upstream gradient."""
     program = tl.program_id(0).to(tl.int64)
     N = tl.load(divisor)
     factor = tl.where(N == 0, 0.0, tl.load(upstream).to(tl.float64) / tl.where(N == 0, 1.0, N))

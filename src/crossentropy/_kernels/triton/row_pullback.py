@@ -92,6 +92,7 @@ def row_pullback(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Store the gradients of ROWS rows per program, reading and writing BLOCK classes at a time."""
     outer, within, row = rows_of_program(inner, ROWS)
     present = within < inner
     start_of_row = outer * outer_stride + within * inner_stride

@@ -66,6 +66,7 @@ def row_statistics(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Store the statistics of ROWS rows per program, in float64, reading BLOCK classes at a time."""
     outer, within, row = rows_of_program(inner, ROWS)
     present = within < inner
     start_of_row = outer * outer_stride + within * inner_stride

@@ -266,11 +266,13 @@ def gradient(elements: Elements, formula: Formula, upstream: Tensor, divisor: Te
 
 
 def _scalars(layout: Layout, blocks: int | None, formula: Formula) -> tuple[Any, ...]:
+    """Return the numeric arguments of a kernel, in their order."""
     each = () if blocks is None else (blocks,)
     return (layout.strides, layout.sizes, layout.size, *each, *formula)
 
 
 def _flags(logits: Tensor, layout: Layout, formula: Formula) -> dict[str, Any]:
+    """Return the compile-time arguments of a kernel; a shifted loss is computed in float64."""
     shifted = formula.negative_shift > 0
     return {
         "DIMS": layout.axes,

@@ -35,6 +35,7 @@ class Layout(NamedTuple):
     strides: tuple[int, int, int]
 
     def view(self, memory: type[Memory]) -> _native.View:
+        """Describe the array for the native kernels."""
         return _native.View(memory.address(self.array), memory.code(self.array), *self.strides)
 
 
@@ -114,6 +115,7 @@ class RowKernel:
         return self.memory.address(array)
 
     def _target(self, target: Target, axis: int) -> _native.Target:
+        """Lay out the target, labels as int64 and masks as bytes."""
         if target.indices is not None:
             if target.several:
                 self.k = target.indices.shape[-1]
@@ -132,6 +134,7 @@ class RowKernel:
         return _native.Target()
 
     def _transform(self, transform: Transform) -> _native.Transform:
+        """Lay out the transform; temperatures become scales, 1/temperature."""
         temperature, margin, bias = transform.temperature, transform.margin, transform.logit_bias
         rowwise, classwise = _is_array(temperature), _is_array(margin)
         return _native.Transform(
@@ -146,6 +149,7 @@ class RowKernel:
         )
 
     def _prior(self, prior: Prior) -> _native.Prior:
+        """Lay out the prior, with its sum."""
         if prior.values is None:
             return _native.Prior(True)
         values, total = self._keep(prior.values, self.wide), prior.total
@@ -156,6 +160,7 @@ class RowKernel:
         return _native.Prior(True, values, total)
 
     def _addresses(self, struct: Any, names: tuple[str, ...]) -> list[int]:
+        """Return the addresses of named arrays, 0 for None."""
         address = self.memory.address
         return [0 if (x := getattr(struct, name)) is None else address(x) for name in names]
 
@@ -242,6 +247,7 @@ class RowKernel:
         return gradients
 
     def _output_view(self, x: Array) -> _native.View:
+        """Describe an output in the shape of the logits."""
         return lay_out(self.memory, x, self.axis).view(self.memory)
 
 

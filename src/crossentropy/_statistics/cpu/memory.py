@@ -20,9 +20,11 @@ LARGE = 2 << 20  # bytes; results of this size or more reuse memory (native/comm
 
 
 class Memory(Protocol):
-    """Access to a framework's arrays: dtype code, address, strides in elements, uninitialized arrays.
+    """Access to a framework's arrays.
 
-    `planes` allocates n float64 arrays in one piece. It and `empty_like` serve large results from reused memory.
+    `code` is the dtype's number in the native code, `address` that of the first element, `strides` are in elements.
+    `contiguous` converts to a dtype and copies only if needed. `empty`, `planes` (n float64 arrays in one piece) and
+    `empty_like` allocate without writing; the latter two reuse memory for large results.
     """
 
     @staticmethod

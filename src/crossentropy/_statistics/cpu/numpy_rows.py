@@ -86,4 +86,5 @@ def pullback(
 
 
 def _rows(logits: Array, axis: int) -> tuple[int, ...]:
+    """Return the shape of the rows: that of the logits without `axis`."""
     return tuple(logits.shape[:axis] + logits.shape[axis + 1 :])

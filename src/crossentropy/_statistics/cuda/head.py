@@ -132,6 +132,7 @@ def forward(settings: Settings, head: Head, tensors: Tensors) -> Planes:
 
 
 def _with_contiguous_rows(x: Tensor) -> Tensor:
+    """Return a matrix whose rows are contiguous, copied if needed."""
     return x if x.stride(1) == 1 else x.contiguous()
 
 

@@ -68,9 +68,11 @@ class RowKernel:
         return x.to(device=array.device, dtype=dtype).contiguous()
 
     def _rows(self, x: Tensor) -> Layout:
+        """Lay out a tensor in the shape of the logits."""
         return _rows_of_matrix(lay_out(TorchMemory, x.detach(), self.axis))
 
     def _add_target(self, target: Target) -> None:
+        """Add the target to the kernels' arguments."""
         indices, weight, mask, dense = target.indices, target.class_weight, None, None
         if indices is not None:
             self.k = indices.shape[-1] if target.several else 1
@@ -92,6 +94,7 @@ class RowKernel:
         }
 
     def _add_transform(self, transform: Transform, has_target: bool) -> None:
+        """Add the transform to the kernels' arguments; temperatures become scales, 1/temperature."""
         temperature, margin, bias = transform.temperature, transform.margin, transform.logit_bias
         scales = 1.0 / self._beside(temperature, torch.float64) if isinstance(temperature, Tensor) else None
         margins = self._beside(margin, torch.float64) if isinstance(margin, Tensor) else None
@@ -177,9 +180,11 @@ class RowKernel:
         return torch.as_tensor(total, dtype=torch.float64, device=values.device)
 
     def _empty(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
+        """Allocate an uninitialized tensor on the device of the logits."""
         return torch.empty(shape, dtype=dtype, device=self.layout.array.device)
 
     def _launch(self, kernel: Any, outputs: dict[str, Any]) -> None:
+        """Launch a row kernel with the problem's arguments and some more."""
         layout = self.layout
         launch(kernel, layout.outer, layout.inner, self.block, self.arguments | outputs, layout.array)
 

@@ -49,6 +49,7 @@ _SCHEMA = f"Tensor hidden, Tensor weight, Tensor? reduced, Tensor? up, Tensor? b
     "crossentropy::linear_statistics", mutates_args=(), schema=f"({_SCHEMA}) -> Tensor[]"
 )
 def _linear_statistics(*args: Any) -> list[Tensor]:
+    """Run the forward pass as an operator."""
     settings, head, tensors = _taken_apart(args)
     planes = eager.forward(settings, head, tensors)
     # An operator's results may not be views of one another.
@@ -67,6 +68,7 @@ def _(*args: Any) -> list[Tensor]:
 def _linear_pullback(
     planes: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
 ) -> list[Tensor]:
+    """Run the backward pass as an operator; returns the gradients that are needed, in the inputs' order."""
     settings, head, tensors = _taken_apart(args)
     count = len(head.factors)
     gradients = eager.backward(
@@ -101,8 +103,8 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     inputs, planes = ctx.saved_tensors[:_TENSORS], list(ctx.saved_tensors[_TENSORS:])
     needs = [bool(x) for x in ctx.needs_input_grad[: _HEAD + LEARNABLE - 1]]
-    learnt = pulled_back(_linear_pullback, planes, grads, needs, *inputs, *ctx.plain)
-    return (*learnt, *(None,) * (_TENSORS + len(ctx.plain) - len(learnt)))
+    gradients = pulled_back(_linear_pullback, planes, grads, needs, *inputs, *ctx.plain)
+    return (*gradients, *(None,) * (_TENSORS + len(ctx.plain) - len(gradients)))
 
 
 _linear_statistics.register_autograd(_backward, setup_context=_setup)

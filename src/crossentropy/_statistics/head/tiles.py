@@ -37,6 +37,7 @@ def tiles_of(head: Head) -> list[slice]:
 
 
 def _scale(head: Head) -> int:
+    """Return the factor on all sizes for the head's device."""
     return 1 if head.factors[0].device.type == "cpu" else ON_DEVICE
 
 

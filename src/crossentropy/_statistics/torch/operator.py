@@ -65,6 +65,7 @@ GRADIENTS = "Tensor[] planes, Tensor[] grads, bool[] has_grad, bool[] needs"
     "crossentropy::row_statistics", mutates_args=(), schema=f"(Tensor logits, {PROBLEM}) -> Tensor[]"
 )
 def _row_statistics(*args: Any) -> list[Tensor]:
+    """Run the forward kernel as an operator."""
     settings, tensors = _joined(args)
     planes = eager.forward(settings, tensors)
     # An operator's results may not be views of one another.
@@ -96,6 +97,7 @@ def unmade_planes(settings: Settings, tensors: Tensors, rows: tuple[int, ...], l
 def _row_pullback(
     planes: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
 ) -> list[Tensor]:
+    """Run the backward kernel as an operator; returns the gradients that are needed, in the inputs' order."""
     settings, tensors = _joined(args)
     upstream = upstream_of(settings, tensors, grads, has_grad)
     gradients = eager.backward(settings, tensors, named(planes, settings, tensors), upstream, needs)
@@ -130,8 +132,8 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     tensors, planes = Tensors(*ctx.saved_tensors[:_TENSORS]), list(ctx.saved_tensors[_TENSORS:])
     needs = [bool(x) for x in ctx.needs_input_grad[:LEARNABLE]]
-    learnt = pulled_back(_row_pullback, planes, grads, needs, *tensors, *flat_settings(ctx.settings))
-    return (*learnt, *(None,) * (_ARGUMENTS - LEARNABLE))
+    gradients = pulled_back(_row_pullback, planes, grads, needs, *tensors, *flat_settings(ctx.settings))
+    return (*gradients, *(None,) * (_ARGUMENTS - LEARNABLE))
 
 
 def pulled_back(

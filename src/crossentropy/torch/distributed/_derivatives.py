@@ -137,6 +137,7 @@ def _targets(
     base: Tensor,
     L: Tensor | None,
 ) -> list[_Target]:
+    """Describe the labels of a row, one by one, or its label set."""
     off = base + known.rest.log1p()
     if tensors.mask is not None:
         set_base = finite(known.set_top) * pending_scale(settings, tensors) - offset

@@ -129,6 +129,7 @@ def _before_margin(settings: Settings, tensors: Tensors, z: Tensor, classes: Any
 
 
 def _scale_of_classes(settings: Settings, tensors: Tensors) -> Any:
+    """Return ``1/temperature`` so that it broadcasts over a class axis."""
     scale = _scale(settings, tensors)
     return scale[..., None] if isinstance(scale, Tensor) and scale.ndim else scale
 

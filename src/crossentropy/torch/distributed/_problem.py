@@ -122,6 +122,7 @@ def learns(x: Any) -> bool:
 
 
 def _check_supported(problem: SoftmaxProblem) -> None:
+    """Raise for links and tensors that sharded classes do not support."""
     target, transform = problem.target, problem.transform
     if problem.acts_per_class and link_learns(problem):
         raise ValueError(
@@ -137,7 +138,7 @@ def _check_supported(problem: SoftmaxProblem) -> None:
 
 
 def check_plain(x: Tensor, *others: Any) -> None:
-    """Raise unless the kernels can take `x` and those of the others that are tensors."""
+    """Raise TypeError unless the kernels of the CPU serve `x` and all tensors among the others."""
     if not kernels_apply(x, *(y for y in others if isinstance(y, Tensor))):
         raise TypeError(
             f"a {type(x).__name__} of {x.dtype} on {x.device} is given; sharded classes need plain tensors on the CPU "

@@ -104,6 +104,7 @@ def digest(value: Any) -> int:
 
 
 def _of_text(text: str) -> int:
+    """Hash a text; Python's own hash differs between processes."""
     return zlib.crc32(text.encode())
 
 

@@ -100,10 +100,10 @@ def prepare(options: LanguageOptions, out: Path) -> Preparation:
     notices = []
     if state is None:
         tokenizer = train_tokenizer(texts.training, options.vocabulary)
-        learnt = tokenizer.get_vocab_size()
-        if learnt < options.vocabulary:
+        size = tokenizer.get_vocab_size()
+        if size < options.vocabulary:
             notices.append(
-                f"The vocabulary has {learnt} tokens, not {options.vocabulary}: "
+                f"The vocabulary has {size} tokens, not {options.vocabulary}: "
                 "the training text has no more that occur twice."
             )
     else:

@@ -70,6 +70,7 @@ def history_file(run: LanguageRun) -> dict[str, object]:
 
 
 def _score(score: TextScore) -> dict[str, float | None]:
+    """Convert a score for JSON."""
     values = {
         "nats_per_token": score.nats_per_token,
         "bits_per_byte": score.bits_per_byte,
