@@ -55,15 +55,17 @@ def loss(linear: LinearProblem, memory_budget: int | None, skip_below: float = 0
     if skip_below:
         check_fixed(problem, skip_below)
     kernels = engine(*head.factors, head.bias, *tensors_of(problem))
-    # Compiled: the statistics stand behind a custom operator that recomputes. Eager: a gradient formed in the forward
-    # pass is for one upstream number and for the head alone; rows of their own or inputs that learn need recomputation.
     if _compiles(head) or (kernels is not None and (problem.reduction == "none" or _learns(problem))):
+        # Compiled, the statistics stand behind a custom operator that recomputes the logits backward. Eager, a gradient
+        # computed in the forward pass serves one upstream number and the head alone: rows with upstream gradients of
+        # their own, and other inputs that learn, recompute as well.
         value = _recomputed(head, problem, skip_below)
-    # No kernels for these tensors (transforms, forward-mode autodiff, subclasses): formulas on all the logits.
     elif kernels is None:
+        # Functional transforms, forward-mode autodiff, subclasses, other devices: formulas on all the logits.
         value = composed(replace(problem, logits=head.whole()))
-    # One number, the head alone: the gradient in the forward pass, if it is wanted and a block of rows fits the budget.
     else:
+        # The gradient in the forward pass saves one product of four. It needs a gradient to be wanted and a block of
+        # rows to fit the budget; `skip_below` needs the log-partition of all classes first, and so recomputes.
         head, problem = _rows_that_count(head, problem)
         height = None if skip_below else _rows_at_once(head, problem, memory_budget)
         if height is None:
@@ -95,7 +97,7 @@ def check_fixed(problem: SoftmaxProblem, skip_below: float) -> None:
 
 
 def _learns(problem: SoftmaxProblem) -> bool:
-    """Tell whether inputs other than the head may have a gradient, or the mean has a divisor per row."""
+    """Tell whether inputs other than the head may have a gradient, or divisor or link depend on the row."""
     learning = [x for x in (*other_inputs(problem), problem.normalizer) if isinstance(x, Tensor)]
     return (
         any(x.requires_grad for x in learning)
