@@ -19,7 +19,7 @@ from crossentropy._statistics.problem import (
 
 
 class Settings(NamedTuple):
-    """Static arguments of a row problem (hashable unless `prior_total` is a tensor)."""
+    """Static arguments of a row problem (hashable)."""
 
     axis: int
     several: bool
