@@ -26,10 +26,8 @@ __all__ = [
 ]
 
 Array = Any
-FOLLOWING = (
-    *PYTHON_VALUES,
-    numpy.generic,
-)  # values that are converted to the library of the arrays beside them
+# Values that are converted to the library of the arrays beside them.
+FOLLOWING = (*PYTHON_VALUES, numpy.generic)
 NUMBERS = frozenset("?bBhHiIlLqQefdg")  # dtypes of real numbers, by NumPy's letters
 
 

@@ -12,16 +12,8 @@ __all__ = ["Custom"]
 
 Array = Any
 
-PLACES = (
-    -11.3,
-    -5.2,
-    -1.7,
-    -0.4,
-    0.3,
-    1.9,
-    4.6,
-    10.7,
-)  # log-odds at which the functions are compared, in both tails
+# Log-odds at which the functions are compared, in both tails.
+PLACES = (-11.3, -5.2, -1.7, -0.4, 0.3, 1.9, 4.6, 10.7)
 # Step of the finite difference and its tolerances, by the bits of the dtype that the functions return.
 STEPS = {64: 2.0**-13, 32: 2.0**-5}
 RELATIVE, ABSOLUTE = {64: 1e-4, 32: 1e-2}, {64: 1e-8, 32: 1e-4}

@@ -23,9 +23,8 @@ from crossentropy._statistics.torch.problem import (
 )
 
 _TENSORS = len(Tensors._fields)
-_SETTINGS = (
-    Settings._fields.index("validate") + 1
-)  # the fields behind it serve parts of the classes, never compiled
+# The fields behind it serve parts of the classes, never compiled.
+_SETTINGS = Settings._fields.index("validate") + 1
 _ARGUMENTS = _TENSORS + _SETTINGS
 
 
