@@ -77,9 +77,9 @@ def of_target(form: type, *fields: str) -> Callable[..., Any]:
 
 
 def of_state(index: Any, logits: Any, labels: Any, targets: Any) -> Any:
-    regularised = ce.losses.EarlyLearningRegularisation(5, 4)
-    regularised.load_state_dict({"targets": targets})
-    return regularised.loss(logits, labels, index=index), regularised.state_dict()["targets"]
+    regularized = ce.losses.EarlyLearningRegularization(5, 4)
+    regularized.load_state_dict({"targets": targets})
+    return regularized.loss(logits, labels, index=index), regularized.state_dict()["targets"]
 
 
 def of_sums(logits: Any, labels: Any, soft_labels: Any, sums: Any) -> Any:
@@ -258,7 +258,7 @@ def calls() -> list[Call]:
             temperature=WEIGHTS,
         ),
         call(
-            "EarlyLearningRegularisation",
+            "EarlyLearningRegularization",
             of_state,
             index=np.asarray([4, 2, 0, 1, 3]),
             logits=Z,

@@ -336,7 +336,7 @@ def test_axes_that_are_not_two_different_ones_are_refused(axes, error):
 
 
 @pytest.mark.parametrize("measure", [entropy, perplexity, *PAIRWISE])
-def test_nothing_is_normalised_in_silence(measure):
+def test_nothing_is_normalized_in_silence(measure):
     rows = [np.asarray([[0.5, 0.5], [0.5, 0.25]])] * (2 if measure in PAIRWISE else 1)
     with pytest.raises(ValueError, match=r"^p\[1, :\] sums to 0\.75, not to 1 .* pass normalize=True"):
         measure(*rows)
@@ -381,7 +381,7 @@ def test_an_entry_that_is_no_probability_is_named_with_its_place(library, normal
         kl_divergence(good, p, normalize=normalize)
 
 
-def test_a_row_of_zeros_cannot_be_normalised():
+def test_a_row_of_zeros_cannot_be_normalized():
     with pytest.raises(ValueError, match=r"^p\[:, 1\] sums to 0\.0, which nothing can divide to 1"):
         entropy(np.asarray([[0.5, 0.0], [0.5, 0.0]]), axis=0, normalize=True)
 

@@ -17,7 +17,7 @@ NOT_LOSSES = {
     "TargetStatistics": "what target_statistics returns",
     "loss_and_gradient": "differentiates the losses of the cases",
 }
-STATEFUL = {"EarlyLearningRegularisation"}  # written by each call, which a trace cannot do
+STATEFUL = {"EarlyLearningRegularization"}  # written by each call, which a trace cannot do
 WEIGHTS = np.array([0.5, 2.0, 1.25, 0.75, 3.0, 1.5, 0.25, 1.0, 2.5, 0.1])
 
 

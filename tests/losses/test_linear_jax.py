@@ -50,7 +50,7 @@ def logits(hidden, weight, bias=None, low_rank=None):
 
 
 def compiled(function, *given):
-    """What a compiled function returns; without the optimisations, which take most of compiling."""
+    """What a compiled function returns; without the optimizations, which take most of compiling."""
     quickly = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
     return jax.jit(function).lower(*given).compile(quickly)(*given)
 

@@ -125,14 +125,14 @@ def test_logits_wider_than_float64_are_refused_with_their_dtype():
 
 
 def test_a_nested_gradient_is_a_constant_and_a_nested_value_is_not():
-    def penalised(logits, labels):
+    def penalized(logits, labels):
         plain, gradient = ce.loss_and_gradient(ce.softmax_cross_entropy, logits, labels)
         assert isinstance(gradient, np.ndarray)
         assert is_taped(plain)
         weights = 1 + np.abs(gradient).sum(axis=1)
         return plain + ce.softmax_cross_entropy(logits, labels, sample_weight=weights)
 
-    value, gradient = ce.loss_and_gradient(penalised, LOGITS, LABELS)
+    value, gradient = ce.loss_and_gradient(penalized, LOGITS, LABELS)
     plain, first = ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS, LABELS)
     weights = 1 + np.abs(first).sum(axis=1)
     weighted = ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS, LABELS, sample_weight=weights)

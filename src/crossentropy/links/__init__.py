@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crossentropy.links.bounded import GeneralizedCrossEntropy, MeanAbsoluteError, Taylor, Tsallis
     from crossentropy.links.clipped_policy import ClippedPolicy
     from crossentropy.links.custom import Custom
-    from crossentropy.links.mixed import PartiallyHuberised, SymmetricCrossEntropy
+    from crossentropy.links.mixed import PartiallyHuberized, SymmetricCrossEntropy
     from crossentropy.links.unlikelihood import Unlikelihood
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "GeneralizedCrossEntropy",
     "Link",
     "MeanAbsoluteError",
-    "PartiallyHuberised",
+    "PartiallyHuberized",
     "Poly",
     "SymmetricCrossEntropy",
     "Taylor",
@@ -42,7 +42,7 @@ MODULES = {
     "bounded": ("GeneralizedCrossEntropy", "MeanAbsoluteError", "Taylor", "Tsallis"),
     "clipped_policy": ("ClippedPolicy",),
     "custom": ("Custom",),
-    "mixed": ("PartiallyHuberised", "SymmetricCrossEntropy"),
+    "mixed": ("PartiallyHuberized", "SymmetricCrossEntropy"),
     "unlikelihood": ("Unlikelihood",),
 }
 

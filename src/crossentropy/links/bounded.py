@@ -28,7 +28,7 @@ Array = Any
 
 @dataclass(frozen=True)
 class GeneralizedCrossEntropy:
-    """Generalised cross-entropy, the L_q loss: ``φ = (1 − p^q)/q``, at most ``1/q``.
+    """Generalized cross-entropy, the L_q loss: ``φ = (1 − p^q)/q``, at most ``1/q``.
 
     Towards ``q = 0`` it is cross-entropy, and at ``q = 1`` half the mean absolute error. `Tsallis` with
     ``t = 1 − q`` is the same function.

@@ -1,4 +1,4 @@
-"""The clipped objective of proximal policy optimisation."""
+"""The clipped objective of proximal policy optimization."""
 
 import math
 from dataclasses import dataclass

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from crossentropy.losses.by_link import (
         focal_loss,
         generalized_cross_entropy,
-        mean_absolute_error,
-        partially_huberised_cross_entropy,
+        mean_absolute_error_loss,
+        partially_huberized_cross_entropy,
         poly_loss,
         symmetric_cross_entropy,
         taylor_cross_entropy,
@@ -55,12 +55,12 @@ if TYPE_CHECKING:
         hard_bootstrapping_loss,
         soft_bootstrapping_loss,
     )
-    from crossentropy.losses.label_noise_stateful import EarlyLearningRegularisation, OnlineLabelSmoothing
+    from crossentropy.losses.label_noise_stateful import EarlyLearningRegularization, OnlineLabelSmoothing
     from crossentropy.losses.margins import arcface_loss, cosface_loss
     from crossentropy.losses.multilabel import asymmetric_loss, sigmoid_focal_loss, zlpr_loss
     from crossentropy.losses.normalized import active_passive_loss, normalized_cross_entropy
     from crossentropy.losses.ordinal import coral_loss, coral_probabilities, corn_loss, corn_probabilities
-    from crossentropy.losses.reinforcement import behaviour_cloning, dpo_loss, policy_gradient, ppo_loss
+    from crossentropy.losses.reinforcement import behavior_cloning, dpo_loss, policy_gradient, ppo_loss
     from crossentropy.losses.sampling import nce_loss, negative_sampling_loss, sampled_softmax_loss
     from crossentropy.losses.sequences import (
         ctc_loss,
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "EarlyLearningRegularisation",
+    "EarlyLearningRegularization",
     "OnlineLabelSmoothing",
     "TargetStatistics",
     "active_passive_loss",
@@ -80,7 +80,7 @@ __all__ = [
     "backward_corrected_loss",
     "balanced_softmax_loss",
     "balanced_weights",
-    "behaviour_cloning",
+    "behavior_cloning",
     "bi_tempered_loss",
     "binary_log_loss",
     "brier_loss",
@@ -110,12 +110,12 @@ __all__ = [
     "log_loss",
     "logit_adjustment",
     "loss_and_gradient",
-    "mean_absolute_error",
+    "mean_absolute_error_loss",
     "nce_loss",
     "negative_sampling_loss",
     "normalized_cross_entropy",
     "nt_xent",
-    "partially_huberised_cross_entropy",
+    "partially_huberized_cross_entropy",
     "policy_gradient",
     "poly_loss",
     "ppo_loss",
@@ -185,7 +185,7 @@ FAMILIES = {
         "soft_bootstrapping_loss",
     ),
     "label_noise_stateful": (
-        "EarlyLearningRegularisation",
+        "EarlyLearningRegularization",
         "OnlineLabelSmoothing",
     ),
     "normalized": (
@@ -199,7 +199,7 @@ FAMILIES = {
         "corn_probabilities",
     ),
     "reinforcement": (
-        "behaviour_cloning",
+        "behavior_cloning",
         "dpo_loss",
         "policy_gradient",
         "ppo_loss",
@@ -209,8 +209,8 @@ FAMILIES = {
     "by_link": (
         "focal_loss",
         "generalized_cross_entropy",
-        "mean_absolute_error",
-        "partially_huberised_cross_entropy",
+        "mean_absolute_error_loss",
+        "partially_huberized_cross_entropy",
         "poly_loss",
         "symmetric_cross_entropy",
         "taylor_cross_entropy",

@@ -307,7 +307,7 @@ def ctc_loss(
 
     References
     ----------
-    Graves, Fernández, Gomez, Schmidhuber, "Connectionist Temporal Classification: Labelling Unsegmented Sequence Data
+    Graves, Fernández, Gomez, Schmidhuber, "Connectionist Temporal Classification: Labeling Unsegmented Sequence Data
     with Recurrent Neural Networks", ICML 2006.
     """
     if not is_torch(logits):

@@ -9,7 +9,7 @@ from crossentropy._kernels.triton.layout import on_device_of
 
 MOST_BYTES = 32768  # of a block: 128 in the registers of each thread of eight warps
 FEW_ENTRIES = 512  # short rows share a program until they have so many, for a row has float64 work of its own
-ROWS_ABREAST = 128  # where neighbours in memory are rows, so many are read side by side
+ROWS_ABREAST = 128  # where neighbors in memory are rows, so many are read side by side
 CLASSES_ABREAST = 32  # and of so many classes at a time, which one thread adds up
 
 

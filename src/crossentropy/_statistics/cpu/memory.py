@@ -16,7 +16,9 @@ Array = Any
 CODES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3}
 
 
-LARGE = 2 << 20  # bytes from which on an array lies in memory that is kept for the next (native/common/memory.hpp)
+LARGE = (
+    2 << 20
+)  # bytes from which on an array lies in memory that is kept for the next (native/common/memory.hpp)
 
 
 class Memory(Protocol):
