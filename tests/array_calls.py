@@ -249,7 +249,7 @@ def calls() -> list[Call]:
             **{k: v.astype("f4") if v.dtype.kind == "f" else v for k, v in wide.items()},
         ),
         call("linear_cross_entropy-low rank", of_low_rank(ce.linear_cross_entropy), **head, down=DOWN, up=UP),
-        call("linear_loss_and_gradients", ce.linear_loss_and_gradients, **wide),
+        call("linear_loss_and_gradients", ce.losses.linear_loss_and_gradients, **wide),
         call(
             "linear_target_statistics",
             lambda *a, **o: ce.linear_target_statistics(*a, **o).log_prob,

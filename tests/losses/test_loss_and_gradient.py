@@ -169,7 +169,7 @@ def test_a_single_logit_is_differentiated_too():
 
 def test_a_linear_head_is_differentiated_by_any_of_its_arrays_and_in_compositions():
     hidden, weight = RNG.normal(size=(6, 3)), RNG.normal(size=(4, 3))
-    value, gradients = ce.linear_loss_and_gradients(hidden, weight, LABELS)
+    value, gradients = ce.losses.linear_loss_and_gradients(hidden, weight, LABELS)
     by_hidden = ce.loss_and_gradient(ce.linear_cross_entropy, hidden, weight, LABELS)
     by_weight = ce.loss_and_gradient(lambda w: 2 * ce.linear_cross_entropy(hidden, w, LABELS), weight)
     np.testing.assert_allclose(by_hidden[0], value, rtol=1e-14)

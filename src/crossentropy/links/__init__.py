@@ -9,9 +9,9 @@ Any object with these two methods is a link; `Custom` makes one of two functions
 Links other than `CrossEntropy`, `Focal` and `Poly` are imported when they are asked for.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from crossentropy._lazy import attach
 from crossentropy.links.cross_entropy import CrossEntropy, Focal, Poly
 from crossentropy.links.link import Link
 
@@ -38,7 +38,7 @@ __all__ = [
     "Unlikelihood",
 ]
 
-MODULES = {
+LAZY = {
     "bounded": ("GeneralizedCrossEntropy", "MeanAbsoluteError", "Taylor", "Tsallis"),
     "clipped_policy": ("ClippedPolicy",),
     "custom": ("Custom",),
@@ -46,15 +46,4 @@ MODULES = {
     "unlikelihood": ("Unlikelihood",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for module, members in MODULES.items():
-        if name in members:
-            value = getattr(import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = attach(__name__, __all__, LAZY)

@@ -6,9 +6,9 @@ literature are compositions of them, or formulas over the same statistics of a r
 The two and what belongs to them are imported with the package, a family when one of its losses is asked for.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from crossentropy._lazy import attach
 from crossentropy.losses.log_loss import binary_log_loss, log_loss
 from crossentropy.losses.numpy_gradient import loss_and_gradient
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
@@ -56,6 +56,12 @@ if TYPE_CHECKING:
         soft_bootstrapping_loss,
     )
     from crossentropy.losses.label_noise_stateful import EarlyLearningRegularization, OnlineLabelSmoothing
+    from crossentropy.losses.linear import (
+        linear_cross_entropy,
+        linear_loss_and_gradients,
+        linear_target_statistics,
+    )
+    from crossentropy.losses.linear_rows import linear_distillation_losses, linear_row_losses
     from crossentropy.losses.margins import arcface_loss, cosface_loss
     from crossentropy.losses.multilabel import asymmetric_loss, sigmoid_focal_loss, zlpr_loss
     from crossentropy.losses.normalized import active_passive_loss, normalized_cross_entropy
@@ -107,6 +113,11 @@ __all__ = [
     "jsd_consistency",
     "ldam_loss",
     "ldam_margins",
+    "linear_cross_entropy",
+    "linear_distillation_losses",
+    "linear_loss_and_gradients",
+    "linear_row_losses",
+    "linear_target_statistics",
     "log_loss",
     "logit_adjustment",
     "loss_and_gradient",
@@ -138,7 +149,7 @@ __all__ = [
     "zlpr_loss",
 ]
 
-FAMILIES = {
+LAZY = {
     "adversarial": (
         "discriminator_loss",
         "generator_loss",
@@ -168,6 +179,15 @@ FAMILIES = {
         "ldam_loss",
         "ldam_margins",
         "logit_adjustment",
+    ),
+    "linear": (
+        "linear_cross_entropy",
+        "linear_loss_and_gradients",
+        "linear_target_statistics",
+    ),
+    "linear_rows": (
+        "linear_distillation_losses",
+        "linear_row_losses",
     ),
     "margins": (
         "arcface_loss",
@@ -230,15 +250,4 @@ FAMILIES = {
     ),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for family, members in FAMILIES.items():
-        if name in members:
-            value = getattr(import_module(f"{__name__}.{family}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = attach(__name__, __all__, LAZY)

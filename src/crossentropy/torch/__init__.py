@@ -49,6 +49,7 @@ from torch.nn.functional import (
     triplet_margin_with_distance_loss,
 )
 
+from crossentropy._lazy import attach
 from crossentropy.torch.accumulation import causal_lm_loss, global_normalizer
 from crossentropy.torch.binary import (
     binary_cross_entropy,
@@ -207,3 +208,5 @@ __all__ = [
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
 ]
+
+__getattr__, __dir__ = attach(__name__, __all__, {}, ("distributed",))

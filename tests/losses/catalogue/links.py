@@ -125,7 +125,7 @@ def _squared_link(losses):
     """(1 − p)² = σ(D)², and −d/d log p of it, 2 p (1 − p)."""
 
     def sigmoid(D):
-        xp = ce.backends.namespace(D)
+        xp = ce._backends.namespace(D)
         return 1 / (1 + xp.exp(-D))
 
     link = ce.links.Custom(lambda D: sigmoid(D) ** 2, lambda D: 2 * sigmoid(D) * sigmoid(-D))
