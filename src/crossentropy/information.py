@@ -21,7 +21,7 @@ from crossentropy._arguments.arrays import as_arrays, as_floating
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.foreign import is_bfloat16
 from crossentropy._arguments.unit_sums import rounding_tolerance
-from crossentropy._backends import namespace, sum_tolerance, total
+from crossentropy._backends import Array, namespace, sum_tolerance, total
 from crossentropy._backends.conditions import first_true, is_true
 from crossentropy._entropy_terms import (
     SCALE,
@@ -32,10 +32,10 @@ from crossentropy._entropy_terms import (
     entropy_terms,
     exact_product,
 )
+from crossentropy._rows import entry_in_words
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
 
-Array = Any
 Axes = int | tuple[int, ...]
 
 
@@ -387,7 +387,7 @@ def _checked(name: str, x: Array, axes: tuple[int, ...], normalize: bool) -> Arr
     if is_true(xp.any(wrong)):
         place = first_true(wrong)
         fix = "but probabilities are finite and at least 0; of logits, pass the softmax"
-        raise ValueError(f"{name}[{', '.join(map(str, place))}] is {float(x[place])}, {fix}")
+        raise ValueError(f"{entry_in_words(name, place)} is {float(x[place])}, {fix}")
     sums = total(x, axes, keepdims=True)
     wrong = ~((sums > 0) & (sums < math.inf) if normalize else xp.abs(sums - 1) <= tolerance)
     if not normalize and is_true(xp.any(wrong)):

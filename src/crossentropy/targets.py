@@ -5,11 +5,10 @@ everything else, and for saying it anyway.
 """
 
 from dataclasses import dataclass
-from typing import Any
+
+from crossentropy._backends import Array
 
 __all__ = ["LabelSet", "OneHot", "Probabilities", "Sparse"]
-
-Array = Any
 
 
 @dataclass(frozen=True, eq=False)

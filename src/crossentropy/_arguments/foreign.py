@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._backends import Array
+
 __all__ = [
     "follows_the_standard",
     "from_table",
@@ -16,8 +18,6 @@ __all__ = [
     "plain",
     "subclass_error",
 ]
-
-Array = Any
 
 # What makes NumPy's array of another library's, by the library's module; {} is the argument.
 CONVERSIONS = {

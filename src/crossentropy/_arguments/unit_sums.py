@@ -11,14 +11,11 @@ What is accepted is taken as it is; nothing is divided by the sum.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-from crossentropy._backends import constant, namespace, sum_tolerance, total, widest_dtype
+from crossentropy._backends import Array, constant, namespace, sum_tolerance, total, widest_dtype
 from crossentropy._backends.conditions import first_true, is_true
 
 __all__ = ["digits_beside_one", "find_misfit", "rounding_tolerance"]
-
-Array = Any
 
 DTYPES = {8: ("bfloat16", 3e-3), 11: ("float16", 1e-3), 24: ("float32", 1e-5)}  # by significant bits
 DECIMALS = range(2, 9)

@@ -1,12 +1,10 @@
 """Products of NumPy's matrices, which read nothing that lies within an operand and is not of it."""
 
-from typing import Any
-
 import numpy as np
 
-__all__ = ["matmul", "without_gaps"]
+from crossentropy._backends.types import Array
 
-Array = Any
+__all__ = ["matmul", "without_gaps"]
 
 
 def matmul(x: Array, y: Array) -> Array:

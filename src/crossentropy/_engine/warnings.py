@@ -3,14 +3,11 @@
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
-from crossentropy._backends import constant, is_numpy, is_recorded, is_torch, namespace
+from crossentropy._backends import Array, constant, is_numpy, is_recorded, is_torch, namespace
 from crossentropy._backends.conditions import is_true
 from crossentropy._statistics.cpu.kernel import are_probabilities
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
-
-Array = Any
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)
 

@@ -3,14 +3,11 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from crossentropy._backends import namespace
+from crossentropy._backends import Array, namespace
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["Custom"]
-
-Array = Any
 
 PLACES = (-11.3, -5.2, -1.7, -0.4, 0.3, 1.9, 4.6, 10.7)  # where the two functions are compared, in both tails
 # by the size of the numbers that the functions return: the step of a difference, and how far off it may be

@@ -3,14 +3,12 @@
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import is_torch
+from crossentropy._backends import Array, is_torch
 from crossentropy._engine.softmax.problem import is_untransformed
 from crossentropy._engine.softmax.solve import softmax_loss
 from crossentropy.links import Link
 
 __all__ = ["softmax_cross_entropy"]
-
-Array = Any
 
 
 @argument_errors

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import _reduction
 
 from crossentropy._backends.conditions import is_true
-from crossentropy._engine.reductions import check_reduction, reduce_rows
-from crossentropy._engine.rows.row_sums import reduced_sums
+from crossentropy._engine.reductions import check_reduction, count_by_default, reduce_rows
+from crossentropy._engine.rows.reduce import reduced_sums
 from crossentropy._engine.weights import row_values
 from crossentropy.links import Link
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
@@ -81,7 +81,7 @@ def binary_cross_entropy_with_logits(
         "link": link,
         "negative_link": negative_link,
         "negative_shift": negative_shift,
-        "normalizer": _denominator(normalizer, reduction),
+        "normalizer": count_by_default(normalizer, reduction),
         "empty": empty,
         "validate": "none",
     }
@@ -114,13 +114,6 @@ def _check_shapes(input: Tensor, target: Tensor) -> None:
         raise ValueError(
             f"target has shape {tuple(target.shape)} and input {tuple(input.shape)}; they must be equal"
         )
-
-
-def _denominator(normalizer: Any, reduction: str) -> Any:
-    """The normalizer, by default torch's: the number of elements."""
-    if normalizer is not None:
-        return normalizer
-    return "count" if reduction == "mean" else "weight"
 
 
 def _each_weight(sample_weight: Tensor | None, input: Tensor) -> Tensor | None:
@@ -204,7 +197,7 @@ def binary_cross_entropy(
             f"input is {input.dtype} and target {target.dtype}; pass both as floating-point tensors"
         )
     check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
-    normalizer = _denominator(normalizer, reduction)
+    normalizer = count_by_default(normalizer, reduction)
     check_reduction(reduction, normalizer, empty)
     own = _each_weight(sample_weight, input)
     if own is not None:  # what is no probability and counts for nothing becomes one
@@ -220,8 +213,8 @@ def binary_cross_entropy(
     weights = _product(broadcast("weight", weight, input), own)
     value = reduce_rows(
         losses if weights is None else losses * weights,
-        torch.ones_like(losses) if weights is None else weights.double(),
-        torch.ones_like(losses, dtype=torch.bool),
+        weights,
+        None,
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
@@ -287,7 +280,7 @@ def multilabel_soft_margin_loss(
         like=input,
         weights=rows,
         reduction=reduction,
-        normalizer=_denominator(normalizer, reduction),
+        normalizer=count_by_default(normalizer, reduction),
         empty=empty,
     )
     return value / input.shape[-1]

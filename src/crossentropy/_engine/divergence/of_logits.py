@@ -1,15 +1,12 @@
 """Divergences of rows of logits, by the way that fits their arrays."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from crossentropy._backends import is_taped, is_torch
+from crossentropy._backends import Array, is_taped, is_torch
 from crossentropy._engine.divergence.formulas import Divergence, _taped_rows, log_probabilities
 from crossentropy._statistics import Transform, formulas
 
 __all__ = ["of_rows"]
-
-Array = Any
 
 
 def of_rows(

@@ -1,15 +1,13 @@
 """Linear heads of arrays that have neither kernels nor transformations of their own: the logits are made whole."""
 
 from dataclasses import replace
-from typing import Any
 
+from crossentropy._backends import Array
 from crossentropy._engine.linear.problem import LinearProblem
 from crossentropy._engine.softmax.autodiff import composed, find_statistics
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._statistics import Planes, Wanted
 from crossentropy._statistics.products import product
-
-Array = Any
 
 
 def loss(given: LinearProblem, memory_budget: int | None) -> Array:

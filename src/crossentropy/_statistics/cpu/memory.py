@@ -8,15 +8,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from crossentropy._arguments.foreign import is_bfloat16
+from crossentropy._backends import Array
 from crossentropy._kernels import _native
-
-Array = Any
 
 # Codes of the dtypes, as native/rows/problem.hpp numbers them; bfloat16, which NumPy does not know, is 2.
 CODES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3}
 
 
-LARGE = 2 << 20  # bytes from which on an array lies in memory that is kept for the next (native/common/memory.hpp)
+LARGE = (
+    2 << 20
+)  # bytes from which on an array lies in memory that is kept for the next (native/common/memory.hpp)
 
 
 class Memory(Protocol):
@@ -65,7 +66,7 @@ class NumpyMemory:
 
     @staticmethod
     def contiguous(x: Array, dtype: str | None = None) -> Array:
-        return np.ascontiguousarray(x, dtype=dtype)
+        return np.asarray(x, dtype=dtype, order="C")  # of no axes too
 
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Array:
