@@ -1,7 +1,8 @@
 """Parts of the options of `softmax_cross_entropy`, for losses that leave some to the caller and set the others."""
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from crossentropy._backends import Array
 from crossentropy.links import Link
 
 __all__ = [
@@ -12,8 +13,6 @@ __all__ = [
     "WithoutReduction",
     "WithoutSmoothing",
 ]
-
-Array = Any
 
 
 class _Reduction(TypedDict, total=False):

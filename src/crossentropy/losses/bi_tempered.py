@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import constant, expm1, namespace
+from crossentropy._backends import INF, Array, constant, expm1, namespace
 from crossentropy._backends.conditions import check_static, is_false, is_zero
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax import per_class
@@ -14,10 +14,6 @@ from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sum import LogSum
 
 __all__ = ["bi_tempered_loss"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors

@@ -7,6 +7,7 @@ or smoothed targets the loss is the mean under the target of what it is for each
 from typing import Any, Unpack
 
 from crossentropy._arguments.errors import argument_errors, as_written
+from crossentropy._backends import Array
 from crossentropy._engine.options import SoftmaxOptions
 from crossentropy.links import (
     Focal,
@@ -33,8 +34,6 @@ __all__ = [
     "tsallis_loss",
     "unlikelihood_loss",
 ]
-
-Array = Any
 
 
 @argument_errors
