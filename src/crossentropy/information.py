@@ -13,12 +13,15 @@ digits. What the functions share:
   logarithm is taken of), the gradient of that entry is 0.
 """
 
+import math
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.distributions import axis_from_end, check_distributions, checked_distribution
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import total
+from crossentropy._arguments.warnings import warn_user
+from crossentropy._backends import namespace, total
+from crossentropy._backends.conditions import is_true
 from crossentropy._entropy_terms import (
     SCALE,
     add_up,
@@ -108,7 +111,17 @@ def cross_entropy(
     ValueError
         As `entropy`, and if the shapes do not fit.
     TypeError
-        If an input does not hold real numbers, or the two are of different libraries.
+        If an input does not hold real numbers, the two are of different libraries, or `q` holds integers, as labels do
+        (with ``normalize=True`` they are counts).
+
+    Warns
+    -----
+    UserWarning
+        If `q` is one-hot where `p` is not, which is the other way about: the truth comes first.
+
+    Notes
+    -----
+    The loss of logits and labels is `crossentropy.softmax_cross_entropy`.
 
     References
     ----------
@@ -118,11 +131,24 @@ def cross_entropy(
     --------
     >>> float(cross_entropy([0.5, 0.5], [0.25, 0.75]))
     0.8369882167858358
-    >>> float(cross_entropy([0.0, 1.0], [0.0, 1.0])), float(cross_entropy([0.5, 0.5], [0.0, 1.0]))
+    >>> float(cross_entropy([0.0, 1.0], [0.0, 1.0])), float(cross_entropy([0.5, 0.5, 0.0], [0.0, 0.5, 0.5]))
     (0.0, inf)
     """
-    _, (p, q), axes = check_distributions(axis, normalize, p=p, q=q)
-    return add_up(cross_entropy_terms(p, q), axes, keepdims, base)
+    xp, (p, q) = as_arrays(p=p, q=q)
+    if not normalize and xp.isdtype(q.dtype, ("integral", "bool")):
+        raise TypeError(
+            f"q has dtype {q.dtype}, as labels have, but q is a prediction: pass probabilities in floating point, or "
+            f"counts with normalize=True. {THE_LOSS}"
+        )
+    try:
+        _, (p, q), axes = check_distributions(axis, normalize, p=p, q=q)
+    except ValueError as error:
+        if not (_holds_no_probabilities(p) or _holds_no_probabilities(q)):
+            raise
+        raise ValueError(f"{error}. {THE_LOSS}") from None
+    result = add_up(cross_entropy_terms(p, q), axes, keepdims, base)
+    _warn_of_order(p, q, result)
+    return result
 
 
 @argument_errors
@@ -328,3 +354,23 @@ def mutual_information(
     product, rest = exact_product(a, b)
     P = SCALE * P
     return add_up(divergence(P, a, b, difference=(P - product) - rest), both, keepdims, base, SCALE)
+
+
+# -------------------------------------------------------------------------------------------------- refusals
+
+THE_LOSS = "The loss of logits and labels is crossentropy.softmax_cross_entropy(logits, labels)"
+
+
+def _holds_no_probabilities(x: Array) -> bool:
+    """Tell whether an entry is known to be below 0 or above 1, as scores and counts are."""
+    return is_true(namespace(x).any((x < 0) | (x > 1)))
+
+
+def _warn_of_order(p: Array, q: Array, result: Array) -> None:
+    """Warn of a one-hot prediction of a truth that is not: labels and prediction are exchanged."""
+    xp = namespace(result)
+    if is_true(xp.any(result == math.inf)) and is_true(xp.all((q == 0) | (q == 1))):
+        warn_user(
+            "q is one-hot and p is not, so the cross-entropy is infinite: the order is (labels, predictions), "
+            "cross_entropy(one_hot, prediction)"
+        )

@@ -1,4 +1,4 @@
-"""The never-materialised forward of a linear head in Triton: the planes of the logits that are made block by block.
+"""The never-materialized forward of a linear head in Triton: the planes of the logits that are made block by block.
 
 Where a test is about anything but a product's rounding, hidden states and weights are small multiples of 1/8: products
 are then exact in whatever order they are summed, and both ways see the same logits.

@@ -1,4 +1,4 @@
-"""The never-materialised forward of a linear head in Triton: layouts, what it serves, and how it compiles."""
+"""The never-materialized forward of a linear head in Triton: layouts, what it serves, and how it compiles."""
 
 import os
 import subprocess

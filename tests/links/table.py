@@ -111,10 +111,10 @@ def taylor(order: int) -> Case:
     )
 
 
-def huberised(tau: float) -> Case:
+def huberized(tau: float) -> Case:
     t = mpf(tau)
     return Case(
-        links.PartiallyHuberised(tau),
+        links.PartiallyHuberized(tau),
         lambda p, q, log_p, log_q: ctx.log(t) + 1 - t * p if t * p <= 1 else -log_p,
         lambda p, q, log_p, log_q: min(mpf(1), t * p),
         ((0.0, 1.0), (float(ctx.log(t) + 1), 0.0)),
@@ -137,7 +137,7 @@ CASES = [
     symmetric(6.0, 0.1, -9.21),
     symmetric(0.0, 1.0, -4.0),
     *(taylor(t) for t in (1, 2, 6, 40)),
-    *(huberised(t) for t in (1.0, 2.0, 10.0, 50.0)),
+    *(huberized(t) for t in (1.0, 2.0, 10.0, 50.0)),
     Case(
         links.MeanAbsoluteError(),
         lambda p, q, log_p, log_q: 2 * q,

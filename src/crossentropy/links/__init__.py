@@ -9,9 +9,9 @@ Any object with these two methods is a link; `Custom` makes one from two functio
 Links other than `CrossEntropy`, `Focal` and `Poly` are imported on first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from crossentropy._lazy import attach
 from crossentropy.links.cross_entropy import CrossEntropy, Focal, Poly
 from crossentropy.links.link import Link
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crossentropy.links.bounded import GeneralizedCrossEntropy, MeanAbsoluteError, Taylor, Tsallis
     from crossentropy.links.clipped_policy import ClippedPolicy
     from crossentropy.links.custom import Custom
-    from crossentropy.links.mixed import PartiallyHuberised, SymmetricCrossEntropy
+    from crossentropy.links.mixed import PartiallyHuberized, SymmetricCrossEntropy
     from crossentropy.links.unlikelihood import Unlikelihood
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "GeneralizedCrossEntropy",
     "Link",
     "MeanAbsoluteError",
-    "PartiallyHuberised",
+    "PartiallyHuberized",
     "Poly",
     "SymmetricCrossEntropy",
     "Taylor",
@@ -38,23 +38,12 @@ __all__ = [
     "Unlikelihood",
 ]
 
-MODULES = {
+LAZY = {
     "bounded": ("GeneralizedCrossEntropy", "MeanAbsoluteError", "Taylor", "Tsallis"),
     "clipped_policy": ("ClippedPolicy",),
     "custom": ("Custom",),
-    "mixed": ("PartiallyHuberised", "SymmetricCrossEntropy"),
+    "mixed": ("PartiallyHuberized", "SymmetricCrossEntropy"),
     "unlikelihood": ("Unlikelihood",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for module, members in MODULES.items():
-        if name in members:
-            value = getattr(import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = attach(__name__, __all__, LAZY)

@@ -174,6 +174,6 @@ def _label_cosines(problem: SoftmaxProblem, labels: Array) -> Array:
         row = first_true(far)
         raise ValueError(
             f"the cosine of row {row[0] if len(row) == 1 else row} with its label is {float(cosine[row]):.6g}, outside "
-            "[-1, 1]; pass cosines of normalised features and weights, before the scale"
+            "[-1, 1]; pass cosines of normalized features and weights, before the scale"
         )
     return cosine

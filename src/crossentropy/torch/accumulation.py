@@ -25,7 +25,7 @@ def global_normalizer(count: Any, group: Any = None) -> Tensor:
     Parameters
     ----------
     count : Tensor () or number
-        What this process has: its tokens that count, in all micro-batches up to the next step of the optimiser. A
+        What this process has: its tokens that count, in all micro-batches up to the next step of the optimizer. A
         tensor says on which device processes talk (NCCL needs one on the GPU).
     group : ProcessGroup, optional
         The processes that gradients are averaged over; all, if left out.

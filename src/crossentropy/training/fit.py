@@ -1,4 +1,4 @@
-"""Minimise a loss over the training rows, stopping when the validation loss no longer falls."""
+"""Minimize a loss over the training rows, stopping when the validation loss no longer falls."""
 
 import copy
 import math
@@ -36,7 +36,7 @@ class Epoch:
     epoch : int
         Counted from 1.
     objective : float
-        Mean over the training rows of what was minimised, each batch before its step.
+        Mean over the training rows of what was minimized, each batch before its step.
     train_loss, validation_loss : float
         Log loss in nats after the epoch.
     validation_accuracy : float
@@ -113,7 +113,7 @@ def _train_epoch(
     rows: Rows,
     shuffle: torch.Generator,
 ) -> float:
-    """One pass over the rows in random order; the mean of what was minimised."""
+    """One pass over the rows in random order; the mean of what was minimized."""
     total = 0.0
     for batch in torch.randperm(len(rows.labels), generator=shuffle).split(BATCH_SIZE):
         batch = batch.to(rows.labels.device)

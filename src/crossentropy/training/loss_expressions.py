@@ -21,7 +21,7 @@ from crossentropy.training.known_losses import KNOWN_LOSSES, WORDS, KnownLoss, s
 
 @dataclass(frozen=True)
 class Objective:
-    """What training minimises, and the probabilities that go with it.
+    """What training minimizes, and the probabilities that go with it.
 
     Predictions are softmax(softcap * tanh(z / softcap) / temperature) of the logits z, the probabilities that a
     cross-entropy with these options is about; the scale of an LDAM loss is such a temperature. An offset or a margin

@@ -10,10 +10,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 
 def fit_preprocessing(features: pd.DataFrame) -> ColumnTransformer:
-    """Learn from training rows how to impute and standardise numbers, and how to one-hot texts.
+    """Learn from training rows how to impute and standardize numbers, and how to one-hot texts.
 
     The inputs are, in this order: the number columns, missing values filled with the mean; an indicator for
-    each number column that had missing values; all of these standardised; then for each text column a 0/1
+    each number column that had missing values; all of these standardized; then for each text column a 0/1
     input per category, missing being one where it occurred. A text that did not occur is all zeros.
 
     Parameters

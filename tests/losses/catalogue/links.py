@@ -47,7 +47,7 @@ def taylor(order):
     return lambda p, q, log_p, log_q: ctx.fsum(q**j / mpf(j) for j in range(1, order + 1))
 
 
-def huberised(tau):
+def huberized(tau):
     """Menon et al., ICLR 2020: −log p, and under p = 1/τ its tangent, log τ + 1 − τp."""
 
     def phi(p, q, log_p, log_q):
@@ -103,7 +103,7 @@ LINKS = [
         for t in (1, 2, 6)
     ),
     *(
-        LinkCase("PartiallyHuberised", {"tau": t}, huberised(t), (0.0, float(ctx.log(mpf(t)) + 1)))
+        LinkCase("PartiallyHuberized", {"tau": t}, huberized(t), (0.0, float(ctx.log(mpf(t)) + 1)))
         for t in (10.0, 2.0)
     ),
     LinkCase("MeanAbsoluteError", {}, absolute, (0.0, 2.0)),
@@ -125,7 +125,7 @@ def _squared_link(losses):
     """(1 − p)² = σ(D)², and −d/d log p of it, 2 p (1 − p)."""
 
     def sigmoid(D):
-        xp = ce.backends.namespace(D)
+        xp = ce._backends.namespace(D)
         return 1 / (1 + xp.exp(-D))
 
     link = ce.links.Custom(lambda D: sigmoid(D) ** 2, lambda D: 2 * sigmoid(D) * sigmoid(-D))

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from crossentropy._arguments.warnings import warn_user
 from crossentropy._backends import namespace
 from crossentropy._backends.conditions import is_true
 from crossentropy._engine.reductions import divisor, mean_of, negative_weight_error, reduce_rows
 from crossentropy._engine.softmax.terms import weigh
-from crossentropy._engine.warnings import warn_user
 
 __all__ = ["reduce_scores"]
 

@@ -16,7 +16,7 @@ def token_loss(hidden: Tensor, weight: Tensor, labels: Tensor, logits: str, **op
     weight : Tensor (V, D)
         Output layer.
     labels : Tensor (B, T)
-    logits : {"linear", "materialised"}
+    logits : {"linear", "materialized"}
         The logits (B, T, V) are never written out, or are.
     **options
         Those of `crossentropy.softmax_cross_entropy`.

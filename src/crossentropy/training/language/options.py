@@ -6,7 +6,7 @@ from crossentropy.training.errors import InputError
 from crossentropy.training.options import check_learning_rate, check_seed
 
 FEWEST_TOKENS = 257  # every byte, and the boundary between texts
-LOGITS = ("linear", "materialised")
+LOGITS = ("linear", "materialized")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class LanguageOptions:
         Share of each text, its last part, that is not trained on.
     checkpoint_every : int
         Steps between checkpoints, each with an evaluation.
-    logits : {"linear", "materialised"}
+    logits : {"linear", "materialized"}
         Whether the loss is computed from the hidden states without writing the logits out, or from the logits.
     """
 
