@@ -110,9 +110,9 @@ def test_alpha_is_the_share_of_the_labels():
     hard = ce.softmax_cross_entropy(STUDENT, LABELS)
     soft = distillation_loss(STUDENT, TEACHER)
     for alpha in (0.0, 0.3, 1.0):
-        found = distillation_loss(STUDENT, TEACHER, LABELS, alpha=alpha)
+        found = distillation_loss(STUDENT, TEACHER, LABELS, label_weight=alpha)
         assert float(found) == pytest.approx(alpha * hard + (1 - alpha) * soft, rel=1e-14)
-    assert float(distillation_loss(STUDENT, TEACHER, alpha=0.9)) == float(soft)  # no labels, no share
+    assert float(distillation_loss(STUDENT, TEACHER, label_weight=0.9)) == float(soft)  # no labels, no share
 
 
 def test_the_mean_is_over_rows_and_not_over_classes():
@@ -178,7 +178,7 @@ def test_the_temperature_can_be_learnt(direction):
 def blocks(monkeypatch):
     """Every tensor is a large one, of many blocks."""
     torch = pytest.importorskip("torch")
-    from crossentropy._engine.divergence import blocks
+    from crossentropy._engine.divergence import blocks as divergence_blocks
 
     monkeypatch.setattr(blocks, "LARGE", 1)
     monkeypatch.setattr(blocks, "BLOCK", 10)
@@ -187,7 +187,7 @@ def blocks(monkeypatch):
 
 @each_direction
 def test_blocks_of_rows_are_the_formulas(direction, blocks, monkeypatch):
-    from crossentropy._engine.divergence import blocks
+    from crossentropy._engine.divergence import blocks as divergence_blocks
 
     student, teacher = STUDENT.copy(), TEACHER.copy()
     student[0, 1] = teacher[1, 2] = -np.inf
@@ -201,7 +201,7 @@ def test_blocks_of_rows_are_the_formulas(direction, blocks, monkeypatch):
         return loss.detach(), *blocks.autograd.grad(loss, s, blocks.ones_like(loss))
 
     found = value_and_gradient()
-    monkeypatch.setattr(blocks, "LARGE", 1000)
+    monkeypatch.setattr(divergence_blocks, "LARGE", 1000)
     for one, other in zip(found, value_and_gradient(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-16)
 
@@ -334,7 +334,7 @@ def test_an_ignored_label_leaves_the_row_out_of_augmix():
     ("call", "message"),
     [
         (lambda: distillation_loss(STUDENT, TEACHER, direction="backward"), '"forward", "reverse"'),
-        (lambda: distillation_loss(STUDENT, TEACHER, LABELS, alpha=1.5), "share of the labels' loss"),
+        (lambda: distillation_loss(STUDENT, TEACHER, LABELS, label_weight=1.5), "a share of the label"),
         (lambda: distillation_loss(STUDENT, TEACHER, temperature=0), "temperature is 0"),
         (lambda: distillation_loss(STUDENT, TEACHER, temperature=np.ones(6)), "one number for all rows"),
         (lambda: distillation_loss(STUDENT, TEACHER, ignore_index=-100), "there are none"),

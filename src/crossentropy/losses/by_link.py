@@ -167,8 +167,8 @@ def symmetric_cross_entropy(
     logits: Array,
     labels: Any,
     *,
-    alpha: float = 0.1,
-    beta: float = 1.0,
+    forward_weight: float = 0.1,
+    reverse_weight: float = 1.0,
     log_zero: float = -4.0,
     **options: Unpack[SoftmaxOptions],
 ) -> Array:
@@ -178,8 +178,9 @@ def symmetric_cross_entropy(
     ----------
     logits, labels, **options
         As in `crossentropy.softmax_cross_entropy`, but for `link`.
-    alpha, beta : float, default 0.1 and 1.0
-        Weights of cross-entropy and of its reverse, the paper's for CIFAR-10; for CIFAR-100 it has 6 and 0.1.
+    forward_weight, reverse_weight : float, default 0.1 and 1.0
+        ``α`` and ``β``, the weights of cross-entropy and of its reverse; the paper's for CIFAR-10. For
+        CIFAR-100 it has 6 and 0.1.
     log_zero : float, default -4.0
         ``A``, what stands for ``log 0``, as in the paper. Codes that clamp labels at 1e-4 have −9.21 instead.
 
@@ -199,10 +200,11 @@ def symmetric_cross_entropy(
     Examples
     --------
     >>> import numpy as np
-    >>> float(symmetric_cross_entropy(np.zeros((1, 2)), np.asarray([0]), alpha=1.0, beta=0.5))  # ln 2 + 1
+    >>> weights = {"forward_weight": 1.0, "reverse_weight": 0.5}
+    >>> float(symmetric_cross_entropy(np.zeros((1, 2)), np.asarray([0]), **weights))  # ln 2 + 1
     1.6931471805599454
     """
-    return _linked(SymmetricCrossEntropy(alpha, beta, log_zero), logits, labels, options)
+    return _linked(SymmetricCrossEntropy(forward_weight, reverse_weight, log_zero), logits, labels, options)
 
 
 @argument_errors

@@ -67,16 +67,16 @@ def balanced_weights(counts: Any) -> Array:
 
 
 @argument_errors
-def class_balanced_weights(counts: Any, *, beta: float = 0.999) -> Array:
+def class_balanced_weights(counts: Any, *, rebalancing: float = 0.999) -> Array:
     """Class weights by the effective number of examples, ``w_c ∝ (1 − β) / (1 − β^(n_c))``.
 
     Parameters
     ----------
     counts : array or list (C,)
         Size ``n_c`` of each class.
-    beta : float, default 0.999
-        From 0, all classes alike, to 1, the limit of inverse proportion to the counts. The paper tries 0.9, 0.99,
-        0.999 and 0.9999.
+    rebalancing : float, default 0.999
+        ``β``: from 0, all classes alike, to 1, the limit of inverse proportion to the counts. The paper tries 0.9,
+        0.99, 0.999 and 0.9999.
 
     Returns
     -------
@@ -86,13 +86,13 @@ def class_balanced_weights(counts: Any, *, beta: float = 0.999) -> Array:
     Raises
     ------
     ValueError
-        If a count is not positive, or `beta` is not from 0 to 1.
+        If a count is not positive, or `rebalancing` is not from 0 to 1.
 
     Notes
     -----
-    ``1 − β^n`` is computed as ``−expm1(n ln β)``, which keeps its digits for `beta` near 1. The paper puts the weights
-    on softmax, sigmoid and focal losses alike: pass them as `class_weight` to any. The mean then divides by the
-    weights of the rows in the batch; ``normalizer="count"`` divides by the rows, as the paper's code does.
+    ``1 − β^n`` is computed as ``−expm1(n ln β)``, which keeps its digits for ``β`` near 1. The paper puts the weights
+    on softmax, sigmoid and focal losses alike: pass them as `class_weight` to any. The mean then divides by the weights
+    of the rows in the batch; ``normalizer="count"`` divides by the rows, as the paper's code does.
 
     References
     ----------
@@ -103,16 +103,18 @@ def class_balanced_weights(counts: Any, *, beta: float = 0.999) -> Array:
     >>> class_balanced_weights([6000, 300, 10]).round(4)
     array([0.0286, 0.1099, 2.8616])
     """
-    check_static(beta=beta)
-    if not 0 <= beta <= 1:
-        raise ValueError(f"beta is {beta}; it is a share of overlap between examples, from 0 to 1")
+    check_static(rebalancing=rebalancing)
+    if not 0 <= rebalancing <= 1:
+        raise ValueError(
+            f"rebalancing is {rebalancing}; it is from 0 (all classes alike) to 1 (in inverse proportion to the counts)"
+        )
     xp, n = _counted(counts)
-    if beta == 0:
+    if rebalancing == 0:
         w = xp.ones_like(n)
-    elif beta == 1:
+    elif rebalancing == 1:
         w = 1 / n
     else:
-        w = -1 / expm1(n * log(beta))
+        w = -1 / expm1(n * log(rebalancing))
     return w / xp.mean(w)
 
 
@@ -274,9 +276,9 @@ def ldam_loss(
 
     Notes
     -----
-    The paper's deferred re-weighting passes ``class_weight=class_balanced_weights(counts, beta=0.9999)`` from the
-    160th of 200 epochs on, and nothing before. A class weight multiplies the loss and stays out of ``p``, also under
-    ``link=links.Focal()``; the `FocalLoss` of the paper's code computes ``p`` from the weighted loss.
+    The paper's deferred re-weighting passes ``class_weight=class_balanced_weights(counts, rebalancing=0.9999)`` from
+    the 160th of 200 epochs on, and nothing before. A class weight multiplies the loss and stays out of ``p``, also
+    under ``link=links.Focal()``; the `FocalLoss` of the paper's code computes ``p`` from the weighted loss.
 
     References
     ----------
