@@ -29,16 +29,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Iteration:
-    """What one round found.
+    """The results of one iteration.
 
     Attributes
     ----------
     best : float
-        The smallest value among its samples.
+        The smallest value among the samples.
     threshold : float
         The largest value among the elite, the paper's ``γ``.
     parameters : tuple of arrays
-        The distribution after it: ``(mean, std)``, or ``(probabilities,)``.
+        The distribution after the iteration: ``(mean, std)``, or ``(probabilities,)``.
     """
 
     best: float
@@ -48,7 +48,7 @@ class Iteration:
 
 @dataclass(frozen=True)
 class Result:
-    """What a search found.
+    """The results of a search.
 
     Attributes
     ----------
@@ -176,8 +176,8 @@ def minimize(
         return np.clip(center + spread * rng.standard_normal((n, center.size)), low, high)
 
     def fit(best: Floats, parameters: tuple[Floats, ...], iteration: int) -> tuple[Floats, ...]:
-        found = best.mean(axis=0), best.std(axis=0)
-        center, spread = (a + smoothing * (b - a) for a, b in zip(parameters, found, strict=True))
+        fitted = best.mean(axis=0), best.std(axis=0)
+        center, spread = (a + smoothing * (b - a) for a, b in zip(parameters, fitted, strict=True))
         return center, spread + (noise(iteration) if callable(noise) else noise)
 
     return _search(
@@ -291,7 +291,7 @@ def _search(
     tolerance: float,
     iterations: int,
 ) -> Result:
-    """Draw, evaluate, keep the elite, fit; until the distribution is narrow."""
+    """Draw samples, evaluate them, keep the elite and fit to it, until the distribution is narrow."""
     if not (0 < elite <= 1 and samples >= 2):
         raise ValueError(f"elite is {elite} of {samples} samples; pass a share in (0, 1] of at least 2")
     if not 0 < smoothing <= 1:
@@ -310,7 +310,7 @@ def _search(
                 f"the function returned shape {values.shape} for candidates of shape {x.shape}; "
                 f"return one value for each, shape ({samples},)"
             )
-        order = np.argsort(values, kind="stable")[:kept]  # NaN last
+        order = np.argsort(values, kind="stable")[:kept]  # argsort puts NaN last
         if math.isnan(values[order[0]]):
             raise ValueError(f"the function returned NaN for all {samples} candidates of iteration {i}")
         if not history or values[order[0]] < best_value:

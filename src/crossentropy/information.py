@@ -14,20 +14,17 @@ digits. What the functions share:
 """
 
 import math
-import numbers
 from typing import Any
 
-from crossentropy._arguments.arrays import as_arrays, as_floating
+from crossentropy._arguments.arrays import as_arrays
+from crossentropy._arguments.distributions import axis_from_end, check_distributions, checked_distribution
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._arguments.foreign import is_bfloat16
-from crossentropy._arguments.unit_sums import rounding_tolerance
 from crossentropy._arguments.warnings import warn_user
-from crossentropy._backends import namespace, sum_tolerance, total
-from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._backends import namespace, total
+from crossentropy._backends.conditions import is_true
 from crossentropy._entropy_terms import (
     SCALE,
     add_up,
-    bits,
     cross_entropy_terms,
     divergence,
     entropy_terms,
@@ -81,7 +78,7 @@ def entropy(
     >>> float(entropy([0.5, 0.25, 0.25], base=2))
     1.5
     """
-    _, (p,), axes = _distributions(axis, normalize, p=p)
+    _, (p,), axes = check_distributions(axis, normalize, p=p)
     return add_up(entropy_terms(p), axes, keepdims, base)
 
 
@@ -144,7 +141,7 @@ def cross_entropy(
             f"counts with normalize=True. {THE_LOSS}"
         )
     try:
-        _, (p, q), axes = _distributions(axis, normalize, p=p, q=q)
+        _, (p, q), axes = check_distributions(axis, normalize, p=p, q=q)
     except ValueError as error:
         if not (_holds_no_probabilities(p) or _holds_no_probabilities(q)):
             raise
@@ -194,7 +191,7 @@ def kl_divergence(
     >>> print(f"{kl_divergence([0.5, 0.5], [0.5 + 2**-30, 0.5 - 2**-30]):.14e}")  # 2**-59 and more
     1.73472347597681e-18
     """
-    _, (p, q), axes = _distributions(axis, normalize, p=p, q=q)
+    _, (p, q), axes = check_distributions(axis, normalize, p=p, q=q)
     p, q = SCALE * p, SCALE * q
     return add_up(divergence(p, q, difference=p - q), axes, keepdims, base, SCALE)
 
@@ -238,7 +235,7 @@ def js_divergence(
     >>> round(float(js_divergence([1.0, 0.0], [0.0, 1.0], base=2)), 12)
     1.0
     """
-    _, (p, q), axes = _distributions(axis, normalize, p=p, q=q)
+    _, (p, q), axes = check_distributions(axis, normalize, p=p, q=q)
     p, q = SCALE * p, SCALE * q
     middle, half_way = (p + q) / 2, (p - q) / 2
     terms = divergence(p, middle, difference=half_way) + divergence(q, middle, difference=-half_way)
@@ -280,16 +277,16 @@ def perplexity(
     >>> round(float(perplexity([0.25, 0.25, 0.25, 0.25])), 12)
     4.0
     """
-    given = {"p": p} if q is None else {"p": p, "q": q}
+    named = {"p": p} if q is None else {"p": p, "q": q}
     if q is not None:
         _refuse_labels(p, q)
-    xp, checked, axes = _distributions(axis, normalize, **given)
+    xp, checked, axes = check_distributions(axis, normalize, **named)
     terms = entropy_terms(*checked) if q is None else cross_entropy_terms(*checked)
     return xp.astype(xp.exp(total(terms, axes, keepdims=keepdims)), terms.dtype)
 
 
 def _refuse_labels(p: Any, q: Any) -> None:
-    """Say where the perplexity of labels is."""
+    """Raise TypeError if `q` looks like labels, and name the functions for these."""
     xp, (p, q) = as_arrays(p=p, q=q)
     is_of_rows = tuple(q.shape) == tuple(p.shape[:-1]) and q.shape[-1:] != p.shape[-1:]
     if is_of_rows and xp.isdtype(q.dtype, ("integral", "bool")):
@@ -345,10 +342,10 @@ def mutual_information(
     xp, (P,) = as_arrays(joint=joint)
     if not isinstance(axes, (tuple, list)) or len(axes) != 2:
         raise TypeError(f"axes is {axes!r}; pass the axes of the two variables, such as (-2, -1)")
-    x, y = both = tuple(_from_the_end(k, "axes", axes, {"joint": P}) for k in axes)
+    x, y = both = tuple(axis_from_end(k, "axes", axes, {"joint": P}) for k in axes)
     if x == y:
         raise ValueError(f"axes is {axes!r}, twice the same; pass the axes of the two variables")
-    P = _checked("joint", P, both, normalize)
+    P = checked_distribution("joint", P, both, normalize)
 
     # KL to any a bᵀ exceeds that to the marginals' by what KL lies between the two, so rounding a and b costs
     # the square of a rounding error; rounding their product would cost more, hence its second, exact piece.
@@ -377,66 +374,3 @@ def _warn_of_order(p: Array, q: Array, result: Array) -> None:
             "q is one-hot and p is not, so the cross-entropy is infinite: the order is (labels, predictions), "
             "cross_entropy(one_hot, prediction)"
         )
-
-
-def _distributions(axis: Axes, normalize: bool, **given: Any) -> tuple[Any, list[Array], tuple[int, ...]]:
-    """The namespace, the distributions checked and of one dtype, and their axes counted from the end."""
-    xp, arrays = as_arrays(**given)
-    named = dict(zip(given, arrays, strict=True))
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple(_from_the_end(k, "axis", axis, named) for k in axes)
-    if len(set(axes)) < max(len(axes), 1):
-        raise ValueError(f"axis is {axis!r}; pass the axes of the classes, each once")
-    for k in axes:
-        classes = [x.shape[k] if x.ndim >= -k else None for x in arrays]
-        if any(n is None or n != classes[0] for n in classes):
-            raise ValueError(
-                f"{_shapes(named)}: along axis {k} the numbers of classes differ; "
-                "pass distributions over the same classes (only the other axes broadcast)"
-            )
-    for sizes in zip(*(reversed(x.shape) for x in arrays), strict=False):
-        several = [n for n in sizes if n != 1]
-        if any(n != several[0] for n in several):
-            raise ValueError(
-                f"{_shapes(named)}, which do not broadcast; make the other axes equal, or of size 1"
-            )
-    arrays = [_checked(name, x, axes, normalize) for name, x in zip(given, arrays, strict=True)]
-    return xp, [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays], axes
-
-
-def _shapes(named: dict[str, Array]) -> str:
-    """What an error says of the shapes of arrays."""
-    return " and ".join(f"{name} has shape {tuple(x.shape)}" for name, x in named.items())
-
-
-def _from_the_end(k: int, name: str, given: Any, named: dict[str, Array]) -> int:
-    """An axis of those `given` by this name, as a negative number, which broadcasting leaves alone."""
-    ndim = max(x.ndim for x in named.values())
-    if not isinstance(k, numbers.Integral) or not -ndim <= k < ndim:
-        raise ValueError(f"{name} is {given!r} but {_shapes(named)}; pass the number of one of the axes")
-    return int(k) - ndim if k >= 0 else int(k)
-
-
-def _checked(name: str, x: Array, axes: tuple[int, ...], normalize: bool) -> Array:
-    """`x` in float32 or wider, once it is known to hold distributions over `axes`."""
-    xp = namespace(x)
-    x = as_floating(x)
-    tolerance = sum_tolerance(x)
-    given, x = x, xp.astype(x, xp.float32) if is_bfloat16(x.dtype) or bits(x) < 32 else x
-
-    wrong = ~((x >= 0) & (x < math.inf))
-    if is_true(xp.any(wrong)):
-        place = first_true(wrong)
-        fix = "but probabilities are finite and at least 0; of logits, pass the softmax"
-        raise ValueError(f"{name}[{', '.join(map(str, place))}] is {float(x[place])}, {fix}")
-    sums = total(x, axes, keepdims=True)
-    wrong = ~((sums > 0) & (sums < math.inf) if normalize else xp.abs(sums - 1) <= tolerance)
-    if not normalize and is_true(xp.any(wrong)):
-        wrong = ~(xp.abs(sums - 1) <= rounding_tolerance(given, math.prod(x.shape[k] for k in axes)))
-    if is_true(xp.any(wrong)):
-        place = first_true(wrong)
-        row = ", ".join(":" if k - x.ndim in axes else str(i) for k, i in enumerate(place))
-        fix = f"not to 1 within {tolerance:.2g} ({given.dtype}); pass normalize=True to divide by the sum"
-        fix = "which nothing can divide to 1; leave it out" if normalize else fix
-        raise ValueError(f"{name}[{row}] sums to {float(sums[place])}, {fix}")
-    return xp.astype(x / sums, x.dtype, copy=False) if normalize else x

@@ -1,4 +1,4 @@
-"""What is said of a label that names no class."""
+"""The check and the error for labels outside the classes."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ Array = Any
 
 
 def check_labels(target: Target, classes: int) -> None:
-    """Raise if a label is outside the classes and its row not to be ignored."""
+    """Raise ValueError if a label is outside [0, classes) and its row is not ignored."""
     if target.indices is None:
         return
     y = as_indices(target.indices)
@@ -29,17 +29,17 @@ def check_labels(target: Target, classes: int) -> None:
 def bad_label_error(
     indices: Array, row: int, classes: int, ignore_index: int | None, *, several: bool = False
 ) -> ValueError:
-    """The error for the first row, counted flat, with a label outside the classes.
+    """Build the error for a row with a label outside the classes.
 
     Parameters
     ----------
     indices : integer array, shape rows, or rows + (k,)
     row : int
-        Position of the row among all rows, in C order.
+        Position of the row among all rows, flattened in C order.
     classes : int
         Number of classes.
     ignore_index : int or None
-        The label that is left out.
+        The label whose rows are ignored.
     several : bool
         Whether every row has k labels.
     """
@@ -68,6 +68,7 @@ def bad_label_error(
 
 
 def _unraveled(flat: int, shape: tuple[int, ...]) -> int | tuple[int, ...]:
+    """Convert a flat index to one for `shape`, a number if it has one axis."""
     if len(shape) <= 1:
         return flat
     place: list[int] = []

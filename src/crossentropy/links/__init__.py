@@ -1,12 +1,12 @@
-"""Links: what a loss makes of a target's probability.
+"""Links: the function from a target's probability to its loss.
 
 A link φ turns the log-probability of a target, ``log p = −softplus(D)``, into its loss. It is given as a
 function of ``D``, the log-odds *against* the target, because ``p``, ``1 − p`` and their logarithms all keep
-full relative precision there. Its ``gain`` is what its gradient is worth in units of cross-entropy's:
+full relative precision there. Its ``gain`` is its gradient in units of cross-entropy's gradient:
 ``∂loss/∂D = gain(D) · σ(D)``.
 
-Any object with these two methods is a link; `Custom` makes one of two functions and checks that they agree.
-Links other than `CrossEntropy`, `Focal` and `Poly` are imported when they are asked for.
+Any object with these two methods is a link; `Custom` makes one from two functions and checks that they agree.
+Links other than `CrossEntropy`, `Focal` and `Poly` are imported on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -37,7 +37,7 @@ class SymmetricCrossEntropy:
 
     Notes
     -----
-    On soft targets the loss is the mean under the target of what it is for each label.
+    On soft targets the loss is the mean under the target of the losses for each label.
 
     References
     ----------
@@ -88,7 +88,8 @@ class SymmetricCrossEntropy:
 class PartiallyHuberized:
     """Partially Huberized cross-entropy: ``φ = −log p``, and under ``p = 1/τ`` its tangent, ``log τ + 1 − τ p``.
 
-    It is what clipping the gradient by the log-probability of a composite loss does, and is at most ``log τ + 1``.
+    It is equivalent to clipping the gradient with respect to the log-probability of a composite loss, and is at most
+    ``log τ + 1``.
 
     Parameters
     ----------

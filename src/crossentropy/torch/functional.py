@@ -264,7 +264,7 @@ def nll_loss(
         bad = bad & (problem.sample_weight != 0)
     safe = torch.where(known, y, 0)
     picked = input.gather(problem.axis, safe.unsqueeze(problem.axis)).squeeze(problem.axis).double()
-    # times NaN, so that the row of a label outside the classes has a gradient of NaN too
+    # Multiplied by NaN, so that the gradient of a row with a label out of range is NaN too.
     picked = picked * torch.where(bad, torch.nan, 1.0).to(picked.dtype)
     w = torch.ones_like(picked) if weight is None else weight.double()[safe]
     w = torch.where(keep, w, 0.0)

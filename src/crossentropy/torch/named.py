@@ -38,6 +38,7 @@ __all__ = [
 
 
 def _counts_are_positive(counts: Any) -> None:
+    """Raise ValueError unless all class counts are positive."""
     losses.logit_adjustment(counts)
 
 

@@ -29,7 +29,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to.
+    """The results of an epoch.
 
     Attributes
     ----------
@@ -59,8 +59,8 @@ def fit(
 ) -> list[Epoch]:
     """Train `network` in place, and leave it with the parameters of its best epoch.
 
-    The best epoch is the one of least log loss on the validation rows, whatever the objective; training ends
-    when `PATIENCE` epochs have not improved on it.
+    The best epoch has the lowest log loss on the validation rows, whatever the objective; training ends after
+    `PATIENCE` epochs without an improvement.
 
     Raises
     ------
@@ -87,12 +87,12 @@ def fit(
 
 
 def best_epoch(history: list[Epoch]) -> Epoch:
-    """The epoch of least validation loss, the first of them."""
+    """Return the first epoch with the lowest validation loss."""
     return min(history, key=lambda epoch: epoch.validation_loss)
 
 
 def predict(network: nn.Module, objective: Objective, inputs: Tensor) -> np.ndarray:
-    """Log-probabilities (rows, classes) that the network gives, in float64.
+    """Compute the network's log-probabilities (rows, classes) in nats, float64.
 
     Raises
     ------
@@ -128,4 +128,5 @@ def _train_epoch(
 
 
 def _evaluate(network: nn.Module, objective: Objective, rows: Rows) -> Scores:
+    """Score the network on some rows."""
     return score(predict(network, objective, rows.inputs), rows.labels.cpu().numpy())

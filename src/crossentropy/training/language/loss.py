@@ -1,4 +1,4 @@
-"""The loss of hidden states against the tokens that come next, with or without the logits in memory."""
+"""The loss of hidden states against the next tokens, with or without the logits in memory."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import crossentropy
 
 
 def token_loss(hidden: Tensor, weight: Tensor, labels: Tensor, logits: str, **options: Any) -> Tensor:
-    """Cross-entropy of the next tokens.
+    """Compute the cross-entropy of the next tokens, in nats.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Everything that decides the training of a language model."""
+"""The options of the training of a language model."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,8 @@ LOGITS = ("linear", "materialized")
 class LanguageOptions:
     """The choices behind a language model.
 
-    The same ones on as many threads take the same steps, up to the rounding of PyTorch's products, which is not the
-    same twice on every processor.
+    The same options on as many threads take the same steps, up to the rounding of PyTorch's products, which on some
+    processors is not reproducible.
 
     Attributes
     ----------
