@@ -106,7 +106,7 @@ def test_at_a_high_temperature_it_matches_logits():
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_alpha_is_the_share_of_the_labels():
+def test_the_label_weight_is_the_share_of_the_labels():
     hard = ce.softmax_cross_entropy(STUDENT, LABELS)
     soft = distillation_loss(STUDENT, TEACHER)
     for alpha in (0.0, 0.3, 1.0):
@@ -178,7 +178,7 @@ def test_the_temperature_can_be_learnt(direction):
 def blocks(monkeypatch):
     """Every tensor is a large one, of many blocks."""
     torch = pytest.importorskip("torch")
-    from crossentropy._engine.divergence import blocks as divergence_blocks
+    from crossentropy._engine.divergence import blocks
 
     monkeypatch.setattr(blocks, "LARGE", 1)
     monkeypatch.setattr(blocks, "BLOCK", 10)
