@@ -68,9 +68,9 @@ def bi_tempered_loss(
     Returns
     -------
     array () or the rows' shape
-        A divergence from ``q`` to ``p``, at least 0, and 0 only where they are equal: at temperatures of 1 that is the
-        cross-entropy less the entropy of ``q``. float64 for float64 logits, else float32. Gradients flow to `logits`
-        and `sample_weight`.
+        A divergence from ``q`` to ``p``, at least 0, and 0 only where they are equal. It is dimensionless; at
+        temperatures of 1 it is the cross-entropy less the entropy of ``q``, in nats. Float64 for float64 logits, else
+        float32. Gradients flow to `logits` and `sample_weight`.
 
     Raises
     ------

@@ -6,20 +6,10 @@ or smoothed targets the loss is the mean under the target of what it is for each
 
 from typing import Any, Unpack
 
+from crossentropy import links
 from crossentropy._arguments.errors import argument_errors, as_written
 from crossentropy._engine.options import SoftmaxOptions
-from crossentropy.links import (
-    Focal,
-    GeneralizedCrossEntropy,
-    Link,
-    MeanAbsoluteError,
-    PartiallyHuberized,
-    Poly,
-    SymmetricCrossEntropy,
-    Taylor,
-    Tsallis,
-    Unlikelihood,
-)
+from crossentropy.links import Link
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = [
@@ -51,6 +41,7 @@ def focal_loss(logits: Array, labels: Any, *, gamma: float = 2.0, **options: Unp
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -74,7 +65,7 @@ def focal_loss(logits: Array, labels: Any, *, gamma: float = 2.0, **options: Unp
     >>> float(focal_loss(np.zeros((1, 2)), np.asarray([0])))  # p = 1/2: a quarter of ln 2
     0.17328679513998632
     """
-    return _linked(Focal(gamma), logits, labels, options)
+    return _linked(links.Focal(gamma), logits, labels, options)
 
 
 @argument_errors
@@ -98,6 +89,7 @@ def poly_loss(
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -115,7 +107,7 @@ def poly_loss(
     >>> float(poly_loss(np.zeros((1, 2)), np.asarray([0])))  # p = 1/2: ln 2 + 1/2
     1.1931471805599454
     """
-    return _linked(Poly(epsilon), logits, labels, options)
+    return _linked(links.Poly(epsilon), logits, labels, options)
 
 
 @argument_errors
@@ -142,6 +134,7 @@ def generalized_cross_entropy(
     Returns
     -------
     array () or the rows' shape
+        Dimensionless: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -159,7 +152,7 @@ def generalized_cross_entropy(
     >>> float(generalized_cross_entropy(np.zeros((1, 2)), np.asarray([0]), q=1.0))  # 1 − p
     0.5
     """
-    return _linked(GeneralizedCrossEntropy(q, truncation), logits, labels, options)
+    return _linked(links.GeneralizedCrossEntropy(q, truncation), logits, labels, options)
 
 
 @argument_errors
@@ -187,6 +180,7 @@ def symmetric_cross_entropy(
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -204,7 +198,9 @@ def symmetric_cross_entropy(
     >>> float(symmetric_cross_entropy(np.zeros((1, 2)), np.asarray([0]), **weights))  # ln 2 + 1
     1.6931471805599454
     """
-    return _linked(SymmetricCrossEntropy(forward_weight, reverse_weight, log_zero), logits, labels, options)
+    return _linked(
+        links.SymmetricCrossEntropy(forward_weight, reverse_weight, log_zero), logits, labels, options
+    )
 
 
 @argument_errors
@@ -225,6 +221,7 @@ def taylor_cross_entropy(
     Returns
     -------
     array () or the rows' shape
+        The first terms of the loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -241,7 +238,7 @@ def taylor_cross_entropy(
     >>> float(taylor_cross_entropy(np.zeros((1, 2)), np.asarray([0])))  # p = 1/2: 1/2 + 1/8
     0.625
     """
-    return _linked(Taylor(order), logits, labels, options)
+    return _linked(links.Taylor(order), logits, labels, options)
 
 
 @argument_errors
@@ -260,6 +257,7 @@ def partially_huberized_cross_entropy(
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -276,7 +274,7 @@ def partially_huberized_cross_entropy(
     >>> float(partially_huberized_cross_entropy(np.asarray([[-100.0, 0.0]]), np.asarray([0])))  # ln 10 + 1
     3.302585092994046
     """
-    return _linked(PartiallyHuberized(tau), logits, labels, options)
+    return _linked(links.PartiallyHuberized(tau), logits, labels, options)
 
 
 @argument_errors
@@ -293,6 +291,7 @@ def mean_absolute_error_loss(logits: Array, labels: Any, **options: Unpack[Softm
     Returns
     -------
     array () or the rows' shape
+        Dimensionless: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -309,7 +308,7 @@ def mean_absolute_error_loss(logits: Array, labels: Any, **options: Unpack[Softm
     >>> float(mean_absolute_error_loss(np.zeros((1, 2)), np.asarray([0])))  # |1/2 − 1| + |1/2 − 0|
     1.0
     """
-    return _linked(MeanAbsoluteError(), logits, labels, options)
+    return _linked(links.MeanAbsoluteError(), logits, labels, options)
 
 
 @argument_errors
@@ -326,6 +325,7 @@ def tsallis_loss(logits: Array, labels: Any, *, t: float = 0.3, **options: Unpac
     Returns
     -------
     array () or the rows' shape
+        Dimensionless: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -342,7 +342,7 @@ def tsallis_loss(logits: Array, labels: Any, *, t: float = 0.3, **options: Unpac
     >>> float(tsallis_loss(np.zeros((1, 2)), np.asarray([0]), t=0.0))  # 1 − p
     0.5
     """
-    return _linked(Tsallis(t), logits, labels, options)
+    return _linked(links.Tsallis(t), logits, labels, options)
 
 
 @argument_errors
@@ -358,7 +358,8 @@ def unlikelihood_loss(logits: Array, labels: Any, **options: Unpack[SoftmaxOptio
     Returns
     -------
     array () or the rows' shape
-        0 for a label of no probability, and infinite for one that is certain.
+        In nats: float64 for float64 logits, else float32. 0 for a label of no probability, and infinite for one that is
+        certain.
 
     Raises
     ------
@@ -380,7 +381,7 @@ def unlikelihood_loss(logits: Array, labels: Any, **options: Unpack[SoftmaxOptio
     >>> float(unlikelihood_loss(np.asarray([[-40.0, 0.0]]), np.asarray([0])))
     4.248354255291589e-18
     """
-    return _linked(Unlikelihood(), logits, labels, options)
+    return _linked(links.Unlikelihood(), logits, labels, options)
 
 
 def _linked(link: Link, logits: Array, labels: Any, options: SoftmaxOptions) -> Array:

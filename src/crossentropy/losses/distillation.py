@@ -177,7 +177,7 @@ def top_k_teacher(
     -------
     targets.Sparse
         `indices` and `weights` of shape rows + (k,), likeliest first: labels of `softmax_cross_entropy`. The weights
-        are float64 for float64 logits, else float32.
+        are probabilities, dimensionless, float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -306,9 +306,7 @@ def augmix_loss(
         As in `crossentropy.softmax_cross_entropy`.
     consistency_weight : float, default 12.0
         ``λ``, of the divergence.
-    axis : int, default -1
-        The axis of the classes.
-    sample_weight, ignore_index, reduction, normalizer, empty, validate
+    axis, sample_weight, ignore_index, reduction, normalizer, empty, validate
         As in `crossentropy.softmax_cross_entropy`; a row left out counts in neither term.
 
     Returns

@@ -91,6 +91,7 @@ def distribution_balanced_loss(
     Returns
     -------
     array () or shape of `logits`
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------

@@ -45,8 +45,8 @@ def balanced_weights(counts: Any) -> Array:
     Returns
     -------
     array (C,)
-        To be passed as `class_weight`; float64 where the library has it. Over the data they came from, the weights
-        of the rows have the mean 1.
+        To be passed as `class_weight`: dimensionless, float64 where the library has it. Over the data they came from,
+        the weights of the rows have the mean 1.
 
     Raises
     ------
@@ -81,7 +81,8 @@ def class_balanced_weights(counts: Any, *, rebalancing: float = 0.999) -> Array:
     Returns
     -------
     array (C,)
-        Weights with the mean 1, so that they sum to C, as in the paper; float64 where the library has it.
+        Weights with the mean 1, so that they sum to C, as in the paper; dimensionless, float64 where the library has
+        it.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def logit_adjustment(counts: Any, *, tau: float = 1.0) -> Array:
     Returns
     -------
     array (C,)
-        To be passed as `logit_bias`; float64 where the library has it.
+        An offset of logits in nats, to be passed as `logit_bias`; float64 where the library has it.
 
     Raises
     ------
@@ -177,6 +178,7 @@ def balanced_softmax_loss(logits: Array, labels: Any, counts: Any, **options: Un
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -217,7 +219,7 @@ def ldam_margins(counts: Any, *, largest: float = 0.5) -> Array:
     Returns
     -------
     array (C,)
-        To be passed as `margin`; float64 where the library has it.
+        To be passed as `margin`, in units of the logits (nats): float64 where the library has it.
 
     Raises
     ------
@@ -268,6 +270,7 @@ def ldam_loss(
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -317,7 +320,8 @@ def hard_example_loss(
     Returns
     -------
     array ()
-        ``Σ ℓ / k`` over the ``k`` largest. Where fewer rows count than are to be kept, it is their mean.
+        ``Σ ℓ / k`` over the ``k`` largest, in nats: float64 for float64 logits, else float32. Where fewer rows count
+        than are to be kept, it is their mean.
 
     Raises
     ------

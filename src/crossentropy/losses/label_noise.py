@@ -131,7 +131,7 @@ def backward_corrected_loss(
     Returns
     -------
     array () or the rows' shape
-        The loss: float64 for float64 logits, else float32. Gradients flow as in `softmax_cross_entropy`, and to
+        The loss in nats: float64 for float64 logits, else float32. Gradients flow as in `softmax_cross_entropy`, and to
         `transition`.
 
     Raises
@@ -189,7 +189,8 @@ def hard_bootstrapping_loss(
     Returns
     -------
     array () or the rows' shape
-        The loss in nats. The guess is a constant: no gradient flows through the choice.
+        The loss in nats: float64 for float64 logits, else float32. The guess is a constant: no gradient flows through
+        the choice.
 
     Raises
     ------
@@ -257,7 +258,7 @@ def soft_bootstrapping_loss(
     Returns
     -------
     array () or the rows' shape
-        The loss in nats.
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------

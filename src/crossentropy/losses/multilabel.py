@@ -59,6 +59,7 @@ def asymmetric_loss(
     Returns
     -------
     array () or shape of `logits`
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -126,6 +127,7 @@ def sigmoid_focal_loss(
     Returns
     -------
     array () or shape of `logits`
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------

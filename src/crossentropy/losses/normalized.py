@@ -52,7 +52,7 @@ def normalized_cross_entropy(
     Returns
     -------
     array () or the rows' shape
-        A number without a unit: float64 for float64 logits, else float32. With a single class it is 0; where another
+        A share, dimensionless: float64 for float64 logits, else float32. With a single class it is 0; where another
         class is impossible it is 0 too, and where the label is, 1.
 
     Raises
@@ -131,7 +131,8 @@ def active_passive_loss(
     Returns
     -------
     array () or the rows' shape
-        float64 for float64 logits, else float32.
+        Dimensionless: float64 for float64 logits, else float32. Gradients flow to `logits`, `sample_weight`,
+        `temperature` and `logit_bias`.
 
     Raises
     ------
