@@ -4,9 +4,8 @@ import functools
 import math
 import numbers
 import operator
-from typing import Any
 
-from crossentropy._backends import namespace, total
+from crossentropy._backends import Array, namespace, total
 
 __all__ = [
     "SCALE",
@@ -16,8 +15,6 @@ __all__ = [
     "entropy_terms",
     "exact_product",
 ]
-
-Array = Any
 
 # Divergences are homogeneous, D(λp, λq) = λ D(p, q). Multiplied by this, subnormal probabilities become
 # normal numbers, and so do their reciprocals, which gradients contain.

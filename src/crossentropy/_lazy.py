@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first asked for, and the list of names that `dir` shows."""
+"""Names of a package that are imported on first use, and the list of names that `dir` shows."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +37,7 @@ def attach(
         if name not in source:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(f"{package}.{source[name]}"), name)
-        setattr(sys.modules[package], name, value)  # so that it is not asked for again
+        setattr(sys.modules[package], name, value)  # later uses find it without this function
         return value
 
     return get, lambda: list(shown)

@@ -20,7 +20,7 @@ from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.distributions import axis_from_end, check_distributions, checked_distribution
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import warn_user
-from crossentropy._backends import namespace, total
+from crossentropy._backends import Array, namespace, total
 from crossentropy._backends.conditions import is_true
 from crossentropy._entropy_terms import (
     SCALE,
@@ -33,7 +33,6 @@ from crossentropy._entropy_terms import (
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
 
-Array = Any
 Axes = int | tuple[int, ...]
 
 

@@ -5,11 +5,10 @@ all other forms, and for stating the form explicitly.
 """
 
 from dataclasses import dataclass
-from typing import Any
+
+from crossentropy._backends import Array
 
 __all__ = ["LabelSet", "OneHot", "Probabilities", "Sparse"]
-
-Array = Any
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import numpy
 from crossentropy._arguments import foreign
 from crossentropy._backends import (
     PYTHON_VALUES,
+    Array,
     device,
     is_jax,
     is_numpy,
@@ -25,7 +26,6 @@ __all__ = [
     "as_option",
 ]
 
-Array = Any
 # Values that are converted to the library of the arrays beside them.
 FOLLOWING = (*PYTHON_VALUES, numpy.generic)
 NUMBERS = frozenset("?bBhHiIlLqQefdg")  # dtypes of real numbers, by NumPy's letters

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._backends import Array
+
 __all__ = [
     "follows_the_standard",
     "from_table",
@@ -17,7 +19,6 @@ __all__ = [
     "subclass_error",
 ]
 
-Array = Any
 
 # Expressions that convert another library's array to NumPy, by the library's module; {} is the argument.
 CONVERSIONS = {

@@ -11,14 +11,12 @@ Accepted distributions are used as they are; nothing is divided by the sum.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-from crossentropy._backends import constant, namespace, sum_tolerance, total, widest_dtype
+from crossentropy._backends import Array, constant, namespace, sum_tolerance, total, widest_dtype
 from crossentropy._backends.conditions import first_true, is_true
 
 __all__ = ["digits_beside_one", "find_misfit", "rounding_tolerance"]
 
-Array = Any
 
 DTYPES = {
     8: ("bfloat16", 3e-3),

@@ -11,8 +11,11 @@ import array_api_compat
 import numpy
 
 from crossentropy._backends.tape import Taped, plain
+from crossentropy._backends.types import INF, Array
 
 __all__ = [
+    "INF",
+    "Array",
     "as_indices",
     "constant",
     "device",
@@ -33,7 +36,6 @@ __all__ = [
     "widest_dtype",
 ]
 
-Array = Any
 PYTHON_VALUES = (bool, int, float, complex, list, tuple, range, type(None))
 
 

@@ -1,9 +1,10 @@
 """Conditions on values that may be unknown: in a traced program, on a device that would have to be waited for."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from crossentropy._backends import PYTHON_VALUES, is_jax, is_recorded, is_torch, namespace
+from crossentropy._backends import PYTHON_VALUES, Array, is_jax, is_recorded, is_torch, namespace
 
 __all__ = [
     "check_static",
@@ -13,9 +14,8 @@ __all__ = [
     "is_true",
     "is_zero",
     "traced_error",
+    "unravel",
 ]
-
-Array = Any
 
 
 def is_true(flag: Array, *, wait: bool = False) -> bool:
@@ -119,9 +119,19 @@ def first_true(flags: Array) -> tuple[int, ...]:
     (1, 0)
     """
     xp = namespace(flags)
+    return unravel(int(xp.argmax(xp.astype(xp.reshape(flags, (-1,)), xp.int32))), flags.shape)
+
+
+def unravel(flat: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """The indices of an entry of an array that stands at `flat` in C order.
+
+    Examples
+    --------
+    >>> unravel(5, (2, 3))
+    (1, 2)
+    """
     place: list[int] = []
-    flat = int(xp.argmax(xp.astype(xp.reshape(flags, (-1,)), xp.int32)))
-    for size in reversed(flags.shape):
+    for size in reversed(shape):
         flat, i = divmod(flat, size)
         place.append(i)
     return tuple(reversed(place))

@@ -1,12 +1,10 @@
 """Matrix products of NumPy arrays, on operands without foreign memory between their rows."""
 
-from typing import Any
-
 import numpy as np
 
-__all__ = ["matmul", "without_gaps"]
+from crossentropy._backends.types import Array
 
-Array = Any
+__all__ = ["matmul", "without_gaps"]
 
 
 def matmul(x: Array, y: Array) -> Array:

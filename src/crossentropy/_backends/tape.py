@@ -16,10 +16,10 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from crossentropy._backends.numpy_products import matmul
+from crossentropy._backends.types import Array
 
 __all__ = ["Taped", "gradient_of", "node", "plain", "several"]
 
-Array = Any
 Pullback = Callable[[Array], Array]
 
 _orders = count()

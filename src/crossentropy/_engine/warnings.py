@@ -1,14 +1,10 @@
 """A warning of probabilities passed where logits belong, which no error can catch."""
 
-from typing import Any
-
 from crossentropy._arguments.warnings import warn_user
-from crossentropy._backends import constant, is_numpy, is_recorded, is_torch, namespace
+from crossentropy._backends import Array, constant, is_numpy, is_recorded, is_torch, namespace
 from crossentropy._backends.conditions import is_true
 from crossentropy._statistics.cpu.kernel import are_probabilities
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
-
-Array = Any
 
 
 def warn_of_probabilities(logits: Array, axis: int) -> None:

@@ -6,9 +6,7 @@ For a row of transformed logits ``u`` with ``p = softmax(u)`` they are the log-o
 From ``D`` alone ``−log p = softplus(D)`` and ``1 − p = σ(D)``, to full relative precision.
 """
 
-from typing import Any
-
-from crossentropy._backends import is_numpy, is_taped, is_torch
+from crossentropy._backends import Array, is_numpy, is_taped, is_torch
 from crossentropy._backends.tape import Taped
 from crossentropy._statistics.problem import (
     NOTHING_MORE,
@@ -22,8 +20,6 @@ from crossentropy._statistics.problem import (
 )
 
 __all__ = ["PLAIN", "Cotangents", "Planes", "Prior", "Target", "Transform", "Wanted", "row_statistics"]
-
-Array = Any
 
 
 def row_statistics(

@@ -7,6 +7,8 @@ is held relative to its largest term, which is kept out of the sum.
 from typing import Any, NamedTuple
 
 from crossentropy._backends import (
+    INF,
+    Array,
     as_indices,
     constant,
     device,
@@ -15,14 +17,9 @@ from crossentropy._backends import (
     namespace,
     widest_dtype,
 )
-from crossentropy._backends.conditions import is_true
-from crossentropy._statistics.label_errors import bad_label_error
+from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy._statistics.problem import NOTHING_MORE, PLAIN, Planes, Prior, Target, Transform, Wanted
-
-Array = Any
-
-INF = float("inf")
 
 
 def statistics(
@@ -112,9 +109,8 @@ def prepared(
     xp = namespace(logits)
     z = class_last(widened(logits), axis)
     on, ignored, bad = _on_target(xp, target, axis, xp.arange(z.shape[-1], device=device(z)))
-    if validate and bad is not None and is_true(xp.any(bad)):
-        row = int(xp.argmax(xp.reshape(xp.astype(bad, xp.int32), (-1,))))
-        raise bad_label_error(target.indices, row, z.shape[-1], target.ignore_index, several=target.several)
+    if validate and bad is not None:
+        check_labels(target, z.shape[-1], bad=bad)
     left_out = ignored
     if idle is not None:
         useless = senseless(xp, z) if bad is None else senseless(xp, z) | bad
@@ -188,13 +184,10 @@ def _on_target(
     if target.indices is None:
         return None, None, None
     y = as_indices(target.indices)
-    wrong = (y < 0) | (y >= classes.shape[0])
-    skip = None if target.ignore_index is None else y == target.ignore_index
-    if skip is not None:
-        wrong = wrong & ~skip
-    if target.several:
-        skip, wrong = None if skip is None else xp.any(skip, axis=-1), xp.any(wrong, axis=-1)
-    return y[..., None] == classes, skip, wrong
+    ignored = None if target.ignore_index is None else y == target.ignore_index
+    if ignored is not None and target.several:
+        ignored = xp.any(ignored, axis=-1)
+    return y[..., None] == classes, ignored, outside_classes(target, classes.shape[0])
 
 
 def transformed(z: Array, transform: Transform, on: Array | None) -> tuple[Array, Any]:

@@ -1,33 +1,75 @@
-"""The check and the error for labels outside the classes."""
+"""Labels outside the classes: which rows have one, and the error that names the first of them."""
 
-from typing import Any
+from typing import NamedTuple
 
-from crossentropy._backends import as_indices, namespace
-from crossentropy._backends.conditions import is_true
+from crossentropy._backends import Array, as_indices, namespace
+from crossentropy._backends.conditions import is_true, unravel
+from crossentropy._rows import row_in_words
 from crossentropy._statistics.problem import Target
 
-Array = Any
+__all__ = ["Hints", "bad_label_error", "check_labels", "outside_classes"]
 
 
-def check_labels(target: Target, classes: int) -> None:
-    """Raise ValueError if a label is outside [0, classes) and its row is not ignored."""
-    if target.indices is None:
-        return
+class Hints(NamedTuple):
+    """What an error about a label suggests, by what the labels look like."""
+
+    one_class: str
+    signs: str  # two classes and labels of −1 and 1
+    otherwise: str
+
+
+OF_LOGITS = Hints(
+    one_class="there is one class. For a yes or no in each row write "
+    "crossentropy.sigmoid_cross_entropy(logits[..., 0], labels)",
+    signs="labels are 0 and 1; if yours are -1 and 1, pass (labels + 1) // 2",
+    otherwise="the logits have {classes} classes along their class axis; check `axis` and the labels",
+)
+
+
+def outside_classes(target: Target, classes: int) -> Array:
+    """Mark the rows with a label outside the classes that are not ignored; bool, in the rows' shape."""
     y = as_indices(target.indices)
     xp = namespace(y)
-    wrong = (y < 0) | (y >= classes)
-    if target.ignore_index is not None:
-        wrong = wrong & (y != target.ignore_index)
-        if target.several:
-            wrong = wrong & ~xp.any(y == target.ignore_index, axis=-1, keepdims=True)
-    wrong = xp.any(wrong, axis=-1) if target.several else wrong
-    if is_true(xp.any(wrong)):
-        row = int(xp.argmax(xp.astype(xp.reshape(wrong, (-1,)), xp.int32)))
-        raise bad_label_error(target.indices, row, classes, target.ignore_index, several=target.several)
+    outside = (y < 0) | (y >= classes)
+    if target.ignore_index is None:
+        return xp.any(outside, axis=-1) if target.several else outside
+    ignored = y == target.ignore_index
+    if not target.several:
+        return outside & ~ignored
+    return xp.any(outside & ~ignored, axis=-1) & ~xp.any(ignored, axis=-1)
+
+
+def check_labels(target: Target, classes: int, *, bad: Array | None = None, hints: Hints = OF_LOGITS) -> None:
+    """Raise if a label is outside the classes, where values can be read without waiting for a device.
+
+    Parameters
+    ----------
+    target : Target
+        Labels of a form without indices pass.
+    classes : int
+    bad : array of bool, shape of the rows, optional
+        `outside_classes`, if it is at hand, or those of its rows that are to be refused.
+    hints : Hints
+    """
+    if target.indices is None:
+        return
+    bad = outside_classes(target, classes) if bad is None else bad
+    xp = namespace(bad)
+    if is_true(xp.any(bad)):
+        row = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int32)))
+        raise bad_label_error(
+            target.indices, row, classes, target.ignore_index, several=target.several, hints=hints
+        )
 
 
 def bad_label_error(
-    indices: Array, row: int, classes: int, ignore_index: int | None, *, several: bool = False
+    indices: Array,
+    row: int,
+    classes: int,
+    ignore_index: int | None,
+    *,
+    several: bool = False,
+    hints: Hints = OF_LOGITS,
 ) -> ValueError:
     """Build the error for a row with a label outside the classes.
 
@@ -42,37 +84,26 @@ def bad_label_error(
         The label whose rows are ignored.
     several : bool
         Whether every row has k labels.
+    hints : Hints
     """
     xp = namespace(indices)
     flat = xp.reshape(indices, (-1,))
     k = indices.shape[-1] if several else 1
     labels = [int(y) for y in flat[row * k : (row + 1) * k]]
     label = next(y for y in labels if y != ignore_index and not 0 <= y < classes)
-    place = _unraveled(row, tuple(indices.shape[:-1] if several else indices.shape))
-    smallest, largest = int(xp.min(flat)), int(xp.max(flat))
+    place = row_in_words(unravel(row, indices.shape[:-1] if several else indices.shape))
+    counted = as_indices(flat)
+    counted = counted if ignore_index is None else counted[counted != ignore_index]
+    smallest, largest = int(xp.min(counted)), int(xp.max(counted))
     if classes == 1:
-        hint = (
-            "there is one class. For a yes or no in each row write "
-            "crossentropy.sigmoid_cross_entropy(logits[..., 0], labels)"
-        )
-    elif classes == 2 and bool(xp.all((flat == -1) | (flat == 1))):
-        hint = "labels are 0 and 1; if yours are -1 and 1, pass (labels + 1) // 2"
+        hint = hints.one_class
+    elif classes == 2 and bool(xp.all((counted == -1) | (counted == 1))):
+        hint = hints.signs
     elif ignore_index is None and (label < 0 or label == 255):
         hint = f"to leave such rows out, pass ignore_index={label}"
     elif smallest >= 1 and largest == classes:
         hint = "labels count from 0; if yours count from 1, pass labels - 1"
     else:
-        hint = f"the logits have {classes} classes along their class axis; check `axis` and the labels"
+        hint = hints.otherwise.format(classes=classes)
     but = "" if ignore_index is None else f" and is not ignore_index={ignore_index}"
-    return ValueError(f"label {label} at row {place} is outside [0, {classes}){but}; {hint}")
-
-
-def _unraveled(flat: int, shape: tuple[int, ...]) -> int | tuple[int, ...]:
-    """Convert a flat index to one for `shape`, a number if it has one axis."""
-    if len(shape) <= 1:
-        return flat
-    place: list[int] = []
-    for n in reversed(shape):
-        flat, i = divmod(flat, n)
-        place.append(i)
-    return tuple(reversed(place))
+    return ValueError(f"label {label} at {place} is outside [0, {classes}){but}; {hint}")

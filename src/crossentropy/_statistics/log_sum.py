@@ -2,10 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from crossentropy._backends import constant, device, namespace
-
-Array = Any
-INF = float("inf")
+from crossentropy._backends import INF, Array, constant, device, namespace
 
 
 class LogSum:

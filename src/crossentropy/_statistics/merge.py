@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from crossentropy._backends import as_indices, namespace
-from crossentropy._statistics.formulas import INF
+from crossentropy._backends import INF, Array, as_indices, namespace
 from crossentropy._statistics.log_sum import LogSum, Sum, finite, joined
 from crossentropy._statistics.problem import Planes, Target
-
-Array = Any
 
 NAN = float("nan")
 

@@ -3,9 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from crossentropy._backends import loss_dtype, namespace
-
-Array = Any
+from crossentropy._backends import Array, loss_dtype, namespace
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,12 +3,8 @@
 A library may read past the end of a row and multiply what it finds there by 0, and 0 · NaN is NaN.
 """
 
-from typing import Any
-
-from crossentropy._backends import is_numpy, is_torch, namespace
+from crossentropy._backends import Array, is_numpy, is_torch, namespace
 from crossentropy._backends.numpy_products import matmul
-
-Array = Any
 
 
 def product(x: Array, y: Array) -> Array:

@@ -3,12 +3,9 @@
 import math
 from typing import Any
 
-from crossentropy._backends import expm1, namespace
+from crossentropy._backends import Array, expm1, namespace
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
-Array = Any
-
-INF = float("inf")
 LARGE = 60.0  # log-odds from which on softplus(D) rounds to D
 
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from crossentropy._backends import constant, expm1, namespace
+from crossentropy._backends import INF, Array, constant, expm1, namespace
 from crossentropy._backends.conditions import check_static, is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import (
-    INF,
     LARGE,
     ROOM,
     exp,
@@ -22,8 +21,6 @@ from crossentropy.links._probabilities import (
 )
 
 __all__ = ["GeneralizedCrossEntropy", "MeanAbsoluteError", "Taylor", "Tsallis"]
-
-Array = Any
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,12 @@ from numbers import Real
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
-from crossentropy._backends import is_torch, namespace
+from crossentropy._backends import Array, is_torch, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import exp
 
 __all__ = ["ClippedPolicy"]
-
-Array = Any
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from crossentropy._backends import namespace
+from crossentropy._backends import INF, Array, namespace
 from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
-from crossentropy.links._probabilities import INF, hit, miss
+from crossentropy.links._probabilities import hit, miss
 
 __all__ = ["CrossEntropy", "Focal", "Poly", "focal_gamma"]
-
-Array = Any
 
 
 @dataclass(frozen=True)

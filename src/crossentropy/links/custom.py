@@ -3,14 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from crossentropy._backends import namespace
+from crossentropy._backends import Array, namespace
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["Custom"]
 
-Array = Any
 
 # Log-odds at which the functions are compared, in both tails.
 PLACES = (-11.3, -5.2, -1.7, -0.4, 0.3, 1.9, 4.6, 10.7)

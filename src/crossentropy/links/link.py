@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from crossentropy._backends import namespace
+from crossentropy._backends import Array, namespace
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["Link", "OfShape", "holds_numbers_alone", "slope"]
-
-Array = Any
 
 
 @runtime_checkable

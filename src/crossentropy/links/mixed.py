@@ -2,16 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from crossentropy._backends import namespace
+from crossentropy._backends import Array, namespace
 from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import hit, log, miss, one_minus_exp
 
 __all__ = ["PartiallyHuberized", "SymmetricCrossEntropy"]
-
-Array = Any
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,12 @@
 """The loss of a label that must not be predicted."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from crossentropy._backends import Array
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import exp, hit
 
 __all__ = ["Unlikelihood"]
-
-Array = Any
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import constant, expm1, namespace
+from crossentropy._backends import INF, Array, constant, expm1, namespace
 from crossentropy._backends.conditions import check_static, is_zero
 from crossentropy._engine.checks import check_share
 from crossentropy._engine.rows.reduce import reduced
@@ -15,10 +15,6 @@ from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sum import LogSum
 
 __all__ = ["bi_tempered_loss"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors

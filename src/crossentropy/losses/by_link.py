@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from crossentropy import links
 from crossentropy._arguments.errors import argument_errors, as_written
+from crossentropy._backends import Array
 from crossentropy._engine.options import SoftmaxOptions
 from crossentropy.links import Link
 from crossentropy.losses.softmax import softmax_cross_entropy
@@ -23,8 +24,6 @@ __all__ = [
     "tsallis_loss",
     "unlikelihood_loss",
 ]
-
-Array = Any
 
 
 @argument_errors

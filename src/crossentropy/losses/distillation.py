@@ -5,7 +5,7 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import constant, is_torch, namespace
+from crossentropy._backends import Array, constant, is_torch, namespace
 from crossentropy._backends.conditions import check_static, is_zero
 from crossentropy._engine.checks import check_factor, check_logits, check_share, check_validate
 from crossentropy._engine.divergence import formulas as divergences
@@ -15,6 +15,7 @@ from crossentropy._engine.rows.reduce import in_loss_dtype, reduced
 from crossentropy._engine.softmax.problem import make_problem, make_transform
 from crossentropy._engine.softmax.terms import kept_rows
 from crossentropy._engine.weights import row_values
+from crossentropy._rows import rows_shape
 from crossentropy._statistics import PLAIN, Target, row_statistics
 from crossentropy._statistics.formulas import class_last
 from crossentropy._statistics.log_sigmoid import log_sigmoid
@@ -22,8 +23,6 @@ from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.targets import Sparse
 
 __all__ = ["augmix_loss", "distillation_loss", "jsd_consistency", "top_k_teacher"]
-
-Array = Any
 
 DIRECTIONS = {
     "forward": divergences.FORWARD,
@@ -375,7 +374,7 @@ def _alike(axis: int, **given: Any) -> tuple[list[Array], int, tuple[int, ...]]:
                 f"{other} has shape {tuple(x.shape)} but {name} has shape {tuple(first.shape)}; they are predictions "
                 "of the same rows over the same classes, so the shapes must be equal"
             )
-    return arrays, axis, tuple(first.shape[:axis]) + tuple(first.shape[axis + 1 :])
+    return arrays, axis, rows_shape(first.shape, axis)
 
 
 def _live(weight: Array | None, keep: Array | None) -> Array | None:

@@ -3,24 +3,20 @@
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import loss_dtype, namespace
+from crossentropy._backends import INF, Array, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
 from crossentropy._engine.checks import check_factor
-from crossentropy._engine.reductions import check_reduction
+from crossentropy._engine.reductions import check_reduction, normalizer_of
 from crossentropy._engine.rows.binary_labels import first_bad, settled
-from crossentropy._engine.rows.row_sums import divisor
-from crossentropy._engine.sigmoid.formula import _weights as element_weights
+from crossentropy._engine.sigmoid.formula import element_weights
 from crossentropy._engine.sigmoid.problem import make_problem
 from crossentropy._engine.weights import class_vector
+from crossentropy._rows import entry_in_words
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links import Focal
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 
 __all__ = ["distribution_balanced_loss"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors
@@ -144,7 +140,7 @@ def distribution_balanced_loss(
     bad = first_bad(good, counted, validate=problem.options.validate)
     if bad is not None:
         raise ValueError(
-            f"labels[{', '.join(map(str, bad))}] is {float(t[bad]):g}; pass 0 and 1: no label is soft"
+            f"{entry_in_words('labels', bad)} is {float(t[bad]):g}; pass 0 and 1: no label is soft"
         )
 
     rarity = xp.where(yes, xp.ones_like(z, dtype=n.dtype), xp.zeros_like(z, dtype=n.dtype)) / n
@@ -156,7 +152,7 @@ def distribution_balanced_loss(
     bias = xp.astype(kappa / negative_scale * xp.log(total / n - 1), dtype)
     v = settled(xp.astype(z, dtype), good, counted) - bias
     if reduction == "mean":
-        normalizer = divisor(normalizer, weights, tuple(z.shape), z)
+        normalizer = normalizer_of(normalizer, weights, tuple(z.shape), z)
     return sigmoid_cross_entropy(
         xp.where(yes, v, negative_scale * v),
         xp.astype(yes, xp.int8),

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors, number
-from crossentropy._backends import device, expm1, namespace, widest_dtype
+from crossentropy._backends import INF, Array, device, expm1, namespace, widest_dtype
 from crossentropy._backends.conditions import check_static, first_true, is_false, is_true
 from crossentropy._engine.checks import check_factor, check_logits
 from crossentropy._engine.option_sets import WithoutMargin, WithoutOffset, WithoutReduction
@@ -27,10 +27,6 @@ __all__ = [
     "ldam_margins",
     "logit_adjustment",
 ]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors

@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.unit_sums import rounding_tolerance
-from crossentropy._backends import as_indices, constant, device, namespace, sum_tolerance, widest_dtype
+from crossentropy._backends import Array, as_indices, constant, device, namespace, sum_tolerance, widest_dtype
 from crossentropy._backends.conditions import is_true
 from crossentropy._engine.checks import check_logits, check_share
 from crossentropy._engine.option_sets import RowOptions, WithoutSmoothing
@@ -34,8 +34,6 @@ __all__ = [
     "hard_bootstrapping_loss",
     "soft_bootstrapping_loss",
 ]
-
-Array = Any
 
 
 @argument_errors

@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_option
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import as_indices, constant, device, loss_dtype, namespace
+from crossentropy._backends import Array, as_indices, constant, device, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
 from crossentropy._engine.checks import check_share
 from crossentropy._engine.option_sets import RowOptions
@@ -33,8 +33,6 @@ from crossentropy._statistics.products import product
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["EarlyLearningRegularization", "OnlineLabelSmoothing"]
-
-Array = Any
 
 LEAST = 1e-4  # what ELR's code clamps predictions to
 

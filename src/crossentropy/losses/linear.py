@@ -5,7 +5,7 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import argument_errors, number
-from crossentropy._backends import is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy._backends import Array, is_jax, is_numpy, is_torch, loss_dtype
 from crossentropy._backends.conditions import check_static
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.linear.problem import (
@@ -23,8 +23,6 @@ from crossentropy.links import Link
 from crossentropy.losses.target_statistics import TargetStatistics
 
 __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics"]
-
-Array = Any
 
 
 @argument_errors

@@ -5,14 +5,12 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import is_torch
+from crossentropy._backends import Array, is_torch
 from crossentropy._engine.linear.problem import check_head
 from crossentropy._statistics.products import product
 from crossentropy.losses.distillation import distillation_loss
 
 __all__ = ["linear_distillation_losses", "linear_row_losses"]
-
-Array = Any
 
 
 @argument_errors

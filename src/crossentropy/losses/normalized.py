@@ -4,19 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import namespace
+from crossentropy._backends import INF, Array, namespace
 from crossentropy._backends.conditions import is_false
-from crossentropy._engine.rows.reduce import reduced
+from crossentropy._engine.rows.reduce import reduce_problem
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._statistics import Planes, Prior, row_statistics
 from crossentropy.links import MeanAbsoluteError
 
 __all__ = ["active_passive_loss", "normalized_cross_entropy"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors
@@ -93,7 +89,7 @@ def normalized_cross_entropy(
         raise ValueError(
             "labels are a LabelSet, and the sum over all labels is not one over sets; pass indices or probabilities"
         )
-    return _reduced(problem, _shares(problem, _statistics(problem)))
+    return reduce_problem(problem, _shares(problem, _statistics(problem)), problem.sample_weight)
 
 
 @argument_errors
@@ -181,7 +177,8 @@ def active_passive_loss(
         )
     planes = _statistics(problem)
     passive = formula.row_losses(replace(problem, link=MeanAbsoluteError()), replace(planes, prior_term=None))
-    return _reduced(problem, active_weight * _shares(problem, planes) + passive_weight * passive)
+    losses = active_weight * _shares(problem, planes) + passive_weight * passive
+    return reduce_problem(problem, losses, problem.sample_weight)
 
 
 def _statistics(problem: SoftmaxProblem) -> Planes:
@@ -209,15 +206,3 @@ def _shares(problem: SoftmaxProblem, planes: Planes) -> Array:
     void = void if idle is None else void | idle
     share = xp.where(void, xp.zeros_like(own), own) / xp.where(void, xp.ones_like(every), every)
     return xp.where(endless & (own == INF), xp.ones_like(share), share)
-
-
-def _reduced(problem: SoftmaxProblem, losses: Array) -> Array:
-    return reduced(
-        losses,
-        problem.logits,
-        sample_weight=problem.sample_weight,
-        reduction=problem.reduction,
-        normalizer=problem.normalizer,
-        empty=problem.empty,
-        keep=formula.kept_rows(problem),
-    )

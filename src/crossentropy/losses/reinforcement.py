@@ -5,11 +5,13 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors, renamed_in_errors
-from crossentropy._backends import constant, namespace
+from crossentropy._backends import Array, constant, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._engine.checks import check_logits
 from crossentropy._engine.options import SoftmaxOptions
+from crossentropy._engine.reductions import count_by_default
 from crossentropy._engine.weights import like, row_values
+from crossentropy._rows import rows_shape
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links import ClippedPolicy
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
@@ -17,8 +19,6 @@ from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
 __all__ = ["behavior_cloning", "dpo_loss", "policy_gradient", "ppo_loss"]
-
-Array = Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ def policy_gradient(
         link=_Advantage(_constant_rows(advantages, logits, rows, weight, "advantages")),
         entropy_bonus=entropy_bonus,
         reduction=reduction,
-        normalizer=_divisor(normalizer, reduction),
+        normalizer=count_by_default(normalizer, reduction, "count"),
         empty=empty,
         validate=validate,
     )
@@ -247,7 +247,7 @@ def ppo_loss(
         link=link,
         entropy_bonus=entropy_bonus,
         reduction=reduction,
-        normalizer=_divisor(normalizer, reduction),
+        normalizer=count_by_default(normalizer, reduction, "count"),
         empty=empty,
         validate=validate,
     )
@@ -355,7 +355,7 @@ def _of_actions(logits: Array, actions: Any, axis: int) -> tuple[Array, Array, t
     logits, axis = check_logits(logits, axis)
     if not xp.isdtype(actions.dtype, ("integral", "bool")):
         raise TypeError(f"actions have dtype {actions.dtype}; pass their indices as integers")
-    rows = tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
+    rows = rows_shape(logits.shape, axis)
     if tuple(actions.shape) != rows:
         one_hot = tuple(actions.shape) == tuple(logits.shape)
         raise ValueError(
@@ -375,10 +375,3 @@ def _constant_rows(
         raise ValueError(f"{name} have shape {tuple(x.shape)}; pass one for each action, shape {rows}")
     x, xp = constant(x), namespace(x)
     return x if weight is None else xp.where(weight == 0, xp.zeros_like(x), x)
-
-
-def _divisor(normalizer: Any, reduction: str) -> Any:
-    """The normalizer for `softmax_cross_entropy`, which takes none where nothing is divided."""
-    if reduction != "mean" and isinstance(normalizer, str) and normalizer == "count":
-        return "weight"
-    return normalizer

@@ -5,19 +5,15 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import device, index_dtype, loss_dtype, namespace
+from crossentropy._backends import INF, Array, device, index_dtype, loss_dtype, namespace
 from crossentropy._engine.checks import check_logits
 from crossentropy._engine.options import ReductionOptions
-from crossentropy._engine.rows.row_sums import reduced_sums
+from crossentropy._engine.rows.reduce import reduced_sums
 from crossentropy._engine.weights import row_values
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["nce_loss", "negative_sampling_loss", "sampled_softmax_loss"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors

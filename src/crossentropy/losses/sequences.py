@@ -5,24 +5,22 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import warn_user
-from crossentropy._backends import as_indices, constant, is_torch, loss_dtype, namespace, total
+from crossentropy._backends import Array, as_indices, constant, is_torch, loss_dtype, namespace, total
 from crossentropy._backends.conditions import check_static, is_true
 from crossentropy._engine.options import TokenOptions
+from crossentropy._engine.reductions import divide
 from crossentropy._engine.rows.reduce import in_loss_dtype
 from crossentropy._engine.tokens import (
     as_tokens,
     check_not_negative,
     divisor_of,
     of_tokens,
-    ratio,
     shifted,
     shifted_labels,
 )
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["ctc_loss", "sequence_cross_entropy", "sequence_log_prob", "sequence_perplexity"]
-
-Array = Any
 
 
 @argument_errors
@@ -172,7 +170,7 @@ def sequence_log_prob(
     losses, masses = _token_losses(logits, labels, mask, shift, axis, ignore_index, temperature, validate)
     log_prob = -total(losses, -1)
     if reduction == "mean":
-        log_prob = ratio(log_prob, total(masses, -1), 0.0)
+        log_prob = divide(log_prob, total(masses, -1), "zero")
     return in_loss_dtype(log_prob, losses)
 
 
@@ -244,7 +242,7 @@ def sequence_perplexity(
         warn_user(
             "sequence_perplexity is NaN where no token counts: no tokens, every token ignored, or a mask of 0"
         )
-    mean = ratio(nats, tokens, float("nan"))
+    mean = divide(nats, tokens, "nan")
     too_large = mean > math.log(float(xp.finfo(loss_dtype(losses)).max))
     perplexity = xp.exp(xp.where(too_large, xp.zeros_like(mean), mean))
     return in_loss_dtype(xp.where(too_large, xp.full_like(mean, math.inf), perplexity), losses)

@@ -4,14 +4,12 @@ from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import LAST_AXIS, warn_of_axis
-from crossentropy._backends import is_torch
+from crossentropy._backends import Array, is_torch
 from crossentropy._engine.softmax.problem import is_untransformed
 from crossentropy._engine.softmax.solve import softmax_loss
 from crossentropy.links import Link
 
 __all__ = ["softmax_cross_entropy"]
-
-Array = Any
 
 
 @argument_errors

@@ -4,15 +4,13 @@ from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import LAST_AXIS, warn_of_axis
-from crossentropy._backends import is_torch, loss_dtype, namespace
+from crossentropy._backends import Array, is_torch, loss_dtype, namespace
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.softmax.terms import check_sums
 from crossentropy._statistics import Planes, Wanted, row_statistics
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["TargetStatistics", "target_statistics"]
-
-Array = Any
 
 
 class TargetStatistics:

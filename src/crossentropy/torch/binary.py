@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import _reduction
 
 from crossentropy._backends.conditions import is_true
-from crossentropy._engine.reductions import check_reduction, reduce_rows
-from crossentropy._engine.rows.row_sums import reduced_sums
+from crossentropy._engine.reductions import check_reduction, count_by_default, reduce_rows
+from crossentropy._engine.rows.reduce import reduced_sums
 from crossentropy._engine.weights import row_values
 from crossentropy.links import Link
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
@@ -81,7 +81,7 @@ def binary_cross_entropy_with_logits(
         "link": link,
         "negative_link": negative_link,
         "negative_shift": negative_shift,
-        "normalizer": _denominator(normalizer, reduction),
+        "normalizer": count_by_default(normalizer, reduction),
         "empty": empty,
         "validate": "none",
     }
@@ -116,13 +116,6 @@ def _check_shapes(input: Tensor, target: Tensor) -> None:
         raise ValueError(
             f"target has shape {tuple(target.shape)} and input {tuple(input.shape)}; they must be equal"
         )
-
-
-def _denominator(normalizer: Any, reduction: str) -> Any:
-    """Return the normalizer, by default torch's, the number of elements."""
-    if normalizer is not None:
-        return normalizer
-    return "count" if reduction == "mean" else "weight"
 
 
 def _each_weight(sample_weight: Tensor | None, input: Tensor) -> Tensor | None:
@@ -206,7 +199,7 @@ def binary_cross_entropy(
             f"input is {input.dtype} and target {target.dtype}; pass both as floating-point tensors"
         )
     check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
-    normalizer = _denominator(normalizer, reduction)
+    normalizer = count_by_default(normalizer, reduction)
     check_reduction(reduction, normalizer, empty)
     element_weights = _each_weight(sample_weight, input)
     if element_weights is not None:  # an invalid entry of weight 0 becomes a probability, for 0 · NaN is NaN
@@ -222,8 +215,8 @@ def binary_cross_entropy(
     weights = _product(broadcast("weight", weight, input), element_weights)
     value = reduce_rows(
         losses if weights is None else losses * weights,
-        torch.ones_like(losses) if weights is None else weights.double(),
-        torch.ones_like(losses, dtype=torch.bool),
+        weights,
+        None,
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
@@ -289,7 +282,7 @@ def multilabel_soft_margin_loss(
         like=input,
         weights=rows,
         reduction=reduction,
-        normalizer=_denominator(normalizer, reduction),
+        normalizer=count_by_default(normalizer, reduction),
         empty=empty,
     )
     return value / input.shape[-1]

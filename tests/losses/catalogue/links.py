@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import crossentropy as ce
+from crossentropy._backends import namespace
 from losses.catalogue import plain, reinforcement
 from losses.catalogue.case import LABELS, Case, LinkCase, logits
 from oracle import ctx, mpf
@@ -125,7 +126,7 @@ def _squared_link(losses):
     """(1 − p)² = σ(D)², and −d/d log p of it, 2 p (1 − p)."""
 
     def sigmoid(D):
-        xp = ce._backends.namespace(D)
+        xp = namespace(D)
         return 1 / (1 + xp.exp(-D))
 
     link = ce.links.Custom(lambda D: sigmoid(D) ** 2, lambda D: 2 * sigmoid(D) * sigmoid(-D))

@@ -10,16 +10,12 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any
 
-from crossentropy._backends import constant, expm1, namespace, total
+from crossentropy._backends import INF, Array, constant, expm1, namespace, total
 from crossentropy._backends.tape import node, plain
 from crossentropy._statistics import PLAIN, Target, Transform, formulas
 from crossentropy._statistics.log_sum import LogSum
 
 __all__ = ["FORWARD", "JENSEN_SHANNON", "REVERSE", "Divergence", "log_probabilities"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @dataclass(frozen=True)

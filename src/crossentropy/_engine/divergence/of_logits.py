@@ -1,15 +1,12 @@
 """The choice of how divergences of rows of logits are computed: by blocks, on the tape, or by formulas."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from crossentropy._backends import is_taped, is_torch
+from crossentropy._backends import Array, is_taped, is_torch
 from crossentropy._engine.divergence.formulas import Divergence, _taped_rows, log_probabilities
 from crossentropy._statistics import Transform, formulas
 
 __all__ = ["of_rows"]
-
-Array = Any
 
 
 def of_rows(

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from crossentropy._backends import widest_dtype
+from crossentropy._backends import Array, widest_dtype
 from crossentropy._engine.linear.problem import LinearProblem, row_parts, rows_at_once, with_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax.autodiff import composed, find_statistics
@@ -19,8 +19,6 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import is_plain
 from crossentropy._statistics import Planes, Wanted
 from crossentropy._statistics.problem import arrays
-
-Array = Any
 
 
 def loss(linear: LinearProblem, memory_budget: int | None) -> Array:

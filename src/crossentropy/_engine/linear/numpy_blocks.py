@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy._backends import loss_dtype
+from crossentropy._backends import Array, loss_dtype
 from crossentropy._backends.numpy_products import without_gaps
 from crossentropy._engine.linear.problem import LinearGradients, LinearProblem, rows_at_once, rows_of_problem
 from crossentropy._engine.softmax import per_class
@@ -20,8 +20,6 @@ from crossentropy._statistics import Planes, Wanted
 from crossentropy._statistics.blocks import ALIGNED, slices, up
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy._statistics.problem import arrays, of_rows
-
-Array = Any
 
 TILE = 4096  # classes in a product, of which a half-precision weight is widened at a time
 PER_CLASS = 16  # most float64 arrays of a block's size that a link acting on every class takes

@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from crossentropy._arguments.arrays import as_arrays
-from crossentropy._backends import is_jax, is_torch, namespace
+from crossentropy._backends import Array, is_jax, is_torch, namespace
 from crossentropy._backends.conditions import is_true
 from crossentropy._engine.checks import check_floating, check_validate
 from crossentropy._engine.linear.shift import in_their_places, without_the_end
@@ -14,9 +14,6 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.terms import check_sums, rows_left_out
 from crossentropy._statistics.label_errors import check_labels
 from crossentropy.links.link import OfShape, holds_numbers_alone
-
-Array = Any
-
 
 # Most bytes of a block of logits and all intermediate results, unless a budget is given, and most and fewest rows in a
 # block: more rows do not make its products faster, fewer make them slow.

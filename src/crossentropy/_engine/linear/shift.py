@@ -4,14 +4,11 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_array_like
 from crossentropy._arguments.errors import integer
-from crossentropy._backends import as_indices, device, is_number, namespace
+from crossentropy._backends import Array, as_indices, device, is_number, namespace
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.weights import like, row_values
 from crossentropy._statistics import Target
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
-
-Array = Any
-
 
 # The label of rows that a shift leaves without one; it fits every integer dtype of labels.
 NO_LABEL = -(1 << 30)

@@ -1,15 +1,13 @@
 """Linear heads without blocks (long double, NumPy options that learn, other libraries): all the logits at once."""
 
 from dataclasses import replace
-from typing import Any
 
+from crossentropy._backends import Array
 from crossentropy._engine.linear.problem import LinearProblem
 from crossentropy._engine.softmax.autodiff import composed, find_statistics
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._statistics import Planes, Wanted
 from crossentropy._statistics.products import product
-
-Array = Any
 
 
 def loss(linear: LinearProblem, memory_budget: int | None) -> Array:

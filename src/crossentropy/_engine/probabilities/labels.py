@@ -9,20 +9,20 @@ import numpy
 from crossentropy._arguments.arrays import as_array, as_arrays
 from crossentropy._arguments.foreign import from_table, masked_error
 from crossentropy._arguments.unit_sums import find_misfit
-from crossentropy._backends import as_indices, device, index_dtype, is_numpy, is_torch, namespace
+from crossentropy._backends import Array, as_indices, device, index_dtype, is_numpy, is_torch, namespace
 from crossentropy._backends.conditions import first_true, is_true
 from crossentropy._engine.probabilities.predictions import (
     Predictions,
-    in_words,
     make_predictions,
     one_column_error,
 )
 from crossentropy._engine.softmax.labels import resolve
+from crossentropy._rows import entry_in_words, row_in_words
+from crossentropy._statistics import Target
+from crossentropy._statistics.label_errors import Hints, check_labels
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-__all__ = ["Truth", "bad_label_error", "check_masses", "resolve_truth", "take"]
-
-Array = Any
+__all__ = ["Truth", "check_indices", "check_masses", "resolve_truth", "take"]
 
 NAMES = "OSUTMm"  # kinds of NumPy's dtypes: objects, strings, dates
 ORDER = "log_loss takes (probabilities, labels); scikit-learn's order is reversed: write log_loss(p, y)"
@@ -132,26 +132,15 @@ def _check_order(p: Array, y: Array, *, normalize: bool) -> None:
         raise TypeError(f"probabilities have dtype {p.dtype} and labels {y.dtype}; {ORDER}")
 
 
-def bad_label_error(y: Array, place: tuple[int, ...], p: Predictions, ignore_index: int | None) -> ValueError:
-    """What to say of an index that is that of no class."""
-    if p.classes == 1:
-        return one_column_error(p)
-    xp, label, C = namespace(y), int(y[place]), p.classes
-    counted = y if ignore_index is None else xp.where(y == ignore_index, 0 * y + label, y)
-    least, most = int(xp.min(counted)), int(xp.max(counted))
-    if (least, most, C) == (-1, 1, 2) and not is_true(xp.any(counted == 0)):
-        hint = "if -1 and 1 are the two classes, pass classes=(-1, 1), in the order of the columns"
-    elif least >= 1 and most == C:
-        hint = "labels count from 0; if yours count from 1, pass labels - 1"
-    elif ignore_index is None and (label < 0 or label == 255):
-        hint = f"to leave such rows out, pass ignore_index={label}"
-    else:
-        hint = (
-            f"the {p.name} are of {C} classes. If labels name classes, pass classes=[...], the label of each of them "
-            "in the order of the columns"
-        )
-    but = "" if ignore_index is None else f" and is not ignore_index={ignore_index}"
-    return ValueError(f"label {label} at {in_words(place)} is outside [0, {C}){but}; {hint}")
+def check_indices(target: Target, p: Predictions, bad: Array) -> None:
+    """Refuse the first label of the rows `bad`, which name no class."""
+    hints = Hints(
+        one_class=str(one_column_error(p)),
+        signs="if -1 and 1 are the two classes, pass classes=(-1, 1), in the order of the columns",
+        otherwise=f"the {p.name} are of {p.classes} classes. If labels name classes, pass classes=[...], the label of "
+        "each of them in the order of the columns",
+    )
+    check_labels(target, p.classes, bad=bad, hints=hints)
 
 
 # ------------------------------------------------------------------------------------------------------- names
@@ -206,7 +195,7 @@ def _named(labels: Any, table: list[Any], p: Predictions, ignore_index: Any, *, 
         label = labels[place]
         label = label.item() if hasattr(label, "item") else label
         raise ValueError(
-            f"label {label!r} at {in_words(place)} is not among classes {_shortened(table)}; pass every label in "
+            f"label {label!r} at {row_in_words(place)} is not among classes {_shortened(table)}; pass every label in "
             f"classes, in the order of the columns, or leave such rows out with ignore_index={label!r}"
         )
     if ignored is None:
@@ -308,7 +297,7 @@ def check_masses(truth: Truth, p: Predictions, counted: Array | None) -> None:
         if is_true(xp.any(wrong)):
             place = first_true(wrong)
             raise ValueError(
-                f"labels[{', '.join(map(str, place))}] is {float(t[place])}, and floating labels are probabilities; "
+                f"{entry_in_words('labels', place)} is {float(t[place])}, and floating labels are probabilities; "
                 "pass classes as integers, or in classes=[...] the label of each column"
             )
         if not p.is_binary:
@@ -317,8 +306,8 @@ def check_masses(truth: Truth, p: Predictions, counted: Array | None) -> None:
             if misfit is not None:
                 row, text = misfit
                 raise ValueError(
-                    f"the distribution of {in_words(row)} in the labels {text}; if several labels can be true at once, "
-                    "use crossentropy.losses.binary_log_loss; masses of any sum are "
+                    f"the distribution of {row_in_words(row)} in the labels {text}; if several labels can be true at "
+                    "once, use crossentropy.losses.binary_log_loss; masses of any sum are "
                     "crossentropy.targets.Probabilities(labels, normalized=False)"
                 )
     if p.in_logs or p.normalize or not is_true(xp.all((p.values == 0) | (p.values == 1))):

@@ -1,13 +1,13 @@
 """Predictions that are probabilities: what is accepted as such, and the log-probabilities of labels in them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from crossentropy._arguments.arrays import as_floating
 from crossentropy._arguments.unit_sums import find_misfit
-from crossentropy._backends import expm1, is_numpy, namespace, taken_along
+from crossentropy._backends import INF, Array, expm1, is_numpy, namespace, taken_along
 from crossentropy._backends.conditions import first_true, is_true
 from crossentropy._kernels import _native
+from crossentropy._rows import row_in_words
 from crossentropy._statistics.cpu.kernel import lay_out
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 from crossentropy._statistics.formulas import widened
@@ -15,16 +15,13 @@ from crossentropy._statistics.formulas import widened
 __all__ = [
     "Predictions",
     "binary_log_prob",
-    "in_words",
     "label_log_prob",
     "make_predictions",
     "one_column_error",
     "soft_log_prob",
 ]
 
-Array = Any
-
-INF, NAN = float("inf"), float("nan")
+NAN = float("nan")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,11 +71,6 @@ def make_predictions(p: Array, *, in_logs: bool, normalize: bool) -> Predictions
     raise TypeError(f"{made.name} have dtype {p.dtype}; {fix}")
 
 
-def in_words(place: tuple[int, ...]) -> str:
-    """Name a row."""
-    return "the only row" if not place else f"row {place[0] if len(place) == 1 else place}"
-
-
 # ------------------------------------------------------------------------------------------- log-probabilities
 
 
@@ -91,7 +83,7 @@ def binary_log_prob(p: Predictions, yes: Array, no: Array, counted: Array | None
         if is_true(xp.any(wrong)):
             row = first_true(wrong)
             what, bounds = ("log-probability", "at most 0") if p.in_logs else ("probability", "from 0 to 1")
-            raise ValueError(f"the {what} of {in_words(row)} is {float(x[row])}; it must be {bounds}")
+            raise ValueError(f"the {what} of {row_in_words(row)} is {float(x[row])}; it must be {bounds}")
     zero, one = xp.zeros_like(x), xp.ones_like(x)
     below = xp.where(x < 0, x, -one) if p.in_logs else xp.where(x < 1, x, zero)
     log_q = log_one_minus_exp(below) if p.in_logs else xp.log1p(-below)
@@ -106,9 +98,8 @@ def label_log_prob(p: Predictions, y: Array, counted: Array | None, *, checked: 
     if is_numpy(x) and is_for_kernels(x) and not p.in_logs:
         sums, log_p = _native_rows(x, y)
     else:
-        x = widened(x)
-        sums = _row_sums(p, x) if checked or p.normalize else None
-        log_p = taken_along(x, y[..., None], -1)[..., 0]
+        sums = _row_sums(p, widened(x)) if checked or p.normalize else None
+        log_p = widened(taken_along(x, y[..., None], -1)[..., 0])
     if checked:
         check_distributions(p, sums, counted)
     if p.in_logs:
@@ -191,7 +182,7 @@ def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> N
     logits = "if these are logits, pass them to crossentropy.softmax_cross_entropy"
     wrong = ~(sums >= 0) if counted is None else ~(sums >= 0) & counted
     if is_true(xp.any(wrong)):
-        bad = in_words(first_true(wrong))
+        bad = row_in_words(first_true(wrong))
         raise ValueError(f"the distribution of {bad} has an entry that is negative or NaN; {logits}")
     if p.normalize:
         wrong = ~((sums > 0) & (sums < INF))
@@ -199,7 +190,7 @@ def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> N
         if is_true(xp.any(wrong)):
             row = first_true(wrong)
             raise ValueError(
-                f"the distribution of {in_words(row)} sums to {float(sums[row])}, which nothing can divide to 1; "
+                f"the distribution of {row_in_words(row)} sums to {float(sums[row])}, which nothing can divide to 1; "
                 "leave the row out with a sample_weight of 0"
             )
         return
@@ -218,7 +209,7 @@ def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> N
             "to divide by the sum pass normalize=True; if several labels can be true of a row at once, use "
             "crossentropy.losses.binary_log_loss"
         )
-    raise ValueError(f"the distribution of {in_words(row)} {text}; {fix}")
+    raise ValueError(f"the distribution of {row_in_words(row)} {text}; {fix}")
 
 
 def one_column_error(p: Predictions) -> ValueError:

@@ -13,11 +13,10 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy._backends import loss_dtype
-from crossentropy._engine.sigmoid import cpu as native
+from crossentropy._engine.sigmoid import cpu
 from crossentropy._engine.sigmoid.formula import reference_loss
 from crossentropy._engine.sigmoid.problem import Options, Problem
-from crossentropy._kernels import _native
-from crossentropy._statistics.cpu.memory_torch import CPU, is_plain, large, runs_plainly, scalar
+from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain, runs_plainly, scalar
 
 
 class Kernels(Protocol):
@@ -27,13 +26,29 @@ class Kernels(Protocol):
         """The reduced loss, and what its gradient is divided by."""
 
     def gradient(self, problem: Problem, upstream: Tensor, divisor: Any) -> Tensor:
-        """By the logits."""
+        """With respect to the logits."""
+
+
+class CpuKernels:
+    """The native kernels, for tensors in the CPU's memory."""
+
+    def loss(self, problem: Problem) -> tuple[Tensor, float]:
+        value, divisor = cpu.evaluate(problem, TorchMemory)
+        if isinstance(value, float):
+            return scalar(value, loss_dtype(problem.logits)), divisor
+        return value, divisor
+
+    def gradient(self, problem: Problem, upstream: Tensor, divisor: float) -> Tensor:
+        return cpu.gradient(problem, upstream, divisor, TorchMemory)
+
+
+CPU_KERNELS = CpuKernels()
 
 
 def kernels(device: torch.device) -> Kernels | None:
     """Those for tensors on `device`, if there are any."""
     if device.type == "cpu":
-        return NativeKernels()
+        return CPU_KERNELS
     if device.type == "cuda":
         from crossentropy._engine.sigmoid import cuda
 
@@ -43,18 +58,19 @@ def kernels(device: torch.device) -> Kernels | None:
 
 def loss(problem: Problem) -> Tensor:
     """The reduced loss of tensors."""
-    logits, labels, sample_weight = problem.logits, problem.labels, problem.sample_weight
+    logits, options = problem.logits, problem.options
     device = logits.device
     if (
-        runs_plainly()
+        runs_plainly()  # a compiler, a transform or forward differentiation follows operations, not addresses
         and is_plain(logits, device.type)
-        and _is_constant(labels, device)
-        and (sample_weight is None or _is_constant(sample_weight, device))
-        and not any(getattr(x, "requires_grad", False) for x in _numbers(problem.options))
-        and native.is_supported(problem)
-        and (device_kernels := kernels(device)) is not None
+        # the kernels' gradient is by the logits alone: whatever else has one takes the formula
+        and _is_constant(problem.labels, device)
+        and (problem.sample_weight is None or _is_constant(problem.sample_weight, device))
+        and not any(getattr(x, "requires_grad", False) for x in _numbers(options))
+        and cpu.is_supported(problem)  # the device's kernels have the same links and types
+        and (device_kernels := kernels(device)) is not None  # there are none for other devices
     ):
-        return _SigmoidLoss.apply(logits, labels, sample_weight, problem.options, device_kernels)
+        return _SigmoidLoss.apply(logits, problem.labels, problem.sample_weight, options, device_kernels)
     return reference_loss(problem)
 
 
@@ -84,50 +100,12 @@ class _SigmoidLoss(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+        # Addresses are taken anew: hooks on saved tensors may have moved them (to save memory, to checkpoint).
         logits, labels, sample_weight = ctx.saved_tensors
         problem = Problem(logits, labels, sample_weight, ctx.options)
         if torch.is_grad_enabled() or not is_plain(grad, logits.device.type):
             return _differentiable_gradient(problem, grad), None, None, None, None
         return ctx.kernels.gradient(problem, grad, ctx.divisor), None, None, None, None
-
-
-class NativeKernels:
-    """On the CPU."""
-
-    def loss(self, problem: Problem) -> tuple[Tensor, float]:
-        problem = _contiguous(problem)
-        kernel = native.kernel_problem(problem, Tensor.data_ptr)
-        dtype = loss_dtype(problem.logits)
-        if problem.options.reduction == "none":
-            losses = torch.empty(problem.logits.shape, dtype=dtype, device=CPU)
-            _, divisor = native.run_forward(problem, kernel, losses.data_ptr(), torch.get_num_threads())
-            return losses, divisor
-        value, divisor = native.run_forward(problem, kernel, 0, torch.get_num_threads())
-        return scalar(value, dtype), divisor
-
-    def gradient(self, problem: Problem, upstream: Tensor, divisor: float) -> Tensor:
-        problem = _contiguous(problem)
-        kernel = native.kernel_problem(problem, Tensor.data_ptr)
-        result = large(problem.logits.shape, problem.logits.dtype)
-        each = upstream.contiguous() if problem.options.reduction == "none" else None
-        _native.sigmoid_gradient(
-            kernel,
-            1.0 if each is not None else upstream.item() / divisor,
-            0 if each is None else each.data_ptr(),
-            result.data_ptr(),
-            torch.get_num_threads(),
-        )
-        return result
-
-
-def _contiguous(problem: Problem) -> Problem:
-    sample_weight = problem.sample_weight
-    return Problem(
-        problem.logits.contiguous(),
-        problem.labels.contiguous(),
-        None if sample_weight is None else sample_weight.contiguous(),
-        problem.options,
-    )
 
 
 def _differentiable_gradient(problem: Problem, grad: Tensor) -> Tensor:

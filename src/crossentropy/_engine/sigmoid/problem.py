@@ -6,7 +6,7 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import integer, number
-from crossentropy._backends import device, is_numpy, is_torch, loss_dtype, namespace
+from crossentropy._backends import Array, device, is_numpy, is_torch, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
@@ -17,11 +17,10 @@ from crossentropy._engine.checks import (
     checked_link,
     dtype_name,
 )
-from crossentropy._engine.reductions import check_reduction, negative_weight_error
+from crossentropy._engine.reductions import check_reduction, divides_by_weight
 from crossentropy._engine.weights import along_another_axis
+from crossentropy._rows import class_axis, entry_in_words, rows_shape
 from crossentropy.links import CrossEntropy, Link
-
-Array = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Options:
 
     @property
     def divides_by_weight(self) -> bool:
-        return self.reduction == "mean" and isinstance(self.normalizer, str) and self.normalizer == "weight"
+        return divides_by_weight(self.reduction, self.normalizer)
 
     @property
     def divides_by_element(self) -> bool:
@@ -110,11 +109,7 @@ def make_problem(
     _check_arrays(logits, labels)
 
     ndim = logits.ndim
-    if not -max(ndim, 1) <= integer(axis, "axis") < max(ndim, 1):
-        raise ValueError(
-            f"axis is {axis}, but logits of shape {tuple(logits.shape)} have axes {-max(ndim, 1)} to {max(ndim, 1) - 1}"
-        )
-    axis = axis % max(ndim, 1)
+    axis = class_axis(axis, logits.shape, "logits")
     classes, inner = (logits.shape[axis], math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
     if sample_weight is not None:
         sample_weight = xp.astype(as_option(sample_weight, "sample_weight", logits), loss_dtype(logits))
@@ -158,7 +153,7 @@ def _check_arrays(logits: Array, labels: Array) -> None:
 def check_sample_weight(logits: Array, sample_weight: Array, axis: int, name: str = "sample_weight") -> None:
     """Refuse weights that are neither of elements nor of rows; `name` is the argument that they were passed as."""
     shape = tuple(logits.shape)
-    rows = shape[:axis] + shape[axis + 1 :] if len(shape) > 1 else shape
+    rows = rows_shape(shape, axis) if len(shape) > 1 else shape
     if tuple(sample_weight.shape) not in (shape, rows):
         expected = f"{shape} or {rows}" if rows != shape else f"{shape}"
         raise ValueError(
@@ -204,7 +199,7 @@ def _class_vector(name: str, value: Array | float | None, logits: Array, classes
 def label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
     """What to say of a label that is none."""
     value = labels[place].item() if hasattr(labels[place], "item") else labels[place]
-    where = f"labels[{', '.join(map(str, place))}]" if place else "the label"
+    where = entry_in_words("labels", place) if place else "the label"
     if bool(namespace(labels).all((labels == -1) | (labels == 1))):
         return ValueError(
             f"{where} is {value}; labels are 0 and 1. If yours are -1 and 1, pass (labels + 1) // 2"
@@ -220,7 +215,7 @@ def label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
 
 
 def check_values(problem: Problem, weights: Array | None, xp: Any) -> None:
-    """Refuse bad labels and negative weights, where values can be read without waiting for a device."""
+    """Refuse bad labels, where values can be read without waiting for a device."""
     options = problem.options
     if options.validate:
         labels = problem.labels
@@ -229,5 +224,3 @@ def check_values(problem: Problem, weights: Array | None, xp: Any) -> None:
             bad = bad & (weights != 0)
         if is_true(xp.any(bad)):
             raise label_error(labels, first_true(bad))
-    if options.divides_by_weight and weights is not None and is_true(xp.any(weights < 0)):
-        raise negative_weight_error(float(xp.min(weights)))

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from crossentropy._backends import Array
 from crossentropy._kernels import _native
+from crossentropy._rows import rows_shape
 from crossentropy._statistics.cpu.memory import Memory
 from crossentropy._statistics.problem import (
     DIFFERENTIABLE,
@@ -17,8 +19,6 @@ from crossentropy._statistics.problem import (
     Wanted,
     row_planes,
 )
-
-Array = Any
 
 PLANES = tuple(f.name for f in fields(Planes) if f.name != "bad_row")
 NO_TRANSFORM = _native.Transform()
@@ -264,6 +264,6 @@ def rows_with_any(memory: type[Memory], mask: Array, axis: int) -> Array:
     layout = lay_out(memory, memory.contiguous(mask, "bool"), axis)
     view = _native.View(memory.address(layout.array), 0, *layout.strides)
     shape = _native.Shape(layout.outer, layout.classes, layout.inner)
-    result = memory.empty(tuple(mask.shape[:axis]) + tuple(mask.shape[axis + 1 :]), "bool")
+    result = memory.empty(rows_shape(mask.shape, axis), "bool")
     _native.rows_with_any(view, shape, memory.address(result), memory.threads())
     return result

@@ -8,9 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from crossentropy._arguments.foreign import is_bfloat16
+from crossentropy._backends import Array
 from crossentropy._kernels import _native
-
-Array = Any
 
 # Codes of the dtypes, as native/rows/problem.hpp numbers them; bfloat16, which NumPy does not know, is 2.
 CODES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3}
@@ -67,7 +66,7 @@ class NumpyMemory:
 
     @staticmethod
     def contiguous(x: Array, dtype: str | None = None) -> Array:
-        return np.ascontiguousarray(x, dtype=dtype)
+        return np.asarray(x, dtype=dtype, order="C")  # of no axes too
 
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Array:

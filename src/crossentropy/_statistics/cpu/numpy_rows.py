@@ -1,10 +1,10 @@
 """The statistics of NumPy arrays by the native kernels, and their vector-Jacobian product."""
 
 from dataclasses import replace
-from typing import Any
 
-from crossentropy._backends import is_taped
+from crossentropy._backends import Array, is_taped
 from crossentropy._backends.tape import Taped, plain, several
+from crossentropy._rows import rows_shape
 from crossentropy._statistics import formulas
 from crossentropy._statistics.cpu.kernel import RowKernel
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
@@ -19,8 +19,6 @@ from crossentropy._statistics.problem import (
     Wanted,
     within_range,
 )
-
-Array = Any
 
 
 def statistics(
@@ -41,7 +39,7 @@ def statistics(
             logits, axis, target, transform, prior, wanted, validate=validate, idle=idle
         )
     kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
-    planes = kernel.statistics(target, _rows(logits, axis), wanted)
+    planes = kernel.statistics(target, rows_shape(logits.shape, axis), wanted)
     if planes.bad_row >= 0 and validate:
         raise bad_label_error(
             target.indices, planes.bad_row, logits.shape[axis], target.ignore_index, several=target.several
@@ -82,9 +80,4 @@ def pullback(
 ) -> Array:
     """Compute the gradient with respect to the logits, in their shape and dtype, from the cotangents `upstream`."""
     kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
-    return kernel.pullback(planes, upstream, _rows(logits, axis)).logits
-
-
-def _rows(logits: Array, axis: int) -> tuple[int, ...]:
-    """Return the shape of the rows: that of the logits without `axis`."""
-    return tuple(logits.shape[:axis] + logits.shape[axis + 1 :])
+    return kernel.pullback(planes, upstream, rows_shape(logits.shape, axis)).logits

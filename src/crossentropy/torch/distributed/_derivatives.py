@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from crossentropy._backends import INF
 from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy._statistics.log_sum import finite
@@ -20,8 +21,6 @@ from crossentropy._statistics.torch.problem import Settings, Tensors, joined
 from crossentropy.torch.distributed._parts import IGNORED, pending_scale
 from crossentropy.torch.distributed._rank_sums import shared, total
 from crossentropy.torch.distributed._shards import Shard
-
-INF = float("inf")
 
 
 def gradients(

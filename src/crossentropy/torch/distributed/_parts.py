@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crossentropy._backends import INF
 from crossentropy._statistics.head.tiles import of_rows
 from crossentropy._statistics.log_sum import Sum, finite, joined
 from crossentropy._statistics.merge import Part, seen_before
@@ -19,8 +20,6 @@ from crossentropy._statistics.problem import Planes
 from crossentropy._statistics.torch import kernels as rowwise
 from crossentropy._statistics.torch.problem import Settings, Tensors
 from crossentropy.torch.distributed._shards import Shard
-
-INF = float("inf")
 
 #: Local labels of rows whose label belongs to another shard, and of ignored rows.
 ELSEWHERE, IGNORED = -1, -2

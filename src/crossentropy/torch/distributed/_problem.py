@@ -13,6 +13,7 @@ from crossentropy._engine.softmax.autodiff import composed
 from crossentropy._engine.softmax.autograd import link_learns
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.terms import check_whole
+from crossentropy._rows import row_in_words
 from crossentropy._statistics import Planes, Prior, Target, Wanted
 from crossentropy._statistics.label_errors import check_labels
 from crossentropy._statistics.torch.kernels import kernels_apply
@@ -243,6 +244,6 @@ def _check_sets(problem: SoftmaxProblem, ranks: Tensor) -> None:
     if is_true(empty.any()):
         row = first_true(empty)
         raise ValueError(
-            f"row {row[0] if len(row) == 1 else row} of LabelSet has no class in its set, on any rank; "
+            f"{row_in_words(row)} of LabelSet has no class in its set, on any rank; "
             "to leave it out give it a sample_weight of 0"
         )
