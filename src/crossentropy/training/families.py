@@ -17,7 +17,7 @@ class Family:
 FAMILIES = (
     Family(
         "Cross-entropy",
-        "one class is right, or any number of them; or to score probabilities",
+        "one class of many is right, or any number of them",
         ("softmax_cross_entropy", "sigmoid_cross_entropy", "log_loss", "binary_log_loss"),
     ),
     Family(
@@ -33,7 +33,7 @@ FAMILIES = (
     ),
     Family(
         "Bounded losses",
-        "some labels are wrong, and nothing is known of how",
+        "some labels are wrong, in an unknown way",
         (
             "generalized_cross_entropy",
             "symmetric_cross_entropy",
@@ -48,7 +48,7 @@ FAMILIES = (
     ),
     Family(
         "Corrected labels",
-        "some labels are wrong, and the noise is known or the model's predictions can be trusted",
+        "some labels are wrong, and the noise is known or the model's own predictions help",
         (
             "forward_corrected_loss",
             "backward_corrected_loss",
@@ -60,16 +60,16 @@ FAMILIES = (
     ),
     Family(
         "Rivals",
-        "squared errors or margins count, and not the logarithm of a probability",
+        "squared errors or margins count, not the logarithm of a probability",
         ("brier_loss", "hinge_loss"),
     ),
     Family(
         "Multi-label",
-        "a row has many labels, most of them no",
+        "a row may have many labels, and most are no",
         ("asymmetric_loss", "sigmoid_focal_loss", "zlpr_loss", "distribution_balanced_loss"),
     ),
-    Family("Ordered classes", "classes are grades, as ages or stars", ("coral_loss", "corn_loss")),
-    Family("Margins", "classes are directions, as faces are", ("arcface_loss", "cosface_loss")),
+    Family("Ordered classes", "classes have an order, such as ages or ratings", ("coral_loss", "corn_loss")),
+    Family("Margins", "features and classes are compared by angle, such as faces", ("arcface_loss", "cosface_loss")),
     Family(
         "Contrastive",
         "features are learned from pairs",
@@ -82,12 +82,12 @@ FAMILIES = (
     ),
     Family(
         "Distillation and consistency",
-        "a teacher or other views of the example are to be agreed with",
+        "the model should agree with a teacher, or with itself on other views",
         ("distillation_loss", "jsd_consistency", "augmix_loss"),
     ),
     Family(
         "Sequences",
-        "tokens have masks, or labels have no place in time",
+        "rows are tokens with masks, or labels without a place in time",
         (
             "sequence_cross_entropy",
             "sequence_log_prob",
@@ -98,7 +98,7 @@ FAMILIES = (
     ),
     Family(
         "Policies and preferences",
-        "actions have advantages, or answers are compared",
+        "actions have advantages, or pairs of answers are compared",
         ("policy_gradient", "ppo_loss", "behavior_cloning", "dpo_loss"),
     ),
     Family(
