@@ -124,7 +124,9 @@ def as_option(x: Any, name: str, like: Array) -> Array:
     >>> as_option((1, 2), "class_weight", np.ones(2))
     array([1, 2])
     """
-    if is_torch(like) and not (is_torch(x) or isinstance(x, PYTHON_VALUES)):
+    if is_torch(like) and is_torch(x):
+        return _checked_tensor(x, name).to(like.device)
+    if is_torch(like) and not isinstance(x, PYTHON_VALUES):
         torch = sys.modules["torch"]
         if torch.compiler.is_compiling():  # where NumPy's arrays are tensors already, of plain numbers
             return torch.as_tensor(x, device=like.device)
@@ -143,6 +145,8 @@ def as_arrays(**given: Any) -> tuple[Any, list[Array]]:
     >>> p
     array([0.25, 0.75])
     """
+    if all(map(is_torch, given.values())):  # what most calls have: there is no library to be chosen
+        return namespace(next(iter(given.values()))), [_checked_tensor(x, name) for name, x in given.items()]
     leading = [name for name, x in given.items() if not isinstance(x, FOLLOWING)] or list(given)
     leader = next((name for name in leading if is_jax(given[name]) or is_taped(given[name])), leading[0])
     like = as_array(given[leader], leader)
