@@ -39,7 +39,7 @@ def written(code: str, **names: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "loss", [ce.softmax_cross_entropy, ce.losses.behaviour_cloning, ce.losses.hard_example_loss, ce.log_loss]
+    "loss", [ce.softmax_cross_entropy, ce.losses.behavior_cloning, ce.losses.hard_example_loss, ce.log_loss]
 )
 def test_a_dict_of_class_weights_is_answered_with_the_array(loss):
     own = {"keep": 1.0} if loss is ce.losses.hard_example_loss else {}
@@ -143,7 +143,7 @@ def test_one_logit_a_row_is_answered_with_the_sigmoid_loss():
     ],
 )
 def test_labels_in_another_form_are_answered_with_the_form(labels, error, pattern):
-    for loss in (ce.softmax_cross_entropy, ce.losses.behaviour_cloning):
+    for loss in (ce.softmax_cross_entropy, ce.losses.behavior_cloning):
         names = {"labels": labels, "actions": labels}
         own = pattern if loss is ce.softmax_cross_entropy else pattern.replace("labels", "actions")
         right = written(advice(error, own, loss, Z, labels), **names)

@@ -101,7 +101,7 @@ FLOATING += (
     "joint",
 )
 FLOATING += ("policy_chosen", "policy_rejected", "reference_chosen", "reference_rejected", "probabilities")
-LABELLED = ("labels", "actions")
+LABELED = ("labels", "actions")
 VECTORS = ("class_weight", "logit_bias", "smoothing_prior", "counts", "importance", "pos_weight")
 OF_ROWS = ("sample_weight", "advantages", "old_log_prob", "mask", "real_weight", "fake_weight")
 OTHER_ARRAYS = ("weight", "bias", "transition", "negatives", "log_probabilities", "sampled")
@@ -194,7 +194,7 @@ def wrong(name: str, function: str, value: Any, parameter: Parameter) -> Iterato
             yield None
         if name not in ("p", "q", "joint", "probabilities") and not name.endswith(("chosen", "rejected")):
             yield np.ones(value.shape, dtype=int)
-    elif name in LABELLED:
+    elif name in LABELED:
         yield from NO_ARRAYS
         if not optional:
             yield None
@@ -252,7 +252,7 @@ def public() -> dict[str, Callable[..., Any]]:
 
 
 def test_every_public_function_and_argument_is_in_the_table():
-    known = {*FLOATING, *LABELLED, *VECTORS, *OF_ROWS, *OTHER_ARRAYS, *EXPECTED, *WORDS, *INTEGERS, *FLAGS}
+    known = {*FLOATING, *LABELED, *VECTORS, *OF_ROWS, *OTHER_ARRAYS, *EXPECTED, *WORDS, *INTEGERS, *FLAGS}
     known |= {*OTHERS, *NUMBERS}
     for name, function in public().items():
         assert name in CALLS or name in ELSEWHERE, name

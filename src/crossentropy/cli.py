@@ -158,7 +158,7 @@ def train_lm(
     logits: Annotated[
         str,
         typer.Option(
-            metavar="KIND", help="linear: the logits are never written out; materialised: they are."
+            metavar="KIND", help="linear: the logits are never written out; materialized: they are."
         ),
     ] = LanguageOptions.logits,
 ) -> None:

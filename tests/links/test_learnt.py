@@ -20,7 +20,7 @@ CASES = {
     "SymmetricCrossEntropy alpha": (links.SymmetricCrossEntropy, "alpha", 0.3, {}),
     "SymmetricCrossEntropy beta": (links.SymmetricCrossEntropy, "beta", 0.3, {}),
     "SymmetricCrossEntropy log_zero": (links.SymmetricCrossEntropy, "log_zero", -3.0, {}),
-    "PartiallyHuberised": (links.PartiallyHuberised, "tau", 3.0, {}),
+    "PartiallyHuberized": (links.PartiallyHuberized, "tau", 3.0, {}),
 }
 D = torch.tensor([-3.0, -0.4, 0.2, 1.7, 4.0], dtype=torch.float64)
 H = 1e-5

@@ -99,7 +99,7 @@ def test_the_squared_temperature_is_the_factor_of_the_paper():
 
 
 def test_at_a_high_temperature_it_matches_logits():
-    """Equation 4 of the paper: then it is half the mean square of the difference of centred logits."""
+    """Equation 4 of the paper: then it is half the mean square of the difference of centered logits."""
     difference = STUDENT - TEACHER
     expected = np.mean((difference - difference.mean(axis=1, keepdims=True)) ** 2, axis=1) / 2
     found = distillation_loss(STUDENT, TEACHER, temperature=1e5, reduction="none")
@@ -187,7 +187,7 @@ def blocks(monkeypatch):
 
 @each_direction
 def test_blocks_of_rows_are_the_formulas(direction, blocks, monkeypatch):
-    from crossentropy._engine.divergence import blocks
+    from crossentropy._engine.divergence import blocks as divergence_blocks
 
     student, teacher = STUDENT.copy(), TEACHER.copy()
     student[0, 1] = teacher[1, 2] = -np.inf
@@ -201,7 +201,7 @@ def test_blocks_of_rows_are_the_formulas(direction, blocks, monkeypatch):
         return loss.detach(), *blocks.autograd.grad(loss, s, blocks.ones_like(loss))
 
     found = value_and_gradient()
-    monkeypatch.setattr(blocks, "LARGE", 1000)
+    monkeypatch.setattr(divergence_blocks, "LARGE", 1000)
     for one, other in zip(found, value_and_gradient(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-16)
 
@@ -257,7 +257,7 @@ def test_the_top_of_a_teacher_with_all_classes_is_the_teacher():
     assert float(found) == pytest.approx(float(expected), rel=1e-14)
 
 
-def test_the_top_of_a_teacher_is_renormalised_unless_asked_not_to_be():
+def test_the_top_of_a_teacher_is_renormalized_unless_asked_not_to_be():
     p = softmax(TEACHER, axis=1)
     order = np.argsort(-p, axis=1)[:, :2]
     kept = np.take_along_axis(p, order, axis=1)

@@ -20,7 +20,7 @@ every = libraries("numpy", "torch", "jax")
 autodiff = libraries("torch")
 each_autodiff = libraries("torch", "jax")
 
-# T[i, j] = P(labelled j | i): rows sum to one, nothing is symmetric
+# T[i, j] = P(labeled j | i): rows sum to one, nothing is symmetric
 T = np.array([[0.7, 0.2, 0.1, 0.0], [0.05, 0.8, 0.05, 0.1], [0.2, 0.1, 0.6, 0.1], [0.0, 0.3, 0.2, 0.5]])
 CORRECTED = [forward_corrected_loss, backward_corrected_loss]
 BOOTSTRAPPED = [hard_bootstrapping_loss, soft_bootstrapping_loss]
@@ -135,7 +135,7 @@ def test_the_classes_may_lie_along_any_axis(lib, loss):
 
 @pytest.mark.parametrize("margin", [0.0, 10.0, 40.0, 300.0])
 def test_a_confident_corrected_row_has_all_its_digits(each_autodiff, margin):
-    """−ln(1 − Σ_c (1 − T_cy) p_c), where the label's own class is never mislabelled."""
+    """−ln(1 − Σ_c (1 − T_cy) p_c), where the label's own class is never mislabeled."""
     lib = each_autodiff
     z = np.array([[margin, 0.0, 1.5]])
     transition = lib.array([[1.0, 0.0, 0.0], [0.25, 0.5, 0.25], [0.0, 0.125, 0.875]])
@@ -317,7 +317,7 @@ def test_ignored_rows_of_a_bootstrapped_loss_may_hold_anything(autodiff, loss):
     assert np.isfinite(gradient).all()
 
 
-def test_soft_bootstrapping_minimises_the_entropy_unless_it_is_held():
+def test_soft_bootstrapping_minimizes_the_entropy_unless_it_is_held():
     """β(p − e_y) − (1 − β) p (log p + H), and β(p − e_y) if the target is held."""
     torch = pytest.importorskip("torch")
     z, y = rows()

@@ -1,4 +1,4 @@
-"""Normalised cross-entropy and active-passive losses: their readings, their ends and their derivatives."""
+"""Normalized cross-entropy and active-passive losses: their readings, their ends and their derivatives."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ both = pytest.mark.parametrize("loss", [normalized_cross_entropy, active_passive
 
 
 def test_the_losses_of_all_labels_add_up_to_one():
-    """Ma et al., 2020, lemma 1: any loss is robust once it is normalised."""
+    """Ma et al., 2020, lemma 1: any loss is robust once it is normalized."""
     total = sum(normalized_cross_entropy(Z, np.full(6, c), reduction="none") for c in range(4))
     np.testing.assert_allclose(total, 1.0, rtol=1e-14)
 

@@ -34,8 +34,8 @@ COMPOSED = [
         links.SymmetricCrossEntropy(2.0, 0.5, -6.0),
     ),
     (by_link.taylor_cross_entropy, {"order": 3}, links.Taylor(3)),
-    (by_link.partially_huberised_cross_entropy, {"tau": 3.0}, links.PartiallyHuberised(3.0)),
-    (by_link.mean_absolute_error, {}, links.MeanAbsoluteError()),
+    (by_link.partially_huberized_cross_entropy, {"tau": 3.0}, links.PartiallyHuberized(3.0)),
+    (by_link.mean_absolute_error_loss, {}, links.MeanAbsoluteError()),
     (by_link.tsallis_loss, {"t": 1.2}, links.Tsallis(1.2)),
     (by_link.unlikelihood_loss, {}, links.Unlikelihood()),
 ]
@@ -105,12 +105,12 @@ def test_log_zero_scales_the_reverse_term_and_nothing_else():
 
 def test_the_mean_absolute_error_sums_over_the_classes():
     expected = np.abs(P - np.eye(5)[Y]).sum(axis=1).mean()
-    assert float(by_link.mean_absolute_error(Z, Y)) == pytest.approx(expected, rel=1e-13)
+    assert float(by_link.mean_absolute_error_loss(Z, Y)) == pytest.approx(expected, rel=1e-13)
 
 
 def test_symmetric_losses_add_up_to_a_constant_over_all_labels():
     """Ghosh et al., 2017: what makes the mean absolute error tolerant of noise."""
-    total = sum(by_link.mean_absolute_error(Z, np.full(7, c), reduction="none") for c in range(5))
+    total = sum(by_link.mean_absolute_error_loss(Z, np.full(7, c), reduction="none") for c in range(5))
     np.testing.assert_allclose(total, 2 * (5 - 1), rtol=1e-13)
 
 
@@ -137,8 +137,8 @@ def test_one_wrong_label_costs_a_bounded_loss_no_more_than_its_bound():
     for found, bound in (
         (by_link.generalized_cross_entropy(z, y), 1 / 0.7),
         (by_link.taylor_cross_entropy(z, y), 1.5),
-        (by_link.partially_huberised_cross_entropy(z, y), np.log(10) + 1),
-        (by_link.mean_absolute_error(z, y), 2.0),
+        (by_link.partially_huberized_cross_entropy(z, y), np.log(10) + 1),
+        (by_link.mean_absolute_error_loss(z, y), 2.0),
         (by_link.tsallis_loss(z, y), 1 / 0.7),
     ):
         assert float(found) == pytest.approx(bound, rel=1e-14)

@@ -128,7 +128,7 @@ def test_pytorch_takes_a_tensor_of_one_number_and_differentiates_by_it(case: Cas
 
 
 ONE_OF_EACH = {case.loss: case for case in reversed(CASES) if "jax" in case.libraries}
-del ONE_OF_EACH["EarlyLearningRegularisation"]  # it writes to its state, which a trace cannot do
+del ONE_OF_EACH["EarlyLearningRegularization"]  # it writes to its state, which a trace cannot do
 
 
 @pytest.mark.parametrize("case", ONE_OF_EACH.values(), ids=ONE_OF_EACH)

@@ -1,4 +1,4 @@
-"""Parts of the options of `softmax_cross_entropy`, for losses that leave some to the caller and set the others."""
+"""Subsets of the options of `softmax_cross_entropy`, for losses that set the other options themselves."""
 
 from typing import TypedDict
 
@@ -52,7 +52,7 @@ class _Offset(TypedDict, total=False):
 
 
 class RowOptions(_Rows, _Reduction, total=False):
-    """What any loss of rows can have."""
+    """Keywords that every loss of rows can have."""
 
 
 class LinearOptions(_Reduction, _Smoothing, _Margin, _Offset, total=False):
@@ -74,16 +74,16 @@ class LinearOptions(_Reduction, _Smoothing, _Margin, _Offset, total=False):
 
 
 class WithoutOffset(_Always, _Reduction, _Smoothing, _Margin, total=False):
-    """All but `logit_bias`."""
+    """All keywords except `logit_bias`."""
 
 
 class WithoutMargin(_Always, _Reduction, _Smoothing, _Offset, total=False):
-    """All but `margin` and `temperature`."""
+    """All keywords except `margin` and `temperature`."""
 
 
 class WithoutSmoothing(_Always, _Reduction, _Margin, _Offset, total=False):
-    """All but `label_smoothing`, `smoothing_prior` and `entropy_bonus`."""
+    """All keywords except `label_smoothing`, `smoothing_prior` and `entropy_bonus`."""
 
 
 class WithoutReduction(_Always, _Smoothing, _Margin, _Offset, total=False):
-    """All but `reduction` and `normalizer`."""
+    """All keywords except `reduction` and `normalizer`."""

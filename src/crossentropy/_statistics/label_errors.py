@@ -71,17 +71,17 @@ def bad_label_error(
     several: bool = False,
     hints: Hints = OF_LOGITS,
 ) -> ValueError:
-    """The error for the first row, counted flat, with a label outside the classes.
+    """Build the error for a row with a label outside the classes.
 
     Parameters
     ----------
     indices : integer array, shape rows, or rows + (k,)
     row : int
-        Position of the row among all rows, in C order.
+        Position of the row among all rows, flattened in C order.
     classes : int
         Number of classes.
     ignore_index : int or None
-        The label that is left out.
+        The label whose rows are ignored.
     several : bool
         Whether every row has k labels.
     hints : Hints

@@ -8,7 +8,7 @@ from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import hit, log, miss, one_minus_exp
 
-__all__ = ["PartiallyHuberised", "SymmetricCrossEntropy"]
+__all__ = ["PartiallyHuberized", "SymmetricCrossEntropy"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class SymmetricCrossEntropy:
 
     Notes
     -----
-    On soft targets the loss is the mean under the target of what it is for each label.
+    On soft targets the loss is the mean under the target of the losses for each label.
 
     References
     ----------
@@ -74,10 +74,11 @@ class SymmetricCrossEntropy:
 
 
 @dataclass(frozen=True)
-class PartiallyHuberised:
-    """Partially Huberised cross-entropy: ``φ = −log p``, and under ``p = 1/τ`` its tangent, ``log τ + 1 − τ p``.
+class PartiallyHuberized:
+    """Partially Huberized cross-entropy: ``φ = −log p``, and under ``p = 1/τ`` its tangent, ``log τ + 1 − τ p``.
 
-    It is what clipping the gradient by the log-probability of a composite loss does, and is at most ``log τ + 1``.
+    It is equivalent to clipping the gradient with respect to the log-probability of a composite loss, and is at most
+    ``log τ + 1``.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ class PartiallyHuberised:
     Examples
     --------
     >>> import numpy as np
-    >>> link = PartiallyHuberised(tau=4)
+    >>> link = PartiallyHuberized(tau=4)
     >>> link.loss(np.asarray([0.0, np.inf])).round(4), link.gain(np.asarray([0.0, np.inf]))  # p = 1/2, 0
     (array([0.6931, 2.3863]), array([1., 0.]))
     """

@@ -206,19 +206,19 @@ def _divergence(q: Array, log_p: Array, t: float) -> Array:
     """
     xp = namespace(log_p)
     zero, a = xp.zeros_like(log_p), 1 - t
-    labelled = ~(q <= 0)
-    log_q = xp.log(xp.where(labelled, q, xp.ones_like(q)))
+    labeled = ~(q <= 0)
+    log_q = xp.log(xp.where(labeled, q, xp.ones_like(q)))
     gone = log_p == -INF
     x = xp.where(gone, zero + INF, log_q - xp.where(gone, zero, log_p))
-    near = labelled & (xp.abs(x) < 0.25)
+    near = labeled & (xp.abs(x) < 0.25)
     close = xp.where(near, x, zero)
     series = zero
     for k in range(TERMS, 1, -1):
         series = close * series + (-1) ** k * ((a + 1) ** (k - 1) - a ** (k - 1)) / math.factorial(k)
     series = xp.exp((2 - t) * log_q) * close * close * series
-    log_own = xp.where(labelled, log_p, zero)
-    own = xp.where(labelled, q, zero) * (_minus_log_t(log_own, t) - _minus_log_t(log_q, t))
-    rest = (xp.exp((2 - t) * log_p) - xp.where(labelled, xp.exp((2 - t) * log_q), zero)) / (2 - t)
+    log_own = xp.where(labeled, log_p, zero)
+    own = xp.where(labeled, q, zero) * (_minus_log_t(log_own, t) - _minus_log_t(log_q, t))
+    rest = (xp.exp((2 - t) * log_p) - xp.where(labeled, xp.exp((2 - t) * log_q), zero)) / (2 - t)
     return xp.where(near, series, own + rest)
 
 

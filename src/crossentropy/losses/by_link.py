@@ -14,7 +14,7 @@ from crossentropy.links import (
     GeneralizedCrossEntropy,
     Link,
     MeanAbsoluteError,
-    PartiallyHuberised,
+    PartiallyHuberized,
     Poly,
     SymmetricCrossEntropy,
     Taylor,
@@ -26,8 +26,8 @@ from crossentropy.losses.softmax import softmax_cross_entropy
 __all__ = [
     "focal_loss",
     "generalized_cross_entropy",
-    "mean_absolute_error",
-    "partially_huberised_cross_entropy",
+    "mean_absolute_error_loss",
+    "partially_huberized_cross_entropy",
     "poly_loss",
     "symmetric_cross_entropy",
     "taylor_cross_entropy",
@@ -126,7 +126,7 @@ def generalized_cross_entropy(
     truncation: float | None = None,
     **options: Unpack[SoftmaxOptions],
 ) -> Array:
-    """Generalised cross-entropy, the L_q loss ``(1 − p^q)/q``: `crossentropy.links.GeneralizedCrossEntropy`.
+    """Generalized cross-entropy, the L_q loss ``(1 − p^q)/q``: `crossentropy.links.GeneralizedCrossEntropy`.
 
     Parameters
     ----------
@@ -242,10 +242,10 @@ def taylor_cross_entropy(
 
 
 @argument_errors
-def partially_huberised_cross_entropy(
+def partially_huberized_cross_entropy(
     logits: Array, labels: Any, *, tau: float = 10.0, **options: Unpack[SoftmaxOptions]
 ) -> Array:
-    """Cross-entropy that is linear in ``p`` under ``p = 1/τ``: `crossentropy.links.PartiallyHuberised`.
+    """Cross-entropy that is linear in ``p`` under ``p = 1/τ``: `crossentropy.links.PartiallyHuberized`.
 
     Parameters
     ----------
@@ -270,14 +270,14 @@ def partially_huberised_cross_entropy(
     Examples
     --------
     >>> import numpy as np
-    >>> float(partially_huberised_cross_entropy(np.asarray([[-100.0, 0.0]]), np.asarray([0])))  # ln 10 + 1
+    >>> float(partially_huberized_cross_entropy(np.asarray([[-100.0, 0.0]]), np.asarray([0])))  # ln 10 + 1
     3.302585092994046
     """
-    return _linked(PartiallyHuberised(tau), logits, labels, options)
+    return _linked(PartiallyHuberized(tau), logits, labels, options)
 
 
 @argument_errors
-def mean_absolute_error(logits: Array, labels: Any, **options: Unpack[SoftmaxOptions]) -> Array:
+def mean_absolute_error_loss(logits: Array, labels: Any, **options: Unpack[SoftmaxOptions]) -> Array:
     """Mean absolute error of the probabilities, ``Σ_c |p_c − [c = y]| = 2 (1 − p)``.
 
     A sum over the classes, as in the paper, and a mean over the rows: `crossentropy.links.MeanAbsoluteError`.
@@ -303,7 +303,7 @@ def mean_absolute_error(logits: Array, labels: Any, **options: Unpack[SoftmaxOpt
     Examples
     --------
     >>> import numpy as np
-    >>> float(mean_absolute_error(np.zeros((1, 2)), np.asarray([0])))  # |1/2 − 1| + |1/2 − 0|
+    >>> float(mean_absolute_error_loss(np.zeros((1, 2)), np.asarray([0])))  # |1/2 − 1| + |1/2 − 0|
     1.0
     """
     return _linked(MeanAbsoluteError(), logits, labels, options)

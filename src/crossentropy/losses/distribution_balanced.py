@@ -42,7 +42,7 @@ def distribution_balanced_loss(
 ) -> Array:
     r"""Distribution-balanced loss for long-tailed multi-label data: re-balanced weights, tolerance for negatives.
 
-    With ``n_c`` of ``N`` rows labelled ``c``,
+    With ``n_c`` of ``N`` rows labeled ``c``,
 
     .. math::
 

@@ -247,7 +247,7 @@ def ldam_loss(
     Parameters
     ----------
     logits : array (..., C, ...), floating
-        In the paper cosines, of a last layer with normalised features and weights.
+        In the paper cosines, of a last layer with normalized features and weights.
     labels
         As in `crossentropy.softmax_cross_entropy`.
     counts : array or list (C,)

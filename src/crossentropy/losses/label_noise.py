@@ -51,7 +51,7 @@ def forward_corrected_loss(
     labels : integer array, shape of the rows
         Noisy labels; or `targets.OneHot`.
     transition : array or list (C, C)
-        ``T[i, j]``, the probability that the class i is labelled j: its rows sum to one. (Other codes have its
+        ``T[i, j]``, the probability that the class i is labeled j: its rows sum to one. (Other codes have its
         transpose.)
     axis, class_weight, sample_weight, ignore_index, reduction, normalizer, empty, validate
         As in `crossentropy.softmax_cross_entropy`; class weights are those of the noisy labels.
@@ -120,7 +120,7 @@ def backward_corrected_loss(
     labels : integer array, shape of the rows
         Noisy labels; or `targets.OneHot`.
     transition : array or list (C, C)
-        ``T[i, j]``, the probability that the class i is labelled j: its rows sum to one. (Other codes have its
+        ``T[i, j]``, the probability that the class i is labeled j: its rows sum to one. (Other codes have its
         transpose.)
     **options
         Those of `crossentropy.softmax_cross_entropy` but `margin`. A `link` is corrected in the place of ``−log p``, a
@@ -246,7 +246,7 @@ def soft_bootstrapping_loss(
         Share of the label.
     detach : bool, default False
         Whether the prediction, as a target, is held constant. The value is the same. The gradient is then ``β`` times
-        cross-entropy's, for a prediction that is its own target is at its optimum; otherwise the entropy is minimised
+        cross-entropy's, for a prediction that is its own target is at its optimum; otherwise the entropy is minimized
         too.
     **options
         Those of `crossentropy.softmax_cross_entropy` but `label_smoothing`, `smoothing_prior` and `entropy_bonus`.
@@ -265,7 +265,7 @@ def soft_bootstrapping_loss(
     Notes
     -----
     ``β CE + (1 − β) H``: the paper writes the prediction into the target and does not say whether it is differentiated
-    there. Not detached it is entropy minimisation, as the paper calls it.
+    there. Not detached it is entropy minimization, as the paper calls it.
 
     References
     ----------
@@ -328,7 +328,7 @@ def _transition(transition: Any, logits: Array, classes: int) -> Array:
     if is_true(~(off <= tolerance)):
         columns = is_true(xp.all(xp.abs(xp.sum(T, axis=0) - 1) <= tolerance))
         raise ValueError(
-            "the rows of transition do not sum to 1; T[i, j] is the probability that the class i is labelled j"
+            "the rows of transition do not sum to 1; T[i, j] is the probability that the class i is labeled j"
             + (". Its columns do: pass transition.T" if columns else "")
         )
     return T

@@ -173,6 +173,6 @@ def _label_cosines(problem: SoftmaxProblem, labels: Array) -> Array:
         row = first_true(far)
         raise ValueError(
             f"the cosine of {row_in_words(row)} with its label is {float(cosine[row]):.6g}, outside "
-            "[-1, 1]; pass cosines of normalised features and weights, before the scale"
+            "[-1, 1]; pass cosines of normalized features and weights, before the scale"
         )
     return cosine

@@ -1,4 +1,4 @@
-"""Normalised cross-entropy, and the active-passive loss that is made with it."""
+"""Normalized cross-entropy, and the active-passive loss that is made with it."""
 
 from dataclasses import replace
 from typing import Any
@@ -110,7 +110,7 @@ def active_passive_loss(
     empty: str = "zero",
     validate: str = "raise",
 ) -> Array:
-    r"""Active-passive loss: the normalised cross-entropy, and the mean absolute error, which pulls the others down.
+    r"""Active-passive loss: the normalized cross-entropy, and the mean absolute error, which pulls the others down.
 
     .. math:: \ell = \alpha \frac{\log p_y}{\sum_c \log p_c} + \beta \cdot 2 (1 - p_y)
 

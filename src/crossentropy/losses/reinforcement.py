@@ -18,7 +18,7 @@ from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-__all__ = ["behaviour_cloning", "dpo_loss", "policy_gradient", "ppo_loss"]
+__all__ = ["behavior_cloning", "dpo_loss", "policy_gradient", "ppo_loss"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ def policy_gradient(
 
 @argument_errors
 @renamed_in_errors(label="action")
-def behaviour_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOptions]) -> Array:
+def behavior_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOptions]) -> Array:
     """Imitation: the cross-entropy of an expert's actions, each as good as the other.
 
     It is `policy_gradient` with advantages of 1, and plain classification.
@@ -162,7 +162,7 @@ def behaviour_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOpti
     Examples
     --------
     >>> import numpy as np
-    >>> float(behaviour_cloning(np.log([[0.25, 0.75]]), np.asarray([1])).round(4))
+    >>> float(behavior_cloning(np.log([[0.25, 0.75]]), np.asarray([1])).round(4))
     0.2877
     """
     return softmax_cross_entropy(logits, actions, **options)
@@ -187,7 +187,7 @@ def ppo_loss(
     empty: str = "zero",
     validate: str = "raise",
 ) -> Array:
-    r"""Proximal policy optimisation: the policy gradient on old samples, which stops where the policy has moved far.
+    r"""Proximal policy optimization: the policy gradient on old samples, which stops where the policy has moved far.
 
     .. math:: \ell = -\min\bigl(r \hat A,\, \mathrm{clip}(r, 1 - c, 1 + c) \hat A\bigr) - \eta H(\pi), \qquad
               r = \pi(a) / \pi_\mathrm{old}(a)
@@ -208,7 +208,7 @@ def ppo_loss(
     Returns
     -------
     array () or the rows' shape
-        float64 for float64 logits, else float32; minus the paper's objective, which is maximised. The value
+        float64 for float64 logits, else float32; minus the paper's objective, which is maximized. The value
         function's loss is not in it.
 
     Raises
@@ -264,7 +264,7 @@ def dpo_loss(
     normalizer: Any = "weight",
     empty: str = "zero",
 ) -> Array:
-    r"""Direct preference optimisation: a binary cross-entropy whose log-odds are a difference of log-ratios.
+    r"""Direct preference optimization: a binary cross-entropy whose log-odds are a difference of log-ratios.
 
     .. math:: \ell = -(1 - \varepsilon) \log \sigma(h) - \varepsilon \log \sigma(-h), \qquad
               h = \beta \Bigl(\log \frac{\pi(y_+)}{\pi(y_-)} -

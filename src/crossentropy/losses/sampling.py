@@ -41,7 +41,7 @@ def sampled_softmax_loss(
         ``ln Q_y``: logarithm of how often the label is expected in the sample, ``ln(k q_y)`` for k draws with
         replacement from ``q``. It is no gradient's.
     sampled_log_expected : float or array (S,) or shape of `sampled_logits`, default 0.0
-        ``ln Q_c`` of the sampled classes. Without the two corrections the estimate favours what is drawn rarely.
+        ``ln Q_c`` of the sampled classes. Without the two corrections the estimate favors what is drawn rarely.
     labels : integer array, shape of `target_logits`, optional
         The labels; with `sampled`, classes of the sample that are the row's own label (accidental hits) are left out.
     sampled : integer array (S,) or shape of `sampled_logits`, optional
@@ -106,7 +106,7 @@ def nce_loss(
     Parameters
     ----------
     target_logits : array (...), floating
-        The logit of each row's label: an unnormalised log-probability.
+        The logit of each row's label: an unnormalized log-probability.
     sampled_logits : array (..., S), floating
         Those of the sampled classes.
     target_log_expected : float or array, shape of `target_logits`, default 0.0

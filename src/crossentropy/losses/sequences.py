@@ -4,6 +4,7 @@ import math
 from typing import Any, Unpack
 
 from crossentropy._arguments.errors import argument_errors
+from crossentropy._arguments.warnings import warn_user
 from crossentropy._backends import Array, as_indices, constant, is_torch, loss_dtype, namespace, total
 from crossentropy._backends.conditions import check_static, is_true
 from crossentropy._engine.options import TokenOptions
@@ -17,7 +18,6 @@ from crossentropy._engine.tokens import (
     shifted,
     shifted_labels,
 )
-from crossentropy._engine.warnings import warn_user
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["ctc_loss", "sequence_cross_entropy", "sequence_log_prob", "sequence_perplexity"]
@@ -92,7 +92,8 @@ def sequence_cross_entropy(
         raise TypeError(
             "sample_weight is given; the mask is the tokens' weight: pass mask=mask * sample_weight"
         )
-    logits, labels = as_tokens(logits, labels, options.get("axis", -1))
+    options.setdefault("axis", -1)
+    logits, labels = as_tokens(logits, labels, options["axis"])
     check_static(shift=shift)
     steps = labels.shape[-1]
     if not 0 <= shift <= steps:
@@ -305,7 +306,7 @@ def ctc_loss(
 
     References
     ----------
-    Graves, Fernández, Gomez, Schmidhuber, "Connectionist Temporal Classification: Labelling Unsegmented Sequence Data
+    Graves, Fernández, Gomez, Schmidhuber, "Connectionist Temporal Classification: Labeling Unsegmented Sequence Data
     with Recurrent Neural Networks", ICML 2006.
     """
     if not is_torch(logits):

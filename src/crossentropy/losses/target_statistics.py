@@ -3,6 +3,7 @@
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
+from crossentropy._arguments.warnings import LAST_AXIS, warn_of_axis
 from crossentropy._backends import Array, is_torch, loss_dtype, namespace
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.softmax.terms import check_sums
@@ -92,7 +93,7 @@ def target_statistics(
     logits: Array,
     labels: Any,
     *,
-    axis: int = -1,
+    axis: int = LAST_AXIS,
     temperature: Any = 1.0,
     softcap: float | None = None,
     logit_bias: Array | None = None,
@@ -126,6 +127,11 @@ def target_statistics(
     ValueError, TypeError
         As `crossentropy.softmax_cross_entropy` does.
 
+    Warns
+    -----
+    UserWarning
+        If `axis` is left out where axis 1 would fit as well as the last.
+
     Examples
     --------
     >>> import numpy as np
@@ -134,6 +140,8 @@ def target_statistics(
     >>> found.log_prob.round(4), found.rank
     (array([-0.349 , -4.1429]), array([0, 2]))
     """
+    if axis is LAST_AXIS and getattr(logits, "ndim", 2) > 2:
+        warn_of_axis(logits, labels)
     problem = make_problem(
         logits,
         labels,

@@ -267,6 +267,7 @@ class GeneratorLoss(NamedLoss, function=losses.generator_loss):
 
 
 def _check_positive(**numbers: float) -> None:
+    """Raise ValueError unless all numbers are positive and finite."""
     for name, value in numbers.items():
         if not 0 < value < float("inf"):
             raise ValueError(f"{name} is {value}; cosines are multiplied by it, so it must be positive")

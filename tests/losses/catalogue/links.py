@@ -48,7 +48,7 @@ def taylor(order):
     return lambda p, q, log_p, log_q: ctx.fsum(q**j / mpf(j) for j in range(1, order + 1))
 
 
-def huberised(tau):
+def huberized(tau):
     """Menon et al., ICLR 2020: −log p, and under p = 1/τ its tangent, log τ + 1 − τp."""
 
     def phi(p, q, log_p, log_q):
@@ -104,7 +104,7 @@ LINKS = [
         for t in (1, 2, 6)
     ),
     *(
-        LinkCase("PartiallyHuberised", {"tau": t}, huberised(t), (0.0, float(ctx.log(mpf(t)) + 1)))
+        LinkCase("PartiallyHuberized", {"tau": t}, huberized(t), (0.0, float(ctx.log(mpf(t)) + 1)))
         for t in (10.0, 2.0)
     ),
     LinkCase("MeanAbsoluteError", {}, absolute, (0.0, 2.0)),

@@ -91,7 +91,7 @@ def early_learning(strength, momentum, batches=1):
 def _early_learning(batches=1, **settings):
     def make(losses):
         def loss(logits, labels, index, **options):
-            state = losses.EarlyLearningRegularisation(7, CLASSES, **settings)
+            state = losses.EarlyLearningRegularization(7, CLASSES, **settings)
             for _ in range(batches - 1):
                 state.loss(logits, labels, index, **options)
             return state.loss(logits, labels, index, **options)
@@ -190,7 +190,7 @@ CASES = [
         **_SOFTMAX,
     ),
     Case(
-        "EarlyLearningRegularisation",
+        "EarlyLearningRegularization",
         {Z: logits(60)},
         early_learning(3.0, 0.7),
         given={Y: LABELS, "index": INDEX},
@@ -200,7 +200,7 @@ CASES = [
         twice=False,
     ),
     Case(
-        "EarlyLearningRegularisation",
+        "EarlyLearningRegularization",
         {Z: logits(61)},
         early_learning(7.0, 0.9, batches=3),
         given={Y: LABELS, "index": INDEX},

@@ -36,7 +36,7 @@ def taylor(logits, labels, order=2):
     return sum(rest**j / j for j in range(1, order + 1))
 
 
-def huberised(logits, labels, tau=10.0):
+def huberized(logits, labels, tau=10.0):
     p = np.exp(plain.chosen(logits, labels))
     return np.where(p <= 1 / tau, np.log(tau) + 1 - tau * p, -plain.chosen(logits, labels))
 
@@ -143,9 +143,9 @@ CASES = [
     ),
     _case("taylor_cross_entropy", taylor, 19),
     _case("taylor_cross_entropy", taylor, 20, "six", given={"order": 6}),
-    _case("partially_huberised_cross_entropy", huberised, 21),
-    _case("partially_huberised_cross_entropy", huberised, 22, "two", given={"tau": 2.0}),
-    _case("mean_absolute_error", absolute, 23),
+    _case("partially_huberized_cross_entropy", huberized, 21),
+    _case("partially_huberized_cross_entropy", huberized, 22, "two", given={"tau": 2.0}),
+    _case("mean_absolute_error_loss", absolute, 23),
     _case("tsallis_loss", tsallis, 24),
     _case("tsallis_loss", tsallis, 25, "beyond one", given={"t": 1.5}),
     _case("unlikelihood_loss", unlikelihood, 26),

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from crossentropy._arguments.warnings import warn_user
 from crossentropy._backends import Array, namespace
 from crossentropy._backends.conditions import is_true
 from crossentropy._engine.reductions import check_weights, divides_by_weight, divisor, mean_of, reduce_rows
 from crossentropy._engine.softmax.terms import weigh
-from crossentropy._engine.warnings import warn_user
 
 __all__ = ["reduce_scores"]
 

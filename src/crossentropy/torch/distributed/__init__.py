@@ -72,8 +72,8 @@ def softmax_cross_entropy(
         loss.backward()
     """
     logits, group = sharded(logits, -1, "logits", group)
-    labels, own = local(labels), {name: local(x) for name, x in options.items()}
-    return solved(*agreed(lambda: checked("softmax_cross_entropy", logits, labels, own), group))
+    labels, local_options = local(labels), {name: local(x) for name, x in options.items()}
+    return solved(*agreed(lambda: checked("softmax_cross_entropy", logits, labels, local_options), group))
 
 
 def linear_cross_entropy(
@@ -137,14 +137,14 @@ def linear_cross_entropy(
         loss = linear_cross_entropy(hidden, weight, tokens, shift=1, ignore_index=-100)
         loss.backward()
     """
-    given = agreed_head(
+    head = agreed_head(
         "linear_cross_entropy",
         *(hidden, weight, labels, bias, low_rank, shift, group, options),
         memory_budget=memory_budget,
         skip_below=skip_below,
     )
-    loss = solved(given.problem, given.shard, given.statistics, given.logits)
-    return given.kept(loss) if given.problem.reduction == "none" else loss
+    loss = solved(head.problem, head.shard, head.statistics, head.logits)
+    return head.kept(loss) if head.problem.reduction == "none" else loss
 
 
 def target_statistics(
@@ -190,10 +190,10 @@ def target_statistics(
         "ignore_index": ignore_index,
         "validate": validate,
     }
-    labels, own = local(labels), {name: local(x) for name, x in options.items()}
+    labels, local_options = local(labels), {name: local(x) for name, x in options.items()}
     wanted = Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank)
     problem, planes = worked_out(
-        *agreed(lambda: checked("target_statistics", logits, labels, own, wanted), group)
+        *agreed(lambda: checked("target_statistics", logits, labels, local_options, wanted), group)
     )
     return TargetStatistics(planes, problem.masses, loss_dtype(logits))
 
@@ -244,13 +244,13 @@ def linear_target_statistics(
         "ignore_index": ignore_index,
         "validate": validate,
     }
-    given = agreed_head(
+    head = agreed_head(
         "linear_target_statistics",
         *(hidden, weight, labels, bias, low_rank, shift, group, options),
         memory_budget=memory_budget,
         wanted=Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank),
     )
-    problem, planes = worked_out(given.problem, given.shard, given.statistics)
-    kept: dict[str, Any] = {name: given.kept(x) for name, x in arrays(planes).items()}
-    masses = None if problem.masses is None else given.kept(problem.masses)
+    problem, planes = worked_out(head.problem, head.shard, head.statistics)
+    kept: dict[str, Any] = {name: head.kept(x) for name, x in arrays(planes).items()}
+    masses = None if problem.masses is None else head.kept(problem.masses)
     return TargetStatistics(Planes(**kept), masses, loss_dtype(hidden))
