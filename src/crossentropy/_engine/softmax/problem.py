@@ -64,7 +64,7 @@ class SoftmaxProblem:
     inplace: bool = False
     signed_weights: bool = False  # whether weights of a negative sum may be divided by
     ready: bool = (
-        False  # whether kernels on the CPU can take all its arrays, eager tensors there, as they are
+        False  # whether its arrays are eager tensors that the kernels on the CPU can take as they are
     )
     warns: bool = False  # whether the logits are still to be looked at for probabilities
     label_weight: Array | None = None  # of each label, where `class_weight` is not at hand for all classes

@@ -1,4 +1,4 @@
-"""What the kernels need to know of an array, for each framework whose arrays lie in the CPU's memory."""
+"""Dtype codes, addresses, strides and allocation, as the native kernels need them, for NumPy arrays."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +8,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from crossentropy._arguments.foreign import is_bfloat16
+from crossentropy._backends import Array
 from crossentropy._kernels import _native
-
-Array = Any
 
 
 class _Codes(dict[Any, int]):
@@ -23,17 +22,16 @@ class _Codes(dict[Any, int]):
 CODES = _Codes({np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3})
 
 
-LARGE = (
-    2 << 20
-)  # bytes from which on an array lies in memory that is kept for the next (native/common/memory.hpp)
+LARGE = 2 << 20  # bytes; results of this size or more reuse memory (native/common/memory.hpp)
 
 
 class Memory(Protocol):
-    """Addresses, strides in elements, and arrays not yet written.
+    """Access to a framework's arrays.
 
-    `addressed` are arrays in one piece and in the dtypes of their places, and their addresses, of None 0; whoever keeps
-    the addresses keeps the arrays. `planes` are n float64 arrays in one piece. Those and `empty_like` are for large
-    results.
+    `codes` are the dtypes' numbers in the native code, `address` is that of the first element, `strides` are in
+    elements. `contiguous` converts to a dtype and copies only if needed; `addressed` does so with several arrays, for
+    each its own dtype, and returns them, to be kept, with their addresses, 0 for None. `empty`, `planes` (n float64
+    arrays in one piece) and `empty_like` allocate without writing; the latter two reuse memory for large results.
     """
 
     codes: ClassVar[Mapping[Any, int]]
@@ -51,10 +49,12 @@ class Memory(Protocol):
     def planes(n: int, shape: tuple[int, ...]) -> Sequence[Array]: ...
     @staticmethod
     def empty_like(x: Array, dtype: str | None = None) -> Array: ...
+    @staticmethod
+    def scalar(value: float, dtype: str) -> Array: ...
 
 
 def is_for_kernels(x: Array) -> bool:
-    """Whether kernels read the elements of a NumPy array: of floating types all but long double."""
+    """Tell whether the kernels read a NumPy array's dtype: all floating ones but long double."""
     return x.dtype in CODES or is_bfloat16(x.dtype)
 
 
@@ -67,7 +67,7 @@ def _strides(x: Array) -> tuple[int, ...]:
 
 
 class NumpyMemory:
-    """NumPy arrays, read-only ones too."""
+    """`Memory` for NumPy arrays, read-only ones too."""
 
     codes: ClassVar[Mapping[Any, int]] = CODES
 
@@ -77,14 +77,14 @@ class NumpyMemory:
 
     @staticmethod
     def contiguous(x: Array, dtype: str | None = None) -> Array:
-        return np.ascontiguousarray(x, dtype=dtype)
+        return np.asarray(x, dtype=dtype, order="C")  # of no axes too
 
     @staticmethod
     def addressed(arrays: Sequence[Array | None], dtypes: Sequence[str]) -> tuple[list[Array], list[int]]:
         kept, addresses = [], [0] * len(arrays)
         for i, x in enumerate(arrays):
             if x is not None:
-                kept.append(np.ascontiguousarray(x, dtypes[i]))
+                kept.append(np.asarray(x, dtypes[i], order="C"))
                 addresses[i] = _address(kept[-1])
         return kept, addresses
 
@@ -104,8 +104,13 @@ class NumpyMemory:
             return np.empty_like(x, wanted, subok=False)
         return _large(x.shape, wanted)
 
+    @staticmethod
+    def scalar(value: float, dtype: str) -> Array:
+        return np.dtype(dtype).type(value)
+
 
 def _large(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Allocate an uninitialized array, from reused memory if it is large."""
     nbytes = prod(shape) * dtype.itemsize
     if nbytes < LARGE:
         return np.empty(shape, dtype)
@@ -113,7 +118,7 @@ def _large(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def _thread_count() -> int:
-    """``OMP_NUM_THREADS``, else the processors this process may use."""
+    """Return ``OMP_NUM_THREADS``, else the number of processors that this process may use."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if wanted.isdigit() and int(wanted) > 0:
         return int(wanted)
