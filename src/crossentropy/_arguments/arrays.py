@@ -125,7 +125,9 @@ def as_option(x: Any, name: str, like: Array) -> Array:
     >>> as_option((1, 2), "class_weight", np.ones(2))
     array([1, 2])
     """
-    if is_torch(like) and not (is_torch(x) or isinstance(x, PYTHON_VALUES)):
+    if is_torch(like) and is_torch(x):
+        return _checked_tensor(x, name).to(like.device)
+    if is_torch(like) and not isinstance(x, PYTHON_VALUES):
         torch = sys.modules["torch"]
         if torch.compiler.is_compiling():  # here NumPy arrays are traced as tensors already
             return torch.as_tensor(x, device=like.device)
@@ -144,6 +146,10 @@ def as_arrays(**arguments: Any) -> tuple[Any, list[Array]]:
     >>> p
     array([0.25, 0.75])
     """
+    if all(map(is_torch, arguments.values())):  # what most calls have: there is no library to be chosen
+        return namespace(next(iter(arguments.values()))), [
+            _checked_tensor(x, name) for name, x in arguments.items()
+        ]
     leading = [name for name, x in arguments.items() if not isinstance(x, FOLLOWING)] or list(arguments)
     leader = next(
         (name for name in leading if is_jax(arguments[name]) or is_taped(arguments[name])), leading[0]

@@ -188,9 +188,10 @@ def widest_dtype(x: Array) -> Any:
     >>> widest_dtype(np.ones(2, dtype="float32"))
     <class 'numpy.float64'>
     """
-    xp = namespace(x)
     if is_torch(x):
-        return xp.float32 if x.device.type == "mps" else xp.float64
+        torch = sys.modules["torch"]
+        return torch.float32 if x.device.type == "mps" else torch.float64
+    xp = namespace(x)
     has_float64 = not is_jax(x) or _has_wide_types()
     return xp.float64 if has_float64 else xp.float32
 
@@ -204,6 +205,9 @@ def loss_dtype(logits: Array) -> Any:
     >>> loss_dtype(np.ones(2, dtype="float16"))
     <class 'numpy.float32'>
     """
+    if is_torch(logits):
+        torch = sys.modules["torch"]
+        return torch.float64 if logits.dtype == torch.float64 else torch.float32
     xp = namespace(logits)
     wide = logits.dtype == xp.float64 or (is_numpy(logits) and logits.dtype == numpy.longdouble)
     return xp.float64 if wide else xp.float32

@@ -92,7 +92,7 @@ def as_normalizer(normalizer: Any, logits: Array) -> Any:
 
 def check_floating(logits: Array, name: str, labels: Any = None) -> None:
     """Refuse logits of integers; `name` is the argument that they were passed as."""
-    if "float" not in dtype_name(logits):
+    if not (logits.is_floating_point() if is_torch(logits) else "float" in dtype_name(logits)):
         raise not_floating_error(logits, name, labels)
 
 

@@ -6,17 +6,17 @@ labels or sample weights that need a gradient) takes the reference formula, and 
 Function's own derivative.
 """
 
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
-from crossentropy._backends import loss_dtype
 from crossentropy._engine.sigmoid import cpu
 from crossentropy._engine.sigmoid.formula import reference_loss
-from crossentropy._engine.sigmoid.problem import Options, Problem
-from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain, runs_plainly, scalar
+from crossentropy._engine.sigmoid.problem import Problem
+from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain, runs_plainly
 
 
 class Kernels(Protocol):
@@ -32,14 +32,8 @@ class Kernels(Protocol):
 class CpuKernels:
     """The native kernels, for tensors in the CPU's memory."""
 
-    def loss(self, problem: Problem) -> tuple[Tensor, float]:
-        value, divisor = cpu.evaluate(problem, TorchMemory)
-        if isinstance(value, float):
-            return scalar(value, loss_dtype(problem.logits)), divisor
-        return value, divisor
-
-    def gradient(self, problem: Problem, upstream: Tensor, divisor: float) -> Tensor:
-        return cpu.gradient(problem, upstream, divisor, TorchMemory)
+    loss = partial(cpu.evaluate, memory=TorchMemory)
+    gradient = partial(cpu.gradient, memory=TorchMemory)
 
 
 CPU_KERNELS = CpuKernels()
@@ -63,20 +57,17 @@ def loss(problem: Problem) -> Tensor:
     if (
         runs_plainly()  # a compiler, a transform or forward differentiation follows operations, not addresses
         and is_plain(logits, device.type)
-        # the kernels' gradient is by the logits alone: whatever else has one takes the formula
+        # the kernels' gradient is by the logits alone: whatever else may have one takes the formula
         and _is_constant(problem.labels, device)
         and (problem.sample_weight is None or _is_constant(problem.sample_weight, device))
-        and not any(getattr(x, "requires_grad", False) for x in _numbers(options))
+        and isinstance(options.label_smoothing, float)
+        and isinstance(options.negative_shift, float)
+        and not getattr(options.normalizer, "requires_grad", False)
         and cpu.is_supported(problem)  # the device's kernels have the same links and types
         and (device_kernels := kernels(device)) is not None  # there are none for other devices
     ):
-        return _SigmoidLoss.apply(logits, problem.labels, problem.sample_weight, options, device_kernels)
+        return _SigmoidLoss.apply(logits, problem, device_kernels)
     return reference_loss(problem)
-
-
-def _numbers(options: Options) -> tuple[Any, ...]:
-    """Options that are numbers, or tensors of one, which may have a gradient."""
-    return options.normalizer, options.label_smoothing, options.negative_shift
 
 
 def _is_constant(x: Tensor, device: torch.device) -> bool:
@@ -85,27 +76,22 @@ def _is_constant(x: Tensor, device: torch.device) -> bool:
 
 class _SigmoidLoss(Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        labels: Tensor,
-        sample_weight: Tensor | None,
-        options: Options,
-        device_kernels: Kernels,
-    ) -> Tensor:
-        ctx.save_for_backward(logits, labels, sample_weight)
-        ctx.options, ctx.kernels = options, device_kernels
-        value, ctx.divisor = device_kernels.loss(Problem(logits, labels, sample_weight, options))
+    def forward(ctx: Any, logits: Tensor, problem: Problem, device_kernels: Kernels) -> Tensor:
+        ctx.save_for_backward(
+            logits, problem.labels, problem.sample_weight, problem.positive_weight, problem.negative_weight
+        )
+        ctx.options, ctx.kernels = problem.options, device_kernels
+        value, ctx.divisor = device_kernels.loss(problem)
         return value
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         # Addresses are taken anew: hooks on saved tensors may have moved them (to save memory, to checkpoint).
-        logits, labels, sample_weight = ctx.saved_tensors
-        problem = Problem(logits, labels, sample_weight, ctx.options)
+        logits, labels, sample_weight, positive, negative = ctx.saved_tensors
+        problem = Problem(logits, labels, sample_weight, positive, negative, ctx.options)
         if torch.is_grad_enabled() or not is_plain(grad, logits.device.type):
-            return _differentiable_gradient(problem, grad), None, None, None, None
-        return ctx.kernels.gradient(problem, grad, ctx.divisor), None, None, None, None
+            return _differentiable_gradient(problem, grad), None, None
+        return ctx.kernels.gradient(problem, grad, ctx.divisor), None, None
 
 
 def _differentiable_gradient(problem: Problem, grad: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from crossentropy._engine.reductions import fixed_divisor, mean_of_totals, negat
 from crossentropy._engine.sigmoid.problem import Problem, label_error
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import Memory
-from crossentropy.links.cross_entropy import focal_gamma
 
 FLOATS = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
 INTEGERS = {"int8": 4, "int16": 5, "int32": 6, "int64": 7}
@@ -24,25 +23,24 @@ def is_supported(problem: Problem) -> bool:
     """Whether the kernel has the links, the types and the denominator of `problem`."""
     options = problem.options
     return (
-        focal_gamma(options.link) is not None
-        and focal_gamma(options.negative_link) is not None
+        options.gamma is not None
+        and options.negative_gamma is not None
         and not options.divides_by_element
         and 0 <= _element(problem.logits.dtype) < len(FLOATS)
         and _element(problem.labels.dtype) >= 0
     )
 
 
-def evaluate(problem: Problem, memory: type[Memory]) -> tuple[float | Array, float]:
-    """The loss, a number or an array of elements, and what its gradient is divided by."""
+def evaluate(problem: Problem, memory: type[Memory]) -> tuple[Array, float]:
+    """The loss, a number or the losses of elements, and what its gradient is divided by."""
     options, logits = problem.options, problem.logits
     kernel, _arrays = _kernel(problem, memory)
-    losses = None
+    wide = _element(logits.dtype) == FLOATS["float64"]
+    dtype, losses, address = "float64" if wide else "float32", None, 0
     if options.reduction == "none":
-        wide = _element(logits.dtype) == FLOATS["float64"]
-        losses = memory.empty(tuple(logits.shape), "float64" if wide else "float32")
-    total, weight, least_weight, invalid = _native.sigmoid_loss(
-        kernel, 0 if losses is None else memory.address(losses), memory.threads()
-    )
+        losses = memory.empty(logits.shape, dtype)
+        address = memory.address(losses)
+    total, weight, least_weight, invalid = _native.sigmoid_loss(kernel, address, memory.threads())
     if options.validate and invalid >= 0:
         raise label_error(problem.labels, unravel(invalid, logits.shape))
     if losses is not None:
@@ -50,53 +48,51 @@ def evaluate(problem: Problem, memory: type[Memory]) -> tuple[float | Array, flo
     if options.divides_by_weight and least_weight < 0:
         raise negative_weight_error(least_weight)
     N = fixed_divisor(options.reduction, options.normalizer, prod(logits.shape), weighted=problem.is_weighted)
-    return mean_of_totals(total, weight if N is None else float(N), options.empty)
+    value, divisor = mean_of_totals(total, weight if N is None else float(N), options.empty)
+    return memory.scalar(value, dtype), divisor
 
 
-def gradient(problem: Problem, upstream: Array | float, divisor: float, memory: type[Memory]) -> Array:
-    """The gradient with respect to the logits; `upstream` is a number, or one for each element's loss."""
+def gradient(problem: Problem, upstream: Array, divisor: float, memory: type[Memory]) -> Array:
+    """The gradient with respect to the logits; `upstream` has the shape of the loss."""
     kernel, arrays = _kernel(problem, memory)
     result = memory.empty_like(arrays[0])
-    scale, each = 1.0, None
+    scale, address = 1.0, 0
     if problem.options.reduction == "none":
-        each = memory.contiguous(upstream)
+        upstream = memory.contiguous(upstream)
+        address = memory.address(upstream)
     else:
         scale = float(upstream) / divisor
-    _native.sigmoid_gradient(
-        kernel, scale, 0 if each is None else memory.address(each), memory.address(result), memory.threads()
-    )
+    _native.sigmoid_gradient(kernel, scale, address, memory.address(result), memory.threads())
     return result
 
 
-def _kernel(problem: Problem, memory: type[Memory]) -> tuple[Any, list[Array | None]]:
+def _kernel(problem: Problem, memory: type[Memory]) -> tuple[Any, tuple[Any, ...]]:
     """`problem` as the kernel takes it, and the contiguous arrays whose addresses that has."""
-    options, logits = problem.options, problem.logits
-    arrays = [
-        None if x is None else memory.contiguous(x)
-        for x in (
-            *(logits, problem.labels, problem.sample_weight),
-            *(options.positive_weight, options.negative_weight),
-        )
-    ]
-    z, t, omega, positive, negative = (0 if x is None else memory.address(x) for x in arrays)
+    options = problem.options
+    z, t = memory.contiguous(problem.logits), memory.contiguous(problem.labels)
+    omega, positive, negative = problem.sample_weight, problem.positive_weight, problem.negative_weight
+    if omega is not None:
+        omega = memory.contiguous(omega)
+    if positive is not None:
+        positive, negative = memory.contiguous(positive), memory.contiguous(negative)
     kernel = _native.SigmoidProblem(
-        logits=z,
-        logits_type=_element(logits.dtype),
-        labels=t,
-        labels_type=_element(problem.labels.dtype),
-        size=prod(logits.shape),
+        logits=memory.address(z),
+        logits_type=_element(z.dtype),
+        labels=memory.address(t),
+        labels_type=_element(t.dtype),
+        size=prod(z.shape),
         classes=options.classes,
         inner=options.inner,
-        sample_weight=omega,
-        weight_per_row=problem.weight_per_row,
-        positive_weight=positive,
-        negative_weight=negative,
+        sample_weight=0 if omega is None else memory.address(omega),
+        weight_per_row=omega is not None and omega.ndim < z.ndim,
+        positive_weight=0 if positive is None else memory.address(positive),
+        negative_weight=0 if negative is None else memory.address(negative),
         smoothing=options.label_smoothing,
-        positive_gamma=focal_gamma(options.link) or 0.0,
-        negative_gamma=focal_gamma(options.negative_link) or 0.0,
+        positive_gamma=options.gamma or 0.0,
+        negative_gamma=options.negative_gamma or 0.0,
         negative_shift=options.negative_shift,
     )
-    return kernel, arrays
+    return kernel, (z, t, omega, positive, negative)
 
 
 @cache

@@ -13,7 +13,6 @@ from crossentropy._engine.sigmoid.problem import Problem
 from crossentropy._kernels.triton.means import Mean
 from crossentropy._kernels.triton.sigmoid import Elements, Formula, element_losses, mean_loss
 from crossentropy._kernels.triton.sigmoid import gradient as kernel_gradient
-from crossentropy.links.cross_entropy import focal_gamma
 
 
 def loss(problem: Problem) -> tuple[Tensor, Tensor | None]:
@@ -50,8 +49,8 @@ def _elements(problem: Problem) -> Elements:
         logits,
         labels.view(torch.uint8) if labels.dtype == torch.bool else labels,
         sample_weight,
-        of_classes(options.positive_weight),
-        of_classes(options.negative_weight),
+        of_classes(problem.positive_weight),
+        of_classes(problem.negative_weight),
     )
 
 
@@ -59,8 +58,8 @@ def _formula(problem: Problem) -> Formula:
     options = problem.options
     return Formula(
         options.label_smoothing,
-        focal_gamma(options.link) or 0.0,
-        focal_gamma(options.negative_link) or 0.0,
+        options.gamma or 0.0,
+        options.negative_gamma or 0.0,
         options.negative_shift,
     )
 

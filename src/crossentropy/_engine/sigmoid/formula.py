@@ -78,7 +78,7 @@ def element_weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
         vector = xp.reshape(vector, (options.classes, *after) if shape else ())
         return xp.broadcast_to(vector if omega is None else omega * vector, shape)
 
-    return with_class(options.positive_weight), with_class(options.negative_weight)
+    return with_class(problem.positive_weight), with_class(problem.negative_weight)
 
 
 def _logits_and_masses(

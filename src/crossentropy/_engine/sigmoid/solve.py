@@ -43,4 +43,4 @@ def _numpy_loss(problem: Problem) -> tuple[Array, Callable[[Array], Array]]:
     def gradient(upstream: Array) -> Array:
         return cpu.gradient(problem, upstream.astype(dtype), divisor, NumpyMemory)
 
-    return dtype(value) if isinstance(value, float) else value, gradient
+    return value, gradient

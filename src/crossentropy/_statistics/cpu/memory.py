@@ -41,6 +41,8 @@ class Memory(Protocol):
     @staticmethod
     def empty_like(x: Array, dtype: str | None = None) -> Array: ...
     @staticmethod
+    def scalar(value: float, dtype: str) -> Array: ...
+    @staticmethod
     def threads() -> int: ...
 
 
@@ -83,6 +85,10 @@ class NumpyMemory:
         if x.size * wanted.itemsize < LARGE or not x.flags.c_contiguous:
             return np.empty_like(x, wanted, subok=False)
         return _large(x.shape, wanted)
+
+    @staticmethod
+    def scalar(value: float, dtype: str) -> Array:
+        return np.dtype(dtype).type(value)
 
     @staticmethod
     def threads() -> int:

@@ -98,6 +98,8 @@ class TorchMemory:
 
     @staticmethod
     def contiguous(x: Any, dtype: str | None = None) -> Tensor:
+        if dtype is None and isinstance(x, Tensor) and x.is_contiguous():
+            return x  # the usual case, whose address is all that is wanted
         tensor = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x, device=CPU)
         return (tensor if dtype is None else tensor.to(DTYPES[dtype])).contiguous()
 
@@ -118,6 +120,10 @@ class TorchMemory:
             return large(x.shape, wanted)
         stride = torch.empty_like(x, device="meta").stride()
         return large(x.shape, wanted).as_strided(x.shape, stride)
+
+    @staticmethod
+    def scalar(value: float, dtype: str) -> Tensor:
+        return scalar(value, DTYPES[dtype])
 
     @staticmethod
     def threads() -> int:
