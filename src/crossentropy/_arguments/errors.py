@@ -312,8 +312,8 @@ def _unrelated(arguments: dict[str, Any]) -> TypeError | None:
         for name, kind in tensors[:i]:
             if not (issubclass(kind, theirs) or issubclass(theirs, kind)):
                 return TypeError(
-                    f"{name} is a {_path(kind)} and {other} a {_path(theirs)}, two classes of tensors that know nothing "
-                    f"of each other; pass one of them as a plain tensor, {other}.as_subclass(torch.Tensor)"
+                    f"{name} is a {_path(kind)} and {other} a {_path(theirs)}, two classes of tensors that know "
+                    f"nothing of each other; pass one of them as a plain tensor, {other}.as_subclass(torch.Tensor)"
                 )
     return None
 
