@@ -361,3 +361,22 @@ def test_methods_name_their_arguments():
         smoothing.loss(Z, LABELS, weight=WEIGHTS)
     with pytest.raises(TypeError, match="classes is '4'; pass an integer"):
         ce.losses.OnlineLabelSmoothing("4")
+
+
+# -------------------------------------------------------------------------------------------- scales, temperatures
+
+
+@pytest.mark.parametrize("own", ["scale", "temperature"])
+def test_a_scale_is_answered_with_the_temperature_and_the_other_way_round(own):
+    """Both ways the code in the message gives the loss that was meant: cosines are multiplied or divided."""
+    other = {"scale": "temperature", "temperature": "scale"}[own]
+    loss = ce.losses.clip_loss if own == "scale" else ce.losses.info_nce
+    first, second = logits(8), logits(9)
+    code = advice(TypeError, rf"pass {own}=([^.;]+)\.", loss, first, second, **{other: 0.25})
+    value = loss(first, second, **{own: written(code, **{other: 0.25})})
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (first, second)]
+    products = unit[0] @ unit[1].T * {"scale": 4, "temperature": 0.25}[own]
+    rows = -np.diag(products - np.log(np.exp(products).sum(1, keepdims=True)))
+    columns = -np.diag(products - np.log(np.exp(products).sum(0, keepdims=True)))
+    expected = (rows + columns).mean() / 2 if own == "scale" else rows.mean()
+    np.testing.assert_allclose(value, expected, rtol=1e-12)

@@ -139,6 +139,15 @@ NUMBERS = {
     "entropy_bonus": (NAN,),
     "alpha": (-0.5, NAN),
     "beta": (-0.5, NAN),
+    "label_weight": (-0.5, 1.5, NAN),
+    "consistency_weight": (NAN,),
+    "forward_weight": (-0.5, NAN),
+    "reverse_weight": (-0.5, NAN),
+    "active_weight": (-0.5, NAN),
+    "passive_weight": (-0.5, NAN),
+    "rebalancing": (-0.5, 1.5, NAN),
+    "offset": (NAN,),
+    "slope": (NAN,),
     "gamma": (-1.0, NAN),
     "gamma_positive": (-1.0, NAN),
     "gamma_negative": (-1.0, NAN),
@@ -156,7 +165,7 @@ NUMBERS = {
     "memory_budget": (-1, NAN),
     "skip_below": (-0.1, 1.0, NAN),
     "total": (0.0, NAN),
-    "mu": (NAN,),
+    "midpoint": (NAN,),
     "kappa": (NAN,),
     "negative_scale": (0, -1.0, NAN),
     "balance": (NAN,),
@@ -168,8 +177,6 @@ NUMBERS = {
 }
 ALLOWED = {
     ("log_loss", "ignore_index"),
-    ("distribution_balanced_loss", "alpha", -0.5),
-    ("distribution_balanced_loss", "beta", -0.5),
 }
 UNKNOWN = (
     "alpha",

@@ -58,7 +58,8 @@ def entropy(
     Returns
     -------
     array (...)
-        The shape of `p` without `axis`, in units of ``log base``. The gradient is ``−log p − 1``, but 0 at 0.
+        The shape of `p` without `axis`, in units of ``log base``, nats by default: float64 for float64, integers and
+        lists, else float32. The gradient is ``−log p − 1``, but 0 at 0.
 
     Raises
     ------
@@ -103,7 +104,8 @@ def cross_entropy(
     Returns
     -------
     array (...)
-        The broadcast shape without `axis`, in units of ``log base``; inf where `q` is 0 and `p` is not.
+        The broadcast shape without `axis`, in units of ``log base``, nats by default: float64 where `p` or `q` is, else
+        float32. It is inf where `q` is 0 and `p` is not.
 
     Raises
     ------
@@ -164,15 +166,17 @@ def kl_divergence(
 
     Parameters
     ----------
-    p, q, base, axis, normalize, keepdims
-        As in `cross_entropy`.
+    p, q : array (..., C) or list
+        Probabilities along `axis`. The other axes broadcast, the classes do not.
+    base, axis, normalize, keepdims
+        As in `entropy`; `axis` is that of the broadcast arrays.
 
     Returns
     -------
     array (...)
-        The broadcast shape without `axis`, in units of ``log base``; inf where `q` is 0 and `p` is not. Every
-        term is right to its last digits, however close `p` and `q` are. The gradients, ``log(p/q)`` and
-        ``(q − p)/q``, vanish where they meet.
+        The broadcast shape without `axis`, in units of ``log base``, nats by default: float64 where `p` or `q` is, else
+        float32. It is inf where `q` is 0 and `p` is not. Every term is right to its last digits, however close `p` and
+        `q` are. The gradients, ``log(p/q)`` and ``(q − p)/q``, vanish where they meet.
 
     Raises
     ------
@@ -211,14 +215,16 @@ def js_divergence(
 
     Parameters
     ----------
-    p, q, base, axis, normalize, keepdims
-        As in `cross_entropy`.
+    p, q : array (..., C) or list
+        Probabilities along `axis`. The other axes broadcast, the classes do not.
+    base, axis, normalize, keepdims
+        As in `entropy`; `axis` is that of the broadcast arrays.
 
     Returns
     -------
     array (...)
-        The broadcast shape without `axis`, in units of ``log base``, as accurate as `kl_divergence`. The
-        gradients are ``½ log(p/m)`` and ``½ log(q/m)``.
+        The broadcast shape without `axis`, in units of ``log base``, nats by default: float64 where `p` or `q` is, else
+        float32; as accurate as `kl_divergence`. The gradients are ``½ log(p/m)`` and ``½ log(q/m)``.
 
     Raises
     ------
@@ -254,12 +260,13 @@ def perplexity(
     q : array (..., C) or list, optional
         A prediction of `p`; the perplexity is then that of the cross-entropy.
     axis, normalize, keepdims
-        As in `cross_entropy`.
+        As in `entropy`; with `q`, `axis` is that of the broadcast arrays.
 
     Returns
     -------
     array (...)
-        A number of classes, from 1 (without `q`, to C); inf where `q` is 0 and `p` is not.
+        A number of classes, dimensionless, from 1 (without `q`, to C): float64 where `p` or `q` is, else float32. It is
+        inf where `q` is 0 and `p` is not.
 
     Raises
     ------
@@ -321,8 +328,8 @@ def mutual_information(
     Returns
     -------
     array (...)
-        The shape of `joint` without `axes`, in units of ``log base``, as accurate as `kl_divergence` however
-        little the variables tell of each other.
+        The shape of `joint` without `axes`, in units of ``log base``, nats by default: float64 for float64, integers
+        and lists, else float32. It is as accurate as `kl_divergence` however little the variables tell of each other.
 
     Raises
     ------

@@ -91,13 +91,13 @@ def truncated(q: float, k: float) -> Case:
     )
 
 
-def symmetric(alpha: float, beta: float, log_zero: float) -> Case:
-    a, b = mpf(alpha), -mpf(beta) * mpf(log_zero)
+def symmetric(forward_weight: float, reverse_weight: float, log_zero: float) -> Case:
+    a, b = mpf(forward_weight), -mpf(reverse_weight) * mpf(log_zero)
     return Case(
-        links.SymmetricCrossEntropy(alpha, beta, log_zero),
+        links.SymmetricCrossEntropy(forward_weight, reverse_weight, log_zero),
         lambda p, q, log_p, log_q: -a * log_p + b * q,
         lambda p, q, log_p, log_q: a + b * p,
-        ((0.0, float(a + b)), (np.inf if alpha else float(b), alpha)),
+        ((0.0, float(a + b)), (np.inf if forward_weight else float(b), forward_weight)),
     )
 
 

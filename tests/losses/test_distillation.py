@@ -106,13 +106,13 @@ def test_at_a_high_temperature_it_matches_logits():
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_alpha_is_the_share_of_the_labels():
+def test_the_label_weight_is_the_share_of_the_labels():
     hard = ce.softmax_cross_entropy(STUDENT, LABELS)
     soft = distillation_loss(STUDENT, TEACHER)
     for alpha in (0.0, 0.3, 1.0):
-        found = distillation_loss(STUDENT, TEACHER, LABELS, alpha=alpha)
+        found = distillation_loss(STUDENT, TEACHER, LABELS, label_weight=alpha)
         assert float(found) == pytest.approx(alpha * hard + (1 - alpha) * soft, rel=1e-14)
-    assert float(distillation_loss(STUDENT, TEACHER, alpha=0.9)) == float(soft)  # no labels, no share
+    assert float(distillation_loss(STUDENT, TEACHER, label_weight=0.9)) == float(soft)  # no labels, no share
 
 
 def test_the_mean_is_over_rows_and_not_over_classes():
@@ -334,7 +334,7 @@ def test_an_ignored_label_leaves_the_row_out_of_augmix():
     ("call", "message"),
     [
         (lambda: distillation_loss(STUDENT, TEACHER, direction="backward"), '"forward", "reverse"'),
-        (lambda: distillation_loss(STUDENT, TEACHER, LABELS, alpha=1.5), "share of the labels' loss"),
+        (lambda: distillation_loss(STUDENT, TEACHER, LABELS, label_weight=1.5), "a share of the label"),
         (lambda: distillation_loss(STUDENT, TEACHER, temperature=0), "temperature is 0"),
         (lambda: distillation_loss(STUDENT, TEACHER, temperature=np.ones(6)), "one number for all rows"),
         (lambda: distillation_loss(STUDENT, TEACHER, ignore_index=-100), "there are none"),

@@ -74,7 +74,7 @@ def test_kl_divergence_takes_two_distributions_and_its_mean_is_over_rows():
     np.testing.assert_array_equal(ce.kl_divergence(p, p), 0.0)
     assert torch.nn.functional.kl_div(torch.tensor(p), torch.tensor(p), reduction="batchmean") < -1
     student, teacher = np.log(q), np.log(p)
-    found = ce.losses.distillation_loss(student, teacher, alpha=1.0, temperature=1.0)
+    found = ce.losses.distillation_loss(student, teacher, label_weight=1.0, temperature=1.0)
     assert found == pytest.approx(by_row.mean(), rel=1e-14)
 
 

@@ -30,7 +30,7 @@ COMPOSED = [
     ),
     (
         by_link.symmetric_cross_entropy,
-        {"alpha": 2.0, "beta": 0.5, "log_zero": -6.0},
+        {"forward_weight": 2.0, "reverse_weight": 0.5, "log_zero": -6.0},
         links.SymmetricCrossEntropy(2.0, 0.5, -6.0),
     ),
     (by_link.taylor_cross_entropy, {"order": 3}, links.Taylor(3)),
@@ -96,10 +96,10 @@ def test_soft_targets_of_a_poly_loss_weigh_the_missing_probabilities():
 
 def test_log_zero_scales_the_reverse_term_and_nothing_else():
     clamped = by_link.symmetric_cross_entropy(
-        Z, Y, alpha=0.1, beta=1.0, log_zero=np.log(1e-4), reduction="none"
+        Z, Y, forward_weight=0.1, reverse_weight=1.0, log_zero=np.log(1e-4), reduction="none"
     )
     np.testing.assert_allclose(clamped, -0.1 * np.log(OWN) - np.log(1e-4) * (1 - OWN), rtol=1e-12)
-    paper = by_link.symmetric_cross_entropy(Z, Y, beta=-np.log(1e-4) / 4, reduction="none")
+    paper = by_link.symmetric_cross_entropy(Z, Y, reverse_weight=-np.log(1e-4) / 4, reduction="none")
     np.testing.assert_allclose(clamped, paper, rtol=1e-12)
 
 

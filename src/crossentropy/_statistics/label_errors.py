@@ -11,7 +11,7 @@ __all__ = ["Hints", "bad_label_error", "check_labels", "outside_classes"]
 
 
 class Hints(NamedTuple):
-    """What an error about a label suggests, by what the labels look like."""
+    """Hints for errors about labels, by the kind of labels that were passed."""
 
     one_class: str
     signs: str  # two classes and labels of −1 and 1
@@ -45,10 +45,10 @@ def check_labels(target: Target, classes: int, *, bad: Array | None = None, hint
     Parameters
     ----------
     target : Target
-        Labels of a form without indices pass.
+        A target without indices passes.
     classes : int
     bad : array of bool, shape of the rows, optional
-        `outside_classes`, if it is at hand, or those of its rows that are to be refused.
+        The result of `outside_classes`, or a part of it; computed if None.
     hints : Hints
     """
     if target.indices is None:

@@ -20,11 +20,12 @@ class SymmetricCrossEntropy:
 
     Parameters
     ----------
-    alpha, beta : float, default 0.1 and 1.0
-        Weights of cross-entropy and of its reverse, the paper's for CIFAR-10; for CIFAR-100 it has 6 and 0.1.
+    forward_weight, reverse_weight : float, default 0.1 and 1.0
+        ``α`` and ``β``, the weights of cross-entropy and of its reverse; the paper's for CIFAR-10. For
+        CIFAR-100 it has 6 and 0.1.
     log_zero : float, default -4.0
         ``A < 0``, as in the paper. Code that clamps the label at ``1e-4`` has ``A = log 1e-4 = −9.21`` instead, so its
-        `beta` means 2.3 times as much: pass ``log_zero=math.log(1e-4)`` to have the same.
+        `reverse_weight` means 2.3 times as much: pass ``log_zero=math.log(1e-4)`` to have the same.
 
     Raises
     ------
@@ -42,22 +43,25 @@ class SymmetricCrossEntropy:
     Examples
     --------
     >>> import numpy as np
-    >>> float(SymmetricCrossEntropy(alpha=1, beta=0.5).loss(np.asarray(0.0)))  # p = 1/2: ln 2 + 0.5 · 4 · 1/2
+    >>> link = SymmetricCrossEntropy(forward_weight=1, reverse_weight=0.5)
+    >>> float(link.loss(np.asarray(0.0)))  # p = 1/2: ln 2 + 0.5 · 4 · 1/2
     1.6931471805599454
     """
 
-    alpha: float = 0.1
-    beta: float = 1.0
+    forward_weight: float = 0.1
+    reverse_weight: float = 1.0
     log_zero: float = -4.0
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta"):
+        for name in ("forward_weight", "reverse_weight"):
             if is_false((getattr(self, name) >= 0) & (getattr(self, name) < math.inf)):
                 raise ValueError(
                     f"{name} is {getattr(self, name)}; it weighs a loss, so it is finite and at least 0"
                 )
-        if is_zero(self.alpha) and is_zero(self.beta):
-            raise ValueError("alpha and beta are both 0, which leaves no loss; make one of them positive")
+        if is_zero(self.forward_weight) and is_zero(self.reverse_weight):
+            raise ValueError(
+                "forward_weight and reverse_weight are both 0, which leaves no loss; make one of them positive"
+            )
         if is_false((-math.inf < self.log_zero) & (self.log_zero < 0)):
             raise ValueError(
                 f"log_zero is {self.log_zero}; it stands for the logarithm of 0, so it is a finite negative number"
@@ -65,12 +69,16 @@ class SymmetricCrossEntropy:
 
     def loss(self, log_odds_against: Array) -> Array:
         """``α softplus(D) + β |A| σ(D)``."""
-        reverse = -self.beta * self.log_zero * miss(log_odds_against)
-        return reverse if is_zero(self.alpha) else reverse - self.alpha * log_sigmoid(-log_odds_against)
+        reverse = -self.reverse_weight * self.log_zero * miss(log_odds_against)
+        return (
+            reverse
+            if is_zero(self.forward_weight)
+            else reverse - self.forward_weight * log_sigmoid(-log_odds_against)
+        )
 
     def gain(self, log_odds_against: Array) -> Array:
         """``α + β |A| p``."""
-        return self.alpha - self.beta * self.log_zero * hit(log_odds_against)
+        return self.forward_weight - self.reverse_weight * self.log_zero * hit(log_odds_against)
 
 
 @dataclass(frozen=True)

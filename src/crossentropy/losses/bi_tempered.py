@@ -5,7 +5,8 @@ from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, constant, expm1, namespace
-from crossentropy._backends.conditions import check_static, is_false, is_zero
+from crossentropy._backends.conditions import check_static, is_zero
+from crossentropy._engine.checks import check_share
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -63,9 +64,9 @@ def bi_tempered_loss(
     Returns
     -------
     array () or the rows' shape
-        A divergence from ``q`` to ``p``, at least 0, and 0 only where they are equal: at temperatures of 1 that is the
-        cross-entropy less the entropy of ``q``. float64 for float64 logits, else float32. Gradients flow to `logits`
-        and `sample_weight`.
+        A divergence from ``q`` to ``p``, at least 0, and 0 only where they are equal. It is dimensionless; at
+        temperatures of 1 it is the cross-entropy less the entropy of ``q``, in nats. Float64 for float64 logits, else
+        float32. Gradients flow to `logits` and `sample_weight`.
 
     Raises
     ------
@@ -99,8 +100,7 @@ def bi_tempered_loss(
         if not least <= value < end or math.isinf(value):
             what = "finite and under 2" if name == "t1" else "finite and at least 0"
             raise ValueError(f"{name} is {value}; it has to be {what}")
-    if is_false((label_smoothing >= 0) & (label_smoothing <= 1)):
-        raise ValueError(f"label_smoothing is {label_smoothing}; it is a share of the label, from 0 to 1")
+    check_share(label_smoothing, "label_smoothing")
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0:
         raise ValueError(
             f"iterations is {iterations!r}; it counts Newton steps: pass an integer of at least 0"

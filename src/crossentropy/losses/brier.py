@@ -31,8 +31,8 @@ def brier_loss(logits: Array, labels: Any, **options: Unpack[RowOptions]) -> Arr
     Returns
     -------
     array () or the rows' shape
-        The loss, from 0 to 2 for a label: float64 for float64 logits, else float32. Gradients flow to `logits`, soft
-        labels and `sample_weight`.
+        The loss, dimensionless, from 0 to 2 for a label: float64 for float64 logits, else float32. Gradients flow to
+        `logits`, soft labels and `sample_weight`.
 
     Raises
     ------

@@ -26,9 +26,9 @@ def distribution_balanced_loss(
     counts: Array,
     *,
     total: float,
-    alpha: float = 0.1,
-    beta: float = 10.0,
-    mu: float = 0.2,
+    offset: float = 0.1,
+    slope: float = 10.0,
+    midpoint: float = 0.2,
     kappa: float = 0.05,
     negative_scale: float = 2.0,
     gamma: float = 2.0,
@@ -65,9 +65,9 @@ def distribution_balanced_loss(
         ``n``: how many training rows have each label.
     total : float
         ``N``: how many training rows there are.
-    alpha, beta, mu : float, default 0.1, 10.0, 0.2
-        Lift, slope and midpoint of the re-balancing weight. The authors' configuration for COCO; for VOC they set
-        ``mu=0.3``. Their code calls the three ``alpha``, ``beta`` and ``gamma`` of ``map_param``.
+    offset, slope, midpoint : float, default 0.1, 10.0, 0.2
+        ``α``, ``β`` and ``μ`` of the re-balancing weight. The authors' configuration for COCO; for VOC they set
+        ``midpoint=0.3``. Their code calls the three ``alpha``, ``beta`` and ``gamma`` of ``map_param``.
     kappa : float, default 0.05
         Size of the bias, their ``init_bias``; 0 for none.
     negative_scale : float, default 2.0
@@ -87,6 +87,7 @@ def distribution_balanced_loss(
     Returns
     -------
     array () or shape of `logits`
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -113,9 +114,9 @@ def distribution_balanced_loss(
     array([[0.0921, 0.4491, 0.1261]])
     """
     for name, factor in (
-        ("alpha", alpha),
-        ("beta", beta),
-        ("mu", mu),
+        ("offset", offset),
+        ("slope", slope),
+        ("midpoint", midpoint),
         ("kappa", kappa),
         ("balance", balance),
     ):
@@ -146,7 +147,7 @@ def distribution_balanced_loss(
     repeats = xp.sum(rarity, axis=axis, keepdims=True)
     none = repeats == 0
     share = 1 / (n * xp.where(none, xp.ones_like(repeats), repeats))
-    r = alpha + xp.where(none, xp.ones_like(share), xp.exp(log_sigmoid(beta * (share - mu))))
+    r = offset + xp.where(none, xp.ones_like(share), xp.exp(log_sigmoid(slope * (share - midpoint))))
     element = xp.astype(balance * xp.where(yes, r, r / negative_scale), dtype)
     bias = xp.astype(kappa / negative_scale * xp.log(total / n - 1), dtype)
     v = settled(xp.astype(z, dtype), good, counted) - bias

@@ -44,7 +44,8 @@ def hinge_loss(
     Returns
     -------
     array () or the rows' shape
-        The loss: float64 for float64 logits, else float32. Gradients flow to `logits` and `sample_weight`.
+        The loss in units of the logits, dimensionless: float64 for float64 logits, else float32. Gradients flow to
+        `logits` and `sample_weight`.
 
     Raises
     ------

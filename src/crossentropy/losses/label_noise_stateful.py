@@ -7,6 +7,7 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, as_indices, constant, device, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
 from crossentropy._backends.modes import is_tracer
+from crossentropy._engine.checks import check_share
 from crossentropy._engine.option_sets import RowOptions
 from crossentropy._engine.options import SoftmaxOptions
 from crossentropy._engine.rows.formula import (
@@ -88,8 +89,7 @@ class OnlineLabelSmoothing:
     def __init__(self, classes: int, *, label_smoothing: float = 0.5) -> None:
         if classes < 1:
             raise ValueError(f"classes is {classes}; there is at least one")
-        if is_false((label_smoothing >= 0) & (label_smoothing <= 1)):
-            raise ValueError(f"label_smoothing is {label_smoothing}; it is a share of the label, from 0 to 1")
+        check_share(label_smoothing, "label_smoothing")
         import numpy
 
         self.classes, self.label_smoothing = classes, label_smoothing

@@ -49,6 +49,7 @@ def cosface_loss(
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 cosines, else float32.
 
     Raises
     ------

@@ -30,7 +30,7 @@ def asymmetric_loss(
     *,
     gamma_positive: float = 0.0,
     gamma_negative: float = 4.0,
-    shift: float = 0.05,
+    negative_shift: float = 0.05,
     **options: Unpack[QuestionOptions],
 ) -> Array:
     r"""Asymmetric loss (ASL): the many easy "no" of multi-label data count little, and the easiest nothing.
@@ -48,7 +48,7 @@ def asymmetric_loss(
     gamma_positive, gamma_negative : float, default 0.0 and 4.0
         ``γ₊`` and ``γ₋``, how much less likely answers count. The paper's defaults; timm and the authors' code have
         ``gamma_positive=1``.
-    shift : float, default 0.05
+    negative_shift : float, default 0.05
         ``m``: a "no" whose probability of "yes" is below it costs nothing.
     **options
         `pos_weight`, `label_smoothing`, `class_weight`, `sample_weight`, `axis`, `reduction`, `normalizer`, `empty`
@@ -57,6 +57,7 @@ def asymmetric_loss(
     Returns
     -------
     array () or shape of `logits`
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -85,14 +86,12 @@ def asymmetric_loss(
     for name, gamma in (("gamma_positive", gamma_positive), ("gamma_negative", gamma_negative)):
         if is_false((number(gamma, name) >= 0) & (gamma < INF)):
             raise ValueError(f"{name} is {gamma}; it is an exponent, finite and at least 0")
-    if is_false((shift >= 0) & (shift < 1)):
-        raise ValueError(f"shift is {shift}; it is taken off a probability: 0 ≤ shift < 1")
     return sigmoid_cross_entropy(
         logits,
         labels,
         link=Focal(gamma_positive),
         negative_link=Focal(gamma_negative),
-        negative_shift=shift,
+        negative_shift=negative_shift,
         **options,
     )
 
@@ -126,6 +125,7 @@ def sigmoid_focal_loss(
     Returns
     -------
     array () or shape of `logits`
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------

@@ -48,7 +48,7 @@ def normalized_cross_entropy(
     Returns
     -------
     array () or the rows' shape
-        A number without a unit: float64 for float64 logits, else float32. With a single class it is 0; where another
+        A share, dimensionless: float64 for float64 logits, else float32. With a single class it is 0; where another
         class is impossible it is 0 too, and where the label is, 1.
 
     Raises
@@ -97,8 +97,8 @@ def active_passive_loss(
     logits: Array,
     labels: Any,
     *,
-    alpha: float = 1.0,
-    beta: float = 1.0,
+    active_weight: float = 1.0,
+    passive_weight: float = 1.0,
     axis: int = -1,
     temperature: Any = 1.0,
     softcap: float | None = None,
@@ -118,15 +118,17 @@ def active_passive_loss(
     ----------
     logits : array (..., C, ...), floating
     labels : array, or `crossentropy.targets.OneHot` or `Sparse`
-    alpha, beta : float, default 1.0
-        Weights of the two. The paper has 1 and 1 for CIFAR-10, 10 and 0.1 for CIFAR-100, with the reduced error below.
+    active_weight, passive_weight : float, default 1.0
+        ``α`` and ``β``, the weights of the two. The paper has 1 and 1 for CIFAR-10, 10 and 0.1 for CIFAR-100, with the
+        reduced error below.
     axis, temperature, softcap, logit_bias, sample_weight, ignore_index, reduction, normalizer, empty, validate
         As in `crossentropy.softmax_cross_entropy`.
 
     Returns
     -------
     array () or the rows' shape
-        float64 for float64 logits, else float32.
+        Dimensionless: float64 for float64 logits, else float32. Gradients flow to `logits`, `sample_weight`,
+        `temperature` and `logit_bias`.
 
     Raises
     ------
@@ -137,9 +139,9 @@ def active_passive_loss(
     Notes
     -----
     Of the paper's pairs this is NCE+MAE, with ``MAE = Σ_c |p_c − [c = y]|`` by its definition; its code drops the 2 of
-    ``2 (1 − p_y)``, so there `beta` is twice what it is here. The reverse cross-entropy with ``log 0 = A`` is ``|A|/2``
-    times the mean absolute error: NCE+RCE with a weight ``b`` is this with ``beta = b |A| / 2``, and the code's
-    ``A`` is ``log 1e-4 = −9.21``.
+    ``2 (1 − p_y)``, so there ``β`` is twice what it is here. The reverse cross-entropy with ``log 0 = A`` is ``|A|/2``
+    times the mean absolute error: NCE+RCE with a weight ``b`` is this with ``passive_weight=b*abs(A)/2``, and the
+    code's ``A`` is ``log 1e-4 = −9.21``.
 
     References
     ----------
@@ -152,7 +154,7 @@ def active_passive_loss(
     >>> float(active_passive_loss(np.zeros((1, 4)), np.asarray([0])).round(6))  # 1/4 + 2 · 3/4
     1.75
     """
-    for name, weight in (("alpha", alpha), ("beta", beta)):
+    for name, weight in (("active_weight", active_weight), ("passive_weight", passive_weight)):
         if is_false((weight >= 0) & (weight < INF)):
             raise ValueError(f"{name} is {weight}; it weighs a loss, so it is finite and at least 0")
     problem = make_problem(
@@ -175,7 +177,7 @@ def active_passive_loss(
         )
     planes = _statistics(problem)
     passive = formula.row_losses(replace(problem, link=MeanAbsoluteError()), replace(planes, prior_term=None))
-    losses = alpha * _shares(problem, planes) + beta * passive
+    losses = active_weight * _shares(problem, planes) + passive_weight * passive
     return reduce_problem(problem, losses, problem.sample_weight)
 
 

@@ -32,7 +32,7 @@ def loss_and_gradient(
     Returns
     -------
     value : array
-        What the loss returned.
+        What the loss returned, in its unit (nats, of a cross-entropy) and dtype.
     gradient : array, shape and dtype of `logits`
 
     Raises

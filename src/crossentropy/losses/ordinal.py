@@ -224,7 +224,8 @@ def coral_probabilities(logits: Array) -> Array:
     Returns
     -------
     array (..., K)
-        They sum to one. Float64 for float64 logits, else float32. Differences keep their digits.
+        Probabilities, dimensionless, which sum to one: float64 for float64 logits, else float32. Differences keep their
+        digits.
 
     Raises
     ------
@@ -270,7 +271,8 @@ def corn_probabilities(logits: Array) -> Array:
     Returns
     -------
     array (..., K)
-        They sum to one, and their logarithms are minus `corn_loss`. Float64 for float64 logits, else float32.
+        Probabilities, dimensionless, which sum to one; their logarithms are minus `corn_loss`: float64 for float64
+        logits, else float32.
 
     Raises
     ------

@@ -88,7 +88,8 @@ def policy_gradient(
     Returns
     -------
     array () or the rows' shape
-        float64 for float64 logits, else float32. Its gradient is the policy gradient; its value says little.
+        In nats times the unit of `advantages`: float64 for float64 logits, else float32. Its gradient is the policy
+        gradient; its value says little.
 
     Raises
     ------
@@ -148,7 +149,7 @@ def behavior_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOptio
     Returns
     -------
     array () or the rows' shape
-        As `crossentropy.softmax_cross_entropy`.
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -194,22 +195,24 @@ def ppo_loss(
 
     Parameters
     ----------
-    logits, actions, advantages, entropy_bonus, axis, temperature
+    logits, actions, advantages, entropy_bonus
         As in `policy_gradient`.
+    axis, temperature, empty, validate
+        As in `crossentropy.softmax_cross_entropy`.
     old_log_prob : array, shape of the rows
         ``log π_old(a)`` of the policy that took the actions: `target_statistics(...).log_prob` of its logits. A
         constant: no gradient flows to it.
     clip : float, default 0.2
         ``c``. Where the ratio is beyond it in the direction of the advantage, the loss is constant.
-    sample_weight, ignore_index, reduction, normalizer, empty, validate
+    sample_weight, ignore_index, reduction, normalizer
         As in `policy_gradient`. With the mask of tokens, ``normalizer="weight"`` is their mean over the batch
         (DAPO), and an array of each sequence's length times the number of sequences that of their means (GRPO).
 
     Returns
     -------
     array () or the rows' shape
-        float64 for float64 logits, else float32; minus the paper's objective, which is maximized. The value
-        function's loss is not in it.
+        In the unit of `advantages` (dimensionless where they are standardized): float64 for float64 logits, else
+        float32. It is minus the paper's objective, which is maximized. The value function's loss is not in it.
 
     Raises
     ------

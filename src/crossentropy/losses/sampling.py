@@ -39,7 +39,7 @@ def sampled_softmax_loss(
         Those of the sampled classes.
     target_log_expected : float or array, shape of `target_logits`, default 0.0
         ``ln Q_y``: logarithm of how often the label is expected in the sample, ``ln(k q_y)`` for k draws with
-        replacement from ``q``. It is no gradient's.
+        replacement from ``q``. Differentiable: detach it where it comes from a model that learns.
     sampled_log_expected : float or array (S,) or shape of `sampled_logits`, default 0.0
         ``ln Q_c`` of the sampled classes. Without the two corrections the estimate favors what is drawn rarely.
     labels : integer array, shape of `target_logits`, optional
@@ -111,6 +111,7 @@ def nce_loss(
         Those of the sampled classes.
     target_log_expected : float or array, shape of `target_logits`, default 0.0
         ``ln Q_y = ln(k q_y)``: logarithm of how often the label is expected among k draws from the noise ``q``.
+        Differentiable, as in `sampled_softmax_loss`.
     sampled_log_expected : float or array (S,) or shape of `sampled_logits`, default 0.0
         ``ln Q_c`` of the sampled classes.
     labels, sampled : integer arrays, optional

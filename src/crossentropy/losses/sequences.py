@@ -204,8 +204,8 @@ def sequence_perplexity(
     Returns
     -------
     array () or, with ``reduction="none"``, (...)
-        A number of tokens, at least 1: float64 for float64 logits, else float32. NaN, with a warning, where no token
-        counts: nothing is no perfect prediction.
+        A number of tokens, dimensionless and at least 1: float64 for float64 logits, else float32. NaN, with a warning,
+        where no token counts: nothing is no perfect prediction.
 
     Raises
     ------
@@ -308,6 +308,14 @@ def ctc_loss(
     ----------
     Graves, Fernández, Gomez, Schmidhuber, "Connectionist Temporal Classification: Labeling Unsegmented Sequence Data
     with Recurrent Neural Networks", ICML 2006.
+
+    Examples
+    --------
+    Of two steps over two classes, blank and 1, three of four paths collapse to the label 1:
+
+    >>> import torch
+    >>> round(ctc_loss(torch.zeros(1, 2, 2), torch.tensor([[1]]), [2], [1]).item(), 6)  # −ln 3/4
+    0.287682
     """
     if not is_torch(logits):
         given = constant(logits)

@@ -38,13 +38,13 @@ class TargetStatistics:
 
     @property
     def log_odds(self) -> Array:
-        """``ln p − ln(1 − p)`` of the target, ``−D``."""
+        """Log-odds of the target in nats, ``ln p − ln(1 − p) = −D``."""
         self._of_one_target("log_odds")
         return self._rounded(-self._planes.log_odds)
 
     @property
     def logsumexp(self) -> Array:
-        """``L``, the logarithm of the row's partition sum."""
+        """``L``, the logarithm of the row's partition sum, in nats."""
         return self._rounded(self._planes.log_partition)
 
     @property
@@ -119,8 +119,9 @@ def target_statistics(
     Returns
     -------
     TargetStatistics
-        ``log_prob``, ``prob``, ``log_odds``, ``logsumexp``, ``entropy``, ``argmax`` and ``rank`` in the shape of the
-        labels: float64 for float64 logits, else float32. An ignored row has the log-probability 0.
+        ``log_prob``, ``log_odds``, ``logsumexp`` and ``entropy`` in nats, ``prob``, ``argmax`` and ``rank``, each in
+        the shape of the labels: float64 for float64 logits, else float32; integers for the last two. An ignored row has
+        the log-probability 0.
 
     Raises
     ------

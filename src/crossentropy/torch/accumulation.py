@@ -33,8 +33,9 @@ def global_normalizer(count: Any, group: Any = None) -> Tensor:
     Returns
     -------
     Tensor ()
-        float64 (float32 on devices that have no wider), on the device of `count`; the `normalizer` of any loss. It is
-        `count` itself where there is one process. Where no process has anything it is 0, and the loss is 0.
+        A number of tokens or a sum of weights, dimensionless: float64 (float32 on devices that have no wider), on the
+        device of `count`; the `normalizer` of any loss. It is `count` itself where there is one process. Where no
+        process has anything it is 0, and the loss is 0.
 
     Raises
     ------

@@ -172,7 +172,12 @@ def focal_loss(
     Returns
     -------
     Tensor
-        The loss in nats.
+        The loss in nats: float64 for float64 logits, else float32.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `cross_entropy` does, and if `gamma` is negative or not finite.
 
     References
     ----------
@@ -214,13 +219,15 @@ def nll_loss(
     target : integer Tensor of the shape without C
     weight, size_average, ignore_index, reduce, reduction
         As in torch.
-    sample_weight, normalizer, empty, validate
+    sample_weight : Tensor, shape of the rows, optional
+        Weight of each row.
+    normalizer, empty, validate
         As in `cross_entropy`.
 
     Returns
     -------
     Tensor
-        The loss; float32 for half-precision input.
+        The loss in nats, if the log-probabilities are: in their dtype, float32 for half-precision input.
 
     Raises
     ------

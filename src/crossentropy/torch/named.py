@@ -68,7 +68,8 @@ class SymmetricCrossEntropyLoss(
     """`crossentropy.losses.symmetric_cross_entropy`: cross-entropy and its reverse.
 
     >>> import torch
-    >>> round(SymmetricCrossEntropyLoss(alpha=0.1, beta=1.0)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
+    >>> loss = SymmetricCrossEntropyLoss(forward_weight=0.1, reverse_weight=1.0)
+    >>> round(loss(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
     3.1386
     """
 
@@ -135,7 +136,7 @@ class ActivePassiveLoss(NamedLoss, function=losses.active_passive_loss):
     """`crossentropy.losses.active_passive_loss`: normalized cross-entropy and mean absolute error.
 
     >>> import torch
-    >>> round(ActivePassiveLoss(alpha=1.0, beta=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
+    >>> round(ActivePassiveLoss(active_weight=1.0, passive_weight=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
     1.0
     """
 
@@ -236,7 +237,7 @@ class HardBootstrappingLoss(NamedLoss, function=losses.hard_bootstrapping_loss):
     """`crossentropy.losses.hard_bootstrapping_loss`: the label and the likeliest class.
 
     >>> import torch
-    >>> round(HardBootstrappingLoss(beta=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
+    >>> round(HardBootstrappingLoss(label_weight=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
     1.3863
     """
 
@@ -245,6 +246,6 @@ class SoftBootstrappingLoss(NamedLoss, function=losses.soft_bootstrapping_loss):
     """`crossentropy.losses.soft_bootstrapping_loss`: the label and the prediction.
 
     >>> import torch
-    >>> round(SoftBootstrappingLoss(beta=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
+    >>> round(SoftBootstrappingLoss(label_weight=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
     1.3863
     """

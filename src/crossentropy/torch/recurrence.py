@@ -53,7 +53,7 @@ def chunked_through_time(
     Yields
     ------
     loss : Tensor ()
-        The chunk's share of the loss.
+        The chunk's share of the loss in nats: float64 for float64 logits, else float32.
     state : as `model` returns it, detached
         After the chunk; pass it on for sequences that go on.
 

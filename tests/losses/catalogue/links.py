@@ -38,9 +38,9 @@ def generalized(q_, truncation=None):
     return phi
 
 
-def symmetric(alpha, beta, log_zero):
+def symmetric(forward_weight, reverse_weight, log_zero):
     """Wang et al., ICCV 2019: α·CE + β·RCE, RCE = −Σ_c p_c log t_c = −A (1 − p) with log 0 := A."""
-    return lambda p, q, log_p, log_q: -mpf(alpha) * log_p - mpf(beta) * mpf(log_zero) * q
+    return lambda p, q, log_p, log_q: -mpf(forward_weight) * log_p - mpf(reverse_weight) * mpf(log_zero) * q
 
 
 def taylor(order):
@@ -89,13 +89,13 @@ LINKS = [
     ),
     LinkCase(
         "SymmetricCrossEntropy",
-        {"alpha": 0.1, "beta": 1.0, "log_zero": -4.0},
+        {"forward_weight": 0.1, "reverse_weight": 1.0, "log_zero": -4.0},
         symmetric(0.1, 1.0, -4.0),
         (0.0, np.inf),
     ),
     LinkCase(
         "SymmetricCrossEntropy",
-        {"alpha": 6.0, "beta": 0.1, "log_zero": -9.21},
+        {"forward_weight": 6.0, "reverse_weight": 0.1, "log_zero": -9.21},
         symmetric(6.0, 0.1, -9.21),
         (0.0, np.inf),
     ),

@@ -1,4 +1,4 @@
-"""Log-probabilities that predictions gave to what happened, row by row: what scores are made of before any mean."""
+"""The log-probability of every row's label under the predictions: scores before any mean."""
 
 from typing import NamedTuple
 
@@ -20,9 +20,9 @@ __all__ = ["RowLogProb", "row_log_prob"]
 
 
 class RowLogProb(NamedTuple):
-    """What each row contributes, all in the rows' shape."""
+    """The contribution of every row to a score; all arrays have the rows' shape."""
 
-    #: ``Σ_c w_c t_c ln p_c`` in nats, of one label ``w_y ln p_y``; NaN where a label that counts names no class.
+    #: ``Σ_c w_c t_c ln p_c`` in nats, for one label ``w_y ln p_y``; NaN if the label of a row to be scored is invalid.
     log_prob: Array
     #: ``Σ_c w_c t_c``; None stands for 1 each.
     mass: Array | None
@@ -48,8 +48,8 @@ def row_log_prob(
     counted : array of bool, shape of the rows, optional
         False where a row has no weight, and may hold anything.
     checked : bool
-        Whether the first bad label or distribution is an error. Otherwise nothing is raised: a bad label gives NaN,
-        and so does its gradient; a distribution is taken at its word.
+        Whether the first invalid label or distribution raises. Otherwise an invalid label gives NaN, in the gradient
+        too, and distributions are not checked.
     """
     of_rows = _of_indices if truth.masses is None else _of_masses
     return of_rows(p, truth, class_weight, counted, checked=checked)
@@ -58,7 +58,7 @@ def row_log_prob(
 def _of_indices(
     p: Predictions, truth: Truth, weight: Array | None, counted: Array | None, *, checked: bool
 ) -> RowLogProb:
-    """``w_y ln p_y`` of labels that are indices."""
+    """Compute ``w_y ln p_y`` of every row, for labels that are indices."""
     xp, y = namespace(p.values), truth.indices
     keep = None if truth.ignore_index is None else y != truth.ignore_index
     target = Target(y, ignore_index=truth.ignore_index)
@@ -89,7 +89,7 @@ def _of_indices(
 def _of_masses(
     p: Predictions, truth: Truth, weight: Array | None, counted: Array | None, *, checked: bool
 ) -> RowLogProb:
-    """``Σ_c w_c t_c ln p_c`` of labels that are distributions, of which none is ignored."""
+    """Compute ``Σ_c w_c t_c ln p_c`` of every row, for labels that are distributions; none is ignored."""
     if checked:
         check_masses(truth, p, counted)
     t = widened(truth.masses)
