@@ -9,7 +9,6 @@
 #include "common/parallel.hpp"
 #include "rows/pullback_factors.hpp"
 #include "rows/contiguous.hpp"
-#include "rows/contiguous_sets.hpp"
 
 namespace ce {
 namespace {
@@ -25,15 +24,12 @@ class RowPullback {
       factors.work_out(row, rows);
       for (int64_t at = row * p.target.k; p.out.target && at < (row + rows) * p.target.k; ++at)
         pointer<double>(p.out.target)[at] = 0.0;  // of an ignored row no label will be met
-      if (straight()) pull_straight(row, rows);
-      for (int l = 0; !straight() && l < (Wide ? rows : 1); ++l) {
+      if (is_contiguous()) pullback_contiguous(row, rows);
+      for (int l = 0; !is_contiguous() && l < (Wide ? rows : 1); ++l) {
         first = l;
         place.row = row + l;
         place.rows = Wide ? 1 : rows;
-        if (straight_set())
-          pull_set();
-        else
-          pull_rows();
+        pull_rows();
       }
     }
   }
@@ -114,56 +110,45 @@ class RowPullback {
   }
 
   // Whether rows go from the logits to their gradient with nothing in between.
-  CE_INLINE bool in_place() const {
-    return Wide && !p.upstream.entropy && p.out.logits.dtype == p.logits.dtype && p.out.logits.class_stride == 1 &&
-           p.transform.plain() && p.transform.scale == 1.0 && !p.transform.row_scale && !p.out.scale && !p.out.target;
-  }
-  CE_INLINE bool straight() const { return in_place() && p.target.indices; }
-  CE_INLINE bool straight_set() const {
-    return in_place() && has_set() && p.target.mask.class_stride == 1 && !p.upstream.prior_term &&
-           p.transform.margin == 0.0 && !p.transform.class_margin;
-  }
-
-  CE_INLINE void clear_row(int64_t to) const {
-    const int64_t size = size_of(p.out.logits.dtype);
-    std::memset(pointer<char>(p.out.logits.address) + to * size, 0, size_t(p.shape.classes * size));
+  CE_INLINE bool is_contiguous() const {
+    if (!Wide || p.upstream.entropy || p.out.logits.dtype != p.logits.dtype || p.out.logits.class_stride != 1 ||
+        !p.transform.plain() || p.transform.scale != 1.0 || p.transform.row_scale || p.out.scale || p.out.target)
+      return false;
+    if (has_set())
+      return p.target.mask.class_stride == 1 && !p.upstream.prior_term && p.transform.margin == 0.0 &&
+             !p.transform.class_margin;
+    return p.target.indices != 0;
   }
 
-  CE_INLINE void pull_straight(int64_t row, int rows) {
+  CE_INLINE void pullback_contiguous(int64_t row, int rows) {
     const RowFactors<T>& f = factors;
-    const bool with_prior = p.upstream.prior_term != 0;
+    const View& mask = p.target.mask;
     const double shared = p.prior.values ? 1.0 : double(p.shape.classes);
-    StraightGradient gradients[kLanes];
+    ContiguousGradient gradients[kLanes];
     int n = 0;
     for (int l = 0; l < rows; ++l) {
-      const int64_t to = row_offset(p.out.logits, p.shape, row + l);
-      if (f.dead[l])
-        clear_row(to);
-      else
-        gradients[n++] = {row_offset(p.logits, p.shape, row + l), to, f.off.base[l], kLog2E, f.off.alpha[l],
-                          f.shift[l], with_prior, with_prior ? f.prior_gain[l] / shared : 0.0, p.prior.values};
+      const int64_t to = row_offset(p.out.logits, p.shape, row + l), size = size_of(p.out.logits.dtype);
+      if (f.dead[l]) {
+        std::memset(pointer<char>(p.out.logits.address) + to * size, 0, size_t(p.shape.classes * size));
+        continue;
+      }
+      gradients[n++] = {row_offset(p.logits, p.shape, row + l),
+                        to,
+                        {f.off.base[l], f.on.base[l]},
+                        {f.off.alpha[l], f.on.alpha[l]},
+                        f.shift[l],
+                        p.upstream.prior_term ? f.prior_gain[l] / shared : 0.0,
+                        has_set() ? pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, row + l) : nullptr};
     }
-    pull_straight_rows(p.logits, p.shape.classes, gradients, n, p.out.logits);
-    for (int l = 0; l < rows; ++l)
+    const Beside beside = beside_of(has_set(), p.upstream.prior_term != 0, p.prior.values);
+    pullback_contiguous_rows({p.logits, p.shape.classes, beside, 0, p.prior.values, nullptr}, gradients, n,
+                             p.out.logits);
+    for (int l = 0; p.target.indices && l < rows; ++l)
       for (int64_t j = 0; !f.dead[l] && j < p.target.k; ++j) {
         const int64_t y = f.labels(l)[j];
         if (uint64_t(y) < uint64_t(p.shape.classes) && first_occurrence(f.labels(l), j))
           store_one(row_offset(p.out.logits, p.shape, row + l) + y, f.at_target(l, j));
       }
-  }
-
-  CE_INLINE void pull_set() {
-    const RowFactors<T>& f = factors;
-    const View& mask = p.target.mask;
-    const int64_t to = row_offset(p.out.logits, p.shape, place.row);
-    if (dead(0)) return clear_row(to);
-    pull_straight_set(p.logits, row_offset(p.logits, p.shape, place.row), p.shape.classes,
-                      pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, place.row),
-                      {{f.off.base[first], f.on.base[first]},
-                       {f.off.alpha[first], f.on.alpha[first]},
-                       kLog2E,
-                       f.shift[first]},
-                      p.out.logits, to);
   }
 
   CE_INLINE void store_one(int64_t at, double value) const {

@@ -5,7 +5,6 @@
 #include "common/parallel.hpp"
 #include "rows/statistics_finish.hpp"
 #include "rows/contiguous.hpp"
-#include "rows/contiguous_sets.hpp"
 
 namespace ce {
 namespace {
@@ -22,16 +21,13 @@ class RowStatistics {
     for (int64_t row = begin; row < end; row += kLanes) {
       const int rows = int(std::min<int64_t>(kLanes, end - row));
       found.begin(row, rows);
-      if (straight()) read_straight(row, rows);
-      for (int l = 0; !straight() && l < (Wide ? rows : 1); ++l) {
+      if (is_contiguous()) read_contiguous(row, rows);
+      for (int l = 0; !is_contiguous() && l < (Wide ? rows : 1); ++l) {
         if (Wide && found.state[l] != RowState::kPlain) continue;
         first = l;
         place.row = row + l;
         place.rows = Wide ? 1 : rows;
-        if (straight_set())
-          read_straight_set();
-        else
-          read_rows();
+        read_rows();
       }
       const int64_t bad = found.finish();
       if (first_bad < 0) first_bad = bad;
@@ -59,39 +55,40 @@ class RowStatistics {
   CE_INLINE bool has_dense() const { return p.target.dense.address != 0; }
 
   // Whether rows are summed where they lie.
-  CE_INLINE bool in_place() const {
-    return Wide && p.transform.plain() && !planes.entropy && !planes.argmax && !planes.rank;
-  }
-  CE_INLINE bool straight() const { return in_place() && p.target.indices && p.target.k <= kMostStraightTargets; }
-  CE_INLINE bool straight_set() const {
-    return in_place() && has_set() && p.target.mask.class_stride == 1 && !planes.prior_term &&
-           p.transform.margin == 0.0 && !p.transform.class_margin;
+  CE_INLINE bool is_contiguous() const {
+    if (!Wide || !p.transform.plain() || planes.entropy || planes.argmax || planes.rank) return false;
+    if (has_set())
+      return p.target.mask.class_stride == 1 && !planes.prior_term && p.transform.margin == 0.0 &&
+             !p.transform.class_margin;
+    return p.target.indices && p.target.k <= kMaxContiguousLabels;
   }
 
-  CE_INLINE void read_straight(int64_t row, int rows) {
-    StraightTask tasks[kLanes];
-    StraightSums sums[kLanes];
+  CE_INLINE void read_contiguous(int64_t row, int rows) {
+    const View& mask = p.target.mask;
+    ContiguousRow tasks[kLanes];
+    ContiguousSums sums[kLanes];
     int n = 0, lane[kLanes];
     for (int l = 0; l < rows; ++l) {
       if (found.state[l] != RowState::kPlain) continue;
-      tasks[n] = {row_offset(p.logits, p.shape, row + l), found.labels(l), row_scale(p.transform, row + l),
-                  found.log_odds(l)};
+      ContiguousRow& task = tasks[n];
+      task.offset = row_offset(p.logits, p.shape, row + l);
+      task.scale = row_scale(p.transform, row + l);
+      if (has_set()) {
+        task.mask = pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, row + l);
+      } else {
+        task.labels = found.labels(l);
+        task.targets = found.log_odds(l);
+      }
       lane[n++] = l;
     }
-    sum_straight_rows(p.logits, p.shape.classes, p.target.k, p.prior, p.prior_masses, tasks, n, sums);
+    const Beside beside = beside_of(has_set(), p.prior.present, p.prior.values);
+    const int64_t k = has_set() ? 0 : p.target.k;
+    sum_contiguous_rows({p.logits, p.shape.classes, beside, k, p.prior.values, p.prior_masses}, tasks, n, sums);
     for (int i = 0; i < n; ++i) {
-      found.off.put(lane[i], sums[i].sum);
+      found.off.put(lane[i], sums[i].off);
+      if (has_set()) found.on.put(lane[i], sums[i].on);
       found.prior_off.put(lane[i], sums[i].depth_sum, sums[i].mass);
     }
-  }
-
-  CE_INLINE void read_straight_set() {
-    const View& mask = p.target.mask;
-    const uint8_t* members = pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, place.row);
-    const SetSums sums = sum_straight_set(p.logits, row_offset(p.logits, p.shape, place.row), p.shape.classes, members,
-                                          row_scale(p.transform, place.row));
-    found.off.put(first, sums.off);
-    found.on.put(first, sums.on);
   }
 
   CE_INLINE void read_rows() {
