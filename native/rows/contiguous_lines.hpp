@@ -40,8 +40,7 @@ struct Halves<BFloat16> {
     return bit_cast<float>(half ? word & 0xffff0000u : word << 16);
   }
   static CE_INLINE void store(BFloat16* line, int l, float first, float second) {
-    const uint32_t low = bit_cast<uint32_t>(first) + 0x8000u, high = bit_cast<uint32_t>(second) + 0x8000u;
-    const uint32_t word = (low >> 16) | (high & 0xffff0000u);
+    const uint32_t word = round_to_bfloat16(first) >> 16 | (round_to_bfloat16(second) & 0xffff0000u);
     std::memcpy(line + 2 * l, &word, sizeof word);
   }
 };

@@ -7,9 +7,9 @@ template <class T, class Stored, Beside kBeside>
 class RowGradient {
  public:
   CE_INLINE RowGradient(const ContiguousProblem& problem, const ContiguousGradient& row)
-      : base{T(row.base[0]), T(row.base[1])},
-        alpha{T(row.alpha[0]), T(row.alpha[1])},
-        gain(T(row.gain)),
+      : base{plain(row.base[0]), plain(row.base[1])},
+        alpha{plain(row.alpha[0]), plain(row.alpha[1])},
+        gain(plain(row.gain)),
         beside(pointer<const Item>(kSet ? uintptr_t(row.mask) : kVector ? problem.prior : 0)),
         range(T(row.shift)) {}
 
@@ -30,6 +30,9 @@ class RowGradient {
  private:
   static constexpr bool kSet = kBeside == Beside::kLabelSet, kVector = kBeside == Beside::kVectorPrior;
   using Item = std::conditional_t<kSet, uint8_t, T>;
+
+  // With a NaN that no store rounds to a number.
+  static CE_INLINE T plain(double x) { return x == x ? T(x) : T(kNaN); }
 
   const T base[2], alpha[2], gain;
   const Item* const beside;

@@ -102,15 +102,15 @@ class RowSums {
   }
 
   CE_INLINE void raise_top(int g, double to, double scale) {
-    if (mass != 0.0) depth_sum += mass * (reference(to) - reference(sum[g].top));
-    sum[g].rise(to, scale);
+    if (mass != 0.0) depth_sum += mass * (finite_or_zero(to) - finite_or_zero(sum[g].top));
+    sum[g].raise_top(to, scale);
   }
 
   // ---- a chunk ----
 
   // What is taken off a group's u. Above the top of an empty one everything is.
   CE_INLINE T base(int g) const {
-    return sum[g].top == -kInf<double> ? std::numeric_limits<T>::lowest() : T(reference(sum[g].top));
+    return sum[g].top == -kInf<double> ? std::numeric_limits<T>::lowest() : T(finite_or_zero(sum[g].top));
   }
 
   // A row's first chunk is searched for its tops before it is summed. Those after it are summed below the tops that
