@@ -45,7 +45,7 @@ WAYS = {
     "ours": ours,
     "ours, memory_budget=0": ours_least,
 }
-COLOURS = ("#666666", "#e0a030", "#1b6ca8", "#d1495b")
+COLORS = ("#666666", "#e0a030", "#1b6ca8", "#d1495b")
 
 
 class Point(NamedTuple):
@@ -133,10 +133,10 @@ def draw(sizes: list[Size], path: Path) -> None:
                 key=lambda size: getattr(size, by),
             )
             sides = [getattr(size, by) for size in chosen]
-            for way, colour in zip(WAYS, COLOURS, strict=True):
+            for way, color in zip(WAYS, COLORS, strict=True):
                 points = [size.points[way] for size in chosen]
-                bytes_.plot(sides, [point.extra / 2**20 for point in points], "o-", color=colour, label=way)
-                seconds.plot(sides, [point.seconds for point in points], "o-", color=colour)
+                bytes_.plot(sides, [point.extra / 2**20 for point in points], "o-", color=color, label=way)
+                seconds.plot(sides, [point.seconds for point in points], "o-", color=color)
             bytes_.set_title(f"{dtype}, {other} = {fixed}")
             seconds.set_xlabel("rows N" if by == "N" else "classes V")
             seconds.set_xscale("log", base=2)

@@ -35,7 +35,7 @@ class Times:
 
     @property
     def ratios(self) -> list[float]:
-        """How many times as fast, by neighbouring measurements, which share what the machine was doing."""
+        """How many times as fast, by neighboring measurements, which share what the machine was doing."""
         return [p / o for p, o in zip(self.peer, self.ours, strict=True)]
 
     @property

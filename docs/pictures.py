@@ -20,7 +20,7 @@ from crossentropy import links, losses
 
 MARGIN = np.linspace(-5.0, 5.0, 2001)
 BLACK, ORANGE, BLUE, GREEN, RED, PINK = "#333333", "#d98200", "#0072b2", "#009e73", "#c8501e", "#b5528c"
-COLOURS = (BLACK, ORANGE, BLUE, GREEN, RED, PINK)  # told apart by the colour-blind
+COLORS = (BLACK, ORANGE, BLUE, GREEN, RED, PINK)  # told apart by the color-blind
 STYLES = ("-", "-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (2, 1)))
 
 Rows = Callable[[np.ndarray], np.ndarray]
@@ -65,7 +65,7 @@ def policy(advantage: float) -> Rows:
 
 
 def a_no(loss: Callable, **options: object) -> Rows:
-    """A sigmoid loss of an element labelled 0, whose margin is −z."""
+    """A sigmoid loss of an element labeled 0, whose margin is −z."""
     return lambda m: loss(-m, np.zeros_like(m), reduction="none", **options)
 
 
@@ -87,7 +87,7 @@ PICTURES = {
         | {
             "mean absolute error": of(links.MeanAbsoluteError()),
             "Taylor, order 2": of(links.Taylor(2)),
-            "generalised, q = 0.7": of(links.GeneralizedCrossEntropy(0.7)),
+            "generalized, q = 0.7": of(links.GeneralizedCrossEntropy(0.7)),
             "truncated at ½": of(links.GeneralizedCrossEntropy(0.7, truncation=0.5)),
         }
     ),
@@ -95,8 +95,8 @@ PICTURES = {
         CROSS_ENTROPY
         | {
             "symmetric": of(links.SymmetricCrossEntropy()),
-            "Huberised, τ = 2": of(links.PartiallyHuberised(2.0)),
-            "Huberised, τ = 10": of(links.PartiallyHuberised(10.0)),
+            "Huberized, τ = 2": of(links.PartiallyHuberized(2.0)),
+            "Huberized, τ = 10": of(links.PartiallyHuberized(10.0)),
             "Tsallis, t = 0.8": of(links.Tsallis(0.8)),
         }
     ),
@@ -104,7 +104,7 @@ PICTURES = {
     "noise": Picture(
         {
             "cross-entropy": two(losses.softmax_cross_entropy),
-            "normalised": two(losses.normalized_cross_entropy),
+            "normalized": two(losses.normalized_cross_entropy),
             "active and passive": two(losses.active_passive_loss),
             "bi-tempered": two(losses.bi_tempered_loss),
             "forward, 20 % wrong": two(
@@ -171,11 +171,11 @@ def draw(picture: Picture, path: Path) -> None:
         figure, (cost, pull) = plt.subplots(1, 2, figsize=(8.2, 2.9))
         figure.subplots_adjust(left=0.2, right=0.945, bottom=0.16, top=0.89, wspace=0.22)
         begins = []
-        for (name, rows), colour, style in zip(picture.curves.items(), COLOURS, STYLES, strict=False):
+        for (name, rows), color, style in zip(picture.curves.items(), COLORS, STYLES, strict=False):
             values = rows(MARGIN)
-            cost.plot(MARGIN, values, color=colour, linestyle=style, linewidth=1.7)
-            pull.plot(MARGIN, -np.gradient(values, MARGIN), color=colour, linestyle=style, linewidth=1.7)
-            begins.append((float(values[0]), name, colour))
+            cost.plot(MARGIN, values, color=color, linestyle=style, linewidth=1.7)
+            pull.plot(MARGIN, -np.gradient(values, MARGIN), color=color, linestyle=style, linewidth=1.7)
+            begins.append((float(values[0]), name, color))
         cost.set_title(picture.loss, fontsize=9.5, loc="left")
         pull.set_title(picture.gradient, fontsize=9.5, loc="left")
         for axes in (cost, pull):
@@ -192,7 +192,7 @@ def draw(picture: Picture, path: Path) -> None:
 
 
 def write_names(axes: Axes, begins: list[tuple[float, str, str]]) -> None:
-    """Each name left of its curve, moved apart from its neighbours, with a thin line to where it belongs."""
+    """Each name left of its curve, moved apart from its neighbors, with a thin line to where it belongs."""
     low, high = axes.get_ylim()
     least = (high - low) * 0.095
     begins = sorted(begins)
@@ -204,9 +204,9 @@ def write_names(axes: Axes, begins: list[tuple[float, str, str]]) -> None:
         places[i] -= least / 2 * crowd
     for i in range(1, len(places)):
         places[i] = max(places[i], places[i - 1] + least)
-    for (height, name, colour), place in zip(begins, places, strict=True):
-        axes.plot([-5.0, -5.25, -5.4], [height, place, place], color=colour, linewidth=0.7, clip_on=False)
-        axes.text(-5.5, place, name, color=colour, ha="right", va="center")
+    for (height, name, color), place in zip(begins, places, strict=True):
+        axes.plot([-5.0, -5.25, -5.4], [height, place, place], color=color, linewidth=0.7, clip_on=False)
+        axes.text(-5.5, place, name, color=color, ha="right", va="center")
 
 
 def draw_all(folder: Path, kind: str = "svg") -> None:

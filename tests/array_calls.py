@@ -77,9 +77,9 @@ def of_target(form: type, *fields: str) -> Callable[..., Any]:
 
 
 def of_state(index: Any, logits: Any, labels: Any, targets: Any) -> Any:
-    regularised = ce.losses.EarlyLearningRegularisation(5, 4)
-    regularised.load_state_dict({"targets": targets})
-    return regularised.loss(logits, labels, index=index), regularised.state_dict()["targets"]
+    regularized = ce.losses.EarlyLearningRegularization(5, 4)
+    regularized.load_state_dict({"targets": targets})
+    return regularized.loss(logits, labels, index=index), regularized.state_dict()["targets"]
 
 
 def of_sums(logits: Any, labels: Any, soft_labels: Any, sums: Any) -> Any:
@@ -249,7 +249,7 @@ def calls() -> list[Call]:
             **{k: v.astype("f4") if v.dtype.kind == "f" else v for k, v in wide.items()},
         ),
         call("linear_cross_entropy-low rank", of_low_rank(ce.linear_cross_entropy), **head, down=DOWN, up=UP),
-        call("linear_loss_and_gradients", ce.linear_loss_and_gradients, **wide),
+        call("linear_loss_and_gradients", ce.losses.linear_loss_and_gradients, **wide),
         call(
             "linear_target_statistics",
             lambda *a, **o: ce.linear_target_statistics(*a, **o).log_prob,
@@ -258,7 +258,7 @@ def calls() -> list[Call]:
             temperature=WEIGHTS,
         ),
         call(
-            "EarlyLearningRegularisation",
+            "EarlyLearningRegularization",
             of_state,
             index=np.asarray([4, 2, 0, 1, 3]),
             logits=Z,

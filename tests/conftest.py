@@ -2,7 +2,12 @@
 
 import os
 
+import hypothesis
 import pytest
+
+# An example takes as long as the machine is busy: no deadline tells a slow test from a slow machine.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -252,7 +252,7 @@ def _linear_statistics(draw: Draw) -> Callable[[], Any]:
 
 def _linear_gradients(draw: Draw) -> Callable[[], Any]:
     hidden, weight, y, options = draw.head()
-    return partial(ce.linear_loss_and_gradients, hidden, weight, y, **options)
+    return partial(ce.losses.linear_loss_and_gradients, hidden, weight, y, **options)
 
 
 def _information(draw: Draw) -> Callable[[], Any]:

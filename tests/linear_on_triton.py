@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
 from crossentropy._statistics import PLAIN  # noqa: E402
-from crossentropy._statistics.cuda import head  # noqa: E402
+from crossentropy._statistics.cuda import head as head_kernel  # noqa: E402
 from crossentropy._statistics.cuda.head import Tile, serves  # noqa: E402
 from crossentropy._statistics.head import passes  # noqa: E402
 from crossentropy._statistics.head.head import Head  # noqa: E402
@@ -25,14 +25,14 @@ DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 
 def use_small_tiles(monkeypatch):
     """A few rows and classes are several blocks, shares and tiles, and a share is more than one tile."""
-    monkeypatch.setattr(head, "TILES", dict.fromkeys(EPS, Tile(EDGE, EDGE, EDGE, 4, 2)))
+    monkeypatch.setattr(head_kernel, "TILES", dict.fromkeys(EPS, Tile(EDGE, EDGE, EDGE, 4, 2)))
     share(monkeypatch, 2)
 
 
 def share(monkeypatch, shares):
-    monkeypatch.setattr(head, "PROGRAMS", 1)
-    monkeypatch.setattr(head, "SHARES", shares)
-    monkeypatch.setattr(head, "GROUP", 2)
+    monkeypatch.setattr(head_kernel, "PROGRAMS", 1)
+    monkeypatch.setattr(head_kernel, "SHARES", shares)
+    monkeypatch.setattr(head_kernel, "GROUP", 2)
 
 
 def eighths(*shape, seed, dtype=torch.float64):
@@ -78,7 +78,7 @@ def moved(x, device):
 def found(problem, device):
     settings, head, given = problem
     assert serves(*problem)
-    return head.forward(settings, moved(head, device), moved(given, device))
+    return head_kernel.forward(settings, moved(head, device), moved(given, device))
 
 
 def check(got, expected, tolerance):

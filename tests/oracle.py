@@ -28,7 +28,7 @@ INF = ctx.inf
 
 
 class NothingToAverage(Exception):
-    """The normaliser is zero."""
+    """The normalizer is zero."""
 
 
 # ---------------------------------------------------------------------------------------------- numbers

@@ -43,7 +43,7 @@ REDUCTIONS = {
 }
 # a result's rounding, and that of some operations before it; Triton's interpreter truncates to bfloat16
 CLOSE = {"float64": 1e-13, "float32": 2e-6, "float16": 2.0**-10, "bfloat16": 2.0**-7}
-CANCELLED = {
+CANCELED = {
     "float64": 1e-15,
     "float32": 5e-7,
     "float16": 5e-7,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import crossentropy as ce
 import oracle
 
-FORMS = ("indices", "OneHot", "Probabilities", "unnormalised", "Sparse", "LabelSet")
-DENSE = ("Probabilities", "unnormalised")
+FORMS = ("indices", "OneHot", "Probabilities", "unnormalized", "Sparse", "LabelSet")
+DENSE = ("Probabilities", "unnormalized")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Problem:
     gamma: float | None
 
     def labels(self, fw: Any) -> Any:
-        if self.form == "unnormalised":
+        if self.form == "unnormalized":
             return fw.target("Probabilities", *self.arrays, normalized=False)
         return fw.target(self.form, *self.arrays)
 

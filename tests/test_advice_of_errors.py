@@ -39,7 +39,7 @@ def written(code: str, **names: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "loss", [ce.softmax_cross_entropy, ce.losses.behaviour_cloning, ce.losses.hard_example_loss, ce.log_loss]
+    "loss", [ce.softmax_cross_entropy, ce.losses.behavior_cloning, ce.losses.hard_example_loss, ce.log_loss]
 )
 def test_a_dict_of_class_weights_is_answered_with_the_array(loss):
     own = {"keep": 1.0} if loss is ce.losses.hard_example_loss else {}
@@ -143,7 +143,7 @@ def test_one_logit_a_row_is_answered_with_the_sigmoid_loss():
     ],
 )
 def test_labels_in_another_form_are_answered_with_the_form(labels, error, pattern):
-    for loss in (ce.softmax_cross_entropy, ce.losses.behaviour_cloning):
+    for loss in (ce.softmax_cross_entropy, ce.losses.behavior_cloning):
         names = {"labels": labels, "actions": labels}
         own = pattern if loss is ce.softmax_cross_entropy else pattern.replace("labels", "actions")
         right = written(advice(error, own, loss, Z, labels), **names)
@@ -361,3 +361,22 @@ def test_methods_name_their_arguments():
         smoothing.loss(Z, LABELS, weight=WEIGHTS)
     with pytest.raises(TypeError, match="classes is '4'; pass an integer"):
         ce.losses.OnlineLabelSmoothing("4")
+
+
+# -------------------------------------------------------------------------------------------- scales, temperatures
+
+
+@pytest.mark.parametrize("own", ["scale", "temperature"])
+def test_a_scale_is_answered_with_the_temperature_and_the_other_way_round(own):
+    """Both ways the code in the message gives the loss that was meant: cosines are multiplied or divided."""
+    other = {"scale": "temperature", "temperature": "scale"}[own]
+    loss = ce.losses.clip_loss if own == "scale" else ce.losses.info_nce
+    first, second = logits(8), logits(9)
+    code = advice(TypeError, rf"pass {own}=([^.;]+)\.", loss, first, second, **{other: 0.25})
+    value = loss(first, second, **{own: written(code, **{other: 0.25})})
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (first, second)]
+    products = unit[0] @ unit[1].T * {"scale": 4, "temperature": 0.25}[own]
+    rows = -np.diag(products - np.log(np.exp(products).sum(1, keepdims=True)))
+    columns = -np.diag(products - np.log(np.exp(products).sum(0, keepdims=True)))
+    expected = (rows + columns).mean() / 2 if own == "scale" else rows.mean()
+    np.testing.assert_allclose(value, expected, rtol=1e-12)

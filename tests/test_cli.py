@@ -127,8 +127,29 @@ def test_a_loss_of_the_class_counts_trains(tmp_path, loss):
     assert result.exit_code == 0, result.stderr
 
 
+def listed_losses():
+    """The lines of `crossentropy losses` by loss, and the headings above them."""
+    lines = invoke("losses").stdout.splitlines()
+    return {line.split()[0]: line for line in lines if line.startswith("  ")}, [
+        line for line in lines if ": when " in line
+    ]
+
+
+def test_losses_are_listed_by_family_with_when_to_use_it():
+    from crossentropy.training.families import FAMILIES
+    from crossentropy.training.known_losses import public_losses
+
+    lines, headings = listed_losses()
+    assert headings == [f"{family.title}: when {family.use_when}" for family in FAMILIES]
+    assert "Focusing: when easy examples drown the hard ones" in headings
+    assert all(len(heading) <= 110 for heading in headings)
+    members = [name for family in FAMILIES for name in family.losses]
+    assert sorted(members) == sorted(public_losses())  # each in one family
+    assert list(lines) == members
+
+
 def test_losses_are_listed_a_line_each_with_their_paper():
-    lines = {line.split()[0]: line for line in invoke("losses").stdout.split("\n\n")[0].splitlines()}
+    lines, _ = listed_losses()
     public = {name for name in crossentropy.losses.__all__ if name.endswith(("_loss", "_cross_entropy"))}
     assert public <= set(lines)
     assert "ldam_margins" not in lines
@@ -138,7 +159,7 @@ def test_losses_are_listed_a_line_each_with_their_paper():
 
 
 def test_every_loss_that_says_its_paper_is_listed_with_a_paper():
-    lines = {line.split()[0]: line for line in invoke("losses").stdout.split("\n\n")[0].splitlines()}
+    lines, _ = listed_losses()
     for name, line in lines.items():
         if "References" in getattr(crossentropy.losses, name).__doc__:
             assert re.search(r" \(.* \d{4}\)$", line), line

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy.cross_entropy_method import minimise, minimise_discrete
+from crossentropy.cross_entropy_method import minimize, minimize_discrete
 
 SEEDS = (0, 1, 2, 3, 4)
 each_seed = pytest.mark.parametrize("seed", SEEDS)
@@ -43,7 +43,7 @@ def rosenbrock(x):
 def test_a_step_is_the_least_weighted_cross_entropy_of_discrete_candidates():
     """De Boer et al. 2005: v ← argmin −Σ 1[x is elite] ln f(x; v), which the elite's frequencies are."""
     function = Recorded(lambda x: np.abs(x - [0, 1, 2, 2]).sum(axis=1))
-    found = minimise_discrete(
+    found = minimize_discrete(
         function, np.full((4, 3), 1 / 3), samples=60, smoothing=1.0, iterations=1, seed=5
     )
     x, values = function.asked[0], function.values[0]
@@ -62,7 +62,7 @@ def test_a_step_is_the_least_weighted_cross_entropy_of_discrete_candidates():
 
 def test_a_step_is_the_least_weighted_cross_entropy_of_normal_candidates():
     function = Recorded(sphere)
-    found = minimise(function, np.zeros(3), 2.0, samples=50, elite=0.2, smoothing=1.0, iterations=1, seed=5)
+    found = minimize(function, np.zeros(3), 2.0, samples=50, elite=0.2, smoothing=1.0, iterations=1, seed=5)
     elite = function.elite(0, 10)
 
     def cross_entropy(mean, std):
@@ -77,16 +77,16 @@ def test_a_step_is_the_least_weighted_cross_entropy_of_normal_candidates():
 
 def test_smoothing_goes_that_far_from_the_old_parameters_to_the_elites():
     function = Recorded(sphere)
-    found = minimise(function, np.zeros(3), 2.0, smoothing=0.3, iterations=1, seed=1)
+    found = minimize(function, np.zeros(3), 2.0, smoothing=0.3, iterations=1, seed=1)
     elite = function.elite(0, 10)
     np.testing.assert_allclose(found.mean, 0.3 * elite.mean(axis=0), rtol=1e-14)
     np.testing.assert_allclose(found.std, 0.7 * 2 + 0.3 * elite.std(axis=0), rtol=1e-14)
 
 
 def test_noise_widens_every_step():
-    plain, noisy = (minimise(sphere, np.zeros(3), 2.0, iterations=1, noise=n, seed=1) for n in (0, 0.25))
+    plain, noisy = (minimize(sphere, np.zeros(3), 2.0, iterations=1, noise=n, seed=1) for n in (0, 0.25))
     np.testing.assert_allclose(noisy.std, plain.std + 0.25, rtol=1e-14)
-    falling = minimise(sphere, np.zeros(3), 2.0, iterations=2, noise=lambda i: [0.5, 0.0][i], seed=1)
+    falling = minimize(sphere, np.zeros(3), 2.0, iterations=2, noise=lambda i: [0.5, 0.0][i], seed=1)
     np.testing.assert_allclose(falling.history[0].parameters[1], plain.std + 0.5, rtol=1e-14)
 
 
@@ -94,17 +94,17 @@ def test_candidates_without_a_value_are_never_of_the_elite():
     def half(x):
         return np.where(x[:, 0] > 0, np.nan, np.sum(x**2, axis=1))
 
-    found = minimise(half, [1.0, 1.0], 2.0, seed=3)
+    found = minimize(half, [1.0, 1.0], 2.0, seed=3)
     assert found.mean[0] <= 0
     assert np.isfinite(found.value)
     with pytest.raises(ValueError, match="NaN for all 100"):
-        minimise(lambda x: np.full(len(x), np.nan), [0.0], 1.0)
+        minimize(lambda x: np.full(len(x), np.nan), [0.0], 1.0)
 
 
 def test_what_has_no_probability_is_never_drawn():
     function = Recorded(lambda x: x.sum(axis=1))
     start = np.array([[0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.0, 1.0]])
-    minimise_discrete(function, start, seed=0)
+    minimize_discrete(function, start, seed=0)
     assert set(np.unique(np.concatenate(function.asked)[:, 0])) == {1, 2}
     assert set(np.unique(np.concatenate(function.asked)[:, 1])) == {3}
 
@@ -114,7 +114,7 @@ def test_what_has_no_probability_is_never_drawn():
 
 @each_seed
 def test_it_finds_the_minimum_of_a_sphere_of_ten_dimensions(seed):
-    found = minimise(sphere, np.full(10, -4.0), 4.0, samples=200, seed=seed)
+    found = minimize(sphere, np.full(10, -4.0), 4.0, samples=200, seed=seed)
     assert found.converged
     assert np.abs(found.mean - 1).max() < 1e-5
     assert found.value < 1e-10
@@ -123,7 +123,7 @@ def test_it_finds_the_minimum_of_a_sphere_of_ten_dimensions(seed):
 @each_seed
 def test_it_finds_the_minimum_of_rosenbrocks_valley(seed):
     """Its floor is curved and nearly flat: without noise the normal shrinks before it has gone along it."""
-    found = minimise(
+    found = minimize(
         rosenbrock, [-1.0, 2.0], 2.0, samples=200, noise=lambda i: 0.3 * 0.97**i, iterations=600, seed=seed
     )
     assert found.converged
@@ -139,14 +139,14 @@ def test_it_finds_the_largest_cut_of_a_graph(seed):
         return np.sum(x[:, edges[:, 0]] == x[:, edges[:, 1]], axis=1)
 
     least = uncut(np.array(list(itertools.product((0, 1), repeat=12)))).min()
-    found = minimise_discrete(uncut, np.full((12, 2), 0.5), samples=200, seed=seed)
+    found = minimize_discrete(uncut, np.full((12, 2), 0.5), samples=200, seed=seed)
     assert found.value == least
     assert uncut(found.x[None])[0] == least
 
 
 def test_it_stays_within_bounds_and_finds_minima_on_them():
     function = Recorded(sphere)
-    found = minimise(function, [0.0, 0.0], 1.0, bounds=([-1.0, -2.0], [0.5, 2.0]), seed=0)
+    found = minimize(function, [0.0, 0.0], 1.0, bounds=([-1.0, -2.0], [0.5, 2.0]), seed=0)
     asked = np.concatenate(function.asked)
     assert (asked >= [-1, -2]).all()
     assert (asked <= [0.5, 2]).all()
@@ -157,16 +157,16 @@ def test_it_stays_within_bounds_and_finds_minima_on_them():
 
 
 def test_the_same_seed_is_the_same_search():
-    one, same, own = (minimise(rosenbrock, [0.0, 0.0], 1.0, seed=s) for s in (7, 7, np.random.default_rng(7)))
+    one, same, own = (minimize(rosenbrock, [0.0, 0.0], 1.0, seed=s) for s in (7, 7, np.random.default_rng(7)))
     np.testing.assert_array_equal(one.mean, same.mean)
     np.testing.assert_array_equal(one.mean, own.mean)
-    other = minimise(rosenbrock, [0.0, 0.0], 1.0, seed=8)
+    other = minimize(rosenbrock, [0.0, 0.0], 1.0, seed=8)
     assert (one.x != other.x).any()
 
 
 def test_the_result_is_the_best_of_all_that_was_asked_for():
     function = Recorded(rosenbrock)
-    found = minimise(function, [0.0, 0.0], 1.0, iterations=7, seed=2)
+    found = minimize(function, [0.0, 0.0], 1.0, iterations=7, seed=2)
     assert not found.converged
     assert found.evaluations == sum(map(len, function.asked)) == 700
     assert found.value == min(map(np.min, function.values)) == rosenbrock(found.x[None])[0]
@@ -177,8 +177,8 @@ def test_the_result_is_the_best_of_all_that_was_asked_for():
 
 
 def test_each_kind_of_result_names_its_own_parameters():
-    normal = minimise(sphere, [0.0], 1.0, iterations=1)
-    discrete = minimise_discrete(lambda x: x[:, 0], [[0.5, 0.5]], iterations=1)
+    normal = minimize(sphere, [0.0], 1.0, iterations=1)
+    discrete = minimize_discrete(lambda x: x[:, 0], [[0.5, 0.5]], iterations=1)
     with pytest.raises(AttributeError, match="but a mean and a std"):
         normal.probabilities  # noqa: B018
     with pytest.raises(AttributeError, match="no std, but probabilities"):
@@ -188,16 +188,16 @@ def test_each_kind_of_result_names_its_own_parameters():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: minimise(sphere, 0.0, 1.0), r"mean has shape \(\)"),
-        (lambda: minimise(sphere, [0.0, 1.0], -1.0), "std is -1.0"),
-        (lambda: minimise(sphere, [0.0, 1.0], [1.0, 1.0, 1.0]), "one, or 2"),
-        (lambda: minimise(sphere, [0.0], 1.0, bounds=(1.0, 0.0)), "bounds"),
-        (lambda: minimise(sphere, [0.0], 1.0, elite=0.0), "elite is 0.0"),
-        (lambda: minimise(sphere, [0.0], 1.0, smoothing=1.5), "smoothing is 1.5"),
-        (lambda: minimise(sphere, [0.0], 1.0, iterations=0), "iterations is 0"),
-        (lambda: minimise(lambda x: x, [0.0], 1.0), r"one value for each, shape \(100,\)"),
-        (lambda: minimise_discrete(sphere, [0.5, 0.5]), r"pass \(d, C\)"),
-        (lambda: minimise_discrete(sphere, [[0.5, 0.4]]), "does not sum to one"),
+        (lambda: minimize(sphere, 0.0, 1.0), r"mean has shape \(\)"),
+        (lambda: minimize(sphere, [0.0, 1.0], -1.0), "std is -1.0"),
+        (lambda: minimize(sphere, [0.0, 1.0], [1.0, 1.0, 1.0]), "one, or 2"),
+        (lambda: minimize(sphere, [0.0], 1.0, bounds=(1.0, 0.0)), "bounds"),
+        (lambda: minimize(sphere, [0.0], 1.0, elite=0.0), "elite is 0.0"),
+        (lambda: minimize(sphere, [0.0], 1.0, smoothing=1.5), "smoothing is 1.5"),
+        (lambda: minimize(sphere, [0.0], 1.0, iterations=0), "iterations is 0"),
+        (lambda: minimize(lambda x: x, [0.0], 1.0), r"one value for each, shape \(100,\)"),
+        (lambda: minimize_discrete(sphere, [0.5, 0.5]), r"pass \(d, C\)"),
+        (lambda: minimize_discrete(sphere, [[0.5, 0.4]]), "does not sum to one"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(call, message):

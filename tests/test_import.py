@@ -89,5 +89,66 @@ def test_numpy_losses_work_where_torch_cannot_be_imported():
 def test_every_public_name_is_there():
     import crossentropy as ce
 
-    assert all(hasattr(ce, name) for name in ce.__all__)
+    for package in (ce, ce.losses, ce.links):
+        assert all(hasattr(package, name) for name in package.__all__)
     assert ce.__version__
+    assert not hasattr(ce, "no_such_name")
+
+
+def test_the_top_level_is_what_the_design_says():
+    import crossentropy as ce
+
+    losses = {"softmax_cross_entropy", "sigmoid_cross_entropy", "linear_cross_entropy", "log_loss"}
+    helpers = {"target_statistics", "linear_target_statistics", "loss_and_gradient"}
+    quantities = set(ce.information.__all__)
+    modules = {"losses", "links", "targets", "information", "cross_entropy_method"}
+    assert set(ce.__all__) == losses | helpers | quantities | modules
+
+
+def test_dir_shows_the_public_names_and_no_others():
+    import crossentropy as ce
+
+    assert dir(ce) == sorted([*ce.__all__, "torch"])
+    assert dir(ce.losses) == sorted(ce.losses.__all__)
+    assert dir(ce.links) == sorted(ce.links.__all__)
+
+
+def test_dir_of_the_face_shows_the_public_names_and_no_others():
+    pytest.importorskip("torch")
+    import crossentropy as ce
+
+    assert dir(ce.torch) == sorted([*ce.torch.__all__, "distributed"])
+
+
+def test_every_import_of_all_names_touches_no_framework():
+    loaded = python("from crossentropy import *; import sys; print(*sys.modules)").split()
+    assert not [name for name in FRAMEWORKS if name in loaded]
+
+
+def test_a_face_is_an_attribute_that_imports_its_framework_when_it_is_asked_for():
+    pytest.importorskip("torch")
+    out = python(
+        """
+        import sys
+        import crossentropy as ce
+        dir(ce)
+        print("torch" in sys.modules)
+        print(ce.torch.CrossEntropyLoss.__name__, ce.torch.distributed.__name__)
+        """
+    )
+    assert out.split() == ["False", "CrossEntropyLoss", "crossentropy.torch.distributed"]
+
+
+def test_a_face_without_its_framework_names_the_extra():
+    out = python(
+        """
+        import sys
+        sys.modules["torch"] = None
+        import crossentropy as ce
+        try:
+            ce.torch
+        except ImportError as error:
+            print(error)
+        """
+    )
+    assert 'pip install "crossentropy[torch]"' in out

@@ -336,7 +336,7 @@ def test_axes_that_are_not_two_different_ones_are_refused(axes, error):
 
 
 @pytest.mark.parametrize("measure", [entropy, perplexity, *PAIRWISE])
-def test_nothing_is_normalised_in_silence(measure):
+def test_nothing_is_normalized_in_silence(measure):
     rows = [np.asarray([[0.5, 0.5], [0.5, 0.25]])] * (2 if measure in PAIRWISE else 1)
     with pytest.raises(ValueError, match=r"^p\[1, :\] sums to 0\.75, not to 1 .* pass normalize=True"):
         measure(*rows)
@@ -381,7 +381,7 @@ def test_an_entry_that_is_no_probability_is_named_with_its_place(library, normal
         kl_divergence(good, p, normalize=normalize)
 
 
-def test_a_row_of_zeros_cannot_be_normalised():
+def test_a_row_of_zeros_cannot_be_normalized():
     with pytest.raises(ValueError, match=r"^p\[:, 1\] sums to 0\.0, which nothing can divide to 1"):
         entropy(np.asarray([[0.5, 0.0], [0.5, 0.0]]), axis=0, normalize=True)
 
@@ -568,3 +568,83 @@ def test_jax_can_trace_map_and_differentiate():
     np.testing.assert_allclose(jax.jit(kl_divergence)(p, q), kl_divergence(p, q), rtol=1e-6)
     by_row = jax.vmap(jax.grad(kl_divergence))(p, q)
     np.testing.assert_allclose(by_row, np.log(p / q), rtol=1e-5)
+
+
+# ------------------------------------------------------------------------------------ the loss, called by its name
+
+ONE_HOT = np.asarray([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+SOFT = np.asarray([[0.2, 0.5, 0.3], [0.7, 0.2, 0.1]])
+SCORES = np.asarray([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    ("p", "q", "error"),
+    [
+        (SCORES, np.asarray([0, 1]), TypeError),
+        (SOFT, np.asarray([0, 1]), TypeError),
+        (SOFT[:, :2] / SOFT[:, :2].sum(1, keepdims=True), np.asarray([0, 1]), TypeError),  # which broadcasts
+        (SCORES, ONE_HOT.astype(np.int64), TypeError),
+        (SCORES, ONE_HOT, ValueError),
+        (SOFT, SCORES, ValueError),
+        (ONE_HOT, 3 * SOFT, ValueError),
+        (SCORES, np.asarray([0.0, 1.0]), ValueError),
+    ],
+)
+def test_a_call_of_the_loss_is_answered_with_its_name(library, p, q, error):
+    make = pytest.importorskip(library).asarray
+    with pytest.raises(error, match=r"crossentropy\.softmax_cross_entropy\(logits, labels\)"):
+        cross_entropy(make(p), make(q))
+
+
+def test_a_refusal_of_other_kinds_does_not_speak_of_the_loss():
+    for p, q in ((SOFT, SOFT[:, :2]), (SOFT, SOFT / 2), (SOFT, SOFT.astype(str))):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            cross_entropy(p, q)
+        assert "softmax_cross_entropy" not in str(caught.value)
+
+
+def test_counts_are_no_labels():
+    expected = float(true_cross_entropy([0.25, 0.75], [0.75, 0.25]))
+    assert cross_entropy([1, 3], [3, 1], normalize=True) == pytest.approx(expected, rel=1e-15)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    ("prediction", "truth", "axis"),
+    [
+        (SOFT, ONE_HOT, -1),
+        (SOFT.T, ONE_HOT.T, 0),
+        (SOFT[0], ONE_HOT[0], 0),
+        (SOFT[:1] / 2 + np.zeros((2, 1)), np.stack([ONE_HOT[0], 0 * ONE_HOT[0]]), (0, 1)),  # one distribution
+    ],
+)
+def test_a_one_hot_prediction_of_a_soft_truth_warns_that_the_order_is_the_other(
+    library, prediction, truth, axis
+):
+    make = pytest.importorskip(library).asarray
+    with pytest.warns(UserWarning, match=r"the order is \(labels, predictions\)") as caught:
+        assert np.isinf(np.asarray(cross_entropy(make(prediction), make(truth), axis=axis))).all()
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    ("p", "q"),
+    [
+        (ONE_HOT, SOFT),  # the right order
+        (ONE_HOT, ONE_HOT),
+        (SOFT, SOFT),
+        (SOFT, np.asarray([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])),  # infinite, but not one-hot
+    ],
+)
+def test_other_predictions_warn_of_no_order(library, p, q, recwarn):
+    make = pytest.importorskip(library).asarray
+    cross_entropy(make(p), make(q))
+    assert not [warning for warning in recwarn if "order" in str(warning.message)]
+
+
+def test_a_traced_prediction_warns_of_no_order(recwarn):
+    jax = pytest.importorskip("jax")
+    assert np.isinf(jax.jit(cross_entropy)(SOFT, ONE_HOT)).all()
+    assert not [warning for warning in recwarn if "order" in str(warning.message)]

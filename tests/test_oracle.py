@@ -18,7 +18,7 @@ PRIOR = RNG.dirichlet(np.ones(5))
 TARGETS = {
     "index": oracle.index_targets([2], 5)[0],
     "dense": oracle.dense_targets([RNG.dirichlet(np.ones(5))])[0],
-    "unnormalised": oracle.dense_targets([RNG.normal(size=5)])[0],
+    "unnormalized": oracle.dense_targets([RNG.normal(size=5)])[0],
     "sparse": oracle.sparse_targets([[1, 4, 1]], [[0.2, 0.5, 0.3]], 5)[0],
     "set": oracle.set_targets([[True, False, True, False, False]])[0],
 }
@@ -94,7 +94,7 @@ def test_class_weights_multiply_the_smoothed_target_and_weigh_the_row_before_smo
     assert float(solution.value) == pytest.approx(-(weights * q) @ log_softmax(z) / 5.0, rel=1e-14)
 
 
-def test_count_normalises_by_rows_of_weight_zero_too_but_not_by_ignored_ones():
+def test_count_normalizes_by_rows_of_weight_zero_too_but_not_by_ignored_ones():
     targets = oracle.index_targets([0, 1, -1], 2, ignore_index=-1)
     solution = oracle.solve(np.zeros((3, 2)), targets, sample_weight=[1.0, 0.0, 1.0], normalizer="count")
     assert float(solution.value) == pytest.approx(math.log(2) / 2, rel=1e-15)

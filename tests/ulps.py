@@ -11,7 +11,7 @@ FORMATS = {"float64": (53, -1022), "float32": (24, -126), "float16": (11, -14), 
 
 
 def unit(values: Any, dtype: str) -> np.ndarray:
-    """The distance between neighbouring numbers of a floating format at each value."""
+    """The distance between neighboring numbers of a floating format at each value."""
     digits, smallest = FORMATS[dtype]
     _, exponent = np.frexp(np.abs(np.asarray(values, dtype=np.float64)))
     exponent = np.where(np.asarray(values) == 0, smallest, exponent - 1)

@@ -6,12 +6,11 @@
 0.349012
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from crossentropy import links, losses, targets
+from crossentropy._lazy import attach
 from crossentropy.losses import (
-    TargetStatistics,
     log_loss,
     loss_and_gradient,
     sigmoid_cross_entropy,
@@ -20,7 +19,7 @@ from crossentropy.losses import (
 )
 
 if TYPE_CHECKING:
-    from crossentropy import cross_entropy_method
+    from crossentropy import cross_entropy_method, information
     from crossentropy.information import (
         cross_entropy,
         entropy,
@@ -29,26 +28,18 @@ if TYPE_CHECKING:
         mutual_information,
         perplexity,
     )
-    from crossentropy.losses.linear import (
-        linear_cross_entropy,
-        linear_loss_and_gradients,
-        linear_target_statistics,
-    )
-    from crossentropy.losses.linear_rows import linear_distillation_losses, linear_row_losses
+    from crossentropy.losses.linear import linear_cross_entropy, linear_target_statistics
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "TargetStatistics",
     "cross_entropy",
     "cross_entropy_method",
     "entropy",
+    "information",
     "js_divergence",
     "kl_divergence",
     "linear_cross_entropy",
-    "linear_distillation_losses",
-    "linear_loss_and_gradients",
-    "linear_row_losses",
     "linear_target_statistics",
     "links",
     "log_loss",
@@ -62,10 +53,8 @@ __all__ = [
     "targets",
 ]
 
-
-# Not everyone's, so imported when they are asked for.
-LATER = {
-    "crossentropy.information": (
+LAZY = {
+    "information": (
         "cross_entropy",
         "entropy",
         "js_divergence",
@@ -73,21 +62,10 @@ LATER = {
         "mutual_information",
         "perplexity",
     ),
-    "crossentropy.losses.linear": (
-        "linear_cross_entropy",
-        "linear_loss_and_gradients",
-        "linear_target_statistics",
-    ),
-    "crossentropy.losses.linear_rows": ("linear_distillation_losses", "linear_row_losses"),
+    "losses.linear": ("linear_cross_entropy", "linear_target_statistics"),
 }
 
+# Faces import their framework, so `from crossentropy import *` leaves them out.
+FACES = ("torch",)
 
-def __getattr__(name: str) -> Any:
-    if name == "cross_entropy_method":
-        return import_module("crossentropy.cross_entropy_method")
-    for module, members in LATER.items():
-        if name in members:
-            value = getattr(import_module(module), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = attach(__name__, __all__, LAZY, ("cross_entropy_method", "information", *FACES))

@@ -4,21 +4,17 @@ import functools
 import math
 import numbers
 import operator
-from typing import Any
 
-from crossentropy._backends import namespace, total
+from crossentropy._backends import Array, namespace, total
 
 __all__ = [
     "SCALE",
     "add_up",
-    "bits",
     "cross_entropy_terms",
     "divergence",
     "entropy_terms",
     "exact_product",
 ]
-
-Array = Any
 
 # Divergences are homogeneous, D(λp, λq) = λ D(p, q). Multiplied by this, subnormal probabilities become
 # normal numbers, and so do their reciprocals, which gradients contain.
@@ -26,20 +22,20 @@ SCALE = 2.0**60
 
 
 def entropy_terms(p: Array) -> Array:
-    """``−p ln p``."""
+    """Compute ``−p ln p`` of every entry, 0 at 0."""
     xp = namespace(p)
     return -p * xp.log(xp.where(p > 0, p, xp.ones_like(p)))
 
 
 def cross_entropy_terms(p: Array, q: Array) -> Array:
-    """``−p ln q``; inf where only ``q = 0``."""
+    """Compute ``−p ln q`` of every entry; inf where only ``q = 0``."""
     xp = namespace(p, q)
     terms = -p * xp.log(xp.where(q > 0, q, xp.ones_like(q)))
     return xp.where((p > 0) & (q == 0), xp.full_like(terms, math.inf), terms)
 
 
 def divergence(p: Array, *factors: Array, difference: Array) -> Array:
-    """``p ln(p/q) − p + q`` for `q` the product of `factors` and `difference` an accurate ``p − q``.
+    """Compute ``p ln(p/q) − p + q`` of every entry, `q` the product of `factors`, `difference` an accurate ``p − q``.
 
     With ``s = (p − q)/(p + q)``, so that ``ln(p/q) = 2 artanh s``, it is ``(p − q) s + 2p (artanh s − s)``:
     neither part can cancel the other. Where ``p = 0`` it is ``q``; where only ``q = 0``, inf.
@@ -58,7 +54,7 @@ def divergence(p: Array, *factors: Array, difference: Array) -> Array:
 
 
 def _artanh_tail(s: Array) -> Array:
-    """``artanh s − s = s³/3 + s⁵/5 + …`` to full precision for ``|s| < ¼``."""
+    """Compute ``artanh s − s = s³/3 + s⁵/5 + …`` to full precision for ``|s| < ¼``."""
     square, series = s * s, 0.0 * s
     for k in range(27 if bits(s) > 32 else 13, 1, -2):
         series = square * (1 / k + series)
@@ -66,14 +62,15 @@ def _artanh_tail(s: Array) -> Array:
 
 
 def bits(x: Array) -> int:
+    """Return the bits of a floating dtype."""
     return int(namespace(x).finfo(x.dtype).bits)
 
 
 def exact_product(a: Array, b: Array) -> tuple[Array, Array]:
-    """``a b`` rounded, and what rounding took away (Dekker, Numerische Mathematik 18, 1971)."""
+    """Compute ``a b`` rounded, and its rounding error exactly (Dekker, Numerische Mathematik 18, 1971)."""
 
     def halves(x: Array) -> tuple[Array, Array]:
-        """`x` as a sum of two numbers of half as many digits, whose products are exact."""
+        """Split `x` into two numbers of half as many digits, whose products are exact."""
         shifted = (2.0 ** (27 if bits(x) > 32 else 12) + 1) * x
         high = shifted - (shifted - x)
         return high, x - high
@@ -86,7 +83,7 @@ def exact_product(a: Array, b: Array) -> tuple[Array, Array]:
 def add_up(
     terms: Array, axes: tuple[int, ...], keepdims: bool, base: float | None, scale: float = 1.0
 ) -> Array:
-    """``Σ terms / scale`` in units of ``log base``, rounded once to the precision of `terms`."""
+    """Compute ``Σ terms / scale`` in units of ``log base`` (None for nats), rounded once to the dtype of `terms`."""
     if base is not None:
         if not isinstance(base, numbers.Real) or not 0 < base < math.inf or base == 1:
             raise ValueError(f"base is {base!r}; pass a finite number above 0 but not 1: 2 for bits")

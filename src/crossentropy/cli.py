@@ -158,7 +158,7 @@ def train_lm(
     logits: Annotated[
         str,
         typer.Option(
-            metavar="KIND", help="linear: the logits are never written out; materialised: they are."
+            metavar="KIND", help="linear: the logits are never written out; materialized: they are."
         ),
     ] = LanguageOptions.logits,
 ) -> None:
@@ -201,16 +201,21 @@ def train_lm(
 
 @app.command()
 def losses() -> None:
-    """List the losses: what each is, its paper, and (marked --loss) which of them can train."""
+    """List the losses by family: when to use it, what each is, its paper, and (marked --loss) which can train."""
+    from crossentropy.training.families import FAMILIES
     from crossentropy.training.known_losses import KNOWN_LOSSES, paper, public_losses, summary
 
-    found = public_losses()
-    width = max(map(len, found))
-    for name, loss in found.items():
-        fits = "--loss" if name in KNOWN_LOSSES else ""
-        source = paper(loss)
-        typer.echo(f"{name:<{width}}  {fits:<6}  {summary(loss)}" + (f" ({source})" if source else ""))
+    public = public_losses()
+    width = max(map(len, public))
+    for family in FAMILIES:
+        typer.echo(f"{family.title}: when {family.use_when}")
+        for name in family.losses:
+            fits = "--loss" if name in KNOWN_LOSSES else ""
+            source = paper(public[name])
+            line = f"  {name:<{width}}  {fits:<6}  {summary(public[name])}"
+            typer.echo(line + (f" ({source})" if source else ""))
+        typer.echo()
     short = [
-        f"{name} for {known.function.__name__}" for name, known in KNOWN_LOSSES.items() if name not in found
+        f"{name} for {known.function.__name__}" for name, known in KNOWN_LOSSES.items() if name not in public
     ]
-    typer.echo(f"\n--loss: a loss for crossentropy train --loss, which also takes {', '.join(short)}.")
+    typer.echo(f"--loss: a loss for crossentropy train --loss, which also takes {', '.join(short)}.")

@@ -1,4 +1,4 @@
-"""The cross-entropy method: minimising a function by fitting a distribution to its best samples.
+"""The cross-entropy method: minimizing a function by fitting a distribution to its best samples.
 
 From a distribution over candidates draw many, keep the elite, those of the smallest values, and move the distribution
 to the one that predicts the elite best. "Best" is the smallest cross-entropy: the new parameters are
@@ -22,23 +22,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Iteration", "Result", "minimise", "minimise_discrete"]
+__all__ = ["Iteration", "Result", "minimize", "minimize_discrete"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Iteration:
-    """What one round found.
+    """The results of one iteration.
 
     Attributes
     ----------
     best : float
-        The smallest value among its samples.
+        The smallest value among the samples.
     threshold : float
         The largest value among the elite, the paper's ``γ``.
     parameters : tuple of arrays
-        The distribution after it: ``(mean, std)``, or ``(probabilities,)``.
+        The distribution after the iteration: ``(mean, std)``, or ``(probabilities,)``.
     """
 
     best: float
@@ -48,7 +48,7 @@ class Iteration:
 
 @dataclass(frozen=True)
 class Result:
-    """What a search found.
+    """The results of a search.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Result:
         return self.parameters[place]
 
 
-def minimise(
+def minimize(
     function: Callable[[Floats], ArrayLike],
     mean: ArrayLike,
     std: ArrayLike,
@@ -110,7 +110,7 @@ def minimise(
     iterations: int = 200,
     seed: int | np.random.Generator | None = None,
 ) -> Result:
-    """Minimise a function of d numbers, by normal distributions of independent coordinates.
+    """Minimize a function of d numbers, by normal distributions of independent coordinates.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def minimise(
 
     Examples
     --------
-    >>> found = minimise(lambda x: ((x - [1.0, -2.0]) ** 2).sum(axis=1), mean=[0.0, 0.0], std=3.0, seed=0)
+    >>> found = minimize(lambda x: ((x - [1.0, -2.0]) ** 2).sum(axis=1), mean=[0.0, 0.0], std=3.0, seed=0)
     >>> found.mean.round(4), found.converged
     (array([ 1., -2.]), True)
     """
@@ -172,13 +172,13 @@ def minimise(
     rng = np.random.default_rng(seed)
 
     def draw(parameters: tuple[Floats, ...], n: int) -> Floats:
-        centre, spread = parameters
-        return np.clip(centre + spread * rng.standard_normal((n, centre.size)), low, high)
+        center, spread = parameters
+        return np.clip(center + spread * rng.standard_normal((n, center.size)), low, high)
 
     def fit(best: Floats, parameters: tuple[Floats, ...], iteration: int) -> tuple[Floats, ...]:
-        found = best.mean(axis=0), best.std(axis=0)
-        centre, spread = (a + smoothing * (b - a) for a, b in zip(parameters, found, strict=True))
-        return centre, spread + (noise(iteration) if callable(noise) else noise)
+        fitted = best.mean(axis=0), best.std(axis=0)
+        center, spread = (a + smoothing * (b - a) for a, b in zip(parameters, fitted, strict=True))
+        return center, spread + (noise(iteration) if callable(noise) else noise)
 
     return _search(
         function,
@@ -194,7 +194,7 @@ def minimise(
     )
 
 
-def minimise_discrete(
+def minimize_discrete(
     function: Callable[[NDArray[np.int64]], ArrayLike],
     probabilities: ArrayLike,
     *,
@@ -205,7 +205,7 @@ def minimise_discrete(
     iterations: int = 200,
     seed: int | np.random.Generator | None = None,
 ) -> Result:
-    """Minimise a function of d choices among C, by independent categorical distributions.
+    """Minimize a function of d choices among C, by independent categorical distributions.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def minimise_discrete(
     probabilities : array (d, C)
         Where to begin: uniform, if nothing is known. What is 0 stays 0. For yes-or-no choices ``C = 2``.
     samples, elite, smoothing, iterations, seed
-        As in `minimise`; with a `smoothing` of less than 1 no choice is ever given up for good.
+        As in `minimize`; with a `smoothing` of less than 1 no choice is ever given up for good.
     tolerance : float, default 1e-3
         Stop when every choice has an answer of probability at least one minus this.
 
@@ -226,7 +226,7 @@ def minimise_discrete(
     Raises
     ------
     ValueError
-        As `minimise`, and if rows of probabilities do not sum to one.
+        As `minimize`, and if rows of probabilities do not sum to one.
 
     References
     ----------
@@ -235,11 +235,11 @@ def minimise_discrete(
 
     Examples
     --------
-    Cut a ring of four into two halves, so that every neighbour is on the other side.
+    Cut a ring of four into two halves, so that every neighbor is on the other side.
 
     >>> ring = np.asarray([[0, 1], [1, 2], [2, 3], [3, 0]])
     >>> uncut = lambda x: (x[:, ring[:, 0]] == x[:, ring[:, 1]]).sum(axis=1)
-    >>> found = minimise_discrete(uncut, np.full((4, 2), 0.5), seed=0)
+    >>> found = minimize_discrete(uncut, np.full((4, 2), 0.5), seed=0)
     >>> found.value, bool(found.x[0] != found.x[1])
     (0.0, True)
     """
@@ -291,7 +291,7 @@ def _search(
     tolerance: float,
     iterations: int,
 ) -> Result:
-    """Draw, evaluate, keep the elite, fit; until the distribution is narrow."""
+    """Draw samples, evaluate them, keep the elite and fit to it, until the distribution is narrow."""
     if not (0 < elite <= 1 and samples >= 2):
         raise ValueError(f"elite is {elite} of {samples} samples; pass a share in (0, 1] of at least 2")
     if not 0 < smoothing <= 1:
@@ -310,7 +310,7 @@ def _search(
                 f"the function returned shape {values.shape} for candidates of shape {x.shape}; "
                 f"return one value for each, shape ({samples},)"
             )
-        order = np.argsort(values, kind="stable")[:kept]  # NaN last
+        order = np.argsort(values, kind="stable")[:kept]  # argsort puts NaN last
         if math.isnan(values[order[0]]):
             raise ValueError(f"the function returned NaN for all {samples} candidates of iteration {i}")
         if not history or values[order[0]] < best_value:

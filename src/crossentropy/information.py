@@ -14,19 +14,17 @@ digits. What the functions share:
 """
 
 import math
-import numbers
 from typing import Any
 
-from crossentropy._arguments.arrays import as_arrays, as_floating
+from crossentropy._arguments.arrays import as_arrays
+from crossentropy._arguments.distributions import axis_from_end, check_distributions, checked_distribution
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._arguments.foreign import is_bfloat16
-from crossentropy._arguments.unit_sums import rounding_tolerance
-from crossentropy._backends import namespace, sum_tolerance, total
-from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._arguments.warnings import warn_user
+from crossentropy._backends import Array, namespace, total
+from crossentropy._backends.conditions import is_true
 from crossentropy._entropy_terms import (
     SCALE,
     add_up,
-    bits,
     cross_entropy_terms,
     divergence,
     entropy_terms,
@@ -35,7 +33,6 @@ from crossentropy._entropy_terms import (
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
 
-Array = Any
 Axes = int | tuple[int, ...]
 
 
@@ -61,7 +58,8 @@ def entropy(
     Returns
     -------
     array (...)
-        The shape of `p` without `axis`, in units of ``log base``. The gradient is ``−log p − 1``, but 0 at 0.
+        The shape of `p` without `axis`, in units of ``log base``, nats by default: float64 for float64, integers and
+        lists, else float32. The gradient is ``−log p − 1``, but 0 at 0.
 
     Raises
     ------
@@ -80,7 +78,7 @@ def entropy(
     >>> float(entropy([0.5, 0.25, 0.25], base=2))
     1.5
     """
-    _, (p,), axes = _distributions(axis, normalize, p=p)
+    _, (p,), axes = check_distributions(axis, normalize, p=p)
     return add_up(entropy_terms(p), axes, keepdims, base)
 
 
@@ -106,14 +104,25 @@ def cross_entropy(
     Returns
     -------
     array (...)
-        The broadcast shape without `axis`, in units of ``log base``; inf where `q` is 0 and `p` is not.
+        The broadcast shape without `axis`, in units of ``log base``, nats by default: float64 where `p` or `q` is, else
+        float32. It is inf where `q` is 0 and `p` is not.
 
     Raises
     ------
     ValueError
         As `entropy`, and if the shapes do not fit.
     TypeError
-        If an input does not hold real numbers, or the two are of different libraries.
+        If an input does not hold real numbers, the two are of different libraries, or `q` holds integers, as labels do
+        (with ``normalize=True`` they are counts).
+
+    Warns
+    -----
+    UserWarning
+        If `q` is one-hot where `p` is not, which is the other way about: the truth comes first.
+
+    Notes
+    -----
+    The loss of logits and labels is `crossentropy.softmax_cross_entropy`.
 
     References
     ----------
@@ -123,11 +132,24 @@ def cross_entropy(
     --------
     >>> float(cross_entropy([0.5, 0.5], [0.25, 0.75]))
     0.8369882167858358
-    >>> float(cross_entropy([0.0, 1.0], [0.0, 1.0])), float(cross_entropy([0.5, 0.5], [0.0, 1.0]))
+    >>> float(cross_entropy([0.0, 1.0], [0.0, 1.0])), float(cross_entropy([0.5, 0.5, 0.0], [0.0, 0.5, 0.5]))
     (0.0, inf)
     """
-    _, (p, q), axes = _distributions(axis, normalize, p=p, q=q)
-    return add_up(cross_entropy_terms(p, q), axes, keepdims, base)
+    xp, (p, q) = as_arrays(p=p, q=q)
+    if not normalize and xp.isdtype(q.dtype, ("integral", "bool")):
+        raise TypeError(
+            f"q has dtype {q.dtype}, as labels have, but q is a prediction: pass probabilities in floating point, or "
+            f"counts with normalize=True. {THE_LOSS}"
+        )
+    try:
+        _, (p, q), axes = check_distributions(axis, normalize, p=p, q=q)
+    except ValueError as error:
+        if not (_holds_no_probabilities(p) or _holds_no_probabilities(q)):
+            raise
+        raise ValueError(f"{error}. {THE_LOSS}") from None
+    result = add_up(cross_entropy_terms(p, q), axes, keepdims, base)
+    _warn_of_order(p, q, result)
+    return result
 
 
 @argument_errors
@@ -144,15 +166,17 @@ def kl_divergence(
 
     Parameters
     ----------
-    p, q, base, axis, normalize, keepdims
-        As in `cross_entropy`.
+    p, q : array (..., C) or list
+        Probabilities along `axis`. The other axes broadcast, the classes do not.
+    base, axis, normalize, keepdims
+        As in `entropy`; `axis` is that of the broadcast arrays.
 
     Returns
     -------
     array (...)
-        The broadcast shape without `axis`, in units of ``log base``; inf where `q` is 0 and `p` is not. Every
-        term is right to its last digits, however close `p` and `q` are. The gradients, ``log(p/q)`` and
-        ``(q − p)/q``, vanish where they meet.
+        The broadcast shape without `axis`, in units of ``log base``, nats by default: float64 where `p` or `q` is, else
+        float32. It is inf where `q` is 0 and `p` is not. Every term is right to its last digits, however close `p` and
+        `q` are. The gradients, ``log(p/q)`` and ``(q − p)/q``, vanish where they meet.
 
     Raises
     ------
@@ -170,7 +194,7 @@ def kl_divergence(
     >>> print(f"{kl_divergence([0.5, 0.5], [0.5 + 2**-30, 0.5 - 2**-30]):.14e}")  # 2**-59 and more
     1.73472347597681e-18
     """
-    _, (p, q), axes = _distributions(axis, normalize, p=p, q=q)
+    _, (p, q), axes = check_distributions(axis, normalize, p=p, q=q)
     p, q = SCALE * p, SCALE * q
     return add_up(divergence(p, q, difference=p - q), axes, keepdims, base, SCALE)
 
@@ -191,14 +215,16 @@ def js_divergence(
 
     Parameters
     ----------
-    p, q, base, axis, normalize, keepdims
-        As in `cross_entropy`.
+    p, q : array (..., C) or list
+        Probabilities along `axis`. The other axes broadcast, the classes do not.
+    base, axis, normalize, keepdims
+        As in `entropy`; `axis` is that of the broadcast arrays.
 
     Returns
     -------
     array (...)
-        The broadcast shape without `axis`, in units of ``log base``, as accurate as `kl_divergence`. The
-        gradients are ``½ log(p/m)`` and ``½ log(q/m)``.
+        The broadcast shape without `axis`, in units of ``log base``, nats by default: float64 where `p` or `q` is, else
+        float32; as accurate as `kl_divergence`. The gradients are ``½ log(p/m)`` and ``½ log(q/m)``.
 
     Raises
     ------
@@ -214,7 +240,7 @@ def js_divergence(
     >>> round(float(js_divergence([1.0, 0.0], [0.0, 1.0], base=2)), 12)
     1.0
     """
-    _, (p, q), axes = _distributions(axis, normalize, p=p, q=q)
+    _, (p, q), axes = check_distributions(axis, normalize, p=p, q=q)
     p, q = SCALE * p, SCALE * q
     middle, half_way = (p + q) / 2, (p - q) / 2
     terms = divergence(p, middle, difference=half_way) + divergence(q, middle, difference=-half_way)
@@ -234,12 +260,13 @@ def perplexity(
     q : array (..., C) or list, optional
         A prediction of `p`; the perplexity is then that of the cross-entropy.
     axis, normalize, keepdims
-        As in `cross_entropy`.
+        As in `entropy`; with `q`, `axis` is that of the broadcast arrays.
 
     Returns
     -------
     array (...)
-        A number of classes, from 1 (without `q`, to C); inf where `q` is 0 and `p` is not.
+        A number of classes, dimensionless, from 1 (without `q`, to C): float64 where `p` or `q` is, else float32. It is
+        inf where `q` is 0 and `p` is not.
 
     Raises
     ------
@@ -256,16 +283,16 @@ def perplexity(
     >>> round(float(perplexity([0.25, 0.25, 0.25, 0.25])), 12)
     4.0
     """
-    given = {"p": p} if q is None else {"p": p, "q": q}
+    named = {"p": p} if q is None else {"p": p, "q": q}
     if q is not None:
         _refuse_labels(p, q)
-    xp, checked, axes = _distributions(axis, normalize, **given)
+    xp, checked, axes = check_distributions(axis, normalize, **named)
     terms = entropy_terms(*checked) if q is None else cross_entropy_terms(*checked)
     return xp.astype(xp.exp(total(terms, axes, keepdims=keepdims)), terms.dtype)
 
 
 def _refuse_labels(p: Any, q: Any) -> None:
-    """Say where the perplexity of labels is."""
+    """Raise TypeError if `q` looks like labels, and name the functions for these."""
     xp, (p, q) = as_arrays(p=p, q=q)
     is_of_rows = tuple(q.shape) == tuple(p.shape[:-1]) and q.shape[-1:] != p.shape[-1:]
     if is_of_rows and xp.isdtype(q.dtype, ("integral", "bool")):
@@ -301,8 +328,8 @@ def mutual_information(
     Returns
     -------
     array (...)
-        The shape of `joint` without `axes`, in units of ``log base``, as accurate as `kl_divergence` however
-        little the variables tell of each other.
+        The shape of `joint` without `axes`, in units of ``log base``, nats by default: float64 for float64, integers
+        and lists, else float32. It is as accurate as `kl_divergence` however little the variables tell of each other.
 
     Raises
     ------
@@ -321,10 +348,10 @@ def mutual_information(
     xp, (P,) = as_arrays(joint=joint)
     if not isinstance(axes, (tuple, list)) or len(axes) != 2:
         raise TypeError(f"axes is {axes!r}; pass the axes of the two variables, such as (-2, -1)")
-    x, y = both = tuple(_from_the_end(k, "axes", axes, {"joint": P}) for k in axes)
+    x, y = both = tuple(axis_from_end(k, "axes", axes, {"joint": P}) for k in axes)
     if x == y:
         raise ValueError(f"axes is {axes!r}, twice the same; pass the axes of the two variables")
-    P = _checked("joint", P, both, normalize)
+    P = checked_distribution("joint", P, both, normalize)
 
     # KL to any a bᵀ exceeds that to the marginals' by what KL lies between the two, so rounding a and b costs
     # the square of a rounding error; rounding their product would cost more, hence its second, exact piece.
@@ -337,65 +364,19 @@ def mutual_information(
 
 # -------------------------------------------------------------------------------------------------- refusals
 
-
-def _distributions(axis: Axes, normalize: bool, **given: Any) -> tuple[Any, list[Array], tuple[int, ...]]:
-    """The namespace, the distributions checked and of one dtype, and their axes counted from the end."""
-    xp, arrays = as_arrays(**given)
-    named = dict(zip(given, arrays, strict=True))
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple(_from_the_end(k, "axis", axis, named) for k in axes)
-    if len(set(axes)) < max(len(axes), 1):
-        raise ValueError(f"axis is {axis!r}; pass the axes of the classes, each once")
-    for k in axes:
-        classes = [x.shape[k] if x.ndim >= -k else None for x in arrays]
-        if any(n is None or n != classes[0] for n in classes):
-            raise ValueError(
-                f"{_shapes(named)}: along axis {k} the numbers of classes differ; "
-                "pass distributions over the same classes (only the other axes broadcast)"
-            )
-    for sizes in zip(*(reversed(x.shape) for x in arrays), strict=False):
-        several = [n for n in sizes if n != 1]
-        if any(n != several[0] for n in several):
-            raise ValueError(
-                f"{_shapes(named)}, which do not broadcast; make the other axes equal, or of size 1"
-            )
-    arrays = [_checked(name, x, axes, normalize) for name, x in zip(given, arrays, strict=True)]
-    return xp, [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays], axes
+THE_LOSS = "The loss of logits and labels is crossentropy.softmax_cross_entropy(logits, labels)"
 
 
-def _shapes(named: dict[str, Array]) -> str:
-    """What an error says of the shapes of arrays."""
-    return " and ".join(f"{name} has shape {tuple(x.shape)}" for name, x in named.items())
+def _holds_no_probabilities(x: Array) -> bool:
+    """Tell whether an entry is known to be below 0 or above 1, as scores and counts are."""
+    return is_true(namespace(x).any((x < 0) | (x > 1)))
 
 
-def _from_the_end(k: int, name: str, given: Any, named: dict[str, Array]) -> int:
-    """An axis of those `given` by this name, as a negative number, which broadcasting leaves alone."""
-    ndim = max(x.ndim for x in named.values())
-    if not isinstance(k, numbers.Integral) or not -ndim <= k < ndim:
-        raise ValueError(f"{name} is {given!r} but {_shapes(named)}; pass the number of one of the axes")
-    return int(k) - ndim if k >= 0 else int(k)
-
-
-def _checked(name: str, x: Array, axes: tuple[int, ...], normalize: bool) -> Array:
-    """`x` in float32 or wider, once it is known to hold distributions over `axes`."""
-    xp = namespace(x)
-    x = as_floating(x)
-    tolerance = sum_tolerance(x)
-    given, x = x, xp.astype(x, xp.float32) if is_bfloat16(x.dtype) or bits(x) < 32 else x
-
-    wrong = ~((x >= 0) & (x < math.inf))
-    if is_true(xp.any(wrong)):
-        place = first_true(wrong)
-        fix = "but probabilities are finite and at least 0; of logits, pass the softmax"
-        raise ValueError(f"{name}[{', '.join(map(str, place))}] is {float(x[place])}, {fix}")
-    sums = total(x, axes, keepdims=True)
-    wrong = ~((sums > 0) & (sums < math.inf) if normalize else xp.abs(sums - 1) <= tolerance)
-    if not normalize and is_true(xp.any(wrong)):
-        wrong = ~(xp.abs(sums - 1) <= rounding_tolerance(given, math.prod(x.shape[k] for k in axes)))
-    if is_true(xp.any(wrong)):
-        place = first_true(wrong)
-        row = ", ".join(":" if k - x.ndim in axes else str(i) for k, i in enumerate(place))
-        fix = f"not to 1 within {tolerance:.2g} ({given.dtype}); pass normalize=True to divide by the sum"
-        fix = "which nothing can divide to 1; leave it out" if normalize else fix
-        raise ValueError(f"{name}[{row}] sums to {float(sums[place])}, {fix}")
-    return xp.astype(x / sums, x.dtype, copy=False) if normalize else x
+def _warn_of_order(p: Array, q: Array, result: Array) -> None:
+    """Warn of a one-hot prediction of a truth that is not: labels and prediction are exchanged."""
+    xp = namespace(result)
+    if is_true(xp.any(result == math.inf)) and is_true(xp.all((q == 0) | (q == 1))):
+        warn_user(
+            "q is one-hot and p is not, so the cross-entropy is infinite: the order is (labels, predictions), "
+            "cross_entropy(one_hot, prediction)"
+        )

@@ -1,15 +1,14 @@
-"""What is known of the right class, said explicitly where a dtype cannot say it.
+"""Explicit target forms, for targets that a dtype does not determine.
 
 Integer labels are indices and floating ones probabilities, by dtype and never by shape. The classes here are for
-everything else, and for saying it anyway.
+all other forms, and for stating the form explicitly.
 """
 
 from dataclasses import dataclass
-from typing import Any
+
+from crossentropy._backends import Array
 
 __all__ = ["LabelSet", "OneHot", "Probabilities", "Sparse"]
-
-Array = Any
 
 
 @dataclass(frozen=True, eq=False)

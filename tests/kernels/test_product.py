@@ -1,4 +1,4 @@
-"""Products of float32 matrices (native/matmul/product.hpp): near the truth, and to the same bits wherever a row lies."""
+"""Products of float32 matrices (native/matmul/product.hpp): near the truth, the same bits wherever a row lies."""
 
 import numpy as np
 import pytest

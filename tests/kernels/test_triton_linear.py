@@ -1,4 +1,4 @@
-"""The never-materialised forward of a linear head in Triton: the planes of the logits that are made block by block.
+"""The never-materialized forward of a linear head in Triton: the planes of the logits that are made block by block.
 
 Where a test is about anything but a product's rounding, hidden states and weights are small multiples of 1/8: products
 are then exact in whatever order they are summed, and both ways see the same logits.
@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
 from crossentropy._statistics import Prior, Target, Transform, Wanted, row_statistics  # noqa: E402
-from crossentropy._statistics.cuda import head  # noqa: E402
+from crossentropy._statistics.cuda import head as head_kernel  # noqa: E402
 from crossentropy._statistics.cuda.head import Tile, shares_of  # noqa: E402
 from crossentropy._statistics.head.head import Head  # noqa: E402
 from linear_on_triton import (  # noqa: E402
@@ -122,7 +122,7 @@ def test_any_number_of_shares_gives_the_same_to_rounding(shares, device, monkeyp
 
 def test_shares_are_whole_tiles_that_cover_the_classes(monkeypatch):
     monkeypatch.undo()
-    tile = head.HALF
+    tile = head_kernel.HALF
     for N in (1, 128, 129, 4096, 10**6):
         for V in (0, 1, 127, 128, 129, 50257, 128256):
             shares, classes = shares_of(N, V, tile)

@@ -1,4 +1,4 @@
-"""The never-materialised forward of a linear head in Triton: layouts, what it serves, and how it compiles."""
+"""The never-materialized forward of a linear head in Triton: layouts, what it serves, and how it compiles."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
 from crossentropy._statistics import Prior, Target, Wanted  # noqa: E402
-from crossentropy._statistics.cuda import head  # noqa: E402
+from crossentropy._statistics.cuda import head as head_kernel  # noqa: E402
 from crossentropy._statistics.cuda.head import serves  # noqa: E402
 from crossentropy._statistics.head import passes  # noqa: E402
 from crossentropy._statistics.head.head import Head  # noqa: E402
@@ -55,7 +55,9 @@ def test_factors_of_any_strides(device):
         assert equal(bits(found(problem_of(Head(laid_out, bias), target), device)), bits(expected))
     one = x[:1].expand(20, 9)
     settings, head, given = problem_of(Head((one, M), None), target)
-    got = head.forward(settings, Head(tuple(f.to(device) for f in head.factors), None), moved(given, device))
+    got = head_kernel.forward(
+        settings, Head(tuple(f.to(device) for f in head.factors), None), moved(given, device)
+    )
     check(got, passes.forward(settings, head, given), 16 * EPS[torch.float32])
 
 
@@ -69,7 +71,7 @@ def test_offsets_are_not_cut_to_32_bits(far, device):
     factors = (room, M) if far == "hidden" else (x, room)
     target = Target(torch.tensor([0, 1, 2]))
     settings, _, given = problem_of(near, target)
-    got = head.forward(settings, Head(factors, near.bias.to(device)), moved(given, device))
+    got = head_kernel.forward(settings, Head(factors, near.bias.to(device)), moved(given, device))
     check(got, passes.forward(settings, near, given), 16 * EPS[torch.float16])
 
 
@@ -111,11 +113,11 @@ def test_other_problems_take_blocks_of_logits():
 def test_nothing_waits_for_the_device(device):
     problem = problem_of(head_of(20, 40, 9, torch.float32), Target(random_labels(20, 40)), prior=Prior())
     settings, head, given = (moved(x, device) for x in problem)
-    head.forward(settings, head, given)  # compiles
+    head_kernel.forward(settings, head, given)  # compiles
     mode = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        head.forward(settings, head, given)
+        head_kernel.forward(settings, head, given)
     finally:
         torch.cuda.set_sync_debug_mode(mode)
 
@@ -143,9 +145,10 @@ COMPILES = """
 
     JITFunction.run = compile_only
 
-    from crossentropy._statistics import Prior, Target, Transform, Wanted, _linear_triton
+    from crossentropy._statistics import Prior, Target, Transform, Wanted
+    from crossentropy._statistics.cuda import head as head_kernel
     from crossentropy._statistics.head.head import Head
-    from crossentropy._statistics.torch.kernels import split
+    from crossentropy._statistics.torch.problem import split
 
     def kernels(N, V, D, dtype, transform=Transform(), prior=None, ignore_index=None, bias=False, all=False):
         compiled.clear()
@@ -153,7 +156,7 @@ COMPILES = """
         target = Target(torch.zeros(N, dtype=torch.int64), ignore_index=ignore_index)
         wanted = Wanted(all, all, all)
         settings, given = split(torch.empty(1).expand(N, V), 1, target, transform, prior, wanted, False)
-        head.forward(settings, Head((x, M), b if bias else None), given)
+        head_kernel.forward(settings, Head((x, M), b if bias else None), given)
         assert not any("fp32" in kernel.src.signature.values() for kernel in compiled)
         return compiled[0]
 

@@ -11,7 +11,7 @@ from crossentropy._kernels.triton import means  # noqa: E402
 from crossentropy.links import Focal  # noqa: E402
 from oracle import ctx, derivative, log_sigmoid, mpf  # noqa: E402
 from sigmoids_on_triton import (  # noqa: E402
-    CANCELLED,
+    CANCELED,
     CLOSE,
     INF,
     NAN,
@@ -50,7 +50,7 @@ def compare_with_native(dtype, device, **options):
     np.testing.assert_allclose(
         got[0], loss, rtol=single * CLOSE["float64" if dtype == "float64" else "float32"]
     )
-    np.testing.assert_allclose(got[1], gradient, rtol=single * CLOSE[dtype], atol=CANCELLED[dtype])
+    np.testing.assert_allclose(got[1], gradient, rtol=single * CLOSE[dtype], atol=CANCELED[dtype])
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])

@@ -188,7 +188,7 @@ def test_which_kernels_serve_a_device(monkeypatch):
     monkeypatch.undo()
     assert autograd.kernels(torch.device("cuda", 1)) is cuda
     assert autograd.kernels(torch.device("meta")) is None
-    assert isinstance(autograd.kernels(torch.device("cpu")), autograd.NativeKernels)
+    assert isinstance(autograd.kernels(torch.device("cpu")), autograd.CpuKernels)
 
 
 def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch, device):

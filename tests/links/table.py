@@ -91,13 +91,13 @@ def truncated(q: float, k: float) -> Case:
     )
 
 
-def symmetric(alpha: float, beta: float, log_zero: float) -> Case:
-    a, b = mpf(alpha), -mpf(beta) * mpf(log_zero)
+def symmetric(forward_weight: float, reverse_weight: float, log_zero: float) -> Case:
+    a, b = mpf(forward_weight), -mpf(reverse_weight) * mpf(log_zero)
     return Case(
-        links.SymmetricCrossEntropy(alpha, beta, log_zero),
+        links.SymmetricCrossEntropy(forward_weight, reverse_weight, log_zero),
         lambda p, q, log_p, log_q: -a * log_p + b * q,
         lambda p, q, log_p, log_q: a + b * p,
-        ((0.0, float(a + b)), (np.inf if alpha else float(b), alpha)),
+        ((0.0, float(a + b)), (np.inf if forward_weight else float(b), forward_weight)),
     )
 
 
@@ -111,10 +111,10 @@ def taylor(order: int) -> Case:
     )
 
 
-def huberised(tau: float) -> Case:
+def huberized(tau: float) -> Case:
     t = mpf(tau)
     return Case(
-        links.PartiallyHuberised(tau),
+        links.PartiallyHuberized(tau),
         lambda p, q, log_p, log_q: ctx.log(t) + 1 - t * p if t * p <= 1 else -log_p,
         lambda p, q, log_p, log_q: min(mpf(1), t * p),
         ((0.0, 1.0), (float(ctx.log(t) + 1), 0.0)),
@@ -137,7 +137,7 @@ CASES = [
     symmetric(6.0, 0.1, -9.21),
     symmetric(0.0, 1.0, -4.0),
     *(taylor(t) for t in (1, 2, 6, 40)),
-    *(huberised(t) for t in (1.0, 2.0, 10.0, 50.0)),
+    *(huberized(t) for t in (1.0, 2.0, 10.0, 50.0)),
     Case(
         links.MeanAbsoluteError(),
         lambda p, q, log_p, log_q: 2 * q,
@@ -238,7 +238,7 @@ def compiled(link: Any) -> Callable[[Any], tuple[Any, ...]]:
     second = jax.grad(lambda D: first(D).sum())
 
     def values(D: Any) -> tuple[Any, ...]:
-        return link.loss(D), link.gain(D), links.protocol.slope(link, D), first(D), second(D)
+        return link.loss(D), link.gain(D), links.link.slope(link, D), first(D), second(D)
 
     return jax.jit(values)
 
@@ -257,7 +257,7 @@ def loss_gain_slope(link: Any, D: Any, library: str) -> tuple[np.ndarray, np.nda
     if library == "jax":
         return jax_values(link, D)[:3]
     x = array(library, D)
-    return back(link.loss(x)), back(link.gain(x)), back(links.protocol.slope(link, x))
+    return back(link.loss(x)), back(link.gain(x)), back(links.link.slope(link, x))
 
 
 def derivatives(link: Any, D: np.ndarray, library: str) -> tuple[np.ndarray, np.ndarray]:

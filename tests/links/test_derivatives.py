@@ -32,7 +32,7 @@ def test_the_second_derivative_is_that_of_the_gain(case, library):
     D = np.linspace(-6, 6, 25) + 0.0123  # off the switches
     h = 1e-5
     _, second = derivatives(case.link, D, library)
-    slope = lambda x: links.protocol.slope(case.link, x)  # noqa: E731
+    slope = lambda x: links.link.slope(case.link, x)  # noqa: E731
     np.testing.assert_allclose(second, (slope(D + h) - slope(D - h)) / (2 * h), rtol=1e-7, atol=1e-9)
 
 

@@ -17,10 +17,10 @@ CASES = {
     "its truncation": (links.GeneralizedCrossEntropy, "truncation", 0.3, {"q": 0.4}),
     "Tsallis": (links.Tsallis, "t", 0.6, {}),
     "Tsallis above one": (links.Tsallis, "t", 1.3, {}),
-    "SymmetricCrossEntropy alpha": (links.SymmetricCrossEntropy, "alpha", 0.3, {}),
-    "SymmetricCrossEntropy beta": (links.SymmetricCrossEntropy, "beta", 0.3, {}),
+    "SymmetricCrossEntropy forward_weight": (links.SymmetricCrossEntropy, "forward_weight", 0.3, {}),
+    "SymmetricCrossEntropy reverse_weight": (links.SymmetricCrossEntropy, "reverse_weight", 0.3, {}),
     "SymmetricCrossEntropy log_zero": (links.SymmetricCrossEntropy, "log_zero", -3.0, {}),
-    "PartiallyHuberised": (links.PartiallyHuberised, "tau", 3.0, {}),
+    "PartiallyHuberized": (links.PartiallyHuberized, "tau", 3.0, {}),
 }
 D = torch.tensor([-3.0, -0.4, 0.2, 1.7, 4.0], dtype=torch.float64)
 H = 1e-5

@@ -75,7 +75,7 @@ D = np.linspace(-30, 30, 61)
         (links.Tsallis(1.0), links.CrossEntropy(), 1),
         (links.MeanAbsoluteError(), links.GeneralizedCrossEntropy(1.0), 2),
         (links.MeanAbsoluteError(), links.Taylor(1), 2),
-        (links.MeanAbsoluteError(), links.PartiallyHuberised(1.0), 2),
+        (links.MeanAbsoluteError(), links.PartiallyHuberized(1.0), 2),
         (links.SymmetricCrossEntropy(0.5, 0.25, -4.0), links.Poly(2.0), 0.5),
         (links.Poly((0.0, 0.0)), links.CrossEntropy(), 1),
         (links.SymmetricCrossEntropy(1.0, 0.0), links.CrossEntropy(), 1),
@@ -102,8 +102,8 @@ def test_small_q_approaches_cross_entropy():
     )
 
 
-def test_a_huberised_loss_and_its_slope_have_no_jump():
-    link = links.PartiallyHuberised(10.0)
+def test_a_huberized_loss_and_its_slope_have_no_jump():
+    link = links.PartiallyHuberized(10.0)
     switch = np.log(9.0)  # p = 1/10
     around = switch + np.array([-1e-9, 1e-9])
     np.testing.assert_allclose(*link.loss(around), rtol=1e-8)
@@ -134,15 +134,15 @@ def test_a_truncated_loss_is_flat_at_its_threshold_and_below():
         (lambda: links.GeneralizedCrossEntropy(float("nan")), "q is nan"),
         (lambda: links.GeneralizedCrossEntropy(0.7, truncation=0.0), "truncation"),
         (lambda: links.GeneralizedCrossEntropy(0.7, truncation=1.0), "truncation"),
-        (lambda: links.SymmetricCrossEntropy(alpha=-0.1), "alpha is -0.1"),
-        (lambda: links.SymmetricCrossEntropy(beta=float("inf")), "beta is inf"),
+        (lambda: links.SymmetricCrossEntropy(forward_weight=-0.1), "forward_weight is -0.1"),
+        (lambda: links.SymmetricCrossEntropy(reverse_weight=float("inf")), "reverse_weight is inf"),
         (lambda: links.SymmetricCrossEntropy(0.0, 0.0), "no loss"),
         (lambda: links.SymmetricCrossEntropy(log_zero=4.0), "negative"),
         (lambda: links.Taylor(0), "order is 0"),
         (lambda: links.Taylor(2.0), "order is 2.0"),
         (lambda: links.Taylor(True), "order is True"),
-        (lambda: links.PartiallyHuberised(0.5), "tau is 0.5"),
-        (lambda: links.PartiallyHuberised(float("inf")), "tau is inf"),
+        (lambda: links.PartiallyHuberized(0.5), "tau is 0.5"),
+        (lambda: links.PartiallyHuberized(float("inf")), "tau is inf"),
         (lambda: links.Tsallis(float("inf")), "t is inf"),
     ],
 )

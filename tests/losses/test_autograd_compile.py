@@ -25,7 +25,7 @@ LOSSES = {
         LABELS,
         {**IGNORE, "temperature": 0.7, "softcap": 9.0, "logit_bias": WEIGHT, "margin": 0.3},
     ),
-    "regularised": (LABELS, {**IGNORE, "z_loss": 0.01, "entropy_bonus": 0.1, "sample_weight": ROW_WEIGHT}),
+    "regularized": (LABELS, {**IGNORE, "z_loss": 0.01, "entropy_bonus": 0.1, "sample_weight": ROW_WEIGHT}),
     "count": (LABELS, {**IGNORE, "normalizer": "count", "class_weight": WEIGHT}),
     "soft": (SOFT, {"sample_weight": ROW_WEIGHT}),
     "set": (ce.targets.LabelSet(SOFT > 0.2), {"reduction": "sum"}),

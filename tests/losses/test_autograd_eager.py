@@ -34,7 +34,7 @@ def options(name):
             LABELS,
             {**ignore, "temperature": 0.7, "softcap": 9.0, "logit_bias": prior, "margin": 0.3},
         ),
-        "regularised": (LABELS, {**ignore, "z_loss": 0.01, "entropy_bonus": 0.1}),
+        "regularized": (LABELS, {**ignore, "z_loss": 0.01, "entropy_bonus": 0.1}),
         "row weights": (LABELS, {**ignore, "sample_weight": row_weight}),
         "soft": (SOFT, {"class_weight": weight}),
         "soft focal": (SOFT, {"link": ce.links.Focal(2.0)}),
@@ -45,7 +45,7 @@ def options(name):
 
 
 NAMES = (
-    *("plain", "focal", "smoothed", "prior", "transformed", "regularised", "row weights"),
+    *("plain", "focal", "smoothed", "prior", "transformed", "regularized", "row weights"),
     *("soft", "soft focal", "smoothed focal", "pairs", "set"),
 )
 every_loss = pytest.mark.parametrize("name", NAMES)
@@ -256,14 +256,14 @@ BIG = (64, 20_000)
 BIG_BYTES = 64 * 20_000 * 4
 
 
-@pytest.mark.parametrize("name", ["plain", "focal", "smoothed", "regularised"])
+@pytest.mark.parametrize("name", ["plain", "focal", "smoothed", "regularized"])
 def test_a_loss_without_a_gradient_allocates_nothing_of_the_size_of_the_logits(name):
     z = torch.randn(BIG)
     labels = torch.randint(0, 20_000, (64,))
     own = {
         "focal": {"link": ce.links.Focal()},
         "smoothed": {"label_smoothing": 0.1},
-        "regularised": {"z_loss": 1e-4},
+        "regularized": {"z_loss": 1e-4},
     }
     loss = partial(ce.softmax_cross_entropy, z, labels, validate="none", **own.get(name, {}))
     loss()

@@ -21,7 +21,7 @@ LOSSES = {
     "focal": (LABELS, {"ignore_index": -1, "link": ce.links.Focal(1.5)}),
     "smoothed": (LABELS, {"ignore_index": -1, "label_smoothing": 0.1, "class_weight": WEIGHT}),
     "transformed": (LABELS % 3, {"temperature": 0.7, "softcap": 9.0, "logit_bias": WEIGHT, "margin": 0.3}),
-    "regularised": (LABELS % 3, {"z_loss": 0.05, "entropy_bonus": 0.1, "sample_weight": ROW_WEIGHT}),
+    "regularized": (LABELS % 3, {"z_loss": 0.05, "entropy_bonus": 0.1, "sample_weight": ROW_WEIGHT}),
     "soft": (SOFT, {"class_weight": WEIGHT}),
     "soft focal": (SOFT, {"link": ce.links.Focal(2.0)}),
     "pairs": (PAIR, {"label_smoothing": 0.1}),

@@ -397,3 +397,82 @@ def test_compiled_losses_are_those_of_eager_calls():
         lambda a, b, g: siglip_loss(a, b, scale=b[0, 0] ** 2, bias=b[0, 1]),
     ):
         np.testing.assert_allclose(jax.jit(loss)(a, b, g), loss(a, b, g), rtol=2e-6)
+
+
+# ------------------------------------------------------------------------------------------ no rows
+
+
+NO_ROWS = np.zeros((0, 3))
+NO_LABELS = np.zeros((0,), dtype=np.int64)
+OF_NO_ROWS = {
+    "info_nce": (info_nce, 2, {}),
+    "info_nce of negatives": (info_nce, 2, {"negatives": A}),
+    "nt_xent": (nt_xent, 2, {}),
+    "nt_xent of groups": (nt_xent, 2, {"labels": NO_LABELS}),
+    "nt_xent of negatives": (nt_xent, 2, {"labels": NO_LABELS, "denominator": "negatives"}),
+    "supervised out": (supervised_contrastive, 1, {"labels": NO_LABELS}),
+    "supervised in": (supervised_contrastive, 1, {"labels": NO_LABELS, "variant": "in"}),
+    "clip_loss": (clip_loss, 2, {"scale": 2.0}),
+    "siglip_loss": (siglip_loss, 2, {"scale": 2.0, "bias": -1.0}),
+}
+each_of_no_rows = pytest.mark.parametrize("case", OF_NO_ROWS.values(), ids=OF_NO_ROWS.keys())
+
+
+def of_no_rows(lib, case, **options):
+    loss, arrays, fixed = case
+    fixed = {name: lib.array(x) if isinstance(x, np.ndarray) else x for name, x in fixed.items()}
+    return lambda *at: loss(*at, **fixed, **options), [lib.array(NO_ROWS)] * arrays
+
+
+@each_of_no_rows
+@each_library
+def test_the_mean_over_no_rows_is_what_empty_says(library, case):
+    lib = Library(library)
+    with lib():
+        for empty, expected in (("zero", 0.0), ("nan", math.nan)):
+            loss, at = of_no_rows(lib, case, empty=empty)
+            np.testing.assert_array_equal(lib.numpy(loss(*at)), expected)
+        loss, at = of_no_rows(lib, case, empty="raise")
+        with pytest.raises(ValueError, match="nothing to average"):
+            loss(*at)
+
+
+@each_of_no_rows
+@each_library
+def test_of_no_rows_the_sum_is_nothing_and_there_are_no_losses(library, case):
+    lib = Library(library)
+    with lib():
+        loss, at = of_no_rows(lib, case, reduction="sum")
+        assert float(lib.numpy(loss(*at))) == 0
+        loss, at = of_no_rows(lib, case, reduction="none")
+        assert lib.numpy(loss(*at)).shape == (0,)
+
+
+@each_of_no_rows
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_the_mean_over_no_rows_has_a_gradient_of_no_rows(library, case):
+    lib = Library(library)
+    with lib():
+        loss, at = of_no_rows(lib, case)
+        if library == "torch":
+            at = [lib.array(NO_ROWS).requires_grad_() for _ in at]
+            slopes = lib.xp.autograd.grad(loss(*at), at)
+        else:
+            slopes = pytest.importorskip("jax").grad(loss, argnums=tuple(range(len(at))))(*at)
+        assert [tuple(slope.shape) for slope in slopes] == [(0, 3)] * len(at)
+
+
+@pytest.mark.parametrize("empty", ["zero", "nan"])
+def test_a_learnt_scale_has_a_gradient_of_zero_where_there_are_no_rows(empty):
+    torch = pytest.importorskip("torch")
+    scale = torch.tensor(2.0, requires_grad=True)
+    none = torch.zeros(0, 3)
+    losses = (
+        clip_loss(none, none, scale=scale, empty=empty),
+        siglip_loss(none, none, scale=scale, bias=-1.0, empty=empty),
+        info_nce(none, none, temperature=scale, empty=empty),
+        supervised_contrastive(none, none[:, 0].long(), temperature=scale, empty=empty),
+    )
+    for loss in losses:
+        (slope,) = torch.autograd.grad(loss, scale)
+        assert float(slope) == 0

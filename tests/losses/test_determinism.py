@@ -67,7 +67,7 @@ def test_index_targets_give_the_same_bits_on_any_number_of_threads(dtype, shape,
         assert_all_equal(results)
 
 
-@pytest.mark.parametrize("target", ["smoothed", "soft", "set", "pairs", "regularised"])
+@pytest.mark.parametrize("target", ["smoothed", "soft", "set", "pairs", "regularized"])
 def test_every_other_loss_gives_the_same_bits_over_runs(target):
     z, y = batch((700, 140), 1)
     y = y.clamp(min=0)
@@ -77,7 +77,7 @@ def test_every_other_loss_gives_the_same_bits_over_runs(target):
         "soft": (soft, {}),
         "set": (ce.targets.LabelSet(soft >= soft.max(1, keepdim=True).values), {}),
         "pairs": (ce.targets.Sparse(torch.stack([y, y.roll(1)], -1), torch.full((700, 2), 0.5)), {}),
-        "regularised": (y, {"z_loss": 1e-3, "entropy_bonus": 0.01}),
+        "regularized": (y, {"z_loss": 1e-3, "entropy_bonus": 0.01}),
     }[target]
 
     def run():
@@ -108,7 +108,7 @@ def test_a_rows_loss_and_gradient_do_not_depend_on_the_rows_around_it(classes, l
                 break
 
 
-@pytest.mark.parametrize("target", ["smoothed", "set", "pairs", "regularised"])
+@pytest.mark.parametrize("target", ["smoothed", "set", "pairs", "regularized"])
 @pytest.mark.parametrize("classes", [70, 300, 5000])
 def test_a_rows_loss_of_several_classes_does_not_depend_on_the_rows_around_it(classes, target):
     rows = 197 if classes < 1000 else 67
@@ -121,7 +121,7 @@ def test_a_rows_loss_of_several_classes_does_not_depend_on_the_rows_around_it(cl
         "smoothed": (lambda part: y[part], {"label_smoothing": 0.1, "class_weight": torch.rand(classes)}),
         "set": (lambda part: ce.targets.LabelSet(member[part]), {}),
         "pairs": (lambda part: ce.targets.Sparse(pairs[part], masses[part]), {}),
-        "regularised": (lambda part: y[part], {"z_loss": 1e-3, "entropy_bonus": 0.01}),
+        "regularized": (lambda part: y[part], {"z_loss": 1e-3, "entropy_bonus": 0.01}),
     }[target]
 
     def run(part):
@@ -137,7 +137,7 @@ def test_a_rows_loss_of_several_classes_does_not_depend_on_the_rows_around_it(cl
 
 
 @every_link
-def test_a_row_that_makes_no_sense_changes_no_bit_of_its_neighbours(link):
+def test_a_row_that_makes_no_sense_changes_no_bit_of_its_neighbors(link):
     for classes in (10, 300):
         z, y = batch((130, classes), 1)
         y = y.clamp(min=0)

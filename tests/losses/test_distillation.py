@@ -99,20 +99,20 @@ def test_the_squared_temperature_is_the_factor_of_the_paper():
 
 
 def test_at_a_high_temperature_it_matches_logits():
-    """Equation 4 of the paper: then it is half the mean square of the difference of centred logits."""
+    """Equation 4 of the paper: then it is half the mean square of the difference of centered logits."""
     difference = STUDENT - TEACHER
     expected = np.mean((difference - difference.mean(axis=1, keepdims=True)) ** 2, axis=1) / 2
     found = distillation_loss(STUDENT, TEACHER, temperature=1e5, reduction="none")
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_alpha_is_the_share_of_the_labels():
+def test_the_label_weight_is_the_share_of_the_labels():
     hard = ce.softmax_cross_entropy(STUDENT, LABELS)
     soft = distillation_loss(STUDENT, TEACHER)
     for alpha in (0.0, 0.3, 1.0):
-        found = distillation_loss(STUDENT, TEACHER, LABELS, alpha=alpha)
+        found = distillation_loss(STUDENT, TEACHER, LABELS, label_weight=alpha)
         assert float(found) == pytest.approx(alpha * hard + (1 - alpha) * soft, rel=1e-14)
-    assert float(distillation_loss(STUDENT, TEACHER, alpha=0.9)) == float(soft)  # no labels, no share
+    assert float(distillation_loss(STUDENT, TEACHER, label_weight=0.9)) == float(soft)  # no labels, no share
 
 
 def test_the_mean_is_over_rows_and_not_over_classes():
@@ -187,7 +187,7 @@ def blocks(monkeypatch):
 
 @each_direction
 def test_blocks_of_rows_are_the_formulas(direction, blocks, monkeypatch):
-    from crossentropy._engine.divergence import blocks
+    from crossentropy._engine.divergence import blocks as divergence_blocks
 
     student, teacher = STUDENT.copy(), TEACHER.copy()
     student[0, 1] = teacher[1, 2] = -np.inf
@@ -201,7 +201,7 @@ def test_blocks_of_rows_are_the_formulas(direction, blocks, monkeypatch):
         return loss.detach(), *blocks.autograd.grad(loss, s, blocks.ones_like(loss))
 
     found = value_and_gradient()
-    monkeypatch.setattr(blocks, "LARGE", 1000)
+    monkeypatch.setattr(divergence_blocks, "LARGE", 1000)
     for one, other in zip(found, value_and_gradient(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-16)
 
@@ -257,7 +257,7 @@ def test_the_top_of_a_teacher_with_all_classes_is_the_teacher():
     assert float(found) == pytest.approx(float(expected), rel=1e-14)
 
 
-def test_the_top_of_a_teacher_is_renormalised_unless_asked_not_to_be():
+def test_the_top_of_a_teacher_is_renormalized_unless_asked_not_to_be():
     p = softmax(TEACHER, axis=1)
     order = np.argsort(-p, axis=1)[:, :2]
     kept = np.take_along_axis(p, order, axis=1)
@@ -334,7 +334,7 @@ def test_an_ignored_label_leaves_the_row_out_of_augmix():
     ("call", "message"),
     [
         (lambda: distillation_loss(STUDENT, TEACHER, direction="backward"), '"forward", "reverse"'),
-        (lambda: distillation_loss(STUDENT, TEACHER, LABELS, alpha=1.5), "share of the labels' loss"),
+        (lambda: distillation_loss(STUDENT, TEACHER, LABELS, label_weight=1.5), "a share of the label"),
         (lambda: distillation_loss(STUDENT, TEACHER, temperature=0), "temperature is 0"),
         (lambda: distillation_loss(STUDENT, TEACHER, temperature=np.ones(6)), "one number for all rows"),
         (lambda: distillation_loss(STUDENT, TEACHER, ignore_index=-100), "there are none"),

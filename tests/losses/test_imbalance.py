@@ -52,7 +52,7 @@ def test_balanced_weights_are_scikit_learns():
 
 def test_class_balanced_weights_sum_to_the_number_of_classes():
     for beta in (0.0, 0.9, 0.9999, 1.0):
-        assert class_balanced_weights(COUNTS, beta=beta).sum() == pytest.approx(4, rel=1e-15)
+        assert class_balanced_weights(COUNTS, rebalancing=beta).sum() == pytest.approx(4, rel=1e-15)
 
 
 def test_class_balanced_weights_keep_their_digits_for_beta_near_one():
@@ -61,17 +61,19 @@ def test_class_balanced_weights_keep_their_digits_for_beta_near_one():
     with mpmath.workdps(50):
         exact = [1 / (1 - mpmath.mpf(beta) ** n) for n in counts]
         exact = [float(w * 3 / mpmath.fsum(exact)) for w in exact]
-    np.testing.assert_allclose(class_balanced_weights(counts, beta=beta), exact, rtol=4e-16)
+    np.testing.assert_allclose(class_balanced_weights(counts, rebalancing=beta), exact, rtol=4e-16)
 
 
 def test_class_balanced_weights_go_from_equal_to_inverse_counts():
-    np.testing.assert_array_equal(class_balanced_weights(COUNTS, beta=0), np.ones(4))
+    np.testing.assert_array_equal(class_balanced_weights(COUNTS, rebalancing=0), np.ones(4))
     inverse = 1 / np.asarray(COUNTS)
     np.testing.assert_allclose(
-        class_balanced_weights(COUNTS, beta=1), inverse * 4 / inverse.sum(), rtol=1e-15
+        class_balanced_weights(COUNTS, rebalancing=1), inverse * 4 / inverse.sum(), rtol=1e-15
     )
     np.testing.assert_allclose(
-        class_balanced_weights(COUNTS, beta=1 - 1e-13), class_balanced_weights(COUNTS, beta=1), rtol=1e-10
+        class_balanced_weights(COUNTS, rebalancing=1 - 1e-13),
+        class_balanced_weights(COUNTS, rebalancing=1),
+        rtol=1e-10,
     )
 
 
@@ -148,7 +150,7 @@ def test_ldam_takes_the_margin_off_before_the_scale():
 def test_a_class_weight_stays_out_of_the_probability_of_a_focal_loss():
     """kaidic/LDAM-DRW and its copies: p = exp(−w·CE), so a weight of 4 makes a likely row look unlikely."""
     z, y = rows(seed=2)
-    w = class_balanced_weights(COUNTS, beta=0.9999)
+    w = class_balanced_weights(COUNTS, rebalancing=0.9999)
     entropy = cross_entropies(z, y)
     right = w[y] * (1 - np.exp(-entropy)) ** 2 * entropy
     copied = (1 - np.exp(-w[y] * entropy)) ** 2 * w[y] * entropy

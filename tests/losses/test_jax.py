@@ -90,7 +90,7 @@ def test_a_compiled_loss_is_the_loss(problem):
 @settings(bounded, max_examples=8)
 @given(data=st.data())
 def test_gradients_flow_to_what_a_loss_may_learn(name, data):
-    fits = {"Probabilities": lambda p: p.form == "unnormalised", "margin": lambda p: p.form not in DENSE}
+    fits = {"Probabilities": lambda p: p.form == "unnormalized", "margin": lambda p: p.form not in DENSE}
     drawn = problems(shape=(3, 4), reduction="mean", normalizer="weight", empty="zero", sample_weight=None)
     problem = data.draw(drawn.filter(fits.get(name, lambda p: True)))
     rng = np.random.default_rng(7)

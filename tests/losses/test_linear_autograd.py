@@ -31,7 +31,7 @@ from linear_heads import (  # noqa: E402
 ORDERS = {
     "plain": {},
     "rows": {"reduction": "none"},
-    "smoothed and regularised": {"label_smoothing": 0.1, "z_loss": 0.1, "entropy_bonus": 0.1},
+    "smoothed and regularized": {"label_smoothing": 0.1, "z_loss": 0.1, "entropy_bonus": 0.1},
     "focal": {"link": ce.links.Focal(2.0)},
     "a link on every class": {"link": ce.links.Focal(2.0), "label_smoothing": 0.1},
     "soft": {"target": random(4, 6, seed=5).softmax(-1)},

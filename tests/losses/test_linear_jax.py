@@ -50,7 +50,7 @@ def logits(hidden, weight, bias=None, low_rank=None):
 
 
 def compiled(function, *given):
-    """What a compiled function returns; without the optimisations, which take most of compiling."""
+    """What a compiled function returns; without the optimizations, which take most of compiling."""
     quickly = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
     return jax.jit(function).lower(*given).compile(quickly)(*given)
 
@@ -267,7 +267,9 @@ def test_gradients_of_half_precision_are_summed_in_float32(dtype, monkeypatch):
     loss = lambda h, W, b: ce.linear_cross_entropy(h, W, y, bias=b)  # noqa: E731
     value, found = compiled(jax.value_and_grad(loss, argnums=(0, 1, 2)), hidden, weight, bias)
     exact = [np.asarray(x, dtype=np.float64) for x in (hidden, weight, bias)]
-    truth, gradients = ce.linear_loss_and_gradients(*exact[:2], np.zeros(512, dtype=int), bias=exact[2])
+    truth, gradients = ce.losses.linear_loss_and_gradients(
+        *exact[:2], np.zeros(512, dtype=int), bias=exact[2]
+    )
     assert value.dtype == jnp.float32
     np.testing.assert_allclose(value, truth, rtol=1e-5)
     for x, t in zip(found, gradients[:3], strict=True):
@@ -333,7 +335,7 @@ def test_a_traced_label_outside_the_classes_makes_its_own_row_nan():
     value, by_hidden = compiled(step, hidden, y.at[4].set(V))
     assert np.isnan(value)
     np.testing.assert_array_equal(np.isnan(by_hidden), np.repeat(np.arange(N)[:, None] == 4, D, axis=1))
-    _, expected = ce.linear_loss_and_gradients(*map(np.asarray, (hidden, weight, y)), reduction="sum")
+    _, expected = ce.losses.linear_loss_and_gradients(*map(np.asarray, (hidden, weight, y)), reduction="sum")
     np.testing.assert_allclose(by_hidden[5], expected.hidden[5], rtol=1e-12)
     with pytest.raises(ValueError, match=f"label {V} at row 4"):
         ce.linear_cross_entropy(hidden, weight, y.at[4].set(V))

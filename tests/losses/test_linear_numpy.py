@@ -89,7 +89,7 @@ def test_any_composition_of_options_has_the_value_and_gradients_of_the_definitio
         with pytest.raises(ValueError, match="average"):
             ce.linear_cross_entropy(*given, **problem.keywords())
         return
-    value, gradients = ce.linear_loss_and_gradients(*given, **problem.keywords())
+    value, gradients = ce.losses.linear_loss_and_gradients(*given, **problem.keywords())
     near = {"rtol": 1e-11, "atol": 1e-11 * (1 + truth.scale)}
     assert value.shape == truth.value.shape
     np.testing.assert_allclose(value, truth.value, **near)
@@ -108,7 +108,8 @@ def test_links_are_those_of_the_logits(case, smoothing):
         "z_loss": 0.01,
     }
     assert_same(
-        ce.linear_loss_and_gradients(hidden, weight, y, **options), on_logits(hidden, weight, y, **options)
+        ce.losses.linear_loss_and_gradients(hidden, weight, y, **options),
+        on_logits(hidden, weight, y, **options),
     )
 
 
@@ -123,7 +124,8 @@ def test_a_mean_may_be_divided_by_anything(name, per_class):
     }
     options |= {"link": ce.links.Focal(2.0), "label_smoothing": 0.1} if per_class else {}
     assert_same(
-        ce.linear_loss_and_gradients(hidden, weight, y, **options), on_logits(hidden, weight, y, **options)
+        ce.losses.linear_loss_and_gradients(hidden, weight, y, **options),
+        on_logits(hidden, weight, y, **options),
     )
 
 
@@ -132,7 +134,8 @@ def test_a_link_may_hold_an_array_of_the_rows():
     rng = np.random.default_rng(2)
     link = ce.links.ClippedPolicy(advantages=rng.normal(size=N), old_log_prob=-rng.exponential(size=N))
     assert_same(
-        ce.linear_loss_and_gradients(hidden, weight, y, link=link), on_logits(hidden, weight, y, link=link)
+        ce.losses.linear_loss_and_gradients(hidden, weight, y, link=link),
+        on_logits(hidden, weight, y, link=link),
     )
 
 
@@ -150,7 +153,7 @@ def test_every_part_of_a_head_has_its_gradient(per_class):
     options = {"link": ce.links.Focal(2.0), "label_smoothing": 0.1} if per_class else {"z_loss": 0.1}
 
     def with_gradients(hidden, weight, bias, A, B):
-        return ce.linear_loss_and_gradients(hidden, weight, y, bias=bias, low_rank=(A, B), **options)
+        return ce.losses.linear_loss_and_gradients(hidden, weight, y, bias=bias, low_rank=(A, B), **options)
 
     _, found = with_gradients(**parts)
     found = {"hidden": found.hidden, "weight": found.weight, "bias": found.bias} | dict(
@@ -162,7 +165,7 @@ def test_every_part_of_a_head_has_its_gradient(per_class):
 
 
 def test_parts_that_are_not_given_have_no_gradient():
-    _, gradients = ce.linear_loss_and_gradients(*head())
+    _, gradients = ce.losses.linear_loss_and_gradients(*head())
     assert gradients.bias is None
     assert gradients.low_rank is None
 
@@ -172,9 +175,9 @@ def test_gradients_have_the_dtype_of_what_they_are_by_and_the_accuracy_of_wider_
     hidden, weight, y = head((300,), 16, 50, dtype)
     bias = np.linspace(-1, 1, 50).astype(dtype)
     factors = weight[:2, :].copy(), weight[:, :2].copy()
-    value, gradients = ce.linear_loss_and_gradients(hidden, weight, y, bias=bias, low_rank=factors)
+    value, gradients = ce.losses.linear_loss_and_gradients(hidden, weight, y, bias=bias, low_rank=factors)
     exact = [x.astype(np.float64) for x in (hidden, weight, bias, *factors)]
-    truth = ce.linear_loss_and_gradients(*exact[:2], y, bias=exact[2], low_rank=tuple(exact[3:]))
+    truth = ce.losses.linear_loss_and_gradients(*exact[:2], y, bias=exact[2], low_rank=tuple(exact[3:]))
     assert value.dtype == np.float32
     np.testing.assert_allclose(value, truth[0], rtol=2e-6)
     for x, t in zip((*gradients[:3], *gradients.low_rank), (*truth[1][:3], *truth[1].low_rank), strict=True):
@@ -194,7 +197,7 @@ def test_float32_gradients_are_several_times_as_exact_as_products_of_the_whole(m
     weight /= 8
     _, *truth = on_logits(hidden, weight, y)
     _, dz = ce.loss_and_gradient(ce.softmax_cross_entropy, hidden @ weight.T, y)
-    found = ce.linear_loss_and_gradients(hidden, weight, y)[1]
+    found = ce.losses.linear_loss_and_gradients(hidden, weight, y)[1]
     for a, whole, b in zip((found.hidden, found.weight), (dz @ weight, dz.T @ hidden), truth, strict=True):
         error, of_whole = (np.linalg.norm(x - b) / np.linalg.norm(b) for x in (a, whole))
         assert error < min(7e-8, of_whole / 2)
@@ -207,7 +210,8 @@ def test_rows_may_have_any_shape(rows, reduction):
     w = np.random.default_rng(1).uniform(0.5, 2, rows)
     options = {"sample_weight": w, "temperature": w, "reduction": reduction}
     assert_same(
-        ce.linear_loss_and_gradients(hidden, weight, y, **options), on_logits(hidden, weight, y, **options)
+        ce.losses.linear_loss_and_gradients(hidden, weight, y, **options),
+        on_logits(hidden, weight, y, **options),
     )
 
 
@@ -217,27 +221,27 @@ def test_heads_may_have_any_size(shape):
     hidden, weight, y = head((rows,), features, classes)
     for options in ({}, {"label_smoothing": 0.1, "link": ce.links.Focal()}):
         assert_same(
-            ce.linear_loss_and_gradients(hidden, weight, y, **options),
+            ce.losses.linear_loss_and_gradients(hidden, weight, y, **options),
             on_logits(hidden, weight, y, **options),
         )
 
 
 def test_arrays_may_lie_in_any_way():
     hidden, weight, y = head()
-    expected = ce.linear_loss_and_gradients(hidden, weight, y)
+    expected = ce.losses.linear_loss_and_gradients(hidden, weight, y)
     apart = np.zeros((2 * V, 3 * D))
     apart[::2, ::3] = weight
     for W in (np.asfortranarray(weight), apart[::2, ::3], weight[::-1][::-1]):
         h, fixed = np.asfortranarray(hidden), W.copy() if W.flags.owndata else W
         h.flags.writeable = fixed.flags.writeable = False
-        got = ce.linear_loss_and_gradients(h, fixed, y)
+        got = ce.losses.linear_loss_and_gradients(h, fixed, y)
         assert_same(got, (expected[0], expected[1].hidden, expected[1].weight))
 
 
 def test_no_array_of_the_size_of_the_logits_is_made(monkeypatch):
     monkeypatch.undo()
     hidden, weight, y = head((256,), 4, 4096, "float32")
-    ce.linear_loss_and_gradients(*head())  # what is imported for it is no part of its memory
+    ce.losses.linear_loss_and_gradients(*head())  # what is imported for it is no part of its memory
     whole = 4 * 256 * 4096
     for budget, options in (
         (whole // 16, {"label_smoothing": 0.1}),
@@ -245,7 +249,7 @@ def test_no_array_of_the_size_of_the_logits_is_made(monkeypatch):
         (2 * whole, {"link": ce.links.Focal(), "label_smoothing": 0.1}),  # of which the formulas take many
     ):
         tracemalloc.start()
-        ce.linear_loss_and_gradients(hidden, weight, y, memory_budget=budget, **options)
+        ce.losses.linear_loss_and_gradients(hidden, weight, y, memory_budget=budget, **options)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < budget + 4 * weight.nbytes + hidden.nbytes + 64 * 256
@@ -255,7 +259,7 @@ def test_no_array_of_the_size_of_the_logits_is_made(monkeypatch):
 def test_a_budget_changes_the_blocks_and_not_the_loss(budget):
     hidden, weight, y = head()
     options = options_of_all_kinds()
-    found = ce.linear_loss_and_gradients(hidden, weight, y, memory_budget=budget, **options)
+    found = ce.losses.linear_loss_and_gradients(hidden, weight, y, memory_budget=budget, **options)
     assert_same(found, on_logits(hidden, weight, y, **options))
 
 
@@ -274,7 +278,7 @@ def test_a_row_left_out_counts_nothing_whatever_its_hidden_state(way, link):
     else:
         left_out = {"sample_weight": np.isin(np.arange(N), kept).astype(float)}
     options = {"link": link, "label_smoothing": 0.1, "z_loss": 0.1}
-    value, gradients = ce.linear_loss_and_gradients(hidden, weight, y, **left_out, **options)
+    value, gradients = ce.losses.linear_loss_and_gradients(hidden, weight, y, **left_out, **options)
     expected, by_hidden, by_weight = on_logits(hidden[kept], weight, y[kept], **options)
     np.testing.assert_allclose(value, expected, rtol=1e-13)
     np.testing.assert_allclose(gradients.hidden[kept], by_hidden, rtol=1e-12, atol=1e-14)
@@ -290,7 +294,7 @@ def test_a_class_of_bias_minus_infinity_is_not_there(link, smoothing):
     others = np.arange(V) != 7
     prior = others / others.sum()
     options = {"link": link, "label_smoothing": smoothing, "z_loss": 0.1}
-    value, gradients = ce.linear_loss_and_gradients(
+    value, gradients = ce.losses.linear_loss_and_gradients(
         hidden, weight, y, bias=np.where(others, 0.0, -np.inf), smoothing_prior=prior, **options
     )
     expected, by_hidden, by_weight = on_logits(
@@ -307,7 +311,7 @@ def test_a_class_of_bias_minus_infinity_is_not_there(link, smoothing):
 def test_a_row_that_makes_no_sense_is_nan_and_the_others_are_not(senseless):
     hidden, weight, y = head()
     hidden[4] = senseless
-    losses, gradients = ce.linear_loss_and_gradients(hidden, weight, y, reduction="none")
+    losses, gradients = ce.losses.linear_loss_and_gradients(hidden, weight, y, reduction="none")
     alone = np.arange(N) == 4
     np.testing.assert_array_equal(np.isnan(losses), alone)
     np.testing.assert_array_equal(np.isnan(gradients.hidden), np.repeat(alone[:, None], D, axis=1))
@@ -321,7 +325,7 @@ def test_where_all_rows_are_ignored_gradients_are_zero_and_the_mean_is_as_asked(
         with pytest.raises(ValueError, match="nothing to average"):
             ce.linear_cross_entropy(hidden, weight, np.full_like(y, -1), **options)
         return
-    value, gradients = ce.linear_loss_and_gradients(hidden, weight, np.full_like(y, -1), **options)
+    value, gradients = ce.losses.linear_loss_and_gradients(hidden, weight, np.full_like(y, -1), **options)
     np.testing.assert_array_equal(value, 0.0 if empty == "zero" else NAN)
     np.testing.assert_array_equal(gradients.weight, 0.0)
     np.testing.assert_array_equal(gradients.hidden, 0.0)
@@ -351,7 +355,7 @@ def test_a_shift_is_a_slice(form, reduction):
         }
 
     everything, ahead = slice(None), slice(2, None)
-    value, gradients = ce.linear_loss_and_gradients(
+    value, gradients = ce.losses.linear_loss_and_gradients(
         hidden, weight, labels(everything), shift=2, **options(everything)
     )
     expected, by_hidden, by_weight = on_logits(hidden[:, :-2], weight, labels(ahead), **options(ahead))
@@ -386,17 +390,19 @@ def test_gradients_are_refused_to_arrays_that_have_their_own_or_are_too_wide():
     torch = pytest.importorskip("torch")
     hidden, weight, y = head()
     with pytest.raises(TypeError, match=r"torch\.Tensor; linear_loss_and_gradients is for NumPy arrays"):
-        ce.linear_loss_and_gradients(torch.from_numpy(hidden), torch.from_numpy(weight), torch.from_numpy(y))
+        ce.losses.linear_loss_and_gradients(
+            torch.from_numpy(hidden), torch.from_numpy(weight), torch.from_numpy(y)
+        )
     with pytest.raises(TypeError, match="arrays of one library"):
-        ce.linear_loss_and_gradients(hidden, torch.from_numpy(weight), y)
+        ce.losses.linear_loss_and_gradients(hidden, torch.from_numpy(weight), y)
     if np.dtype(np.longdouble).itemsize > 8:
         with pytest.raises(TypeError, match="gradients are for float64 and narrower"):
-            ce.linear_loss_and_gradients(hidden.astype(np.longdouble), weight.astype(np.longdouble), y)
+            ce.losses.linear_loss_and_gradients(hidden.astype(np.longdouble), weight.astype(np.longdouble), y)
 
 
 def test_an_option_of_logits_alone_is_refused():
     with pytest.raises(TypeError, match="linear_loss_and_gradients has no argument axis"):
-        ce.linear_loss_and_gradients(*head(), axis=0)
+        ce.losses.linear_loss_and_gradients(*head(), axis=0)
 
 
 def test_a_link_that_holds_something_for_rows_of_any_shape():
@@ -404,6 +410,6 @@ def test_a_link_that_holds_something_for_rows_of_any_shape():
     rng = np.random.default_rng(7)
     link = ce.links.ClippedPolicy(rng.normal(size=(3, 4)), rng.normal(size=(3, 4)) - 3)
     expected, dz = ce.loss_and_gradient(ce.softmax_cross_entropy, hidden @ weight.T, y, link=link)
-    value, found = ce.linear_loss_and_gradients(hidden, weight, y, link=link)
+    value, found = ce.losses.linear_loss_and_gradients(hidden, weight, y, link=link)
     np.testing.assert_allclose(value, expected, rtol=1e-13)
     np.testing.assert_allclose(found.hidden, dz @ weight, rtol=1e-12, atol=1e-14)

@@ -59,7 +59,7 @@ CHOICES = {
     "a divisor for each row": {"normalizer": random(N, seed=10).exp()},
     "focal": {"link": ce.links.Focal(2.0)},
     "focal, smoothed": {"link": ce.links.Focal(2.0), "label_smoothing": 0.1, "z_loss": 0.1},
-    "generalised": {"link": ce.links.GeneralizedCrossEntropy(0.7)},
+    "generalized": {"link": ce.links.GeneralizedCrossEntropy(0.7)},
 }
 TARGETS = {
     "indices": lambda: labels(N, classes=V, seed=3),

@@ -35,7 +35,7 @@ def test_a_hinge_is_that_of_the_whole_logits_in_value_and_gradient():
     def hinge(z, rows):
         return ce.losses.hinge_loss(z, labels[rows], reduction="none")
 
-    found = ce.linear_row_losses(hinge, hidden, weight, bias=bias, low_rank=(A, up))
+    found = ce.losses.linear_row_losses(hinge, hidden, weight, bias=bias, low_rank=(A, up))
     z = hidden @ (weight + up @ A).T + bias
     expected = ce.losses.hinge_loss(z.reshape(-1, V), labels, reduction="none").reshape(B, T)
     agree(found, expected, [hidden, weight, bias, A, up])
@@ -50,7 +50,7 @@ def test_soft_targets_may_be_made_a_block_at_a_time():
         seen.append(z.shape[0])
         return ce.softmax_cross_entropy(z, targets[rows], reduction="none")
 
-    found = ce.linear_row_losses(loss, hidden, weight)
+    found = ce.losses.linear_row_losses(loss, hidden, weight)
     assert seen == [4, 4, 4, 3]
     agree(found, ce.softmax_cross_entropy(hidden @ weight.T, targets, reduction="none"), [hidden, weight])
 
@@ -60,7 +60,7 @@ def test_soft_targets_may_be_made_a_block_at_a_time():
 def test_a_teacher_given_by_its_head_is_as_good_as_its_logits(direction, temperature):
     hidden, weight, theirs, heads = tensors((B, T, D), (V, D), (B, T, 6), (V, 6))
     options = {"temperature": temperature, "direction": direction}
-    found = ce.linear_distillation_losses(hidden, weight, theirs, heads, **options)
+    found = ce.losses.linear_distillation_losses(hidden, weight, theirs, heads, **options)
     expected = ce.losses.distillation_loss(
         hidden @ weight.T, theirs @ heads.T, squared_temperature=False, reduction="none", **options
     )
@@ -69,7 +69,7 @@ def test_a_teacher_given_by_its_head_is_as_good_as_its_logits(direction, tempera
 
 def test_a_gradient_of_zero_everywhere_is_a_gradient():
     hidden, weight = tensors((5, D), (V, D))
-    found = ce.linear_row_losses(lambda z, rows: z.detach().sum(1), hidden, weight)
+    found = ce.losses.linear_row_losses(lambda z, rows: z.detach().sum(1), hidden, weight)
     by_hidden, by_weight = torch.autograd.grad(found.sum(), (hidden, weight))
     assert not by_hidden.any()
     assert not by_weight.any()
@@ -80,7 +80,7 @@ def test_derivatives_of_both_orders_are_those_of_finite_differences():
     labels = torch.arange(6) % 5
 
     def losses(hidden, weight, bias):
-        return ce.linear_row_losses(
+        return ce.losses.linear_row_losses(
             lambda z, rows: ce.softmax_cross_entropy(z, labels[rows], reduction="none"),
             hidden,
             weight,
@@ -97,7 +97,9 @@ def test_a_gradient_that_is_to_be_differentiated_counts_a_low_rank_update_once()
 
     def gradients(**options):
         hidden, weight, down, up = inputs
-        losses = ce.linear_row_losses(lambda z, rows: z.square().sum(1), hidden, weight, low_rank=(down, up))
+        losses = ce.losses.linear_row_losses(
+            lambda z, rows: z.square().sum(1), hidden, weight, low_rank=(down, up)
+        )
         return torch.autograd.grad(losses.sum(), inputs, **options)
 
     for x, y in zip(gradients(create_graph=True), gradients(), strict=True):
@@ -110,17 +112,17 @@ def test_bfloat16_gradients_are_summed_in_float32():
     hidden = torch.full((rows, 1), 2.0**-9, dtype=torch.bfloat16)
     hidden[0] = 1.0
     weight = torch.zeros(V, 1, dtype=torch.bfloat16, requires_grad=True)
-    ce.linear_row_losses(lambda z, rows: z[:, 0], hidden, weight).sum().backward()
+    ce.losses.linear_row_losses(lambda z, rows: z[:, 0], hidden, weight).sum().backward()
     assert weight.grad[0].item() == pytest.approx(1 + 639 * 2.0**-9, rel=2**-8)
 
 
 def test_a_loss_that_is_not_one_number_a_row_is_refused():
     hidden, weight = tensors((5, D), (V, D))
     with pytest.raises(ValueError, match=r"gave \(\) for 4 rows .* pass reduction=\"none\""):
-        ce.linear_row_losses(lambda z, rows: z.sum(), hidden, weight)
+        ce.losses.linear_row_losses(lambda z, rows: z.sum(), hidden, weight)
 
 
 def test_a_teacher_of_another_vocabulary_is_refused():
     hidden, weight, heads = tensors((5, D), (V, D), (V + 1, D))
     with pytest.raises(ValueError, match=r"11 classes, the teacher .* 12"):
-        ce.linear_distillation_losses(hidden, weight, hidden, heads)
+        ce.losses.linear_distillation_losses(hidden, weight, hidden, heads)

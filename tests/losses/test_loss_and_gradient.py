@@ -125,14 +125,14 @@ def test_logits_wider_than_float64_are_refused_with_their_dtype():
 
 
 def test_a_nested_gradient_is_a_constant_and_a_nested_value_is_not():
-    def penalised(logits, labels):
+    def penalized(logits, labels):
         plain, gradient = ce.loss_and_gradient(ce.softmax_cross_entropy, logits, labels)
         assert isinstance(gradient, np.ndarray)
         assert is_taped(plain)
         weights = 1 + np.abs(gradient).sum(axis=1)
         return plain + ce.softmax_cross_entropy(logits, labels, sample_weight=weights)
 
-    value, gradient = ce.loss_and_gradient(penalised, LOGITS, LABELS)
+    value, gradient = ce.loss_and_gradient(penalized, LOGITS, LABELS)
     plain, first = ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS, LABELS)
     weights = 1 + np.abs(first).sum(axis=1)
     weighted = ce.loss_and_gradient(ce.softmax_cross_entropy, LOGITS, LABELS, sample_weight=weights)
@@ -169,7 +169,7 @@ def test_a_single_logit_is_differentiated_too():
 
 def test_a_linear_head_is_differentiated_by_any_of_its_arrays_and_in_compositions():
     hidden, weight = RNG.normal(size=(6, 3)), RNG.normal(size=(4, 3))
-    value, gradients = ce.linear_loss_and_gradients(hidden, weight, LABELS)
+    value, gradients = ce.losses.linear_loss_and_gradients(hidden, weight, LABELS)
     by_hidden = ce.loss_and_gradient(ce.linear_cross_entropy, hidden, weight, LABELS)
     by_weight = ce.loss_and_gradient(lambda w: 2 * ce.linear_cross_entropy(hidden, w, LABELS), weight)
     np.testing.assert_allclose(by_hidden[0], value, rtol=1e-14)

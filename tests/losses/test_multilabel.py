@@ -83,7 +83,7 @@ def asymmetric(gamma_positive, gamma_negative, m):
 @pytest.mark.parametrize("t", [Y, T], ids=["hard", "soft"])
 @each_library
 def test_the_asymmetric_loss_of_hard_and_soft_labels(library, t, options):
-    names = dict(zip(("gamma_positive", "gamma_negative", "shift"), options, strict=True))
+    names = dict(zip(("gamma_positive", "gamma_negative", "negative_shift"), options, strict=True))
     losses, slopes = elements(asymmetric(*options), Z, t)
     found = value(library, asymmetric_loss, Z, t, reduction="none", **names)
     np.testing.assert_allclose(found, losses, rtol=1e-13, atol=1e-300)
@@ -110,8 +110,8 @@ def test_a_confident_mistake_is_not_clamped():
 
 @pytest.mark.parametrize("shift", [-0.1, 1.0])
 def test_a_shift_that_is_no_probability_is_refused_by_its_name(shift):
-    with pytest.raises(ValueError, match=r"^shift is"):
-        asymmetric_loss(Z, Y, shift=shift)
+    with pytest.raises(ValueError, match=r"^negative_shift is"):
+        asymmetric_loss(Z, Y, negative_shift=shift)
 
 
 @pytest.mark.parametrize(("loss", "gammas"), [(asymmetric_loss, {}), (sigmoid_focal_loss, {"alpha": 0.25})])
@@ -306,7 +306,7 @@ def balanced(z, y, a=0.1, b=10.0, m=0.2, k=0.05, s=2.0, g=2.0):
     return out
 
 
-PAPER = {"alpha": 0.2, "beta": 5.0, "mu": 0.3, "kappa": 0.1, "negative_scale": 5.0, "gamma": 1.0}
+PAPER = {"offset": 0.2, "slope": 5.0, "midpoint": 0.3, "kappa": 0.1, "negative_scale": 5.0, "gamma": 1.0}
 
 
 @pytest.mark.parametrize("options", [{}, PAPER], ids=["default", "other"])
@@ -362,7 +362,7 @@ def test_the_bias_is_not_added_to_the_callers_logits():
 def test_without_its_parts_it_is_twice_the_focal_loss():
     """At a slope of 0 the weight is α + 1/2."""
     found = distribution_balanced_loss(
-        Z, Y, COUNTS, total=TOTAL, alpha=0.5, beta=0.0, kappa=0.0, negative_scale=1.0
+        Z, Y, COUNTS, total=TOTAL, offset=0.5, slope=0.0, kappa=0.0, negative_scale=1.0
     )
     assert found == pytest.approx(2 * sigmoid_focal_loss(Z, Y, alpha=None), rel=1e-14)
 

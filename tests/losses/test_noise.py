@@ -20,7 +20,7 @@ every = libraries("numpy", "torch", "jax")
 autodiff = libraries("torch")
 each_autodiff = libraries("torch", "jax")
 
-# T[i, j] = P(labelled j | i): rows sum to one, nothing is symmetric
+# T[i, j] = P(labeled j | i): rows sum to one, nothing is symmetric
 T = np.array([[0.7, 0.2, 0.1, 0.0], [0.05, 0.8, 0.05, 0.1], [0.2, 0.1, 0.6, 0.1], [0.0, 0.3, 0.2, 0.5]])
 CORRECTED = [forward_corrected_loss, backward_corrected_loss]
 BOOTSTRAPPED = [hard_bootstrapping_loss, soft_bootstrapping_loss]
@@ -135,7 +135,7 @@ def test_the_classes_may_lie_along_any_axis(lib, loss):
 
 @pytest.mark.parametrize("margin", [0.0, 10.0, 40.0, 300.0])
 def test_a_confident_corrected_row_has_all_its_digits(each_autodiff, margin):
-    """−ln(1 − Σ_c (1 − T_cy) p_c), where the label's own class is never mislabelled."""
+    """−ln(1 − Σ_c (1 − T_cy) p_c), where the label's own class is never mislabeled."""
     lib = each_autodiff
     z = np.array([[margin, 0.0, 1.5]])
     transition = lib.array([[1.0, 0.0, 0.0], [0.25, 0.5, 0.25], [0.0, 0.125, 0.875]])
@@ -266,16 +266,16 @@ def test_backward_correction_has_a_gradient_in_numpy():
 def test_a_share_of_one_is_cross_entropy(lib, loss, options):
     z, y = rows()
     options = {k: lib.array(v) if isinstance(v, list) else v for k, v in options.items()}
-    found = loss(lib.array(z), lib.array(y), beta=1.0, **options)
+    found = loss(lib.array(z), lib.array(y), label_weight=1.0, **options)
     plain = ce.softmax_cross_entropy(lib.array(z), lib.array(y), **options)
     np.testing.assert_allclose(lib.numpy(found), lib.numpy(plain), rtol=1e-14)
 
 
 @pytest.mark.parametrize("loss", BOOTSTRAPPED)
-@pytest.mark.parametrize("beta", [-0.1, 1.5, float("nan")])
-def test_a_share_is_from_zero_to_one(loss, beta):
-    with pytest.raises(ValueError, match=r"beta is .* the share of the label"):
-        loss(*rows(), beta=beta)
+@pytest.mark.parametrize("label_weight", [-0.1, 1.5, float("nan")])
+def test_a_share_is_from_zero_to_one(loss, label_weight):
+    with pytest.raises(ValueError, match=r"label_weight is .* a share of the label"):
+        loss(*rows(), label_weight=label_weight)
 
 
 def test_the_hard_guess_is_held_constant():
@@ -290,7 +290,7 @@ def test_the_hard_guess_is_held_constant():
 def test_of_equal_logits_the_first_is_the_guess(lib):
     z = lib.array(np.array([[1.0, 3.0, 3.0]]))
     sides = [
-        float(hard_bootstrapping_loss(z, lib.array([0]), beta=0.5, logit_bias=lib.array(b)))
+        float(hard_bootstrapping_loss(z, lib.array([0]), label_weight=0.5, logit_bias=lib.array(b)))
         for b in ([0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
     ]
     assert sides[0] == pytest.approx(sides[1] - 0.5, rel=1e-13)
@@ -317,7 +317,7 @@ def test_ignored_rows_of_a_bootstrapped_loss_may_hold_anything(autodiff, loss):
     assert np.isfinite(gradient).all()
 
 
-def test_soft_bootstrapping_minimises_the_entropy_unless_it_is_held():
+def test_soft_bootstrapping_minimizes_the_entropy_unless_it_is_held():
     """β(p − e_y) − (1 − β) p (log p + H), and β(p − e_y) if the target is held."""
     torch = pytest.importorskip("torch")
     z, y = rows()
@@ -326,11 +326,13 @@ def test_soft_bootstrapping_minimises_the_entropy_unless_it_is_held():
     hard = 0.6 * (p - np.eye(4)[y])
     for detach, slope in [(False, hard - 0.4 * p * (np.log(p) + H)), (True, hard)]:
         x = torch.from_numpy(z.copy()).requires_grad_()
-        loss = soft_bootstrapping_loss(x, torch.from_numpy(y), beta=0.6, detach=detach, reduction="sum")
+        loss = soft_bootstrapping_loss(
+            x, torch.from_numpy(y), label_weight=0.6, detach=detach, reduction="sum"
+        )
         truth = np.sum(-0.6 * np.log(p[np.arange(6), y]) + 0.4 * H[:, 0])
         assert loss.item() == pytest.approx(truth, rel=1e-13)
         np.testing.assert_allclose(torch.autograd.grad(loss, x)[0], slope, rtol=1e-12, atol=1e-15)
-    _, gradient = ce.loss_and_gradient(soft_bootstrapping_loss, z, y, beta=0.6, reduction="sum")
+    _, gradient = ce.loss_and_gradient(soft_bootstrapping_loss, z, y, label_weight=0.6, reduction="sum")
     np.testing.assert_allclose(gradient, hard - 0.4 * p * (np.log(p) + H), rtol=1e-12, atol=1e-15)
 
 
@@ -342,7 +344,12 @@ def test_a_mean_of_soft_bootstrapping_divides_by_the_weights_of_the_labels(lib, 
     p = softmax(z)
     H = -np.sum(p * np.log(p), axis=1)
     losses = omega * (-w[y] * 0.7 * np.log(p[np.arange(6), y]) + 0.3 * H)
-    options = {"class_weight": lib.array(w), "sample_weight": lib.array(omega), "beta": 0.7, "detach": detach}
+    options = {
+        "class_weight": lib.array(w),
+        "sample_weight": lib.array(omega),
+        "label_weight": 0.7,
+        "detach": detach,
+    }
     found = soft_bootstrapping_loss(lib.array(z), lib.array(y), **options)
     assert float(found) == pytest.approx(losses.sum() / np.sum(omega * w[y]), rel=1e-13)
 

@@ -1,4 +1,4 @@
-"""Online label smoothing and early-learning regularisation: what is remembered, when, and of whom."""
+"""Online label smoothing and early-learning regularization: what is remembered, when, and of whom."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy.losses.label_noise_stateful import EarlyLearningRegularisation, OnlineLabelSmoothing
+from crossentropy.losses.label_noise_stateful import EarlyLearningRegularization, OnlineLabelSmoothing
 from losses.any_library import libraries
 
 lib = libraries("numpy", "torch")
@@ -159,7 +159,7 @@ def test_online_label_smoothing_says_what_does_not_fit():
         OnlineLabelSmoothing(4, label_smoothing=1.5)
 
 
-# ---------------------------------------------------------------------------- early-learning regularisation
+# ---------------------------------------------------------------------------- early-learning regularization
 
 
 class PapersCode:
@@ -181,7 +181,7 @@ class PapersCode:
 def test_three_epochs_are_those_of_the_papers_code(every):
     rng = np.random.default_rng(5)
     z, y = rows(8)
-    ours = EarlyLearningRegularisation(8, 4, strength=7.0, momentum=0.6)
+    ours = EarlyLearningRegularization(8, 4, strength=7.0, momentum=0.6)
     theirs = PapersCode(8, 4, 7.0, 0.6)
     for _ in range(3):
         for index in np.split(rng.permutation(8), 2):
@@ -198,7 +198,7 @@ def test_the_gradient_holds_the_targets_constant(each_autodiff):
     lib = each_autodiff
     z, y = rows()
     index = np.arange(6)
-    ours, theirs = EarlyLearningRegularisation(6, 4), PapersCode(6, 4, 3.0, 0.7)
+    ours, theirs = EarlyLearningRegularization(6, 4), PapersCode(6, 4, 3.0, 0.7)
     loss = lambda z: ours.loss(z, lib.array(y), lib.array(index), reduction="sum")  # noqa: E731
     gradient = lib.gradient(loss, z, compiled=False)
     theirs.losses(z, y, index)
@@ -213,7 +213,7 @@ def test_rows_that_count_nothing_leave_their_targets_and_have_no_gradient(autodi
     z, y = rows(4)
     y[1], z[1], z[2] = -1, np.nan, np.nan
     weights = autodiff.array([1.0, 1.0, 0.0, 3.0])
-    ours = EarlyLearningRegularisation(4, 4)
+    ours = EarlyLearningRegularization(4, 4)
     gradient = autodiff.gradient(
         lambda z: ours.loss(
             z, autodiff.array(y), autodiff.array(np.arange(4)), ignore_index=-1, sample_weight=weights
@@ -230,7 +230,7 @@ def test_rows_that_count_nothing_leave_their_targets_and_have_no_gradient(autodi
 def test_a_nan_row_is_nan_but_is_not_remembered(lib):
     z, y = rows(2)
     z[1] = np.nan
-    ours = EarlyLearningRegularisation(2, 4)
+    ours = EarlyLearningRegularization(2, 4)
     losses = ours.loss(lib.array(z), lib.array(y), [0, 1], reduction="none")
     np.testing.assert_array_equal(np.isnan(lib.numpy(losses)), [False, True])
     assert (lib.numpy(ours.state_dict()["targets"])[1] == 0).all()
@@ -238,7 +238,7 @@ def test_a_nan_row_is_nan_but_is_not_remembered(lib):
 
 def test_of_a_row_that_is_there_twice_the_last_counts(lib):
     z, y = rows(3)
-    ours = EarlyLearningRegularisation(9, 4)
+    ours = EarlyLearningRegularization(9, 4)
     ours.loss(lib.array(z), lib.array(y), [5, 2, 5])
     t = lib.numpy(ours.state_dict()["targets"])
     expected = 0.3 * np.clip(softmax(z), 1e-4, 1 - 1e-4)
@@ -253,14 +253,14 @@ def test_weights_and_means_are_those_of_cross_entropy(lib):
     whole = omega * w[y]
     options = {"class_weight": lib.array(w), "sample_weight": lib.array(omega)}
     for normalizer, N in [("weight", whole.sum()), ("count", 6), (2.5, 2.5)]:
-        ours = EarlyLearningRegularisation(6, 4)
+        ours = EarlyLearningRegularization(6, 4)
         found = ours.loss(lib.array(z), lib.array(y), np.arange(6).tolist(), normalizer=normalizer, **options)
         assert float(found) == pytest.approx(np.sum(whole * losses) / N, rel=1e-12)
 
 
 def test_without_an_update_the_state_stays(lib):
     z, y = (lib.array(x) for x in rows())
-    ours = EarlyLearningRegularisation(6, 4)
+    ours = EarlyLearningRegularization(6, 4)
     index = lib.array(np.arange(6))
     assert float(ours.loss(z, y, index, update=False)) == pytest.approx(
         float(ce.softmax_cross_entropy(z, y)), rel=1e-14
@@ -272,14 +272,14 @@ def test_without_an_update_the_state_stays(lib):
 
 def test_the_state_takes_no_more_memory_than_the_logits_precision(lib):
     z, y = rows()
-    ours = EarlyLearningRegularisation(6, 4)
+    ours = EarlyLearningRegularization(6, 4)
     ours.loss(lib.array(z, "float16"), lib.array(y), np.arange(6).tolist())
     assert str(ours.state_dict()["targets"].dtype).endswith("float32")
 
 
 def test_a_state_is_copied_out_and_in():
     z, y = rows()
-    ours, other = EarlyLearningRegularisation(6, 4), EarlyLearningRegularisation(6, 4)
+    ours, other = EarlyLearningRegularization(6, 4), EarlyLearningRegularization(6, 4)
     np.testing.assert_array_equal(ours.state_dict()["targets"], np.zeros((6, 4)))
     ours.loss(z, y, np.arange(6))
     state = ours.state_dict()
@@ -297,7 +297,7 @@ def test_a_traced_function_may_read_the_state_and_not_write_it():
     jax = pytest.importorskip("jax")
     torch = pytest.importorskip("torch")
     z, y = rows()
-    ours = EarlyLearningRegularisation(6, 4)
+    ours = EarlyLearningRegularization(6, 4)
     ours.loss(z, y, np.arange(6))
     expected = float(ours.loss(z, y, np.arange(6), update=False))
     with jax.enable_x64(True):
@@ -312,8 +312,8 @@ def test_a_traced_function_may_read_the_state_and_not_write_it():
     assert float(ours.loss(*tensors, update=False)) == pytest.approx(expected, rel=1e-13)
 
 
-def test_early_learning_regularisation_says_what_does_not_fit():
-    ours = EarlyLearningRegularisation(6, 4)
+def test_early_learning_regularization_says_what_does_not_fit():
+    ours = EarlyLearningRegularization(6, 4)
     z, y = rows(2)
     with pytest.raises(ValueError, match=r"index 6 at row 1 is outside \[0, 6\)"):
         ours.loss(z, y, [0, 6])
@@ -325,8 +325,8 @@ def test_early_learning_regularisation_says_what_does_not_fit():
         ours.loss(z, y, np.zeros(2))
     with pytest.raises(ValueError, match="logits have 3 classes, but this object was made for 4"):
         ours.loss(z[:, :3], y, [0, 1])
-    with pytest.raises(TypeError, match=r"EarlyLearningRegularisation\.loss has no argument link"):
+    with pytest.raises(TypeError, match=r"EarlyLearningRegularization\.loss has no argument link"):
         ours.loss(z, y, [0, 1], link=ce.links.Focal())
     for settings in ({"momentum": 1.0}, {"strength": -1.0}):
         with pytest.raises(ValueError, match=next(iter(settings))):
-            EarlyLearningRegularisation(6, 4, **settings)
+            EarlyLearningRegularization(6, 4, **settings)

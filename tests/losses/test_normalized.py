@@ -1,4 +1,4 @@
-"""Normalised cross-entropy and active-passive losses: their readings, their ends and their derivatives."""
+"""Normalized cross-entropy and active-passive losses: their readings, their ends and their derivatives."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ both = pytest.mark.parametrize("loss", [normalized_cross_entropy, active_passive
 
 
 def test_the_losses_of_all_labels_add_up_to_one():
-    """Ma et al., 2020, lemma 1: any loss is robust once it is normalised."""
+    """Ma et al., 2020, lemma 1: any loss is robust once it is normalized."""
     total = sum(normalized_cross_entropy(Z, np.full(6, c), reduction="none") for c in range(4))
     np.testing.assert_allclose(total, 1.0, rtol=1e-14)
 
@@ -28,7 +28,7 @@ def test_soft_targets_have_the_mean_of_the_shares():
 
 def test_the_passive_part_is_the_papers_mean_absolute_error_and_not_half_of_it():
     """Its code has 1 − p."""
-    found = active_passive_loss(Z, Y, alpha=0.0, beta=1.0, reduction="none")
+    found = active_passive_loss(Z, Y, active_weight=0.0, passive_weight=1.0, reduction="none")
     np.testing.assert_allclose(found, np.abs(np.exp(LOG_P) - np.eye(4)[Y]).sum(axis=1), rtol=1e-12)
 
 
@@ -36,7 +36,7 @@ def test_reverse_cross_entropy_is_a_multiple_of_the_passive_part():
     """NCE+RCE with log 0 = A: −Σ p_c log t_c = |A| (1 − p_y)."""
     A = np.log(1e-4)
     reverse = -(np.exp(LOG_P) * np.where(np.eye(4)[Y] == 1, 0, A)).sum(axis=1)
-    found = active_passive_loss(Z, Y, alpha=2.0, beta=3.0 * -A / 2, reduction="none")
+    found = active_passive_loss(Z, Y, active_weight=2.0, passive_weight=3.0 * -A / 2, reduction="none")
     np.testing.assert_allclose(found, 2 * SHARE[ROWS, Y] + 3 * reverse, rtol=1e-12)
 
 
@@ -98,7 +98,7 @@ def test_targets_that_have_no_such_loss_are_refused():
             active_passive_loss(Z, labels)
 
 
-@pytest.mark.parametrize("weights", [{"alpha": -1.0}, {"beta": float("nan")}])
+@pytest.mark.parametrize("weights", [{"active_weight": -1.0}, {"passive_weight": float("nan")}])
 def test_weights_that_make_no_sense_are_refused(weights):
     with pytest.raises(ValueError, match=next(iter(weights))):
         active_passive_loss(Z, Y, **weights)

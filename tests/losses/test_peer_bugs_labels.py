@@ -94,7 +94,7 @@ def test_labels_of_as_many_steps_as_classes_are_read_along_the_class_axis():
 
 
 def test_soft_targets_are_of_the_class_axis_and_never_of_another():
-    """torch: (N, T, C) logits with (N, T, C) targets are silently normalised over T; ours have one class axis."""
+    """torch: (N, T, C) logits with (N, T, C) targets are silently normalized over T; ours have one class axis."""
     rng = np.random.default_rng(0)
     z, q = rng.normal(size=(2, 4, 3)), rng.dirichlet(np.ones(3), size=(2, 4))
     log_p = z - np.log(np.exp(z).sum(-1, keepdims=True))

@@ -51,7 +51,7 @@ def test_a_loss_of_probabilities_is_that_of_their_logits(z):
 
 
 def test_a_model_that_does_not_sum_to_one_is_not_scored_as_if_it_did():
-    """scikit-learn#24515: rows were renormalised, and the worse of two models looked the better."""
+    """scikit-learn#24515: rows were renormalized, and the worse of two models looked the better."""
     with pytest.raises(ValueError, match=r"row 1 sums to 0\.7"):
         ce.log_loss(np.array([[0.5, 0.5], [0.5, 0.2]]), np.array([0, 0]))
 
@@ -74,7 +74,7 @@ def test_kl_divergence_takes_two_distributions_and_its_mean_is_over_rows():
     np.testing.assert_array_equal(ce.kl_divergence(p, p), 0.0)
     assert torch.nn.functional.kl_div(torch.tensor(p), torch.tensor(p), reduction="batchmean") < -1
     student, teacher = np.log(q), np.log(p)
-    found = ce.losses.distillation_loss(student, teacher, alpha=1.0, temperature=1.0)
+    found = ce.losses.distillation_loss(student, teacher, label_weight=1.0, temperature=1.0)
     assert found == pytest.approx(by_row.mean(), rel=1e-14)
 
 
@@ -94,8 +94,8 @@ def test_cross_entropy_of_a_zero_and_a_zero_is_zero():
     assert ce.kl_divergence([1.0, 0.0], [0.5, 0.5]) == pytest.approx(math.log(2))
 
 
-def test_entropy_does_not_normalise_what_it_is_given():
-    """scipy#12553, #11388: it normalises, so [0.3] has none, along axis 0; ours refuses, and reads the last axis."""
+def test_entropy_does_not_normalize_what_it_is_given():
+    """scipy#12553, #11388: it normalizes, so [0.3] has none, along axis 0; ours refuses, and reads the last axis."""
     for p in ([2.0, 2.0], [0.3]):
         with pytest.raises(ValueError, match="sum"):
             ce.entropy(np.array(p))

@@ -18,7 +18,7 @@ from losses.programs import OTHERS, Loss  # noqa: E402
 
 BATCHES = (32, 32, 7, 1, 0)
 EVERY = CASES + OTHERS
-STATE = "EarlyLearningRegularisation"  # whose loss writes its state, which a program cannot
+STATE = "EarlyLearningRegularization"  # whose loss writes its state, which a program cannot
 #: What has no program, and the reason that its error names.
 NOT_EXPORTED = {STATE: "cannot change a state", "ctc_loss": "depends on the lengths"}
 NOT_COMPILED = {STATE: "cannot change a state", "ctc_loss": "a graph break at PyTorch's own ctc_loss"}

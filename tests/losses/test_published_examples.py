@@ -207,7 +207,7 @@ def test_the_bi_tempered_authors_probabilities():
 def test_class_balanced_weights_of_a_class_of_one_and_of_a_crowd(fw):
     """Cui et al., CVPR 2019, section 4: E₁ = 1, and E_n → 1/(1 − β) = N, so the ratio is at most N."""
     (counts,) = arrays(fw, np.array([1.0, 1e9]))
-    weights = fw.numpy(losses.class_balanced_weights(counts, beta=0.999))
+    weights = fw.numpy(losses.class_balanced_weights(counts, rebalancing=0.999))
     np.testing.assert_allclose(weights[0] / weights[1], 1000, rtol=1e-9)
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, log_expit, log_softmax, softmax
 
 import crossentropy as ce
-from crossentropy.losses.reinforcement import behaviour_cloning, dpo_loss, policy_gradient, ppo_loss
+from crossentropy.losses.reinforcement import behavior_cloning, dpo_loss, policy_gradient, ppo_loss
 from crossentropy.losses.sequences import sequence_log_prob
 
 RNG = np.random.default_rng(21)
@@ -55,8 +55,8 @@ def test_numpy_has_its_gradient_too():
 
 def test_a_mean_divides_by_rows_and_never_by_advantages():
     same(policy_gradient(LOGITS, ACTIONS, ADVANTAGES), np.mean(-ADVANTAGES * log_prob()))
-    centred = ADVANTAGES - ADVANTAGES.mean()  # Σ Â = 0
-    same(policy_gradient(LOGITS, ACTIONS, centred), np.mean(-centred * log_prob()))
+    centered = ADVANTAGES - ADVANTAGES.mean()  # Σ Â = 0
+    same(policy_gradient(LOGITS, ACTIONS, centered), np.mean(-centered * log_prob()))
 
 
 def test_a_mask_leaves_rows_out_and_counts_as_asked():
@@ -85,7 +85,7 @@ def test_advantages_and_old_log_probabilities_are_constants():
 
 
 def test_cloning_is_the_policy_gradient_of_equal_advantages():
-    same(behaviour_cloning(LOGITS, ACTIONS), policy_gradient(LOGITS, ACTIONS, np.ones(6)))
+    same(behavior_cloning(LOGITS, ACTIONS), policy_gradient(LOGITS, ACTIONS, np.ones(6)))
 
 
 @pytest.mark.parametrize("loss", [policy_gradient, lambda *a, **k: ppo_loss(*a, log_prob(), **k)])

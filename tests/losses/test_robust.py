@@ -30,12 +30,12 @@ COMPOSED = [
     ),
     (
         by_link.symmetric_cross_entropy,
-        {"alpha": 2.0, "beta": 0.5, "log_zero": -6.0},
+        {"forward_weight": 2.0, "reverse_weight": 0.5, "log_zero": -6.0},
         links.SymmetricCrossEntropy(2.0, 0.5, -6.0),
     ),
     (by_link.taylor_cross_entropy, {"order": 3}, links.Taylor(3)),
-    (by_link.partially_huberised_cross_entropy, {"tau": 3.0}, links.PartiallyHuberised(3.0)),
-    (by_link.mean_absolute_error, {}, links.MeanAbsoluteError()),
+    (by_link.partially_huberized_cross_entropy, {"tau": 3.0}, links.PartiallyHuberized(3.0)),
+    (by_link.mean_absolute_error_loss, {}, links.MeanAbsoluteError()),
     (by_link.tsallis_loss, {"t": 1.2}, links.Tsallis(1.2)),
     (by_link.unlikelihood_loss, {}, links.Unlikelihood()),
 ]
@@ -96,21 +96,21 @@ def test_soft_targets_of_a_poly_loss_weigh_the_missing_probabilities():
 
 def test_log_zero_scales_the_reverse_term_and_nothing_else():
     clamped = by_link.symmetric_cross_entropy(
-        Z, Y, alpha=0.1, beta=1.0, log_zero=np.log(1e-4), reduction="none"
+        Z, Y, forward_weight=0.1, reverse_weight=1.0, log_zero=np.log(1e-4), reduction="none"
     )
     np.testing.assert_allclose(clamped, -0.1 * np.log(OWN) - np.log(1e-4) * (1 - OWN), rtol=1e-12)
-    paper = by_link.symmetric_cross_entropy(Z, Y, beta=-np.log(1e-4) / 4, reduction="none")
+    paper = by_link.symmetric_cross_entropy(Z, Y, reverse_weight=-np.log(1e-4) / 4, reduction="none")
     np.testing.assert_allclose(clamped, paper, rtol=1e-12)
 
 
 def test_the_mean_absolute_error_sums_over_the_classes():
     expected = np.abs(P - np.eye(5)[Y]).sum(axis=1).mean()
-    assert float(by_link.mean_absolute_error(Z, Y)) == pytest.approx(expected, rel=1e-13)
+    assert float(by_link.mean_absolute_error_loss(Z, Y)) == pytest.approx(expected, rel=1e-13)
 
 
 def test_symmetric_losses_add_up_to_a_constant_over_all_labels():
     """Ghosh et al., 2017: what makes the mean absolute error tolerant of noise."""
-    total = sum(by_link.mean_absolute_error(Z, np.full(7, c), reduction="none") for c in range(5))
+    total = sum(by_link.mean_absolute_error_loss(Z, np.full(7, c), reduction="none") for c in range(5))
     np.testing.assert_allclose(total, 2 * (5 - 1), rtol=1e-13)
 
 
@@ -137,8 +137,8 @@ def test_one_wrong_label_costs_a_bounded_loss_no_more_than_its_bound():
     for found, bound in (
         (by_link.generalized_cross_entropy(z, y), 1 / 0.7),
         (by_link.taylor_cross_entropy(z, y), 1.5),
-        (by_link.partially_huberised_cross_entropy(z, y), np.log(10) + 1),
-        (by_link.mean_absolute_error(z, y), 2.0),
+        (by_link.partially_huberized_cross_entropy(z, y), np.log(10) + 1),
+        (by_link.mean_absolute_error_loss(z, y), 2.0),
         (by_link.tsallis_loss(z, y), 1 / 0.7),
     ):
         assert float(found) == pytest.approx(bound, rel=1e-14)

@@ -208,3 +208,19 @@ def test_compiled_losses_are_those_of_eager_calls():
     for loss in (sampled_softmax_loss, nce_loss, negative_sampling_loss):
         run = lambda a, b, y, s, loss=loss: loss(a, b, labels=y, sampled=s, sample_weight=a**2)  # noqa: E731
         np.testing.assert_allclose(jax.jit(run)(own, rest, y, sampled), run(own, rest, y, sampled), rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [sampled_softmax_loss, nce_loss])
+def test_the_expected_counts_are_differentiable(loss):
+    """They are taken off the logits: the slope by ``ln Q_y`` is ``1 − p`` of the label among the candidates."""
+    torch = pytest.importorskip("torch")
+    expected = {name: torch.from_numpy(x).requires_grad_() for name, x in EXPECTED.items()}
+    loss(torch.from_numpy(OWN), torch.from_numpy(REST), reduction="sum", **expected).backward()
+    own, rest = OWN - EXPECTED["target_log_expected"], REST - EXPECTED["sampled_log_expected"]
+    if loss is nce_loss:
+        slopes, others = np.exp(log_expit(-own)), -np.exp(log_expit(rest))
+    else:
+        total = logsumexp(np.concatenate([own[:, None], rest], axis=1), axis=1)
+        slopes, others = 1 - np.exp(own - total), -np.exp(rest - total[:, None])
+    np.testing.assert_allclose(expected["target_log_expected"].grad, slopes, rtol=1e-12)
+    np.testing.assert_allclose(expected["sampled_log_expected"].grad, others.sum(axis=0), rtol=1e-12)

@@ -214,15 +214,15 @@ def test_sums_over_classes_are_within_eight_ulp_of_their_terms_magnitudes(fw, dt
     losses = fw.loss(logits, target, reduction="none", **options)
     truth = oracle.solve(z, targets, reduction="none", **options).value
     for i in range(4):
-        centred = z[i] - z[i].max()
-        partition = np.log(np.exp(centred).sum())
-        p = np.exp(centred - partition)
+        centered = z[i] - z[i].max()
+        partition = np.log(np.exp(centered).sum())
+        p = np.exp(centered - partition)
         a = np.array([float(t) for t in targets[i].masses])
         if "label_smoothing" in options:
             a = (0.875 * a + 0.125 * options.get("smoothing_prior", 1 / classes)) * options.get(
                 "class_weight", 1
             )
-        magnitude = (np.abs(a) * (np.abs(centred) + partition)).sum()
-        magnitude += options.get("entropy_bonus", 0) * (p * (np.abs(centred) + partition)).sum()
+        magnitude = (np.abs(a) * (np.abs(centered) + partition)).sum()
+        magnitude += options.get("entropy_bonus", 0) * (p * (np.abs(centered) + partition)).sum()
         magnitude += options.get("z_loss", 0) * (abs(z[i].max()) + partition) ** 2
         assert abs(losses[i] - truth[i]) <= 8 * ulps.unit(magnitude, dtype)

@@ -141,7 +141,7 @@ def test_a_row_that_makes_no_sense_is_nan_and_leaves_the_others_alone(fw, dtype,
 )
 @pytest.mark.parametrize("bad", [NAN, INF, -INF], ids=str)
 @each_framework
-def test_regularisers_keep_a_row_that_makes_no_sense_nan(fw, bad, options):
+def test_regularizers_keep_a_row_that_makes_no_sense_nan(fw, bad, options):
     z, labels = batch()
     spoilt = z.copy()
     spoilt[2] = bad

@@ -113,5 +113,5 @@ def test_gradients_flow_to_what_a_loss_may_learn(name, reduction, data):
 
 def _can_learn(problem: Problem, name: str) -> bool:
     if name == "Probabilities":
-        return problem.form == "unnormalised"
+        return problem.form == "unnormalized"
     return name != "margin" or problem.form not in DENSE

@@ -137,7 +137,7 @@ def test_the_refusal_of_soft_targets_tells_the_sum_and_the_way_out(fw):
 
 
 @each_framework
-def test_unnormalised_targets_are_taken_when_declared(fw):
+def test_unnormalized_targets_are_taken_when_declared(fw):
     z, labels = batch()
     t = np.eye(7)[labels] * np.array([[0.0], [1.0], [2.0], [0.5], [-1.0]])
     losses = fw.loss(z, fw.target("Probabilities", t, normalized=False), reduction="none")

@@ -143,5 +143,5 @@ def test_log_prob_of_pytorch_statistics_has_a_gradient():
     ).gradient
     # the loss −log p·2 + …: signs apart, the same three terms
     plain = oracle.solve(z, oracle.index_targets(labels, 6), reduction="sum").gradient
-    regularised = truth - plain
-    np.testing.assert_allclose(logits.grad.numpy(), -2 * plain + 2 * regularised, rtol=1e-11, atol=1e-13)
+    regularized = truth - plain
+    np.testing.assert_allclose(logits.grad.numpy(), -2 * plain + 2 * regularized, rtol=1e-11, atol=1e-13)

@@ -32,10 +32,10 @@ PASSED_ON |= {"negative_shift": 0.05}
 # Weights and targets that are constants, by their docstrings, and terms that are not there.
 NO_GRADIENT = {
     ("bi_tempered_loss", "label_smoothing"),
-    ("distillation_loss", "alpha"),
-    ("distribution_balanced_loss", "alpha"),
-    ("distribution_balanced_loss", "beta"),
-    ("distribution_balanced_loss", "mu"),
+    ("distillation_loss", "label_weight"),
+    ("distribution_balanced_loss", "offset"),
+    ("distribution_balanced_loss", "slope"),
+    ("distribution_balanced_loss", "midpoint"),
     ("distribution_balanced_loss", "balance"),
     ("sigmoid_focal_loss", "alpha"),
     ("generator_loss", "negative_shift"),
@@ -128,7 +128,7 @@ def test_pytorch_takes_a_tensor_of_one_number_and_differentiates_by_it(case: Cas
 
 
 ONE_OF_EACH = {case.loss: case for case in reversed(CASES) if "jax" in case.libraries}
-del ONE_OF_EACH["EarlyLearningRegularisation"]  # it writes to its state, which a trace cannot do
+del ONE_OF_EACH["EarlyLearningRegularization"]  # it writes to its state, which a trace cannot do
 
 
 @pytest.mark.parametrize("case", ONE_OF_EACH.values(), ids=ONE_OF_EACH)
@@ -162,7 +162,7 @@ OTHERS = {
     "shift": lambda x: ce.linear_cross_entropy(Z, np.eye(3, dtype=np.float32), Y, shift=x),
     "memory_budget": lambda x: ce.linear_cross_entropy(Z, np.eye(3, dtype=np.float32), Y, memory_budget=x),
     "skip_below": lambda x: ce.linear_cross_entropy(Z, np.eye(3, dtype=np.float32), Y, skip_below=x),
-    "beta": lambda x: ce.losses.class_balanced_weights([3, 2, 1], beta=x),
+    "rebalancing": lambda x: ce.losses.class_balanced_weights([3, 2, 1], rebalancing=x),
     "k": lambda x: ce.losses.top_k_teacher(Z, x).weights,
 }
 

@@ -150,7 +150,7 @@ def test_logits_of_negative_stride_views_in_labels_are_read_rightly():
 
 @st.composite
 def weighted_problems(draw):
-    """Labels, several labels or sets of them, with the options that weigh and regularise rows."""
+    """Labels, several labels or sets of them, with the options that weigh and regularize rows."""
     z, y, axis, options = draw(problems())
     z = z.to(draw(st.sampled_from([torch.float64, torch.float32, torch.bfloat16])))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))

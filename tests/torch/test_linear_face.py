@@ -184,7 +184,7 @@ KEYWORDS = {
     "margin": {"margin": 0.3},
     "sample_weight": {"sample_weight": random(11, seed=3).exp()},
     "smoothing_prior": {"label_smoothing": 0.1, "smoothing_prior": random(41, seed=4).softmax(0)},
-    "regularisers": {"z_loss": 0.1, "entropy_bonus": 0.1},
+    "regularizers": {"z_loss": 0.1, "entropy_bonus": 0.1},
     "link": {"link": ce.links.Focal(2.0)},
     "count": {"normalizer": "count"},
     "number": {"normalizer": 3.5},

@@ -38,8 +38,8 @@ def number(value):
 LEARNT = {
     "PolyLoss": lambda: {"epsilon": (number(1.0), 0.5)},
     "GeneralizedCrossEntropyLoss": lambda: {"q": number(0.4)},
-    "SymmetricCrossEntropyLoss": lambda: {"beta": number(0.3)},
-    "PartiallyHuberisedCrossEntropyLoss": lambda: {"tau": number(3.0)},
+    "SymmetricCrossEntropyLoss": lambda: {"reverse_weight": number(0.3)},
+    "PartiallyHuberizedCrossEntropyLoss": lambda: {"tau": number(3.0)},
     "TsallisLoss": lambda: {"t": number(0.7)},
 }
 #: what any module is given that takes it

@@ -74,7 +74,7 @@ def test_lists_are_taken_for_counts_and_matrices():
 
 def test_settings_are_taken_by_position_in_the_order_of_the_function():
     assert repr(ct.SymmetricCrossEntropyLoss(0.2, 0.5)).startswith(
-        "SymmetricCrossEntropyLoss(alpha=0.2, beta=0.5, log_zero=-4.0"
+        "SymmetricCrossEntropyLoss(forward_weight=0.2, reverse_weight=0.5, log_zero=-4.0"
     )
     assert list(inspect.signature(ct.LDAMLoss).parameters)[:3] == ["counts", "largest", "scale"]
 

@@ -39,8 +39,8 @@ def drawn(seed: int) -> Case:
     rng = np.random.default_rng(seed)
     kind = list(SIZES)[seed % 2]
     rows, V = 6, CLASSES[kind]
-    form = ("indices", "Probabilities", "unnormalised", "Sparse", "LabelSet", "indices")[seed // 2 % 6]
-    dense, is_set = form in ("Probabilities", "unnormalised"), form == "LabelSet"
+    form = ("indices", "Probabilities", "unnormalized", "Sparse", "LabelSet", "indices")[seed // 2 % 6]
+    dense, is_set = form in ("Probabilities", "unnormalized"), form == "LabelSet"
     arrays = draw_target(form, rows, V, rng)
 
     def chosen(*values: Any) -> Any:
@@ -104,9 +104,9 @@ def cases() -> dict[str, Case]:
     found["an endless prior"] = Case(empty, "indices", (edges,), few, {"label_smoothing": 0.1})
     masses = rng.dirichlet(np.ones(14), size=8)
     found["soft targets on a rank of −∞"] = Case(
-        empty, "unnormalised", (np.where(empty == -np.inf, 0, masses),), few
+        empty, "unnormalized", (np.where(empty == -np.inf, 0, masses),), few
     )
-    found["endless soft targets"] = Case(empty, "unnormalised", (masses,), few)
+    found["endless soft targets"] = Case(empty, "unnormalized", (masses,), few)
     sets = rng.random((8, 14)) < 0.5
     sets[:, 0], sets[:, 1] = True, False
     found["sets on a rank of −∞"] = Case(empty, "LabelSet", (sets | (edges[:, None] == np.arange(14)),), few)
@@ -154,13 +154,13 @@ def call(loss: Any, case: Case, dtype: Any, part: slice, **more: Any) -> tuple[A
             x = x[part]
         options[name] = tensor(x, dtype, name in LEARNABLE)
     arrays = list(case.arrays)
-    if case.form in ("Probabilities", "unnormalised", "LabelSet"):
+    if case.form in ("Probabilities", "unnormalized", "LabelSet"):
         arrays[0] = arrays[0][..., part].copy()
     *others, last = [tensor(np.asarray(x), torch.float64, case.form != "indices") for x in arrays]
     labels = {
         "indices": lambda: last,
         "Probabilities": lambda: last,
-        "unnormalised": lambda: ce.targets.Probabilities(last, normalized=False),
+        "unnormalized": lambda: ce.targets.Probabilities(last, normalized=False),
         "Sparse": lambda: ce.targets.Sparse(*others, last),
         "LabelSet": lambda: ce.targets.LabelSet(last),
     }[case.form]()

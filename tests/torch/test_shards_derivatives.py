@@ -67,7 +67,7 @@ def number(value: float) -> Any:
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("indices", {}),
     "rows, some ignored": ("indices", {"reduction": "none", "ignore_index": 2}),
-    "smoothed and regularised": ("indices", {"label_smoothing": 0.1, "z_loss": 0.1, "entropy_bonus": 0.1}),
+    "smoothed and regularized": ("indices", {"label_smoothing": 0.1, "z_loss": 0.1, "entropy_bonus": 0.1}),
     "focal": ("indices", {"link": ce.links.Focal(2.0), "softcap": 3.0, "temperature": number(0.7)}),
     "focal, smoothed": ("indices", {"link": ce.links.Focal(2.0), "label_smoothing": 0.1}),
     "a margin": ("indices", {"margin": number(0.3), "logit_bias": random(V, seed=5)}),

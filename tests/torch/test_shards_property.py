@@ -112,7 +112,7 @@ def parts_of(drawn: dict[str, Any]) -> dict[str, Any]:
     wrap = {
         "indices": lambda x: x,
         "Probabilities": lambda x: x,
-        "unnormalised": lambda x: ce.targets.Probabilities(x, normalized=False),
+        "unnormalized": lambda x: ce.targets.Probabilities(x, normalized=False),
         "Sparse": lambda x: ce.targets.Sparse(*indices, x),
         "LabelSet": lambda x: ce.targets.LabelSet(x),
     }[form]
@@ -169,7 +169,7 @@ def test_second_derivatives_are_those_of_one_process(drawn):
 
 FAR: dict[str, dict[str, Any]] = {
     "plain": {},
-    "regularised": {"label_smoothing": 0.1, "entropy_bonus": 0.1},
+    "regularized": {"label_smoothing": 0.1, "entropy_bonus": 0.1},
     "several": {"several": True},
     "focal": {"link": ce.links.Focal(2.0), "label_smoothing": 0.1},
 }

@@ -24,7 +24,7 @@ CASES = {
     "of rows": lambda z: ct.cross_entropy(z, Y, reduction="none"),
     "weighted": lambda z: ct.cross_entropy(z, Y, W, label_smoothing=0.1),
     "of probabilities": lambda z: ct.cross_entropy(z, T, W),
-    "regularised": lambda z: ct.cross_entropy(z, Y, temperature=0.5, z_loss=0.1, softcap=4.0),
+    "regularized": lambda z: ct.cross_entropy(z, Y, temperature=0.5, z_loss=0.1, softcap=4.0),
     "focal_loss": lambda z: ct.focal_loss(z, Y),
     "nll_loss": lambda z: ct.nll_loss(z, Y, W),
     "binary_cross_entropy": lambda z: ct.binary_cross_entropy(z.mul(0.3).add(0.5), T, W[:2]),

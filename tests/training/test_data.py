@@ -5,7 +5,7 @@ import pytest
 from crossentropy.training.data import BUNDLED, load_dataset
 from crossentropy.training.errors import InputError
 
-TABLE = pd.DataFrame({"size": range(20), "colour": ["red", "blue"] * 10, "kind": ["x", "y", "y", "x"] * 5})
+TABLE = pd.DataFrame({"size": range(20), "color": ["red", "blue"] * 10, "kind": ["x", "y", "y", "x"] * 5})
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_file_is_read_by_its_suffix(tmp_path, suffix):
     path = tmp_path / f"table{suffix}"
     TABLE.to_parquet(path) if suffix == ".parquet" else TABLE.to_csv(path, index=False)
     dataset = load_dataset(str(path), "kind")
-    assert list(dataset.features) == ["size", "colour"]
+    assert list(dataset.features) == ["size", "color"]
     assert dataset.classes == ["x", "y"]
     np.testing.assert_array_equal(dataset.labels, [0, 1, 1, 0] * 5)
 

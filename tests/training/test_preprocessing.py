@@ -9,7 +9,7 @@ TRAIN = pd.DataFrame(
         "size": [1.0, 2.0, 3.0, 6.0],
         "gaps": [1.0, np.nan, 5.0, np.nan],
         "same": [7.0] * 4,
-        "colour": pd.Series(["red", "blue", "red", np.nan], dtype=object),
+        "color": pd.Series(["red", "blue", "red", np.nan], dtype=object),
     }
 )
 
@@ -31,7 +31,7 @@ def test_a_constant_column_is_zero():
 
 def test_missing_numbers_are_the_training_mean_and_indicated():
     inputs = transform(TRAIN)
-    np.testing.assert_allclose(inputs[[1, 3], 1], 0, atol=1e-15)  # the mean, standardised
+    np.testing.assert_allclose(inputs[[1, 3], 1], 0, atol=1e-15)  # the mean, standardized
     np.testing.assert_array_equal(inputs[:, 3], [-1, 1, -1, 1])
 
 
@@ -40,14 +40,14 @@ def test_texts_are_one_hot_and_missing_is_a_category():
 
 
 def test_other_rows_are_measured_by_the_training_rows():
-    other = pd.DataFrame({"size": [100.0], "gaps": [3.0], "same": [8.0], "colour": ["red"]})
+    other = pd.DataFrame({"size": [100.0], "gaps": [3.0], "same": [8.0], "color": ["red"]})
     np.testing.assert_allclose(
         transform(other)[0, 0], (100 - TRAIN["size"].mean()) / TRAIN["size"].std(ddof=0)
     )
 
 
 def test_what_training_rows_never_showed_is_neutral():
-    other = pd.DataFrame({"size": [np.nan], "gaps": [3.0], "same": [7.0], "colour": ["green"]})
+    other = pd.DataFrame({"size": [np.nan], "gaps": [3.0], "same": [7.0], "color": ["green"]})
     np.testing.assert_allclose(transform(other)[0, [0, 4, 5, 6]], 0, atol=1e-15)
 
 
@@ -57,18 +57,18 @@ def test_a_column_missing_in_all_training_rows_does_no_harm():
     assert np.isfinite(fit_preprocessing(train).transform(other)).all()
 
 
-@pytest.mark.parametrize("columns", [["size", "gaps"], ["colour"], list(TRAIN)])
+@pytest.mark.parametrize("columns", [["size", "gaps"], ["color"], list(TRAIN)])
 def test_the_description_repeats_the_transformation(columns):
     fitted = fit_preprocessing(TRAIN[columns])
     told = describe_preprocessing(fitted)
     numbers = TRAIN[told["numbers"]].fillna(dict(zip(told["numbers"], told["fill"], strict=True)))
     indicators = TRAIN[told["indicators"]].isna()
-    standardised = (np.hstack([numbers, indicators]) - told["mean"]) / told["scale"]
+    standardized = (np.hstack([numbers, indicators]) - told["mean"]) / told["scale"]
     texts = {name: TRAIN[name].astype(object).where(TRAIN[name].notna(), None) for name in told["texts"]}
     one_hot = [
         [text == category for text in texts[name]]
         for name, known in told["texts"].items()
         for category in known
     ]
-    inputs = np.hstack([standardised, np.array(one_hot, dtype=float).reshape(-1, len(TRAIN)).T])
+    inputs = np.hstack([standardized, np.array(one_hot, dtype=float).reshape(-1, len(TRAIN)).T])
     np.testing.assert_array_equal(fitted.transform(TRAIN[columns]), inputs)

@@ -20,5 +20,5 @@ def test_digits_are_told_apart_within_a_tenth_of_a_nat():
     assert losses.max() <= 0.15
 
 
-def test_breast_cancer_is_recognised_within_0_11_nats():
+def test_breast_cancer_is_recognized_within_0_11_nats():
     assert held_out_losses("breast_cancer").mean() <= 0.11

@@ -1,1 +1,1 @@
-"""What a caller passed: arrays of any library, checked and refused under the name that the caller knows."""
+"""Checks and conversion of arguments: arrays of any library, and errors under the names that the caller knows."""

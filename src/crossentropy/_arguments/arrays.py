@@ -1,4 +1,4 @@
-"""What users pass as arrays, as arrays that formulas and kernels can work on: the one place that all come in by."""
+"""Conversion of what users pass to arrays that formulas and kernels can read: every input comes through here."""
 
 import sys
 from typing import Any
@@ -8,6 +8,7 @@ import numpy
 from crossentropy._arguments import foreign
 from crossentropy._backends import (
     PYTHON_VALUES,
+    Array,
     device,
     is_jax,
     is_numpy,
@@ -25,29 +26,29 @@ __all__ = [
     "as_option",
 ]
 
-Array = Any
-FOLLOWING = (*PYTHON_VALUES, numpy.generic)  # what is taken over to the library of the arrays beside it
+# Values that are converted to the library of the arrays beside them.
+FOLLOWING = (*PYTHON_VALUES, numpy.generic)
 NUMBERS = frozenset("?bBhHiIlLqQefdg")  # dtypes of real numbers, by NumPy's letters
 
 
 def as_array(x: Any, name: str) -> Array:
-    """What a user passed, as an array that formulas and kernels can work on.
+    """Convert what a user passed to an array that formulas and kernels can read.
 
-    Arrays of PyTorch, JAX and NumPy pass as they are, without a copy; those of NumPy are copied where kernels could
-    not read them: in another byte order, not aligned, in steps of no whole numbers. Python's and NumPy's numbers,
-    lists, tuples, and the series and frames of pandas and polars become what `numpy.asarray` makes of them.
+    Arrays of PyTorch, JAX and NumPy pass unchanged, without a copy. NumPy arrays are copied only where kernels could
+    not read them: another byte order, misaligned, strides that are no multiple of the item size. Python and NumPy
+    numbers, lists, tuples, and the series and frames of pandas and polars are converted by `numpy.asarray`.
 
     Parameters
     ----------
     x : anything
     name : str
-        The argument it was passed as, for errors.
+        The name of the argument, for errors.
 
     Raises
     ------
     TypeError
-        If there are no real numbers in it, or it means something else than the numbers in its memory (masks, units,
-        what is not computed yet), or it belongs to another library.
+        If it does not hold real numbers, or stands for more than the numbers in its memory (masks, units, lazy
+        computation), or belongs to another library.
     ValueError
         If values are missing.
 
@@ -76,9 +77,9 @@ def as_array(x: Any, name: str) -> Array:
 
 
 def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Array:
-    """`as_array` of `x` in the library of `like`, an array.
+    """Convert `x` as `as_array` does, to the library of the array `like`.
 
-    Python's values and NumPy's numbers are taken over to its device, and NumPy's arrays beside one of JAX.
+    Python and NumPy numbers move to the device of `like`; so do NumPy arrays if `like` is one of JAX.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Arr
         As in `as_array`.
     like : array
     beside : str, default "logits"
-        The argument that `like` was passed as.
+        The argument name of `like`, for errors.
 
     Raises
     ------
@@ -116,7 +117,7 @@ def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Arr
 
 
 def as_option(x: Any, name: str, like: Array) -> Array:
-    """`as_array_like` of weights and whatever else is made of counts, which is often NumPy's beside tensors.
+    """Convert an option such as a weight as `as_array_like` does; beside tensors a NumPy array is converted too.
 
     Examples
     --------
@@ -124,9 +125,11 @@ def as_option(x: Any, name: str, like: Array) -> Array:
     >>> as_option((1, 2), "class_weight", np.ones(2))
     array([1, 2])
     """
-    if is_torch(like) and not (is_torch(x) or isinstance(x, PYTHON_VALUES)):
+    if is_torch(like) and is_torch(x):
+        return _checked_tensor(x, name).to(like.device)
+    if is_torch(like) and not isinstance(x, PYTHON_VALUES):
         torch = sys.modules["torch"]
-        if torch.compiler.is_compiling():  # where NumPy's arrays are tensors already, of plain numbers
+        if torch.compiler.is_compiling():  # here NumPy arrays are traced as tensors already
             return torch.as_tensor(x, device=like.device)
         array = as_array(x, name)
         x = _taken_over(array, like) if is_numpy(array) else x
@@ -134,8 +137,8 @@ def as_option(x: Any, name: str, like: Array) -> Array:
     return array.to(like.device) if is_torch(like) else array
 
 
-def as_arrays(**given: Any) -> tuple[Any, list[Array]]:
-    """The namespace of arguments by name, and each of them `as_array_like` the first that is an array.
+def as_arrays(**arguments: Any) -> tuple[Any, list[Array]]:
+    """Convert arguments passed by name to the library of the first array among them; returns namespace and arrays.
 
     Examples
     --------
@@ -143,15 +146,23 @@ def as_arrays(**given: Any) -> tuple[Any, list[Array]]:
     >>> p
     array([0.25, 0.75])
     """
-    leading = [name for name, x in given.items() if not isinstance(x, FOLLOWING)] or list(given)
-    leader = next((name for name in leading if is_jax(given[name]) or is_taped(given[name])), leading[0])
-    like = as_array(given[leader], leader)
-    arrays = [like if name == leader else as_array_like(x, name, like, leader) for name, x in given.items()]
+    if all(map(is_torch, arguments.values())):  # what most calls have: there is no library to be chosen
+        return namespace(next(iter(arguments.values()))), [
+            _checked_tensor(x, name) for name, x in arguments.items()
+        ]
+    leading = [name for name, x in arguments.items() if not isinstance(x, FOLLOWING)] or list(arguments)
+    leader = next(
+        (name for name in leading if is_jax(arguments[name]) or is_taped(arguments[name])), leading[0]
+    )
+    like = as_array(arguments[leader], leader)
+    arrays = [
+        like if name == leader else as_array_like(x, name, like, leader) for name, x in arguments.items()
+    ]
     return namespace(like), arrays
 
 
 def as_floating(x: Array) -> Array:
-    """Integers and bools in the widest floating type, as NumPy divides them; a copy only of those.
+    """Convert integers and bools to the widest floating dtype, as NumPy's division does; others pass unchanged.
 
     Examples
     --------
@@ -164,30 +175,30 @@ def as_floating(x: Array) -> Array:
 
 
 def _taken_over(array: Array, like: Array) -> Array:
-    """A NumPy array as one of another library, on the device of `like`; it shares no memory."""
+    """Copy a NumPy array to the library and the device of `like`."""
     if not is_torch(like):
         return namespace(like).asarray(array, device=device(like))
     torch = sys.modules["torch"]
     wide = array.dtype.kind == "f" and array.itemsize >= 8
-    own = numpy.array(array, dtype=numpy.float64 if wide else None, order="C")
-    return torch.as_tensor(own, dtype=widest_dtype(like) if wide else None, device=like.device)
+    copy = numpy.array(array, dtype=numpy.float64 if wide else None, order="C")
+    return torch.as_tensor(copy, dtype=widest_dtype(like) if wide else None, device=like.device)
 
 
 def _tensor_of(values: Any, name: str, like: Array) -> Array:
-    """A tensor beside `like` of Python's numbers, which `torch.compile` can follow."""
+    """Make a tensor of Python numbers on the device of `like`, in a way that `torch.compile` can trace."""
     torch = sys.modules["torch"]
     try:
         x = torch.as_tensor(values, device=like.device)
-        if x.is_floating_point():  # before it was rounded to PyTorch's default
+        if x.is_floating_point():  # again from the values, not rounded to PyTorch's default dtype
             x = torch.as_tensor(values, dtype=widest_dtype(like), device=like.device)
     except (TypeError, ValueError, RuntimeError):
-        as_array(values, name)  # says what is wrong
+        as_array(values, name)  # raises the better error
         raise
     return _checked_tensor(x, name)
 
 
 def _checked_tensor(x: Array, name: str) -> Array:
-    """A tensor, if it is dense and of real numbers; memory that holds negated ones is written anew."""
+    """Return the tensor if it is dense and of real numbers, else raise TypeError; negative views are resolved."""
     torch = sys.modules["torch"]
     if not torch.compiler.is_compiling() and x.is_neg():
         return x.resolve_neg()

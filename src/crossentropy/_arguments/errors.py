@@ -1,8 +1,8 @@
-"""Errors that name the argument that was passed, under the name that its caller knows.
+"""Errors that name the wrong argument by the name that the caller knows.
 
-Functions here are composed of others, down to array libraries, and what goes wrong is noticed by the innermost, which
-does not know the caller's names. So a public function looks through its arguments once something has gone wrong, and
-not before: a call that succeeds pays nothing for it.
+Public functions call others, down to array libraries, and the innermost one raises, without knowing the caller's names.
+So a public function inspects its arguments after something has gone wrong, and not before: a call that succeeds pays
+nothing for it.
 """
 
 import re
@@ -22,7 +22,7 @@ __all__ = ["argument_errors", "as_written", "integer", "keywords", "number", "re
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# What other libraries call a thing: our names for it, of which the first that a function has is meant, and the advice.
+# Keywords of other libraries: our names for each, of which the first that a function has applies, and the advice.
 # {first} is the function's first argument.
 LABELS = (("labels", "actions"), "pass {ours}={name}")
 FIRST = (("{first}",), "pass {ours}={name}")
@@ -44,6 +44,10 @@ ELSEWHERE: dict[str, tuple[Sequence[str], str]] = {
     "num_classes": ((), "the classes are counted in {first}: leave it out"),
     "dim": (("axis",), "pass {ours}={name}"),
     "T": (("temperature",), "pass {ours}={name}"),
+    "temperature": (("scale",), "pass {ours}=1 / {name}"),
+    "scale": (("temperature",), "pass {ours}=1 / {name}"),
+    "logit_scale": (("scale",), "pass {ours}={name}"),
+    "beta": (("label_weight", "rebalancing"), "pass {ours}={name}"),
     "y_true": LABELS,
     "target": LABELS,
     "targets": LABELS,
@@ -53,9 +57,9 @@ ELSEWHERE: dict[str, tuple[Sequence[str], str]] = {
     "logits": FIRST,
 }
 
-# What Python, and what we, say of a keyword that a function does not have.
+# Messages of Python, and of this package, about a keyword that a function does not have.
 UNKNOWN = re.compile("unexpected keyword|multiple values for|missing .* required .* argument|has no argument")
-# What PyTorch, and what Python, say of tensors of two classes that neither knows how to combine.
+# Messages of PyTorch and of Python about tensors of two subclasses that cannot be combined.
 UNRELATED = re.compile("__torch_function__|unsupported operand type")
 
 OF_EACH_CLASS = (
@@ -70,10 +74,10 @@ OF_EACH_CLASS = (
 
 
 def argument_errors(function: Function) -> Function:
-    """Give a public function errors that name its own arguments where one of them is not what it can be.
+    """Decorate a public function so that its errors name the argument that is wrong.
 
-    Looked for are keywords that it does not have, and values of another kind than its annotations ask for: a string,
-    a dict, a function or nothing where an array belongs, anything but a number for a number.
+    It finds unknown keywords, and values of another kind than the annotations: a string, a dict, a function or None in
+    place of an array, anything but a number in place of a number.
 
     Examples
     --------
@@ -96,9 +100,8 @@ def argument_errors(function: Function) -> Function:
             return function(*args, **kwargs)
         except Exception as error:
             torch = sys.modules.get("torch")
-            if (
-                torch is not None and torch.compiler.is_compiling()
-            ):  # which cannot follow what looks for the reason
+            # torch.compile cannot trace the diagnosis
+            if torch is not None and torch.compiler.is_compiling():
                 raise
             better = _diagnosis(function, args, kwargs, error)
             if better is None:
@@ -109,7 +112,7 @@ def argument_errors(function: Function) -> Function:
 
 
 def renamed_in_errors(**names: str) -> Callable[[Function], Function]:
-    """Give a function errors with its own words for what the functions that it calls name otherwise, plurals too.
+    """Decorate a function so that the errors of functions that it calls use its own argument names, plurals too.
 
     Examples
     --------
@@ -140,25 +143,25 @@ def renamed_in_errors(**names: str) -> Callable[[Function], Function]:
 
 
 def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
-    """What may be passed to a function, those of its ``**options: Unpack[...]`` one by one.
+    """Return the parameters of a function by name, with those of ``**options: Unpack[...]`` one by one.
 
     Examples
     --------
     >>> list(keywords(argument_errors))
     ['function']
     """
-    found: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = {}
     for name, parameter in signature(function).parameters.items():
         if parameter.kind is not Parameter.VAR_KEYWORD or not get_args(parameter.annotation):
-            found[name] = parameter
+            parameters[name] = parameter
             continue
         for option, annotation in get_args(parameter.annotation)[0].__annotations__.items():
-            found[option] = Parameter(option, Parameter.KEYWORD_ONLY, annotation=annotation)
-    return found
+            parameters[option] = Parameter(option, Parameter.KEYWORD_ONLY, annotation=annotation)
+    return parameters
 
 
 def as_written(value: Any) -> str:
-    """A value in the sentence of an error: itself if it is short, else what it is.
+    """Write a value for an error: its repr if that is short, else its type and shape.
 
     Examples
     --------
@@ -174,7 +177,7 @@ def as_written(value: Any) -> str:
 
 
 def number(value: Any, name: str) -> Any:
-    """`value`, if it is one number: of Python, or an array without axes.
+    """Return `value` if it is one number, of Python or a 0-d array.
 
     Raises
     ------
@@ -192,7 +195,7 @@ def number(value: Any, name: str) -> Any:
 
 
 def integer(value: Any, name: str) -> Any:
-    """`value`, if it is an integer of Python or NumPy.
+    """Return `value` if it is an integer of Python or NumPy.
 
     Raises
     ------
@@ -212,24 +215,24 @@ def integer(value: Any, name: str) -> Any:
 def _diagnosis(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
 ) -> TypeError | None:
-    """What is wrong with an argument; None if nothing that can be seen from here."""
+    """Build the error for the argument that is wrong; None if none is found."""
     parameters = keywords(function)
     if UNKNOWN.search(str(error)) and not any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
         for name in kwargs:
             if name not in parameters:
                 return _unknown(function.__qualname__, parameters, name)
-    given = _by_position(parameters, args) | kwargs
-    for name, value in given.items():
+    arguments = _by_position(parameters, args) | kwargs
+    for name, value in arguments.items():
         parameter = parameters.get(name.partition(" ")[0])
         better = None if parameter is None else _of_wrong_kind(value, name, parameter, error)
         if better is not None:
             is_named = isinstance(error, (TypeError, ValueError)) and str(error).startswith(f"{name} is ")
             return None if is_named else better
-    return _unrelated(given) if UNRELATED.search(str(error)) else None
+    return _unrelated(arguments) if UNRELATED.search(str(error)) else None
 
 
 def _by_position(parameters: dict[str, Parameter], args: tuple[Any, ...]) -> dict[str, Any]:
-    """Positional arguments by their names; those of ``*logits`` are "logits 0", "logits 1" and so on."""
+    """Map positional arguments to their names; those of ``*logits`` are "logits 0", "logits 1" and so on."""
     names = [name for name, p in parameters.items() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
     several = [name for name, p in parameters.items() if p.kind is Parameter.VAR_POSITIONAL]
     if several:
@@ -238,10 +241,10 @@ def _by_position(parameters: dict[str, Parameter], args: tuple[Any, ...]) -> dic
 
 
 def _unknown(function: str, parameters: dict[str, Parameter], name: str) -> TypeError:
-    """The error of a keyword that a function does not have, with ours for what other libraries call so."""
-    ours = [own for own in parameters if own != "self"]
+    """Build the error for an unknown keyword, with our name for it if another library has that keyword."""
+    ours = [parameter for parameter in parameters if parameter != "self"]
     meant, advice = ELSEWHERE.get(name, (get_close_matches(name, ours, 1, 0.8), "pass {ours}={name}"))
-    same = [own for own in (own.format(first=ours[0]) for own in meant) if own in ours]
+    same = [known for known in (word.format(first=ours[0]) for word in meant) if known in ours]
     hint = ""
     if same or (name in ELSEWHERE and not meant):
         hint = "; " + advice.format(ours="".join(same[:1]), name=name, first=ours[0])
@@ -249,7 +252,7 @@ def _unknown(function: str, parameters: dict[str, Parameter], name: str) -> Type
 
 
 def _of_wrong_kind(value: Any, name: str, parameter: Parameter, error: Exception) -> TypeError | None:
-    """The error of a value of another kind than the annotation of its parameter names, after `error`."""
+    """Build the error for a value that does not fit the annotation of its parameter, after `error` was raised."""
     kinds = (parameter.annotation,)
     if get_origin(parameter.annotation) in (Union, UnionType):
         kinds = get_args(parameter.annotation)
@@ -267,7 +270,7 @@ def _of_wrong_kind(value: Any, name: str, parameter: Parameter, error: Exception
 
 
 def _not_an_array(value: Any, name: str) -> TypeError | None:
-    """The error of a value that no library takes for an array or the numbers of one."""
+    """Build the error for a value that no library accepts as an array."""
     advice = "an array of numbers"
     if isinstance(value, str) and value == "balanced" and name in OF_EACH_CLASS:
         advice = "crossentropy.losses.balanced_weights(numpy.bincount(labels)) of the labels to be trained on"
@@ -284,12 +287,14 @@ def _not_an_array(value: Any, name: str) -> TypeError | None:
 
 
 def _not_a_number(value: Any, name: str) -> TypeError | None:
+    """Build the error unless `value` is a number or a 0-d array."""
     if isinstance(value, Real) or (hasattr(value, "dtype") and getattr(value, "ndim", None) == 0):
         return None
     return TypeError(f"{name} is {as_written(value)}; pass one number")
 
 
 def _not_an_integer(value: Any, name: str) -> TypeError | None:
+    """Build the error unless `value` is an integer."""
     if isinstance(value, Integral):
         return None
     return (
@@ -299,9 +304,9 @@ def _not_an_integer(value: Any, name: str) -> TypeError | None:
     )
 
 
-def _unrelated(given: dict[str, Any]) -> TypeError | None:
-    """The error of two classes of tensors neither of which is made of the other, which PyTorch cannot combine."""
-    tensors = [(name, type(x)) for name, x in given.items() if is_torch(x)]
+def _unrelated(arguments: dict[str, Any]) -> TypeError | None:
+    """Build the error for tensors of two subclasses that do not derive from one another, which PyTorch rejects."""
+    tensors = [(name, type(x)) for name, x in arguments.items() if is_torch(x)]
     for i, (name, kind) in enumerate(tensors):
         for other, theirs in tensors[:i]:
             if not (issubclass(kind, theirs) or issubclass(theirs, kind)):

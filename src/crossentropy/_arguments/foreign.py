@@ -1,9 +1,11 @@
-"""What is no array that formulas and kernels can work on: made one where that is safe, else refused with a fix."""
+"""Arrays and tables of other kinds: converted where that is safe, else refused with an error that names the fix."""
 
 import sys
 from typing import Any
 
 import numpy as np
+
+from crossentropy._backends import Array
 
 __all__ = [
     "follows_the_standard",
@@ -17,9 +19,8 @@ __all__ = [
     "subclass_error",
 ]
 
-Array = Any
 
-# What makes NumPy's array of another library's, by the library's module; {} is the argument.
+# Expressions that convert another library's array to NumPy, by the library's module; {} is the argument.
 CONVERSIONS = {
     "cupy": "cupy.asnumpy({})",
     "dask": "{}.compute()",
@@ -30,7 +31,7 @@ CONVERSIONS = {
     "xarray": "{}.to_numpy()",
 }
 
-# Masked values left out, by what the argument is; {} is its name.
+# Advice on how to leave masked values out, by argument; {0} is its name.
 UNMASKED = {
     "logits": (
         "{0}.filled(-numpy.inf) takes classes out of a softmax; to leave rows out, pass {0}.data with "
@@ -43,18 +44,18 @@ OTHERWISE = "pass {0}.filled(0) where what is masked counts for nothing, or {0}.
 
 
 def follows_the_standard(x: Any) -> bool:
-    """Whether `x` is an array of the array API standard, of a library that computes at once and in memory."""
+    """Tell whether `x` is an array of the array API standard, of a library that computes eagerly and in memory."""
     return hasattr(x, "__array_namespace__") and type(x).__module__.partition(".")[0] not in CONVERSIONS
 
 
 def is_bfloat16(dtype: Any) -> bool:
-    """Whether a NumPy dtype is ml_dtypes' bfloat16 in native byte order."""
+    """Tell whether a NumPy dtype is ml_dtypes' bfloat16 in native byte order."""
     ml_dtypes = sys.modules.get("ml_dtypes")
     return ml_dtypes is not None and isinstance(dtype, np.dtype) and bool(dtype == ml_dtypes.bfloat16)
 
 
 def plain(x: Any, name: str) -> Array:
-    """`x`, a NumPy array or scalar or what NumPy reads as one, with native numbers that lie where they can be read."""
+    """Convert `x` to a NumPy array of native real numbers, aligned, with strides in whole items."""
     kind = type(x)
     if isinstance(x, np.ma.MaskedArray):
         raise masked_error(x, name)
@@ -74,12 +75,12 @@ def plain(x: Any, name: str) -> Array:
 
 
 def from_table(x: Any, name: str) -> Array | None:
-    """The values of pandas' and polars' series and frames, or None of anything else.
+    """Return the values of a series or frame of pandas or polars as a NumPy array; None for anything else.
 
     Raises
     ------
     ValueError
-        If values are missing: NumPy would make NaN of them.
+        If values are missing, which NumPy would turn into NaN.
     """
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
     if pandas is not None and isinstance(x, (pandas.Series, pandas.DataFrame, pandas.Index)):
@@ -99,6 +100,7 @@ def from_table(x: Any, name: str) -> Array | None:
 
 
 def _missing_error(name: str, fill: str) -> ValueError:
+    """Build the error for missing values; `fill` is the table's method that replaces them."""
     leave_out = "-1) with ignore_index=-1" if name == "labels" else "0) where that is meant"
     return ValueError(
         f"{name} has missing values, which would become NaN; leave their rows out, or pass {name}.{fill}({leave_out}"
@@ -106,14 +108,14 @@ def _missing_error(name: str, fill: str) -> ValueError:
 
 
 def masked_error(x: Array, name: str) -> TypeError:
-    """What to say of a masked array."""
+    """Build the error for a masked array."""
     soft = name == "labels" and x.dtype.kind == "f"
     fix = OTHERWISE.format(name) if soft else UNMASKED.get(name, OTHERWISE).format(name)
     return TypeError(f"got {name} of type numpy.ma.MaskedArray, whose mask no loss looks at; {fix}")
 
 
 def subclass_error(x: Any, name: str) -> TypeError:
-    """What to say of an array that means more than its memory holds."""
+    """Build the error for a subclass of NumPy's array, which may stand for more than the numbers in its memory."""
     return TypeError(
         f"got {name} of type {type_name(x)}, which may mean something else than the numbers in its memory; "
         f"pass numpy.asarray({name}) if the numbers are meant"
@@ -121,7 +123,7 @@ def subclass_error(x: Any, name: str) -> TypeError:
 
 
 def number_error(x: Any, array: Array, name: str) -> TypeError:
-    """What to say of an array that does not hold real numbers."""
+    """Build the error for an array that does not hold real numbers."""
     kind, is_array = array.dtype.kind, hasattr(x, "astype")
     to = "int" if name == "labels" else "float"
     if array.dtype.names:
@@ -138,7 +140,7 @@ def number_error(x: Any, array: Array, name: str) -> TypeError:
 
 
 def not_an_array_error(x: Any, name: str) -> TypeError:
-    """What to say of something that belongs to no library we know."""
+    """Build the error for a value of an unknown library."""
     module = type(x).__module__.partition(".")[0]
     fix = CONVERSIONS.get(module, "numpy.asarray({})" if hasattr(x, "__array__") else "").format(name)
     fix = fix or "an array of NumPy, PyTorch or JAX, a list or a number"
@@ -146,7 +148,7 @@ def not_an_array_error(x: Any, name: str) -> TypeError:
 
 
 def other_library_error(x: Any, name: str, like: Array, beside: str) -> TypeError:
-    """What to say of an array of another library than the one it is given with."""
+    """Build the error for an array of another library than the argument `beside`."""
     fix = f"numpy.asarray({name})"
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(like, torch.Tensor):
@@ -164,6 +166,6 @@ def other_library_error(x: Any, name: str, like: Array, beside: str) -> TypeErro
 
 
 def type_name(x: Any) -> str:
-    """A type as it is imported."""
+    """Return the qualified name of the type of `x`, with its module unless it is a builtin."""
     kind = type(x)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,26 +1,28 @@
-"""Whether distributions sum to one, as far as their digits can tell.
+"""Checks that distributions sum to one, within the precision that their numbers show.
 
-A sum is held to what the dtype keeps. Only where one misses that, it is asked what the numbers can have gone through:
+The tolerance is that of the dtype. Only if a sum misses it, the numbers are examined for earlier rounding:
 
 - Numbers that fit into fewer bits have been rounded to them: a float32 softmax widened to float64 is judged as float32.
-- Numbers that are decimals are each off by up to half a unit of their last place, so that C of them with d decimals may
-  miss 1 by ``C · 10⁻ᵈ / 2``. The places are those of all numbers together: 0.5 beside 0.3333 has four decimals.
+- Decimal numbers are each off by up to half a unit of their last place, so that C of them with d decimals may miss 1
+  by ``C · 10⁻ᵈ / 2``. The decimals are counted over all numbers together: 0.5 beside 0.3333 has four.
 
-What is accepted is taken as it is; nothing is divided by the sum.
+Accepted distributions are used as they are; nothing is divided by the sum.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-from crossentropy._backends import constant, namespace, sum_tolerance, total, widest_dtype
+from crossentropy._backends import Array, constant, namespace, sum_tolerance, total, widest_dtype
 from crossentropy._backends.conditions import first_true, is_true
 
 __all__ = ["digits_beside_one", "find_misfit", "rounding_tolerance"]
 
-Array = Any
 
-DTYPES = {8: ("bfloat16", 3e-3), 11: ("float16", 1e-3), 24: ("float32", 1e-5)}  # by significant bits
+DTYPES = {
+    8: ("bfloat16", 3e-3),
+    11: ("float16", 1e-3),
+    24: ("float32", 1e-5),
+}  # name, tolerance by significant bits
 DECIMALS = range(2, 9)
 DIGITS = range(2, 10)  # nine significant digits tell any two float32 numbers apart
 BLOCK = 1 << 16
@@ -38,15 +40,15 @@ def find_misfit(
     sums : array (...)
         Sums of the probabilities; NaN is never one.
     counted : array (...) of bool, optional
-        The distributions that count; others may hold anything.
+        Mask of the distributions to check; the others may hold anything.
     in_logs : bool
         Whether `x` holds logarithms.
 
     Returns
     -------
     (index, text) or None
-        Where it is and what is wrong: "sums to 1.5, not to 1 within 1e-09 (float64)". None if there is none, or
-        if values cannot be read.
+        Its index and the fault: "sums to 1.5, not to 1 within 1e-09 (float64)". None if there is none, or if values
+        cannot be read.
 
     Examples
     --------
@@ -91,10 +93,10 @@ def find_misfit(
 
 
 def rounding_tolerance(x: Array, classes: int) -> float:
-    """How far the sums of distributions over so many classes may be from one, by what `x` has been rounded to.
+    """Return the tolerance for sums of distributions over `classes`, by the precision to which `x` has been rounded.
 
-    That is what the dtype of `x` keeps, or a narrower one that all its numbers fit into: those of a float32 softmax
-    stay what they are in float64. It takes time, so it is asked once a sum has missed `sum_tolerance`.
+    This is the dtype of `x`, or a narrower one that all its numbers fit into, as those of a float32 softmax converted
+    to float64. It reads all values, so it is called only after a sum has missed `sum_tolerance`.
 
     Examples
     --------
@@ -104,18 +106,18 @@ def rounding_tolerance(x: Array, classes: int) -> float:
     ('1e-05', 1e-09)
     """
     x = constant(x)
-    is_wide = sum_tolerance(x) <= DTYPES[24][1]  # half precision is not what others are widened to
+    is_wide = sum_tolerance(x) <= DTYPES[24][1]  # nothing is converted to half precision to be checked
     bits = next((bits for bits in DTYPES if is_wide and _have_bits(x, bits)), None)
     return sum_tolerance(x) if bits is None else _rounding(bits, classes, in_logs=False)
 
 
 class _Rows:
-    """Distributions in blocks of rows that fit into a cache, widened, and 0 where they do not count."""
+    """Distributions in blocks of rows that fit into a cache, in the widest dtype, with unchecked rows set to 0."""
 
     def __init__(self, x: Array, counted: Array | None) -> None:
         xp = namespace(x)
         self.classes = int(x.shape[-1])
-        self.eps = float(xp.finfo(x.dtype).eps)  # of the numbers as they came
+        self.eps = float(xp.finfo(x.dtype).eps)  # of the original dtype
         self.x = xp.reshape(constant(x), (math.prod(x.shape[:-1]), self.classes))
         self.counted = None if counted is None else xp.reshape(counted, (-1, 1))
 
@@ -129,7 +131,7 @@ class _Rows:
             yield block
 
     def first(self, candidates: Iterable[int], holds: Callable[[Array, int], bool]) -> int | None:
-        """The first candidate that holds for all rows, where each holds for no more rows than the next."""
+        """Return the first candidate that holds for all rows; one that holds for a row must imply the next."""
         rest = list(candidates)
         for block in self:
             while rest and not holds(block, rest[0]):
@@ -139,7 +141,7 @@ class _Rows:
         return rest[0]
 
     def places(self, candidates: Iterable[int], half_units: Callable[[Array, int], Array]) -> int | None:
-        """The fewest decimal places, or digits, that all numbers are written in."""
+        """Return the fewest decimal places, or digits, in which all numbers can be written."""
 
         def suffice(x: Array, places: int) -> bool:
             return _are_whole(x, 2 * half_units(x, places), self.eps)
@@ -148,10 +150,10 @@ class _Rows:
 
 
 def _rounding(bits: int, classes: int, in_logs: bool) -> float:
-    """Bound how far rounding to so many bits moves the sum of a distribution.
+    """Bound the change that rounding to so many bits makes to the sum of a distribution.
 
-    Each entry is off by ``2⁻ᵇ`` of itself; a logarithm by as much of itself, hence its probability by ``|ln p|`` times
-    that, on average at most ``ln C`` times. A float32 sum of C numbers, which a softmax divides by, is off by C units.
+    Each entry has a relative error of ``2⁻ᵇ``; so has a logarithm, and its probability ``|ln p|`` times that, on
+    average at most ``ln C`` times. A float32 sum of C numbers, by which a softmax divides, is off by C units.
     """
     error = max(DTYPES[bits][1], 2.0**-bits) + classes * 2.0**-24
     return error + math.log(max(1, classes)) * 2.0**-bits if in_logs else error
@@ -169,12 +171,12 @@ def _have_bits(x: Array, bits: int) -> bool:
 
 
 def _half_decimals(x: Array, places: int) -> Array:
-    """Half a unit of the last of so many decimal places."""
+    """Return half a unit of the last of so many decimal places, in the shape of `x`."""
     return namespace(x).full_like(x, 0.5 * 10.0**-places)
 
 
 def _half_digits(x: Array, digits: int) -> Array:
-    """Half a unit of the last of so many significant digits of each number."""
+    """Return half a unit of the last of so many significant digits of each number."""
     xp = namespace(x)
     usable = xp.isfinite(x) & (x != 0)
     leading = xp.floor(xp.log10(xp.where(usable, xp.abs(x), xp.ones_like(x))))
@@ -182,7 +184,7 @@ def _half_digits(x: Array, digits: int) -> Array:
 
 
 def _are_whole(x: Array, unit: Array, eps: float) -> bool:
-    """Tell whether all numbers are multiples of `unit`, but for the rounding of decimals; infinite ones are."""
+    """Tell whether all numbers are multiples of `unit`, up to the rounding of decimals; infinite ones pass."""
     xp = namespace(x)
     usable = xp.isfinite(x) & (unit > 0)
     x = xp.where(usable, x, xp.zeros_like(x)) / xp.where(usable, unit, xp.ones_like(unit))
@@ -190,7 +192,7 @@ def _are_whole(x: Array, unit: Array, eps: float) -> bool:
 
 
 def _possible_sums(x: Array, half: Array, in_logs: bool) -> tuple[Array, Array]:
-    """The least and the largest sum of probabilities that are written as `x`."""
+    """Return the smallest and the largest sum of probabilities that may have been rounded to `x`, by up to `half`."""
     xp = namespace(x)
     zero = xp.zeros_like(x)
     least, most = x - half, x + half
@@ -202,7 +204,7 @@ def _possible_sums(x: Array, half: Array, in_logs: bool) -> tuple[Array, Array]:
 
 
 def digits_beside_one(value: float) -> str:
-    """`value` with the digits by which it differs from one.
+    """Write `value` with enough digits to show its difference from one.
 
     Examples
     --------

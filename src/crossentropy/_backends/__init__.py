@@ -1,6 +1,6 @@
-"""Which framework an array belongs to, its namespace, and what the frameworks name or compute differently.
+"""Detection of an array's framework, its namespace, and the operations that the frameworks name or compute differently.
 
-No framework but NumPy is imported here: where there is an array, its framework is already in `sys.modules`.
+No framework but NumPy is imported here: if there is an array, its framework is already in `sys.modules`.
 """
 
 import math
@@ -11,8 +11,11 @@ import array_api_compat
 import numpy
 
 from crossentropy._backends.tape import Taped, plain
+from crossentropy._backends.types import INF, Array
 
 __all__ = [
+    "INF",
+    "Array",
     "as_indices",
     "constant",
     "device",
@@ -33,12 +36,11 @@ __all__ = [
     "widest_dtype",
 ]
 
-Array = Any
 PYTHON_VALUES = (bool, int, float, complex, list, tuple, range, type(None))
 
 
 def is_torch(x: Any) -> bool:
-    """Whether `x` is a PyTorch tensor.
+    """Tell whether `x` is a PyTorch tensor.
 
     Examples
     --------
@@ -50,7 +52,7 @@ def is_torch(x: Any) -> bool:
 
 
 def is_numpy(x: Any) -> bool:
-    """Whether `x` is a NumPy array or scalar.
+    """Tell whether `x` is a NumPy array or scalar.
 
     Examples
     --------
@@ -62,7 +64,7 @@ def is_numpy(x: Any) -> bool:
 
 
 def is_jax(x: Any) -> bool:
-    """Whether `x` is a JAX array, or one that is being traced.
+    """Tell whether `x` is a JAX array, traced ones included.
 
     Examples
     --------
@@ -74,7 +76,7 @@ def is_jax(x: Any) -> bool:
 
 
 def is_taped(x: Any) -> bool:
-    """Whether `x` is an array of NumPy that `crossentropy.loss_and_gradient` differentiates by.
+    """Tell whether `x` is a taped NumPy array, with respect to which `loss_and_gradient` differentiates.
 
     Examples
     --------
@@ -85,7 +87,7 @@ def is_taped(x: Any) -> bool:
 
 
 def is_number(x: Any) -> bool:
-    """Whether `x` is one of Python's numbers, or a size that PyTorch knows as a symbol.
+    """Tell whether `x` is a Python number, or a symbolic size of PyTorch.
 
     Examples
     --------
@@ -100,10 +102,10 @@ def is_number(x: Any) -> bool:
 
 
 def is_recorded(x: Array) -> bool:
-    """Whether what is done to the tensor `x` is written down, to be run later with other values.
+    """Tell whether operations on the tensor `x` are being recorded, to be run later with other values.
 
-    So it is under `torch.compile`, `torch.export` and `torch.jit.trace`, in all of which sizes may be symbols or
-    tensors, and what is read from a tensor would be taken for a constant. It is not so for arrays of other libraries.
+    This is so under `torch.compile`, `torch.export` and `torch.jit.trace`, where sizes may be symbols or tensors, and a
+    value read from a tensor would become a constant. For arrays of other libraries the answer is False.
 
     Examples
     --------
@@ -118,18 +120,18 @@ def is_recorded(x: Array) -> bool:
 
 
 def namespace(*arrays: Array) -> Any:
-    """The array-API namespace that `arrays` share.
+    """Return the array-API namespace that `arrays` share.
 
     Parameters
     ----------
     *arrays : array, or Python number, list or tuple
-        Python's own values count as NumPy's when they come alone, and follow the arrays otherwise. So do NumPy's
-        arrays beside JAX's, as in JAX's own functions, and beside those that `loss_and_gradient` differentiates by.
+        Python values alone count as NumPy's, else they follow the arrays. NumPy arrays beside JAX's follow these, as in
+        JAX's own functions, and beside taped ones they follow those.
 
     Raises
     ------
     TypeError
-        If they belong to different libraries, or to none that is known.
+        If they belong to different libraries, or to an unknown one.
 
     Examples
     --------
@@ -137,34 +139,34 @@ def namespace(*arrays: Array) -> Any:
     >>> namespace(np.ones(2), 0.5).__name__
     'array_api_compat.numpy'
     """
-    own = [x for x in arrays if not isinstance(x, PYTHON_VALUES)]
-    # Said here, since array_api_compat takes its time, and torch.compile warns of its caches.
-    if own and all(map(is_torch, own)):
+    others = [x for x in arrays if not isinstance(x, PYTHON_VALUES)]
+    # The common cases are decided here: array_api_compat is slower, and torch.compile warns about its caches.
+    if others and all(map(is_torch, others)):
         from array_api_compat import torch
 
         return torch
-    if all(map(is_numpy, own)):
+    if all(map(is_numpy, others)):
         from array_api_compat import numpy
 
         return numpy
-    if any(is_jax(x) or is_taped(x) for x in own):
-        own = [x for x in own if not is_numpy(x)]
-    if all(map(is_taped, own)):
-        return own[0].__array_namespace__()
+    if any(is_jax(x) or is_taped(x) for x in others):
+        others = [x for x in others if not is_numpy(x)]
+    if all(map(is_taped, others)):
+        return others[0].__array_namespace__()
     try:
-        return array_api_compat.array_namespace(*own)
+        return array_api_compat.array_namespace(*others)
     except TypeError:
-        got = " and ".join(sorted({f"{type(x).__module__}.{type(x).__qualname__}" for x in own}))
+        types = " and ".join(sorted({f"{type(x).__module__}.{type(x).__qualname__}" for x in others}))
         raise TypeError(
-            f"got {got}; pass arrays of one library, "
+            f"got {types}; pass arrays of one library, "
             "for example numpy.asarray(x) or torch.as_tensor(x) for each"
         ) from None
 
 
 def device(x: Array) -> Any:
-    """Where new arrays are to lie to be combined with `x`, for the keyword `device` of its namespace.
+    """Return the device of `x`, for the keyword `device` of its namespace.
 
-    None for JAX, which moves uncommitted arrays to the others by itself and does not say where a traced one is.
+    None for JAX, which moves uncommitted arrays by itself and does not know the device of a traced one.
 
     Examples
     --------
@@ -178,7 +180,7 @@ def device(x: Array) -> Any:
 
 
 def widest_dtype(x: Array) -> Any:
-    """float64 where the library and the device of `x` have it, else float32.
+    """Return float64 if the library and the device of `x` have it, else float32.
 
     Examples
     --------
@@ -186,15 +188,16 @@ def widest_dtype(x: Array) -> Any:
     >>> widest_dtype(np.ones(2, dtype="float32"))
     <class 'numpy.float64'>
     """
-    xp = namespace(x)
     if is_torch(x):
-        return xp.float32 if x.device.type == "mps" else xp.float64
+        torch = sys.modules["torch"]
+        return torch.float32 if x.device.type == "mps" else torch.float64
+    xp = namespace(x)
     has_float64 = not is_jax(x) or _has_wide_types()
     return xp.float64 if has_float64 else xp.float32
 
 
 def loss_dtype(logits: Array) -> Any:
-    """What losses and statistics are returned in: float64 for logits of float64 or wider, else float32.
+    """Return the dtype of losses and statistics: float64 for logits of float64 or wider, else float32.
 
     Examples
     --------
@@ -202,13 +205,16 @@ def loss_dtype(logits: Array) -> Any:
     >>> loss_dtype(np.ones(2, dtype="float16"))
     <class 'numpy.float32'>
     """
+    if is_torch(logits):
+        torch = sys.modules["torch"]
+        return torch.float64 if logits.dtype == torch.float64 else torch.float32
     xp = namespace(logits)
     wide = logits.dtype == xp.float64 or (is_numpy(logits) and logits.dtype == numpy.longdouble)
     return xp.float64 if wide else xp.float32
 
 
 def index_dtype(x: Array) -> Any:
-    """The integer type that the library of `x` counts classes in: int64 where it has it.
+    """Return the dtype of class indices in the library of `x`: int64 if it has it, else int32.
 
     Examples
     --------
@@ -221,7 +227,7 @@ def index_dtype(x: Array) -> Any:
 
 
 def constant(x: Array) -> Array:
-    """`x` without its derivatives, in the libraries that have any.
+    """Detach `x`: the same values, through which no gradient flows.
 
     Examples
     --------
@@ -237,9 +243,9 @@ def constant(x: Array) -> Array:
 
 
 def expm1(x: Array) -> Array:
-    """``e^x − 1``, with all its digits near 0.
+    """Compute ``e^x − 1``, with all digits near 0.
 
-    In the older exporter to ONNX, which has no such operator, it is the difference, as the newer one writes it.
+    The older exporter to ONNX has no such operator; it gets the difference, as the newer one writes it.
 
     Examples
     --------
@@ -255,7 +261,7 @@ def expm1(x: Array) -> Array:
 
 
 def as_indices(labels: Array) -> Array:
-    """Labels of any integer or bool type in the one that classes are counted in; a copy only where it differs.
+    """Convert labels of any integer or bool dtype to `index_dtype`; a copy only if the dtype differs.
 
     Examples
     --------
@@ -268,12 +274,12 @@ def as_indices(labels: Array) -> Array:
 
 
 def _has_wide_types() -> bool:
-    """Whether JAX has been told to keep 64-bit types."""
+    """Tell whether JAX has 64-bit types enabled."""
     return bool(sys.modules["jax"].config.jax_enable_x64)
 
 
 def taken_along(x: Array, indices: Array, axis: int) -> Array:
-    """The entries of `x` at `indices` along `axis`, for indices of the shape of `x` but there.
+    """Take the entries of `x` at `indices` along `axis`; the shapes are equal but for that axis.
 
     Examples
     --------
@@ -281,13 +287,13 @@ def taken_along(x: Array, indices: Array, axis: int) -> Array:
     >>> taken_along(np.asarray([[0.2, 0.8]]), np.asarray([[1]]), -1)
     array([[0.8]])
     """
-    if is_torch(x):  # take_along_dim knows no symbolic sizes
+    if is_torch(x):  # take_along_dim does not support symbolic sizes
         return x.gather(axis, indices)
     return namespace(x).take_along_axis(x, indices, axis=axis)
 
 
 def total(x: Array, axis: int | tuple[int, ...], *, keepdims: bool = False) -> Array:
-    """``Σ x`` over `axis`, in float64 where the library and the device have it.
+    """Compute ``Σ x`` over `axis`, in float64 if the library and the device have it.
 
     Examples
     --------
@@ -300,7 +306,7 @@ def total(x: Array, axis: int | tuple[int, ...], *, keepdims: bool = False) -> A
 
 
 def number_of(shape: tuple[Any, ...], like: Array) -> Any:
-    """How many entries an array of this shape has: a float, or where `like` is recorded a tensor of one beside it.
+    """Return the number of entries of a shape: a float, or if `like` is being recorded a 0-d tensor on its device.
 
     Examples
     --------
@@ -317,9 +323,9 @@ def number_of(shape: tuple[Any, ...], like: Array) -> Any:
 
 
 def sum_tolerance(x: Array) -> float:
-    """How far from one the sum of a distribution may be, given what its dtype can say.
+    """Return the tolerance for the sum of a distribution about 1, by the dtype of `x`.
 
-    Rounding each entry of a bfloat16 distribution moves its sum by up to 2⁻⁹ of it.
+    Rounding each entry of a bfloat16 distribution changes its sum by up to 2⁻⁹.
 
     Examples
     --------

@@ -1,9 +1,10 @@
-"""Conditions on values that may not be known: of arrays in a traced program, on a device, or of an option's number."""
+"""Conditions on values that may be unknown: in a traced program, on a device that would have to be waited for."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from crossentropy._backends import PYTHON_VALUES, is_jax, is_recorded, is_torch, namespace
+from crossentropy._backends import PYTHON_VALUES, Array, is_jax, is_recorded, is_torch, namespace
 
 __all__ = [
     "check_static",
@@ -13,16 +14,15 @@ __all__ = [
     "is_true",
     "is_zero",
     "traced_error",
+    "unravel",
 ]
-
-Array = Any
 
 
 def is_true(flag: Array, *, wait: bool = False) -> bool:
-    """Whether an array of one bool is known to be true.
+    """Tell whether an array of one bool is known to be true.
 
-    It is not where values cannot be read: in a compiled or traced function, under `vmap`, on a meta device. Nor on
-    a GPU, unless it may be waited for.
+    False where values cannot be read: in a compiled or traced function, under `vmap`, on a meta device. Also False on
+    a GPU, unless `wait` allows the host to wait for it.
 
     Examples
     --------
@@ -36,12 +36,12 @@ def is_true(flag: Array, *, wait: bool = False) -> bool:
         if not wait and _is_elsewhere(flag):
             return False
         return bool(flag)
-    except (RuntimeError, TypeError):  # what PyTorch, and what JAX, raise for a value they do not have yet
+    except (RuntimeError, TypeError):  # raised by PyTorch and by JAX for a value that is not known yet
         return False
 
 
 def is_false(condition: Any) -> bool:
-    """Whether a condition on an option is known not to hold: of a number it is, of a traced one it is not.
+    """Tell whether a condition on an option is known to be false; on a traced one it is not known.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def is_false(condition: Any) -> bool:
 
 
 def is_zero(option: Any) -> bool:
-    """Whether an option is the number 0, so that its term may be left out; an array is not, whatever it holds.
+    """Tell whether an option is the number 0, so that its term is skipped; False for every array.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def is_zero(option: Any) -> bool:
 
 
 def check_static(**options: Any) -> None:
-    """Refuse options that are traced by JAX where a formula is chosen by their value.
+    """Raise TypeError for options traced by JAX on whose values the choice of a formula depends.
 
     Examples
     --------
@@ -76,19 +76,19 @@ def check_static(**options: Any) -> None:
 
 
 def is_traced(value: Any) -> bool:
-    """Whether `value` is a number or an array that JAX does not know yet.
+    """Tell whether `value` is a traced value of JAX.
 
     Examples
     --------
     >>> is_traced(0.5)
     False
     """
-    python = isinstance(value, PYTHON_VALUES)  # torch.compile gets no further
+    python = isinstance(value, PYTHON_VALUES)  # first, for torch.compile cannot trace the rest
     return not python and is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer)
 
 
 def traced_error(name: str) -> TypeError:
-    """The error of an option that is traced where a program depends on its value.
+    """Build the error for a traced option on whose value the choice of a formula depends.
 
     Examples
     --------
@@ -103,14 +103,14 @@ jax.jit, static_argnames='order'
 
 
 def _is_elsewhere(x: Array) -> bool:
-    """Whether `x` is computed by a device that runs behind this program."""
+    """Tell whether `x` is on a device that runs asynchronously to the host."""
     if is_torch(x):
         return bool(x.device.type != "cpu")
     return is_jax(x) and any(place.platform != "cpu" for place in x.devices())
 
 
 def first_true(flags: Array) -> tuple[int, ...]:
-    """Where the first true value of an array of bool stands.
+    """Return the index of the first true value of an array of bool.
 
     Examples
     --------
@@ -119,9 +119,19 @@ def first_true(flags: Array) -> tuple[int, ...]:
     (1, 0)
     """
     xp = namespace(flags)
+    return unravel(int(xp.argmax(xp.astype(xp.reshape(flags, (-1,)), xp.int32))), flags.shape)
+
+
+def unravel(flat: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """The indices of an entry of an array that stands at `flat` in C order.
+
+    Examples
+    --------
+    >>> unravel(5, (2, 3))
+    (1, 2)
+    """
     place: list[int] = []
-    flat = int(xp.argmax(xp.astype(xp.reshape(flags, (-1,)), xp.int32)))
-    for size in reversed(flags.shape):
+    for size in reversed(shape):
         flat, i = divmod(flat, size)
         place.append(i)
     return tuple(reversed(place))

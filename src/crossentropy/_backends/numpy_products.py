@@ -1,16 +1,14 @@
-"""Products of NumPy's matrices, which read nothing that lies within an operand and is not of it."""
-
-from typing import Any
+"""Matrix products of NumPy arrays, on operands without foreign memory between their rows."""
 
 import numpy as np
 
-__all__ = ["matmul", "without_gaps"]
+from crossentropy._backends.types import Array
 
-Array = Any
+__all__ = ["matmul", "without_gaps"]
 
 
 def matmul(x: Array, y: Array) -> Array:
-    """``x y`` of two matrices, or of as many on either side.
+    """Multiply two matrices, or two stacks of equally many.
 
     Examples
     --------
@@ -22,7 +20,7 @@ def matmul(x: Array, y: Array) -> Array:
 
 
 def without_gaps(x: Array) -> Array:
-    """`x`, copied where memory that is not of it lies within it.
+    """Return `x`, copied if there are gaps between its rows.
 
     Examples
     --------

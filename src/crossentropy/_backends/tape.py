@@ -1,8 +1,8 @@
-"""Derivatives of NumPy arrays: a `Taped` array remembers what it was computed from, and how a gradient goes back there.
+"""Reverse-mode derivatives of NumPy arrays: a `Taped` array records its inputs and the pullback to each of them.
 
-A formula written against the array-API namespace of its inputs runs on a `Taped` array as on any other. What it calls
-is found in `FUNCTIONS`, each function beside its pullback: of ``y = f(x)``, what takes the gradient by ``y`` to that by
-``x``. What has no derivative by the logits (labels, comparisons, places, zeros) stays an array of NumPy.
+A formula written against the array-API namespace of its inputs runs on a `Taped` array as on any other. `FUNCTIONS`
+holds the functions of that namespace, each with its pullback: for ``y = f(x)``, the map from the gradient with respect
+to ``y`` to that with respect to ``x``. Values without a derivative (labels, masks, indices) stay NumPy arrays.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,21 +16,22 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from crossentropy._backends.numpy_products import matmul
+from crossentropy._backends.types import Array
 
 __all__ = ["Taped", "gradient_of", "node", "plain", "several"]
 
-Array = Any
 Pullback = Callable[[Array], Array]
 
 _orders = count()
 
 
 def _method(name: str) -> Callable[..., Array]:
+    """Make a method of a function of the namespace."""
     return lambda self, *arguments, **options: FUNCTIONS[name](self, *arguments, **options)
 
 
 class Taped(NDArrayOperatorsMixin):
-    """An array of NumPy with the arrays it was computed from, each beside its pullback; without any a constant."""
+    """A NumPy array with the arrays it was computed from, each with its pullback; without any it is a root."""
 
     __slots__ = ("order", "sources", "value")
     device = "cpu"
@@ -72,20 +73,20 @@ class Taped(NDArrayOperatorsMixin):
 
 
 def plain(x: Any) -> Any:
-    """`x`, and what a list or tuple holds, as arrays of NumPy without derivatives."""
+    """Strip the tape from `x`, and from the items of a list or tuple: NumPy arrays without derivatives."""
     if isinstance(x, (list, tuple)):
         return type(x)(map(plain, x))
     return x.value if isinstance(x, Taped) else x
 
 
 def node(value: Array, *sources: tuple[Any, Pullback]) -> Array:
-    """`value` computed from arrays, each beside its pullback; plain where none of them is taped."""
+    """Record `value` as computed from arrays, each with its pullback; unchanged if none of them is taped."""
     taped = tuple((x, pull) for x, pull in sources if isinstance(x, Taped))
     return Taped(value, taped) if taped else value
 
 
 def several(values: Sequence[Array], source: Taped, pull: Callable[[list[Array]], Array]) -> list[Array]:
-    """Arrays that were computed from `source` at once, whose gradients are pulled back together."""
+    """Record several arrays as computed from `source` at once, by one pullback of all their gradients."""
     ends = list(accumulate(x.size for x in values))
 
     def pull_all(g: Array) -> Array:
@@ -96,11 +97,11 @@ def several(values: Sequence[Array], source: Taped, pull: Callable[[list[Array]]
     return [joint[end - x.size : end].reshape(x.shape) for x, end in zip(values, ends, strict=True)]
 
 
-@np.errstate(all="ignore")  # infinities are results
+@np.errstate(all="ignore")  # infinities are valid results
 def gradient_of(value: Taped, root: Taped) -> Array | None:
-    """The gradient of ``Σ value`` by `root`, summed in float64; None where the one is no function of the other."""
+    """Differentiate ``Σ value`` with respect to `root`, summing in float64; None if it does not depend on it."""
     nodes, gradients, heap = {value.order: value}, {value.order: np.ones(value.shape)}, [-value.order]
-    while heap:  # the latest first: all that was computed from an array has added to its gradient by then
+    while heap:  # latest first, so that an array's gradient is complete when it is reached
         order = -heappop(heap)
         at, g = nodes.pop(order), gradients.pop(order)
         if at is root:
@@ -115,11 +116,11 @@ def gradient_of(value: Taped, root: Taped) -> Array | None:
     return None
 
 
-EXTREME = (  # of two equal ones each has half the gradient
+EXTREME = (  # two equal arguments get half of the gradient each
     lambda g, y, a, b: g * ((a == y) / (1.0 + (a == b))),
     lambda g, y, a, b: g * ((b == y) / (1.0 + (a == b))),
 )
-# name: (function, a pullback for each argument), where a pullback is of the gradient g, the value y and the arguments
+# name: (function, a pullback for each argument); a pullback takes the gradient g, the value y and the arguments
 ELEMENTWISE: dict[str, tuple[Any, ...]] = {
     "abs": (np.abs, lambda g, y, x: np.where(x < 0, -g, g)),
     "exp": (np.exp, lambda g, y, x: g * y),
@@ -149,34 +150,33 @@ ELEMENTWISE: dict[str, tuple[Any, ...]] = {
         lambda g, y, c, a, b: np.where(c, 0, g),
     ),
 }
-# Functions whose result is a constant wherever it changes with the logits at all.
+# Functions whose derivative is 0 wherever it exists.
 CONSTANT = {
     "all", "any", "argmax", "argmin", "argsort", "bitwise_and", "bitwise_or", "count_nonzero", "equal", "floor",
     "greater", "greater_equal", "isdtype", "isfinite", "isinf", "isnan", "less", "less_equal",
     "logical_and", "logical_not", "logical_or", "ndim", "not_equal", "ones_like", "result_type", "searchsorted",
     "shape", "sign", "size", "zeros_like",
 }  # fmt: skip
-MAKING = {"arange", "eye", "finfo", "full", "iinfo", "linspace", "ones", "zeros"}  # of numbers, no arrays
-# What NumPy calls otherwise than the array API.
+MAKING = {"arange", "eye", "finfo", "full", "iinfo", "linspace", "ones", "zeros"}  # from numbers, not arrays
+# NumPy's names of functions that the array API calls otherwise.
 ALIASES = {
     "absolute": "abs", "amax": "max", "amin": "min", "concatenate": "concat", "cumsum": "cumulative_sum",
     "power": "pow", "transpose": "permute_dims", "true_divide": "divide",
 }  # fmt: skip
+BASIC_INDEX = (int, slice, type(None), type(...))
 FUNCTIONS: dict[str, Callable[..., Array]] = {}
 
 
 def _elementwise(function: Callable[..., Array], *pullbacks: Callable[..., Array]) -> Callable[..., Array]:
-    """`function` of arrays that are broadcast, with the gradients summed over what broadcasting added."""
+    """Record an elementwise function; the gradients are summed over the axes that broadcasting added."""
 
     @np.errstate(all="ignore")
     def computed(*arguments: Any) -> Array:
         values = plain(arguments)
         y = function(*values)
-
-        def source(x: Any, pullback: Callable[..., Array]) -> tuple[Any, Pullback]:
-            return x, lambda g: _summed_to(pullback(g, y, *values), x.shape)
-
-        return node(y, *(source(x, pull) for x, pull in zip(arguments, pullbacks, strict=True)))
+        pairs = zip(arguments, pullbacks, strict=True)
+        pulls = [lambda g, x=x, pull=pull: _summed_to(pull(g, y, *values), x.shape) for x, pull in pairs]
+        return node(y, *zip(arguments, pulls, strict=True))
 
     return computed
 
@@ -185,7 +185,7 @@ FUNCTIONS |= {name: _elementwise(*row) for name, row in ELEMENTWISE.items()}
 
 
 def _summed_to(g: Array, shape: tuple[int, ...]) -> Array:
-    """`g` summed over the axes that broadcasting added to this shape or stretched."""
+    """Sum `g` over the axes that broadcasting added to `shape` or stretched."""
     if g.shape == shape:
         return g
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
@@ -200,7 +200,7 @@ def _listed(function: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _with_axis(g: Array, axis: Any, keepdims: bool) -> Array:
-    """The gradient of a sum, with the axes that it went over."""
+    """Restore the reduced axes of the gradient of a reduction, with size 1."""
     return g if axis is None or keepdims else np.expand_dims(g, axis)
 
 
@@ -263,9 +263,8 @@ def _full_like(x: Any, value: Any, *, dtype: Any = None, device: Any = None) -> 
 
 @_listed
 def _reshape(x: Any, shape: Any, *more: int, copy: Any = None) -> Array:
-    return node(
-        np.reshape(plain(x), (shape, *more) if more else shape), (x, lambda g: np.reshape(g, x.shape))
-    )
+    y = np.reshape(plain(x), (shape, *more) if more else shape)
+    return node(y, (x, lambda g: np.reshape(g, x.shape)))
 
 
 @_listed
@@ -312,10 +311,8 @@ def _stack(arrays: Sequence[Any], axis: int = 0) -> Array:
 
 
 def _may_repeat(index: Any) -> bool:
-    """Whether what an array is indexed with may read a place several times: integers in an array or list."""
-    return not (
-        index is None or index is ... or isinstance(index, (int, slice)) or np.asarray(index).dtype == bool
-    )
+    """Tell whether an index may read an entry several times: integers in an array or list."""
+    return not (isinstance(index, BASIC_INDEX) or np.asarray(index).dtype == bool)
 
 
 @_listed
@@ -362,16 +359,16 @@ def _matmul(x: Any, y: Any) -> Array:
 
 @cache
 def _named(name: str) -> Any:
-    """What the namespace of `Taped` arrays has by this name."""
+    """Look up a member of the namespace of `Taped` arrays."""
     from array_api_compat import numpy
 
     if name in FUNCTIONS:
         return FUNCTIONS[name]
-    own = getattr(numpy, name)
+    function = getattr(numpy, name)
     if name in CONSTANT:
-        return lambda *arguments, **options: own(*map(plain, arguments), **options)
-    if name in MAKING or isinstance(own, type) or not callable(own):
-        return own
+        return lambda *arguments, **options: function(*map(plain, arguments), **options)
+    if name in MAKING or isinstance(function, type) or not callable(function):
+        return function
     raise AttributeError(_refusal(name))
 
 
@@ -386,7 +383,7 @@ NAMESPACE = Namespace()
 
 
 def _function(name: str) -> Callable[..., Array]:
-    """What stands for NumPy's function of this name."""
+    """Look up the taped counterpart of a NumPy function by NumPy's name."""
     name = ALIASES.get(name, name)
     if name in FUNCTIONS or name in CONSTANT:
         return _named(name)
@@ -394,6 +391,7 @@ def _function(name: str) -> Callable[..., Array]:
 
 
 def _refusal(name: str) -> str:
+    """Write the error for a function without a derivative here."""
     return (
         f"loss_and_gradient has no derivative of {name}. Write the loss with {', '.join(sorted(FUNCTIONS))} of the "
         "logits' namespace, logits.__array_namespace__(), or of NumPy; crossentropy._backends.constant(x) is x as a "

@@ -1,5 +1,5 @@
 """The engine of the losses: a checked problem in, a loss and its gradient out.
 
-A folder for each family of problems, and in it a file for each role: `problem` holds what was checked, `formula` or
-`terms` the mathematics, `autograd` the function that PyTorch differentiates, `cpu` and `cuda` the callers of kernels.
+There is a folder for each family of problems, with a file for each role: `problem` holds the checked arguments,
+`formula` or `terms` the mathematics, `autograd` PyTorch's autograd Function, `cpu` and `cuda` the calls of kernels.
 """

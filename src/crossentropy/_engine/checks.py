@@ -6,13 +6,11 @@ from typing import Any
 from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import as_written, integer, number
 from crossentropy._arguments.foreign import is_bfloat16
-from crossentropy._backends import is_number, is_torch, namespace
+from crossentropy._backends import INF, Array, is_number, is_torch, namespace
 from crossentropy._backends.conditions import check_static, is_false
 from crossentropy._engine.weights import like
+from crossentropy._rows import class_axis
 from crossentropy.links import Link
-
-Array = Any
-INF = float("inf")
 
 
 def check_logits(logits: Array, axis: int, name: str = "logits", *, labels: Any = None) -> tuple[Array, int]:
@@ -29,14 +27,9 @@ def check_logits(logits: Array, axis: int, name: str = "logits", *, labels: Any 
     )
     if not floating:
         raise not_floating_error(logits, name, labels)
-    ndim = logits.ndim
-    if ndim == 0:
+    if logits.ndim == 0:
         raise ValueError(f"{name} are a single number; they need a class axis")
-    if not -ndim <= axis < ndim:
-        raise ValueError(
-            f"axis is {axis}, but {name} of shape {tuple(logits.shape)} have axes {-ndim} to {ndim - 1}"
-        )
-    axis %= ndim
+    axis = class_axis(axis, logits.shape, name)
     if logits.shape[axis] == 0:
         raise ValueError(f"{name} of shape {tuple(logits.shape)} have no classes along axis {axis}")
     return logits, axis
@@ -99,7 +92,7 @@ def as_normalizer(normalizer: Any, logits: Array) -> Any:
 
 def check_floating(logits: Array, name: str, labels: Any = None) -> None:
     """Refuse logits of integers; `name` is the argument that they were passed as."""
-    if "float" not in dtype_name(logits):
+    if not (logits.is_floating_point() if is_torch(logits) else "float" in dtype_name(logits)):
         raise not_floating_error(logits, name, labels)
 
 

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification by PyTorch's algorithm, of logits."""
+"""Connectionist temporal classification of logits, by PyTorch's algorithm."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def loss(
     empty: str,
     validate: str,
 ) -> Tensor:
-    """As `crossentropy.losses.ctc_loss`."""
+    """Compute `crossentropy.losses.ctc_loss`, whose docstring has the arguments."""
     if torch.compiler.is_exporting():
         raise RuntimeError(
             "ctc_loss cannot be exported: what PyTorch's own ctc_loss keeps has a shape that depends on the lengths; "
@@ -52,8 +52,8 @@ def loss(
     steps = _lengths(input_lengths, "input_lengths", T, logits, checked)
     sizes = _lengths(label_lengths, "label_lengths", S, logits, checked)
 
-    own = torch.arange(S, device=y.device) < sizes[:, None]
-    bad = own & ((y < 0) | (y >= C) | (y == blank))
+    is_label = torch.arange(S, device=y.device) < sizes[:, None]
+    bad = is_label & ((y < 0) | (y >= C) | (y == blank))
     weight = row_values(sample_weight, logits, (N,), "sample_weight")
     idle = None if weight is None else weight == 0
     bad = bad if idle is None else bad & ~idle[:, None]
@@ -62,8 +62,8 @@ def loss(
         raise ValueError(
             f"label {int(y[n, s])} at row {n}, place {s} is none of the {C} classes 0 to {C - 1} less the blank {blank}"
         )
-    y = torch.where(bad | ~own, 1 if blank == 0 and C > 1 else 0, y)
-    if idle is not None:  # what counts for nothing is a finite loss first
+    y = torch.where(bad | ~is_label, 1 if blank == 0 and C > 1 else 0, y)
+    if idle is not None:  # an excluded row gets a finite loss, for 0 · ∞ is NaN
         logits, sizes = torch.where(idle[:, None, None], 0.0, logits), torch.where(idle, 0, sizes)
     log_p = log_probabilities(logits).transpose(0, 1)
     losses = F.ctc_loss(log_p, y, steps, sizes, blank=blank, reduction="none", zero_infinity=zero_infinity)
@@ -74,6 +74,7 @@ def loss(
 
 
 def _integers(values: Any, name: str, logits: Tensor) -> Tensor:
+    """Convert integers to int64 on the device of the logits."""
     x = as_option(values, name, logits)
     if x.is_floating_point() or x.is_complex():
         raise TypeError(f"{name} have dtype {x.dtype}; pass integers, for example {name}.long()")
@@ -81,6 +82,7 @@ def _integers(values: Any, name: str, logits: Tensor) -> Tensor:
 
 
 def _lengths(values: Any, name: str, most: int, logits: Tensor, checked: bool) -> Tensor:
+    """Convert lengths, one for each sequence (N,), and check that they are from 0 to `most`."""
     x = _integers(values, name, logits)
     if tuple(x.shape) != (logits.shape[0],):
         raise ValueError(

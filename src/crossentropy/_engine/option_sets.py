@@ -1,7 +1,8 @@
-"""Parts of the options of `softmax_cross_entropy`, for losses that leave some to the caller and set the others."""
+"""Subsets of the options of `softmax_cross_entropy`, for losses that set the other options themselves."""
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from crossentropy._backends import Array
 from crossentropy.links import Link
 
 __all__ = [
@@ -12,8 +13,6 @@ __all__ = [
     "WithoutReduction",
     "WithoutSmoothing",
 ]
-
-Array = Any
 
 
 class _Reduction(TypedDict, total=False):
@@ -53,7 +52,7 @@ class _Offset(TypedDict, total=False):
 
 
 class RowOptions(_Rows, _Reduction, total=False):
-    """What any loss of rows can have."""
+    """Keywords that every loss of rows can have."""
 
 
 class LinearOptions(_Reduction, _Smoothing, _Margin, _Offset, total=False):
@@ -75,16 +74,16 @@ class LinearOptions(_Reduction, _Smoothing, _Margin, _Offset, total=False):
 
 
 class WithoutOffset(_Always, _Reduction, _Smoothing, _Margin, total=False):
-    """All but `logit_bias`."""
+    """All keywords except `logit_bias`."""
 
 
 class WithoutMargin(_Always, _Reduction, _Smoothing, _Offset, total=False):
-    """All but `margin` and `temperature`."""
+    """All keywords except `margin` and `temperature`."""
 
 
 class WithoutSmoothing(_Always, _Reduction, _Margin, _Offset, total=False):
-    """All but `label_smoothing`, `smoothing_prior` and `entropy_bonus`."""
+    """All keywords except `label_smoothing`, `smoothing_prior` and `entropy_bonus`."""
 
 
 class WithoutReduction(_Always, _Smoothing, _Margin, _Offset, total=False):
-    """All but `reduction` and `normalizer`."""
+    """All keywords except `reduction` and `normalizer`."""

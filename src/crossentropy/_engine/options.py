@@ -1,12 +1,11 @@
 """The options that losses pass on to `softmax_cross_entropy` and `sigmoid_cross_entropy`, for type checkers."""
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from crossentropy._backends import Array
 from crossentropy.links import Link
 
 __all__ = ["SigmoidOptions", "SoftmaxOptions"]
-
-Array = Any
 
 
 class SoftmaxOptions(TypedDict, total=False):

@@ -1,15 +1,42 @@
-"""From a loss for every row to one number, with the denominator said aloud."""
+"""From a loss for every row to one number: what a mean divides by, the division, and the mean of nothing.
+
+This is the only place that knows what a normalizer stands for, that divides, and that refuses negative weights. Kernels
+give totals (`fixed_divisor`, `mean_of_totals`); formulas give rows (`reduce_rows`); a loss that is another loss's call
+gives that its own denominator (`normalizer_of`).
+"""
 
 from typing import Any
 
 from crossentropy._arguments.arrays import as_option
 from crossentropy._arguments.errors import as_written
-from crossentropy._backends import device, is_number, is_torch, namespace
+from crossentropy._backends import (
+    INF,
+    Array,
+    device,
+    is_number,
+    is_torch,
+    namespace,
+    number_of,
+    total,
+    widest_dtype,
+)
 from crossentropy._backends.conditions import is_true
 
-__all__ = ["check_reduction", "reduce_rows"]
-
-Array = Any
+__all__ = [
+    "check_reduction",
+    "check_weights",
+    "count_by_default",
+    "divide",
+    "divides_by_weight",
+    "divisor",
+    "fixed_divisor",
+    "mean_of",
+    "mean_of_totals",
+    "normalizer_of",
+    "reduce_rows",
+    "sequence_divisors",
+    "value_of_nothing",
+]
 
 REDUCTIONS = ("mean", "sum", "none")
 NORMALIZERS = ("weight", "count")
@@ -47,8 +74,20 @@ def check_reduction(reduction: str, normalizer: Any, empty: str) -> None:
         )
 
 
+def divides_by_weight(reduction: str, normalizer: Any) -> bool:
+    """Whether a mean divides by the sum of weights."""
+    return reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight"
+
+
+def check_weights(weights: Array) -> None:
+    """Raise if one of the weights whose sum is divided by is known to be negative."""
+    xp = namespace(weights)
+    if is_true(xp.any(weights < 0)):
+        raise negative_weight_error(float(xp.min(weights)))
+
+
 def negative_weight_error(least: float) -> ValueError:
-    """What to say when a mean would be divided by weights of both signs."""
+    """The error of a mean that would be divided by weights of both signs."""
     return ValueError(
         f"the rows' weights, sample_weight and class_weight multiplied, go down to {least}, and "
         'normalizer="weight" divides by their sum; '
@@ -56,43 +95,58 @@ def negative_weight_error(least: float) -> ValueError:
     )
 
 
+# ---------------------------------------------------------------------------------------------------- from rows
+
+
 def reduce_rows(
-    losses: Array, weights: Array, counted: Array, *, reduction: str, normalizer: Any, empty: str
+    losses: Array,
+    weights: Array | None,
+    counted: Array | float | None,
+    *,
+    reduction: str,
+    normalizer: Any,
+    empty: str,
+    signed: bool = False,
 ) -> Array:
-    """``Σ ℓ``, ``Σ ℓ / N`` or the rows themselves.
+    """``Σ ℓ``, ``Σ ℓ / N`` or the rows themselves; sums are in float64 where there is one.
 
     Parameters
     ----------
     losses : array, any shape
         Loss of each row, its weights included.
-    weights : array, shape of `losses`
-        The mass ``W`` each row stands for: its weight before smoothing, 0 where ignored.
-    counted : array of bool, shape of `losses`, or number
-        The rows that are not ignored, or how many there are, by `number_of`.
+    weights : array, shape of `losses`, or None
+        The mass ``W`` each row stands for: its weight before smoothing, 0 where ignored. None stands for 1 each.
+    counted : array of bool, shape of `losses`, number or None
+        The rows that are not ignored, or how many there are; None stands for all.
     reduction, normalizer, empty
         As in `crossentropy.softmax_cross_entropy`, already checked by `check_reduction`.
+    signed : bool
+        Whether weights of both signs may be divided by, as PyTorch does.
 
     Raises
     ------
     ValueError
-        If ``empty="raise"`` and there is nothing to average.
+        If a weight is negative that is to be divided by, or if ``empty="raise"`` and there is nothing to average.
     """
     if reduction == "none":
         return losses
     if reduction == "sum":
-        return namespace(losses).sum(losses)
-    return mean_of(losses, divisor(losses, weights, counted, normalizer), empty)
+        value = _sum(losses)
+    else:
+        if not signed and weights is not None and divides_by_weight(reduction, normalizer):
+            check_weights(weights)
+        value = mean_of(losses, divisor(losses, weights, counted, normalizer), empty)
+    return namespace(value).astype(value, losses.dtype, copy=False)
 
 
-def divisor(losses: Array, weights: Array, counted: Array, normalizer: Any) -> Array:
+def divisor(losses: Array, weights: Array | None, counted: Array | float | None, normalizer: Any) -> Array:
     """``N`` of a mean, one number or one for every row; the arguments are those of `reduce_rows`."""
-    xp = namespace(losses)
     if isinstance(normalizer, str):
-        if normalizer == "weight":
-            return xp.sum(weights)
-        if is_number(counted):
-            return _as_array(counted, losses)
-        return xp.sum(xp.astype(counted, losses.dtype))
+        if normalizer == "weight" and weights is not None:
+            return _sum(weights)
+        if counted is not None and not is_number(counted):
+            return _sum(namespace(counted).astype(counted, widest_dtype(losses)))
+        normalizer = number_of(losses.shape, losses) if counted is None else counted
     N = _as_array(normalizer, losses)
     if N.ndim and N.shape != losses.shape:
         raise ValueError(
@@ -104,30 +158,115 @@ def divisor(losses: Array, weights: Array, counted: Array, normalizer: Any) -> A
 
 def mean_of(losses: Array, N: Array, empty: str) -> Array:
     """``Σ ℓ / N``, where nothing to divide by gives what `empty` says, with a gradient of 0."""
-    xp = namespace(losses)
-    return xp.sum(_divide(losses, N, empty)) if N.ndim else _divide(xp.sum(losses), N, empty)
+    return _sum(divide(losses, N, empty)) if N.ndim else divide(_sum(losses), N, empty)
+
+
+def divide(total: Array, N: Array, empty: str) -> Array:
+    """``total / N``, entry by entry; where `N` is 0 it is what `empty` says, with a gradient of 0."""
+    xp = namespace(total, N)
+    nothing = N == 0
+    if empty == "raise" and is_true(xp.any(nothing), wait=True):
+        raise ValueError(EMPTY_MESSAGE)
+    mean = xp.where(nothing, xp.zeros_like(total), total) / xp.where(nothing, xp.ones_like(N), N)
+    # in a traced function, which cannot raise, NaN says it
+    return xp.where(nothing, xp.full_like(mean, value_of_nothing(empty)), mean)
+
+
+# -------------------------------------------------------------------------------------------------- from totals
+
+
+def fixed_divisor(reduction: str, normalizer: Any, count: Any, *, weighted: bool) -> Any:
+    """``N`` as far as it is known before weights are summed: None where it is their sum.
+
+    Parameters
+    ----------
+    reduction, normalizer
+        As in `crossentropy.softmax_cross_entropy`; a normalizer for every row is given back as it is.
+    count : number
+        How many rows there are that are not ignored.
+    weighted : bool
+        Whether rows have weights; without them each weighs 1.
+    """
+    if reduction != "mean":
+        return 1.0
+    if not isinstance(normalizer, str):
+        return normalizer
+    return None if normalizer == "weight" and weighted else count
+
+
+def mean_of_totals(total: float, N: float, empty: str) -> tuple[float, float]:
+    """``total / N``, and what a gradient is to be divided by: infinity where there is nothing to average."""
+    return (total / N, N) if N else (of_nothing(empty), INF)
 
 
 def of_nothing(empty: str) -> float:
     """The mean where there is nothing to average, by what `empty` says of it."""
     if empty == "raise":
         raise ValueError(EMPTY_MESSAGE)
-    return float("nan") if empty == "nan" else 0.0
+    return value_of_nothing(empty)
+
+
+def value_of_nothing(empty: str) -> float:
+    """The same where it is not known yet, so that nothing can be raised."""
+    return 0.0 if empty == "zero" else float("nan")
+
+
+# ------------------------------------------------------------------------------- for losses that are another's call
+
+
+def count_by_default(normalizer: Any, reduction: str, default: Any = None) -> Any:
+    """The normalizer of a loss whose mean counts rows where it is left at its default; sums take none."""
+    if normalizer is default or (isinstance(normalizer, str) and normalizer == default):
+        return "count" if reduction == "mean" else "weight"
+    return normalizer
+
+
+def normalizer_of(normalizer: Any, weights: Array | None, shape: tuple[int, ...], like: Array) -> Any:
+    """What a mean divides by where the call that computes it has weights or elements of another kind.
+
+    Parameters
+    ----------
+    normalizer : {"weight", "count"}, number or array
+    weights : array or None
+        The weights that count; None stands for 1 each.
+    shape : tuple of int
+        Of what is counted.
+    like : array
+        What the loss is of.
+
+    Raises
+    ------
+    ValueError
+        If weights that are negative are to be divided by.
+    """
+    if not isinstance(normalizer, str):
+        return normalizer
+    if normalizer == "count" or weights is None:
+        return number_of(shape, like)
+    check_weights(weights)
+    return _sum(weights)
+
+
+def sequence_divisors(weights: Array) -> Array:
+    """What divides each token so that a mean is one over sequences of means over their tokens, the last axis.
+
+    A sequence of no weight is not counted; its tokens are divided by 1.
+    """
+    xp = namespace(weights)
+    lengths = xp.sum(weights, axis=-1, keepdims=True)
+    sequences = xp.sum(xp.astype(lengths != 0, lengths.dtype))
+    N = xp.where((lengths == 0) & (sequences > 0), xp.ones_like(lengths), lengths * sequences)
+    return N + xp.zeros_like(weights)
+
+
+def _sum(x: Array) -> Array:
+    return total(x, tuple(range(x.ndim)))
 
 
 def _as_array(value: Any, like: Array) -> Array:
     xp = namespace(like)
+    dtype = widest_dtype(like)
     if is_number(value):  # filled in on the device, with nothing to be copied there
-        return xp.full((), value, dtype=like.dtype, device=device(like))
+        return xp.full((), value, dtype=dtype, device=device(like))
     x = as_option(value, "normalizer", like)
-    return x.to(like.dtype) if is_torch(like) else xp.astype(x, like.dtype, copy=False)
-
-
-def _divide(total: Array, N: Array, empty: str) -> Array:
-    xp = namespace(total)
-    nothing = N == 0
-    if empty == "raise" and is_true(xp.any(nothing), wait=True):
-        raise ValueError(EMPTY_MESSAGE)
-    mean = xp.where(nothing, xp.zeros_like(total), total) / xp.where(nothing, xp.ones_like(N), N)
-    # in a traced function, which cannot raise, NaN says it
-    return mean if empty == "zero" else xp.where(nothing, xp.full_like(mean, float("nan")), mean)
+    return x.to(dtype) if is_torch(like) else xp.astype(x, dtype, copy=False)

@@ -1,4 +1,4 @@
-"""What keywords a loss takes, the ones that it passes on included."""
+"""The keywords of a loss, including those that it passes on by ``**options``."""
 
 from collections.abc import Callable
 from inspect import Parameter, signature
@@ -8,7 +8,7 @@ __all__ = ["passed_on", "takes"]
 
 
 def passed_on(loss: Callable[..., Any]) -> tuple[str, ...]:
-    """Names of the keywords in the TypedDict of ``**options``.
+    """List the keywords in the TypedDict of a loss's ``**options``.
 
     >>> from crossentropy.losses import focal_loss
     >>> "gamma" in passed_on(focal_loss), "temperature" in passed_on(focal_loss)
@@ -21,11 +21,11 @@ def passed_on(loss: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def takes(loss: Callable[..., Any], keyword: str) -> bool:
-    """Whether a loss has this keyword, by itself or among those it passes on.
+    """Tell whether a loss has this keyword, its own or one that it passes on.
 
     >>> from crossentropy.losses import focal_loss, hinge_loss
     >>> takes(focal_loss, "temperature"), takes(hinge_loss, "temperature")
     (True, False)
     """
-    own = signature(loss).parameters.get(keyword)
-    return keyword in passed_on(loss) or (own is not None and own.kind is Parameter.KEYWORD_ONLY)
+    parameter = signature(loss).parameters.get(keyword)
+    return keyword in passed_on(loss) or (parameter is not None and parameter.kind is Parameter.KEYWORD_ONLY)

@@ -3,21 +3,14 @@
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
-from crossentropy._backends import as_indices, index_dtype, namespace
+from crossentropy._backends import Array, as_indices, index_dtype, namespace
 from crossentropy._backends.conditions import is_true
+from crossentropy._engine.reductions import sequence_divisors
 from crossentropy._engine.weights import like
+from crossentropy._rows import rows_shape
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-__all__ = ["as_tokens", "check_not_negative", "divisor_of", "of_tokens", "ratio", "shifted", "shifted_labels"]
-
-Array = Any
-
-
-def ratio(x: Array, n: Array, of_nothing: float) -> Array:
-    """``x / n``, and a number with a gradient of 0 where `n` is 0."""
-    xp = namespace(x, n)
-    ratio = xp.where(n == 0, xp.zeros_like(x), x) / xp.where(n == 0, xp.ones_like(n), n)
-    return xp.where(n == 0, xp.full_like(ratio, of_nothing), ratio)
+__all__ = ["as_tokens", "check_not_negative", "divisor_of", "of_tokens", "shifted", "shifted_labels"]
 
 
 def as_tokens(logits: Array, labels: Any, axis: int) -> tuple[Array, Array]:
@@ -35,12 +28,11 @@ def as_tokens(logits: Array, labels: Any, axis: int) -> tuple[Array, Array]:
     if labels.ndim == 0:
         raise ValueError("labels are a single number; they need an axis of steps")
     if -logits.ndim <= axis < logits.ndim:
-        steps = list(logits.shape)
-        steps.pop(axis)
-        if tuple(labels.shape) != tuple(steps):
+        steps = rows_shape(logits.shape, axis % logits.ndim)
+        if tuple(labels.shape) != steps:
             raise ValueError(
                 f"labels have shape {tuple(labels.shape)}, but logits of shape {tuple(logits.shape)} with class axis "
-                f"{axis} need one token for each step, shape {tuple(steps)}"
+                f"{axis} need one token for each step, shape {steps}"
             )
     return logits, labels
 
@@ -111,7 +103,4 @@ def divisor_of(
     masses = like(xp.ones_like(labels), logits, "labels") if weights is None else weights
     if ignore_index is not None:
         masses = xp.where(as_indices(labels) == ignore_index, xp.zeros_like(masses), masses)
-    own = xp.sum(masses, axis=-1, keepdims=True)
-    sequences = xp.sum(xp.astype(own != 0, own.dtype))
-    divisor = xp.where((own == 0) & (sequences > 0), xp.ones_like(own), own * sequences)
-    return divisor + xp.zeros_like(masses)
+    return sequence_divisors(masses)

@@ -1,18 +1,10 @@
-"""Warnings: of probabilities passed where logits belong, which no error can catch, and of scores of nothing."""
+"""A warning of probabilities passed where logits belong, which no error can catch."""
 
-import sys
-import warnings
-from pathlib import Path
-from typing import Any
-
-from crossentropy._backends import constant, is_numpy, is_recorded, is_torch, namespace
+from crossentropy._arguments.warnings import warn_user
+from crossentropy._backends import Array, constant, is_numpy, is_recorded, is_torch, namespace
 from crossentropy._backends.conditions import is_true
 from crossentropy._statistics.cpu.kernel import are_probabilities
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
-
-Array = Any
-
-PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 
 def warn_of_probabilities(logits: Array, axis: int) -> None:
@@ -29,11 +21,6 @@ def warn_of_probabilities(logits: Array, axis: int) -> None:
         "the logits are probabilities already: every row lies in [0, 1] and sums to 1. Pass the scores before the "
         "softmax, or score probabilities with crossentropy.log_loss"
     )
-
-
-def warn_user(message: str) -> None:
-    """Warn at the line that called this package."""
-    warnings.warn(message, stacklevel=_outside())
 
 
 def _are_probabilities(logits: Array, axis: int) -> bool:
@@ -55,11 +42,3 @@ def _are_probabilities(logits: Array, axis: int) -> bool:
         if not is_true(xp.all(xp.abs(xp.sum(rows, axis=along) - 1) < 1e-3)):
             return False
     return True
-
-
-def _outside() -> int:
-    """The stack level of the caller of this package."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        frame, level = frame.f_back, level + 1
-    return level

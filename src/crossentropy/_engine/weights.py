@@ -3,10 +3,9 @@
 from typing import Any
 
 from crossentropy._arguments.arrays import as_floating, as_option
+from crossentropy._backends import Array
 
 __all__ = ["along_another_axis", "class_vector", "row_values"]
-
-Array = Any
 
 
 def class_vector(values: Any, logits: Array, classes: int, name: str) -> Array | None:

@@ -1,7 +1,7 @@
 """Compiled kernels: arrays in, arrays out, no autodiff and no knowledge of frameworks.
 
-`_native` holds the C++ kernels for the CPU. They take addresses; `crossentropy._statistics.cpu.kernel` is who knows
-what is behind them.
+`_native` holds the C++ kernels for the CPU. They take addresses; `crossentropy._statistics.cpu.kernel` lays out arrays
+for them and keeps these alive.
 """
 
 try:

@@ -2,13 +2,11 @@
 
 For a row of transformed logits ``u`` with ``p = softmax(u)`` they are the log-odds against the target
 ``D = ln Σ_{c∉target} e^(u_c) − ln Σ_{c∈target} e^(u_c)``, the log-partition ``L``, the cross-entropies
-``G_r = Σ r_c (L − u_c)`` against a fixed vector and ``G_a`` against the row's own masses, and the entropy ``H``.
+``G_r = Σ r_c (L − u_c)`` against a fixed vector and ``G_a`` against the row's soft target, and the entropy ``H``.
 From ``D`` alone ``−log p = softplus(D)`` and ``1 − p = σ(D)``, to full relative precision.
 """
 
-from typing import Any
-
-from crossentropy._backends import is_numpy, is_taped, is_torch
+from crossentropy._backends import Array, is_numpy, is_taped, is_torch
 from crossentropy._backends.tape import Taped
 from crossentropy._statistics.problem import (
     NOTHING_MORE,
@@ -23,8 +21,6 @@ from crossentropy._statistics.problem import (
 
 __all__ = ["PLAIN", "Cotangents", "Planes", "Prior", "Target", "Transform", "Wanted", "row_statistics"]
 
-Array = Any
-
 
 def row_statistics(
     logits: Array,
@@ -37,32 +33,33 @@ def row_statistics(
     validate: bool = True,
     idle: Array | None = None,
 ) -> Planes:
-    """Target statistics of every row of `logits`, differentiable where the framework is.
+    """Compute the target statistics of every row of `logits`, differentiable wherever the framework is.
 
     Parameters
     ----------
     logits : array, any shape, floating
     axis : int
-        The class axis, counted from 0.
+        The class axis, 0 or more.
     target : Target
     transform : Transform
     prior : Prior or None
     wanted : Wanted
     validate : bool
-        Whether a label outside the classes raises. Otherwise, and where it cannot be read, its row is NaN.
+        Whether a label outside the classes raises. If not, or where its value cannot be read without waiting for a
+        device or under tracing, its row is NaN.
     idle : array of bool, shape of the rows, or None
-        Rows whose statistics are multiplied by 0 later on. What makes them NaN may then be put aside, so that their
-        gradient is 0 too.
+        Rows of weight 0. The formulas compute an invalid one among them from logits of 0, so that its gradient is 0
+        and not ``0 · NaN``.
 
     Returns
     -------
     Planes
-        In the shape of the logits without `axis`, in float64 where the device has it.
+        In the shape of the logits without `axis`, in nats, in float64 where the device has it.
 
     Raises
     ------
     ValueError
-        If a label is outside the classes and not to be ignored.
+        If a label is outside the classes and is not the ignored one.
     """
     if is_torch(logits):
         from crossentropy._statistics.torch import rows
@@ -75,6 +72,8 @@ def row_statistics(
         target.dense,
         prior and prior.values,
     )
+    # The pullback for NumPy gives the gradient of the logits alone. An option that learns takes the formulas, which the
+    # tape differentiates; so do the arrays of JAX and TensorFlow, by their own frameworks.
     if Taped in map(type, options):
         logits = Taped(logits) if is_numpy(logits) else logits
     elif is_numpy(logits) or is_taped(logits):

@@ -1,12 +1,12 @@
-"""Pieces of a length, for work that goes a block at a time."""
+"""Splitting a length into blocks, and rounding it up to a multiple."""
 
-# Entries of which the rows of a product's left operand have a multiple, zeros behind them included, where that costs no
-# copy: two lines of the cache in half precision, four in float32.
+# Rows of a product's left operand are padded with zeros to a multiple of this many entries where that costs no copy:
+# two cache lines in half precision, four in float32.
 ALIGNED = 64
 
 
 def slices(n: int, size: int) -> list[slice]:
-    """[0, n) in pieces of `size`; an empty one if n is 0.
+    """Split [0, n) into slices of `size`, the last one shorter; n = 0 gives one empty slice.
 
     Examples
     --------
@@ -17,7 +17,7 @@ def slices(n: int, size: int) -> list[slice]:
 
 
 def up(n: int, step: int) -> int:
-    """The next multiple of `step`.
+    """Round `n` up to a multiple of `step`.
 
     Examples
     --------

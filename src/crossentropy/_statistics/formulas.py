@@ -1,12 +1,14 @@
 """The statistics as array-API formulas: for every device, every framework and every order of derivative.
 
-Slower and hungrier than the kernels, and the same to the last digits: here too the largest term of a sum of
-exponentials is left out of it.
+They take more time and memory than the kernels and agree with them to the last digits: here too a sum of exponentials
+is held relative to its largest term, which is kept out of the sum.
 """
 
 from typing import Any, NamedTuple
 
 from crossentropy._backends import (
+    INF,
+    Array,
     as_indices,
     constant,
     device,
@@ -15,14 +17,9 @@ from crossentropy._backends import (
     namespace,
     widest_dtype,
 )
-from crossentropy._backends.conditions import is_true
-from crossentropy._statistics.label_errors import bad_label_error
+from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy._statistics.problem import NOTHING_MORE, PLAIN, Planes, Prior, Target, Transform, Wanted
-
-Array = Any
-
-INF = float("inf")
 
 
 def statistics(
@@ -36,9 +33,9 @@ def statistics(
     validate: bool = False,
     idle: Array | None = None,
 ) -> Planes:
-    """Target statistics of every row along `axis`, in float64 where the device has it.
+    """Compute the target statistics of every row along `axis`, in float64 where the device has it.
 
-    The arguments are those of `crossentropy._statistics.row_statistics`.
+    The arguments are documented at `crossentropy._statistics.row_statistics`.
     """
     xp = namespace(logits)
     rows = prepared(logits, axis, target, transform, validate=validate, idle=idle)
@@ -47,7 +44,7 @@ def statistics(
     total: Any = LogSum(xp, u) if whole else None
 
     def settled(x: Array, when_left_out: float) -> Array:
-        """`x` with rows that are left out certain."""
+        """Replace `x` in the excluded rows by `when_left_out`, the value of a row that is certain."""
         return x if rows.left_out is None else xp.where(rows.left_out, xp.full_like(x, when_left_out), x)
 
     planes = Planes()
@@ -78,18 +75,19 @@ def statistics(
 
 
 class Rows(NamedTuple):
-    """Rows of logits made ready for formulas, class axis last."""
+    """Transformed rows of logits, class axis last, safe for formulas and their derivatives."""
 
-    #: Transformed logits, less `offset`: 0 in a row that is left out, NaN in one that makes no sense.
+    #: Transformed logits minus `offset`, shape rows + (C,): 0 in an excluded row, NaN in an invalid one.
     u: Array
+    #: What was subtracted from each row, a number or the shape of the rows.
     offset: Any
-    #: Where the targets are; of k indices with an axis for them before the classes. None for soft targets.
+    #: Mask of the target classes, rows + (C,), or rows + (k, C) for k labels a row. None for soft targets.
     on: Any
-    #: The rows that count for nothing whatever is in them; None for none.
+    #: Mask of the excluded rows: ignored, or invalid with a weight of 0. None if there can be none.
     left_out: Any
-    #: The rows with a label outside the classes; None for none.
+    #: Mask of the rows with a label outside the classes. None without labels.
     bad: Any
-    #: `u` before that.
+    #: `u` before the invalid rows were set to NaN.
     raw: Array
 
 
@@ -102,18 +100,17 @@ def prepared(
     validate: bool = False,
     idle: Array | None = None,
 ) -> Rows:
-    """Rows of logits, transformed, with every hazard to a gradient put out of the way.
+    """Transform the rows of logits and mask the excluded and the invalid ones.
 
-    What a formula does to a NaN or an infinity, its derivative does too, and 0 · NaN is no 0. So a row that counts
-    for nothing is put to 0 before anything is computed of it, and one that makes no sense (a NaN, +∞, −∞ alone, a
-    label outside the classes) is multiplied by NaN, which makes its whole gradient NaN as well.
+    A derivative of a NaN or an infinity is NaN, and 0 · NaN is NaN. So the logits of an excluded row are set to 0
+    before anything is computed from them, and those of an invalid row (NaN, +∞, all −∞, a label out of range) are
+    multiplied by NaN, which makes its whole gradient NaN as well.
     """
     xp = namespace(logits)
     z = class_last(widened(logits), axis)
     on, ignored, bad = _on_target(xp, target, axis, xp.arange(z.shape[-1], device=device(z)))
-    if validate and bad is not None and is_true(xp.any(bad)):
-        row = int(xp.argmax(xp.reshape(xp.astype(bad, xp.int32), (-1,))))
-        raise bad_label_error(target.indices, row, z.shape[-1], target.ignore_index, several=target.several)
+    if validate and bad is not None:
+        check_labels(target, z.shape[-1], bad=bad)
     left_out = ignored
     if idle is not None:
         useless = senseless(xp, z) if bad is None else senseless(xp, z) | bad
@@ -129,12 +126,12 @@ def prepared(
 
 
 def senseless(xp: Any, u: Array) -> Array:
-    """Which rows of logits are no distribution: with a NaN or +∞ in them, or with −∞ alone."""
+    """Find the rows whose logits are invalid: with a NaN or +∞ among them, or all −∞."""
     return xp.any((u != u) | (u == INF), axis=-1) | xp.all(u == -INF, axis=-1)
 
 
 def _count(xp: Any, planes: Planes, wanted: Wanted, rows: Rows) -> None:
-    """Set the argmax and the rank, which have no gradient; a NaN is below everything."""
+    """Set the argmax and the rank, −1 for excluded rows; NaN ranks below every number. They have no gradient."""
     dtype, u = index_dtype(rows.raw), xp.where(rows.raw == rows.raw, rows.raw, xp.full_like(rows.raw, -INF))
     left_out = rows.left_out if rows.bad is None or rows.left_out is None else rows.left_out | rows.bad
 
@@ -146,31 +143,33 @@ def _count(xp: Any, planes: Planes, wanted: Wanted, rows: Rows) -> None:
         planes.argmax = settled(xp.argmax(u, axis=-1))
     if wanted.rank:
         on, u = rows.on, rows.raw
-        own = xp.sum(xp.where(on, u, xp.zeros_like(u)), axis=-1, keepdims=True)
+        target_logit = xp.sum(xp.where(on, u, xp.zeros_like(u)), axis=-1, keepdims=True)
         place = xp.argmax(xp.astype(on, dtype), axis=-1, keepdims=True)
         before = xp.arange(u.shape[-1], device=device(u)) < place
-        planes.rank = settled(xp.sum(xp.astype((u > own) | ((u == own) & before), dtype), axis=-1))
+        planes.rank = settled(
+            xp.sum(xp.astype((u > target_logit) | ((u == target_logit) & before), dtype), axis=-1)
+        )
 
 
 def _log_odds(xp: Any, u: Array, on: Array) -> Array:
-    """``D = ln Σ_{c≠y} e^u − u_y``; `on` marks the label."""
+    """Compute ``D = ln Σ_{c≠y} e^u − u_y``, shape of the rows; `on` marks the label."""
     against = LogSum(xp, xp.where(on, xp.full_like(u, -INF), u))
-    own = xp.sum(xp.where(on, u, xp.zeros_like(u)), axis=-1)
-    # tops first: at an offset of a million, whole sums would take each other's digits
-    D = (against.top[..., 0] - own) + xp.log1p(against.rest)
+    target_logit = xp.sum(xp.where(on, u, xp.zeros_like(u)), axis=-1)
+    # The tops are subtracted first: at logits near 10⁶ the difference of the whole logarithms would lose six digits.
+    D = (against.top[..., 0] - target_logit) + xp.log1p(against.rest)
     return xp.where(against.empty, D - INF, D)
 
 
 def _log_odds_of_set(xp: Any, u: Array, on: Array) -> Array:
-    """``D = ln Σ_{off} e^u − ln Σ_{on} e^u``; `on` marks a set of classes."""
+    """Compute ``D = ln Σ_{off} e^u − ln Σ_{on} e^u``, shape of the rows; `on` marks a set of classes."""
     nothing = xp.full_like(u, -INF)
-    against, own = LogSum(xp, xp.where(on, nothing, u)), LogSum(xp, xp.where(on, u, nothing))
-    D = (against.top - own.top)[..., 0] + (xp.log1p(against.rest) - xp.log1p(own.rest))
-    return xp.where(against.empty, D - INF, xp.where(own.empty, D + INF, D))
+    against, within = LogSum(xp, xp.where(on, nothing, u)), LogSum(xp, xp.where(on, u, nothing))
+    D = (against.top - within.top)[..., 0] + (xp.log1p(against.rest) - xp.log1p(within.rest))
+    return xp.where(against.empty, D - INF, xp.where(within.empty, D + INF, D))
 
 
 def _weighted(xp: Any, w: Array, u: Array, total: LogSum) -> Array:
-    """``Σ w (L − u)``, formed from the top; a weight of 0 is worth 0 whatever it weighs."""
+    """Compute ``Σ w (L − u)`` relative to the top; a class of weight 0 at −∞ contributes 0."""
     deep = xp.log1p(total.rest)[..., None] - total.depth
     deep = xp.where((w == 0) & (u == -INF), xp.zeros_like(deep), deep)
     return xp.sum(w * deep, axis=-1)
@@ -179,25 +178,22 @@ def _weighted(xp: Any, w: Array, u: Array, total: LogSum) -> Array:
 def _on_target(
     xp: Any, target: Target, axis: int, classes: Array
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """Where the targets are (labels of k indices: an axis before the classes), what is ignored, what is bad."""
+    """Mark the target classes (rows + (C,), or rows + (k, C)), the ignored rows and those with labels out of range."""
     if target.mask is not None:
         return class_last(xp.astype(target.mask, xp.bool), axis), None, None
     if target.indices is None:
         return None, None, None
     y = as_indices(target.indices)
-    wrong = (y < 0) | (y >= classes.shape[0])
-    skip = None if target.ignore_index is None else y == target.ignore_index
-    if skip is not None:
-        wrong = wrong & ~skip
-    if target.several:
-        skip, wrong = None if skip is None else xp.any(skip, axis=-1), xp.any(wrong, axis=-1)
-    return y[..., None] == classes, skip, wrong
+    ignored = None if target.ignore_index is None else y == target.ignore_index
+    if ignored is not None and target.several:
+        ignored = xp.any(ignored, axis=-1)
+    return y[..., None] == classes, ignored, outside_classes(target, classes.shape[0])
 
 
 def transformed(z: Array, transform: Transform, on: Array | None) -> tuple[Array, Any]:
-    """``u − offset`` of logits ``z``, class axis last, and the offset; `on` marks the targets, for the margin.
+    """Transform logits ``z``, class axis last, to ``u − offset`` and the offset; the margin applies where `on` is true.
 
-    The row's largest logit is taken off before anything small is, as a constant: rounding then costs no digits.
+    The row's largest logit is subtracted first, as a constant: margin and temperature then round numbers near 0.
     """
     xp = namespace(z)
     if transform.is_plain:
@@ -215,7 +211,7 @@ def transformed(z: Array, transform: Transform, on: Array | None) -> tuple[Array
     if hasattr(temperature, "ndim"):
         temperature = widened(temperature, z)
         temperature = temperature[..., None] if temperature.ndim else temperature
-        # −∞/T has a derivative of 0·∞ by T; a masked class has none.
+        # The derivative of −∞/T with respect to T is 0·∞; that of a masked class is 0.
         masked = z == -INF
         u = xp.where(masked, z, xp.where(masked, xp.zeros_like(z), z) / temperature)
     else:
@@ -225,14 +221,14 @@ def transformed(z: Array, transform: Transform, on: Array | None) -> tuple[Array
 
 
 def class_last(x: Array, axis: int) -> Array:
-    """`x` with its class axis behind the others."""
+    """Move the class axis of `x` last."""
     if axis == x.ndim - 1:
         return x
     return namespace(x).permute_dims(x, (*(d for d in range(x.ndim) if d != axis), axis))
 
 
 def widened(x: Array, like: Array | None = None) -> Array:
-    """`x` in the widest floating dtype of its library and device; a number becomes an array beside `like`."""
+    """Convert `x` to the widest floating dtype of its library and device; a number becomes an array like `like`."""
     if like is not None and not hasattr(x, "dtype"):
         return namespace(like).asarray(x, dtype=like.dtype, device=device(like))
     return x.to(widest_dtype(x)) if is_torch(x) else namespace(x).astype(x, widest_dtype(x))

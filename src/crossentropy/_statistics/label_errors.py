@@ -1,77 +1,109 @@
-"""What is said of a label that names no class."""
+"""Labels outside the classes: which rows have one, and the error that names the first of them."""
 
-from typing import Any
+from typing import NamedTuple
 
-from crossentropy._backends import as_indices, namespace
-from crossentropy._backends.conditions import is_true
+from crossentropy._backends import Array, as_indices, namespace
+from crossentropy._backends.conditions import is_true, unravel
+from crossentropy._rows import row_in_words
 from crossentropy._statistics.problem import Target
 
-Array = Any
+__all__ = ["Hints", "bad_label_error", "check_labels", "outside_classes"]
 
 
-def check_labels(target: Target, classes: int) -> None:
-    """Raise if a label is outside the classes and its row not to be ignored."""
-    if target.indices is None:
-        return
+class Hints(NamedTuple):
+    """Hints for errors about labels, by the kind of labels that were passed."""
+
+    one_class: str
+    signs: str  # two classes and labels of −1 and 1
+    otherwise: str
+
+
+OF_LOGITS = Hints(
+    one_class="there is one class. For a yes or no in each row write "
+    "crossentropy.sigmoid_cross_entropy(logits[..., 0], labels)",
+    signs="labels are 0 and 1; if yours are -1 and 1, pass (labels + 1) // 2",
+    otherwise="the logits have {classes} classes along their class axis; check `axis` and the labels",
+)
+
+
+def outside_classes(target: Target, classes: int) -> Array:
+    """Mark the rows with a label outside the classes that are not ignored; bool, in the rows' shape."""
     y = as_indices(target.indices)
     xp = namespace(y)
-    wrong = (y < 0) | (y >= classes)
-    if target.ignore_index is not None:
-        wrong = wrong & (y != target.ignore_index)
-        if target.several:
-            wrong = wrong & ~xp.any(y == target.ignore_index, axis=-1, keepdims=True)
-    wrong = xp.any(wrong, axis=-1) if target.several else wrong
-    if is_true(xp.any(wrong)):
-        row = int(xp.argmax(xp.astype(xp.reshape(wrong, (-1,)), xp.int32)))
-        raise bad_label_error(target.indices, row, classes, target.ignore_index, several=target.several)
+    outside = (y < 0) | (y >= classes)
+    if target.ignore_index is None:
+        return xp.any(outside, axis=-1) if target.several else outside
+    ignored = y == target.ignore_index
+    if not target.several:
+        return outside & ~ignored
+    return xp.any(outside & ~ignored, axis=-1) & ~xp.any(ignored, axis=-1)
+
+
+def check_labels(target: Target, classes: int, *, bad: Array | None = None, hints: Hints = OF_LOGITS) -> None:
+    """Raise if a label is outside the classes, where values can be read without waiting for a device.
+
+    Parameters
+    ----------
+    target : Target
+        A target without indices passes.
+    classes : int
+    bad : array of bool, shape of the rows, optional
+        The result of `outside_classes`, or a part of it; computed if None.
+    hints : Hints
+    """
+    if target.indices is None:
+        return
+    bad = outside_classes(target, classes) if bad is None else bad
+    xp = namespace(bad)
+    if is_true(xp.any(bad)):
+        row = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int32)))
+        raise bad_label_error(
+            target.indices, row, classes, target.ignore_index, several=target.several, hints=hints
+        )
 
 
 def bad_label_error(
-    indices: Array, row: int, classes: int, ignore_index: int | None, *, several: bool = False
+    indices: Array,
+    row: int,
+    classes: int,
+    ignore_index: int | None,
+    *,
+    several: bool = False,
+    hints: Hints = OF_LOGITS,
 ) -> ValueError:
-    """The error for the first row, counted flat, with a label outside the classes.
+    """Build the error for a row with a label outside the classes.
 
     Parameters
     ----------
     indices : integer array, shape rows, or rows + (k,)
     row : int
-        Position of the row among all rows, in C order.
+        Position of the row among all rows, flattened in C order.
     classes : int
         Number of classes.
     ignore_index : int or None
-        The label that is left out.
+        The label whose rows are ignored.
     several : bool
         Whether every row has k labels.
+    hints : Hints
     """
     xp = namespace(indices)
     flat = xp.reshape(indices, (-1,))
     k = indices.shape[-1] if several else 1
     labels = [int(y) for y in flat[row * k : (row + 1) * k]]
     label = next(y for y in labels if y != ignore_index and not 0 <= y < classes)
-    place = _unraveled(row, tuple(indices.shape[:-1] if several else indices.shape))
-    smallest, largest = int(xp.min(flat)), int(xp.max(flat))
+    place = row_in_words(unravel(row, indices.shape[:-1] if several else indices.shape))
+    counted = as_indices(flat)
+    counted = counted if ignore_index is None else counted[counted != ignore_index]
+    smallest, largest = int(xp.min(counted)), int(xp.max(counted))
     if classes == 1:
-        hint = (
-            "there is one class. For a yes or no in each row write "
-            "crossentropy.sigmoid_cross_entropy(logits[..., 0], labels)"
-        )
-    elif classes == 2 and bool(xp.all((flat == -1) | (flat == 1))):
-        hint = "labels are 0 and 1; if yours are -1 and 1, pass (labels + 1) // 2"
+        hint = hints.one_class
+    elif classes == 2 and bool(xp.all((counted == -1) | (counted == 1))):
+        hint = hints.signs
     elif ignore_index is None and (label < 0 or label == 255):
         hint = f"to leave such rows out, pass ignore_index={label}"
     elif smallest >= 1 and largest == classes:
         hint = "labels count from 0; if yours count from 1, pass labels - 1"
     else:
-        hint = f"the logits have {classes} classes along their class axis; check `axis` and the labels"
+        hint = hints.otherwise.format(classes=classes)
     but = "" if ignore_index is None else f" and is not ignore_index={ignore_index}"
-    return ValueError(f"label {label} at row {place} is outside [0, {classes}){but}; {hint}")
-
-
-def _unraveled(flat: int, shape: tuple[int, ...]) -> int | tuple[int, ...]:
-    if len(shape) <= 1:
-        return flat
-    place: list[int] = []
-    for n in reversed(shape):
-        flat, i = divmod(flat, n)
-        place.append(i)
-    return tuple(reversed(place))
+    return ValueError(f"label {label} at {place} is outside [0, {classes}){but}; {hint}")

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from crossentropy._backends import is_torch, namespace
-
-Array = Any
+from crossentropy._backends import Array, is_torch, namespace
 
 
 def log_sigmoid(x: Array) -> Array:

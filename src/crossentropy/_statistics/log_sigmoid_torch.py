@@ -15,18 +15,21 @@ from crossentropy._statistics.cpu.memory_torch import is_compiled, is_exported
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
-    """``ln σ(x)``; see `crossentropy._statistics.log_sigmoid.log_sigmoid`."""
-    if is_exported():  # a program takes no Function
+    """Compute ``ln σ(x)`` in nats; see `crossentropy._statistics.log_sigmoid.log_sigmoid`."""
+    if is_exported():  # an exported program holds no autograd Function
         return _formula(x)
+    # Dynamo rejects a Function with a jvp.
     return _LogSigmoidReverse.apply(x) if is_compiled() else _LogSigmoid.apply(x)
 
 
 def _formula(x: Tensor) -> Tensor:
-    """With the derivative of the formula at 0 too, where `minimum` gives one half to each."""
+    """Compute ``min(x, 0) − ln(1 + e^(−|x|))``; `minimum` gives each side half the derivative at 0, which is right."""
     return torch.minimum(x, torch.zeros_like(x)) - torch.log1p(torch.exp(-torch.abs(x)))
 
 
 class _LogSigmoidReverse(Function):
+    """``ln σ(x)`` with the derivative ``σ(−x)``, in reverse mode alone, for `torch.compile`."""
+
     generate_vmap_rule = True
 
     @staticmethod
@@ -45,6 +48,8 @@ class _LogSigmoidReverse(Function):
 
 
 class _LogSigmoid(_LogSigmoidReverse):
+    """``ln σ(x)`` with derivatives in reverse and in forward mode."""
+
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors

@@ -1,18 +1,15 @@
-"""Sums of exponentials as pairs (maximum, ln of the rest), and how they are added."""
+"""Sums of exponentials as pairs ``(top, rest)``, the maximum and the sum of the other terms relative to it."""
 
 from typing import Any, NamedTuple
 
-from crossentropy._backends import constant, device, namespace
-
-Array = Any
-INF = float("inf")
+from crossentropy._backends import INF, Array, constant, device, namespace
 
 
 class LogSum:
-    """``ln Σ e^u = top + ln(1 + rest)`` along the last axis, with the first of the largest kept out of `rest`.
+    """``ln Σ e^u = top + ln(1 + rest)`` along the last axis, with the first maximum kept out of `rest`.
 
-    The identity holds for any number `top`, so that it is a constant to derivatives: that of `rest` by the largest
-    term is then 1, and each has its own exponential for a derivative, not what the others' leave over.
+    The identity holds for any number `top`, so `top` is a constant for differentiation. The derivative of `rest` with
+    respect to each ``u`` is then the exponential of its own depth, never one minus the others.
     """
 
     def __init__(self, xp: Any, u: Array) -> None:
@@ -24,17 +21,17 @@ class LogSum:
         self.empty = (top == -INF)[..., 0]
         self.top = xp.where(top == -INF, xp.zeros_like(top), top)
         self.is_top = is_top
-        #: u − top: 0 at the top itself
+        #: u − top, 0 at the top itself
         self.depth = xp.where(is_top & (top == -INF), xp.zeros_like(u), u - self.top)
         self.e = xp.exp(self.depth)
         self.rest = xp.sum(xp.where(is_top, self.e - 1, self.e), axis=-1)
 
     def value(self) -> Array:
-        """The logarithm of the sum."""
+        """Return the logarithm of the sum."""
         return self.top[..., 0] + self.xp.log1p(self.rest)
 
     def entropy(self) -> Array:
-        """``ln(1 + rest) − Σ e^d d / (1 + rest)`` with ``d = u − top``, every term of one sign."""
+        """Compute ``ln(1 + rest) − Σ e^d d / (1 + rest)`` with ``d = u − top ≤ 0``: no term cancels another."""
         xp = self.xp
         d = xp.where(self.e == 0, xp.zeros_like(self.depth), self.depth)
         return xp.log1p(self.rest) - xp.sum(self.e * d, axis=-1) / (1 + self.rest)
@@ -47,12 +44,12 @@ class Sum(NamedTuple):
     rest: Array
 
     def value(self) -> Array:
-        """The logarithm, of a sum with no scale pending."""
+        """Return the logarithm of the sum, for a scale of 1."""
         return self.top + namespace(self.rest).log1p(self.rest)
 
 
 def joined(a: Sum, b: Sum, scale: Any = 1.0) -> Sum:
-    """Both sums as one."""
+    """Add two sums of exponentials, as `logaddexp` does."""
     xp = namespace(a.top)
     swap = b.top > a.top
     top, low = xp.where(swap, b.top, a.top), xp.where(swap, a.top, b.top)
@@ -63,6 +60,6 @@ def joined(a: Sum, b: Sum, scale: Any = 1.0) -> Sum:
 
 
 def finite(top: Array) -> Array:
-    """What is taken off before an exponential: an empty or infinite sum has no finite top to take."""
+    """Replace infinite tops by 0, so that subtracting the top before an exponential never gives ∞ − ∞."""
     xp = namespace(top)
     return xp.where(xp.abs(top) == INF, xp.zeros_like(top), top)

@@ -1,8 +1,8 @@
-"""A row's statistics from those of its parts: what lets the classes of a row lie in several places.
+"""Merge the statistics of a row's parts, when its classes are split into tiles or over several devices.
 
-Every part has a sum of exponentials as the pair ``(top, rest)``, and everything else relative to its own. Merged
-relative to the highest top, and never as differences of whole logarithms, a confident row keeps its digits at any
-distance from zero.
+Every part holds a sum of exponentials as a pair ``(top, rest)`` and its other statistics relative to its own top. They
+are merged relative to the highest top, never as differences of whole logarithms, so that a confident row keeps its
+digits at any distance from zero.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,38 +10,35 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from crossentropy._backends import as_indices, namespace
-from crossentropy._statistics.formulas import INF
+from crossentropy._backends import INF, Array, as_indices, namespace
 from crossentropy._statistics.log_sum import LogSum, Sum, finite, joined
 from crossentropy._statistics.problem import Planes, Target
-
-Array = Any
 
 NAN = float("nan")
 
 
 @dataclass(slots=True)
 class Part:
-    """Statistics of every row over some of its classes; None if the row problem has no such thing.
+    """Statistics of every row over a part of its classes; a field that the row problem does not call for is None.
 
     Attributes
     ----------
     top, rest : array, shape of the rows
-        The sum over the part's classes off target, before the scale.
+        Sum of exponentials over the part's non-target classes, before the scale.
     set_top, set_rest : array, shape of the rows
-        The sum over those in a label set.
+        Sum of exponentials over the part's classes in the label set, before the scale.
     own, margin : array, shape rows + (k,)
-        ``u`` of each of k labels before scale and margin, and the margin in its units: 0 where another part has
-        that class.
+        ``u`` of each of k labels before scale and margin, and the margin in the same units; 0 where the class belongs
+        to another part.
     peak, lift : array, shape of the rows
         The largest ``u`` of the part, 0 if that is infinite, and ``L − scale·peak`` of the part, targets included: −∞
-        where all its logits are.
+        where all its logits are −∞.
     prior_term, dense_term, dense_total, entropy : array, shape of the rows
-        Those of the part, as if there were no other classes. The entropy of logits of −∞ alone is not looked at.
+        Statistics of the part as if there were no other classes. The entropy of a part that is all −∞ is not read.
     prior_total : array ()
         ``Σ r`` over the part.
     best, argmax : array, shape of the rows
-        The largest ``u``, margin taken off, and its place among the classes of the whole row.
+        The largest ``u`` minus the margin, and its index among the classes of the whole row.
     """
 
     top: Array
@@ -64,25 +61,25 @@ class Part:
 def merged(
     parts: Sequence[Part], target: Target, classes: int, scale: Any = 1.0, *, log_partition: bool = False
 ) -> Planes:
-    """The statistics of the whole row, the same bits wherever the same parts are merged in the same order.
+    """Merge the parts of every row; the same parts in the same order give the same bits everywhere.
 
     Parameters
     ----------
     parts : sequence of Part
         In the order of their classes, with the same fields.
     target : Target
-        Of the whole row. Of a mask or a dense target only that there is one is looked at.
+        Of the whole row. Of a mask or a dense target only the presence is read.
     classes : int
-        How many there are in all.
-    scale : float, or array of the rows' shape
-        What ``u`` is still to be multiplied by: 1/temperature, or 1 where a bias has been added after that.
+        Number of classes in all parts together.
+    scale : float, or array, shape of the rows
+        Factor still to be applied to ``u``: 1/temperature, or 1 where a bias was added after the temperature.
     log_partition : bool
-        Whether that plane is wanted.
+        Whether to return the log-partition.
 
     Returns
     -------
     Planes
-        All that the parts have something of, and what a gradient needs.
+        Every statistic that the parts have a contribution to, and what the gradient needs.
     """
     xp = namespace(parts[0].top)
     off = _over_parts([Sum(part.top, part.rest) for part in parts], scale)
@@ -111,12 +108,12 @@ def merged(
 
 
 def seen_before(y: Array, j: int) -> Array:
-    """Where the j-th of a row's labels is one of those before it."""
+    """Mark the rows whose j-th label repeats an earlier one; `y` has shape rows + (k,)."""
     return reduce(lambda a, b: a | b, [y[..., i] == y[..., j] for i in range(j)], y[..., j] != y[..., j])
 
 
 def _over_parts(sums: Sequence[Sum], scale: Any) -> Sum:
-    """The sums of all parts as one; that of an infinite logit is NaN."""
+    """Add the sums of all parts; a top of +∞ gives NaN."""
     top, rest = reduce(lambda a, b: joined(a, b, scale), sums)
     xp = namespace(top)
     return Sum(top, xp.where(top == INF, xp.full_like(rest, NAN), rest))
@@ -125,7 +122,7 @@ def _over_parts(sums: Sequence[Sum], scale: Any) -> Sum:
 def _add_labels(
     planes: Planes, parts: Sequence[Part], target: Target, base: Array, scale: Any, off: Sum
 ) -> Sum:
-    """Set the log-odds against each label, and return the sum over all classes."""
+    """Set the log-odds against each label, and return the sum of exponentials over all classes."""
     xp = namespace(base)
     y = as_indices(target.indices)
     y = y if target.several else y[..., None]
@@ -135,7 +132,8 @@ def _add_labels(
     u = (u if margin is None else u - margin) * (scale[..., None] if hasattr(scale, "ndim") else scale)
     nothing, zero = xp.full_like(base, -INF), xp.zeros_like(base)
     labels = [Sum(xp.where(seen_before(y, j), nothing, u[..., j]), zero) for j in range(k)]
-    # All but the j-th are those before it and those behind it.
+    # The sum over all but the j-th label is formed from those before it and those behind it: subtracting its term from
+    # the whole sum would cancel.
     before, behind = [off], [Sum(nothing, zero)]
     for j in range(k):
         before.append(joined(before[-1], labels[j]))
@@ -155,7 +153,7 @@ def _add_labels(
 
 
 def _add_weighted(planes: Planes, parts: Sequence[Part], base: Array, scale: Any) -> None:
-    """Set what is a weighted sum of ``L − u``: that of each part, and the way from its L to the whole's."""
+    """Set the weighted sums of ``L − u``: each part's sum, plus its weight times the step from its L to the whole L."""
     xp = namespace(base)
     total = LogSum(xp, xp.stack([(part.peak - base) * scale + part.lift for part in parts], axis=-1))
     ways = xp.log1p(total.rest)[..., None] - total.depth
@@ -180,7 +178,7 @@ def _add_weighted(planes: Planes, parts: Sequence[Part], base: Array, scale: Any
 
 
 def _first_highest(parts: Sequence[Part]) -> Array:
-    """The argmax of the first part with the highest of all."""
+    """Return the argmax of the first part that holds the maximum."""
     xp = namespace(parts[0].best)
     best, place = parts[0].best, parts[0].argmax
     for part in parts[1:]:
@@ -190,7 +188,7 @@ def _first_highest(parts: Sequence[Part]) -> Array:
 
 
 def _settle(planes: Planes, target: Target, classes: int) -> None:
-    """An ignored row is a certain one, and one with a label outside the classes is NaN."""
+    """Set ignored rows to the statistics of a certain row, and rows with a label out of range to NaN."""
     xp, y = namespace(planes.top), as_indices(target.indices)
     bad = (y < 0) | (y >= classes)
     ignored = y != y if target.ignore_index is None else y == target.ignore_index
@@ -212,6 +210,6 @@ def _settle(planes: Planes, target: Target, classes: int) -> None:
 
 
 def _added(terms: Iterable[Array]) -> Array:
-    """The terms added up in their order, None if they are None."""
-    found = list(terms)
-    return None if found[0] is None else reduce(lambda a, b: a + b, found)
+    """Add the terms in their order; None if they are None."""
+    values = list(terms)
+    return None if values[0] is None else reduce(lambda a, b: a + b, values)

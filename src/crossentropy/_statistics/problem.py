@@ -1,11 +1,9 @@
-"""A row problem in words: how logits become log-odds, what is known of the target, what is asked for."""
+"""The description of a row problem: transform, target, prior, and the statistics requested."""
 
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from crossentropy._backends import loss_dtype, namespace
-
-Array = Any
+from crossentropy._backends import Array, loss_dtype, namespace
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -14,7 +12,7 @@ class Transform:
 
     Attributes
     ----------
-    temperature : float, or array of shape () or one for every row
+    temperature : float, or array, shape () or shape of the rows
     softcap : float or None
         ``κ`` of ``κ tanh(z/κ)``.
     logit_bias : array, shape (C,), or None
@@ -28,7 +26,7 @@ class Transform:
 
     @property
     def is_plain(self) -> bool:
-        """Whether ``u`` is ``z``."""
+        """Tell whether the transform is the identity, ``u = z``."""
         return (
             self.softcap is None
             and self.logit_bias is None
@@ -43,16 +41,16 @@ PLAIN = Transform()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What is known of the right class; exactly one of the first three.
+    """The target of every row, given by exactly one of `indices`, `mask` and `dense`.
 
     Attributes
     ----------
     indices : integer array, shape rows, or rows + (k,) if `several`
-        Labels. A row with a label equal to `ignore_index` is left out.
+        Labels. A row with a label equal to `ignore_index` is ignored.
     mask : bool array, shape of the logits
-        A set of classes, any of which is right.
+        Label set: any of the classes marked is right.
     dense : floating array, shape of the logits
-        A mass for every class, any sum, any sign.
+        Soft target: a mass for every class, of any sum and sign.
     class_weight : array, shape (C,), or None
         Multiplies the masses of `dense`.
     """
@@ -66,15 +64,16 @@ class Target:
 
     @property
     def labels(self) -> Array | None:
-        """The labels, where every row has one."""
+        """Return the labels if every row has one, else None."""
         return None if self.several else self.indices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prior:
-    """A fixed vector ``r`` over the classes; ``values=None`` is 1/C each.
+    """A fixed vector ``r`` over the classes; ``values=None`` is uniform, 1/C each.
 
-    `total` is its sum over all classes where the logits are only some of them, a number or an array of one; else None.
+    `total` is the sum of ``r`` over all classes, needed where the logits cover only some of them: a number or an array
+    of one entry; else None.
     """
 
     values: Array | None = None
@@ -83,7 +82,7 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which statistics are asked for besides those that the target and the prior call for."""
+    """Flags of the statistics requested besides those that the target and the prior call for."""
 
     log_partition: bool = False
     entropy: bool = False
@@ -96,13 +95,15 @@ NOTHING_MORE = Wanted()
 
 @dataclass(slots=True)
 class Planes:
-    """Statistics of every row, each in the shape of the rows; None if not asked for.
+    """Statistics of every row, each in the shape of the rows, in nats; None if not requested.
 
-    `log_odds` of k indices has the shape rows + (k,).
+    `log_odds` is ``D``, of shape rows + (k,) for k labels a row, `log_partition` ``L``, `prior_term` ``G_r``,
+    `dense_term` ``G_a``, `dense_total` ``A = Σ a_c``, `entropy` ``H``; `argmax` and `rank` are integers.
 
-    `log_odds` is ``D``, `log_partition` ``L``, `prior_term` ``G_r``, `dense_term` ``G_a``, `dense_total` ``A``,
-    `entropy` ``H``. What a gradient needs besides: `top`, the largest ``u`` off target before the scale,
-    `rest` = ``Σ e^(u − top)`` over the others, the same two for a label set, and `lift` = ``L − top``.
+    The gradient needs besides: `top`, the largest non-target ``u`` before the scale; `rest` = ``Σ e^(u − top)`` over
+    the other non-target classes; `set_top` and `set_rest`, the same over a label set; `lift` = ``L − top``.
+
+    `bad_row` is the flat index of the first row with a label out of range, −1 if there is none or it is not known.
     """
 
     log_odds: Array = None
@@ -123,7 +124,7 @@ class Planes:
 
 @dataclass(slots=True)
 class Cotangents:
-    """Upstream gradients of the differentiable planes."""
+    """Upstream gradients (cotangents) of the differentiable statistics, each in its statistic's shape."""
 
     log_odds: Array = None
     log_partition: Array = None
@@ -136,18 +137,18 @@ Some = TypeVar("Some", Planes, Cotangents)
 
 
 def arrays(planes: Planes | Cotangents) -> dict[str, Array]:
-    """The planes or cotangents that are there, by name."""
+    """Return the statistics or cotangents that are present, by name."""
     named = ((f.name, getattr(planes, f.name)) for f in fields(planes))
     return {name: x for name, x in named if hasattr(x, "ndim")}
 
 
 def of_rows(planes: Some, rows: slice) -> Some:
-    """Some rows of every plane or cotangent."""
+    """Select some rows of every statistic or cotangent."""
     return type(planes)(**{name: x[rows] for name, x in arrays(planes).items()})
 
 
 def row_planes(target: Target, has_prior: bool, wanted: Wanted) -> list[str]:
-    """The floating planes of a problem that have one number for every row, those that a gradient needs among them."""
+    """List the floating statistics of a problem with one number a row, with those that only the gradient needs."""
     several = target.indices is not None and target.several
     labelled = target.indices is not None or target.mask is not None
     present = {
@@ -170,9 +171,9 @@ DIFFERENTIABLE = tuple(f.name for f in fields(Cotangents))
 
 
 def within_range(slopes: Array, logits: Array) -> Array:
-    """Finite slopes by the log-odds, moved to within the numbers that the kernels have for `logits`.
+    """Clip finite slopes ∂φ/∂D to the range of the dtype in which the kernels compute; ±∞ and NaN pass.
 
-    They multiply a slope by shares of the probability, and the infinity beyond those numbers times 0 would be NaN.
+    The kernels multiply a slope by probabilities: one that overflowed to ∞ would give NaN where a probability is 0.
     """
     xp, dtype = namespace(slopes), loss_dtype(logits)
     if dtype == slopes.dtype:
@@ -183,7 +184,11 @@ def within_range(slopes: Array, logits: Array) -> Array:
 
 @dataclass(slots=True)
 class Gradients:
-    """Gradients by the inputs; `scale` is by 1/temperature, one for every row; `target` by ``u`` there."""
+    """Gradients with respect to the inputs of a row problem; None if not requested.
+
+    `logits` and `dense` have the shape of the logits, `scale` (of 1/temperature) the shape of the rows, `target` (of
+    ``u`` at each label) the shape rows + (k,).
+    """
 
     logits: Array = None
     dense: Array = None

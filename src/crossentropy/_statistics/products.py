@@ -1,18 +1,14 @@
-"""Products of matrices of any library, which are given nothing that lies within an operand and is not of it.
+"""Matrix products for any array library, on operands without foreign memory between their rows.
 
-A library may read past the end of a row and multiply what it finds there by 0: 0 · NaN is NaN.
+A library may read past the end of a row and multiply what it finds there by 0, and 0 · NaN is NaN.
 """
 
-from typing import Any
-
-from crossentropy._backends import is_numpy, is_torch, namespace
+from crossentropy._backends import Array, is_numpy, is_torch, namespace
 from crossentropy._backends.numpy_products import matmul
-
-Array = Any
 
 
 def product(x: Array, y: Array) -> Array:
-    """``x y`` of two matrices, or of as many on either side."""
+    """Multiply two matrices, or two stacks of equally many matrices."""
     if is_torch(x):
         from crossentropy._statistics.head import products
 

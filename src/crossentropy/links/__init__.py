@@ -1,17 +1,17 @@
-"""Links: what a loss makes of a target's probability.
+"""Links: the function from a target's probability to its loss.
 
 A link φ turns the log-probability of a target, ``log p = −softplus(D)``, into its loss. It is given as a
 function of ``D``, the log-odds *against* the target, because ``p``, ``1 − p`` and their logarithms all keep
-full relative precision there. Its ``gain`` is what its gradient is worth in units of cross-entropy's:
+full relative precision there. Its ``gain`` is its gradient in units of cross-entropy's gradient:
 ``∂loss/∂D = gain(D) · σ(D)``.
 
-Any object with these two methods is a link; `Custom` makes one of two functions and checks that they agree.
-Links other than `CrossEntropy`, `Focal` and `Poly` are imported when they are asked for.
+Any object with these two methods is a link; `Custom` makes one from two functions and checks that they agree.
+Links other than `CrossEntropy`, `Focal` and `Poly` are imported on first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from crossentropy._lazy import attach
 from crossentropy.links.cross_entropy import CrossEntropy, Focal, Poly
 from crossentropy.links.link import Link
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crossentropy.links.bounded import GeneralizedCrossEntropy, MeanAbsoluteError, Taylor, Tsallis
     from crossentropy.links.clipped_policy import ClippedPolicy
     from crossentropy.links.custom import Custom
-    from crossentropy.links.mixed import PartiallyHuberised, SymmetricCrossEntropy
+    from crossentropy.links.mixed import PartiallyHuberized, SymmetricCrossEntropy
     from crossentropy.links.unlikelihood import Unlikelihood
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "GeneralizedCrossEntropy",
     "Link",
     "MeanAbsoluteError",
-    "PartiallyHuberised",
+    "PartiallyHuberized",
     "Poly",
     "SymmetricCrossEntropy",
     "Taylor",
@@ -38,23 +38,12 @@ __all__ = [
     "Unlikelihood",
 ]
 
-MODULES = {
+LAZY = {
     "bounded": ("GeneralizedCrossEntropy", "MeanAbsoluteError", "Taylor", "Tsallis"),
     "clipped_policy": ("ClippedPolicy",),
     "custom": ("Custom",),
-    "mixed": ("PartiallyHuberised", "SymmetricCrossEntropy"),
+    "mixed": ("PartiallyHuberized", "SymmetricCrossEntropy"),
     "unlikelihood": ("Unlikelihood",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for module, members in MODULES.items():
-        if name in members:
-            value = getattr(import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = attach(__name__, __all__, LAZY)

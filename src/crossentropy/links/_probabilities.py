@@ -1,32 +1,28 @@
-"""What links are written with: probabilities of log-odds, and exponentials that keep their digits and derivatives."""
+"""Probabilities from log-odds, and exponentials whose values and derivatives keep their digits, for use in links."""
 
 import math
 from typing import Any
 
-from crossentropy._backends import expm1, namespace
+from crossentropy._backends import Array, expm1, namespace
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
-Array = Any
-
-INF = float("inf")
-LARGE = 60.0  # from here on softplus(D) is D: e^(−D) is no part of its last digit
+LARGE = 60.0  # log-odds from which on softplus(D) rounds to D
 
 
 def miss(D: Array) -> Array:
-    """``1 − p = σ(D)``."""
+    """Compute ``1 − p = σ(D)``."""
     return namespace(D).exp(log_sigmoid(D))
 
 
 def hit(D: Array) -> Array:
-    """``p = σ(−D)``."""
+    """Compute ``p = σ(−D)``."""
     return namespace(D).exp(log_sigmoid(-D))
 
 
 def one_minus_exp(x: Array) -> Array:
-    """``1 − e^x`` for ``x ≤ 0``.
+    """Compute ``1 − e^x`` for ``x ≤ 0``, with all digits of value and derivative.
 
-    Both the value and the derivative keep their digits: the derivative of `expm1` is computed as its value plus one,
-    which is nothing where ``e^x`` is small.
+    Frameworks compute the derivative of `expm1` as its value plus one, which cancels where ``e^x`` is small.
     """
     xp = namespace(x)
     near = x > -0.5
@@ -35,26 +31,26 @@ def one_minus_exp(x: Array) -> Array:
 
 
 def log(x: Any) -> Any:
-    """``ln x`` of a number or of an array, which may be learnt."""
+    """Compute ``ln x`` of a number, or of an array, differentiably."""
     return namespace(x).log(x) if hasattr(x, "shape") else math.log(x)
 
 
 def filled(x: Array, value: Any) -> Array:
-    """An array like `x` of one number, which may be an array that is learnt."""
+    """Fill an array of the shape of `x` with one value, a number or a 0-d array that may learn."""
     xp = namespace(x)
     return xp.zeros_like(x) + value if hasattr(value, "shape") else xp.full_like(x, value)
 
 
 def exp(x: Array) -> Array:
-    """``e^x``, but no more than a large number that may still be multiplied: 0 times infinity would be NaN."""
+    """Compute ``e^x``, clipped so that factors up to some millions do not overflow: 0 times ∞ would be NaN."""
     xp = namespace(x)
     largest = largest_exponent(x) - ROOM
     return xp.exp(xp.where(x > largest, xp.full_like(x, largest), x))
 
 
-ROOM = 16.0  # in an exponent, for factors of some millions
+ROOM = 16.0  # subtracted from the largest exponent, for factors of up to e^16, some millions
 
 
 def largest_exponent(x: Array) -> float:
-    """Up to here ``e^x`` is a finite number of the dtype of `x`."""
+    """Return the largest ``x`` for which ``e^x`` is finite in the dtype of `x`."""
     return math.log(float(namespace(x).finfo(x.dtype).max)) - 0.01

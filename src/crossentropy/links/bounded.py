@@ -1,15 +1,14 @@
-"""Losses between cross-entropy and the mean absolute error: bounded, so that a wrong label cannot cost without end."""
+"""Losses between cross-entropy and the mean absolute error: bounded, so that a wrong label has a limited cost."""
 
 import math
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from crossentropy._backends import constant, expm1, namespace
+from crossentropy._backends import INF, Array, constant, expm1, namespace
 from crossentropy._backends.conditions import check_static, is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import (
-    INF,
     LARGE,
     ROOM,
     exp,
@@ -23,12 +22,10 @@ from crossentropy.links._probabilities import (
 
 __all__ = ["GeneralizedCrossEntropy", "MeanAbsoluteError", "Taylor", "Tsallis"]
 
-Array = Any
-
 
 @dataclass(frozen=True)
 class GeneralizedCrossEntropy:
-    """Generalised cross-entropy, the L_q loss: ``φ = (1 − p^q)/q``, at most ``1/q``.
+    """Generalized cross-entropy, the L_q loss: ``φ = (1 − p^q)/q``, at most ``1/q``.
 
     Towards ``q = 0`` it is cross-entropy, and at ``q = 1`` half the mean absolute error. `Tsallis` with
     ``t = 1 − q`` is the same function.
@@ -76,7 +73,7 @@ class GeneralizedCrossEntropy:
         loss = _power_loss(self.q, log_odds_against)
         if self.truncation is None:
             return loss
-        log_share = self.q * log(self.truncation)  # of ``k^q``
+        log_share = self.q * log(self.truncation)  # ln k^q
         most = one_minus_exp(log_share) if hasattr(log_share, "shape") else -math.expm1(log_share)
         return self._with_flat(log_odds_against, loss, most / self.q)
 
@@ -86,7 +83,7 @@ class GeneralizedCrossEntropy:
         return gain if self.truncation is None else self._with_flat(log_odds_against, gain, 0.0)
 
     def _with_flat(self, D: Array, values: Array, constant: Any) -> Array:
-        """`values`, and where ``p ≤ k`` the constant."""
+        """Replace `values` by the constant where ``p ≤ k``."""
         k, xp = self.truncation or 0.0, namespace(D)
         where_p_is_k = log(1 - k) - log(k)
         return xp.where(where_p_is_k <= D, filled(values, constant), values)
@@ -228,23 +225,24 @@ class Taylor:
 
 
 def _power(q: float, D: Array) -> Array:
-    """``p^q``."""
+    """Compute ``p^q``."""
     return exp(q * log_sigmoid(-D)) if not is_zero(q) else namespace(D).ones_like(D)
 
 
 def _power_loss(q: float, D: Array) -> Array:
-    """``(1 − p^q)/q`` for any ``q``."""
+    """Compute ``(1 − p^q)/q`` for any ``q``."""
     if is_zero(q):
         return -log_sigmoid(-D)
-    if not isinstance(q, Real) or q > 0:  # no link has an array that may be negative
+    if not isinstance(q, Real) or q > 0:  # a q that is an array is positive in every link
         return one_minus_exp(q * log_sigmoid(-D)) / q
-    # It grows without end. Where softplus(D) is D its second derivative is 0, which a factor too large would spoil.
+    # For q < 0 the loss is unbounded. Where softplus(D) rounds to D its second derivative is 0, and a factor that
+    # overflows would make that NaN.
     xp = namespace(D)
     zero = xp.zeros_like(D)
     unlikely = D > LARGE
     x = -q * xp.where(unlikely, D, -log_sigmoid(-xp.where(unlikely, zero, D)))
     largest = largest_exponent(x)
-    endless = x > largest + min(0.0, log(-q))  # the loss or its derivative is beyond the largest number
+    endless = x > largest + min(0.0, log(-q))  # the loss or its derivative overflows
     moved = xp.where(endless & (D < INF), D, zero)
-    rise = math.exp(largest - ROOM) * (moved - constant(moved))  # nothing, with a slope that is a number
+    rise = math.exp(largest - ROOM) * (moved - constant(moved))  # 0, with a large finite derivative
     return xp.where(endless, rise + INF, expm1(xp.where(endless, zero, x)) / -q)

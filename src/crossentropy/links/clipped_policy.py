@@ -1,4 +1,4 @@
-"""The clipped objective of proximal policy optimisation."""
+"""The clipped objective of proximal policy optimization."""
 
 import math
 from dataclasses import dataclass
@@ -6,14 +6,12 @@ from numbers import Real
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
-from crossentropy._backends import is_torch, namespace
+from crossentropy._backends import Array, is_torch, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import exp
 
 __all__ = ["ClippedPolicy"]
-
-Array = Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,14 +87,14 @@ class ClippedPolicy:
         return xp.where(clipped, zero, advantages * exp(xp.where(clipped, zero, log_ratio)))
 
     def _bounds(self) -> tuple[Any, Any]:
-        """``log(1 + clip)``, and ``log(1 − clip)`` where there is one."""
+        """Return ``log(1 + clip)``, and ``log(1 − clip)``, −∞ if the clip is 1 or more."""
         if isinstance(self.clip, Real):
             return math.log1p(self.clip), math.log1p(-self.clip) if self.clip < 1 else -math.inf
         xp = namespace(self.clip)
         return xp.log1p(self.clip), xp.where(self.clip < 1, xp.log1p(-self.clip), -math.inf)
 
     def _ratio(self, D: Array) -> tuple[Array, Array, Array]:
-        """``Â``, ``log r``, and where the loss is constant."""
+        """Return ``Â``, ``log r``, and the mask of rows whose loss is constant."""
         if tuple(D.shape) != tuple(self.advantages.shape):
             raise ValueError(
                 f"advantages have shape {tuple(self.advantages.shape)}, but the log-odds of the targets "
@@ -108,7 +106,6 @@ class ClippedPolicy:
         log_ratio = log_sigmoid(-D) - old_log_prob
         above, below = self._bounds()
         clipped = ((advantages > 0) & (log_ratio > above)) | ((advantages < 0) & (log_ratio < below))
-        worthless = (advantages == 0) & (
-            log_ratio == log_ratio
-        )  # also where the ratio is infinite; NaN stays
+        # an advantage of 0 gives 0 even times an infinite ratio; NaN passes
+        worthless = (advantages == 0) & (log_ratio == log_ratio)
         return advantages, log_ratio, clipped | worthless

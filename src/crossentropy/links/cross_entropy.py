@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from crossentropy._backends import namespace
+from crossentropy._backends import INF, Array, namespace
 from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
-from crossentropy.links._probabilities import INF, hit, miss
+from crossentropy.links._probabilities import hit, miss
 
 __all__ = ["CrossEntropy", "Focal", "Poly", "focal_gamma"]
-
-Array = Any
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,8 @@ class Focal:
         cross_entropy = -log_sigmoid(-D)
         if is_zero(self.gamma):
             return cross_entropy
-        # at p = 0 the product rule makes 0 · ∞ of its derivative, which is cross-entropy's there, and so at p = 1
-        # where γ is an array that may hold 0
+        # At p = 0 the product rule gives 0 · ∞, where the derivative is that of cross-entropy; likewise at p = 1 if γ
+        # is an array that may hold 0.
         end = (D == INF) | (D == -INF)
         D = xp.where(end, xp.zeros_like(D), D)
         focal = xp.exp(self.gamma * log_sigmoid(D)) * -log_sigmoid(-D)
@@ -96,7 +94,7 @@ class Focal:
         return xp.exp(self.gamma * log_sigmoid(D)) * (1 + self.gamma * xp.where(D > 0, unlikely, likely))
 
 
-SERIES = 28  # terms of Σ s^j/j that are enough for s < 1/4
+SERIES = 28  # terms of Σ s^j/j that suffice for s < 1/4 in float64
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,7 @@ class Poly:
 
 
 def focal_gamma(link: Any) -> float | None:
-    """The γ of a focal link, of cross-entropy 0; None of any other link, and of one whose γ is an array.
+    """Return the γ of a focal link, 0 for cross-entropy, None for any other link and for a γ that is an array.
 
     Examples
     --------
@@ -190,12 +188,12 @@ def focal_gamma(link: Any) -> float | None:
 
 
 def _exact(a: Fraction, j: int, epsilon: Any) -> Any:
-    """``a + j ε``, of a number rounded once."""
+    """Compute ``a + j ε``, rounded once if ε is a number."""
     return float(a + j * Fraction(epsilon)) if isinstance(epsilon, (int, float)) else float(a) + j * epsilon
 
 
 def _polynomial(coefficients: Sequence[float], x: Array) -> Array:
-    """``Σ_k c_k x^k`` by Horner's rule; a constant of 0 costs the others no digits."""
+    """Compute ``Σ_k c_k x^k`` by Horner's rule; a constant of 0 is not added, which keeps all digits near 0."""
     *lower, value = coefficients
     value = namespace(x).zeros_like(x) + value
     for c in reversed(lower):

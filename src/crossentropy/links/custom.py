@@ -1,19 +1,18 @@
-"""A link of one's own."""
+"""A link made of the user's own functions."""
 
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from crossentropy._backends import namespace
+from crossentropy._backends import Array, namespace
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["Custom"]
 
-Array = Any
 
-PLACES = (-11.3, -5.2, -1.7, -0.4, 0.3, 1.9, 4.6, 10.7)  # where the two functions are compared, in both tails
-# by the size of the numbers that the functions return: the step of a difference, and how far off it may be
+# Log-odds at which the functions are compared, in both tails.
+PLACES = (-11.3, -5.2, -1.7, -0.4, 0.3, 1.9, 4.6, 10.7)
+# Step of the finite difference and its tolerances, by the bits of the dtype that the functions return.
 STEPS = {64: 2.0**-13, 32: 2.0**-5}
 RELATIVE, ABSOLUTE = {64: 1e-4, 32: 1e-2}, {64: 1e-8, 32: 1e-4}
 
@@ -67,32 +66,35 @@ class Custom:
                     f"{name} is {getattr(self, name)!r}; pass a function of the log-odds, an array"
                 )
         bits, *columns = _compared(self.loss, self.gain)
-        for place, found, expected in zip(*columns, strict=True):
-            largest = max(abs(found), abs(expected))
-            if not abs(found - expected) <= RELATIVE[bits] * largest + ABSOLUTE[bits]:
+        for place, difference, expected in zip(*columns, strict=True):
+            largest = max(abs(difference), abs(expected))
+            if not abs(difference - expected) <= RELATIVE[bits] * largest + ABSOLUTE[bits]:
                 raise ValueError(
-                    f"at D = {place:g} the derivative of loss is {found:.7g} by a finite difference, but gain(D)·σ(D) "
-                    f"is {expected:.7g}; gain is −dφ/d log p, which is (dφ/dD)/σ(D)"
+                    f"at D = {place:g} the derivative of loss is {difference:.7g} by a finite difference, "
+                    f"but gain(D)·σ(D) is {expected:.7g}; gain is −dφ/d log p, which is (dφ/dD)/σ(D)"
                 )
 
 
 def _compared(
     loss: Callable[[Array], Array], gain: Callable[[Array], Array]
 ) -> tuple[int, list[float], list[float], list[float]]:
-    """The size of the numbers, the places, the differences of `loss` there, and what `gain` says they are."""
+    """Return the dtype's bits, the log-odds, the finite differences of `loss` there, and ``gain · σ``."""
     refusal: TypeError | AttributeError | None = None
     for D in _arrays():
         xp = namespace(D)
         try:
             losses, gains = loss(D), gain(D)
-        except (TypeError, AttributeError) as error:  # what functions raise for another library's array
+        except (
+            TypeError,
+            AttributeError,
+        ) as error:  # raised by functions written for another library's arrays
             refusal = refusal or error
             continue
         for name, value in (("loss", losses), ("gain", gains)):
             if getattr(value, "shape", None) != D.shape:
-                got = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
+                actual = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
                 raise ValueError(
-                    f"{name} of log-odds of shape {tuple(D.shape)} is {got}; return an array of the same shape"
+                    f"{name} of log-odds of shape {tuple(D.shape)} is {actual}; return an array of the same shape"
                 )
         bits = 64 if str(losses.dtype).endswith("float64") else 32
         h = STEPS[bits]
@@ -102,7 +104,7 @@ def _compared(
 
 
 def _arrays() -> Iterator[Array]:
-    """The places as an array of NumPy, then of the other libraries that are in use."""
+    """Yield the places as a NumPy array, then as arrays of the other libraries that are imported."""
     import numpy
 
     yield numpy.asarray(PLACES)
@@ -113,4 +115,5 @@ def _arrays() -> Iterator[Array]:
 
 
 def _floats(x: Array) -> list[float]:
+    """Convert an array to Python numbers."""
     return [float(v) for v in x]

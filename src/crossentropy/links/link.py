@@ -1,15 +1,13 @@
-"""What a link is."""
+"""The protocol of links, and the derivative of any link."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from crossentropy._backends import namespace
+from crossentropy._backends import Array, namespace
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["Link", "OfShape", "holds_numbers_alone", "slope"]
-
-Array = Any
 
 
 @runtime_checkable
@@ -30,7 +28,7 @@ class Link(Protocol):
 
 
 def slope(link: Link, log_odds_against: Array) -> Array:
-    """Derivative of a link by the log-odds, ``dφ/dD``: its own `slope` where it has one, else ``gain(D) · σ(D)``.
+    """Compute a link's derivative with respect to the log-odds, ``dφ/dD``: its `slope`, or else ``gain(D) · σ(D)``.
 
     Parameters
     ----------
@@ -49,20 +47,20 @@ def slope(link: Link, log_odds_against: Array) -> Array:
     >>> float(slope(CrossEntropy(), np.asarray(0.0)))  # p − 1 = −1/2, and D falls where the label's logit rises
     0.5
     """
-    own = getattr(link, "slope", None)
-    if own is not None:
-        return own(log_odds_against)
+    own_slope = getattr(link, "slope", None)
+    if own_slope is not None:
+        return own_slope(log_odds_against)
     return link.gain(log_odds_against) * namespace(log_odds_against).exp(log_sigmoid(log_odds_against))
 
 
 def holds_numbers_alone(link: Link) -> bool:
-    """Whether a link is one of ours without arrays and functions, so that it treats all rows alike."""
-    ours = type(link).__module__.startswith("crossentropy.links.") and not isinstance(link, OfShape)
-    return ours and not any(hasattr(x, "shape") or callable(x) for x in vars(link).values())
+    """Tell whether a link is one of this package without arrays or functions, so that it treats all rows alike."""
+    built_in = type(link).__module__.startswith("crossentropy.links.") and not isinstance(link, OfShape)
+    return built_in and not any(hasattr(x, "shape") or callable(x) for x in vars(link).values())
 
 
 class OfShape:
-    """A link with arrays for rows of this shape, for log-odds with the rows in one line.
+    """A link whose arrays have the shape of the rows, applied to log-odds with the rows flattened.
 
     Examples
     --------
@@ -77,17 +75,18 @@ class OfShape:
         self.link, self.rows = link, rows
 
     def loss(self, log_odds_against: Array) -> Array:
-        """That of the link."""
+        """Compute the wrapped link's loss for flattened rows."""
         return self._in_one_line(self.link.loss, log_odds_against)
 
     def gain(self, log_odds_against: Array) -> Array:
-        """That of the link."""
+        """Compute the wrapped link's gain for flattened rows."""
         return self._in_one_line(self.link.gain, log_odds_against)
 
     def slope(self, log_odds_against: Array) -> Array:
-        """That of the link."""
+        """Compute the wrapped link's slope for flattened rows."""
         return self._in_one_line(partial(slope, self.link), log_odds_against)
 
     def _in_one_line(self, of_rows: Callable[[Array], Array], D: Array) -> Array:
+        """Apply a function of log-odds in the shape of the rows to flattened ones."""
         reshape = namespace(D).reshape
         return reshape(of_rows(reshape(D, (*self.rows, *D.shape[1:]))), tuple(D.shape))

@@ -2,16 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from crossentropy._backends import namespace
+from crossentropy._backends import Array, namespace
 from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import hit, log, miss, one_minus_exp
 
-__all__ = ["PartiallyHuberised", "SymmetricCrossEntropy"]
-
-Array = Any
+__all__ = ["PartiallyHuberized", "SymmetricCrossEntropy"]
 
 
 @dataclass(frozen=True)
@@ -23,11 +20,12 @@ class SymmetricCrossEntropy:
 
     Parameters
     ----------
-    alpha, beta : float, default 0.1 and 1.0
-        Weights of cross-entropy and of its reverse, the paper's for CIFAR-10; for CIFAR-100 it has 6 and 0.1.
+    forward_weight, reverse_weight : float, default 0.1 and 1.0
+        ``α`` and ``β``, the weights of cross-entropy and of its reverse; the paper's for CIFAR-10. For
+        CIFAR-100 it has 6 and 0.1.
     log_zero : float, default -4.0
         ``A < 0``, as in the paper. Code that clamps the label at ``1e-4`` has ``A = log 1e-4 = −9.21`` instead, so its
-        `beta` means 2.3 times as much: pass ``log_zero=math.log(1e-4)`` to have the same.
+        `reverse_weight` means 2.3 times as much: pass ``log_zero=math.log(1e-4)`` to have the same.
 
     Raises
     ------
@@ -36,7 +34,7 @@ class SymmetricCrossEntropy:
 
     Notes
     -----
-    On soft targets the loss is the mean under the target of what it is for each label.
+    On soft targets the loss is the mean under the target of the losses for each label.
 
     References
     ----------
@@ -45,22 +43,25 @@ class SymmetricCrossEntropy:
     Examples
     --------
     >>> import numpy as np
-    >>> float(SymmetricCrossEntropy(alpha=1, beta=0.5).loss(np.asarray(0.0)))  # p = 1/2: ln 2 + 0.5 · 4 · 1/2
+    >>> link = SymmetricCrossEntropy(forward_weight=1, reverse_weight=0.5)
+    >>> float(link.loss(np.asarray(0.0)))  # p = 1/2: ln 2 + 0.5 · 4 · 1/2
     1.6931471805599454
     """
 
-    alpha: float = 0.1
-    beta: float = 1.0
+    forward_weight: float = 0.1
+    reverse_weight: float = 1.0
     log_zero: float = -4.0
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta"):
+        for name in ("forward_weight", "reverse_weight"):
             if is_false((getattr(self, name) >= 0) & (getattr(self, name) < math.inf)):
                 raise ValueError(
                     f"{name} is {getattr(self, name)}; it weighs a loss, so it is finite and at least 0"
                 )
-        if is_zero(self.alpha) and is_zero(self.beta):
-            raise ValueError("alpha and beta are both 0, which leaves no loss; make one of them positive")
+        if is_zero(self.forward_weight) and is_zero(self.reverse_weight):
+            raise ValueError(
+                "forward_weight and reverse_weight are both 0, which leaves no loss; make one of them positive"
+            )
         if is_false((-math.inf < self.log_zero) & (self.log_zero < 0)):
             raise ValueError(
                 f"log_zero is {self.log_zero}; it stands for the logarithm of 0, so it is a finite negative number"
@@ -68,19 +69,24 @@ class SymmetricCrossEntropy:
 
     def loss(self, log_odds_against: Array) -> Array:
         """``α softplus(D) + β |A| σ(D)``."""
-        reverse = -self.beta * self.log_zero * miss(log_odds_against)
-        return reverse if is_zero(self.alpha) else reverse - self.alpha * log_sigmoid(-log_odds_against)
+        reverse = -self.reverse_weight * self.log_zero * miss(log_odds_against)
+        return (
+            reverse
+            if is_zero(self.forward_weight)
+            else reverse - self.forward_weight * log_sigmoid(-log_odds_against)
+        )
 
     def gain(self, log_odds_against: Array) -> Array:
         """``α + β |A| p``."""
-        return self.alpha - self.beta * self.log_zero * hit(log_odds_against)
+        return self.forward_weight - self.reverse_weight * self.log_zero * hit(log_odds_against)
 
 
 @dataclass(frozen=True)
-class PartiallyHuberised:
-    """Partially Huberised cross-entropy: ``φ = −log p``, and under ``p = 1/τ`` its tangent, ``log τ + 1 − τ p``.
+class PartiallyHuberized:
+    """Partially Huberized cross-entropy: ``φ = −log p``, and under ``p = 1/τ`` its tangent, ``log τ + 1 − τ p``.
 
-    It is what clipping the gradient by the log-probability of a composite loss does, and is at most ``log τ + 1``.
+    It is equivalent to clipping the gradient with respect to the log-probability of a composite loss, and is at most
+    ``log τ + 1``.
 
     Parameters
     ----------
@@ -99,7 +105,7 @@ class PartiallyHuberised:
     Examples
     --------
     >>> import numpy as np
-    >>> link = PartiallyHuberised(tau=4)
+    >>> link = PartiallyHuberized(tau=4)
     >>> link.loss(np.asarray([0.0, np.inf])).round(4), link.gain(np.asarray([0.0, np.inf]))  # p = 1/2, 0
     (array([0.6931, 2.3863]), array([1., 0.]))
     """

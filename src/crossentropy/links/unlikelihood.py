@@ -1,22 +1,20 @@
-"""The loss of a label that is wrong."""
+"""The loss of a label that must not be predicted."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from crossentropy._backends import Array
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import exp, hit
 
 __all__ = ["Unlikelihood"]
-
-Array = Any
 
 
 @dataclass(frozen=True)
 class Unlikelihood:
     """Unlikelihood, ``φ = −log(1 − p)``: the label is one that must *not* come.
 
-    The gain ``−p/(1 − p) = −e^(−D)`` is the odds of the label, which may be too large for a float where the gradient
-    by ``D``, ``−p``, is not; so there is a `slope` as well.
+    The gain ``−p/(1 − p) = −e^(−D)`` is minus the odds of the label and may overflow where the derivative with respect
+    to ``D``, ``−p``, does not; so there is a `slope` as well.
 
     Notes
     -----

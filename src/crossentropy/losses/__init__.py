@@ -6,9 +6,9 @@ literature are compositions of them, or formulas over the same statistics of a r
 The two and what belongs to them are imported with the package, a family when one of its losses is asked for.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from crossentropy._lazy import attach
 from crossentropy.losses.log_loss import binary_log_loss, log_loss
 from crossentropy.losses.numpy_gradient import loss_and_gradient
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from crossentropy.losses.by_link import (
         focal_loss,
         generalized_cross_entropy,
-        mean_absolute_error,
-        partially_huberised_cross_entropy,
+        mean_absolute_error_loss,
+        partially_huberized_cross_entropy,
         poly_loss,
         symmetric_cross_entropy,
         taylor_cross_entropy,
@@ -55,12 +55,18 @@ if TYPE_CHECKING:
         hard_bootstrapping_loss,
         soft_bootstrapping_loss,
     )
-    from crossentropy.losses.label_noise_stateful import EarlyLearningRegularisation, OnlineLabelSmoothing
+    from crossentropy.losses.label_noise_stateful import EarlyLearningRegularization, OnlineLabelSmoothing
+    from crossentropy.losses.linear import (
+        linear_cross_entropy,
+        linear_loss_and_gradients,
+        linear_target_statistics,
+    )
+    from crossentropy.losses.linear_rows import linear_distillation_losses, linear_row_losses
     from crossentropy.losses.margins import arcface_loss, cosface_loss
     from crossentropy.losses.multilabel import asymmetric_loss, sigmoid_focal_loss, zlpr_loss
     from crossentropy.losses.normalized import active_passive_loss, normalized_cross_entropy
     from crossentropy.losses.ordinal import coral_loss, coral_probabilities, corn_loss, corn_probabilities
-    from crossentropy.losses.reinforcement import behaviour_cloning, dpo_loss, policy_gradient, ppo_loss
+    from crossentropy.losses.reinforcement import behavior_cloning, dpo_loss, policy_gradient, ppo_loss
     from crossentropy.losses.sampling import nce_loss, negative_sampling_loss, sampled_softmax_loss
     from crossentropy.losses.sequences import (
         ctc_loss,
@@ -70,7 +76,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "EarlyLearningRegularisation",
+    "EarlyLearningRegularization",
     "OnlineLabelSmoothing",
     "TargetStatistics",
     "active_passive_loss",
@@ -80,7 +86,7 @@ __all__ = [
     "backward_corrected_loss",
     "balanced_softmax_loss",
     "balanced_weights",
-    "behaviour_cloning",
+    "behavior_cloning",
     "bi_tempered_loss",
     "binary_log_loss",
     "brier_loss",
@@ -107,15 +113,20 @@ __all__ = [
     "jsd_consistency",
     "ldam_loss",
     "ldam_margins",
+    "linear_cross_entropy",
+    "linear_distillation_losses",
+    "linear_loss_and_gradients",
+    "linear_row_losses",
+    "linear_target_statistics",
     "log_loss",
     "logit_adjustment",
     "loss_and_gradient",
-    "mean_absolute_error",
+    "mean_absolute_error_loss",
     "nce_loss",
     "negative_sampling_loss",
     "normalized_cross_entropy",
     "nt_xent",
-    "partially_huberised_cross_entropy",
+    "partially_huberized_cross_entropy",
     "policy_gradient",
     "poly_loss",
     "ppo_loss",
@@ -138,7 +149,7 @@ __all__ = [
     "zlpr_loss",
 ]
 
-FAMILIES = {
+LAZY = {
     "adversarial": (
         "discriminator_loss",
         "generator_loss",
@@ -169,6 +180,15 @@ FAMILIES = {
         "ldam_margins",
         "logit_adjustment",
     ),
+    "linear": (
+        "linear_cross_entropy",
+        "linear_loss_and_gradients",
+        "linear_target_statistics",
+    ),
+    "linear_rows": (
+        "linear_distillation_losses",
+        "linear_row_losses",
+    ),
     "margins": (
         "arcface_loss",
         "cosface_loss",
@@ -185,7 +205,7 @@ FAMILIES = {
         "soft_bootstrapping_loss",
     ),
     "label_noise_stateful": (
-        "EarlyLearningRegularisation",
+        "EarlyLearningRegularization",
         "OnlineLabelSmoothing",
     ),
     "normalized": (
@@ -199,7 +219,7 @@ FAMILIES = {
         "corn_probabilities",
     ),
     "reinforcement": (
-        "behaviour_cloning",
+        "behavior_cloning",
         "dpo_loss",
         "policy_gradient",
         "ppo_loss",
@@ -209,8 +229,8 @@ FAMILIES = {
     "by_link": (
         "focal_loss",
         "generalized_cross_entropy",
-        "mean_absolute_error",
-        "partially_huberised_cross_entropy",
+        "mean_absolute_error_loss",
+        "partially_huberized_cross_entropy",
         "poly_loss",
         "symmetric_cross_entropy",
         "taylor_cross_entropy",
@@ -230,15 +250,4 @@ FAMILIES = {
     ),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for family, members in FAMILIES.items():
-        if name in members:
-            value = getattr(import_module(f"{__name__}.{family}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = attach(__name__, __all__, LAZY)

@@ -4,15 +4,13 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import is_torch, namespace
+from crossentropy._backends import Array, is_torch, namespace
 from crossentropy._engine.checks import check_floating, check_share
 from crossentropy._engine.options import SigmoidOptions
 from crossentropy._engine.sigmoid.problem import check_sample_weight
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 
 __all__ = ["discriminator_loss", "generator_loss"]
-
-Array = Any
 
 
 @argument_errors

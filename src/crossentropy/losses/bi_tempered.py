@@ -4,8 +4,9 @@ import math
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import constant, expm1, namespace
-from crossentropy._backends.conditions import check_static, is_false, is_zero
+from crossentropy._backends import INF, Array, constant, expm1, namespace
+from crossentropy._backends.conditions import check_static, is_zero
+from crossentropy._engine.checks import check_share
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -14,10 +15,6 @@ from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sum import LogSum
 
 __all__ = ["bi_tempered_loss"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors
@@ -67,9 +64,9 @@ def bi_tempered_loss(
     Returns
     -------
     array () or the rows' shape
-        A divergence from ``q`` to ``p``, at least 0, and 0 only where they are equal: at temperatures of 1 that is the
-        cross-entropy less the entropy of ``q``. float64 for float64 logits, else float32. Gradients flow to `logits`
-        and `sample_weight`.
+        A divergence from ``q`` to ``p``, at least 0, and 0 only where they are equal. It is dimensionless; at
+        temperatures of 1 it is the cross-entropy less the entropy of ``q``, in nats. Float64 for float64 logits, else
+        float32. Gradients flow to `logits` and `sample_weight`.
 
     Raises
     ------
@@ -103,8 +100,7 @@ def bi_tempered_loss(
         if not least <= value < end or math.isinf(value):
             what = "finite and under 2" if name == "t1" else "finite and at least 0"
             raise ValueError(f"{name} is {value}; it has to be {what}")
-    if is_false((label_smoothing >= 0) & (label_smoothing <= 1)):
-        raise ValueError(f"label_smoothing is {label_smoothing}; it is a share of the label, from 0 to 1")
+    check_share(label_smoothing, "label_smoothing")
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0:
         raise ValueError(
             f"iterations is {iterations!r}; it counts Newton steps: pass an integer of at least 0"
@@ -210,19 +206,19 @@ def _divergence(q: Array, log_p: Array, t: float) -> Array:
     """
     xp = namespace(log_p)
     zero, a = xp.zeros_like(log_p), 1 - t
-    labelled = ~(q <= 0)
-    log_q = xp.log(xp.where(labelled, q, xp.ones_like(q)))
+    labeled = ~(q <= 0)
+    log_q = xp.log(xp.where(labeled, q, xp.ones_like(q)))
     gone = log_p == -INF
     x = xp.where(gone, zero + INF, log_q - xp.where(gone, zero, log_p))
-    near = labelled & (xp.abs(x) < 0.25)
+    near = labeled & (xp.abs(x) < 0.25)
     close = xp.where(near, x, zero)
     series = zero
     for k in range(TERMS, 1, -1):
         series = close * series + (-1) ** k * ((a + 1) ** (k - 1) - a ** (k - 1)) / math.factorial(k)
     series = xp.exp((2 - t) * log_q) * close * close * series
-    log_own = xp.where(labelled, log_p, zero)
-    own = xp.where(labelled, q, zero) * (_minus_log_t(log_own, t) - _minus_log_t(log_q, t))
-    rest = (xp.exp((2 - t) * log_p) - xp.where(labelled, xp.exp((2 - t) * log_q), zero)) / (2 - t)
+    log_own = xp.where(labeled, log_p, zero)
+    own = xp.where(labeled, q, zero) * (_minus_log_t(log_own, t) - _minus_log_t(log_q, t))
+    rest = (xp.exp((2 - t) * log_p) - xp.where(labeled, xp.exp((2 - t) * log_q), zero)) / (2 - t)
     return xp.where(near, series, own + rest)
 
 

@@ -3,17 +3,13 @@
 from typing import Any, Unpack
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import namespace
+from crossentropy._backends import Array, namespace
 from crossentropy._engine.option_sets import RowOptions
 from crossentropy._engine.rows.formula import finished, prepared_rows, probabilities, row_problem
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._statistics import formulas
 
 __all__ = ["brier_loss"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors
@@ -35,8 +31,8 @@ def brier_loss(logits: Array, labels: Any, **options: Unpack[RowOptions]) -> Arr
     Returns
     -------
     array () or the rows' shape
-        The loss, from 0 to 2 for a label: float64 for float64 logits, else float32. Gradients flow to `logits`, soft
-        labels and `sample_weight`.
+        The loss, dimensionless, from 0 to 2 for a label: float64 for float64 logits, else float32. Gradients flow to
+        `logits`, soft labels and `sample_weight`.
 
     Raises
     ------

@@ -6,35 +6,24 @@ or smoothed targets the loss is the mean under the target of what it is for each
 
 from typing import Any, Unpack
 
+from crossentropy import links
 from crossentropy._arguments.errors import argument_errors, as_written
+from crossentropy._backends import Array
 from crossentropy._engine.options import SoftmaxOptions
-from crossentropy.links import (
-    Focal,
-    GeneralizedCrossEntropy,
-    Link,
-    MeanAbsoluteError,
-    PartiallyHuberised,
-    Poly,
-    SymmetricCrossEntropy,
-    Taylor,
-    Tsallis,
-    Unlikelihood,
-)
+from crossentropy.links import Link
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = [
     "focal_loss",
     "generalized_cross_entropy",
-    "mean_absolute_error",
-    "partially_huberised_cross_entropy",
+    "mean_absolute_error_loss",
+    "partially_huberized_cross_entropy",
     "poly_loss",
     "symmetric_cross_entropy",
     "taylor_cross_entropy",
     "tsallis_loss",
     "unlikelihood_loss",
 ]
-
-Array = Any
 
 
 @argument_errors
@@ -51,6 +40,7 @@ def focal_loss(logits: Array, labels: Any, *, gamma: float = 2.0, **options: Unp
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -74,7 +64,7 @@ def focal_loss(logits: Array, labels: Any, *, gamma: float = 2.0, **options: Unp
     >>> float(focal_loss(np.zeros((1, 2)), np.asarray([0])))  # p = 1/2: a quarter of ln 2
     0.17328679513998632
     """
-    return _linked(Focal(gamma), logits, labels, options)
+    return _linked(links.Focal(gamma), logits, labels, options)
 
 
 @argument_errors
@@ -98,6 +88,7 @@ def poly_loss(
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -115,7 +106,7 @@ def poly_loss(
     >>> float(poly_loss(np.zeros((1, 2)), np.asarray([0])))  # p = 1/2: ln 2 + 1/2
     1.1931471805599454
     """
-    return _linked(Poly(epsilon), logits, labels, options)
+    return _linked(links.Poly(epsilon), logits, labels, options)
 
 
 @argument_errors
@@ -127,7 +118,7 @@ def generalized_cross_entropy(
     truncation: float | None = None,
     **options: Unpack[SoftmaxOptions],
 ) -> Array:
-    """Generalised cross-entropy, the L_q loss ``(1 − p^q)/q``: `crossentropy.links.GeneralizedCrossEntropy`.
+    """Generalized cross-entropy, the L_q loss ``(1 − p^q)/q``: `crossentropy.links.GeneralizedCrossEntropy`.
 
     Parameters
     ----------
@@ -142,6 +133,7 @@ def generalized_cross_entropy(
     Returns
     -------
     array () or the rows' shape
+        Dimensionless: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -159,7 +151,7 @@ def generalized_cross_entropy(
     >>> float(generalized_cross_entropy(np.zeros((1, 2)), np.asarray([0]), q=1.0))  # 1 − p
     0.5
     """
-    return _linked(GeneralizedCrossEntropy(q, truncation), logits, labels, options)
+    return _linked(links.GeneralizedCrossEntropy(q, truncation), logits, labels, options)
 
 
 @argument_errors
@@ -167,8 +159,8 @@ def symmetric_cross_entropy(
     logits: Array,
     labels: Any,
     *,
-    alpha: float = 0.1,
-    beta: float = 1.0,
+    forward_weight: float = 0.1,
+    reverse_weight: float = 1.0,
     log_zero: float = -4.0,
     **options: Unpack[SoftmaxOptions],
 ) -> Array:
@@ -178,14 +170,16 @@ def symmetric_cross_entropy(
     ----------
     logits, labels, **options
         As in `crossentropy.softmax_cross_entropy`, but for `link`.
-    alpha, beta : float, default 0.1 and 1.0
-        Weights of cross-entropy and of its reverse, the paper's for CIFAR-10; for CIFAR-100 it has 6 and 0.1.
+    forward_weight, reverse_weight : float, default 0.1 and 1.0
+        ``α`` and ``β``, the weights of cross-entropy and of its reverse; the paper's for CIFAR-10. For
+        CIFAR-100 it has 6 and 0.1.
     log_zero : float, default -4.0
         ``A``, what stands for ``log 0``, as in the paper. Codes that clamp labels at 1e-4 have −9.21 instead.
 
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -199,10 +193,13 @@ def symmetric_cross_entropy(
     Examples
     --------
     >>> import numpy as np
-    >>> float(symmetric_cross_entropy(np.zeros((1, 2)), np.asarray([0]), alpha=1.0, beta=0.5))  # ln 2 + 1
+    >>> weights = {"forward_weight": 1.0, "reverse_weight": 0.5}
+    >>> float(symmetric_cross_entropy(np.zeros((1, 2)), np.asarray([0]), **weights))  # ln 2 + 1
     1.6931471805599454
     """
-    return _linked(SymmetricCrossEntropy(alpha, beta, log_zero), logits, labels, options)
+    return _linked(
+        links.SymmetricCrossEntropy(forward_weight, reverse_weight, log_zero), logits, labels, options
+    )
 
 
 @argument_errors
@@ -223,6 +220,7 @@ def taylor_cross_entropy(
     Returns
     -------
     array () or the rows' shape
+        The first terms of the loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -239,14 +237,14 @@ def taylor_cross_entropy(
     >>> float(taylor_cross_entropy(np.zeros((1, 2)), np.asarray([0])))  # p = 1/2: 1/2 + 1/8
     0.625
     """
-    return _linked(Taylor(order), logits, labels, options)
+    return _linked(links.Taylor(order), logits, labels, options)
 
 
 @argument_errors
-def partially_huberised_cross_entropy(
+def partially_huberized_cross_entropy(
     logits: Array, labels: Any, *, tau: float = 10.0, **options: Unpack[SoftmaxOptions]
 ) -> Array:
-    """Cross-entropy that is linear in ``p`` under ``p = 1/τ``: `crossentropy.links.PartiallyHuberised`.
+    """Cross-entropy that is linear in ``p`` under ``p = 1/τ``: `crossentropy.links.PartiallyHuberized`.
 
     Parameters
     ----------
@@ -258,6 +256,7 @@ def partially_huberised_cross_entropy(
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -271,14 +270,14 @@ def partially_huberised_cross_entropy(
     Examples
     --------
     >>> import numpy as np
-    >>> float(partially_huberised_cross_entropy(np.asarray([[-100.0, 0.0]]), np.asarray([0])))  # ln 10 + 1
+    >>> float(partially_huberized_cross_entropy(np.asarray([[-100.0, 0.0]]), np.asarray([0])))  # ln 10 + 1
     3.302585092994046
     """
-    return _linked(PartiallyHuberised(tau), logits, labels, options)
+    return _linked(links.PartiallyHuberized(tau), logits, labels, options)
 
 
 @argument_errors
-def mean_absolute_error(logits: Array, labels: Any, **options: Unpack[SoftmaxOptions]) -> Array:
+def mean_absolute_error_loss(logits: Array, labels: Any, **options: Unpack[SoftmaxOptions]) -> Array:
     """Mean absolute error of the probabilities, ``Σ_c |p_c − [c = y]| = 2 (1 − p)``.
 
     A sum over the classes, as in the paper, and a mean over the rows: `crossentropy.links.MeanAbsoluteError`.
@@ -291,6 +290,7 @@ def mean_absolute_error(logits: Array, labels: Any, **options: Unpack[SoftmaxOpt
     Returns
     -------
     array () or the rows' shape
+        Dimensionless: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -304,10 +304,10 @@ def mean_absolute_error(logits: Array, labels: Any, **options: Unpack[SoftmaxOpt
     Examples
     --------
     >>> import numpy as np
-    >>> float(mean_absolute_error(np.zeros((1, 2)), np.asarray([0])))  # |1/2 − 1| + |1/2 − 0|
+    >>> float(mean_absolute_error_loss(np.zeros((1, 2)), np.asarray([0])))  # |1/2 − 1| + |1/2 − 0|
     1.0
     """
-    return _linked(MeanAbsoluteError(), logits, labels, options)
+    return _linked(links.MeanAbsoluteError(), logits, labels, options)
 
 
 @argument_errors
@@ -324,6 +324,7 @@ def tsallis_loss(logits: Array, labels: Any, *, t: float = 0.3, **options: Unpac
     Returns
     -------
     array () or the rows' shape
+        Dimensionless: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -340,7 +341,7 @@ def tsallis_loss(logits: Array, labels: Any, *, t: float = 0.3, **options: Unpac
     >>> float(tsallis_loss(np.zeros((1, 2)), np.asarray([0]), t=0.0))  # 1 − p
     0.5
     """
-    return _linked(Tsallis(t), logits, labels, options)
+    return _linked(links.Tsallis(t), logits, labels, options)
 
 
 @argument_errors
@@ -356,7 +357,8 @@ def unlikelihood_loss(logits: Array, labels: Any, **options: Unpack[SoftmaxOptio
     Returns
     -------
     array () or the rows' shape
-        0 for a label of no probability, and infinite for one that is certain.
+        In nats: float64 for float64 logits, else float32. 0 for a label of no probability, and infinite for one that is
+        certain.
 
     Raises
     ------
@@ -378,7 +380,7 @@ def unlikelihood_loss(logits: Array, labels: Any, **options: Unpack[SoftmaxOptio
     >>> float(unlikelihood_loss(np.asarray([[-40.0, 0.0]]), np.asarray([0])))
     4.248354255291589e-18
     """
-    return _linked(Unlikelihood(), logits, labels, options)
+    return _linked(links.Unlikelihood(), logits, labels, options)
 
 
 def _linked(link: Link, logits: Array, labels: Any, options: SoftmaxOptions) -> Array:

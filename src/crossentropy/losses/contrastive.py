@@ -3,12 +3,13 @@
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import device, index_dtype, namespace
+from crossentropy._backends import INF, Array, device, index_dtype, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._engine.rows.similarity import (
     among_all,
     check_denominator,
     checked_groups,
+    contrast,
     features_of,
     others,
     pairs,
@@ -17,13 +18,8 @@ from crossentropy._engine.rows.similarity import (
     unit,
 )
 from crossentropy._statistics.products import product
-from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["info_nce", "nt_xent", "supervised_contrastive"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors
@@ -98,7 +94,7 @@ def info_nce(
             )
         crowd = products_of(q, n) if n.ndim == 2 else product(n, q[..., None])[..., 0]
         scores, own = xp.concat([xp.sum(q * k, axis=-1, keepdims=True), crowd], axis=-1), xp.zeros_like(own)
-    return softmax_cross_entropy(
+    return contrast(
         scores,
         own,
         temperature=scalar(temperature, "temperature"),
@@ -106,7 +102,6 @@ def info_nce(
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
-        validate="none",
     )
 
 
@@ -179,7 +174,7 @@ def nt_xent(
     check_denominator(denominator)
     if labels is None:
         place = xp.arange(rows, dtype=index_dtype(a), device=device(a))
-        return softmax_cross_entropy(
+        return contrast(
             others(views),
             xp.concat([place + rows, place], axis=0),
             temperature=scalar(temperature, "temperature"),
@@ -187,7 +182,6 @@ def nt_xent(
             reduction=reduction,
             normalizer=normalizer,
             empty=empty,
-            validate="none",
         )
     groups = checked_groups(labels, a)
     return among_all(

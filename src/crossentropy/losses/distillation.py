@@ -4,10 +4,10 @@ from numbers import Integral
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
-from crossentropy._arguments.errors import argument_errors, number
-from crossentropy._backends import constant, is_torch, namespace
-from crossentropy._backends.conditions import check_static, is_false, is_zero
-from crossentropy._engine.checks import check_logits, check_validate
+from crossentropy._arguments.errors import argument_errors
+from crossentropy._backends import Array, constant, is_torch, namespace
+from crossentropy._backends.conditions import check_static, is_zero
+from crossentropy._engine.checks import check_factor, check_logits, check_share, check_validate
 from crossentropy._engine.divergence import formulas as divergences
 from crossentropy._engine.divergence.of_logits import of_rows
 from crossentropy._engine.reductions import check_reduction
@@ -15,6 +15,7 @@ from crossentropy._engine.rows.reduce import in_loss_dtype, reduced
 from crossentropy._engine.softmax.problem import make_problem, make_transform
 from crossentropy._engine.softmax.terms import kept_rows
 from crossentropy._engine.weights import row_values
+from crossentropy._rows import rows_shape
 from crossentropy._statistics import PLAIN, Target, row_statistics
 from crossentropy._statistics.formulas import class_last
 from crossentropy._statistics.log_sigmoid import log_sigmoid
@@ -22,8 +23,6 @@ from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.targets import Sparse
 
 __all__ = ["augmix_loss", "distillation_loss", "jsd_consistency", "top_k_teacher"]
-
-Array = Any
 
 DIRECTIONS = {
     "forward": divergences.FORWARD,
@@ -39,7 +38,7 @@ def distillation_loss(
     labels: Any = None,
     *,
     temperature: Any = 4.0,
-    alpha: float = 0.5,
+    label_weight: float = 0.5,
     direction: str = "forward",
     squared_temperature: bool = True,
     axis: int = -1,
@@ -64,8 +63,9 @@ def distillation_loss(
         whole.
     temperature : float or array (), default 4.0
         ``T``, of both predictions.
-    alpha : float, default 0.5
-        Share of the labels' cross-entropy, from 0 to 1. (In other codes it is the teacher's share.)
+    label_weight : float, default 0.5
+        ``α``, the weight of the labels' cross-entropy, from 0 to 1; the teacher has the rest. (In other codes ``alpha``
+        is the teacher's weight.)
     direction : {"forward", "reverse", "jensen-shannon"}
         ``KL(teacher ‖ student)``, which covers what the teacher says; ``KL(student ‖ teacher)``, which seeks its
         modes; or half of each to the mean of the two.
@@ -109,15 +109,14 @@ def distillation_loss(
     >>> student, teacher = np.asarray([[1.0, 0.0, -1.0]]), np.asarray([[3.0, 1.0, -2.0]])
     >>> float(distillation_loss(student, teacher, temperature=2.0).round(6))
     0.38782
-    >>> float(distillation_loss(student, teacher, np.asarray([0]), temperature=2.0, alpha=0.1).round(6))
+    >>> float(distillation_loss(student, teacher, np.asarray([0]), temperature=2.0, label_weight=0.1).round(6))
     0.389798
     >>> float(distillation_loss(teacher, teacher))
     0.0
     """
     if direction not in DIRECTIONS:
         raise ValueError(f'direction is {direction!r}; write "forward", "reverse" or "jensen-shannon"')
-    if is_false((number(alpha, "alpha") >= 0) & (alpha <= 1)):
-        raise ValueError(f"alpha is {alpha}; it is the share of the labels' loss, from 0 to 1")
+    check_share(label_weight, "label_weight")
     check_validate(validate)
     if labels is None and ignore_index is not None:
         raise ValueError(f"ignore_index={ignore_index} names a label and there are none; use sample_weight")
@@ -133,7 +132,7 @@ def distillation_loss(
             make_problem(student, labels, axis=axis, ignore_index=ignore_index, validate=validate)
         )
 
-    share = 0.0 if labels is None else alpha
+    share = 0.0 if labels is None else label_weight
     terms = []
     if not is_zero(1 - share):
         logits = (student, constant(teacher))
@@ -177,7 +176,7 @@ def top_k_teacher(
     -------
     targets.Sparse
         `indices` and `weights` of shape rows + (k,), likeliest first: labels of `softmax_cross_entropy`. The weights
-        are float64 for float64 logits, else float32.
+        are probabilities, dimensionless, float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -283,7 +282,7 @@ def augmix_loss(
     clean: Array,
     *augmented: Array,
     labels: Any,
-    weight: float = 12.0,
+    consistency_weight: float = 12.0,
     axis: int = -1,
     sample_weight: Array | None = None,
     ignore_index: int | None = None,
@@ -304,11 +303,9 @@ def augmix_loss(
         Logits of augmented views of the same examples; the paper has two.
     labels : array, or one of `crossentropy.targets`
         As in `crossentropy.softmax_cross_entropy`.
-    weight : float, default 12.0
-        ``λ``.
-    axis : int, default -1
-        The axis of the classes.
-    sample_weight, ignore_index, reduction, normalizer, empty, validate
+    consistency_weight : float, default 12.0
+        ``λ``, of the divergence.
+    axis, sample_weight, ignore_index, reduction, normalizer, empty, validate
         As in `crossentropy.softmax_cross_entropy`; a row left out counts in neither term.
 
     Returns
@@ -341,6 +338,7 @@ def augmix_loss(
     0.549933
     """
     check_reduction(reduction, normalizer, empty)
+    check_factor(consistency_weight, "consistency_weight")
     if not augmented:
         raise ValueError("there is no augmented view to agree with; pass their logits behind the clean ones")
     names = ("clean", *(f"augmented[{i}]" for i in range(len(augmented))))
@@ -354,7 +352,7 @@ def augmix_loss(
     hard = _label_losses(views[0], labels, axis, ignore_index, own, validate)
     agreement = of_rows(divergences.JENSEN_SHANNON, views, axis, PLAIN, _live(own, keep))
     return reduced(
-        hard + weight * agreement,
+        hard + consistency_weight * agreement,
         views[0],
         sample_weight=own,
         keep=keep,
@@ -376,7 +374,7 @@ def _alike(axis: int, **given: Any) -> tuple[list[Array], int, tuple[int, ...]]:
                 f"{other} has shape {tuple(x.shape)} but {name} has shape {tuple(first.shape)}; they are predictions "
                 "of the same rows over the same classes, so the shapes must be equal"
             )
-    return arrays, axis, tuple(first.shape[:axis]) + tuple(first.shape[axis + 1 :])
+    return arrays, axis, rows_shape(first.shape, axis)
 
 
 def _live(weight: Array | None, keep: Array | None) -> Array | None:

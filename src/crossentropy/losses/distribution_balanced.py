@@ -3,24 +3,20 @@
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import loss_dtype, namespace
+from crossentropy._backends import INF, Array, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
 from crossentropy._engine.checks import check_factor
-from crossentropy._engine.reductions import check_reduction
+from crossentropy._engine.reductions import check_reduction, normalizer_of
 from crossentropy._engine.rows.binary_labels import first_bad, settled
-from crossentropy._engine.rows.row_sums import divisor
-from crossentropy._engine.sigmoid.formula import _weights as element_weights
+from crossentropy._engine.sigmoid.formula import element_weights
 from crossentropy._engine.sigmoid.problem import make_problem
 from crossentropy._engine.weights import class_vector
+from crossentropy._rows import entry_in_words
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links import Focal
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 
 __all__ = ["distribution_balanced_loss"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors
@@ -30,9 +26,9 @@ def distribution_balanced_loss(
     counts: Array,
     *,
     total: float,
-    alpha: float = 0.1,
-    beta: float = 10.0,
-    mu: float = 0.2,
+    offset: float = 0.1,
+    slope: float = 10.0,
+    midpoint: float = 0.2,
     kappa: float = 0.05,
     negative_scale: float = 2.0,
     gamma: float = 2.0,
@@ -46,7 +42,7 @@ def distribution_balanced_loss(
 ) -> Array:
     r"""Distribution-balanced loss for long-tailed multi-label data: re-balanced weights, tolerance for negatives.
 
-    With ``n_c`` of ``N`` rows labelled ``c``,
+    With ``n_c`` of ``N`` rows labeled ``c``,
 
     .. math::
 
@@ -69,9 +65,9 @@ def distribution_balanced_loss(
         ``n``: how many training rows have each label.
     total : float
         ``N``: how many training rows there are.
-    alpha, beta, mu : float, default 0.1, 10.0, 0.2
-        Lift, slope and midpoint of the re-balancing weight. The authors' configuration for COCO; for VOC they set
-        ``mu=0.3``. Their code calls the three ``alpha``, ``beta`` and ``gamma`` of ``map_param``.
+    offset, slope, midpoint : float, default 0.1, 10.0, 0.2
+        ``α``, ``β`` and ``μ`` of the re-balancing weight. The authors' configuration for COCO; for VOC they set
+        ``midpoint=0.3``. Their code calls the three ``alpha``, ``beta`` and ``gamma`` of ``map_param``.
     kappa : float, default 0.05
         Size of the bias, their ``init_bias``; 0 for none.
     negative_scale : float, default 2.0
@@ -91,6 +87,7 @@ def distribution_balanced_loss(
     Returns
     -------
     array () or shape of `logits`
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -117,9 +114,9 @@ def distribution_balanced_loss(
     array([[0.0921, 0.4491, 0.1261]])
     """
     for name, factor in (
-        ("alpha", alpha),
-        ("beta", beta),
-        ("mu", mu),
+        ("offset", offset),
+        ("slope", slope),
+        ("midpoint", midpoint),
         ("kappa", kappa),
         ("balance", balance),
     ):
@@ -143,19 +140,19 @@ def distribution_balanced_loss(
     bad = first_bad(good, counted, validate=problem.options.validate)
     if bad is not None:
         raise ValueError(
-            f"labels[{', '.join(map(str, bad))}] is {float(t[bad]):g}; pass 0 and 1: no label is soft"
+            f"{entry_in_words('labels', bad)} is {float(t[bad]):g}; pass 0 and 1: no label is soft"
         )
 
     rarity = xp.where(yes, xp.ones_like(z, dtype=n.dtype), xp.zeros_like(z, dtype=n.dtype)) / n
     repeats = xp.sum(rarity, axis=axis, keepdims=True)
     none = repeats == 0
     share = 1 / (n * xp.where(none, xp.ones_like(repeats), repeats))
-    r = alpha + xp.where(none, xp.ones_like(share), xp.exp(log_sigmoid(beta * (share - mu))))
+    r = offset + xp.where(none, xp.ones_like(share), xp.exp(log_sigmoid(slope * (share - midpoint))))
     element = xp.astype(balance * xp.where(yes, r, r / negative_scale), dtype)
     bias = xp.astype(kappa / negative_scale * xp.log(total / n - 1), dtype)
     v = settled(xp.astype(z, dtype), good, counted) - bias
     if reduction == "mean":
-        normalizer = divisor(normalizer, weights, tuple(z.shape), z)
+        normalizer = normalizer_of(normalizer, weights, tuple(z.shape), z)
     return sigmoid_cross_entropy(
         xp.where(yes, v, negative_scale * v),
         xp.astype(yes, xp.int8),

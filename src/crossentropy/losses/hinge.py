@@ -3,15 +3,12 @@
 from typing import Any, Unpack
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import device, namespace
+from crossentropy._backends import INF, Array, device, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._engine.option_sets import RowOptions
 from crossentropy._engine.rows.formula import finished, one_label, prepared_rows, row_problem
 
 __all__ = ["hinge_loss"]
-
-Array = Any
-INF = float("inf")
 
 
 KINDS = ("crammer-singer", "weston-watkins")
@@ -47,7 +44,8 @@ def hinge_loss(
     Returns
     -------
     array () or the rows' shape
-        The loss: float64 for float64 logits, else float32. Gradients flow to `logits` and `sample_weight`.
+        The loss in units of the logits, dimensionless: float64 for float64 logits, else float32. Gradients flow to
+        `logits` and `sample_weight`.
 
     Raises
     ------

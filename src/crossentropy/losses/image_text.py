@@ -4,19 +4,14 @@ from functools import partial
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import device, index_dtype, namespace
-from crossentropy._engine.rows.row_sums import reduced_sums
-from crossentropy._engine.rows.similarity import diagonal, pairs, products_of, scalar
+from crossentropy._backends import INF, Array, device, index_dtype, namespace
+from crossentropy._engine.rows.reduce import reduced_sums
+from crossentropy._engine.rows.similarity import contrast, diagonal, pairs, products_of, scalar
 from crossentropy._engine.weights import row_values
 from crossentropy._statistics.formulas import widened
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
-from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["clip_loss", "siglip_loss"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors
@@ -79,7 +74,7 @@ def clip_loss(
     if isinstance(scale, (int, float)) and not 0 < scale < INF:
         raise ValueError(f"scale is {scale}; cosines are multiplied by it, so it must be positive")
     both_ways = partial(
-        softmax_cross_entropy,
+        contrast,
         products_of(x, y),
         namespace(x).arange(x.shape[0], dtype=index_dtype(x), device=device(x)),
         temperature=1 / scale if isinstance(scale, (int, float)) else 1 / widened(scale),
@@ -87,7 +82,6 @@ def clip_loss(
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
-        validate="none",
     )
     return (both_ways(axis=1) + both_ways(axis=0)) / 2
 

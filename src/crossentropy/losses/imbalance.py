@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors, number
-from crossentropy._backends import device, expm1, namespace, widest_dtype
+from crossentropy._backends import INF, Array, device, expm1, namespace, widest_dtype
 from crossentropy._backends.conditions import check_static, first_true, is_false, is_true
 from crossentropy._engine.checks import check_factor, check_logits
 from crossentropy._engine.option_sets import WithoutMargin, WithoutOffset, WithoutReduction
@@ -28,10 +28,6 @@ __all__ = [
     "logit_adjustment",
 ]
 
-Array = Any
-
-INF = float("inf")
-
 
 @argument_errors
 def balanced_weights(counts: Any) -> Array:
@@ -45,8 +41,8 @@ def balanced_weights(counts: Any) -> Array:
     Returns
     -------
     array (C,)
-        To be passed as `class_weight`; float64 where the library has it. Over the data they came from, the weights
-        of the rows have the mean 1.
+        To be passed as `class_weight`: dimensionless, float64 where the library has it. Over the data they came from,
+        the weights of the rows have the mean 1.
 
     Raises
     ------
@@ -67,32 +63,33 @@ def balanced_weights(counts: Any) -> Array:
 
 
 @argument_errors
-def class_balanced_weights(counts: Any, *, beta: float = 0.999) -> Array:
+def class_balanced_weights(counts: Any, *, rebalancing: float = 0.999) -> Array:
     """Class weights by the effective number of examples, ``w_c ∝ (1 − β) / (1 − β^(n_c))``.
 
     Parameters
     ----------
     counts : array or list (C,)
         Size ``n_c`` of each class.
-    beta : float, default 0.999
-        From 0, all classes alike, to 1, the limit of inverse proportion to the counts. The paper tries 0.9, 0.99,
-        0.999 and 0.9999.
+    rebalancing : float, default 0.999
+        ``β``: from 0, all classes alike, to 1, the limit of inverse proportion to the counts. The paper tries 0.9,
+        0.99, 0.999 and 0.9999.
 
     Returns
     -------
     array (C,)
-        Weights with the mean 1, so that they sum to C, as in the paper; float64 where the library has it.
+        Weights with the mean 1, so that they sum to C, as in the paper; dimensionless, float64 where the library has
+        it.
 
     Raises
     ------
     ValueError
-        If a count is not positive, or `beta` is not from 0 to 1.
+        If a count is not positive, or `rebalancing` is not from 0 to 1.
 
     Notes
     -----
-    ``1 − β^n`` is computed as ``−expm1(n ln β)``, which keeps its digits for `beta` near 1. The paper puts the weights
-    on softmax, sigmoid and focal losses alike: pass them as `class_weight` to any. The mean then divides by the
-    weights of the rows in the batch; ``normalizer="count"`` divides by the rows, as the paper's code does.
+    ``1 − β^n`` is computed as ``−expm1(n ln β)``, which keeps its digits for ``β`` near 1. The paper puts the weights
+    on softmax, sigmoid and focal losses alike: pass them as `class_weight` to any. The mean then divides by the weights
+    of the rows in the batch; ``normalizer="count"`` divides by the rows, as the paper's code does.
 
     References
     ----------
@@ -103,16 +100,18 @@ def class_balanced_weights(counts: Any, *, beta: float = 0.999) -> Array:
     >>> class_balanced_weights([6000, 300, 10]).round(4)
     array([0.0286, 0.1099, 2.8616])
     """
-    check_static(beta=beta)
-    if not 0 <= beta <= 1:
-        raise ValueError(f"beta is {beta}; it is a share of overlap between examples, from 0 to 1")
+    check_static(rebalancing=rebalancing)
+    if not 0 <= rebalancing <= 1:
+        raise ValueError(
+            f"rebalancing is {rebalancing}; it is from 0 (all classes alike) to 1 (in inverse proportion to the counts)"
+        )
     xp, n = _counted(counts)
-    if beta == 0:
+    if rebalancing == 0:
         w = xp.ones_like(n)
-    elif beta == 1:
+    elif rebalancing == 1:
         w = 1 / n
     else:
-        w = -1 / expm1(n * log(beta))
+        w = -1 / expm1(n * log(rebalancing))
     return w / xp.mean(w)
 
 
@@ -130,7 +129,7 @@ def logit_adjustment(counts: Any, *, tau: float = 1.0) -> Array:
     Returns
     -------
     array (C,)
-        To be passed as `logit_bias`; float64 where the library has it.
+        An offset of logits in nats, to be passed as `logit_bias`; float64 where the library has it.
 
     Raises
     ------
@@ -175,6 +174,7 @@ def balanced_softmax_loss(logits: Array, labels: Any, counts: Any, **options: Un
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def ldam_margins(counts: Any, *, largest: float = 0.5) -> Array:
     Returns
     -------
     array (C,)
-        To be passed as `margin`; float64 where the library has it.
+        To be passed as `margin`, in units of the logits (nats): float64 where the library has it.
 
     Raises
     ------
@@ -251,7 +251,7 @@ def ldam_loss(
     Parameters
     ----------
     logits : array (..., C, ...), floating
-        In the paper cosines, of a last layer with normalised features and weights.
+        In the paper cosines, of a last layer with normalized features and weights.
     labels
         As in `crossentropy.softmax_cross_entropy`.
     counts : array or list (C,)
@@ -266,6 +266,7 @@ def ldam_loss(
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -274,9 +275,9 @@ def ldam_loss(
 
     Notes
     -----
-    The paper's deferred re-weighting passes ``class_weight=class_balanced_weights(counts, beta=0.9999)`` from the
-    160th of 200 epochs on, and nothing before. A class weight multiplies the loss and stays out of ``p``, also under
-    ``link=links.Focal()``; the `FocalLoss` of the paper's code computes ``p`` from the weighted loss.
+    The paper's deferred re-weighting passes ``class_weight=class_balanced_weights(counts, rebalancing=0.9999)`` from
+    the 160th of 200 epochs on, and nothing before. A class weight multiplies the loss and stays out of ``p``, also
+    under ``link=links.Focal()``; the `FocalLoss` of the paper's code computes ``p`` from the weighted loss.
 
     References
     ----------
@@ -315,7 +316,8 @@ def hard_example_loss(
     Returns
     -------
     array ()
-        ``Σ ℓ / k`` over the ``k`` largest. Where fewer rows count than are to be kept, it is their mean.
+        ``Σ ℓ / k`` over the ``k`` largest, in nats: float64 for float64 logits, else float32. Where fewer rows count
+        than are to be kept, it is their mean.
 
     Raises
     ------

@@ -4,9 +4,9 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.unit_sums import rounding_tolerance
-from crossentropy._backends import as_indices, constant, device, namespace, sum_tolerance, widest_dtype
-from crossentropy._backends.conditions import is_false, is_true
-from crossentropy._engine.checks import check_logits
+from crossentropy._backends import Array, as_indices, constant, device, namespace, sum_tolerance, widest_dtype
+from crossentropy._backends.conditions import is_true
+from crossentropy._engine.checks import check_logits, check_share
 from crossentropy._engine.option_sets import RowOptions, WithoutSmoothing
 from crossentropy._engine.options import SoftmaxOptions
 from crossentropy._engine.rows.formula import (
@@ -35,8 +35,6 @@ __all__ = [
     "soft_bootstrapping_loss",
 ]
 
-Array = Any
-
 
 @argument_errors
 def forward_corrected_loss(
@@ -53,7 +51,7 @@ def forward_corrected_loss(
     labels : integer array, shape of the rows
         Noisy labels; or `targets.OneHot`.
     transition : array or list (C, C)
-        ``T[i, j]``, the probability that the class i is labelled j: its rows sum to one. (Other codes have its
+        ``T[i, j]``, the probability that the class i is labeled j: its rows sum to one. (Other codes have its
         transpose.)
     axis, class_weight, sample_weight, ignore_index, reduction, normalizer, empty, validate
         As in `crossentropy.softmax_cross_entropy`; class weights are those of the noisy labels.
@@ -122,7 +120,7 @@ def backward_corrected_loss(
     labels : integer array, shape of the rows
         Noisy labels; or `targets.OneHot`.
     transition : array or list (C, C)
-        ``T[i, j]``, the probability that the class i is labelled j: its rows sum to one. (Other codes have its
+        ``T[i, j]``, the probability that the class i is labeled j: its rows sum to one. (Other codes have its
         transpose.)
     **options
         Those of `crossentropy.softmax_cross_entropy` but `margin`. A `link` is corrected in the place of ``−log p``, a
@@ -131,7 +129,7 @@ def backward_corrected_loss(
     Returns
     -------
     array () or the rows' shape
-        The loss: float64 for float64 logits, else float32. Gradients flow as in `softmax_cross_entropy`, and to
+        The loss in nats: float64 for float64 logits, else float32. Gradients flow as in `softmax_cross_entropy`, and to
         `transition`.
 
     Raises
@@ -169,7 +167,7 @@ def backward_corrected_loss(
 
 @argument_errors
 def hard_bootstrapping_loss(
-    logits: Array, labels: Any, *, beta: float = 0.8, **options: Unpack[SoftmaxOptions]
+    logits: Array, labels: Any, *, label_weight: float = 0.8, **options: Unpack[SoftmaxOptions]
 ) -> Array:
     r"""Hard bootstrapping: cross-entropy of the label and of the model's own best guess.
 
@@ -180,8 +178,8 @@ def hard_bootstrapping_loss(
     logits : array (..., C, ...), floating
     labels : integer array, shape of the rows
         Class indices; or `targets.OneHot`.
-    beta : float, default 0.8
-        Share of the label.
+    label_weight : float, default 0.8
+        ``β``, the weight of the label, from 0 to 1; the guess has the rest.
     **options
         Those of `crossentropy.softmax_cross_entropy`. A class weight is that of the label on the first term and that of
         the guess on the second; a mean divides by both, in their shares.
@@ -189,12 +187,13 @@ def hard_bootstrapping_loss(
     Returns
     -------
     array () or the rows' shape
-        The loss in nats. The guess is a constant: no gradient flows through the choice.
+        The loss in nats: float64 for float64 logits, else float32. The guess is a constant: no gradient flows through
+        the choice.
 
     Raises
     ------
     ValueError
-        If `beta` is not from 0 to 1, or as `crossentropy.softmax_cross_entropy` does.
+        If `label_weight` is not from 0 to 1, or as `crossentropy.softmax_cross_entropy` does.
     TypeError
         If a row has not just one label.
 
@@ -214,14 +213,14 @@ def hard_bootstrapping_loss(
     >>> float(hard_bootstrapping_loss(logits, np.asarray([1])).round(6))  # −0.8 ln 0.2 − 0.2 ln 0.7
     1.358885
     """
-    _check_share(beta)
+    check_share(label_weight, "label_weight")
     problem = make_problem(logits, labels, **options)
     y = as_indices(one_label(problem, "hard_bootstrapping_loss"))
     xp, keep = namespace(y), kept_rows(problem)
     guess = as_indices(xp.argmax(constant(problem.logits), axis=problem.axis))
     y = y if keep is None else xp.where(keep, y, guess)
     one = xp.ones((), dtype=widest_dtype(problem.logits), device=device(problem.logits))
-    shares = xp.stack([beta * one, (1 - beta) * one])
+    shares = xp.stack([label_weight * one, (1 - label_weight) * one])
     target = Sparse(xp.stack([y, guess], axis=-1), xp.broadcast_to(shares, (*y.shape, 2)))
     merged: SoftmaxOptions = {**options, **without_labels(problem)}
     return softmax_cross_entropy(problem.logits, target, **merged)
@@ -232,7 +231,7 @@ def soft_bootstrapping_loss(
     logits: Array,
     labels: Any,
     *,
-    beta: float = 0.95,
+    label_weight: float = 0.95,
     detach: bool = False,
     **options: Unpack[WithoutSmoothing],
 ) -> Array:
@@ -244,11 +243,11 @@ def soft_bootstrapping_loss(
     ----------
     logits, labels
         As in `crossentropy.softmax_cross_entropy`, but no `LabelSet`.
-    beta : float, default 0.95
-        Share of the label.
+    label_weight : float, default 0.95
+        ``β``, the weight of the label, from 0 to 1; the prediction has the rest.
     detach : bool, default False
         Whether the prediction, as a target, is held constant. The value is the same. The gradient is then ``β`` times
-        cross-entropy's, for a prediction that is its own target is at its optimum; otherwise the entropy is minimised
+        cross-entropy's, for a prediction that is its own target is at its optimum; otherwise the entropy is minimized
         too.
     **options
         Those of `crossentropy.softmax_cross_entropy` but `label_smoothing`, `smoothing_prior` and `entropy_bonus`.
@@ -257,17 +256,17 @@ def soft_bootstrapping_loss(
     Returns
     -------
     array () or the rows' shape
-        The loss in nats.
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
     ValueError
-        If `beta` is not from 0 to 1, or as `crossentropy.softmax_cross_entropy` does.
+        If `label_weight` is not from 0 to 1, or as `crossentropy.softmax_cross_entropy` does.
 
     Notes
     -----
     ``β CE + (1 − β) H``: the paper writes the prediction into the target and does not say whether it is differentiated
-    there. Not detached it is entropy minimisation, as the paper calls it.
+    there. Not detached it is entropy minimization, as the paper calls it.
 
     References
     ----------
@@ -281,7 +280,7 @@ def soft_bootstrapping_loss(
     >>> float(soft_bootstrapping_loss(logits, np.asarray([1])).round(6))  # −0.95 ln 0.2 + 0.05 · 0.801819
     1.569057
     """
-    _check_share(beta)
+    check_share(label_weight, "label_weight")
     logits, axis = check_logits(logits, options.get("axis", -1))
     xp = namespace(logits)
     # Smoothing towards nothing takes β of the label's mass and leaves its weight in the mean.
@@ -291,24 +290,19 @@ def soft_bootstrapping_loss(
         return softmax_cross_entropy(
             logits,
             labels,
-            label_smoothing=1 - beta,
+            label_smoothing=1 - label_weight,
             smoothing_prior=nothing,
             entropy_bonus=entropy_bonus,
             **options,
         )
 
-    whole = loss(beta - 1)
+    whole = loss(label_weight - 1)
     if not detach:
         return whole
     own = loss(0.0)
     endless = ~xp.isfinite(own)
     entropy = xp.where(endless, xp.zeros_like(own), whole) - xp.where(endless, xp.zeros_like(own), own)
     return own + constant(entropy)
-
-
-def _check_share(beta: float) -> None:
-    if is_false((beta >= 0) & (beta <= 1)):
-        raise ValueError(f"beta is {beta}; it is the share of the label in the target, from 0 to 1")
 
 
 def _transition(transition: Any, logits: Array, classes: int) -> Array:
@@ -330,7 +324,7 @@ def _transition(transition: Any, logits: Array, classes: int) -> Array:
     if is_true(~(off <= tolerance)):
         columns = is_true(xp.all(xp.abs(xp.sum(T, axis=0) - 1) <= tolerance))
         raise ValueError(
-            "the rows of transition do not sum to 1; T[i, j] is the probability that the class i is labelled j"
+            "the rows of transition do not sum to 1; T[i, j] is the probability that the class i is labeled j"
             + (". Its columns do: pass transition.T" if columns else "")
         )
     return T

@@ -4,8 +4,9 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_option
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import as_indices, constant, device, loss_dtype, namespace
+from crossentropy._backends import Array, as_indices, constant, device, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
+from crossentropy._engine.checks import check_share
 from crossentropy._engine.option_sets import RowOptions
 from crossentropy._engine.options import SoftmaxOptions
 from crossentropy._engine.rows.formula import (
@@ -31,9 +32,7 @@ from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._statistics.products import product
 from crossentropy.losses.softmax import softmax_cross_entropy
 
-__all__ = ["EarlyLearningRegularisation", "OnlineLabelSmoothing"]
-
-Array = Any
+__all__ = ["EarlyLearningRegularization", "OnlineLabelSmoothing"]
 
 LEAST = 1e-4  # what ELR's code clamps predictions to
 
@@ -90,8 +89,7 @@ class OnlineLabelSmoothing:
     def __init__(self, classes: int, *, label_smoothing: float = 0.5) -> None:
         if classes < 1:
             raise ValueError(f"classes is {classes}; there is at least one")
-        if is_false((label_smoothing >= 0) & (label_smoothing <= 1)):
-            raise ValueError(f"label_smoothing is {label_smoothing}; it is a share of the label, from 0 to 1")
+        check_share(label_smoothing, "label_smoothing")
         import numpy
 
         self.classes, self.label_smoothing = classes, label_smoothing
@@ -195,8 +193,8 @@ class OnlineLabelSmoothing:
         self._soft_labels, self._sums = taken_state(state, {"soft_labels": shape, "sums": shape})
 
 
-class EarlyLearningRegularisation:
-    r"""Early-learning regularisation: cross-entropy that holds on to what the model said of each row before.
+class EarlyLearningRegularization:
+    r"""Early-learning regularization: cross-entropy that holds on to what the model said of each row before.
 
     .. math:: \ell = -\log p_y + \lambda \log\Bigl(1 - \sum_c t_c p_c\Bigr), \qquad t \leftarrow \beta t + (1 - \beta)\,
               \hat p
@@ -236,9 +234,9 @@ class EarlyLearningRegularisation:
     Examples
     --------
     >>> import numpy as np
-    >>> regularised = EarlyLearningRegularisation(rows=50000, classes=3)
+    >>> regularized = EarlyLearningRegularization(rows=50000, classes=3)
     >>> logits = np.log([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]])
-    >>> float(regularised.loss(logits, np.asarray([0, 2]), index=np.asarray([17, 4])).round(6))
+    >>> float(regularized.loss(logits, np.asarray([0, 2]), index=np.asarray([17, 4])).round(6))
     0.292468
     """
 
@@ -249,7 +247,7 @@ class EarlyLearningRegularisation:
         if is_false((momentum >= 0) & (momentum < 1)):
             raise ValueError(f"momentum is {momentum}; it is a share of the past, from 0 to below 1")
         if is_false((strength >= 0) & (strength < float("inf"))):
-            raise ValueError(f"strength is {strength}; it multiplies the regulariser, so it is 0 or more")
+            raise ValueError(f"strength is {strength}; it multiplies the regularizer, so it is 0 or more")
         self.rows, self.classes, self.strength, self.momentum = rows, classes, strength, momentum
         self._targets: Array = None
 
@@ -257,7 +255,7 @@ class EarlyLearningRegularisation:
     def loss(
         self, logits: Array, labels: Any, index: Any, *, update: bool = True, **options: Unpack[RowOptions]
     ) -> Array:
-        """Cross-entropy and its regulariser, after the targets of these rows have moved.
+        """Cross-entropy and its regularizer, after the targets of these rows have moved.
 
         Parameters
         ----------
@@ -284,13 +282,13 @@ class EarlyLearningRegularisation:
             If a row has not just one label, `index` is not of integers, or the state is to be written under a trace.
         """
         problem = row_problem(logits, labels, options)
-        one_label(problem, "EarlyLearningRegularisation")
+        one_label(problem, "EarlyLearningRegularization")
         _check_classes(problem.classes, self.classes)
         place = self._places(index, problem.logits, problem.rows)
         u = prepared_rows(problem).u
         xp, C = namespace(u), self.classes
         if update:
-            check_values(u, "EarlyLearningRegularisation.loss(update=True)")
+            check_values(u, "EarlyLearningRegularization.loss(update=True)")
         weights = row_weights(problem)
         live = xp.ones_like(u[..., 0], dtype=xp.bool) if weights is None else weights != 0
 

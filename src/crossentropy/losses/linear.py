@@ -5,7 +5,7 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import argument_errors, number
-from crossentropy._backends import is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy._backends import Array, is_jax, is_numpy, is_torch, loss_dtype
 from crossentropy._backends.conditions import check_static
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.linear.problem import (
@@ -23,8 +23,6 @@ from crossentropy.links import Link
 from crossentropy.losses.target_statistics import TargetStatistics
 
 __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics"]
-
-Array = Any
 
 
 @argument_errors
@@ -85,11 +83,12 @@ def linear_cross_entropy(
         time, which takes up to a third longer. The least is a few tiles. By default the faster way is taken, with a
         few hundred MiB of logits at a time.
     skip_below : float, default 0.0
-        A probability. Where none of a few hundred rows gives any class of a tile of the vocabulary more than this, its
-        own label apart, their gradient there is left out but for the labels', and with it three products of four. Every
-        entry left out of the logits' gradient is smaller than `skip_below` times what its row's loss is worth to the
-        result. It takes the logits to be made again on the way back, and pays where a trained model is sure of most
-        labels. PyTorch only; `labels` are indices then, without label smoothing, softcap or entropy bonus.
+        A probability, the threshold below which gradients are skipped. The classes are processed in tiles and the rows
+        in blocks of a few hundred. Where no class of a tile but the labels has more than this probability in any row of
+        a block, only the labels' entries have a gradient there, which saves three of four matrix products. Each skipped
+        entry of the logits' gradient is smaller than `skip_below` times the derivative of the result with respect to
+        its row's loss. The logits are computed again in the backward pass, so this pays where a trained model is sure
+        of most labels. PyTorch only; `labels` are indices then, without label smoothing, softcap or entropy bonus.
     label_smoothing, smoothing_prior, class_weight, sample_weight, ignore_index, link, temperature, softcap, logit_bias
         As in `crossentropy.softmax_cross_entropy`.
     margin, z_loss, entropy_bonus, reduction, normalizer, empty, validate
@@ -168,15 +167,17 @@ def linear_loss_and_gradients(
 
     Parameters
     ----------
-    hidden, weight, labels
+    hidden, weight
         As in `linear_cross_entropy`.
+    labels
+        As in `crossentropy.softmax_cross_entropy`, for rows of the shape ``hidden.shape[:-1]``.
     **options
         Those of `linear_cross_entropy`. With ``reduction="none"`` the gradients are those of the losses' sum.
 
     Returns
     -------
     value : array
-        What `linear_cross_entropy` returns.
+        The loss in nats, as `linear_cross_entropy` returns it: float64 for float64 hidden states, else float32.
     gradients : named tuple
         ``hidden``, ``weight``, ``bias`` and ``low_rank``, a pair, each in the shape and dtype of what it is the
         gradient by; None where that was not given. They are summed in float32 or wider.
@@ -242,15 +243,18 @@ def linear_target_statistics(
 
     Parameters
     ----------
-    hidden, weight, labels, bias, low_rank, shift
+    hidden, weight, bias, low_rank, shift
         As in `linear_cross_entropy`.
-    temperature, softcap, logit_bias, margin, ignore_index, validate, entropy, rank
-        As in `crossentropy.target_statistics`.
+    labels, temperature, softcap, logit_bias, margin, ignore_index, validate
+        As in `crossentropy.softmax_cross_entropy`, for rows of the shape ``hidden.shape[:-1]``.
+    entropy, rank : bool, default False
+        Whether the entropy of the rows, and the rank of the labels, are wanted.
 
     Returns
     -------
     TargetStatistics
-        In the shape of the labels; with a `shift` shorter by that.
+        As `target_statistics` of the logits: log-probabilities and entropies in nats, float64 for float64 hidden
+        states, else float32, in the shape of the labels; with a `shift` shorter by that.
 
     Raises
     ------

@@ -5,14 +5,12 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import is_torch
+from crossentropy._backends import Array, is_torch
 from crossentropy._engine.linear.problem import check_head
 from crossentropy._statistics.products import product
 from crossentropy.losses.distillation import distillation_loss
 
 __all__ = ["linear_distillation_losses", "linear_row_losses"]
-
-Array = Any
 
 
 @argument_errors
@@ -45,8 +43,8 @@ def linear_row_losses(
     Returns
     -------
     tensor, ``hidden.shape[:-1]``
-        What `loss` gave. Gradients flow to `hidden`, `weight`, `bias` and `low_rank`, summed in float32 or wider, and
-        to nothing else that `loss` may use.
+        What `loss` gave, in its unit (nats, of a cross-entropy) and dtype. Gradients flow to `hidden`, `weight`, `bias`
+        and `low_rank`, summed in float32 or wider, and to nothing else that `loss` may use.
 
     Raises
     ------
@@ -106,7 +104,8 @@ def linear_distillation_losses(
     Returns
     -------
     tensor, ``hidden.shape[:-1]``
-        The divergence of each row in nats. Gradients flow to `hidden` and `weight`.
+        The divergence of each row in nats: float64 for float64 hidden states, else float32. Gradients flow to `hidden`
+        and `weight`.
 
     Raises
     ------

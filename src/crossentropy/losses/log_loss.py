@@ -4,32 +4,19 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import is_numpy, namespace, widest_dtype
+from crossentropy._backends import Array, namespace, widest_dtype
 from crossentropy._backends.conditions import first_true, is_true
 from crossentropy._engine.checks import check_validate
-from crossentropy._engine.probabilities.labels import (
-    Truth,
-    bad_label_error,
-    check_masses,
-    resolve_truth,
-    take,
-)
-from crossentropy._engine.probabilities.predictions import (
-    Predictions,
-    binary_log_prob,
-    label_log_prob,
-    soft_log_prob,
-)
+from crossentropy._engine.probabilities.labels import resolve_truth, take
+from crossentropy._engine.probabilities.predictions import Predictions, binary_log_prob
+from crossentropy._engine.probabilities.row_log_prob import row_log_prob
 from crossentropy._engine.probabilities.scores import reduce_scores
 from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.rows.reduce import in_loss_dtype
-from crossentropy._engine.softmax.terms import weigh
 from crossentropy._engine.weights import class_vector, like, row_values
-from crossentropy._statistics.formulas import widened
+from crossentropy._rows import entry_in_words
 
 __all__ = ["binary_log_loss", "log_loss"]
-
-Array = Any
 
 
 @argument_errors
@@ -127,17 +114,13 @@ def log_loss(
     weight = class_vector(class_weight, p.values, p.classes, "class_weight")
     sample = row_values(sample_weight, p.values, p.rows, "sample_weight")
     truth = resolve_truth(labels, p, classes, ignore_index, sample, checked=checked)
-    of_rows = _of_indices if truth.masses is None else _of_masses
-    log_p, mass, keep = of_rows(p, truth, weight, None if sample is None else sample != 0, checked=checked)
-    xp = namespace(log_p)
-    omega = None if sample is None else xp.astype(sample, log_p.dtype)
-    if keep is not None:
-        omega = xp.where(keep, xp.ones_like(log_p) if omega is None else omega, xp.zeros_like(log_p))
+    counted = None if sample is None else sample != 0
+    log_p, mass, keep = row_log_prob(p, truth, weight, counted, checked=checked)
     value = reduce_scores(
         "log_loss",
         -log_p,
         mass,
-        omega,
+        sample,
         keep=keep,
         reduction=reduction,
         normalizer=normalizer,
@@ -227,7 +210,7 @@ def binary_log_loss(
         if is_true(xp.any(bad)):
             place = first_true(bad)
             raise ValueError(
-                f"labels[{', '.join(map(str, place))}] is {t[place].item()}; a label is 0, 1 or a probability. To "
+                f"{entry_in_words('labels', place)} is {t[place].item()}; a label is 0, 1 or a probability. To "
                 "leave elements out, give them a sample_weight of 0, for example sample_weight=(labels >= 0)"
             )
     t = xp.astype(t, widest_dtype(p))
@@ -241,58 +224,13 @@ def binary_log_loss(
         "binary_log_loss",
         -log_p,
         mass,
-        None if omega is None else xp.astype(omega, log_p.dtype),
+        omega,
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
         checked=checked,
     )
     return in_loss_dtype(value, p)
-
-
-def _of_indices(
-    p: Predictions, truth: Truth, weight: Array | None, counted: Array | None, *, checked: bool
-) -> tuple[Array, Array | None, Array | None]:
-    """``w_y ln p_y``, ``w_y`` (None for 1) and which rows are not ignored, if any may be."""
-    xp, y = namespace(p.values), truth.indices
-    keep = None if truth.ignore_index is None else y != truth.ignore_index
-    outside = (y < 0) | (y >= p.classes)
-    bad = outside if keep is None else outside & keep
-    any_bad = is_true(xp.any(bad))
-    if checked and any_bad:
-        raise bad_label_error(y, first_true(bad), p, truth.ignore_index)
-    clean = is_numpy(y) and not any_bad and keep is None  # nothing to work around: no array is made for it
-    safe = y if clean else xp.where(outside, 0 * y, y)
-    if keep is not None:
-        counted = keep if counted is None else keep & counted
-    if p.is_binary:
-        yes = xp.astype(safe, widest_dtype(p.values))
-        log_p = binary_log_prob(p, yes, 1 - yes, counted, checked=checked)
-    else:
-        log_p = label_log_prob(p, safe, counted, checked=checked)
-    if not clean:
-        log_p = xp.where(bad, xp.full_like(log_p, float("nan")), log_p)
-    if weight is None:
-        return log_p, None, keep
-    mass = xp.reshape(xp.take(weight, xp.reshape(safe, (-1,)), axis=0), tuple(y.shape))
-    mass = xp.astype(mass, log_p.dtype)
-    return weigh(mass, log_p), mass, keep
-
-
-def _of_masses(
-    p: Predictions, truth: Truth, weight: Array | None, counted: Array | None, *, checked: bool
-) -> tuple[Array, Array, None]:
-    """``Σ_c w_c t_c ln p_c``, ``Σ_c w_c t_c``, and no rows that are ignored."""
-    if checked:
-        check_masses(truth, p, counted)
-    t = widened(truth.masses)
-    xp = namespace(t)
-    weight = None if weight is None else xp.astype(weight, t.dtype)
-    if p.is_binary:
-        yes, no = (t, 1 - t) if weight is None else (weight[1] * t, weight[0] * (1 - t))
-        return binary_log_prob(p, yes, no, counted, checked=checked), yes + no, None
-    masses = t if weight is None else t * weight
-    return soft_log_prob(p, masses, counted, checked=checked), xp.sum(masses, axis=-1), None
 
 
 def _element_weights(sample_weight: Any, p: Array) -> Array:

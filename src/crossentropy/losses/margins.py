@@ -4,20 +4,19 @@ from math import cos, pi, sin
 from typing import Any, Unpack
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import as_indices, namespace, taken_along
+from crossentropy._backends import Array, as_indices, namespace, taken_along
 from crossentropy._backends.conditions import check_static, first_true, is_true
 from crossentropy._engine.checks import check_logits
 from crossentropy._engine.option_sets import RowOptions, WithoutMargin
 from crossentropy._engine.rows.formula import finished, inverse_scale, one_label, row_problem, row_weights
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._rows import row_in_words
 from crossentropy._statistics import formulas, row_statistics
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["arcface_loss", "cosface_loss"]
-
-Array = Any
 
 
 @argument_errors
@@ -50,6 +49,7 @@ def cosface_loss(
     Returns
     -------
     array () or the rows' shape
+        The loss in nats: float64 for float64 cosines, else float32.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def _label_cosines(problem: SoftmaxProblem, labels: Array) -> Array:
     if problem.validate and is_true(xp.any(far)):
         row = first_true(far)
         raise ValueError(
-            f"the cosine of row {row[0] if len(row) == 1 else row} with its label is {float(cosine[row]):.6g}, outside "
-            "[-1, 1]; pass cosines of normalised features and weights, before the scale"
+            f"the cosine of {row_in_words(row)} with its label is {float(cosine[row]):.6g}, outside "
+            "[-1, 1]; pass cosines of normalized features and weights, before the scale"
         )
     return cosine

@@ -5,24 +5,22 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import argument_errors, number
-from crossentropy._backends import device, index_dtype, loss_dtype, namespace
+from crossentropy._backends import INF, Array, device, index_dtype, loss_dtype, namespace
 from crossentropy._backends.conditions import is_false, is_true
 from crossentropy._engine.checks import check_logits, check_validate, dtype_name
 from crossentropy._engine.options import QuestionOptions
+from crossentropy._engine.reductions import normalizer_of
 from crossentropy._engine.rows.binary_labels import first_bad, settled
-from crossentropy._engine.rows.row_sums import divisor, reduced_sums
-from crossentropy._engine.sigmoid.formula import _weights as element_weights
+from crossentropy._engine.rows.reduce import reduced_sums
+from crossentropy._engine.sigmoid.formula import element_weights
 from crossentropy._engine.sigmoid.problem import label_error, make_problem
 from crossentropy._engine.weights import row_values
+from crossentropy._rows import rows_shape
 from crossentropy.links import Focal
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["asymmetric_loss", "sigmoid_focal_loss", "zlpr_loss"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors
@@ -32,7 +30,7 @@ def asymmetric_loss(
     *,
     gamma_positive: float = 0.0,
     gamma_negative: float = 4.0,
-    shift: float = 0.05,
+    negative_shift: float = 0.05,
     **options: Unpack[QuestionOptions],
 ) -> Array:
     r"""Asymmetric loss (ASL): the many easy "no" of multi-label data count little, and the easiest nothing.
@@ -50,7 +48,7 @@ def asymmetric_loss(
     gamma_positive, gamma_negative : float, default 0.0 and 4.0
         ``γ₊`` and ``γ₋``, how much less likely answers count. The paper's defaults; timm and the authors' code have
         ``gamma_positive=1``.
-    shift : float, default 0.05
+    negative_shift : float, default 0.05
         ``m``: a "no" whose probability of "yes" is below it costs nothing.
     **options
         `pos_weight`, `label_smoothing`, `class_weight`, `sample_weight`, `axis`, `reduction`, `normalizer`, `empty`
@@ -59,6 +57,7 @@ def asymmetric_loss(
     Returns
     -------
     array () or shape of `logits`
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -87,14 +86,12 @@ def asymmetric_loss(
     for name, gamma in (("gamma_positive", gamma_positive), ("gamma_negative", gamma_negative)):
         if is_false((number(gamma, name) >= 0) & (gamma < INF)):
             raise ValueError(f"{name} is {gamma}; it is an exponent, finite and at least 0")
-    if is_false((shift >= 0) & (shift < 1)):
-        raise ValueError(f"shift is {shift}; it is taken off a probability: 0 ≤ shift < 1")
     return sigmoid_cross_entropy(
         logits,
         labels,
         link=Focal(gamma_positive),
         negative_link=Focal(gamma_negative),
-        negative_shift=shift,
+        negative_shift=negative_shift,
         **options,
     )
 
@@ -128,6 +125,7 @@ def sigmoid_focal_loss(
     Returns
     -------
     array () or shape of `logits`
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -239,7 +237,7 @@ def zlpr_loss(
             "logit, or class indices to softmax_cross_entropy"
         )
     shape = tuple(z.shape)
-    rows = shape[:axis] + shape[axis + 1 :]
+    rows = rows_shape(shape, axis)
     weights = row_values(sample_weight, z, rows, "sample_weight")
     good = (t >= 0) & (t <= 1) if "float" in dtype_name(t) else (t == 0) | (t == 1)
     counted = None if weights is None else xp.expand_dims(weights != 0, axis=axis)
@@ -278,7 +276,7 @@ def _weight_of_elements(
     """``Σ ω w``: what a mean over elements divides by, whatever else they are multiplied by."""
     problem = make_problem(logits, labels, sample_weight=sample_weight, axis=axis, class_weight=class_weight)
     weights = element_weights(problem, namespace(problem.logits))
-    return divisor(
+    return normalizer_of(
         "weight", None if weights is None else weights[1], tuple(problem.logits.shape), problem.logits
     )
 

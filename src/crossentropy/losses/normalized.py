@@ -1,22 +1,18 @@
-"""Normalised cross-entropy, and the active-passive loss that is made with it."""
+"""Normalized cross-entropy, and the active-passive loss that is made with it."""
 
 from dataclasses import replace
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import namespace
+from crossentropy._backends import INF, Array, namespace
 from crossentropy._backends.conditions import is_false
-from crossentropy._engine.rows.reduce import reduced
+from crossentropy._engine.rows.reduce import reduce_problem
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._statistics import Planes, Prior, row_statistics
 from crossentropy.links import MeanAbsoluteError
 
 __all__ = ["active_passive_loss", "normalized_cross_entropy"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors
@@ -52,7 +48,7 @@ def normalized_cross_entropy(
     Returns
     -------
     array () or the rows' shape
-        A number without a unit: float64 for float64 logits, else float32. With a single class it is 0; where another
+        A share, dimensionless: float64 for float64 logits, else float32. With a single class it is 0; where another
         class is impossible it is 0 too, and where the label is, 1.
 
     Raises
@@ -93,7 +89,7 @@ def normalized_cross_entropy(
         raise ValueError(
             "labels are a LabelSet, and the sum over all labels is not one over sets; pass indices or probabilities"
         )
-    return _reduced(problem, _shares(problem, _statistics(problem)))
+    return reduce_problem(problem, _shares(problem, _statistics(problem)), problem.sample_weight)
 
 
 @argument_errors
@@ -101,8 +97,8 @@ def active_passive_loss(
     logits: Array,
     labels: Any,
     *,
-    alpha: float = 1.0,
-    beta: float = 1.0,
+    active_weight: float = 1.0,
+    passive_weight: float = 1.0,
     axis: int = -1,
     temperature: Any = 1.0,
     softcap: float | None = None,
@@ -114,7 +110,7 @@ def active_passive_loss(
     empty: str = "zero",
     validate: str = "raise",
 ) -> Array:
-    r"""Active-passive loss: the normalised cross-entropy, and the mean absolute error, which pulls the others down.
+    r"""Active-passive loss: the normalized cross-entropy, and the mean absolute error, which pulls the others down.
 
     .. math:: \ell = \alpha \frac{\log p_y}{\sum_c \log p_c} + \beta \cdot 2 (1 - p_y)
 
@@ -122,15 +118,17 @@ def active_passive_loss(
     ----------
     logits : array (..., C, ...), floating
     labels : array, or `crossentropy.targets.OneHot` or `Sparse`
-    alpha, beta : float, default 1.0
-        Weights of the two. The paper has 1 and 1 for CIFAR-10, 10 and 0.1 for CIFAR-100, with the reduced error below.
+    active_weight, passive_weight : float, default 1.0
+        ``α`` and ``β``, the weights of the two. The paper has 1 and 1 for CIFAR-10, 10 and 0.1 for CIFAR-100, with the
+        reduced error below.
     axis, temperature, softcap, logit_bias, sample_weight, ignore_index, reduction, normalizer, empty, validate
         As in `crossentropy.softmax_cross_entropy`.
 
     Returns
     -------
     array () or the rows' shape
-        float64 for float64 logits, else float32.
+        Dimensionless: float64 for float64 logits, else float32. Gradients flow to `logits`, `sample_weight`,
+        `temperature` and `logit_bias`.
 
     Raises
     ------
@@ -141,9 +139,9 @@ def active_passive_loss(
     Notes
     -----
     Of the paper's pairs this is NCE+MAE, with ``MAE = Σ_c |p_c − [c = y]|`` by its definition; its code drops the 2 of
-    ``2 (1 − p_y)``, so there `beta` is twice what it is here. The reverse cross-entropy with ``log 0 = A`` is ``|A|/2``
-    times the mean absolute error: NCE+RCE with a weight ``b`` is this with ``beta = b |A| / 2``, and the code's
-    ``A`` is ``log 1e-4 = −9.21``.
+    ``2 (1 − p_y)``, so there ``β`` is twice what it is here. The reverse cross-entropy with ``log 0 = A`` is ``|A|/2``
+    times the mean absolute error: NCE+RCE with a weight ``b`` is this with ``passive_weight=b*abs(A)/2``, and the
+    code's ``A`` is ``log 1e-4 = −9.21``.
 
     References
     ----------
@@ -156,7 +154,7 @@ def active_passive_loss(
     >>> float(active_passive_loss(np.zeros((1, 4)), np.asarray([0])).round(6))  # 1/4 + 2 · 3/4
     1.75
     """
-    for name, weight in (("alpha", alpha), ("beta", beta)):
+    for name, weight in (("active_weight", active_weight), ("passive_weight", passive_weight)):
         if is_false((weight >= 0) & (weight < INF)):
             raise ValueError(f"{name} is {weight}; it weighs a loss, so it is finite and at least 0")
     problem = make_problem(
@@ -179,7 +177,8 @@ def active_passive_loss(
         )
     planes = _statistics(problem)
     passive = formula.row_losses(replace(problem, link=MeanAbsoluteError()), replace(planes, prior_term=None))
-    return _reduced(problem, alpha * _shares(problem, planes) + beta * passive)
+    losses = active_weight * _shares(problem, planes) + passive_weight * passive
+    return reduce_problem(problem, losses, problem.sample_weight)
 
 
 def _statistics(problem: SoftmaxProblem) -> Planes:
@@ -207,15 +206,3 @@ def _shares(problem: SoftmaxProblem, planes: Planes) -> Array:
     void = void if idle is None else void | idle
     share = xp.where(void, xp.zeros_like(own), own) / xp.where(void, xp.ones_like(every), every)
     return xp.where(endless & (own == INF), xp.ones_like(share), share)
-
-
-def _reduced(problem: SoftmaxProblem, losses: Array) -> Array:
-    return reduced(
-        losses,
-        problem.logits,
-        sample_weight=problem.sample_weight,
-        reduction=problem.reduction,
-        normalizer=problem.normalizer,
-        empty=problem.empty,
-        keep=formula.kept_rows(problem),
-    )

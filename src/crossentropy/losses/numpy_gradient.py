@@ -4,12 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from crossentropy._arguments.arrays import as_array
-from crossentropy._backends import constant, is_numpy, is_taped
+from crossentropy._backends import Array, constant, is_numpy, is_taped
 from crossentropy._backends.tape import Taped, gradient_of
 
 __all__ = ["loss_and_gradient"]
-
-Array = Any
 
 
 def loss_and_gradient(
@@ -34,7 +32,7 @@ def loss_and_gradient(
     Returns
     -------
     value : array
-        What the loss returned.
+        What the loss returned, in its unit (nats, of a cross-entropy) and dtype.
     gradient : array, shape and dtype of `logits`
 
     Raises

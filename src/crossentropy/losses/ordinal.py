@@ -7,20 +7,18 @@ import numpy as np
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import as_indices, device, expm1, loss_dtype, namespace, total
-from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._backends import Array, as_indices, device, expm1, loss_dtype, namespace, total
 from crossentropy._engine.checks import check_ignore_index, check_logits, check_validate
-from crossentropy._engine.reductions import check_reduction
-from crossentropy._engine.rows.row_sums import divisor, reduced_sums
+from crossentropy._engine.reductions import check_reduction, normalizer_of
+from crossentropy._engine.rows.reduce import reduced_sums
 from crossentropy._engine.weights import row_values
+from crossentropy._statistics import Target
 from crossentropy._statistics.formulas import widened
-from crossentropy._statistics.label_errors import bad_label_error
+from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 
 __all__ = ["coral_loss", "coral_probabilities", "corn_loss", "corn_probabilities"]
-
-Array = Any
 
 
 @argument_errors
@@ -198,7 +196,7 @@ def corn_loss(
         validate="none",
     )
     if reduction == "mean" and isinstance(normalizer, str):
-        return call(normalizer=divisor(normalizer, each, tuple(z.shape), z), empty=empty)
+        return call(normalizer=normalizer_of(normalizer, each, tuple(z.shape), z), empty=empty)
     return reduced_sums(
         call,
         tuple(z.shape),
@@ -226,7 +224,8 @@ def coral_probabilities(logits: Array) -> Array:
     Returns
     -------
     array (..., K)
-        They sum to one. Float64 for float64 logits, else float32. Differences keep their digits.
+        Probabilities, dimensionless, which sum to one: float64 for float64 logits, else float32. Differences keep their
+        digits.
 
     Raises
     ------
@@ -272,7 +271,8 @@ def corn_probabilities(logits: Array) -> Array:
     Returns
     -------
     array (..., K)
-        They sum to one, and their logarithms are minus `corn_loss`. Float64 for float64 logits, else float32.
+        Probabilities, dimensionless, which sum to one; their logarithms are minus `corn_loss`: float64 for float64
+        logits, else float32.
 
     Raises
     ------
@@ -343,13 +343,10 @@ def _questions(
     if kept is not None:
         weights = xp.ones_like(y, dtype=loss_dtype(z)) if weights is None else weights
         weights = xp.where(kept, weights, xp.zeros_like(weights))
-    bad = (y < 0) | (y >= classes)
-    counted = bad if weights is None else bad & (weights != 0)
-    if validate and is_true(xp.any(counted)):
-        row = 0
-        for i, size in zip(first_true(counted), rows, strict=True):
-            row = row * int(size) + i
-        raise bad_label_error(y, row, classes, ignore_index)
+    target = Target(y, ignore_index=ignore_index)
+    bad = outside_classes(target, classes)
+    if validate:
+        check_labels(target, classes, bad=bad if weights is None else bad & (weights != 0))
     tasks = xp.arange(classes - 1, device=device(z))
     levels = xp.astype(y[..., None] > tasks, xp.int8)
     bad = bad[..., None]

@@ -5,20 +5,20 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors, renamed_in_errors
-from crossentropy._backends import constant, namespace
+from crossentropy._backends import Array, constant, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._engine.checks import check_logits
 from crossentropy._engine.options import SoftmaxOptions
+from crossentropy._engine.reductions import count_by_default
 from crossentropy._engine.weights import like, row_values
+from crossentropy._rows import rows_shape
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links import ClippedPolicy
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-__all__ = ["behaviour_cloning", "dpo_loss", "policy_gradient", "ppo_loss"]
-
-Array = Any
+__all__ = ["behavior_cloning", "dpo_loss", "policy_gradient", "ppo_loss"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,8 @@ def policy_gradient(
     Returns
     -------
     array () or the rows' shape
-        float64 for float64 logits, else float32. Its gradient is the policy gradient; its value says little.
+        In nats times the unit of `advantages`: float64 for float64 logits, else float32. Its gradient is the policy
+        gradient; its value says little.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def policy_gradient(
         link=_Advantage(_constant_rows(advantages, logits, rows, weight, "advantages")),
         entropy_bonus=entropy_bonus,
         reduction=reduction,
-        normalizer=_divisor(normalizer, reduction),
+        normalizer=count_by_default(normalizer, reduction, "count"),
         empty=empty,
         validate=validate,
     )
@@ -131,7 +132,7 @@ def policy_gradient(
 
 @argument_errors
 @renamed_in_errors(label="action")
-def behaviour_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOptions]) -> Array:
+def behavior_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOptions]) -> Array:
     """Imitation: the cross-entropy of an expert's actions, each as good as the other.
 
     It is `policy_gradient` with advantages of 1, and plain classification.
@@ -148,7 +149,7 @@ def behaviour_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOpti
     Returns
     -------
     array () or the rows' shape
-        As `crossentropy.softmax_cross_entropy`.
+        The loss in nats: float64 for float64 logits, else float32.
 
     Raises
     ------
@@ -162,7 +163,7 @@ def behaviour_cloning(logits: Array, actions: Any, **options: Unpack[SoftmaxOpti
     Examples
     --------
     >>> import numpy as np
-    >>> float(behaviour_cloning(np.log([[0.25, 0.75]]), np.asarray([1])).round(4))
+    >>> float(behavior_cloning(np.log([[0.25, 0.75]]), np.asarray([1])).round(4))
     0.2877
     """
     return softmax_cross_entropy(logits, actions, **options)
@@ -187,29 +188,31 @@ def ppo_loss(
     empty: str = "zero",
     validate: str = "raise",
 ) -> Array:
-    r"""Proximal policy optimisation: the policy gradient on old samples, which stops where the policy has moved far.
+    r"""Proximal policy optimization: the policy gradient on old samples, which stops where the policy has moved far.
 
     .. math:: \ell = -\min\bigl(r \hat A,\, \mathrm{clip}(r, 1 - c, 1 + c) \hat A\bigr) - \eta H(\pi), \qquad
               r = \pi(a) / \pi_\mathrm{old}(a)
 
     Parameters
     ----------
-    logits, actions, advantages, entropy_bonus, axis, temperature
+    logits, actions, advantages, entropy_bonus
         As in `policy_gradient`.
+    axis, temperature, empty, validate
+        As in `crossentropy.softmax_cross_entropy`.
     old_log_prob : array, shape of the rows
         ``log π_old(a)`` of the policy that took the actions: `target_statistics(...).log_prob` of its logits. A
         constant: no gradient flows to it.
     clip : float, default 0.2
         ``c``. Where the ratio is beyond it in the direction of the advantage, the loss is constant.
-    sample_weight, ignore_index, reduction, normalizer, empty, validate
+    sample_weight, ignore_index, reduction, normalizer
         As in `policy_gradient`. With the mask of tokens, ``normalizer="weight"`` is their mean over the batch
         (DAPO), and an array of each sequence's length times the number of sequences that of their means (GRPO).
 
     Returns
     -------
     array () or the rows' shape
-        float64 for float64 logits, else float32; minus the paper's objective, which is maximised. The value
-        function's loss is not in it.
+        In the unit of `advantages` (dimensionless where they are standardized): float64 for float64 logits, else
+        float32. It is minus the paper's objective, which is maximized. The value function's loss is not in it.
 
     Raises
     ------
@@ -244,7 +247,7 @@ def ppo_loss(
         link=link,
         entropy_bonus=entropy_bonus,
         reduction=reduction,
-        normalizer=_divisor(normalizer, reduction),
+        normalizer=count_by_default(normalizer, reduction, "count"),
         empty=empty,
         validate=validate,
     )
@@ -264,7 +267,7 @@ def dpo_loss(
     normalizer: Any = "weight",
     empty: str = "zero",
 ) -> Array:
-    r"""Direct preference optimisation: a binary cross-entropy whose log-odds are a difference of log-ratios.
+    r"""Direct preference optimization: a binary cross-entropy whose log-odds are a difference of log-ratios.
 
     .. math:: \ell = -(1 - \varepsilon) \log \sigma(h) - \varepsilon \log \sigma(-h), \qquad
               h = \beta \Bigl(\log \frac{\pi(y_+)}{\pi(y_-)} -
@@ -352,7 +355,7 @@ def _of_actions(logits: Array, actions: Any, axis: int) -> tuple[Array, Array, t
     logits, axis = check_logits(logits, axis)
     if not xp.isdtype(actions.dtype, ("integral", "bool")):
         raise TypeError(f"actions have dtype {actions.dtype}; pass their indices as integers")
-    rows = tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
+    rows = rows_shape(logits.shape, axis)
     if tuple(actions.shape) != rows:
         one_hot = tuple(actions.shape) == tuple(logits.shape)
         raise ValueError(
@@ -372,10 +375,3 @@ def _constant_rows(
         raise ValueError(f"{name} have shape {tuple(x.shape)}; pass one for each action, shape {rows}")
     x, xp = constant(x), namespace(x)
     return x if weight is None else xp.where(weight == 0, xp.zeros_like(x), x)
-
-
-def _divisor(normalizer: Any, reduction: str) -> Any:
-    """The normalizer for `softmax_cross_entropy`, which takes none where nothing is divided."""
-    if reduction != "mean" and isinstance(normalizer, str) and normalizer == "count":
-        return "weight"
-    return normalizer

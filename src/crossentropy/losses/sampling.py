@@ -5,19 +5,15 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import device, index_dtype, loss_dtype, namespace
+from crossentropy._backends import INF, Array, device, index_dtype, loss_dtype, namespace
 from crossentropy._engine.checks import check_logits
 from crossentropy._engine.options import ReductionOptions
-from crossentropy._engine.rows.row_sums import reduced_sums
+from crossentropy._engine.rows.reduce import reduced_sums
 from crossentropy._engine.weights import row_values
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["nce_loss", "negative_sampling_loss", "sampled_softmax_loss"]
-
-Array = Any
-
-INF = float("inf")
 
 
 @argument_errors
@@ -43,9 +39,9 @@ def sampled_softmax_loss(
         Those of the sampled classes.
     target_log_expected : float or array, shape of `target_logits`, default 0.0
         ``ln Q_y``: logarithm of how often the label is expected in the sample, ``ln(k q_y)`` for k draws with
-        replacement from ``q``. It is no gradient's.
+        replacement from ``q``. Differentiable: detach it where it comes from a model that learns.
     sampled_log_expected : float or array (S,) or shape of `sampled_logits`, default 0.0
-        ``ln Q_c`` of the sampled classes. Without the two corrections the estimate favours what is drawn rarely.
+        ``ln Q_c`` of the sampled classes. Without the two corrections the estimate favors what is drawn rarely.
     labels : integer array, shape of `target_logits`, optional
         The labels; with `sampled`, classes of the sample that are the row's own label (accidental hits) are left out.
     sampled : integer array (S,) or shape of `sampled_logits`, optional
@@ -110,11 +106,12 @@ def nce_loss(
     Parameters
     ----------
     target_logits : array (...), floating
-        The logit of each row's label: an unnormalised log-probability.
+        The logit of each row's label: an unnormalized log-probability.
     sampled_logits : array (..., S), floating
         Those of the sampled classes.
     target_log_expected : float or array, shape of `target_logits`, default 0.0
         ``ln Q_y = ln(k q_y)``: logarithm of how often the label is expected among k draws from the noise ``q``.
+        Differentiable, as in `sampled_softmax_loss`.
     sampled_log_expected : float or array (S,) or shape of `sampled_logits`, default 0.0
         ``ln Q_c`` of the sampled classes.
     labels, sampled : integer arrays, optional

@@ -4,25 +4,23 @@ import math
 from typing import Any, Unpack
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import as_indices, constant, is_torch, loss_dtype, namespace, total
+from crossentropy._arguments.warnings import warn_user
+from crossentropy._backends import Array, as_indices, constant, is_torch, loss_dtype, namespace, total
 from crossentropy._backends.conditions import check_static, is_true
 from crossentropy._engine.options import TokenOptions
+from crossentropy._engine.reductions import divide
 from crossentropy._engine.rows.reduce import in_loss_dtype
 from crossentropy._engine.tokens import (
     as_tokens,
     check_not_negative,
     divisor_of,
     of_tokens,
-    ratio,
     shifted,
     shifted_labels,
 )
-from crossentropy._engine.warnings import warn_user
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["ctc_loss", "sequence_cross_entropy", "sequence_log_prob", "sequence_perplexity"]
-
-Array = Any
 
 
 @argument_errors
@@ -94,7 +92,8 @@ def sequence_cross_entropy(
         raise TypeError(
             "sample_weight is given; the mask is the tokens' weight: pass mask=mask * sample_weight"
         )
-    logits, labels = as_tokens(logits, labels, options.get("axis", -1))
+    options.setdefault("axis", -1)
+    logits, labels = as_tokens(logits, labels, options["axis"])
     check_static(shift=shift)
     steps = labels.shape[-1]
     if not 0 <= shift <= steps:
@@ -171,7 +170,7 @@ def sequence_log_prob(
     losses, masses = _token_losses(logits, labels, mask, shift, axis, ignore_index, temperature, validate)
     log_prob = -total(losses, -1)
     if reduction == "mean":
-        log_prob = ratio(log_prob, total(masses, -1), 0.0)
+        log_prob = divide(log_prob, total(masses, -1), "zero")
     return in_loss_dtype(log_prob, losses)
 
 
@@ -205,8 +204,8 @@ def sequence_perplexity(
     Returns
     -------
     array () or, with ``reduction="none"``, (...)
-        A number of tokens, at least 1: float64 for float64 logits, else float32. NaN, with a warning, where no token
-        counts: nothing is no perfect prediction.
+        A number of tokens, dimensionless and at least 1: float64 for float64 logits, else float32. NaN, with a warning,
+        where no token counts: nothing is no perfect prediction.
 
     Raises
     ------
@@ -243,7 +242,7 @@ def sequence_perplexity(
         warn_user(
             "sequence_perplexity is NaN where no token counts: no tokens, every token ignored, or a mask of 0"
         )
-    mean = ratio(nats, tokens, float("nan"))
+    mean = divide(nats, tokens, "nan")
     too_large = mean > math.log(float(xp.finfo(loss_dtype(losses)).max))
     perplexity = xp.exp(xp.where(too_large, xp.zeros_like(mean), mean))
     return in_loss_dtype(xp.where(too_large, xp.full_like(mean, math.inf), perplexity), losses)
@@ -307,8 +306,16 @@ def ctc_loss(
 
     References
     ----------
-    Graves, Fernández, Gomez, Schmidhuber, "Connectionist Temporal Classification: Labelling Unsegmented Sequence Data
+    Graves, Fernández, Gomez, Schmidhuber, "Connectionist Temporal Classification: Labeling Unsegmented Sequence Data
     with Recurrent Neural Networks", ICML 2006.
+
+    Examples
+    --------
+    Of two steps over two classes, blank and 1, three of four paths collapse to the label 1:
+
+    >>> import torch
+    >>> round(ctc_loss(torch.zeros(1, 2, 2), torch.tensor([[1]]), [2], [1]).item(), 6)  # −ln 3/4
+    0.287682
     """
     if not is_torch(logits):
         given = constant(logits)

@@ -1,20 +1,13 @@
 """Cross-entropy of yes-or-no questions: binary and multi-label classification."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import is_numpy, is_taped, is_torch
-from crossentropy._backends.tape import Taped, node, plain
-from crossentropy._engine.sigmoid import cpu as native
-from crossentropy._engine.sigmoid.formula import reference_gradient, reference_loss
-from crossentropy._engine.sigmoid.problem import Problem, make_problem
+from crossentropy._backends import Array
+from crossentropy._engine.sigmoid.solve import sigmoid_loss
 from crossentropy.links import Link
 
 __all__ = ["sigmoid_cross_entropy"]
-
-Array = Any
 
 
 @argument_errors
@@ -110,7 +103,7 @@ def sigmoid_cross_entropy(
     >>> float(sigmoid_cross_entropy(logits, labels, pos_weight=[3.0, 1.0]).round(4))
     1.1299
     """
-    problem = make_problem(
+    return sigmoid_loss(
         logits,
         labels,
         pos_weight=pos_weight,
@@ -126,21 +119,3 @@ def sigmoid_cross_entropy(
         empty=empty,
         validate=validate,
     )
-    if is_torch(problem.logits):
-        from crossentropy._engine.sigmoid import autograd
-
-        return autograd.loss(problem)
-    logits = problem.logits
-    if problem.is_taped_beside_logits:
-        return reference_loss(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)
-    if is_taped(logits):
-        value, gradient = _numpy_loss(replace(problem, logits=plain(logits)))
-        return node(value, (logits, gradient))
-    return _numpy_loss(problem)[0] if is_numpy(logits) else reference_loss(problem)
-
-
-def _numpy_loss(problem: Problem) -> tuple[Array, Callable[[Array], Array]]:
-    """The loss, and what takes the gradient by it to that by the logits."""
-    if native.is_supported(problem):
-        return native.numpy_loss(problem)
-    return reference_loss(problem), lambda upstream: reference_gradient(problem, upstream)

@@ -3,14 +3,13 @@
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import is_torch
+from crossentropy._arguments.warnings import LAST_AXIS, warn_of_axis
+from crossentropy._backends import Array, is_torch
 from crossentropy._engine.softmax.problem import is_untransformed
 from crossentropy._engine.softmax.solve import softmax_loss
 from crossentropy.links import Link
 
 __all__ = ["softmax_cross_entropy"]
-
-Array = Any
 
 
 @argument_errors
@@ -18,7 +17,7 @@ def softmax_cross_entropy(
     logits: Array,
     labels: Any,
     *,
-    axis: int = -1,
+    axis: int = LAST_AXIS,
     label_smoothing: float = 0.0,
     smoothing_prior: Array | None = None,
     class_weight: Array | None = None,
@@ -56,7 +55,7 @@ def softmax_cross_entropy(
         Integers in the shape of the logits without `axis` are class indices; floats in their whole shape are
         probabilities of the classes. `targets.OneHot`, `Probabilities`, `Sparse` and `LabelSet` say the rest.
     axis : int, default -1
-        The axis of the classes. No axis order is copied into another.
+        The axis of the classes; 1 for logits (N, C, …) as PyTorch has them. No axis order is copied into another.
     label_smoothing : float, default 0.0
         Share ``ε`` of the mass that goes to `smoothing_prior`.
     smoothing_prior : array (C,), default uniform
@@ -114,7 +113,7 @@ def softmax_cross_entropy(
     Warns
     -----
     UserWarning
-        If the logits are probabilities already.
+        If the logits are probabilities already, and if `axis` is left out where axis 1 would fit as well as the last.
 
     Notes
     -----
@@ -135,6 +134,8 @@ def softmax_cross_entropy(
     >>> softmax_cross_entropy(logits, np.asarray([0, 1, -1, 1]), ignore_index=-1, reduction="none").round(4)
     array([0.349 , 0.1429, 0.    , 0.5514])
     """
+    if axis is LAST_AXIS and getattr(logits, "ndim", 2) > 2:
+        warn_of_axis(logits, labels)
     weighted = isinstance(normalizer, str) and normalizer == "weight"
     if (
         is_torch(logits)

@@ -3,15 +3,14 @@
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import is_torch, loss_dtype, namespace
+from crossentropy._arguments.warnings import LAST_AXIS, warn_of_axis
+from crossentropy._backends import Array, is_torch, loss_dtype, namespace
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.softmax.terms import check_sums
 from crossentropy._statistics import Planes, Wanted, row_statistics
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["TargetStatistics", "target_statistics"]
-
-Array = Any
 
 
 class TargetStatistics:
@@ -39,13 +38,13 @@ class TargetStatistics:
 
     @property
     def log_odds(self) -> Array:
-        """``ln p − ln(1 − p)`` of the target, ``−D``."""
+        """Log-odds of the target in nats, ``ln p − ln(1 − p) = −D``."""
         self._of_one_target("log_odds")
         return self._rounded(-self._planes.log_odds)
 
     @property
     def logsumexp(self) -> Array:
-        """``L``, the logarithm of the row's partition sum."""
+        """``L``, the logarithm of the row's partition sum, in nats."""
         return self._rounded(self._planes.log_partition)
 
     @property
@@ -94,7 +93,7 @@ def target_statistics(
     logits: Array,
     labels: Any,
     *,
-    axis: int = -1,
+    axis: int = LAST_AXIS,
     temperature: Any = 1.0,
     softcap: float | None = None,
     logit_bias: Array | None = None,
@@ -120,13 +119,19 @@ def target_statistics(
     Returns
     -------
     TargetStatistics
-        ``log_prob``, ``prob``, ``log_odds``, ``logsumexp``, ``entropy``, ``argmax`` and ``rank`` in the shape of the
-        labels: float64 for float64 logits, else float32. An ignored row has the log-probability 0.
+        ``log_prob``, ``log_odds``, ``logsumexp`` and ``entropy`` in nats, ``prob``, ``argmax`` and ``rank``, each in
+        the shape of the labels: float64 for float64 logits, else float32; integers for the last two. An ignored row has
+        the log-probability 0.
 
     Raises
     ------
     ValueError, TypeError
         As `crossentropy.softmax_cross_entropy` does.
+
+    Warns
+    -----
+    UserWarning
+        If `axis` is left out where axis 1 would fit as well as the last.
 
     Examples
     --------
@@ -136,6 +141,8 @@ def target_statistics(
     >>> found.log_prob.round(4), found.rank
     (array([-0.349 , -4.1429]), array([0, 2]))
     """
+    if axis is LAST_AXIS and getattr(logits, "ndim", 2) > 2:
+        warn_of_axis(logits, labels)
     problem = make_problem(
         logits,
         labels,

@@ -49,6 +49,7 @@ from torch.nn.functional import (
     triplet_margin_with_distance_loss,
 )
 
+from crossentropy._lazy import attach
 from crossentropy.torch.accumulation import causal_lm_loss, global_normalizer
 from crossentropy.torch.binary import (
     binary_cross_entropy,
@@ -82,7 +83,7 @@ from crossentropy.torch.named import (
     LDAMLoss,
     MeanAbsoluteErrorLoss,
     NormalizedCrossEntropyLoss,
-    PartiallyHuberisedCrossEntropyLoss,
+    PartiallyHuberizedCrossEntropyLoss,
     PolyLoss,
     SoftBootstrappingLoss,
     SymmetricCrossEntropyLoss,
@@ -162,7 +163,7 @@ __all__ = [
     "NTXentLoss",
     "NormalizedCrossEntropyLoss",
     "PPOLoss",
-    "PartiallyHuberisedCrossEntropyLoss",
+    "PartiallyHuberizedCrossEntropyLoss",
     "PoissonNLLLoss",
     "PolicyGradientLoss",
     "PolyLoss",
@@ -207,3 +208,5 @@ __all__ = [
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
 ]
+
+__getattr__, __dir__ = attach(__name__, __all__, {}, ("distributed",))

@@ -1,4 +1,4 @@
-"""What is refused before anything is computed: arguments of another kind, and tensors that do not mix."""
+"""Checks of arguments before anything is computed: kinds of values, subclasses of tensors, shapes of weights."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ COUNTS = "torch.bincount(labels, minlength=C)"
 
 
 def check_tensor(input: Any) -> None:
-    """Refuse an input that is no tensor."""
+    """Raise TypeError unless `input` is a tensor."""
     if not isinstance(input, Tensor):
         raise TypeError(
             f"input is a {type(input).__module__}.{type(input).__name__}; pass a tensor, torch.as_tensor(input), "
@@ -22,7 +22,7 @@ def check_tensor(input: Any) -> None:
 
 
 def check_weight(name: str, weight: Any) -> None:
-    """Refuse a weight that is no tensor or array: scikit-learn's dictionaries and words, modules."""
+    """Raise TypeError unless a weight is a tensor, an array, a list or None: no dict or word as in scikit-learn."""
     if weight is None or isinstance(weight, (Tensor, np.ndarray, list, tuple)):
         return
     if isinstance(weight, dict):
@@ -41,12 +41,12 @@ def check_weight(name: str, weight: Any) -> None:
 
 
 def as_weight(weight: Any) -> Tensor | None:
-    """A weight as a tensor."""
+    """Convert a weight to a tensor; None passes."""
     return weight if weight is None or isinstance(weight, Tensor) else torch.as_tensor(weight)
 
 
 def check_mix(**tensors: Any) -> None:
-    """Refuse tensors of two subclasses that PyTorch cannot bring together: neither derives from the other."""
+    """Raise TypeError for tensors of two subclasses neither of which derives from the other: PyTorch rejects them."""
     kinds = {type(x) for x in tensors.values()}
     if kinds <= PLAIN:
         return
@@ -61,7 +61,7 @@ def check_mix(**tensors: Any) -> None:
 
 
 def _has_kind(kind: type[Tensor]) -> bool:
-    """Whether a subclass keeps its type in operations, by the rule that all of them inherit."""
+    """Tell whether a subclass keeps its type in operations, by the rule that subclasses inherit."""
     return kind not in PLAIN and getattr(kind.__torch_function__, "__func__", None) is INHERITED
 
 
@@ -70,11 +70,12 @@ INHERITED = Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
 
 
 def _path(kind: type) -> str:
+    """Return the qualified name of a class."""
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def broadcast(name: str, weight: Any, input: Tensor) -> Tensor | None:
-    """A weight in the shape of `input`, which it must not enlarge."""
+    """Expand a weight to the shape of `input`, or raise ValueError."""
     check_weight(name, weight)
     weight = as_weight(weight)
     if weight is None:
@@ -89,14 +90,14 @@ def broadcast(name: str, weight: Any, input: Tensor) -> Tensor | None:
 
 
 def _advice(name: str, weight: Tensor, input: Tensor) -> str:
-    """How to write a vector that belongs to an axis other than the last one."""
+    """Advise how to pass a vector that belongs to an axis other than the last one."""
     fitting = [axis for axis in range(input.ndim - 1) if weight.shape == input.shape[axis : axis + 1]]
     if not fitting:
         return ""
     axis = 1 if 1 in fitting else fitting[0]
     view = ", ".join(["-1"] + ["1"] * (input.ndim - 1 - axis))
-    own = "pos_weight" if name == "pos_weight" else "class_weight"
+    keyword = "pos_weight" if name == "pos_weight" else "class_weight"
     return (
         f": its axis is set against the input's last. For an entry for each place on axis {axis} pass "
-        f"{name}={name}.view({view}), or use crossentropy.sigmoid_cross_entropy({own}={name}, axis={axis})"
+        f"{name}={name}.view({view}), or use crossentropy.sigmoid_cross_entropy({keyword}={name}, axis={axis})"
     )

@@ -1,4 +1,4 @@
-"""torch's binary cross-entropy of probabilities: logarithms bounded at −100, slopes at 1e12."""
+"""torch's binary cross-entropy of probabilities: logarithms clamped at −100, slopes at 1e12."""
 
 from typing import Any
 
@@ -12,26 +12,31 @@ from crossentropy._statistics.cpu.memory_torch import is_compiled, is_exported
 
 
 def clamped_binary_cross_entropy(p: Tensor, t: Tensor) -> Tensor:
-    """The loss of every element, in float32 or wider."""
+    """Compute the loss of every element in nats, in float32 or wider."""
     wide = torch.promote_types(p.dtype, torch.float32)
     p, t = p.to(wide), t.to(wide)
-    if is_tracing() and torch.onnx.is_in_onnx_export():  # the older exporter, of values alone
+    if is_tracing() and torch.onnx.is_in_onnx_export():  # the older exporter, which needs no gradient
         return _formula(p, t)
-    if is_exported():  # a program takes no Function
+    if is_exported():  # an exported program holds no autograd Function
         return binary_cross_entropy(p, t, reduction="none")
+    # Dynamo rejects a Function with a jvp.
     return _ClampedReverse.apply(p, t) if is_compiled() else _Clamped.apply(p, t)
 
 
 def _formula(p: Tensor, t: Tensor) -> Tensor:
+    """Compute ``−t log p − (1 − t) log(1 − p)`` with clamped logarithms."""
     log_p, log_not_p = _logarithms(p)
     return -(t * log_p + (1 - t) * log_not_p)
 
 
 def _logarithms(p: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute ``log p`` and ``log(1 − p)``, clamped at −100."""
     return torch.clamp(torch.log(p), min=-100), torch.clamp(torch.log1p(-p), min=-100)
 
 
 class _ClampedReverse(Function):
+    """The loss of every element, differentiable in reverse mode alone, for `torch.compile`."""
+
     generate_vmap_rule = True
 
     @staticmethod
@@ -53,11 +58,14 @@ class _ClampedReverse(Function):
 
 
 def _slopes(p: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the derivatives with respect to p, its denominator clamped as in torch, and to t."""
     log_p, log_not_p = _logarithms(p)
     return (p - t) / torch.clamp(p * (1 - p), min=1e-12), log_not_p - log_p
 
 
 class _Clamped(_ClampedReverse):
+    """The loss of every element, differentiable in reverse and in forward mode."""
+
     @staticmethod
     def jvp(ctx: Any, p_tangent: Tensor | None, t_tangent: Tensor | None) -> Tensor:
         by_p, by_t = _slopes(*ctx.saved_tensors)

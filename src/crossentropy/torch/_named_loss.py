@@ -1,4 +1,4 @@
-"""What the modules of `crossentropy.torch.named` are made of."""
+"""The base class of the modules in `crossentropy.torch.named`."""
 
 from collections.abc import Callable
 from inspect import Parameter, Signature, signature
@@ -19,25 +19,25 @@ COMMON = ("axis", "ignore_index", "softcap", "logit_bias", "normalizer", "empty"
 
 
 class NamedLoss(Settings):
-    """A function of `crossentropy.losses` whose settings are given once; a subclass names the function.
+    """A module of a function of `crossentropy.losses`; a subclass names the function.
 
-    What the function takes by position is given to every call, but for the arrays in `fixed`; its keywords are given
-    here, but for those of a batch: `sample_weight`, `normalizer` (which may be given here as well) and `per_call`.
-    A setting is an attribute of its name, which may be changed; tensors are buffers, and parameters remain parameters,
-    those inside a link too.
+    The function's positional arguments are passed to every call, except the arrays in `fixed`. Its keywords are passed
+    to the constructor, except those of a batch: `sample_weight`, `normalizer` (allowed in both places) and `per_call`.
+    Every setting is an attribute of the same name, which may be changed. Tensors become buffers, and parameters remain
+    parameters, also inside a link.
 
     Subclass keywords
     -----------------
     function : callable
         The loss.
     check : callable, optional
-        Called with the settings that it has parameters for, when a module is made, to refuse what is out of range.
+        Called by the constructor with those settings that it has parameters for, to raise if one is out of range.
     fixed : tuple of str
         Positional arrays of the function that are settings of the module.
     per_call : tuple of str
-        More keywords that belong to a batch.
+        Further keywords that belong to a batch.
     learnt : tuple of str
-        Keywords of the function that the module gives itself.
+        Keywords of the function that the module supplies itself.
     """
 
     _check: ClassVar[Callable[..., Any] | None]
@@ -69,15 +69,15 @@ class NamedLoss(Settings):
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL) and p.name not in fixed
         )
         left_out = {"sample_weight", *per_call, *learnt}
-        if isinstance(check, type):  # a link, which the loss is by name
+        if isinstance(check, type):  # the loss is named after a link, so that it takes no other
             left_out.add("link")
-        own = [
+        own_parameters = [
             p for p in parameters if p.name in fixed or (p.kind is p.KEYWORD_ONLY and p.name not in left_out)
         ]
         cls.__signature__ = Signature(  # type: ignore[attr-defined]
             [
-                *(p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own if p.name not in COMMON),
-                *(p.replace(kind=p.KEYWORD_ONLY) for p in own if p.name in COMMON),
+                *(p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own_parameters if p.name not in COMMON),
+                *(p.replace(kind=p.KEYWORD_ONLY) for p in own_parameters if p.name in COMMON),
                 *(
                     Parameter(n, Parameter.KEYWORD_ONLY, default=REDUCTION if n == "reduction" else None)
                     for n in passed_on(function)
@@ -95,13 +95,13 @@ class NamedLoss(Settings):
             if option not in expected.parameters:
                 raise TypeError(f"{name} has no option {option!r}; it takes {', '.join(expected.parameters)}")
         try:
-            given = expected.bind(*settings, **options).arguments
+            bound = expected.bind(*settings, **options).arguments
         except TypeError as error:
             raise TypeError(f"{name}: {error}; it takes {', '.join(expected.parameters)}") from None
         values = {
-            p.name: given.get(p.name, p.default)
+            p.name: bound.get(p.name, p.default)
             for p in expected.parameters.values()
-            if p.name in given or p.name == "reduction" or p.kind is p.POSITIONAL_OR_KEYWORD
+            if p.name in bound or p.name == "reduction" or p.kind is p.POSITIONAL_OR_KEYWORD
         }
         check_reduction(values.get("reduction", REDUCTION), "weight", "zero")
         self._options = tuple(expected.parameters)
@@ -112,7 +112,7 @@ class NamedLoss(Settings):
             self._check(**{n: x for n, x in values.items() if n in known})
 
     def forward(self, *inputs: Any, **batch: Any) -> Tensor:
-        """The loss of a batch: the arrays that the function takes, and keywords that belong to a batch."""
+        """Compute the loss of a batch from the function's arrays and the keywords that belong to a batch."""
         for name in batch:
             if name not in (*self._inputs, *self._of_a_batch):
                 raise TypeError(

@@ -1,4 +1,4 @@
-"""How modules keep their settings: tensors as buffers, parameters as parameters, and those inside a link too."""
+"""Storage of a module's settings: tensors as buffers, parameters as parameters, also those inside a link."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -12,22 +12,22 @@ __all__ = ["Settings", "text"]
 
 
 class Settings(nn.Module):
-    """A function of batches whose settings are attributes of their names, which may be changed.
+    """A module of a function of batches, whose settings are attributes that may be changed.
 
-    A tensor or NumPy array is a buffer, a parameter is a parameter of the module, and a link or tuple with tensors in
-    it is a child module that has them.
+    A tensor or NumPy array becomes a buffer, a parameter a parameter of the module, and a link or tuple that contains
+    tensors a child module that holds them.
     """
 
     _function: ClassVar[Callable[..., Tensor]]
-    _options: tuple[str, ...] = ()  # what may be set
-    _settings: tuple[str, ...] = ()  # what is
+    _options: tuple[str, ...] = ()  # names that may be set
+    _settings: tuple[str, ...] = ()  # names that are set
     _not_shown: tuple[str, ...] = ()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self._options:
             return super().__setattr__(name, value)
         if name in self._settings:
-            delattr(self, name)  # it may be of another kind
+            delattr(self, name)  # a buffer may become a parameter or a plain value, or the reverse
         else:
             self._settings = (*self._settings, name)
         value = _registrable(value)
@@ -36,16 +36,16 @@ class Settings(nn.Module):
         return super().__setattr__(name, value)
 
     def _current(self) -> dict[str, Any]:
-        """The settings as they are now, links whole again."""
+        """Return the settings as they are now, with links and tuples put together."""
         return {name: _whole(getattr(self, name)) for name in self._settings}
 
     def _called(self, *inputs: Any, **batch: Any) -> Tensor:
-        """The function of a batch; what the call gives comes before the settings, None for nothing."""
-        given = {name: value for name, value in batch.items() if value is not None}
-        return type(self)._function(*inputs, **(self._current() | given))
+        """Call the function on a batch; keywords of the call that are not None override the settings."""
+        overrides = {name: value for name, value in batch.items() if value is not None}
+        return type(self)._function(*inputs, **(self._current() | overrides))
 
     def _shown(self) -> str:
-        """The settings in a few characters each; PyTorch shows child modules itself."""
+        """Write the settings in a few characters each; PyTorch shows child modules itself."""
         values = ((name, getattr(self, name)) for name in self._settings if name not in self._not_shown)
         return ", ".join(f"{n}={text(x)}" for n, x in values if not isinstance(x, nn.Module))
 
@@ -54,7 +54,7 @@ class Settings(nn.Module):
 
 
 class _Parts(Settings):
-    """A link or tuple in parts, which are the settings."""
+    """A child module that holds the parts of a link or tuple as settings."""
 
     def __init__(self, whole: Any) -> None:
         super().__init__()
@@ -65,10 +65,10 @@ class _Parts(Settings):
             setattr(self, name, part)
 
     def whole(self) -> Any:
-        """The link or tuple with the tensors as they are now."""
+        """Put the link or tuple together with its tensors as they are now."""
         if self._kind is tuple:
             return tuple(self._current().values())
-        link = object.__new__(self._kind)  # not checked again: tensors would have to be read
+        link = object.__new__(self._kind)  # without __post_init__, whose checks would read tensors
         link.__dict__.update(self._current())
         return link
 
@@ -77,7 +77,7 @@ class _Parts(Settings):
 
 
 def _registrable(value: Any) -> Any:
-    """A setting as a module registers it: an array as a tensor, what has tensors inside as a module."""
+    """Convert a setting for registration: an array to a tensor, a value with tensors inside to a child module."""
     if isinstance(value, np.ndarray):
         return as_tensor(value)
     inside = any(map(_has_tensors, _parts(value).values()))
@@ -85,7 +85,7 @@ def _registrable(value: Any) -> Any:
 
 
 def _parts(value: Any) -> dict[str, Any]:
-    """What a tuple or a link is made of, by name; nothing of anything else."""
+    """Return the parts of a tuple or a link by name; none for any other value."""
     if type(value) is tuple:
         return {str(place): part for place, part in enumerate(value)}
     if isinstance(value, Link) and not isinstance(value, (nn.Module, type)):
@@ -94,17 +94,17 @@ def _parts(value: Any) -> dict[str, Any]:
 
 
 def _has_tensors(value: Any) -> bool:
-    """Whether a value is, or has inside, what a module has to register."""
+    """Tell whether a value is a tensor or a module, or contains one."""
     return isinstance(value, (Tensor, nn.Module)) or any(map(_has_tensors, _parts(value).values()))
 
 
 def _whole(value: Any) -> Any:
-    """A setting as functions take it."""
+    """Convert a setting back to the form that functions take."""
     return value.whole() if isinstance(value, _Parts) else value
 
 
 def text(value: Any) -> str:
-    """A setting in a few characters."""
+    """Write a setting in a few characters."""
     if isinstance(value, Tensor):
         return f"{value.item():g}" if value.ndim == 0 and not value.is_meta else f"Tensor{tuple(value.shape)}"
     return repr(value)

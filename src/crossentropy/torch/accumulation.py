@@ -1,7 +1,7 @@
-"""The mean of a batch that comes in parts: micro-batches, processes, the Trainer of Hugging Face.
+"""The mean of a batch that is processed in parts: micro-batches, processes, the Trainer of Hugging Face.
 
-The mean over the tokens of a batch is one sum over one count. Where the sum is taken in parts, each must be divided by
-the count of all: the mean of the parts' means is another number, unless they have equally many tokens.
+The mean over the tokens of a batch is one sum over one count. If the sum is taken in parts, each part must be divided
+by the count of the whole batch: the mean of the parts' means differs, unless all have equally many tokens.
 """
 
 from contextlib import suppress
@@ -25,7 +25,7 @@ def global_normalizer(count: Any, group: Any = None) -> Tensor:
     Parameters
     ----------
     count : Tensor () or number
-        What this process has: its tokens that count, in all micro-batches up to the next step of the optimiser. A
+        What this process has: its tokens that count, in all micro-batches up to the next step of the optimizer. A
         tensor says on which device processes talk (NCCL needs one on the GPU).
     group : ProcessGroup, optional
         The processes that gradients are averaged over; all, if left out.
@@ -33,8 +33,9 @@ def global_normalizer(count: Any, group: Any = None) -> Tensor:
     Returns
     -------
     Tensor ()
-        float64 (float32 on devices that have no wider), on the device of `count`; the `normalizer` of any loss. It is
-        `count` itself where there is one process. Where no process has anything it is 0, and the loss is 0.
+        A number of tokens or a sum of weights, dimensionless: float64 (float32 on devices that have no wider), on the
+        device of `count`; the `normalizer` of any loss. It is `count` itself where there is one process. Where no
+        process has anything it is 0, and the loss is 0.
 
     Raises
     ------
@@ -136,6 +137,7 @@ def causal_lm_loss(
 
 
 def _logits(outputs: Any) -> Tensor:
+    """Find the logits (N, T, C) in a model's outputs: an attribute, a key, or the first item."""
     logits = getattr(outputs, "logits", None)
     if logits is None:
         with suppress(KeyError, IndexError, TypeError):

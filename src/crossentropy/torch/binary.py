@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import _reduction
 
 from crossentropy._backends.conditions import is_true
-from crossentropy._engine.reductions import check_reduction, reduce_rows
-from crossentropy._engine.rows.row_sums import reduced_sums
+from crossentropy._engine.reductions import check_reduction, count_by_default, reduce_rows
+from crossentropy._engine.rows.reduce import reduced_sums
 from crossentropy._engine.weights import row_values
 from crossentropy.links import Link
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
@@ -81,7 +81,7 @@ def binary_cross_entropy_with_logits(
         "link": link,
         "negative_link": negative_link,
         "negative_shift": negative_shift,
-        "normalizer": _denominator(normalizer, reduction),
+        "normalizer": count_by_default(normalizer, reduction),
         "empty": empty,
         "validate": "none",
     }
@@ -94,7 +94,8 @@ def binary_cross_entropy_with_logits(
         return sigmoid_cross_entropy(
             input, target, pos_weight=vector, sample_weight=sample, axis=axis, reduction=reduction, **options
         )
-    # a factor for every element: each is a class of its own, in a batch of one
+    # A factor for every element: sigmoid_cross_entropy takes one per class, so the elements become the classes of one
+    # row.
     if isinstance(options["normalizer"], Tensor) and options["normalizer"].ndim:
         options["normalizer"] = options["normalizer"].reshape(1, -1)
     one_row = [x if x is None else x.reshape(1, -1) for x in (input, target, sample)]
@@ -110,21 +111,15 @@ def binary_cross_entropy_with_logits(
 
 
 def _check_shapes(input: Tensor, target: Tensor) -> None:
+    """Raise ValueError unless the shapes are equal."""
     if target.shape != input.shape:
         raise ValueError(
             f"target has shape {tuple(target.shape)} and input {tuple(input.shape)}; they must be equal"
         )
 
 
-def _denominator(normalizer: Any, reduction: str) -> Any:
-    """The normalizer, by default torch's: the number of elements."""
-    if normalizer is not None:
-        return normalizer
-    return "count" if reduction == "mean" else "weight"
-
-
 def _each_weight(sample_weight: Tensor | None, input: Tensor) -> Tensor | None:
-    """The sample weight of every element, in the shape of `input`."""
+    """Expand sample weights of elements or rows to the shape of `input`."""
     if sample_weight is None:
         return None
     shape, whole = tuple(sample_weight.shape), tuple(input.shape)
@@ -137,14 +132,14 @@ def _each_weight(sample_weight: Tensor | None, input: Tensor) -> Tensor | None:
 
 
 def _product(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """The product of two weights, of which None stands for 1."""
+    """Multiply two weights, where None stands for 1."""
     if one is None or other is None:
         return other if one is None else one
     return one * other
 
 
 def _only_axis(weight: Any, input: Tensor) -> int | None:
-    """The one axis that a broadcasting weight varies along, counted from the end; None if it is not one."""
+    """Return the only axis along which a weight varies, as a negative number; None if there is not exactly one."""
     shape = as_weight(weight).shape  # type: ignore[union-attr]
     wide = [d for d in range(-len(shape), 0) if shape[d] != 1]
     return wide[0] if len(wide) == 1 and input.ndim > 1 else None
@@ -204,11 +199,11 @@ def binary_cross_entropy(
             f"input is {input.dtype} and target {target.dtype}; pass both as floating-point tensors"
         )
     check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
-    normalizer = _denominator(normalizer, reduction)
+    normalizer = count_by_default(normalizer, reduction)
     check_reduction(reduction, normalizer, empty)
-    own = _each_weight(sample_weight, input)
-    if own is not None:  # what is no probability and counts for nothing becomes one
-        void = (own == 0) & ~((input >= 0) & (input <= 1) & (target >= 0) & (target <= 1))
+    element_weights = _each_weight(sample_weight, input)
+    if element_weights is not None:  # an invalid entry of weight 0 becomes a probability, for 0 · NaN is NaN
+        void = (element_weights == 0) & ~((input >= 0) & (input <= 1) & (target >= 0) & (target <= 1))
         input, target = (torch.where(void, 0.5, x) for x in (input, target))
     for name, x in (("input", input), ("target", target)):
         if x.device.type == "cpu" and is_true(((x < 0) | (x > 1)).any()):
@@ -217,11 +212,11 @@ def binary_cross_entropy(
                 "For logits use binary_cross_entropy_with_logits"
             )
     losses = clamped_binary_cross_entropy(input, target).double()
-    weights = _product(broadcast("weight", weight, input), own)
+    weights = _product(broadcast("weight", weight, input), element_weights)
     value = reduce_rows(
         losses if weights is None else losses * weights,
-        torch.ones_like(losses) if weights is None else weights.double(),
-        torch.ones_like(losses, dtype=torch.bool),
+        weights,
+        None,
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
@@ -278,8 +273,8 @@ def multilabel_soft_margin_loss(
     _check_shapes(input, target)
     check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
     rows = row_values(sample_weight, input, tuple(input.shape[:-1]), "sample_weight")
-    own = None if rows is None else rows.unsqueeze(-1).expand_as(input)
-    each = _product(broadcast("weight", weight, input), own)
+    element_weights = None if rows is None else rows.unsqueeze(-1).expand_as(input)
+    each = _product(broadcast("weight", weight, input), element_weights)
     value = reduced_sums(
         partial(sigmoid_cross_entropy, input, target, sample_weight=each, validate="none"),
         tuple(input.shape),
@@ -287,7 +282,7 @@ def multilabel_soft_margin_loss(
         like=input,
         weights=rows,
         reduction=reduction,
-        normalizer=_denominator(normalizer, reduction),
+        normalizer=count_by_default(normalizer, reduction),
         empty=empty,
     )
     return value / input.shape[-1]

@@ -35,6 +35,11 @@ def kl_div(
     Tensor
         The divergence in nats, in torch's dtype.
 
+    Raises
+    ------
+    ValueError, RuntimeError
+        As `torch.nn.functional.kl_div` does: if `reduction` is no word of its, or the shapes do not broadcast.
+
     Examples
     --------
     >>> import torch

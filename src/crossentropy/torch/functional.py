@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
-from crossentropy._backends.conditions import is_true
-from crossentropy._engine.reductions import reduce_rows
+from crossentropy._engine.probabilities.labels import Truth
+from crossentropy._engine.probabilities.predictions import Predictions
+from crossentropy._engine.probabilities.row_log_prob import row_log_prob
+from crossentropy._engine.probabilities.scores import reduce_scores
 from crossentropy._engine.softmax.autograd import loss as softmax_loss
 from crossentropy._engine.softmax.fused_cpu import Options, row_loss
 from crossentropy._engine.softmax.problem import is_untransformed, make_problem
-from crossentropy._engine.softmax.terms import weigh_rows
-from crossentropy._statistics.label_errors import bad_label_error
+from crossentropy._statistics.label_errors import check_labels
 from crossentropy.links import Focal, Link
 from crossentropy.targets import LabelSet, Probabilities
 from crossentropy.torch._checks import as_weight, check_mix, check_tensor, check_weight
@@ -171,7 +172,12 @@ def focal_loss(
     Returns
     -------
     Tensor
-        The loss in nats.
+        The loss in nats: float64 for float64 logits, else float32.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `cross_entropy` does, and if `gamma` is negative or not finite.
 
     References
     ----------
@@ -213,13 +219,15 @@ def nll_loss(
     target : integer Tensor of the shape without C
     weight, size_average, ignore_index, reduce, reduction
         As in torch.
-    sample_weight, normalizer, empty, validate
+    sample_weight : Tensor, shape of the rows, optional
+        Weight of each row.
+    normalizer, empty, validate
         As in `cross_entropy`.
 
     Returns
     -------
     Tensor
-        The loss; float32 for half-precision input.
+        The loss in nats, if the log-probabilities are: in their dtype, float32 for half-precision input.
 
     Raises
     ------
@@ -254,22 +262,24 @@ def nll_loss(
         empty=empty,
         validate=validate,
     )
-    y = target.long()
-    keep = y != ignore_index
-    known = keep & (y >= 0) & (y < problem.classes)
-    bad = keep & ~known
-    if problem.validate and is_true(bad.any()):
-        raise bad_label_error(target, int(bad.reshape(-1).int().argmax()), problem.classes, ignore_index)
-    if problem.sample_weight is not None:
-        bad = bad & (problem.sample_weight != 0)
-    safe = torch.where(known, y, 0)
-    picked = input.gather(problem.axis, safe.unsqueeze(problem.axis)).squeeze(problem.axis).double()
-    # times NaN, so that the row of a label outside the classes has a gradient of NaN too
-    picked = picked * torch.where(bad, torch.nan, 1.0).to(picked.dtype)
-    w = torch.ones_like(picked) if weight is None else weight.double()[safe]
-    w = torch.where(keep, w, 0.0)
-    losses = weigh_rows(problem, torch.where(w == 0, 0.0, -w * picked))
-    value = reduce_rows(
-        losses, weigh_rows(problem, w), keep, reduction=reduction, normalizer=normalizer, empty=empty
+    if problem.validate:
+        check_labels(problem.target, problem.classes)
+    # a row of classes alone is one of a batch
+    log_p = input.movedim(problem.axis, -1) if input.ndim > 1 else input[None]
+    truth = Truth(target.long().view(log_p.shape[:-1]), ignore_index=ignore_index)
+    omega = problem.sample_weight
+    counted = None if omega is None else omega.view(log_p.shape[:-1]) != 0
+    rows = row_log_prob(Predictions(log_p, in_logs=True), truth, problem.class_weight, counted)
+    mass, keep = (None if x is None else x.view(target.shape) for x in (rows.mass, rows.keep))
+    value = reduce_scores(
+        None,
+        -rows.log_prob.view(target.shape),
+        mass,
+        omega,
+        keep=keep,
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
+        checked=False,
     )
     return value.to(torch.promote_types(input.dtype, torch.float32))

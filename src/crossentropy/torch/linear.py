@@ -150,7 +150,7 @@ def linear_cross_entropy(
     input, linear_weight, linear_bias, *factors = in_autocast(  # type: ignore[assignment]
         input, linear_weight, linear_bias, *(low_rank or ())
     )
-    given = make_linear_problem(
+    linear_problem = make_linear_problem(
         input,
         linear_weight,
         target,
@@ -163,8 +163,8 @@ def linear_cross_entropy(
         **choices,
     )
     if skip_below:
-        check_skip_below(skip_below, given.problem)
-    return linear_loss(given, memory_budget, skip_below)
+        check_skip_below(skip_below, linear_problem.problem)
+    return linear_loss(linear_problem, memory_budget, skip_below)
 
 
 class LinearCrossEntropyLoss(Loss):

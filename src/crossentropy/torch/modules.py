@@ -23,10 +23,10 @@ __all__ = [
 
 
 class Loss(Settings):
-    """A loss with torch's reduction, and options of ours that are passed on as they are."""
+    """A loss with torch's reduction, which passes our options on to its function."""
 
-    #: those of the function's keywords that the module has itself, and those that belong to a batch and go to the call;
-    #: `normalizer` may be given to either
+    #: Keywords of the function that the module supplies itself, and keywords of a batch, which are passed to the call;
+    #: `normalizer` may be passed to either.
     _given: tuple[str, ...] = ()
     _called_with: tuple[str, ...] = ("sample_weight",)
 

@@ -27,7 +27,7 @@ __all__ = [
     "LDAMLoss",
     "MeanAbsoluteErrorLoss",
     "NormalizedCrossEntropyLoss",
-    "PartiallyHuberisedCrossEntropyLoss",
+    "PartiallyHuberizedCrossEntropyLoss",
     "PolyLoss",
     "SoftBootstrappingLoss",
     "SymmetricCrossEntropyLoss",
@@ -38,6 +38,7 @@ __all__ = [
 
 
 def _counts_are_positive(counts: Any) -> None:
+    """Raise ValueError unless all class counts are positive."""
     losses.logit_adjustment(counts)
 
 
@@ -67,7 +68,8 @@ class SymmetricCrossEntropyLoss(
     """`crossentropy.losses.symmetric_cross_entropy`: cross-entropy and its reverse.
 
     >>> import torch
-    >>> round(SymmetricCrossEntropyLoss(alpha=0.1, beta=1.0)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
+    >>> loss = SymmetricCrossEntropyLoss(forward_weight=0.1, reverse_weight=1.0)
+    >>> round(loss(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
     3.1386
     """
 
@@ -81,19 +83,21 @@ class TaylorCrossEntropyLoss(NamedLoss, function=losses.taylor_cross_entropy, ch
     """
 
 
-class PartiallyHuberisedCrossEntropyLoss(
-    NamedLoss, function=losses.partially_huberised_cross_entropy, check=links.PartiallyHuberised
+class PartiallyHuberizedCrossEntropyLoss(
+    NamedLoss, function=losses.partially_huberized_cross_entropy, check=links.PartiallyHuberized
 ):
-    """`crossentropy.losses.partially_huberised_cross_entropy`: linear in ``p`` under ``p = 1/τ``.
+    """`crossentropy.losses.partially_huberized_cross_entropy`: linear in ``p`` under ``p = 1/τ``.
 
     >>> import torch
-    >>> round(PartiallyHuberisedCrossEntropyLoss(tau=2.0)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
+    >>> round(PartiallyHuberizedCrossEntropyLoss(tau=2.0)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
     1.1931
     """
 
 
-class MeanAbsoluteErrorLoss(NamedLoss, function=losses.mean_absolute_error, check=links.MeanAbsoluteError):
-    """`crossentropy.losses.mean_absolute_error` of the probabilities, ``2 (1 − p)``.
+class MeanAbsoluteErrorLoss(
+    NamedLoss, function=losses.mean_absolute_error_loss, check=links.MeanAbsoluteError
+):
+    """`crossentropy.losses.mean_absolute_error_loss` of the probabilities, ``2 (1 − p)``.
 
     >>> import torch
     >>> round(MeanAbsoluteErrorLoss()(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
@@ -129,10 +133,10 @@ class NormalizedCrossEntropyLoss(NamedLoss, function=losses.normalized_cross_ent
 
 
 class ActivePassiveLoss(NamedLoss, function=losses.active_passive_loss):
-    """`crossentropy.losses.active_passive_loss`: normalised cross-entropy and mean absolute error.
+    """`crossentropy.losses.active_passive_loss`: normalized cross-entropy and mean absolute error.
 
     >>> import torch
-    >>> round(ActivePassiveLoss(alpha=1.0, beta=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
+    >>> round(ActivePassiveLoss(active_weight=1.0, passive_weight=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
     1.0
     """
 
@@ -233,7 +237,7 @@ class HardBootstrappingLoss(NamedLoss, function=losses.hard_bootstrapping_loss):
     """`crossentropy.losses.hard_bootstrapping_loss`: the label and the likeliest class.
 
     >>> import torch
-    >>> round(HardBootstrappingLoss(beta=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
+    >>> round(HardBootstrappingLoss(label_weight=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
     1.3863
     """
 
@@ -242,6 +246,6 @@ class SoftBootstrappingLoss(NamedLoss, function=losses.soft_bootstrapping_loss):
     """`crossentropy.losses.soft_bootstrapping_loss`: the label and the prediction.
 
     >>> import torch
-    >>> round(SoftBootstrappingLoss(beta=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
+    >>> round(SoftBootstrappingLoss(label_weight=0.5)(torch.zeros(1, 4), torch.tensor([0])).item(), 4)
     1.3863
     """

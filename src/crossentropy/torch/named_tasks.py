@@ -40,7 +40,8 @@ class AsymmetricLoss(NamedLoss, function=losses.asymmetric_loss):
     """`crossentropy.losses.asymmetric_loss` of multi-label data.
 
     >>> import torch
-    >>> round(AsymmetricLoss(gamma_negative=2.0, shift=0.0)(torch.zeros(1, 3), torch.tensor([[1, 0, 0]])).item(), 4)
+    >>> loss = AsymmetricLoss(gamma_negative=2.0, negative_shift=0.0)
+    >>> round(loss(torch.zeros(1, 3), torch.tensor([[1, 0, 0]])).item(), 4)
     0.3466
     """
 
@@ -92,10 +93,10 @@ class CornLoss(NamedLoss, function=losses.corn_loss):
 
 
 class DistillationLoss(NamedLoss, function=losses.distillation_loss):
-    """`crossentropy.losses.distillation_loss` of a student, a teacher and, if `alpha` is not 0, labels.
+    """`crossentropy.losses.distillation_loss` of a student, a teacher and, if `label_weight` is not 0, labels.
 
     >>> import torch
-    >>> round(DistillationLoss(temperature=2.0, alpha=0.0)(torch.zeros(1, 3), torch.zeros(1, 3)).item(), 4)
+    >>> round(DistillationLoss(temperature=2.0, label_weight=0.0)(torch.zeros(1, 3), torch.zeros(1, 3)).item(), 4)
     0.0
     """
 
@@ -104,7 +105,8 @@ class AugMixLoss(NamedLoss, function=losses.augmix_loss, per_call=("labels",)):
     """`crossentropy.losses.augmix_loss` of a clean view and others; `labels` go to the call by name.
 
     >>> import torch
-    >>> round(AugMixLoss(weight=1.0)(torch.zeros(1, 3), torch.zeros(1, 3), labels=torch.tensor([0])).item(), 4)
+    >>> loss = AugMixLoss(consistency_weight=1.0)
+    >>> round(loss(torch.zeros(1, 3), torch.zeros(1, 3), labels=torch.tensor([0])).item(), 4)
     1.0986
     """
 
@@ -267,6 +269,7 @@ class GeneratorLoss(NamedLoss, function=losses.generator_loss):
 
 
 def _check_positive(**numbers: float) -> None:
+    """Raise ValueError unless all numbers are positive and finite."""
     for name, value in numbers.items():
         if not 0 < value < float("inf"):
             raise ValueError(f"{name} is {value}; cosines are multiplied by it, so it must be positive")

@@ -53,7 +53,7 @@ def chunked_through_time(
     Yields
     ------
     loss : Tensor ()
-        The chunk's share of the loss.
+        The chunk's share of the loss in nats: float64 for float64 logits, else float32.
     state : as `model` returns it, detached
         After the chunk; pass it on for sequences that go on.
 
@@ -108,6 +108,7 @@ def _chunks(
     normalizer: Any,
     options: TokenOptions,
 ) -> Iterator[tuple[Tensor, Any]]:
+    """Yield the loss and the detached state of every chunk."""
     ignore_index = options.get("ignore_index")
     for start in range(0, labels.shape[1], steps):
         chunk = slice(start, start + steps)
@@ -119,17 +120,16 @@ def _chunks(
             normalizer=normalizer,
             **options,
         )
-        if (
-            start == 0 and options.get("validate", "raise") == "raise"
-        ):  # those of all chunks, before one trains
+        # the labels of all chunks, before the first one trains the model
+        if start == 0 and options.get("validate", "raise") == "raise":
             check_labels(Target(labels, ignore_index=ignore_index), logits.shape[options.get("axis", -1)])
         state = _detached(state)
         yield loss, state
-        del logits, loss  # before the next ones are made
+        del logits, loss  # frees their memory before the next chunk
 
 
 def _check_lengths(inputs: Tensor, labels: Tensor, mask: Tensor | None, normalizer: Any) -> None:
-    """Refuse what would end, or divide, chunks at different places."""
+    """Raise ValueError unless inputs, labels and mask have equal lengths and the normalizer is one number."""
     shape = tuple(labels.shape)
     if labels.ndim != 2:
         raise ValueError(f"labels have shape {shape}; pass (N, T), a token for each step of each sequence")
@@ -141,15 +141,15 @@ def _check_lengths(inputs: Tensor, labels: Tensor, mask: Tensor | None, normaliz
     if mask is not None and tuple(mask.shape) != shape:
         raise ValueError(f"mask has shape {tuple(mask.shape)}; pass one for each label, shape {shape}")
     if isinstance(normalizer, str) or (hasattr(normalizer, "ndim") and normalizer.ndim > 0):
-        given = repr(normalizer) if isinstance(normalizer, str) else f"of shape {tuple(normalizer.shape)}"
+        actual = repr(normalizer) if isinstance(normalizer, str) else f"of shape {tuple(normalizer.shape)}"
         raise ValueError(
-            f"normalizer is {given}; pass one number, which every chunk is divided by, or leave it out for the tokens "
+            f"normalizer is {actual}; pass one number, which every chunk is divided by, or leave it out for the tokens "
             "that count"
         )
 
 
 def _detached(state: Any) -> Any:
-    """The same nest of tensors, cut off from what made them."""
+    """Detach every tensor in a nested state."""
     if isinstance(state, Tensor):
         return state.detach()
     if isinstance(state, dict):

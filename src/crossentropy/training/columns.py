@@ -1,4 +1,4 @@
-"""Sort predictor columns into numbers and texts, and leave out or refuse what is neither."""
+"""Sort predictor columns into numbers and texts, and drop or reject the others."""
 
 import numpy as np
 import pandas as pd
@@ -9,10 +9,10 @@ MOST_CATEGORIES = 1000
 
 
 def prepare_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Bring predictors into two forms: float64 columns, and columns of texts; NaN is missing in both.
+    """Convert predictors to float64 columns and columns of texts; NaN is missing in both.
 
-    Columns without a value, and texts that nearly name the row (another one in more than half of the rows,
-    or more than `MOST_CATEGORIES`), are left out; a notice says so.
+    Columns without a value, and texts that nearly identify the row (more different ones than half of the rows, or than
+    `MOST_CATEGORIES`), are dropped, with a notice.
 
     Returns
     -------
@@ -22,7 +22,7 @@ def prepare_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     Raises
     ------
     InputError
-        If a column holds infinite numbers, dates, or something that is neither number nor text.
+        If a column holds infinite numbers, dates, or values that are neither numbers nor texts.
     """
     columns: dict[str, pd.Series] = {}
     notices = []
@@ -41,15 +41,15 @@ def prepare_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _kind(column: pd.Series) -> str:
-    """What a column holds: ``"numbers"``, ``"text"`` or ``"nothing"``."""
+    """Classify a column's values: ``"numbers"``, ``"text"`` or ``"nothing"``."""
     if column.count() == 0:
         return "nothing"
-    found = pd.api.types.infer_dtype(column)
-    if found in ("integer", "floating", "mixed-integer-float", "decimal"):
+    kind = pd.api.types.infer_dtype(column)
+    if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
         return "numbers"
-    if found in ("string", "boolean", "categorical", "mixed-integer"):
+    if kind in ("string", "boolean", "categorical", "mixed-integer"):
         return "text"
-    if found.startswith(("date", "time", "period", "interval")):
+    if kind.startswith(("date", "time", "period", "interval")):
         raise InputError(
             f"Column {column.name!r} holds dates or times: turn them into numbers, such as days since a "
             "fixed day, or remove the column."
@@ -58,6 +58,7 @@ def _kind(column: pd.Series) -> str:
 
 
 def _numbers(column: pd.Series) -> pd.Series:
+    """Convert a column to float64, or raise InputError if a number is infinite."""
     numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(numbers).any():
         raise InputError(f"Column {column.name!r} holds infinite numbers: replace them or leave them empty.")
@@ -65,4 +66,5 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 
 def _texts(column: pd.Series) -> pd.Series:
+    """Convert a column to texts, NaN where missing."""
     return column.astype(object).map(str).astype(object).where(column.notna(), np.nan)

@@ -1,4 +1,4 @@
-"""The course of a training run as a picture."""
+"""A picture of the losses and accuracies of a training run."""
 
 from pathlib import Path
 

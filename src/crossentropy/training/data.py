@@ -37,7 +37,7 @@ class Dataset:
     label : str
         Name of the label column.
     notices : list of str
-        What the user should know about the way the table was read.
+        Remarks to the user on how the table was read.
     """
 
     features: pd.DataFrame
@@ -60,7 +60,7 @@ def load_dataset(data: str, label: str | None = None) -> Dataset:
     Raises
     ------
     InputError
-        If there is no such table, it cannot be read, or it is nothing to train a classifier on.
+        If there is no such table, it cannot be read, or a classifier cannot be trained on it.
     """
     table = _bundled(data) if data in BUNDLED else _read_file(Path(data))
     if table.empty:
@@ -75,13 +75,13 @@ def load_dataset(data: str, label: str | None = None) -> Dataset:
 
 
 def _bundled(name: str) -> pd.DataFrame:
-    """A data set of scikit-learn's, its label column with the classes' names."""
+    """Load a data set of scikit-learn, with class names in its label column."""
     bunch = BUNDLED[name](as_frame=True)
     return bunch.data.assign(target=np.asarray(bunch.target_names)[bunch.target])
 
 
 def _read_file(path: Path) -> pd.DataFrame:
-    """The table in a CSV or Parquet file, its columns named by distinct texts."""
+    """Read a CSV or Parquet file into a table whose columns have distinct text names."""
     readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
     if not path.is_file():
         raise InputError(
@@ -103,15 +103,15 @@ def _read_file(path: Path) -> pd.DataFrame:
 
 
 def _label_column(table: pd.DataFrame, label: str | None, data: str) -> str:
-    """The name of the column to predict."""
+    """Find the name of the column to predict."""
     if label is None:
         candidates = [name for name in LABEL_NAMES if name in table.columns]
         if len(candidates) != 1:
-            found = (
+            problem = (
                 f"has {listed(candidates)}" if candidates else f"has no column named {', '.join(LABEL_NAMES)}"
             )
             raise InputError(
-                f"Say which column to predict by --label: {data} {found}; its columns are {listed(table)}."
+                f"Say which column to predict by --label: {data} {problem}; its columns are {listed(table)}."
             )
         return candidates[0]
     if label not in table.columns:

@@ -1,4 +1,4 @@
-"""What a training run shows in the terminal."""
+"""The terminal output of a training run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from crossentropy.training.progress import progress_bar
 
 @contextmanager
 def training_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
-    """Show a bar that the yielded function moves on by an epoch."""
+    """Show a progress bar that the yielded function advances by one epoch."""
     with progress_bar(console, "epoch", epochs) as move:
 
         def show(epoch: Epoch) -> None:
@@ -28,7 +28,7 @@ def training_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch
 
 
 def report(run: Run) -> Group:
-    """The scores on the held-out rows beside those of the baseline, and what these words mean."""
+    """Format the scores on the held-out rows beside those of the baseline, with an explanation of both."""
     table = Table(
         title=f"{escape(run.options.data)}: {len(run.split.test)} held-out rows", title_justify="left"
     )

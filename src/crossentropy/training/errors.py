@@ -1,10 +1,10 @@
-"""The one exception that says: what was asked for cannot be done, and why."""
+"""The one exception for requests that cannot be served, with the reason for the user."""
 
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Bad input from the user; its message is what the user is to read, as it stands."""
+    """Bad input from the user; its message is shown to the user unchanged."""
 
 
 def listed(values: Iterable[object], limit: int = 12) -> str:

@@ -32,7 +32,7 @@ class Run:
     preprocessing : dict
         See `describe_preprocessing`.
     log_probabilities : numpy.ndarray
-        Of the held-out rows (``split.test``) and the classes.
+        Of the held-out rows (``split.test``), shape (rows, classes), in nats.
     scores, baseline : Scores
         On the held-out rows, of the model and of always predicting the training frequencies.
     baseline_entropy : float
@@ -52,7 +52,7 @@ class Run:
     baseline_entropy: float
 
 
-# Small batches gain nothing by more threads than one, and rounding depends on how many there are.
+# Small batches run no faster with more threads, and their number changes the rounding.
 @cpu_threads(1)
 def train(dataset: Dataset, options: Options, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Run:
     """Train a classifier on part of a table and score it on rows held out.

@@ -35,7 +35,7 @@ def write_run(run: Run, out: Path) -> None:
 
 
 def model_file(run: Run) -> dict[str, object]:
-    """What ``model.pt`` holds: plain values and tensors, for ``torch.load(path, weights_only=True)``.
+    """Collect the contents of ``model.pt``: plain values and tensors, for ``torch.load(path, weights_only=True)``.
 
     ``state_dict`` is that of ``torch.nn.Sequential(Linear, ReLU, …, Linear)`` with layers as wide as
     ``hidden``; its inputs are made as ``preprocessing`` says (see `describe_preprocessing`), and the
@@ -55,7 +55,7 @@ def model_file(run: Run) -> dict[str, object]:
 
 
 def history_file(run: Run) -> dict[str, object]:
-    """What ``history.json`` holds: the options, every epoch, and the scores on the held-out rows."""
+    """Collect the contents of ``history.json``: options, every epoch, and the scores on the held-out rows."""
     return {
         "options": dataclasses.asdict(run.options),
         "rows": {part: len(rows) for part, rows in run.split._asdict().items()},
@@ -67,7 +67,7 @@ def history_file(run: Run) -> dict[str, object]:
 
 
 def predictions_file(run: Run) -> pd.DataFrame:
-    """What ``predictions.parquet`` holds: a line for each held-out row.
+    """Collect the contents of ``predictions.parquet``: a line for each held-out row.
 
     Its columns: ``row`` (counted from 0 in the table that was read), ``label``, ``predicted``, and for each
     class its probability, ``p[class]``.
@@ -83,12 +83,12 @@ def predictions_file(run: Run) -> pd.DataFrame:
 
 
 def _scores(scores: Scores) -> dict[str, float | None]:
+    """Convert scores for JSON."""
     values = {
         "log_loss_nats": scores.nats,
         "log_loss_bits": scores.bits,
         "perplexity": scores.perplexity,
         "accuracy": scores.accuracy,
     }
-    return {
-        name: x if np.isfinite(x) else None for name, x in values.items()
-    }  # JSON knows no infinity and no NaN
+    # JSON has no infinity and no NaN
+    return {name: x if np.isfinite(x) else None for name, x in values.items()}

@@ -1,4 +1,4 @@
-"""Minimise a loss over the training rows, stopping when the validation loss no longer falls."""
+"""Minimize a loss over the training rows, stopping when the validation loss no longer falls."""
 
 import copy
 import math
@@ -29,14 +29,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to.
+    """The results of an epoch.
 
     Attributes
     ----------
     epoch : int
         Counted from 1.
     objective : float
-        Mean over the training rows of what was minimised, each batch before its step.
+        Mean over the training rows of what was minimized, each batch before its step.
     train_loss, validation_loss : float
         Log loss in nats after the epoch.
     validation_accuracy : float
@@ -59,8 +59,8 @@ def fit(
 ) -> list[Epoch]:
     """Train `network` in place, and leave it with the parameters of its best epoch.
 
-    The best epoch is the one of least log loss on the validation rows, whatever the objective; training ends
-    when `PATIENCE` epochs have not improved on it.
+    The best epoch has the lowest log loss on the validation rows, whatever the objective; training ends after
+    `PATIENCE` epochs without an improvement.
 
     Raises
     ------
@@ -87,12 +87,12 @@ def fit(
 
 
 def best_epoch(history: list[Epoch]) -> Epoch:
-    """The epoch of least validation loss, the first of them."""
+    """Return the first epoch with the lowest validation loss."""
     return min(history, key=lambda epoch: epoch.validation_loss)
 
 
 def predict(network: nn.Module, objective: Objective, inputs: Tensor) -> np.ndarray:
-    """Log-probabilities (rows, classes) that the network gives, in float64.
+    """Compute the network's log-probabilities (rows, classes) in nats, float64.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _train_epoch(
     rows: Rows,
     shuffle: torch.Generator,
 ) -> float:
-    """One pass over the rows in random order; the mean of what was minimised."""
+    """One pass over the rows in random order; the mean of what was minimized."""
     total = 0.0
     for batch in torch.randperm(len(rows.labels), generator=shuffle).split(BATCH_SIZE):
         batch = batch.to(rows.labels.device)
@@ -128,4 +128,5 @@ def _train_epoch(
 
 
 def _evaluate(network: nn.Module, objective: Objective, rows: Rows) -> Scores:
+    """Score the network on some rows."""
     return score(predict(network, objective, rows.inputs), rows.labels.cpu().numpy())

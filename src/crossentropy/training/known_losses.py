@@ -1,4 +1,4 @@
-"""The losses that there are, what each is, and which of them a classifier can be trained with; no torch needed."""
+"""The public losses, their summaries, and those that a classifier can be trained with; needs no torch."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from crossentropy._engine.signatures import takes
 
 __all__ = ["KNOWN_LOSSES", "KnownLoss", "paper", "public_losses", "summary"]
 
-#: options of `softmax_cross_entropy` that are given as a number, or as a word for what is made of the class counts
+#: options of `softmax_cross_entropy` that are set by a number, or by a word for a function of the class counts
 SHARED = (
     "label_smoothing",
     "temperature",
@@ -21,9 +21,9 @@ SHARED = (
     "class_weight",
     "logit_bias",
 )
-#: keywords of losses that are for programs
+#: keywords of losses that an expression cannot set
 TEXTS = ("reduction", "normalizer", "empty", "validate", "inplace")
-#: keywords of losses that are no number; the words that stand for what is passed
+#: keywords that are set by a word, and the value or the function of the class counts for each word
 WORDS: dict[str, dict[str, Any]] = {
     "class_weight": {
         "balanced": losses.balanced_weights,
@@ -43,15 +43,15 @@ class KnownLoss:
 
     @property
     def keywords(self) -> tuple[str, ...]:
-        """What an expression may set: the loss's own settings, then shared ones."""
-        own = [
+        """The keywords that an expression may set: the loss's own settings, then shared ones."""
+        settings = [
             p.name
             for p in signature(self.function).parameters.values()
             if p.kind is Parameter.KEYWORD_ONLY and isinstance(p.default, (int, float, str, type(p.empty)))
         ]
-        own += ["truncation"] if takes(self.function, "truncation") else []
-        own = [name for name in own if name not in (*SHARED, "axis", *TEXTS)]
-        return (*own, *(name for name in SHARED if takes(self.function, name)))
+        settings += ["truncation"] if takes(self.function, "truncation") else []
+        settings = [name for name in settings if name not in (*SHARED, "axis", *TEXTS)]
+        return (*settings, *(name for name in SHARED if takes(self.function, name)))
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ class KnownLoss:
 
     @property
     def takes_counts(self) -> bool:
-        """Whether the sizes of the classes are an argument."""
+        """Whether the loss takes the class counts."""
         return "counts" in signature(self.function).parameters
 
 
@@ -76,9 +76,9 @@ _NAMES = (
     "hard_example_loss",
     "hinge_loss",
     "ldam_loss",
-    "mean_absolute_error",
+    "mean_absolute_error_loss",
     "normalized_cross_entropy",
-    "partially_huberised_cross_entropy",
+    "partially_huberized_cross_entropy",
     "poly_loss",
     "soft_bootstrapping_loss",
     "softmax_cross_entropy",
@@ -95,7 +95,7 @@ KNOWN_LOSSES = {
 
 
 def public_losses() -> dict[str, Any]:
-    """The public losses by name: what has a reduction or is called a loss, and objects that hold one.
+    """Return the public losses by name: functions with a reduction or named a loss, and classes with a `loss` method.
 
     >>> {"focal_loss", "info_nce", "OnlineLabelSmoothing"} <= set(public_losses())
     True
@@ -107,13 +107,14 @@ def public_losses() -> dict[str, Any]:
 
 
 def _is_loss(name: str, loss: Any) -> bool:
+    """Tell whether a public name is a loss."""
     if isinstance(loss, type):
         return callable(getattr(loss, "loss", None))
     return name.endswith("_loss") or takes(loss, "reduction")
 
 
 def summary(loss: Any) -> str:
-    """The first sentence of a docstring, without marks and the name of a link.
+    """Return the first sentence of a docstring, without markup and the name of a link.
 
     >>> from crossentropy.losses import brier_loss
     >>> summary(brier_loss)
@@ -124,7 +125,7 @@ def summary(loss: Any) -> str:
 
 
 def paper(loss: Any) -> str:
-    """The first reference of a docstring in short; empty if there is none.
+    """Abbreviate the first reference of a docstring; empty if there is none.
 
     >>> from crossentropy.losses import brier_loss, focal_loss, generalized_cross_entropy
     >>> paper(focal_loss), paper(generalized_cross_entropy)

@@ -1,7 +1,7 @@
 """Losses by name: ``cross_entropy``, ``focal(gamma=2)``, ``cross_entropy(class_weight=balanced)``.
 
 An expression is a name, or a call of it with keyword numbers and, for some keywords, words; it is parsed, never
-evaluated. What is made of the sizes of the classes is made of those in the training rows.
+evaluated. Words that depend on class counts, such as ``balanced``, use those of the training rows.
 """
 
 import ast
@@ -21,7 +21,7 @@ from crossentropy.training.known_losses import KNOWN_LOSSES, WORDS, KnownLoss, s
 
 @dataclass(frozen=True)
 class Objective:
-    """What training minimises, and the probabilities that go with it.
+    """What training minimizes, and the probabilities that go with it.
 
     Predictions are softmax(softcap * tanh(z / softcap) / temperature) of the logits z, the probabilities that a
     cross-entropy with these options is about; the scale of an LDAM loss is such a temperature. An offset or a margin
@@ -34,7 +34,7 @@ class Objective:
     softcap: float | None = None
 
     def log_probabilities(self, logits: Tensor) -> Tensor:
-        """Log-probabilities of the classes, in float64 on the CPU."""
+        """Compute the log-probabilities of the classes in nats, float64 on the CPU, in the shape of the logits."""
         logits = logits.cpu().double()
         if self.softcap is not None:
             logits = self.softcap * torch.tanh(logits / self.softcap)
@@ -42,18 +42,18 @@ class Objective:
 
 
 def parse_loss(expression: str, counts: Tensor | None = None) -> Objective:
-    """Make the training objective that a loss expression stands for.
+    """Parse a loss expression into a training objective.
 
     Parameters
     ----------
     expression : str
     counts : Tensor (C,), optional
-        Sizes of the classes in the training rows; for losses that need none, and to check an expression, leave it out.
+        Class counts in the training rows; not needed to check an expression, or for losses that take none.
 
     Raises
     ------
     InputError
-        If the expression cannot be read, or its name, a keyword or a value is not known.
+        If the expression cannot be parsed, or its name, a keyword or a value is unknown.
     """
     name, settings = _parse(expression)
     if name not in KNOWN_LOSSES:
@@ -106,7 +106,7 @@ def _parse(expression: str) -> tuple[str, dict[str, Any]]:
 
 
 def _value(keyword: ast.keyword, expression: str) -> Any:
-    """What a keyword is given: a number, or what one of its words stands for."""
+    """Read the value of a keyword: a number, or the value for one of its words."""
     words = WORDS.get(keyword.arg or "", {})
     if words:
         word = ast.unparse(keyword.value).replace(" ", "").strip("'")
@@ -125,10 +125,12 @@ def _value(keyword: ast.keyword, expression: str) -> Any:
 
 
 def _keywords(known: KnownLoss) -> str:
+    """List the keywords of a loss for an error."""
     return " and ".join(filter(None, [", ".join(known.keywords[:-1]), known.keywords[-1]]))
 
 
 def _unreadable(expression: str) -> InputError:
+    """Build the error for an expression that cannot be parsed."""
     return InputError(
         f"The loss {expression!r} cannot be read: write a name, or a name with keyword numbers, "
         "such as cross_entropy(label_smoothing=0.1) or focal(gamma=2)."

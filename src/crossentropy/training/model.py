@@ -23,7 +23,7 @@ def build_network(inputs: int, hidden: tuple[int, ...], classes: int, seed: int)
 
 
 def choose_device(name: str) -> torch.device:
-    """Find a device by name; ``"auto"`` is CUDA where there is one, else the CPU.
+    """Find a device by name; ``"auto"`` is CUDA if available, else the CPU.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Everything that decides a training run."""
+"""The options of a training run."""
 
 import math
 from dataclasses import dataclass
@@ -54,13 +54,13 @@ class Options:
 
 
 def check_learning_rate(learning_rate: float) -> None:
-    """Refuse what is no step size."""
+    """Raise InputError unless the learning rate is positive and finite."""
     if not 0 < learning_rate < math.inf:
         raise InputError(f"The learning rate is a number above 0, so not {learning_rate:g}.")
 
 
 def check_seed(seed: int) -> None:
-    """Refuse what PyTorch's and NumPy's generators do not both take."""
+    """Raise InputError unless the generators of both PyTorch and NumPy take the seed."""
     if not 0 <= seed < 2**63:
         raise InputError(f"The seed is a whole number from 0 to 2^63 - 1, so not {seed}.")
 

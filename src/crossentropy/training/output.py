@@ -1,4 +1,4 @@
-"""Write files so that none is ever there by half."""
+"""Write files atomically: none is ever incomplete."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from crossentropy.training.errors import InputError
 
 
 def check_writable(out: Path) -> None:
-    """Refuse, before any work is done, a folder that could not be written.
+    """Raise InputError, before any work is done, if a folder could not be written.
 
     Raises
     ------
@@ -21,9 +21,9 @@ def check_writable(out: Path) -> None:
 
 
 def write_together(writers: Mapping[str, Callable[[Path], object]], out: Path) -> None:
-    """Let each writer write the file of its name in the folder `out`.
+    """Write files into the folder `out`, each by the writer of its name.
 
-    All are written into a folder beside it first and moved when they are complete; earlier ones are replaced.
+    They are written to a temporary folder beside it and moved once all are complete; earlier files are replaced.
 
     Raises
     ------

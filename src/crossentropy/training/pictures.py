@@ -1,4 +1,4 @@
-"""How every picture of a training run looks."""
+"""The style of the pictures of a training run."""
 
 from contextlib import AbstractContextManager
 
@@ -8,5 +8,5 @@ TRAIN, VALIDATION, QUIET = "#1b6ca8", "#d1495b", "#666666"
 
 
 def svg_style() -> AbstractContextManager[None]:
-    """Settings under which the same picture is the same bytes."""
+    """Return matplotlib settings under which the same picture has the same bytes."""
     return matplotlib.rc_context({"svg.hashsalt": "crossentropy", "svg.fonttype": "none", "font.size": 10})

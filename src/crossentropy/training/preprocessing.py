@@ -1,4 +1,4 @@
-"""Turn columns into a network's inputs, by what the training rows alone say."""
+"""Turn columns into a network's inputs, with statistics of the training rows alone."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 
 def fit_preprocessing(features: pd.DataFrame) -> ColumnTransformer:
-    """Learn from training rows how to impute and standardise numbers, and how to one-hot texts.
+    """Learn from training rows how to impute and standardize numbers, and how to one-hot texts.
 
     The inputs are, in this order: the number columns, missing values filled with the mean; an indicator for
-    each number column that had missing values; all of these standardised; then for each text column a 0/1
+    each number column that had missing values; all of these standardized; then for each text column a 0/1
     input per category, missing being one where it occurred. A text that did not occur is all zeros.
 
     Parameters
@@ -35,12 +35,12 @@ def fit_preprocessing(features: pd.DataFrame) -> ColumnTransformer:
 
 
 def describe_preprocessing(fitted: ColumnTransformer) -> dict[str, Any]:
-    """Write what `fit_preprocessing` learned as plain lists, enough to repeat it without scikit-learn.
+    """Describe a fitted preprocessing by plain lists, enough to repeat it without scikit-learn.
 
     Returns
     -------
     dict
-        ``numbers`` (column names) with ``fill`` (what stands in for a missing value), ``indicators`` (the
+        ``numbers`` (column names) with ``fill`` (the replacement of a missing value), ``indicators`` (the
         number columns with one), ``mean`` and ``scale`` (of the numbers, then of the indicators), and
         ``texts`` (from column name to its categories, ``None`` being missing).
     """
@@ -56,7 +56,7 @@ def describe_preprocessing(fitted: ColumnTransformer) -> dict[str, Any]:
         }
     categories = encoder.categories_ if texts else []
     description["texts"] = {
-        name: [None if pd.isna(text) else str(text) for text in found]
-        for name, found in zip(texts, categories, strict=True)
+        name: [None if pd.isna(text) else str(text) for text in categories_of_column]
+        for name, categories_of_column in zip(texts, categories, strict=True)
     }
     return description

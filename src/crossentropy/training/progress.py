@@ -1,4 +1,4 @@
-"""A bar in the terminal."""
+"""A progress bar in the terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,15 +10,14 @@ from rich.table import Column
 
 @contextmanager
 def progress_bar(console: Console, unit: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """Show a bar of `total` units; the yielded function says how many are done, and how it stands.
+    """Show a progress bar of `total` units; the yielded function takes the number of units done and a text.
 
-    Nothing is shown where `console` is no terminal.
+    Nothing is shown if `console` is not a terminal.
     """
     columns = (
         TextColumn(unit),
-        MofNCompleteColumn(
-            table_column=Column(no_wrap=True)
-        ),  # where there is little room, the bar gives way
+        # no wrapping: in a narrow terminal the bar shrinks instead
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
         BarColumn(bar_width=None),
         TextColumn("{task.description}"),
         TimeElapsedColumn(table_column=Column(no_wrap=True)),

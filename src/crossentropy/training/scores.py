@@ -1,4 +1,4 @@
-"""How good predicted probabilities are, and how good those of the baseline."""
+"""Scores of predicted probabilities, and of the baseline's."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Scores:
     Attributes
     ----------
     nats : float
-        Log loss: the mean of minus the log-probability of the label; NaN of no rows, as are the others.
+        Log loss, the mean of minus the log-probability of the label; NaN without rows, as are the other scores.
     accuracy : float
         Share of the rows whose most probable class is the label.
     """

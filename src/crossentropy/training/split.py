@@ -1,4 +1,4 @@
-"""Cut rows into training, validation and test rows with the classes in proportion."""
+"""Split rows into training, validation and test rows, stratified by class."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class Split(NamedTuple):
 
 
 def stratified_split(labels: np.ndarray, classes: list[Class], seed: int) -> Split:
-    """Draw a fifth of each class for testing, a fifth for validation, and leave the rest for training.
+    """Draw a fifth of each class for testing, a fifth for validation, and the rest for training.
 
     Every class is in every part, which scikit-learn's stratified splits do not promise for small classes.
 

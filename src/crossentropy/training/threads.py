@@ -1,4 +1,4 @@
-"""How many CPU threads PyTorch uses, on which the rounding in a training run depends."""
+"""The number of CPU threads that PyTorch uses, on which the rounding in a training run depends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -32,7 +32,7 @@ def transformed(logits, labels, temperature, softcap, logit_bias, margin):
     return -plain.chosen(u, labels)
 
 
-def regularised(logits, labels, z_loss, entropy_bonus):
+def regularized(logits, labels, z_loss, entropy_bonus):
     L = plain.logsumexp(logits, axis=-1)
     return -plain.chosen(logits, labels) + z_loss * L**2 - entropy_bonus * plain.entropy(logits)
 
@@ -106,9 +106,9 @@ CASES = [
     Case(
         "softmax_cross_entropy",
         {"logits": logits(4)},
-        regularised,
+        regularized,
         given={"labels": LABELS, "z_loss": 0.03, "entropy_bonus": 0.2},
-        variant="regularised",
+        variant="regularized",
         options=False,
     ),
     Case(

@@ -16,7 +16,13 @@ def kl(log_p, log_q):
 
 
 def distillation(
-    student, teacher, labels=None, temperature=4.0, alpha=0.5, direction="forward", squared_temperature=True
+    student,
+    teacher,
+    labels=None,
+    temperature=4.0,
+    label_weight=0.5,
+    direction="forward",
+    squared_temperature=True,
 ):
     """Hinton, Vinyals & Dean 2015: α CE + (1 − α) T² KL(teacher ‖ student), both at T."""
     s = plain.log_softmax(student / temperature, axis=-1)
@@ -32,7 +38,7 @@ def distillation(
         soft = temperature**2 * soft
     if labels is None:
         return soft
-    return -alpha * plain.chosen(student, labels) + (1 - alpha) * soft
+    return -label_weight * plain.chosen(student, labels) + (1 - label_weight) * soft
 
 
 def jensen_shannon(*several):
@@ -42,9 +48,9 @@ def jensen_shannon(*several):
     return np.mean([kl(l, middle) for l in log_p], axis=0)
 
 
-def augmix(clean, first, second, labels, weight=12.0):
+def augmix(clean, first, second, labels, consistency_weight=12.0):
     """Hendrycks et al., ICLR 2020: CE(clean) + λ JS(clean, first, second)."""
-    return -plain.chosen(clean, labels) + weight * jensen_shannon(clean, first, second)
+    return -plain.chosen(clean, labels) + consistency_weight * jensen_shannon(clean, first, second)
 
 
 def top_k(teacher, k=2, temperature=1.0, renormalize=True):
@@ -70,9 +76,9 @@ CASES = [
         for variant, given in {
             "": {},
             "labels": {"labels": LABELS},
-            "mixed": {"labels": LABELS, "alpha": 0.1, "temperature": 2.0},
+            "mixed": {"labels": LABELS, "label_weight": 0.1, "temperature": 2.0},
             "reverse": {"direction": "reverse", "temperature": 2.0},
-            "reverse labels": {"direction": "reverse", "labels": LABELS, "alpha": 0.3},
+            "reverse labels": {"direction": "reverse", "labels": LABELS, "label_weight": 0.3},
             "jensen-shannon": {"direction": "jensen-shannon", "temperature": 2.0},
             "unsquared": {"squared_temperature": False, "labels": LABELS},
         }.items()
@@ -87,7 +93,7 @@ CASES = [
         "augmix_loss",
         {"clean": logits(122), "first": logits(123), "second": logits(124)},
         augmix,
-        given={"labels": LABELS, "weight": 1.5},
+        given={"labels": LABELS, "consistency_weight": 1.5},
         variant="light",
     ),
     Case(

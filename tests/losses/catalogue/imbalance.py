@@ -25,9 +25,9 @@ def balanced_weights(counts):
     return np.sum(counts) / (len(counts) * counts)
 
 
-def class_balanced_weights(counts, beta=0.999):
+def class_balanced_weights(counts, rebalancing=0.999):
     """Cui et al., CVPR 2019: (1 − β)/(1 − β^n), with mean 1."""
-    weights = (1 - beta) / -np.expm1(counts * np.log(beta))
+    weights = (1 - rebalancing) / -np.expm1(counts * np.log(rebalancing))
     return weights * len(counts) / np.sum(weights)
 
 
@@ -161,7 +161,7 @@ HELPERS = [
         "class_balanced_weights",
         (COUNTS * 1e4,),
         class_balanced_weights,
-        options={"beta": 0.9999},
+        options={"rebalancing": 0.9999},
         variant="many",
     ),
     Helper("logit_adjustment", (COUNTS,), logit_adjustment),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import crossentropy as ce
+from crossentropy._backends import namespace
 from losses.catalogue import plain, reinforcement
 from losses.catalogue.case import LABELS, Case, LinkCase, logits
 from oracle import ctx, mpf
@@ -37,9 +38,9 @@ def generalized(q_, truncation=None):
     return phi
 
 
-def symmetric(alpha, beta, log_zero):
+def symmetric(forward_weight, reverse_weight, log_zero):
     """Wang et al., ICCV 2019: α·CE + β·RCE, RCE = −Σ_c p_c log t_c = −A (1 − p) with log 0 := A."""
-    return lambda p, q, log_p, log_q: -mpf(alpha) * log_p - mpf(beta) * mpf(log_zero) * q
+    return lambda p, q, log_p, log_q: -mpf(forward_weight) * log_p - mpf(reverse_weight) * mpf(log_zero) * q
 
 
 def taylor(order):
@@ -47,7 +48,7 @@ def taylor(order):
     return lambda p, q, log_p, log_q: ctx.fsum(q**j / mpf(j) for j in range(1, order + 1))
 
 
-def huberised(tau):
+def huberized(tau):
     """Menon et al., ICLR 2020: −log p, and under p = 1/τ its tangent, log τ + 1 − τp."""
 
     def phi(p, q, log_p, log_q):
@@ -88,13 +89,13 @@ LINKS = [
     ),
     LinkCase(
         "SymmetricCrossEntropy",
-        {"alpha": 0.1, "beta": 1.0, "log_zero": -4.0},
+        {"forward_weight": 0.1, "reverse_weight": 1.0, "log_zero": -4.0},
         symmetric(0.1, 1.0, -4.0),
         (0.0, np.inf),
     ),
     LinkCase(
         "SymmetricCrossEntropy",
-        {"alpha": 6.0, "beta": 0.1, "log_zero": -9.21},
+        {"forward_weight": 6.0, "reverse_weight": 0.1, "log_zero": -9.21},
         symmetric(6.0, 0.1, -9.21),
         (0.0, np.inf),
     ),
@@ -103,7 +104,7 @@ LINKS = [
         for t in (1, 2, 6)
     ),
     *(
-        LinkCase("PartiallyHuberised", {"tau": t}, huberised(t), (0.0, float(ctx.log(mpf(t)) + 1)))
+        LinkCase("PartiallyHuberized", {"tau": t}, huberized(t), (0.0, float(ctx.log(mpf(t)) + 1)))
         for t in (10.0, 2.0)
     ),
     LinkCase("MeanAbsoluteError", {}, absolute, (0.0, 2.0)),
@@ -125,7 +126,7 @@ def _squared_link(losses):
     """(1 − p)² = σ(D)², and −d/d log p of it, 2 p (1 − p)."""
 
     def sigmoid(D):
-        xp = ce.backends.namespace(D)
+        xp = namespace(D)
         return 1 / (1 + xp.exp(-D))
 
     link = ce.links.Custom(lambda D: sigmoid(D) ** 2, lambda D: 2 * sigmoid(D) * sigmoid(-D))

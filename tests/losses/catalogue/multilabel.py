@@ -11,14 +11,14 @@ MULTI = np.array([[1, 0, 0, 1], [0, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0], [0, 1,
 COUNTS = np.array([500.0, 40.0, 8.0, 120.0])
 
 
-def asymmetric(logits, labels, gamma_positive=0.0, gamma_negative=4.0, shift=0.05):
+def asymmetric(logits, labels, gamma_positive=0.0, gamma_negative=4.0, negative_shift=0.05):
     """Ridnik et al., ICCV 2021: −(1 − p)^γ₊ log p, and −p_m^γ₋ log(1 − p_m) with p_m = max(p − m, 0)."""
     p = plain.expit(logits)
     yes = -np.exp(gamma_positive * plain.log_expit(-logits)) * plain.log_expit(logits)
-    if shift == 0:
+    if negative_shift == 0:
         no = -np.exp(gamma_negative * plain.log_expit(logits)) * plain.log_expit(-logits)
     else:
-        shifted = np.maximum(p - shift, 0)
+        shifted = np.maximum(p - negative_shift, 0)
         no = -(shifted**gamma_negative) * np.log1p(-shifted)
     return np.where(labels == 1, yes, no)
 
@@ -39,11 +39,20 @@ def zlpr(logits, labels):
 
 
 def distribution_balanced(
-    logits, labels, counts, total, alpha=0.1, beta=10.0, mu=0.2, kappa=0.05, negative_scale=2.0, gamma=2.0
+    logits,
+    labels,
+    counts,
+    total,
+    offset=0.1,
+    slope=10.0,
+    midpoint=0.2,
+    kappa=0.05,
+    negative_scale=2.0,
+    gamma=2.0,
 ):
     """Wu et al., ECCV 2020: re-balanced weights, a bias and a tolerance for negatives, under a focal loss."""
     share = (1 / counts) / np.sum(labels / counts, axis=-1, keepdims=True)
-    weight = alpha + plain.expit(beta * (share - mu))
+    weight = offset + plain.expit(slope * (share - midpoint))
     z = logits - kappa * np.log(total / counts - 1) / negative_scale
     z = np.where(labels == 1, z, negative_scale * z)
     weight = np.where(labels == 1, weight, weight / negative_scale)
@@ -58,7 +67,7 @@ CASES = [
         "asymmetric_loss",
         {"logits": logits(81)},
         asymmetric,
-        given={"labels": MULTI, "gamma_positive": 1.0, "gamma_negative": 2.0, "shift": 0.0},
+        given={"labels": MULTI, "gamma_positive": 1.0, "gamma_negative": 2.0, "negative_shift": 0.0},
         variant="unshifted",
         **_SIGMOID,
     ),
@@ -95,9 +104,9 @@ CASES = [
             "labels": MULTI,
             "counts": COUNTS,
             "total": 800.0,
-            "alpha": 0.2,
-            "beta": 3.0,
-            "mu": 0.3,
+            "offset": 0.2,
+            "slope": 3.0,
+            "midpoint": 0.3,
             "kappa": 0.1,
             "negative_scale": 5.0,
             "gamma": 1.0,

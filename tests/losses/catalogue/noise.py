@@ -35,22 +35,22 @@ def backward(logits, labels, transition):
     return np.sum(np.linalg.inv(transition)[labels] * -plain.log_softmax(logits, axis=-1), axis=-1)
 
 
-def hard_bootstrapping(logits, labels, beta=0.8):
+def hard_bootstrapping(logits, labels, label_weight=0.8):
     """Reed et al., ICLR workshop 2015: the target is β e_y + (1 − β) e_argmax."""
     guess = np.argmax(logits, axis=-1)
-    return -beta * plain.chosen(logits, labels) - (1 - beta) * plain.chosen(logits, guess)
+    return -label_weight * plain.chosen(logits, labels) - (1 - label_weight) * plain.chosen(logits, guess)
 
 
-def soft_bootstrapping(logits, labels, beta=0.95):
+def soft_bootstrapping(logits, labels, label_weight=0.95):
     """The target is β e_y + (1 − β) p, p and all differentiated."""
-    return -beta * plain.chosen(logits, labels) + (1 - beta) * plain.entropy(logits)
+    return -label_weight * plain.chosen(logits, labels) + (1 - label_weight) * plain.entropy(logits)
 
 
-def soft_bootstrapping_held(logits, labels, beta=0.95, held=None, detach=True):
+def soft_bootstrapping_held(logits, labels, label_weight=0.95, held=None, detach=True):
     """The same, the prediction in the target held still."""
     p = plain.softmax(logits if held is None else held, axis=-1)
     log_p = plain.log_softmax(logits, axis=-1)
-    return -beta * plain.chosen(logits, labels) - (1 - beta) * np.sum(
+    return -label_weight * plain.chosen(logits, labels) - (1 - label_weight) * np.sum(
         np.where(p > 0, p * np.where(p > 0, log_p, 0.0), 0.0), axis=-1
     )
 
@@ -91,7 +91,7 @@ def early_learning(strength, momentum, batches=1):
 def _early_learning(batches=1, **settings):
     def make(losses):
         def loss(logits, labels, index, **options):
-            state = losses.EarlyLearningRegularisation(7, CLASSES, **settings)
+            state = losses.EarlyLearningRegularization(7, CLASSES, **settings)
             for _ in range(batches - 1):
                 state.loss(logits, labels, index, **options)
             return state.loss(logits, labels, index, **options)
@@ -142,7 +142,7 @@ CASES = [
         "hard_bootstrapping_loss",
         {Z: logits(54)},
         hard_bootstrapping,
-        given={Y: LABELS, "beta": 0.3},
+        given={Y: LABELS, "label_weight": 0.3},
         variant="mostly its own",
         **_SOFTMAX,
     ),
@@ -157,7 +157,7 @@ CASES = [
         "soft_bootstrapping_loss",
         {Z: logits(56)},
         soft_bootstrapping,
-        given={Y: LABELS, "beta": 0.4},
+        given={Y: LABELS, "label_weight": 0.4},
         variant="mostly its own",
         **_SOFTMAX,
     ),
@@ -165,7 +165,7 @@ CASES = [
         "soft_bootstrapping_loss",
         {Z: logits(57)},
         soft_bootstrapping_held,
-        given={Y: LABELS, "beta": 0.4, "detach": True},
+        given={Y: LABELS, "label_weight": 0.4, "detach": True},
         variant="detached",
         hold=True,
         **_SOFTMAX,
@@ -190,7 +190,7 @@ CASES = [
         **_SOFTMAX,
     ),
     Case(
-        "EarlyLearningRegularisation",
+        "EarlyLearningRegularization",
         {Z: logits(60)},
         early_learning(3.0, 0.7),
         given={Y: LABELS, "index": INDEX},
@@ -200,7 +200,7 @@ CASES = [
         twice=False,
     ),
     Case(
-        "EarlyLearningRegularisation",
+        "EarlyLearningRegularization",
         {Z: logits(61)},
         early_learning(7.0, 0.9, batches=3),
         given={Y: LABELS, "index": INDEX},

@@ -65,7 +65,7 @@ CASES = [
         shift_invariant=True,
     ),
     Case(
-        "behaviour_cloning",
+        "behavior_cloning",
         {"logits": logits(145)},
         cloning,
         given={"actions": LABELS},

@@ -24,11 +24,11 @@ def generalized(logits, labels, q=0.7, truncation=None):
     return loss if truncation is None else np.where(p <= truncation, (1 - truncation**q) / q, loss)
 
 
-def symmetric(logits, labels, alpha=0.1, beta=1.0, log_zero=-4.0):
+def symmetric(logits, labels, forward_weight=0.1, reverse_weight=1.0, log_zero=-4.0):
     """α·CE + β·RCE with RCE = −Σ_c p_c log t_c, log 0 := A and log 1 = 0."""
     p, hot = plain.softmax(logits, axis=-1), plain.one_hot(labels, logits.shape[-1])
     reverse = -np.sum(p * np.where(hot == 1, 0.0, log_zero), axis=-1)
-    return -alpha * plain.chosen(logits, labels) + beta * reverse
+    return -forward_weight * plain.chosen(logits, labels) + reverse_weight * reverse
 
 
 def taylor(logits, labels, order=2):
@@ -36,7 +36,7 @@ def taylor(logits, labels, order=2):
     return sum(rest**j / j for j in range(1, order + 1))
 
 
-def huberised(logits, labels, tau=10.0):
+def huberized(logits, labels, tau=10.0):
     p = np.exp(plain.chosen(logits, labels))
     return np.where(p <= 1 / tau, np.log(tau) + 1 - tau * p, -plain.chosen(logits, labels))
 
@@ -72,9 +72,9 @@ def normalized_soft(logits, labels):
     return np.sum(labels * cost, axis=-1) / np.sum(cost, axis=-1)
 
 
-def active_passive(logits, labels, alpha=1.0, beta=1.0):
+def active_passive(logits, labels, active_weight=1.0, passive_weight=1.0):
     """Ma et al., ICML 2020: α·NCE + β·MAE, with MAE = Σ_c |p_c − t_c|."""
-    return alpha * normalized(logits, labels) + beta * absolute(logits, labels)
+    return active_weight * normalized(logits, labels) + passive_weight * absolute(logits, labels)
 
 
 def log_t(x, t):
@@ -139,13 +139,13 @@ CASES = [
         symmetric,
         18,
         "other",
-        given={"alpha": 6.0, "beta": 0.1, "log_zero": -9.21},
+        given={"forward_weight": 6.0, "reverse_weight": 0.1, "log_zero": -9.21},
     ),
     _case("taylor_cross_entropy", taylor, 19),
     _case("taylor_cross_entropy", taylor, 20, "six", given={"order": 6}),
-    _case("partially_huberised_cross_entropy", huberised, 21),
-    _case("partially_huberised_cross_entropy", huberised, 22, "two", given={"tau": 2.0}),
-    _case("mean_absolute_error", absolute, 23),
+    _case("partially_huberized_cross_entropy", huberized, 21),
+    _case("partially_huberized_cross_entropy", huberized, 22, "two", given={"tau": 2.0}),
+    _case("mean_absolute_error_loss", absolute, 23),
     _case("tsallis_loss", tsallis, 24),
     _case("tsallis_loss", tsallis, 25, "beyond one", given={"t": 1.5}),
     _case("unlikelihood_loss", unlikelihood, 26),
@@ -157,7 +157,7 @@ CASES = [
         29,
         "weighted",
         options=False,
-        given={"alpha": 10.0, "beta": 0.1},
+        given={"active_weight": 10.0, "passive_weight": 0.1},
     ),
     _case("bi_tempered_loss", bi_tempered, 30, options=False),
     _case(

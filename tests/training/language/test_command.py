@@ -45,7 +45,7 @@ def test_training_prints_the_scores_beside_the_baselines_and_writes_the_files(te
         ("a\nb\nc\n", ["--width", "10"], "width"),
         ("a\nb\nc\n", ["--held-out", "2"], "between 0 and 1"),
         ("a\nb\nc\n", ["--learning-rate", "nan"], "above 0"),
-        ("a\nb\nc\n", ["--logits", "none"], "linear or materialised"),
+        ("a\nb\nc\n", ["--logits", "none"], "linear or materialized"),
     ],
     ids=str,
 )

@@ -28,12 +28,12 @@ def test_another_seed_gives_another_run(tiny, tmp_path, bottles_run):
 
 
 def test_without_the_logits_in_memory_the_loss_curve_is_the_same(tiny, tmp_path):
-    linear, materialised = (
+    linear, materialized = (
         train(prepare(tiny(logits=logits, steps=40), tmp_path / logits)).history
-        for logits in ("linear", "materialised")
+        for logits in ("linear", "materialized")
     )
-    np.testing.assert_allclose(linear.losses, materialised.losses, atol=1e-5, rtol=0)
-    for ours, theirs in zip(linear.evaluations, materialised.evaluations, strict=True):
+    np.testing.assert_allclose(linear.losses, materialized.losses, atol=1e-5, rtol=0)
+    for ours, theirs in zip(linear.evaluations, materialized.evaluations, strict=True):
         assert ours.score.nats_per_token == pytest.approx(theirs.score.nats_per_token, abs=1e-5)
 
 

@@ -23,7 +23,7 @@ from crossentropy.training.language.options import LanguageOptions
         ({"held_out": 0.0}, "between 0 and 1"),
         ({"held_out": 1.0}, "between 0 and 1"),
         ({"held_out": math.nan}, "between 0 and 1"),
-        ({"logits": "none"}, "linear or materialised"),
+        ({"logits": "none"}, "linear or materialized"),
     ],
     ids=str,
 )

@@ -1,7 +1,7 @@
 """Divergences of large PyTorch tensors, a block of rows at a time.
 
-Their formulas make several arrays of the size of the logits in float64; here those are of the size of a block, forwards
-and backwards, and nothing is kept but the logits. A second derivative is that of the formulas.
+The formulas make several float64 arrays of the size of the logits. Here these have the size of a block, forward and
+backward, and only the logits are saved. Second derivatives are those of the formulas.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,12 @@ from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain, run
 
 __all__ = ["by_blocks", "is_served"]
 
-BLOCK = 1 << 15  # entries, whose intermediate results stay near the processor
-LARGE = 1 << 18  # entries from which blocks pay
+BLOCK = 1 << 15  # entries of a block, few enough for intermediate results to stay in the cache
+LARGE = 1 << 18  # entries of the logits from which on blocks are faster
 
 
 def is_served(logits: Sequence[Tensor], transform: Transform) -> bool:
-    """Whether blocks serve these logits: large ones, whose temperature has no gradient."""
+    """Tell whether blocks serve these logits: large dense tensors in eager mode, and a temperature without gradient."""
     return (
         logits[0].numel() >= LARGE
         and runs_plainly()
@@ -35,7 +35,7 @@ def is_served(logits: Sequence[Tensor], transform: Transform) -> bool:
 def by_blocks(
     divergence: Divergence, logits: Sequence[Tensor], transform: Transform, live: Tensor | None
 ) -> Tensor:
-    """The divergence of every row of logits, class axis last."""
+    """Compute the divergence of every row of logits, class axis last, in nats."""
     rows, C = logits[0].shape[:-1], logits[0].shape[-1]
     flat = [z.reshape(-1, C) for z in logits]
     mask = None if live is None else live.reshape(-1)
@@ -43,14 +43,16 @@ def by_blocks(
 
 
 class _Blocks(Function):
+    """The divergence of flattened rows, (n,), differentiable with respect to each of the logits (n, C)."""
+
     @staticmethod
     def forward(
         ctx: Any, divergence: Divergence, transform: Transform, live: Tensor | None, *logits: Tensor
     ) -> Tensor:
         ctx.save_for_backward(*logits)
         ctx.rest = divergence, transform, live
-        found = [divergence.rows(*logs) for _, logs in _blocks(transform, live, logits)]
-        return torch.cat(found)
+        values = [divergence.rows(*logs) for _, logs in _blocks(transform, live, logits)]
+        return torch.cat(values)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
@@ -73,7 +75,7 @@ class _Blocks(Function):
 def _blocks(
     transform: Transform, live: Tensor | None, logits: Sequence[Tensor]
 ) -> Iterator[tuple[slice, list[Tensor]]]:
-    """Each block of rows, and its logarithms of probabilities."""
+    """Yield blocks of rows and the log-probabilities of each of the logits there."""
     n, C = logits[0].shape
     for block in slices(n, max(1, BLOCK // C)):
         mask = None if live is None else live[block, None]
@@ -81,7 +83,7 @@ def _blocks(
 
 
 def _log_probabilities(z: Tensor, temperature: Any, live: Tensor | None) -> Tensor:
-    """`log_probabilities` where no derivative is asked for: PyTorch's own, in float64."""
+    """Compute log-probabilities in float64 by PyTorch, where no derivative is needed; excluded rows from zeros."""
     z = z if live is None else torch.where(live, z, 0.0)
     return torch.log_softmax(z.double() / temperature, dim=-1)
 
@@ -94,10 +96,10 @@ def _by_formulas(
     wanted: Sequence[bool],
     grad: Tensor,
 ) -> list[Tensor | None]:
-    """The gradients with a graph of their own."""
+    """Differentiate the formulas, with a graph if one is being recorded; None where not wanted."""
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         value = divergence.rows(*(log_probabilities(z, transform, live) for z in logits))
-        own = [z for z, want in zip(logits, wanted, strict=True) if want]
-        found = iter(torch.autograd.grad(value, own, grad, create_graph=create_graph))
-    return [next(found) if want else None for want in wanted]
+        learning = [z for z, want in zip(logits, wanted, strict=True) if want]
+        gradients = iter(torch.autograd.grad(value, learning, grad, create_graph=create_graph))
+    return [next(gradients) if want else None for want in wanted]

@@ -1,8 +1,8 @@
 """Divergences between the softmaxes of logits, row by row.
 
 Each is a sum over the classes of ``a ln(a/b) − a + b = a (e^δ − 1 − δ)`` with ``δ = ln b − ln a``. No term is
-negative, so nothing cancels between classes, and distributions that nearly agree have as many digits in their
-divergence as there are in ``δ``. Everything is computed in float64 where there is one.
+negative, so nothing cancels between classes, and the divergence of nearly equal distributions has as many digits as
+``δ``. Everything is in nats, computed in float64 where the device has it.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,28 +10,24 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any
 
-from crossentropy._backends import constant, expm1, namespace, total
+from crossentropy._backends import INF, Array, constant, expm1, namespace, total
 from crossentropy._backends.tape import node, plain
 from crossentropy._statistics import PLAIN, Target, Transform, formulas
 from crossentropy._statistics.log_sum import LogSum
 
 __all__ = ["FORWARD", "JENSEN_SHANNON", "REVERSE", "Divergence", "log_probabilities"]
 
-Array = Any
-
-INF = float("inf")
-
 
 @dataclass(frozen=True)
 class Divergence:
-    """A divergence of several distributions given by the logarithms of their probabilities, class axis last.
+    """A divergence as functions of the log-probabilities of several distributions, class axis last.
 
     Attributes
     ----------
     rows : function
-        One number for every row.
+        Returns the divergence of every row.
     slopes : function
-        Its derivatives by the logits of each distribution, None for a constant.
+        Returns its derivatives with respect to the logits of each distribution, None for a constant.
     """
 
     rows: Callable[..., Array]
@@ -41,7 +37,7 @@ class Divergence:
 def _taped_rows(
     divergence: Divergence, logits: Sequence[Array], transform: Transform, live: Array | None
 ) -> Array:
-    """The same where NumPy wants gradients: the formulas' derivatives take one pass, their graph many."""
+    """Compute the divergence of taped logits with derivatives by formula, in one pass instead of a graph of many."""
     logs = [log_probabilities(plain(z), transform, live) for z in logits]
 
     def pull(g: Array, i: int) -> Array:
@@ -51,7 +47,10 @@ def _taped_rows(
 
 
 def log_probabilities(logits: Array, transform: Transform = PLAIN, live: Array | None = None) -> Array:
-    """``ln p`` along the last axis, in float64 where there is one; a logit of −∞ has no gradient."""
+    """Compute ``ln p`` along the last axis, in float64 where the device has it; a logit of −∞ has no gradient.
+
+    Rows where `live` is false are excluded: an invalid one among them is computed from zeros.
+    """
     idle = None if live is None else ~live
     u = formulas.prepared(logits, logits.ndim - 1, Target(), transform, idle=idle).u
     xp = namespace(u)
@@ -61,17 +60,18 @@ def log_probabilities(logits: Array, transform: Transform = PLAIN, live: Array |
 
 
 def _kullback_leibler(log_p: Array, log_q: Array) -> Array:
-    """``KL(p ‖ q)``."""
+    """Compute ``KL(p ‖ q)`` of every row."""
     xp = namespace(log_p)
     return total(_terms(xp, log_p, log_q, _finite(xp, log_q) - _finite(xp, log_p)), -1)
 
 
 def _forward(student: Array, teacher: Array) -> Array:
-    """``KL(teacher ‖ student)``."""
+    """Compute ``KL(teacher ‖ student)`` of every row."""
     return _kullback_leibler(teacher, student)
 
 
 def _forward_slopes(student: Array, teacher: Array) -> list[Array | None]:
+    """Compute ``p − q``, the derivative of ``KL(teacher ‖ student)``; near 0 as ``q (e^δ − 1)``."""
     xp = namespace(student)
     p, q = xp.exp(student), xp.exp(teacher)
     delta = _finite(xp, student) - _finite(xp, teacher)
@@ -81,12 +81,13 @@ def _forward_slopes(student: Array, teacher: Array) -> list[Array | None]:
 
 
 def _reverse_slopes(student: Array, teacher: Array) -> list[Array | None]:
+    """Compute the derivative of ``KL(student ‖ teacher)`` with respect to the student's logits."""
     xp = namespace(student)
     return [_own_slope(xp, student, teacher, _finite(xp, teacher) - _finite(xp, student)), None]
 
 
 def _jensen_shannon(*log_p: Array) -> Array:
-    """``1/K Σ_i KL(p_i ‖ m)`` of K distributions to their mean ``m``."""
+    """Compute ``1/K Σ_i KL(p_i ‖ m)`` of K distributions and their mean ``m``, for every row."""
     xp = namespace(*log_p)
     log_m, deltas = _to_mean(xp, log_p)
     terms = [_terms(xp, l, log_m, delta) for l, delta in zip(log_p, deltas, strict=True)]
@@ -94,14 +95,15 @@ def _jensen_shannon(*log_p: Array) -> Array:
 
 
 def _jensen_shannon_slopes(*log_p: Array) -> list[Array | None]:
+    """Compute the derivatives of the Jensen–Shannon divergence with respect to each distribution's logits."""
     xp = namespace(*log_p)
     log_m, deltas = _to_mean(xp, log_p)
     return [_own_slope(xp, l, log_m, d) / len(deltas) for l, d in zip(log_p, deltas, strict=True)]
 
 
 def _to_mean(xp: Any, log_p: Sequence[Array]) -> tuple[Array, list[Array]]:
-    """``ln m`` of the mean of distributions, and an accurate ``ln m − ln p`` of each."""
-    top = constant(reduce(xp.maximum, log_p))  # ln m does not depend on where it is measured from
+    """Compute ``ln m`` of the mean of distributions, and an accurate ``ln m − ln p`` for each."""
+    top = constant(reduce(xp.maximum, log_p))  # a constant, for ln m does not depend on it
     nowhere = top == -INF
     top = xp.where(nowhere, xp.zeros_like(top), top)
     depths = [l - top for l in log_p]
@@ -112,9 +114,9 @@ def _to_mean(xp: Any, log_p: Sequence[Array]) -> tuple[Array, list[Array]]:
 
 
 def _terms(xp: Any, log_a: Array, log_b: Array, delta: Array) -> Array:
-    """``a ln(a/b) − a + b`` of every class, where `delta` is an accurate ``ln b − ln a`` if both are possible.
+    """Compute ``a ln(a/b) − a + b`` of every class; `delta` is an accurate ``ln b − ln a`` where both are positive.
 
-    Where only ``b = 0`` it is inf, with the gradient ``−a`` of ``−a ln b`` by ``ln b`` and none by ``ln a``.
+    Where only ``b`` is 0 the term is +∞, with the gradient ``−a`` with respect to ``ln b`` and 0 to ``ln a``.
     """
     a, b = xp.exp(log_a), xp.exp(log_b)
     void, impossible = a == 0, (a > 0) & (log_b == -INF)
@@ -127,9 +129,9 @@ def _terms(xp: Any, log_a: Array, log_b: Array, delta: Array) -> Array:
 
 
 def _own_slope(xp: Any, log_a: Array, log_b: Array, delta: Array) -> Array:
-    """``−a (δ + KL(a ‖ b))``, the derivative of ``KL(a ‖ b)`` by the logits of ``a``.
+    """Compute ``−a (δ + KL(a ‖ b))``, the derivative of ``KL(a ‖ b)`` with respect to the logits of ``a``.
 
-    If ``b`` is the mean it moves with ``a``, but that changes nothing: of all ``b`` it is the nearest to all.
+    If ``b`` is the mean it depends on ``a``, but that adds nothing: the mean minimizes the sum of the divergences.
     """
     a = xp.exp(log_a)
     void = (a == 0) | (log_b == -INF)
@@ -138,7 +140,7 @@ def _own_slope(xp: Any, log_a: Array, log_b: Array, delta: Array) -> Array:
 
 
 def _finite(xp: Any, x: Array) -> Array:
-    """`x` with 0 for −∞, whose terms are settled otherwise."""
+    """Replace −∞ by 0; the terms of such classes are set elsewhere."""
     return xp.where(x == -INF, xp.zeros_like(x), x)
 
 

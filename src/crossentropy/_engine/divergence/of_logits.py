@@ -1,39 +1,38 @@
-"""Divergences of rows of logits, by the way that fits their arrays."""
+"""The choice of how divergences of rows of logits are computed: by blocks, on the tape, or by formulas."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from crossentropy._backends import is_taped, is_torch
+from crossentropy._backends import Array, is_taped, is_torch
 from crossentropy._engine.divergence.formulas import Divergence, _taped_rows, log_probabilities
 from crossentropy._statistics import Transform, formulas
 
 __all__ = ["of_rows"]
 
-Array = Any
-
 
 def of_rows(
     divergence: Divergence, logits: Sequence[Array], axis: int, transform: Transform, live: Array | None
 ) -> Array:
-    """A divergence of the softmaxes of several logits, for every row.
+    """Compute a divergence of the softmaxes of several logits for every row, in nats.
 
     Parameters
     ----------
     divergence : Divergence
     logits : arrays of one shape, floating
     axis : int
-        The class axis, counted from 0.
+        The class axis, 0 or more.
     transform : Transform
-        A temperature, for all of them.
+        A temperature that applies to all of them.
     live : array of bool, shape of the rows, optional
-        False where a row counts for nothing, whatever it holds.
+        False in excluded rows, whose values may be anything.
     """
     logits = [formulas.class_last(z, axis) for z in logits]
     if is_torch(logits[0]):
         from crossentropy._engine.divergence import blocks
 
+        # Large tensors: blocks need no float64 arrays of the size of the logits.
         if blocks.is_served(logits, transform):
             return blocks.by_blocks(divergence, logits, transform, live)
+    # NumPy with gradients: derivatives by formula in one pass, unless the temperature learns, which they do not serve.
     if any(map(is_taped, logits)) and not is_taped(transform.temperature):
         return _taped_rows(divergence, logits, transform, live)
     return divergence.rows(*(log_probabilities(z, transform, live) for z in logits))

@@ -1,1 +1,1 @@
-"""Softmax losses of `hidden @ weight.T`, computed in blocks, so that the logits never exist as a whole."""
+"""Softmax losses of `hidden @ weight.T`, computed by blocks of rows, never with all the logits at once."""

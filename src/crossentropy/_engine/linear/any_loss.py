@@ -1,4 +1,4 @@
-"""Any function of blocks of logits that are never held whole, for PyTorch tensors."""
+"""A user's function of logits, applied to blocks of a linear head's rows, for PyTorch tensors."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,63 +18,63 @@ RowLosses = Callable[[Tensor, slice], Tensor]
 
 
 def losses(loss: RowLosses, head: Head) -> Tensor:
-    """``loss(logits, rows)`` of every block of rows, one after the other; differentiable by the head."""
+    """Apply ``loss(logits, rows)`` to every block of rows, differentiably; returns shape (N,)."""
     if not kernels_apply(*head.factors, head.bias):
         return _checked(loss(head.whole(), slice(0, head.rows)), slice(0, head.rows))
     return _LinearRows.apply(loss, len(head.factors), *head.factors, head.bias)
 
 
-def _checked(found: Any, rows: slice) -> Tensor:
-    """What the function gave for some rows, if it is one number for each."""
+def _checked(result: Any, rows: slice) -> Tensor:
+    """Return the function's result for some rows, or raise ValueError if it is not one number for each."""
     n = rows.stop - rows.start
-    if not isinstance(found, Tensor) or tuple(found.shape) != (n,):
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if not isinstance(result, Tensor) or tuple(result.shape) != (n,):
+        shape = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
         raise ValueError(
             f"the loss gave {shape} for {n} rows of logits; it has to give one number for each row, shape ({n},): pass "
             'reduction="none" to what it calls'
         )
-    return found
+    return result
 
 
 class _LinearRows(Function):
-    """The losses of the rows; backward every block is made and put through the function once more."""
+    """The losses of the rows; the backward pass recomputes every block and calls the function on it again."""
 
     @staticmethod
     def forward(ctx: Any, loss: RowLosses, count: int, *inputs: Any) -> Tensor:
         head = Head(inputs[:count], inputs[count])
-        found = [_checked(loss(z, rows), rows) for rows, z in _blocks(head)]
+        results = [_checked(loss(z, rows), rows) for rows, z in _blocks(head)]
         ctx.loss, ctx.count = loss, count
         ctx.save_for_backward(*inputs)
-        return torch.cat(found)
+        return torch.cat(results)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs, needs = ctx.saved_tensors, ctx.needs_input_grad[2:]
         head = Head(inputs[: ctx.count], inputs[ctx.count])
         if torch.is_grad_enabled():
-            found = derivatives(
+            result = derivatives(
                 lambda head: ctx.loss(head.whole(), slice(0, head.rows)),
                 head,
                 needs,
                 grad,
                 create_graph=True,
             )
-            return (None, None, *found)
+            return (None, None, *result)
         height = rows_in_a_block(head)
         sums, room = HeadGradients(head, needs, height), head.room(height, head.classes)
         sums.begin(slice(0, head.classes))
         for rows, z in _blocks(head):
             with torch.enable_grad():
                 z = z.requires_grad_()
-                found = ctx.loss(z, rows)
-            if found.requires_grad:
-                dz = torch.autograd.grad(found, z, grad[rows])[0]
+                result = ctx.loss(z, rows)
+            if result.requires_grad:
+                dz = torch.autograd.grad(result, z, grad[rows])[0]
                 sums.add(rows, brought(dz, room[: len(dz)]))
         return (None, None, *sums.of_one_tile())
 
 
 def _blocks(head: Head) -> Iterator[tuple[slice, Tensor]]:
-    """Rows and their logits, in memory of their own: the function may keep them."""
+    """Yield blocks of rows and their logits, each in new memory, for the function may keep them."""
     for rows in slices(head.rows, rows_in_a_block(head)):
         z = head.factors[0].new_empty(rows.stop - rows.start, head.classes)
         head.write(rows, slice(0, head.classes), z)

@@ -1,8 +1,9 @@
 """Linear heads of PyTorch tensors, by one of two strategies.
 
-Where the loss is one number and its gradient goes to the head alone, the gradient is worked out on the way forward: the
-logits of some rows become their own gradient, which is multiplied out and forgotten (three products for every logit).
-Everything else saves the statistics of the rows and makes the logits once more on the way back (four products).
+If the loss is one number whose gradient goes to the head alone, the gradient is computed in the forward pass: the
+logits of a block are overwritten in-place by their own gradient, which is multiplied out and dropped (three products
+per logit). In all other cases the statistics of the rows are saved, and the backward pass recomputes the logits (four
+products).
 """
 
 from collections.abc import Callable
@@ -42,45 +43,51 @@ from crossentropy._statistics.torch.kernels import own_kernels_apply
 from crossentropy._statistics.torch.problem import split
 from crossentropy.links.link import holds_numbers_alone
 
-BUFFER = 256 << 20  # bytes of logits at once, at most
-TRAFFIC = 512  # rows beside whose product reading and writing the weight's gradient is next to nothing
+BUFFER = 256 << 20  # most bytes of a block's logits
+TRAFFIC = 512  # rows of a block that make the traffic of the weight's gradient small beside its product
 ON_DEVICE = (1 << 30, 8192)  # the same two on a GPU
-FEW = 64  # rows under which a product is no longer worth its name
+FEW = 64  # fewest rows for which a product is efficient
 
 
-def loss(given: LinearProblem, memory_budget: int | None, skip_below: float = 0.0) -> Tensor:
-    """The loss of a linear head, differentiable."""
-    head, problem = head_of(given.hidden, given.weight, given.bias, given.low_rank), given.problem
+def loss(linear: LinearProblem, memory_budget: int | None, skip_below: float = 0.0) -> Tensor:
+    """Compute the loss of a linear head, differentiably: 0-d, or with reduction "none" in the shape of the rows."""
+    head, problem = head_of(linear.hidden, linear.weight, linear.bias, linear.low_rank), linear.problem
     if skip_below:
         check_fixed(problem, skip_below)
-    own = engine(*head.factors, head.bias, *tensors_of(problem))
-    if _compiles(head) or (own is not None and (problem.reduction == "none" or _learns(problem))):
+    kernels = engine(*head.factors, head.bias, *tensors_of(problem))
+    if _compiles(head) or (kernels is not None and (problem.reduction == "none" or _learns(problem))):
+        # Compiled, the statistics stand behind a custom operator that recomputes the logits backward. Eager, a gradient
+        # computed in the forward pass serves one upstream number and the head alone: rows with upstream gradients of
+        # their own, and other inputs that learn, recompute as well.
         value = _recomputed(head, problem, skip_below)
-    elif own is None:
+    elif kernels is None:
+        # Functional transforms, forward-mode autodiff, subclasses, other devices: formulas on all the logits.
         value = composed(replace(problem, logits=head.whole()))
     else:
+        # The gradient in the forward pass saves one product of four. It needs a gradient to be wanted and a block of
+        # rows to fit the budget; `skip_below` needs the log-partition of all classes first, and so recomputes.
         head, problem = _rows_that_count(head, problem)
         height = None if skip_below else _rows_at_once(head, problem, memory_budget)
         if height is None:
             value = _recomputed(head, problem, skip_below)
         else:
-            value = _LinearLoss.apply(own, problem, height, len(head.factors), *head.factors, head.bias)
-    return given.shaped(value) if problem.reduction == "none" else value
+            value = _LinearLoss.apply(kernels, problem, height, len(head.factors), *head.factors, head.bias)
+    return linear.shaped(value) if problem.reduction == "none" else value
 
 
 def _compiles(head: Head) -> bool:
-    """Whether this is being compiled, for a device whose kernels stand behind an operator."""
+    """Tell whether `torch.compile` is tracing, for a device and dtype that the custom operators serve."""
     x = head.factors[0]
     return is_compiled() and x.device.type in ("cpu", "cuda") and x.dtype in CODES
 
 
 def _recomputed(head: Head, problem: SoftmaxProblem, skip_below: float) -> Tensor:
-    """The loss from statistics, for whose gradient the logits are made again."""
+    """Compute the loss from the statistics; its backward pass recomputes the logits."""
     return composed(problem, statistics=_statistics_of(head, skip_below), row_losses=_row_losses_of(head))
 
 
 def check_fixed(problem: SoftmaxProblem, skip_below: float) -> None:
-    """Refuse a transform that learns from what `skip_below` leaves out."""
+    """Raise ValueError if a temperature, bias or margin learns: `skip_below` skips a part of its gradient."""
     for name in ("temperature", "logit_bias", "margin"):
         if getattr(getattr(problem.transform, name), "requires_grad", False):
             raise ValueError(
@@ -90,7 +97,7 @@ def check_fixed(problem: SoftmaxProblem, skip_below: float) -> None:
 
 
 def _learns(problem: SoftmaxProblem) -> bool:
-    """Whether more than the head may have a gradient, or rows have divisors of their own."""
+    """Tell whether inputs other than the head may have a gradient, or divisor or link depend on the row."""
     learning = [x for x in (*other_inputs(problem), problem.normalizer) if isinstance(x, Tensor)]
     return (
         any(x.requires_grad for x in learning)
@@ -100,9 +107,9 @@ def _learns(problem: SoftmaxProblem) -> bool:
 
 
 def _rows_that_count(head: Head, problem: SoftmaxProblem) -> tuple[Head, SoftmaxProblem]:
-    """The same mean, its divisor known, of the rows that are neither ignored nor without weight.
+    """Drop the excluded rows from the products, and fix the mean's divisor.
 
-    On a device that would have to be waited for, it is of all rows.
+    On a GPU, where the host would have to wait for the mask, all rows remain.
     """
     N = _denominator(problem)
     out = rows_left_out(problem)
@@ -114,17 +121,17 @@ def _rows_that_count(head: Head, problem: SoftmaxProblem) -> tuple[Head, Softmax
     return head, replace(problem, reduction="mean", normalizer=N)
 
 
-def planes(given: LinearProblem, wanted: Wanted) -> Planes:
-    """The statistics of its rows, differentiable."""
-    head = head_of(given.hidden, given.weight, given.bias, given.low_rank)
-    problem = replace(given.problem, wanted=wanted)
+def planes(linear: LinearProblem, wanted: Wanted) -> Planes:
+    """Compute the statistics of a head's rows, differentiably."""
+    head = head_of(linear.hidden, linear.weight, linear.bias, linear.low_rank)
+    problem = replace(linear.problem, wanted=wanted)
     if own_kernels_apply(*head.factors, head.bias, *tensors_of(problem)):
         return _statistics_of(head)(problem)
     return row_statistics(head.whole(), 1, problem.target, problem.transform, None, wanted, validate=False)
 
 
 def in_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
-    """The tensors of a product in the dtype that autocast would give them, if it is on."""
+    """Cast the tensors of a product as autocast would, if it is enabled; float64 stays."""
     kind = next(x.device.type for x in tensors if x is not None)
     if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return list(tensors)
@@ -135,7 +142,7 @@ def in_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
 def head_of(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, low_rank: tuple[Tensor, Tensor] | None
 ) -> Head:
-    """The head whose weight is ``W + B A``, which are not added up."""
+    """Make the head of ``hidden (W + B A)ᵀ + bias``, with the low-rank update ``(A, B)`` kept as factors."""
     if low_rank is None:
         return Head((hidden, weight), bias)
     down, up = low_rank
@@ -143,6 +150,8 @@ def head_of(
 
 
 def _statistics_of(head: Head, skip_below: float = 0.0) -> Callable[[SoftmaxProblem], Planes]:
+    """Return the function that computes a problem's statistics by blocks of the head's logits."""
+
     def find(problem: SoftmaxProblem) -> Planes:
         wanted = replace(problem.wanted, log_partition=True) if skip_below else problem.wanted
         settings, tensors = split(
@@ -154,31 +163,31 @@ def _statistics_of(head: Head, skip_below: float = 0.0) -> Callable[[SoftmaxProb
 
 
 def _row_losses_of(head: Head) -> Callable[[SoftmaxProblem], tuple[Tensor, Tensor]]:
-    """What a link makes of every class, by blocks of rows that are worked out again on the way back."""
+    """Return the function for links that act on every class, by blocks of rows that are recomputed backward."""
 
     def find(problem: SoftmaxProblem) -> tuple[Tensor, Tensor]:
         def of_block(rows: slice, bias: Tensor | None, *factors: Tensor) -> tuple[Tensor, Tensor]:
             z = Head(factors, bias).whole()
             return per_class.row_losses(rows_of_problem(problem, rows, z))
 
-        found = []
+        results = []
         for rows in slices(head.rows, rows_in_a_block(head)):
             factors = [y for x, M in head.pairs for y in (x[rows], M)]
-            found.append(checkpoint(of_block, rows, head.bias, *factors, use_reentrant=False))
-        losses, masses = zip(*found, strict=True)
+            results.append(checkpoint(of_block, rows, head.bias, *factors, use_reentrant=False))
+        losses, masses = zip(*results, strict=True)
         return torch.cat(losses), torch.cat(masses)
 
     return find
 
 
 def _rows_at_once(head: Head, problem: SoftmaxProblem, memory_budget: int | None) -> int | None:
-    """How many rows have their gradient worked out at once on the way forward; None if that is not to be done.
+    """Choose the rows in a block whose gradient is computed in the forward pass; None to recompute backward instead.
 
-    A block of R rows costs 6RDV operations, and reading and writing the weight's gradient, 8DV bytes: at R = 512 these
-    take a fiftieth of the time on a processor that does five operations in the time of a byte.
+    A block of R rows costs 6RDV operations, and reading and writing the weight's gradient costs 8DV bytes: at R = 512
+    the latter takes a fiftieth of the time on a processor that does five operations in the time of a byte.
 
-    In float16 it never is: much of the gradient of a mean is too small for that dtype until the upstream gradient, a
-    loss scale, has multiplied it.
+    float16 always recomputes: much of a mean's gradient underflows in that dtype until the upstream gradient, a loss
+    scale, multiplies it.
     """
     if (
         not torch.is_grad_enabled()
@@ -199,7 +208,7 @@ def _rows_at_once(head: Head, problem: SoftmaxProblem, memory_budget: int | None
 
 
 def _denominator(problem: SoftmaxProblem) -> float | Tensor:
-    """What the sum of the rows' losses is divided by, which no logit has a say in."""
+    """Compute the divisor of the mean, which does not depend on the logits: a number, or 0-d on a GPU."""
     if problem.reduction == "sum":
         return 1.0
     target, known = (
@@ -216,60 +225,63 @@ def _denominator(problem: SoftmaxProblem) -> float | Tensor:
 
 
 def _share_of(N: float | Tensor) -> float | Tensor:
-    """``1 / N``, and 0 where there is nothing to divide by."""
+    """Compute ``1 / N``, 0 if N is 0."""
     if isinstance(N, Tensor):
         return evaluate_cuda.inverse(N)
     return 0.0 if N == 0 else 1.0 / N
 
 
 class _LinearLoss(Function):
-    """From a head to its loss, with the gradient worked out on the way.
+    """The mean loss of a head, whose gradient is computed in the forward pass.
 
-    The first backward pass multiplies it by the upstream gradient where it lies and gives it away; any further one, and
-    one that is to be differentiated itself, starts anew from the head.
+    The first backward pass multiplies that by the upstream gradient in-place and gives it away. Every further one, and
+    one that is itself differentiated, starts again from the head.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, own: Engine, problem: SoftmaxProblem, height: int, count: int, *inputs: Any
+        ctx: Any, kernels: Engine, problem: SoftmaxProblem, height: int, count: int, *inputs: Any
     ) -> Tensor:
         head = Head(inputs[:count], inputs[count])
         N = problem.normalizer
-        share, sums = _share_of(N), None
-        if isinstance(share, Tensor) or share:
+        inverse_N, sums = _share_of(N), None
+        if isinstance(inverse_N, Tensor) or inverse_N:
             sums = HeadGradients(head, ctx.needs_input_grad[4:], height)
             sums.begin(slice(0, head.classes))
-        # In half precision it would still be there when the sums of gradients are rounded into memory of their own.
+        # Reused memory stays allocated. In half precision the sums are rounded into new memory at the end, and the
+        # buffer would add to the peak.
         buffer = head.room(height, head.classes, keep=head.dtype.itemsize > 2)
         total: float | Tensor = 0.0
         for rows in slices(head.rows, height):
             z = buffer[: rows.stop - rows.start]
             write_tiles(head, rows, z)
             block = rows_of_problem(problem, rows, z)
-            found = own.evaluate(block)
-            total = total + found.value
+            result = kernels.evaluate(block)
+            total = total + result.value
             if sums is not None:
-                sums.add(rows, brought(own.gradient(block, found, share, into=z), z), block.target.labels)
+                sums.add(
+                    rows, brought(kernels.gradient(block, result, inverse_N, into=z), z), block.target.labels
+                )
         ctx.problem, ctx.count, ctx.sums = problem, count, sums
         ctx.save_for_backward(*inputs)
         dtype = loss_dtype(head.factors[0])
         if isinstance(total, Tensor):
             return mean_of(total, evaluate_cuda.on_device(N, total), problem.empty).to(dtype)
-        value = float(total * share) if share else of_nothing(problem.empty)
+        value = float(total * inverse_N) if inverse_N else of_nothing(problem.empty)
         return scalar(value, dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, asked = ctx.saved_tensors, ctx.needs_input_grad[4:]
+        inputs, wanted = ctx.saved_tensors, ctx.needs_input_grad[4:]
         sums, ctx.sums = ctx.sums, None
         device = grad.device.type
         if sums is not None and not torch.is_grad_enabled() and is_plain(grad, device):
             return (None, None, None, None, *sums.of_one_tile(float(grad) if device == "cpu" else grad))
-        found = derivatives(
+        gradients = derivatives(
             lambda head: composed(ctx.problem, statistics=_statistics_of(head)),
             Head(inputs[: ctx.count], inputs[ctx.count]),
-            asked,
+            wanted,
             grad,
             create_graph=torch.is_grad_enabled(),
         )
-        return (None, None, None, None, *found)
+        return (None, None, None, None, *gradients)

@@ -1,7 +1,7 @@
-"""Linear heads of JAX arrays: a scan over blocks of rows, each of which is worked out again on the way back.
+"""Linear heads of JAX arrays: a scan over blocks of rows, each of which is recomputed in the backward pass.
 
-What a block makes of its logits is the reference formulas' work, so that derivatives of every kind and order are
-JAX's own, and nothing of the size of all the logits is kept for them.
+A block goes through the formulas, so that JAX forms derivatives of every kind and order, and nothing of the size of
+all the logits is kept for them.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from crossentropy._backends import widest_dtype
+from crossentropy._backends import Array, widest_dtype
 from crossentropy._engine.linear.problem import LinearProblem, row_parts, rows_at_once, with_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax.autodiff import composed, find_statistics
@@ -20,31 +20,30 @@ from crossentropy._engine.softmax.terms import is_plain
 from crossentropy._statistics import Planes, Wanted
 from crossentropy._statistics.problem import arrays
 
-Array = Any
 
-
-def loss(given: LinearProblem, memory_budget: int | None) -> Array:
-    """The loss of a linear head, differentiable."""
+def loss(linear: LinearProblem, memory_budget: int | None) -> Array:
+    """Compute the loss of a linear head, differentiably: 0-d, or with reduction "none" in the shape of the rows."""
     value = composed(
-        given.problem,
-        statistics=lambda problem: _statistics(given, problem, memory_budget),
-        row_losses=lambda problem: _of_blocks(given, problem, memory_budget, per_class.row_losses),
+        linear.problem,
+        statistics=lambda problem: _statistics(linear, problem, memory_budget),
+        row_losses=lambda problem: _of_blocks(linear, problem, memory_budget, per_class.row_losses),
     )
-    return given.shaped(value) if given.problem.reduction == "none" else value
+    return linear.shaped(value) if linear.problem.reduction == "none" else value
 
 
-def planes(given: LinearProblem, wanted: Wanted) -> Planes:
-    """The statistics of its rows, differentiable."""
-    return _statistics(given, replace(given.problem, wanted=wanted), None)
+def planes(linear: LinearProblem, wanted: Wanted) -> Planes:
+    """Compute the statistics of a head's rows, differentiably."""
+    return _statistics(linear, replace(linear.problem, wanted=wanted), None)
 
 
-def _statistics(given: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> Planes:
-    found = _of_blocks(given, problem, memory_budget, lambda block: arrays(find_statistics(block)))
-    return Planes(**found)
+def _statistics(linear: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> Planes:
+    """Compute the statistics by a scan over blocks of rows."""
+    statistics = _of_blocks(linear, problem, memory_budget, lambda block: arrays(find_statistics(block)))
+    return Planes(**statistics)
 
 
 def _arrays_at_once(problem: SoftmaxProblem) -> int:
-    """How many arrays of a block's size the compiled formulas and their gradient take, as measured."""
+    """Return the number of arrays of a block's size that the compiled formulas and gradient take, as measured."""
     if problem.acts_per_class:
         return 16
     k = 1 if problem.masses is None else int(problem.masses.shape[-1])
@@ -53,18 +52,18 @@ def _arrays_at_once(problem: SoftmaxProblem) -> int:
 
 
 def _of_blocks(
-    given: LinearProblem,
+    linear: LinearProblem,
     problem: SoftmaxProblem,
     memory_budget: int | None,
     work: Callable[[SoftmaxProblem], Any],
 ) -> Any:
-    """Arrays that `work` makes of every row.
+    """Apply `work` to every block of rows, and concatenate the arrays of its result.
 
-    The weights are in float32 or wider outside of the scan, since their gradient is added up there in their dtype.
+    The weights are widened to float32 or more before the scan, for it adds their gradient in their dtype.
     """
-    wide = jnp.promote_types(given.hidden.dtype, jnp.float32)
+    wide = jnp.promote_types(linear.hidden.dtype, jnp.float32)
     weight, bias, low_rank = jax.tree.map(
-        lambda x: x.astype(wide), (given.weight, given.bias, given.low_rank)
+        lambda x: x.astype(wide), (linear.weight, linear.bias, linear.low_rank)
     )
 
     def of_block(hidden: Array, parts: dict[str, Array]) -> Any:
@@ -76,7 +75,7 @@ def _of_blocks(
         return work(with_rows(problem, parts, z if bias is None else z + bias))
 
     N = problem.logits.shape[0]
-    each = _arrays_at_once(problem) * jnp.dtype(widest_dtype(given.hidden)).itemsize
+    each = _arrays_at_once(problem) * jnp.dtype(widest_dtype(linear.hidden)).itemsize
     blocks = -(-N // rows_at_once(problem, each, memory_budget))
     height = -(-N // max(blocks, 1))
 
@@ -84,8 +83,8 @@ def _of_blocks(
         x = jnp.pad(x, [(0, blocks * height - N)] + [(0, 0)] * (x.ndim - 1), mode=mode)
         return jnp.reshape(x, (blocks, height, *x.shape[1:]))
 
-    # The last block is filled up with hidden states of 0, which have finite logits, and the last row's own options.
-    rows = filled(given.hidden, "constant"), {k: filled(x, "edge") for k, x in row_parts(problem).items()}
+    # The last block is padded with hidden states of 0, which have finite logits, and with the last row's options.
+    rows = filled(linear.hidden, "constant"), {k: filled(x, "edge") for k, x in row_parts(problem).items()}
     again = jax.checkpoint(of_block, prevent_cse=False)
-    _, found = jax.lax.scan(lambda _, block: (None, again(*block)), None, rows)
-    return jax.tree.map(lambda x: jnp.reshape(x, (blocks * height, *x.shape[2:]))[:N], found)
+    _, result = jax.lax.scan(lambda _, block: (None, again(*block)), None, rows)
+    return jax.tree.map(lambda x: jnp.reshape(x, (blocks * height, *x.shape[2:]))[:N], result)

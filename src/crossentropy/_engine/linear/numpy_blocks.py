@@ -1,7 +1,7 @@
-"""Linear heads of NumPy arrays, by the kernels: blocks of rows whose logits are made, used and forgotten.
+"""Linear heads of NumPy arrays, by the kernels, a block of rows at a time.
 
-The statistics of all rows are kept, and the loss is formed from them as if the logits were there. For the gradient the
-logits of a block are made once more and become their own gradient, which is multiplied out.
+The statistics of all rows are kept, and the loss is computed from them. For the gradient the logits of a block are
+recomputed, overwritten in-place by their own gradient, and multiplied out.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy._backends import loss_dtype
+from crossentropy._backends import Array, loss_dtype
 from crossentropy._backends.numpy_products import without_gaps
 from crossentropy._engine.linear.problem import LinearGradients, LinearProblem, rows_at_once, rows_of_problem
 from crossentropy._engine.softmax import per_class
@@ -21,102 +21,103 @@ from crossentropy._statistics.blocks import ALIGNED, slices, up
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy._statistics.problem import arrays, of_rows
 
-Array = Any
-
-TILE = 4096  # classes of a product: a half-precision weight is widened, and its gradient grows, by as many at once
-PER_CLASS = 16  # float64 arrays of a block's size, at most, where a link acts on every class
+TILE = 4096  # classes in a product, of which a half-precision weight is widened at a time
+PER_CLASS = 16  # most float64 arrays of a block's size that a link acting on every class takes
 
 
-def loss(given: LinearProblem, memory_budget: int | None) -> Array:
-    """The loss of a linear head."""
-    return loss_and_gradients(given, memory_budget)[0]
+def loss(linear: LinearProblem, memory_budget: int | None) -> Array:
+    """Compute the loss of a linear head: 0-d, or with reduction "none" in the shape of the rows."""
+    return loss_and_gradients(linear, memory_budget)[0]
 
 
 def loss_and_gradients(
-    given: LinearProblem, memory_budget: int | None
+    linear: LinearProblem, memory_budget: int | None
 ) -> tuple[Array, Callable[[], LinearGradients]]:
-    """The loss, and a function that computes its gradients by all that makes the logits."""
-    with np.errstate(all="ignore"):  # infinities are results, as the kernels' are
-        found = evaluate(
-            given.problem,
+    """Compute the loss, and return with it a function that computes the gradients with respect to the head."""
+    with np.errstate(all="ignore"):  # infinities are valid results, as they are in the kernels
+        evaluation = evaluate(
+            linear.problem,
             NumpyMemory,
-            statistics=lambda problem: _statistics(given, problem, memory_budget),
-            row_losses=lambda problem: _row_losses(given, problem, memory_budget),
+            statistics=lambda problem: _statistics(linear, problem, memory_budget),
+            row_losses=lambda problem: _row_losses(linear, problem, memory_budget),
         )
-    dtype = loss_dtype(given.hidden)
-    each = given.problem.reduction == "none"
-    value = given.shaped(found.value).astype(dtype) if each else dtype(found.value)
-    return value, lambda: _gradients(given, found, memory_budget)
+    dtype = loss_dtype(linear.hidden)
+    each = linear.problem.reduction == "none"
+    value = linear.shaped(evaluation.value).astype(dtype) if each else dtype(evaluation.value)
+    return value, lambda: _gradients(linear, evaluation, memory_budget)
 
 
 @np.errstate(all="ignore")
-def planes(given: LinearProblem, wanted: Wanted) -> Planes:
-    """The statistics of its rows."""
-    return _statistics(given, replace(given.problem, wanted=wanted), None)
+def planes(linear: LinearProblem, wanted: Wanted) -> Planes:
+    """Compute the statistics of a head's rows."""
+    return _statistics(linear, replace(linear.problem, wanted=wanted), None)
 
 
-def _statistics(given: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> Planes:
-    found = [
-        arrays(kernel_statistics(block, NumpyMemory)) for _, block in _blocks(given, problem, memory_budget)
+def _statistics(linear: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> Planes:
+    """Compute the statistics block by block, and concatenate them."""
+    blocks = [
+        arrays(kernel_statistics(block, NumpyMemory)) for _, block in _blocks(linear, problem, memory_budget)
     ]
-    joined: dict[str, Any] = {name: np.concatenate([planes[name] for planes in found]) for name in found[0]}
+    joined: dict[str, Any] = {name: np.concatenate([planes[name] for planes in blocks]) for name in blocks[0]}
     return Planes(**joined)
 
 
 def _row_losses(
-    given: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None
+    linear: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None
 ) -> tuple[Array, Array]:
-    found = [per_class.row_losses(block) for _, block in _blocks(given, problem, memory_budget)]
-    losses, masses = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    """Compute losses and masses of the rows, each (N,), for a link that acts on every class."""
+    blocks = [per_class.row_losses(block) for _, block in _blocks(linear, problem, memory_budget)]
+    losses, masses = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return losses, masses
 
 
 def _blocks(
-    given: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None
+    linear: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None
 ) -> Iterator[tuple[slice, SoftmaxProblem]]:
-    """Rows and their problem, whose logits lie in memory that the next ones use again."""
-    wide = _wide(given)
+    """Yield blocks of rows and their problems, whose logits share one buffer that every block overwrites."""
+    wide = _wide(linear)
     each = 8 * PER_CLASS if problem.acts_per_class else wide.itemsize
     N, V = problem.logits.shape
     height = rows_at_once(problem, each, memory_budget)
     buffer = np.zeros((height, up(V, ALIGNED)), wide)[:, :V]
     for rows in slices(N, height):
         z = buffer[: rows.stop - rows.start]
-        (x, M), *others = _factors(given, rows)
+        (x, M), *others = _factors(linear, rows)
         for classes in slices(V, TILE):
             tile = z[:, classes]
             np.matmul(x, _widened(M[classes], wide).T, out=tile)
             for y, update in others:
                 tile += y @ _widened(update[classes], wide).T
-            if given.bias is not None:
-                tile += given.bias[classes]
+            if linear.bias is not None:
+                tile += linear.bias[classes]
         yield rows, rows_of_problem(problem, rows, z)
 
 
-def _factors(given: LinearProblem, rows: slice) -> list[tuple[Array, Array]]:
-    """The pairs whose products ``x Mᵀ`` add up to the logits of some rows, but for the bias."""
-    wide = _wide(given)
-    x = _widened(given.hidden[rows], wide)
-    if given.low_rank is None:
-        return [(x, given.weight)]
-    down, update = given.low_rank
-    return [(x, given.weight), (x @ _widened(down, wide).T, update)]
+def _factors(linear: LinearProblem, rows: slice) -> list[tuple[Array, Array]]:
+    """Return the pairs ``(x, M)`` whose products ``x Mᵀ`` add up to the logits of some rows, without the bias."""
+    wide = _wide(linear)
+    x = _widened(linear.hidden[rows], wide)
+    if linear.low_rank is None:
+        return [(x, linear.weight)]
+    down, update = linear.low_rank
+    return [(x, linear.weight), (x @ _widened(down, wide).T, update)]
 
 
 @np.errstate(all="ignore")
-def _gradients(given: LinearProblem, found: Evaluation, memory_budget: int | None) -> LinearGradients:
-    wide, dtype = _wide(given), given.hidden.dtype
-    hidden = np.empty(given.hidden.shape, dtype)
-    matrices = [given.weight] if given.low_rank is None else [given.weight, given.low_rank[1]]
+def _gradients(linear: LinearProblem, evaluation: Evaluation, memory_budget: int | None) -> LinearGradients:
+    """Compute the gradients of the evaluated loss with respect to the head, recomputing the logits by blocks."""
+    wide, dtype = _wide(linear), linear.hidden.dtype
+    hidden = np.empty(linear.hidden.shape, dtype)
+    matrices = [linear.weight] if linear.low_rank is None else [linear.weight, linear.low_rank[1]]
     by_M = [np.zeros(M.shape, wide) for M in matrices]
-    by_bias = np.zeros(given.weight.shape[0])
-    by_down = None if given.low_rank is None else np.zeros(given.low_rank[0].shape, wide)
+    by_bias = np.zeros(linear.weight.shape[0])
+    by_down = None if linear.low_rank is None else np.zeros(linear.low_rank[0].shape, wide)
     entries = []
-    for rows, block in _blocks(given, given.problem, memory_budget):
-        dz = gradient(block, _of_rows(found, rows), 1.0, NumpyMemory, into=block.logits)
+    for rows, block in _blocks(linear, linear.problem, memory_budget):
+        dz = gradient(block, _of_rows(evaluation, rows), 1.0, NumpyMemory, into=block.logits)
         labels, of_labels = _taken_out(dz, block.target.labels)
         entries.append((rows, labels, of_labels))
-        factors = _factors(given, rows)
+        factors = _factors(linear, rows)
         by_x = [np.zeros_like(x) for x, _ in factors]
         for classes in slices(dz.shape[1], TILE):
             tile = dz[:, classes]
@@ -126,53 +127,53 @@ def _gradients(given: LinearProblem, found: Evaluation, memory_budget: int | Non
             by_bias[classes] += tile.sum(axis=0, dtype=np.float64)
         for (_, M), dx in zip(factors, by_x, strict=True):
             dx += of_labels * M[labels].astype(wide, copy=False)
-        if given.low_rank is not None:
-            by_x[0] += by_x[1] @ _widened(given.low_rank[0], wide)
+        if linear.low_rank is not None:
+            by_x[0] += by_x[1] @ _widened(linear.low_rank[0], wide)
             by_down += by_x[1].T @ factors[0][0]
         hidden[rows] = by_x[0]
     for rows, labels, of_labels in entries:
-        for (x, _), dM in zip(_factors(given, rows), by_M, strict=True):
+        for (x, _), dM in zip(_factors(linear, rows), by_M, strict=True):
             np.add.at(dM, labels, of_labels * x)
         np.add.at(by_bias, labels, of_labels[:, 0])
     by_M = [d.astype(dtype, copy=False) for d in by_M]
     return LinearGradients(
-        hidden.reshape((*given.rows, hidden.shape[1])),
+        hidden.reshape((*linear.rows, hidden.shape[1])),
         by_M[0],
-        None if given.bias is None else by_bias.astype(dtype),
+        None if linear.bias is None else by_bias.astype(dtype),
         None if by_down is None else (by_down.astype(dtype, copy=False), by_M[1]),
     )
 
 
 def _taken_out(dz: Array, labels: Array | None) -> tuple[Array, Array]:
-    """The labels and their entries in `dz`, (n,) and (n, 1), where 0 takes their place.
+    """Pop the labels' entries from `dz` (n, V): return labels (n,) and entries (n, 1), and set them to 0 in `dz`.
 
-    Products do without them, for the reason that `HeadGradients` gives. Of a label that is not there, class 0 and 0;
-    where rows do not have one label each, that of every row.
+    The products go without them, for the reason that `HeadGradients` gives. A row without a label in range, or with
+    other than one label, gives class 0 and an entry of 0.
     """
     n, V = dz.shape
     labels = np.full(n, -1) if labels is None else labels
     here = (labels >= 0) & (labels < V)
     at = np.arange(n), np.where(here, labels, 0)
-    found = dz[at]
-    dz[at] = np.where(here, 0, found)
-    return at[1], np.where(here, found, 0)[:, None]
+    entries = dz[at]
+    dz[at] = np.where(here, 0, entries)
+    return at[1], np.where(here, entries, 0)[:, None]
 
 
-def _of_rows(found: Evaluation, rows: slice) -> Evaluation:
-    """What was found of some rows."""
+def _of_rows(evaluation: Evaluation, rows: slice) -> Evaluation:
+    """Select an evaluation's values for some rows."""
     return Evaluation(
         None,
-        of_rows(found.planes, rows),
-        None if found.slope is None else found.slope[rows],
-        found.share[rows] if getattr(found.share, "ndim", 0) else found.share,
+        of_rows(evaluation.planes, rows),
+        None if evaluation.slope is None else evaluation.slope[rows],
+        evaluation.share[rows] if getattr(evaluation.share, "ndim", 0) else evaluation.share,
     )
 
 
 def _widened(x: Array, dtype: Any) -> Array:
-    """A matrix in the dtype of the logits, as a product may have it."""
+    """Convert a matrix to `dtype`, without gaps between its rows, for a product."""
     return without_gaps(x.astype(dtype, copy=False))
 
 
-def _wide(given: LinearProblem) -> Any:
-    """The dtype of the logits and of sums."""
-    return np.dtype(np.float64 if given.hidden.dtype == np.float64 else np.float32)
+def _wide(linear: LinearProblem) -> Any:
+    """Return the dtype of the logits and of sums, float32 or float64."""
+    return np.dtype(np.float64 if linear.hidden.dtype == np.float64 else np.float32)

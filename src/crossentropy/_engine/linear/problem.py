@@ -1,4 +1,4 @@
-"""The problem of a linear head: one whose logits are known by their shape alone, its rows in one line."""
+"""The problem of a linear head, checked: a softmax problem whose logits have only a shape, with flattened rows."""
 
 from dataclasses import dataclass, replace
 from math import prod
@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from crossentropy._arguments.arrays import as_arrays
-from crossentropy._backends import is_jax, is_torch, namespace
+from crossentropy._backends import Array, is_jax, is_torch, namespace
 from crossentropy._backends.conditions import is_true
 from crossentropy._engine.checks import check_floating, check_validate
 from crossentropy._engine.linear.shift import in_their_places, without_the_end
@@ -15,29 +15,26 @@ from crossentropy._engine.softmax.terms import check_sums, rows_left_out
 from crossentropy._statistics.label_errors import check_labels
 from crossentropy.links.link import OfShape, holds_numbers_alone
 
-Array = Any
-
-
-# Bytes that a block of logits takes with all that is made of it, unless a budget says otherwise, and its rows: more do
-# not make its products faster, and fewer make them slow.
+# Most bytes of a block of logits and all intermediate results, unless a budget is given, and most and fewest rows in a
+# block: more rows do not make its products faster, fewer make them slow.
 BUFFER = 512 << 20
 MOST, LEAST = 512, 16
 
 
 @dataclass(slots=True, eq=False)
 class LinearProblem:
-    """``logits = hidden weightᵀ + bias`` with hidden (N, D), and what is to be made of them."""
+    """``logits = hidden weightᵀ + bias`` with hidden (N, D), and the softmax problem of these logits."""
 
     hidden: Array
     weight: Array
     bias: Array | None
     low_rank: tuple[Array, Array] | None
-    problem: SoftmaxProblem  # its logits are a shape (N, V) and hold nothing
-    rows: tuple[int, ...]  # the shape of the rows before they were put in one line
+    problem: SoftmaxProblem  # its logits have the shape (N, V) and no values
+    rows: tuple[int, ...]  # the shape of the rows before they were flattened
     shift: int
 
     def shaped(self, x: Array) -> Array:
-        """What there is for every row in the shape of the rows, without those that a shift left over."""
+        """Restore the shape of the rows in `x` (N, …), and drop the positions that a shift leaves without a label."""
         x = namespace(x).reshape(x, self.rows + tuple(x.shape[1:]))
         if not self.shift:
             return x
@@ -45,7 +42,7 @@ class LinearProblem:
 
 
 class LinearGradients(NamedTuple):
-    """Gradients of a loss by what its head was given; None where it had none of that."""
+    """Gradients of a loss with respect to the inputs of its head; None for an input that was None."""
 
     hidden: Array
     weight: Array
@@ -64,7 +61,7 @@ def make_linear_problem(
     ignore_index: int | None = None,
     **options: Any,
 ) -> LinearProblem:
-    """Check what `linear_cross_entropy` was given, and put its rows in one line."""
+    """Check the arguments of `linear_cross_entropy`, and flatten the rows."""
     hidden, weight, bias, low_rank = _of_one_library(hidden, weight, bias, low_rank)
     check_head(hidden, weight, bias, low_rank)
     check_floating(hidden, "hidden")
@@ -83,7 +80,7 @@ def make_linear_problem(
 
 
 def check_memory_budget(memory_budget: int | None) -> None:
-    """Refuse what is no number of bytes."""
+    """Raise unless the budget is None or a number of bytes, 0 or more."""
     if memory_budget is None:
         return
     if not isinstance(memory_budget, Real):
@@ -96,7 +93,7 @@ def check_memory_budget(memory_budget: int | None) -> None:
 
 
 def check_skip_below(skip_below: float, problem: SoftmaxProblem) -> None:
-    """Refuse a bound that is no probability, and problems whose gradient it does not bound."""
+    """Raise ValueError unless the bound is a probability, and the problem one whose gradient it bounds."""
     if not 0 < skip_below < 1:
         raise ValueError(f"skip_below is {skip_below}; it is a probability, from 0 to 1")
     if not is_torch(problem.logits):
@@ -115,14 +112,14 @@ def check_skip_below(skip_below: float, problem: SoftmaxProblem) -> None:
 
 
 def rows_at_once(problem: SoftmaxProblem, bytes_each: int, memory_budget: int | None) -> int:
-    """How many rows of logits to make at once, if each of them takes `bytes_each` until it is forgotten."""
+    """Choose the rows in a block, 16 to 512, so that ``rows · V · bytes_each``, bytes per logit, fits the budget."""
     N, V = problem.logits.shape
     budget = BUFFER if memory_budget is None else int(memory_budget)
     return max(min(max(budget // (bytes_each * V), LEAST), MOST, N), 1)
 
 
 def row_parts(problem: SoftmaxProblem) -> dict[str, Any]:
-    """What a problem has one of for every row, besides the logits."""
+    """Return the arrays of a problem that have an entry for every row, by name, without the logits."""
     temperature, target = problem.transform.temperature, problem.target
     parts = {
         "indices": target.indices,
@@ -136,12 +133,12 @@ def row_parts(problem: SoftmaxProblem) -> dict[str, Any]:
 
 
 def rows_of_problem(problem: SoftmaxProblem, rows: slice, logits: Array) -> SoftmaxProblem:
-    """The problem of some of the rows, with their logits and the sum for a reduction."""
+    """Restrict a problem to some rows and their logits, with reduction "sum"."""
     return with_rows(problem, {name: x[rows] for name, x in row_parts(problem).items()}, logits)
 
 
 def with_rows(problem: SoftmaxProblem, parts: dict[str, Array], logits: Array) -> SoftmaxProblem:
-    """The problem of other rows, with their logits, their parts and the sum for a reduction."""
+    """Replace a problem's rows by others, given their `row_parts` and logits, with reduction "sum"."""
     transform, target = problem.transform, problem.target
     return replace(
         problem,
@@ -163,7 +160,7 @@ def with_rows(problem: SoftmaxProblem, parts: dict[str, Array], logits: Array) -
 def check_head(
     hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
 ) -> None:
-    """Refuse a head whose parts do not fit together."""
+    """Raise unless the arrays of a head agree in library, shapes, device and dtype."""
     namespace(hidden, weight)  # raises if they are of different libraries
     if hidden.ndim == 0 or weight.ndim != 2 or hidden.shape[-1] != weight.shape[-1]:
         raise ValueError(
@@ -199,16 +196,17 @@ def check_head(
 def _of_one_library(
     hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
 ) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
+    """Convert the arrays of a head to one library."""
     down, up = (None, None) if low_rank is None else low_rank
-    given = {"hidden": hidden, "weight": weight, "bias": bias, "low_rank[0]": down, "low_rank[1]": up}
-    _, (hidden, weight, *rest) = as_arrays(**{name: x for name, x in given.items() if x is not None})
+    arrays = {"hidden": hidden, "weight": weight, "bias": bias, "low_rank[0]": down, "low_rank[1]": up}
+    _, (hidden, weight, *rest) = as_arrays(**{name: x for name, x in arrays.items() if x is not None})
     if bias is not None:
         bias, *rest = rest
     return hidden, weight, bias, None if low_rank is None else (rest[0], rest[1])
 
 
 def shape_alone(hidden: Array, shape: tuple[int, ...]) -> Array:
-    """An array of this shape and hidden's dtype that takes no memory."""
+    """Make a stand-in for logits of this shape and hidden's dtype that takes no memory and has no values."""
     if is_torch(hidden):
         return hidden.new_zeros(1).expand(shape)
     if is_jax(hidden):
@@ -220,7 +218,7 @@ def shape_alone(hidden: Array, shape: tuple[int, ...]) -> Array:
 
 
 def in_one_line(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProblem:
-    """The problem with its rows in one line, the classes behind them."""
+    """Flatten the rows of a problem to (N,), with the class axis last."""
 
     def flat(x: Array | None) -> Any:
         return None if x is None else namespace(x).reshape(x, (N, *x.shape[len(problem.rows) :]))
@@ -250,7 +248,7 @@ def in_one_line(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProble
 
 
 def usable_hidden(hidden: Array, problem: SoftmaxProblem) -> Array:
-    """`hidden` with zeros in place of what is no number in rows that count for nothing: 0 · NaN is no 0."""
+    """Zero the excluded rows of `hidden` that have NaN or infinities, for 0 · NaN is NaN."""
     out = rows_left_out(problem)
     if out is None:
         return hidden

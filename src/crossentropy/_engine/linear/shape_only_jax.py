@@ -1,4 +1,4 @@
-"""An array of JAX that is known by its shape and dtype, and has no values."""
+"""A JAX array with a shape and a dtype, but no values."""
 
 from typing import Any
 
@@ -6,22 +6,22 @@ import jax
 
 
 class Unmade(jax.Array):
-    """An array that is known by its shape and dtype, and has no values."""
+    """An array with a shape and a dtype, but no values."""
 
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
         self._shape, self._dtype = shape, dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the array."""
+        """The shape of the array."""
         return self._shape
 
     @property
     def dtype(self) -> Any:
-        """That of the array."""
+        """The dtype of the array."""
         return self._dtype
 
     @property
     def ndim(self) -> int:
-        """How many axes it has."""
+        """The number of axes."""
         return len(self._shape)

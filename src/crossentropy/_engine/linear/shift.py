@@ -1,28 +1,25 @@
-"""Labels and options moved along the sequence, to the hidden states that predict them."""
+"""The shift of labels and row options along a sequence, to the hidden states that predict them."""
 
 from typing import Any
 
 from crossentropy._arguments.arrays import as_array_like
 from crossentropy._arguments.errors import integer
-from crossentropy._backends import as_indices, device, is_number, namespace
+from crossentropy._backends import Array, as_indices, device, is_number, namespace
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.weights import like, row_values
 from crossentropy._statistics import Target
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-Array = Any
-
-
-# The label of a row that a shift leaves without one, in any type that classes are counted in.
+# The label of rows that a shift leaves without one; it fits every integer dtype of labels.
 NO_LABEL = -(1 << 30)
 
 
 def in_their_places(
     hidden: Array, labels: Any, shift: int, options: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
-    """Labels, and the options that move with them, beside the hidden states they belong to.
+    """Move labels, and the options with an entry per row, to the hidden states that predict them.
 
-    With a shift there is an ``ignore_index``, the label of the rows that are left without one.
+    With a shift the returned options have an ``ignore_index``, the label of rows that are left without one.
     """
     rows, moved = tuple(hidden.shape[:-1]), dict(options)
     moved["sample_weight"] = row_values(options.get("sample_weight"), hidden, rows, "sample_weight")
@@ -41,7 +38,7 @@ def in_their_places(
 
 
 def without_the_end(problem: SoftmaxProblem, shift: int, ignore_index: int | None) -> Target:
-    """The labels that were given to the rows; those at the end, which a shift left without one, had none."""
+    """Return the target without the rows at the end that a shift leaves without a label, to check its labels."""
     target, rows = problem.target, problem.rows
     if not shift:
         return target
@@ -52,7 +49,7 @@ def without_the_end(problem: SoftmaxProblem, shift: int, ignore_index: int | Non
 def _shifted_labels(
     labels: Any, hidden: Array, rows: tuple[int, ...], shift: int, ignore_index: int | None
 ) -> tuple[Any, int]:
-    """Labels moved `shift` places forward, and the label of the rows at the end, which are left without one."""
+    """Move labels `shift` positions forward; returns them and the label that fills the rows at the end."""
     if not rows or not 0 < shift <= rows[-1]:
         raise ValueError(
             f"shift is {shift}; with rows of shape {rows} it is from 0 to the length of the last axis"
@@ -81,7 +78,7 @@ def _shifted_labels(
 
 
 def _shifted(x: Any, rows: tuple[int, ...], shift: int, fill: float) -> Any:
-    """`x` moved `shift` places forward along the last axis of the rows; one number for all stays as it is."""
+    """Move `x` `shift` positions forward along the rows' last axis; a value for all rows stays as it is."""
     if getattr(x, "ndim", 0) < len(rows):
         return x
     xp, axis = namespace(x), len(rows) - 1

@@ -1,31 +1,30 @@
-"""Linear heads of arrays that have neither kernels nor transformations of their own: the logits are made whole."""
+"""Linear heads without blocks (long double, NumPy options that learn, other libraries): all the logits at once."""
 
 from dataclasses import replace
-from typing import Any
 
+from crossentropy._backends import Array
 from crossentropy._engine.linear.problem import LinearProblem
 from crossentropy._engine.softmax.autodiff import composed, find_statistics
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._statistics import Planes, Wanted
 from crossentropy._statistics.products import product
 
-Array = Any
+
+def loss(linear: LinearProblem, memory_budget: int | None) -> Array:
+    """Compute the loss of a linear head: 0-d, or with reduction "none" in the shape of the rows; no budget applies."""
+    value = composed(_with_logits(linear))
+    return linear.shaped(value) if linear.problem.reduction == "none" else value
 
 
-def loss(given: LinearProblem, memory_budget: int | None) -> Array:
-    """The loss of a linear head; no budget changes what it takes."""
-    value = composed(_with_logits(given))
-    return given.shaped(value) if given.problem.reduction == "none" else value
+def planes(linear: LinearProblem, wanted: Wanted) -> Planes:
+    """Compute the statistics of a head's rows."""
+    return find_statistics(replace(_with_logits(linear), wanted=wanted))
 
 
-def planes(given: LinearProblem, wanted: Wanted) -> Planes:
-    """The statistics of its rows."""
-    return find_statistics(replace(_with_logits(given), wanted=wanted))
-
-
-def _with_logits(given: LinearProblem) -> SoftmaxProblem:
-    z = product(given.hidden, given.weight.T)
-    if given.low_rank is not None:
-        down, up = given.low_rank
-        z = z + product(product(given.hidden, down.T), up.T)
-    return replace(given.problem, logits=z if given.bias is None else z + given.bias)
+def _with_logits(linear: LinearProblem) -> SoftmaxProblem:
+    """Compute all the logits, and put them into the softmax problem."""
+    z = product(linear.hidden, linear.weight.T)
+    if linear.low_rank is not None:
+        down, up = linear.low_rank
+        z = z + product(product(linear.hidden, down.T), up.T)
+    return replace(linear.problem, logits=z if linear.bias is None else z + linear.bias)

@@ -9,20 +9,20 @@ import numpy
 from crossentropy._arguments.arrays import as_array, as_arrays
 from crossentropy._arguments.foreign import from_table, masked_error
 from crossentropy._arguments.unit_sums import find_misfit
-from crossentropy._backends import as_indices, device, index_dtype, is_numpy, is_torch, namespace
+from crossentropy._backends import Array, as_indices, device, index_dtype, is_numpy, is_torch, namespace
 from crossentropy._backends.conditions import first_true, is_true
 from crossentropy._engine.probabilities.predictions import (
     Predictions,
-    in_words,
     make_predictions,
     one_column_error,
 )
 from crossentropy._engine.softmax.labels import resolve
+from crossentropy._rows import entry_in_words, row_in_words
+from crossentropy._statistics import Target
+from crossentropy._statistics.label_errors import Hints, check_labels
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-__all__ = ["Truth", "bad_label_error", "check_masses", "resolve_truth", "take"]
-
-Array = Any
+__all__ = ["Truth", "check_indices", "check_masses", "resolve_truth", "take"]
 
 NAMES = "OSUTMm"  # kinds of NumPy's dtypes: objects, strings, dates
 ORDER = "log_loss takes (probabilities, labels); scikit-learn's order is reversed: write log_loss(p, y)"
@@ -30,7 +30,7 @@ ORDER = "log_loss takes (probabilities, labels); scikit-learn's order is reverse
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What happened: the class of each row, or the mass on each class; of one-dimensional predictions, on label 1."""
+    """The observed class of each row, or the mass on each class (on label 1, if predictions are one-dimensional)."""
 
     indices: Any = None
     masses: Any = None
@@ -41,27 +41,27 @@ class Truth:
 def take(
     values: Any, labels: Any, *, classes: Any, in_logs: bool, normalize: bool
 ) -> tuple[Predictions, Any]:
-    """Bring predictions and labels to arrays of one library; labels that are names stay NumPy's.
+    """Convert predictions and labels to arrays of one library; labels that are names remain NumPy arrays.
 
-    Where dtypes and shapes tell that they came as (truth, prediction), scikit-learn's order, they are refused.
+    Raises TypeError if dtypes and shapes show that they were passed as (truth, prediction), scikit-learn's order.
     """
     name = "log_probabilities" if in_logs else "probabilities"
     names = _names_in(labels, "labels", named=classes is not None)
     if names is not None or isinstance(labels, (LabelSet, Sparse)):
-        found = make_predictions(as_array(values, name), in_logs=in_logs, normalize=normalize)
-        return found, labels if names is None else names
+        predictions = make_predictions(as_array(values, name), in_logs=in_logs, normalize=normalize)
+        return predictions, labels if names is None else names
     is_target = isinstance(labels, (OneHot, Probabilities))
-    given = labels.values if is_target else labels
+    values_of_labels = labels.values if is_target else labels
     truth = None if in_logs else _names_in(values, name, named=False)
     if truth is not None:
-        y = as_array(given, "labels")
+        y = as_array(values_of_labels, "labels")
         if _is_floating(y) and (y.ndim == 1 or tuple(truth.shape) == tuple(y.shape[:-1])):
             raise TypeError(f"probabilities are names of classes; {ORDER}")
-    _, (p, y) = as_arrays(**{name: values, "labels": given})
+    _, (p, y) = as_arrays(**{name: values, "labels": values_of_labels})
     if not is_target and not in_logs:
         _check_order(p, y, normalize=normalize)
-    found = make_predictions(p, in_logs=in_logs, normalize=normalize)
-    return found, replace(labels, values=y) if is_target else y
+    predictions = make_predictions(p, in_logs=in_logs, normalize=normalize)
+    return predictions, replace(labels, values=y) if is_target else y
 
 
 def resolve_truth(
@@ -73,7 +73,7 @@ def resolve_truth(
     *,
     checked: bool,
 ) -> Truth:
-    """Labels, as `take` returns them, as indices or masses."""
+    """Convert labels, as `take` returns them, to indices or masses."""
     if isinstance(labels, (OneHot, Probabilities, LabelSet, Sparse)):
         return _of_target(labels, p, classes, ignore_index, sample_weight, checked=checked)
     if classes is not None:
@@ -90,9 +90,9 @@ def resolve_truth(
 
 
 def _names_in(values: Any, name: str, *, named: bool) -> Any:
-    """The NumPy array of names that `values` are, or None if they are something else, which `as_array` judges.
+    """Return names as a NumPy array, or None if `values` are something else, which is left to `as_array`.
 
-    Names are strings; where there are `classes` to compare them with (`named`), also dates and any objects.
+    Names are strings; if there are `classes` to compare them with (`named`), also dates and any objects.
     """
     if isinstance(values, (str, bytes, list, tuple)):
         try:
@@ -115,12 +115,12 @@ def _is_floating(x: Array) -> bool:
 
 
 def _are_names(labels: Array) -> bool:
-    """Whether labels, as `take` returns them, are names."""
+    """Tell whether labels, as `take` returns them, are names."""
     return is_numpy(labels) and labels.dtype.kind in NAMES
 
 
 def _check_order(p: Array, y: Array, *, normalize: bool) -> None:
-    """Refuse (truth, prediction)."""
+    """Raise TypeError if the arguments are in the order (truth, prediction)."""
     xp = namespace(p, y)
     if not xp.isdtype(y.dtype, "real floating"):
         return
@@ -132,33 +132,22 @@ def _check_order(p: Array, y: Array, *, normalize: bool) -> None:
         raise TypeError(f"probabilities have dtype {p.dtype} and labels {y.dtype}; {ORDER}")
 
 
-def bad_label_error(y: Array, place: tuple[int, ...], p: Predictions, ignore_index: int | None) -> ValueError:
-    """What to say of an index that is that of no class."""
-    if p.classes == 1:
-        return one_column_error(p)
-    xp, label, C = namespace(y), int(y[place]), p.classes
-    counted = y if ignore_index is None else xp.where(y == ignore_index, 0 * y + label, y)
-    least, most = int(xp.min(counted)), int(xp.max(counted))
-    if (least, most, C) == (-1, 1, 2) and not is_true(xp.any(counted == 0)):
-        hint = "if -1 and 1 are the two classes, pass classes=(-1, 1), in the order of the columns"
-    elif least >= 1 and most == C:
-        hint = "labels count from 0; if yours count from 1, pass labels - 1"
-    elif ignore_index is None and (label < 0 or label == 255):
-        hint = f"to leave such rows out, pass ignore_index={label}"
-    else:
-        hint = (
-            f"the {p.name} are of {C} classes. If labels name classes, pass classes=[...], the label of each of them "
-            "in the order of the columns"
-        )
-    but = "" if ignore_index is None else f" and is not ignore_index={ignore_index}"
-    return ValueError(f"label {label} at {in_words(place)} is outside [0, {C}){but}; {hint}")
+def check_indices(target: Target, p: Predictions, bad: Array) -> None:
+    """Raise ValueError for the first label of the rows `bad`, whose labels are not among the classes."""
+    hints = Hints(
+        one_class=str(one_column_error(p)),
+        signs="if -1 and 1 are the two classes, pass classes=(-1, 1), in the order of the columns",
+        otherwise=f"the {p.name} are of {p.classes} classes. If labels name classes, pass classes=[...], the label of "
+        "each of them in the order of the columns",
+    )
+    check_labels(target, p.classes, bad=bad, hints=hints)
 
 
 # ------------------------------------------------------------------------------------------------------- names
 
 
 def _class_list(classes: Any, p: Predictions) -> list[Any]:
-    """The label of each column, once and all of them."""
+    """Check `classes` and return them as a list: a label for each column, each once."""
     if isinstance(classes, (str, bytes, dict, set, frozenset)) or not hasattr(classes, "__len__"):
         raise TypeError(
             f"classes is {classes!r}; pass a list, the label of each class in the order of the columns"
@@ -177,7 +166,7 @@ def _class_list(classes: Any, p: Predictions) -> list[Any]:
 
 
 def _named(labels: Any, table: list[Any], p: Predictions, ignore_index: Any, *, checked: bool) -> Truth:
-    """Indices of labels that are named in a table; one that is not in it becomes C, and an ignored one −1."""
+    """Convert named labels to indices into a table; a label that is not in it becomes C, an ignored one −1."""
     C = len(table)
     _check_shape(labels, p)
     xp = namespace(p.values)
@@ -206,7 +195,7 @@ def _named(labels: Any, table: list[Any], p: Predictions, ignore_index: Any, *, 
         label = labels[place]
         label = label.item() if hasattr(label, "item") else label
         raise ValueError(
-            f"label {label!r} at {in_words(place)} is not among classes {_shortened(table)}; pass every label in "
+            f"label {label!r} at {row_in_words(place)} is not among classes {_shortened(table)}; pass every label in "
             f"classes, in the order of the columns, or leave such rows out with ignore_index={label!r}"
         )
     if ignored is None:
@@ -215,13 +204,13 @@ def _named(labels: Any, table: list[Any], p: Predictions, ignore_index: Any, *, 
 
 
 def _beside(p: Predictions, values: list[Any], shape: tuple[int, ...], dtype: Any) -> Array:
-    """A list as an array of the predictions' library, on their device."""
+    """Convert a list to an array of the predictions' library, on their device."""
     xp = namespace(p.values)
     return xp.reshape(xp.asarray(values, dtype=dtype, device=device(p.values)), shape)
 
 
 def _looked_up(y: Array, table: list[int]) -> Array:
-    """Where each integer stands in a table; its length if nowhere."""
+    """Find the index of each integer in a table; the table's length if it is not there."""
     xp = namespace(y)
     order = sorted(range(len(table)), key=table.__getitem__)
     ranked = xp.asarray([int(table[i]) for i in order], dtype=y.dtype, device=device(y))
@@ -229,12 +218,13 @@ def _looked_up(y: Array, table: list[int]) -> Array:
     flat = xp.reshape(y, (-1,))
     place = xp.searchsorted(ranked, flat)
     place = as_indices(xp.where(place < len(table), place, 0 * place))
-    found = xp.take(ranked, place, axis=0) == flat
+    is_known = xp.take(ranked, place, axis=0) == flat
     index = xp.take(order, place, axis=0)
-    return xp.reshape(xp.where(found, index, 0 * index + len(table)), tuple(y.shape))
+    return xp.reshape(xp.where(is_known, index, 0 * index + len(table)), tuple(y.shape))
 
 
 def _names_error(labels: Array, p: Predictions) -> TypeError:
+    """Build the error for names without `classes`."""
     such = f" such as {labels.reshape(-1).tolist()[0]!r}" if labels.size else ""
     which = (
         "(negative, positive)"
@@ -263,7 +253,7 @@ def _of_target(
     *,
     checked: bool,
 ) -> Truth:
-    """Labels of a form that was named."""
+    """Convert an explicit target form to indices or masses."""
     form = type(labels).__name__
     if classes is not None:
         raise ValueError(
@@ -299,7 +289,7 @@ def _masses(masses: Array, p: Predictions, ignore_index: Any) -> Array:
 
 
 def check_masses(truth: Truth, p: Predictions, counted: Array | None) -> None:
-    """Refuse masses that are no distribution, and predictions and labels in the wrong order."""
+    """Raise ValueError for masses that are not a distribution, and for predictions and labels in the wrong order."""
     xp, t = namespace(truth.masses), truth.masses
     beside = None if counted is None or p.is_binary else counted[..., None]
     if truth.normalized:
@@ -308,7 +298,7 @@ def check_masses(truth: Truth, p: Predictions, counted: Array | None) -> None:
         if is_true(xp.any(wrong)):
             place = first_true(wrong)
             raise ValueError(
-                f"labels[{', '.join(map(str, place))}] is {float(t[place])}, and floating labels are probabilities; "
+                f"{entry_in_words('labels', place)} is {float(t[place])}, and floating labels are probabilities; "
                 "pass classes as integers, or in classes=[...] the label of each column"
             )
         if not p.is_binary:
@@ -317,8 +307,8 @@ def check_masses(truth: Truth, p: Predictions, counted: Array | None) -> None:
             if misfit is not None:
                 row, text = misfit
                 raise ValueError(
-                    f"the distribution of {in_words(row)} in the labels {text}; if several labels can be true at once, "
-                    "use crossentropy.losses.binary_log_loss; masses of any sum are "
+                    f"the distribution of {row_in_words(row)} in the labels {text}; if several labels can be true at "
+                    "once, use crossentropy.losses.binary_log_loss; masses of any sum are "
                     "crossentropy.targets.Probabilities(labels, normalized=False)"
                 )
     if p.in_logs or p.normalize or not is_true(xp.all((p.values == 0) | (p.values == 1))):
@@ -331,6 +321,7 @@ def check_masses(truth: Truth, p: Predictions, counted: Array | None) -> None:
 
 
 def _check_shape(y: Array, p: Predictions) -> None:
+    """Raise unless integer labels have the shape of the rows."""
     shape = tuple(y.shape)
     if shape == p.rows:
         return
@@ -344,6 +335,7 @@ def _check_shape(y: Array, p: Predictions) -> None:
 
 
 def _shape_error(y: Array, p: Predictions, needed: tuple[int, ...]) -> ValueError:
+    """Build the error for labels of a wrong shape."""
     shape = tuple(y.shape)
     if p.classes == 1 and shape in (p.rows, tuple(p.values.shape)):
         return one_column_error(p)
@@ -362,7 +354,7 @@ def _shape_error(y: Array, p: Predictions, needed: tuple[int, ...]) -> ValueErro
 
 
 def _floating_error(y: Array, p: Predictions) -> Exception:
-    """What to say of floating labels that are not in the shape of probabilities."""
+    """Build the error for floating labels whose shape is not that of the probabilities."""
     if tuple(y.shape) != p.rows:
         return _shape_error(y, p, p.rows)
     xp = namespace(y)

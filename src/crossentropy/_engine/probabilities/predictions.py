@@ -1,13 +1,13 @@
-"""Predictions that are probabilities: what is accepted as such, and the log-probabilities of labels in them."""
+"""Predictions that are probabilities: their check, and the log-probabilities of labels under them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from crossentropy._arguments.arrays import as_floating
 from crossentropy._arguments.unit_sums import find_misfit
-from crossentropy._backends import expm1, is_numpy, namespace, taken_along
+from crossentropy._backends import INF, Array, expm1, is_numpy, namespace, taken_along
 from crossentropy._backends.conditions import first_true, is_true
 from crossentropy._kernels import _native
+from crossentropy._rows import row_in_words
 from crossentropy._statistics.cpu.kernel import lay_out
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 from crossentropy._statistics.formulas import widened
@@ -15,21 +15,18 @@ from crossentropy._statistics.formulas import widened
 __all__ = [
     "Predictions",
     "binary_log_prob",
-    "in_words",
     "label_log_prob",
     "make_predictions",
     "one_column_error",
     "soft_log_prob",
 ]
 
-Array = Any
-
-INF, NAN = float("inf"), float("nan")
+NAN = float("nan")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """Probabilities, or their logarithms, of classes along the last axis, or of label 1."""
+    """Probabilities or their logarithms, of the classes along the last axis, or of label 1 if one-dimensional."""
 
     values: Array
     in_logs: bool
@@ -37,17 +34,17 @@ class Predictions:
 
     @property
     def name(self) -> str:
-        """The argument that they were passed as."""
+        """The name of the argument."""
         return "log_probabilities" if self.in_logs else "probabilities"
 
     @property
     def is_binary(self) -> bool:
-        """Whether they are those of label 1 alone."""
+        """Whether they are probabilities of label 1 alone."""
         return bool(self.values.ndim < 2)
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return 2 if self.is_binary else int(self.values.shape[-1])
 
     @property
@@ -74,16 +71,11 @@ def make_predictions(p: Array, *, in_logs: bool, normalize: bool) -> Predictions
     raise TypeError(f"{made.name} have dtype {p.dtype}; {fix}")
 
 
-def in_words(place: tuple[int, ...]) -> str:
-    """Name a row."""
-    return "the only row" if not place else f"row {place[0] if len(place) == 1 else place}"
-
-
 # ------------------------------------------------------------------------------------------- log-probabilities
 
 
 def binary_log_prob(p: Predictions, yes: Array, no: Array, counted: Array | None, *, checked: bool) -> Array:
-    """``a ln p + b ln(1 − p)`` of each element, for the masses `a` on label 1 and `b` on label 0; ``0 ln 0 = 0``."""
+    """Compute ``a ln p + b ln(1 − p)`` of each element, `a` and `b` the masses on labels 1 and 0; ``0 ln 0 = 0``."""
     xp, x = namespace(p.values), widened(p.values)
     if checked:
         wrong = ~((x <= 0) if p.in_logs else (x >= 0) & (x <= 1))
@@ -91,7 +83,7 @@ def binary_log_prob(p: Predictions, yes: Array, no: Array, counted: Array | None
         if is_true(xp.any(wrong)):
             row = first_true(wrong)
             what, bounds = ("log-probability", "at most 0") if p.in_logs else ("probability", "from 0 to 1")
-            raise ValueError(f"the {what} of {in_words(row)} is {float(x[row])}; it must be {bounds}")
+            raise ValueError(f"the {what} of {row_in_words(row)} is {float(x[row])}; it must be {bounds}")
     zero, one = xp.zeros_like(x), xp.ones_like(x)
     below = xp.where(x < 0, x, -one) if p.in_logs else xp.where(x < 1, x, zero)
     log_q = log_one_minus_exp(below) if p.in_logs else xp.log1p(-below)
@@ -101,14 +93,13 @@ def binary_log_prob(p: Predictions, yes: Array, no: Array, counted: Array | None
 
 
 def label_log_prob(p: Predictions, y: Array, counted: Array | None, *, checked: bool) -> Array:
-    """``ln p_y`` of each row; `y` are classes that there are."""
+    """Compute ``ln p_y`` of each row; all labels `y` are in range."""
     x = p.values
     if is_numpy(x) and is_for_kernels(x) and not p.in_logs:
         sums, log_p = _native_rows(x, y)
     else:
-        x = widened(x)
-        sums = _row_sums(p, x) if checked or p.normalize else None
-        log_p = taken_along(x, y[..., None], -1)[..., 0]
+        sums = _row_sums(p, widened(x)) if checked or p.normalize else None
+        log_p = widened(taken_along(x, y[..., None], -1)[..., 0])
     if checked:
         check_distributions(p, sums, counted)
     if p.in_logs:
@@ -117,7 +108,7 @@ def label_log_prob(p: Predictions, y: Array, counted: Array | None, *, checked: 
 
 
 def soft_log_prob(p: Predictions, masses: Array, counted: Array | None, *, checked: bool) -> Array:
-    """``Σ_c a_c ln p_c`` of each row, where ``0 ln 0 = 0``."""
+    """Compute ``Σ_c a_c ln p_c`` of each row, where ``0 ln 0 = 0``."""
     xp, x = namespace(p.values), widened(p.values)
     sums = _row_sums(p, x) if checked or p.normalize else None
     if checked:
@@ -128,7 +119,7 @@ def soft_log_prob(p: Predictions, masses: Array, counted: Array | None, *, check
 
 
 def log_one_minus_exp(log_p: Array) -> Array:
-    """``ln(1 − e^x)`` for x < 0, by whichever of two forms keeps its digits."""
+    """Compute ``ln(1 − e^x)`` for x < 0, by the one of two forms that keeps the digits."""
     xp = namespace(log_p)
     near = log_p > -0.6931471805599453
     return xp.where(
@@ -139,7 +130,7 @@ def log_one_minus_exp(log_p: Array) -> Array:
 
 
 def _logarithm(p: Array) -> Array:
-    """``ln p``, spelled out where it is infinite or no number, of which NumPy would warn."""
+    """Compute ``ln p``, with −∞ and NaN filled in where NumPy would warn."""
     xp = namespace(p)
     if is_numpy(p) and bool((p > 0).all()):
         return xp.log(p)
@@ -149,7 +140,7 @@ def _logarithm(p: Array) -> Array:
 
 
 def _times(masses: Array, log_p: Array) -> Array:
-    """``a ln p``, 0 where `a` is 0 and `ln p` is infinite."""
+    """Compute ``a ln p``, 0 where `a` is 0 and `ln p` is infinite."""
     xp = namespace(masses, log_p)
     hopeless = log_p == -INF
     product = masses * xp.where(hopeless, xp.zeros_like(log_p), log_p)
@@ -158,40 +149,40 @@ def _times(masses: Array, log_p: Array) -> Array:
 
 
 def _native_rows(p: Array, y: Array) -> tuple[Array, Array]:
-    """Sum and labelled entry of every row, in one read."""
+    """Compute the sum of every row and its entry at the label, in one read."""
     layout = lay_out(NumpyMemory, p, p.ndim - 1)
     shape = _native.Shape(layout.outer, layout.classes, layout.inner)
-    sums, own = NumpyMemory.planes(2, tuple(y.shape))
+    sums, at_label = NumpyMemory.planes(2, tuple(y.shape))
     y = NumpyMemory.contiguous(y, "int64")
     address = NumpyMemory.address
     _native.probability_rows(
-        layout.view(NumpyMemory), shape, address(y), address(sums), address(own), NumpyMemory.threads()
+        layout.view(NumpyMemory), shape, address(y), address(sums), address(at_label), NumpyMemory.threads()
     )
-    return sums, own
+    return sums, at_label
 
 
 def _row_sums(p: Predictions, x: Array) -> Array:
-    """Sum of the probabilities of every row; NaN where one is negative."""
+    """Sum the probabilities of every row; NaN if one is negative."""
     xp = namespace(x)
-    if p.in_logs:  # what is above 0 is no log-probability: far above, its exponential would overflow
+    if p.in_logs:  # log-probabilities above 0 are invalid, and the exponential of a large one would overflow
         return xp.sum(xp.exp(xp.where(x > 1, xp.ones_like(x), x)), axis=-1)
     sums = xp.sum(x, axis=-1)
     return xp.where(xp.any(x < 0, axis=-1), xp.full_like(sums, NAN), sums)
 
 
 def _divisor(sums: Array) -> Array:
-    """Sums to divide by, NaN where there is nothing to divide."""
+    """Return the sums to divide by, NaN where a sum is not positive and finite."""
     xp = namespace(sums)
     return xp.where((sums > 0) & (sums < INF), sums, xp.full_like(sums, NAN))
 
 
 def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> None:
-    """Refuse rows that are no distribution."""
+    """Raise ValueError for rows that are not a distribution."""
     xp = namespace(sums)
     logits = "if these are logits, pass them to crossentropy.softmax_cross_entropy"
     wrong = ~(sums >= 0) if counted is None else ~(sums >= 0) & counted
     if is_true(xp.any(wrong)):
-        bad = in_words(first_true(wrong))
+        bad = row_in_words(first_true(wrong))
         raise ValueError(f"the distribution of {bad} has an entry that is negative or NaN; {logits}")
     if p.normalize:
         wrong = ~((sums > 0) & (sums < INF))
@@ -199,7 +190,7 @@ def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> N
         if is_true(xp.any(wrong)):
             row = first_true(wrong)
             raise ValueError(
-                f"the distribution of {in_words(row)} sums to {float(sums[row])}, which nothing can divide to 1; "
+                f"the distribution of {row_in_words(row)} sums to {float(sums[row])}, which nothing can divide to 1; "
                 "leave the row out with a sample_weight of 0"
             )
         return
@@ -218,11 +209,11 @@ def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> N
             "to divide by the sum pass normalize=True; if several labels can be true of a row at once, use "
             "crossentropy.losses.binary_log_loss"
         )
-    raise ValueError(f"the distribution of {in_words(row)} {text}; {fix}")
+    raise ValueError(f"the distribution of {row_in_words(row)} {text}; {fix}")
 
 
 def one_column_error(p: Predictions) -> ValueError:
-    """What to say of a single column, which is rarely meant as the only class there is."""
+    """Build the error for a single column, which is rarely meant as the only class."""
     column = ":, 0" if p.values.ndim == 2 else "..., 0"
     return ValueError(
         f"{p.name} have shape {tuple(p.values.shape)}, one class, whose probability can only be 1. If they are the "

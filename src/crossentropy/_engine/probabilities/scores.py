@@ -2,19 +2,17 @@
 
 from typing import Any
 
-from crossentropy._backends import namespace
+from crossentropy._arguments.warnings import warn_user
+from crossentropy._backends import Array, namespace
 from crossentropy._backends.conditions import is_true
-from crossentropy._engine.reductions import divisor, mean_of, negative_weight_error, reduce_rows
+from crossentropy._engine.reductions import check_weights, divides_by_weight, divisor, mean_of, reduce_rows
 from crossentropy._engine.softmax.terms import weigh
-from crossentropy._engine.warnings import warn_user
 
 __all__ = ["reduce_scores"]
 
-Array = Any
-
 
 def reduce_scores(
-    name: str,
+    name: str | None,
     losses: Array,
     mass: Array | None,
     weight: Array | None,
@@ -29,14 +27,14 @@ def reduce_scores(
 
     Parameters
     ----------
-    name : str
-        The score, for the warning.
+    name : str or None
+        The score, for the warning; None for a loss, which gives none.
     losses : array, any shape
         Loss of each row, class weights included.
     mass : array, shape of `losses`, optional
         What each row stands for in the mean; 1 if left out.
     weight : array, shape of `losses`, optional
-        Weight of each row, 0 where ignored; 1 if left out.
+        Weight of each row; 1 if left out.
     keep : array of bool, shape of `losses`, optional
         False where a row is ignored.
     reduction, normalizer, empty
@@ -44,20 +42,20 @@ def reduce_scores(
     checked : bool
         Whether negative weights are refused that are to be divided by.
     """
+    xp = namespace(losses)
+    if weight is not None:
+        weight = xp.astype(weight, losses.dtype, copy=False)
+    if keep is not None:
+        weight = xp.where(keep, xp.ones_like(losses) if weight is None else weight, xp.zeros_like(losses))
     if weight is not None:
         losses = weigh(weight, losses)
         mass = weight if mass is None else weigh(weight, mass)
-    if mass is None:
-        mass, normalizer = losses, "count" if isinstance(normalizer, str) else normalizer
-    xp = namespace(losses)
-    by_weight = reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight"
-    if by_weight and checked and is_true(xp.any(mass < 0)):
-        raise negative_weight_error(float(xp.min(mass)))
-    counted = xp.ones_like(losses, dtype=xp.bool) if keep is None else keep
     if reduction != "mean":
-        return reduce_rows(losses, mass, counted, reduction=reduction, normalizer=normalizer, empty=empty)
-    N = divisor(losses, mass, counted, normalizer)
-    if empty == "nan" and is_true(xp.any(N == 0)):
+        return reduce_rows(losses, mass, keep, reduction=reduction, normalizer=normalizer, empty=empty)
+    if checked and mass is not None and divides_by_weight(reduction, normalizer):
+        check_weights(mass)
+    N = divisor(losses, mass, keep, normalizer)
+    if name is not None and empty == "nan" and is_true(xp.any(N == 0)):
         warn_user(
             f"{name} has nothing to average: no rows, every row ignored, or all weights 0. It is NaN; pass "
             'empty="zero" for 0 or empty="raise" for an error'

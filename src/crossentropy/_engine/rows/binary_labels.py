@@ -1,13 +1,9 @@
 """Labels of yes-or-no questions, looked at before a loss takes them."""
 
-from typing import Any
-
-from crossentropy._backends import namespace
+from crossentropy._backends import Array, namespace
 from crossentropy._backends.conditions import first_true, is_true
 
 __all__ = ["first_bad", "settled"]
-
-Array = Any
 
 NAN = float("nan")
 

@@ -3,16 +3,16 @@
 from typing import Any
 
 from crossentropy._arguments.errors import number
-from crossentropy._backends import as_indices, constant, device, namespace, widest_dtype
-from crossentropy._backends.conditions import is_false, is_true
+from crossentropy._backends import INF, Array, as_indices, constant, device, namespace, widest_dtype
+from crossentropy._backends.conditions import is_false
 from crossentropy._engine.option_sets import RowOptions
 from crossentropy._engine.options import SoftmaxOptions
-from crossentropy._engine.rows.reduce import reduced
+from crossentropy._engine.rows.reduce import reduce_problem
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.solve import softmax_loss
 from crossentropy._engine.softmax.terms import check_sums, kept_rows, target_shares, weigh
 from crossentropy._statistics import PLAIN, formulas
-from crossentropy._statistics.label_errors import bad_label_error
+from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy.targets import LabelSet, Probabilities
 
@@ -29,10 +29,6 @@ __all__ = [
     "table_loss",
     "without_labels",
 ]
-
-Array = Any
-
-INF = float("inf")
 
 
 def row_problem(logits: Array, labels: Any, options: RowOptions, **transform: Any) -> SoftmaxProblem:
@@ -103,15 +99,7 @@ def finished(problem: SoftmaxProblem, losses: Array, masses: Array | None = None
     weights = row_weights(problem)
     if masses is not None:
         weights = masses if weights is None else weigh(weights, masses)
-    return reduced(
-        losses,
-        problem.logits,
-        sample_weight=weights,
-        reduction=problem.reduction,
-        normalizer=problem.normalizer,
-        empty=problem.empty,
-        keep=kept_rows(problem),
-    )
+    return reduce_problem(problem, losses, weights)
 
 
 def probabilities(u: Array) -> Array:
@@ -125,13 +113,11 @@ def looked_up(problem: SoftmaxProblem, table: Array) -> Array:
 
     Any row of it where the label is ignored.
     """
-    y, keep = as_indices(problem.target.indices), kept_rows(problem)
+    y, bad = as_indices(problem.target.indices), outside_classes(problem.target, problem.classes)
     xp = namespace(y)
+    if problem.validate:
+        check_labels(problem.target, problem.classes, bad=bad)
     known = (y >= 0) & (y < problem.classes)
-    bad = ~known if keep is None else keep & ~known
-    if problem.validate and is_true(xp.any(bad)):
-        row = int(xp.argmax(xp.reshape(xp.astype(bad, xp.int32), (-1,))))
-        raise bad_label_error(problem.target.indices, row, problem.classes, problem.target.ignore_index)
     safe = xp.reshape(xp.where(known, y, xp.zeros_like(y)), (-1,))
     rows = xp.reshape(xp.take(table, safe, axis=0), (*y.shape, table.shape[1]))
     return xp.where(bad[..., None], xp.full_like(rows, float("nan")), rows)

@@ -1,16 +1,16 @@
-"""What losses share that are made of rows of their own: these are weighted, reduced and given in the dtype due."""
+"""Losses with rows of their own: weighed, reduced, and in the dtype of the loss."""
 
+from collections.abc import Callable
 from typing import Any
 
-from crossentropy._backends import loss_dtype, namespace
-from crossentropy._backends.conditions import is_true
-from crossentropy._engine.reductions import check_reduction, negative_weight_error, reduce_rows
-from crossentropy._engine.softmax.terms import weigh
+from crossentropy._backends import Array, loss_dtype, namespace, total
+from crossentropy._engine.reductions import check_reduction, normalizer_of, reduce_rows
+from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.terms import kept_rows, weigh
 from crossentropy._engine.weights import row_values
+from crossentropy._rows import rows_shape
 
-__all__ = ["in_loss_dtype", "reduced"]
-
-Array = Any
+__all__ = ["in_loss_dtype", "reduce_problem", "reduced", "reduced_sums"]
 
 
 def in_loss_dtype(value: Array, like: Array) -> Array:
@@ -42,19 +42,78 @@ def reduced(
     """
     check_reduction(reduction, normalizer, empty)
     xp = namespace(losses)
-    masses = row_values(sample_weight, like, tuple(losses.shape), "sample_weight")
-    masses = xp.ones_like(losses) if masses is None else xp.astype(masses, losses.dtype, copy=False)
+    weights = row_values(sample_weight, like, tuple(losses.shape), "sample_weight")
+    weights = None if weights is None else xp.astype(weights, losses.dtype, copy=False)
     if keep is not None:
-        masses = xp.where(keep, masses, xp.zeros_like(masses))
-    by_weight = reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight"
-    if by_weight and sample_weight is not None and is_true(xp.any(masses < 0)):
-        raise negative_weight_error(float(xp.min(masses)))
+        weights = xp.ones_like(losses) if weights is None else weights
+        weights = xp.where(keep, weights, xp.zeros_like(weights))
     value = reduce_rows(
-        weigh(masses, losses),
-        masses,
-        xp.ones_like(losses, dtype=xp.bool) if keep is None else keep,
+        losses if weights is None else weigh(weights, losses),
+        weights,
+        keep,
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
     )
     return in_loss_dtype(value, like)
+
+
+def reduce_problem(problem: SoftmaxProblem, losses: Array, weights: Array | None) -> Array:
+    """Losses of a problem's rows, times `weights`, reduced as it says."""
+    return reduced(
+        losses,
+        problem.logits,
+        sample_weight=weights,
+        reduction=problem.reduction,
+        normalizer=problem.normalizer,
+        empty=problem.empty,
+        keep=kept_rows(problem),
+    )
+
+
+def reduced_sums(
+    call: Callable[..., Array],
+    shape: tuple[int, ...],
+    axis: int,
+    *,
+    like: Array,
+    weights: Array | None,
+    reduction: str,
+    normalizer: Any,
+    empty: str,
+) -> Array:
+    """Rows that are the sums of a call's elements over one axis (questions, tasks, pairs), reduced over the rows.
+
+    A mean or a sum is the call's own value, untouched.
+
+    Parameters
+    ----------
+    call : function
+        ``call(reduction=..., normalizer=..., empty=...)``: a loss of elements, the rows' weights included.
+    shape : tuple of int
+        Of the elements.
+    axis : int
+        The one that is summed over, counted from 0.
+    like : array
+        What the loss is of.
+    weights : array or None
+        Weights of the rows.
+    reduction, normalizer, empty
+        As in `crossentropy.softmax_cross_entropy`, for the rows.
+    """
+    check_reduction(reduction, normalizer, empty)
+    if reduction == "none":
+        losses = call(reduction="none")
+        return namespace(losses).astype(total(losses, axis), losses.dtype)
+    if reduction == "sum":
+        return call(reduction="sum")
+    rows = rows_shape(shape, axis)
+    N = normalizer_of(normalizer, weights, rows, like)
+    if getattr(N, "ndim", 0):
+        xp = namespace(N)
+        if tuple(N.shape) != rows:
+            raise ValueError(
+                f"normalizer has shape {tuple(N.shape)}; pass a number, or one for each row, shape {rows}"
+            )
+        N = xp.broadcast_to(xp.expand_dims(N, axis=axis), shape)
+    return call(normalizer=N, empty=empty)

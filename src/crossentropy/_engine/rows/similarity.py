@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from crossentropy._arguments.arrays import as_array, as_arrays
-from crossentropy._backends import device, index_dtype, is_numpy, loss_dtype, namespace, total
+from crossentropy._backends import INF, Array, device, index_dtype, is_numpy, loss_dtype, namespace, total
 from crossentropy._engine.checks import check_logits
 from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.rows.reduce import reduced
@@ -19,6 +19,7 @@ __all__ = [
     "among_all",
     "check_denominator",
     "checked_groups",
+    "contrast",
     "diagonal",
     "features_of",
     "others",
@@ -27,10 +28,6 @@ __all__ = [
     "scalar",
     "unit",
 ]
-
-Array = Any
-
-INF = float("inf")
 
 
 def among_all(
@@ -53,6 +50,17 @@ def among_all(
     check_reduction(reduction, normalizer, empty)
     temperature = scalar(temperature, "temperature")
     xp = namespace(z)
+    if z.shape[0] == 0:
+        own = xp.zeros((0,), dtype=index_dtype(z), device=device(z))
+        return contrast(
+            others(z),
+            own,
+            temperature=temperature,
+            sample_weight=sample_weight,
+            reduction=reduction,
+            normalizer=normalizer,
+            empty=empty,
+        )
     alike = groups[:, None] == groups[None, :]
     positive = alike & ~diagonal(z)
     number = xp.sum(xp.astype(positive, z.dtype), axis=-1)
@@ -78,6 +86,21 @@ def among_all(
         empty=empty,
         keep=has_any,
     )
+
+
+def contrast(scores: Array, own: Array, *, axis: int = -1, **options: Any) -> Array:
+    """Cross-entropy of the scores of each row along `axis`, of which `own` is right, under options of a softmax loss.
+
+    A batch of no rows has nothing to average. Its scores are of no class either, which a softmax loss refuses, so
+    they get one.
+    """
+    if scores.shape[axis] == 0:
+        xp = namespace(scores)
+        shape = list(scores.shape)
+        shape[axis] = 1
+        one = xp.zeros(tuple(shape), dtype=scores.dtype, device=device(scores))
+        scores = xp.concat([scores, one], axis=axis)
+    return softmax_loss(scores, own, axis=axis, validate="none", **options)
 
 
 def _log_odds_against_negatives(z: Array, negative: Array, temperature: Any) -> Array:

@@ -5,6 +5,7 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_array
 from crossentropy._backends import (
+    Array,
     constant,
     device,
     is_jax,
@@ -16,8 +17,6 @@ from crossentropy._backends import (
 )
 
 __all__ = ["beside", "check_values", "copied", "is_traced", "last_of_equals", "taken_state", "written"]
-
-Array = Any
 
 
 def is_traced(x: Array) -> bool:

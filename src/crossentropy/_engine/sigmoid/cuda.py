@@ -4,18 +4,15 @@ Nothing waits for the device, but for ``empty="raise"``: labels are not checked,
 gives NaN.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
 from crossentropy._backends.conditions import is_true
-from crossentropy._engine.reductions import EMPTY_MESSAGE
+from crossentropy._engine.reductions import EMPTY_MESSAGE, fixed_divisor, value_of_nothing
 from crossentropy._engine.sigmoid.problem import Problem
 from crossentropy._kernels.triton.means import Mean
 from crossentropy._kernels.triton.sigmoid import Elements, Formula, element_losses, mean_loss
 from crossentropy._kernels.triton.sigmoid import gradient as kernel_gradient
-from crossentropy.links.cross_entropy import focal_gamma
 
 
 def loss(problem: Problem) -> tuple[Tensor, Tensor | None]:
@@ -23,7 +20,7 @@ def loss(problem: Problem) -> tuple[Tensor, Tensor | None]:
     options, elements, formula = problem.options, _elements(problem), _formula(problem)
     if options.reduction == "none":
         return element_losses(elements, formula), None
-    mean = Mean(_divisor(problem), 0.0 if options.empty == "zero" else math.nan)
+    mean = Mean(_divisor(problem), value_of_nothing(options.empty))
     value, divisor = mean_loss(elements, formula, mean)
     if options.empty == "raise" and is_true(divisor == 0, wait=True):
         raise ValueError(EMPTY_MESSAGE)
@@ -31,7 +28,7 @@ def loss(problem: Problem) -> tuple[Tensor, Tensor | None]:
 
 
 def gradient(problem: Problem, upstream: Tensor, divisor: Tensor | None) -> Tensor:
-    """By the logits."""
+    """With respect to the logits."""
     return kernel_gradient(_elements(problem), _formula(problem), upstream, divisor)
 
 
@@ -52,8 +49,8 @@ def _elements(problem: Problem) -> Elements:
         logits,
         labels.view(torch.uint8) if labels.dtype == torch.bool else labels,
         sample_weight,
-        of_classes(options.positive_weight),
-        of_classes(options.negative_weight),
+        of_classes(problem.positive_weight),
+        of_classes(problem.negative_weight),
     )
 
 
@@ -61,19 +58,16 @@ def _formula(problem: Problem) -> Formula:
     options = problem.options
     return Formula(
         options.label_smoothing,
-        focal_gamma(options.link) or 0.0,
-        focal_gamma(options.negative_link) or 0.0,
+        options.gamma or 0.0,
+        options.negative_gamma or 0.0,
         options.negative_shift,
     )
 
 
 def _divisor(problem: Problem) -> float | Tensor | None:
-    options = problem.options
-    if options.reduction == "sum":
-        return 1.0
-    if options.divides_by_weight and problem.is_weighted:
-        return None
-    if isinstance(options.normalizer, str):
-        return float(problem.logits.numel())
-    N = options.normalizer
-    return N.to(problem.logits.device) if isinstance(N, Tensor) else float(N)
+    """``N`` beside the logits; None where the kernel is to sum the weights."""
+    options, logits = problem.options, problem.logits
+    N = fixed_divisor(
+        options.reduction, options.normalizer, float(logits.numel()), weighted=problem.is_weighted
+    )
+    return N.to(logits.device) if isinstance(N, Tensor) else N if N is None else float(N)

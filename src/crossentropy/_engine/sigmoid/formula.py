@@ -3,22 +3,20 @@
 import math
 from typing import Any
 
-from crossentropy._backends import loss_dtype, namespace, number_of, total
+from crossentropy._backends import Array, loss_dtype, namespace
 from crossentropy._backends.conditions import is_zero
 from crossentropy._engine.checks import dtype_name
-from crossentropy._engine.reductions import reduce_rows
+from crossentropy._engine.reductions import divide, divisor, reduce_rows
 from crossentropy._engine.sigmoid.problem import Options, Problem, check_values
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import ROOM, largest_exponent
 from crossentropy.links.link import slope as link_slope
 
-Array = Any
-
 
 def reference_loss(problem: Problem) -> Array:
     """The reduced loss."""
     xp = namespace(problem.logits)
-    weights = _weights(problem, xp)
+    weights = element_weights(problem, xp)
     check_values(problem, None if weights is None else weights[1], xp)
     dtype = loss_dtype(problem.logits)
     z, positive, negative = _logits_and_masses(problem, weights, xp, dtype)
@@ -27,10 +25,15 @@ def reference_loss(problem: Problem) -> Array:
     yes = problem.options.link.loss(-_finite_where_massless(z, positive, xp))
     no = problem.options.negative_link.loss(D)
     losses = positive * yes + negative * no
-    if problem.options.reduction == "none":
-        return losses
-    reduced = _reduced(losses, None if weights is None else weights[1], problem.options)
-    return xp.astype(reduced, losses.dtype)
+    options = problem.options
+    return reduce_rows(
+        losses,
+        None if weights is None else weights[1],
+        None,
+        reduction=options.reduction,
+        normalizer=options.normalizer,
+        empty=options.empty,
+    )
 
 
 def reference_gradient(problem: Problem, upstream: Array) -> Array:
@@ -43,7 +46,7 @@ def _slope(problem: Problem) -> Array:
     """The same in float64."""
     xp = namespace(problem.logits)
     options = problem.options
-    weights = _weights(problem, xp)
+    weights = element_weights(problem, xp)
     z, positive, negative = _logits_and_masses(problem, weights, xp, xp.float64)
     up = _finite_where_massless(z, positive, xp)
     down = _finite_where_massless(z, negative, xp)
@@ -55,32 +58,11 @@ def _slope(problem: Problem) -> Array:
     slope = slope - positive * link_slope(options.link, -up)
     if options.reduction != "mean":
         return slope
-    if options.divides_by_element:
-        N = xp.astype(options.normalizer, slope.dtype)
-        return xp.where(N == 0, xp.zeros_like(slope), slope / xp.where(N == 0, xp.ones_like(N), N))
-    one, W = xp.asarray(1.0), None if weights is None else total(weights[1], tuple(range(z.ndim)))
-    return slope * _reduce(one, W, number_of(z.shape, z), options, empty="zero")
+    N = divisor(slope, None if weights is None else weights[1], None, options.normalizer)
+    return divide(slope, N, "zero")
 
 
-def _reduced(losses: Array, weights: Array | None, options: Options) -> Array:
-    """``Σ ℓ`` or ``Σ ℓ / N``, summed in float64 where there is one."""
-    count = number_of(losses.shape, losses)
-    if not options.divides_by_element:
-        everything = tuple(range(losses.ndim))
-        losses = total(losses, everything)
-        weights = None if weights is None else total(weights, everything)
-    return _reduce(losses, weights, count, options, empty=options.empty)
-
-
-def _reduce(losses: Array, weights: Array | None, count: Any, options: Options, *, empty: str) -> Array:
-    """`reduce_rows`, where elements without weights weigh 1 each."""
-    normalizer = "count" if weights is None and options.divides_by_weight else options.normalizer
-    return reduce_rows(
-        losses, weights, count, reduction=options.reduction, normalizer=normalizer, empty=empty
-    )
-
-
-def _weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
+def element_weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
     """``ω w₊`` and ``ω w₋`` in the shape of the logits."""
     if not problem.is_weighted:
         return None
@@ -96,7 +78,7 @@ def _weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
         vector = xp.reshape(vector, (options.classes, *after) if shape else ())
         return xp.broadcast_to(vector if omega is None else omega * vector, shape)
 
-    return with_class(options.positive_weight), with_class(options.negative_weight)
+    return with_class(problem.positive_weight), with_class(problem.negative_weight)
 
 
 def _logits_and_masses(

@@ -6,7 +6,7 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import integer, number
-from crossentropy._backends import device, is_numpy, is_torch, loss_dtype, namespace
+from crossentropy._backends import Array, device, is_numpy, is_torch, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
@@ -17,52 +17,50 @@ from crossentropy._engine.checks import (
     checked_link,
     dtype_name,
 )
-from crossentropy._engine.reductions import check_reduction, negative_weight_error
+from crossentropy._engine.reductions import check_reduction, divides_by_weight
 from crossentropy._engine.weights import along_another_axis
+from crossentropy._rows import class_axis, entry_in_words, rows_shape
 from crossentropy.links import CrossEntropy, Link
+from crossentropy.links.cross_entropy import focal_gamma
 
-Array = Any
+CROSS_ENTROPY = CrossEntropy()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Options:
-    """All but the arrays with an entry for every element or row."""
+    """All but the arrays that kernels read."""
 
-    positive_weight: Array | None  # w₊ and w₋: (C,), in the type of the loss; both or neither
-    negative_weight: Array | None
     classes: int
     inner: int  # elements between one class and the next
     axis: int
-    label_smoothing: float
+    label_smoothing: Any  # a float, or an array of one number
     link: Link
     negative_link: Link
-    negative_shift: float
+    gamma: float | None  # γ of the two links, 0 of cross-entropy; None of links that kernels do not have
+    negative_gamma: float | None
+    negative_shift: Any  # a float, or an array of one number
     reduction: str
     normalizer: Any
     empty: str
     validate: bool
-
-    @property
-    def divides_by_weight(self) -> bool:
-        return self.reduction == "mean" and isinstance(self.normalizer, str) and self.normalizer == "weight"
-
-    @property
-    def divides_by_element(self) -> bool:
-        return not isinstance(self.normalizer, str) and getattr(self.normalizer, "ndim", 0) > 0
+    divides_by_weight: bool
+    divides_by_element: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Problem:
     """The arrays, and the options."""
 
     logits: Array
     labels: Array
     sample_weight: Array | None  # in the shape of the logits, or without their class axis
+    positive_weight: Array | None  # w₊ and w₋: (C,), in the type of the loss; both or neither
+    negative_weight: Array | None
     options: Options
 
     @property
     def is_weighted(self) -> bool:
-        return self.sample_weight is not None or self.options.negative_weight is not None
+        return self.sample_weight is not None or self.negative_weight is not None
 
     @property
     def is_taped_beside_logits(self) -> bool:
@@ -71,7 +69,7 @@ class Problem:
         return Taped in map(
             type,
             (
-                *(self.labels, self.sample_weight, options.positive_weight, options.negative_weight),
+                *(self.labels, self.sample_weight, self.positive_weight, self.negative_weight),
                 *(options.label_smoothing, options.negative_shift, options.normalizer),
                 *getattr(options.link, "__dict__", {}).values(),
                 *getattr(options.negative_link, "__dict__", {}).values(),
@@ -109,34 +107,43 @@ def make_problem(
     xp, (logits, labels) = as_arrays(logits=logits, labels=labels)
     _check_arrays(logits, labels)
 
-    ndim = logits.ndim
-    if not -max(ndim, 1) <= integer(axis, "axis") < max(ndim, 1):
-        raise ValueError(
-            f"axis is {axis}, but logits of shape {tuple(logits.shape)} have axes {-max(ndim, 1)} to {max(ndim, 1) - 1}"
-        )
-    axis = axis % max(ndim, 1)
-    classes, inner = (logits.shape[axis], math.prod(logits.shape[axis + 1 :])) if ndim > 1 else (1, 1)
+    shape, dtype = logits.shape, loss_dtype(logits)
+    axis = class_axis(axis, shape, "logits")
+    classes, inner = (shape[axis], math.prod(shape[axis + 1 :])) if len(shape) > 1 else (1, 1)
     if sample_weight is not None:
-        sample_weight = xp.astype(as_option(sample_weight, "sample_weight", logits), loss_dtype(logits))
+        sample_weight = as_option(sample_weight, "sample_weight", logits)
+        sample_weight = xp.astype(sample_weight, dtype, copy=False)
         check_sample_weight(logits, sample_weight, axis)
-    positive_weight, negative_weight = _class_weights(logits, classes, pos_weight, class_weight)
-    link = CrossEntropy() if link is None else checked_link(link, "link")
+    # w₊ = class_weight · pos_weight and w₋ = class_weight
+    positive = negative = None
+    if class_weight is not None:
+        positive = negative = _class_vector("class_weight", class_weight, logits, classes, xp, dtype)
+    if pos_weight is not None:
+        positive = _class_vector("pos_weight", pos_weight, logits, classes, xp, dtype)
+        negative = xp.ones_like(positive) if negative is None else negative
+        positive = positive if class_weight is None else positive * negative
+    link = CROSS_ENTROPY if link is None else checked_link(link, "link")
+    negative_link = link if negative_link is None else checked_link(negative_link, "negative_link")
+    gamma = focal_gamma(link)
+    normalizer = as_normalizer(normalizer, logits)
     options = Options(
-        positive_weight=positive_weight,
-        negative_weight=negative_weight,
         classes=classes,
         inner=inner,
         axis=axis,
         label_smoothing=_number(label_smoothing),
         link=link,
-        negative_link=link if negative_link is None else checked_link(negative_link, "negative_link"),
+        negative_link=negative_link,
+        gamma=gamma,
+        negative_gamma=gamma if negative_link is link else focal_gamma(negative_link),
         negative_shift=_number(negative_shift),
         reduction=reduction,
-        normalizer=as_normalizer(normalizer, logits),
+        normalizer=normalizer,
         empty=empty,
         validate=check_validate(validate),
+        divides_by_weight=divides_by_weight(reduction, normalizer),
+        divides_by_element=not isinstance(normalizer, (str, float)) and getattr(normalizer, "ndim", 0) > 0,
     )
-    return Problem(logits, labels, sample_weight, options)
+    return Problem(logits, labels, sample_weight, positive, negative, options)
 
 
 def _number(option: Any) -> Any:
@@ -158,7 +165,7 @@ def _check_arrays(logits: Array, labels: Array) -> None:
 def check_sample_weight(logits: Array, sample_weight: Array, axis: int, name: str = "sample_weight") -> None:
     """Refuse weights that are neither of elements nor of rows; `name` is the argument that they were passed as."""
     shape = tuple(logits.shape)
-    rows = shape[:axis] + shape[axis + 1 :] if len(shape) > 1 else shape
+    rows = rows_shape(shape, axis) if len(shape) > 1 else shape
     if tuple(sample_weight.shape) not in (shape, rows):
         expected = f"{shape} or {rows}" if rows != shape else f"{shape}"
         raise ValueError(
@@ -167,29 +174,12 @@ def check_sample_weight(logits: Array, sample_weight: Array, axis: int, name: st
         )
 
 
-def _class_weights(
-    logits: Array, classes: int, pos_weight: Array | float | None, class_weight: Array | float | None
-) -> tuple[Array | None, Array | None]:
-    """``w₊ = class_weight · pos_weight`` and ``w₋ = class_weight``."""
-    negative = _class_vector("class_weight", class_weight, logits, classes)
-    positive = _class_vector("pos_weight", pos_weight, logits, classes)
-    if positive is None:
-        return negative, negative
-    if negative is None:
-        return positive, 0 * positive + 1
-    return positive * negative, negative
-
-
-def _class_vector(name: str, value: Array | float | None, logits: Array, classes: int) -> Array | None:
-    if value is None:
-        return None
+def _class_vector(name: str, value: Any, logits: Array, classes: int, xp: Any, dtype: Any) -> Array:
+    """One number for each class, shape (C,)."""
     if isinstance(value, (int, float)):  # made where the logits are: a copy to a device would be waited for
-        xp = namespace(logits)
-        return xp.full((classes,), float(value), dtype=loss_dtype(logits), device=device(logits))
-    xp, vector = namespace(logits), as_option(value, name, logits)
-    if is_torch(vector):
-        vector = vector.detach()
-    vector = xp.astype(vector, loss_dtype(logits))
+        return xp.full((classes,), float(value), dtype=dtype, device=device(logits))
+    vector = as_option(value, name, logits)
+    vector = xp.astype(vector.detach() if is_torch(vector) else vector, dtype, copy=False)
     if vector.ndim == 0:
         return vector + xp.zeros(classes, dtype=vector.dtype, device=device(vector))
     if tuple(vector.shape) != (classes,):
@@ -204,7 +194,7 @@ def _class_vector(name: str, value: Array | float | None, logits: Array, classes
 def label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
     """What to say of a label that is none."""
     value = labels[place].item() if hasattr(labels[place], "item") else labels[place]
-    where = f"labels[{', '.join(map(str, place))}]" if place else "the label"
+    where = entry_in_words("labels", place) if place else "the label"
     if bool(namespace(labels).all((labels == -1) | (labels == 1))):
         return ValueError(
             f"{where} is {value}; labels are 0 and 1. If yours are -1 and 1, pass (labels + 1) // 2"
@@ -220,7 +210,7 @@ def label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
 
 
 def check_values(problem: Problem, weights: Array | None, xp: Any) -> None:
-    """Refuse bad labels and negative weights, where values can be read without waiting for a device."""
+    """Refuse bad labels, where values can be read without waiting for a device."""
     options = problem.options
     if options.validate:
         labels = problem.labels
@@ -229,5 +219,3 @@ def check_values(problem: Problem, weights: Array | None, xp: Any) -> None:
             bad = bad & (weights != 0)
         if is_true(xp.any(bad)):
             raise label_error(labels, first_true(bad))
-    if options.divides_by_weight and weights is not None and is_true(xp.any(weights < 0)):
-        raise negative_weight_error(float(xp.min(weights)))

@@ -1,18 +1,15 @@
 """Softmax losses as a composition of differentiable steps, in any framework."""
 
 from collections.abc import Callable
-from typing import Any
 
-from crossentropy._backends import is_torch, loss_dtype, namespace
-from crossentropy._backends.conditions import is_true, is_zero
-from crossentropy._engine.reductions import negative_weight_error, reduce_rows
+from crossentropy._backends import Array, is_torch, loss_dtype, namespace
+from crossentropy._backends.conditions import is_zero
+from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._statistics import Planes, row_statistics
 from crossentropy._statistics import formulas as reference_statistics
-
-Array = Any
 
 
 def composed(
@@ -47,29 +44,17 @@ def composed(
         formula.check_sums(problem, planes.dense_total)
         losses = formula.row_losses(problem, planes)
         masses = formula.row_masses(problem, planes)
-        masses = xp.ones_like(losses) if masses is None else masses
-    losses, masses = formula.weigh_rows(problem, losses), formula.weigh_rows(problem, masses)
-    check_masses(problem, masses)
     value = reduce_rows(
-        losses,
-        masses,
-        counted_rows(problem, losses),
+        formula.weigh_rows(problem, losses),
+        problem.sample_weight if masses is None else formula.weigh_rows(problem, masses),
+        formula.kept_rows(problem),
         reduction=problem.reduction,
         normalizer=problem.normalizer,
         empty=problem.empty,
+        signed=problem.signed_weights,
     )
     dtype = loss_dtype(logits)
     return value.to(dtype) if is_torch(value) else xp.astype(value, dtype)
-
-
-def check_masses(problem: SoftmaxProblem, masses: Array) -> None:
-    """Raise if a mean is to be divided by the sum of masses and one of them is negative."""
-    xp = namespace(masses)
-    weighted = (
-        problem.reduction == "mean" and isinstance(problem.normalizer, str) and problem.normalizer == "weight"
-    )
-    if weighted and not problem.signed_weights and is_true(xp.any(masses < 0)):
-        raise negative_weight_error(float(xp.min(masses)))
 
 
 def counted_rows(problem: SoftmaxProblem, losses: Array) -> Array:

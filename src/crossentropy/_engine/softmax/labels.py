@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossentropy._arguments.arrays import as_array_like
-from crossentropy._backends import as_indices, is_numpy, is_torch, namespace
+from crossentropy._backends import Array, as_indices, is_numpy, is_torch, namespace
 from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._rows import row_in_words, rows_shape
 from crossentropy._statistics import Target
 from crossentropy._statistics.cpu.kernel import rows_with_any
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
 __all__ = ["resolve"]
-
-Array = Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +42,7 @@ def resolve(
     ValueError
         If shapes do not match, or values are not what the form says.
     """
-    rows = tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
+    rows = rows_shape(logits.shape, axis)
     if isinstance(labels, OneHot):
         indices = _one_hot_indices(labels.values, logits, axis, sample_weight, validate=validate)
         return Resolved(Target(indices=indices, ignore_index=ignore_index))
@@ -61,7 +60,7 @@ def resolve(
             if is_true(namespace(mask).any(empty)):
                 row = first_true(empty)
                 raise ValueError(
-                    f"row {row[0] if len(row) == 1 else row} of LabelSet has no class in its set; "
+                    f"{row_in_words(row)} of LabelSet has no class in its set; "
                     "to leave it out give it a sample_weight of 0"
                 )
         return Resolved(Target(mask=mask))
@@ -97,7 +96,7 @@ def _indices_error(y: Array, logits: Array, axis: int, rows: tuple[int, ...]) ->
             f"labels have dtype {y.dtype} and the shape {shape} of the logits; integer labels are indices, of shape "
             f"{rows}{hint}"
         )
-    fitting = [i for i in range(len(shape)) if shape[:i] + shape[i + 1 :] == tuple(y.shape)]
+    fitting = [i for i in range(len(shape)) if rows_shape(shape, i) == tuple(y.shape)]
     hint = _yes_or_no(logits, axis)
     if tuple(y.shape) == (*rows, 1):
         hint = "; pass labels[..., 0]"
@@ -200,7 +199,6 @@ def _one_hot_indices(
         if is_true(xp.any(wrong)):
             row = first_true(wrong)
             raise ValueError(
-                f"row {row[0] if len(row) == 1 else row} of OneHot is not one 1 among zeros; "
-                "for several, use LabelSet or floats"
+                f"{row_in_words(row)} of OneHot is not one 1 among zeros; for several, use LabelSet or floats"
             )
     return xp.argmax(ones, axis=axis)

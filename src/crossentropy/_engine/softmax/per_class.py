@@ -4,19 +4,13 @@ There ``ℓ = Σ_c a_c φ(log p_c)`` needs ``φ`` of every class, so it is compu
 array formulas: exact, at their speed and in their memory, which is several arrays of the size of the logits.
 """
 
-from typing import Any
-
-from crossentropy._backends import as_indices, device, namespace
+from crossentropy._backends import INF, Array, as_indices, device, namespace
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import idle_rows, kept_rows, rows_left_out
 from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy.links.link import slope as link_slope
-
-Array = Any
-
-INF = float("inf")
 
 
 def class_masses(problem: SoftmaxProblem, like: Array) -> tuple[Array, Array]:

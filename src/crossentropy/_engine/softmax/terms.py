@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from crossentropy._arguments.unit_sums import digits_beside_one, rounding_tolerance
-from crossentropy._backends import as_indices, namespace, sum_tolerance, total
+from crossentropy._backends import Array, as_indices, namespace, sum_tolerance, total
 from crossentropy._backends.conditions import first_true, is_true, is_zero
 from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._rows import row_in_words
 from crossentropy._statistics import Planes, formulas
 from crossentropy._statistics.problem import within_range
 from crossentropy.links.link import slope as link_slope
-
-Array = Any
 
 
 class Term(NamedTuple):
@@ -257,7 +256,7 @@ def check_whole(problem: SoftmaxProblem, sums: Array) -> None:
         wrong = wrong_within(rounding_tolerance(problem.target.dense, problem.classes))
     if is_true(xp.any(wrong)):
         row = first_true(wrong)
-        where = f" of row {row[0] if len(row) == 1 else row}" if row else ""
+        where = f" of {row_in_words(row)}" if row else ""
         hint = (
             ". Logits of one axis are one row of classes; for a yes or no of each there is "
             "crossentropy.sigmoid_cross_entropy(logits, labels)"

@@ -1,9 +1,10 @@
 """Row kernels for CUDA tensors, written in Triton: arrays in, arrays out, no autodiff.
 
-`row_statistics` reads the logits once and writes the planes of `crossentropy._statistics.problem`, `row_pullback`
+`row_statistics` reads the logits once and writes the statistics of `crossentropy._statistics.problem`, `row_pullback`
 reads them once and writes their gradient. Nothing imports this package until a tensor on a CUDA device arrives.
 
-An argument that is None is what its kernel is compiled without: what is not asked for costs nothing.
+An argument of None is a compile-time constant, and its kernel is compiled without the code for it: what is not
+requested costs nothing.
 """
 
 try:

@@ -1,7 +1,7 @@
-"""What Triton's own functions lack: logarithms, exponentials and a tanh that keep the digits of small arguments.
+"""Logarithms, exponentials and a tanh that keep the digits of small arguments, as Triton's own do not.
 
-Written in operations that exist on the device and in Triton's interpreter alike. Numbers of a row are in float64,
-entries of the logits in the dtype they are computed in.
+They use only operations that exist both on the device and in Triton's interpreter. Numbers per row are in float64,
+entries of the logits in the dtype of the arithmetic.
 """
 
 import triton
@@ -12,36 +12,35 @@ LOG2E = tl.constexpr(1.4426950408889634)
 
 @triton.jit
 def log1p_nonnegative(x):
-    """``ln(1 + x)`` for x ≥ 0 in float64; the last term is what rounding ``1 + x`` dropped."""
+    """Compute ``ln(1 + x)`` for x ≥ 0 in float64; the last term restores what rounding ``1 + x`` dropped."""
     w = 1.0 + x
     return tl.log(w) + (x - (w - 1.0)) / w
 
 
 @triton.jit
 def softplus(x):
-    """``ln(1 + e^x)`` in float64."""
+    """Compute ``ln(1 + e^x)`` in float64."""
     return tl.where(x > 0, x, 0.0) + log1p_nonnegative(tl.exp(-tl.abs(x)))
 
 
 @triton.jit
 def sigmoid(x):
-    """``1/(1 + e^(−x))`` in float64."""
+    """Compute ``1/(1 + e^(−x))`` in float64."""
     e = tl.exp(-tl.abs(x))
     return tl.where(x > 0, 1.0, e) / (1.0 + e)
 
 
 @triton.jit
 def finite_or_zero(top):
-    """What is taken off before an exponential: a sum that is empty or infinite has no finite top to take."""
+    """Replace infinite tops by 0, so that subtracting the top before an exponential never gives ∞ − ∞."""
     return tl.where(tl.abs(top) == float("inf"), 0.0, top)
 
 
 @triton.jit
 def exp2_or_deep(y):
-    """``2^y`` for y ≤ 0, or far down ``2^(y + 64)``, and whether it is that.
+    """Compute ``2^y`` for y ≤ 0, or ``2^(y + 64)`` where y < −100, and the mask of the latter.
 
-    The device's own exponential flushes what is below the smallest normal number to 0, and a gradient there still
-    has digits.
+    The device's exponential flushes subnormal results to 0, where a gradient still has digits.
     """
     deep = y < -100.0
     return tl.exp2(tl.where(deep, y + 64.0, y)), deep
@@ -49,15 +48,15 @@ def exp2_or_deep(y):
 
 @triton.jit
 def times_exp2(factor, e, deep):
-    """``2^y · factor`` of what `exp2_or_deep` found."""
+    """Compute ``2^y · factor`` from the results of `exp2_or_deep`."""
     return e * tl.where(deep, factor * 5.421010862427522e-20, factor)  # 2^−64
 
 
 @triton.jit
 def expm1_nonpositive(x):
-    """``e^x − 1`` for x ≤ 0, to full relative precision near 0."""
+    """Compute ``e^x − 1`` for x ≤ 0, to full relative precision near 0."""
     if x.dtype == tl.float64:
-        # Kahan's: where e^x is rounded, ln undoes the same rounding.
+        # Kahan's method: the logarithm of the rounded e^x cancels its rounding error.
         w = tl.exp(x)
         near, far = w == 1.0, w < 0.5
         ratio = tl.where(near | far, 1.0, w)
@@ -80,7 +79,7 @@ def expm1_nonpositive(x):
 
 @triton.jit
 def tanh_and_slope(x):
-    """``tanh x = −m/(2 + m)`` with ``m = e^(−2|x|) − 1``, and ``1 − tanh² x = 4e/(1 + e)²`` with ``e = m + 1``."""
+    """Compute ``tanh |x| = −m/(2 + m)``, ``m = e^(−2|x|) − 1``, with its sign, and ``1 − tanh² x = 4e/(1 + e)²``."""
     m = expm1_nonpositive(-2.0 * tl.abs(x))
     e = tl.exp2(tl.abs(x) * (-2.0 * LOG2E))
     magnitude = -m / (2.0 + m)

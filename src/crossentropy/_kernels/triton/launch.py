@@ -1,4 +1,4 @@
-"""How rows and classes are shared out to the programs of a kernel, and how it is started."""
+"""Block sizes in rows and classes for the row kernels, and their launch."""
 
 from typing import Any, NamedTuple
 
@@ -7,14 +7,14 @@ import triton
 
 from crossentropy._kernels.triton.layout import on_device_of
 
-MOST_BYTES = 32768  # of a block: 128 in the registers of each thread of eight warps
-FEW_ENTRIES = 512  # short rows share a program until they have so many, for a row has float64 work of its own
-ROWS_ABREAST = 128  # where neighbours in memory are rows, so many are read side by side
-CLASSES_ABREAST = 32  # and of so many classes at a time, which one thread adds up
+MOST_BYTES = 32768  # most bytes in a block: 128 in the registers of each thread of eight warps
+FEW_ENTRIES = 512  # most entries of short rows that share a program: every row adds work in float64
+ROWS_ABREAST = 128  # rows in a block where neighbors in memory are rows
+CLASSES_ABREAST = 32  # and classes in such a block, which one thread adds up
 
 
 class Blocks(NamedTuple):
-    """Rows and classes that a program takes at a time, and the warps that share them."""
+    """Numbers of rows and classes that a program takes at a time, and of its warps."""
 
     rows: int
     classes: int
@@ -22,10 +22,10 @@ class Blocks(NamedTuple):
 
 
 def blocks(rows: int, classes: int, class_stride: int, row_stride: int, entry_bytes: int) -> Blocks:
-    """The blocks for so many rows side by side, powers of two; `entry_bytes` are what is worked on for each class.
+    """Choose the block sizes, powers of two; `entry_bytes` is the size of what a program holds for each class.
 
-    Along contiguous classes a block is as much of one row as fits, or several short rows. Where the rows are what is
-    contiguous (a class axis before others), a block is wide in rows and shallow in classes.
+    With contiguous classes a block is as much of one row as fits, or several short rows. With contiguous rows (the
+    class axis before other axes), it has many rows and few classes.
     """
     width, height = triton.next_power_of_2(max(classes, 1)), triton.next_power_of_2(max(rows, 1))
     if row_stride == 1 and class_stride != 1:
@@ -39,7 +39,7 @@ def blocks(rows: int, classes: int, class_stride: int, row_stride: int, entry_by
 def launch(
     kernel: Any, outer: int, inner: int, block: Blocks, arguments: dict[str, Any], on: torch.Tensor
 ) -> None:
-    """Start `kernel` for ``outer · inner`` rows on the device and the current stream of `on`."""
+    """Launch `kernel` for ``outer · inner`` rows on the device and current stream of `on`."""
     programs = outer * -(-inner // block.rows)
     if programs == 0:
         return
@@ -49,5 +49,5 @@ def launch(
             ROWS=block.rows,
             BLOCK=block.classes,
             num_warps=block.warps,
-            enable_fp_fusion=False,  # so that both kernels find the same u, bit for bit
+            enable_fp_fusion=False,  # so that forward and backward kernel compute the same u, bit for bit
         )

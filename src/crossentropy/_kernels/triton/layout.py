@@ -1,4 +1,4 @@
-"""Elementwise kernels over tensors of any strides: as few axes as all of them have in common."""
+"""Layouts of elementwise kernels over tensors of any strides, in as few axes as they have in common."""
 
 import math
 from collections.abc import Sequence
@@ -8,43 +8,43 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-AXES = 3  # kernels walk along so many
-INT32 = 2**31 - 2**16  # up to here a place and a block of elements can be added
+AXES = 3  # number of axes that the kernels iterate over
+INT32 = 2**31 - 2**16  # an index below this plus a block of elements fits in 32 bits
 
 
 def on_device_of(x: Tensor) -> AbstractContextManager[Any]:
-    """Where a kernel over `x` is to be launched: kernels go to the current device, whatever they are given."""
+    """Make the device of `x` the current one: Triton launches there, wherever a kernel's arguments are."""
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
 class Layout(NamedTuple):
-    """Sizes of the axes, from slow to fast, and each tensor's strides along them; 1 and 0 where there are fewer."""
+    """Sizes of `AXES` axes, slowest first, and each tensor's strides along them; unused axes have size 1, stride 0."""
 
     sizes: tuple[int, ...]
     strides: tuple[tuple[int, ...], ...]
 
     @property
     def axes(self) -> int:
-        """How many there are."""
+        """The number of axes in use."""
         return next((AXES - i for i, size in enumerate(self.sizes) if size != 1), 1)
 
     @property
     def size(self) -> int:
-        """Of elements."""
+        """The number of elements."""
         return math.prod(self.sizes)
 
     @property
     def is_small(self) -> bool:
-        """Whether places along the faster axes are 32-bit numbers."""
+        """Whether indices along the faster axes fit in 32 bits."""
         return max(self.sizes[1:]) < INT32
 
 
 def laid_out(
     inputs: Sequence[Tensor | None], dtype: torch.dtype | None
 ) -> tuple[Sequence[Tensor | None], Tensor | None, Layout]:
-    """Tensors of one shape, memory for a result in the order of the first (if it is to have a type), and their axes.
+    """Find the common axes of tensors of one shape, and of a result laid out as the first, if `dtype` is not None.
 
-    Tensors that have more than `AXES` axes in common are copied.
+    Tensors that need more than `AXES` axes are copied. Returns the tensors, the uninitialized result, and the layout.
 
     Examples
     --------
@@ -67,6 +67,7 @@ def laid_out(
 
 
 def _layout(tensors: Sequence[Tensor | None]) -> Layout | None:
+    """Merge the axes of tensors of one shape wherever all strides allow; None if more than `AXES` remain."""
     first = tensors[0]
     assert first is not None
     order = sorted(

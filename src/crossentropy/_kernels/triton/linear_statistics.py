@@ -1,9 +1,9 @@
 """The forward kernels of a linear head: target statistics of logits that are never stored, one label a row.
 
-A program multiplies out the logits of a block of rows and of a share of the classes, a tile of classes at a time, and
-sums each tile up as the row kernel sums a block of classes up: a logit is rounded to the head's dtype first, and once
-more when the bias has been added, so that both see the same logits up to the order a product is summed in. The shares
-of a row are joined by a second kernel. How many there are depends on the problem's shape alone, and so do the bits.
+A program computes the logits of a block of rows and a share of the classes, a tile of classes at a time, and sums each
+tile as the row kernel sums a block of classes. A logit is rounded to the head's dtype, and again after the bias is
+added, so that both kernels see the same logits up to the order of the product's sum. A second kernel joins the shares
+of a row. The number of shares depends on the problem's shape alone, and so do the bits.
 """
 
 import triton
@@ -36,13 +36,13 @@ def label_of_rows(
     MARGIN: tl.constexpr,
     SCALED: tl.constexpr,
 ):
-    """The label of each row and its margin, which rows count, and which have a label outside the classes."""
+    """Load the label and margin of each row, and mask the rows to be read and those with a label out of range."""
     labels, known, ignored, bad = labels_of_rows(indices, row, present, 1, ignore_index, classes, 1)
     live = present & ~ignored & ~bad
-    own_margin = tl.zeros(labels.shape, tl.float64)
+    label_margin = tl.zeros(labels.shape, tl.float64)
     if MARGIN:
-        own_margin += margins_of(labels, known, scale, margin, margins, margin_step, SCALED)
-    return column(labels, 0, 1), column(own_margin, 0, 1), live, bad
+        label_margin += margins_of(labels, known, scale, margin, margins, margin_step, SCALED)
+    return column(labels, 0, 1), column(label_margin, 0, 1), live, bad
 
 
 @triton.jit
@@ -59,7 +59,7 @@ def logits_of_tile(
     CLASSES: tl.constexpr,
     DEPTH: tl.constexpr,
 ):
-    """``x Mᵀ + b`` of some rows and classes, rounded as they are where logits are stored."""
+    """Compute ``x Mᵀ + b`` for a block of rows and a tile of classes, rounded as if the logits were stored."""
     dtype: tl.constexpr = weight_rows.dtype.element_ty
     z = tl.zeros((ROWS, CLASSES), WIDE)
     for first in range(0, width, DEPTH):
@@ -76,9 +76,9 @@ def logits_of_tile(
 
 @triton.jit
 def share_of_program(rows, shares, ROWS: tl.constexpr, GROUP: tl.constexpr):
-    """A block of rows and a share of the classes.
+    """Choose the block of rows and the share of the classes of a program.
 
-    Programs that run at the same time have few blocks of rows and few shares among them, which stay in the cache.
+    Programs that run at the same time cover few blocks of rows and few shares, which stay in the cache.
     """
     program, blocks = tl.program_id(0), tl.cdiv(rows, ROWS)
     first = program // (GROUP * shares) * GROUP
@@ -109,7 +109,7 @@ def linear_statistics(
     margins,
     margin_step,
     prior,
-    # of every share and row; None for what is not wanted
+    # partial statistics, (shares, rows); None for those not needed
     top_parts,
     rest_parts,
     own_parts,
@@ -128,14 +128,15 @@ def linear_statistics(
     DEPTH: tl.constexpr,
     GROUP: tl.constexpr,
 ):
+    """Store the partial statistics of a block of ROWS rows over one share of the classes."""
     block, share = share_of_program(rows, shares, ROWS, GROUP)
     row = block.to(tl.int64) * ROWS + tl.arange(0, ROWS)
     present = row < rows
     temperature = scale_of_rows(row, present, scale, scales, scale_step)
-    scaled = temperature  # what is still to be applied to differences of u
+    scaled = temperature  # the scale still to be applied to differences of u
     if bias is not None:
         scaled = tl.full((ROWS,), 1.0, tl.float64)
-    label, own_margin, live, _ = label_of_rows(
+    label, label_margin, live, _ = label_of_rows(
         indices,
         row,
         present,
@@ -153,10 +154,10 @@ def linear_statistics(
     top, zero = tl.full((ROWS,), float("-inf"), tl.float64), tl.zeros((ROWS,), tl.float64)
     rest, moment = zero, zero
     depth, mass, base = zero, zero, zero
-    own = tl.zeros((ROWS,), WIDE)
+    label_logit = tl.zeros((ROWS,), WIDE)
     best, place = tl.full((ROWS,), float("-inf"), WIDE), tl.zeros((ROWS,), tl.int64)
 
-    # Rows that count for nothing are not read, and where there are no others nothing is.
+    # Ignored and invalid rows are not read; if the program has no others, the loop does not run.
     start = share * share_classes
     end = tl.minimum(start + share_classes, classes)
     end = tl.where(tl.max(live.to(tl.int32), axis=0) > 0, end, start)
@@ -173,11 +174,11 @@ def linear_statistics(
         u = transformed(z, inside, temperature, softcap, bias_values, CAPPED)[0]
 
         on = cls[None, :] == label[:, None]
-        own += tl.sum(tl.where(on, u, 0.0), axis=1)
+        label_logit += tl.sum(tl.where(on, u, 0.0), axis=1)
         if best_parts is not None:
             contested = u
             if MARGIN:
-                contested = tl.where(on, (u.to(tl.float64) - own_margin[:, None]).to(WIDE), u)
+                contested = tl.where(on, (u.to(tl.float64) - label_margin[:, None]).to(WIDE), u)
             contested = tl.where(contested == contested, contested, float("-inf"))
             highest, at = tl.max(contested, axis=1, return_indices=True)
             place = tl.where(highest > best, first + at.to(tl.int64), place)
@@ -188,13 +189,13 @@ def linear_statistics(
             weights = inside.to(WIDE)
             if prior is not None:
                 weights = tl.where(inside, tl.load(prior + cls, mask=valid, other=0.0)[None, :], 0.0)
-            weights = tl.where(on, 0.0, weights)  # the label's own is added in the end
+            weights = tl.where(on, 0.0, weights)  # the label's is added by the second kernel
             depth, mass, base = add_depths(off_target, weights, top, depth, mass, base)
 
     at = share.to(tl.int64) * rows + row
     tl.store(top_parts + at, top, mask=present)
     tl.store(rest_parts + at, rest, mask=present)
-    tl.store(own_parts + at, own, mask=present)
+    tl.store(own_parts + at, label_logit, mask=present)
     if moment_parts is not None:
         tl.store(moment_parts + at, moment, mask=present)
     if depth_parts is not None:
@@ -219,7 +220,7 @@ def join_shares(
     margins,
     margin_step,
     prior,
-    # of every share and row
+    # partial statistics, (shares, rows)
     top_parts,
     rest_parts,
     own_parts,
@@ -229,7 +230,7 @@ def join_shares(
     best_parts,
     place_parts,
     shares,
-    # the planes; None for those that are not wanted
+    # the statistics; None for those not requested
     log_odds_plane,
     top_plane,
     rest_plane,
@@ -242,13 +243,14 @@ def join_shares(
     ROWS: tl.constexpr,
     SHARES: tl.constexpr,
 ):
+    """Join the partial statistics of ROWS rows per program, and store the statistics in float64."""
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     present = row < rows
     temperature = scale_of_rows(row, present, scale, scales, scale_step)
     scaled = temperature
     if bias is not None:
         scaled = tl.full((ROWS,), 1.0, tl.float64)
-    label, own_margin, live, bad = label_of_rows(
+    label, label_margin, live, bad = label_of_rows(
         indices,
         row,
         present,
@@ -265,7 +267,7 @@ def join_shares(
     at = share.to(tl.int64) * rows + row[:, None]
     here = live[:, None] & (share < shares)
 
-    # The highest top of all stays out of the rest, and all others come down from it.
+    # The highest of all tops is kept out of the rest; all other sums are expressed relative to it.
     tops = tl.load(top_parts + at, mask=here, other=float("-inf"))
     rests = tl.load(rest_parts + at, mask=here, other=0.0)
     top, highest = tl.max(tops, axis=1, return_indices=True)
@@ -282,17 +284,19 @@ def join_shares(
 
     # From here on everything is relative to the base, after the scale.
     reach = (top - base) * scaled
-    own = tl.sum(tl.load(own_parts + at, mask=here, other=0.0), axis=1)
-    own = tl.where(own == float("inf"), float("nan"), ((own - base) - own_margin) * scaled)
-    D = (reach + log1p_nonnegative(rest)) - own
-    outcast = tl.where(bad, float("nan"), 0.0).to(tl.float64)  # of an ignored row, and of a bad one
+    label_logit = tl.sum(tl.load(own_parts + at, mask=here, other=0.0), axis=1)
+    label_logit = tl.where(
+        label_logit == float("inf"), float("nan"), ((label_logit - base) - label_margin) * scaled
+    )
+    D = (reach + log1p_nonnegative(rest)) - label_logit
+    outcast = tl.where(bad, float("nan"), 0.0).to(tl.float64)  # statistics of ignored and invalid rows
     settled = tl.where(live, D, tl.where(bad, float("nan"), float("-inf")))
     tl.store(log_odds_plane + row, settled, mask=present)
     tl.store(top_plane + row, tl.where(live, top, outcast), mask=present)
     tl.store(rest_plane + row, tl.where(live, tl.where(D == D, rest, D), outcast), mask=present)
     if lift_plane is not None:
-        none = tl.zeros_like(own)
-        all_top, all_rest, all_moment = merged(reach, rest, moment, own, none, none)
+        none = tl.zeros_like(label_logit)
+        all_top, all_rest, all_moment = merged(reach, rest, moment, label_logit, none, none)
         log_rest = log1p_nonnegative(all_rest)
         partition = all_top + log_rest
         lift = tl.where(all_top == float("-inf"), float("nan"), partition)

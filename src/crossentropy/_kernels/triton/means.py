@@ -1,4 +1,4 @@
-"""Sums over many elements or rows in a fixed order: each program writes one, and one program adds those up."""
+"""Sums over many elements or rows in a fixed order: every program writes a partial sum, one program adds those."""
 
 from typing import NamedTuple
 
@@ -9,25 +9,28 @@ from torch import Tensor
 
 from crossentropy._kernels.triton.layout import on_device_of
 
-PROGRAMS = 4096  # at most: as many partial sums as one program adds up
+PROGRAMS = 4096  # most programs, for one program adds all their partial sums
 
 
 class Mean(NamedTuple):
-    """What a sum of losses is divided by: a number, a tensor of one, or the sum of the weights."""
+    """The divisor of a sum of losses: a number, a tensor of one entry, or None for the sum of the weights."""
 
     divisor: float | Tensor | None
-    of_nothing: float  # the mean where the divisor is 0
+    of_nothing: float  # the mean if the divisor is 0
 
 
 def shared_out(count: int, block: int) -> tuple[int, int]:
-    """How many programs there are for so many elements, and how many blocks each of them takes."""
+    """Choose the number of programs for `count` elements, and the number of blocks that each takes."""
     blocks = triton.cdiv(count, block)
     each = max(triton.cdiv(blocks, PROGRAMS), 1)
     return triton.cdiv(blocks, each), each
 
 
 def mean_of(partials: Tensor, mean: Mean, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The sum of the losses divided, and what it was divided by, in float64; `partials` are (losses, weights)."""
+    """Add `partials`, pairs (losses, weights) of shape (programs, 2), and return the mean and its divisor, in float64.
+
+    The mean has `dtype`; both are 0-d.
+    """
     value = torch.empty((), dtype=dtype, device=partials.device)
     used = torch.empty((), dtype=torch.float64, device=partials.device)
     divisor = mean.divisor
@@ -59,6 +62,7 @@ def _mean_kernel(
     BY_WEIGHT: tl.constexpr,
     PROGRAMS: tl.constexpr,
 ):
+    """Add the partial sums (programs, 2) of losses and weights in one program, and store the mean and its divisor."""
     program = tl.arange(0, PROGRAMS)
     mask = program < programs
     loss = tl.sum(tl.load(partials + 2 * program, mask=mask, other=0.0), 0)

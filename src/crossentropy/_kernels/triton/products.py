@@ -1,15 +1,15 @@
-"""Products of matrices by tensor cores, and the rounding of what they make."""
+"""Matrix products by tensor cores, and their rounding on store."""
 
 import triton
 import triton.language as tl
 
-# The interpreter multiplies the bits of bfloat16, and cuts float32 off where the device rounds it.
+# The interpreter multiplies the bit patterns of bfloat16, and truncates float32 where the device rounds it.
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 
 
 @triton.jit
 def add_product(total, a, b):
-    """``total + a b``, summed up in the dtype of the total; float32 keeps all its digits."""
+    """Return ``total + a b``, summed in the dtype of `total`; float32 is not shortened to TF32."""
     if INTERPRETED:
         a, b = a.to(total.dtype), b.to(total.dtype)
     return tl.dot(a, b, total, input_precision="ieee", out_dtype=total.dtype)
@@ -17,7 +17,7 @@ def add_product(total, a, b):
 
 @triton.jit
 def as_stored(x, dtype: tl.constexpr):
-    """`x` as it is read again once it has been stored in a dtype: rounded to that, in its own."""
+    """Round `x` to `dtype` and back to its own, as a store and a load do."""
     if INTERPRETED and dtype == tl.bfloat16:
         bits = x.to(tl.uint32, bitcast=True)
         bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000  # to nearest, ties to even

@@ -1,4 +1,4 @@
-"""What the gradients of rows are made of: one number of each kind for a row, worked out in float64."""
+"""Factors of a row's gradient: numbers per row or per label, computed once in float64."""
 
 import triton
 import triton.language as tl
@@ -9,7 +9,7 @@ from crossentropy._kernels.triton.row_inputs import column
 
 @triton.jit
 def load_plane(plane, row, present):
-    """One number of every row; 0 of what there is none of."""
+    """Load a statistic of every row, 0 if it is None."""
     if plane is None:
         return tl.zeros(row.shape, tl.float64)
     else:
@@ -18,19 +18,19 @@ def load_plane(plane, row, present):
 
 @triton.jit
 def alpha_of_side(share, log_share, common, g_entropy, H):
-    """``π (common − g_H (ln π + H))``, what multiplies ``e^d`` on one side of the target, D left aside."""
+    """Compute ``π (common − g_H (ln π + H))``, the factor of ``e^d`` on one side of the target but for D's term."""
     return tl.where(share == 0.0, common * 0.0, share * (common - g_entropy * (log_share + H)))
 
 
 @triton.jit
 def share_of(log_share, top):
-    """``π``, the probability of a class at the top; 0 of a side that is empty, and NaN where every class is −∞."""
+    """Compute ``π``, the probability of a class at the top; 0 if the side is empty, NaN if every class is −∞."""
     return tl.where((top == float("-inf")) & (log_share == log_share), 0.0, tl.exp(log_share))
 
 
 @triton.jit
 def others_of_label(g, log_miss, lift, at):
-    """``g_j e^(u − rest_j)`` of classes at u, relative to the top, that are not the j-th; rest_j = L + ln(1 − p_j)."""
+    """Compute ``g_j e^(u − rest_j)`` of classes other than label j, ``rest_j = L + ln(1 − p_j)``; `at` is u − top."""
     return tl.where(log_miss == float("inf"), 0.0, g * tl.exp(at - (lift - log_miss)))
 
 
@@ -38,9 +38,9 @@ def others_of_label(g, log_miss, lift, at):
 def labels_gradients(
     labels, D, g_D, lift, H, g_partition, g_prior, prior_at, prior_total, g_entropy, k, KPAD: tl.constexpr
 ):
-    """``∂u`` at each label, and what the log-odds' gradients put on every class off target.
+    """Compute ``∂u`` at each label, (rows, KPAD), and the log-odds' factor of every non-target class, (rows,).
 
-    A label's own entry is formed of ``p`` and ``1 − p``, each to all its digits.
+    A label's entry is computed from ``p`` and ``1 − p``, both to full relative precision.
     """
     p, log_p, log_miss = sigmoid(-D), -softplus(D), softplus(-D)
     by_prior = tl.where(g_prior[:, None] == 0.0, 0.0, g_prior[:, None] * (p * prior_total - prior_at))

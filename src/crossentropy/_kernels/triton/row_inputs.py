@@ -1,4 +1,4 @@
-"""How a block of rows and classes is found in memory, and how logits become ``u``."""
+"""Indices, labels and transform of a block of rows and classes: how logits are found in memory and become ``u``."""
 
 import triton
 import triton.language as tl
@@ -8,7 +8,7 @@ from crossentropy._kernels.triton.arithmetic import tanh_and_slope
 
 @triton.jit
 def rows_of_program(inner, ROWS: tl.constexpr):
-    """The rows of a program: the outer index they share, their inner indices, and their numbers."""
+    """Return the rows of a program: their common outer index, their inner indices, and their flat indices."""
     blocks = tl.cdiv(inner, ROWS)
     program = tl.program_id(0).to(tl.int64)
     outer = program // blocks
@@ -18,7 +18,7 @@ def rows_of_program(inner, ROWS: tl.constexpr):
 
 @triton.jit
 def scale_of_rows(row, present, scale, scales, scale_step):
-    """``1/temperature`` of each row, in float64; a step of 0 is one for all."""
+    """Return ``1/temperature`` of each row in float64; `scale_step` is 0 for one temperature, 1 for one per row."""
     if scales is None:
         return tl.full(row.shape, scale, tl.float64)
     else:
@@ -27,7 +27,7 @@ def scale_of_rows(row, present, scale, scales, scale_step):
 
 @triton.jit
 def labels_of_rows(indices, row, present, k, ignore_index, classes, KPAD: tl.constexpr):
-    """Labels, a column for each, −1 outside the classes; which come first of their value; ignored and bad rows."""
+    """Load the labels, (rows, KPAD), −1 if out of range, and mask first occurrences, ignored rows and invalid rows."""
     slot = tl.arange(0, KPAD)[None, :]
     here = present[:, None] & (slot < k)
     labels = tl.load(indices + row[:, None] * k + slot, mask=here, other=-1)
@@ -47,13 +47,13 @@ def labels_of_rows(indices, row, present, k, ignore_index, classes, KPAD: tl.con
 
 @triton.jit
 def column(x, j, KPAD: tl.constexpr):
-    """The j-th column of what has a column for each label."""
+    """Select the j-th column of a block of shape (rows, KPAD)."""
     return tl.sum(tl.where(tl.arange(0, KPAD)[None, :] == j, x, 0), axis=1)
 
 
 @triton.jit
 def on_labels(cls, labels, k, KPAD: tl.constexpr):
-    """Where a block of classes holds a label of its row."""
+    """Mask the entries of a block of classes that are labels of their rows."""
     on = cls[None, :] == column(labels, 0, KPAD)[:, None]
     if KPAD > 1:
         for j in range(1, k):
@@ -63,7 +63,7 @@ def on_labels(cls, labels, k, KPAD: tl.constexpr):
 
 @triton.jit
 def bias_of(bias, cls, valid):
-    """The bias of some classes; None where there is none."""
+    """Load the bias of some classes; None if there is no bias."""
     if bias is None:
         return None
     else:
@@ -72,9 +72,9 @@ def bias_of(bias, cls, valid):
 
 @triton.jit
 def transformed(z, inside, scale, softcap, bias, CAPPED: tl.constexpr):
-    """``softcap(z)``, or with a bias ``scale·softcap(z) + bias``, and the slope of the softcap.
+    """Compute ``softcap(z)``, or with a bias ``scale·softcap(z) + bias``, and the derivative of the softcap.
 
-    What is not inside a row is read as −∞ and stays it.
+    Entries outside the rows were loaded as −∞ and remain −∞.
     """
     slope = z
     if CAPPED:
@@ -90,11 +90,11 @@ def transformed(z, inside, scale, softcap, bias, CAPPED: tl.constexpr):
 
 @triton.jit
 def margins_of(cls, inside, scale, margin, margins, margin_step, SCALED: tl.constexpr):
-    """What the margin takes off the logits of some classes, in float64; times the scale if ``u`` has it already."""
+    """Load the margins of some classes in float64, times the scale if ``u`` includes it already."""
     if margins is None:
-        found = tl.full((1, 1), margin, tl.float64)
+        values = tl.full((1, 1), margin, tl.float64)
     else:
-        found = tl.load(margins + cls * margin_step, mask=inside, other=0.0)
+        values = tl.load(margins + cls * margin_step, mask=inside, other=0.0)
     if SCALED:
-        found = found * scale[:, None]
-    return found
+        values = values * scale[:, None]
+    return values

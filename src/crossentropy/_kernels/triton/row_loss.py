@@ -1,8 +1,8 @@
-"""What common losses make of the statistics of rows: labels or sets of them, cross-entropy or focal, a sum over rows.
+"""Losses of rows from their statistics, summed over rows, for labels or label sets, cross-entropy or focal:
 
     ℓ = ω ((1−ε) Σ_j a_j φ(D_j) + ε G_r + z L²)        W = ω Σ_j a_j        a_j = w_{y_j} t_j
 
-As operations of PyTorch these are some sixty launches, which for a small loss is all its time.
+As PyTorch operations these would be some sixty launches, which take all the time of a small loss.
 """
 
 from typing import Any, NamedTuple
@@ -16,11 +16,11 @@ from crossentropy._kernels.triton.arithmetic import sigmoid, softplus
 from crossentropy._kernels.triton.layout import on_device_of
 from crossentropy._kernels.triton.means import Mean, mean_of, shared_out
 
-BLOCK = 256  # rows a program works on at a time
+BLOCK = 256  # rows that a program takes at a time
 
 
 class RowTerms(NamedTuple):
-    """What of a loss is not a statistic; tensors are contiguous, their rows in one line."""
+    """Inputs of a loss other than the statistics; tensors are contiguous, with their rows flattened."""
 
     indices: Tensor | None  # int64, (rows, k)
     k: int
@@ -32,13 +32,13 @@ class RowTerms(NamedTuple):
     gamma: float  # φ(D) = (1 − p)^γ softplus(D)
     smoothing: float  # ε
     z_loss: float  # z
-    counts_rows: bool  # whether W is 1 for every row that is not ignored
+    counts_rows: bool  # whether W is 1 in every row that is not ignored
 
 
 def loss(
     log_odds: Tensor, prior_term: Tensor | None, log_partition: Tensor | None, terms: RowTerms, mean: Mean
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``Σ ℓ`` divided, what it was divided by, and ``∂ℓ/∂D``, in the order and shape of `log_odds`."""
+    """Compute the mean of ``ℓ`` and its divisor, 0-d float64, and ``∂ℓ/∂D`` in the shape of `log_odds`."""
     n = log_odds.numel() // terms.k
     programs, each = shared_out(n, BLOCK)
     partials = log_odds.new_empty((programs, 2))
@@ -64,7 +64,7 @@ def loss(
 
 
 class Slopes(NamedTuple):
-    """The gradient by each statistic; None where the loss has none of it."""
+    """Gradients with respect to the statistics; None for one that the loss does not use."""
 
     log_odds: Tensor
     prior_term: Tensor | None
@@ -74,10 +74,10 @@ class Slopes(NamedTuple):
 def slopes_of(
     slopes: Tensor, log_partition: Tensor | None, terms: RowTerms, upstream: Tensor, divisor: Tensor
 ) -> Slopes:
-    """The gradient of what `loss` gave, times `upstream`; 0 where there was nothing to divide by."""
+    """Compute the gradient of the value of `loss` times `upstream`; 0 if its divisor was 0."""
     n = slopes.numel() // terms.k
     rows = slopes.shape if terms.masses is None else slopes.shape[:-1]
-    found = Slopes(
+    gradients = Slopes(
         torch.empty_like(slopes),
         slopes.new_empty(rows) if terms.smoothing else None,
         slopes.new_empty(rows) if terms.z_loss else None,
@@ -91,32 +91,34 @@ def slopes_of(
                 *_tensors(terms),
                 upstream,
                 divisor,
-                *found,
+                *gradients,
                 *_numbers(terms, n, each),
                 BLOCK=BLOCK,
                 enable_fp_fusion=True,
             )
-    return found
+    return gradients
 
 
 def _tensors(terms: RowTerms) -> tuple[Any, ...]:
+    """Return the tensor arguments that both kernels share, in their order."""
     return terms.indices, terms.class_weight, terms.masses, terms.sample_weight
 
 
 def _numbers(terms: RowTerms, n: int, each: int) -> tuple[Any, ...]:
+    """Return the numeric arguments that both kernels share, in their order."""
     ignore_index = None if terms.indices is None else terms.ignore_index
     return n, each, terms.k, terms.classes, ignore_index, terms.smoothing, terms.z_loss
 
 
 @triton.jit
 def _product(weight, value):
-    """A weight of 0 makes 0 of anything."""
+    """Multiply by a weight; a weight of 0 gives 0, even times ∞ or NaN."""
     return tl.where(weight == 0, 0.0, weight * value)
 
 
 @triton.jit
 def _rows(indices, sample_weight, row, inside, k, ignore_index):
-    """Which rows count, and ω of each, 0 of those that do not."""
+    """Mask the rows that are not ignored, and load ω of each row, 0 for the others."""
     counts = inside
     if ignore_index is not None:
         for j in range(k):
@@ -150,6 +152,7 @@ def _loss_kernel(
     COUNTED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Store ``∂ℓ/∂D`` of every row and the partial sums of ``ℓ`` and ``W``, over `blocks` blocks of rows."""
     program = tl.program_id(0).to(tl.int64)
     loss_sum, mass_sum = tl.zeros((BLOCK,), tl.float64), tl.zeros((BLOCK,), tl.float64)
     epsilon = tl.full((), smoothing, tl.float64)
@@ -164,7 +167,7 @@ def _loss_kernel(
             share = tl.where(counts, 1.0, 0.0).to(tl.float64)
             if class_weight is not None:
                 y = tl.load(indices + row * k + j, mask=counts, other=0)
-                known = counts & (y >= 0) & (y < classes)  # what is not has D = NaN
+                known = counts & (y >= 0) & (y < classes)  # D is NaN for a label out of range
                 share = tl.where(
                     known, tl.load(class_weight + y, mask=known, other=1.0).to(tl.float64), share
                 )
@@ -213,6 +216,7 @@ def _slopes_kernel(
     z_loss: tl.float64,
     BLOCK: tl.constexpr,
 ):
+    """Store the gradients with respect to the statistics, from the saved ``∂ℓ/∂D`` and the upstream gradient."""
     program = tl.program_id(0).to(tl.int64)
     N = tl.load(divisor)
     factor = tl.where(N == 0, 0.0, tl.load(upstream).to(tl.float64) / tl.where(N == 0, 1.0, N))
@@ -221,8 +225,8 @@ def _slopes_kernel(
         inside = row < n
         counts, weight = _rows(indices, sample_weight, row, inside, k, ignore_index)
         for j in range(k):
-            own = tl.load(slopes + row * k + j, mask=inside, other=0.0)
-            tl.store(by_log_odds + row * k + j, _product(factor, own), mask=inside)
+            slope = tl.load(slopes + row * k + j, mask=inside, other=0.0)
+            tl.store(by_log_odds + row * k + j, _product(factor, slope), mask=inside)
         if by_prior_term is not None:
             tl.store(by_prior_term + row, factor * tl.full((), smoothing, tl.float64) * weight, mask=inside)
         if by_log_partition is not None:

@@ -3,7 +3,7 @@
     ∂u_c = e_c (α + β d_c) − g_r r_c − g_a a_c     d_c = u_c − top,  e_c = e^{d_c} ≤ 1,  p_c = e_c π
     α = g_D/(1 + rest) + π (g_L + g_r R + g_a A − g_H (ln π + H))        β = −π g_H
 
-with every number but the exponential worked out once per row in float64. Labels' entries are written over that.
+All factors but the exponential are computed once per row in float64. The labels' entries replace these values.
 """
 
 import triton
@@ -57,7 +57,7 @@ def row_pullback(
     margin_step,
     prior,
     prior_total,
-    # what the forward kernel found
+    # the statistics of the forward kernel
     log_odds_plane,
     top_plane,
     rest_plane,
@@ -72,7 +72,7 @@ def row_pullback(
     upstream_prior_term,
     upstream_dense_term,
     upstream_entropy,
-    # the gradients; None for those that are not wanted
+    # the gradients; None for those not requested
     by_logits,
     into_outer_stride,
     into_class_stride,
@@ -92,6 +92,7 @@ def row_pullback(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Store the gradients of ROWS rows per program, reading and writing BLOCK classes at a time."""
     outer, within, row = rows_of_program(inner, ROWS)
     present = within < inner
     start_of_row = outer * outer_stride + within * inner_stride
@@ -102,7 +103,7 @@ def row_pullback(
     if bias is not None:
         scaled = tl.full((ROWS,), 1.0, tl.float64)
 
-    # One number of each kind for a row. A row that nothing comes from above counts for nothing, as an ignored one.
+    # Factors per row. A row whose upstream gradients are all 0 is treated as excluded: it is not read.
     top, rest = load_plane(top_plane, row, present), load_plane(rest_plane, row, present)
     lift, H = load_plane(lift_plane, row, present), load_plane(entropy_plane, row, present)
     g_partition, g_prior = (
@@ -197,10 +198,10 @@ def row_pullback(
             on = tl.load(members, mask=inside, other=0) != 0
         contested = u
         if MARGIN and (mask is not None or by_scale is not None):
-            found = margins_of(
+            margin_values = margins_of(
                 cls[None, :], valid[None, :], temperature, margin, margins, margin_step, bias is not None
             )
-            contested = tl.where(on, (u.to(tl.float64) - found).to(WIDE), u)
+            contested = tl.where(on, (u.to(tl.float64) - margin_values).to(WIDE), u)
         if mask is not None:
             u = contested
             base_of = tl.where(on, set_base[:, None], base[:, None]).to(WIDE)
@@ -216,12 +217,12 @@ def row_pullback(
         e, deep = exp2_or_deep(y)
         if dense is not None:
             masses_at = dense + start_of_masses[:, None] + at * masses_class_stride
-            given = tl.load(masses_at, mask=inside, other=0.0).to(WIDE)
+            soft_target = tl.load(masses_at, mask=inside, other=0.0).to(WIDE)
             weight = tl.full((1, BLOCK), 1.0, WIDE)
             if class_weight is not None:
                 weight = tl.load(class_weight + cls, mask=valid, other=0.0)[None, :]
-            masses = given * weight
-            # A p_c − a_c; at the top, where p is near 1, as (A − a_c) − A (1 − p_c).
+            masses = soft_target * weight
+            # A p_c − a_c, and at the top, where p may be near 1, (A − a_c) − A (1 − p_c): no digits cancel.
             tie = u == base_of
             gain = g_dense.to(WIDE)[:, None]
             at_top = gain * ((dense_total.to(WIDE)[:, None] - masses) - miss_at_top.to(WIDE)[:, None])
@@ -229,7 +230,7 @@ def row_pullback(
             by_masses = tl.where(tie, at_top, elsewhere)
             if by_dense is not None:
                 depth = lift.to(WIDE)[:, None] - y / LOG2E  # L − u
-                nothing = (given == 0.0) & (u == float("-inf"))
+                nothing = (soft_target == 0.0) & (u == float("-inf"))
                 to_dense = (
                     by_dense + outer * by_dense_outer_stride + (within * by_dense_inner_stride)[:, None]
                 )
@@ -253,7 +254,8 @@ def row_pullback(
                 here = cls[None, :] == column(labels, j, KPAD)[:, None]
                 g = tl.where(here, column(at_labels, j, KPAD).to(WIDE)[:, None], g)
         if by_scale is not None:
-            # Σ_c ∂u_c v_c with u = scale·v + bias. The ∂u of a row sum to g_L: without a bias, v is taken off the base.
+            # Σ_c ∂u_c v_c with u = scale·v + bias. The ∂u of a row sum to g_L, so without a bias v is taken relative to
+            # the base, and base · g_L is added at the end.
             v = contested.to(tl.float64)
             if bias is None:
                 v -= base[:, None]

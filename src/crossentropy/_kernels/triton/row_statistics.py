@@ -45,7 +45,7 @@ def row_statistics(
     margins,
     margin_step,
     prior,
-    # the planes; None for those that are not wanted
+    # the statistics; None for those not requested
     log_odds_plane,
     top_plane,
     rest_plane,
@@ -66,14 +66,14 @@ def row_statistics(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Store the statistics of ROWS rows per program, in float64, reading BLOCK classes at a time."""
     outer, within, row = rows_of_program(inner, ROWS)
     present = within < inner
     start_of_row = outer * outer_stride + within * inner_stride
     start_of_masses = outer * masses_outer_stride + within * masses_inner_stride
     temperature = scale_of_rows(row, present, scale, scales, scale_step)
-    scaled = (
-        temperature  # what is still to be applied to differences of u: with a bias it is applied on reading
-    )
+    # the scale still to be applied to differences of u; with a bias, `transformed` has applied it
+    scaled = temperature
     if bias is not None:
         scaled = tl.full((ROWS,), 1.0, tl.float64)
     nothing = tl.full((ROWS,), float("-inf"), tl.float64)
@@ -85,18 +85,20 @@ def row_statistics(
     live = present & ~ignored & ~bad
     if indices is not None:
         known = live[:, None] & (labels >= 0)
-        own_at = logits + start_of_row[:, None] + labels.to(tl.int64) * class_stride
-        own = tl.load(own_at, mask=known, other=float("-inf")).to(WIDE)
-        own_bias = bias_of(bias, labels, known)
-        own = transformed(own, known, temperature, softcap, own_bias, CAPPED)[0]
-        own_margins = tl.zeros_like(own).to(tl.float64)
+        label_pointers = logits + start_of_row[:, None] + labels.to(tl.int64) * class_stride
+        label_logits = tl.load(label_pointers, mask=known, other=float("-inf")).to(WIDE)
+        label_bias = bias_of(bias, labels, known)
+        label_logits = transformed(label_logits, known, temperature, softcap, label_bias, CAPPED)[0]
+        label_margins = tl.zeros_like(label_logits).to(tl.float64)
         if MARGIN:
-            own_margins += margins_of(
+            label_margins += margins_of(
                 labels, known, temperature, margin, margins, margin_step, bias is not None
             )
         if rank_plane is not None:
-            compared = column(tl.where(known, (own.to(tl.float64) - own_margins).to(WIDE), 0.0), 0, KPAD)
-            own_label = column(labels, 0, KPAD)
+            compared = column(
+                tl.where(known, (label_logits.to(tl.float64) - label_margins).to(WIDE), 0.0), 0, KPAD
+            )
+            label_column = column(labels, 0, KPAD)
 
     top, rest, moment = nothing, zero, zero
     set_top, set_rest, set_moment = nothing, zero, zero
@@ -106,7 +108,7 @@ def row_statistics(
     best = tl.full((ROWS,), float("-inf"), WIDE)
     best_class, above = tl.zeros((ROWS,), tl.int64), tl.zeros((ROWS,), tl.int64)
 
-    # Rows that count for nothing are not read, and where there are no others nothing is.
+    # Ignored and invalid rows are not read; if the program has no others, the loop does not run.
     for start in range(0, tl.max(live.to(tl.int32), axis=0) * classes, BLOCK):
         cls = start + tl.arange(0, BLOCK)
         valid = cls < classes
@@ -126,10 +128,10 @@ def row_statistics(
             on = tl.load(members, mask=inside, other=0) != 0
         contested = u
         if MARGIN and (mask is not None or argmax_plane is not None or rank_plane is not None):
-            found = margins_of(
+            margin_values = margins_of(
                 cls[None, :], valid[None, :], temperature, margin, margins, margin_step, bias is not None
             )
-            contested = tl.where(on, (u.to(tl.float64) - found).to(WIDE), u)
+            contested = tl.where(on, (u.to(tl.float64) - margin_values).to(WIDE), u)
         if argmax_plane is not None:
             highest, place = tl.max(
                 tl.where(contested == contested, contested, float("-inf")), axis=1, return_indices=True
@@ -137,7 +139,7 @@ def row_statistics(
             best_class = tl.where(highest > best, start + place.to(tl.int64), best_class)
             best = tl.where(highest > best, highest, best)
         if rank_plane is not None:
-            before = cls[None, :] < own_label[:, None]
+            before = cls[None, :] < label_column[:, None]
             ahead = (contested > compared[:, None]) | ((contested == compared[:, None]) & before)
             above += tl.sum((ahead & inside).to(tl.int32), axis=1).to(tl.int64)
 
@@ -161,7 +163,7 @@ def row_statistics(
                     on_target, tl.where(on, weights, 0.0), set_top, set_depth, set_mass, set_base
                 )
             if mask is not None or indices is not None:
-                weights = tl.where(on, 0.0, weights)  # those of labels are added in the end
+                weights = tl.where(on, 0.0, weights)  # the labels' are added after the loop
             prior_depth, prior_mass, prior_base = add_depths(
                 off_target, weights, top, prior_depth, prior_mass, prior_base
             )
@@ -174,25 +176,27 @@ def row_statistics(
                 u, masses, top, dense_depth, dense_mass, dense_base
             )
 
-    # From here on a row has one number of each kind. `reach` is a top relative to `base`, after the scale.
+    # From here on numbers per row. `reach` is the top relative to `base`, after the scale.
     base = finite_or_zero(top)
     rest = tl.where(top == float("inf"), float("nan"), rest)
     reach = (top - base) * scaled
     all_top, all_rest, all_moment = reach, rest, moment
     saved_rest, prior_term = rest, zero
     if indices is not None:
-        own = own.to(tl.float64)
-        own = tl.where(
-            own == float("inf"), float("nan"), ((own - base[:, None]) - own_margins) * scaled[:, None]
+        label_logits = label_logits.to(tl.float64)
+        label_logits = tl.where(
+            label_logits == float("inf"),
+            float("nan"),
+            ((label_logits - base[:, None]) - label_margins) * scaled[:, None],
         )
         one = tl.full((ROWS,), 1.0, tl.float64)
         for j in range(k):
             other_top, other_rest = reach, rest
             label = column(labels, j, KPAD)
             if KPAD > 1:
-                others = tl.where(first & (labels != label[:, None]), own, float("-inf"))
+                others = tl.where(first & (labels != label[:, None]), label_logits, float("-inf"))
                 other_top, other_rest, nothing = add_terms(others, one, reach, rest, zero, False)
-            D = (other_top + log1p_nonnegative(other_rest)) - column(own, j, KPAD)
+            D = (other_top + log1p_nonnegative(other_rest)) - column(label_logits, j, KPAD)
             saved_rest = tl.where(D == D, saved_rest, D)
             settled = tl.where(live, D, tl.where(bad, float("nan"), float("-inf")))
             tl.store(log_odds_plane + row * k + j, settled, mask=present)
@@ -204,7 +208,7 @@ def row_statistics(
                 prior_term += tl.where(weight == 0.0, 0.0, weight * softplus(D))
         if lift_plane is not None:
             all_top, all_rest, all_moment = add_terms(
-                tl.where(first, own, float("-inf")), one, reach, rest, moment, True
+                tl.where(first, label_logits, float("-inf")), one, reach, rest, moment, True
             )
     if mask is not None:
         tl.store(set_top_plane + row, set_top, mask=present)
@@ -214,9 +218,8 @@ def row_statistics(
         tl.store(log_odds_plane + row, D, mask=present)
         all_top, all_rest, all_moment = merged(reach, rest, moment, set_reach, set_rest, set_moment)
 
-    outcast = tl.where(bad, float("nan"), 0.0).to(
-        tl.float64
-    )  # what an ignored row has for a statistic, and a bad one
+    # the statistics of an invalid row, NaN, and of an ignored one, 0
+    outcast = tl.where(bad, float("nan"), 0.0).to(tl.float64)
     tl.store(top_plane + row, tl.where(live, top, outcast), mask=present)
     tl.store(rest_plane + row, tl.where(live, saved_rest, outcast), mask=present)
     if lift_plane is not None:

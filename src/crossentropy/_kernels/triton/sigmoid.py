@@ -1,4 +1,4 @@
-"""The sigmoid family: every element is a yes-or-no question with a loss of its own.
+"""The sigmoid family: every element is a binary classification with its own loss.
 
     loss = ω (w₊ q φ₊(log p) + w₋ (1 − q) φ₋(log(1 − p_m))),   p = σ(z),   q = (1 − ε) t + ε/2
 
@@ -18,21 +18,21 @@ from crossentropy._kernels.triton.layout import Layout, laid_out, on_device_of
 from crossentropy._kernels.triton.means import Mean, mean_of, shared_out
 from crossentropy._kernels.triton.sigmoid_links import terms
 
-BLOCK = 1024  # elements a program works on at a time
+BLOCK = 1024  # elements that a program takes at a time
 
 
 class Elements(NamedTuple):
-    """Tensors of one shape, those of fewer entries expanded to it."""
+    """Input tensors, all broadcast to one shape."""
 
     logits: Tensor
     labels: Tensor
-    sample_weight: Tensor | None  # ω; weights have the type of the loss
+    sample_weight: Tensor | None  # ω; weights have the dtype of the loss
     positive_weight: Tensor | None  # w₊ and w₋, both or neither
     negative_weight: Tensor | None
 
 
 class Formula(NamedTuple):
-    """What is made of an element."""
+    """Parameters of an element's loss."""
 
     smoothing: float  # ε
     positive_gamma: float  # γ₊ and γ₋
@@ -45,7 +45,7 @@ class Formula(NamedTuple):
 
 @triton.jit
 def _places(begin, sizes, DIMS: tl.constexpr, INDEX: tl.constexpr, BLOCK: tl.constexpr):
-    """Where elements begin, begin + 1, … lie along three axes. What is the same for all is divided but once."""
+    """Unravel the flat indices begin, begin + 1, … along three axes; the common part is divided only once."""
     lane = tl.arange(0, BLOCK)
     zero = tl.zeros((BLOCK,), tl.int64)
     if DIMS == 1:
@@ -61,7 +61,7 @@ def _places(begin, sizes, DIMS: tl.constexpr, INDEX: tl.constexpr, BLOCK: tl.con
 
 @triton.jit
 def _at(pointer, places, strides):
-    """Pointers to elements."""
+    """Compute pointers to elements."""
     return pointer + (places[0] * strides[0] + places[1] * strides[1] + places[2] * strides[2])
 
 
@@ -77,7 +77,7 @@ def _factors(
     mask,
     REAL: tl.constexpr,
 ):
-    """ω w₊ q, ω w₋ (1 − q) and ω w₋."""
+    """Compute the factors ω w₊ q of φ₊ and ω w₋ (1 − q) of φ₋, and the weight ω w₋ of each element."""
     t = t if t.dtype.is_floating() else tl.where(t == 0, 0.0, tl.where(t == 1, 1.0, float("nan")))
     t = t.to(REAL)
     positive = tl.full(t.shape, 1.0, REAL)
@@ -100,6 +100,7 @@ def _factors(
 
 @triton.jit
 def _weighed(mass, value):
+    """Multiply by a weight; a weight of 0 gives 0, even times ∞ or NaN."""
     return tl.where(mass == 0, 0.0, mass * value)
 
 
@@ -128,7 +129,7 @@ def _loss_kernel(
     WEIGHED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """The loss of every element, or the sum of losses over `blocks` blocks of them, and that of weights."""
+    """Store the loss of every element, or the sums of losses and weights over `blocks` blocks of elements."""
     epsilon = tl.full((), smoothing, tl.float64)
     gammas = tl.full((), positive_gamma, REAL), tl.full((), negative_gamma, REAL)
     m = tl.full((), shift, REAL)
@@ -181,7 +182,7 @@ def _gradient_kernel(
     SHIFTED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """The gradient by every logit, times upstream by divisor; 0 where nothing was divided by."""
+    """Store the gradient with respect to every logit, times upstream/divisor; 0 if the divisor was 0."""
     epsilon = tl.full((), smoothing, tl.float64)
     begin = tl.program_id(0).to(tl.int64) * BLOCK
     mask = begin + tl.arange(0, BLOCK) < count
@@ -207,7 +208,7 @@ def _gradient_kernel(
         factor = tl.where(N == 0, 0.0, scale).to(REAL)
     slope = factor * (_weighed(positive_mass, positive) + _weighed(negative_mass, negative))
     if gradient.dtype.element_ty != REAL:
-        slope = slope.to(tl.float32)  # on the way from float64 to a half
+        slope = slope.to(tl.float32)  # float64 reaches half precision by way of float32
     tl.store(_at(gradient, places, strides[6]), slope.to(gradient.dtype.element_ty), mask=mask)
 
 
@@ -215,7 +216,7 @@ def _gradient_kernel(
 
 
 def element_losses(elements: Elements, formula: Formula) -> Tensor:
-    """The loss of every element."""
+    """Compute the loss of every element, float32 or wider, in the shape of the logits."""
     inputs, result, layout = laid_out(elements, _real(elements.logits))
     assert result is not None
     with on_device_of(result):
@@ -231,7 +232,7 @@ def element_losses(elements: Elements, formula: Formula) -> Tensor:
 
 
 def mean_loss(elements: Elements, formula: Formula, mean: Mean) -> tuple[Tensor, Tensor]:
-    """The sum of the losses divided, and what it was divided by, in float64."""
+    """Compute the mean of the losses and its divisor, both 0-d, the divisor in float64."""
     inputs, _, layout = laid_out(elements, None)
     programs, each = shared_out(layout.size, BLOCK)
     partials = torch.empty((programs, 2), dtype=torch.float64, device=elements.logits.device)
@@ -248,7 +249,7 @@ def mean_loss(elements: Elements, formula: Formula, mean: Mean) -> tuple[Tensor,
 
 
 def gradient(elements: Elements, formula: Formula, upstream: Tensor, divisor: Tensor | None) -> Tensor:
-    """By the logits, of element losses, or of a mean where its divisor is given."""
+    """Compute the gradient with respect to the logits, of element losses, or of their mean if `divisor` is given."""
     each = upstream if divisor is None else None
     inputs, result, layout = laid_out((*elements, each), elements.logits.dtype)
     assert result is not None
@@ -265,11 +266,13 @@ def gradient(elements: Elements, formula: Formula, upstream: Tensor, divisor: Te
 
 
 def _scalars(layout: Layout, blocks: int | None, formula: Formula) -> tuple[Any, ...]:
+    """Return the numeric arguments of a kernel, in their order."""
     each = () if blocks is None else (blocks,)
     return (layout.strides, layout.sizes, layout.size, *each, *formula)
 
 
 def _flags(logits: Tensor, layout: Layout, formula: Formula) -> dict[str, Any]:
+    """Return the compile-time arguments of a kernel; a shifted loss is computed in float64."""
     shifted = formula.negative_shift > 0
     return {
         "DIMS": layout.axes,
@@ -283,5 +286,5 @@ def _flags(logits: Tensor, layout: Layout, formula: Formula) -> dict[str, Any]:
 
 
 def _real(logits: Tensor) -> torch.dtype:
-    """The type of losses."""
+    """Return the dtype of the losses."""
     return torch.float64 if logits.dtype == torch.float64 else torch.float32

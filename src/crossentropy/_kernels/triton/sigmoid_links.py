@@ -1,4 +1,4 @@
-"""Links of the sigmoid family: what a loss makes of one element, and its derivative by the logit."""
+"""Links of the sigmoid family: the loss of an element, and its derivative with respect to the logit."""
 
 import triton
 import triton.language as tl
@@ -8,10 +8,10 @@ from crossentropy._kernels.triton.arithmetic import log1p_nonnegative
 
 @triton.jit
 def _log1p_unit(x):
-    """ln(1 + x) for x in [0, 1], by 2 atanh(x/(2 + x))."""
+    """Compute ln(1 + x) for x in [0, 1], as 2 atanh(x/(2 + x))."""
     if x.dtype == tl.float64:
         return log1p_nonnegative(x)
-    twice = (2 * x) / (2 + x)  # of a subnormal x all digits: its half might lose one
+    twice = (2 * x) / (2 + x)  # exact for a subnormal x, whose half might lose a digit
     s = 0.25 * twice * twice
     q = 0.1161216461 * s + 0.108532879
     q = q * s + 0.14296179
@@ -22,9 +22,9 @@ def _log1p_unit(x):
 
 @triton.jit
 def _focal(gamma, p, miss, minus_log_p, minus_log_miss, largest):
-    """φ, and −dφ/d(log-odds of the answer) = (1 − p)^γ ((1 − p) + γ p (−log p)).
+    """Compute the focal φ and −dφ/d(log-odds) = (1 − p)^γ ((1 − p) + γ p (−log p)), p of the right answer.
 
-    The largest number stands in for ∞, which would meet a 0.
+    Infinities are clipped to the largest number, for they could be multiplied by 0.
     """
     focus = tl.exp(-gamma * tl.minimum(minus_log_miss, largest))
     return focus * minus_log_p, focus * (miss + gamma * p * tl.minimum(minus_log_p, largest))
@@ -32,7 +32,7 @@ def _focal(gamma, p, miss, minus_log_p, minus_log_miss, largest):
 
 @triton.jit
 def _log1p_quotient(a, b):
-    """ln(1 + a/b) for a ≤ 1, where a/b may be beyond the largest number."""
+    """Compute ln(1 + a/b) for a ≤ 1, where a/b may overflow."""
     small = b < 1e-290
     scale = tl.where(small, 18446744073709551616.0, 1.0)  # 2^64
     return log1p_nonnegative(a / (b * scale)) + small.to(tl.float64) * 44.36141955583650
@@ -40,7 +40,7 @@ def _log1p_quotient(a, b):
 
 @triton.jit
 def terms(z, positive_gamma, negative_gamma, shift, FOCAL: tl.constexpr, SHIFTED: tl.constexpr):
-    """φ₊ and φ₋, and their derivatives by the logit."""
+    """Compute φ₊ and φ₋, and their derivatives with respect to the logit."""
     e = tl.exp(-tl.abs(z))
     ln = _log1p_unit(e)
     up = z > 0
@@ -61,8 +61,8 @@ def terms(z, positive_gamma, negative_gamma, shift, FOCAL: tl.constexpr, SHIFTED
         negative, negative_slope = _focal(negative_gamma, miss, p, minus_log_miss, minus_log_p, largest)
     if SHIFTED:
         # φ₋ = p_m^γ (−log(1 − p_m)) and dφ₋/dz = p p_m^γ ((1 − p)/(1 − p_m) + γ (1 − p) (−log(1 − p_m))/p_m). Where m
-        # is subnormal, so may be p_m and 1 − p_m, and their inverses infinite: none stands alone.
-        counts = (p - shift <= 0) == 0  # NaN does
+        # is subnormal, so may be p_m and 1 − p_m, and their inverses infinite: neither inverse is formed alone.
+        counts = (p - shift <= 0) == 0  # true for NaN as well
         shifted = tl.where(counts, p - shift, 1.0)
         rest = miss + shift
         minus_log = _log1p_quotient(shifted, rest)

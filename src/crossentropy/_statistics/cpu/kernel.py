@@ -1,10 +1,12 @@
-"""The row kernels, called on arrays of any framework whose memory can be addressed."""
+"""The native row kernels, called on arrays of any framework that lie in the CPU's memory."""
 
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from crossentropy._backends import Array
 from crossentropy._kernels import _native
+from crossentropy._rows import rows_shape
 from crossentropy._statistics.cpu.memory import Memory
 from crossentropy._statistics.problem import (
     DIFFERENTIABLE,
@@ -18,15 +20,13 @@ from crossentropy._statistics.problem import (
     row_planes,
 )
 
-Array = Any
-
 PLANES = tuple(f.name for f in fields(Planes) if f.name != "bad_row")
 NO_TRANSFORM = _native.Transform()
 NO_PRIOR = _native.Prior()
 
 
 class Layout(NamedTuple):
-    """An array as (outer, class, inner): where it is, and how far apart its entries are."""
+    """An array seen as (outer, class, inner), with its strides in elements."""
 
     array: Array
     outer: int
@@ -35,13 +35,14 @@ class Layout(NamedTuple):
     strides: tuple[int, int, int]
 
     def view(self, memory: type[Memory]) -> _native.View:
+        """Describe the array for the native kernels."""
         return _native.View(memory.address(self.array), memory.code(self.array), *self.strides)
 
 
 def lay_out(memory: type[Memory], x: Array, axis: int) -> Layout:
-    """`x` with the axes before and behind `axis` each as one; copied only if they cannot be."""
+    """Flatten the axes before and behind `axis` into one each; a copy is made only where strides forbid that."""
     shape, strides = tuple(x.shape), memory.strides(x)
-    if 0 in shape:  # of nothing they may be anything
+    if 0 in shape:  # an empty array's strides are arbitrary
         strides = (0,) * len(shape)
     if len(shape) == 2 and axis == 1:  # rows of a matrix, the common case
         return Layout(x, shape[0], shape[1], 1, (strides[0], strides[1], 0))
@@ -53,7 +54,7 @@ def lay_out(memory: type[Memory], x: Array, axis: int) -> Layout:
 
 
 def _as_one(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int] | None:
-    """Size and stride of several axes as one, or None if their strides do not follow from one another."""
+    """Return the size and stride of several axes flattened into one, or None if their strides do not allow it."""
     size, stride = 1, 0
     for n, s in zip(reversed(shape), reversed(strides), strict=True):
         if n == 1:
@@ -66,12 +67,12 @@ def _as_one(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int] | N
 
 
 def _is_array(x: Any) -> bool:
-    """Whether `x` has a value for each of something, and is not one number."""
+    """Tell whether `x` is an array with at least one axis, and not a number or a 0-d array."""
     return bool(getattr(x, "ndim", 0))
 
 
 class RowKernel:
-    """One row problem, laid out for the kernels; it keeps alive whatever they have the address of."""
+    """A row problem laid out for the native kernels; it keeps every array alive whose address they hold."""
 
     __slots__ = (
         "_kept",
@@ -108,12 +109,13 @@ class RowKernel:
         self.prior = NO_PRIOR if prior is None else self._prior(prior)
 
     def _keep(self, x: Array, dtype: str) -> int:
-        """The address of a contiguous copy that lives as long as the kernel call."""
+        """Make `x` contiguous in `dtype`, keep it alive as long as this object, and return its address."""
         array = self.memory.contiguous(x, dtype)
         self._kept.append(array)
         return self.memory.address(array)
 
     def _target(self, target: Target, axis: int) -> _native.Target:
+        """Lay out the target, labels as int64 and masks as bytes."""
         if target.indices is not None:
             if target.several:
                 self.k = target.indices.shape[-1]
@@ -132,6 +134,7 @@ class RowKernel:
         return _native.Target()
 
     def _transform(self, transform: Transform) -> _native.Transform:
+        """Lay out the transform; temperatures become scales, 1/temperature."""
         temperature, margin, bias = transform.temperature, transform.margin, transform.logit_bias
         rowwise, classwise = _is_array(temperature), _is_array(margin)
         return _native.Transform(
@@ -146,14 +149,18 @@ class RowKernel:
         )
 
     def _prior(self, prior: Prior) -> _native.Prior:
+        """Lay out the prior, with its sum."""
         if prior.values is None:
             return _native.Prior(True)
         values, total = self._keep(prior.values, self.wide), prior.total
-        if total is None:  # of the values as the kernels read them, so that a row's gradient sums to zero
+        if (
+            total is None
+        ):  # summed from the values as rounded for the kernels, so that a row's gradient sums to zero
             total = float(self.memory.contiguous(self._kept[-1], "float64").sum())
         return _native.Prior(True, values, total)
 
     def _addresses(self, struct: Any, names: tuple[str, ...]) -> list[int]:
+        """Return the addresses of named arrays, 0 for None."""
         address = self.memory.address
         return [0 if (x := getattr(struct, name)) is None else address(x) for name in names]
 
@@ -197,18 +204,19 @@ class RowKernel:
         Parameters
         ----------
         saved : Planes
-            What `statistics` returned.
+            The result of `statistics`.
         upstream : Cotangents
-            Contiguous float64 arrays in the planes' shapes.
+            Contiguous float64 arrays in the statistics' shapes.
         rows : tuple of int
             Shape of the rows.
         into : array, shape of the logits, optional
-            Where the gradient by the logits is written; fresh memory unless given.
+            Output for the gradient with respect to the logits; new memory if None.
         dense : array, shape of the logits, optional
-            Where the gradient by a dense target is written, if it is asked for.
-        scale, target, before_transform : bool
-            Whether the gradients by 1/temperature and by the targets' logits are wanted as well, and whether
-            the gradient by the logits is to be that by ``u``.
+            Output for the gradient with respect to a dense target; not computed if None.
+        scale, target : bool
+            Whether to compute the gradients with respect to 1/temperature and to ``u`` at the labels as well.
+        before_transform : bool
+            Whether `into` gets the gradient with respect to ``u`` in place of the logits.
         """
         memory = self.memory
         if into is None:
@@ -239,11 +247,12 @@ class RowKernel:
         return gradients
 
     def _output_view(self, x: Array) -> _native.View:
+        """Describe an output in the shape of the logits."""
         return lay_out(self.memory, x, self.axis).view(self.memory)
 
 
 def are_probabilities(memory: type[Memory], x: Array, axis: int) -> bool:
-    """Whether every row along `axis` lies in [0, 1] and sums to 1 within 1e-3, read up to what does not fit."""
+    """Tell whether every row along `axis` lies in [0, 1] and sums to 1 within 1e-3; stops at the first misfit."""
     layout = lay_out(memory, x, axis)
     return _native.are_probabilities(
         layout.view(memory), _native.Shape(layout.outer, layout.classes, layout.inner)
@@ -251,10 +260,10 @@ def are_probabilities(memory: type[Memory], x: Array, axis: int) -> bool:
 
 
 def rows_with_any(memory: type[Memory], mask: Array, axis: int) -> Array:
-    """Whether there is a class in each row of a mask along `axis`, read up to the first of them."""
+    """Find the rows of a mask with a true entry along `axis`; reading a row stops at its first."""
     layout = lay_out(memory, memory.contiguous(mask, "bool"), axis)
     view = _native.View(memory.address(layout.array), 0, *layout.strides)
     shape = _native.Shape(layout.outer, layout.classes, layout.inner)
-    found = memory.empty(tuple(mask.shape[:axis]) + tuple(mask.shape[axis + 1 :]), "bool")
-    _native.rows_with_any(view, shape, memory.address(found), memory.threads())
-    return found
+    result = memory.empty(rows_shape(mask.shape, axis), "bool")
+    _native.rows_with_any(view, shape, memory.address(result), memory.threads())
+    return result

@@ -1,4 +1,4 @@
-"""What the kernels need to know of an array, for each framework whose arrays lie in the CPU's memory."""
+"""Dtype codes, addresses, strides and allocation, as the native kernels need them, for NumPy arrays."""
 
 import os
 from collections.abc import Sequence
@@ -8,21 +8,22 @@ from typing import Any, Protocol
 import numpy as np
 
 from crossentropy._arguments.foreign import is_bfloat16
+from crossentropy._backends import Array
 from crossentropy._kernels import _native
-
-Array = Any
 
 # Codes of the dtypes, as native/rows/problem.hpp numbers them; bfloat16, which NumPy does not know, is 2.
 CODES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3}
 
 
-LARGE = 2 << 20  # bytes from which on an array lies in memory that is kept for the next (native/common/memory.hpp)
+LARGE = 2 << 20  # bytes; results of this size or more reuse memory (native/common/memory.hpp)
 
 
 class Memory(Protocol):
-    """Addresses, strides in elements, and arrays not yet written.
+    """Access to a framework's arrays.
 
-    `planes` are n float64 arrays in one piece. Those and `empty_like` are for large results.
+    `code` is the dtype's number in the native code, `address` that of the first element, `strides` are in elements.
+    `contiguous` converts to a dtype and copies only if needed. `empty`, `planes` (n float64 arrays in one piece) and
+    `empty_like` allocate without writing; the latter two reuse memory for large results.
     """
 
     @staticmethod
@@ -40,16 +41,18 @@ class Memory(Protocol):
     @staticmethod
     def empty_like(x: Array, dtype: str | None = None) -> Array: ...
     @staticmethod
+    def scalar(value: float, dtype: str) -> Array: ...
+    @staticmethod
     def threads() -> int: ...
 
 
 def is_for_kernels(x: Array) -> bool:
-    """Whether kernels read the elements of a NumPy array: of floating types all but long double."""
+    """Tell whether the kernels read a NumPy array's dtype: all floating ones but long double."""
     return x.dtype in CODES or is_bfloat16(x.dtype)
 
 
 class NumpyMemory:
-    """NumPy arrays, read-only ones too."""
+    """`Memory` for NumPy arrays, read-only ones too."""
 
     @staticmethod
     def code(x: Array) -> int:
@@ -65,7 +68,7 @@ class NumpyMemory:
 
     @staticmethod
     def contiguous(x: Array, dtype: str | None = None) -> Array:
-        return np.ascontiguousarray(x, dtype=dtype)
+        return np.asarray(x, dtype=dtype, order="C")  # of no axes too
 
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Array:
@@ -84,11 +87,16 @@ class NumpyMemory:
         return _large(x.shape, wanted)
 
     @staticmethod
+    def scalar(value: float, dtype: str) -> Array:
+        return np.dtype(dtype).type(value)
+
+    @staticmethod
     def threads() -> int:
         return _THREADS
 
 
 def _large(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Allocate an uninitialized array, from reused memory if it is large."""
     nbytes = prod(shape) * dtype.itemsize
     if nbytes < LARGE:
         return np.empty(shape, dtype)
@@ -96,7 +104,7 @@ def _large(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def _thread_count() -> int:
-    """``OMP_NUM_THREADS``, else the processors this process may use."""
+    """Return ``OMP_NUM_THREADS``, else the number of processors that this process may use."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if wanted.isdigit() and int(wanted) > 0:
         return int(wanted)

@@ -1,4 +1,4 @@
-"""`Memory` for PyTorch tensors on the CPU."""
+"""`Memory` for PyTorch tensors on the CPU, and whether a tensor's memory may be addressed at all."""
 
 from collections.abc import Sequence
 from math import prod
@@ -26,7 +26,7 @@ DTYPES = {
 
 
 def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
-    """Whether `x` is memory there and nothing else: no subclass, no transform, no trace, no view of negatives."""
+    """Tell whether `x` is a dense strided tensor on that device: no subclass, transform, batching or negative view."""
     return (
         type(x) in (Tensor, Parameter)
         and x.device.type == device_type
@@ -39,7 +39,7 @@ def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
 
 
 def runs_plainly() -> bool:
-    """Whether operations are simply run: not compiled, transformed, traced or differentiated forwards."""
+    """Tell whether PyTorch runs in plain eager mode: no compilation, transform, tracing or forward-mode autodiff."""
     return (
         not torch.compiler.is_compiling()
         and not torch._C._is_tracing()
@@ -50,23 +50,23 @@ def runs_plainly() -> bool:
 
 
 def is_compiled() -> bool:
-    """Whether operations are recorded by `torch.compile`, which takes operators of our own but no jvp of a Function."""
+    """Tell whether `torch.compile` is tracing; it accepts our custom operators, but no Function with a jvp."""
     return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
 
 
 def is_exported() -> bool:
-    """Whether operations are recorded for a program that runs without this package, of PyTorch's operators alone.
+    """Tell whether a program is being exported that has to run without this package, on PyTorch's operators alone.
 
-    That is under `torch.export`, `torch.jit.trace` and the exporters to ONNX, which are built on these.
+    This is so under `torch.export`, `torch.jit.trace` and the exporters to ONNX, which are built on these.
     """
     return torch.compiler.is_exporting() or is_tracing()
 
 
-CPU = torch.device("cpu")  # said of everything made there: the default device may be another
+CPU = torch.device("cpu")  # always passed explicitly, for the default device may be another
 
 
 def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) -> Tensor:
-    """Memory not yet written, for a large result."""
+    """Allocate an uninitialized tensor, from reused memory if it is large and on the CPU."""
     nbytes = prod(shape) * dtype.itemsize
     if nbytes < LARGE or device.type != "cpu":
         return torch.empty(shape, dtype=dtype, device=device)
@@ -74,7 +74,7 @@ def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) 
 
 
 def scalar(value: float, dtype: torch.dtype) -> Tensor:
-    """A number on the CPU; one that is too large for the dtype is infinite."""
+    """Make a 0-d tensor on the CPU; a value too large for the dtype becomes infinite."""
     try:
         return torch.scalar_tensor(value, dtype=dtype, device=CPU)  # half the time of torch.tensor
     except RuntimeError:
@@ -82,7 +82,7 @@ def scalar(value: float, dtype: torch.dtype) -> Tensor:
 
 
 class TorchMemory:
-    """Tensors by address, which costs a tenth of a microsecond, where DLPack costs two."""
+    """`Memory` for tensors, by `data_ptr`: a tenth of a microsecond, where DLPack takes two."""
 
     @staticmethod
     def code(x: Tensor) -> int:
@@ -98,6 +98,8 @@ class TorchMemory:
 
     @staticmethod
     def contiguous(x: Any, dtype: str | None = None) -> Tensor:
+        if dtype is None and isinstance(x, Tensor) and x.is_contiguous():
+            return x  # the usual case, whose address is all that is wanted
         tensor = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x, device=CPU)
         return (tensor if dtype is None else tensor.to(DTYPES[dtype])).contiguous()
 
@@ -118,6 +120,10 @@ class TorchMemory:
             return large(x.shape, wanted)
         stride = torch.empty_like(x, device="meta").stride()
         return large(x.shape, wanted).as_strided(x.shape, stride)
+
+    @staticmethod
+    def scalar(value: float, dtype: str) -> Tensor:
+        return scalar(value, DTYPES[dtype])
 
     @staticmethod
     def threads() -> int:

@@ -1,10 +1,10 @@
-"""The statistics of NumPy arrays, and their pullback."""
+"""The statistics of NumPy arrays by the native kernels, and their vector-Jacobian product."""
 
 from dataclasses import replace
-from typing import Any
 
-from crossentropy._backends import is_taped
+from crossentropy._backends import Array, is_taped
 from crossentropy._backends.tape import Taped, plain, several
+from crossentropy._rows import rows_shape
 from crossentropy._statistics import formulas
 from crossentropy._statistics.cpu.kernel import RowKernel
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
@@ -20,8 +20,6 @@ from crossentropy._statistics.problem import (
     within_range,
 )
 
-Array = Any
-
 
 def statistics(
     logits: Array,
@@ -33,15 +31,15 @@ def statistics(
     validate: bool,
     idle: Array | None,
 ) -> Planes:
-    """Target statistics of every row along `axis`; of taped logits they are taped."""
+    """Compute the target statistics of every row along `axis`; those of taped logits are on the tape."""
     if is_taped(logits):
         return _taped_statistics(logits, axis, target, transform, prior, wanted, validate)
-    if not is_for_kernels(logits):  # long double: wider than the kernels
+    if not is_for_kernels(logits):  # long double: the kernels compute in float64 at most
         return formulas.statistics(
             logits, axis, target, transform, prior, wanted, validate=validate, idle=idle
         )
     kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
-    planes = kernel.statistics(target, _rows(logits, axis), wanted)
+    planes = kernel.statistics(target, rows_shape(logits.shape, axis), wanted)
     if planes.bad_row >= 0 and validate:
         raise bad_label_error(
             target.indices, planes.bad_row, logits.shape[axis], target.ignore_index, several=target.several
@@ -58,14 +56,14 @@ def _taped_statistics(
     wanted: Wanted,
     validate: bool,
 ) -> Planes:
-    """What has a gradient of them has it by one pullback of the kernel."""
-    given = (plain(logits), axis, target, transform, prior)
-    planes = statistics(*given, wanted, validate, None)
+    """Compute the statistics of taped logits; the tape records one pullback of the kernel for all of them."""
+    problem = (plain(logits), axis, target, transform, prior)
+    planes = statistics(*problem, wanted, validate, None)
     names = [name for name in DIFFERENTIABLE if getattr(planes, name) is not None]
 
     def pull(upstream: list[Array]) -> Array:
         slopes = [within_range(g, plain(logits)) for g in upstream]
-        return pullback(*given, planes, Cotangents(**dict(zip(names, slopes, strict=True))))
+        return pullback(*problem, planes, Cotangents(**dict(zip(names, slopes, strict=True))))
 
     taped = several([getattr(planes, name) for name in names], logits, pull)
     return replace(planes, **dict(zip(names, taped, strict=True)))
@@ -80,10 +78,6 @@ def pullback(
     planes: Planes,
     upstream: Cotangents,
 ) -> Array:
-    """The gradient by the logits, in their dtype, of what has the gradients `upstream` by the planes."""
+    """Compute the gradient with respect to the logits, in their shape and dtype, from the cotangents `upstream`."""
     kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
-    return kernel.pullback(planes, upstream, _rows(logits, axis)).logits
-
-
-def _rows(logits: Array, axis: int) -> tuple[int, ...]:
-    return tuple(logits.shape[:axis] + logits.shape[axis + 1 :])
+    return kernel.pullback(planes, upstream, rows_shape(logits.shape, axis)).logits

@@ -1,7 +1,7 @@
-"""Statistics of a linear head on a CUDA device, its logits never made: a forward pass that needs no room for them.
+"""Statistics of a linear head on a CUDA device: a forward pass that never writes logits to memory.
 
-It serves what is asked for most, one label a row; everything else takes blocks of logits. A gradient needs the logits
-once more, and is `_linear_torch`'s.
+It serves the common case, one label a row; everything else goes by blocks of logits (`_statistics.head.passes`), and
+so does every gradient, which needs the logits a second time.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from crossentropy._statistics.torch.problem import Settings, Tensors, joined
 
 
 class Tile(NamedTuple):
-    """What a program multiplies at a time: ``rows × width`` by ``width × classes``; how many warps share it."""
+    """Sizes of a program's products, ``rows × width`` by ``width × classes``, its warps and pipeline stages."""
 
     rows: int
     classes: int
@@ -36,15 +36,16 @@ TILES = {
     torch.float32: Tile(64, 64, 32, 8, 3),
     torch.float64: Tile(64, 64, 16, 8, 3),
 }
-# Constants of no device, for a sum's bits depend on the shares it is made of: several programs for each of the largest
-# GPU's processors, and never so few shares that all programs at work are on different rows of the hidden states.
+# The classes are split into shares, each the work of one program per block of rows. The numbers are constants and do
+# not depend on the device, for a sum's bits depend on its shares: PROGRAMS gives the largest GPU several programs for
+# each processor; with SHARES or more, programs that run at the same time share rows of the hidden states in the cache.
 PROGRAMS = 1024
 SHARES = 8
-GROUP = 16  # blocks of rows that are worked on together
-LEAST_ROWS = 16  # of a product of tensor cores
-ENTRIES = 1024  # rows times shares that are joined by a program
+GROUP = 16  # blocks of rows whose programs run next to one another
+LEAST_ROWS = 16  # fewest rows of a product by tensor cores
+ENTRIES = 1024  # rows times shares that one program joins
 
-# What both kernels read of a row problem, as the row kernels have it ready.
+# Arguments of the row kernels that both kernels here take too.
 OPTIONS = (
     *("indices", "ignore_index", "prior"),
     *("scale", "scales", "scale_step", "bias"),
@@ -54,7 +55,7 @@ PLANES = ("log_odds", "top", "rest", "log_partition", "lift", "prior_term", "ent
 
 
 def serves(settings: Settings, head: Head, tensors: Tensors) -> bool:
-    """Whether `forward` can take this problem: one label a row, its rank not asked for, and no update of low rank."""
+    """Tell whether `forward` serves this problem: one label a row, no rank requested, no low-rank update."""
     return (
         tensors.indices is not None
         and not settings.several
@@ -65,7 +66,7 @@ def serves(settings: Settings, head: Head, tensors: Tensors) -> bool:
 
 
 def shares_of(rows: int, classes: int, tile: Tile) -> tuple[int, int]:
-    """How many shares the classes are in, and how many classes in each, whole tiles; by the shape alone.
+    """Choose the number of shares and the classes in each, a multiple of the tile, from the shape alone.
 
     Examples
     --------
@@ -79,9 +80,9 @@ def shares_of(rows: int, classes: int, tile: Tile) -> tuple[int, int]:
 
 
 def forward(settings: Settings, head: Head, tensors: Tensors) -> Planes:
-    """The planes of `crossentropy._statistics.head.passes.forward`, to within the rounding of a product.
+    """Compute the statistics, equal to those of `_statistics.head.passes.forward` up to the products' rounding.
 
-    Nothing here waits for the device: a label outside the classes makes its row NaN.
+    Nothing here waits for the device, so a label outside the classes gives NaN and no error.
     """
     hidden, weight = (_with_contiguous_rows(x.detach()) for x in head.factors)
     N, V = head.rows, head.classes
@@ -91,11 +92,11 @@ def forward(settings: Settings, head: Head, tensors: Tensors) -> Planes:
         return planes
     tile = TILES[head.dtype]
     shares, share_classes = shares_of(N, V, tile)
-    no_logits = hidden.new_empty(1).expand(N, V)  # their shape alone
+    no_logits = hidden.new_empty(1).expand(N, V)  # only the shape is read
     problem = RowKernel(no_logits, 1, target, transform, prior).arguments
     common = {name: problem[name] for name in OPTIONS} | _empty_parts(planes, shares, hidden)
     common |= {"rows": N, "classes": V, "shares": shares}
-    # fp fusion stays off, so that u is the row kernels', bit for bit
+    # Fused multiply-adds are off, so that u has the same bits as in the row kernels.
     height = max(LEAST_ROWS, min(tile.rows, triton.next_power_of_2(N)))
     across = triton.next_power_of_2(shares)
     rows_joined = min(max(1, ENTRIES // across), triton.next_power_of_2(N))
@@ -131,20 +132,22 @@ def forward(settings: Settings, head: Head, tensors: Tensors) -> Planes:
 
 
 def _with_contiguous_rows(x: Tensor) -> Tensor:
+    """Return a matrix whose rows are contiguous, copied if needed."""
     return x if x.stride(1) == 1 else x.contiguous()
 
 
 def _empty_planes(names: Sequence[str], settings: Settings, like: Tensor) -> Planes:
+    """Allocate the named statistics of every row of `like`, and the argmax if requested."""
     N = like.shape[0]
-    room = torch.empty(len(names), N, dtype=torch.float64, device=like.device)
-    found: dict[str, Any] = dict(zip(names, room.unbind(), strict=True))
+    memory = torch.empty(len(names), N, dtype=torch.float64, device=like.device)
+    planes: dict[str, Any] = dict(zip(names, memory.unbind(), strict=True))
     if settings.wanted.argmax:
-        found["argmax"] = torch.empty(N, dtype=torch.int64, device=like.device)
-    return Planes(**found)
+        planes["argmax"] = torch.empty(N, dtype=torch.int64, device=like.device)
+    return Planes(**planes)
 
 
 def _empty_parts(planes: Planes, shares: int, like: Tensor) -> dict[str, Tensor | None]:
-    """Room for what every share has of every row, None for what these planes are not made of."""
+    """Allocate the partial statistics, each of shape (shares, N); None for those that `planes` does not need."""
     wanted = {
         "top": True,
         "rest": True,
@@ -155,7 +158,7 @@ def _empty_parts(planes: Planes, shares: int, like: Tensor) -> dict[str, Tensor 
         "best": planes.argmax is not None,
     }
     shape = shares, like.shape[0]
-    room = iter(torch.empty(sum(wanted.values()), *shape, dtype=torch.float64, device=like.device))
-    parts = {f"{name}_parts": next(room) if here else None for name, here in wanted.items()}
+    memory = iter(torch.empty(sum(wanted.values()), *shape, dtype=torch.float64, device=like.device))
+    parts = {f"{name}_parts": next(memory) if here else None for name, here in wanted.items()}
     place = torch.empty(shape, dtype=torch.int64, device=like.device) if wanted["best"] else None
     return parts | {"place_parts": place}

@@ -23,16 +23,16 @@ from crossentropy._statistics.problem import (
     row_planes,
 )
 
-WIDE = {torch.float64: torch.float64}  # what each dtype is computed in, float32 unless it says otherwise
+WIDE = {torch.float64: torch.float64}  # the dtype of the arithmetic; float32 for every other input
 TRITON_DTYPES = {torch.float32: triton.language.float32, torch.float64: triton.language.float64}
 SAVED = ("log_odds", "top", "rest", "set_top", "set_rest", "lift", "dense_total", "entropy")
 NO_STRIDES = (0, 0, 0)
 
 
 class RowKernel:
-    """One row problem, laid out for the kernels; it keeps alive whatever they have the address of.
+    """A row problem laid out for the Triton kernels; it keeps every tensor alive that they read.
 
-    Nothing here waits for the device: a label outside the classes makes its row NaN.
+    Nothing here waits for the device, so a label outside the classes gives NaN and no error.
     """
 
     __slots__ = ("arguments", "axis", "block", "k", "layout", "prior", "wide")
@@ -62,15 +62,17 @@ class RowKernel:
         self.arguments["prior"] = None if values is None else self._beside(values, self.wide)
 
     def _beside(self, x: Any, dtype: torch.dtype) -> Tensor:
-        """A contiguous tensor beside the logits."""
+        """Convert `x` to a contiguous tensor of `dtype` on the device of the logits."""
         array = self.layout.array
         x = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x, device=array.device)
         return x.to(device=array.device, dtype=dtype).contiguous()
 
     def _rows(self, x: Tensor) -> Layout:
+        """Lay out a tensor in the shape of the logits."""
         return _rows_of_matrix(lay_out(TorchMemory, x.detach(), self.axis))
 
     def _add_target(self, target: Target) -> None:
+        """Add the target to the kernels' arguments."""
         indices, weight, mask, dense = target.indices, target.class_weight, None, None
         if indices is not None:
             self.k = indices.shape[-1] if target.several else 1
@@ -92,6 +94,7 @@ class RowKernel:
         }
 
     def _add_transform(self, transform: Transform, has_target: bool) -> None:
+        """Add the transform to the kernels' arguments; temperatures become scales, 1/temperature."""
         temperature, margin, bias = transform.temperature, transform.margin, transform.logit_bias
         scales = 1.0 / self._beside(temperature, torch.float64) if isinstance(temperature, Tensor) else None
         margins = self._beside(margin, torch.float64) if isinstance(margin, Tensor) else None
@@ -145,7 +148,7 @@ class RowKernel:
             target=self._empty((*rows, self.k)) if target else None,
         )
         by_logits, by_dense = self._rows(into), None if dense is None else self._rows(dense)
-        # One label's log-odds alone need nothing that is relative to the whole sum.
+        # For the log-odds of one label alone the pullback reads no log-partition.
         lone = self.arguments["indices"] is not None and self.k == 1
         partial = lone and all(getattr(upstream, name) is None for name in DIFFERENTIABLE[1:])
         self._launch(
@@ -168,7 +171,7 @@ class RowKernel:
         return gradients
 
     def _prior_total(self) -> Tensor | None:
-        """The prior's sum, where the device finds it; None where it is 1."""
+        """Return the prior's sum as a tensor on the device; None for the uniform prior, whose sum is 1."""
         values, total = self.arguments["prior"], None if self.prior is None else self.prior.total
         if values is None:
             return None
@@ -177,20 +180,22 @@ class RowKernel:
         return torch.as_tensor(total, dtype=torch.float64, device=values.device)
 
     def _empty(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
+        """Allocate an uninitialized tensor on the device of the logits."""
         return torch.empty(shape, dtype=dtype, device=self.layout.array.device)
 
     def _launch(self, kernel: Any, outputs: dict[str, Any]) -> None:
+        """Launch a row kernel with the problem's arguments and some more."""
         layout = self.layout
         launch(kernel, layout.outer, layout.inner, self.block, self.arguments | outputs, layout.array)
 
 
 def _strides(of: str, strides: tuple[int, int, int]) -> dict[str, int]:
-    """Strides as the kernels name them."""
+    """Return the strides under the names of the kernels' arguments, which begin with `of`."""
     return dict(zip((f"{of}outer_stride", f"{of}class_stride", f"{of}inner_stride"), strides, strict=True))
 
 
 def _rows_of_matrix(layout: Layout) -> Layout:
-    """The rows of a matrix as inner ones: the kernels take neighbours among those together."""
+    """Turn the outer axis of a matrix into the inner one: a program takes neighboring inner rows together."""
     if layout.inner != 1:
         return layout
     outer, classes, _ = layout.strides

@@ -1,1 +1,1 @@
-"""Target statistics of a linear head, by tiles of the classes: the logits are never held as a whole."""
+"""Target statistics of a linear head, by blocks of rows and tiles of classes: never all the logits at once."""

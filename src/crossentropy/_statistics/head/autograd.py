@@ -1,4 +1,4 @@
-"""The statistics of a linear head as a function that PyTorch differentiates."""
+"""The statistics of a linear head as an autograd Function of its factors and bias."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ from crossentropy._statistics.torch.problem import (
 
 
 class _LinearStatistics(Function):
-    """``statistics`` with its gradients; those of a second order are the reference formulas' on all the logits."""
+    """The statistics with their first derivatives by blocks; second derivatives come from formulas on all logits."""
 
     @staticmethod
     def forward(
@@ -39,23 +39,24 @@ class _LinearStatistics(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         settings, count, saved = ctx.settings, ctx.count, ctx.saved_tensors
-        size = count + len(Tensors._fields)  # the factors, the bias, and the tensors but for the logits
+        size = count + len(Tensors._fields)  # the factors, the bias, and all tensors except the logits
         head, tensors = taken_apart(count, saved[:size])
         names = plane_names(settings, tensors)
-        asked = ctx.needs_input_grad[3 : 3 + size]
-        needs, needs_others = asked[: count + 1], asked[count + 1 : count + LEARNABLE]
+        wanted = ctx.needs_input_grad[3 : 3 + size]
+        needs, needs_others = wanted[: count + 1], wanted[count + 1 : count + LEARNABLE]
+        # The kernels have no second derivative and take no batched gradients: there the formulas on all logits.
         if takes_formulas(tensors, grads):
-            found = _differentiable_gradients(settings, head, tensors, names, grads, needs)
+            gradients = _differentiable_gradients(settings, head, tensors, names, grads, needs)
         else:
             planes = named(saved[size:], settings, tensors)
             upstream = cotangents(names, grads)
-            found = backward(settings, head, tensors, planes, upstream, needs, needs_others, ctx.skipped)
+            gradients = backward(settings, head, tensors, planes, upstream, needs, needs_others, ctx.skipped)
         rest = (None,) * (len(Tensors._fields) - LEARNABLE)
-        return (None, None, None, *found.factors, found.bias, *found.others, *rest)
+        return (None, None, None, *gradients.factors, gradients.bias, *gradients.others, *rest)
 
 
 def taken_apart(count: int, inputs: Sequence[Any]) -> tuple[Head, Tensors]:
-    """The head and the tensors, without logits, from what a Function was given."""
+    """Unpack a Function's inputs into the head and the tensors of the row problem, whose logits are None."""
     return Head(tuple(inputs[:count]), inputs[count]), Tensors(None, *inputs[count + 1 :])  # type: ignore[arg-type]
 
 
@@ -67,6 +68,7 @@ def _differentiable_gradients(
     grads: Sequence[Tensor | None],
     needs: Sequence[bool],
 ) -> Gradients:
+    """Compute the gradients by formulas on all the logits (N, V), with a graph if one is recorded."""
     with torch.enable_grad():
         z = head.whole()
     dz, *others = reference_gradients(settings, tensors._replace(logits=z), names, grads)

@@ -1,4 +1,4 @@
-"""Gradients with respect to a linear head, added up tile by tile."""
+"""Gradients with respect to a linear head, accumulated over tiles of classes and blocks of rows."""
 
 from collections.abc import Sequence
 
@@ -12,22 +12,21 @@ from crossentropy._statistics.head.products import add_product, add_transposed_p
 
 
 class HeadGradients:
-    """What the gradient ``dz`` of the logits makes of a head: ``dz M`` by x, ``dzᵀ x`` by M, ``Σ dz`` by the bias.
+    """Accumulators of a head's gradients from ``dz``, that of the logits: ``dz M`` of x, ``dzᵀ x`` of M, ``Σ dz``.
 
-    All are summed in float32 or wider. Those by x grow over tiles of classes, those by M over blocks of rows: a tile is
-    begun, gets its blocks, and is ended before the next.
+    All are summed in float32 or wider. The gradients of x are summed over tiles of classes, those of M over blocks of
+    rows: call `begin` for a tile, `add` for each of its blocks, then `weights`, before the next tile.
 
-    The entry of a row's label is about as large as all its others together, and a product that met it early would
-    round everything it adds later to that size. So, on the CPU, it is left out of the products and what it makes is
-    added last.
+    The label's entry of ``dz`` is about as large as all others of its row together; added early, it would make every
+    later addition round to its size. So, on the CPU, it is kept out of the products and its contribution is added last.
 
     Parameters
     ----------
     head : Head
     needs : sequence of bool
-        Which of its factors have a gradient, and last whether its bias has one.
+        For every factor, and last for the bias, whether its gradient is computed.
     height : int
-        Rows in a block; the last one is filled up with zeros.
+        Rows in a block; the last block is padded with rows of zeros.
     """
 
     def __init__(self, head: Head, needs: Sequence[bool], height: int) -> None:
@@ -44,7 +43,7 @@ class HeadGradients:
         self.by_bias = torch.zeros(head.classes, dtype=torch.float64, device=device) if needs[-1] else None
 
     def begin(self, classes: slice) -> None:
-        """Begin with the tile of `classes`."""
+        """Start the tile of `classes` with gradients of 0 for its rows of each M."""
         self.classes, self.begun = classes, len(self.entries)
         self.by_M = [
             _zeros(classes.stop - classes.start, M.shape[1], M) if need else None
@@ -52,13 +51,13 @@ class HeadGradients:
         ]
 
     def add(self, rows: slice, dz: Tensor, labels: Tensor | None = None) -> None:
-        """Add what the tile's `dz` of some rows makes; with a label for each, its entries of `labels` become 0.
+        """Add the contribution of the tile's `dz`, shape (rows, classes of the tile), in memory of `Head.room`.
 
-        `dz` lies in memory of `Head.room`.
+        With one label a row, `dz` is set to 0 at the `labels`, which count from the tile's first class.
         """
         if not len(dz):
             return
-        # On a device, which rows have their label in the tile would have to be waited for.
+        # On a device the host would have to wait to learn which rows have their label in this tile.
         if labels is not None and dz.device.type == "cpu":
             at = entries_of(labels, dz.shape[1])
             self.add_entries(rows.start + at[0], at[1], dz[at])
@@ -72,7 +71,7 @@ class HeadGradients:
             self.by_bias[self.classes] += dz.sum(0, dtype=torch.float64)
 
     def add_entries(self, rows: Tensor, classes: Tensor, dz: Tensor) -> None:
-        """Add what single entries of the tile's ``dz`` make, at most one a row; `classes` count from its first."""
+        """Add the contribution of single entries of ``dz``, at most one a row; `classes` count within the tile."""
         classes = classes + self.classes.start
         for piece in slices(len(rows), self.height):
             self.entries.append((rows[piece], classes[piece], dz[piece]))
@@ -80,7 +79,7 @@ class HeadGradients:
             self.by_bias.index_add_(0, classes, dz.double())
 
     def hidden(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
-        """The gradients by x, times `scale`; they are given away."""
+        """Return the gradients with respect to each x, times `scale`; call once, for the sums are changed in-place."""
         for (_, M), by_x in zip(self.head.pairs, self.by_x, strict=True):
             if by_x is not None:
                 for rows, classes, dz in self.entries:
@@ -89,7 +88,7 @@ class HeadGradients:
         return [None if d is None else _rounded(d[:N], scale, self.head).contiguous() for d in self.by_x]
 
     def weights(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
-        """Those by the tile of each M."""
+        """Return the gradients with respect to the tile's rows of each M, times `scale`; call once a tile."""
         for (x, _), by_M in zip(self.head.pairs, self.by_M, strict=True):
             if by_M is not None:
                 for rows, classes, dz in self.entries[self.begun :]:
@@ -97,20 +96,22 @@ class HeadGradients:
         return [None if d is None else _rounded(d, scale, self.head) for d in self.by_M]
 
     def bias(self, scale: float | Tensor = 1.0) -> Tensor | None:
-        """That by the bias."""
+        """Return the gradient with respect to the bias, times `scale`."""
         return None if self.by_bias is None else _rounded(self.by_bias, scale, self.head)
 
     def of_one_tile(self, scale: float | Tensor = 1.0) -> list[Tensor | None]:
-        """Those by the factors and the bias, where a tile was all the classes."""
+        """Return the gradients with respect to the factors and the bias, if one tile held all the classes."""
         pairs = zip(self.hidden(scale), self.weights(scale), strict=True)
         return [*(d for pair in pairs for d in pair), self.bias(scale)]
 
 
 def _zeros(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Allocate an accumulator of zeros, in float32 or wider."""
     return large((rows, columns), torch.promote_types(like.dtype, torch.float32), like.device).zero_()
 
 
 def _rounded(total: Tensor, scale: float | Tensor, head: Head) -> Tensor:
+    """Scale an accumulator in-place and round it to the head's dtype."""
     if isinstance(scale, Tensor) or scale != 1:
         total = total.mul_(scale)
     return total.to(head.dtype)

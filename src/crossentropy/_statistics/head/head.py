@@ -1,4 +1,4 @@
-"""A linear head: the products that make logits of hidden states, and gradients of the logits' gradient."""
+"""A linear head: its factors and bias, and the logits that they make."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,15 +14,15 @@ from crossentropy._statistics.head.products import (
     write_product,
 )
 
-LINE = (
-    16  # entries after which the rows of a sum begin alike in a line of the cache, and so are rounded alike
-)
+# Rows of an accumulator are padded to a multiple of this many entries: all then begin at the same place of a cache line
+# (64 bytes), so that a library's product rounds every row alike.
+LINE = 16
 
 
 class Head(NamedTuple):
-    """Logits as they are made: ``Σ x Mᵀ + bias`` over `factors`, ``x₁, M₁, x₂, M₂, …``.
+    """Logits in factored form: ``Σ xᵢ Mᵢᵀ + bias`` over the `factors` ``x₁, M₁, x₂, M₂, …``.
 
-    A plain head has the factors ``hidden`` (N, D) and ``weight`` (V, D); one with an update of low rank two more.
+    A plain head has the factors ``hidden`` (N, D) and ``weight`` (V, D); one with a low-rank update has two more.
     """
 
     factors: tuple[Tensor, ...]
@@ -30,39 +30,39 @@ class Head(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """N."""
+        """N, the number of rows."""
         return self.factors[0].shape[0]
 
     @property
     def classes(self) -> int:
-        """V."""
+        """V, the number of classes."""
         return self.factors[1].shape[0]
 
     @property
     def dtype(self) -> torch.dtype:
-        """That of the factors and of the logits."""
+        """The dtype of the factors and of the logits."""
         return self.factors[0].dtype
 
     @property
     def pairs(self) -> list[tuple[Tensor, Tensor]]:
-        """``(x, M)``."""
+        """Return the factors as pairs ``(x, M)``."""
         return list(zip(self.factors[::2], self.factors[1::2], strict=True))
 
     def write(self, rows: slice, classes: slice, out: Tensor) -> None:
-        """Write the logits of `rows` and `classes`; what `out` has below them may become anything."""
+        """Write the logits of `rows` and `classes` to the top of `out`; its rows below are undefined afterwards."""
         for i, (x, M) in enumerate(self.pairs):
             write_product(out, x[rows], M[classes].T, add=i > 0)
         if self.bias is not None:
             out.add_(self.bias[classes])
 
     def room(self, height: int, width: int, *, keep: bool = False) -> Tensor:
-        """Memory for `height` rows of `width` logits, as `rows_apart` lays them; it may be kept for the next."""
+        """Allocate `height` rows of `width` logits with padded strides; `keep` takes memory that is reused."""
         size, x = height * apart(width), self.factors[0]
         memory = large((size,), x.dtype, x.device) if keep else x.new_empty(size)
         return rows_apart(memory, height, width)
 
     def whole(self) -> Tensor:
-        """All the logits at once, differentiable."""
+        """Compute all the logits (N, V) at once, differentiably."""
         (x, M), *others = self.pairs
         logits = product(x, M.T)
         for x, M in others:
@@ -78,19 +78,21 @@ def derivatives(
     *,
     create_graph: bool,
 ) -> list[Tensor | None]:
-    """The gradients of a function of a head by its factors and its bias, where `needs` asks for them."""
-    given = [*head.factors, head.bias]
+    """Differentiate ``value(head)`` with respect to the factors and the bias, None where `needs` is false."""
+    inputs = [*head.factors, head.bias]
     with torch.enable_grad():
-        # Aliases, for one may be made of another: the way through that is not this function's to go.
-        own = [x.view_as(x) if x is not None and need else x for x, need in zip(given, needs, strict=True)]
-        factors, bias = own[:-1], own[-1]
-        found = value(Head(tuple(x for x in factors if x is not None), bias))
-    wanted = [x for x, need in zip(own, needs, strict=True) if x is not None and need]
-    each = iter(torch.autograd.grad(found, wanted, upstream, create_graph=create_graph, allow_unused=True))
+        # Aliases, for one input may be computed from another: the gradient must not flow through that as well.
+        aliases = [
+            x.view_as(x) if x is not None and need else x for x, need in zip(inputs, needs, strict=True)
+        ]
+        factors, bias = aliases[:-1], aliases[-1]
+        result = value(Head(tuple(x for x in factors if x is not None), bias))
+    wanted = [x for x, need in zip(aliases, needs, strict=True) if x is not None and need]
+    each = iter(torch.autograd.grad(result, wanted, upstream, create_graph=create_graph, allow_unused=True))
     return [next(each) if need else None for need in needs]
 
 
 def entries_of(labels: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Where rows of `width` classes have their labels: the rows whose label is among the classes, and those labels."""
+    """Return the rows whose label is in [0, width), and those labels as int64: an index of the labels' entries."""
     rows = ((labels >= 0) & (labels < width)).nonzero()[:, 0]
     return rows, labels[rows].to(torch.int64)

@@ -1,6 +1,6 @@
-"""The statistics of a linear head as a custom operator: under `torch.compile` its logits are not made whole either.
+"""The statistics of a linear head as a custom operator, so that `torch.compile` never forms all the logits either.
 
-What `_torch_op` is for rows of logits.
+It does for a head what `crossentropy._statistics.torch.operator` does for rows of logits.
 """
 
 from collections.abc import Sequence
@@ -23,18 +23,19 @@ from crossentropy._statistics.torch.operator import (
 )
 from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors, named, plane_names
 
-_HEAD = 5  # two factors or four, and a bias
-_TENSORS = _HEAD + len(Tensors._fields) - 1  # those of the rows but for the logits
+_HEAD = 5  # arguments for up to four factors and a bias
+_TENSORS = _HEAD + len(Tensors._fields) - 1  # and all tensors of the row problem except the logits
 
 
 def statistics(settings: Settings, head: Head, tensors: Tensors) -> Planes:
-    """The planes of the rows of `head`; ``tensors.logits`` is not looked at."""
+    """Compute the statistics of the rows of `head`; ``tensors.logits`` is ignored."""
     factors = (*head.factors, None, None)[:4]
     planes = _linear_statistics(*factors, head.bias, *tensors[1:], *flat_settings(settings))
     return named(planes, settings, tensors)
 
 
 def _taken_apart(args: Sequence[Any]) -> tuple[Settings, Head, Tensors]:
+    """Unpack the operator's arguments."""
     *factors, bias = args[:_HEAD]
     head = Head(tuple(x for x in factors if x is not None), bias)
     rows: Any = (None, *args[_HEAD:_TENSORS])
@@ -48,9 +49,10 @@ _SCHEMA = f"Tensor hidden, Tensor weight, Tensor? reduced, Tensor? up, Tensor? b
     "crossentropy::linear_statistics", mutates_args=(), schema=f"({_SCHEMA}) -> Tensor[]"
 )
 def _linear_statistics(*args: Any) -> list[Tensor]:
+    """Run the forward pass as an operator."""
     settings, head, tensors = _taken_apart(args)
     planes = eager.forward(settings, head, tensors)
-    # An operator may not return views of one another.
+    # An operator's results may not be views of one another.
     return [getattr(planes, name).clone() for name in plane_names(settings, tensors)]
 
 
@@ -66,9 +68,10 @@ def _(*args: Any) -> list[Tensor]:
 def _linear_pullback(
     planes: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
 ) -> list[Tensor]:
+    """Run the backward pass as an operator; returns the gradients that are needed, in the inputs' order."""
     settings, head, tensors = _taken_apart(args)
     count = len(head.factors)
-    found = eager.backward(
+    gradients = eager.backward(
         settings,
         head,
         tensors,
@@ -77,18 +80,19 @@ def _linear_pullback(
         (*needs[:count], needs[_HEAD - 1]),
         needs[_HEAD:],
     )
-    return [x for x in (*found.factors, found.bias, *found.others) if x is not None]
+    return [x for x in (*gradients.factors, gradients.bias, *gradients.others) if x is not None]
 
 
 @_linear_pullback.register_fake
 def _(planes: Any, grads: Any, has_grad: Any, needs: list[bool], *args: Any) -> list[Tensor]:
-    kept = (False, True, False, True)  # whether a factor's gradient lies as the factor does: a weight's does
-    found = []
+    # a weight's gradient has the weight's strides, every other is contiguous
+    kept = (False, True, False, True)
+    gradients = []
     for i, (x, need) in enumerate(zip(args, needs, strict=False)):
         if need and x is not None:
             form = torch.preserve_format if i < len(kept) and kept[i] else torch.contiguous_format
-            found.append(torch.empty_like(x, memory_format=form))
-    return found
+            gradients.append(torch.empty_like(x, memory_format=form))
+    return gradients
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
@@ -99,8 +103,8 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     inputs, planes = ctx.saved_tensors[:_TENSORS], list(ctx.saved_tensors[_TENSORS:])
     needs = [bool(x) for x in ctx.needs_input_grad[: _HEAD + LEARNABLE - 1]]
-    learnt = pulled_back(_linear_pullback, planes, grads, needs, *inputs, *ctx.plain)
-    return (*learnt, *(None,) * (_TENSORS + len(ctx.plain) - len(learnt)))
+    gradients = pulled_back(_linear_pullback, planes, grads, needs, *inputs, *ctx.plain)
+    return (*gradients, *(None,) * (_TENSORS + len(ctx.plain) - len(gradients)))
 
 
 _linear_statistics.register_autograd(_backward, setup_context=_setup)

@@ -1,9 +1,10 @@
-"""The statistics of logits that are never held: of ``Σ x Mᵀ + b``, made a block of rows at a time.
+"""Forward and backward pass over the logits ``Σ x Mᵀ + b`` of a linear head, a block of rows at a time.
 
-Forward, a buffer takes the logits of some hundred rows, their statistics are formed, and it takes the next. Backward
-they are made again, a tile of classes at a time, and become their own gradient where they lie. The products run over
-the same blocks and tiles forward and backward, the last block filled up with zeros, and sums go in the order of the
-tiles; both are constants, so that where products are our own, bits depend on nobody's memory.
+Forward, the logits of up to some hundred rows are written to a buffer, their statistics are computed, and the buffer
+is used again. Backward, the logits are recomputed by tiles of classes and overwritten in-place by their gradient. The
+products have the same blocks and tiles forward and backward, the last block is padded with zeros, and sums run in the
+order of the tiles. Block and tile sizes depend on shape and device alone, so that where the products are our own the
+bits do not depend on the memory that is free.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors,
 
 
 def linear_kernel(device: str) -> Any:
-    """The module of a device's own forward pass; None if it has none."""
+    """Return the module with the forward kernel for heads on this type of device, None if there is none."""
     if device != "cuda":
         return None
     from crossentropy._statistics.cuda import head
@@ -43,29 +44,27 @@ def linear_kernel(device: str) -> Any:
 
 
 def forward(settings: Settings, head: Head, tensors: Tensors, largest: list[Tensor] | None = None) -> Planes:
-    """The planes, a block of rows after the other; `largest` gets the `tops` of every block's tiles.
-
-    On CUDA there is a kernel that makes what is asked for most with no logits at all.
-    """
+    """Compute the statistics, block by block; `largest` gets the `tops` of every block, (rows, tiles) each."""
+    # The CUDA kernel writes no logits at all, but keeps no maxima of tiles, which `largest` asks for.
     kernel = linear_kernel(head.factors[0].device.type) if largest is None else None
     if kernel is not None and kernel.serves(settings, head, tensors):
         planes: Planes = kernel.forward(settings, head, tensors)
         return planes
-    found, tiles = [], tiles_of(head)
+    statistics_of_blocks, tiles = [], tiles_of(head)
     for rows, z in blocks_of_logits(head, rows_in_a_block(head)):
         block = of_rows(tensors, rows)
-        found.append(rowwise.forward(settings, block._replace(logits=z)))
+        statistics_of_blocks.append(rowwise.forward(settings, block._replace(logits=z)))
         if largest is not None and len(z):
             largest.append(tops(settings, block, z, tiles))
     joined: dict[str, Any] = {
-        name: torch.cat([getattr(planes, name) for planes in found])
+        name: torch.cat([getattr(planes, name) for planes in statistics_of_blocks])
         for name in plane_names(settings, tensors)
     }
     return Planes(**joined)
 
 
 class Gradients(NamedTuple):
-    """By the factors, the bias, and ``tensors[1:LEARNABLE]``; None where not asked for."""
+    """Gradients with respect to the factors, the bias, and ``tensors[1:LEARNABLE]``; None where not requested."""
 
     factors: list[Tensor | None]
     bias: Tensor | None
@@ -83,14 +82,14 @@ def backward(
     skipped: Sequence[Sequence[bool]] | None = None,
     logits: Tensor | None = None,
 ) -> Gradients:
-    """Gradients from the planes of `forward`; the `logits` are made once more, unless they have been kept.
+    """Compute the gradients from the statistics of `forward`; the logits are recomputed unless `logits` holds them.
 
-    `needs` is for the head's factors and its bias, `needs_others` for ``tensors[1:LEARNABLE]``; `skipped` says of every
-    block and tile whether only the labels there have a gradient.
+    `needs` are flags for the head's factors and its bias, `needs_others` for ``tensors[1:LEARNABLE]``; `skipped` tells
+    for every block and tile whether only the labels' entries of the gradient are computed there.
     """
     N, V = head.rows, head.classes
     height = rows_in_a_block(head)
-    # What the classes of a row share, as its temperature, has its gradient formed over all of them at once.
+    # A gradient that sums over a row's classes, such as that of its temperature, needs all of them in one tile.
     whole = any(needs_others)
     tiles = slices(V, V) if whole else tiles_of(head)
     group = height if whole or skipped else max(height, rows_in_a_group(head))
@@ -130,9 +129,9 @@ def backward(
             others.append(rest)
             if dz is not None:
                 sums.add(rows, brought(dz, z[:n]), None if settings.several else part.indices)
-        for into, found in zip(weights, sums.weights(), strict=True):
-            if into is not None and found is not None:
-                into[classes] = found
+        for into, gradient in zip(weights, sums.weights(), strict=True):
+            if into is not None and gradient is not None:
+                into[classes] = gradient
     factors = [d for pair in zip(sums.hidden(), weights, strict=True) for d in pair]
     names, parts = Tensors._fields[1:LEARNABLE], list(zip(*others, strict=True)) or [()] * (LEARNABLE - 1)
     return Gradients(
@@ -141,10 +140,10 @@ def backward(
 
 
 def _over_rows(name: str, parts: Sequence[Tensor | None], like: Tensor | None) -> Tensor | None:
-    """Gradients of blocks of rows as one: side by side where every row has its own, else their sum."""
-    found = [part for part in parts if part is not None]
-    if like is None or not found:
+    """Combine the gradients of blocks of rows: concatenate those with an entry per row, add the others in float64."""
+    gradients = [part for part in parts if part is not None]
+    if like is None or not gradients:
         return None
     if name == "dense" or (name == "temperature" and like.ndim):
-        return torch.cat(found)
-    return torch.stack(found).sum(0, dtype=torch.float64).to(like.dtype)
+        return torch.cat(gradients)
+    return torch.stack(gradients).sum(0, dtype=torch.float64).to(like.dtype)

@@ -1,15 +1,15 @@
-"""The products of a linear head, and what their operands have beside them in memory.
+"""The matrix products of a linear head, and the layout of their operands in memory.
 
-In float32, on a processor with vectors of 512 bits, they are a kernel of our own, in which every entry is one sum in
-one order. All others are PyTorch's. What these make of a row depends on how many there are and on where they begin, so
-there rows come in blocks of one height, filled up with zeros, and begin alike.
+In float32, on a processor with 512-bit vectors, they are a native kernel in which every entry is one sum in one order.
+All others are PyTorch's. The bits of a row of PyTorch's products depend on the number of rows and on their alignment,
+so there all blocks have one height, padded with rows of zeros, and all rows one alignment.
 
-A library may read past the end of a row. With bfloat16 on Intel's AMX, oneDNN takes the left operand in pieces of 32
-entries along the sum, the last one from whatever follows the row, times 0: and 0 · NaN is NaN. So a library is given
+A library may read past the end of a row. With bfloat16 on Intel's AMX, oneDNN reads the left operand in pieces of 32
+entries along the sum; the last piece includes the memory behind the row, times 0, and 0 · NaN is NaN. So a library gets
 
-- on the left, rows that are a multiple of `ALIGNED` long and lie without gaps, or that have zeros behind them up to
-  one: those of `rows_apart`, or a copy;
-- else, memory without gaps, where nothing lies within the operand that is not of it.
+- on the left, contiguous rows whose length is a multiple of `ALIGNED`, or rows padded with zeros to such a multiple:
+  those of `rows_apart`, or a copy;
+- on the right, memory without gaps.
 
 No other module calls a library's product of PyTorch tensors.
 """
@@ -28,14 +28,14 @@ from crossentropy._statistics.blocks import ALIGNED, slices, up
 from crossentropy._statistics.cpu.memory_torch import TorchMemory
 
 WIDE = _native.has_wide_vectors()
-PIECE = 2048  # rows of a product in half precision that are still in the cache when they are added in float32
+PIECE = 2048  # rows of a half-precision product, few enough to be in the cache when they are added in float32
 
 
 def apart(width: int) -> int:
-    """Entries from a row of logits to the next: an odd number of 64s.
+    """Choose the stride of rows of logits, in entries: an odd multiple of 64, at least `width`.
 
-    Rows a power of two apart, as those of 65536 classes are, fall into the same few places of a cache, and a product
-    that reads or writes them is slower by up to a quarter.
+    Rows a power of two apart, such as those of 65536 classes, share the same few sets of a cache, and a product that
+    reads or writes them is slower by up to a quarter.
 
     Examples
     --------
@@ -46,19 +46,19 @@ def apart(width: int) -> int:
 
 
 def rows_apart(memory: Tensor, height: int, width: int) -> Tensor:
-    """`height` rows of `width` entries in `memory`, with zeros between them."""
+    """View `memory` as `height` rows of `width` entries, a padded stride apart, with zeros between them."""
     rows = memory[: height * apart(width)].view(height, apart(width))
     rows[:, width:] = 0
     return rows[:, :width]
 
 
 def brought(x: Tensor, rows: Tensor) -> Tensor:
-    """`x` where it lies if that is in `rows`, some of `rows_apart`, else written there."""
+    """Copy `x` into `rows`, which has a padded stride, unless it lies there already."""
     return x if x.data_ptr() == rows.data_ptr() and x.stride() == rows.stride() else rows.copy_(x)
 
 
 def write_product(out: Tensor, x: Tensor, y: Tensor, *, add: bool = False) -> None:
-    """``out = x y``, or ``out += x y``, in its first rows; those below may become anything."""
+    """Write ``x y`` to the first rows of `out`, or add it to them; the rows below are undefined afterwards."""
     if _is_ours(out, x, y):
         _product(out, x, y, add=add)
         return
@@ -70,9 +70,9 @@ def write_product(out: Tensor, x: Tensor, y: Tensor, *, add: bool = False) -> No
 
 
 def add_product(total: Tensor, dz: Tensor, y: Tensor, height: int) -> None:
-    """``total += dz y`` in its first rows, in the dtype of the total, where `dz` is some of `rows_apart`.
+    """Add ``dz y`` to the first rows of `total`, in its dtype; `dz` has a padded stride (`rows_apart`).
 
-    Products that are PyTorch's are made of `height` rows at a time, and the total has a multiple of them.
+    PyTorch's products take `height` rows at a time, and `total` has a multiple of `height` rows.
     """
     if _is_ours(total, dz, y):
         _product(total, dz, y, add=True)
@@ -84,7 +84,7 @@ def add_product(total: Tensor, dz: Tensor, y: Tensor, height: int) -> None:
 
 
 def add_transposed_product(total: Tensor, dz: Tensor, y: Tensor) -> None:
-    """``total += dzᵀ y`` in the dtype of the total, where `dz` is some of `rows_apart`."""
+    """Add ``dzᵀ y`` to `total`, in its dtype; `dz` has a padded stride (`rows_apart`)."""
     if _is_ours(total, dz, y):
         _product(total, dz.T, y, add=True)
     else:
@@ -92,24 +92,25 @@ def add_transposed_product(total: Tensor, dz: Tensor, y: Tensor) -> None:
 
 
 def product(x: Tensor, y: Tensor) -> Tensor:
-    """``x y`` of two matrices, or of as many on either side, differentiable."""
+    """Multiply two matrices, or two stacks of equally many, differentiably."""
+    # Compilers and tracers lay out memory themselves, and the layout of a batched or wrapped tensor cannot be seen.
     if (
         torch.compiler.is_compiling()
         or torch._C._get_tracing_state()
         or not (_has_memory(x) and _has_memory(y))
     ):
         return x @ y
-    found: Tensor = _Product.apply(x, y)
-    return found
+    result: Tensor = _Product.apply(x, y)
+    return result
 
 
 def _has_memory(x: Tensor) -> bool:
-    """Whether a tensor is memory whose layout can be seen."""
+    """Tell whether `x` is a tensor whose strides describe its memory."""
     return type(x) in (Tensor, Parameter) and not torch._C._functorch.is_legacy_batchedtensor(x)
 
 
 class _Product(Function):
-    """A product whose derivatives are such products as well."""
+    """A matrix product on padded operands whose derivatives are such products as well."""
 
     generate_vmap_rule = True
 
@@ -136,10 +137,12 @@ class _Product(Function):
 
 
 def _is_ours(out: Tensor, x: Tensor, y: Tensor) -> bool:
+    """Tell whether the native product serves: float32 throughout, on a CPU with 512-bit vectors."""
     return WIDE and out.dtype == x.dtype == y.dtype == torch.float32 and out.device.type == "cpu"
 
 
 def _product(out: Tensor, x: Tensor, y: Tensor, *, add: bool) -> None:
+    """Write ``x y`` to `out`, or add it, by the native kernel; operands may have any strides."""
     _native.product(
         x.data_ptr(),
         x.stride(0),
@@ -158,6 +161,7 @@ def _product(out: Tensor, x: Tensor, y: Tensor, *, add: bool) -> None:
 
 
 def _add(total: Tensor, x: Tensor, y: Tensor) -> None:
+    """Add ``x y`` to `total`, which may have a wider dtype, by PyTorch's product."""
     if x.dtype == total.dtype:
         total.addmm_(x, y)
     elif total.is_cuda:  # where the product itself adds in float32
@@ -172,7 +176,7 @@ def _add(total: Tensor, x: Tensor, y: Tensor) -> None:
 
 
 def _left(x: Tensor, height: int) -> Tensor:
-    """`x` as a library may have it on the left of a product, with rows of zeros below it, `height` in all."""
+    """Pad `x` where needed for the left of a library's product, with rows of zeros up to `height`."""
     whole = x.shape[-2] == height
     if whole and (_is_dense(x.mT) or (_is_dense(x) and x.shape[-1] % ALIGNED == 0)):
         return x
@@ -180,16 +184,16 @@ def _left(x: Tensor, height: int) -> Tensor:
 
 
 def _with_zeros(x: Tensor, height: int) -> Tensor:
-    """A copy of `x` with zeros behind every row, up to a multiple of `ALIGNED`, and below, `height` rows in all."""
+    """Copy `x` with zeros behind every row, up to a multiple of `ALIGNED`, and rows of zeros up to `height`."""
     n, k = x.shape[-2:]
     return pad(x, (0, up(k, ALIGNED) - k, 0, height - n))[..., :k]
 
 
 def _without_gaps(x: Tensor) -> Tensor:
-    """`x`, copied where memory that is not of it lies within it."""
+    """Return `x`, copied if there are gaps between its rows."""
     return x if _is_dense(x) or _is_dense(x.mT) else x.clone(memory_format=torch.contiguous_format)
 
 
 def _is_dense(x: Tensor) -> bool:
-    """Whether one row follows the other in memory; a single one has to look so, for a library sees the stride alone."""
+    """Tell whether `x` has contiguous strides, those of axes of length 1 too: a library reads the strides alone."""
     return x.stride() == tuple(prod(x.shape[i + 1 :]) for i in range(x.ndim))

@@ -1,4 +1,4 @@
-"""The statistics of a linear head, by the way that fits its tensors."""
+"""The choice of how the statistics of a linear head are computed: compiled, with a graph, or without."""
 
 import torch
 from torch import Tensor
@@ -12,15 +12,17 @@ from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors,
 
 
 def statistics(settings: Settings, head: Head, tensors: Tensors, skip_below: float = 0.0) -> Planes:
-    """Target statistics of the rows of `head`; ``tensors.logits`` is not looked at.
+    """Compute the target statistics of the rows of `head`; ``tensors.logits`` is ignored.
 
-    With `skip_below`, which needs the log-partition and one label a row, the gradient leaves out what
-    `_unlikely_torch` says, unless it is compiled.
+    With `skip_below`, a probability, the gradient skips tiles as `head.skip` describes, unless it is compiled. It needs
+    the log-partition and one label a row.
     """
+    # Dynamo cannot trace kernels called by address: they stand behind a custom operator, which never skips tiles.
     if is_compiled():
         from crossentropy._statistics.head import operator
 
         return operator.statistics(settings, head, tensors)
+    # Frozen heads and `no_grad` pay for no autograd node, and the statistics are not kept for a backward pass.
     learning = (*head.factors, head.bias, *tensors[1:LEARNABLE])
     if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in learning):
         outputs = _LinearStatistics.apply(

@@ -1,7 +1,8 @@
-"""Tiles of a vocabulary in which no class is likely enough for its gradient to be worth the products.
+"""Skip tiles of the vocabulary in which every non-target class is too unlikely to matter to the gradient.
 
-The gradient of a class off target is its probability times what its row's loss is worth. Where a block of rows gives
-no class of a tile more than a bound, all but the labels' entries are left out there, and the logits are not made again.
+The gradient of a non-target class is its probability times the row's upstream gradient. Where no row of a block gives
+any non-target class of a tile a probability above a bound, only the labels' entries are computed there, and the logits
+of the tile are not recomputed.
 """
 
 import math
@@ -17,26 +18,29 @@ from crossentropy._statistics.torch.problem import Settings, Tensors
 
 
 def tops(settings: Settings, tensors: Tensors, z: Tensor, tiles: Sequence[slice]) -> Tensor:
-    """The largest ``u`` off target of every row in every tile, −∞ if ignored; `z` is overwritten at the targets."""
+    """Compute the largest non-target ``u`` of every row in every tile, shape (rows, tiles), −∞ in ignored rows.
+
+    `z` is overwritten at the labels.
+    """
     z[entries_of(tensors.indices, z.shape[1])] = -math.inf
     T = settings.temperature if tensors.temperature is None else tensors.temperature
     T = T[:, None] if isinstance(T, Tensor) and T.ndim else T
     if tensors.logit_bias is None:
-        found = torch.cat([z[:, tile].amax(1, keepdim=True) for tile in tiles], dim=1).double() / T
+        largest = torch.cat([z[:, tile].amax(1, keepdim=True) for tile in tiles], dim=1).double() / T
     else:
         b = tensors.logit_bias
-        found = torch.cat(
+        largest = torch.cat(
             [(z[:, tile] / T + b[tile]).amax(1, keepdim=True) for tile in tiles], dim=1
         ).double()
     return (
-        found
+        largest
         if settings.ignore_index is None
-        else found.masked_fill((tensors.indices == settings.ignore_index)[:, None], -math.inf)
+        else largest.masked_fill((tensors.indices == settings.ignore_index)[:, None], -math.inf)
     )
 
 
 def unlikely(tops: Sequence[Tensor], log_partition: Tensor, bound: float) -> list[list[bool]]:
-    """Whether no row of a block gives any class of a tile more than `bound`, from the `tops` of all blocks."""
+    """Tell for every block and tile whether no row gives any class there more than `bound`, from the blocks' `tops`."""
     L = log_partition[:, None].split([len(block) for block in tops])
     most = [(block - l).amax(0) for block, l in zip(tops, L, strict=True)]
     return [(log_p < math.log(bound)).tolist() for log_p in most]
@@ -51,19 +55,19 @@ def add_targets(
     upstream: Cotangents,
     width: int,
 ) -> None:
-    """Add what the labels among a tile's classes make, of a block that begins at row `first`.
+    """Add the contribution of the labels in a tile of `width` classes, for a block that begins at row `first`.
 
-    Their entries are ``(p g_L − g_D)/temperature``, which the statistics know.
+    Their entries of ``dz`` are ``(p g_L − g_D)/temperature``, which the statistics give without the logits.
     """
-    own, labels = entries_of(tensors.indices, width)
-    du = torch.zeros(len(own), dtype=torch.float64, device=own.device)
+    labelled, labels = entries_of(tensors.indices, width)
+    du = torch.zeros(len(labelled), dtype=torch.float64, device=labelled.device)
     if upstream.log_odds is not None:
-        du -= upstream.log_odds[own]
+        du -= upstream.log_odds[labelled]
     if upstream.log_partition is not None:
-        du += torch.sigmoid(-planes.log_odds[own]) * upstream.log_partition[own]
+        du += torch.sigmoid(-planes.log_odds[labelled]) * upstream.log_partition[labelled]
     T = tensors.temperature
     if T is None:
         du /= settings.temperature
     else:
-        du /= T[own] if T.ndim else T
-    sums.add_entries(first + own, labels, du)
+        du /= T[labelled] if T.ndim else T
+    sums.add_entries(first + labelled, labels, du)

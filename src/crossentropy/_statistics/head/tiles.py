@@ -1,4 +1,4 @@
-"""Tiles of the classes and blocks of the rows of a linear head: their sizes, and what of a problem lies in one."""
+"""Tiles of classes and blocks of rows of a linear head: their sizes, and the part of a row problem within one."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,16 +10,16 @@ from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.head.head import Head
 from crossentropy._statistics.torch.problem import Settings, Tensors
 
-TILE = 2048  # classes in a tile, twice as many in half precision
-BLOCK = 512  # rows in a product, at most
-BUFFER = 1 << 25  # entries of a block's logits, at most
-GROUP = 2048  # rows whose tiles are in memory at once, backward
-ON_DEVICE = 4  # times as many of each on a GPU, whose products are the faster for it
+TILE = 2048  # classes in a tile; twice as many in half precision
+BLOCK = 512  # most rows in a product
+BUFFER = 1 << 25  # most entries of a block's logits
+GROUP = 2048  # rows of a tile that are in memory at once, backward
+ON_DEVICE = 4  # factor on each of these on a GPU, whose products are faster when larger
 LOGIT_BIAS = Tensors._fields.index("logit_bias")
 
 
 def rows_in_a_block(head: Head) -> int:
-    """A power of two, from 16 to BLOCK, by the device and the numbers of rows and classes alone."""
+    """Choose the rows in a block, a power of two from 16 to BLOCK, from shape and type of device alone."""
     height, buffer = BLOCK * _scale(head), BUFFER * _scale(head)
     while height > 16 and (height * head.classes > buffer or height >= 2 * head.rows):
         height //= 2
@@ -27,21 +27,22 @@ def rows_in_a_block(head: Head) -> int:
 
 
 def rows_in_a_group(head: Head) -> int:
-    """How many rows have their tiles in memory at once, backward."""
+    """Return the number of rows of a tile that are in memory at once, backward."""
     return GROUP * _scale(head)
 
 
 def tiles_of(head: Head) -> list[slice]:
-    """The classes, a tile at a time."""
+    """Split the classes into tiles."""
     return slices(head.classes, TILE * _scale(head) * 4 // min(head.dtype.itemsize, 4))
 
 
 def _scale(head: Head) -> int:
+    """Return the factor on all sizes for the head's device."""
     return 1 if head.factors[0].device.type == "cpu" else ON_DEVICE
 
 
 def blocks_of_logits(head: Head, height: int) -> Iterator[tuple[slice, Tensor]]:
-    """Rows, and their logits in a buffer that the next ones use again."""
+    """Yield blocks of rows and their logits, (rows, V), in one buffer that every block overwrites."""
     buffer = head.room(height, head.classes)
     for rows in slices(head.rows, height):
         write_tiles(head, rows, buffer)
@@ -49,13 +50,13 @@ def blocks_of_logits(head: Head, height: int) -> Iterator[tuple[slice, Tensor]]:
 
 
 def write_tiles(head: Head, rows: slice, out: Tensor) -> None:
-    """Write the logits of `rows` and of every class."""
+    """Write the logits of `rows` for all classes to `out`, tile by tile."""
     for classes in tiles_of(head):
         head.write(rows, classes, out[:, classes])
 
 
 def of_rows(tensors: Tensors, rows: slice) -> Tensors:
-    """What belongs to some rows."""
+    """Select the tensors' entries for some rows."""
 
     def cut(x: Any) -> Any:
         return None if x is None else x[rows]
@@ -70,9 +71,9 @@ def of_rows(tensors: Tensors, rows: slice) -> Tensors:
 
 
 def of_classes(settings: Settings, tensors: Tensors, classes: slice) -> tuple[Settings, Tensors]:
-    """What belongs to some classes: labels count from their first, and the prior's sum stays that of all.
+    """Restrict a problem to some classes: labels count from the first of them, the prior's sum remains over all.
 
-    A label that is not among them is out of range, and the kernel then finds no target in its row.
+    A label of another tile is out of range here, and the backward kernel then treats its row as one without a target.
     """
 
     def cut(x: Any) -> Any:
@@ -91,7 +92,7 @@ def of_classes(settings: Settings, tensors: Tensors, classes: slice) -> tuple[Se
 
 
 def with_total(settings: Settings, tensors: Tensors, V: int) -> tuple[Settings, Tensors]:
-    """The same with the prior spelt out and its sum known, so that a part of it can stand alone."""
+    """Write out the prior of V classes and its sum, so that the problem can be restricted to some classes."""
     if not settings.has_prior or settings.prior_total is not None:
         return settings, tensors
     like: Tensor = next(x for x in tensors if x is not None)

@@ -1,4 +1,4 @@
-"""The statistics of rows as a function that PyTorch differentiates."""
+"""The statistics of rows as an autograd Function around the kernels, and their gradients by formulas."""
 
 import functools
 import operator
@@ -28,11 +28,11 @@ from crossentropy._statistics.torch.problem import (
 def reference_gradients(
     settings: Settings, tensors: Tensors, names: Sequence[str], grads: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
-    """The same gradients by formulas, with a graph of their own where one is asked for."""
+    """Compute the gradients of the LEARNABLE tensors by the formulas, with a graph if one is being recorded."""
     create_graph = torch.is_grad_enabled()
     idle = _without_gradient([g for g in grads if g is not None], len(rows_of(settings, tensors.logits)))
     with torch.enable_grad():
-        # Aliases, for one input may be made of another: the way through it is not for this derivative to go.
+        # Aliases, for one input may be computed from another: the gradient must not flow through that as well.
         learnable = [x.view_as(x) if x is not None and x.requires_grad else x for x in tensors[:LEARNABLE]]
         tensors = Tensors._make([*learnable, *tensors[LEARNABLE:]])
         target, transform, prior = joined(settings, tensors)
@@ -45,14 +45,16 @@ def reference_gradients(
     pairs = [(x, g) for x, g in pairs if g is not None and x.requires_grad]
     wanted = [x for x in learnable if x is not None and x.requires_grad]
     outputs, upstream = [x for x, _ in pairs], [g for _, g in pairs]
-    found = iter(torch.autograd.grad(outputs, wanted, upstream, create_graph=create_graph, allow_unused=True))
-    return [next(found) if x is not None and x.requires_grad else None for x in learnable]
+    gradients = iter(
+        torch.autograd.grad(outputs, wanted, upstream, create_graph=create_graph, allow_unused=True)
+    )
+    return [next(gradients) if x is not None and x.requires_grad else None for x in learnable]
 
 
 def _without_gradient(grads: Sequence[Tensor], ndim: int) -> Tensor | None:
-    """Which rows no gradient comes from; those of k log-odds have an axis more than `ndim`.
+    """Find the rows whose upstream gradients are all 0; those of k log-odds a row have `ndim` + 1 axes.
 
-    None if that cannot be said: what ``is_grads_batched=True`` passes has too few operations.
+    Returns None for the batched tensors of ``is_grads_batched=True``, which do not support the operations.
     """
     if any(torch._C._functorch.is_legacy_batchedtensor(g) for g in grads):
         return None
@@ -68,26 +70,32 @@ def keep(
     inputs: Sequence[Any],
     also: Sequence[Tensor] = (),
 ) -> tuple[Tensor, ...]:
-    """Save for a backward pass what a Function of statistics was given and found, and return what it is to return.
+    """Save a Function's inputs and statistics for its backward pass, and return its outputs.
 
-    `also` are results that have no gradient and are not saved.
+    `also` are further outputs, which have no gradient and are not saved.
     """
-    found = {name: getattr(planes, name) for name in plane_names(settings, tensors)}
+    statistics = {name: getattr(planes, name) for name in plane_names(settings, tensors)}
     ctx.settings = settings
-    ctx.save_for_backward(*inputs, *found.values())
-    ctx.mark_non_differentiable(*(x for name, x in found.items() if name not in DIFFERENTIABLE), *also)
+    ctx.save_for_backward(*inputs, *statistics.values())
+    ctx.mark_non_differentiable(*(x for name, x in statistics.items() if name not in DIFFERENTIABLE), *also)
     ctx.set_materialize_grads(False)
-    return (*found.values(), *also)
+    return (*statistics.values(), *also)
 
 
 def takes_formulas(tensors: Tensors, grads: Sequence[Tensor | None]) -> bool:
-    """Whether a gradient is beyond the kernels: to be differentiated itself, of many at once, by a set's margin."""
+    """Tell whether the formulas have to compute a gradient.
+
+    The backward kernels serve no gradient that is itself differentiated (``create_graph=True``), no batch of upstream
+    gradients, and no margin of a label set that learns.
+    """
     learns_margin = tensors.margin is not None and tensors.margin.requires_grad
     batched = not all(g is None or is_plain(g, g.device.type) for g in grads)
     return torch.is_grad_enabled() or batched or (learns_margin and tensors.indices is None)
 
 
 class _RowStatistics(Function):
+    """The statistics of rows by the kernels, differentiable with respect to the LEARNABLE tensors."""
+
     @staticmethod
     def forward(ctx: Any, settings: Settings, *inputs: Any) -> tuple[Tensor, ...]:
         tensors = Tensors(*inputs)

@@ -1,8 +1,8 @@
-"""The statistics of PyTorch tensors, with their gradients.
+"""The forward and backward kernels of PyTorch tensors, and which tensors they serve.
 
-Three ways lead to the same numbers. Eager tensors on the CPU and on CUDA go through one autograd Function around the
-kernels of their device. Under `torch.compile` those of the CPU stand behind a custom operator. Functional transforms,
-forward-mode differentiation, higher derivatives and other devices take the reference formulas, which PyTorch
+Three ways lead to the same numbers, and `rows.statistics` chooses. Eager tensors on the CPU and on CUDA go through one
+autograd Function around the kernels of their device. Under `torch.compile` the kernels stand behind a custom operator.
+Functional transforms, forward-mode autodiff, higher derivatives and other devices take the formulas, which PyTorch
 differentiates.
 """
 
@@ -34,7 +34,7 @@ __all__ = ["kernels_apply"]
 
 
 def row_kernel(device: str) -> Callable[..., Any] | None:
-    """What is called with a row problem on a device of this type and makes a kernel of it; None if there is none."""
+    """Return the constructor of row kernels for this type of device, None if there is none."""
     if device == "cpu":
         return functools.partial(RowKernel, TorchMemory)
     if device == "cuda":
@@ -45,7 +45,11 @@ def row_kernel(device: str) -> Callable[..., Any] | None:
 
 
 def own_kernels_apply(*tensors: Tensor | None) -> bool:
-    """Whether the kernels of the first tensor's device, which may not be None, can take all of them eagerly."""
+    """Tell whether the kernels of the first tensor's device can take all of these tensors; a first one of None fails.
+
+    The kernels read memory by address. So all tensors must be dense and on one device, of a dtype that the kernels
+    read, and no compiler, transform or tracer may be listening: it would not see the call.
+    """
     first = tensors[0]
     return (
         first is not None
@@ -57,7 +61,7 @@ def own_kernels_apply(*tensors: Tensor | None) -> bool:
 
 
 def kernels_apply(*tensors: Tensor | None) -> bool:
-    """Whether the kernels of the CPU can take these tensors eagerly."""
+    """Tell whether the kernels of the CPU can take these tensors: `own_kernels_apply` for that device alone."""
     return (
         runs_plainly()
         and all(x is None or is_plain(x) for x in tensors)
@@ -67,14 +71,15 @@ def kernels_apply(*tensors: Tensor | None) -> bool:
 
 
 def _kernel(settings: Settings, tensors: Tensors) -> tuple[Any, Target]:
+    """Lay out a row problem for the kernels of its device."""
     target, transform, prior = joined(settings, tensors)
     kernel = row_kernel(tensors.logits.device.type)
-    assert kernel is not None  # or nobody would ask
+    assert kernel is not None  # callers have checked the device
     return kernel(tensors.logits, settings.axis, target, transform, prior), target
 
 
 def forward(settings: Settings, tensors: Tensors) -> Planes:
-    """The forward kernel."""
+    """Run the forward kernel; a label outside the classes raises if the settings validate and it can be read."""
     kernel, target = _kernel(settings, tensors)
     planes = kernel.statistics(target, rows_of(settings, tensors.logits), settings.wanted)
     if planes.bad_row >= 0 and settings.validate:
@@ -96,9 +101,9 @@ def backward(
     needs: Sequence[bool],
     into: Tensor | None = None,
 ) -> list[Tensor | None]:
-    """The backward kernel: gradients by the leading LEARNABLE tensors, where `needs` asks for them.
+    """Run the backward kernel for the gradients of the LEARNABLE tensors, None where `needs` is false.
 
-    That by the logits is written to `into`, which may be the logits themselves unless the bias's is asked for too.
+    The logits' gradient is written to `into`, which may be the logits themselves unless `logit_bias` learns too.
     """
     kernel, _ = _kernel(settings, tensors)
     rows = rows_of(settings, tensors.logits)
@@ -108,27 +113,27 @@ def backward(
     out: list[Tensor | None] = [None] * LEARNABLE
     dense = torch.empty_like(tensors.dense, memory_format=torch.contiguous_format) if needs_dense else None
     if needs_logits or needs_dense or needs_temperature or needs_margin:
-        found = kernel.pullback(
+        gradients = kernel.pullback(
             planes, upstream, rows, into=into, dense=dense, scale=needs_temperature, target=needs_margin
         )
-        out[0], out[1] = found.logits if needs_logits else None, found.dense
+        out[0], out[1] = gradients.logits if needs_logits else None, gradients.dense
         if needs_temperature:
             T = tensors.temperature
-            by_temperature = -found.scale / T.double() ** 2
+            by_temperature = -gradients.scale / T.double() ** 2
             out[2] = (by_temperature if T.ndim else by_temperature.sum()).to(T.dtype)
         if needs_margin:
-            out[4] = _margin_gradient(settings, tensors, found.target)
+            out[4] = _margin_gradient(settings, tensors, gradients.target)
+    # The bias is added to u, so its gradient sums over rows that of u, not of the logits: the kernel runs once more.
     if needs_bias:
-        du = kernel.pullback(planes, upstream, rows, before_transform=True).logits[
-            None
-        ]  # a row has others to sum over
+        # one axis more, so that a single row has an axis to sum over
+        du = kernel.pullback(planes, upstream, rows, before_transform=True).logits[None]
         others = [d for d in range(du.ndim) if d != settings.axis + 1]
         out[3] = du.sum(others, dtype=torch.float64).to(tensors.logit_bias.dtype)
     return out
 
 
 def _margin_gradient(settings: Settings, tensors: Tensors, at_target: Tensor) -> Tensor:
-    """By the margin: ``−∂u_y / temperature``, over all rows or over those of each class."""
+    """Compute the margin's gradient, ``−Σ ∂u_y / temperature``: over all rows, or over those of each class (C,)."""
     margin, y = tensors.margin, tensors.indices
     if tensors.temperature is None:
         by_margin = -at_target / settings.temperature
@@ -141,6 +146,6 @@ def _margin_gradient(settings: Settings, tensors: Tensors, at_target: Tensor) ->
     y = y.reshape(-1)
     known = (y >= 0) & (y < C)
     total = torch.zeros(C, dtype=torch.float64, device=y.device)
-    # index_add_ adds in any order on CUDA, this in one order everywhere
+    # On CUDA index_add_ adds in an arbitrary order, index_put_ in the same order every time.
     total.index_put_((torch.where(known, y, 0).long(),), by_margin.reshape(-1) * known, accumulate=True)
     return total.to(margin.dtype)

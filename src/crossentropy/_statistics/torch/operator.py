@@ -1,6 +1,7 @@
 """The kernels as custom operators, for `torch.compile`.
 
-Dynamo cannot look into a call by address; an operator with a declared shape and a declared gradient it can carry.
+Dynamo cannot trace a call by address, but it keeps an operator in its graph whose output shapes and gradient are
+declared.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,33 +23,35 @@ from crossentropy._statistics.torch.problem import (
 )
 
 _TENSORS = len(Tensors._fields)
-_SETTINGS = Settings._fields.index("validate") + 1  # what follows is for parts of the classes, never compiled
+# The fields behind it serve parts of the classes, never compiled.
+_SETTINGS = Settings._fields.index("validate") + 1
 _ARGUMENTS = _TENSORS + _SETTINGS
 
 
 def statistics(settings: Settings, tensors: Tensors) -> list[Tensor]:
-    """The planes of a problem, in the order of `plane_names`."""
+    """Compute the statistics of a problem, in the order of `plane_names`."""
     return _row_statistics(*tensors, *flat_settings(settings))
 
 
 def flat_settings(settings: Settings) -> tuple[Any, ...]:
-    """The settings as arguments that an operator can have."""
+    """Flatten the settings into arguments of the types that an operator may take."""
     wanted = settings.wanted
     flags = [wanted.log_partition, wanted.entropy, wanted.argmax, wanted.rank]
     return (*settings[: Settings._fields.index("wanted")], flags, settings.validate)
 
 
 def joined_settings(args: Sequence[Any]) -> Settings:
-    """The inverse of `flat_settings`."""
+    """Invert `flat_settings`."""
     *plain, flags, validate = args
     return Settings._make([*plain, Wanted(*flags), validate, None])
 
 
 def _joined(args: tuple[Any, ...]) -> tuple[Settings, Tensors]:
+    """Unpack the operator's arguments."""
     return joined_settings(args[_TENSORS:]), Tensors(*args[:_TENSORS])
 
 
-# The tensors of a problem but for the logits, and its settings, as operators declare them.
+# The tensors of a problem except the logits, and its settings, in an operator's schema.
 PROBLEM = (
     "Tensor? dense, Tensor? temperature, Tensor? logit_bias, Tensor? margin, Tensor? indices, Tensor? mask, "
     "Tensor? class_weight, Tensor? prior, int axis, bool several, int? ignore_index, float? softcap, "
@@ -61,9 +64,10 @@ GRADIENTS = "Tensor[] planes, Tensor[] grads, bool[] has_grad, bool[] needs"
     "crossentropy::row_statistics", mutates_args=(), schema=f"(Tensor logits, {PROBLEM}) -> Tensor[]"
 )
 def _row_statistics(*args: Any) -> list[Tensor]:
+    """Run the forward kernel as an operator."""
     settings, tensors = _joined(args)
     planes = eager.forward(settings, tensors)
-    # An operator may not return views of one another.
+    # An operator's results may not be views of one another.
     return [getattr(planes, name).clone() for name in plane_names(settings, tensors)]
 
 
@@ -74,7 +78,7 @@ def _(*args: Any) -> list[Tensor]:
 
 
 def unmade_planes(settings: Settings, tensors: Tensors, rows: tuple[int, ...], like: Tensor) -> list[Tensor]:
-    """Planes of the shapes and dtypes that the kernels give them."""
+    """Allocate statistics of the shapes and dtypes that the kernels return, for the compiler's fake tensors."""
     planes = []
     for name in plane_names(settings, tensors):
         several = settings.several and name == "log_odds" and tensors.indices is not None
@@ -92,19 +96,20 @@ def unmade_planes(settings: Settings, tensors: Tensors, rows: tuple[int, ...], l
 def _row_pullback(
     planes: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
 ) -> list[Tensor]:
+    """Run the backward kernel as an operator; returns the gradients that are needed, in the inputs' order."""
     settings, tensors = _joined(args)
     upstream = upstream_of(settings, tensors, grads, has_grad)
-    found = eager.backward(settings, tensors, named(planes, settings, tensors), upstream, needs)
-    return [x for x in found if x is not None]
+    gradients = eager.backward(settings, tensors, named(planes, settings, tensors), upstream, needs)
+    return [x for x in gradients if x is not None]
 
 
 def upstream_of(
     settings: Settings, tensors: Tensors, grads: Sequence[Tensor], has_grad: Sequence[bool]
 ) -> Cotangents:
-    """The gradients that there are, of planes in the order of `plane_names`."""
-    given = iter(grads)
+    """Name the upstream gradients; `grads` holds only those whose flag in `has_grad` is set."""
+    present = iter(grads)
     names = plane_names(settings, tensors)
-    return cotangents(names, [next(given) if here else None for here in has_grad])
+    return cotangents(names, [next(present) if here else None for here in has_grad])
 
 
 @_row_pullback.register_fake
@@ -126,8 +131,8 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     tensors, planes = Tensors(*ctx.saved_tensors[:_TENSORS]), list(ctx.saved_tensors[_TENSORS:])
     needs = [bool(x) for x in ctx.needs_input_grad[:LEARNABLE]]
-    learnt = pulled_back(_row_pullback, planes, grads, needs, *tensors, *flat_settings(ctx.settings))
-    return (*learnt, *(None,) * (_ARGUMENTS - LEARNABLE))
+    gradients = pulled_back(_row_pullback, planes, grads, needs, *tensors, *flat_settings(ctx.settings))
+    return (*gradients, *(None,) * (_ARGUMENTS - LEARNABLE))
 
 
 def pulled_back(
@@ -137,10 +142,10 @@ def pulled_back(
     needs: list[bool],
     *problem: Any,
 ) -> list[Tensor | None]:
-    """The gradients that `operator` finds, each in the place where one is needed."""
-    given, has_grad = [g for g in grads if g is not None], [g is not None for g in grads]
-    found = iter(operator(planes, given, has_grad, needs, *problem))
-    return [next(found) if need else None for need in needs]
+    """Run a pullback operator and put each gradient in the place of its input, None where not needed."""
+    present, has_grad = [g for g in grads if g is not None], [g is not None for g in grads]
+    gradients = iter(operator(planes, present, has_grad, needs, *problem))
+    return [next(gradients) if need else None for need in needs]
 
 
 _row_statistics.register_autograd(_backward, setup_context=_setup)

@@ -1,4 +1,4 @@
-"""A row problem of PyTorch, parted into tensors and into what is none."""
+"""A row problem of PyTorch, split into its tensors and its static arguments."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from crossentropy._statistics.problem import (
 
 
 class Settings(NamedTuple):
-    """What of a row problem is not a tensor."""
+    """Static arguments of a row problem (hashable)."""
 
     axis: int
     several: bool
@@ -34,10 +34,10 @@ class Settings(NamedTuple):
 
 
 class Tensors(NamedTuple):
-    """What of it is; gradients flow to the floating ones but `class_weight` and `prior`."""
+    """Tensor arguments of a row problem; the first `LEARNABLE` fields receive gradients."""
 
     logits: Tensor
-    dense: Any  # these, if not None
+    dense: Any  # from here on a Tensor or None
     temperature: Any
     logit_bias: Any
     margin: Any
@@ -47,7 +47,7 @@ class Tensors(NamedTuple):
     prior: Any
 
 
-LEARNABLE = 5  # the leading fields of Tensors that can have a gradient
+LEARNABLE = 5  # number of leading fields of Tensors that can have a gradient
 
 
 def split(
@@ -59,7 +59,7 @@ def split(
     wanted: Wanted,
     validate: bool,
 ) -> tuple[Settings, Tensors]:
-    """A row problem as what is not a tensor of it and what is."""
+    """Split a row problem into its static and its tensor arguments."""
     temperature, margin = transform.temperature, transform.margin
     settings = Settings(
         axis,
@@ -87,7 +87,7 @@ def split(
 
 
 def joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Prior | None]:
-    """The inverse of `split`."""
+    """Invert `split`, but for the statistics requested, which stay in the settings."""
     target = Target(
         tensors.indices,
         tensors.mask,
@@ -106,7 +106,7 @@ def joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Pri
 
 
 def plane_names(settings: Settings, tensors: Tensors) -> list[str]:
-    """The planes of a problem, those that a gradient needs among them, in the order they travel in."""
+    """List the statistics of a problem, including those that only the gradient needs, in the order of the outputs."""
     target, _, _ = joined(settings, tensors)
     wanted = settings.wanted
     names = row_planes(target, settings.has_prior, wanted)
@@ -116,18 +116,19 @@ def plane_names(settings: Settings, tensors: Tensors) -> list[str]:
 
 
 def named(outputs: Sequence[Tensor], settings: Settings, tensors: Tensors) -> Planes:
+    """Name a Function's or operator's outputs."""
     planes: dict[str, Any] = dict(zip(plane_names(settings, tensors), outputs, strict=True))
     return Planes(**planes)
 
 
 def rows_of(settings: Settings, logits: Tensor) -> tuple[int, ...]:
-    """The shape of the rows."""
+    """Return the shape of the rows: that of the logits without the class axis."""
     shape = tuple(logits.shape)
     return shape[: settings.axis] + shape[settings.axis + 1 :]
 
 
 def cotangents(names: Sequence[str], grads: Sequence[Tensor | None]) -> Cotangents:
-    """The upstream gradients by name, as the kernels read them."""
+    """Name the upstream gradients of the differentiable statistics, as contiguous float64 tensors for the kernels."""
     return Cotangents(
         **{
             name: g.to(torch.float64).contiguous()

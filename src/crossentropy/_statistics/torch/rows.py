@@ -1,4 +1,4 @@
-"""The statistics of rows of PyTorch tensors, by the way that fits them."""
+"""The choice of how the statistics of PyTorch tensors are computed: operator, formulas, Function or kernel."""
 
 import torch
 from torch import Tensor
@@ -23,16 +23,20 @@ def statistics(
     validate: bool,
     idle: Tensor | None,
 ) -> Planes:
-    """Target statistics of every row along `axis`."""
+    """Compute the target statistics of every row along `axis`."""
     settings, tensors = split(logits, axis, target, transform, prior, wanted, validate)
+    # `torch.compile` cannot trace a kernel called by address: a custom operator carries it through the graph.
     if is_compiled() and logits.device.type in ("cpu", "cuda") and logits.dtype in CODES:
         from crossentropy._statistics.torch import operator
 
         return named(operator.statistics(settings, tensors), settings, tensors)
+    # Functional transforms, forward-mode autodiff, tracers, tensor subclasses, other devices and dtypes: the formulas,
+    # which PyTorch differentiates operation by operation.
     if not own_kernels_apply(*tensors):
         return formulas.statistics(
             logits, axis, target, transform, prior, wanted, validate=validate, idle=idle
         )
+    # A gradient is needed: one node around the kernels. Else the kernel alone, which saves nothing for a backward pass.
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors[:LEARNABLE]):
         return named(_RowStatistics.apply(settings, *tensors), settings, tensors)
     return forward(settings, tensors)

@@ -48,7 +48,8 @@ def softmax_cross_entropy(
     Returns
     -------
     Tensor () or the rows' shape
-        The loss on every rank, and nothing that a rank has to sum up.
+        The loss in nats on every rank, with nothing left for a rank to sum up: float64 for float64 logits, else
+        float32.
 
     Raises
     ------
@@ -72,8 +73,8 @@ def softmax_cross_entropy(
         loss.backward()
     """
     logits, group = sharded(logits, -1, "logits", group)
-    labels, own = local(labels), {name: local(x) for name, x in options.items()}
-    return solved(*agreed(lambda: checked("softmax_cross_entropy", logits, labels, own), group))
+    labels, local_options = local(labels), {name: local(x) for name, x in options.items()}
+    return solved(*agreed(lambda: checked("softmax_cross_entropy", logits, labels, local_options), group))
 
 
 def linear_cross_entropy(
@@ -122,7 +123,7 @@ def linear_cross_entropy(
     Returns
     -------
     Tensor () or the rows' shape
-        The loss on every rank.
+        The loss in nats on every rank: float64 for float64 hidden states, else float32.
 
     Raises
     ------
@@ -137,14 +138,14 @@ def linear_cross_entropy(
         loss = linear_cross_entropy(hidden, weight, tokens, shift=1, ignore_index=-100)
         loss.backward()
     """
-    given = agreed_head(
+    head = agreed_head(
         "linear_cross_entropy",
         *(hidden, weight, labels, bias, low_rank, shift, group, options),
         memory_budget=memory_budget,
         skip_below=skip_below,
     )
-    loss = solved(given.problem, given.shard, given.statistics, given.logits)
-    return given.kept(loss) if given.problem.reduction == "none" else loss
+    loss = solved(head.problem, head.shard, head.statistics, head.logits)
+    return head.kept(loss) if head.problem.reduction == "none" else loss
 
 
 def target_statistics(
@@ -167,19 +168,30 @@ def target_statistics(
     ----------
     logits, labels, group
         As in `softmax_cross_entropy`.
-    temperature, softcap, logit_bias, margin, ignore_index, validate, entropy, rank
-        As in `crossentropy.target_statistics`; `logit_bias` and a `margin` for every class are this rank's slice.
-        The rank of the labels takes one exchange more, once all ranks have heard of the labels' logits.
+    temperature, softcap, logit_bias, margin, ignore_index, validate
+        As in `crossentropy.softmax_cross_entropy`; `logit_bias` and a `margin` for every class are this rank's slice.
+    entropy, rank : bool, default False
+        Whether the entropy of the rows, and the rank of the labels, are wanted. The rank takes one exchange more, once
+        all ranks have heard of the labels' logits.
 
     Returns
     -------
     TargetStatistics
-        The same on every rank. `argmax` is counted over the classes of all ranks.
+        The same on every rank: log-probabilities and entropies in nats, float64 for float64 logits, else float32.
+        `argmax` is counted over the classes of all ranks.
 
     Raises
     ------
     ValueError, TypeError, RuntimeError
         As `softmax_cross_entropy` does.
+
+    Examples
+    --------
+    In each of two processes, with the classes 0 to 2 on the first rank and 3 to 7 on the second::
+
+        torch.distributed.init_process_group("gloo")
+        statistics = target_statistics(logits, labels, rank=True)
+        accuracy = (statistics.rank == 0).float().mean()
     """
     logits, group = sharded(logits, -1, "logits", group)
     options = {
@@ -190,10 +202,10 @@ def target_statistics(
         "ignore_index": ignore_index,
         "validate": validate,
     }
-    labels, own = local(labels), {name: local(x) for name, x in options.items()}
+    labels, local_options = local(labels), {name: local(x) for name, x in options.items()}
     wanted = Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank)
     problem, planes = worked_out(
-        *agreed(lambda: checked("target_statistics", logits, labels, own, wanted), group)
+        *agreed(lambda: checked("target_statistics", logits, labels, local_options, wanted), group)
     )
     return TargetStatistics(planes, problem.masses, loss_dtype(logits))
 
@@ -221,20 +233,33 @@ def linear_target_statistics(
 
     Parameters
     ----------
-    hidden, weight, labels, bias, low_rank, shift, memory_budget, group
+    hidden, weight, labels, bias, low_rank, memory_budget, group
         As in `linear_cross_entropy`.
-    temperature, softcap, logit_bias, margin, ignore_index, validate, entropy, rank
-        As in `target_statistics`. For the rank of the labels the logits are made once more.
+    shift
+        As in `crossentropy.linear_cross_entropy`.
+    temperature, softcap, logit_bias, margin, ignore_index, validate
+        As in `crossentropy.softmax_cross_entropy`; `logit_bias` and a `margin` for every class are this rank's slice.
+    entropy, rank : bool, default False
+        Whether the entropy of the rows, and the rank of the labels, are wanted. For the rank the logits are made once
+        more.
 
     Returns
     -------
     TargetStatistics
-        The same on every rank, in the shape of the labels; with a `shift` shorter by that.
+        The same on every rank: log-probabilities and entropies in nats, float64 for float64 hidden states, else
+        float32, in the shape of the labels; with a `shift` shorter by that.
 
     Raises
     ------
     ValueError, TypeError, RuntimeError
         As `linear_cross_entropy` does.
+
+    Examples
+    --------
+    In each of two processes, with the rows of the head's matrix for its own classes::
+
+        torch.distributed.init_process_group("gloo")
+        log_prob = linear_target_statistics(hidden, weight, labels, shift=1).log_prob
     """
     options: ShardedOptions = {
         "temperature": temperature,
@@ -244,13 +269,13 @@ def linear_target_statistics(
         "ignore_index": ignore_index,
         "validate": validate,
     }
-    given = agreed_head(
+    head = agreed_head(
         "linear_target_statistics",
         *(hidden, weight, labels, bias, low_rank, shift, group, options),
         memory_budget=memory_budget,
         wanted=Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank),
     )
-    problem, planes = worked_out(given.problem, given.shard, given.statistics)
-    kept: dict[str, Any] = {name: given.kept(x) for name, x in arrays(planes).items()}
-    masses = None if problem.masses is None else given.kept(problem.masses)
+    problem, planes = worked_out(head.problem, head.shard, head.statistics)
+    kept: dict[str, Any] = {name: head.kept(x) for name, x in arrays(planes).items()}
+    masses = None if problem.masses is None else head.kept(problem.masses)
     return TargetStatistics(Planes(**kept), masses, loss_dtype(hidden))

@@ -1,8 +1,8 @@
-"""The statistics of sharded rows as formulas around one sum over the ranks, for what the kernels have no gradient of.
+"""The statistics of sharded rows as formulas around one sum over the ranks, for gradients that the kernels lack.
 
-They are differentiated by PyTorch, and so are their gradients: derivatives of a second order are those of the loss as
-one function of what all ranks have. Sums of exponentials are relative to the statistics that are known already, so
-that nothing overflows; as these constants cancel, they have no gradient.
+PyTorch differentiates them to any order: second derivatives are those of the loss as one function of all ranks'
+inputs. Sums of exponentials are taken relative to the statistics that the forward pass has found, so that nothing
+overflows; these constants cancel and have no gradient.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from crossentropy._backends import INF
 from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy._statistics.log_sum import finite
@@ -21,36 +22,34 @@ from crossentropy.torch.distributed._parts import IGNORED, pending_scale
 from crossentropy.torch.distributed._rank_sums import shared, total
 from crossentropy.torch.distributed._shards import Shard
 
-INF = float("inf")
-
 
 def gradients(
     value: Callable[..., Planes], inputs: Sequence[Tensor | None], given: Mapping[str, Tensor]
 ) -> list[Tensor | None]:
-    """Gradients by `inputs` of the planes ``value(*inputs)``, for upstream gradients by name.
+    """Differentiate the statistics ``value(*inputs)`` with respect to `inputs`, for upstream gradients by name.
 
-    They have a graph of their own where one is asked for.
+    The gradients have a graph if one is being recorded.
     """
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        # Aliases, for one input may be made of another: the way through it is not for this derivative to go.
-        own = [x.view_as(x) if x is not None and x.requires_grad else x for x in inputs]
-        planes = value(*own)
-    learning = [x for x in own if x is not None and x.requires_grad]
+        # Aliases, for one input may be computed from another: the gradient must not flow through that as well.
+        aliases = [x.view_as(x) if x is not None and x.requires_grad else x for x in inputs]
+        planes = value(*aliases)
+    learning = [x for x in aliases if x is not None and x.requires_grad]
     outputs, upstream = [getattr(planes, name) for name in given], list(given.values())
-    found = iter(
+    grads = iter(
         torch.autograd.grad(outputs, learning, upstream, create_graph=create_graph, allow_unused=True)
     )
-    return [next(found) if x is not None and x.requires_grad else None for x in own]
+    return [next(grads) if x is not None and x.requires_grad else None for x in aliases]
 
 
 def planes(
     settings: Settings, tensors: Tensors, known: Planes, shard: Shard, grads: Sequence[Tensor]
 ) -> Planes:
-    """The differentiable planes of rows, for the sake of their derivatives: there may be a constant missing.
+    """Compute the differentiable statistics of rows, up to constants: only their derivatives are used.
 
-    ``tensors.logits`` are this shard's classes, `known` the planes as they were merged, and `grads` the upstream
-    gradients of some.
+    ``tensors.logits`` are this shard's classes, `known` the merged statistics of the forward pass, and `grads` the
+    upstream gradients that are not None.
     """
     tensors = with_shared(tensors, shard)
     void, ignored, senseless = _rows_apart(tensors, known, grads)
@@ -64,28 +63,28 @@ def planes(
     if L is not None:
         columns += _of_all_classes(settings, tensors, u - L[..., None])
     sums = iter(total(torch.stack(columns), shard.group).unbind())
-    found = Planes()
+    result = Planes()
     if targets:
         odds = [_settled(target.log_odds(next(sums), next(sums)), ignored, -INF) for target in targets]
-        found.log_odds = torch.stack(odds, dim=-1) if settings.several else odds[0]
+        result.log_odds = torch.stack(odds, dim=-1) if settings.several else odds[0]
     if L is None:
-        return found
+        return result
     whole = next(sums)
     more = whole.log()
     if settings.wanted.log_partition:
-        found.log_partition = _settled(more, ignored, 0)
+        result.log_partition = _settled(more, ignored, 0)
     if settings.has_prior:
         R: Any = settings.prior_total
-        found.prior_term = _settled(R * more - next(sums), ignored, 0)
+        result.prior_term = _settled(R * more - next(sums), ignored, 0)
     if tensors.dense is not None:
-        found.dense_term = next(sums) * more - next(sums)
+        result.dense_term = next(sums) * more - next(sums)
     if settings.wanted.entropy:
-        found.entropy = _settled(more - next(sums) / whole, ignored, 0)
-    return found
+        result.entropy = _settled(more - next(sums) / whole, ignored, 0)
+    return result
 
 
 def _of_all_classes(settings: Settings, tensors: Tensors, depth: Tensor) -> list[Tensor]:
-    """This shard's shares of ``Σ e^d``, ``Σ r d``, ``Σ a``, ``Σ a d`` and ``Σ e^d d`` with ``d = u − L``."""
+    """Sum over this shard's classes ``e^d``, ``r d``, ``a``, ``a d`` and ``e^d d``, with ``d = u − L``."""
     e = depth.exp()
     columns = [e.sum(-1)]
     if settings.has_prior:
@@ -100,7 +99,7 @@ def _of_all_classes(settings: Settings, tensors: Tensors, depth: Tensor) -> list
 
 
 def with_shared(tensors: Tensors, shard: Shard) -> Tensors:
-    """With what all ranks have alike for each of them to make something of."""
+    """Wrap replicated inputs (temperature, scalar margin) so that backward adds their gradients over the ranks."""
     T, m = tensors.temperature, tensors.margin
     if m is not None and m.ndim:
         return tensors._replace(temperature=shared([T], shard.group)[0])
@@ -109,14 +108,14 @@ def with_shared(tensors: Tensors, shard: Shard) -> Tensors:
 
 
 class _Target(NamedTuple):
-    """A label of every row, or a set of labels: where it is, and about what the logarithms off and on it are."""
+    """A label or a label set of every row: its mask, and the known logarithms of the sums off and on target."""
 
     on: Tensor
     off_size: Tensor
-    on_size: Tensor | None  # None of one label, whose logit is taken as it is
+    on_size: Tensor | None  # None for one label, whose logit needs no exponential
 
     def columns(self, u: Tensor) -> list[Tensor]:
-        """This shard's shares of the sums off and on target."""
+        """Sum over this shard's classes off and on target, relative to the known sums."""
         relative = u - self.off_size[..., None]
         off = relative.masked_fill(self.on, -INF).exp().sum(-1)
         if self.on_size is None:
@@ -124,7 +123,7 @@ class _Target(NamedTuple):
         return [off, (u - self.on_size[..., None]).masked_fill(~self.on, -INF).exp().sum(-1)]
 
     def log_odds(self, off: Tensor, on: Tensor) -> Tensor:
-        """``D`` by the sums of all ranks, less a constant."""
+        """Compute ``D`` up to a constant from the sums over all ranks."""
         return log_or_nothing(off) - (on if self.on_size is None else log_or_nothing(on))
 
 
@@ -137,6 +136,7 @@ def _targets(
     base: Tensor,
     L: Tensor | None,
 ) -> list[_Target]:
+    """Describe the labels of a row, one by one, or its label set."""
     off = base + known.rest.log1p()
     if tensors.mask is not None:
         set_base = finite(known.set_top) * pending_scale(settings, tensors) - offset
@@ -150,9 +150,9 @@ def _targets(
 def _rows_apart(
     tensors: Tensors, known: Planes, grads: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Rows that count for nothing, those of them that are ignored, and those of any kind that make no sense.
+    """Find the excluded rows, the ignored ones among them, and the invalid rows.
 
-    A row that makes no sense counts for nothing where no gradient comes from it.
+    An invalid row is excluded if its upstream gradients are all 0.
     """
     rows = known.top.ndim
 
@@ -170,7 +170,7 @@ def _rows_apart(
 def transformed(
     settings: Settings, tensors: Tensors, void: Tensor, senseless: Tensor
 ) -> tuple[Tensor, Any, Tensor | None]:
-    """``u`` less an offset, 0 in void rows and NaN in others that make no sense, the offset, and where targets are."""
+    """Compute ``u`` minus an offset (0 in excluded rows, NaN in invalid ones), the offset, and the targets' mask."""
     on, is_target = tensors.mask, tensors.mask
     if tensors.indices is not None:
         on = tensors.indices[..., None] == torch.arange(
@@ -184,18 +184,18 @@ def transformed(
 
 
 def _settled(x: Tensor, rows: Tensor | None, value: float) -> Tensor:
-    """`x` with a constant in some rows."""
+    """Fill some rows of `x` with a constant."""
     if rows is None:
         return x
     return x.masked_fill(rows[..., None] if x.ndim > rows.ndim else rows, value)
 
 
 def log_or_nothing(x: Tensor) -> Tensor:
-    """The logarithm, of 0 without a gradient."""
+    """Compute the logarithm; that of 0 is −∞ and has no gradient."""
     nothing = x == 0
     return x.masked_fill(nothing, 1.0).log().masked_fill(nothing, -INF)
 
 
 def _weighted(w: Tensor, depth: Tensor) -> Tensor:
-    """``Σ w (u − L)``, a weight of 0 counting 0."""
+    """Compute ``Σ w (u − L)``, where a weight of 0 contributes 0."""
     return (w * depth.masked_fill((w == 0) & (depth == -INF), 0.0)).sum(-1)

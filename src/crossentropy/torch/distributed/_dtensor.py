@@ -1,4 +1,4 @@
-"""What a rank has of a `DTensor`, and the group it shares the rest with."""
+"""This rank's shard of a `DTensor`, and the process group of the others."""
 
 import sys
 from dataclasses import fields, is_dataclass, replace
@@ -8,18 +8,18 @@ from torch import Tensor
 
 
 def is_dtensor(x: Any) -> bool:
-    """Whether `x` is one; there are none unless its module has been imported."""
+    """Tell whether `x` is a DTensor; none can exist unless its module has been imported."""
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(x, module.DTensor)
 
 
 def sharded(x: Tensor, axis: int, name: str, group: Any) -> tuple[Tensor, Any]:
-    """The shard of `x` on this rank and its group; of a plain tensor `x` and `group` themselves.
+    """Return the shard of `x` on this rank and its group; for a plain tensor `x` and `group` themselves.
 
     Raises
     ------
     ValueError
-        If it is not sharded over classes alone, or a group is given besides its own.
+        If a DTensor is not sharded over classes alone, or if a group is passed with it.
     """
     if not is_dtensor(x):
         return x, group
@@ -38,12 +38,12 @@ def sharded(x: Tensor, axis: int, name: str, group: Any) -> tuple[Tensor, Any]:
 
 
 def local(x: Any) -> Any:
-    """What this rank has of `x`: of a target of its arrays, and of anything but DTensors itself.
+    """Replace DTensors by their local tensors, also within the fields of a target; other values pass unchanged.
 
     Raises
     ------
     ValueError
-        If a part of a sum is pending, which no rank knows whole.
+        If a DTensor has a pending sum.
     """
     if is_dataclass(x) and not isinstance(x, type) and any(is_dtensor(getattr(x, f.name)) for f in fields(x)):
         return replace(x, **{f.name: local(getattr(x, f.name)) for f in fields(x)})

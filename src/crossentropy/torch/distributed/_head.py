@@ -1,8 +1,8 @@
-"""Target statistics of a linear head whose classes are spread over ranks, without its logits.
+"""Target statistics of a linear head whose classes are split over ranks, without all the logits at once.
 
-Every rank makes the logits of its classes a block of rows at a time. Where they fit into a budget they are kept for the
-way back, else they are made once more. A rank's gradient by its weight is its own; that by the hidden states is a sum
-over all classes, and so over the ranks.
+Every rank computes the logits of its classes by blocks of rows. Logits that fit into a budget are kept for the backward
+pass, else they are recomputed. The gradient with respect to a rank's weight is local; the one with respect to the
+hidden states is a sum over all classes, and so over the ranks.
 """
 
 from collections.abc import Sequence
@@ -44,11 +44,11 @@ from crossentropy.torch.distributed._statistics import (
     widened,
 )
 
-KEPT = 256 << 20  # bytes of logits that are kept for the way back, at most
+KEPT = 256 << 20  # most bytes of logits that are kept for the backward pass
 
 
 class Thrift(NamedTuple):
-    """What a head does without: more bytes than these for logits, the products of less likely classes than this."""
+    """Limits on a head's memory and work: bytes of logits kept, probability below which tiles are skipped."""
 
     memory_budget: int
     skip_below: float
@@ -57,14 +57,14 @@ class Thrift(NamedTuple):
 def statistics(
     head: Head, thrift: Thrift, settings: Settings, tensors: Tensors, along: Sequence[Tensor], shard: Shard
 ) -> tuple[Planes, list[Tensor]]:
-    """What `_sharded_statistics.statistics` says of the logits of `head`; those of `tensors` are a shape alone."""
+    """Compute what `_statistics.statistics` does, for the logits of `head`; ``tensors.logits`` has only a shape."""
     rows = tuple(tensors.logits.shape[:-1])
     settings, tensors, target = localised(settings._replace(axis=1), in_one_line(tensors), shard)
     learning = (*head.factors, head.bias, *tensors[1:LEARNABLE])
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in learning):
         names = plane_names(settings, tensors)
-        given = (settings, thrift, along, target, shard, len(head.factors))
-        outputs = _ShardedHead.apply(*given, *head.factors, head.bias, *tensors[1:])
+        static = (settings, thrift, along, target, shard, len(head.factors))
+        outputs = _ShardedHead.apply(*static, *head.factors, head.bias, *tensors[1:])
         planes, sums = named(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
     else:
         planes, _, sums = _exchanged(head, settings, tensors, along, target, shard)
@@ -81,12 +81,12 @@ def _exchanged(
     kept: Tensor | None = None,
     largest: list[Tensor] | None = None,
 ) -> Merged:
-    """The statistics; `kept` gets the logits, `largest` the `tops` of every block's tiles."""
+    """Compute, exchange and merge the statistics; `kept` gets the logits, `largest` the `tops` of every block."""
     height, tiles = rows_in_a_block(head), tiles_of(head)
-    found = []
+    parts = []
     for rows, z in blocks_of_logits(head, height):
         block = of_rows(tensors, rows)
-        found.append(part_statistics(settings, block._replace(logits=z)))
+        parts.append(part_statistics(settings, block._replace(logits=z)))
         if kept is not None:
             kept[rows] = z
         if largest is not None and len(z):
@@ -96,11 +96,11 @@ def _exchanged(
         blocks = blocks_of_logits(head, height)
         return classes_before(settings, tensors, target.indices, u, shard, blocks)
 
-    return exchanged(_joined(found), along, settings, tensors, target, shard, before)
+    return exchanged(_joined(parts), along, settings, tensors, target, shard, before)
 
 
 def _joined(blocks: Sequence[Part]) -> Part:
-    """The part of all rows from those of some."""
+    """Concatenate the parts of blocks of rows."""
     part = blocks[0]
     for f in fields(Part):
         if f.name != "prior_total" and getattr(part, f.name) is not None:
@@ -109,6 +109,8 @@ def _joined(blocks: Sequence[Part]) -> Part:
 
 
 class _ShardedHead(Function):
+    """The statistics of a sharded head, differentiable with respect to its factors, bias and row problem."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -125,50 +127,51 @@ class _ShardedHead(Function):
         keeps = not thrift.skip_below and prod(size) * head.dtype.itemsize <= thrift.memory_budget
         kept = head.room(*size) if keeps else None
         largest: list[Tensor] | None = [] if thrift.skip_below else None
-        found = _exchanged(head, settings, tensors, along, target, shard, kept, largest)
-        ctx.skipped = largest and unlikely(largest, found.planes.log_partition, thrift.skip_below)
+        result = _exchanged(head, settings, tensors, along, target, shard, kept, largest)
+        ctx.skipped = largest and unlikely(largest, result.planes.log_partition, thrift.skip_below)
         ctx.shard, ctx.count = shard, count
-        return saved(ctx, settings, tensors, found, (kept, *inputs))
+        return saved(ctx, settings, tensors, result, (kept, *inputs))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         settings, shard, count = ctx.settings, ctx.shard, ctx.count
-        size = count + len(Tensors._fields)  # the factors, the bias, and the tensors but for the logits
+        size = count + len(Tensors._fields)  # the factors, the bias, and all tensors except the logits
         kept, *inputs = ctx.saved_tensors[: 1 + size]
         head, tensors = taken_apart(count, inputs)
-        planes, given = recalled(ctx, tensors, grads)
+        planes, upstream_grads = recalled(ctx, tensors, grads)
+        # The kernels have no second derivative: a gradient with a graph goes through formulas on all local logits.
         if takes_formulas(tensors, grads):
 
             def value(*learnable: Any) -> Planes:
-                own, others = taken_apart(count, [*learnable, *tensors[LEARNABLE:]])
-                factors = list(own.factors)
+                local_head, others = taken_apart(count, [*learnable, *tensors[LEARNABLE:]])
+                factors = list(local_head.factors)
                 factors[::2] = shared(factors[::2], shard.group)  # type: ignore[assignment]
-                others = others._replace(logits=own._replace(factors=tuple(factors)).whole())
-                return formulas.planes(settings, others, planes, shard, list(given.values()))
+                others = others._replace(logits=local_head._replace(factors=tuple(factors)).whole())
+                return formulas.planes(settings, others, planes, shard, list(upstream_grads.values()))
 
-            by_inputs = formulas.gradients(value, inputs[: count + LEARNABLE], given)
+            by_inputs = formulas.gradients(value, inputs[: count + LEARNABLE], upstream_grads)
         else:
-            upstream = cotangents(list(given), list(given.values()))
-            asked = ctx.needs_input_grad[6 : 6 + size]
-            needs, needs_others = asked[: count + 1], asked[count + 1 : count + LEARNABLE]
-            found = linear.backward(
+            upstream = cotangents(list(upstream_grads), list(upstream_grads.values()))
+            wanted = ctx.needs_input_grad[6 : 6 + size]
+            needs, needs_others = wanted[: count + 1], wanted[count + 1 : count + LEARNABLE]
+            gradients = linear.backward(
                 *(settings, head, widened(tensors), planes, upstream, needs, needs_others),
                 skipped=ctx.skipped,
                 logits=kept,
             )
-            _sum_up(found.factors, shard)
-            others = [None, *found.others]
+            _sum_up(gradients.factors, shard)
+            others = [None, *gradients.others]
             shared_gradients(others, tensors, planes, upstream, shard)
-            by_inputs = [*found.factors, found.bias, *others[1:]]
+            by_inputs = [*gradients.factors, gradients.bias, *others[1:]]
         return (None,) * 6 + (*by_inputs, *(None,) * (len(Tensors._fields) - LEARNABLE))
 
 
 def _sum_up(factors: list[Tensor | None], shard: Shard) -> None:
-    """Sum up over the ranks, all at once, the gradients of the hidden states and what else is multiplied by classes."""
-    own = [x for x in factors[::2] if x is not None]
-    if not own:
+    """Add the gradients with respect to each x (hidden states) over the ranks, in place, by one collective."""
+    learning = [x for x in factors[::2] if x is not None]
+    if not learning:
         return
-    total = torch.cat([x.to(torch.promote_types(x.dtype, torch.float32)).reshape(-1) for x in own])
+    total = torch.cat([x.to(torch.promote_types(x.dtype, torch.float32)).reshape(-1) for x in learning])
     distributed.all_reduce(total, group=shard.group)
-    each = iter(total.split([x.numel() for x in own]))
+    each = iter(total.split([x.numel() for x in learning]))
     factors[::2] = [x if x is None else next(each).view(x.shape).to(x.dtype) for x in factors[::2]]

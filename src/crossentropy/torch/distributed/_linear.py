@@ -1,4 +1,4 @@
-"""A linear head of whose classes a rank has some: checked and agreed upon."""
+"""A linear head whose classes are split over ranks: its check, and the ranks' agreement on it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +27,7 @@ from crossentropy.torch.distributed._shards import Shard
 
 
 class ShardedHead(NamedTuple):
-    """The problem of the rows of a head, whose logits are a shape alone, and which of the classes this rank has."""
+    """A head, its row problem, whose logits have only a shape, and this rank's classes."""
 
     problem: SoftmaxProblem
     shard: Shard
@@ -37,17 +37,17 @@ class ShardedHead(NamedTuple):
 
     @property
     def statistics(self) -> Statistics:
-        """What gives the statistics of its rows."""
+        """The function that computes the statistics of its rows."""
         return partial(statistics, self.head, self.thrift)
 
     def logits(self) -> Tensor:
-        """Those of this rank, differentiable."""
+        """Compute this rank's logits, differentiably."""
         factors: list[Any] = list(self.head.factors)
         factors[::2] = shared(factors[::2], self.shard.group)
         return self.head._replace(factors=tuple(factors)).whole().view(*self.problem.rows, self.shard.size)
 
     def kept(self, x: Tensor) -> Tensor:
-        """What there is for every row, without those that a shift left over."""
+        """Drop from `x`, in the shape of the rows, the positions at the end that a shift leaves without a label."""
         rows = self.problem.rows
         return x.narrow(len(rows) - 1, 0, rows[-1] - self.shift) if self.shift else x
 
@@ -67,7 +67,7 @@ def agreed_head(
     skip_below: float = 0.0,
     wanted: Wanted | None = None,
 ) -> ShardedHead:
-    """What a function of this name was given on this rank, once all ranks have been heard."""
+    """Check the arguments of `function` on this rank, and return its head once all ranks agree."""
     weight, group = sharded(weight, 0, "weight", group)
     parts: list[Any] = in_autocast(local(hidden), weight, local(bias), *map(local, low_rank or ()))
     hidden, weight, bias, *pair = parts
@@ -78,9 +78,9 @@ def agreed_head(
         check_head(hidden, weight, bias, low_rank)
         check_plain(hidden, weight, bias, *pair)
         check_memory_budget(memory_budget)
-        moved, own = in_their_places(hidden, labels, shift, options)
+        moved, row_options = in_their_places(hidden, labels, shift, options)
         logits = shape_alone(hidden, (*hidden.shape[:-1], weight.shape[0]))
-        problem, size, same = checked(function, logits, moved, own, wanted)
+        problem, size, same = checked(function, logits, moved, row_options, wanted)
         if skip_below:
             check_skip_below(skip_below, problem)
             check_fixed(problem, skip_below)

@@ -1,7 +1,7 @@
-"""What one shard of the classes knows of every row: `Part` from the kernels.
+"""The statistics of every row over one shard of the classes: a `Part`, computed by the kernels.
 
-The kernels make a row with a label outside their classes NaN. A row whose label another shard has is therefore asked
-for with a stand-in, the shard's first class, which then joins the others' sum.
+The kernels make a row with a label outside their classes NaN. So for a row whose label belongs to another shard they
+are called with a stand-in, the shard's first class, whose term is then added to the sum of the others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crossentropy._backends import INF
 from crossentropy._statistics.head.tiles import of_rows
 from crossentropy._statistics.log_sum import Sum, finite, joined
 from crossentropy._statistics.merge import Part, seen_before
@@ -20,16 +21,14 @@ from crossentropy._statistics.torch import kernels as rowwise
 from crossentropy._statistics.torch.problem import Settings, Tensors
 from crossentropy.torch.distributed._shards import Shard
 
-INF = float("inf")
-
-#: What labels are turned into that are not counted from the shard's first class.
+#: Local labels of rows whose label belongs to another shard, and of ignored rows.
 ELSEWHERE, IGNORED = -1, -2
 
 KERNEL_PLANES = ("top", "rest", "prior_term", "entropy", "argmax")
 
 
 def local_labels(indices: Tensor, ignore_index: int | None, shard: Shard) -> Tensor:
-    """Labels counted from the first class of the shard, `ELSEWHERE` where it is another's."""
+    """Count labels from the first class of the shard; `ELSEWHERE` for another shard's, `IGNORED` for ignored rows."""
     y = indices.to(torch.int64)
     here = (y >= shard.first) & (y < shard.first + shard.size)
     local = torch.where(here, y - shard.first, ELSEWHERE)
@@ -37,17 +36,18 @@ def local_labels(indices: Tensor, ignore_index: int | None, shard: Shard) -> Ten
 
 
 def pending_scale(settings: Settings, tensors: Tensors) -> Any:
-    """What the kernels' ``u`` is still to be multiplied by: with a bias, nothing."""
+    """Return the factor still to be applied to the kernels' ``u``: 1/temperature, or 1 with a bias."""
     return 1.0 if tensors.logit_bias is not None else _scale(settings, tensors)
 
 
 def _scale(settings: Settings, tensors: Tensors) -> Any:
+    """Return ``1/temperature``, a number or a tensor of the rows' shape."""
     temperature = tensors.temperature
     return 1 / settings.temperature if temperature is None else 1 / temperature.detach().double()
 
 
 def part_statistics(settings: Settings, tensors: Tensors) -> Part:
-    """Statistics of rows over the classes of ``tensors.logits``, its last axis; labels are `local_labels`."""
+    """Compute the statistics of rows over the classes of ``tensors.logits``, its last axis; labels are local."""
     settings = settings._replace(wanted=replace(settings.wanted, rank=False))
     if tensors.indices is not None:
         return _with_labels(settings, tensors)
@@ -61,16 +61,17 @@ def part_statistics(settings: Settings, tensors: Tensors) -> Part:
 
 
 def _with_labels(settings: Settings, tensors: Tensors) -> Part:
+    """Compute the statistics of rows with local labels, by way of stand-ins for those of other shards."""
     y = tensors.indices if settings.several else tensors.indices[..., None]
     here, ignored = y >= 0, y == IGNORED
-    # A label that stands in for others of its row may be one of them: repeated, it is counted once.
+    # A stand-in may equal another label of its row: the kernels count a repeated label once.
     stand_in = torch.where(here, y, 0).amax(-1, keepdim=True)
     asked = torch.where(here | ignored, y, stand_in)
     planes = rowwise.forward(settings, tensors._replace(indices=asked if settings.several else asked[..., 0]))
     u, margin = _at_classes(settings, tensors, asked.clamp(min=0))
     foreign = ~here.any(-1)
     nothing, zero = torch.full_like(planes.top, -INF), torch.zeros_like(planes.top)
-    # Log-odds among logits of −∞ alone are NaN, which here says nothing of the whole row.
+    # A shard whose logits are all −∞ has NaN here, though the whole row may be finite.
     empty = (planes.top == -INF) & planes.rest.isnan()
     wanted = settings.wanted
     counts_margin = margin is not None and (settings.has_prior or wanted.entropy or wanted.argmax)
@@ -96,14 +97,14 @@ def _with_labels(settings: Settings, tensors: Tensors) -> Part:
 
 
 def _set_lift(part: Part, sums: Sequence[Sum], margins: Sequence[Any], scale: Any) -> None:
-    """Set what the logarithm of all `sums` is, their margins taken off where nothing is large."""
+    """Set `peak` and `lift` from all `sums`; margins are subtracted after the peak, from small numbers."""
     part.peak = finite(reduce(torch.maximum, [s.top for s in sums]))
     near = [Sum((s.top - part.peak - m) * scale, s.rest) for s, m in zip(sums, margins, strict=True)]
     part.lift = reduce(joined, near).value()
 
 
 def _at_classes(settings: Settings, tensors: Tensors, classes: Tensor) -> tuple[Tensor, Tensor | None]:
-    """``u`` of some classes of every row and the margin there, as the kernels have them before their scale."""
+    """Compute ``u`` at some classes of every row, (…, k), and the margin there, both before the pending scale."""
     u = _before_margin(settings, tensors, tensors.logits.detach().gather(-1, classes), classes)
     margin = tensors.margin
     if margin is not None:
@@ -117,7 +118,7 @@ def _at_classes(settings: Settings, tensors: Tensors, classes: Tensor) -> tuple[
 
 
 def _before_margin(settings: Settings, tensors: Tensors, z: Tensor, classes: Any) -> Tensor:
-    """``u`` of logits of these classes, no margin taken off."""
+    """Compute ``u`` from logits of these classes, without margins."""
     u = z.double()
     if settings.softcap is not None:
         u = settings.softcap * torch.tanh(u / settings.softcap)
@@ -127,6 +128,7 @@ def _before_margin(settings: Settings, tensors: Tensors, z: Tensor, classes: Any
 
 
 def _scale_of_classes(settings: Settings, tensors: Tensors) -> Any:
+    """Return ``1/temperature`` so that it broadcasts over a class axis."""
     scale = _scale(settings, tensors)
     return scale[..., None] if isinstance(scale, Tensor) and scale.ndim else scale
 
@@ -139,16 +141,20 @@ def classes_before(
     shard: Shard,
     blocks: Iterable[tuple[slice, Tensor]],
 ) -> Tensor:
-    """How many classes of the shard are above the label of every row, or equal to it and of a smaller index.
+    """Count the classes of the shard with a larger ``u`` than the label, or an equal one and a smaller index.
 
     Parameters
     ----------
     tensors : Tensors
-        Of rows in one line; ``tensors.logits`` is not looked at.
+        With the rows flattened; ``tensors.logits`` is ignored.
     labels, own : Tensor, shape of the rows
-        Labels counted over all classes, and what ``u`` is there, margin taken off.
+        Labels counted over all classes, and ``u`` there minus the margin.
     blocks : iterable of (slice, Tensor)
-        Rows in one line, and their logits.
+        Blocks of the flattened rows, and their logits.
+
+    Returns
+    -------
+    Tensor, int64, shape of the rows
     """
     places, shape = torch.arange(shard.size, device=own.device), own.shape
     labels, own = labels.reshape(-1).to(torch.int64), own.reshape(-1)
@@ -161,7 +167,7 @@ def classes_before(
 
 
 def in_one_line(tensors: Tensors) -> Tensors:
-    """With what there is for every row in one line, class axes behind it; the logits are left out."""
+    """Flatten the rows of all tensors, class axes behind them, and drop the logits."""
     rows, temperature = tensors.logits.ndim - 1, tensors.temperature
 
     def flat(x: Tensor | None) -> Tensor | None:
@@ -177,7 +183,7 @@ def in_one_line(tensors: Tensors) -> Tensors:
 
 
 def _completed(part: Part, planes: Planes, settings: Settings, tensors: Tensors) -> Part:
-    """The part with what else the kernels say of it, where all its logits are −∞ as well."""
+    """Set the part's remaining statistics from the kernels', corrected in rows where all its logits are −∞."""
     if planes.argmax is not None:
         _set_best(part, planes.argmax, settings, tensors)
     if part.lift is None:
@@ -197,7 +203,7 @@ def _completed(part: Part, planes: Planes, settings: Settings, tensors: Tensors)
 
 
 def _set_best(part: Part, argmax: Tensor, settings: Settings, tensors: Tensors) -> None:
-    """Set the largest ``u`` less its margin, and its place in the part."""
+    """Set the largest ``u`` minus its margin, and its index within the part."""
     place = argmax.clamp(min=0)[..., None]
     u, margin = _at_classes(settings, tensors, place)
     if margin is not None:
@@ -211,5 +217,5 @@ def _set_best(part: Part, argmax: Tensor, settings: Settings, tensors: Tensors) 
 
 
 def _endless(weights: Tensor) -> Tensor:
-    """``Σ w·∞`` over the classes, a weight of 0 counting 0."""
+    """Compute ``Σ w·∞`` over the classes, where a weight of 0 contributes 0."""
     return torch.where(weights == 0, 0.0, weights * INF).sum(-1)

@@ -1,4 +1,4 @@
-"""Links that act on every class of rows whose classes are spread over ranks, by formulas around sums over the ranks."""
+"""Losses of sharded rows whose link acts on every class, by formulas around sums over the ranks."""
 
 import math
 from dataclasses import replace
@@ -21,16 +21,16 @@ from crossentropy.torch.distributed._statistics import localised
 
 
 def row_losses(problem: SoftmaxProblem, known: Planes, logits: Tensor, shard: Shard) -> tuple[Tensor, Tensor]:
-    """``Σ_c a_c φ(log p_c)`` of every row and its mass, on all ranks.
+    """Compute ``Σ_c a_c φ(log p_c)`` and the mass ``Σ_c a_c`` of every row, the same on all ranks.
 
     Parameters
     ----------
     problem : SoftmaxProblem
-        Of this rank's classes, labels counted over all.
+        With this rank's classes; labels count over all classes.
     known : Planes
-        The log-partition of whole rows, and their argmax.
+        The statistics of whole rows, log-partition and argmax among them.
     logits : Tensor
-        Of this rank's classes.
+        Logits of this rank's classes.
     """
     settings, tensors = split(
         logits, problem.axis, problem.target, problem.transform, None, problem.wanted, False
@@ -49,17 +49,17 @@ def row_losses(problem: SoftmaxProblem, known: Planes, logits: Tensor, shard: Sh
         prior = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64, device=logits.device)
     target = Target(tensors.indices, None, tensors.dense, settings.several, settings.ignore_index)
     masses = shared([problem.masses], shard.group)[0]
-    own = per_class.losses_of_classes(
+    shares = per_class.losses_of_classes(
         replace(problem, logits=logits, target=target, masses=masses, smoothing_prior=prior), D
     )
-    losses, weights = total(torch.stack(own), shard.group).unbind()
+    losses, weights = total(torch.stack(shares), shard.group).unbind()
     return losses, weights
 
 
 def _log_odds(depth: Tensor, likeliest: Tensor, shard: Shard) -> Tensor:
-    """``D_c = ln(1 − p_c) − ln p_c`` of this rank's classes, from about ``ln p_c``.
+    """Compute ``D_c = ln(1 − p_c) − ln p_c`` of this rank's classes, from approximate ``ln p_c``.
 
-    Of the likeliest class ``1 − p`` is what the others of all ranks add up to.
+    For the likeliest class ``1 − p`` is the sum of the others on all ranks, so that no digits cancel.
     """
     e = depth.exp()
     sums = total(torch.stack([e.sum(-1), e.masked_fill(likeliest, 0).sum(-1)]), shard.group)

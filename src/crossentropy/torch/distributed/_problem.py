@@ -1,4 +1,4 @@
-"""A softmax problem of which a rank has some of the classes: checked, agreed upon, and solved together."""
+"""A softmax problem whose classes are split over ranks: its check, the ranks' agreement on it, and its loss."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +13,7 @@ from crossentropy._engine.softmax.autodiff import composed
 from crossentropy._engine.softmax.autograd import link_learns
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.terms import check_whole
+from crossentropy._rows import row_in_words
 from crossentropy._statistics import Planes, Prior, Target, Wanted
 from crossentropy._statistics.label_errors import check_labels
 from crossentropy._statistics.torch.kernels import kernels_apply
@@ -45,7 +46,7 @@ SAME = (
 
 
 class ShardedOptions(TypedDict, total=False):
-    """Keywords of `crossentropy.softmax_cross_entropy` but for the axis."""
+    """Keywords of `crossentropy.softmax_cross_entropy` except the axis."""
 
     label_smoothing: float
     smoothing_prior: Tensor | None
@@ -65,14 +66,14 @@ class ShardedOptions(TypedDict, total=False):
     validate: str
 
 
-#: What gives the statistics of whole rows, and the sums over the ranks of arrays sent along.
+#: Computes the statistics of whole rows, and adds further arrays over the ranks in the same collective.
 Statistics = Callable[[Settings, Tensors, Sequence[Tensor], Shard], tuple[Planes, list[Tensor]]]
 
 
 def checked(
     function: str, logits: Tensor, labels: Any, options: Mapping[str, Any], wanted: Wanted | None = None
 ) -> tuple[SoftmaxProblem, int, dict[str, Any]]:
-    """This rank's part of a problem, its number of classes, and what has to be the same on all ranks."""
+    """Check this rank's part of a problem; return it, its number of classes, and what must equal on all ranks."""
     for name in options:
         if name not in ShardedOptions.__annotations__:
             raise TypeError(
@@ -86,7 +87,7 @@ def checked(
     mask = None
     if isinstance(labels, LabelSet):
         mask = torch.as_tensor(labels.mask, device=logits.device)
-        # A row's set may lie on other ranks altogether, so here it is checked as if it had every class.
+        # A row's label set may lie entirely on other ranks. Here it is checked as if full; `_check_sets` follows.
         labels = LabelSet(mask.new_ones(1).expand(mask.shape))
     problem = make_problem(logits, labels, axis=-1, **options)
     if mask is not None:
@@ -117,11 +118,12 @@ def checked(
 
 
 def learns(x: Any) -> bool:
-    """Whether the ranks are to sum up a gradient by `x`."""
+    """Tell whether a gradient with respect to `x` is computed."""
     return isinstance(x, Tensor) and x.requires_grad and torch.is_grad_enabled()
 
 
 def _check_supported(problem: SoftmaxProblem) -> None:
+    """Raise for links and tensors that sharded classes do not support."""
     target, transform = problem.target, problem.transform
     if problem.acts_per_class and link_learns(problem):
         raise ValueError(
@@ -137,7 +139,7 @@ def _check_supported(problem: SoftmaxProblem) -> None:
 
 
 def check_plain(x: Tensor, *others: Any) -> None:
-    """Raise unless the kernels can take `x` and those of the others that are tensors."""
+    """Raise TypeError unless the kernels of the CPU serve `x` and all tensors among the others."""
     if not kernels_apply(x, *(y for y in others if isinstance(y, Tensor))):
         raise TypeError(
             f"a {type(x).__name__} of {x.dtype} on {x.device} is given; sharded classes need plain tensors on the CPU "
@@ -150,9 +152,9 @@ def agreed(
     group: Any,
     given: Callable[[SoftmaxProblem], Target] = lambda problem: problem.target,
 ) -> tuple[SoftmaxProblem, Shard]:
-    """The problem that `prepare` has `checked`, and which of its classes this rank has.
+    """Return the problem that `prepare` has `checked`, and this rank's classes, once all ranks agree.
 
-    `given` are the labels to be checked, which can only be done once all ranks have been heard.
+    `given` returns the target whose labels are checked: only now is the number of all classes known.
     """
     problem, shard = agree(prepare, SAME, group)
     if problem.validate:
@@ -166,24 +168,25 @@ def solved(
     statistics: Statistics = statistics,
     logits: Callable[[], Tensor] | None = None,
 ) -> Tensor:
-    """The loss of the problem, the same on all ranks.
+    """Compute the loss of the problem, the same on all ranks.
 
-    Where the link acts on every class it takes this rank's logits, which `logits` makes if the problem has none.
+    `logits` computes this rank's logits if the problem has only their shape.
     """
+    # A link that acts on every class needs the logits themselves, not the statistics alone.
     if not problem.acts_per_class:
-        found, planes = worked_out(problem, shard, statistics)
-        return composed(found, statistics=lambda _: planes)
+        reduced_problem, planes = worked_out(problem, shard, statistics)
+        return composed(reduced_problem, statistics=lambda _: planes)
     problem.wanted = replace(problem.wanted, log_partition=True, argmax=True)
-    found, planes = worked_out(problem, shard, statistics)
+    reduced_problem, planes = worked_out(problem, shard, statistics)
     z = problem.logits if logits is None else logits()
     rows = row_losses(problem, planes, z, shard)
-    return composed(found, statistics=lambda _: planes, row_losses=lambda _: rows)
+    return composed(reduced_problem, statistics=lambda _: planes, row_losses=lambda _: rows)
 
 
 def worked_out(
     problem: SoftmaxProblem, shard: Shard, statistics: Statistics = statistics
 ) -> tuple[SoftmaxProblem, Planes]:
-    """The problem with nothing left in it that only this rank knows, and the statistics of its rows."""
+    """Compute the statistics of whole rows, and replace what is local in the problem by its value over all ranks."""
     target, dense = problem.target, problem.target.dense
     prior = None if problem.prior is None else _prior(problem, shard)
     settings, tensors = split(
@@ -198,7 +201,7 @@ def worked_out(
     elif sums:
         check_whole(problem, sums[0])
     if dense is not None and dense.requires_grad:
-        # The value is that of all ranks, the gradient that by this rank's masses.
+        # The value is the sum over all ranks; the gradient flows to this rank's masses.
         a = dense.double() if problem.class_weight is None else dense.double() * problem.class_weight.double()
         planes.dense_total = sum_over_ranks(a.sum(-1), shard.group, found=planes.dense_total)
     target = target if dense is None else Target(dense=dense.detach())
@@ -206,7 +209,7 @@ def worked_out(
 
 
 def _shares(problem: SoftmaxProblem, shard: Shard) -> list[Tensor]:
-    """What the ranks have shares of besides statistics: the labels' class weights, or what targets are checked by."""
+    """Return further arrays to be added over the ranks: the labels' class weights, or sums that check the targets."""
     target = problem.target
     if target.indices is not None:
         return [] if problem.class_weight is None else [_own_label_weight(problem, shard)]
@@ -218,7 +221,7 @@ def _shares(problem: SoftmaxProblem, shard: Shard) -> list[Tensor]:
 
 
 def _prior(problem: SoftmaxProblem, shard: Shard) -> Prior:
-    """This rank's part of the prior, times class weights."""
+    """Return this rank's part of the prior, times the class weights."""
     r, w = problem.smoothing_prior, problem.class_weight
     if r is None:
         r = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64, device=problem.logits.device)
@@ -226,7 +229,7 @@ def _prior(problem: SoftmaxProblem, shard: Shard) -> Prior:
 
 
 def _own_label_weight(problem: SoftmaxProblem, shard: Shard) -> Tensor:
-    """The class weight of every label that this rank has, 0 for the others."""
+    """Return the class weight of every label among this rank's classes, 0 for the others."""
     y = as_indices(problem.target.indices) - shard.first
     here = (y >= 0) & (y < shard.size)
     weights: Tensor = problem.class_weight.double()  # type: ignore[union-attr]
@@ -234,13 +237,13 @@ def _own_label_weight(problem: SoftmaxProblem, shard: Shard) -> Tensor:
 
 
 def _check_sets(problem: SoftmaxProblem, ranks: Tensor) -> None:
-    """Raise if a row's set is empty on every rank."""
+    """Raise ValueError if a row's label set is empty on every rank; `ranks` counts those that have part of it."""
     empty = ranks == 0
     if problem.sample_weight is not None:
         empty &= problem.sample_weight != 0
     if is_true(empty.any()):
         row = first_true(empty)
         raise ValueError(
-            f"row {row[0] if len(row) == 1 else row} of LabelSet has no class in its set, on any rank; "
+            f"{row_in_words(row)} of LabelSet has no class in its set, on any rank; "
             "to leave it out give it a sample_weight of 0"
         )

@@ -1,8 +1,8 @@
-"""Sums over the ranks that have derivatives of every order.
+"""Sums over ranks with derivatives of every order.
 
-What all ranks have alike, as a temperature, each of them makes something of for its own classes: `shared` passes it
-on. The sum of what they made is had alike by all again: `total`. Each is the other's derivative: the gradient of what
-is shared is the sum of the ranks' gradients, and that of a sum goes to every rank as it is.
+`shared` marks a replicated input, such as a temperature, which every rank uses for its own classes; `total` adds the
+ranks' results to a replicated value. Each is the other's derivative: the gradient of a replicated input is the sum of
+the ranks' gradients, and the gradient of a sum goes to every rank unchanged.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from crossentropy.torch.distributed._shards import total_over_ranks
 
 
 def total(own: Tensor, group: Any, found: Tensor | None = None) -> Tensor:
-    """``Σ own`` over the ranks in their order, `found` if it is known already."""
+    """Add `own` over the ranks in rank order, differentiably; `found` is the sum if it is known already."""
     found = total_over_ranks(own.detach(), group) if found is None else found
     result: Tensor = _Total.apply(found, own, group)
     return result
 
 
 def shared(tensors: Sequence[Tensor | None], group: Any) -> list[Tensor | None]:
-    """The tensors, which all ranks have alike, for each rank to make something of; by one sum backward."""
+    """Wrap replicated tensors so that backward adds their gradients over the ranks, all by one collective."""
     learning = [x for x in tensors if x is not None and x.requires_grad]
     if not learning:
         return list(tensors)
@@ -33,6 +33,8 @@ def shared(tensors: Sequence[Tensor | None], group: Any) -> list[Tensor | None]:
 
 
 class _Total(Function):
+    """Sum over ranks forward, identity backward."""
+
     @staticmethod
     def forward(ctx: Any, found: Tensor, own: Tensor, group: Any) -> Tensor:
         ctx.group = group
@@ -44,6 +46,8 @@ class _Total(Function):
 
 
 class _Shared(Function):
+    """Identity forward, sum over ranks backward."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
         ctx.group = group

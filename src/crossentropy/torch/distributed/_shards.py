@@ -1,4 +1,4 @@
-"""Which rank has which classes, and what the ranks say to each other."""
+"""The classes of every rank, the agreement of the ranks on a problem, and sums over ranks in rank order."""
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ REFUSED = -1
 
 
 class Shard(NamedTuple):
-    """The classes of this rank: `size` of them from `first` on, of `classes` in all."""
+    """The classes of this rank: [first, first + size), out of `classes` on all ranks."""
 
     first: int
     size: int
@@ -29,42 +29,42 @@ class Shard(NamedTuple):
 def agree(
     prepare: Callable[[], tuple[Value, int, Mapping[str, Any]]], names: Sequence[str], group: Any
 ) -> tuple[Value, Shard]:
-    """What `prepare` returns on this rank, and its shard, once all ranks have been heard.
+    """Call `prepare` on every rank, compare its results over the ranks, and return this rank's value and shard.
 
     Parameters
     ----------
     prepare : callable
-        Checks the arguments of this rank. It returns them, the number of this rank's classes, and what has to be
-        the same on all ranks.
+        Checks the arguments of this rank. Returns a value, the number of this rank's classes, and the arguments that
+        must be the same on all ranks, by name.
     names : sequence of str
-        What has to be the same, by name, in one order on all ranks.
+        The names compared, in the same order on all ranks.
     group : ProcessGroup or None
 
     Raises
     ------
     ValueError
-        On every rank, if one refuses its arguments or if they differ in what has to be the same.
+        On every rank, if one refuses its arguments, or if an argument that must be the same differs.
     """
     rank, world = _place(group)
 
     def exchanged(message: list[int]) -> Tensor:
-        own = torch.tensor(message, dtype=torch.int64, device=CPU)
-        said = [torch.empty_like(own) for _ in range(world)]
-        distributed.all_gather(said, own, group=group)
-        return torch.stack(said)
+        local = torch.tensor(message, dtype=torch.int64, device=CPU)
+        received = [torch.empty_like(local) for _ in range(world)]
+        distributed.all_gather(received, local, group=group)
+        return torch.stack(received)
 
     try:
         value, size, same = prepare()
     except (TypeError, ValueError):
         exchanged([REFUSED] * (1 + len(names)))
         raise
-    heard = exchanged([size, *(digest(same.get(name)) for name in names)])
-    sizes = heard[:, 0].tolist()
+    messages = exchanged([size, *(digest(same.get(name)) for name in names)])
+    sizes = messages[:, 0].tolist()
     if REFUSED in sizes:
         raise ValueError(
             f"rank {sizes.index(REFUSED)} of the group refused its arguments; its own error says why"
         )
-    different = (heard[:, 1:] != heard[:1, 1:]).any(0).tolist()
+    different = (messages[:, 1:] != messages[:1, 1:]).any(0).tolist()
     if any(different):
         what = ", ".join(name for name, differs in zip(names, different, strict=True) if differs)
         raise ValueError(
@@ -76,7 +76,7 @@ def agree(
 
 
 def _place(group: Any) -> tuple[int, int]:
-    """The rank of this process in the group, and the group's size."""
+    """Return the rank of this process in the group, and the group's size."""
     if not (distributed.is_available() and distributed.is_initialized()):
         raise RuntimeError(
             "there is no process group; call torch.distributed.init_process_group first, or for one process use "
@@ -89,7 +89,7 @@ def _place(group: Any) -> tuple[int, int]:
 
 
 def digest(value: Any) -> int:
-    """A number that is the same on two ranks if the value is: of a tensor its entries, of an object its fields."""
+    """Hash a value so that equal values give equal numbers on all ranks: a tensor's entries, an object's fields."""
     if isinstance(value, Tensor):
         x = value.detach().reshape(-1)
         bits = x.double().view(torch.int64) if x.is_floating_point() else x.to(torch.int64)
@@ -104,20 +104,21 @@ def digest(value: Any) -> int:
 
 
 def _of_text(text: str) -> int:
+    """Hash a text; Python's own hash differs between processes."""
     return zlib.crc32(text.encode())
 
 
 def gathered(arrays: Sequence[Tensor], group: Any) -> list[list[Tensor]]:
-    """The same arrays of every rank, in rank order, by one collective; float64, of equal shapes on all ranks."""
+    """Gather float64 arrays of equal shapes from every rank, in rank order, by one collective."""
     message = torch.cat([x.reshape(-1) for x in arrays])
-    said = [torch.empty_like(message) for _ in range(distributed.get_world_size(group))]
-    distributed.all_gather(said, message, group=group)
+    received = [torch.empty_like(message) for _ in range(distributed.get_world_size(group))]
+    distributed.all_gather(received, message, group=group)
     shapes = [x.shape for x in arrays]
     sizes = [prod(shape) for shape in shapes]
-    return [[x.view(shape) for x, shape in zip(rank.split(sizes), shapes, strict=True)] for rank in said]
+    return [[x.view(shape) for x, shape in zip(rank.split(sizes), shapes, strict=True)] for rank in received]
 
 
 def total_over_ranks(x: Tensor, group: Any) -> Tensor:
-    """``Σ x`` in rank order, the same bits on all of them."""
+    """Add `x` over the ranks in rank order, which gives the same bits on all of them."""
     parts = [arrays[0] for arrays in gathered([x], group)]
     return sum(parts[1:], parts[0])

@@ -1,9 +1,9 @@
-"""Target statistics of rows whose classes are spread over ranks, with the gradients by what each rank has.
+"""Target statistics of rows whose classes are split over ranks, with the gradients of each rank's inputs.
 
-Forward, every rank forms the statistics of its part, all of them exchange these, and each merges all parts in rank
-order. Backward, a rank needs nothing but the merged statistics: the gradient of its logits is its own. Only what all
-ranks have a share in, a temperature or one margin, is summed over them. A gradient that is to be differentiated itself
-is that of `_sharded_formulas`.
+Forward, every rank computes the statistics of its part, the ranks exchange them, and each merges all parts in rank
+order. Backward, a rank needs only the merged statistics for the gradient of its own logits, without communication; the
+gradients of replicated inputs, a temperature or one margin, are added over the ranks. A gradient that is itself
+differentiated is computed by `_derivatives`.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,11 +41,11 @@ from crossentropy.torch.distributed._parts import (
 from crossentropy.torch.distributed._shards import Shard, gathered, total_over_ranks
 
 PART = tuple(f.name for f in fields(Part))
-ROWS = 512  # of logits looked at once more, at a time, for the rank of their labels
+ROWS = 512  # rows in a block of logits that are read again for the rank of their labels
 
 
 class Merged(NamedTuple):
-    """Statistics of whole rows, the prior's sum over all classes, and the sums of what was sent along."""
+    """Statistics of whole rows, the prior's sum over all classes, and the sums of the arrays sent along."""
 
     planes: Planes
     prior_total: float | None
@@ -61,10 +61,10 @@ def exchanged(
     shard: Shard,
     before: Callable[[Tensor], Tensor],
 ) -> Merged:
-    """The parts of all ranks merged; arrays sent along are summed over the ranks.
+    """Exchange the parts and merge them in rank order; the arrays `along` are added over the ranks.
 
-    Where the rank of the labels is asked for, ``before(u)`` says how many of this shard's classes come before the label
-    of every row, ``u`` being its own.
+    If the labels' rank is requested, ``before(u)`` counts the classes of this shard that rank before the label of every
+    row, whose transformed logit is ``u``.
     """
     if part.argmax is not None:
         part.argmax = part.argmax + shard.first
@@ -92,7 +92,7 @@ def exchanged(
 
 
 def localised(settings: Settings, tensors: Tensors, shard: Shard) -> tuple[Settings, Tensors, Target]:
-    """A problem with its labels counted over all classes as this shard's, and its target as all ranks have it."""
+    """Turn labels counted over all classes into local ones; returns the original target as well."""
     target = Target(tensors.indices, tensors.mask, tensors.dense, settings.several, settings.ignore_index)
     if tensors.indices is None:
         return settings, tensors, target
@@ -104,22 +104,24 @@ def localised(settings: Settings, tensors: Tensors, shard: Shard) -> tuple[Setti
 def statistics(
     settings: Settings, tensors: Tensors, along: Sequence[Tensor], shard: Shard
 ) -> tuple[Planes, list[Tensor]]:
-    """Statistics of whole rows, of which ``tensors.logits`` are the classes of `shard`, and `along` summed up.
+    """Compute the statistics of whole rows from this shard's ``tensors.logits``, and add `along` over the ranks.
 
-    Labels are counted over all classes; whatever has a class axis is the shard's part, the prior spelt out.
+    Labels count over all classes; every tensor with a class axis is the shard's part, the prior written out.
     """
     settings, tensors, target = localised(settings, tensors, shard)
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors[:LEARNABLE]):
         names = plane_names(settings, tensors)
         outputs = _ShardedStatistics.apply(settings, along, target, shard, *tensors)
         return named(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
-    found = _exchanged(settings, tensors, along, target, shard)
-    return found.planes, found.sums
+    result = _exchanged(settings, tensors, along, target, shard)
+    return result.planes, result.sums
 
 
 def _exchanged(
     settings: Settings, tensors: Tensors, along: Sequence[Tensor], target: Target, shard: Shard
 ) -> Merged:
+    """Compute this shard's part, and exchange and merge all parts."""
+
     def before(u: Tensor) -> Tensor:
         z = tensors.logits.detach()
         z = z.reshape(-1, z.shape[-1])
@@ -130,45 +132,48 @@ def _exchanged(
 
 
 class _ShardedStatistics(Function):
+    """The statistics of sharded rows: kernels and one exchange forward, kernels alone backward."""
+
     @staticmethod
     def forward(
         ctx: Any, settings: Settings, along: Sequence[Tensor], target: Target, shard: Shard, *inputs: Any
     ) -> tuple[Tensor, ...]:
         tensors = Tensors(*inputs)
-        found = _exchanged(settings, tensors, along, target, shard)
+        result = _exchanged(settings, tensors, along, target, shard)
         ctx.shard = shard
-        return saved(ctx, settings, tensors, found, inputs)
+        return saved(ctx, settings, tensors, result, inputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         settings, shard = ctx.settings, ctx.shard
         tensors = Tensors(*ctx.saved_tensors[: len(Tensors._fields)])
-        planes, given = recalled(ctx, tensors, grads)
+        planes, upstream_grads = recalled(ctx, tensors, grads)
+        # The kernels have no second derivative: a gradient with a graph goes through formulas around sums over ranks.
         if takes_formulas(tensors, grads):
 
             def value(*learnable: Any) -> Planes:
-                own = Tensors(*learnable, *tensors[LEARNABLE:])
-                return formulas.planes(settings, own, planes, shard, list(given.values()))
+                inputs = Tensors(*learnable, *tensors[LEARNABLE:])
+                return formulas.planes(settings, inputs, planes, shard, list(upstream_grads.values()))
 
-            found = formulas.gradients(value, tensors[:LEARNABLE], given)
+            gradients = formulas.gradients(value, tensors[:LEARNABLE], upstream_grads)
         else:
-            upstream = cotangents(list(given), list(given.values()))
+            upstream = cotangents(list(upstream_grads), list(upstream_grads.values()))
             needs = ctx.needs_input_grad[4 : 4 + LEARNABLE]
-            found = rowwise.backward(settings, widened(tensors), planes, upstream, needs)
-            shared_gradients(found, tensors, planes, upstream, shard)
-        return (None,) * 4 + (*found, *(None,) * (len(Tensors._fields) - LEARNABLE))
+            gradients = rowwise.backward(settings, widened(tensors), planes, upstream, needs)
+            shared_gradients(gradients, tensors, planes, upstream, shard)
+        return (None,) * 4 + (*gradients, *(None,) * (len(Tensors._fields) - LEARNABLE))
 
 
 def saved(
     ctx: Any, settings: Settings, tensors: Tensors, found: Merged, inputs: Sequence[Any]
 ) -> tuple[Tensor, ...]:
-    """Keep what a backward pass needs, and return the planes and the sums."""
+    """Save inputs and statistics for the backward pass, and return the statistics and the sums."""
     settings = settings._replace(prior_total=found.prior_total)
     return keep(ctx, settings, tensors, found.planes, inputs, found.sums)
 
 
 def recalled(ctx: Any, tensors: Tensors, grads: Sequence[Tensor | None]) -> tuple[Planes, dict[str, Tensor]]:
-    """The planes that were kept, and the upstream gradients of some by name."""
+    """Load the saved statistics, and name the upstream gradients that are not None."""
     if not all(g is None or is_plain(g) for g in grads):
         raise RuntimeError(
             "gradients of a loss of sharded classes come one at a time: leave out is_grads_batched=True and "
@@ -180,7 +185,7 @@ def recalled(ctx: Any, tensors: Tensors, grads: Sequence[Tensor | None]) -> tupl
 
 
 def widened(tensors: Tensors) -> Tensors:
-    """With what has a gradient on every rank in float64, so that it is rounded once, when it is summed up."""
+    """Widen replicated inputs to float64, so that their gradients are rounded once, after the sum over ranks."""
     temperature, margin = tensors.temperature, tensors.margin
     return tensors._replace(
         temperature=None if temperature is None else temperature.double(),
@@ -191,13 +196,13 @@ def widened(tensors: Tensors) -> Tensors:
 def shared_gradients(
     found: list[Tensor | None], tensors: Tensors, planes: Planes, upstream: Cotangents, shard: Shard
 ) -> None:
-    """Sum up over the ranks the gradients of what they share; the others are each rank's own."""
+    """Add the gradients of replicated inputs over the ranks, in place in `found`; the others are local."""
     of_temperature, of_margin = Tensors._fields.index("temperature"), Tensors._fields.index("margin")
     by_temperature, by_margin = found[of_temperature], found[of_margin]
     if by_temperature is not None:
         T = tensors.temperature
         if shard.rank and tensors.logit_bias is None and upstream.log_partition is not None:
-            # Every rank's kernel has counted the way from 0 to the top, which is the row's and not the part's.
+            # Every rank's kernel has added the term of the row's top, g_L · top, which is due only once.
             g_L = upstream.log_partition
             twice = torch.where(g_L == 0, 0.0, g_L * finite(planes.top)) / T.double() ** 2
             by_temperature = by_temperature + (twice if T.ndim else twice.sum())

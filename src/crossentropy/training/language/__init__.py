@@ -1,4 +1,4 @@
-"""What ``crossentropy train-lm`` does: text files in, a small language model and its bits per byte out.
+"""The work of ``crossentropy train-lm``: text files in, a small language model and its bits per byte out.
 
 Importing this package is quick; its modules import torch, tokenizers and matplotlib, which
 ``pip install "crossentropy[train]"`` brings.

@@ -1,4 +1,4 @@
-"""What the held-out text costs without a model: by token frequencies, and by ``xz``."""
+"""The code length of the held-out text without a model: by token frequencies, and by ``xz``."""
 
 import lzma
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from crossentropy.training.language.scores import TextScore
 
 @dataclass(frozen=True)
 class CompressedScore:
-    """Bits per byte that ``xz -9e`` needs for the held-out text.
+    """Bits per byte of the held-out text under ``xz -9e``.
 
     Attributes
     ----------
     after_training : float
-        What the held-out text adds to the compressed training text.
+        The growth of the compressed training text when the held-out text is appended.
     alone : float
-        The held-out text by itself, with the file's frame.
+        The held-out text by itself, with the file's header.
     """
 
     after_training: float
@@ -33,7 +33,7 @@ def score_unigram(training: np.ndarray, held_out: np.ndarray, vocabulary: int, l
     training, held_out : numpy.ndarray of int
         Tokens.
     vocabulary : int
-        ``V``; a token that did not occur has a chance too.
+        ``V``; a token that did not occur has a positive probability too.
     length : int
         Bytes of the held-out text.
     """
@@ -51,4 +51,5 @@ def score_xz(training: str, held_out: str) -> CompressedScore:
 
 
 def _compressed_bits(content: bytes) -> int:
+    """Return the compressed size in bits."""
     return 8 * len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))

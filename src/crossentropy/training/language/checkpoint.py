@@ -1,4 +1,4 @@
-"""The state of a run on disk, from which it goes on with the same parameters, optimizer and batches."""
+"""The state of a run on disk, from which it resumes with the same parameters, optimizer and batches."""
 
 import dataclasses
 import os
@@ -14,7 +14,7 @@ from crossentropy.training.language.options import LanguageOptions
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write a state so that `path` holds the earlier one or the new one, whenever the process or machine dies.
+    """Write a state atomically: if the process or machine dies, `path` holds either the earlier state or the new one.
 
     Raises
     ------
@@ -34,12 +34,12 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Read a state; None if there is none yet.
+    """Read a state; None if there is no file.
 
     Raises
     ------
     InputError
-        If there is something else.
+        If the file is not a checkpoint.
     """
     if not path.exists():
         return None
@@ -55,14 +55,14 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
 
 
 def describe_run(options: LanguageOptions, digest: str) -> dict[str, Any]:
-    """What must be the same in a run that goes on: the options, and the texts whatever their paths."""
+    """Describe what must be the same when a run resumes: the options, and the texts' contents but not their paths."""
     run = dataclasses.asdict(options) | {"digest": digest}
     del run["files"]
     return run
 
 
 def check_same_run(state: dict[str, Any], options: LanguageOptions, digest: str, path: Path) -> None:
-    """Refuse to go on with other options or texts than those of the checkpoint.
+    """Raise InputError unless options and texts are those of the checkpoint.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The course of a language model's training as a picture."""
+"""A picture of a language model's training."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the training of a language model shows in the terminal."""
+"""The terminal output of the training of a language model."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from crossentropy.training.progress import progress_bar
 
 @contextmanager
 def language_progress(console: Console, steps: int) -> Iterator[Callable[[History], None]]:
-    """Show a bar that the yielded function moves on by a step."""
+    """Show a progress bar that the yielded function advances by one step."""
     with progress_bar(console, "step", steps) as move:
 
         def show(history: History) -> None:
@@ -28,7 +28,7 @@ def language_progress(console: Console, steps: int) -> Iterator[Callable[[Histor
 
 
 def report(run: LanguageRun) -> Group:
-    """The scores on the held-out text beside those of the baselines, and what these words mean."""
+    """Format the scores on the held-out text beside those of the baselines, with an explanation."""
     files = run.options.files
     name = escape(files[0]) if len(files) == 1 else f"{len(files)} files"
     title = f"{name}: {run.score.bytes} held-out bytes, {run.score.tokens} tokens"

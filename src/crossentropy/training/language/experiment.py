@@ -1,4 +1,4 @@
-"""A language model from text files to its bits per byte, in steps that a kill cannot undo."""
+"""A language model from text files to its bits per byte, with checkpoints that survive a kill."""
 
 import dataclasses
 from collections.abc import Callable
@@ -33,18 +33,18 @@ SAMPLE_TOKENS = 400
 
 @dataclass(frozen=True)
 class Preparation:
-    """All that training begins with, or goes on with.
+    """Everything that training starts or resumes with.
 
     Attributes
     ----------
     checkpoint : Path
-        Where the state is kept.
+        The file of the state.
     state : dict, optional
-        What was there.
+        The state read from it.
     training, held_out : list of numpy.ndarray
         Tokens of each text's two parts, with the boundary before them.
     notices : list of str
-        What the user should know before.
+        Remarks to the user before training.
     """
 
     options: LanguageOptions
@@ -68,9 +68,9 @@ class LanguageRun:
         Of the held-out text, by the model and by the frequencies of the training tokens.
     xz : CompressedScore
     sample : str
-        What the model writes.
+        Text sampled from the model.
     memory : int, optional
-        Most bytes that the process had in memory until the last step; of several processes the largest.
+        Peak memory of the process up to the last step, in bytes; if the run was resumed, the largest of its processes.
     """
 
     options: LanguageOptions
@@ -87,7 +87,7 @@ class LanguageRun:
 
 
 def prepare(options: LanguageOptions, out: Path) -> Preparation:
-    """Read the texts, and find the tokenizer in the checkpoint in the folder `out`, or train one.
+    """Read the texts, and load the tokenizer from the checkpoint in the folder `out`, or train one.
 
     Raises
     ------
@@ -100,10 +100,10 @@ def prepare(options: LanguageOptions, out: Path) -> Preparation:
     notices = []
     if state is None:
         tokenizer = train_tokenizer(texts.training, options.vocabulary)
-        learnt = tokenizer.get_vocab_size()
-        if learnt < options.vocabulary:
+        size = tokenizer.get_vocab_size()
+        if size < options.vocabulary:
             notices.append(
-                f"The vocabulary has {learnt} tokens, not {options.vocabulary}: "
+                f"The vocabulary has {size} tokens, not {options.vocabulary}: "
                 "the training text has no more that occur twice."
             )
     else:
@@ -126,7 +126,7 @@ def prepare(options: LanguageOptions, out: Path) -> Preparation:
 
 
 def train(prepared: Preparation, on_step: Callable[[History], None] = lambda history: None) -> LanguageRun:
-    """Train a language model, with a checkpoint now and then, and score it on the held-out text.
+    """Train a language model, with regular checkpoints, and score it on the held-out text.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def train(prepared: Preparation, on_step: Callable[[History], None] = lambda his
 def _restore(
     state: dict[str, Any], model: Transformer, optimizer: torch.optim.Optimizer
 ) -> tuple[History, int, int | None]:
-    """Give model and optimizer the state of a checkpoint; its history, threads (they decide rounding) and memory."""
+    """Load a checkpoint into model and optimizer; return its history, threads (which set the rounding) and memory."""
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     evaluations = [

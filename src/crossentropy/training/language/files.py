@@ -34,7 +34,7 @@ def write_language_run(run: LanguageRun, out: Path) -> None:
 
 
 def model_file(run: LanguageRun) -> dict[str, object]:
-    """What ``model.pt`` holds: plain values and tensors, for ``torch.load(path, weights_only=True)``.
+    """Collect the contents of ``model.pt``: plain values and tensors, for ``torch.load(path, weights_only=True)``.
 
     ``Transformer(Shape(**shape))`` of `crossentropy.training.language.model` takes ``state_dict``, and
     ``tokenizers.Tokenizer.from_str(tokenizer)`` makes its tokens.
@@ -48,7 +48,7 @@ def model_file(run: LanguageRun) -> dict[str, object]:
 
 
 def history_file(run: LanguageRun) -> dict[str, object]:
-    """What ``history.json`` holds: the options, every step and evaluation, and the scores beside the baselines."""
+    """Collect the contents of ``history.json``: options, every step and evaluation, scores of model and baselines."""
     return {
         "options": dataclasses.asdict(run.options),
         "vocabulary": run.shape.vocabulary,
@@ -70,11 +70,11 @@ def history_file(run: LanguageRun) -> dict[str, object]:
 
 
 def _score(score: TextScore) -> dict[str, float | None]:
+    """Convert a score for JSON."""
     values = {
         "nats_per_token": score.nats_per_token,
         "bits_per_byte": score.bits_per_byte,
         "perplexity": score.perplexity,
     }
-    return {
-        name: x if math.isfinite(x) else None for name, x in values.items()
-    }  # JSON knows no infinity and no NaN
+    # JSON has no infinity and no NaN
+    return {name: x if math.isfinite(x) else None for name, x in values.items()}

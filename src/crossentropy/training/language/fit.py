@@ -32,14 +32,14 @@ class Evaluation:
 
 @dataclass
 class History:
-    """The course of a run: for each step the mean loss in nats per token, and each evaluation."""
+    """The mean loss of every step so far, in nats per token, and every evaluation."""
 
     losses: list[float] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
 
 
 def build_optimizer(model: nn.Module) -> torch.optim.AdamW:
-    """AdamW that lets matrices decay, and not biases and norms."""
+    """Make an AdamW with weight decay for matrices, but not for biases and norms."""
     matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
     groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
@@ -47,7 +47,7 @@ def build_optimizer(model: nn.Module) -> torch.optim.AdamW:
 
 
 def learning_rate(step: int, options: LanguageOptions) -> float:
-    """The step size: up in a line over the first tenth of the steps, down in half a cosine to a tenth of its peak."""
+    """Compute the step size: linear warm-up over a tenth of the steps, then cosine decay to a tenth of the peak."""
     warm_up = max(1, round(WARM_UP * options.steps))
     if step < warm_up:
         return options.learning_rate * (step + 1) / warm_up
@@ -56,7 +56,7 @@ def learning_rate(step: int, options: LanguageOptions) -> float:
 
 
 def draw_batch(tokens: np.ndarray, step: int, options: LanguageOptions) -> tuple[Tensor, Tensor]:
-    """Windows from anywhere in the training tokens, and the tokens that come next."""
+    """Draw windows of the training tokens, and the tokens that follow each position, both (batch, context)."""
     random = np.random.default_rng([options.seed, step])
     starts = random.integers(len(tokens) - options.context, size=(options.batch, 1))
     windows = torch.from_numpy(tokens[starts + np.arange(options.context + 1)])
@@ -73,7 +73,7 @@ def fit(
     on_step: Callable[[History], None],
     on_checkpoint: Callable[[], None],
 ) -> None:
-    """Take the steps that `history` does not have yet.
+    """Take the steps that are not in `history` yet.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def fit(
     on_step : callable
         Called after each step.
     on_checkpoint : callable
-        Called after each evaluation, when `model`, `optimizer` and `history` are all there is to keep.
+        Called after each evaluation, when `model`, `optimizer` and `history` are the whole state.
 
     Raises
     ------
@@ -110,11 +110,11 @@ def _take_step(
     step: int,
     options: LanguageOptions,
 ) -> float:
-    """One step; its loss before it."""
+    """Take one step, and return the batch's loss before it, in nats per token."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(step, options)
     inputs, labels = draw_batch(tokens, step, options)
-    # What dropout draws depends on the step too, so that a run that goes on needs no random state.
+    # Dropout is seeded by the step too, so that resuming needs no random state.
     torch.default_generator.manual_seed(
         int(np.random.SeedSequence([options.seed, step]).generate_state(1)[0])
     )

@@ -1,4 +1,4 @@
-"""The loss of hidden states against the tokens that come next, with or without the logits in memory."""
+"""The loss of hidden states against the next tokens, with or without the logits in memory."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import crossentropy
 
 
 def token_loss(hidden: Tensor, weight: Tensor, labels: Tensor, logits: str, **options: Any) -> Tensor:
-    """Cross-entropy of the next tokens.
+    """Compute the cross-entropy of the next tokens, in nats.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ def token_loss(hidden: Tensor, weight: Tensor, labels: Tensor, logits: str, **op
     weight : Tensor (V, D)
         Output layer.
     labels : Tensor (B, T)
-    logits : {"linear", "materialised"}
+    logits : {"linear", "materialized"}
         The logits (B, T, V) are never written out, or are.
     **options
         Those of `crossentropy.softmax_cross_entropy`.

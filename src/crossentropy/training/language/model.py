@@ -24,10 +24,10 @@ class Shape:
 
 
 class Transformer(nn.Module):
-    """A decoder whose output layer is its embedding; it gives hidden states, and its loss makes them logits.
+    """A decoder whose output layer is its embedding; it returns hidden states, from which the loss forms the logits.
 
     Blocks of attention and a GELU layer of four times the width, each behind a layer norm (Radford et al., 2019);
-    positions are rotations of queries and keys (Su et al., 2021).
+    positions enter by rotary embeddings of queries and keys (Su et al., 2021).
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Transformer(nn.Module):
         return self.embedding.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Hidden states (B, T, D) behind each of the `tokens` (B, T)."""
+        """Compute the hidden states (B, T, D) after each of the `tokens` (B, T)."""
         angles = self.angles[: tokens.shape[1]]
         turn = angles.cos(), angles.sin()
         hidden = self.dropout(self.embedding(tokens))
@@ -62,7 +62,7 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention to the tokens so far, then a hidden layer for each token."""
+    """Causal self-attention, then a hidden layer for each token."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -81,13 +81,13 @@ class Block(nn.Module):
         return hidden + self.dropout(layer)
 
     def attend(self, hidden: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-        """What each token makes of itself and those before it."""
+        """Attend from each token to itself and those before it; shapes are (B, T, D)."""
         by_head = self.queries_keys_values(hidden).unflatten(-1, (3, self.heads, -1))
         queries, keys, values = by_head.permute(2, 0, 3, 1, 4)  # each (B, heads, T, D / heads)
-        found = F.scaled_dot_product_attention(
+        mixed = F.scaled_dot_product_attention(
             _turned(queries, turn), _turned(keys, turn), values, is_causal=True
         )
-        return self.attention_out(found.transpose(1, 2).flatten(-2))
+        return self.attention_out(mixed.transpose(1, 2).flatten(-2))
 
 
 def _turned(vectors: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
@@ -104,7 +104,7 @@ def build_transformer(shape: Shape, seed: int) -> Transformer:
         model = Transformer(shape)
         for name, parameter in model.named_parameters():
             if parameter.ndim == 2:
-                # What is added to the residual stream 2·layers times is made smaller, so that their sum is not.
+                # The residual stream adds 2·layers such outputs: each is scaled down so that their sum is not larger.
                 added = 2 * shape.layers if name.endswith("_out.weight") else 1
                 nn.init.normal_(parameter, std=INITIAL_DEVIATION / math.sqrt(added))
             elif name.endswith("bias"):

@@ -1,4 +1,4 @@
-"""Everything that decides the training of a language model."""
+"""The options of the training of a language model."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,15 @@ from crossentropy.training.errors import InputError
 from crossentropy.training.options import check_learning_rate, check_seed
 
 FEWEST_TOKENS = 257  # every byte, and the boundary between texts
-LOGITS = ("linear", "materialised")
+LOGITS = ("linear", "materialized")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageOptions:
     """The choices behind a language model.
 
-    The same ones on as many threads take the same steps, up to the rounding of PyTorch's products, which is not the
-    same twice on every processor.
+    The same options on as many threads take the same steps, up to the rounding of PyTorch's products, which on some
+    processors is not reproducible.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class LanguageOptions:
         Share of each text, its last part, that is not trained on.
     checkpoint_every : int
         Steps between checkpoints, each with an evaluation.
-    logits : {"linear", "materialised"}
+    logits : {"linear", "materialized"}
         Whether the loss is computed from the hidden states without writing the logits out, or from the logits.
     """
 

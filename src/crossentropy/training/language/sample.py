@@ -1,4 +1,4 @@
-"""Let a model write."""
+"""Sampling of text from a model."""
 
 import torch
 

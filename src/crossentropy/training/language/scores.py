@@ -1,4 +1,4 @@
-"""How many bits per byte a model needs for a text."""
+"""The code length of a text under a model, in bits per byte."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ NO_LABEL = -1
 
 @dataclass(frozen=True)
 class TextScore:
-    """What a coder of tokens needs for a text; each score of a text without tokens or bytes is NaN.
+    """The code length of a text under a model of tokens; every score of a text without tokens or bytes is NaN.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Windows:
     Attributes
     ----------
     inputs, labels : Tensor (windows, context)
-        Tokens, and for each the one that comes next; `NO_LABEL` behind the end of a text.
+        Tokens, and the token that follows each; `NO_LABEL` behind the end of a text.
     """
 
     inputs: Tensor
@@ -61,12 +61,12 @@ class Windows:
 
     @property
     def tokens(self) -> int:
-        """Tokens to be predicted."""
+        """The number of tokens to predict."""
         return int((self.labels != NO_LABEL).sum())
 
 
 def cut_windows(texts: Sequence[np.ndarray], context: int) -> Windows:
-    """Cut texts, each with the boundary token before it, so that every token behind that is one window's label."""
+    """Cut texts, each behind its boundary token, into windows in which every token of a text is a label once."""
     inputs, labels = [], []
     for tokens in texts:
         rest = -(len(tokens) - 1) % context
@@ -77,7 +77,7 @@ def cut_windows(texts: Sequence[np.ndarray], context: int) -> Windows:
 
 @torch.no_grad()
 def score_text(model: Transformer, windows: Windows, length: int, batch: int, logits: str) -> TextScore:
-    """Score a model on a text of `length` bytes, `batch` windows at a time; it forgets all between windows."""
+    """Score a model on a text of `length` bytes, `batch` windows at a time; windows share no context."""
     model.eval()
     nats = sum(
         token_loss(model(inputs), model.weight, labels, logits, ignore_index=NO_LABEL, reduction="sum").item()

@@ -15,7 +15,7 @@ class Texts:
     Attributes
     ----------
     training, held_out : list of str
-        For each file its first and its last part.
+        The first and the last part of each file.
     digest : str
         SHA-256 of the files' contents and where they were split.
     """
@@ -31,7 +31,7 @@ class Texts:
 
 
 def read_texts(paths: Iterable[str], held_out: float) -> Texts:
-    """Read UTF-8 files and split each at the last line break that leaves at least the share `held_out` behind it.
+    """Read UTF-8 files and split each at the last line break with at least the share `held_out` behind it.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def read_texts(paths: Iterable[str], held_out: float) -> Texts:
     digest = hashlib.sha256()
     for path in paths:
         content = _read(Path(path))
-        # The last byte is never searched, so that something is left behind the break.
+        # The last byte is excluded from the search, so that the held-out part is not empty.
         cut = content.rfind(b"\n", 0, min(int(len(content) * (1 - held_out)), len(content) - 1)) + 1
         if cut == 0:
             raise InputError(
@@ -57,7 +57,7 @@ def read_texts(paths: Iterable[str], held_out: float) -> Texts:
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a file that is UTF-8 text."""
+    """Read the bytes of a file, or raise InputError if it is not UTF-8 text."""
     if path.is_dir():
         raise InputError(f"{path} is a folder: pass the text files in it, such as {path}/*.txt.")
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Byte-pair encoding that is learnt from the training text, and the tokens of a text."""
+"""Byte-pair encoding learned from the training text, and the tokens of a text."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +13,7 @@ FEWEST_OCCURRENCES = 2
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     """Learn byte-level BPE: every byte is a token, so that any text can be written and is read back unchanged.
 
-    The vocabulary is smaller than asked for where the text has no more pairs that occur twice.
+    The vocabulary is smaller than requested if the text has no more pairs that occur twice.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -30,13 +30,13 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, text: str) -> np.ndarray:
-    """The tokens of a text, int64, with the boundary token before them."""
+    """Encode a text into int64 tokens, with the boundary token before them."""
     ids = [np.array(tokenizer.encode(piece).ids, np.int64) for piece in _pieces(text)]
     return np.concatenate([np.array([tokenizer.token_to_id(BOUNDARY)]), *ids])
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Cut a text at line breaks, for `tokenizers` takes hundreds of bytes for each one of a text."""
+    """Cut a text at line breaks into pieces, for `tokenizers` takes hundreds of bytes of memory per byte of text."""
     start = 0
     while start < len(text):
         end = text.find("\n", start + PIECE) + 1 or len(text)

@@ -1,0 +1,65 @@
+"""Docstrings of public functions: every section, and in Returns the dtype and the unit."""
+
+import inspect
+import re
+
+import pytest
+
+import crossentropy as ce
+
+UNIT = re.compile(r"\bnats\b|\bdimensionless\b|units of ``log base``", re.IGNORECASE)
+DTYPE = re.compile(r"\bfloat(64|32)\b|\bdtype\b", re.IGNORECASE)
+
+
+def public_functions():
+    """Public functions of the package and its faces by qualified name, each once."""
+    modules = [ce.losses, ce.information, ce]
+    if _has_torch():
+        modules += [ce.torch, ce.torch.distributed]
+    functions = {}
+    for module in modules:
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.isfunction(value) and value.__module__.startswith("crossentropy."):
+                functions.setdefault(value, f"{module.__name__}.{name}")
+    return {name: function for function, name in functions.items()}
+
+
+def _has_torch():
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+FUNCTIONS = public_functions()
+GENERATORS = {name for name, function in FUNCTIONS.items() if "Yields\n" in inspect.getdoc(function)}
+each_function = pytest.mark.parametrize("name", FUNCTIONS)
+
+
+def section(name, title):
+    """The text of one section of a NumPy docstring, empty if there is none."""
+    text = inspect.getdoc(FUNCTIONS[name])
+    match = re.search(rf"^{title}\n-+\n(.*?)(?=\n\n[A-Z][A-Za-z ]+\n---|\Z)", text, re.DOTALL | re.MULTILINE)
+    return match[1] if match else ""
+
+
+def test_the_functions_are_found():
+    assert len(FUNCTIONS) > 60
+    assert section("crossentropy.losses.focal_loss", "Returns").startswith("array () or the rows' shape\n")
+
+
+@each_function
+def test_a_docstring_has_every_section(name):
+    returns = "Yields" if name in GENERATORS else "Returns"
+    assert not [title for title in ("Parameters", returns, "Raises", "Examples") if not section(name, title)]
+
+
+@each_function
+def test_what_is_returned_has_a_shape_a_dtype_and_a_unit(name):
+    text = section(name, "Yields" if name in GENERATORS else "Returns")
+    first, *described = text.split("\n")
+    assert re.search(r"\(.*\)|shape|Tensor|TargetStatistics|Sparse|tuple|: ", first), text
+    assert DTYPE.search("\n".join(described)), text
+    assert UNIT.search("\n".join(described)), text
