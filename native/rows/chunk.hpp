@@ -143,6 +143,13 @@ CE_INLINE double row_scale(const Transform& transform, int64_t row) {
 CE_INLINE double pending_scale(const Transform& transform, int64_t row) {
   return transform.bias ? 1.0 : row_scale(transform, row);
 }
+// That of up to kLanes rows, a lane for each; those past the last have the first's.
+CE_INLINE void load_pending_scales(const Transform& transform, int64_t row, int rows, double* scale) {
+  const double first = pending_scale(transform, row);
+  for (int l = 0; l < kLanes; ++l) scale[l] = first;
+  if (transform.row_scale)
+    for (int l = 1; l < rows; ++l) scale[l] = pending_scale(transform, row + l);
+}
 // What the margin takes off class c's logit, in the chunk's units.
 CE_INLINE double margin_of(const Transform& transform, int64_t row, int64_t c) {
   const double margin =

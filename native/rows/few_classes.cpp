@@ -63,21 +63,18 @@ struct Panel {
   }
 };
 
-// The classes of the labels; those of excluded rows, and of rows past the last, stand at class 0.
-CE_INLINE void class_lanes(const RowLabels& labels, int rows, int32_t* at) {
-  for (int l = 0; l < kLanes; ++l) at[l] = l < rows ? int32_t(labels.of(l)[0]) : 0;
-  for (int l = 0; labels.any_excluded && l < kLanes; ++l) at[l] = labels.counts(l) ? at[l] : 0;
-}
-
+// Where the labels stand in a panel; those of excluded rows stand at class 0.
 template <class T>
-CE_INLINE void rate_lanes(const Transform& transform, int64_t row, int rows, T* rate) {
-  for (int l = 0; l < kLanes; ++l) rate[l] = T(row_scale(transform, row + (l < rows ? l : 0)) * kLog2E);
+CE_INLINE void find_labels(const RowLabels& labels, int32_t* at) {
+  for (int l = 0; l < kLanes; ++l) at[l] = int32_t(labels.label[l]);
+  for (int l = 0; labels.any_excluded && l < kLanes; ++l) at[l] = labels.counts(l) ? at[l] : 0;
+  for (int l = 0; l < kLanes; ++l) at[l] = at[l] * Panel<T>::kStride + l;
 }
 
 // top = max u and rest = Σ e^{scale·(u − top)} over the others, where terms equal to the top are counted rather
 // than summed: the count less one is exact.
 template <class T>
-CE_INLINE void sum_group(const T* u, int64_t classes, const T* rate, const Ahead& ahead, T* top, T* rest) {
+CE_INLINE void sum_group(const T* u, int64_t classes, const T* rate, const Ahead& ahead, double* top, double* rest) {
   const Exp2Shift<T> range(0);
   alignas(64) T high[kGroup], base[kGroup], pace[kGroup], sum[kGroup], ties[kGroup];
   std::memcpy(pace, rate, sizeof pace);
@@ -99,8 +96,8 @@ CE_INLINE void sum_group(const T* u, int64_t classes, const T* rate, const Ahead
       ties[l] += tie ? T(1) : T(0);
     }
   }
-  for (int l = 0; l < kGroup; ++l) rest[l] = sum[l] + (high[l] == -kInf<T> ? T(0) : ties[l] - T(1));
-  std::memcpy(top, high, sizeof high);
+  for (int l = 0; l < kGroup; ++l) rest[l] = double(sum[l] + (high[l] == -kInf<T> ? T(0) : ties[l] - T(1)));
+  for (int l = 0; l < kGroup; ++l) top[l] = double(high[l]);
 }
 
 template <class T, class Stored>
@@ -114,23 +111,22 @@ CE_INLINE int64_t statistics(const StatisticsProblem& p, int64_t begin, int64_t 
     for (int64_t at = 0; at < panel.rows; at += kLanes) {
       const int64_t row = from + at;
       const int rows = int(std::min<int64_t>(kLanes, panel.rows - at));
-      alignas(64) T target[kLanes], rate[kLanes], top[kLanes], rest[kLanes];
-      int32_t label[kLanes];
+      alignas(64) T target[kLanes], rate[kLanes];
+      alignas(64) int32_t label[kLanes];
       finish.begin(row, rows);
-      class_lanes(finish.labels, rows, label);
-      rate_lanes(p.transform, row, rows, rate);
+      find_labels<T>(finish.labels, label);
+      for (int l = 0; l < kLanes; ++l) rate[l] = T(finish.scale[l] * kLog2E);
       T* const u = panel.at + at;
       for (int l = 0; l < kLanes; ++l) {
-        T& target_u = u[label[l] * Panel<T>::kStride + l];
+        T& target_u = u[label[l]];
         target[l] = target_u;
         target_u = -kInf<T>;
       }
-      for (int l = 0; l < rows; ++l) *finish.log_odds(l) = double(target[l]);
+      for (int l = 0; l < kLanes; ++l) finish.target[l] = double(target[l]);
       for (int l = 0; l < kLanes; l += kGroup)
         sum_group(u + l, panel.classes, rate + l,
-                  panel.template ahead_of<Stored>(p.logits, p.shape, at + l, end), top + l, rest + l);
-      for (int l = 0; l < kLanes; ++l) finish.off.top[l] = double(top[l]);
-      for (int l = 0; l < kLanes; ++l) finish.off.rest[l] = double(rest[l]);
+                  panel.template ahead_of<Stored>(p.logits, p.shape, at + l, end), finish.off.top + l,
+                  finish.off.rest + l);
       const int64_t invalid = finish.store_all();
       if (first_invalid < 0) first_invalid = invalid;
     }
@@ -169,12 +165,12 @@ CE_INLINE void pullback(const PullbackProblem& p, int64_t begin, int64_t end) {
       const int64_t row = from + at;
       const int rows = int(std::min<int64_t>(kLanes, panel.rows - at));
       alignas(64) T base[kLanes], rate[kLanes], alpha[kLanes], floor[kLanes], magic[kLanes];
-      int32_t label[kLanes];
+      alignas(64) int32_t label[kLanes];
       factors.compute(row, rows);
-      class_lanes(factors.labels, rows, label);
-      rate_lanes(p.transform, row, rows, rate);
+      find_labels<T>(factors.labels, label);
       for (int l = 0; l < kLanes; ++l) {
         const Exp2Shift<T> range{T(factors.shift[l])};
+        rate[l] = T(factors.scale[l] * kLog2E);
         base[l] = T(factors.off.base[l]);
         alpha[l] = T(factors.off.alpha[l]);
         floor[l] = range.floor;
@@ -185,7 +181,7 @@ CE_INLINE void pullback(const PullbackProblem& p, int64_t begin, int64_t end) {
         pullback_group(u + l, panel.classes, base + l, rate + l, alpha + l, floor + l, magic + l,
                        panel.template ahead_of<Stored>(p.logits, p.shape, at + l, end));
       for (int l = 0; l < kLanes; ++l)
-        if (!factors.labels.invalid[l]) u[label[l] * Panel<T>::kStride + l] = T(factors.at_target(l, 0));
+        if (!factors.labels.invalid[l]) u[label[l]] = T(factors.at_target(l, 0));
       for (int64_t c = 0; factors.any_excluded && c < panel.classes; ++c)
         for (int l = 0; l < kLanes; ++l)
           u[c * Panel<T>::kStride + l] = factors.excluded[l] ? T(0) : u[c * Panel<T>::kStride + l];

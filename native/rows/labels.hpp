@@ -10,6 +10,7 @@ class RowLabels {
   // Of each row: whether one of its labels is ignore_index; if not, whether one is outside the classes.
   bool ignored[kLanes], invalid[kLanes];
   bool any_excluded;
+  alignas(64) int64_t label[kLanes];  // of each row that has one; 0 of those past the last
 
   CE_INLINE RowLabels(const Target& target, int64_t classes)
       : target(target), classes(uint64_t(classes)), k(target.indices ? target.k : 0) {}
@@ -17,21 +18,20 @@ class RowLabels {
   CE_INLINE void begin(int64_t first_row, int count) {
     row = first_row;
     rows = count;
-    bool outside[kLanes] = {};
-    for (int l = 0; l < kLanes; ++l) ignored[l] = false;
+    for (int l = 0; l < kLanes; ++l) ignored[l] = invalid[l] = false;
     for (int64_t j = 0; j < k; ++j) {
-      alignas(64) int64_t y[kLanes];
-      load(j, y);
-      for (int l = 0; l < kLanes; ++l) outside[l] |= uint64_t(y[l]) >= classes;
-      for (int l = 0; target.has_ignore && l < kLanes; ++l) ignored[l] |= y[l] == target.ignore_index;
+      load(j);
+      const uint64_t n = classes;
+      for (int l = 0; l < kLanes; ++l) invalid[l] |= uint64_t(label[l]) >= n;
+      const int64_t ignore = target.ignore_index;
+      if (target.has_ignore)
+        for (int l = 0; l < kLanes; ++l) ignored[l] |= label[l] == ignore;
     }
-    bool any = false;
-    for (int l = 0; l < kLanes; ++l) {
-      ignored[l] &= l < rows;
-      invalid[l] = outside[l] & !ignored[l] & (l < rows);
-      any |= ignored[l] | invalid[l];
-    }
-    any_excluded = any;
+    for (int l = rows; l < kLanes; ++l) ignored[l] = invalid[l] = false;
+    for (int l = 0; l < kLanes; ++l) invalid[l] &= !ignored[l];
+    uint8_t any = 0;
+    for (int l = 0; l < kLanes; ++l) any |= uint8_t(ignored[l]) | uint8_t(invalid[l]);
+    any_excluded = any != 0;
   }
 
   CE_INLINE const int64_t* of(int l) const { return pointer<const int64_t>(target.indices) + (row + l) * k; }
@@ -51,12 +51,11 @@ class RowLabels {
   int64_t row;
   int rows;
 
-  // The j-th labels, 0 of rows past the last.
-  CE_INLINE void load(int64_t j, int64_t* y) const {
+  CE_INLINE void load(int64_t j) {
     if (k == 1 && rows == kLanes) {
-      std::memcpy(y, of(0), kLanes * sizeof(int64_t));
+      std::memcpy(label, of(0), sizeof label);
     } else {
-      for (int l = 0; l < kLanes; ++l) y[l] = l < rows ? of(l)[j] : 0;
+      for (int l = 0; l < kLanes; ++l) label[l] = l < rows ? of(l)[j] : 0;
     }
   }
 };

@@ -33,12 +33,12 @@ class RowFactors {
   struct Group {
     alignas(64) double base[kLanes], alpha[kLanes], beta[kLanes];
   };
-  Group off{}, on{};
+  Group off, on;
   // e^d is computed times 2^shift, and α, β are divided by it: products down to subnormal numbers are right.
   int shift[kLanes];
   bool excluded[kLanes], any_excluded;  // rows that count for nothing
   alignas(64) double prior_gain[kLanes], dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes];
-  alignas(64) double tie_miss[kLanes], lift[kLanes];
+  alignas(64) double tie_miss[kLanes], lift[kLanes], scale[kLanes];
 
   RowLabels labels;
 
@@ -46,7 +46,9 @@ class RowFactors {
       : labels(problem.target, problem.shape.classes),
         p(problem),
         k(problem.target.indices ? problem.target.k : 0),
-        targets(size_t(k)) {}
+        targets(size_t(k)) {
+    if (!kLogOddsAlone) off = on = {};
+  }
 
   // ∂u at the j-th target of the l-th row, the first of its class.
   CE_INLINE double at_target(int l, int64_t j) const { return targets[size_t(j)].gradient[l]; }
@@ -57,7 +59,8 @@ class RowFactors {
     labels.begin(row, rows);
     load(p.saved.top, top);
     load(p.saved.rest, rest);
-    load(p.saved.lift, lift);
+    if (!kLogOddsAlone) load(p.saved.lift, lift);
+    load_pending_scales(p.transform, row, rows, scale);
     for (int l = 0; l < kLanes; ++l) off.base[l] = finite_or_zero(top[l]);
     load_targets();
     if (kLogOddsAlone || p.only_log_odds())
@@ -107,13 +110,11 @@ class RowFactors {
   // One label's log-odds alone: α = g_D/(1 + rest), and −g_D at the label.
   CE_INLINE void from_label() {
     TargetLanes& target = targets[0];
-    alignas(64) double scale[kLanes];
-    for (int l = 0; l < kLanes; ++l) scale[l] = kLogOddsAlone ? row_scale(p.transform, row + (l < rows ? l : 0)) : 1.0;
     for (int l = 0; l < kLanes; ++l) {
-      const double factor = target.upstream[l] * scale[l] / (1.0 + rest[l]);
+      const double g = target.upstream[l] * (kLogOddsAlone ? scale[l] : 1.0), factor = g / (1.0 + rest[l]);
       shift[l] = shift_for(factor);
       off.alpha[l] = unshifted(factor, shift[l]);
-      target.gradient[l] = -target.upstream[l] * scale[l];
+      target.gradient[l] = -g;
       no_upstream[l] = target.upstream[l] == 0.0;  // whatever rest is
     }
   }
@@ -145,10 +146,9 @@ class RowFactors {
       for (int l = 0; l < kLanes; ++l) no_upstream[l] = no_upstream[l] && g_D[l] == 0.0;
     }
     if (p.target.mask.address) {
-      alignas(64) double set_top[kLanes], set_rest[kLanes], scale[kLanes];
+      alignas(64) double set_top[kLanes], set_rest[kLanes];
       load(p.saved.set_top, set_top);
       load(p.saved.set_rest, set_rest);
-      for (int l = 0; l < kLanes; ++l) scale[l] = pending_scale(p.transform, row + (l < rows ? l : 0));
       for (int l = 0; l < kLanes; ++l) {
         on.base[l] = finite_or_zero(set_top[l]);
         log_share[l] = (on.base[l] - off.base[l]) * scale[l] - lift[l];

@@ -65,9 +65,12 @@ template <class T, bool kLogOddsAlone = false>
 class RowFinish {
  public:
   // What was read of each row, before the scale. A group is the classes off target, or those of a label set.
-  LogSums off{}, on{};
-  DepthSums prior_off{}, prior_on{}, dense{};
-  int64_t best[kLanes] = {}, above[kLanes] = {};
+  LogSums off, on;
+  DepthSums prior_off, prior_on, dense;
+  int64_t best[kLanes], above[kLanes];
+  // The targets' u are put here with kLogOddsAlone, else where the log-odds will stand.
+  alignas(64) double target[kLanes];
+  alignas(64) double scale[kLanes];
   RowLabels labels;
 
   explicit CE_INLINE RowFinish(const StatisticsProblem& problem)
@@ -75,7 +78,12 @@ class RowFinish {
         p(problem),
         planes(problem.out),
         k(problem.target.indices ? problem.target.k : 0) {
-    if (!only_log_odds()) u.resize(size_t(k) * kLanes);
+    if (kLogOddsAlone) return;
+    off = on = {};
+    prior_off = prior_on = dense = {};
+    std::fill(best, best + kLanes, 0);
+    std::fill(above, above + kLanes, 0);
+    u.resize(size_t(k) * kLanes);
   }
 
   // Index targets and nothing but their log-odds: the path of plain cross-entropy.
@@ -83,7 +91,6 @@ class RowFinish {
     return kLogOddsAlone || (k == 1 && !planes.log_partition && !planes.lift && !planes.prior_term &&
                              !planes.entropy && !planes.argmax && !planes.rank);
   }
-  // While a row is read, the targets' u stand where their log-odds will.
   CE_INLINE double* log_odds(int l) const { return pointer<double>(planes.log_odds) + (row + l) * k; }
 
   // Takes up to kLanes rows; after that `labels` says of each whether it is to be read.
@@ -91,15 +98,16 @@ class RowFinish {
     row = first_row;
     rows = count;
     labels.begin(row, rows);
+    load_pending_scales(p.transform, row, rows, scale);
   }
 
   // Writes the planes. Returns the first row with an index out of range, −1 if there is none.
   CE_INLINE int64_t store_all() {
     for (int l = 0; l < kLanes; ++l) {
-      scale[l] = pending_scale(p.transform, row + (l < rows ? l : 0));
+      rest[l] = off.top[l] == kInf<double> ? kNaN : off.rest[l];
+      if (kLogOddsAlone) continue;
+      off.rest[l] = rest[l];
       base[l] = finite_or_zero(off.top[l]);
-      off.rest[l] = off.top[l] == kInf<double> ? kNaN : off.rest[l];
-      rest[l] = off.rest[l];
     }
     if (k == 1) finish_label();
     if (!only_log_odds()) finish_partition();
@@ -119,7 +127,7 @@ class RowFinish {
   std::vector<double> u;  // of the targets, relative to the base and after the scale: kLanes of each
   int64_t row;
   int rows;
-  alignas(64) double scale[kLanes], base[kLanes];
+  alignas(64) double base[kLanes];
   alignas(64) double rest[kLanes];  // to be saved: NaN where the log-odds are, so that the gradient is NaN too
 
   // Writes one number for every row, `stride` apart. An ignored row is a certain one: its log-odds are −∞, and its loss
@@ -141,12 +149,12 @@ class RowFinish {
 
   // The u of the j-th targets as they were read, and the margins on them.
   CE_INLINE void load_targets(int64_t j, double* targets, double* margins) const {
-    const bool none = p.transform.margin == 0.0 && !p.transform.class_margin;
-    for (int l = 0; l < kLanes; ++l) {
-      const bool counts = l < rows && labels.counts(l);
-      targets[l] = counts ? log_odds(l)[j] : 0.0;
-      margins[l] = none || !counts ? 0.0 : margin_of(p.transform, row + l, labels.of(l)[j]);
-    }
+    for (int l = 0; !kLogOddsAlone && l < kLanes; ++l)
+      targets[l] = l < rows && labels.counts(l) ? log_odds(l)[j] : 0.0;
+    for (int l = 0; l < kLanes; ++l) margins[l] = 0.0;
+    if (p.transform.margin == 0.0 && !p.transform.class_margin) return;
+    for (int l = 0; l < rows; ++l)
+      if (labels.counts(l)) margins[l] = margin_of(p.transform, row + l, labels.of(l)[j]);
   }
 
   CE_INLINE void take_targets(const double* targets, const double* margins, int64_t j) {
@@ -157,11 +165,11 @@ class RowFinish {
 
   // D = scale·(top − u_y) + ln(1 + rest)
   CE_INLINE void finish_label() {
-    alignas(64) double target[kLanes], margins[kLanes], D[kLanes];
+    alignas(64) double margins[kLanes], D[kLanes];
     load_targets(0, target, margins);
     if (!only_log_odds()) take_targets(target, margins, 0);
     for (int l = 0; l < kLanes; ++l) {
-      const double odds = ((off.top[l] - target[l]) + margins[l]) * scale[l] + log1p_nonnegative(off.rest[l]);
+      const double odds = ((off.top[l] - target[l]) + margins[l]) * scale[l] + log1p_nonnegative(rest[l]);
       D[l] = off.top[l] == kInf<double> || target[l] == kInf<double> ? kNaN : odds;
     }
     store_log_odds(D, 0);
