@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor, is_legacy_batchedtensor
-from torch.autograd import forward_ad
-from torch.jit._trace import is_tracing
 from torch.nn import Parameter
 
+from crossentropy._backends.modes import is_eager_mode
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import LARGE
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
@@ -52,13 +51,11 @@ def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
 
 def are_ready(logits: Tensor, labels: Any, options: Sequence[Any]) -> bool:
     """Whether kernels on the CPU can take all these as they are; options may be None, numbers and words, too."""
-    if not runs_plainly():
+    if not is_eager_mode():
         return False
     given = (logits, *vars(labels).values()) if type(labels) in TARGETS else (logits, labels)
     for x in given:
-        if not (
-            hasattr(x, "dtype") or type(x) is bool
-        ):  # that of soft labels says whether they are normalized
+        if not (hasattr(x, "dtype") or type(x) is bool):  # `normalized` of soft labels
             return False
     for x in (*given, *options):
         if x is None or isinstance(x, (float, str, int)):
@@ -75,30 +72,6 @@ def are_ready(logits: Tensor, labels: Any, options: Sequence[Any]) -> bool:
         ):
             return False
     return True
-
-
-def runs_plainly() -> bool:
-    """Tell whether PyTorch runs in plain eager mode: no compilation, transform, tracing or forward-mode autodiff."""
-    return (
-        not torch.compiler.is_compiling()
-        and not torch._C._is_tracing()
-        and not torch._C._are_functorch_transforms_active()
-        and torch._C._len_torch_dispatch_stack() == 0
-        and forward_ad._current_level < 0
-    )
-
-
-def is_compiled() -> bool:
-    """Tell whether `torch.compile` is tracing; it accepts our custom operators, but no Function with a jvp."""
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-
-
-def is_exported() -> bool:
-    """Tell whether a program is being exported that has to run without this package, on PyTorch's operators alone.
-
-    This is so under `torch.export`, `torch.jit.trace` and the exporters to ONNX, which are built on these.
-    """
-    return torch.compiler.is_exporting() or is_tracing()
 
 
 CPU = torch.device("cpu")  # always passed explicitly, for the default device may be another
