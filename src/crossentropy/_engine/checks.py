@@ -31,11 +31,12 @@ def check_logits(
     )
     if not floating:
         raise not_floating_error(logits, name, labels)
-    if logits.ndim == 0:
+    shape = logits.shape
+    if not shape:
         raise ValueError(f"{name} are a single number; they need a class axis")
-    axis = class_axis(axis, logits.shape, name)
-    if logits.shape[axis] == 0:
-        raise ValueError(f"{name} of shape {tuple(logits.shape)} have no classes along axis {axis}")
+    axis = class_axis(axis, shape, name)
+    if shape[axis] == 0:
+        raise ValueError(f"{name} of shape {tuple(shape)} have no classes along axis {axis}")
     return logits, axis
 
 

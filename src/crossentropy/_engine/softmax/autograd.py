@@ -126,11 +126,11 @@ class _SoftmaxLoss(Function):
         value = rounded(found.value, LOSSES[logits.dtype])
         found.value = None
         # Held by autograd as well, which sees if they are changed before the backward pass.
-        target, kept = problem.target, [logits, problem.class_weight, problem.smoothing_prior]
-        N = problem.normalizer  # which is not read again if it is one number
-        each = N if getattr(N, "ndim", 0) else None
-        for x in (target.indices, target.mask, each, *others, *vars(problem.link).values()):
-            if x is None or not isinstance(x, Tensor):
+        target, kept, N = problem.target, [logits], problem.normalizer
+        each = N if getattr(N, "ndim", 0) else None  # one number is not read again
+        fixed = (target.indices, target.mask, problem.class_weight, problem.smoothing_prior, each)
+        for x in (*fixed, *others, *vars(problem.link).values()):
+            if x is None or type(x) is float or not isinstance(x, Tensor):
                 continue
             kept.append(x)
         ctx.save_for_backward(*kept)
@@ -145,7 +145,7 @@ class _SoftmaxLoss(Function):
         cpu = logits.is_cpu
         if torch.is_grad_enabled() or not is_plain(grad, "cpu" if cpu else logits.device.type):
             return gradient_by_formulas(replace(problem, logits=logits), grad), None, None, None
-        upstream = float(grad) if cpu and not grad.ndim else grad.double()
+        upstream = grad.item() if cpu and not grad.ndim else grad.double()
         into = overwritten(ctx, logits, problem.axis) if problem.inplace else None
         return ctx.engine.gradient(problem, logits, ctx.found, upstream, into), None, None, None
 

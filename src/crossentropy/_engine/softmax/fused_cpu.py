@@ -129,11 +129,12 @@ def gradient(
     out = memory.empty_like(x.array) if into is None else into
     alike = memory.strides(out) == memory.strides(x.array)
     strides = x.strides if alike else lay_out(memory, out, problem.axis).strides
-    each = None if isinstance(upstream, float) else memory.contiguous(upstream, "float64")
+    number = isinstance(upstream, float)
+    _kept, (each,) = ((), (0,)) if number else memory.addressed((upstream,), ("float64",))
     found.rows.pull(
         memory.address(x.array),
-        found.share * upstream if each is None else found.share,
-        0 if each is None else memory.address(each),
+        found.share * upstream if number else found.share,
+        each,
         memory.address(out),
         memory.codes[out.dtype],
         *strides,

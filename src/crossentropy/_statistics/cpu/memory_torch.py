@@ -30,6 +30,7 @@ DTYPES = {
 
 TENSORS = (Tensor, Parameter)
 STRIDED = torch.strided
+NUMBERS_AND_WORDS = (float, str, int)
 TARGETS = (LabelSet, OneHot, Probabilities, Sparse)
 READY = frozenset(
     {*CODES, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
@@ -53,13 +54,16 @@ def are_ready(logits: Tensor, labels: Any, options: Sequence[Any]) -> bool:
     """Whether kernels on the CPU can take all these as they are; options may be None, numbers and words, too."""
     if not is_eager_mode():
         return False
-    given = (logits, *vars(labels).values()) if type(labels) in TARGETS else (logits, labels)
-    for x in given:
-        if not (hasattr(x, "dtype") or type(x) is bool):  # `normalized` of soft labels
-            return False
-    for x in (*given, *options):
-        if x is None or isinstance(x, (float, str, int)):
+    given = [logits, labels]
+    if type(labels) in TARGETS:
+        given[1:] = [
+            x for x in vars(labels).values() if type(x) is not bool
+        ]  # whether soft ones are normalized
+    for x in options:
+        if x is None or isinstance(x, NUMBERS_AND_WORDS):
             continue
+        given.append(x)
+    for x in given:
         if not (
             type(x) in TENSORS
             and x.is_cpu
@@ -87,7 +91,7 @@ def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) 
 
 def rounded(value: float | Tensor, dtype: torch.dtype) -> Tensor:
     """Convert a tensor, or make a 0-d one on the CPU of a number; one too large for the dtype becomes infinite."""
-    if isinstance(value, Tensor):
+    if not isinstance(value, float):
         return value.to(dtype)
     try:
         return torch.scalar_tensor(value, dtype=dtype, device=CPU)  # half the time of torch.tensor
