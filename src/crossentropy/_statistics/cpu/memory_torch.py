@@ -56,15 +56,13 @@ def are_ready(logits: Tensor, labels: Any, options: Sequence[Any]) -> bool:
         return False
     given = [logits, labels]
     if type(labels) in TARGETS:
-        given[1:] = [
-            x for x in vars(labels).values() if type(x) is not bool
-        ]  # whether soft ones are normalized
+        given[1:] = vars(labels).values()
     for x in options:
         if x is None or isinstance(x, NUMBERS_AND_WORDS):
             continue
         given.append(x)
     for x in given:
-        if not (
+        if type(x) is not bool and not (  # `normalized` of soft labels
             type(x) in TENSORS
             and x.is_cpu
             and x.dtype in READY
