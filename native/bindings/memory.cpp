@@ -9,8 +9,8 @@ using namespace nb::literals;
 void bind_memory(nb::module_& m) {
   m.def("take_memory",
         [](size_t bytes) {
-          ce::Block* block = ce::take(bytes);
-          nb::capsule owner(block, [](void* p) noexcept { ce::give(static_cast<ce::Block*>(p)); });
+          ce::Block* block = ce::acquire(bytes);
+          nb::capsule owner(block, [](void* p) noexcept { ce::release(static_cast<ce::Block*>(p)); });
           return nb::ndarray<nb::array_api, uint8_t, nb::ndim<1>>(block->begin, {bytes}, owner);
         },
         "bytes"_a);

@@ -2,10 +2,9 @@
 // caller's to know.
 #include <nanobind/nanobind.h>
 
-#include "rows/probability_rows.hpp"
+#include "rows/checks.hpp"
 #include "rows/loss_terms.hpp"
 #include "rows/problem.hpp"
-#include "rows/set_rows.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;

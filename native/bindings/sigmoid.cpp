@@ -9,7 +9,7 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 void bind_sigmoid(nb::module_& m) {
-  using ce::Element;
+  using ce::Dtype;
   using ce::SigmoidProblem;
 
   nb::class_<SigmoidProblem>(m, "SigmoidProblem", "Arrays by address, and what the loss is; see sigmoid.hpp.")
@@ -19,8 +19,8 @@ void bind_sigmoid(nb::module_& m) {
              int64_t size, int64_t classes, int64_t inner, uintptr_t sample_weight, bool weight_per_row,
              uintptr_t positive_weight, uintptr_t negative_weight, double smoothing, double positive_gamma,
              double negative_gamma, double negative_shift) {
-            new (self) SigmoidProblem{logits,          Element(logits_type), labels,
-                                      Element(labels_type), size,            classes,
+            new (self) SigmoidProblem{logits,          Dtype(logits_type), labels,
+                                      Dtype(labels_type), size,            classes,
                                       inner,           sample_weight,        weight_per_row,
                                       positive_weight, negative_weight,      smoothing,
                                       positive_gamma,  negative_gamma,       negative_shift};

@@ -53,18 +53,15 @@ CE_INLINE double power_of_two(double n) {
   return bit_cast<double>((bit_cast<uint64_t>(n + 6755399441055744.0) + 1023u) << 52);
 }
 
-// e^x for x ≤ 0. The power is applied in two steps, so that subnormal results are right as well.
-template <class T>
-CE_INLINE T exp_nonpositive(T x) {
-  const ReducedExp<T> e = reduce_exp(x);
-  const T first = e.n < T(-100) ? T(-100) : e.n;
-  return ((T(1) + e.p) * power_of_two(first)) * power_of_two(e.n - first);
+// e^x for x ≤ 0. 2^n is applied as 2^(n + shift), which is exact, and as a constant, which rounds where the result is
+// subnormal.
+CE_INLINE float exp_nonpositive(float x) {
+  const ReducedExp<float> e = reduce_exp(x);
+  return ((1.0f + e.p) * power_of_two(e.n + 64.0f)) * 5.421010862427522e-20f;
 }
-template <>
 CE_INLINE double exp_nonpositive(double x) {
   const ReducedExp<double> e = reduce_exp(x);
-  const double first = e.n < -1000.0 ? -1000.0 : e.n;
-  return ((1.0 + e.p) * power_of_two(first)) * power_of_two(e.n - first);
+  return ((1.0 + e.p) * power_of_two(e.n + 128.0)) * 2.938735877055719e-39;
 }
 
 // 2^y · 2^shift for y ≤ 0, the inner loop of the row kernels: e^{scale·d} with y = d · (scale/ln 2).

@@ -27,11 +27,14 @@ template <class Out, class T>
 CE_INLINE Out narrow(T x) {
   return Out(x);
 }
+// The nearest bfloat16 as the upper half of the word; of NaN only those whose lower bits are 0 are sure to stay NaN.
+CE_INLINE uint32_t round_to_bfloat16(float x) {
+  const uint32_t bits = bit_cast<uint32_t>(x);
+  return bits + 0x7fffu + ((bits >> 16) & 1u);
+}
 template <>
 CE_INLINE BFloat16 narrow<BFloat16, float>(float x) {
-  const uint32_t bits = bit_cast<uint32_t>(x);
-  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  return {uint16_t(x != x ? 0x7fc0u : rounded)};
+  return {uint16_t(x != x ? 0x7fc0u : round_to_bfloat16(x) >> 16)};
 }
 template <>
 CE_INLINE Float16 narrow<Float16, float>(float x) {

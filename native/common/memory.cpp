@@ -67,7 +67,7 @@ bool offer_pages(const Block&) { return false; }
 
 }  // namespace
 
-Block* take(size_t bytes) {
+Block* acquire(size_t bytes) {
   Block* found = nullptr;
   for (auto& slot : kept) {
     Block* block = slot.exchange(nullptr);
@@ -82,7 +82,7 @@ Block* take(size_t bytes) {
   return found;
 }
 
-void give(Block* block) {
+void release(Block* block) {
   if (!offer_pages(*block)) return unmap(block);
   for (auto& slot : kept) {
     if (!(block = slot.exchange(block))) return;
@@ -99,7 +99,7 @@ void release_kept() {
 
 Scratch::Scratch(size_t doubles) : bytes(doubles * sizeof(double)) {
   if (bytes >= kLarge) {
-    block = take(bytes);
+    block = acquire(bytes);
     memory = reinterpret_cast<double*>(block->begin);
     return;
   }
@@ -115,7 +115,7 @@ Scratch::Scratch(size_t doubles) : bytes(doubles * sizeof(double)) {
 
 Scratch::~Scratch() {
   if (block)
-    give(block);
+    release(block);
   else
     std::free(kept_buffer.exchange(reinterpret_cast<Buffer*>(memory) - 1));
 }

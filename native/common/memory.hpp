@@ -8,23 +8,23 @@ namespace ce {
 // Memory on 2 MiB pages which stay when it is no longer used.
 //
 // The system clears a page before it is first written, which costs about as much as a kernel's own work on it, and a
-// gradient of the same size step after step would pay that price every time. So `give` keeps the last two blocks for
-// the next `take`, their pages marked as the system's for the taking (MADV_FREE): when memory runs short it takes them
+// gradient of the same size step after step would pay that price every time. So `release` keeps the last two blocks for
+// the next `acquire`, their pages marked as the system's for the taking (MADV_FREE): when memory runs short it takes them
 // back, and only then are they cleared again.
 struct Block {
   void* mapped;
   size_t mapped_bytes;
   std::byte* begin;
   size_t bytes;
-  size_t used;  // of `bytes`, since the last `take`
+  size_t used;  // of `bytes`, since the last `acquire`
 };
 
 // At least `bytes` of memory, not cleared: the smallest kept block that is large enough, or else a new one, before which
 // the kept ones are given back. Throws std::bad_alloc.
-Block* take(size_t bytes);
+Block* acquire(size_t bytes);
 
 // The block is used no longer; the oldest of three is given back to the system.
-void give(Block* block);
+void release(Block* block);
 
 // Gives what is kept back to the system.
 void release_kept();

@@ -15,7 +15,7 @@
 namespace ce {
 
 constexpr int kDepth = 64;
-constexpr int64_t kFewClasses = 128;  // up to here a class axis of stride 1 is read as tiles
+constexpr int64_t kMaxTileClasses = 128;  // up to here a class axis of stride 1 is read as tiles
 
 template <class T>
 struct Chunk {
@@ -26,18 +26,8 @@ struct Chunk {
 template <class T>
 using Lines = const T (*)[kLanes];
 
-template <class T>
-constexpr Dtype kDtypeOf = sizeof(T) == 4 ? Dtype::kFloat32 : Dtype::kFloat64;
-inline int64_t size_of(Dtype dtype) {
-  return dtype == Dtype::kFloat64 ? 8 : dtype == Dtype::kFloat32 ? 4 : 2;
-}
-
-template <class T>
-constexpr T kInf = std::numeric_limits<T>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
 inline bool use_wide(const View& logits, const Shape& shape) {
-  return shape.classes > kFewClasses && logits.class_stride == 1;
+  return shape.classes > kMaxTileClasses && logits.class_stride == 1;
 }
 
 // Rows that a thread takes at a time: whole tiles, and enough work to be worth handing out. Blocks of a few
@@ -48,11 +38,6 @@ inline int64_t block_of_rows(const Shape& shape, bool wide, int threads) {
   const int64_t share = shape.rows() * classes / (4 * std::max(1, threads));
   const int64_t rows = std::max<int64_t>(1, std::min(kMost, std::max(kLeast, share)) / classes);
   return wide ? rows : (rows + kLanes - 1) / kLanes * kLanes;
-}
-
-template <class V>
-CE_INLINE V* pointer(uintptr_t address) {
-  return reinterpret_cast<V*>(address);
 }
 
 // Where a chunk lies: `rows` rows from `row` on (wide: one), classes [first_class, first_class + classes).
@@ -158,6 +143,13 @@ CE_INLINE double row_scale(const Transform& transform, int64_t row) {
 CE_INLINE double pending_scale(const Transform& transform, int64_t row) {
   return transform.bias ? 1.0 : row_scale(transform, row);
 }
+// That of up to kLanes rows, a lane for each; those past the last have the first's.
+CE_INLINE void load_pending_scales(const Transform& transform, int64_t row, int rows, double* scale) {
+  const double first = pending_scale(transform, row);
+  for (int l = 0; l < kLanes; ++l) scale[l] = first;
+  if (transform.row_scale)
+    for (int l = 1; l < rows; ++l) scale[l] = pending_scale(transform, row + l);
+}
 // What the margin takes off class c's logit, in the chunk's units.
 CE_INLINE double margin_of(const Transform& transform, int64_t row, int64_t c) {
   const double margin =
@@ -165,7 +157,7 @@ CE_INLINE double margin_of(const Transform& transform, int64_t row, int64_t c) {
   return transform.bias ? margin * row_scale(transform, row) : margin;
 }
 template <class T, bool Wide>
-CE_INLINE void take_set_margins(const Transform& transform, const Place<Wide>& place, const Chunk<T>& mask,
+CE_INLINE void subtract_set_margins(const Transform& transform, const Place<Wide>& place, const Chunk<T>& mask,
                                 Chunk<T>& u) {
   if (transform.margin == 0.0 && !transform.class_margin) return;
   for (int k = 0; k < place.depth(); ++k)

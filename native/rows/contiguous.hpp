@@ -1,5 +1,5 @@
 // Rows of many classes with nothing between memory and the sum: no transform but a scale, nothing copied but a few
-// lines. This is what plain cross-entropy over a vocabulary runs on.
+// lines. This is what plain cross-entropy over a vocabulary runs on, with labels or with a label set.
 #pragma once
 
 #include <vector>
@@ -8,39 +8,56 @@
 
 namespace ce {
 
-constexpr int64_t kMostStraightTargets = 4;
+constexpr int64_t kMaxContiguousLabels = 4;
 
-// The sums over the classes off target: ln Σ e^{scale·u} with the largest u kept out, its top in units before the
-// scale, and for a prior w the sums Σ w (top − u) and Σ w. A prior without values counts 1 a class.
-struct StraightSums {
-  LogSum sum;
-  double depth_sum = 0.0, mass = 0.0;
+// What lies beside the logits of a row: nothing, the prior (1 a class, or T[classes]), or a label set's mask.
+enum class Beside { kNothing, kUniformPrior, kVectorPrior, kLabelSet };
+
+inline Beside beside_of(bool has_set, bool with_prior, uintptr_t prior) {
+  if (has_set) return Beside::kLabelSet;
+  return !with_prior ? Beside::kNothing : !prior ? Beside::kUniformPrior : Beside::kVectorPrior;
+}
+
+// What is the same for all rows.
+struct ContiguousProblem {
+  View logits;
+  int64_t classes;
+  Beside beside;
+  int64_t k;                   // labels of a row
+  uintptr_t prior;             // T[classes]
+  const double* prior_masses;  // of the prior's chunks
 };
 
-// A row to be summed: where it starts, its labels, and where the u of each of them goes.
-struct StraightTask {
+// A row to be summed: where it starts, and its labels and where the u of each of them goes, or its mask.
+struct ContiguousRow {
   int64_t offset;
-  const int64_t* labels;
   double scale;
+  const int64_t* labels;
   double* targets;
+  const uint8_t* mask;
 };
-// n rows of k labels each; `masses` are those of the prior's chunks.
-void sum_straight_rows(const View& logits, int64_t classes, int64_t k, const Prior& prior, const double* masses,
-                       const StraightTask* tasks, int n, StraightSums* sums);
+
+// ln Σ e^{scale·u} off target, and on it with a label set, with the largest u kept out and tops in units before the
+// scale. For a prior w also Σ w (top − u) and Σ w off target; without values it counts 1 a class.
+struct ContiguousSums {
+  LogSum off, on;
+  double depth_sum, mass;
+};
+void sum_contiguous_rows(const ContiguousProblem& problem, const ContiguousRow* rows, int n, ContiguousSums* sums);
 
 // Σ w over every chunk of a row, the same for all rows; none of a prior without values.
 std::vector<double> masses_of_chunks(const Prior& prior, const Shape& shape, bool is_double);
 
-// to_c = factor·2^{(u_c − base)·rate} − gain·w_c, with 2^shift in the exponential, whose inverse is in `factor`.
-struct StraightGradient {
+// ∂u_c = α·2^{(u_c − base)/ln 2} − gain·w_c, with 2^shift in the exponential, whose inverse is in α. Base and α are those
+// off target and, with a label set, on it. The prior w is 1 a class if it has no values.
+struct ContiguousGradient {
   int64_t from, to;  // where the row and its gradient start
-  double base, rate, factor;
+  double base[2], alpha[2];
   int shift;
-  bool with_prior;  // of all rows or of none
-  double gain;      // times the prior, or if that has no values as it is
-  uintptr_t prior;  // T[classes]
+  double gain;
+  const uint8_t* mask;
 };
-void pull_straight_rows(const View& logits, int64_t classes, const StraightGradient* rows, int n,
-                        const View& gradient);
+void pullback_contiguous_rows(const ContiguousProblem& problem, const ContiguousGradient* rows, int n,
+                              const View& gradient);
 
 }  // namespace ce

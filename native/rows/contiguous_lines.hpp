@@ -1,6 +1,8 @@
-// What the two passes over straight rows share: how a line of stored numbers is taken apart, and which kinds of prior
-// there are.
+// What the two passes over contiguous rows share: how a line of stored numbers is taken apart, and a function for each
+// dtype and each of what lies beside the logits.
 #pragma once
+
+#include <type_traits>
 
 #include "common/halves.hpp"
 #include "rows/contiguous.hpp"
@@ -26,8 +28,7 @@ struct Halves {
 };
 
 // A bfloat16 is the upper half of a float32, so a word of two of them is two floats by a shift and a mask (on a
-// little-endian machine, as all are that this is built for). On storing, what lies exactly between two neighbours
-// goes away from zero.
+// little-endian machine, as all are that this is built for).
 template <>
 struct Halves<BFloat16> {
   static constexpr int place(int half, int l) { return 2 * l + half; }
@@ -39,28 +40,26 @@ struct Halves<BFloat16> {
     return bit_cast<float>(half ? word & 0xffff0000u : word << 16);
   }
   static CE_INLINE void store(BFloat16* line, int l, float first, float second) {
-    const uint32_t low = bit_cast<uint32_t>(first) + 0x8000u, high = bit_cast<uint32_t>(second) + 0x8000u;
-    const uint32_t word = (low >> 16) | (high & 0xffff0000u);
+    const uint32_t word = round_to_bfloat16(first) >> 16 | (round_to_bfloat16(second) & 0xffff0000u);
     std::memcpy(line + 2 * l, &word, sizeof word);
   }
 };
 
-enum class PriorKind { kNone, kUniform, kVector };
-
-inline int kind_of(bool with_prior, uintptr_t prior) {
-  return int(!with_prior ? PriorKind::kNone : !prior ? PriorKind::kUniform : PriorKind::kVector);
-}
-
-// A function for each dtype and kind of prior: put together, they would not fit the registers.
-#define CE_STRAIGHT(define)       \
-  define(float, float, float)     \
-  define(double, double, double)  \
-  define(bfloat16, float, BFloat16) \
-  define(float16, float, Float16)
-#define CE_STRAIGHT_KINDS(name)                                                \
-  {{name##_float_alone, name##_float_uniform, name##_float_weighted},          \
-   {name##_double_alone, name##_double_uniform, name##_double_weighted},       \
-   {name##_bfloat16_alone, name##_bfloat16_uniform, name##_bfloat16_weighted}, \
-   {name##_float16_alone, name##_float16_uniform, name##_float16_weighted}}
+// A function for each dtype and each of what lies beside: put together, they would not fit the registers.
+#define CE_CONTIGUOUS_BESIDE(define, name, T, Stored)         \
+  define(name##_alone, T, Stored, Beside::kNothing)           \
+  define(name##_uniform, T, Stored, Beside::kUniformPrior)    \
+  define(name##_weighted, T, Stored, Beside::kVectorPrior)    \
+  define(name##_set, T, Stored, Beside::kLabelSet)
+#define CE_CONTIGUOUS(define)                                 \
+  CE_CONTIGUOUS_BESIDE(define, float32, float, float)         \
+  CE_CONTIGUOUS_BESIDE(define, float64, double, double)       \
+  CE_CONTIGUOUS_BESIDE(define, bfloat16, float, BFloat16)     \
+  CE_CONTIGUOUS_BESIDE(define, float16, float, Float16)
+#define CE_CONTIGUOUS_TABLE(name)                                                                     \
+  {{name##_float32_alone, name##_float32_uniform, name##_float32_weighted, name##_float32_set},       \
+   {name##_float64_alone, name##_float64_uniform, name##_float64_weighted, name##_float64_set},       \
+   {name##_bfloat16_alone, name##_bfloat16_uniform, name##_bfloat16_weighted, name##_bfloat16_set},   \
+   {name##_float16_alone, name##_float16_uniform, name##_float16_weighted, name##_float16_set}}
 
 }  // namespace ce

@@ -3,76 +3,83 @@
 namespace ce {
 namespace {
 
-// The last line of a row, which may be short, goes through a buffer.
-template <class T, class Stored, PriorKind kPrior>
-class StraightPull {
+template <class T, class Stored, Beside kBeside>
+class RowGradient {
  public:
-  CE_INLINE StraightPull(const StraightGradient& row)
-      : base(T(row.base)),
-        rate(T(row.rate)),
-        factor(T(row.factor)),
-        gain(T(row.gain)),
-        weights(kPrior == PriorKind::kVector ? pointer<const T>(row.prior) : nullptr),
+  CE_INLINE RowGradient(const ContiguousProblem& problem, const ContiguousGradient& row)
+      : base{plain(row.base[0]), plain(row.base[1])},
+        alpha{plain(row.alpha[0]), plain(row.alpha[1])},
+        gain(plain(row.gain)),
+        beside(pointer<const Item>(kSet ? uintptr_t(row.mask) : kVector ? problem.prior : 0)),
         range(T(row.shift)) {}
 
+  // The last line of a row, which may be short, goes through a buffer.
   CE_INLINE void write(const Stored* from, Stored* to, int64_t classes) const {
     const int64_t end = classes / kLanes * kLanes;
-    for (int64_t c = 0; c < end; c += kLanes) write_line(from + c, to + c, weights + (weights ? c : 0));
+    for (int64_t c = 0; c < end; c += kLanes) write_line(from + c, to + c, beside + (kSet || kVector ? c : 0));
     if (end == classes) return;
     const size_t left = size_t(classes - end);
     alignas(64) Stored line[kLanes] = {};
-    alignas(64) T weight[kLanes] = {};
+    alignas(64) Item items[kLanes] = {};
     std::memcpy(line, from + end, left * sizeof(Stored));
-    if (weights) std::memcpy(weight, weights + end, left * sizeof(T));
-    write_line(line, line, weight);
+    if (kSet || kVector) std::memcpy(items, beside + end, left * sizeof(Item));
+    write_line(line, line, items);
     std::memcpy(to + end, line, left * sizeof(Stored));
   }
 
  private:
-  const T base, rate, factor, gain;
-  const T* const weights;
+  static constexpr bool kSet = kBeside == Beside::kLabelSet, kVector = kBeside == Beside::kVectorPrior;
+  using Item = std::conditional_t<kSet, uint8_t, T>;
+
+  // With a NaN that no store rounds to a number.
+  static CE_INLINE T plain(double x) { return x == x ? T(x) : T(kNaN); }
+
+  const T base[2], alpha[2], gain;
+  const Item* const beside;
   const Exp2Shift<T> range;
 
-  CE_INLINE T at(T u, const T* weight, int place) const {
-    const T e = factor * exp2_shifted((u - base) * rate, range.floor, range.magic);
-    if (kPrior == PriorKind::kNone) return e;
-    return e - (kPrior == PriorKind::kVector ? gain * weight[place] : gain);
+  CE_INLINE T at(T u, const Item* item, int place) const {
+    const bool right = kSet && item[place] != 0;
+    const T e = exp2_shifted((u - (right ? base[1] : base[0])) * T(kLog2E), range.floor, range.magic);
+    const T gradient = (right ? alpha[1] : alpha[0]) * e;
+    if (kVector) return gradient - gain * T(item[place]);
+    return kBeside == Beside::kUniformPrior ? gradient - gain : gradient;
   }
 
-  CE_INLINE void write_line(const Stored* from, Stored* to, const T* weight) const {
+  CE_INLINE void write_line(const Stored* from, Stored* to, const Item* items) const {
+    if constexpr (kSet) {
 #pragma GCC ivdep
-    for (int l = 0; l < kHalf; ++l) {  // reads and writes may be of the same place, never of a neighbour's
-      const T first = Halves<Stored>::template load<T>(from, 0, l);
-      const T second = Halves<Stored>::template load<T>(from, 1, l);
-      Halves<Stored>::store(to, l, at(first, weight, Halves<Stored>::place(0, l)),
-                            at(second, weight, Halves<Stored>::place(1, l)));
+      for (int l = 0; l < kLanes; ++l)  // reads and writes may be of the same place, never of a neighbour's
+        to[l] = narrow<Stored>(at(T(widen(from[l])), items, l));
+    } else {
+#pragma GCC ivdep
+      for (int l = 0; l < kHalf; ++l) {
+        const T first = Halves<Stored>::template load<T>(from, 0, l);
+        const T second = Halves<Stored>::template load<T>(from, 1, l);
+        Halves<Stored>::store(to, l, at(first, items, Halves<Stored>::place(0, l)),
+                              at(second, items, Halves<Stored>::place(1, l)));
+      }
     }
   }
 };
 
-#define CE_PULL(name, T, Stored, kind)                                                                  \
-  CE_CLONES void pull_##name(const View& logits, int64_t classes, const StraightGradient* rows, int n, \
-                             const View& gradient) {                                                    \
-    const Stored* from = pointer<const Stored>(logits.address);                                        \
-    Stored* to = pointer<Stored>(gradient.address);                                                    \
-    for (int i = 0; i < n; ++i)                                                                        \
-      StraightPull<T, Stored, kind>(rows[i]).write(from + rows[i].from, to + rows[i].to, classes);     \
+#define CE_PULLBACK(name, T, Stored, kBeside)                                                                     \
+  CE_CLONES void pullback_##name(const ContiguousProblem& problem, const ContiguousGradient* rows, int n,         \
+                                 const View& gradient) {                                                          \
+    const Stored* from = pointer<const Stored>(problem.logits.address);                                           \
+    Stored* to = pointer<Stored>(gradient.address);                                                               \
+    for (int i = 0; i < n; ++i)                                                                                   \
+      RowGradient<T, Stored, kBeside>(problem, rows[i]).write(from + rows[i].from, to + rows[i].to, problem.classes); \
   }
-#define CE_PULLS(name, T, Stored)                       \
-  CE_PULL(name##_alone, T, Stored, PriorKind::kNone)    \
-  CE_PULL(name##_uniform, T, Stored, PriorKind::kUniform) \
-  CE_PULL(name##_weighted, T, Stored, PriorKind::kVector)
-CE_STRAIGHT(CE_PULLS)
-#undef CE_PULLS
-#undef CE_PULL
+CE_CONTIGUOUS(CE_PULLBACK)
+#undef CE_PULLBACK
 
 }  // namespace
 
-void pull_straight_rows(const View& logits, int64_t classes, const StraightGradient* rows, int n,
-                        const View& gradient) {
-  static constexpr decltype(&pull_float_alone) kPulls[4][3] = CE_STRAIGHT_KINDS(pull);
-  if (n == 0) return;
-  kPulls[int(logits.dtype)][kind_of(rows[0].with_prior, rows[0].prior)](logits, classes, rows, n, gradient);
+void pullback_contiguous_rows(const ContiguousProblem& problem, const ContiguousGradient* rows, int n,
+                              const View& gradient) {
+  static constexpr decltype(&pullback_float32_alone) kPullbacks[4][4] = CE_CONTIGUOUS_TABLE(pullback);
+  kPullbacks[int(problem.logits.dtype)][int(problem.beside)](problem, rows, n, gradient);
 }
 
 }  // namespace ce

@@ -1,260 +1,321 @@
-#include "rows/contiguous.hpp"
-
 #include "rows/contiguous_lines.hpp"
 
 namespace ce {
 namespace {
 
 // One row's sums, a chunk of kDepth lines at a time. Lines that are not summed as they stand, because they hold a
-// target, a new top or the row's end, are copied and set apart.
-template <class T, class Stored, PriorKind kPrior>
-class StraightRow {
+// target, a new top or the row's end, are copied. A group is the classes off target, or those on a label set.
+template <class T, class Stored, Beside kBeside>
+class RowSums {
  public:
-  CE_INLINE StraightSums read(const Stored* row, int64_t classes, const StraightTask& task, int64_t k,
-                              const T* prior, const double* masses) {
-    constexpr int64_t kChunk = kDepth * kLanes;
-    for (int64_t j = 0; j < k; ++j) task.targets[j] = double(widen(row[task.labels[j]]));
-    for (int64_t c = 0; c < classes; c += kChunk) {
-      const int64_t here = std::min(kChunk, classes - c);
-      lines = row + c;
-      weights = kPrior == PriorKind::kVector ? prior + c : nullptr;
-      chunk_mass = kPrior == PriorKind::kVector ? masses[c / kChunk] : double(here);
+  CE_INLINE ContiguousSums read(const ContiguousProblem& problem, const ContiguousRow& row) {
+    const Stored* const u = pointer<const Stored>(problem.logits.address) + row.offset;
+    const Item* const items = pointer<const Item>(kSet ? uintptr_t(row.mask) : kVector ? problem.prior : 0);
+    for (int64_t j = 0; j < problem.k; ++j) row.targets[j] = double(widen(u[row.labels[j]]));
+    for (int64_t c = 0; c < problem.classes; c += kChunk) {
+      const int64_t here = std::min(kChunk, problem.classes - c);
+      lines = u + c;
+      beside = items ? items + c : nullptr;
+      chunk_mass = kVector ? problem.prior_masses[c / kChunk] : double(here);
       whole = int(here / kLanes);
-      count = 0;
-      apart = 0;
-      if (here % kLanes) set_apart(whole, int(here % kLanes));
-      for (int64_t j = 0; j < k; ++j)
-        if (task.labels[j] >= c && task.labels[j] < c + here) take_out(task.labels[j] - c);
-      add(task.scale);
+      copies = 0;
+      copied = 0;
+      if (here % kLanes) copy_line(whole, int(here % kLanes));
+      for (int64_t j = 0; j < problem.k; ++j)
+        if (row.labels[j] >= c && row.labels[j] < c + here) mask_target(row.labels[j] - c);
+      add_chunk(row.scale, c == 0);
     }
-    return {sum, depth_sum, mass};
+    return {sum[0], sum[kGroups - 1], depth_sum, mass};
   }
 
  private:
-  static constexpr int kApart = int(kMostStraightTargets) + 2;
-  LogSum sum;
+  static constexpr bool kSet = kBeside == Beside::kLabelSet, kVector = kBeside == Beside::kVectorPrior;
+  static constexpr bool kPrior = kVector || kBeside == Beside::kUniformPrior;
+  static constexpr int kGroups = kSet ? 2 : 1;
+  static constexpr int kCopies = kSet ? 3 : int(kMaxContiguousLabels) + 2;  // targets, tops and the row's end
+  static constexpr int64_t kChunk = kDepth * kLanes;
+  using Item = std::conditional_t<kSet, uint8_t, T>;  // of what lies beside
+
+  LogSum sum[kGroups];
   double depth_sum = 0.0, mass = 0.0;
   double chunk_mass;  // Σ w over the chunk, but for the targets
   const Stored* lines;
-  const T* weights;
-  int whole, count;
-  uint64_t apart;  // a bit for every line
-  int line_of[kApart];
-  // What is apart: its u, those of them that are summed (−∞: not), and their weights in the prior.
-  alignas(64) T value[kApart][kLanes], summed[kApart][kLanes], weighed[kApart][kLanes];
+  const Item* beside;
+  int whole, copies;
+  uint64_t copied;  // a bit for every line
+  int line_of[kCopies];
+  // Of the copied lines the u, −∞ where they are not summed, and what lies beside them.
+  alignas(64) T value[kCopies][kLanes];
+  alignas(64) Item item[kCopies][kLanes];
+  alignas(64) T high[kGroups][kLanes];  // the largest u of a group, lane by lane; of labels but for the copied lines
 
-  CE_INLINE bool is_apart(int line) const { return line < kDepth && (apart >> line & 1); }
+  // ---- lines that are copied ----
 
-  CE_INLINE int set_apart(int line, int length) {
-    for (int i = 0; is_apart(line) && i < count; ++i)
-      if (line_of[i] == line) return i;
-    const int i = count++;
+  CE_INLINE int copy_line(int line, int length = kLanes) {
+    int i = 0;
+    if (copied >> line & 1) {
+      while (line_of[i] != line) ++i;
+      return i;
+    }
+    i = copies++;
     line_of[i] = line;
-    apart |= uint64_t(1) << line;
-    alignas(64) Stored own[kLanes] = {};
-    std::memcpy(own, lines + int64_t(line) * kLanes, size_t(length) * sizeof(Stored));
-    for (int l = 0; l < kLanes; ++l) value[i][l] = l < length ? T(widen(own[l])) : -kInf<T>;
-    for (int l = 0; l < kLanes; ++l) summed[i][l] = value[i][l];
-    if (kPrior == PriorKind::kNone) return i;
-    alignas(64) T weight[kLanes] = {};
-    if (kPrior == PriorKind::kVector)
-      std::memcpy(weight, weights + int64_t(line) * kLanes, size_t(length) * sizeof(T));
-    for (int l = 0; l < kLanes; ++l)
-      weighed[i][l] = kPrior == PriorKind::kVector ? weight[l] : l < length ? T(1) : T(0);
+    copied |= uint64_t(1) << line;
+    alignas(64) Stored stored[kLanes] = {};
+    std::memcpy(stored, lines + int64_t(line) * kLanes, size_t(length) * sizeof(Stored));
+    for (int l = 0; l < kLanes; ++l) value[i][l] = l < length ? T(widen(stored[l])) : -kInf<T>;
+    if (kVector || kSet) {
+      std::memset(item[i], 0, sizeof item[i]);
+      std::memcpy(item[i], beside + int64_t(line) * kLanes, size_t(length) * sizeof(Item));
+    } else if (kPrior) {
+      for (int l = 0; l < kLanes; ++l) item[i][l] = Item(l < length);
+    }
     return i;
   }
 
-  CE_INLINE void take_out(int64_t at) {
-    const int i = set_apart(int(at / kLanes), kLanes), l = int(at % kLanes);
-    value[i][l] = summed[i][l] = -kInf<T>;
-    if (kPrior == PriorKind::kNone) return;
-    chunk_mass -= double(weighed[i][l]);  // once, if two targets are the same
-    weighed[i][l] = T(0);
+  CE_INLINE void mask_target(int64_t at) {
+    const int i = copy_line(int(at / kLanes)), l = int(at % kLanes);
+    value[i][l] = -kInf<T>;
+    if (!kPrior) return;
+    chunk_mass -= double(item[i][l]);  // once, if two targets are the same
+    item[i][l] = Item(0);
   }
 
-  // The largest u of a chunk, with `high` that of the lines that stand as they are.
-  CE_INLINE T highest_of(const T* high) const {
+  // Makes the largest u of a group its top, which is kept out of the sum, and of the depths, where it is 0.
+  CE_INLINE void exclude_top(int g, T top, double scale) {
+    int i = 0, lane = find_lane(high[g], top);
+    if (!kSet && lane == kLanes) {
+      while ((lane = find_lane(value[i], top)) == kLanes) ++i;
+    } else {
+      if (!kSet) lane = Halves<Stored>::place(lane / kHalf, lane % kHalf);
+      uint64_t holding = 0;  // a bit for every line, without a branch; if none is set, it is the row's end
+      for (int line = 0; line < whole; ++line) {
+        const int64_t at = int64_t(line) * kLanes + lane;
+        const uint64_t member = kSet ? uint64_t(beside[at] != 0) ^ uint64_t(1 - g) : 1;
+        holding |= (member & uint64_t(T(widen(lines[at])) >= top)) << line;
+      }
+      if (!kSet) holding &= ~copied;  // where a target may be higher
+      i = copy_line(holding ? __builtin_ctzll(holding) : whole);
+    }
+    value[i][lane] = -kInf<T>;
+    if (kPrior) item[i][lane] = Item(0);
+    raise_top(g, double(top), scale);
+  }
+
+  CE_INLINE void raise_top(int g, double to, double scale) {
+    if (mass != 0.0) depth_sum += mass * (finite_or_zero(to) - finite_or_zero(sum[g].top));
+    sum[g].raise_top(to, scale);
+  }
+
+  // ---- a chunk ----
+
+  // What is taken off a group's u. Above the top of an empty one everything is.
+  CE_INLINE T base(int g) const {
+    return sum[g].top == -kInf<double> ? std::numeric_limits<T>::lowest() : T(finite_or_zero(sum[g].top));
+  }
+
+  // A row's first chunk is searched for its tops before it is summed. Those after it are summed below the tops that
+  // are known. If one holds a higher one, its term is taken off the sum again where that leaves most of it, so that
+  // no digits are lost; otherwise the chunk is summed once more.
+  CE_INLINE void add_chunk(double scale, bool first) {
+    const T rate = T(scale * kLog2E);
+    alignas(64) T terms[kGroups][kLanes], depths[kLanes];
+    if (first) {
+      find_high_lanes();
+      for (int g = 0; g < kGroups; ++g)
+        if (const T top = highest(g); top != -kInf<T>) exclude_top(g, top, scale);
+    }
+    for (bool settled = first;; settled = false) {
+      const bool higher = settled ? sum_lines<false>(rate, terms, depths) : sum_lines<true>(rate, terms, depths);
+      double chunk[kGroups];
+      T top[kGroups];
+      bool once_more = false;
+      for (int g = 0; g < kGroups; ++g) {
+        chunk[g] = total_of_lanes(terms[g]);
+        top[g] = higher ? highest(g) : -kInf<T>;
+        if (!(double(top[g]) > sum[g].top)) continue;
+        const double own = term_of(g, top[g], rate);
+        if (chunk[g] - own >= 4.0 * own) {
+          chunk[g] -= own;
+        } else {
+          exclude_top(g, top[g], scale);
+          once_more = true;
+        }
+      }
+      if (once_more) continue;
+      for (int g = 0; g < kGroups; ++g) sum[g].rest += chunk[g];
+      if (kPrior) add_depths(depths);
+      for (int g = 0; g < kGroups; ++g)
+        if (double(top[g]) > sum[g].top) raise_top(g, double(top[g]), scale);
+      return;
+    }
+  }
+
+  // What the sum of a group has in it of a u above its top; NaN where that is no number.
+  CE_INLINE double term_of(int g, T u, T rate) const {
+    const Exp2Shift<T> range(0);
+    const T above = (u - base(g)) * rate;
+    return above < T(100) ? double(exp2_shifted(above, range.floor, range.magic)) : kNaN;
+  }
+
+  CE_INLINE T highest(int g) const {
+    if (kSet) return highest_lane(high[g]);
     alignas(64) T all[kLanes];
-    for (int l = 0; l < kLanes; ++l) all[l] = high[l];
-    for (int i = 0; i < count; ++i)
+    for (int l = 0; l < kLanes; ++l) all[l] = high[g][l];
+    for (int i = 0; i < copies; ++i)
       for (int l = 0; l < kLanes; ++l) all[l] = value[i][l] > all[l] ? value[i][l] : all[l];
     return highest_lane(all);
   }
 
-  // Makes a chunk's largest u the top, which is kept out of the sum.
-  CE_INLINE void keep_out(T highest, const T* high, double scale) {
-    int i = 0, lane = find_lane(high, highest);
-    if (lane < kLanes) {
-      lane = Halves<Stored>::place(lane / kHalf, lane % kHalf);
-      uint64_t holding = 0;  // a bit for every line, without a branch
-      for (int line = 0; line < whole; ++line)
-        holding |= uint64_t(T(widen(lines[int64_t(line) * kLanes + lane])) >= highest) << line;
-      i = set_apart(__builtin_ctzll(holding & ~apart), kLanes);
-    } else {
-      while ((lane = find_lane(value[i], highest)) == kLanes) ++i;
+  // Calls work(from, end, beside) for every run of lines that are summed as they stand, and with a label set for those
+  // that are copied.
+  template <class Work>
+  CE_INLINE void each_run(const Work& work) const {
+    for (int line = 0; line < whole;) {
+      int end = line;
+      while (end < whole && !(copied >> end & 1)) ++end;
+      const int64_t first = int64_t(line) * kLanes;
+      if (line < end) work(lines + first, lines + int64_t(end) * kLanes, beside ? beside + first : nullptr);
+      line = end + 1;
     }
-    summed[i][lane] = -kInf<T>;
-    rise(double(highest), scale);
+    if constexpr (kSet)
+      for (int i = 0; i < copies; ++i) work(&value[i][0], &value[i][0] + kLanes, &item[i][0]);
   }
 
-  CE_INLINE void rise(double to, double scale) {
-    if (mass != 0.0) depth_sum += mass * (reference(to) - reference(sum.top));
-    sum.rise(to, scale);
-  }
-
-  // A row's first chunk is searched for its top before it is summed. Those after it are summed below the top that
-  // is known. If one holds a higher one, its term is taken off the sum again where that leaves most of it, so that
-  // no digits are lost; otherwise the chunk is summed once more.
-  CE_INLINE void add(double scale) {
-    alignas(64) T high[kLanes], terms[kLanes], depths[kLanes];
-    for (int l = 0; l < kLanes; ++l) high[l] = T(sum.top);
-    bool settled = sum.top == -kInf<double>;
-    if (settled) {
-      raise_lanes(high);
-      const T highest = highest_of(high);
-      if (highest != -kInf<T>) keep_out(highest, high, scale);
-    }
-    const T rate = T(scale * kLog2E);
-    const Exp2Shift<T> range(0);
-    for (;;) {
-      const T base = T(reference(sum.top));
-      for (int l = 0; l < kLanes; ++l) terms[l] = depths[l] = T(0);
-      sum_lines(base, rate, high, terms, depths);
-      for (int i = 0; i < count; ++i)
-        for (int l = 0; l < kLanes; ++l)
-          terms[l] += exp2_shifted((summed[i][l] - base) * rate, range.floor, range.magic);
-      const double chunk = total_of_lanes(terms);
-      const T highest = settled ? -kInf<T> : highest_of(high);
-      if (!(double(highest) > sum.top)) {
-        sum.rest += chunk;
-        return weigh(base, depths);
-      }
-      const T above = (highest - base) * rate;
-      if (above < T(100)) {  // e^{highest − base} is a number
-        const double own = double(exp2_shifted(above, range.floor, range.magic));
-        if (chunk - own >= 4.0 * own) {
-          sum.rest += chunk - own;
-          weigh(base, depths);
-          return rise(double(highest), scale);
+  // The lanes stay in registers from run to run, here and below.
+  CE_INLINE void find_high_lanes() {
+    alignas(64) T lanes[kGroups][kLanes];
+    for (int g = 0; g < kGroups; ++g)
+      for (int l = 0; l < kLanes; ++l) lanes[g][l] = -kInf<T>;
+    each_run([&](auto* from, auto* end, const Item* member) __attribute__((always_inline)) {
+      for (; from != end; from += kLanes) {
+        if constexpr (kSet) {
+          for (int l = 0; l < kLanes; ++l) {
+            const bool right = member[l] != 0;
+            const T u = T(widen(from[l])), off = right ? -kInf<T> : u, on = right ? u : -kInf<T>;
+            lanes[0][l] = off > lanes[0][l] ? off : lanes[0][l];
+            lanes[1][l] = on > lanes[1][l] ? on : lanes[1][l];
+          }
+          member += kLanes;
+        } else {
+          for (int l = 0; l < kHalf; ++l) {
+            const T first = Halves<Stored>::template load<T>(from, 0, l);
+            const T second = Halves<Stored>::template load<T>(from, 1, l);
+            lanes[0][l] = first > lanes[0][l] ? first : lanes[0][l];
+            lanes[0][kHalf + l] = second > lanes[0][kHalf + l] ? second : lanes[0][kHalf + l];
+          }
         }
       }
-      keep_out(highest, high, scale);
-      settled = true;
-    }
+    });
+    std::memcpy(high, lanes, sizeof high);
   }
 
+  // The terms of every group and the depths below the top. Returns whether one of the chunk's u may be above its top,
+  // if that is looked for.
+  //
+  // Between chunks the processor's own prefetchers lose the thread, and between rows, which mostly lie one behind the
+  // other: what is fetched past the row's end is the rows to come. Nothing comes of fetching what is not there. Beside a
+  // vector prior, which goes through the nearest cache too, what is fetched further ahead would be gone before its turn.
+  template <bool kLook>
+  CE_INLINE bool sum_lines(T rate, T (*terms)[kLanes], T* depths) {
+    constexpr int64_t kAhead = (kVector ? kDepth / 4 : kDepth) * kLanes;
+    const T off = base(0), on = base(kGroups - 1);
+    const Exp2Shift<T> range(0);
+    alignas(64) T sums[kGroups][kLanes] = {}, most[kLanes], deep[kLanes] = {};
+    for (int l = 0; l < kLanes; ++l) most[l] = -kInf<T>;
+    each_run([&](auto* from, auto* end, const Item* other) __attribute__((always_inline)) {
+      for (; from != end; from += kLanes) {
+        for (int b = 0; b < int(kLanes * sizeof(*from)); b += 64)
+          __builtin_prefetch(reinterpret_cast<const char*>(from + kAhead) + b);
+        if constexpr (kSet) {
+          __builtin_prefetch(other + kAhead);
+          for (int l = 0; l < kLanes; ++l) {
+            const bool right = other[l] != 0;
+            const T y = (T(widen(from[l])) - (right ? on : off)) * rate;
+            const T e = exp2_shifted(y, range.floor, range.magic);
+            if (kLook) most[l] = y > most[l] ? y : most[l];
+            sums[0][l] += right ? T(0) : e;
+            sums[1][l] += right ? e : T(0);
+          }
+        } else {
+          for (int l = 0; l < kHalf; ++l) {
+            const int m = kHalf + l;
+            const T first = Halves<Stored>::template load<T>(from, 0, l);
+            const T second = Halves<Stored>::template load<T>(from, 1, l);
+            most[l] = first > most[l] ? first : most[l];
+            most[m] = second > most[m] ? second : most[m];
+            sums[0][l] += exp2_shifted((first - off) * rate, range.floor, range.magic);
+            sums[0][m] += exp2_shifted((second - off) * rate, range.floor, range.magic);
+            if (!kPrior) continue;
+            deep[l] -= (kVector ? other[Halves<Stored>::place(0, l)] : T(1)) * (first - off);
+            deep[m] -= (kVector ? other[Halves<Stored>::place(1, l)] : T(1)) * (second - off);
+          }
+        }
+        if (kVector || kSet) other += kLanes;
+      }
+    });
+    std::memcpy(terms, sums, sizeof sums);
+    if (kSet) {
+      const T above = kLook ? highest_lane(most) : -kInf<T>;
+      const bool has_empty = sum[0].top == -kInf<double> || sum[1].top == -kInf<double>;
+      const bool higher = above > T(0) || (has_empty && above == T(0));
+      if (higher) find_high_lanes();
+      return higher;
+    }
+    std::memcpy(high, most, sizeof most);
+    std::memcpy(depths, deep, sizeof deep);
+    for (int i = 0; i < copies; ++i)
+      for (int l = 0; l < kLanes; ++l)
+        terms[0][l] += exp2_shifted((value[i][l] - off) * rate, range.floor, range.magic);
+    return kLook;
+  }
+
+  // ---- the prior ----
+
   // Adds a chunk to the sums of the prior.
-  CE_INLINE void weigh(T base, T* depths) {
-    if (kPrior == PriorKind::kNone) return;
-    weigh_apart(base, depths);
+  CE_INLINE void add_depths(T* depths) {
+    add_copied_depths(depths);
     double depth = total_of_lanes(depths);
-    if (kPrior == PriorKind::kVector && depth != depth) {  // 0·∞ may have been met
-      weigh_again(base, depths);
-      weigh_apart(base, depths);
+    if (kVector && depth != depth) {  // 0·∞ may have been met
+      add_checked_depths(depths);
+      add_copied_depths(depths);
       depth = total_of_lanes(depths);
     }
     depth_sum += depth;
     mass += chunk_mass;
   }
 
-  CE_INLINE void weigh_apart(T base, T* depths) const {
-    for (int i = 0; i < count; ++i)
+  CE_INLINE void add_copied_depths(T* depths) const {
+    const T off = base(0);
+    for (int i = 0; i < copies; ++i)
       for (int l = 0; l < kLanes; ++l) {
-        const T term = weighed[i][l] * (base - value[i][l]);
-        depths[l] += weighed[i][l] == T(0) ? T(0) : term;
+        const T term = T(item[i][l]) * (off - value[i][l]);
+        depths[l] += item[i][l] == Item(0) ? T(0) : term;
       }
-  }
-
-  // Calls work(from, end, weights) for every run of lines that are summed as they stand.
-  template <class Work>
-  CE_INLINE void each_run(const Work& work) const {
-    for (int line = 0; line < whole;) {
-      int end = line;
-      while (end < whole && !is_apart(end)) ++end;
-      const int64_t first = int64_t(line) * kLanes;
-      if (line < end) work(lines + first, lines + int64_t(end) * kLanes, weights ? weights + first : nullptr);
-      line = end + 1;
-    }
-  }
-
-  // The lanes stay in registers from run to run.
-  CE_INLINE void raise_lanes(T* lanes) const {
-    alignas(64) T high[2][kHalf];
-    std::memcpy(high, lanes, sizeof high);
-    each_run([&](const Stored* from, const Stored* end, const T*) __attribute__((always_inline)) {
-      for (; from != end; from += kLanes)
-        for (int l = 0; l < kHalf; ++l) {
-          const T first = Halves<Stored>::template load<T>(from, 0, l);
-          const T second = Halves<Stored>::template load<T>(from, 1, l);
-          high[0][l] = first > high[0][l] ? first : high[0][l];
-          high[1][l] = second > high[1][l] ? second : high[1][l];
-        }
-    });
-    std::memcpy(lanes, high, sizeof high);
-  }
-
-  // Between chunks the processor's own prefetchers lose the thread, and between rows, which mostly lie one behind the
-  // other: what is fetched past the row's end is the rows to come. Nothing comes of fetching what is not there. Beside a
-  // vector prior, which goes through the nearest cache too, what is fetched further ahead would be gone before its turn.
-  CE_INLINE void sum_lines(T base, T rate, T* lanes, T* terms, T* depths) const {
-    constexpr int kAhead = kPrior == PriorKind::kVector ? kDepth / 4 : kDepth;  // lines
-    const Exp2Shift<T> range(0);
-    alignas(64) T high[2][kHalf], sum[2][kHalf], deep[2][kHalf];
-    std::memcpy(high, lanes, sizeof high);
-    std::memcpy(sum, terms, sizeof sum);
-    std::memcpy(deep, depths, sizeof deep);
-    each_run([&](const Stored* from, const Stored* end, const T* weight) __attribute__((always_inline)) {
-      for (; from != end; from += kLanes) {
-        for (int b = 0; b < int(kLanes * sizeof(Stored)); b += 64)
-          __builtin_prefetch(reinterpret_cast<const char*>(from + kAhead * kLanes) + b);
-        for (int l = 0; l < kHalf; ++l) {
-          const T first = Halves<Stored>::template load<T>(from, 0, l);
-          const T second = Halves<Stored>::template load<T>(from, 1, l);
-          high[0][l] = first > high[0][l] ? first : high[0][l];
-          high[1][l] = second > high[1][l] ? second : high[1][l];
-          sum[0][l] += exp2_shifted((first - base) * rate, range.floor, range.magic);
-          sum[1][l] += exp2_shifted((second - base) * rate, range.floor, range.magic);
-          if (kPrior == PriorKind::kNone) continue;
-          const bool weighted = kPrior == PriorKind::kVector;
-          deep[0][l] -= (weighted ? weight[Halves<Stored>::place(0, l)] : T(1)) * (first - base);
-          deep[1][l] -= (weighted ? weight[Halves<Stored>::place(1, l)] : T(1)) * (second - base);
-        }
-        if (kPrior == PriorKind::kVector) weight += kLanes;
-      }
-    });
-    std::memcpy(lanes, high, sizeof high);
-    std::memcpy(terms, sum, sizeof sum);
-    std::memcpy(depths, deep, sizeof deep);
   }
 
   // The weighted depths once more, now with 0 for a weight of 0 whatever it weighs.
-  CE_INLINE void weigh_again(T base, T* depths) const {
+  CE_INLINE void add_checked_depths(T* depths) const {
+    const T off = base(0);
     for (int l = 0; l < kLanes; ++l) depths[l] = T(0);
-    each_run([&](const Stored* from, const Stored* end, const T* weight) __attribute__((always_inline)) {
+    each_run([&](auto* from, auto* end, const Item* weight) __attribute__((always_inline)) {
       for (; from != end; from += kLanes, weight += kLanes)
         for (int l = 0; l < kLanes; ++l) {
-          const T term = weight[l] * (base - T(widen(from[l])));
-          depths[l] += weight[l] == T(0) ? T(0) : term;
+          const T term = T(weight[l]) * (off - T(widen(from[l])));
+          depths[l] += weight[l] == Item(0) ? T(0) : term;
         }
     });
   }
 };
 
-#define CE_SUM(name, T, Stored, kind)                                                                     \
-  CE_CLONES void sum_##name(const View& logits, int64_t classes, int64_t k, uintptr_t prior,             \
-                            const double* masses, const StraightTask* tasks, int n, StraightSums* sums) { \
-    const Stored* from = pointer<const Stored>(logits.address);                                          \
-    for (int i = 0; i < n; ++i) {                                                                        \
-      StraightRow<T, Stored, kind> row;                                                                  \
-      sums[i] = row.read(from + tasks[i].offset, classes, tasks[i], k, pointer<const T>(prior), masses); \
-    }                                                                                                    \
+#define CE_SUM(name, T, Stored, kBeside)                                                                   \
+  CE_CLONES void sum_##name(const ContiguousProblem& problem, const ContiguousRow* rows, int n,           \
+                            ContiguousSums* sums) {                                                       \
+    for (int i = 0; i < n; ++i) {                                                                          \
+      RowSums<T, Stored, kBeside> row;                                                                     \
+      sums[i] = row.read(problem, rows[i]);                                                                \
+    }                                                                                                      \
   }
-#define CE_SUMS(name, T, Stored)                       \
-  CE_SUM(name##_alone, T, Stored, PriorKind::kNone)    \
-  CE_SUM(name##_uniform, T, Stored, PriorKind::kUniform) \
-  CE_SUM(name##_weighted, T, Stored, PriorKind::kVector)
-CE_STRAIGHT(CE_SUMS)
-#undef CE_SUMS
+CE_CONTIGUOUS(CE_SUM)
 #undef CE_SUM
 
 template <class T>
@@ -267,11 +328,9 @@ double total_of(const T* values, int64_t begin, int64_t end) {
 
 }  // namespace
 
-void sum_straight_rows(const View& logits, int64_t classes, int64_t k, const Prior& prior, const double* masses,
-                       const StraightTask* tasks, int n, StraightSums* sums) {
-  static constexpr decltype(&sum_float_alone) kSums[4][3] = CE_STRAIGHT_KINDS(sum);
-  kSums[int(logits.dtype)][kind_of(prior.present, prior.values)](logits, classes, k, prior.values, masses, tasks, n,
-                                                                 sums);
+void sum_contiguous_rows(const ContiguousProblem& problem, const ContiguousRow* rows, int n, ContiguousSums* sums) {
+  static constexpr decltype(&sum_float32_alone) kSums[4][4] = CE_CONTIGUOUS_TABLE(sum);
+  kSums[int(problem.logits.dtype)][int(problem.beside)](problem, rows, n, sums);
 }
 
 std::vector<double> masses_of_chunks(const Prior& prior, const Shape& shape, bool is_double) {

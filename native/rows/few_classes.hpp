@@ -5,10 +5,12 @@
 
 namespace ce {
 
+constexpr int64_t kMaxFewClasses = kDepth;
+
 // Whether a problem is of this kind; what is wanted of it besides log-odds is not asked here.
 inline bool has_few_classes(const View& logits, const Shape& shape, const Transform& transform,
                             const Target& target) {
-  return !use_wide(logits, shape) && shape.classes <= kDepth && target.indices && target.k == 1 &&
+  return !use_wide(logits, shape) && shape.classes <= kMaxFewClasses && target.indices && target.k == 1 &&
          transform.plain();
 }
 

@@ -13,7 +13,7 @@ struct LogSum {
   double top = -kInf<double>, rest = 0.0, moment = 0.0;
 
   // Moves the top, in units before the scale, up to `to`: what was the top joins the others.
-  void rise(double to, double scale) {
+  void raise_top(double to, double scale) {
     if (top != -kInf<double>) rest = exp_nonpositive((top - to) * scale) * (1.0 + rest);
     top = to;
   }
@@ -21,46 +21,8 @@ struct LogSum {
 
 // What is taken off before the exponential: an empty or infinite sum has no finite top to take.
 template <class T>
-CE_INLINE T reference(T top) {
+CE_INLINE T finite_or_zero(T top) {
   return top == -kInf<T> || top == kInf<T> ? T(0) : top;
-}
-
-// The order of the additions is fixed: halves onto halves.
-CE_INLINE double sum_lanes(const double* lanes) {
-  alignas(64) double sum[kLanes];
-  for (int l = 0; l < kLanes; ++l) sum[l] = lanes[l];
-#pragma GCC unroll 6
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; ++l) sum[l] += sum[l + half];
-  return sum[0];
-}
-
-template <class T>
-CE_INLINE T highest_lane(const T* lanes) {
-  alignas(64) T high[kLanes];
-  for (int l = 0; l < kLanes; ++l) high[l] = lanes[l];
-#pragma GCC unroll 6
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; ++l) high[l] = high[l + half] > high[l] ? high[l + half] : high[l];
-  return high[0];
-}
-
-// The first lane that holds `what`, kLanes if none does.
-template <class T>
-CE_INLINE int find_lane(const T* lanes, T what) {
-  int at = kLanes;
-  for (int l = 0; l < kLanes; ++l) {
-    const int here = lanes[l] == what ? l : kLanes;
-    at = here < at ? here : at;
-  }
-  return at;
-}
-
-template <class T>
-CE_INLINE double total_of_lanes(const T* lanes) {
-  alignas(64) double wide[kLanes];
-  for (int l = 0; l < kLanes; ++l) wide[l] = double(lanes[l]);
-  return sum_lanes(wide);
 }
 
 // A sum in every lane of a tile; or in a wide chunk one sum, of which every lane holds a share relative to the
@@ -98,7 +60,7 @@ struct LaneSums {
       }
       for (int l = 0; l < kLanes; ++l) high[l] = highest;
     }
-    for (int l = 0; l < kLanes; ++l) base[l] = reference(high[l]);
+    for (int l = 0; l < kLanes; ++l) base[l] = finite_or_zero(high[l]);
     for (int l = 0; l < kLanes; ++l) rate[l] = T(scale[l] * kLog2E);
     for (int l = 0; l < kLanes; ++l) sum[l] = ties[l] = T(0);
     if (Wide) {
@@ -121,7 +83,7 @@ struct LaneSums {
       for (int l = 0; l < kLanes; ++l) ties[l] -= double(high[l]) > top[l] ? T(1) : T(0);
       for (int l = 0; l < kLanes; ++l) ties[l] = high[l] == -kInf<T> ? T(0) : ties[l];
     }
-    rise(high, scale);
+    raise_top(high, scale);
     for (int l = 0; l < kLanes; ++l) rest[l] += double(sum[l]) + double(ties[l]);
     if (!with_moment) return;
     for (int l = 0; l < kLanes; ++l) sum[l] = T(0);
@@ -142,7 +104,7 @@ struct LaneSums {
  private:
   // Moves the tops up to `high`; what was the top joins the others. A wide chunk's one top counts in lane 0.
   template <class T>
-  CE_INLINE void rise(const T* high, const double* scale) {
+  CE_INLINE void raise_top(const T* high, const double* scale) {
     bool held = false;
     for (int l = 0; l < kLanes; ++l) held |= top[l] != -kInf<double> && double(high[l]) != top[l];
     if (held) {
@@ -172,7 +134,7 @@ struct WeightedDepths {
   CE_INLINE void add(const Chunk<T>& u, const Chunk<T>& weights, int depth, const double* top) {
     alignas(64) T high[kLanes], sum[kLanes], masses[kLanes];
     for (int l = 0; l < kLanes; ++l) {
-      const double to = reference(top[l]);
+      const double to = finite_or_zero(top[l]);
       depth_sum[l] += mass[l] == 0.0 ? 0.0 : mass[l] * (to - base[l]);
       base[l] = to;
       high[l] = T(to);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/memory.hpp"
-#include "rows/probability_rows.hpp"
+#include "rows/checks.hpp"
 #include "rows/problem.hpp"
 
 namespace ce {

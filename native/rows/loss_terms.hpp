@@ -3,27 +3,18 @@
 
 #include <cstdint>
 
-#include "common/exp.hpp"
+#include "common/focal.hpp"
 
 namespace ce {
 
 // loss = (1 − p)^γ softplus(D) and slope = dloss/dD, where 1 − p = σ(D). γ = 0 is cross-entropy.
 CE_INLINE void focal_lanes(const double* D, double gamma, double* loss, double* slope) {
-  for (int l = 0; l < kLanes; ++l) {
-    double cross_entropy, miss;
-    softplus_and_sigmoid(D[l], cross_entropy, miss);
-    loss[l] = cross_entropy;
-    slope[l] = miss;
-  }
+  for (int l = 0; l < kLanes; ++l) softplus_and_sigmoid(D[l], loss[l], slope[l]);
   if (gamma == 0.0) return;
   for (int l = 0; l < kLanes; ++l) {
-    // (1 − p)^γ = e^{−γ softplus(−D)}; dloss/dD = (1 − p)^γ (1 − p + γ p softplus(D))
-    double log_miss, p;
-    softplus_and_sigmoid(-D[l], log_miss, p);
-    const double modulation = exp_nonpositive(-gamma * log_miss);
-    const double own = p == 0.0 ? 0.0 : gamma * p * loss[l];
-    slope[l] = modulation * (slope[l] + own);
-    loss[l] = modulation == 0.0 ? 0.0 : modulation * loss[l];
+    double minus_log_miss, p;
+    softplus_and_sigmoid(-D[l], minus_log_miss, p);
+    focal(gamma, p, slope[l], loss[l], minus_log_miss, loss[l], slope[l]);
   }
 }
 // The same of n rows.

@@ -1,12 +1,23 @@
 // The problem both row kernels solve: what a row is, how it is read, and what is known of its target.
+//
+// Rows are wide if their classes lie side by side and are more than 128 (chunk.hpp). Which path a row takes is decided
+// at the head of statistics.cpp and pullback.cpp:
+//
+//                                                     wide rows          other rows
+//   one label, nothing but its log-odds, C ≤ 64       contiguous*.cpp    few_classes.cpp
+//   labels, with a prior or not                       contiguous*.cpp    chunks of 64 rows, a tile
+//   a label set, no prior and no margin               contiguous*.cpp    chunks of 64 rows, a tile
+//   everything else                                   chunks of a row    chunks of 64 rows, a tile
+//
+// All that is not in chunks has no softcap and no bias. Forward it has at most 4 labels a row, and neither entropy,
+// argmax nor rank is asked for. Backward it has no gradient of the entropy, none with respect to temperature or margin
+// is asked for, that of the logits has their dtype, and contiguous rows have temperature 1 and classes side by side in
+// the gradient as well. The mask of a contiguous label set has its classes side by side.
 #pragma once
 
-#include <cstdint>
-#include <limits>
+#include "common/lanes.hpp"
 
 namespace ce {
-
-enum class Dtype : int { kFloat32, kFloat64, kBFloat16, kFloat16 };
 
 // A class-by-row array in memory. Row r = outer·inner_size + inner starts at outer·outer_stride +
 // inner·inner_stride; its classes are class_stride apart. Strides count elements.

@@ -3,13 +3,11 @@
 //   ∂u_c = e_c (α + β d_c) − g_r r_c − g_a a_c     d_c = u_c − top,  e_c = e^{d_c} ≤ 1,  p_c = e_c π
 //   α = g_D/(1 + rest) + π (g_L + g_r R + g_a A − g_H (ln π + H))        β = −π g_H
 //
-// with every number but the exponential worked out once per row in double. Targets are written over that.
+// with every number but the exponential computed once per row in double. Targets are written over that.
 #include "rows/few_classes.hpp"
-#include "common/halves.hpp"
 #include "common/parallel.hpp"
 #include "rows/pullback_factors.hpp"
 #include "rows/contiguous.hpp"
-#include "rows/contiguous_sets.hpp"
 
 namespace ce {
 namespace {
@@ -22,33 +20,30 @@ class RowPullback {
   CE_INLINE void run(int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row += kLanes) {
       const int rows = int(std::min<int64_t>(kLanes, end - row));
-      factors.work_out(row, rows);
+      factors.compute(row, rows);
       for (int64_t at = row * p.target.k; p.out.target && at < (row + rows) * p.target.k; ++at)
         pointer<double>(p.out.target)[at] = 0.0;  // of an ignored row no label will be met
-      if (straight()) pull_straight(row, rows);
-      for (int l = 0; !straight() && l < (Wide ? rows : 1); ++l) {
+      if (is_contiguous()) pullback_contiguous(row, rows);
+      for (int l = 0; !is_contiguous() && l < (Wide ? rows : 1); ++l) {
         first = l;
         place.row = row + l;
         place.rows = Wide ? 1 : rows;
-        if (straight_set())
-          pull_set();
-        else
-          pull_rows();
+        write_rows();
       }
     }
   }
 
  private:
   // What a group of classes needs to turn e^d into a gradient.
-  struct Side {
+  struct Group {
     alignas(64) T base[kLanes], alpha[kLanes], beta[kLanes];
   };
 
   const PullbackProblem& p;
   RowFactors<T> factors;
-  int first;  // which of the rows worked out together is the first, or with wide chunks the one that is pulled
+  int first;  // which of the rows computed together is the first, or with wide chunks the one that is written
   Place<Wide> place;
-  Side off, on;  // on: label sets only
+  Group off, on;  // on: label sets only
   Chunk<T> u, g, slope, other;
   alignas(64) T rate[kLanes], chain[kLanes], prior_gain[kLanes], floor[kLanes], magic[kLanes];
   alignas(64) T dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes], tie_miss[kLanes], lift[kLanes];
@@ -56,18 +51,18 @@ class RowPullback {
 
   CE_INLINE bool has_set() const { return p.target.mask.address != 0; }
   CE_INLINE bool has_dense() const { return p.target.dense.address != 0; }
-  CE_INLINE const int64_t* labels(int l) const { return factors.labels(first + l); }
-  CE_INLINE bool dead(int l) const { return factors.dead[Wide ? first : l]; }
+  CE_INLINE const int64_t* labels(int l) const { return factors.labels.of(first + l); }
+  CE_INLINE bool excluded(int l) const { return factors.excluded[Wide ? first : l]; }
 
-  CE_INLINE void pull_rows() {
-    take_factors();
+  CE_INLINE void write_rows() {
+    load_factors();
     for (int64_t c = 0; c < p.shape.classes; c += place.kClasses) {
       place.first_class = c;
       place.classes = std::min<int64_t>(place.kClasses, p.shape.classes - c);
-      if (Wide && dead(0))
+      if (Wide && excluded(0))
         clear();
       else
-        pull_chunk();
+        compute_chunk();
       write_chunk(g, p.shape, place, Wide, p.out.logits);
     }
     if (p.out.scale)
@@ -76,7 +71,7 @@ class RowPullback {
   }
 
   // A lane for every row, or with wide chunks one row's numbers in every lane.
-  CE_INLINE void take_factors() {
+  CE_INLINE void load_factors() {
     const RowFactors<T>& f = factors;
     for (int l = 0; l < kLanes; ++l) {
       const int64_t row = place.row + (Wide || l >= place.rows ? 0 : l);
@@ -114,68 +109,54 @@ class RowPullback {
   }
 
   // Whether rows go from the logits to their gradient with nothing in between.
-  CE_INLINE bool in_place() const {
-    return Wide && !p.upstream.entropy && p.out.logits.dtype == p.logits.dtype && p.out.logits.class_stride == 1 &&
-           p.transform.plain() && p.transform.scale == 1.0 && !p.transform.row_scale && !p.out.scale && !p.out.target;
-  }
-  CE_INLINE bool straight() const { return in_place() && p.target.indices; }
-  CE_INLINE bool straight_set() const {
-    return in_place() && has_set() && p.target.mask.class_stride == 1 && !p.upstream.prior_term &&
-           p.transform.margin == 0.0 && !p.transform.class_margin;
-  }
-
-  CE_INLINE void clear_row(int64_t to) const {
-    const int64_t size = size_of(p.out.logits.dtype);
-    std::memset(pointer<char>(p.out.logits.address) + to * size, 0, size_t(p.shape.classes * size));
+  CE_INLINE bool is_contiguous() const {
+    if (!Wide || p.upstream.entropy || p.out.logits.dtype != p.logits.dtype || p.out.logits.class_stride != 1 ||
+        !p.transform.plain() || p.transform.scale != 1.0 || p.transform.row_scale || p.out.scale || p.out.target)
+      return false;
+    if (has_set())
+      return p.target.mask.class_stride == 1 && !p.upstream.prior_term && p.transform.margin == 0.0 &&
+             !p.transform.class_margin;
+    return p.target.indices != 0;
   }
 
-  CE_INLINE void pull_straight(int64_t row, int rows) {
+  CE_INLINE void pullback_contiguous(int64_t row, int rows) {
     const RowFactors<T>& f = factors;
-    const bool with_prior = p.upstream.prior_term != 0;
+    const View& mask = p.target.mask;
     const double shared = p.prior.values ? 1.0 : double(p.shape.classes);
-    StraightGradient gradients[kLanes];
+    ContiguousGradient gradients[kLanes];
     int n = 0;
     for (int l = 0; l < rows; ++l) {
-      const int64_t to = row_offset(p.out.logits, p.shape, row + l);
-      if (f.dead[l])
-        clear_row(to);
-      else
-        gradients[n++] = {row_offset(p.logits, p.shape, row + l), to, f.off.base[l], kLog2E, f.off.alpha[l],
-                          f.shift[l], with_prior, with_prior ? f.prior_gain[l] / shared : 0.0, p.prior.values};
+      const int64_t to = row_offset(p.out.logits, p.shape, row + l), size = size_of(p.out.logits.dtype);
+      if (f.excluded[l]) {
+        std::memset(pointer<char>(p.out.logits.address) + to * size, 0, size_t(p.shape.classes * size));
+        continue;
+      }
+      gradients[n++] = {row_offset(p.logits, p.shape, row + l),
+                        to,
+                        {f.off.base[l], f.on.base[l]},
+                        {f.off.alpha[l], f.on.alpha[l]},
+                        f.shift[l],
+                        p.upstream.prior_term ? f.prior_gain[l] / shared : 0.0,
+                        has_set() ? pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, row + l) : nullptr};
     }
-    pull_straight_rows(p.logits, p.shape.classes, gradients, n, p.out.logits);
-    for (int l = 0; l < rows; ++l)
-      for (int64_t j = 0; !f.dead[l] && j < p.target.k; ++j) {
-        const int64_t y = f.labels(l)[j];
-        if (uint64_t(y) < uint64_t(p.shape.classes) && first_occurrence(f.labels(l), j))
+    const Beside beside = beside_of(has_set(), p.upstream.prior_term != 0, p.prior.values);
+    pullback_contiguous_rows({p.logits, p.shape.classes, beside, 0, p.prior.values, nullptr}, gradients, n,
+                             p.out.logits);
+    for (int l = 0; p.target.indices && l < rows; ++l)
+      for (int64_t j = 0; !f.excluded[l] && j < p.target.k; ++j) {
+        const int64_t y = f.labels.of(l)[j];
+        if (uint64_t(y) < uint64_t(p.shape.classes) && first_occurrence(f.labels.of(l), j))
           store_one(row_offset(p.out.logits, p.shape, row + l) + y, f.at_target(l, j));
       }
   }
 
-  CE_INLINE void pull_set() {
-    const RowFactors<T>& f = factors;
-    const View& mask = p.target.mask;
-    const int64_t to = row_offset(p.out.logits, p.shape, place.row);
-    if (dead(0)) return clear_row(to);
-    pull_straight_set(p.logits, row_offset(p.logits, p.shape, place.row), p.shape.classes,
-                      pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, place.row),
-                      {{f.off.base[first], f.on.base[first]},
-                       {f.off.alpha[first], f.on.alpha[first]},
-                       kLog2E,
-                       f.shift[first]},
-                      p.out.logits, to);
-  }
-
   CE_INLINE void store_one(int64_t at, double value) const {
-    switch (p.out.logits.dtype) {
-      case Dtype::kFloat32: pointer<float>(p.out.logits.address)[at] = float(value); break;
-      case Dtype::kFloat64: pointer<double>(p.out.logits.address)[at] = value; break;
-      case Dtype::kBFloat16: pointer<BFloat16>(p.out.logits.address)[at] = narrow<BFloat16>(float(value)); break;
-      case Dtype::kFloat16: pointer<Float16>(p.out.logits.address)[at] = narrow<Float16>(float(value)); break;
-    }
+    with_floating(p.out.logits.dtype, [&](auto stored) __attribute__((always_inline)) {
+      pointer<decltype(stored)>(p.out.logits.address)[at] = narrow<decltype(stored)>(T(value));
+    });
   }
 
-  CE_INLINE void pull_chunk() {
+  CE_INLINE void compute_chunk() {
     const int depth = place.depth();
     const bool capped = p.transform.softcap != 0.0;
     read_chunk(p.logits, p.shape, place, Wide, -kInf<T>, u);
@@ -191,14 +172,14 @@ class RowPullback {
       }
     } else {
       if (has_set()) read_mask(p.target.mask, p.shape, place, other);
-      if (has_set()) take_set_margins(p.transform, place, other, u);
-      pull_exponentials();
-      if (p.upstream.prior_term) pull_prior();
-      if (has_dense()) pull_dense();
+      if (has_set()) subtract_set_margins(p.transform, place, other, u);
+      compute_exponentials();
+      if (p.upstream.prior_term) subtract_prior();
+      if (has_dense()) subtract_dense();
     }
-    if (p.target.indices) pull_targets();
-    if (factors.any_dead) clear_dead(depth);
-    if (p.out.scale) pull_scale();
+    if (p.target.indices) write_targets();
+    if (factors.any_excluded) clear_excluded(depth);
+    if (p.out.scale) add_scale_gradient();
     if (p.out.before_transform) return;
     if (p.transform.scale != 1.0 || p.transform.row_scale) {
       for (int k = 0; k < depth; ++k)
@@ -207,16 +188,16 @@ class RowPullback {
     if (capped) {  // at a NaN the slope is NaN, and a row that counts for nothing has no gradient there either
       for (int k = 0; k < depth; ++k)
         for (int l = 0; l < kLanes; ++l) g.at[k][l] *= slope.at[k][l];
-      if (factors.any_dead) clear_dead(depth);
+      if (factors.any_excluded) clear_excluded(depth);
     }
   }
 
-  CE_INLINE void clear_dead(int depth) {
+  CE_INLINE void clear_excluded(int depth) {
     for (int k = 0; k < depth; ++k)
-      for (int l = 0; l < kLanes; ++l) g.at[k][l] = dead(l) ? T(0) : g.at[k][l];
+      for (int l = 0; l < kLanes; ++l) g.at[k][l] = excluded(l) ? T(0) : g.at[k][l];
   }
 
-  CE_INLINE void pull_exponentials() {
+  CE_INLINE void compute_exponentials() {
     const bool set = has_set(), with_entropy = p.upstream.entropy != 0;  // β is per unit of y = d/ln 2
     for (int k = 0; k < place.depth(); ++k) {
       alignas(64) T base[kLanes], alpha[kLanes], beta[kLanes];
@@ -234,7 +215,7 @@ class RowPullback {
     }
   }
 
-  CE_INLINE void pull_prior() {
+  CE_INLINE void subtract_prior() {
     alignas(64) T line[kLanes];
     for (int l = 0; l < kLanes; ++l) line[l] = T(1.0 / double(p.shape.classes));
     for (int k = 0; k < place.depth(); ++k) {
@@ -244,7 +225,7 @@ class RowPullback {
   }
 
   // A p_c − a_c; at the top, where p is near 1, as (A − a_c) − A (1 − p_c).
-  CE_INLINE void pull_dense() {
+  CE_INLINE void subtract_dense() {
     alignas(64) T weight[kLanes];
     for (int l = 0; l < kLanes; ++l) weight[l] = T(1);
     read_chunk(p.target.dense, p.shape, place, Wide, T(0), other);
@@ -262,14 +243,14 @@ class RowPullback {
         for (int l = 0; l < kLanes; ++l) {
           const T depth = lift[l] - (u.at[k][l] - off.base[l]) * rate[l] / T(kLog2E);  // L − u
           const bool nothing = other.at[k][l] == T(0) && u.at[k][l] == -kInf<T>;
-          other.at[k][l] = nothing || dead(l) ? T(0) : dense_gain[l] * weight[l] * depth;
+          other.at[k][l] = nothing || excluded(l) ? T(0) : dense_gain[l] * weight[l] * depth;
         }
       }
     }
     if (p.out.dense.address) write_chunk(other, p.shape, place, Wide, p.out.dense);
   }
 
-  CE_INLINE void pull_targets() {
+  CE_INLINE void write_targets() {
     for (int l = 0; l < place.rows; ++l) {
       const int64_t row = place.row + l;
       for (int64_t j = 0; j < p.target.k; ++j) {
@@ -282,13 +263,13 @@ class RowPullback {
         }
         if (p.out.target)
           pointer<double>(p.out.target)[row * p.target.k + j] =
-              first_occurrence(labels(l), j) && !dead(l) ? double(g.at[k][lane]) : 0.0;
+              first_occurrence(labels(l), j) && !excluded(l) ? double(g.at[k][lane]) : 0.0;
       }
     }
   }
 
   // d/d(scale) = Σ_c ∂u_c v_c with u = scale·v + bias. The ∂u of a row sum to g_L, so v is taken off the base.
-  CE_INLINE void pull_scale() {
+  CE_INLINE void add_scale_gradient() {
     alignas(64) T line[kLanes];
     for (int l = 0; l < kLanes; ++l) line[l] = T(0);
     for (int k = 0; k < place.depth(); ++k) {
@@ -304,7 +285,7 @@ class RowPullback {
     if (p.transform.bias || place.first_class != 0) return;
     for (int l = 0; l < (Wide ? 1 : kLanes); ++l) {
       const int64_t row = place.row + (l < place.rows ? l : 0);
-      if (!dead(l) && p.upstream.log_partition)
+      if (!excluded(l) && p.upstream.log_partition)
         scale_sum[l] += double(off.base[l]) * pointer<const double>(p.upstream.log_partition)[row];
     }
   }

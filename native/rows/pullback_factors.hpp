@@ -1,10 +1,11 @@
 // What the gradients of rows are made of, kLanes rows at a time, a lane for each: α, β and the others of
-// row_pullback.cpp, and the entries of the targets.
+// pullback.cpp, and the entries of the targets.
 #pragma once
 
 #include <cmath>
 #include <vector>
 
+#include "rows/labels.hpp"
 #include "rows/log_sum.hpp"
 
 namespace ce {
@@ -24,44 +25,52 @@ struct PullbackProblem {
   }
 };
 
-template <class T>
+// With kLogOddsAlone it is known that one label's log-odds are all there is, and the scale is in their factors.
+template <class T, bool kLogOddsAlone = false>
 class RowFactors {
  public:
   // Of a group of classes: those off target or off a set, and those on the set.
-  struct Side {
+  struct Group {
     alignas(64) double base[kLanes], alpha[kLanes], beta[kLanes];
   };
-  Side off{}, on{};
-  // e^d is worked out times 2^shift, and α, β are divided by it: products down to subnormal numbers are right.
+  Group off, on;
+  // e^d is computed times 2^shift, and α, β are divided by it: products down to subnormal numbers are right.
   int shift[kLanes];
-  bool dead[kLanes], any_dead;  // rows that count for nothing
+  bool excluded[kLanes], any_excluded;  // rows that count for nothing
   alignas(64) double prior_gain[kLanes], dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes];
-  alignas(64) double tie_miss[kLanes], lift[kLanes];
+  alignas(64) double tie_miss[kLanes], lift[kLanes], scale[kLanes];
+
+  RowLabels labels;
 
   explicit CE_INLINE RowFactors(const PullbackProblem& problem)
-      : p(problem), k(problem.target.indices ? problem.target.k : 0), targets(size_t(k)) {}
-
-  CE_INLINE const int64_t* labels(int l) const { return pointer<const int64_t>(p.target.indices) + (row + l) * k; }
+      : labels(problem.target, problem.shape.classes),
+        p(problem),
+        k(problem.target.indices ? problem.target.k : 0),
+        targets(size_t(k)) {
+    if (!kLogOddsAlone) off = on = {};
+  }
 
   // ∂u at the j-th target of the l-th row, the first of its class.
   CE_INLINE double at_target(int l, int64_t j) const { return targets[size_t(j)].gradient[l]; }
 
-  CE_INLINE void work_out(int64_t first_row, int count) {
+  CE_INLINE void compute(int64_t first_row, int count) {
     row = first_row;
     rows = count;
+    labels.begin(row, rows);
     load(p.saved.top, top);
     load(p.saved.rest, rest);
-    load(p.saved.lift, lift);
-    for (int l = 0; l < kLanes; ++l) off.base[l] = reference(top[l]);
+    if (!kLogOddsAlone) load(p.saved.lift, lift);
+    load_pending_scales(p.transform, row, rows, scale);
+    for (int l = 0; l < kLanes; ++l) off.base[l] = finite_or_zero(top[l]);
     load_targets();
-    if (p.only_log_odds())
+    if (kLogOddsAlone || p.only_log_odds())
       from_label();
     else
       from_all();
-    any_dead = false;
+    any_excluded = false;
     for (int l = 0; l < kLanes; ++l) {
-      dead[l] = idle[l] || ignored(l);
-      any_dead |= dead[l];
+      excluded[l] = no_upstream[l] | labels.ignored[l];
+      any_excluded |= excluded[l];
     }
   }
 
@@ -75,20 +84,17 @@ class RowFactors {
   std::vector<TargetLanes> targets;
   int64_t row;
   int rows;
-  bool idle[kLanes];  // whether nothing comes from above
+  bool no_upstream[kLanes];  // whether nothing comes from above
   alignas(64) double top[kLanes], rest[kLanes];
 
   // One number of every row, of those past the last the first's; 0 of what there is none of.
   CE_INLINE void load(uintptr_t plane, double* lanes, int64_t stride = 1, int64_t j = 0) const {
-    for (int l = 0; l < kLanes; ++l)
-      lanes[l] = plane ? pointer<const double>(plane)[(row + (l < rows ? l : 0)) * stride + j] : 0.0;
-  }
-
-  CE_INLINE bool ignored(int l) const {
-    if (!p.target.has_ignore || !k || l >= rows) return false;
-    for (int64_t j = 0; j < k; ++j)
-      if (labels(l)[j] == p.target.ignore_index) return true;
-    return false;
+    const double* const from = plane ? pointer<const double>(plane) + row * stride + j : nullptr;
+    if (from && stride == 1 && rows == kLanes) {
+      std::memcpy(lanes, from, kLanes * sizeof(double));
+    } else {
+      for (int l = 0; l < kLanes; ++l) lanes[l] = from ? from[(l < rows ? l : 0) * stride] : 0.0;
+    }
   }
 
   CE_INLINE void load_targets() {
@@ -105,11 +111,11 @@ class RowFactors {
   CE_INLINE void from_label() {
     TargetLanes& target = targets[0];
     for (int l = 0; l < kLanes; ++l) {
-      const double factor = target.upstream[l] / (1.0 + rest[l]);
+      const double g = target.upstream[l] * (kLogOddsAlone ? scale[l] : 1.0), factor = g / (1.0 + rest[l]);
       shift[l] = shift_for(factor);
       off.alpha[l] = unshifted(factor, shift[l]);
-      target.gradient[l] = -target.upstream[l];
-      idle[l] = target.upstream[l] == 0.0;  // whatever rest is
+      target.gradient[l] = -g;
+      no_upstream[l] = target.upstream[l] == 0.0;  // whatever rest is
     }
   }
 
@@ -127,29 +133,28 @@ class RowFactors {
       log_share[l] = -lift[l];
       const double e = exp_nonpositive(log_share[l]);  // π
       share[l] = top[l] == -kInf<double> ? 0.0 * lift[l] : e;  // NaN where every logit is −∞
-      off.alpha[l] = side_alpha(share[l], log_share[l], common[l], g_H[l], H[l]);
+      off.alpha[l] = group_alpha(share[l], log_share[l], common[l], g_H[l], H[l]);
       dense_share[l] = p.target.dense.address ? share[l] * dense_gain[l] * dense_total[l] : 0.0;
       tie_miss[l] = dense_total[l] * (rest[l] / (1.0 + rest[l]));
-      idle[l] = g_L[l] == 0.0 && prior_gain[l] == 0.0 && dense_gain[l] == 0.0 && g_H[l] == 0.0;
+      no_upstream[l] = g_L[l] == 0.0 && prior_gain[l] == 0.0 && dense_gain[l] == 0.0 && g_H[l] == 0.0;
     }
     if (k > 1) {
       from_several();
     } else {
       load(p.upstream.log_odds, g_D);
       for (int l = 0; l < kLanes; ++l) off.alpha[l] += p.upstream.log_odds ? g_D[l] / (1.0 + rest[l]) : 0.0;
-      for (int l = 0; l < kLanes; ++l) idle[l] = idle[l] && g_D[l] == 0.0;
+      for (int l = 0; l < kLanes; ++l) no_upstream[l] = no_upstream[l] && g_D[l] == 0.0;
     }
     if (p.target.mask.address) {
-      alignas(64) double set_top[kLanes], set_rest[kLanes], scale[kLanes];
+      alignas(64) double set_top[kLanes], set_rest[kLanes];
       load(p.saved.set_top, set_top);
       load(p.saved.set_rest, set_rest);
-      for (int l = 0; l < kLanes; ++l) scale[l] = pending_scale(p.transform, row + (l < rows ? l : 0));
       for (int l = 0; l < kLanes; ++l) {
-        on.base[l] = reference(set_top[l]);
+        on.base[l] = finite_or_zero(set_top[l]);
         log_share[l] = (on.base[l] - off.base[l]) * scale[l] - lift[l];
         const double e = exp_nonpositive(log_share[l]);
         on_share[l] = set_top[l] == -kInf<double> ? 0.0 : e;
-        on_alpha[l] = side_alpha(on_share[l], log_share[l], common[l], g_H[l], H[l]);
+        on_alpha[l] = group_alpha(on_share[l], log_share[l], common[l], g_H[l], H[l]);
         on_alpha[l] -= g_D[l] / (1.0 + set_rest[l]);
       }
     }
@@ -164,7 +169,7 @@ class RowFactors {
     for (int64_t j = 0; j < k; ++j) finish_target(j, g_L, g_H, H);
   }
 
-  static CE_INLINE double side_alpha(double share, double log_share, double common, double g_H, double H) {
+  static CE_INLINE double group_alpha(double share, double log_share, double common, double g_H, double H) {
     const double alpha = share * (common - g_H * (log_share + H));
     return share == 0.0 ? 0.0 * common : alpha;
   }
@@ -175,7 +180,7 @@ class RowFactors {
     for (int64_t j = 0; j < k; ++j) {
       load_log_odds(j);
       add_others(j, nothing, sum);
-      for (int l = 0; l < kLanes; ++l) idle[l] = idle[l] && targets[size_t(j)].upstream[l] == 0.0;
+      for (int l = 0; l < kLanes; ++l) no_upstream[l] = no_upstream[l] && targets[size_t(j)].upstream[l] == 0.0;
     }
     for (int l = 0; l < kLanes; ++l) off.alpha[l] += p.upstream.log_odds ? sum[l] : 0.0;
   }
@@ -209,7 +214,7 @@ class RowFactors {
     TargetLanes& target = targets[size_t(j)];
     if (k == 1) load_log_odds(0);
     alignas(64) double prior[kLanes] = {}, place[kLanes];
-    for (int l = 0; l < kLanes && p.upstream.prior_term; ++l) prior[l] = prior_at(labels(l < rows ? l : 0)[j]);
+    for (int l = 0; l < kLanes && p.upstream.prior_term; ++l) prior[l] = prior_at(labels.of(l < rows ? l : 0)[j]);
     for (int l = 0; l < kLanes; ++l) {
       const double by_prior = prior_gain[l] * (target.p[l] * p.prior.total - prior[l]);
       const double by_entropy = g_H[l] * target.p[l] * (target.log_p[l] + H[l]);
@@ -221,7 +226,7 @@ class RowFactors {
       alignas(64) double others[kLanes] = {};
       if (i != j) add_others(i, place, others);
       for (int l = 0; l < kLanes; ++l) {
-        const int64_t* y = labels(l < rows ? l : 0);
+        const int64_t* y = labels.of(l < rows ? l : 0);
         target.gradient[l] += y[i] == y[j] ? -targets[size_t(i)].upstream[l] : others[l];
       }
     }

@@ -5,7 +5,6 @@
 #include "common/parallel.hpp"
 #include "rows/statistics_finish.hpp"
 #include "rows/contiguous.hpp"
-#include "rows/contiguous_sets.hpp"
 
 namespace ce {
 namespace {
@@ -14,35 +13,32 @@ template <class T, bool Wide>
 class RowStatistics {
  public:
   explicit CE_INLINE RowStatistics(const StatisticsProblem& problem)
-      : p(problem), planes(problem.out), found(problem) {}
+      : p(problem), planes(problem.out), finish(problem) {}
 
   // Returns the first row with an index out of range, −1 if there is none.
   CE_INLINE int64_t run(int64_t begin, int64_t end) {
-    int64_t first_bad = -1;
+    int64_t first_invalid = -1;
     for (int64_t row = begin; row < end; row += kLanes) {
       const int rows = int(std::min<int64_t>(kLanes, end - row));
-      found.begin(row, rows);
-      if (straight()) read_straight(row, rows);
-      for (int l = 0; !straight() && l < (Wide ? rows : 1); ++l) {
-        if (Wide && found.state[l] != RowState::kPlain) continue;
+      finish.begin(row, rows);
+      if (is_contiguous()) read_contiguous(row, rows);
+      for (int l = 0; !is_contiguous() && l < (Wide ? rows : 1); ++l) {
+        if (Wide && !finish.labels.counts(l)) continue;
         first = l;
         place.row = row + l;
         place.rows = Wide ? 1 : rows;
-        if (straight_set())
-          read_straight_set();
-        else
-          read_rows();
+        read_rows();
       }
-      const int64_t bad = found.finish();
-      if (first_bad < 0) first_bad = bad;
+      const int64_t invalid = finish.store_all();
+      if (first_invalid < 0) first_invalid = invalid;
     }
-    return first_bad;
+    return first_invalid;
   }
 
  private:
   const StatisticsProblem& p;
   const Statistics planes;
-  RowFinish<T> found;
+  RowFinish<T> finish;
   int first;  // which of the rows taken together is the first, or with wide chunks the one that is read
   Place<Wide> place;
   alignas(64) double scale[kLanes];
@@ -53,45 +49,46 @@ class RowStatistics {
   int64_t best_class[kLanes], above[kLanes];
   Ahead ahead;
 
-  CE_INLINE const int64_t* labels(int l) const { return found.labels(first + l); }
-  CE_INLINE bool counts(int l) const { return found.state[first + l] == RowState::kPlain; }
+  CE_INLINE const int64_t* labels(int l) const { return finish.labels.of(first + l); }
+  CE_INLINE bool counts(int l) const { return finish.labels.counts(first + l); }
   CE_INLINE bool has_set() const { return p.target.mask.address != 0; }
   CE_INLINE bool has_dense() const { return p.target.dense.address != 0; }
 
   // Whether rows are summed where they lie.
-  CE_INLINE bool in_place() const {
-    return Wide && p.transform.plain() && !planes.entropy && !planes.argmax && !planes.rank;
-  }
-  CE_INLINE bool straight() const { return in_place() && p.target.indices && p.target.k <= kMostStraightTargets; }
-  CE_INLINE bool straight_set() const {
-    return in_place() && has_set() && p.target.mask.class_stride == 1 && !planes.prior_term &&
-           p.transform.margin == 0.0 && !p.transform.class_margin;
+  CE_INLINE bool is_contiguous() const {
+    if (!Wide || !p.transform.plain() || planes.entropy || planes.argmax || planes.rank) return false;
+    if (has_set())
+      return p.target.mask.class_stride == 1 && !planes.prior_term && p.transform.margin == 0.0 &&
+             !p.transform.class_margin;
+    return p.target.indices && p.target.k <= kMaxContiguousLabels;
   }
 
-  CE_INLINE void read_straight(int64_t row, int rows) {
-    StraightTask tasks[kLanes];
-    StraightSums sums[kLanes];
+  CE_INLINE void read_contiguous(int64_t row, int rows) {
+    const View& mask = p.target.mask;
+    ContiguousRow tasks[kLanes];
+    ContiguousSums sums[kLanes];
     int n = 0, lane[kLanes];
     for (int l = 0; l < rows; ++l) {
-      if (found.state[l] != RowState::kPlain) continue;
-      tasks[n] = {row_offset(p.logits, p.shape, row + l), found.labels(l), row_scale(p.transform, row + l),
-                  found.log_odds(l)};
+      if (!finish.labels.counts(l)) continue;
+      ContiguousRow& task = tasks[n];
+      task.offset = row_offset(p.logits, p.shape, row + l);
+      task.scale = row_scale(p.transform, row + l);
+      if (has_set()) {
+        task.mask = pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, row + l);
+      } else {
+        task.labels = finish.labels.of(l);
+        task.targets = finish.log_odds(l);
+      }
       lane[n++] = l;
     }
-    sum_straight_rows(p.logits, p.shape.classes, p.target.k, p.prior, p.prior_masses, tasks, n, sums);
+    const Beside beside = beside_of(has_set(), p.prior.present, p.prior.values);
+    const int64_t k = has_set() ? 0 : p.target.k;
+    sum_contiguous_rows({p.logits, p.shape.classes, beside, k, p.prior.values, p.prior_masses}, tasks, n, sums);
     for (int i = 0; i < n; ++i) {
-      found.off.put(lane[i], sums[i].sum);
-      found.prior_off.put(lane[i], sums[i].depth_sum, sums[i].mass);
+      finish.off.put(lane[i], sums[i].off);
+      if (has_set()) finish.on.put(lane[i], sums[i].on);
+      finish.prior_off.put(lane[i], sums[i].depth_sum, sums[i].mass);
     }
-  }
-
-  CE_INLINE void read_straight_set() {
-    const View& mask = p.target.mask;
-    const uint8_t* members = pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, place.row);
-    const SetSums sums = sum_straight_set(p.logits, row_offset(p.logits, p.shape, place.row), p.shape.classes, members,
-                                          row_scale(p.transform, place.row));
-    found.off.put(first, sums.off);
-    found.on.put(first, sums.on);
   }
 
   CE_INLINE void read_rows() {
@@ -112,29 +109,29 @@ class RowStatistics {
       read_chunk(p.logits, p.shape, place, Wide, -kInf<T>, u);
       apply_transform(p.transform, place, Wide, u, nullptr);
       if (p.target.indices)
-        take_indices();
+        mask_targets();
       else if (has_set())
-        take_set();
+        read_set();
       else if (planes.argmax)
         find_best();
       add_groups();
       if (has_dense()) add_dense();
     }
-    for (int l = 0; l < place.rows; ++l) hand_over(l);
+    for (int l = 0; l < place.rows; ++l) store_row(l);
   }
 
   // What was read of the l-th row, for it to be finished.
-  CE_INLINE void hand_over(int l) {
+  CE_INLINE void store_row(int l) {
     const int to = first + l;
-    found.off.put(to, sums[0].at(l));
-    if (has_set()) found.on.put(to, sums[1].at(l));
+    finish.off.put(to, sums[0].at(l));
+    if (has_set()) finish.on.put(to, sums[1].at(l));
     if (planes.prior_term) {
-      put_depths(prior[0], l, found.prior_off);
-      if (has_set()) put_depths(prior[1], l, found.prior_on);
+      put_depths(prior[0], l, finish.prior_off);
+      if (has_set()) put_depths(prior[1], l, finish.prior_on);
     }
-    if (has_dense()) put_depths(soft, l, found.dense);
-    if (planes.argmax) found.best[to] = best_of(l);
-    if (planes.rank) found.above[to] = rank_of(l);
+    if (has_dense()) put_depths(soft, l, finish.dense);
+    if (planes.argmax) finish.best[to] = best_of(l);
+    if (planes.rank) finish.above[to] = rank_of(l);
   }
   CE_INLINE void put_depths(const WeightedDepths& all, int l, DepthSums& depths) {
     if (Wide)
@@ -158,9 +155,9 @@ class RowStatistics {
 
   // Notes the targets' u and puts them at −∞: they are not among the others. The margins come off in the
   // end, where no rounding of u is in the way; only what is compared needs them here.
-  CE_INLINE void take_indices() {
+  CE_INLINE void mask_targets() {
     each_target([&](int k, int lane, int l, int64_t j) __attribute__((always_inline)) {
-      found.log_odds(first + l)[j] = double(u.at[k][lane]);
+      finish.log_odds(first + l)[j] = double(u.at[k][lane]);
     });
     if (planes.argmax || planes.rank)
       each_target([&](int k, int lane, int l, int64_t j) __attribute__((always_inline)) {
@@ -171,9 +168,9 @@ class RowStatistics {
     each_target([&](int k, int lane, int, int64_t) __attribute__((always_inline)) { u.at[k][lane] = -kInf<T>; });
   }
 
-  CE_INLINE void take_set() {
+  CE_INLINE void read_set() {
     read_mask(p.target.mask, p.shape, place, masses);
-    take_set_margins(p.transform, place, masses, u);
+    subtract_set_margins(p.transform, place, masses, u);
     if (planes.argmax) find_best();
   }
 
@@ -185,7 +182,7 @@ class RowStatistics {
           for (int l = 0; l < kLanes; ++l)
             group.at[k][l] = masses.at[k][l] == T(side) ? u.at[k][l] : -kInf<T>;
       const Chunk<T>& members = has_set() ? group : u;
-      sums[side].add(members.at, place.depth(), scale, planes.entropy != 0, found.only_log_odds() ? u : spare, ahead);
+      sums[side].add(members.at, place.depth(), scale, planes.entropy != 0, finish.only_log_odds() ? u : spare, ahead);
       if (!planes.prior_term) continue;
       weigh_prior(T(side));
       prior[side].add(members, weights, place.depth(), sums[side].top);
@@ -298,15 +295,15 @@ int64_t row_statistics(const View& logits, const Shape& shape, const Transform& 
                              !out.rank;
   const bool few = only_log_odds && has_few_classes(logits, shape, transform, target);
   const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
-  std::atomic<int64_t> first_bad{-1};
+  std::atomic<int64_t> first_invalid{-1};
   parallel_blocks(shape.rows(), block_of_rows(shape, wide, threads), threads, [&](int64_t begin, int64_t end) {
-    const int64_t bad = few ? few_classes_statistics(logits, shape, transform, target, out, begin, end)
+    const int64_t invalid = few ? few_classes_statistics(logits, shape, transform, target, out, begin, end)
                             : kernel(problem, begin, end);
-    int64_t seen = first_bad.load();
-    while (bad >= 0 && (seen < 0 || bad < seen) && !first_bad.compare_exchange_weak(seen, bad)) {
+    int64_t seen = first_invalid.load();
+    while (invalid >= 0 && (seen < 0 || invalid < seen) && !first_invalid.compare_exchange_weak(seen, invalid)) {
     }
   });
-  return first_bad.load();
+  return first_invalid.load();
 }
 
 }  // namespace ce

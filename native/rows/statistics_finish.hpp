@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "rows/labels.hpp"
 #include "rows/log_sum.hpp"
 
 namespace ce {
@@ -19,8 +20,6 @@ struct StatisticsProblem {
   const double* prior_masses;  // of a wide row's chunks
   Statistics out;
 };
-
-enum class RowState : uint8_t { kPlain, kIgnored, kBad };
 
 // A LogSum in every lane.
 struct LogSums {
@@ -61,62 +60,64 @@ struct DepthSums {
   CE_INLINE void put(int l, double depth_sum, double total) { sum[l] = depth_sum, mass[l] = total; }
 };
 
-template <class T>
+// With kLogOddsAlone it is known that one label's log-odds are all there is.
+template <class T, bool kLogOddsAlone = false>
 class RowFinish {
  public:
   // What was read of each row, before the scale. A group is the classes off target, or those of a label set.
-  LogSums off{}, on{};
-  DepthSums prior_off{}, prior_on{}, dense{};
-  int64_t best[kLanes] = {}, above[kLanes] = {};
-  RowState state[kLanes];
+  LogSums off, on;
+  DepthSums prior_off, prior_on, dense;
+  int64_t best[kLanes], above[kLanes];
+  // The targets' u are put here with kLogOddsAlone, else where the log-odds will stand.
+  alignas(64) double target[kLanes];
+  alignas(64) double scale[kLanes];
+  RowLabels labels;
 
   explicit CE_INLINE RowFinish(const StatisticsProblem& problem)
-      : p(problem), planes(problem.out), k(problem.target.indices ? problem.target.k : 0), u(size_t(k) * kLanes) {}
+      : labels(problem.target, problem.shape.classes),
+        p(problem),
+        planes(problem.out),
+        k(problem.target.indices ? problem.target.k : 0) {
+    if (kLogOddsAlone) return;
+    off = on = {};
+    prior_off = prior_on = dense = {};
+    std::fill(best, best + kLanes, 0);
+    std::fill(above, above + kLanes, 0);
+    u.resize(size_t(k) * kLanes);
+  }
 
   // Index targets and nothing but their log-odds: the path of plain cross-entropy.
   CE_INLINE bool only_log_odds() const {
-    return k == 1 && !planes.log_partition && !planes.lift && !planes.prior_term && !planes.entropy &&
-           !planes.argmax && !planes.rank;
+    return kLogOddsAlone || (k == 1 && !planes.log_partition && !planes.lift && !planes.prior_term &&
+                             !planes.entropy && !planes.argmax && !planes.rank);
   }
-  CE_INLINE const int64_t* labels(int l) const { return pointer<const int64_t>(p.target.indices) + (row + l) * k; }
-  // While a row is read, the targets' u stand where their log-odds will.
   CE_INLINE double* log_odds(int l) const { return pointer<double>(planes.log_odds) + (row + l) * k; }
 
-  // Takes up to kLanes rows, and says of each whether it counts before it is read.
+  // Takes up to kLanes rows; after that `labels` says of each whether it is to be read.
   CE_INLINE void begin(int64_t first_row, int count) {
     row = first_row;
     rows = count;
-    for (int l = 0; l < kLanes; ++l) state[l] = RowState::kPlain;
-    for (int l = 0; k && l < rows; ++l)
-      for (int64_t j = 0; j < k; ++j) {
-        const int64_t y = labels(l)[j];
-        if (p.target.has_ignore && y == p.target.ignore_index)
-          state[l] = RowState::kIgnored;
-        else if (uint64_t(y) >= uint64_t(p.shape.classes) && state[l] == RowState::kPlain)
-          state[l] = RowState::kBad;
-      }
+    labels.begin(row, rows);
+    load_pending_scales(p.transform, row, rows, scale);
   }
 
   // Writes the planes. Returns the first row with an index out of range, −1 if there is none.
-  CE_INLINE int64_t finish() {
+  CE_INLINE int64_t store_all() {
     for (int l = 0; l < kLanes; ++l) {
-      scale[l] = pending_scale(p.transform, row + (l < rows ? l : 0));
-      base[l] = reference(off.top[l]);
-      off.rest[l] = off.top[l] == kInf<double> ? kNaN : off.rest[l];
-      rest[l] = off.rest[l];
+      rest[l] = off.top[l] == kInf<double> ? kNaN : off.rest[l];
+      if (kLogOddsAlone) continue;
+      off.rest[l] = rest[l];
+      base[l] = finite_or_zero(off.top[l]);
     }
     if (k == 1) finish_label();
     if (!only_log_odds()) finish_partition();
     store(planes.top, off.top);
     store(planes.rest, rest);
-    for (int l = 0; l < rows; ++l) {
-      const bool counts = state[l] == RowState::kPlain;
-      if (planes.argmax) pointer<int64_t>(planes.argmax)[row + l] = counts ? best[l] : -1;
-      if (planes.rank) pointer<int64_t>(planes.rank)[row + l] = counts ? above[l] : -1;
-    }
-    for (int l = 0; l < rows; ++l)
-      if (state[l] == RowState::kBad) return row + l;
-    return -1;
+    for (int l = 0; planes.argmax && l < rows; ++l)
+      pointer<int64_t>(planes.argmax)[row + l] = labels.counts(l) ? best[l] : -1;
+    for (int l = 0; planes.rank && l < rows; ++l)
+      pointer<int64_t>(planes.rank)[row + l] = labels.counts(l) ? above[l] : -1;
+    return labels.first_invalid();
   }
 
  private:
@@ -126,31 +127,34 @@ class RowFinish {
   std::vector<double> u;  // of the targets, relative to the base and after the scale: kLanes of each
   int64_t row;
   int rows;
-  alignas(64) double scale[kLanes], base[kLanes];
+  alignas(64) double base[kLanes];
   alignas(64) double rest[kLanes];  // to be saved: NaN where the log-odds are, so that the gradient is NaN too
 
-  // Writes one number for every row. An ignored row is a certain one: its loss is 0 under every link. A bad one is
-  // NaN.
-  CE_INLINE void store(uintptr_t plane, const double* lanes) const {
+  // Writes one number for every row, `stride` apart. An ignored row is a certain one: its log-odds are −∞, and its loss
+  // is 0 under every link. A row with a label outside the classes is NaN.
+  CE_INLINE void store(uintptr_t plane, const double* lanes, double when_ignored = 0.0, int64_t stride = 1) const {
     if (!plane) return;
-    for (int l = 0; l < rows; ++l) pointer<double>(plane)[row + l] = settled(lanes[l], l, 0.0);
+    double* const to = pointer<double>(plane) + row * stride;
+    if (stride == 1 && rows == kLanes && !labels.any_excluded) {
+      std::memcpy(to, lanes, kLanes * sizeof(double));
+      return;
+    }
+    for (int l = 0; l < rows; ++l)
+      to[l * stride] = labels.counts(l) ? lanes[l] : labels.ignored[l] ? when_ignored : kNaN;
   }
   CE_INLINE void store_log_odds(const double* lanes, int64_t j) {
     for (int l = 0; l < kLanes; ++l) rest[l] = lanes[l] == lanes[l] ? rest[l] : kNaN;
-    for (int l = 0; l < rows; ++l) log_odds(l)[j] = settled(lanes[l], l, -kInf<double>);
-  }
-  CE_INLINE double settled(double value, int l, double when_ignored) const {
-    return state[l] == RowState::kPlain ? value : state[l] == RowState::kIgnored ? when_ignored : kNaN;
+    store(planes.log_odds + uintptr_t(j) * sizeof(double), lanes, -kInf<double>, k);
   }
 
   // The u of the j-th targets as they were read, and the margins on them.
   CE_INLINE void load_targets(int64_t j, double* targets, double* margins) const {
-    const bool none = p.transform.margin == 0.0 && !p.transform.class_margin;
-    for (int l = 0; l < kLanes; ++l) {
-      const bool counts = l < rows && state[l] == RowState::kPlain;
-      targets[l] = counts ? log_odds(l)[j] : 0.0;
-      margins[l] = none || !counts ? 0.0 : margin_of(p.transform, row + l, labels(l)[j]);
-    }
+    for (int l = 0; !kLogOddsAlone && l < kLanes; ++l)
+      targets[l] = l < rows && labels.counts(l) ? log_odds(l)[j] : 0.0;
+    for (int l = 0; l < kLanes; ++l) margins[l] = 0.0;
+    if (p.transform.margin == 0.0 && !p.transform.class_margin) return;
+    for (int l = 0; l < rows; ++l)
+      if (labels.counts(l)) margins[l] = margin_of(p.transform, row + l, labels.of(l)[j]);
   }
 
   CE_INLINE void take_targets(const double* targets, const double* margins, int64_t j) {
@@ -161,11 +165,11 @@ class RowFinish {
 
   // D = scale·(top − u_y) + ln(1 + rest)
   CE_INLINE void finish_label() {
-    alignas(64) double target[kLanes], margins[kLanes], D[kLanes];
+    alignas(64) double margins[kLanes], D[kLanes];
     load_targets(0, target, margins);
-    take_targets(target, margins, 0);
+    if (!only_log_odds()) take_targets(target, margins, 0);
     for (int l = 0; l < kLanes; ++l) {
-      const double odds = ((off.top[l] - target[l]) + margins[l]) * scale[l] + log1p_nonnegative(off.rest[l]);
+      const double odds = ((off.top[l] - target[l]) + margins[l]) * scale[l] + log1p_nonnegative(rest[l]);
       D[l] = off.top[l] == kInf<double> || target[l] == kInf<double> ? kNaN : odds;
     }
     store_log_odds(D, 0);
@@ -175,16 +179,16 @@ class RowFinish {
   CE_INLINE void finish_partition() {
     LogSums all = off;
     for (int l = 0; l < kLanes; ++l) all.top[l] = (off.top[l] - base[l]) * scale[l];
-    alignas(64) double off_top[kLanes], on_top[kLanes] = {}, log_rest[kLanes], way[kLanes], lift[kLanes];
+    alignas(64) double off_top[kLanes], on_top[kLanes] = {}, log_rest[kLanes], to_log_partition[kLanes], lift[kLanes];
     std::memcpy(off_top, all.top, sizeof off_top);
     if (k == 1) all.add(u.data());
     if (k > 1) finish_several(all);
     if (p.target.mask.address) finish_set(all, on_top);
 
     for (int l = 0; l < kLanes; ++l) log_rest[l] = log1p_nonnegative(all.rest[l]);
-    for (int l = 0; l < kLanes; ++l) way[l] = all.top[l] + log_rest[l];  // from the base to L
+    for (int l = 0; l < kLanes; ++l) to_log_partition[l] = all.top[l] + log_rest[l];  // from the base to L
     // NaN where every logit is −∞
-    for (int l = 0; l < kLanes; ++l) lift[l] = all.top[l] == -kInf<double> ? kNaN : way[l];
+    for (int l = 0; l < kLanes; ++l) lift[l] = all.top[l] == -kInf<double> ? kNaN : to_log_partition[l];
     store(planes.lift, lift);
     if (planes.log_partition) {
       alignas(64) double L[kLanes];
@@ -194,14 +198,14 @@ class RowFinish {
     if (planes.prior_term) {
       alignas(64) double term[kLanes] = {};
       add_targets_of_prior(term);
-      add_total(prior_off, off_top, way, term);
-      if (p.target.mask.address) add_total(prior_on, on_top, way, term);
+      add_total(prior_off, off_top, to_log_partition, term);
+      if (p.target.mask.address) add_total(prior_on, on_top, to_log_partition, term);
       for (int l = 0; l < kLanes && !p.prior.values; ++l) term[l] /= double(p.shape.classes);
       store(planes.prior_term, term);
     }
     if (planes.dense_term) {
       alignas(64) double term[kLanes] = {};
-      add_total(dense, off_top, way, term);
+      add_total(dense, off_top, to_log_partition, term);
       store(planes.dense_term, term);
       store(planes.dense_total, dense.mass);
     }
@@ -222,7 +226,7 @@ class RowFinish {
       const double* own = u.data() + j * kLanes;
       load_targets(j, target, margins);
       take_targets(target, margins, j);
-      for (int l = 0; l < kLanes; ++l) term[l] = l < rows && first_occurrence(labels(l), j) ? own[l] : -kInf<double>;
+      for (int l = 0; l < kLanes; ++l) term[l] = l < rows && first_occurrence(labels.of(l), j) ? own[l] : -kInf<double>;
       all.add(term);
     }
     for (int64_t j = 0; j < k; ++j) {
@@ -230,7 +234,7 @@ class RowFinish {
       for (int64_t i = 0; i < k; ++i) {
         if (i == j) continue;
         for (int l = 0; l < kLanes; ++l) {
-          const bool other = l < rows && labels(l)[i] != labels(l)[j] && first_occurrence(labels(l), i);
+          const bool other = l < rows && labels.of(l)[i] != labels.of(l)[j] && first_occurrence(labels.of(l), i);
           term[l] = other ? u[size_t(i * kLanes + l)] : -kInf<double>;
         }
         others.add(term);
@@ -261,9 +265,9 @@ class RowFinish {
     for (int64_t j = 0; j < k; ++j) {
       alignas(64) double D[kLanes], weight[kLanes];
       for (int l = 0; l < kLanes; ++l) {
-        const bool counts = l < rows && state[l] == RowState::kPlain && first_occurrence(labels(l), j);
+        const bool counts = l < rows && labels.counts(l) && first_occurrence(labels.of(l), j);
         D[l] = counts ? log_odds(l)[j] : 0.0;
-        weight[l] = !counts ? 0.0 : values ? double(values[labels(l)[j]]) : 1.0;
+        weight[l] = !counts ? 0.0 : values ? double(values[labels.of(l)[j]]) : 1.0;
       }
       for (int l = 0; l < kLanes; ++l) {
         const double own = weight[l] * softplus(D[l]);
@@ -273,11 +277,12 @@ class RowFinish {
   }
 
   // Σ w (L − u) over a group: its depths below its own top, and the way from there up to L.
-  CE_INLINE void add_total(const DepthSums& depths, const double* own_top, const double* way, double* term) const {
+  CE_INLINE void add_total(const DepthSums& depths, const double* own_top, const double* to_log_partition,
+                           double* term) const {
     for (int l = 0; l < kLanes; ++l) {
       const double to_own_top = own_top[l] == -kInf<double> ? 0.0 : own_top[l];
-      const double way_up = depths.mass[l] == 0.0 ? 0.0 : depths.mass[l] * (way[l] - to_own_top);
-      term[l] += depths.sum[l] * scale[l] + way_up;
+      const double up = depths.mass[l] == 0.0 ? 0.0 : depths.mass[l] * (to_log_partition[l] - to_own_top);
+      term[l] += depths.sum[l] * scale[l] + up;
     }
   }
 };

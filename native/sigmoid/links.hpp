@@ -1,24 +1,10 @@
 // Links of the sigmoid family: what a loss makes of one element, and its derivative by the logit.
 #pragma once
 
-#include <algorithm>
-#include <limits>
-
-#include "common/exp.hpp"
+#include "common/focal.hpp"
 #include "sigmoid/sigmoid.hpp"
 
 namespace ce {
-
-// exp_nonpositive to the last bit, in fewer steps: 2^n is applied as 2^(n + shift), which is exact, and as a
-// constant, which rounds where the result is subnormal.
-CE_INLINE float decay(float x) {
-  const ReducedExp<float> e = reduce_exp(x);
-  return ((1.0f + e.p) * power_of_two(e.n + 64.0f)) * 5.421010862427522e-20f;
-}
-CE_INLINE double decay(double x) {
-  const ReducedExp<double> e = reduce_exp(x);
-  return ((1.0 + e.p) * power_of_two(e.n + 128.0)) * 2.938735877055719e-39;
-}
 
 // p = σ(z) and its kin, each with full relative precision in both tails.
 template <class T>
@@ -52,16 +38,6 @@ struct CrossEntropy {
     return {s.minus_log_p, s.minus_log_one_minus_p, -s.one_minus_p, s.p};
   }
 };
-
-// φ = (1 − p)^γ (−log p) of the answer whose probability is p, and −dφ/d(log-odds of the answer)
-// = (1 − p)^γ ((1 − p) + γ p (−log p)).
-template <class T>
-CE_INLINE void focal(T gamma, T p, T one_minus_p, T minus_log_p, T minus_log_one_minus_p, T& loss, T& slope) {
-  constexpr T kLargest = std::numeric_limits<T>::max();  // in place of ∞, which would meet a 0
-  const T focus = decay(-gamma * std::min(minus_log_one_minus_p, kLargest));
-  loss = focus * minus_log_p;
-  slope = focus * (one_minus_p + gamma * p * std::min(minus_log_p, kLargest));
-}
 
 template <class T>
 struct Focal {
@@ -108,7 +84,7 @@ struct Asymmetric {
     const bool counts = !(p_m <= 0.0);  // NaN does
     const double one_minus_p_m = s.one_minus_p + shift;
     const double minus_log = log1p_quotient(p_m, one_minus_p_m);
-    const double focus = decay(-gamma * log1p_quotient(one_minus_p_m, p_m));
+    const double focus = exp_nonpositive(-gamma * log1p_quotient(one_minus_p_m, p_m));
     terms.negative = counts ? focus * minus_log : 0.0;
     terms.negative_slope =
         counts ? s.p * focus * (s.one_minus_p / one_minus_p_m + gamma * s.one_minus_p * (minus_log / p_m)) : 0.0;

@@ -1,11 +1,9 @@
 #include "sigmoid/sigmoid.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <type_traits>
 #include <vector>
 
-#include "common/halves.hpp"
 #include "common/parallel.hpp"
 #include "sigmoid/links.hpp"
 
@@ -16,103 +14,56 @@ constexpr int64_t kBlock = 16384;  // elements one thread works on at a time, an
 
 // ---- lanes -------------------------------------------------------------------------------------------------
 
-template <class T, class From>
-CE_INLINE T to_lane(From x) {
-  if constexpr (std::is_integral_v<From>)
-    return x == 0 ? T(0) : x == 1 ? T(1) : std::numeric_limits<T>::quiet_NaN();
-  else
-    return T(widen(x));
-}
-
-template <class From, class T>
-CE_INLINE void convert_from(uintptr_t address, int count, T* lanes) {
-  const From* from = reinterpret_cast<const From*>(address);
-  if (count == kLanes) {  // a constant length, for the vectoriser
-    for (int l = 0; l < kLanes; ++l) lanes[l] = to_lane<T>(from[l]);
-  } else {
-    for (int l = 0; l < kLanes; ++l) lanes[l] = l < count ? to_lane<T>(from[l]) : T(0);
-  }
-}
-
 template <class T>
-CE_INLINE void convert(uintptr_t address, Element type, int count, T* lanes) {
-  switch (type) {
-    case Element::kFloat32: return convert_from<float>(address, count, lanes);
-    case Element::kFloat64: return convert_from<double>(address, count, lanes);
-    case Element::kBFloat16: return convert_from<BFloat16>(address, count, lanes);
-    case Element::kFloat16: return convert_from<Float16>(address, count, lanes);
-    case Element::kInteger8: return convert_from<uint8_t>(address, count, lanes);
-    case Element::kInteger16: return convert_from<uint16_t>(address, count, lanes);
-    case Element::kInteger32: return convert_from<uint32_t>(address, count, lanes);
-    case Element::kInteger64: return convert_from<uint64_t>(address, count, lanes);
+struct ToLane {
+  template <class From>
+  CE_INLINE T operator()(From x) const {
+    if constexpr (std::is_integral_v<From>)
+      return x == 0 ? T(0) : x == 1 ? T(1) : T(kNaN);
+    else
+      return T(widen(x));
   }
-}
-
-template <class To, class T>
-CE_INLINE void store_to(const T* lanes, uintptr_t address, int count) {
-  To* to = reinterpret_cast<To*>(address);
-  if (count == kLanes) {
-    for (int l = 0; l < kLanes; ++l) to[l] = narrow<To, T>(lanes[l]);
-  } else {
-    for (int l = 0; l < count; ++l) to[l] = narrow<To, T>(lanes[l]);
-  }
-}
-
-template <class T>
-CE_INLINE void store(const T* lanes, uintptr_t address, Element type, int count) {
-  switch (type) {
-    case Element::kFloat32: return store_to<float>(lanes, address, count);
-    case Element::kFloat64: return store_to<double>(lanes, address, count);
-    case Element::kBFloat16: return store_to<BFloat16>(lanes, address, count);
-    case Element::kFloat16: return store_to<Float16>(lanes, address, count);
-    default: return;  // what is written is floating
-  }
-}
+};
 
 // Conversions are compiled apart from the kernels, which would otherwise hold a copy for every link.
-CE_CLONES void convert_lanes(uintptr_t address, Element type, int count, float* lanes) {
-  convert(address, type, count, lanes);
-}
-CE_CLONES void convert_lanes(uintptr_t address, Element type, int count, double* lanes) {
-  convert(address, type, count, lanes);
-}
-CE_CLONES void store_lanes(const float* lanes, uintptr_t address, Element type, int count) {
-  store(lanes, address, type, count);
-}
-CE_CLONES void store_lanes(const double* lanes, uintptr_t address, Element type, int count) {
-  store(lanes, address, type, count);
-}
-
-template <class T>
-constexpr Element kElement = sizeof(T) == 4 ? Element::kFloat32 : Element::kFloat64;
-
-CE_INLINE int64_t size_of(Element type) {
-  constexpr int64_t kSizes[] = {4, 8, 2, 2, 1, 2, 4, 8};
-  return kSizes[int(type)];
-}
+#define CE_CONVERSIONS(T)                                                                                          \
+  CE_CLONES void convert_lanes(uintptr_t address, Dtype dtype, int count, T* lanes) {                              \
+    with_number(dtype, [&](auto stored) __attribute__((always_inline)) {                                           \
+      copy_run(pointer<const decltype(stored)>(address), lanes, count, ToLane<T>());                               \
+    });                                                                                                            \
+    for (int l = count; l < kLanes; ++l) lanes[l] = T(0);                                                          \
+  }                                                                                                                \
+  CE_CLONES void store_lanes(const T* lanes, uintptr_t address, Dtype dtype, int count) {                          \
+    with_floating(dtype, [&](auto stored) __attribute__((always_inline)) {                                         \
+      copy_run(lanes, pointer<decltype(stored)>(address), count, NarrowTo<decltype(stored)>());                    \
+    });                                                                                                            \
+  }
+CE_CONVERSIONS(float)
+CE_CONVERSIONS(double)
+#undef CE_CONVERSIONS
 
 // A run of elements where it lies or, if that is of another type or too short, as `buffer`, padded with 0.
 template <class T>
-CE_INLINE const T* read_lanes(uintptr_t address, Element type, int64_t begin, int count, T* buffer) {
-  address += uint64_t(begin * size_of(type));
-  if (type == kElement<T> && count == kLanes) return reinterpret_cast<const T*>(address);
-  convert_lanes(address, type, count, buffer);
+CE_INLINE const T* read_lanes(uintptr_t address, Dtype dtype, int64_t begin, int count, T* buffer) {
+  address += uint64_t(begin * size_of(dtype));
+  if (dtype == kDtypeOf<T> && count == kLanes) return reinterpret_cast<const T*>(address);
+  convert_lanes(address, dtype, count, buffer);
   return buffer;
 }
 
 template <class T>
-CE_INLINE void write_lanes(const T* lanes, uintptr_t address, Element type, int64_t begin, int count) {
-  address += uint64_t(begin * size_of(type));
-  if (type == kElement<T> && count == kLanes)
-    store_to<T>(lanes, address, kLanes);
+CE_INLINE void write_lanes(const T* lanes, uintptr_t address, Dtype dtype, int64_t begin, int count) {
+  address += uint64_t(begin * size_of(dtype));
+  if (dtype == kDtypeOf<T> && count == kLanes)
+    std::memcpy(pointer<T>(address), lanes, kLanes * sizeof(T));
   else
-    store_lanes(lanes, address, type, count);
+    store_lanes(lanes, address, dtype, count);
 }
 
 // ---- weights -----------------------------------------------------------------------------------------------
 
-CE_INLINE Element loss_type(const SigmoidProblem& problem) {
-  return problem.logits_type == Element::kFloat64 ? Element::kFloat64 : Element::kFloat32;
+CE_INLINE Dtype loss_type(const SigmoidProblem& problem) {
+  return problem.logits_type == Dtype::kFloat64 ? Dtype::kFloat64 : Dtype::kFloat32;
 }
 
 inline bool is_weighted(const SigmoidProblem& problem) {
@@ -128,9 +79,9 @@ struct Factors {
 // By counting, for weights that depend on the class or the row.
 template <class Weight, class T>
 CE_INLINE void gather_weights(const SigmoidProblem& problem, int64_t begin, int count, Factors<T>& weights) {
-  const Weight* omega = reinterpret_cast<const Weight*>(problem.sample_weight);
-  const Weight* positive = reinterpret_cast<const Weight*>(problem.positive_weight);
-  const Weight* negative = reinterpret_cast<const Weight*>(problem.negative_weight);
+  const Weight* omega = pointer<const Weight>(problem.sample_weight);
+  const Weight* positive = pointer<const Weight>(problem.positive_weight);
+  const Weight* negative = pointer<const Weight>(problem.negative_weight);
   int64_t inner = begin % problem.inner;
   int64_t c = begin / problem.inner % problem.classes;
   int64_t row = begin / (problem.inner * problem.classes) * problem.inner;
@@ -162,7 +113,7 @@ CE_INLINE void read_weights(const SigmoidProblem& problem, int64_t begin, int co
       convert_lanes(from[k], loss_type(problem), 1, of[k]);
       std::fill(of[k] + 1, of[k] + count, of[k][0]);
     }
-  } else if (problem.logits_type == Element::kFloat64) {
+  } else if (problem.logits_type == Dtype::kFloat64) {
     gather_weights<double>(problem, begin, count, weights);
   } else {
     gather_weights<float>(problem, begin, count, weights);
@@ -199,7 +150,7 @@ struct Exponentials {
   alignas(64) T e[kLanes], ln[kLanes];  // e^−|z| and ln(1 + e^−|z|)
 
   CE_INLINE explicit Exponentials(const T* logits) {
-    for (int l = 0; l < kLanes; ++l) e[l] = decay(logits[l] > T(0) ? -logits[l] : logits[l]);
+    for (int l = 0; l < kLanes; ++l) e[l] = exp_nonpositive(logits[l] > T(0) ? -logits[l] : logits[l]);
     for (int l = 0; l < kLanes; ++l) ln[l] = log1p_unit(e[l]);
   }
 };
@@ -243,15 +194,9 @@ CE_INLINE void loss_block(const Link& link, const SigmoidProblem& problem, int64
     }
     for (int l = 0; l < kLanes; ++l) loss_sum[l] += double(partial[l]);
   }
-  for (int half = kLanes / 2; half > 0; half /= 2)  // halves onto halves: shorter sums round less
-    for (int l = 0; l < half; ++l) {
-      loss_sum[l] += loss_sum[l + half];
-      weight_sum[l] += weight_sum[l + half];
-      least_weight[l] = std::min(least_weight[l], least_weight[l + half]);
-    }
-  totals.loss += loss_sum[0];
-  totals.weight += weight_sum[0];
-  totals.least_weight = std::min(totals.least_weight, least_weight[0]);
+  totals.loss += sum_lanes(loss_sum);
+  totals.weight += sum_lanes(weight_sum);
+  totals.least_weight = std::min(totals.least_weight, *std::min_element(least_weight, least_weight + kLanes));
 }
 
 template <bool Plain, class Link>
@@ -287,7 +232,7 @@ CE_INLINE void with_link(const SigmoidProblem& problem, const Body& body) {
   const bool focal = problem.positive_gamma > 0.0 || problem.negative_gamma > 0.0;
   const bool plain = !is_weighted(problem) && problem.smoothing == 0.0;
   if (problem.negative_shift > 0.0) return body(Asymmetric(problem), kGeneral);
-  if (problem.logits_type == Element::kFloat64)
+  if (problem.logits_type == Dtype::kFloat64)
     return focal ? body(Focal<double>(problem), kGeneral) : body(CrossEntropy<double>(problem), kGeneral);
   if (focal) return plain ? body(Focal<float>(problem), kPlain) : body(Focal<float>(problem), kGeneral);
   return plain ? body(CrossEntropy<float>(problem), kPlain) : body(CrossEntropy<float>(problem), kGeneral);

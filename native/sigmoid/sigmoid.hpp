@@ -6,23 +6,18 @@
 // A term without mass is 0, whatever its logarithm.
 #pragma once
 
-#include <cstdint>
+#include "common/lanes.hpp"
 
 namespace ce {
 
-// Labels may be of any of these, logits of the first four. An integer that is neither 0 nor 1 is read as NaN.
-enum class Element : int {
-  kFloat32, kFloat64, kBFloat16, kFloat16,
-  kInteger8, kInteger16, kInteger32, kInteger64,
-};
-
-// Contiguous arrays by address, 0 where absent. Element i is class (i / inner) mod classes. The loss type is
+// Contiguous arrays by address, 0 where absent; logits are floating, labels of any dtype, and an integer label that is
+// neither 0 nor 1 is read as NaN. Element i is class (i / inner) mod classes. The loss type is
 // double for logits of double, else float; weights have it too.
 struct SigmoidProblem {
   uintptr_t logits;
-  Element logits_type;
+  Dtype logits_type;
   uintptr_t labels;
-  Element labels_type;
+  Dtype labels_type;
   int64_t size, classes, inner;
   uintptr_t sample_weight;  // ω, one per element; or, with weight_per_row, one for all classes of a row
   bool weight_per_row;

@@ -51,6 +51,18 @@ def test_log_odds_of_a_set_are_those_of_the_definition(members, order, dtype):
 
 
 @each_dtype
+def test_a_late_set_of_the_lowest_numbers_is_counted(dtype):
+    """A mask often writes the lowest number there is in place of −∞; such a set is unlikely, not impossible."""
+    lowest = np.finfo(dtype).min
+    z, mask = row("shuffled", dtype) / 4, sets()["the last"]
+    z[mask] = lowest
+    found = row_statistics(z[None], 1, Target(mask=mask[None])).log_odds[0]
+    others = z[~mask].astype(WIDE)
+    truth = log_sum(others) - np.log(WIDE(mask.sum())) - WIDE(lowest)
+    assert abs(found - truth) <= 8 * EPS[dtype] * truth
+
+
+@each_dtype
 @each_order
 @pytest.mark.parametrize("hole", [None, 3, 5000, 9000], ids=["", "first", "middle", "last"])
 def test_a_cross_entropy_against_a_vector_is_that_of_the_definition(hole, order, dtype):

@@ -160,6 +160,28 @@ def poison(*shapes):
         del kept
 
 
+@pytest.mark.parametrize("form", ["label", "set", "soft"])
+@pytest.mark.parametrize("classes", [16, 128, 256, 8192])
+def test_a_bfloat16_gradient_between_two_neighbors_goes_to_the_even_one(classes, form):
+    """All classes are as likely, so an entry off target is half a unit off a number, over a power of two."""
+    z = torch.zeros(2, classes, dtype=torch.bfloat16, requires_grad=True)
+    first = (torch.arange(classes) == 0).repeat(2, 1)
+    target = {
+        "label": Target(indices=torch.tensor([0, 0])),
+        "set": Target(mask=first),
+        "soft": Target(dense=first.bfloat16()),
+    }[form]
+    planes = row_statistics(z, 1, target)
+    upstream = torch.tensor([1 + 2.0**-8, 1 + 3 * 2.0**-8], dtype=torch.float64)
+    if form == "soft":  # ∂G/∂u = 1/C off target, ∂D/∂u = 1/(C − 1)
+        value = planes.dense_term
+    else:
+        value, upstream = planes.log_odds, upstream * (classes - 1) / classes
+    (gradient,) = torch.autograd.grad(value, z, upstream)
+    even = torch.tensor([1.0, 1 + 2.0**-6], dtype=torch.float64) / classes
+    assert (gradient[:, 1:].double() == even[:, None]).all()
+
+
 @pytest.mark.parametrize("classes", [6, 140])
 @pytest.mark.parametrize("learned", ["temperature", "margin", "class margin", "dense"])
 @pytest.mark.parametrize("silent", ["ignored", "no upstream"])

@@ -16,7 +16,8 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from crossentropy._backends import is_torch
-from crossentropy._backends.conditions import is_traced, traced_error
+from crossentropy._backends.conditions import traced_error
+from crossentropy._backends.modes import is_jax_tracer
 
 __all__ = ["argument_errors", "as_written", "integer", "keywords", "number", "renamed_in_errors"]
 
@@ -264,7 +265,7 @@ def _of_wrong_kind(value: Any, name: str, parameter: Parameter, error: Exception
     several = any(get_origin(kind) is tuple for kind in kinds) and isinstance(value, (tuple, list))
     if several or not (int in kinds or float in kinds):
         return None
-    if is_traced(value) and not str(error).startswith(f"{name} is "):
+    if is_jax_tracer(value) and not str(error).startswith(f"{name} is "):
         return traced_error(name)
     return _not_a_number(value, name) if float in kinds else _not_an_integer(value, name)
 
@@ -299,7 +300,7 @@ def _not_an_integer(value: Any, name: str) -> TypeError | None:
         return None
     return (
         traced_error(name)
-        if is_traced(value)
+        if is_jax_tracer(value)
         else TypeError(f"{name} is {as_written(value)}; pass an integer")
     )
 

@@ -1,4 +1,4 @@
-# The compiled kernels; addresses are integers, 0 stands for "absent". See native/rows.hpp for the fields.
+# The compiled kernels; addresses are integers, 0 stands for "absent". See native/rows/problem.hpp for the fields.
 
 from typing import Any
 

@@ -1,10 +1,9 @@
-#include "rows/probability_rows.hpp"
+#include "rows/checks.hpp"
 
 #include <cmath>
 
-#include "common/halves.hpp"
-#include "rows/log_sum.hpp"
 #include "common/parallel.hpp"
+#include "rows/chunk.hpp"
 
 namespace ce {
 namespace {
@@ -71,16 +70,42 @@ bool all_rows_fit(const View& x, const Shape& shape) {
   return true;
 }
 
+// Of classes that lie side by side.
+CE_CLONES uint8_t any_of_row(const uint8_t* row, int64_t classes) {
+  int64_t c = 0;
+  for (; c + kLanes <= classes; c += kLanes) {
+    uint8_t any = 0;
+    for (int l = 0; l < kLanes; ++l) any |= row[c + l];
+    if (any) return 1;
+  }
+  for (; c < classes; ++c)
+    if (row[c]) return 1;
+  return 0;
+}
+
+// Of up to kLanes rows that lie side by side, class by class.
+CE_CLONES void any_of_tile(const uint8_t* mask, int64_t class_stride, int64_t classes, int rows, uint8_t* has_any) {
+  alignas(64) uint8_t any[kLanes];
+  for (int l = 0; l < kLanes; ++l) any[l] = l < rows ? 0 : 1;
+  for (int64_t c = 0; c < classes; ++c, mask += class_stride) {
+    uint8_t every = 1;
+    if (rows == kLanes) {
+      for (int l = 0; l < kLanes; ++l) any[l] |= uint8_t(mask[l] != 0);
+    } else {
+      for (int l = 0; l < rows; ++l) any[l] |= uint8_t(mask[l] != 0);
+    }
+    for (int l = 0; l < kLanes; ++l) every &= any[l];
+    if (every) break;
+  }
+  std::memcpy(has_any, any, size_t(rows));
+}
+
 }  // namespace
 
 bool are_probabilities(const View& x, const Shape& shape) {
-  switch (x.dtype) {
-    case Dtype::kFloat32: return all_rows_fit<float>(x, shape);
-    case Dtype::kFloat64: return all_rows_fit<double>(x, shape);
-    case Dtype::kBFloat16: return all_rows_fit<BFloat16>(x, shape);
-    case Dtype::kFloat16: return all_rows_fit<Float16>(x, shape);
-  }
-  return false;
+  bool result = false;
+  with_floating(x.dtype, [&](auto stored) { result = all_rows_fit<decltype(stored)>(x, shape); });
+  return result;
 }
 
 void probability_rows(const View& probabilities, const Shape& shape, const int64_t* labels, double* sums,
@@ -90,6 +115,26 @@ void probability_rows(const View& probabilities, const Shape& shape, const int64
   const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
   parallel_blocks(shape.rows(), block_of_rows(shape, wide, threads), threads,
                   [&](int64_t begin, int64_t end) { kernel(problem, begin, end); });
+}
+
+void rows_with_any(const View& mask, const Shape& shape, uint8_t* has_any, int threads) {
+  const uint8_t* data = pointer<const uint8_t>(mask.address);
+  const bool tiles = mask.class_stride != 1 && shape.inner > 1 && mask.inner_stride == 1;
+  parallel_blocks(shape.rows(), block_of_rows(shape, true, threads), threads, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end;) {
+      const uint8_t* from = data + row_offset(mask, shape, row);
+      int64_t rows = 1;
+      if (tiles) {
+        rows = std::min(std::min<int64_t>(kLanes, end - row), shape.inner - row % shape.inner);
+        any_of_tile(from, mask.class_stride, shape.classes, int(rows), has_any + row);
+      } else if (mask.class_stride == 1) {
+        has_any[row] = any_of_row(from, shape.classes);
+      } else {
+        any_of_tile(from, mask.class_stride, shape.classes, 1, has_any + row);
+      }
+      row += rows;
+    }
+  });
 }
 
 }  // namespace ce

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "common/exp.hpp"
+
+namespace ce {
+
+// φ = (1 − p)^γ (−log p) of the answer whose probability is p, and −dφ/d(log-odds of the answer)
+// = (1 − p)^γ ((1 − p) + γ p (−log p)).
+template <class T>
+CE_INLINE void focal(T gamma, T p, T one_minus_p, T minus_log_p, T minus_log_one_minus_p, T& loss, T& slope) {
+  constexpr T kLargest = std::numeric_limits<T>::max();  // in place of ∞, which would meet a 0
+  const T focus = exp_nonpositive(-gamma * std::min(minus_log_one_minus_p, kLargest));
+  loss = focus * minus_log_p;
+  slope = focus * (one_minus_p + gamma * p * std::min(minus_log_p, kLargest));
+}
+
+}  // namespace ce
