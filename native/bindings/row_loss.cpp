@@ -20,10 +20,10 @@ void bind_row_loss(nb::module_& m) {
   nb::class_<RowLoss>(m, "RowLoss")
       .def("__init__",
            [](RowLoss* self, uintptr_t logits, int dtype, int64_t outer, int64_t classes, int64_t inner,
-              int64_t outer_stride, int64_t class_stride, int64_t inner_stride, uintptr_t labels, int64_t k,
-              bool has_ignore, int64_t ignore_index, uintptr_t mask, double gamma, double smoothing,
-              uintptr_t smoothing_prior, double z_loss, uintptr_t class_weight, bool single_weight, uintptr_t masses,
-              uintptr_t sample_weight) {
+              int64_t outer_stride, int64_t class_stride, int64_t inner_stride, const Transform& transform,
+              uintptr_t labels, int64_t k, bool has_ignore, int64_t ignore_index, uintptr_t mask, double gamma,
+              double smoothing, uintptr_t smoothing_prior, double z_loss, double entropy_bonus, uintptr_t class_weight,
+              bool single_weight, uintptr_t masses, uintptr_t sample_weight, uintptr_t divisors) {
              Target target;
              target.indices = labels;
              target.k = k;
@@ -31,33 +31,36 @@ void bind_row_loss(nb::module_& m) {
              target.ignore_index = ignore_index;
              if (mask) target.mask = {mask, Dtype::kFloat32, classes * inner, inner, 1};
              new (self) RowLoss({logits, Dtype(dtype), outer_stride, class_stride, inner_stride},
-                                {outer, classes, inner}, target,
-                                {gamma, smoothing, doubles(smoothing_prior), z_loss,
+                                {outer, classes, inner}, transform, target,
+                                {gamma, smoothing, doubles(smoothing_prior), z_loss, entropy_bonus,
                                  single_weight ? nullptr : doubles(class_weight), doubles(masses),
-                                 doubles(sample_weight)},
+                                 doubles(sample_weight), doubles(divisors)},
                                 single_weight ? reinterpret_cast<const float*>(class_weight) : nullptr);
            },
            "logits"_a, "dtype"_a, "outer"_a, "classes"_a, "inner"_a, "outer_stride"_a, "class_stride"_a,
-           "inner_stride"_a, "labels"_a, "k"_a, "has_ignore"_a, "ignore_index"_a, "mask"_a, "gamma"_a, "smoothing"_a,
-           "smoothing_prior"_a, "z_loss"_a, "class_weight"_a, "single_weight"_a, "masses"_a, "sample_weight"_a)
+           "inner_stride"_a, "transform"_a, "labels"_a, "k"_a, "has_ignore"_a, "ignore_index"_a,
+           "mask"_a, "gamma"_a, "smoothing"_a, "smoothing_prior"_a, "z_loss"_a, "entropy_bonus"_a, "class_weight"_a,
+           "single_weight"_a, "masses"_a, "sample_weight"_a, "divisors"_a)
       .def("has_probabilities", &RowLoss::has_probabilities)
       .def(
           "evaluate",
-          [](RowLoss& self, int threads) {
+          [](RowLoss& self, uintptr_t losses, int threads) {
             RowLossTotals totals;
             {
               nb::gil_scoped_release release;
-              totals = self.evaluate(threads);
+              totals = self.evaluate(losses, threads);
             }
-            return std::make_tuple(totals.loss, totals.mass, totals.least_mass, totals.bad_row, totals.empty_row);
+            return std::make_tuple(totals.loss, totals.mass, totals.least_mass, totals.counted, totals.bad_row,
+                                   totals.empty_row);
           },
-          "threads"_a)
+          "losses"_a, "threads"_a)
       .def(
           "pull",
-          [](const RowLoss& self, uintptr_t logits, double factor, uintptr_t gradient, int dtype, int64_t outer_stride,
-             int64_t class_stride, int64_t inner_stride, int threads) {
-            self.pull(logits, factor, {gradient, Dtype(dtype), outer_stride, class_stride, inner_stride}, threads);
+          [](const RowLoss& self, uintptr_t logits, double factor, uintptr_t upstream, uintptr_t gradient, int dtype,
+             int64_t outer_stride, int64_t class_stride, int64_t inner_stride, int threads) {
+            self.pull(logits, factor, doubles(upstream),
+                      {gradient, Dtype(dtype), outer_stride, class_stride, inner_stride}, threads);
           },
-          "logits"_a, "factor"_a, "gradient"_a, "dtype"_a, "outer_stride"_a, "class_stride"_a,
+          "logits"_a, "factor"_a, "upstream"_a, "gradient"_a, "dtype"_a, "outer_stride"_a, "class_stride"_a,
           "inner_stride"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>());
 }

@@ -26,13 +26,16 @@ void in_blocks(int64_t n, int64_t share, int threads, const Work& work) {
   });
 }
 
+// A weight of 0 makes 0 of anything.
+CE_INLINE double product(double weight, double value) { return weight == 0.0 ? 0.0 : weight * value; }
+
 // What the rows of a block are weighed by, kLanes of them at a time, a lane for each.
 class RowWeights {
  public:
   CE_INLINE RowWeights(const Target& target, const RowTerms& terms, int64_t classes)
       : target(target), terms(terms), classes(classes) {}
 
-  alignas(64) double row[kLanes];  // ω, of an ignored row 0
+  alignas(64) double row[kLanes];  // ω, or ω/N, of an ignored row 0
   bool counts[kLanes];
 
   CE_INLINE void begin(int64_t first_row, int count) {
@@ -44,6 +47,10 @@ class RowWeights {
     for (int l = 0; l < rows; ++l) {
       const double own = terms.sample_weight ? terms.sample_weight[first + l] : 1.0;
       row[l] = counts[l] ? own : 0.0;
+    }
+    for (int l = 0; terms.divisors && l < rows; ++l) {
+      const double N = terms.divisors[first + l];
+      row[l] = product(row[l], N == 0.0 ? 0.0 : 1.0 / N);
     }
   }
 
@@ -84,19 +91,25 @@ double fill_prior(const RowTerms& terms, int64_t classes, std::vector<T>& values
   return total;
 }
 
-// A weight of 0 makes 0 of anything.
-CE_INLINE double product(double weight, double value) { return weight == 0.0 ? 0.0 : weight * value; }
+// In the dtype of losses, rounded once.
+CE_INLINE void store_losses(uintptr_t to, Dtype logits, int64_t row, int rows, const double* loss) {
+  if (logits == Dtype::kFloat64)
+    for (int l = 0; l < rows; ++l) reinterpret_cast<double*>(to)[row + l] = loss[l];
+  else
+    for (int l = 0; l < rows; ++l) reinterpret_cast<float*>(to)[row + l] = float(loss[l]);
+}
 
 }  // namespace
 
 struct RowLoss::Part {
   double loss, mass, least_mass;
+  int64_t counted;
   int64_t bad_row = -1, empty_row = -1;
 };
 
-RowLoss::RowLoss(const View& logits, const Shape& shape, const Target& target, const RowTerms& terms,
-                 const float* class_weight)
-    : logits(logits), shape(shape), target(target), terms(terms) {
+RowLoss::RowLoss(const View& logits, const Shape& shape, const Transform& transform, const Target& target,
+                 const RowTerms& terms, const float* class_weight)
+    : logits(logits), shape(shape), transform(transform), target(target), terms(terms) {
   if (class_weight) {
     class_weights.assign(class_weight, class_weight + shape.classes);
     this->terms.class_weight = class_weights.data();
@@ -117,13 +130,13 @@ void RowLoss::make_prior() {
 }
 
 bool RowLoss::has_few_classes() const {
-  return only_log_odds() && ce::has_few_classes(logits, shape, Transform{}, target);
+  return only_log_odds() && ce::has_few_classes(logits, shape, transform, target);
 }
 
 void RowLoss::make_planes() {
   const int64_t n = shape.rows(), k = target.k;
   const int64_t columns = 2 + 2 * k + (only_log_odds() ? 0 : k + 1) + (has_set() ? 2 : 0) + (prior.present ? 1 : 0) +
-                          (terms.z_loss != 0.0 ? 2 : 0);
+                          (terms.z_loss != 0.0 ? 2 : 0) + (terms.entropy_bonus != 0.0 ? 2 : 0);
   memory.emplace(size_t(columns * n));
   double* free = memory->data();
   const auto next = [&free, n](int64_t columns) {
@@ -140,6 +153,7 @@ void RowLoss::make_planes() {
   if (has_set()) planes.set_top = next(1), planes.set_rest = next(1);
   if (prior.present) planes.prior_term = next(1);
   if (terms.z_loss != 0.0) planes.log_partition = next(1), planes.by_log_partition = next(1);
+  if (terms.entropy_bonus != 0.0) planes.entropy = next(1), planes.by_entropy = next(1);
 }
 
 Statistics RowLoss::statistics() const {
@@ -152,15 +166,18 @@ Statistics RowLoss::statistics() const {
   found.lift = address(planes.lift);
   found.prior_term = address(planes.prior_term);
   found.log_partition = address(planes.log_partition);
+  found.entropy = address(planes.entropy);
   return found;
 }
 
 // The losses and slopes of rows [begin, end), whose log-odds begin at `log_odds`.
-CE_CLONES void RowLoss::finish(int64_t begin, int64_t end, const double* log_odds, Part& part) const {
+CE_CLONES void RowLoss::finish(int64_t begin, int64_t end, const double* log_odds, uintptr_t row_losses,
+                               Part& part) const {
   const int64_t k = target.k;
   const double kept = 1.0 - terms.smoothing;
   RowWeights weights(target, terms, shape.classes);
   alignas(64) double losses[kLanes] = {}, masses[kLanes] = {}, least[kLanes] = {};
+  part.counted = 0;
   for (int64_t row = begin; row < end; row += kLanes) {
     const int rows = int(std::min<int64_t>(kLanes, end - row));
     alignas(64) double loss[kLanes] = {}, mass[kLanes] = {}, D[kLanes] = {}, phi[kLanes], slope[kLanes];
@@ -179,38 +196,45 @@ CE_CLONES void RowLoss::finish(int64_t begin, int64_t end, const double* log_odd
     for (int l = 0; prior.present && l < rows; ++l) loss[l] += terms.smoothing * planes.prior_term[row + l];
     for (int l = 0; terms.z_loss != 0.0 && l < rows; ++l)
       loss[l] += terms.z_loss * (planes.log_partition[row + l] * planes.log_partition[row + l]);
+    for (int l = 0; terms.entropy_bonus != 0.0 && l < rows; ++l)
+      loss[l] -= terms.entropy_bonus * planes.entropy[row + l];
     for (int l = 0; l < rows; ++l) {
       losses[l] += product(weights.row[l], loss[l]);
+      part.counted += weights.counts[l];
       const double own = product(weights.row[l], mass[l]);
       masses[l] += own;
       least[l] = own < least[l] ? own : least[l];
       if (has_set() && part.empty_row < 0 && planes.set_top[row + l] == -kInf<double>) part.empty_row = row + l;
     }
+    if (!row_losses) continue;
+    for (int l = 0; l < rows; ++l) loss[l] = product(weights.row[l], loss[l]);
+    store_losses(row_losses, logits.dtype, row, rows, loss);
   }
   part.loss = sum_lanes(losses);
   part.mass = sum_lanes(masses);
   part.least_mass = *std::min_element(least, least + kLanes);
 }
 
-RowLossTotals RowLoss::evaluate(int threads) {
+RowLossTotals RowLoss::evaluate(uintptr_t losses, int threads) {
   make_planes();
   const int64_t n = shape.rows();
   const bool few = has_few_classes();
   RowLossTotals totals;
-  if (!few) totals.bad_row = row_statistics(logits, shape, Transform{}, target, prior, statistics(), threads);
+  if (!few) totals.bad_row = row_statistics(logits, shape, transform, target, prior, statistics(), threads);
   std::vector<Part> parts(size_t((n + kRowsOfASum - 1) / kRowsOfASum));
   in_blocks(n, few ? block_of_rows(shape, false, threads) : 1, threads, [&](int64_t begin, int64_t end) {
     Part& part = parts[size_t(begin / kRowsOfASum)];
-    if (!few) return finish(begin, end, planes.log_odds + begin * target.k, part);
+    if (!few) return finish(begin, end, planes.log_odds + begin * target.k, losses, part);
     double log_odds[kRowsOfASum];
     Statistics found = statistics();
     found.log_odds = address_from(log_odds, begin);
-    part.bad_row = few_classes_statistics(logits, shape, Transform{}, target, found, begin, end);
-    finish(begin, end, log_odds, part);
+    part.bad_row = few_classes_statistics(logits, shape, transform, target, found, begin, end);
+    finish(begin, end, log_odds, losses, part);
   });
   for (const Part& part : parts) {
     totals.loss += part.loss;
     totals.mass += part.mass;
+    totals.counted += part.counted;
     totals.least_mass = std::min(totals.least_mass, part.least_mass);
     if (totals.bad_row < 0) totals.bad_row = part.bad_row;
     if (totals.empty_row < 0) totals.empty_row = part.empty_row;
@@ -220,45 +244,56 @@ RowLossTotals RowLoss::evaluate(int threads) {
 
 // What a unit of each statistic of rows [begin, end) adds to `factor` times the sum. A loss that counts for nothing has
 // no gradient, even where a slope is NaN.
-CE_CLONES void RowLoss::weigh(double factor, int64_t begin, int64_t end, double* by_log_odds) const {
+CE_CLONES void RowLoss::weigh(double factor, const double* upstream, int64_t begin, int64_t end,
+                              double* by_log_odds) const {
   const int64_t k = target.k;
-  for (int64_t i = begin * k; i < end * k; ++i) by_log_odds[i - begin * k] = product(factor, planes.slope[i]);
-  if (!prior.present && terms.z_loss == 0.0) return;
+  if (!upstream) {
+    for (int64_t i = begin * k; i < end * k; ++i) by_log_odds[i - begin * k] = product(factor, planes.slope[i]);
+  } else {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t i = row * k; i < (row + 1) * k; ++i)
+        by_log_odds[i - begin * k] = product(factor * upstream[row], planes.slope[i]);
+  }
+  if (!prior.present && terms.z_loss == 0.0 && terms.entropy_bonus == 0.0) return;
   RowWeights weights(target, terms, shape.classes);
   for (int64_t row = begin; row < end; row += kLanes) {
     const int rows = int(std::min<int64_t>(kLanes, end - row));
     weights.begin(row, rows);
+    for (int l = 0; upstream && l < rows; ++l) weights.row[l] = product(weights.row[l], upstream[row + l]);
     for (int l = 0; prior.present && l < rows; ++l)
       planes.prior_term[row + l] = factor * terms.smoothing * weights.row[l];
     for (int l = 0; terms.z_loss != 0.0 && l < rows; ++l)
       planes.by_log_partition[row + l] =
           product(factor * (2.0 * terms.z_loss) * weights.row[l], planes.log_partition[row + l]);
+    for (int l = 0; terms.entropy_bonus != 0.0 && l < rows; ++l)
+      planes.by_entropy[row + l] = -factor * terms.entropy_bonus * weights.row[l];
   }
 }
 
-void RowLoss::pull(uintptr_t from, double factor, const View& gradient, int threads) const {
+void RowLoss::pull(uintptr_t from, double factor, const double* upstream, const View& gradient, int threads) const {
   const int64_t n = shape.rows();
   View here = logits;
   here.address = from;
   if (has_few_classes() && gradient.dtype == logits.dtype) {
     in_blocks(n, block_of_rows(shape, false, threads), threads, [&](int64_t begin, int64_t end) {
-      double upstream[kRowsOfASum];
-      weigh(factor, begin, end, upstream);
-      few_classes_pullback(here, shape, Transform{}, target, statistics(), address_from(upstream, begin),
-                           gradient, begin, end);
+      double by_log_odds[kRowsOfASum];
+      weigh(factor, upstream, begin, end, by_log_odds);
+      few_classes_pullback(here, shape, transform, target, statistics(), address_from(by_log_odds, begin), gradient,
+                           begin, end);
     });
     return;
   }
   in_blocks(n, 1, threads, [&](int64_t begin, int64_t end) {
-    weigh(factor, begin, end, planes.by_log_odds + begin * target.k);
+    weigh(factor, upstream, begin, end, planes.by_log_odds + begin * target.k);
   });
-  Cotangents upstream;
-  upstream.log_odds = address(planes.by_log_odds);
-  upstream.prior_term = address(planes.prior_term);
-  upstream.log_partition = address(planes.by_log_partition);
+  Cotangents by;
+  by.log_odds = address(planes.by_log_odds);
+  by.prior_term = address(planes.prior_term);
+  by.log_partition = address(planes.by_log_partition);
+  by.entropy = address(planes.by_entropy);
   Gradients out;
   out.logits = gradient;
-  row_pullback(here, shape, Transform{}, target, prior, statistics(), upstream, out, threads);
+  row_pullback(here, shape, transform, target, prior, statistics(), by, out, threads);
 }
 
 }  // namespace ce

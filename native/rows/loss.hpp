@@ -1,6 +1,6 @@
-// The commonest losses in one call: targets that are labels or sets of them, cross-entropy or focal, a sum over rows.
+// The losses of labels and of sets of them, cross-entropy or focal, in one call: for every row or as a sum.
 //
-//   ℓ = ω ((1−ε) Σ_j a_j φ(D_j) + ε G_r + z L²)        W = ω Σ_j a_j        a_j = w_{y_j} t_j
+//   ℓ = ω ((1−ε) Σ_j a_j φ(D_j) + ε G_r + z L² − η H)        W = ω Σ_j a_j        a_j = w_{y_j} t_j
 //
 // At ten classes the arithmetic takes a microsecond, and every further call from Python takes as long again.
 #pragma once
@@ -20,14 +20,17 @@ struct RowTerms {
   double smoothing = 0.0;               // ε
   const double* smoothing_prior = nullptr;  // [classes], before class weights
   double z_loss = 0.0;                  // z
+  double entropy_bonus = 0.0;           // η
   const double* class_weight = nullptr;   // w[classes]
   const double* masses = nullptr;         // t[rows][k]
   const double* sample_weight = nullptr;  // ω[rows]
+  const double* divisors = nullptr;       // N[rows], of which a 0 takes its row out
 };
 
 struct RowLossTotals {
   double loss = 0.0, mass = 0.0;  // Σ ℓ, Σ W
   double least_mass = 0.0;        // the smallest W, or 0
+  int64_t counted = 0;            // rows that are not ignored
   int64_t bad_row = -1;           // the first with a label outside the classes
   int64_t empty_row = -1;         // the first without a finite logit in its label set
 };
@@ -35,16 +38,18 @@ struct RowLossTotals {
 class RowLoss {
  public:
   // Class weights in single precision are given beside the terms, in which there are none then.
-  RowLoss(const View& logits, const Shape& shape, const Target& target, const RowTerms& terms,
-          const float* class_weight = nullptr);
+  RowLoss(const View& logits, const Shape& shape, const Transform& transform, const Target& target,
+          const RowTerms& terms, const float* class_weight = nullptr);
 
-  RowLossTotals evaluate(int threads);
+  // `losses`, if there are any, are those of the rows, in float64 for logits of float64 and else in float32.
+  RowLossTotals evaluate(uintptr_t losses, int threads);
 
   // Whether the logits are probabilities already.
   bool has_probabilities() const { return are_probabilities(logits, shape); }
 
-  // The gradient of `factor` times the sum, by the logits, which are where they were or at a new address.
-  void pull(uintptr_t logits, double factor, const View& gradient, int threads) const;
+  // The gradient of `factor` times the sum of the losses, each times its number in `upstream` if there are any, by the
+  // logits, which are where they were or at a new address.
+  void pull(uintptr_t logits, double factor, const double* upstream, const View& gradient, int threads) const;
 
  private:
   // The shared doubles, column by column: those of the statistics that the problem has, and upstream gradients, which
@@ -55,11 +60,13 @@ class RowLoss {
     double *slope = nullptr, *log_odds = nullptr, *by_log_odds = nullptr;  // k a row
     double *lift = nullptr, *set_top = nullptr, *set_rest = nullptr, *prior_term = nullptr;
     double *log_partition = nullptr, *by_log_partition = nullptr;
+    double *entropy = nullptr, *by_entropy = nullptr;
   };
   struct Part;
 
   View logits;
   Shape shape;
+  Transform transform;
   Target target;
   RowTerms terms;
   Prior prior;
@@ -71,12 +78,14 @@ class RowLoss {
 
   void make_prior();
   bool has_set() const { return target.mask.address != 0; }
-  bool only_log_odds() const { return target.indices && target.k == 1 && !prior.present && terms.z_loss == 0.0; }
+  bool only_log_odds() const {
+    return target.indices && target.k == 1 && !prior.present && terms.z_loss == 0.0 && terms.entropy_bonus == 0.0;
+  }
   bool has_few_classes() const;
   void make_planes();
   Statistics statistics() const;
-  void finish(int64_t begin, int64_t end, const double* log_odds, Part& part) const;
-  void weigh(double factor, int64_t begin, int64_t end, double* by_log_odds) const;
+  void finish(int64_t begin, int64_t end, const double* log_odds, uintptr_t losses, Part& part) const;
+  void weigh(double factor, const double* upstream, int64_t begin, int64_t end, double* by_log_odds) const;
 };
 
 }  // namespace ce

@@ -6,32 +6,37 @@ from typing import Any
 from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import as_written, integer, number
 from crossentropy._arguments.foreign import is_bfloat16
-from crossentropy._backends import INF, Array, is_number, is_torch, namespace
+from crossentropy._backends import INF, Array, is_number, is_numpy, is_torch, namespace
 from crossentropy._backends.conditions import check_static, is_false
 from crossentropy._engine.weights import like
 from crossentropy._rows import class_axis
 from crossentropy.links import Link
 
 
-def check_logits(logits: Array, axis: int, name: str = "logits", *, labels: Any = None) -> tuple[Array, int]:
+def check_logits(
+    logits: Array, axis: int, name: str = "logits", *, labels: Any = None, ready: bool = False
+) -> tuple[Array, int]:
     """Floating logits with at least one class, and their class axis counted from 0.
 
     `name` is the argument that they were passed as; the labels, if they are at hand, may have been passed in its place.
+    Those that are `ready` are a tensor that need not be converted.
     """
-    integer(axis, "axis")
-    logits = as_array(logits, name)
+    if not isinstance(axis, int):
+        integer(axis, "axis")
+    logits = logits if ready else as_array(logits, name)
     floating = (
         logits.is_floating_point()
-        if is_torch(logits)
+        if ready or is_torch(logits)
         else is_bfloat16(logits.dtype) or namespace(logits).isdtype(logits.dtype, "real floating")
     )
     if not floating:
         raise not_floating_error(logits, name, labels)
-    if logits.ndim == 0:
+    shape = logits.shape
+    if not shape:
         raise ValueError(f"{name} are a single number; they need a class axis")
-    axis = class_axis(axis, logits.shape, name)
-    if logits.shape[axis] == 0:
-        raise ValueError(f"{name} of shape {tuple(logits.shape)} have no classes along axis {axis}")
+    axis = class_axis(axis, shape, name)
+    if shape[axis] == 0:
+        raise ValueError(f"{name} of shape {tuple(shape)} have no classes along axis {axis}")
     return logits, axis
 
 
@@ -44,6 +49,13 @@ def not_floating_error(logits: Array, name: str, labels: Any = None) -> TypeErro
         )
     cast = f"{name}.float()" if is_torch(logits) else f"{name}.astype(float)"
     return TypeError(f"{name} have dtype {logits.dtype}; pass floating-point numbers, such as {cast}")
+
+
+def python_number(value: Any, name: str) -> Any:
+    """`value`, but one number of NumPy, which no library would take for its own, as Python's."""
+    if value is None or isinstance(value, (int, float)):
+        return value
+    return float(as_array(value, name)) if is_numpy(value) and value.ndim == 0 else value
 
 
 def check_share(value: Any, name: str) -> None:

@@ -65,8 +65,8 @@ def check_reduction(reduction: str, normalizer: Any, empty: str) -> None:
         raise ValueError(f'empty is {empty!r}; write one of "zero", "nan", "raise"')
     if isinstance(normalizer, str) and normalizer not in NORMALIZERS:
         raise ValueError(f'normalizer is {normalizer!r}; write "weight", "count", a number or an array')
-    known = isinstance(normalizer, (str, list, tuple)) or is_number(normalizer)
-    if not (known or hasattr(normalizer, "shape")):
+    known = isinstance(normalizer, (str, list, tuple)) or hasattr(normalizer, "shape")
+    if not (known or is_number(normalizer)):
         raise TypeError(
             f'normalizer is {as_written(normalizer)}; write "weight", "count", a number or an array'
         )

@@ -5,7 +5,24 @@ from typing import Any
 from crossentropy._arguments.arrays import as_floating, as_option
 from crossentropy._backends import Array
 
-__all__ = ["along_another_axis", "class_vector", "row_values"]
+__all__ = ["along_another_axis", "class_vector", "class_vectors", "row_values"]
+
+
+def class_vectors(logits: Array, classes: int, *, ready: bool, **values: Any) -> list[Array | None]:
+    """Each of `values` that is not None as a `class_vector`.
+
+    Those that are `ready` are arrays beside the logits: if they are floats of the right shape, nothing is left to do.
+
+    Raises
+    ------
+    ValueError
+        As `class_vector`.
+    """
+    found = []
+    for name, x in values.items():
+        fits = ready and getattr(x, "shape", None) == (classes,) and x.is_floating_point()
+        found.append(x if fits else class_vector(x, logits, classes, name))
+    return found
 
 
 def class_vector(values: Any, logits: Array, classes: int, name: str) -> Array | None:
@@ -34,8 +51,10 @@ def along_another_axis(x: Array, logits: Array) -> str:
     return f". If the classes of logits of shape {tuple(logits.shape)} are along axis 1, pass axis=1"
 
 
-def row_values(values: Any, logits: Array, rows: tuple[int, ...], name: str) -> Array | None:
-    """`values` as one number for each row.
+def row_values(
+    values: Any, logits: Array, rows: tuple[int, ...], name: str, *, ready: bool = False
+) -> Array | None:
+    """`values` as one number for each row; `ready` as in `class_vectors`.
 
     Raises
     ------
@@ -44,6 +63,8 @@ def row_values(values: Any, logits: Array, rows: tuple[int, ...], name: str) -> 
     """
     if values is None:
         return None
+    if ready and getattr(values, "shape", None) == rows and values.is_floating_point():
+        return values
     x = like(values, logits, name)
     if tuple(x.shape) != rows:
         raise ValueError(f"{name} has shape {tuple(x.shape)}; pass one number for each row, shape {rows}")

@@ -137,6 +137,7 @@ class RowLoss:
         outer_stride: int,
         class_stride: int,
         inner_stride: int,
+        transform: Transform,
         labels: int,
         k: int,
         has_ignore: bool,
@@ -146,17 +147,20 @@ class RowLoss:
         smoothing: float,
         smoothing_prior: int,
         z_loss: float,
+        entropy_bonus: float,
         class_weight: int,
         single_weight: bool,
         masses: int,
         sample_weight: int,
+        divisors: int,
     ) -> None: ...
     def has_probabilities(self) -> bool: ...
-    def evaluate(self, threads: int) -> tuple[float, float, float, int, int]: ...
+    def evaluate(self, losses: int, threads: int) -> tuple[float, float, float, int, int, int]: ...
     def pull(
         self,
         logits: int,
         factor: float,
+        upstream: int,
         gradient: int,
         dtype: int,
         outer_stride: int,

@@ -39,7 +39,7 @@ class Transform:
 PLAIN = Transform()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Target:
     """The target of every row, given by exactly one of `indices`, `mask` and `dense`.
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import LAST_AXIS, warn_of_axis
-from crossentropy._backends import Array, is_torch
-from crossentropy._engine.softmax.problem import is_untransformed
-from crossentropy._engine.softmax.solve import softmax_loss
+from crossentropy._backends import Array
+from crossentropy._engine.softmax.problem import make_problem
+from crossentropy._engine.softmax.solve import solve
 from crossentropy.links import Link
 
 __all__ = ["softmax_cross_entropy"]
@@ -136,50 +136,28 @@ def softmax_cross_entropy(
     """
     if axis is LAST_AXIS and getattr(logits, "ndim", 2) > 2:
         warn_of_axis(logits, labels)
-    weighted = isinstance(normalizer, str) and normalizer == "weight"
-    if (
-        is_torch(logits)
-        and weighted
-        and is_untransformed(temperature, softcap, logit_bias, margin, entropy_bonus)
-    ):
-        from crossentropy._engine.softmax.fused_cpu import Options, row_loss
-
-        options = Options(
-            axis,
-            ignore_index,
-            link,
-            label_smoothing,
-            smoothing_prior,
-            class_weight,
-            sample_weight,
-            z_loss,
-            reduction,
-            empty,
-            validate,
-            inplace,
-        )
-        value = row_loss(logits, labels, options, warns=True)
-        if value is not None:
-            return value
-    return softmax_loss(
+    problem = make_problem(  # by position, as they stand above
         logits,
         labels,
-        axis=axis,
-        label_smoothing=label_smoothing,
-        smoothing_prior=smoothing_prior,
-        class_weight=class_weight,
-        sample_weight=sample_weight,
-        ignore_index=ignore_index,
-        link=link,
-        temperature=temperature,
-        softcap=softcap,
-        logit_bias=logit_bias,
-        margin=margin,
-        z_loss=z_loss,
-        entropy_bonus=entropy_bonus,
-        reduction=reduction,
-        normalizer=normalizer,
-        empty=empty,
-        validate=validate,
-        inplace=inplace,
+        axis,
+        label_smoothing,
+        smoothing_prior,
+        class_weight,
+        sample_weight,
+        ignore_index,
+        link,
+        temperature,
+        softcap,
+        logit_bias,
+        margin,
+        z_loss,
+        entropy_bonus,
+        reduction,
+        normalizer,
+        empty,
+        validate,
+        inplace,
+        checks_sets=False,
+        warns=True,
     )
+    return solve(problem)

@@ -11,9 +11,8 @@ from crossentropy._engine.probabilities.labels import Truth
 from crossentropy._engine.probabilities.predictions import Predictions
 from crossentropy._engine.probabilities.row_log_prob import row_log_prob
 from crossentropy._engine.probabilities.scores import reduce_scores
-from crossentropy._engine.softmax.autograd import loss as softmax_loss
-from crossentropy._engine.softmax.fused_cpu import Options, row_loss
-from crossentropy._engine.softmax.problem import is_untransformed, make_problem
+from crossentropy._engine.softmax.problem import make_problem
+from crossentropy._engine.softmax.solve import solve
 from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy.links import Focal, Link
 from crossentropy.targets import LabelSet, Probabilities
@@ -94,25 +93,6 @@ def cross_entropy(
     check_weight("weight", weight)
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    axis = 1 if input.ndim > 1 else 0
-    if normalizer is None and is_untransformed(temperature, softcap, logit_bias, margin, entropy_bonus):
-        options = Options(
-            axis,
-            None if isinstance(target, LabelSet) else ignore_index,
-            link,
-            label_smoothing,
-            smoothing_prior,
-            weight,
-            sample_weight,
-            z_loss,
-            reduction,
-            empty,
-            validate,
-            inplace,
-        )
-        value = row_loss(input, target, options)
-        if value is not None:
-            return value
     soft = isinstance(target, Tensor) and target.is_floating_point() and target.shape == input.shape
     if soft:
         if ignore_index >= 0:
@@ -127,7 +107,7 @@ def cross_entropy(
     problem = make_problem(
         input,
         target,
-        axis=axis,
+        axis=1 if input.ndim > 1 else 0,
         label_smoothing=label_smoothing,
         smoothing_prior=smoothing_prior,
         class_weight=weight,
@@ -146,8 +126,9 @@ def cross_entropy(
         validate=validate,
         inplace=inplace,
         signed_weights=True,
+        checks_sets=False,
     )
-    return softmax_loss(problem)
+    return solve(problem)
 
 
 @argument_errors

@@ -34,7 +34,7 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import mass_term, rows_left_out, target_shares
 from crossentropy._statistics import Planes, Wanted, row_statistics
 from crossentropy._statistics.blocks import slices
-from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain, scalar
+from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain, rounded
 from crossentropy._statistics.head.gradients import HeadGradients
 from crossentropy._statistics.head.head import Head, derivatives
 from crossentropy._statistics.head.products import brought, product
@@ -261,7 +261,9 @@ class _LinearLoss(Function):
             total = total + result.value
             if sums is not None:
                 sums.add(
-                    rows, brought(kernels.gradient(block, result, inverse_N, into=z), z), block.target.labels
+                    rows,
+                    brought(kernels.gradient(block, z, result, inverse_N, into=z), z),
+                    block.target.labels,
                 )
         ctx.problem, ctx.count, ctx.sums = problem, count, sums
         ctx.save_for_backward(*inputs)
@@ -269,7 +271,7 @@ class _LinearLoss(Function):
         if isinstance(total, Tensor):
             return mean_of(total, evaluate_cuda.on_device(N, total), problem.empty).to(dtype)
         value = float(total * inverse_N) if inverse_N else of_nothing(problem.empty)
-        return scalar(value, dtype)
+        return rounded(value, dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

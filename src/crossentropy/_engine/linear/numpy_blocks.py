@@ -36,8 +36,8 @@ def loss_and_gradients(
     """Compute the loss, and return with it a function that computes the gradients with respect to the head."""
     with np.errstate(all="ignore"):  # infinities are valid results, as they are in the kernels
         evaluation = evaluate(
-            linear.problem,
             NumpyMemory,
+            linear.problem,
             statistics=lambda problem: _statistics(linear, problem, memory_budget),
             row_losses=lambda problem: _row_losses(linear, problem, memory_budget),
         )
@@ -114,7 +114,7 @@ def _gradients(linear: LinearProblem, evaluation: Evaluation, memory_budget: int
     by_down = None if linear.low_rank is None else np.zeros(linear.low_rank[0].shape, wide)
     entries = []
     for rows, block in _blocks(linear, linear.problem, memory_budget):
-        dz = gradient(block, _of_rows(evaluation, rows), 1.0, NumpyMemory, into=block.logits)
+        dz = gradient(NumpyMemory, block, block.logits, _of_rows(evaluation, rows), 1.0, into=block.logits)
         labels, of_labels = _taken_out(dz, block.target.labels)
         entries.append((rows, labels, of_labels))
         factors = _factors(linear, rows)

@@ -272,8 +272,8 @@ def _of_target(
         )
     if isinstance(labels, Probabilities):
         return Truth(masses=_masses(labels.values, p, ignore_index), normalized=labels.normalized)
-    target = resolve(labels, p.values, p.values.ndim - 1, None, validate=checked, sample_weight=sample_weight)
-    return Truth(indices=as_indices(target.target.indices))
+    target, _, _ = resolve(labels, p.values, p.values.ndim - 1, None, checked, sample_weight)
+    return Truth(indices=as_indices(target.indices))
 
 
 def _masses(masses: Array, p: Predictions, ignore_index: Any) -> Array:

@@ -6,7 +6,7 @@ which PyTorch differentiates: gradients to other inputs, functional transforms, 
 derivative of the Function is the composition's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,24 +15,28 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
-from crossentropy._engine.softmax import evaluate_cuda
+from crossentropy._engine.softmax import evaluate, evaluate_cuda, fused_cpu
 from crossentropy._engine.softmax.autodiff import composed
-from crossentropy._engine.softmax.evaluate import Evaluation, evaluate, gradient
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._statistics.cpu.kernel import lay_out
-from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain, scalar
+from crossentropy._statistics.cpu.memory_torch import LOSSES, TorchMemory, is_plain, rounded
 from crossentropy._statistics.torch.kernels import own_kernels_apply
 from crossentropy.links.link import holds_numbers_alone
 
 
 class Engine(NamedTuple):
-    """How a loss is worked out without a graph: its value, and from what was found its gradient."""
+    """How a loss is computed without a graph: its value, and from what was found its gradient.
 
-    evaluate: Callable[..., Evaluation]
+    ``evaluate(problem)`` returns something with a `value`, from which ``gradient(problem, logits, found, upstream,
+    into)`` makes the gradient by logits that the problem need not hold any more.
+    """
+
+    evaluate: Callable[..., Any]
     gradient: Callable[..., Tensor]
 
 
-NATIVE = Engine(partial(evaluate, memory=TorchMemory), partial(gradient, memory=TorchMemory))
+FUSED = Engine(partial(fused_cpu.evaluate, TorchMemory), partial(fused_cpu.gradient, TorchMemory))
+NATIVE = Engine(partial(evaluate.evaluate, TorchMemory), partial(evaluate.gradient, TorchMemory))
 ON_DEVICE = Engine(evaluate_cuda.evaluate, evaluate_cuda.gradient)
 
 
@@ -43,21 +47,38 @@ def engine(*tensors: Tensor | None) -> Engine | None:
     return NATIVE if tensors[0].device.type == "cpu" else ON_DEVICE  # type: ignore[union-attr]
 
 
+def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> Engine | None:
+    """The engine that computes a loss and its gradient by the logits; None if that is for the composition.
+
+    `others` are `other_inputs`.
+    """
+    # A compiled, traced or transformed program, a subclass, another device: kernels are not to be called.
+    own = NATIVE if problem.ready else engine(problem.logits, *tensors_of(problem))
+    if own is NATIVE and fused_cpu.serves(problem):
+        own = FUSED
+    elif own is None or problem.acts_per_class:  # no statistic of a row says what such a link makes of it
+        return None
+    # A gradient by anything but the logits is left to PyTorch, with the statistics as one of its steps.
+    if torch.is_grad_enabled():
+        for x in (*others, problem.normalizer):
+            if x is not None and type(x) is not float and isinstance(x, Tensor) and x.requires_grad:
+                return None
+        if own is not FUSED and link_learns(problem):
+            return None
+    return own
+
+
 def loss(problem: SoftmaxProblem) -> Tensor:
     """The loss of `problem`, differentiable."""
-    logits = problem.logits
-    others = other_inputs(problem)
-    if problem.acts_per_class or (own := engine(logits, *tensors_of(problem))) is None:
+    logits, others = problem.logits, other_inputs(problem)
+    own = engine_of(problem, others)
+    if own is not FUSED:
+        fused_cpu.check_unread(problem)
+    if own is None:
         return composed(problem)
-    if not torch.is_grad_enabled():
-        return _rounded(own.evaluate(problem).value, logits)
-    if any(isinstance(x, Tensor) and x.requires_grad for x in (*others, problem.normalizer)):
-        return composed(problem)
-    if link_learns(problem):
-        return composed(problem)
-    if not logits.requires_grad:
-        return _rounded(own.evaluate(problem).value, logits)
-    return _SoftmaxLoss.apply(logits, problem, own)
+    if torch.is_grad_enabled() and logits.requires_grad:
+        return _SoftmaxLoss.apply(logits, problem, own, others)
+    return rounded(own.evaluate(problem).value, LOSSES[logits.dtype])
 
 
 def tensors_of(problem: SoftmaxProblem) -> list[Tensor]:
@@ -94,45 +115,39 @@ def link_learns(problem: SoftmaxProblem) -> bool:
     )
 
 
-def _rounded(value: Any, logits: Tensor) -> Tensor:
-    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    if isinstance(value, Tensor):
-        return value.to(dtype)
-    return scalar(value, dtype)
-
-
 class _SoftmaxLoss(Function):
-    """``row_loss``: statistics, then the link's loss and slope, with no graph in between."""
+    """From logits to loss by an engine, with no graph in between."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, problem: SoftmaxProblem, own: Engine) -> Tensor:
+    def forward(
+        ctx: Any, logits: Tensor, problem: SoftmaxProblem, own: Engine, others: Sequence[Any]
+    ) -> Tensor:
         found = own.evaluate(problem)
-        value = _rounded(found.value, logits)
+        value = rounded(found.value, LOSSES[logits.dtype])
         found.value = None
         # Held by autograd as well, which sees if they are changed before the backward pass.
-        target = problem.target
-        others = (
-            *(target.indices, target.mask, problem.class_weight),
-            *other_inputs(problem),
-            *getattr(problem.link, "__dict__", {}).values(),
-        )
-        ctx.save_for_backward(logits, *(x for x in others if isinstance(x, Tensor)))
+        target, kept, N = problem.target, [logits], problem.normalizer
+        each = N if getattr(N, "ndim", 0) else None  # one number is not read again
+        fixed = (target.indices, target.mask, problem.class_weight, problem.smoothing_prior, each)
+        for x in (*fixed, *others, *vars(problem.link).values()):
+            if x is None or type(x) is float or not isinstance(x, Tensor):
+                continue
+            kept.append(x)
+        ctx.save_for_backward(*kept)
         problem.logits = None
         ctx.problem, ctx.found, ctx.engine = problem, found, own
         return value
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None]:
         logits = ctx.saved_tensors[0]
-        problem: SoftmaxProblem = replace(ctx.problem, logits=logits)
-        found: Evaluation = ctx.found
-        device = logits.device.type
-        if torch.is_grad_enabled() or not is_plain(grad, device):
-            return gradient_by_formulas(problem, grad), None, None
-        upstream = grad.double() if grad.ndim or device != "cpu" else float(grad)
-        x = lay_out(TorchMemory, logits, problem.axis).array
-        into = gradient_memory(ctx, logits, x, problem.inplace)
-        return ctx.engine.gradient(problem, found, upstream, into=into), None, None
+        problem: SoftmaxProblem = ctx.problem
+        cpu = logits.is_cpu
+        if torch.is_grad_enabled() or not is_plain(grad, "cpu" if cpu else logits.device.type):
+            return gradient_by_formulas(replace(problem, logits=logits), grad), None, None, None
+        upstream = grad.item() if cpu and not grad.ndim else grad.double()
+        into = overwritten(ctx, logits, problem.axis) if problem.inplace else None
+        return ctx.engine.gradient(problem, logits, ctx.found, upstream, into), None, None, None
 
 
 def gradient_by_formulas(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
@@ -143,10 +158,10 @@ def gradient_by_formulas(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
         return torch.autograd.grad(value, problem.logits, grad, create_graph=create_graph)[0]
 
 
-def gradient_memory(ctx: Any, logits: Tensor, laid_out: Tensor, inplace: bool) -> Tensor:
-    """Where a gradient is written: fresh memory, or once, if that is allowed, over logits that lie apart."""
-    if not inplace or laid_out is not logits or _share_memory(logits):
-        return TorchMemory.empty_like(laid_out)
+def overwritten(ctx: Any, logits: Tensor, axis: int) -> Tensor | None:
+    """The logits as memory for their gradient, once; None if their entries do not lie apart."""
+    if lay_out(TorchMemory, logits, axis).array is not logits or _share_memory(logits):
+        return None
     if getattr(ctx, "spent", False):
         raise RuntimeError(
             "the logits of this loss were overwritten by their gradient (inplace=True); "

@@ -1,7 +1,7 @@
 """Softmax losses straight from the kernels, without a graph: the value now, the gradient on demand."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crossentropy._backends import device, namespace
@@ -35,8 +35,8 @@ class Evaluation:
 
 
 def evaluate(
-    problem: SoftmaxProblem,
     memory: type[Memory],
+    problem: SoftmaxProblem,
     *,
     statistics: Callable[[SoftmaxProblem], Planes] | None = None,
     row_losses: Callable[[SoftmaxProblem], tuple[Array, Array]] = per_class.row_losses,
@@ -45,8 +45,8 @@ def evaluate(
 
     Parameters
     ----------
-    problem : SoftmaxProblem
     memory : Memory
+    problem : SoftmaxProblem
     statistics : callable, optional
         What gives the statistics of a problem whose logits are only a shape.
     row_losses : callable
@@ -103,9 +103,15 @@ def _divided_by_rows(
 
 
 def gradient(
-    problem: SoftmaxProblem, found: Evaluation, upstream: Any, memory: type[Memory], into: Array | None = None
+    memory: type[Memory],
+    problem: SoftmaxProblem,
+    logits: Array,
+    found: Evaluation,
+    upstream: Any,
+    into: Array | None = None,
 ) -> Array:
-    """The gradient by the logits, times `upstream`: a number, or with reduction "none" one for every row."""
+    """The gradient by `logits`, times `upstream`: a number, or with reduction "none" one for every row."""
+    problem = problem if problem.logits is logits else replace(problem, logits=logits)
     share = upstream * found.share
     kernel = _kernel(problem, memory)
     if not problem.acts_per_class:
@@ -222,21 +228,26 @@ def _total(problem: SoftmaxProblem, losses: Array, n: int, memory: type[Memory])
     )
 
 
+def divisors(problem: SoftmaxProblem) -> Any:
+    """What the normalizer says: a word, a float, or an array with one divisor for every row."""
+    N = problem.normalizer
+    if isinstance(N, str):
+        return N
+    if isinstance(N, (int, float)) or N.ndim == 0:
+        return float(N)
+    if tuple(N.shape) != problem.rows:
+        raise ValueError(
+            f"normalizer has shape {tuple(N.shape)}; "
+            f"pass a number, or one divisor for each row, shape {problem.rows}"
+        )
+    return N
+
+
 def normalizer(problem: SoftmaxProblem, mass: Term | None, n: int, memory: type[Memory]) -> Any:
     """``N``: a float, or an array with one divisor for every row; `mass` is `formula.mass_term`."""
-    given = problem.normalizer
-    if isinstance(given, (int, float)):
-        return float(given)
+    given = divisors(problem)
     if not isinstance(given, str):
-        N = memory.contiguous(given, "float64")
-        if N.ndim == 0:
-            return float(N)
-        if tuple(N.shape) != problem.rows:
-            raise ValueError(
-                f"normalizer has shape {tuple(N.shape)}; "
-                f"pass a number, or one divisor for each row, shape {problem.rows}"
-            )
-        return N
+        return given if isinstance(given, float) else memory.contiguous(given, "float64")
     if given == "count":
         keep = formula.kept_rows(problem)
         return float(n) if keep is None else float(namespace(keep).count_nonzero(keep))

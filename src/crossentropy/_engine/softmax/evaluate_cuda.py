@@ -1,9 +1,10 @@
-"""Softmax losses of tensors on a device that runs behind this program: what `_softmax_eager` is for the memory of the
-CPU, with every number left where it is. Nothing here waits for the device.
+"""Softmax losses of tensors on a device that runs behind this program, without a graph.
+
+What `evaluate` is for the memory of the CPU, with every number left where it is: nothing here waits for the device.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from crossentropy._engine.softmax.evaluate import Evaluation
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import Term
 from crossentropy._statistics import Cotangents, Planes
+from crossentropy._statistics.cpu.kernel import lay_out
+from crossentropy._statistics.cpu.memory_torch import TorchMemory
 from crossentropy._statistics.torch import kernels as rowwise
 from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors, split
 from crossentropy.links.cross_entropy import focal_gamma
@@ -75,16 +78,21 @@ def on_device(x: Any, like: Tensor) -> Tensor:
     return x.double() if isinstance(x, Tensor) else like.new_full((), x, dtype=torch.float64)
 
 
-def gradient(problem: SoftmaxProblem, found: Evaluation, upstream: Any, into: Tensor) -> Tensor:
-    """The gradient by the logits, times `upstream`, written to `into`."""
+def gradient(
+    problem: SoftmaxProblem, logits: Tensor, found: Evaluation, upstream: Any, into: Tensor | None = None
+) -> Tensor:
+    """The gradient by `logits`, times `upstream`, written to `into` if there is such memory."""
+    problem = problem if problem.logits is logits else replace(problem, logits=logits)
+    if into is None:
+        into = TorchMemory.empty_like(lay_out(TorchMemory, logits, problem.axis).array)
     settings, tensors = _taken_apart(problem)
     if isinstance(found, _InOneLaunch):
-        kernels, upstream = row_loss(into.device.type), on_device(upstream, into)
+        kernels, upstream = row_loss(logits.device.type), on_device(upstream, logits)
         each = (found.slope, found.planes.log_partition, found.terms, upstream, found.share)
         cotangents = Cotangents(**kernels.slopes_of(*each)._asdict())
     else:
         slopes = formula.row_slopes(problem, found.planes, found.slope)
-        share = on_device(upstream * found.share, into)
+        share = on_device(upstream * found.share, logits)
         cotangents = Cotangents(**{name: _of_rows(problem, term, share) for name, term in slopes.items()})
     needs = (True, *(False,) * (LEARNABLE - 1))
     return rowwise.backward(settings, tensors, found.planes, cotangents, needs, into)[0]  # type: ignore[return-value]

@@ -1,227 +1,187 @@
-"""The fast lane: labels or sets of them, cross-entropy or focal, PyTorch on the CPU, a gradient for the logits alone.
+"""Losses of labels and of sets of them, under cross-entropy or focal, in one native call each way.
 
-One autograd Function with one native call each way. At ten classes that is what a loss costs; everything else about
-it is the general path, which also gives the second derivative.
+The logits are in the CPU's memory and alone have a gradient. At ten classes each further call from Python takes as long
+as the arithmetic, so a checked problem becomes one native object, which knows every option.
 """
 
-import math
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
-from torch.autograd.function import Function
-
-from crossentropy._engine.reductions import of_nothing
-from crossentropy._engine.softmax.autograd import gradient_by_formulas, gradient_memory
-from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
+from crossentropy._engine.reductions import negative_weight_error, of_nothing
+from crossentropy._engine.softmax.evaluate import divisors
+from crossentropy._engine.softmax.labels import check_sets
+from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._kernels import _native
-from crossentropy._statistics.cpu.kernel import lay_out
-from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain, runs_plainly, scalar
+from crossentropy._statistics import PLAIN
+from crossentropy._statistics.cpu.kernel import NO_TRANSFORM, Layout, lay_out, native_transform
+from crossentropy._statistics.cpu.memory import Memory
 from crossentropy._statistics.label_errors import bad_label_error
-from crossentropy.links import Focal, Link
-from crossentropy.links.cross_entropy import focal_gamma
-from crossentropy.targets import LabelSet, Sparse
+from crossentropy.links import CrossEntropy, Focal
 
-INTEGERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool})
+Array = Any
 
-
-class Options(NamedTuple):
-    """Those of `softmax_cross_entropy` that the fast lane knows, under their names there."""
-
-    axis: int
-    ignore_index: int | None
-    link: Link | None
-    label_smoothing: float
-    smoothing_prior: Any
-    class_weight: Any
-    sample_weight: Any
-    z_loss: float
-    reduction: str
-    empty: str
-    validate: str
-    inplace: bool
+NUMBER = (int, float)
+NOT_TRANSFORMED = (1.0, 0.0, 0.0, None, None, None)
 
 
-class _Target(NamedTuple):
-    """Labels, k a row with masses if `several`, or a set of them."""
-
-    indices: Tensor | None
-    masses: Tensor | None = None
-    mask: Tensor | None = None
-    several: bool = False
+def _dtypes(class_weight: str, bias: str) -> tuple[str, ...]:
+    """Those of the arrays of a native object: labels, mask, masses, weights, prior, divisors, rate, bias, margins."""
+    double = "float64"
+    return ("int64", "bool", double, double, class_weight, double, double, double, bias, double)
 
 
-def row_loss(logits: Any, labels: Any, options: Options, *, warns: bool = False) -> Tensor | None:
-    """The loss, or None where the general path has to look at it; with a warning of logits that are probabilities."""
-    link, smoothing = options.link, options.label_smoothing
-    if (
-        not runs_plainly()
-        or not _is_usable(logits)
-        or logits.dtype not in CODES
-        or options.reduction not in ("mean", "sum")
-        or options.empty not in ("zero", "nan", "raise")
-        or options.validate != "raise"
-        or not isinstance(smoothing, (int, float))
-        or not 0 <= smoothing <= 1
-        or not isinstance(options.z_loss, (int, float))
-        or not math.isfinite(options.z_loss)
-        or (gamma := 0.0 if link is None else focal_gamma(link)) is None
-        or (smoothing and type(link) is Focal)
-    ):
-        return None
-    shape, axis = logits.shape, options.axis
-    ndim = len(shape)
-    if ndim == 0 or not -ndim <= axis < ndim:
-        return None
-    axis %= ndim
-    rows, classes = shape[:axis] + shape[axis + 1 :], shape[axis]
-    target = _target(labels, shape, rows, options)
-    if (
-        target is None
-        or classes == 0
-        or not _fits(options.class_weight, (classes,))
-        or not _fits(options.smoothing_prior, (classes,))
-        or not _fits(options.sample_weight, rows)
-    ):
-        return None
-    given = _given(logits, target, axis, gamma, options)
-    value = _RowLoss.apply(logits, labels, given, axis, options)
-    if not isinstance(value, Tensor):
-        return None
-    if warns and given.problem.has_probabilities():
-        warn_of_probabilities(logits, axis)
-    return value
+# By whether the class weights are in single precision.
+WITH_SINGLE = (_dtypes("float64", "float32"), _dtypes("float32", "float32"))
+WITH_DOUBLE = (_dtypes("float64", "float64"), _dtypes("float32", "float64"))
 
 
-class _Given(NamedTuple):
-    """A native problem, and what it has the addresses of."""
+@dataclass(slots=True, eq=False)
+class FusedRows:
+    """A loss computed: its value, and what its gradient will need.
 
-    problem: _native.RowLoss
-    logits: Tensor
-    target: _Target
-    indices: Tensor | None
-    mask: Tensor | None
-    masses: Tensor | None
-    prior: Tensor | None
-    class_weight: Tensor | None
-    sample_weight: Tensor | None
+    `share` is what a unit of a row's weighted loss adds to the value, `kept` the arrays that `rows` has addresses of
+    besides the logits, whose address is given anew.
+    """
+
+    value: Any
+    rows: _native.RowLoss
+    share: float
+    kept: list[Array]
 
 
-def _given(logits: Tensor, target: _Target, axis: int, gamma: float, options: Options) -> _Given:
-    ignore_index = options.ignore_index
-    x, outer, classes, inner, strides = lay_out(TorchMemory, logits, axis)
-    y = None if target.indices is None else target.indices.to(torch.int64).contiguous()
-    mask = None if target.mask is None else target.mask.contiguous()
-    prior, masses = _doubles(options.smoothing_prior), _doubles(target.masses)
-    class_weight, sample_weight = options.class_weight, _doubles(options.sample_weight)
-    single = class_weight is not None and class_weight.dtype is torch.float32
-    class_weight = class_weight.contiguous() if single else _doubles(class_weight)
-    problem = _native.RowLoss(
-        x.data_ptr(),
-        CODES[x.dtype],
-        outer,
-        classes,
-        inner,
+def serves(problem: SoftmaxProblem) -> bool:
+    """Whether the native object knows the loss, of logits in the CPU's memory.
+
+    It does not know soft targets, whose sums are checked and whose rows are read along; links in Python; numbers that
+    are arrays, which may learn; nor shards, which have a weight for each label and not for each class.
+    """
+    link, target = problem.link, problem.target
+    return (
+        target.dense is None
+        and (target.indices is not None or target.mask is not None)
+        and isinstance(problem.label_smoothing, NUMBER)
+        and (
+            type(link) is CrossEntropy
+            or (type(link) is Focal and isinstance(link.gamma, NUMBER) and problem.label_smoothing == 0)
+        )
+        and isinstance(problem.z_loss, NUMBER)
+        and isinstance(problem.entropy_bonus, NUMBER)
+        and problem.label_weight is None
+    )
+
+
+def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
+    """The loss of `problem`: in float64, but of each row in the dtype of losses."""
+    target, reduction = problem.target, problem.reduction
+    x = lay_out(memory, problem.logits, problem.axis)
+    code = memory.codes[x.array.dtype]
+    N = problem.normalizer if reduction == "mean" else 1.0
+    if not isinstance(N, (str, float)):
+        N = divisors(problem)
+    dtype = "float64" if code == 1 else "float32"
+    rows, kept = _native_rows(memory, problem, x, code, None if isinstance(N, (str, float)) else N)
+    losses = memory.empty(problem.rows, dtype) if reduction == "none" else None
+    total, mass, least, counted, bad, empty = rows.evaluate(
+        0 if losses is None else memory.address(losses), memory.threads()
+    )
+    if problem.validate:
+        if bad >= 0:
+            C = problem.classes
+            raise bad_label_error(target.indices, bad, C, target.ignore_index, several=target.several)
+        if empty >= 0:  # of a finite logit; that of a class is looked for now
+            check_sets(target.mask, problem.axis, problem.sample_weight)
+    if problem.warns and rows.has_probabilities():
+        warn_of_probabilities(problem.logits, problem.axis)
+    if losses is not None:
+        return FusedRows(losses, rows, 1.0, kept)
+    if isinstance(N, str):
+        if N == "weight" and least < 0 and not problem.signed_weights:
+            raise negative_weight_error(least)
+        N = mass if N == "weight" else float(counted)
+    elif not isinstance(N, float):  # every row has been divided by its own
+        nothing = problem.empty != "zero" and bool((N == 0).any())
+        return FusedRows(of_nothing(problem.empty) if nothing else total, rows, 1.0, kept)
+    if N == 0:
+        return FusedRows(of_nothing(problem.empty), rows, 0.0, kept)
+    return FusedRows(total / N, rows, 1.0 / N, kept)
+
+
+def check_unread(problem: SoftmaxProblem) -> None:
+    """Check what `evaluate` sees as it reads the logits, for whoever computes the loss otherwise."""
+    mask = problem.target.mask
+    if mask is not None and problem.validate:
+        check_sets(mask, problem.axis, problem.sample_weight)
+    if problem.warns:
+        warn_of_probabilities(problem.logits, problem.axis)
+
+
+def gradient(
+    memory: type[Memory],
+    problem: SoftmaxProblem,
+    logits: Array,
+    found: FusedRows,
+    upstream: Any,
+    into: Array | None = None,
+) -> Array:
+    """The gradient by the logits, times `upstream`: a number, or with reduction "none" one for every row."""
+    x = lay_out(memory, logits, problem.axis)
+    out = memory.empty_like(x.array) if into is None else into
+    alike = memory.strides(out) == memory.strides(x.array)
+    strides = x.strides if alike else lay_out(memory, out, problem.axis).strides
+    number = isinstance(upstream, float)
+    _kept, (each,) = ((), (0,)) if number else memory.addressed((upstream,), ("float64",))
+    found.rows.pull(
+        memory.address(x.array),
+        found.share * upstream if number else found.share,
+        each,
+        memory.address(out),
+        memory.codes[out.dtype],
         *strides,
-        _address(y),
+        memory.threads(),
+    )
+    return out
+
+
+def _native_rows(
+    memory: type[Memory], problem: SoftmaxProblem, x: Layout, code: int, divisors: Array | None
+) -> tuple[_native.RowLoss, list[Array]]:
+    """The native object of a problem, and the arrays that it has addresses of."""
+    target, link, weight = problem.target, problem.link, problem.class_weight
+    ignore_index, y = target.ignore_index, target.indices
+    single = weight is not None and str(weight.dtype).endswith("float32")  # widened there
+    plain = problem.transform is PLAIN
+    scale, softcap, margin, rate, bias, class_margin = (
+        NOT_TRANSFORMED if plain else native_transform(memory, problem.transform)
+    )
+    arrays = (
+        *(y, target.mask, problem.masses, problem.sample_weight, weight, problem.smoothing_prior),
+        *(divisors, rate, bias, class_margin),
+    )
+    kept, addresses = memory.addressed(arrays, (WITH_DOUBLE if code == 1 else WITH_SINGLE)[single])
+    labels, mask, masses, sample_weight, class_weight, prior, by, rate, bias, class_margin = addresses
+    rows = _native.RowLoss(
+        memory.address(x.array),
+        code,
+        x.outer,
+        x.classes,
+        x.inner,
+        *x.strides,
+        NO_TRANSFORM if plain else _native.Transform(scale, rate, softcap, bias, margin, class_margin),
+        labels,
         y.shape[-1] if target.several and y is not None else 1,
         ignore_index is not None,
         ignore_index or 0,
-        _address(mask),
-        gamma,
-        options.label_smoothing,
-        _address(prior),
-        options.z_loss,
-        _address(class_weight),
+        mask,
+        link.gamma if isinstance(link, Focal) else 0.0,
+        problem.label_smoothing,
+        prior,
+        problem.z_loss,
+        problem.entropy_bonus,
+        class_weight,
         single,
-        _address(masses),
-        _address(sample_weight),
+        masses,
+        sample_weight,
+        by,
     )
-    return _Given(problem, x, target, y, mask, masses, prior, class_weight, sample_weight)
-
-
-def _is_usable(x: Any) -> bool:
-    return isinstance(x, Tensor) and is_plain(x)
-
-
-def _fits(x: Any, shape: tuple[int, ...]) -> bool:
-    """Whether `x` is nothing, or constant numbers in memory, one for each of `shape`."""
-    return x is None or (_is_usable(x) and x.shape == shape and x.is_floating_point() and not x.requires_grad)
-
-
-def _target(labels: Any, shape: tuple[int, ...], rows: tuple[int, ...], options: Options) -> _Target | None:
-    """What `labels` are, or None for what is for the general path to judge."""
-    if _is_usable(labels):
-        return _Target(labels) if labels.dtype in INTEGERS and labels.shape == rows else None
-    if isinstance(labels, Sparse):
-        y, t = labels.indices, labels.weights
-        if not _is_usable(y) or y.dtype not in INTEGERS - {torch.bool} or y.shape[:-1] != rows:
-            return None
-        return _Target(y, t, several=True) if t is not None and y.shape[-1] and _fits(t, y.shape) else None
-    if isinstance(labels, LabelSet):
-        m = labels.mask
-        refused = (
-            options.class_weight is not None or options.label_smoothing or options.ignore_index is not None
-        )
-        if refused or not _is_usable(m) or m.dtype is not torch.bool or m.shape != shape:
-            return None
-        return _Target(None, mask=m)
-    return None
-
-
-class _RowLoss(Function):
-    @staticmethod
-    def forward(
-        ctx: Any, logits: Tensor, labels: Any, given: _Given, axis: int, options: Options
-    ) -> Tensor | None:
-        problem, x, target, y, mask, *weights = given
-        total, mass, least, bad, empty = problem.evaluate(torch.get_num_threads())
-        if bad >= 0:
-            classes = logits.shape[axis]
-            raise bad_label_error(target.indices, bad, classes, options.ignore_index, several=target.several)
-        share = 1.0
-        if options.reduction == "mean":
-            if least < 0:
-                return None
-            share = 1.0 / mass if mass else 0.0
-            total = total / mass if mass else of_nothing(options.empty)
-        if empty >= 0:
-            return None
-        # Held by autograd, which sees if they are changed before the backward pass.
-        ctx.save_for_backward(logits, target.indices, mask, *(w for w in weights if w is not None))
-        ctx.labels, ctx.axis, ctx.options, ctx.indices = labels, axis, options, y
-        ctx.problem, ctx.share = problem, share
-        dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
-        return scalar(total, dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None, None]:
-        logits = ctx.saved_tensors[0]
-        axis, options = ctx.axis, ctx.options
-        if torch.is_grad_enabled() or not is_plain(grad):
-            return gradient_by_formulas(_general(logits, ctx.labels, options), grad), None, None, None, None
-        x = lay_out(TorchMemory, logits, axis)
-        into = lay_out(TorchMemory, gradient_memory(ctx, logits, x.array, options.inplace), axis)
-        ctx.problem.pull(
-            x.array.data_ptr(),
-            float(grad) * ctx.share,
-            into.array.data_ptr(),
-            CODES[logits.dtype],
-            *into.strides,
-            torch.get_num_threads(),
-        )
-        return into.array, None, None, None, None
-
-
-def _doubles(x: Tensor | None) -> Tensor | None:
-    return None if x is None else x.contiguous().to(torch.float64)
-
-
-def _address(x: Tensor | None) -> int:
-    return 0 if x is None else x.data_ptr()
-
-
-def _general(logits: Tensor, labels: Any, options: Options) -> SoftmaxProblem:
-    """The same loss as the general path knows it."""
-    return make_problem(logits, labels, **options._asdict())
+    return rows, kept

@@ -1,6 +1,5 @@
 """Labels of any form as the target of row statistics, checked against the logits."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from crossentropy._arguments.arrays import as_array_like
@@ -15,14 +14,16 @@ from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
 __all__ = ["resolve"]
 
+INTEGERS = (f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+KINDS = (
+    {"bool": "bool"}
+    | dict.fromkeys(INTEGERS, "integral")
+    | dict.fromkeys(("float16", "float32", "float64"), "real floating")
+)
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Resolved:
-    """Labels as the statistics take them; `masses` are the weights of `Sparse`, `normalized` is for soft ones."""
 
-    target: Target
-    masses: Array | None = None
-    normalized: bool = False
+#: The target of statistics, the weights of `Sparse`, and whether the rows of soft labels must sum to one.
+Resolved = tuple[Target, Array | None, bool]
 
 
 def resolve(
@@ -30,11 +31,16 @@ def resolve(
     logits: Array,
     axis: int,
     ignore_index: int | None,
-    *,
     validate: bool,
     sample_weight: Array | None = None,
+    ready: bool = False,
+    checks_sets: bool = True,
+    rows: tuple[int, ...] | None = None,
 ) -> Resolved:
     """Labels of any form as a `Target`, checked against the logits; rows of weight 0 may hold anything.
+
+    Labels that are `ready` are tensors that need not be converted; sets are looked through for an empty one where
+    `checks_sets`.
 
     Raises
     ------
@@ -43,28 +49,25 @@ def resolve(
     ValueError
         If shapes do not match, or values are not what the form says.
     """
-    rows = rows_shape(logits.shape, axis)
+    if rows is None:
+        rows = rows_shape(logits.shape, axis)
+    if ready and getattr(labels, "shape", None) == rows and not labels.is_floating_point():
+        return Target(labels, ignore_index=ignore_index), None, False
     if isinstance(labels, OneHot):
         indices = _one_hot_indices(labels.values, logits, axis, sample_weight, validate=validate)
-        return Resolved(Target(indices=indices, ignore_index=ignore_index))
+        return Target(indices=indices, ignore_index=ignore_index), None, False
     if isinstance(labels, Sparse):
-        return _sparse(labels, rows, logits, ignore_index)
+        return _sparse(labels, rows, logits, ignore_index, ready)
     if isinstance(labels, LabelSet):
-        mask = as_array_like(labels.mask, "mask", logits)
+        mask = labels.mask if ready else as_array_like(labels.mask, "mask", logits)
         _check_soft(mask, logits, ignore_index, "LabelSet")
         if not _is_kind(mask, "bool"):
             raise TypeError(
                 f"the mask of LabelSet has dtype {mask.dtype}; pass mask.astype(bool) or mask.bool()"
             )
-        if validate:
-            empty = _weighed(~_rows_with_any(mask, axis), sample_weight)
-            if is_true(namespace(mask).any(empty)):
-                row = first_true(empty)
-                raise ValueError(
-                    f"{row_in_words(row)} of LabelSet has no class in its set; "
-                    "to leave it out give it a sample_weight of 0"
-                )
-        return Resolved(Target(mask=mask))
+        if validate and checks_sets:
+            check_sets(mask, axis, sample_weight)
+        return Target(mask=mask), None, False
     if isinstance(labels, Probabilities):
         return _dense(labels.values, logits, ignore_index, labels.normalized)
     y = as_array_like(labels, "labels", logits)
@@ -82,7 +85,18 @@ def resolve(
         )
     if tuple(y.shape) != rows:
         raise _indices_error(y, logits, axis, rows)
-    return Resolved(Target(indices=y, ignore_index=ignore_index))
+    return Target(indices=y, ignore_index=ignore_index), None, False
+
+
+def check_sets(mask: Array, axis: int, sample_weight: Array | None) -> None:
+    """Raise for a row whose set has no class, unless its weight is 0."""
+    empty = _weighed(~_rows_with_any(mask, axis), sample_weight)
+    if is_true(namespace(mask).any(empty)):
+        row = first_true(empty)
+        raise ValueError(
+            f"{row_in_words(row)} of LabelSet has no class in its set; "
+            "to leave it out give it a sample_weight of 0"
+        )
 
 
 def _indices_error(y: Array, logits: Array, axis: int, rows: tuple[int, ...]) -> TypeError | ValueError:
@@ -125,6 +139,9 @@ def _yes_or_no(logits: Array, axis: int) -> str:
 
 
 def _is_kind(x: Array, kind: str | tuple[str, ...]) -> bool:
+    known = KINDS.get(str(x.dtype).rpartition(".")[2])  # of which no library need be asked
+    if known is not None:
+        return known == kind or known in kind
     return bool(namespace(x).isdtype(x.dtype, kind))
 
 
@@ -149,12 +166,17 @@ def _dense(values: Any, logits: Array, ignore_index: int | None, normalized: boo
             "otherwise convert it to floating point"
         )
     _check_soft(a, logits, ignore_index, "a target of probabilities")
-    return Resolved(Target(dense=a), normalized=normalized)
+    return Target(dense=a), None, normalized
 
 
-def _sparse(labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: int | None) -> Resolved:
-    y, t = as_array_like(labels.indices, "indices", logits), as_array_like(labels.weights, "weights", logits)
-    if not _is_kind(y, "integral") or not _is_kind(t, "real floating"):
+def _sparse(
+    labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: int | None, ready: bool
+) -> Resolved:
+    y, t = labels.indices, labels.weights
+    if not ready:
+        y, t = as_array_like(y, "indices", logits), as_array_like(t, "weights", logits)
+    fits = ready and "int" in str(y.dtype) and t.is_floating_point()
+    if not fits and not (_is_kind(y, "integral") and _is_kind(t, "real floating")):
         raise TypeError(
             f"Sparse has indices of {y.dtype} and weights of {t.dtype}; pass integer indices and floating weights"
         )
@@ -163,7 +185,7 @@ def _sparse(labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: 
             f"Sparse has indices of shape {tuple(y.shape)} and weights of shape {tuple(t.shape)}; "
             f"both need shape {rows} + (k,) with k of at least 1"
         )
-    return Resolved(Target(indices=y, several=True, ignore_index=ignore_index), masses=t)
+    return Target(indices=y, several=True, ignore_index=ignore_index), t, False
 
 
 def _weighed(rows: Array, sample_weight: Array | None) -> Array:

@@ -9,9 +9,8 @@ For a row with masses ``t``, of weight ``ω``, and class weights ``w``::
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import number
-from crossentropy._backends import is_numpy, namespace
+from crossentropy._backends import is_torch, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true, is_zero
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
@@ -22,10 +21,11 @@ from crossentropy._engine.checks import (
     check_share,
     check_validate,
     checked_link,
+    python_number,
 )
 from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.softmax.labels import resolve
-from crossentropy._engine.weights import class_vector, like, row_values
+from crossentropy._engine.weights import class_vectors, like, row_values
 from crossentropy._statistics import PLAIN, Prior, Target, Transform, Wanted
 from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.problem import NOTHING_MORE
@@ -49,7 +49,6 @@ class SoftmaxProblem:
     masses: Array | None  # of Sparse, rows + (k,)
     normalized: bool  # soft targets must sum to one
     transform: Transform
-    prior: Prior | None  # r, times class weights
     wanted: Wanted
     link: Link
     label_smoothing: float
@@ -64,6 +63,10 @@ class SoftmaxProblem:
     validate: bool
     inplace: bool = False
     signed_weights: bool = False  # whether weights of a negative sum may be divided by
+    ready: bool = (
+        False  # whether its arrays are eager tensors that the kernels on the CPU can take as they are
+    )
+    warns: bool = False  # whether the logits are still to be looked at for probabilities
     label_weight: Array | None = None  # of each label, where `class_weight` is not at hand for all classes
 
     @property
@@ -72,6 +75,17 @@ class SoftmaxProblem:
         if type(self.link) is CrossEntropy:
             return False
         return self.target.dense is not None or not is_zero(self.label_smoothing)
+
+    @property
+    def prior(self) -> Prior | None:
+        """``r_c w_c``, or None where no statistic of the row is made of it."""
+        if is_zero(self.label_smoothing) or self.acts_per_class:
+            return None
+        w, r = self.class_weight, self.smoothing_prior
+        if w is None:
+            return Prior(r)
+        w = widened(w)
+        return Prior(w / self.classes if r is None else widened(r) * w)
 
     @property
     def is_taped_beside_logits(self) -> bool:
@@ -97,7 +111,6 @@ class SoftmaxProblem:
 def make_problem(
     logits: Array,
     labels: Any,
-    *,
     axis: int = -1,
     label_smoothing: float = 0.0,
     smoothing_prior: Array | None = None,
@@ -116,83 +129,93 @@ def make_problem(
     empty: str = "zero",
     validate: str = "raise",
     inplace: bool = False,
+    *,
     signed_weights: bool = False,
+    checks_sets: bool = True,
+    warns: bool = False,
 ) -> SoftmaxProblem:
-    """Check the arguments of `softmax_cross_entropy` and bring them to arrays of the logits' library."""
-    logits, axis = check_logits(logits, axis, labels=labels)
-    rows = tuple(logits.shape[:axis]) + tuple(logits.shape[axis + 1 :])
+    """Check the arguments of `softmax_cross_entropy` and bring them to arrays of the logits' library.
+
+    Without `checks_sets` an empty label set is left to whoever computes the loss.
+    """
+    ready = False
+    if is_torch(logits):
+        from crossentropy._statistics.cpu.memory_torch import are_ready
+
+        weights = (sample_weight, class_weight, smoothing_prior, normalizer)
+        ready = are_ready(logits, labels, (*weights, temperature, logit_bias, margin))
+    logits, axis = check_logits(logits, axis, labels=labels, ready=ready)
+    shape = tuple(logits.shape)
+    rows, C = shape[:axis] + shape[axis + 1 :], shape[axis]
     check_reduction(reduction, normalizer, empty)
-    checked = check_validate(validate)
+    checked = validate == "raise" or check_validate(validate)
     link = CROSS_ENTROPY if link is None else checked_link(link, "link")
-    check_ignore_index(ignore_index)
-    check_share(label_smoothing, "label_smoothing")
-    check_factor(z_loss, "z_loss")
-    check_factor(entropy_bonus, "entropy_bonus")
-    label_smoothing = _number(label_smoothing, "label_smoothing")
-    z_loss, entropy_bonus = _number(z_loss, "z_loss"), _number(entropy_bonus, "entropy_bonus")
-    weights = row_values(sample_weight, logits, rows, "sample_weight")
-    found = resolve(labels, logits, axis, ignore_index, validate=checked, sample_weight=weights)
-    target, C = found.target, logits.shape[axis]
-    weight = class_vector(class_weight, logits, C, "class_weight")
-    if target.mask is not None and (weight is not None or not is_zero(label_smoothing)):
-        what = "class_weight" if weight is not None else "label_smoothing"
+    if ignore_index is not None and type(ignore_index) is not int:
+        check_ignore_index(ignore_index)
+    label_smoothing, z_loss, entropy_bonus, wanted = _terms(label_smoothing, z_loss, entropy_bonus)
+    if sample_weight is not None:
+        sample_weight = row_values(sample_weight, logits, rows, "sample_weight", ready=ready)
+    target, masses, normalized = resolve(
+        labels, logits, axis, ignore_index, checked, sample_weight, ready, checks_sets, rows
+    )
+    if class_weight is not None or smoothing_prior is not None:
+        class_weight, smoothing_prior = class_vectors(
+            logits, C, ready=ready, class_weight=class_weight, smoothing_prior=smoothing_prior
+        )
+    if target.mask is not None and (class_weight is not None or not is_zero(label_smoothing)):
+        what = "class_weight" if class_weight is not None else "label_smoothing"
         raise ValueError(
             f"{what} is given with a LabelSet, whose loss is that of the set as a whole and not of any one class; "
             "weight the rows with sample_weight, or spell the masses out with targets.Probabilities"
         )
-    if weight is not None and target.dense is not None:
-        target = Target(dense=target.dense, class_weight=weight)
-    prior_vector = class_vector(smoothing_prior, logits, C, "smoothing_prior")
-    problem = SoftmaxProblem(
-        logits=logits,
-        axis=axis,
-        rows=rows,
-        target=target,
-        masses=found.masses,
-        normalized=found.normalized,
-        transform=make_transform(
-            logits, axis, rows, target, temperature, softcap, logit_bias, margin, validate=checked
-        ),
-        prior=None,
-        wanted=_wanted(z_loss, entropy_bonus),
-        link=link,
-        label_smoothing=label_smoothing,
-        smoothing_prior=prior_vector,
-        class_weight=weight,
-        sample_weight=weights,
-        z_loss=z_loss,
-        entropy_bonus=entropy_bonus,
-        reduction=reduction,
-        normalizer=as_normalizer(normalizer, logits),
-        empty=empty,
-        validate=checked,
-        inplace=inplace,
-        signed_weights=signed_weights,
+    if class_weight is not None and target.dense is not None:
+        target = Target(dense=target.dense, class_weight=class_weight)
+    transform = make_transform(
+        logits, axis, rows, target, temperature, softcap, logit_bias, margin, validate=checked, ready=ready
     )
-    if not (is_zero(label_smoothing) or problem.acts_per_class):
-        problem.prior = _weighted_prior(problem)
-    return problem
-
-
-def is_untransformed(
-    temperature: Any, softcap: Any, logit_bias: Any, margin: Any, entropy_bonus: float
-) -> bool:
-    """Whether a loss is one of its logits as they are, and not of their entropy."""
-    return (
-        softcap is None
-        and logit_bias is None
-        and margin is None
-        and isinstance(temperature, float)
-        and temperature == 1.0
-        and is_zero(entropy_bonus)
+    return SoftmaxProblem(  # by position: at ten classes two dozen keywords are a fiftieth of the loss
+        logits,
+        axis,
+        rows,
+        target,
+        masses,
+        normalized,
+        transform,
+        wanted,
+        link,
+        label_smoothing,
+        smoothing_prior,
+        class_weight,
+        sample_weight,
+        z_loss,
+        entropy_bonus,
+        reduction,
+        normalizer if ready else as_normalizer(normalizer, logits),
+        empty,
+        checked,
+        inplace,
+        signed_weights,
+        ready,
+        warns and checked,
     )
 
 
-def _wanted(z_loss: float, entropy_bonus: float) -> Wanted:
-    """The statistics that regularizers are made of."""
-    if is_zero(z_loss) and is_zero(entropy_bonus):
-        return NOTHING_MORE
-    return Wanted(not is_zero(z_loss), not is_zero(entropy_bonus))
+def _terms(label_smoothing: Any, z_loss: Any, entropy_bonus: Any) -> tuple[Any, Any, Any, Wanted]:
+    """The numbers that weigh the terms of a loss, checked, and the statistics that regularizers are made of."""
+    if (
+        type(label_smoothing) is type(z_loss) is type(entropy_bonus) is float
+        and 0 <= label_smoothing <= 1
+        and -INF < z_loss < INF
+        and -INF < entropy_bonus < INF
+    ):
+        wanted = Wanted(z_loss != 0, entropy_bonus != 0) if z_loss or entropy_bonus else NOTHING_MORE
+        return label_smoothing, z_loss, entropy_bonus, wanted
+    check_share(label_smoothing, "label_smoothing")
+    check_factor(z_loss, "z_loss")
+    check_factor(entropy_bonus, "entropy_bonus")
+    label_smoothing = python_number(label_smoothing, "label_smoothing")
+    z_loss, entropy_bonus = python_number(z_loss, "z_loss"), python_number(entropy_bonus, "entropy_bonus")
+    return label_smoothing, z_loss, entropy_bonus, Wanted(not is_zero(z_loss), not is_zero(entropy_bonus))
 
 
 def make_transform(
@@ -206,23 +229,29 @@ def make_transform(
     margin: Any,
     *,
     validate: bool = True,
+    ready: bool = False,
 ) -> Transform:
     """The transform of the logits, checked."""
-    temperature, margin = _number(temperature, "temperature"), _number(margin, "margin")
-    softcap = _number(softcap, "softcap")
+    unbent = softcap is None and logit_bias is None and margin is None
+    if unbent and type(temperature) is float and temperature == 1.0:
+        return PLAIN
+    if not ready:
+        temperature, margin = python_number(temperature, "temperature"), python_number(margin, "margin")
+        softcap = python_number(softcap, "softcap")
     if isinstance(temperature, (int, float)):
-        if not 0 < temperature < float("inf"):
+        if not 0 < temperature < INF:
             raise ValueError(
                 f"temperature is {temperature}; logits are divided by it, so it must be positive"
             )
-        if temperature == 1 and softcap is None and logit_bias is None and margin is None:
+        if unbent and temperature == 1:
             return PLAIN
         temperature = float(temperature)
     else:
-        temperature = like(temperature, logits, "temperature")
-        if temperature.ndim:
+        if not (ready and hasattr(temperature, "shape") and temperature.is_floating_point()):
+            temperature = like(temperature, logits, "temperature")
+        if temperature.ndim and not (ready and temperature.shape == rows):
             temperature = row_values(temperature, logits, rows, "temperature")
-    if validate and not isinstance(temperature, float):
+    if validate and not (isinstance(temperature, float) or (ready and bool((temperature > 0).all()))):
         xp = namespace(temperature)
         wrong = ~(temperature > 0)
         if is_true(xp.any(wrong)):
@@ -236,29 +265,17 @@ def make_transform(
         raise TypeError(
             "softcap is a tensor that requires a gradient, and has none; pass softcap=float(softcap)"
         )
-    if softcap is not None and is_false((number(softcap, "softcap") > 0) & (softcap < float("inf"))):
+    if not (softcap is None or (type(softcap) is float and 0 < softcap < INF)) and is_false(
+        (number(softcap, "softcap") > 0) & (softcap < INF)
+    ):
         raise ValueError(f"softcap is {softcap}; it bounds the logits' size, so it must be positive, or None")
     C = logits.shape[axis]
-    if margin is not None:
-        if target.dense is not None:
-            raise ValueError("margin is given with soft targets, which have no target class to take it off")
-        if not isinstance(margin, (int, float)) and (not hasattr(margin, "ndim") or margin.ndim):
-            margin = class_vector(margin, logits, C, "margin")
-    bias = class_vector(logit_bias, logits, C, "logit_bias")
-    return Transform(temperature, float(softcap) if isinstance(softcap, int) else softcap, bias, margin)
-
-
-def _number(value: Any, name: str) -> Any:
-    """`value`, but one number of NumPy, which no library would take for its own, as Python's."""
-    if value is None or isinstance(value, (int, float)):
-        return value
-    return float(as_array(value, name)) if is_numpy(value) and value.ndim == 0 else value
-
-
-def _weighted_prior(problem: SoftmaxProblem) -> Prior:
-    """``r_c w_c``."""
-    w, r = problem.class_weight, problem.smoothing_prior
-    if w is None:
-        return Prior(r)
-    w = widened(w)
-    return Prior(w / problem.classes if r is None else widened(r) * w)
+    if margin is not None and target.dense is not None:
+        raise ValueError("margin is given with soft targets, which have no target class to take it off")
+    is_one = margin is None or isinstance(margin, (int, float)) or not getattr(margin, "ndim", True)
+    if not (is_one and logit_bias is None):
+        margins, logit_bias = class_vectors(
+            logits, C, ready=ready, margin=None if is_one else margin, logit_bias=logit_bias
+        )
+        margin = margin if is_one else margins
+    return Transform(temperature, float(softcap) if isinstance(softcap, int) else softcap, logit_bias, margin)

@@ -1,4 +1,4 @@
-"""The one way from a checked softmax problem to its loss."""
+"""The one way from logits and labels to a softmax loss: a checked problem, and whoever computes it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,10 +6,9 @@ from typing import Any
 
 from crossentropy._backends import is_numpy, is_taped, is_torch, loss_dtype
 from crossentropy._backends.tape import Taped, node, plain
-from crossentropy._engine.softmax import evaluate as _eager
+from crossentropy._engine.softmax import evaluate, fused_cpu
 from crossentropy._engine.softmax.autodiff import composed
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
-from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 
 Array = Any
@@ -17,26 +16,28 @@ Array = Any
 
 def softmax_loss(logits: Array, labels: Any, **options: Any) -> Array:
     """The loss of logits and labels under the options of `crossentropy.softmax_cross_entropy`."""
-    problem = make_problem(logits, labels, **options)
-    if problem.validate:
-        warn_of_probabilities(problem.logits, problem.axis)
-    return solve(problem)
+    return solve(make_problem(logits, labels, checks_sets=False, warns=True, **options))
 
 
 def solve(problem: SoftmaxProblem) -> Array:
     """The loss of a problem, by the way that fits its arrays."""
     logits = problem.logits
-    if is_torch(logits):
-        from crossentropy._engine.softmax import autograd
+    if problem.ready or is_torch(logits):
+        from crossentropy._engine.softmax.autograd import loss
 
-        return autograd.loss(problem)
+        return loss(problem)
+    # `loss_and_gradient` differentiates by an option as well: each step of the composition is on its tape.
     if problem.is_taped_beside_logits:
+        fused_cpu.check_unread(problem)
         return composed(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)
+    # It differentiates by the logits alone: the kernels have that gradient, and the loss is one step of the tape.
     if is_taped(logits):
         problem.logits = plain(logits)
         value, gradient = _numpy_loss(problem)
         return node(value, (logits, gradient))
+    # JAX and other libraries of the standard, which differentiate the composition, and NumPy's long double.
     if not (is_numpy(logits) and is_for_kernels(logits)):
+        fused_cpu.check_unread(problem)
         return composed(problem)
     return _numpy_loss(problem)[0]
 
@@ -45,11 +46,17 @@ def _numpy_loss(problem: SoftmaxProblem) -> tuple[Array, Callable[[Array], Array
     """The loss, and what takes the gradient by it to that by the logits."""
     import numpy
 
+    # Soft targets and links in Python have no native object.
+    own: Any = fused_cpu if fused_cpu.serves(problem) else evaluate
+    if own is evaluate:
+        fused_cpu.check_unread(problem)
+
     def pull(upstream: Array) -> Array:
-        return _eager.gradient(problem, found, upstream if upstream.ndim else float(upstream), NumpyMemory)
+        by_value = upstream if upstream.ndim else float(upstream)
+        return own.gradient(NumpyMemory, problem, problem.logits, found, by_value)
 
     with numpy.errstate(all="ignore"):  # a link's infinities are results, as the kernels' are
-        found = _eager.evaluate(problem, NumpyMemory)
+        found = own.evaluate(NumpyMemory, problem)
     dtype = loss_dtype(problem.logits)
     value = dtype(found.value) if isinstance(found.value, float) else found.value.astype(dtype)
     return value, pull

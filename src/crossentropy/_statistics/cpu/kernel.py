@@ -1,6 +1,5 @@
 """The native row kernels, called on arrays of any framework that lie in the CPU's memory."""
 
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -36,7 +35,7 @@ class Layout(NamedTuple):
 
     def view(self, memory: type[Memory]) -> _native.View:
         """Describe the array for the native kernels."""
-        return _native.View(memory.address(self.array), memory.code(self.array), *self.strides)
+        return _native.View(memory.address(self.array), memory.codes[self.array.dtype], *self.strides)
 
 
 def lay_out(memory: type[Memory], x: Array, axis: int) -> Layout:
@@ -46,29 +45,33 @@ def lay_out(memory: type[Memory], x: Array, axis: int) -> Layout:
         strides = (0,) * len(shape)
     if len(shape) == 2 and axis == 1:  # rows of a matrix, the common case
         return Layout(x, shape[0], shape[1], 1, (strides[0], strides[1], 0))
-    outer = _as_one(shape[:axis], strides[:axis])
-    inner = _as_one(shape[axis + 1 :], strides[axis + 1 :])
-    if outer is None or inner is None:
-        return lay_out(memory, memory.contiguous(x), axis)
-    return Layout(x, outer[0], shape[axis], inner[0], (outer[1], strides[axis], inner[1]))
+    as_one = []
+    for axes in (range(axis - 1, -1, -1), range(len(shape) - 1, axis, -1)):  # from the fastest axis on
+        size, stride = 1, 0
+        for i in axes:
+            n, s = shape[i], strides[i]
+            if n == 1:
+                continue
+            if size > 1 and s != stride * size:
+                return lay_out(memory, memory.contiguous(x), axis)
+            stride = s if size == 1 else stride
+            size *= n
+        as_one.append((size, stride))
+    (outer, outer_stride), (inner, inner_stride) = as_one
+    return Layout(x, outer, shape[axis], inner, (outer_stride, strides[axis], inner_stride))
 
 
-def _as_one(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int] | None:
-    """Return the size and stride of several axes flattened into one, or None if their strides do not allow it."""
-    size, stride = 1, 0
-    for n, s in zip(reversed(shape), reversed(strides), strict=True):
-        if n == 1:
-            continue
-        if size > 1 and s != stride * size:
-            return None
-        stride = s if size == 1 else stride
-        size *= n
-    return size, stride
-
-
-def _is_array(x: Any) -> bool:
-    """Tell whether `x` is an array with at least one axis, and not a number or a 0-d array."""
-    return bool(getattr(x, "ndim", 0))
+def native_transform(memory: type[Memory], transform: Transform) -> tuple[Any, ...]:
+    """Return a transform's scale, softcap and margin, and its arrays: 1/temperature, bias and margins by class."""
+    temperature, margin = transform.temperature, transform.margin
+    rate, scale, by_class = None, 1.0, None
+    if getattr(temperature, "ndim", 0):
+        rate = 1.0 / memory.contiguous(temperature, "float64")
+    else:
+        scale = 1.0 / float(temperature)
+    if getattr(margin, "ndim", 0):
+        margin, by_class = None, margin
+    return scale, transform.softcap or 0.0, float(margin or 0.0), rate, transform.logit_bias, by_class
 
 
 class RowKernel:
@@ -101,7 +104,7 @@ class RowKernel:
         self.layout = lay_out(memory, logits, axis)
         self.view = self.layout.view(memory)
         self.shape = _native.Shape(self.layout.outer, self.layout.classes, self.layout.inner)
-        self.wide = "float64" if memory.code(logits) == 1 else "float32"
+        self.wide = "float64" if memory.codes[logits.dtype] == 1 else "float32"
         self._kept: list[Array] = []
         self.k = 1
         self.target = self._target(target, axis)
@@ -135,18 +138,10 @@ class RowKernel:
 
     def _transform(self, transform: Transform) -> _native.Transform:
         """Lay out the transform; temperatures become scales, 1/temperature."""
-        temperature, margin, bias = transform.temperature, transform.margin, transform.logit_bias
-        rowwise, classwise = _is_array(temperature), _is_array(margin)
-        return _native.Transform(
-            scale=1.0 if rowwise else 1.0 / float(temperature),
-            row_scale=self._keep(1.0 / self.memory.contiguous(temperature, "float64"), "float64")
-            if rowwise
-            else 0,
-            softcap=transform.softcap or 0.0,
-            bias=0 if bias is None else self._keep(bias, self.wide),
-            margin=0.0 if margin is None or classwise else float(margin),
-            class_margin=self._keep(margin, "float64") if classwise else 0,
-        )
+        scale, softcap, margin, *arrays = native_transform(self.memory, transform)
+        kept, (rate, bias, by_class) = self.memory.addressed(arrays, ("float64", self.wide, "float64"))
+        self._kept += kept
+        return _native.Transform(scale, rate, softcap, bias, margin, by_class)
 
     def _prior(self, prior: Prior) -> _native.Prior:
         """Lay out the prior, with its sum."""

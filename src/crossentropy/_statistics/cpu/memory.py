@@ -1,9 +1,9 @@
 """Dtype codes, addresses, strides and allocation, as the native kernels need them, for NumPy arrays."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -11,8 +11,15 @@ from crossentropy._arguments.foreign import is_bfloat16
 from crossentropy._backends import Array
 from crossentropy._kernels import _native
 
-# Codes of the dtypes, as native/rows/problem.hpp numbers them; bfloat16, which NumPy does not know, is 2.
-CODES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3}
+
+class _Codes(dict[Any, int]):
+    """Codes of the dtypes, as native/rows/problem.hpp numbers them; bfloat16, which NumPy does not know, is 2."""
+
+    def __missing__(self, dtype: Any) -> int:
+        return 2
+
+
+CODES = _Codes({np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3})
 
 
 LARGE = 2 << 20  # bytes; results of this size or more reuse memory (native/common/memory.hpp)
@@ -21,19 +28,21 @@ LARGE = 2 << 20  # bytes; results of this size or more reuse memory (native/comm
 class Memory(Protocol):
     """Access to a framework's arrays.
 
-    `code` is the dtype's number in the native code, `address` that of the first element, `strides` are in elements.
-    `contiguous` converts to a dtype and copies only if needed. `empty`, `planes` (n float64 arrays in one piece) and
-    `empty_like` allocate without writing; the latter two reuse memory for large results.
+    `codes` are the dtypes' numbers in the native code, `address` is that of the first element, `strides` are in
+    elements. `contiguous` converts to a dtype and copies only if needed; `addressed` does so with several arrays, for
+    each its own dtype, and returns them, to be kept, with their addresses, 0 for None. `empty`, `planes` (n float64
+    arrays in one piece) and `empty_like` allocate without writing; the latter two reuse memory for large results.
     """
 
-    @staticmethod
-    def code(x: Array) -> int: ...
-    @staticmethod
-    def address(x: Array) -> int: ...
-    @staticmethod
-    def strides(x: Array) -> tuple[int, ...]: ...
+    codes: ClassVar[Mapping[Any, int]]
+    address: ClassVar[Callable[[Array], int]]
+    strides: ClassVar[Callable[[Array], tuple[int, ...]]]
+    threads: ClassVar[Callable[[], int]]
+
     @staticmethod
     def contiguous(x: Array, dtype: str | None = None) -> Array: ...
+    @staticmethod
+    def addressed(arrays: Sequence[Array | None], dtypes: Sequence[str]) -> tuple[list[Array], list[int]]: ...
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Array: ...
     @staticmethod
@@ -42,8 +51,6 @@ class Memory(Protocol):
     def empty_like(x: Array, dtype: str | None = None) -> Array: ...
     @staticmethod
     def scalar(value: float, dtype: str) -> Array: ...
-    @staticmethod
-    def threads() -> int: ...
 
 
 def is_for_kernels(x: Array) -> bool:
@@ -51,24 +58,35 @@ def is_for_kernels(x: Array) -> bool:
     return x.dtype in CODES or is_bfloat16(x.dtype)
 
 
+def _address(x: Array) -> int:
+    return int(x.__array_interface__["data"][0])
+
+
+def _strides(x: Array) -> tuple[int, ...]:
+    return tuple(s // x.itemsize for s in x.strides)
+
+
 class NumpyMemory:
     """`Memory` for NumPy arrays, read-only ones too."""
 
-    @staticmethod
-    def code(x: Array) -> int:
-        return CODES.get(x.dtype, 2)
+    codes: ClassVar[Mapping[Any, int]] = CODES
 
-    @staticmethod
-    def address(x: Array) -> int:
-        return int(x.__array_interface__["data"][0])
-
-    @staticmethod
-    def strides(x: Array) -> tuple[int, ...]:
-        return tuple(s // x.itemsize for s in x.strides)
+    address: ClassVar[Callable[[Array], int]] = staticmethod(_address)
+    strides: ClassVar[Callable[[Array], tuple[int, ...]]] = staticmethod(_strides)
+    threads: ClassVar[Callable[[], int]] = staticmethod(lambda: _THREADS)
 
     @staticmethod
     def contiguous(x: Array, dtype: str | None = None) -> Array:
         return np.asarray(x, dtype=dtype, order="C")  # of no axes too
+
+    @staticmethod
+    def addressed(arrays: Sequence[Array | None], dtypes: Sequence[str]) -> tuple[list[Array], list[int]]:
+        kept, addresses = [], [0] * len(arrays)
+        for i, x in enumerate(arrays):
+            if x is not None:
+                kept.append(np.asarray(x, dtypes[i], order="C"))
+                addresses[i] = _address(kept[-1])
+        return kept, addresses
 
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Array:
@@ -90,10 +108,6 @@ class NumpyMemory:
     def scalar(value: float, dtype: str) -> Array:
         return np.dtype(dtype).type(value)
 
-    @staticmethod
-    def threads() -> int:
-        return _THREADS
-
 
 def _large(shape: tuple[int, ...], dtype: Any) -> Array:
     """Allocate an uninitialized array, from reused memory if it is large."""
@@ -112,4 +126,4 @@ def _thread_count() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-_THREADS = _thread_count()
+_THREADS: int = _thread_count()

@@ -1,17 +1,22 @@
 """`Memory` for PyTorch tensors on the CPU, and whether a tensor's memory may be addressed at all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor, is_legacy_batchedtensor
 from torch.nn import Parameter
 
 from crossentropy._backends.modes import is_eager_mode
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import LARGE
+from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
+LOSSES = dict.fromkeys((torch.float32, torch.bfloat16, torch.float16), torch.float32) | {
+    torch.float64: torch.float64
+}  # the dtypes of losses, by those of logits
 CODES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 DTYPES = {
     "float32": torch.float32,
@@ -23,21 +28,55 @@ DTYPES = {
     "uint8": torch.uint8,
 }
 
+TENSORS = (Tensor, Parameter)
+STRIDED = torch.strided
+NUMBERS_AND_WORDS = (float, str, int)
+TARGETS = (LabelSet, OneHot, Probabilities, Sparse)
+READY = frozenset(
+    {*CODES, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
+)  # of logits, labels and weights
+
 
 def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
     """Tell whether `x` is a dense strided tensor on that device: no subclass, transform, batching or negative view."""
     return (
-        type(x) in (Tensor, Parameter)
+        type(x) in TENSORS
         and x.device.type == device_type
-        and x.layout is torch.strided
+        and x.layout is STRIDED
         and not x.is_nested
         and not x.is_neg()
-        and not torch._C._functorch.is_functorch_wrapped_tensor(x)
-        and not torch._C._functorch.is_legacy_batchedtensor(x)  # from is_grads_batched=True
+        and not is_functorch_wrapped_tensor(x)
+        and not is_legacy_batchedtensor(x)  # from is_grads_batched=True
     )
 
 
-runs_plainly = is_eager_mode
+def are_ready(logits: Tensor, labels: Any, options: Sequence[Any]) -> bool:
+    """Whether kernels on the CPU can take all these as they are; options may be None, numbers and words, too."""
+    if not is_eager_mode():
+        return False
+    given = [logits, labels]
+    if type(labels) in TARGETS:
+        given[1:] = [
+            x for x in vars(labels).values() if type(x) is not bool
+        ]  # whether soft ones are normalized
+    for x in options:
+        if x is None or isinstance(x, NUMBERS_AND_WORDS):
+            continue
+        given.append(x)
+    for x in given:
+        if not (
+            type(x) in TENSORS
+            and x.is_cpu
+            and x.dtype in READY
+            and x.layout is STRIDED
+            and not x.is_nested
+            and not x.is_neg()
+            and not is_functorch_wrapped_tensor(x)
+            and not is_legacy_batchedtensor(x)
+        ):
+            return False
+    return True
+
 
 CPU = torch.device("cpu")  # always passed explicitly, for the default device may be another
 
@@ -50,8 +89,10 @@ def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) 
     return torch.frombuffer(_native.take_memory(nbytes), dtype=dtype).view(shape)
 
 
-def scalar(value: float, dtype: torch.dtype) -> Tensor:
-    """Make a 0-d tensor on the CPU; a value too large for the dtype becomes infinite."""
+def rounded(value: float | Tensor, dtype: torch.dtype) -> Tensor:
+    """Convert a tensor, or make a 0-d one on the CPU of a number; one too large for the dtype becomes infinite."""
+    if not isinstance(value, float):
+        return value.to(dtype)
     try:
         return torch.scalar_tensor(value, dtype=dtype, device=CPU)  # half the time of torch.tensor
     except RuntimeError:
@@ -61,17 +102,9 @@ def scalar(value: float, dtype: torch.dtype) -> Tensor:
 class TorchMemory:
     """`Memory` for tensors, by `data_ptr`: a tenth of a microsecond, where DLPack takes two."""
 
-    @staticmethod
-    def code(x: Tensor) -> int:
-        return CODES[x.dtype]
-
-    @staticmethod
-    def address(x: Tensor) -> int:
-        return x.data_ptr()
-
-    @staticmethod
-    def strides(x: Tensor) -> tuple[int, ...]:
-        return x.stride()
+    codes: ClassVar[Mapping[Any, int]] = CODES
+    address: ClassVar[Callable[[Tensor], int]] = staticmethod(Tensor.data_ptr)
+    strides: ClassVar[Callable[[Tensor], tuple[int, ...]]] = staticmethod(Tensor.stride)
 
     @staticmethod
     def contiguous(x: Any, dtype: str | None = None) -> Tensor:
@@ -79,6 +112,17 @@ class TorchMemory:
             return x  # the usual case, whose address is all that is wanted
         tensor = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x, device=CPU)
         return (tensor if dtype is None else tensor.to(DTYPES[dtype])).contiguous()
+
+    @staticmethod
+    def addressed(arrays: Sequence[Tensor | None], dtypes: Sequence[str]) -> tuple[list[Tensor], list[int]]:
+        kept, addresses = [], [0] * len(arrays)
+        for i, x in enumerate(arrays):
+            if x is not None:
+                dtype = DTYPES[dtypes[i]]
+                x = (x if x.dtype is dtype else x.to(dtype)).contiguous()
+                kept.append(x)
+                addresses[i] = x.data_ptr()
+        return kept, addresses
 
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Tensor:
@@ -98,10 +142,8 @@ class TorchMemory:
         stride = torch.empty_like(x, device="meta").stride()
         return large(x.shape, wanted).as_strided(x.shape, stride)
 
-    @staticmethod
-    def scalar(value: float, dtype: str) -> Tensor:
-        return scalar(value, DTYPES[dtype])
+    threads: ClassVar[Callable[[], int]] = staticmethod(torch.get_num_threads)
 
     @staticmethod
-    def threads() -> int:
-        return torch.get_num_threads()
+    def scalar(value: float, dtype: str) -> Tensor:
+        return rounded(value, DTYPES[dtype])

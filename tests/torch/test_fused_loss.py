@@ -1,4 +1,4 @@
-"""The short way of common losses, `row_loss`, gives what the long one does, in value and in gradient."""
+"""The native object of a loss gives what statistics, link and sums in Python do, and the formula, with every option."""
 
 import pytest
 from hypothesis import given, settings
@@ -6,12 +6,20 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
+import crossentropy as ce  # noqa: E402
 import crossentropy.torch as ct  # noqa: E402
-from crossentropy._engine.softmax import autograd  # noqa: E402
-from crossentropy._engine.softmax.fused_cpu import Options, row_loss  # noqa: E402
+from crossentropy._engine.softmax.autodiff import composed  # noqa: E402
+from crossentropy._engine.softmax.autograd import (  # noqa: E402
+    FUSED,
+    NATIVE,
+    _SoftmaxLoss,
+    engine_of,
+    other_inputs,
+)
 from crossentropy._engine.softmax.problem import make_problem  # noqa: E402
-from crossentropy.links import CrossEntropy, Focal  # noqa: E402
-from crossentropy.targets import LabelSet, Sparse  # noqa: E402
+from crossentropy._statistics.cpu.memory_torch import LOSSES, rounded  # noqa: E402
+from crossentropy.links import CrossEntropy, Focal, Poly  # noqa: E402
+from crossentropy.targets import LabelSet, Probabilities, Sparse  # noqa: E402
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -35,7 +43,7 @@ def laid_out(z, layout):
 
 @st.composite
 def problems(draw):
-    """Logits in some layout, labels, and the options of the short way."""
+    """Logits in some layout, labels, and the options of the commonest losses."""
     axes = draw(st.integers(1, 4))
     shape = tuple(draw(st.integers(1, 6)) for _ in range(axes))
     axis = draw(st.integers(-axes, axes - 1))
@@ -69,17 +77,28 @@ def problems(draw):
 layouts = st.sampled_from(["plain", "channels_last", "transposed", "sliced", "reversed"])
 
 
-PLAIN = Options(-1, None, None, 0.0, None, None, None, 0.0, "mean", "zero", "raise", False)
+def engine_for(z, y, axis, options):
+    problem = make_problem(z, y, axis=axis, **options)
+    return engine_of(problem, other_inputs(problem))
+
+
+def by(engine, z, y, axis, options):
+    problem = make_problem(z, y, axis=axis, **options)
+    others = other_inputs(problem)
+    if torch.is_grad_enabled() and z.requires_grad:
+        return _SoftmaxLoss.apply(z, problem, engine, others)
+    return rounded(engine.evaluate(problem).value, LOSSES[z.dtype])
 
 
 def short(z, y, axis, options):
-    value = row_loss(z, y, PLAIN._replace(axis=axis, **options))
-    assert value is not None
-    return value
+    """By the native object, which takes the loss by itself."""
+    assert engine_for(z, y, axis, options) is FUSED
+    return by(FUSED, z, y, axis, options)
 
 
 def long(z, y, axis, options):
-    return autograd.loss(make_problem(z, y, axis=axis, **options))
+    """By statistics, the link and sums, a call for each."""
+    return by(NATIVE, z, y, axis, options)
 
 
 @given(problems())
@@ -260,45 +279,177 @@ def test_rows_over_many_blocks_add_up_alike_for_any_number_of_threads():
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
 
 
-FLOATS = torch.ones(2)
+@st.composite
+def problems_of_every_option(draw):
+    """Weighted problems with transforms, the entropy bonus, every reduction and every normalizer."""
+    z, y, axis, options = draw(weighted_problems())
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    axis %= z.ndim
+    classes, rows = z.shape[axis], (*z.shape[:axis], *z.shape[axis + 1 :])
+
+    def numbers(*shape):
+        return torch.rand(
+            shape, generator=generator, dtype=draw(st.sampled_from([torch.float64, torch.float32]))
+        )
+
+    margins = [None, 0.25, numbers(classes)]
+    options |= {
+        "temperature": draw(st.sampled_from([1.0, 2, 0.5, numbers(*rows) + 0.5, torch.tensor(2.0)])),
+        "softcap": draw(st.sampled_from([None, 5.0, 30])),
+        "logit_bias": draw(st.sampled_from([None, numbers(classes)])),
+        "margin": draw(st.sampled_from(margins)),
+        "entropy_bonus": draw(st.sampled_from([0.0, 0.125])),
+        "reduction": draw(st.sampled_from(["mean", "mean", "sum", "none"])),
+        "validate": draw(st.sampled_from(["raise", "none"])),
+    }
+    if options["reduction"] == "mean":
+        divisors = numbers(*rows) * (torch.rand(rows, generator=generator) < 0.8)
+        options["normalizer"] = draw(
+            st.sampled_from(["weight", "count", 3, 0.0, torch.tensor(2.5), divisors])
+        )
+    return z, y, axis, options
+
+
+def value_and_gradient(loss, z, y, axis, options):
+    x = z.detach().requires_grad_()
+    value = loss(x, y, axis, options)
+    upstream = torch.linspace(-1, 2, value.numel(), dtype=value.dtype).reshape(value.shape)
+    return value.detach(), torch.autograd.grad(value, x, upstream)[0]
+
+
+@given(problems_of_every_option())
+@bounded
+def test_every_option_is_what_it_is_the_long_way(problem):
+    value, gradient = value_and_gradient(short, *problem)
+    expected, expected_gradient = value_and_gradient(long, *problem)
+    torch.testing.assert_close(value, expected, **tolerance(value.dtype), equal_nan=True)
+    torch.testing.assert_close(gradient, expected_gradient, **tolerance(gradient.dtype), equal_nan=True)
+
+
+@given(problems_of_every_option())
+@bounded
+def test_every_option_is_what_the_formula_says(problem):
+    z, y, axis, options = problem
+    z = z.double()
+    value, gradient = value_and_gradient(short, z, y, axis, options)
+
+    def formula(x, y, axis, options):
+        return composed(make_problem(x, y, axis=axis, **options), reference=True)
+
+    expected, expected_gradient = value_and_gradient(formula, z, y, axis, options)
+    torch.testing.assert_close(value, expected, rtol=1e-11, atol=1e-11, equal_nan=True)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-10, atol=1e-10, equal_nan=True)
+
+
+@given(problems_of_every_option())
+@bounded
+def test_the_public_function_gives_the_bits_of_the_native_object(problem):
+    def public(x, y, axis, options):
+        return ce.softmax_cross_entropy(x, y, axis=axis, **options)
+
+    found, expected = value_and_gradient(public, *problem), value_and_gradient(short, *problem)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@given(problems_of_every_option())
+@bounded
+def test_numpy_gives_the_same_bits(problem):
+    z, y, axis, options = problem
+    z = z.float() if z.dtype == torch.bfloat16 else z
+
+    def array(x):
+        return x.numpy() if isinstance(x, torch.Tensor) else x
+
+    def as_numpy(y):
+        return type(y)(*map(array, vars(y).values())) if isinstance(y, (Sparse, LabelSet)) else array(y)
+
+    if options["reduction"] == "none":
+        with torch.no_grad():
+            value = short(z, y, axis, options)
+        found = ce.softmax_cross_entropy(
+            array(z), as_numpy(y), axis=axis, **{name: array(x) for name, x in options.items()}
+        )
+        torch.testing.assert_close(torch.as_tensor(found), value, rtol=0, atol=0, equal_nan=True)
+        return
+    x = z.detach().requires_grad_()
+    value = short(x, y, axis, options)
+    (gradient,) = torch.autograd.grad(value, x)
+    found, by_logits = ce.loss_and_gradient(
+        ce.softmax_cross_entropy,
+        array(z),
+        as_numpy(y),
+        axis=axis,
+        **{name: array(x) for name, x in options.items()},
+    )
+    torch.testing.assert_close(torch.as_tensor(found), value.detach(), rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(torch.as_tensor(by_logits), gradient, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"reduction": "none"},
-        {"validate": "none"},
-        {"empty": "other"},
-        {"reduction": "other"},
-        {"label_smoothing": 1.5},
         {"label_smoothing": 0.1, "link": Focal(2.0)},
-        {"class_weight": FLOATS},
-        {"sample_weight": [1.0, 2.0]},
+        {"link": Poly(1.0)},
+        {"link": Focal(torch.tensor(2.0))},
         {"sample_weight": torch.ones(2, requires_grad=True)},
-        {"class_weight": torch.tensor([1.0, -3.0, 1.0])},
+        {"temperature": torch.tensor(1.5, requires_grad=True)},
+        {"margin": torch.zeros(3, requires_grad=True)},
+        {"z_loss": torch.tensor(0.1)},
     ],
     ids=str,
 )
-def test_what_the_short_way_does_not_know_it_leaves_alone(options):
-    z, y = torch.zeros(2, 3), torch.tensor([0, 1])
-    assert row_loss(z, y, PLAIN._replace(**options)) is None
+def test_what_the_native_object_does_not_know_it_leaves_alone(options):
+    assert engine_for(torch.zeros(2, 3), torch.tensor([0, 1]), -1, options) is not FUSED
 
 
 @pytest.mark.parametrize(
     "labels",
     [
-        torch.ones(2),
-        torch.tensor([0]),
-        [0, 1],
+        torch.full((2, 3), 1 / 3),
+        Probabilities(torch.ones(2, 3), normalized=False),
         Sparse(torch.tensor([[0], [1]]), torch.ones(2, 1, requires_grad=True)),
-        Sparse(torch.tensor([[0], [1]]), torch.ones(2, 2)),
-        LabelSet(torch.ones(2, 3)),
-        LabelSet(torch.tensor([[True, False, False], [False, False, False]])),
     ],
     ids=lambda labels: type(labels).__name__,
 )
-def test_targets_that_the_short_way_does_not_know_it_leaves_alone(labels):
-    assert row_loss(torch.zeros(2, 3), labels, PLAIN) is None
+def test_targets_that_the_native_object_does_not_know_it_leaves_alone(labels):
+    assert engine_for(torch.zeros(2, 3), labels, -1, {}) is not FUSED
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"empty": "other"}, "empty is"),
+        ({"reduction": "other"}, "reduction is"),
+        ({"label_smoothing": 1.5}, "label_smoothing is 1.5"),
+        ({"class_weight": torch.ones(2)}, r"class_weight has shape \(2,\)"),
+        ({"class_weight": torch.tensor([1.0, -3.0, 1.0])}, "go down to -3.0"),
+        ({"normalizer": torch.ones(3)}, r"normalizer has shape \(3,\)"),
+        ({"empty": "raise", "ignore_index": 0, "labels": torch.tensor([0, 0])}, "nothing to average"),
+        ({"labels": torch.tensor([0])}, r"labels have shape \(1,\)"),
+        ({"labels": torch.tensor([0, 3])}, "label 3 at row 1 is outside"),
+        (
+            {"labels": LabelSet(torch.tensor([[True, False, False], [False, False, False]]))},
+            "row 1 of LabelSet has no class",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_said(options, message):
+    options = {"labels": torch.tensor([0, 1]), **options}
+    with pytest.raises(ValueError, match=message):
+        ce.softmax_cross_entropy(torch.zeros(2, 3), **options)
+
+
+def test_a_set_whose_logits_are_all_minus_infinity_costs_infinitely_much():
+    z = torch.tensor([[0.0, 1.0, -torch.inf]], requires_grad=True)
+    value = ce.softmax_cross_entropy(z, LabelSet(torch.tensor([[False, False, True]])))
+    value.backward()
+    assert value == torch.inf
+    torch.testing.assert_close(z.grad[0, :2], z.detach()[0, :2].softmax(0))
+
+
+def test_labels_of_python_are_served_too():
+    assert engine_for(torch.zeros(2, 3), [0, 1], -1, {"sample_weight": [1.0, 2.0]}) is FUSED
 
 
 def test_weights_changed_before_the_backward_pass_are_noticed():
