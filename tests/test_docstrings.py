@@ -33,6 +33,15 @@ def _has_torch():
     return True
 
 
+def public_callables():
+    """All that can be called by a public name: functions, losses that are objects, links, targets, modules."""
+    modules = [ce, ce.losses, ce.links, ce.targets, ce.information, ce.cross_entropy_method]
+    if _has_torch():
+        modules += [ce.torch, ce.torch.distributed]
+    found = {f"{m.__name__}.{name}": getattr(m, name) for m in modules for name in m.__all__}
+    return {name: value for name, value in found.items() if callable(value)}
+
+
 FUNCTIONS = public_functions()
 GENERATORS = {name for name, function in FUNCTIONS.items() if "Yields\n" in inspect.getdoc(function)}
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
@@ -63,3 +72,9 @@ def test_what_is_returned_has_a_shape_a_dtype_and_a_unit(name):
     assert re.search(r"\(.*\)|shape|Tensor|TargetStatistics|Sparse|tuple|: ", first), text
     assert DTYPE.search("\n".join(described)), text
     assert UNIT.search("\n".join(described)), text
+
+
+def test_signatures_fit_a_screen():
+    """As `help` writes them: at most ten lines of eighty characters."""
+    lengths = {name: len(str(inspect.signature(value))) for name, value in public_callables().items()}
+    assert {name: length for name, length in lengths.items() if length > 800} == {}

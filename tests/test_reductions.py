@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from crossentropy._engine.reductions import check_reduction, reduce_rows
+from crossentropy._engine.reductions import check_reduction, fixed_divisor, mean_of_totals, reduce_rows
 
 L = np.array([1.0, 2.0, 4.0, 0.0])
 W = np.array([1.0, 0.5, 2.0, 0.0])
@@ -21,10 +21,12 @@ each_framework = pytest.mark.parametrize("array", list(frameworks()))
 
 
 def reduced(array, losses=L, weights=W, counted=COUNTED, **options):
+    signed = options.pop("signed", False)
     options = {"reduction": "mean", "normalizer": "weight", "empty": "zero", **options}
     check_reduction(**options)
-    counted = counted if isinstance(counted, int) else array(counted)
-    return reduce_rows(array(losses), array(weights), counted, **options)
+    counted = counted if counted is None or isinstance(counted, int) else array(counted)
+    weights = None if weights is None else array(weights)
+    return reduce_rows(array(losses), weights, counted, signed=signed, **options)
 
 
 @each_framework
@@ -138,3 +140,55 @@ def test_other_libraries_of_arrays_are_reduced_too():
     xp = pytest.importorskip("array_api_strict")
     value = reduced(xp.asarray, normalizer="count")
     assert float(value) == pytest.approx(7 / 3, rel=1e-15)
+
+
+@each_framework
+def test_float32_rows_are_summed_in_float64(array):
+    losses = np.full(4097, 1.0, dtype=np.float32)
+    losses[0] = 2.0**24  # of which float32 knows no successor
+    assert float(reduced(array, losses, None, None, normalizer=1)) == 2.0**24 + 4096
+    assert float(reduced(array, losses, None, None, reduction="sum")) == 2.0**24 + 4096
+
+
+@each_framework
+def test_rows_without_weights_weigh_one_each(array):
+    assert float(reduced(array, weights=None, counted=None)) == 7 / 4
+    assert float(reduced(array, weights=None, counted=None, normalizer="count")) == 7 / 4
+    assert float(reduced(array, weights=None, counted=COUNTED)) == pytest.approx(7 / 3, rel=1e-15)
+
+
+@each_framework
+def test_negative_weights_are_refused_only_where_their_sum_is_divided_by(array):
+    weights = np.array([1.0, -0.5, 2.0, 0.0])
+    with pytest.raises(ValueError, match=r'go down to -0\.5.*pass normalizer="count"'):
+        reduced(array, weights=weights)
+    assert float(reduced(array, weights=weights, signed=True)) == 7 / 2.5
+    assert float(reduced(array, weights=weights, normalizer="count")) == pytest.approx(7 / 3, rel=1e-15)
+    assert float(reduced(array, weights=weights, reduction="sum")) == 7
+
+
+@pytest.mark.parametrize(
+    ("reduction", "normalizer", "weighted", "expected"),
+    [
+        ("mean", "weight", True, None),
+        ("mean", "weight", False, 5),
+        ("mean", "count", True, 5),
+        ("mean", 3.0, True, 3.0),
+        ("sum", "weight", True, 1.0),
+        ("none", "weight", True, 1.0),
+    ],
+)
+def test_a_divisor_is_known_before_the_weights_are_summed_unless_it_is_their_sum(
+    reduction, normalizer, weighted, expected
+):
+    assert fixed_divisor(reduction, normalizer, 5, weighted=weighted) == expected
+
+
+def test_a_mean_of_totals_of_nothing_is_what_empty_says_and_its_gradient_is_divided_by_infinity():
+    assert mean_of_totals(7.0, 2.0, "raise") == (3.5, 2.0)
+    assert mean_of_totals(0.0, 0.0, "zero") == (0.0, math.inf)
+    value, divisor = mean_of_totals(0.0, 0.0, "nan")
+    assert math.isnan(value)
+    assert divisor == math.inf
+    with pytest.raises(ValueError, match="nothing to average"):
+        mean_of_totals(0.0, 0.0, "raise")

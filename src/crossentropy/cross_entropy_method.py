@@ -14,6 +14,8 @@ Applied Probability 1, 1999. De Boer, Kroese, Mannor, Rubinstein, "A Tutorial on
 Operations Research 134, 2005.
 """
 
+from __future__ import annotations  # NumPy's ArrayLike is a screen long where it is spelled out
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,11 +1,17 @@
 """The sigmoid family on PyTorch tensors: the same numbers, and every way of differentiating."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
+import torch.utils.checkpoint  # noqa: E402
+
+import crossentropy  # noqa: E402
 from crossentropy import loss_and_gradient, sigmoid_cross_entropy  # noqa: E402
 from crossentropy._engine.sigmoid import autograd  # noqa: E402
 from crossentropy.links import CrossEntropy, Focal  # noqa: E402
@@ -258,3 +264,92 @@ def test_class_weights_may_be_expanded():
     torch.testing.assert_close(
         expanded, sigmoid_cross_entropy(z, t, pos_weight=2.0, class_weight=[0.0, 2.0, 4.0])
     )
+
+
+WEIGHTED = {
+    "label_smoothing": 0.1,
+    "pos_weight": torch.tensor([2.0, 3.0, 1.0]).double(),
+    "class_weight": torch.tensor([1.0, 0.5, 2.0]).double(),
+    "sample_weight": torch.tensor([1.0, 0.0, 2.0, 0.5]).double(),
+}
+
+
+def copies(options):
+    """The same options, whose tensors nobody else holds."""
+    return {name: x.clone() if isinstance(x, torch.Tensor) else x for name, x in options.items()}
+
+
+def test_saved_tensors_may_be_moved_before_the_backward_pass():
+    z, t = batch()
+    expected = gradient(lambda z: sigmoid_cross_entropy(z, t, **WEIGHTED), z)
+    with torch.autograd.graph.saved_tensors_hooks(torch.clone, lambda x: x):
+        loss = sigmoid_cross_entropy(z, t.clone(), **copies(WEIGHTED))
+    spoilt = [torch.full((n,), torch.nan, dtype=torch.float64) for n in (3, 4, 12) for _ in range(100)]
+    assert torch.equal(torch.autograd.grad(loss, z)[0], expected)
+    assert len(spoilt) == 300
+
+
+def test_a_checkpointed_loss_has_the_gradient_of_the_loss():
+    z, t = batch()
+    expected = gradient(lambda z: sigmoid_cross_entropy(z, t, **WEIGHTED), z)
+    loss = torch.utils.checkpoint.checkpoint(
+        lambda z: sigmoid_cross_entropy(z * 1, t.clone(), **copies(WEIGHTED)), z, use_reentrant=False
+    )
+    assert torch.equal(torch.autograd.grad(loss, z)[0], expected)
+
+
+@pytest.mark.parametrize("name", ["class_weight", "pos_weight", "sample_weight"])
+def test_weights_changed_between_the_passes_are_an_error(name):
+    z, t = batch()
+    weight = WEIGHTED[name].clone()
+    loss = sigmoid_cross_entropy(z, t, **{name: weight})
+    weight += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("name", ["class_weight", "pos_weight"])
+def test_class_weights_may_lie_apart_in_memory(name):
+    z, t = batch()
+    apart = torch.tensor([1.0, 9.0, 0.5, 9.0, 2.0, 9.0]).double()[::2]
+    assert torch.equal(
+        sigmoid_cross_entropy(z, t, **{name: apart}),
+        sigmoid_cross_entropy(z, t, **{name: apart.contiguous()}),
+    )
+
+
+SHORT = {
+    **{"plain": {}, "sum": {"reduction": "sum"}, "none": {"reduction": "none"}},
+    **{"count": {"normalizer": "count"}, "number": {"normalizer": 3.0}},
+    **{name: {name: x} for name, x in WEIGHTED.items()},
+    **{"number for classes": {"pos_weight": 2.0}, "shifted": {"negative_shift": 0.05}},
+    **{"focal": {"link": Focal(2.0)}, "everything": WEIGHTED},
+}
+
+
+@pytest.mark.parametrize("options", SHORT.values(), ids=SHORT.keys())
+def test_the_way_to_the_kernel_is_short_whatever_the_options(options):
+    """The package's functions that are called, forward and back."""
+    z, t = batch()
+    package = str(Path(crossentropy.__file__).parent)
+
+    def calls(function):
+        found = []
+
+        def profile(frame, event, argument):
+            if event == "call" and frame.f_code.co_filename.startswith(package):
+                found.append(frame.f_code.co_qualname)
+
+        previous = sys.getprofile()
+        sys.setprofile(profile)
+        try:
+            return function(), len(found)
+        finally:
+            sys.setprofile(previous)
+
+    sigmoid_cross_entropy(z, t, **options)  # imports what it needs
+    loss, forward = calls(lambda: sigmoid_cross_entropy(z, t, **options))
+    _, backward = calls(lambda: torch.autograd.grad(loss, z, torch.ones_like(loss)))
+    assert forward <= 80
+    assert backward <= 20
+    assert loss.grad_fn.name() == "_SigmoidLossBackward"

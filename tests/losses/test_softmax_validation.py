@@ -299,3 +299,13 @@ def test_one_number_of_numpy_is_a_number_to_every_library(fw, kind):
     got = ce.softmax_cross_entropy(z, labels, temperature=kind(2), margin=kind(1))
     expected = ce.softmax_cross_entropy(z, labels, temperature=2.0, margin=1.0)
     assert float(got) == float(expected)
+
+
+@each_framework
+def test_a_row_left_out_for_one_of_its_labels_may_have_any_others(fw):
+    logits = np.array([[0.5, -1.0, 2.0], [1.0, 0.0, -1.0]])
+    labels = fw.target("Sparse", np.array([[-1, 9], [0, 2]]), np.array([[0.5, 0.5], [0.25, 0.75]]))
+    value, gradient = fw.loss_and_gradient(fw.array(logits), labels, ignore_index=-1, reduction="sum")
+    shifted = logits[1] - np.log(np.exp(logits[1]).sum())
+    assert float(value) == pytest.approx(-0.25 * shifted[0] - 0.75 * shifted[2], rel=1e-6)
+    assert gradient[0].tolist() == [0.0, 0.0, 0.0]

@@ -81,6 +81,22 @@ def test_the_loss_of_a_subclass_is_of_it_as_torchs_own(name):
     assert isinstance(getattr(ct, name)(z, target), Tagged)
 
 
+class Rival(torch.Tensor):
+    """A tensor of another kind than `Tagged`."""
+
+
+def test_the_weight_of_a_head_does_not_mix_with_another_class_of_tensors():
+    with pytest.raises(TypeError, match=r"^input is a .*Tagged and linear_weight a .*Rival"):
+        ct.linear_cross_entropy(random().as_subclass(Tagged), random().as_subclass(Rival), Y)
+
+
+def test_a_keyword_of_another_library_is_answered_with_ours():
+    with pytest.raises(
+        TypeError, match=r"^cross_entropy has no argument smoothing; pass label_smoothing=smoothing"
+    ):
+        ct.cross_entropy(random(), Y, smoothing=0.1)
+
+
 @each_case
 def test_a_view_that_stands_for_its_negative_is_read_as_such(loss):
     z = torch.complex(random(), -random()).conj().imag

@@ -16,7 +16,8 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from crossentropy._backends import is_torch
-from crossentropy._backends.conditions import is_traced, traced_error
+from crossentropy._backends.conditions import traced_error
+from crossentropy._backends.modes import is_jax_tracer
 
 __all__ = ["argument_errors", "as_written", "integer", "keywords", "number", "renamed_in_errors"]
 
@@ -60,7 +61,7 @@ ELSEWHERE: dict[str, tuple[Sequence[str], str]] = {
 # Messages of Python, and of this package, about a keyword that a function does not have.
 UNKNOWN = re.compile("unexpected keyword|multiple values for|missing .* required .* argument|has no argument")
 # Messages of PyTorch and of Python about tensors of two subclasses that cannot be combined.
-UNRELATED = re.compile("__torch_function__|unsupported operand type")
+UNRELATED = re.compile("__torch_function__|unsupported operand type|two classes of tensors")
 
 OF_EACH_CLASS = (
     "class_weight",
@@ -264,7 +265,7 @@ def _of_wrong_kind(value: Any, name: str, parameter: Parameter, error: Exception
     several = any(get_origin(kind) is tuple for kind in kinds) and isinstance(value, (tuple, list))
     if several or not (int in kinds or float in kinds):
         return None
-    if is_traced(value) and not str(error).startswith(f"{name} is "):
+    if is_jax_tracer(value) and not str(error).startswith(f"{name} is "):
         return traced_error(name)
     return _not_a_number(value, name) if float in kinds else _not_an_integer(value, name)
 
@@ -299,7 +300,7 @@ def _not_an_integer(value: Any, name: str) -> TypeError | None:
         return None
     return (
         traced_error(name)
-        if is_traced(value)
+        if is_jax_tracer(value)
         else TypeError(f"{name} is {as_written(value)}; pass an integer")
     )
 
@@ -307,11 +308,17 @@ def _not_an_integer(value: Any, name: str) -> TypeError | None:
 def _unrelated(arguments: dict[str, Any]) -> TypeError | None:
     """Build the error for tensors of two subclasses that do not derive from one another, which PyTorch rejects."""
     tensors = [(name, type(x)) for name, x in arguments.items() if is_torch(x)]
-    for i, (name, kind) in enumerate(tensors):
-        for other, theirs in tensors[:i]:
+    tensors = [(name, kind) for name, kind in tensors if kind.__module__ != "torch.nn.parameter"]
+    for i, (other, theirs) in enumerate(tensors):
+        for name, kind in tensors[:i]:
             if not (issubclass(kind, theirs) or issubclass(theirs, kind)):
                 return TypeError(
-                    f"{name} is a {kind.__qualname__} and {other} a {theirs.__qualname__}, two classes of tensors that "
-                    f"know nothing of each other; pass {name}.as_subclass(torch.Tensor)"
+                    f"{name} is a {_path(kind)} and {other} a {_path(theirs)}, two classes of tensors that know "
+                    f"nothing of each other; pass one of them as a plain tensor, {other}.as_subclass(torch.Tensor)"
                 )
     return None
+
+
+def _path(kind: type) -> str:
+    """Write a class with its module."""
+    return f"{kind.__module__}.{kind.__qualname__}"

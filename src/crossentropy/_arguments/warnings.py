@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from crossentropy._backends import is_recorded
+from crossentropy._backends.modes import is_recorded
 
 __all__ = ["LAST_AXIS", "warn_of_axis", "warn_user"]
 

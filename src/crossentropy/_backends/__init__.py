@@ -10,11 +10,13 @@ from typing import Any
 import array_api_compat
 import numpy
 
+from crossentropy._backends.modes import is_legacy_onnx_export, is_recorded
 from crossentropy._backends.tape import Taped, plain
-from crossentropy._backends.types import INF, Array
+from crossentropy._backends.types import INF, PYTHON_VALUES, Array
 
 __all__ = [
     "INF",
+    "PYTHON_VALUES",
     "Array",
     "as_indices",
     "constant",
@@ -24,7 +26,6 @@ __all__ = [
     "is_jax",
     "is_number",
     "is_numpy",
-    "is_recorded",
     "is_taped",
     "is_torch",
     "loss_dtype",
@@ -35,8 +36,6 @@ __all__ = [
     "total",
     "widest_dtype",
 ]
-
-PYTHON_VALUES = (bool, int, float, complex, list, tuple, range, type(None))
 
 
 def is_torch(x: Any) -> bool:
@@ -99,24 +98,6 @@ def is_number(x: Any) -> bool:
         return True
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(x, (torch.SymInt, torch.SymFloat))
-
-
-def is_recorded(x: Array) -> bool:
-    """Tell whether operations on the tensor `x` are being recorded, to be run later with other values.
-
-    This is so under `torch.compile`, `torch.export` and `torch.jit.trace`, where sizes may be symbols or tensors, and a
-    value read from a tensor would become a constant. For arrays of other libraries the answer is False.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> is_recorded(np.ones(2))
-    False
-    """
-    if not is_torch(x):
-        return False
-    torch = sys.modules["torch"]
-    return bool(torch.compiler.is_compiling() or torch.jit.is_tracing())
 
 
 def namespace(*arrays: Array) -> Any:
@@ -255,7 +236,7 @@ def expm1(x: Array) -> Array:
     """
     if is_torch(x):
         torch = sys.modules["torch"]
-        if torch.jit.is_tracing() and torch.onnx.is_in_onnx_export():
+        if is_legacy_onnx_export():
             return torch.exp(x) - 1
     return namespace(x).expm1(x)
 

@@ -1,16 +1,15 @@
 """Conditions on values that may be unknown: in a traced program, on a device that would have to be waited for."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from crossentropy._backends import PYTHON_VALUES, Array, is_jax, is_recorded, is_torch, namespace
+from crossentropy._backends import Array, is_jax, is_torch, namespace
+from crossentropy._backends.modes import is_jax_tracer, is_recorded
 
 __all__ = [
     "check_static",
     "first_true",
     "is_false",
-    "is_traced",
     "is_true",
     "is_zero",
     "traced_error",
@@ -71,20 +70,8 @@ def check_static(**options: Any) -> None:
     >>> check_static(order=2)
     """
     for name, value in options.items():
-        if is_traced(value):
+        if is_jax_tracer(value):
             raise traced_error(name)
-
-
-def is_traced(value: Any) -> bool:
-    """Tell whether `value` is a traced value of JAX.
-
-    Examples
-    --------
-    >>> is_traced(0.5)
-    False
-    """
-    python = isinstance(value, PYTHON_VALUES)  # first, for torch.compile cannot trace the rest
-    return not python and is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer)
 
 
 def traced_error(name: str) -> TypeError:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-__all__ = ["INF", "Array"]
+__all__ = ["INF", "PYTHON_VALUES", "Array"]
 
 Array = Any
 INF = float("inf")
+PYTHON_VALUES = (bool, int, float, complex, list, tuple, range, type(None))

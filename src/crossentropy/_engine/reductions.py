@@ -5,6 +5,7 @@ give totals (`fixed_divisor`, `mean_of_totals`); formulas give rows (`reduce_row
 gives that its own denominator (`normalizer_of`).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from crossentropy._arguments.arrays import as_option
@@ -79,11 +80,11 @@ def divides_by_weight(reduction: str, normalizer: Any) -> bool:
     return reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight"
 
 
-def check_weights(weights: Array) -> None:
-    """Raise if one of the weights whose sum is divided by is known to be negative."""
+def check_weights(weights: Array, error: Callable[[float], ValueError] | None = None) -> None:
+    """Raise if weights whose sum divides a mean are known to go below 0; `error` makes the error of the least."""
     xp = namespace(weights)
     if is_true(xp.any(weights < 0)):
-        raise negative_weight_error(float(xp.min(weights)))
+        raise (error or negative_weight_error)(float(xp.min(weights)))
 
 
 def negative_weight_error(least: float) -> ValueError:

@@ -4,13 +4,12 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._backends import Array, as_indices, index_dtype, namespace
-from crossentropy._backends.conditions import is_true
 from crossentropy._engine.reductions import sequence_divisors
 from crossentropy._engine.weights import like
 from crossentropy._rows import rows_shape
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-__all__ = ["as_tokens", "check_not_negative", "divisor_of", "of_tokens", "shifted", "shifted_labels"]
+__all__ = ["as_tokens", "divisor_of", "negative_mask_error", "of_tokens", "shifted", "shifted_labels"]
 
 
 def as_tokens(logits: Array, labels: Any, axis: int) -> tuple[Array, Array]:
@@ -48,14 +47,12 @@ def of_tokens(values: Any, logits: Array, labels: Array, name: str) -> Array:
     return x
 
 
-def check_not_negative(mask: Array) -> None:
-    """Refuse weights of tokens of both signs, by the sum of which a mean would be divided."""
-    xp = namespace(mask)
-    if is_true(xp.any(mask < 0)):
-        raise ValueError(
-            f"mask goes down to {float(xp.min(mask)):g}, and a mean over tokens divides by its sum; pass a mask of at "
-            "least 0, or in normalizer the number of tokens"
-        )
+def negative_mask_error(least: float) -> ValueError:
+    """The error of a mean over tokens that would be divided by a mask of both signs."""
+    return ValueError(
+        f"mask goes down to {least:g}, and a mean over tokens divides by its sum; pass a mask of at least 0, or in "
+        "normalizer the number of tokens"
+    )
 
 
 def shifted(x: Array, steps: int, fill: Any) -> Array:

@@ -1,8 +1,9 @@
 """A warning of probabilities passed where logits belong, which no error can catch."""
 
 from crossentropy._arguments.warnings import warn_user
-from crossentropy._backends import Array, constant, is_numpy, is_recorded, is_torch, namespace
+from crossentropy._backends import Array, constant, is_numpy, is_torch, namespace
 from crossentropy._backends.conditions import is_true
+from crossentropy._backends.modes import is_recorded
 from crossentropy._statistics.cpu.kernel import are_probabilities
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 

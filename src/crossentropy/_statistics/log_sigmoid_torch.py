@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
-from crossentropy._statistics.cpu.memory_torch import is_compiled, is_exported
+from crossentropy._backends.modes import is_compiling, is_exporting
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
     """Compute ``ln σ(x)`` in nats; see `crossentropy._statistics.log_sigmoid.log_sigmoid`."""
-    if is_exported():  # an exported program holds no autograd Function
+    if is_exporting():  # an exported program holds no autograd Function
         return _formula(x)
     # Dynamo rejects a Function with a jvp.
-    return _LogSigmoidReverse.apply(x) if is_compiled() else _LogSigmoid.apply(x)
+    return _LogSigmoidReverse.apply(x) if is_compiling() else _LogSigmoid.apply(x)
 
 
 def _formula(x: Tensor) -> Tensor:

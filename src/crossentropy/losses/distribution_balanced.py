@@ -7,8 +7,8 @@ from crossentropy._backends import INF, Array, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
 from crossentropy._engine.checks import check_factor
 from crossentropy._engine.reductions import check_reduction, normalizer_of
-from crossentropy._engine.rows.binary_labels import first_bad, settled
 from crossentropy._engine.sigmoid.formula import element_weights
+from crossentropy._engine.sigmoid.labels import check_binary_labels, nan_where_invalid
 from crossentropy._engine.sigmoid.problem import make_problem
 from crossentropy._engine.weights import class_vector
 from crossentropy._rows import entry_in_words
@@ -135,13 +135,10 @@ def distribution_balanced_loss(
     own = element_weights(problem, xp)
     weights = None if own is None else own[1]
     yes = t == 1
-    good = yes | (t == 0)
+    valid = yes | (t == 0)
     counted = None if weights is None else weights != 0
-    bad = first_bad(good, counted, validate=problem.options.validate)
-    if bad is not None:
-        raise ValueError(
-            f"{entry_in_words('labels', bad)} is {float(t[bad]):g}; pass 0 and 1: no label is soft"
-        )
+    if problem.options.validate:
+        check_binary_labels(t, valid, counted, error=_soft_label_error)
 
     rarity = xp.where(yes, xp.ones_like(z, dtype=n.dtype), xp.zeros_like(z, dtype=n.dtype)) / n
     repeats = xp.sum(rarity, axis=axis, keepdims=True)
@@ -150,7 +147,7 @@ def distribution_balanced_loss(
     r = offset + xp.where(none, xp.ones_like(share), xp.exp(log_sigmoid(slope * (share - midpoint))))
     element = xp.astype(balance * xp.where(yes, r, r / negative_scale), dtype)
     bias = xp.astype(kappa / negative_scale * xp.log(total / n - 1), dtype)
-    v = settled(xp.astype(z, dtype), good, counted) - bias
+    v = nan_where_invalid(xp.astype(z, dtype), valid, counted) - bias
     if reduction == "mean":
         normalizer = normalizer_of(normalizer, weights, tuple(z.shape), z)
     return sigmoid_cross_entropy(
@@ -163,6 +160,12 @@ def distribution_balanced_loss(
         normalizer=normalizer,
         empty=empty,
         validate="none",
+    )
+
+
+def _soft_label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
+    return ValueError(
+        f"{entry_in_words('labels', place)} is {float(labels[place]):g}; pass 0 and 1: no label is soft"
     )
 
 

@@ -6,6 +6,7 @@ from crossentropy._arguments.arrays import as_option
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, as_indices, constant, device, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
+from crossentropy._backends.modes import is_tracer
 from crossentropy._engine.checks import check_share
 from crossentropy._engine.option_sets import RowOptions
 from crossentropy._engine.options import SoftmaxOptions
@@ -23,7 +24,6 @@ from crossentropy._engine.rows.state import (
     beside,
     check_values,
     copied,
-    is_traced,
     last_of_equals,
     taken_state,
     written,
@@ -123,7 +123,7 @@ class OnlineLabelSmoothing:
         problem = make_problem(logits, labels, **options)
         _check_classes(problem.classes, self.classes)
         S = beside(self._soft_labels, problem.logits)
-        if not is_traced(S):
+        if not is_tracer(S):
             self._soft_labels = S
         xp = namespace(S)
         place = xp.arange(self.classes, device=device(S))
@@ -338,7 +338,7 @@ class EarlyLearningRegularization:
         if state is None:
             state = namespace(logits).zeros(shape, dtype=loss_dtype(logits), device=device(logits))
         state = beside(state, logits)
-        if not is_traced(state):
+        if not is_tracer(state):
             self._targets = state
         return state
 

@@ -5,7 +5,6 @@ from typing import Any
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, namespace, widest_dtype
-from crossentropy._backends.conditions import first_true, is_true
 from crossentropy._engine.checks import check_validate
 from crossentropy._engine.probabilities.labels import resolve_truth, take
 from crossentropy._engine.probabilities.predictions import Predictions, binary_log_prob
@@ -13,6 +12,7 @@ from crossentropy._engine.probabilities.row_log_prob import row_log_prob
 from crossentropy._engine.probabilities.scores import reduce_scores
 from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.rows.reduce import in_loss_dtype
+from crossentropy._engine.sigmoid.labels import check_binary_labels, valid_labels
 from crossentropy._engine.weights import class_vector, like, row_values
 from crossentropy._rows import entry_in_words
 
@@ -205,14 +205,8 @@ def binary_log_loss(
     weight = class_vector(class_weight, p, int(p.shape[-1]) if p.ndim else 1, "class_weight")
     omega = None if sample_weight is None else _element_weights(sample_weight, p)
     counted = None if omega is None else omega != 0
-    if checked and not xp.isdtype(t.dtype, "bool"):
-        bad = ~((t >= 0) & (t <= 1)) if counted is None else ~((t >= 0) & (t <= 1)) & counted
-        if is_true(xp.any(bad)):
-            place = first_true(bad)
-            raise ValueError(
-                f"{entry_in_words('labels', place)} is {t[place].item()}; a label is 0, 1 or a probability. To "
-                "leave elements out, give them a sample_weight of 0, for example sample_weight=(labels >= 0)"
-            )
+    if checked:
+        check_binary_labels(t, valid_labels(t), counted, error=_binary_label_error)
     t = xp.astype(t, widest_dtype(p))
     yes, no = t, 1 - t
     mass = None
@@ -231,6 +225,13 @@ def binary_log_loss(
         checked=checked,
     )
     return in_loss_dtype(value, p)
+
+
+def _binary_label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
+    return ValueError(
+        f"{entry_in_words('labels', place)} is {labels[place].item()}; a label is 0, 1 or a probability. To "
+        "leave elements out, give them a sample_weight of 0, for example sample_weight=(labels >= 0)"
+    )
 
 
 def _element_weights(sample_weight: Any, p: Array) -> Array:

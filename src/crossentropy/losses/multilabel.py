@@ -10,10 +10,10 @@ from crossentropy._backends.conditions import is_false, is_true
 from crossentropy._engine.checks import check_logits, check_validate, dtype_name
 from crossentropy._engine.options import QuestionOptions
 from crossentropy._engine.reductions import normalizer_of
-from crossentropy._engine.rows.binary_labels import first_bad, settled
 from crossentropy._engine.rows.reduce import reduced_sums
 from crossentropy._engine.sigmoid.formula import element_weights
-from crossentropy._engine.sigmoid.problem import label_error, make_problem
+from crossentropy._engine.sigmoid.labels import check_binary_labels, nan_where_invalid, valid_labels
+from crossentropy._engine.sigmoid.problem import make_problem
 from crossentropy._engine.weights import row_values
 from crossentropy._rows import rows_shape
 from crossentropy.links import Focal
@@ -239,13 +239,12 @@ def zlpr_loss(
     shape = tuple(z.shape)
     rows = rows_shape(shape, axis)
     weights = row_values(sample_weight, z, rows, "sample_weight")
-    good = (t >= 0) & (t <= 1) if "float" in dtype_name(t) else (t == 0) | (t == 1)
+    valid = valid_labels(t)
     counted = None if weights is None else xp.expand_dims(weights != 0, axis=axis)
-    bad = first_bad(good, counted, validate=check_validate(validate))
-    if bad is not None:
-        raise label_error(t, bad)
+    if check_validate(validate):
+        check_binary_labels(t, valid, counted)
 
-    z = settled(xp.astype(z, loss_dtype(z)), good, counted, axis=axis)
+    z = nan_where_invalid(xp.astype(z, loss_dtype(z)), valid, counted, axis=axis)
     both = xp.stack([_scaled(xp, z, t, wrong=True), _scaled(xp, -z, t, wrong=False)], axis=0)
     zero = xp.zeros_like(xp.sum(both, axis=axis + 1, keepdims=True))
     classes = xp.concat([zero, both], axis=axis + 1)

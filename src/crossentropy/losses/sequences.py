@@ -8,12 +8,12 @@ from crossentropy._arguments.warnings import warn_user
 from crossentropy._backends import Array, as_indices, constant, is_torch, loss_dtype, namespace, total
 from crossentropy._backends.conditions import check_static, is_true
 from crossentropy._engine.options import TokenOptions
-from crossentropy._engine.reductions import divide
+from crossentropy._engine.reductions import check_weights, divide
 from crossentropy._engine.rows.reduce import in_loss_dtype
 from crossentropy._engine.tokens import (
     as_tokens,
-    check_not_negative,
     divisor_of,
+    negative_mask_error,
     of_tokens,
     shifted,
     shifted_labels,
@@ -101,7 +101,7 @@ def sequence_cross_entropy(
     weights = None if mask is None else of_tokens(mask, logits, labels, "mask")
     by_word = isinstance(normalizer, str) and options.get("reduction", "mean") == "mean"
     if weights is not None and by_word:
-        check_not_negative(weights)
+        check_weights(weights, negative_mask_error)
     by_array = not isinstance(normalizer, str) and getattr(normalizer, "ndim", 0) > 0
     divisor = of_tokens(normalizer, logits, labels, "normalizer") if by_array else normalizer
     if shift:

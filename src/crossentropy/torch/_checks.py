@@ -1,13 +1,12 @@
-"""Checks of arguments before anything is computed: kinds of values, subclasses of tensors, shapes of weights."""
+"""Checks of arguments before anything is computed: kinds of values, shapes of weights."""
 
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
-__all__ = ["as_weight", "broadcast", "check_mix", "check_tensor", "check_weight"]
+__all__ = ["as_weight", "broadcast", "check_tensor", "check_weight"]
 
 COUNTS = "torch.bincount(labels, minlength=C)"
 
@@ -43,35 +42,6 @@ def check_weight(name: str, weight: Any) -> None:
 def as_weight(weight: Any) -> Tensor | None:
     """Convert a weight to a tensor; None passes."""
     return weight if weight is None or isinstance(weight, Tensor) else torch.as_tensor(weight)
-
-
-def check_mix(**tensors: Any) -> None:
-    """Raise TypeError for tensors of two subclasses neither of which derives from the other: PyTorch rejects them."""
-    kinds = {type(x) for x in tensors.values()}
-    if kinds <= PLAIN:
-        return
-    special = {n: type(x) for n, x in tensors.items() if isinstance(x, Tensor) and _has_kind(type(x))}
-    for name, kind in special.items():
-        for other, rival in special.items():
-            if not (issubclass(kind, rival) or issubclass(rival, kind)):
-                raise TypeError(
-                    f"{name} is a {_path(kind)} and {other} a {_path(rival)}, two kinds of tensor that know nothing of "
-                    f"each other; pass one of them as a plain tensor, {other}.as_subclass(torch.Tensor)"
-                )
-
-
-def _has_kind(kind: type[Tensor]) -> bool:
-    """Tell whether a subclass keeps its type in operations, by the rule that subclasses inherit."""
-    return kind not in PLAIN and getattr(kind.__torch_function__, "__func__", None) is INHERITED
-
-
-PLAIN = {Tensor, Parameter, type(None)}
-INHERITED = Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
-
-
-def _path(kind: type) -> str:
-    """Return the qualified name of a class."""
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def broadcast(name: str, weight: Any, input: Tensor) -> Tensor | None:

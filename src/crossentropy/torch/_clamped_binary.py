@@ -5,22 +5,21 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import Function
-from torch.jit._trace import is_tracing
 from torch.nn.functional import binary_cross_entropy
 
-from crossentropy._statistics.cpu.memory_torch import is_compiled, is_exported
+from crossentropy._backends.modes import is_compiling, is_exporting, is_legacy_onnx_export
 
 
 def clamped_binary_cross_entropy(p: Tensor, t: Tensor) -> Tensor:
     """Compute the loss of every element in nats, in float32 or wider."""
     wide = torch.promote_types(p.dtype, torch.float32)
     p, t = p.to(wide), t.to(wide)
-    if is_tracing() and torch.onnx.is_in_onnx_export():  # the older exporter, which needs no gradient
+    if is_legacy_onnx_export():  # the older exporter, which needs no gradient
         return _formula(p, t)
-    if is_exported():  # an exported program holds no autograd Function
+    if is_exporting():  # an exported program holds no autograd Function
         return binary_cross_entropy(p, t, reduction="none")
     # Dynamo rejects a Function with a jvp.
-    return _ClampedReverse.apply(p, t) if is_compiled() else _Clamped.apply(p, t)
+    return _ClampedReverse.apply(p, t) if is_compiling() else _Clamped.apply(p, t)
 
 
 def _formula(p: Tensor, t: Tensor) -> Tensor:

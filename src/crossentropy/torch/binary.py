@@ -7,18 +7,20 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
+from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends.conditions import is_true
 from crossentropy._engine.reductions import check_reduction, count_by_default, reduce_rows
 from crossentropy._engine.rows.reduce import reduced_sums
 from crossentropy._engine.weights import row_values
 from crossentropy.links import Link
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
-from crossentropy.torch._checks import as_weight, broadcast, check_mix
+from crossentropy.torch._checks import as_weight, broadcast
 from crossentropy.torch._clamped_binary import clamped_binary_cross_entropy
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "multilabel_soft_margin_loss"]
 
 
+@argument_errors
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -75,7 +77,6 @@ def binary_cross_entropy_with_logits(
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
     _check_shapes(input, target)
-    check_mix(input=input, target=target, weight=weight, pos_weight=pos_weight, sample_weight=sample_weight)
     options: dict[str, Any] = {
         "label_smoothing": label_smoothing,
         "link": link,
@@ -145,6 +146,7 @@ def _only_axis(weight: Any, input: Tensor) -> int | None:
     return wide[0] if len(wide) == 1 and input.ndim > 1 else None
 
 
+@argument_errors
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -198,7 +200,6 @@ def binary_cross_entropy(
         raise TypeError(
             f"input is {input.dtype} and target {target.dtype}; pass both as floating-point tensors"
         )
-    check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
     normalizer = count_by_default(normalizer, reduction)
     check_reduction(reduction, normalizer, empty)
     element_weights = _each_weight(sample_weight, input)
@@ -224,6 +225,7 @@ def binary_cross_entropy(
     return value.to(torch.promote_types(input.dtype, torch.float32))
 
 
+@argument_errors
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -271,7 +273,6 @@ def multilabel_soft_margin_loss(
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
     _check_shapes(input, target)
-    check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
     rows = row_values(sample_weight, input, tuple(input.shape[:-1]), "sample_weight")
     element_weights = None if rows is None else rows.unsqueeze(-1).expand_as(input)
     each = _product(broadcast("weight", weight, input), element_weights)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
+from crossentropy._arguments.errors import argument_errors
 from crossentropy._engine.probabilities.labels import Truth
 from crossentropy._engine.probabilities.predictions import Predictions
 from crossentropy._engine.probabilities.row_log_prob import row_log_prob
@@ -16,7 +17,7 @@ from crossentropy._engine.softmax.problem import is_untransformed, make_problem
 from crossentropy._statistics.label_errors import check_labels
 from crossentropy.links import Focal, Link
 from crossentropy.targets import LabelSet, Probabilities
-from crossentropy.torch._checks import as_weight, check_mix, check_tensor, check_weight
+from crossentropy.torch._checks import as_weight, check_tensor, check_weight
 
 __all__ = [
     "cross_entropy",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 
+@argument_errors
 def cross_entropy(
     input: Tensor,
     target: Any,
@@ -90,7 +92,6 @@ def cross_entropy(
     """
     check_tensor(input)
     check_weight("weight", weight)
-    check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
     axis = 1 if input.ndim > 1 else 0
@@ -149,6 +150,7 @@ def cross_entropy(
     return softmax_loss(problem)
 
 
+@argument_errors
 def focal_loss(
     input: Tensor,
     target: Any,
@@ -194,6 +196,7 @@ def focal_loss(
     )
 
 
+@argument_errors
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -246,7 +249,6 @@ def nll_loss(
     check_tensor(input)
     check_weight("weight", weight)
     weight = as_weight(weight)
-    check_mix(input=input, target=target, weight=weight, sample_weight=sample_weight)
     normalizer = "weight" if normalizer is None else normalizer
     if target.is_floating_point():
         raise TypeError(f"target has dtype {target.dtype}; nll_loss takes class indices: target.long()")

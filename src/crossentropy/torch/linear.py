@@ -6,18 +6,20 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from crossentropy._arguments.errors import argument_errors
 from crossentropy._engine.linear.autograd import in_autocast
 from crossentropy._engine.linear.autograd import loss as linear_loss
 from crossentropy._engine.linear.problem import check_memory_budget, check_skip_below, make_linear_problem
 from crossentropy.links import Link
 from crossentropy.targets import LabelSet, Probabilities
-from crossentropy.torch._checks import check_mix, check_tensor, check_weight
+from crossentropy.torch._checks import check_tensor, check_weight
 from crossentropy.torch.functional import cross_entropy
 from crossentropy.torch.modules import Loss
 
 __all__ = ["LinearCrossEntropyLoss", "linear_cross_entropy"]
 
 
+@argument_errors
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -99,7 +101,6 @@ def linear_cross_entropy(
     """
     check_tensor(input)
     check_weight("weight", weight)
-    check_mix(input=input, linear_weight=linear_weight, target=target, linear_bias=linear_bias, weight=weight)
     check_memory_budget(memory_budget)
     K = linear_weight.ndim - 2
     if K > 0 and input.ndim != 2:

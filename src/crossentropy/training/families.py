@@ -69,7 +69,11 @@ FAMILIES = (
         ("asymmetric_loss", "sigmoid_focal_loss", "zlpr_loss", "distribution_balanced_loss"),
     ),
     Family("Ordered classes", "classes have an order, such as ages or ratings", ("coral_loss", "corn_loss")),
-    Family("Margins", "features and classes are compared by angle, such as faces", ("arcface_loss", "cosface_loss")),
+    Family(
+        "Margins",
+        "features and classes are compared by angle, such as faces",
+        ("arcface_loss", "cosface_loss"),
+    ),
     Family(
         "Contrastive",
         "features are learned from pairs",

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
+from crossentropy._backends.modes import is_eager_mode
 from crossentropy._engine.divergence.formulas import Divergence, log_probabilities
 from crossentropy._statistics import Transform
 from crossentropy._statistics.blocks import slices
-from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain, runs_plainly
+from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain
 
 __all__ = ["by_blocks", "is_served"]
 
@@ -26,7 +27,7 @@ def is_served(logits: Sequence[Tensor], transform: Transform) -> bool:
     """Tell whether blocks serve these logits: large dense tensors in eager mode, and a temperature without gradient."""
     return (
         logits[0].numel() >= LARGE
-        and runs_plainly()
+        and is_eager_mode()
         and all(is_plain(z) for z in logits)
         and not getattr(transform.temperature, "requires_grad", False)
     )

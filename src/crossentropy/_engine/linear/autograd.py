@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from crossentropy._backends import loss_dtype
 from crossentropy._backends.conditions import is_true
+from crossentropy._backends.modes import is_compiling
 from crossentropy._engine.linear.problem import (
     LinearProblem,
     row_parts,
@@ -33,7 +34,7 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import mass_term, rows_left_out, target_shares
 from crossentropy._statistics import Planes, Wanted, row_statistics
 from crossentropy._statistics.blocks import slices
-from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_compiled, is_plain, scalar
+from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain, scalar
 from crossentropy._statistics.head.gradients import HeadGradients
 from crossentropy._statistics.head.head import Head, derivatives
 from crossentropy._statistics.head.products import brought, product
@@ -78,7 +79,7 @@ def loss(linear: LinearProblem, memory_budget: int | None, skip_below: float = 0
 def _compiles(head: Head) -> bool:
     """Tell whether `torch.compile` is tracing, for a device and dtype that the custom operators serve."""
     x = head.factors[0]
-    return is_compiled() and x.device.type in ("cpu", "cuda") and x.dtype in CODES
+    return is_compiling() and x.device.type in ("cpu", "cuda") and x.dtype in CODES
 
 
 def _recomputed(head: Head, problem: SoftmaxProblem, skip_below: float) -> Tensor:

@@ -1,6 +1,5 @@
 """Arrays that a loss keeps from call to call: where they lie, how they are written, saved and checked."""
 
-import sys
 from typing import Any
 
 from crossentropy._arguments.arrays import as_array
@@ -10,25 +9,18 @@ from crossentropy._backends import (
     device,
     is_jax,
     is_numpy,
-    is_recorded,
     is_torch,
     namespace,
     widest_dtype,
 )
+from crossentropy._backends.modes import is_tracer
 
-__all__ = ["beside", "check_values", "copied", "is_traced", "last_of_equals", "taken_state", "written"]
-
-
-def is_traced(x: Array) -> bool:
-    """Whether `x` stands for values that a compiled or transformed function is to have later."""
-    if is_torch(x):
-        return is_recorded(x) or bool(sys.modules["torch"]._C._functorch.is_functorch_wrapped_tensor(x))
-    return is_jax(x) and isinstance(x, sys.modules["jax"].core.Tracer)
+__all__ = ["beside", "check_values", "copied", "last_of_equals", "taken_state", "written"]
 
 
 def check_values(x: Array, what: str) -> None:
     """Refuse values that cannot be kept."""
-    if is_traced(constant(x)):
+    if is_tracer(constant(x)):
         raise TypeError(
             f"{what} is called in a function that is compiled or transformed, which cannot change a state; "
             "call it outside"

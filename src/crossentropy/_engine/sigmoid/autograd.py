@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
+from crossentropy._backends.modes import is_eager_mode
 from crossentropy._engine.sigmoid import cpu
 from crossentropy._engine.sigmoid.formula import reference_loss
 from crossentropy._engine.sigmoid.problem import Problem
-from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain, runs_plainly
+from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain
 
 
 class Kernels(Protocol):
@@ -55,7 +56,7 @@ def loss(problem: Problem) -> Tensor:
     logits, options = problem.logits, problem.options
     device = logits.device
     if (
-        runs_plainly()  # a compiler, a transform or forward differentiation follows operations, not addresses
+        is_eager_mode()  # a compiler, a transform or forward differentiation follows operations, not addresses
         and is_plain(logits, device.type)
         # the kernels' gradient is by the logits alone: whatever else may have one takes the formula
         and _is_constant(problem.labels, device)

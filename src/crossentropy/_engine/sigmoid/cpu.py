@@ -10,7 +10,8 @@ from typing import Any
 from crossentropy._backends import Array
 from crossentropy._backends.conditions import unravel
 from crossentropy._engine.reductions import fixed_divisor, mean_of_totals, negative_weight_error
-from crossentropy._engine.sigmoid.problem import Problem, label_error
+from crossentropy._engine.sigmoid.labels import binary_label_error
+from crossentropy._engine.sigmoid.problem import Problem
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import Memory
 
@@ -42,7 +43,7 @@ def evaluate(problem: Problem, memory: type[Memory]) -> tuple[Array, float]:
         address = memory.address(losses)
     total, weight, least_weight, invalid = _native.sigmoid_loss(kernel, address, memory.threads())
     if options.validate and invalid >= 0:
-        raise label_error(problem.labels, unravel(invalid, logits.shape))
+        raise binary_label_error(problem.labels, unravel(invalid, logits.shape))
     if losses is not None:
         return losses, 1.0
     if options.divides_by_weight and least_weight < 0:

@@ -7,7 +7,8 @@ from crossentropy._backends import Array, loss_dtype, namespace
 from crossentropy._backends.conditions import is_zero
 from crossentropy._engine.checks import dtype_name
 from crossentropy._engine.reductions import divide, divisor, reduce_rows
-from crossentropy._engine.sigmoid.problem import Options, Problem, check_values
+from crossentropy._engine.sigmoid.labels import check_binary_labels, valid_labels
+from crossentropy._engine.sigmoid.problem import Options, Problem
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import ROOM, largest_exponent
 from crossentropy.links.link import slope as link_slope
@@ -17,7 +18,9 @@ def reference_loss(problem: Problem) -> Array:
     """The reduced loss."""
     xp = namespace(problem.logits)
     weights = element_weights(problem, xp)
-    check_values(problem, None if weights is None else weights[1], xp)
+    if problem.options.validate:
+        counted = None if weights is None else weights[1] != 0
+        check_binary_labels(problem.labels, valid_labels(problem.labels), counted)
     dtype = loss_dtype(problem.logits)
     z, positive, negative = _logits_and_masses(problem, weights, xp, dtype)
     D, counts = _negative_log_odds(_finite_where_massless(z, negative, xp), problem.options, xp)

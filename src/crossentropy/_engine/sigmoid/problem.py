@@ -6,8 +6,8 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import integer, number
-from crossentropy._backends import Array, device, is_numpy, is_torch, loss_dtype, namespace
-from crossentropy._backends.conditions import first_true, is_false, is_true
+from crossentropy._backends import Array, device, is_numpy, is_torch, loss_dtype
+from crossentropy._backends.conditions import is_false
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
     as_normalizer,
@@ -19,7 +19,7 @@ from crossentropy._engine.checks import (
 )
 from crossentropy._engine.reductions import check_reduction, divides_by_weight
 from crossentropy._engine.weights import along_another_axis
-from crossentropy._rows import class_axis, entry_in_words, rows_shape
+from crossentropy._rows import class_axis, rows_shape
 from crossentropy.links import CrossEntropy, Link
 from crossentropy.links.cross_entropy import focal_gamma
 
@@ -189,33 +189,3 @@ def _class_vector(name: str, value: Any, logits: Array, classes: int, xp: Any, d
             + along_another_axis(vector, logits)
         )
     return vector
-
-
-def label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
-    """What to say of a label that is none."""
-    value = labels[place].item() if hasattr(labels[place], "item") else labels[place]
-    where = entry_in_words("labels", place) if place else "the label"
-    if bool(namespace(labels).all((labels == -1) | (labels == 1))):
-        return ValueError(
-            f"{where} is {value}; labels are 0 and 1. If yours are -1 and 1, pass (labels + 1) // 2"
-        )
-    if "float" in dtype_name(labels):
-        expected = "a floating label is a probability, between 0 and 1"
-    else:
-        expected = "an integer label is 0 or 1; for class indices use softmax_cross_entropy"
-    return ValueError(
-        f"{where} is {value}, but {expected}. To leave elements out, give them a sample_weight of 0, "
-        "for example sample_weight=(labels >= 0)"
-    )
-
-
-def check_values(problem: Problem, weights: Array | None, xp: Any) -> None:
-    """Refuse bad labels, where values can be read without waiting for a device."""
-    options = problem.options
-    if options.validate:
-        labels = problem.labels
-        bad = ~((labels >= 0) & (labels <= 1)) if dtype_name(labels) != "bool" else xp.zeros_like(labels)
-        if weights is not None:
-            bad = bad & (weights != 0)
-        if is_true(xp.any(bad)):
-            raise label_error(labels, first_true(bad))

@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
-from torch.jit._trace import is_tracing
 from torch.nn import Parameter
 
+from crossentropy._backends.modes import is_eager_mode
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import LARGE
 
@@ -38,29 +37,7 @@ def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
     )
 
 
-def runs_plainly() -> bool:
-    """Tell whether PyTorch runs in plain eager mode: no compilation, transform, tracing or forward-mode autodiff."""
-    return (
-        not torch.compiler.is_compiling()
-        and not torch._C._is_tracing()
-        and not torch._C._are_functorch_transforms_active()
-        and torch._C._len_torch_dispatch_stack() == 0
-        and forward_ad._current_level < 0
-    )
-
-
-def is_compiled() -> bool:
-    """Tell whether `torch.compile` is tracing; it accepts our custom operators, but no Function with a jvp."""
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-
-
-def is_exported() -> bool:
-    """Tell whether a program is being exported that has to run without this package, on PyTorch's operators alone.
-
-    This is so under `torch.export`, `torch.jit.trace` and the exporters to ONNX, which are built on these.
-    """
-    return torch.compiler.is_exporting() or is_tracing()
-
+runs_plainly = is_eager_mode
 
 CPU = torch.device("cpu")  # always passed explicitly, for the default device may be another
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from crossentropy._statistics.cpu.memory_torch import is_compiled
+from crossentropy._backends.modes import is_compiling
 from crossentropy._statistics.head.autograd import _LinearStatistics
 from crossentropy._statistics.head.head import Head
 from crossentropy._statistics.head.passes import forward
@@ -18,7 +18,7 @@ def statistics(settings: Settings, head: Head, tensors: Tensors, skip_below: flo
     the log-partition and one label a row.
     """
     # Dynamo cannot trace kernels called by address: they stand behind a custom operator, which never skips tiles.
-    if is_compiled():
+    if is_compiling():
         from crossentropy._statistics.head import operator
 
         return operator.statistics(settings, head, tensors)

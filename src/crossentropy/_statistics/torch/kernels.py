@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crossentropy._backends.modes import is_eager_mode
 from crossentropy._statistics.cpu.kernel import RowKernel
-from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain, runs_plainly
+from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain
 from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy._statistics.problem import (
     Cotangents,
@@ -53,7 +54,7 @@ def own_kernels_apply(*tensors: Tensor | None) -> bool:
     first = tensors[0]
     return (
         first is not None
-        and runs_plainly()
+        and is_eager_mode()
         and all(x is None or (is_plain(x, first.device.type) and x.device == first.device) for x in tensors)
         and first.dtype in CODES
         and row_kernel(first.device.type) is not None
@@ -63,7 +64,7 @@ def own_kernels_apply(*tensors: Tensor | None) -> bool:
 def kernels_apply(*tensors: Tensor | None) -> bool:
     """Tell whether the kernels of the CPU can take these tensors: `own_kernels_apply` for that device alone."""
     return (
-        runs_plainly()
+        is_eager_mode()
         and all(x is None or is_plain(x) for x in tensors)
         and tensors[0] is not None
         and tensors[0].dtype in CODES

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from crossentropy._backends.modes import is_compiling
 from crossentropy._statistics import formulas
-from crossentropy._statistics.cpu.memory_torch import CODES, is_compiled
+from crossentropy._statistics.cpu.memory_torch import CODES
 from crossentropy._statistics.problem import Planes, Prior, Target, Transform, Wanted
 from crossentropy._statistics.torch.autograd import _RowStatistics
 from crossentropy._statistics.torch.kernels import forward, own_kernels_apply
@@ -26,7 +27,7 @@ def statistics(
     """Compute the target statistics of every row along `axis`."""
     settings, tensors = split(logits, axis, target, transform, prior, wanted, validate)
     # `torch.compile` cannot trace a kernel called by address: a custom operator carries it through the graph.
-    if is_compiled() and logits.device.type in ("cpu", "cuda") and logits.dtype in CODES:
+    if is_compiling() and logits.device.type in ("cpu", "cuda") and logits.dtype in CODES:
         from crossentropy._statistics.torch import operator
 
         return named(operator.statistics(settings, tensors), settings, tensors)
