@@ -28,7 +28,7 @@ def poisoned(make: Any) -> Any:
 
 
 def taken(take: Any) -> Any:
-    """`_native.take_memory`, filled."""
+    """`_native.acquire_memory`, filled."""
 
     def made(size: int) -> Any:
         memory = take(size)
@@ -50,7 +50,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Fill what is made in a test."""
     for name in ("empty", "empty_like"):
         monkeypatch.setattr(np, name, poisoned(getattr(np, name)))
-    monkeypatch.setattr(_native, "take_memory", taken(_native.take_memory))
+    monkeypatch.setattr(_native, "acquire_memory", taken(_native.acquire_memory))
     try:
         import torch
     except ImportError:

@@ -74,6 +74,45 @@ def test_what_is_returned_has_a_shape_a_dtype_and_a_unit(name):
     assert UNIT.search("\n".join(described)), text
 
 
+def parameters(function):
+    """What a docstring says of each parameter."""
+    text, names, found = inspect.getdoc(function), [], {}
+    match = re.search(
+        r"^Parameters\n-+\n(.*?)(?=\n\n[A-Z][A-Za-z ]+\n---|\Z)", text, re.DOTALL | re.MULTILINE
+    )
+    for line in (match[1] if match else "").split("\n"):
+        if line and not line.startswith(" "):
+            names = [name.strip().lstrip("*") for name in line.split(" : ")[0].split(",")]
+            found |= dict.fromkeys(names, "")
+        for name in names:
+            found[name] += line[4:] + " " if line.startswith(" ") else ""
+    return found
+
+
+def referred_to(function, text):
+    """The function that a parameter's text refers to by "As in `name`", if any."""
+    match = re.match(r"As in `([\w.]+)`", text)
+    if not match:
+        return None
+    first, *rest = match[1].split(".")
+    value = ce if first == "crossentropy" else inspect.unwrap(function).__globals__.get(first)
+    for name in rest:
+        value = getattr(value, name)
+    return value
+
+
+@each_function
+def test_a_parameter_refers_to_a_docstring_that_says_it(name):
+    """And not to one that refers to a third."""
+    chains = []
+    for parameter, text in parameters(FUNCTIONS[name]).items():
+        second = referred_to(FUNCTIONS[name], text)
+        third = second and referred_to(second, parameters(second).get(parameter, ""))
+        if third:
+            chains.append((parameter, second.__qualname__, third.__qualname__))
+    assert chains == []
+
+
 def test_signatures_fit_a_screen():
     """As `help` writes them: at most ten lines of eighty characters."""
     lengths = {name: len(str(inspect.signature(value))) for name, value in public_callables().items()}

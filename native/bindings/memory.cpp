@@ -7,7 +7,7 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 void bind_memory(nb::module_& m) {
-  m.def("take_memory",
+  m.def("acquire_memory",
         [](size_t bytes) {
           ce::Block* block = ce::acquire(bytes);
           nb::capsule owner(block, [](void* p) noexcept { ce::release(static_cast<ce::Block*>(p)); });

@@ -68,18 +68,18 @@ bool offer_pages(const Block&) { return false; }
 }  // namespace
 
 Block* acquire(size_t bytes) {
-  Block* found = nullptr;
+  Block* chosen = nullptr;
   for (auto& slot : kept) {
     Block* block = slot.exchange(nullptr);
-    if (block && block->bytes >= bytes && (!found || block->bytes < found->bytes)) std::swap(block, found);
+    if (block && block->bytes >= bytes && (!chosen || block->bytes < chosen->bytes)) std::swap(block, chosen);
     if (block && (block = slot.exchange(block))) unmap(block);  // another thread was faster
   }
-  if (!found) {
+  if (!chosen) {
     release_kept();
-    found = map(bytes);
+    chosen = map(bytes);
   }
-  found->used = bytes;
-  return found;
+  chosen->used = bytes;
+  return chosen;
 }
 
 void release(Block* block) {

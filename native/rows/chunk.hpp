@@ -22,7 +22,7 @@ struct Chunk {
   alignas(64) T at[kDepth][kLanes];
 };
 
-// A chunk's lines, wherever they are: in a chunk, or straight in an array.
+// A chunk's lines, wherever they are: in a chunk, or where they lie in an array.
 template <class T>
 using Lines = const T (*)[kLanes];
 

@@ -157,7 +157,7 @@ class RowFinish {
       if (labels.counts(l)) margins[l] = margin_of(p.transform, row + l, labels.of(l)[j]);
   }
 
-  CE_INLINE void take_targets(const double* targets, const double* margins, int64_t j) {
+  CE_INLINE void scale_targets(const double* targets, const double* margins, int64_t j) {
     double* own = u.data() + j * kLanes;
     for (int l = 0; l < kLanes; ++l)
       own[l] = targets[l] == kInf<double> ? kNaN : ((targets[l] - base[l]) - margins[l]) * scale[l];
@@ -167,7 +167,7 @@ class RowFinish {
   CE_INLINE void finish_label() {
     alignas(64) double margins[kLanes], D[kLanes];
     load_targets(0, target, margins);
-    if (!only_log_odds()) take_targets(target, margins, 0);
+    if (!only_log_odds()) scale_targets(target, margins, 0);
     for (int l = 0; l < kLanes; ++l) {
       const double odds = ((off.top[l] - target[l]) + margins[l]) * scale[l] + log1p_nonnegative(rest[l]);
       D[l] = off.top[l] == kInf<double> || target[l] == kInf<double> ? kNaN : odds;
@@ -225,7 +225,7 @@ class RowFinish {
     for (int64_t j = 0; j < k; ++j) {
       const double* own = u.data() + j * kLanes;
       load_targets(j, target, margins);
-      take_targets(target, margins, j);
+      scale_targets(target, margins, j);
       for (int l = 0; l < kLanes; ++l) term[l] = l < rows && first_occurrence(labels.of(l), j) ? own[l] : -kInf<double>;
       all.add(term);
     }

@@ -24,7 +24,7 @@ def nothing_kept():
 
 
 def take(mib: int) -> np.ndarray:
-    return np.frombuffer(_native.take_memory(mib * MIB), np.uint8)
+    return np.frombuffer(_native.acquire_memory(mib * MIB), np.uint8)
 
 
 def address(x: np.ndarray) -> int:
@@ -130,13 +130,13 @@ def test_a_forked_child_writes_to_pages_of_its_own():
     script = """
 import os, numpy as np
 from crossentropy._kernels import _native
-first = np.frombuffer(_native.take_memory(8 << 20), np.uint8)
-kept = np.frombuffer(_native.take_memory(8 << 20), np.uint8)
+first = np.frombuffer(_native.acquire_memory(8 << 20), np.uint8)
+kept = np.frombuffer(_native.acquire_memory(8 << 20), np.uint8)
 first[:] = 1
 del kept
 child = os.fork()
 if child == 0:
-    again = np.frombuffer(_native.take_memory(8 << 20), np.uint8)
+    again = np.frombuffer(_native.acquire_memory(8 << 20), np.uint8)
     again[:] = 2
     first[:] = 3
     os._exit(0 if (again == 2).all() else 1)
@@ -148,7 +148,7 @@ assert status == 0 and (first == 1).all()
 
 def test_more_than_there_is_raises_memory_error():
     with pytest.raises(MemoryError):
-        _native.take_memory(1 << 62)
+        _native.acquire_memory(1 << 62)
 
 
 def _resident() -> int:

@@ -274,8 +274,8 @@ def test_a_loss_without_a_gradient_allocates_nothing_of_the_size_of_the_logits(n
 def test_forward_and_backward_allocate_the_gradient_and_little_else(name, monkeypatch):
     """The gradient lies in memory that is kept for the next, which no profiler of PyTorch's sees."""
     taken = []
-    take = _native.take_memory
-    monkeypatch.setattr(_native, "take_memory", lambda n: taken.append(n) or take(n))
+    take = _native.acquire_memory
+    monkeypatch.setattr(_native, "acquire_memory", lambda n: taken.append(n) or take(n))
     z = torch.randn(BIG).requires_grad_()
     labels = torch.randint(0, 20_000, (64,))
     own = {"label_smoothing": 0.1} if name == "smoothed" else {}

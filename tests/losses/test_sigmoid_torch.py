@@ -350,6 +350,6 @@ def test_the_way_to_the_kernel_is_short_whatever_the_options(options):
     sigmoid_cross_entropy(z, t, **options)  # imports what it needs
     loss, forward = calls(lambda: sigmoid_cross_entropy(z, t, **options))
     _, backward = calls(lambda: torch.autograd.grad(loss, z, torch.ones_like(loss)))
-    assert forward <= 80
+    assert forward <= 85
     assert backward <= 20
     assert loss.grad_fn.name() == "_SigmoidLossBackward"

@@ -24,6 +24,8 @@ from crossentropy._backends import (
 from crossentropy._backends.conditions import is_true
 
 __all__ = [
+    "check_divisor",
+    "check_least_weight",
     "check_reduction",
     "check_weights",
     "count_by_default",
@@ -76,7 +78,7 @@ def check_reduction(reduction: str, normalizer: Any, empty: str) -> None:
 
 
 def divides_by_weight(reduction: str, normalizer: Any) -> bool:
-    """Whether a mean divides by the sum of weights."""
+    """Tell whether the result is a mean that divides by the sum of weights."""
     return reduction == "mean" and isinstance(normalizer, str) and normalizer == "weight"
 
 
@@ -85,6 +87,12 @@ def check_weights(weights: Array, error: Callable[[float], ValueError] | None = 
     xp = namespace(weights)
     if is_true(xp.any(weights < 0)):
         raise (error or negative_weight_error)(float(xp.min(weights)))
+
+
+def check_least_weight(least: float) -> None:
+    """Raise if the least of the weights whose sum divides a mean is negative."""
+    if least < 0:
+        raise negative_weight_error(least)
 
 
 def negative_weight_error(least: float) -> ValueError:
@@ -109,7 +117,7 @@ def reduce_rows(
     empty: str,
     signed: bool = False,
 ) -> Array:
-    """``Σ ℓ``, ``Σ ℓ / N`` or the rows themselves; sums are in float64 where there is one.
+    """Reduce losses of rows: to ``Σ ℓ``, to ``Σ ℓ / N`` or not at all; sums are in float64 where the library has it.
 
     Parameters
     ----------
@@ -141,7 +149,7 @@ def reduce_rows(
 
 
 def divisor(losses: Array, weights: Array | None, counted: Array | float | None, normalizer: Any) -> Array:
-    """``N`` of a mean, one number or one for every row; the arguments are those of `reduce_rows`."""
+    """Compute the divisor ``N`` of a mean, shape () or one for every row; the arguments are those of `reduce_rows`."""
     if isinstance(normalizer, str):
         if normalizer == "weight" and weights is not None:
             return _sum(weights)
@@ -158,26 +166,31 @@ def divisor(losses: Array, weights: Array | None, counted: Array | float | None,
 
 
 def mean_of(losses: Array, N: Array, empty: str) -> Array:
-    """``Σ ℓ / N``, where nothing to divide by gives what `empty` says, with a gradient of 0."""
+    """Compute ``Σ ℓ / N``; a divisor of 0 gives the value of `empty`, with a gradient of 0."""
     return _sum(divide(losses, N, empty)) if N.ndim else divide(_sum(losses), N, empty)
 
 
 def divide(total: Array, N: Array, empty: str) -> Array:
-    """``total / N``, entry by entry; where `N` is 0 it is what `empty` says, with a gradient of 0."""
+    """Compute ``total / N`` for every entry; a divisor of 0 gives the value of `empty`, with a gradient of 0."""
     xp = namespace(total, N)
+    check_divisor(N, empty)
     nothing = N == 0
-    if empty == "raise" and is_true(xp.any(nothing), wait=True):
-        raise ValueError(EMPTY_MESSAGE)
     mean = xp.where(nothing, xp.zeros_like(total), total) / xp.where(nothing, xp.ones_like(N), N)
-    # in a traced function, which cannot raise, NaN says it
+    # a traced function cannot raise, so empty="raise" gives NaN there
     return xp.where(nothing, xp.full_like(mean, value_of_nothing(empty)), mean)
+
+
+def check_divisor(N: Array, empty: str) -> None:
+    """Raise if `empty` is "raise" and a divisor is 0; only then this waits for the device."""
+    if empty == "raise" and is_true(namespace(N).any(N == 0), wait=True):
+        raise ValueError(EMPTY_MESSAGE)
 
 
 # -------------------------------------------------------------------------------------------------- from totals
 
 
 def fixed_divisor(reduction: str, normalizer: Any, count: Any, *, weighted: bool) -> Any:
-    """``N`` as far as it is known before weights are summed: None where it is their sum.
+    """Return the divisor ``N`` of a mean if it is known before weights are summed; None if it is their sum.
 
     Parameters
     ----------
@@ -196,34 +209,34 @@ def fixed_divisor(reduction: str, normalizer: Any, count: Any, *, weighted: bool
 
 
 def mean_of_totals(total: float, N: float, empty: str) -> tuple[float, float]:
-    """``total / N``, and what a gradient is to be divided by: infinity where there is nothing to average."""
+    """Compute ``total / N`` of two numbers, and the divisor of its gradient: infinity if `N` is 0."""
     return (total / N, N) if N else (of_nothing(empty), INF)
 
 
 def of_nothing(empty: str) -> float:
-    """The mean where there is nothing to average, by what `empty` says of it."""
+    """Return the mean of no rows, or raise if `empty` is "raise"."""
     if empty == "raise":
         raise ValueError(EMPTY_MESSAGE)
     return value_of_nothing(empty)
 
 
 def value_of_nothing(empty: str) -> float:
-    """The same where it is not known yet, so that nothing can be raised."""
+    """Return the mean of no rows where nothing can be raised, since the number of rows is not known yet."""
     return 0.0 if empty == "zero" else float("nan")
 
 
-# ------------------------------------------------------------------------------- for losses that are another's call
+# ---------------------------------------------------------------------------------- for losses that call another
 
 
 def count_by_default(normalizer: Any, reduction: str, default: Any = None) -> Any:
-    """The normalizer of a loss whose mean counts rows where it is left at its default; sums take none."""
+    """Replace a normalizer left at its default: "count" for a mean; a sum takes none, which is written "weight"."""
     if normalizer is default or (isinstance(normalizer, str) and normalizer == default):
         return "count" if reduction == "mean" else "weight"
     return normalizer
 
 
 def normalizer_of(normalizer: Any, weights: Array | None, shape: tuple[int, ...], like: Array) -> Any:
-    """What a mean divides by where the call that computes it has weights or elements of another kind.
+    """Return the normalizer to pass to another loss that computes a mean with other weights or other elements.
 
     Parameters
     ----------
@@ -231,14 +244,14 @@ def normalizer_of(normalizer: Any, weights: Array | None, shape: tuple[int, ...]
     weights : array or None
         The weights that count; None stands for 1 each.
     shape : tuple of int
-        Of what is counted.
+        Shape of the rows that are counted.
     like : array
-        What the loss is of.
+        Logits, for the library and the device.
 
     Raises
     ------
     ValueError
-        If weights that are negative are to be divided by.
+        If the divisor is a sum of weights and one of them is negative.
     """
     if not isinstance(normalizer, str):
         return normalizer
@@ -249,9 +262,9 @@ def normalizer_of(normalizer: Any, weights: Array | None, shape: tuple[int, ...]
 
 
 def sequence_divisors(weights: Array) -> Array:
-    """What divides each token so that a mean is one over sequences of means over their tokens, the last axis.
+    """Compute a divisor for every token, so that a sum of quotients is the mean over sequences of their tokens' means.
 
-    A sequence of no weight is not counted; its tokens are divided by 1.
+    Tokens are along the last axis. A sequence whose weights sum to 0 is not counted; its tokens are divided by 1.
     """
     xp = namespace(weights)
     lengths = xp.sum(weights, axis=-1, keepdims=True)

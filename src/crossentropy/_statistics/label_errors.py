@@ -33,10 +33,9 @@ def outside_classes(target: Target, classes: int) -> Array:
     outside = (y < 0) | (y >= classes)
     if target.ignore_index is None:
         return xp.any(outside, axis=-1) if target.several else outside
-    ignored = y == target.ignore_index
-    if not target.several:
-        return outside & ~ignored
-    return xp.any(outside & ~ignored, axis=-1) & ~xp.any(ignored, axis=-1)
+    kept = y != target.ignore_index
+    outside = outside & kept
+    return xp.any(outside, axis=-1) & xp.all(kept, axis=-1) if target.several else outside
 
 
 def check_labels(target: Target, classes: int, *, bad: Array | None = None, hints: Hints = OF_LOGITS) -> None:

@@ -13,7 +13,7 @@ from crossentropy._engine.probabilities.row_log_prob import row_log_prob
 from crossentropy._engine.probabilities.scores import reduce_scores
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.softmax.solve import solve
-from crossentropy._statistics.label_errors import check_labels
+from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy.links import Focal, Link
 from crossentropy.targets import LabelSet, Probabilities
 from crossentropy.torch._checks import as_weight, check_tensor, check_weight
@@ -245,14 +245,18 @@ def nll_loss(
         empty=empty,
         validate=validate,
     )
+    bad = outside_classes(problem.target, problem.classes)
     if problem.validate:
-        check_labels(problem.target, problem.classes)
+        check_labels(problem.target, problem.classes, bad=bad)
     # a row of classes alone is one of a batch
     log_p = input.movedim(problem.axis, -1) if input.ndim > 1 else input[None]
-    truth = Truth(target.long().view(log_p.shape[:-1]), ignore_index=ignore_index)
+    shape = log_p.shape[:-1]
+    truth = Truth(target.long().view(shape), ignore_index=ignore_index)
     omega = problem.sample_weight
-    counted = None if omega is None else omega.view(log_p.shape[:-1]) != 0
-    rows = row_log_prob(Predictions(log_p, in_logs=True), truth, problem.class_weight, counted)
+    counted = None if omega is None else omega.view(shape) != 0
+    rows = row_log_prob(
+        Predictions(log_p, in_logs=True), truth, problem.class_weight, counted, bad=bad.view(shape)
+    )
     mass, keep = (None if x is None else x.view(target.shape) for x in (rows.mass, rows.keep))
     value = reduce_scores(
         None,

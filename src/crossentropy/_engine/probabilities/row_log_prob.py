@@ -36,6 +36,7 @@ def row_log_prob(
     class_weight: Array | None = None,
     counted: Array | None = None,
     *,
+    bad: Array | None = None,
     checked: bool = False,
 ) -> RowLogProb:
     """Compute the log-probability of every row's truth, in float64 where there is one.
@@ -47,35 +48,45 @@ def row_log_prob(
     class_weight : array (C,), optional
     counted : array of bool, shape of the rows, optional
         False where a row has no weight, and may hold anything.
+    bad : array of bool, shape of the rows, optional
+        The rows whose label is outside the classes and not ignored, if the caller knows them.
     checked : bool
         Whether the first invalid label or distribution raises. Otherwise an invalid label gives NaN, in the gradient
         too, and distributions are not checked.
     """
-    of_rows = _of_indices if truth.masses is None else _of_masses
-    return of_rows(p, truth, class_weight, counted, checked=checked)
+    if truth.masses is not None:
+        return _of_masses(p, truth, class_weight, counted, checked=checked)
+    return _of_indices(p, truth, class_weight, counted, bad, checked=checked)
 
 
 def _of_indices(
-    p: Predictions, truth: Truth, weight: Array | None, counted: Array | None, *, checked: bool
+    p: Predictions,
+    truth: Truth,
+    weight: Array | None,
+    counted: Array | None,
+    bad: Array | None,
+    *,
+    checked: bool,
 ) -> RowLogProb:
     """Compute ``w_y ln p_y`` of every row, for labels that are indices."""
     xp, y = namespace(p.values), truth.indices
     keep = None if truth.ignore_index is None else y != truth.ignore_index
     target = Target(y, ignore_index=truth.ignore_index)
-    bad = outside_classes(target, p.classes)
+    bad = outside_classes(target, p.classes) if bad is None else bad
     if checked:
         check_indices(target, p, bad)
-    # nothing to work around: no array is made for it
-    clean = is_numpy(y) and keep is None and (checked or not is_true(xp.any(bad)))
-    safe = y if clean else xp.where(bad if keep is None else bad | ~keep, 0 * y, y)
+    # Where all labels are known to be classes, no array is made for what else they might be.
+    known = (checked and is_numpy(y)) or is_true(~xp.any(bad))
+    safe = y if known else xp.where(bad, xp.zeros_like(y), y)
     if keep is not None:
+        safe = xp.where(keep, safe, xp.zeros_like(y))
         counted = keep if counted is None else keep & counted
     if p.is_binary:
         yes = xp.astype(safe, widest_dtype(p.values))
         log_p = binary_log_prob(p, yes, 1 - yes, counted, checked=checked)
     else:
         log_p = label_log_prob(p, safe, counted, checked=checked)
-    if not clean:  # times NaN, so that the gradient of such a row is NaN too
+    if not known:  # times NaN, so that the gradient of such a row is NaN too
         bad = bad if counted is None else bad & counted
         one = xp.ones_like(log_p)
         log_p = log_p * xp.where(bad, xp.full_like(one, float("nan")), one)

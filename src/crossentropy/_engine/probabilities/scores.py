@@ -46,7 +46,12 @@ def reduce_scores(
     if weight is not None:
         weight = xp.astype(weight, losses.dtype, copy=False)
     if keep is not None:
-        weight = xp.where(keep, xp.ones_like(losses) if weight is None else weight, xp.zeros_like(losses))
+        zero = xp.zeros_like(losses)
+        losses = xp.where(keep, losses, zero)
+        if weight is not None:
+            weight = xp.where(keep, weight, zero)
+        else:
+            mass = xp.astype(keep, losses.dtype) if mass is None else xp.where(keep, mass, zero)
     if weight is not None:
         losses = weigh(weight, losses)
         mass = weight if mass is None else weigh(weight, mass)

@@ -28,7 +28,7 @@ def reduced(
     empty: str,
     keep: Array | None = None,
 ) -> Array:
-    """Losses of rows times their weights, reduced as `crossentropy.softmax_cross_entropy` does it.
+    """Multiply losses of rows by their weights and reduce them as `crossentropy.softmax_cross_entropy` does.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def reduced(
 
 
 def reduce_problem(problem: SoftmaxProblem, losses: Array, weights: Array | None) -> Array:
-    """Losses of a problem's rows, times `weights`, reduced as it says."""
+    """Multiply losses of a problem's rows by `weights` and reduce them by the problem's options."""
     return reduced(
         losses,
         problem.logits,
@@ -82,7 +82,7 @@ def reduced_sums(
     normalizer: Any,
     empty: str,
 ) -> Array:
-    """Rows that are the sums of a call's elements over one axis (questions, tasks, pairs), reduced over the rows.
+    """Reduce rows whose losses are sums over one axis of a call's elements: questions, tasks or pairs.
 
     A mean or a sum is the call's own value, untouched.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from crossentropy._backends import Array
 from crossentropy._backends.conditions import unravel
-from crossentropy._engine.reductions import fixed_divisor, mean_of_totals, negative_weight_error
+from crossentropy._engine.reductions import check_least_weight, fixed_divisor, mean_of_totals
 from crossentropy._engine.sigmoid.labels import binary_label_error
 from crossentropy._engine.sigmoid.problem import Problem
 from crossentropy._kernels import _native
@@ -46,8 +46,8 @@ def evaluate(problem: Problem, memory: type[Memory]) -> tuple[Array, float]:
         raise binary_label_error(problem.labels, unravel(invalid, logits.shape))
     if losses is not None:
         return losses, 1.0
-    if options.divides_by_weight and least_weight < 0:
-        raise negative_weight_error(least_weight)
+    if options.divides_by_weight:
+        check_least_weight(least_weight)
     N = fixed_divisor(options.reduction, options.normalizer, prod(logits.shape), weighted=problem.is_weighted)
     value, divisor = mean_of_totals(total, weight if N is None else float(N), options.empty)
     return memory.scalar(value, dtype), divisor

@@ -7,8 +7,7 @@ gives NaN.
 import torch
 from torch import Tensor
 
-from crossentropy._backends.conditions import is_true
-from crossentropy._engine.reductions import EMPTY_MESSAGE, fixed_divisor, value_of_nothing
+from crossentropy._engine.reductions import check_divisor, fixed_divisor, value_of_nothing
 from crossentropy._engine.sigmoid.problem import Problem
 from crossentropy._kernels.triton.means import Mean
 from crossentropy._kernels.triton.sigmoid import Elements, Formula, element_losses, mean_loss
@@ -22,8 +21,7 @@ def loss(problem: Problem) -> tuple[Tensor, Tensor | None]:
         return element_losses(elements, formula), None
     mean = Mean(_divisor(problem), value_of_nothing(options.empty))
     value, divisor = mean_loss(elements, formula, mean)
-    if options.empty == "raise" and is_true(divisor == 0, wait=True):
-        raise ValueError(EMPTY_MESSAGE)
+    check_divisor(divisor, options.empty)
     return value, divisor
 
 

@@ -1,4 +1,4 @@
-"""What a sigmoid loss is asked to do: arguments of one library, checked, in the form the formulas use."""
+"""A sigmoid loss as checked arrays of one library and options, in the form that formulas and kernels use."""
 
 import math
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ CROSS_ENTROPY = CrossEntropy()
 
 @dataclass(slots=True, eq=False)
 class Options:
-    """All but the arrays that kernels read."""
+    """Everything but the arrays of a problem."""
 
     classes: int
     inner: int  # elements between one class and the next
@@ -49,7 +49,7 @@ class Options:
 
 @dataclass(slots=True, eq=False)
 class Problem:
-    """The arrays, and the options."""
+    """A sigmoid loss: its arrays and its options."""
 
     logits: Array
     labels: Array
@@ -64,7 +64,7 @@ class Problem:
 
     @property
     def is_taped_beside_logits(self) -> bool:
-        """Whether anything but the logits is an array that `loss_and_gradient` differentiates by."""
+        """Tell whether any array but the logits is taped."""
         options = self.options
         return Taped in map(
             type,
@@ -147,7 +147,7 @@ def make_problem(
 
 
 def _number(option: Any) -> Any:
-    """A number as a float; an array of one, which may be traced, as it is."""
+    """Convert a number to a float; an array of shape (), which may be traced, passes unchanged."""
     return float(option) if isinstance(option, (int, float)) or is_numpy(option) else option
 
 
@@ -163,7 +163,7 @@ def _check_arrays(logits: Array, labels: Array) -> None:
 
 
 def check_sample_weight(logits: Array, sample_weight: Array, axis: int, name: str = "sample_weight") -> None:
-    """Refuse weights that are neither of elements nor of rows; `name` is the argument that they were passed as."""
+    """Raise if weights have neither the shape of the logits nor that of the rows; `name` is their argument."""
     shape = tuple(logits.shape)
     rows = rows_shape(shape, axis) if len(shape) > 1 else shape
     if tuple(sample_weight.shape) not in (shape, rows):
@@ -175,7 +175,7 @@ def check_sample_weight(logits: Array, sample_weight: Array, axis: int, name: st
 
 
 def _class_vector(name: str, value: Any, logits: Array, classes: int, xp: Any, dtype: Any) -> Array:
-    """One number for each class, shape (C,)."""
+    """Convert a number or an array to one number for each class, shape (C,), constant."""
     if isinstance(value, (int, float)):  # made where the logits are: a copy to a device would be waited for
         return xp.full((classes,), float(value), dtype=dtype, device=device(logits))
     vector = as_option(value, name, logits)

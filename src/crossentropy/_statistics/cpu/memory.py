@@ -114,7 +114,7 @@ def _large(shape: tuple[int, ...], dtype: Any) -> Array:
     nbytes = prod(shape) * dtype.itemsize
     if nbytes < LARGE:
         return np.empty(shape, dtype)
-    return np.frombuffer(_native.take_memory(nbytes), dtype).reshape(shape)
+    return np.frombuffer(_native.acquire_memory(nbytes), dtype).reshape(shape)
 
 
 def _thread_count() -> int:

@@ -84,7 +84,7 @@ def large(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) 
     nbytes = prod(shape) * dtype.itemsize
     if nbytes < LARGE or device.type != "cpu":
         return torch.empty(shape, dtype=dtype, device=device)
-    return torch.frombuffer(_native.take_memory(nbytes), dtype=dtype).view(shape)
+    return torch.frombuffer(_native.acquire_memory(nbytes), dtype=dtype).view(shape)
 
 
 def rounded(value: float | Tensor, dtype: torch.dtype) -> Tensor:

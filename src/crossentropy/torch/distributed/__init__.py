@@ -233,8 +233,10 @@ def linear_target_statistics(
 
     Parameters
     ----------
-    hidden, weight, labels, bias, low_rank, memory_budget, group
+    hidden, weight, bias, low_rank, memory_budget, group
         As in `linear_cross_entropy`.
+    labels
+        As in `softmax_cross_entropy`, for rows of the shape ``hidden.shape[:-1]``.
     shift
         As in `crossentropy.linear_cross_entropy`.
     temperature, softcap, logit_bias, margin, ignore_index, validate
