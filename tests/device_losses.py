@@ -27,7 +27,7 @@ on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU
 def as_on_a_device():
     """Losses take the engine of devices."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(autograd, "engine", _engine)
+        patch.setattr(autograd, "kernels_for", _engine)
         patch.setattr(linear_autograd, "engine", _engine)
         patch.setattr(memory_torch, "are_ready", lambda *arguments: False)
         yield

@@ -12,8 +12,8 @@ from crossentropy._statistics.cuda import head as head_kernel  # noqa: E402
 from crossentropy._statistics.cuda.head import Tile, serves  # noqa: E402
 from crossentropy._statistics.head import passes  # noqa: E402
 from crossentropy._statistics.head.head import Head  # noqa: E402
-from crossentropy._statistics.problem import Planes  # noqa: E402
-from crossentropy._statistics.torch.problem import split  # noqa: E402
+from crossentropy._statistics.problem import RowStatistics  # noqa: E402
+from crossentropy._statistics.torch.problem import partition  # noqa: E402
 from row_problems import EVERYTHING  # noqa: E402
 
 NAN, INF = float("nan"), float("inf")
@@ -52,15 +52,15 @@ def random_labels(N, V, seed=4):
     return torch.randint(V, (N,), generator=torch.Generator().manual_seed(seed))
 
 
-def problem_of(head, target, transform=PLAIN, prior=None, wanted=ALL):
+def problem_of(head, target, transform=PLAIN, prior=None, requested=ALL):
     """As both ways take it."""
-    settings, given = split(
+    settings, given = partition(
         head.factors[0].new_empty(1).expand(head.rows, head.classes),
         1,
         target,
         transform,
         prior,
-        wanted,
+        requested,
         False,
     )
     return settings, head, given
@@ -83,7 +83,7 @@ def found(problem, device):
 
 def check(got, expected, tolerance):
     """Every plane within a part of its size, or of 1; classes and what is no number exactly."""
-    for name in Planes.__slots__:
+    for name in RowStatistics.__slots__:
         ours, theirs = getattr(got, name), getattr(expected, name)
         assert (ours is None) == (theirs is None), name
         if name == "bad_row" or ours is None:
@@ -113,5 +113,7 @@ def equal(a, b):
     )
 
 
-def bits(planes, rows=slice(None)):
-    return [x[rows] for name in Planes.__slots__ if isinstance(x := getattr(planes, name), torch.Tensor)]
+def bits(stats, rows=slice(None)):
+    return [
+        x[rows] for name in RowStatistics.__slots__ if isinstance(x := getattr(stats, name), torch.Tensor)
+    ]

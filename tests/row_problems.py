@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossentropy._statistics import PLAIN, Planes, Prior, Target, Transform, Wanted, row_statistics
+from crossentropy._statistics import PLAIN, Prior, Requested, RowStatistics, Target, Transform, row_statistics
 from crossentropy._statistics.problem import DIFFERENTIABLE
 
 WIDE = np.longdouble
-EVERYTHING = Wanted(log_partition=True, entropy=True, argmax=True, rank=True)
-DIFFERENTIATED = Wanted(log_partition=True, entropy=True)
+EVERYTHING = Requested(log_partition=True, entropy=True, argmax=True, rank=True)
+DIFFERENTIATED = Requested(log_partition=True, entropy=True)
 FORMS = ("label", "ignored", "several", "set", "dense", "weighted")
 TRANSFORMS = ("plain", "temperature", "row temperature", "softcap", "bias", "margin", "class margin", "all")
 PRIORS = ("none", "uniform", "vector")
@@ -37,10 +37,10 @@ class RowProblem:
     target: Target
     transform: Transform
     prior: Prior | None
-    wanted: Wanted
+    requested: Requested
 
     def arguments(self) -> tuple:
-        return self.logits, self.logits.ndim - 1, self.target, self.transform, self.prior, self.wanted
+        return self.logits, self.logits.ndim - 1, self.target, self.transform, self.prior, self.requested
 
     def with_logits(self, logits: Any) -> RowProblem:
         return replace(self, logits=logits)
@@ -52,7 +52,7 @@ def make(form: str, transform: str, prior: str, rows: int, classes: int, scale: 
     z[::3] += 30 * rng.normal(size=(len(z[::3]), 1))
     labels = rng.integers(0, classes, size=rows)
     labels[::2] = z[::2].argmax(axis=1)
-    wanted = replace(EVERYTHING, rank=form in ("label", "ignored"))
+    requested = replace(EVERYTHING, rank=form in ("label", "ignored"))
     target = {
         "label": lambda: Target(indices=labels),
         "ignored": lambda: Target(indices=np.where(np.arange(rows) % 4 == 1, -7, labels), ignore_index=-7),
@@ -73,7 +73,7 @@ def make(form: str, transform: str, prior: str, rows: int, classes: int, scale: 
         target,
         _transform(rng, transform, rows, classes, target.dense is None),
         {"none": None, "uniform": Prior(), "vector": Prior(values)}[prior],
-        wanted,
+        requested,
     )
 
 
@@ -140,8 +140,8 @@ def as_function(
     def statistics(z: Any, *values: Any) -> tuple:
         given = dict(zip(learned, values, strict=True))
         own = replace(target, dense=given.pop("dense", None))
-        planes = how(z, axis, own, replace(transform, **given), prior, DIFFERENTIATED)
-        found = [getattr(planes, name) for name in DIFFERENTIABLE]
+        stats = how(z, axis, own, replace(transform, **given), prior, DIFFERENTIATED)
+        found = [getattr(stats, name) for name in DIFFERENTIABLE]
         return tuple(x for x in found if x is not None and torch.isfinite(x).all())
 
     return statistics, (logits, *learned.values())
@@ -173,7 +173,7 @@ def log_sum(u: np.ndarray, where: np.ndarray) -> np.ndarray:
         return shift + np.log(np.exp(u - shift[..., None]).sum(axis=-1))
 
 
-def true_planes(problem: RowProblem, z: Any = None) -> tuple[Planes, SimpleNamespace]:
+def true_planes(problem: RowProblem, z: Any = None) -> tuple[RowStatistics, SimpleNamespace]:
     """Every statistic by its definition, and the size of what each sums up: |D|, Σ|r (L − u)|, …
 
     A softcap, a bias and a margin may be rounded into ``u``, which costs digits as |u| grows.
@@ -205,52 +205,57 @@ def true_planes(problem: RowProblem, z: Any = None) -> tuple[Planes, SimpleNames
     below = L[..., None] - u
     log_p = -below
     log_p = np.where(at_top, -np.log1p(np.exp(log_sum(u, ~at_top) - log_sum(u, at_top)))[..., None], log_p)
-    planes, size = Planes(), SimpleNamespace()
+    stats, size = RowStatistics(), SimpleNamespace()
     reach = np.maximum(1, size_u)
     rounded = any(x is not None for x in (transform.softcap, transform.logit_bias, transform.margin))
     once = reach if rounded else np.ones_like(reach)
     if target.several:
         D = [log_sum(u, ~y) - log_sum(u, y) for y in np.moveaxis(target.indices[..., None] == classes, -2, 0)]
-        planes.log_odds = np.stack(D, axis=-1)
+        stats.log_odds = np.stack(D, axis=-1)
     elif on is not None:
-        planes.log_odds = log_sum(u, ~on) - log_sum(u, on)
-    if planes.log_odds is not None:
-        size.log_odds = np.maximum(1, np.abs(planes.log_odds)) + (once[..., None] if target.several else once)
-    planes.log_partition, size.log_partition = (base / temperature)[..., 0] + L, reach
+        stats.log_odds = log_sum(u, ~on) - log_sum(u, on)
+    if stats.log_odds is not None:
+        size.log_odds = np.maximum(1, np.abs(stats.log_odds)) + (once[..., None] if target.several else once)
+    stats.log_partition, size.log_partition = (base / temperature)[..., 0] + L, reach
     if prior is not None:
         r = np.full(C, WIDE(1) / C) if prior.values is None else numpy(prior.values).astype(WIDE)
-        planes.prior_term = (r * -log_p).sum(axis=-1)
+        stats.prior_term = (r * -log_p).sum(axis=-1)
         size.prior_term = (np.abs(r * log_p).sum(axis=-1) + np.abs(r).sum()) * once
     if target.dense is not None:
         a = numpy(target.dense).astype(WIDE)
         a = a if target.class_weight is None else a * numpy(target.class_weight).astype(WIDE)
-        planes.dense_term, size.dense_term = (a * -log_p).sum(axis=-1), np.abs(a * log_p).sum(axis=-1) * once
-        planes.dense_total, size.dense_total = a.sum(axis=-1), np.abs(a).sum(axis=-1)
-    planes.entropy = -(np.exp(log_p) * log_p).sum(axis=-1)
+        stats.dense_term, size.dense_term = (a * -log_p).sum(axis=-1), np.abs(a * log_p).sum(axis=-1) * once
+        stats.dense_total, size.dense_total = a.sum(axis=-1), np.abs(a).sum(axis=-1)
+    stats.entropy = -(np.exp(log_p) * log_p).sum(axis=-1)
     p = np.exp(log_p)
     size.entropy = (p * np.abs(log_p) * np.maximum(1, np.abs(log_p))).sum(axis=-1) * once
-    planes.argmax = u.argmax(axis=-1)
-    if problem.wanted.rank:
+    stats.argmax = u.argmax(axis=-1)
+    if problem.requested.rank:
         own = np.where(on, u, 0).sum(axis=-1, keepdims=True)
         label = on.argmax(axis=-1)[..., None]
-        planes.rank = ((u > own) | ((u == own) & (classes < label))).sum(axis=-1)
-    _settle_ignored(problem.target, planes)
-    return planes, size
+        stats.rank = ((u > own) | ((u == own) & (classes < label))).sum(axis=-1)
+    _settle_ignored(problem.target, stats)
+    return stats, size
 
 
-def _settle_ignored(target: Target, planes: Planes) -> None:
+def _settle_ignored(target: Target, stats: RowStatistics) -> None:
     """An ignored row is a certain one, and has neither an argmax nor a rank."""
     if target.indices is None or target.ignore_index is None:
         return
     skip = target.indices == target.ignore_index
     certain = {"log_odds": -np.inf, "argmax": -1, "rank": -1}
     for name in ("log_odds", "log_partition", "prior_term", "entropy", "argmax", "rank"):
-        if getattr(planes, name) is not None:
-            setattr(planes, name, np.where(skip, certain.get(name, 0), getattr(planes, name)))
+        if getattr(stats, name) is not None:
+            setattr(stats, name, np.where(skip, certain.get(name, 0), getattr(stats, name)))
 
 
 def check(
-    got: Planes, truth: Planes, size: SimpleNamespace, eps: float, what: str = "", digits: float = 8
+    got: RowStatistics,
+    truth: RowStatistics,
+    size: SimpleNamespace,
+    eps: float,
+    what: str = "",
+    digits: float = 8,
 ) -> None:
     """Every statistic within so many units of eps of its size; indices exactly."""
     for name in ("log_odds", "log_partition", "prior_term", "dense_term", "dense_total", "entropy"):

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
 from crossentropy._kernels.triton import launch as launching  # noqa: E402
-from crossentropy._statistics import PLAIN, Target, Transform, Wanted, formulas, row_statistics  # noqa: E402
+from crossentropy._statistics import PLAIN, Requested, Target, Transform, formulas, row_statistics  # noqa: E402
 from crossentropy._statistics.cuda import kernel as cuda_kernel  # noqa: E402
 from crossentropy._statistics.problem import DIFFERENTIABLE, Cotangents  # noqa: E402
 from device_losses import on_a_gpu  # noqa: E402
@@ -75,11 +75,11 @@ def test_a_row_that_makes_no_sense_is_nan_in_value_and_gradient_and_alone(device
             z[bad, slice(None) if fill == -INF else 9] = fill
         z.requires_grad_()
         own = [tensors(x, device=device) for x in (problem.target, problem.transform, problem.prior)]
-        planes = row_statistics(z, 1, *own, DIFFERENTIATED)
-        planes = [getattr(planes, name) for name in DIFFERENTIABLE]
-        planes = [x.reshape(5, -1) for x in planes if x is not None]
-        loss = sum(torch.where(x == -INF, 0.0, x).sum() for x in planes)
-        found.append((torch.cat(planes, 1).detach().cpu(), torch.autograd.grad(loss, z)[0].cpu()))
+        stats = row_statistics(z, 1, *own, DIFFERENTIATED)
+        stats = [getattr(stats, name) for name in DIFFERENTIABLE]
+        stats = [x.reshape(5, -1) for x in stats if x is not None]
+        loss = sum(torch.where(x == -INF, 0.0, x).sum() for x in stats)
+        found.append((torch.cat(stats, 1).detach().cpu(), torch.autograd.grad(loss, z)[0].cpu()))
     keep = torch.arange(5) != bad
     for clean, spoilt in zip(*found, strict=True):
         assert spoilt[bad].isnan().all()
@@ -103,7 +103,9 @@ def test_a_label_outside_the_classes_makes_its_row_nan_and_no_other(device, bloc
     z = torch.randn(3, 20, generator=torch.Generator().manual_seed(0)).to(device).requires_grad_()
     y = torch.tensor([3, label, 7], device=device)
     y = torch.stack([y, torch.zeros_like(y)], -1) if several else y
-    said = row_statistics(z, 1, Target(y, several=several), wanted=Wanted(True, True, True, not several))
+    said = row_statistics(
+        z, 1, Target(y, several=several), requested=Requested(True, True, True, not several)
+    )
     (gradient,) = torch.autograd.grad(said.log_odds.sum() + said.entropy.sum(), z)
     for x in (said.log_odds, said.log_partition, said.entropy, gradient):
         assert x[1].isnan().all()
@@ -151,7 +153,7 @@ def test_padding_does_not_leak_into_the_sum_through_a_softcap(device):
     z = torch.tensor([[0.1, -0.2, 0.3, 0.0, 0.2]], dtype=torch.float64, device=device)
     transform = Transform(softcap=0.05)
     target = Target(torch.tensor([2], device=device))
-    found = row_statistics(z, 1, target, transform, wanted=Wanted(log_partition=True))
+    found = row_statistics(z, 1, target, transform, requested=Requested(log_partition=True))
     u = 0.05 * torch.tanh(z / 0.05)
     torch.testing.assert_close(found.log_partition, u.logsumexp(-1))
 
@@ -181,8 +183,8 @@ def test_the_class_axis_may_be_any(device, blocks, axis, form):
     found = []
     for how in (row_statistics, formulas.statistics):
         z = torch.tensor(image(problem.logits, axis), device=device, requires_grad=True)
-        planes = [getattr(how(z, axis, *own, DIFFERENTIATED), name) for name in DIFFERENTIABLE]
-        loss = sum((x**2).sum() for x in planes if x is not None)
+        stats = [getattr(how(z, axis, *own, DIFFERENTIATED), name) for name in DIFFERENTIABLE]
+        loss = sum((x**2).sum() for x in stats if x is not None)
         found.append((loss.detach(), torch.autograd.grad(loss, z)[0]))
     torch.testing.assert_close(*found, rtol=1e-11, atol=1e-11)
 
@@ -234,11 +236,11 @@ def test_rows_further_apart_than_32_bits_count_are_found(device):
     if device.type == "cpu":
         kernel.arguments |= {"logits": other, "inner_stride": away}
     ones = Cotangents(log_odds=torch.ones(2, dtype=torch.float64, device=device))
-    planes, same = (x.statistics(target, (2,), Wanted()) for x in (kernel, expected))
-    assert torch.equal(planes.log_odds, same.log_odds)
+    stats, same = (x.statistics(target, (2,), Requested()) for x in (kernel, expected))
+    assert torch.equal(stats.log_odds, same.log_odds)
     into = torch.empty(2, 10, dtype=z.dtype, device=device)
     assert torch.equal(
-        kernel.pullback(planes, ones, (2,), into=into).logits, expected.pullback(same, ones, (2,)).logits
+        kernel.pullback(stats, ones, (2,), into=into).logits, expected.pullback(same, ones, (2,)).logits
     )
 
 
@@ -262,7 +264,7 @@ def test_nothing_waits_for_the_device(device):
     own = [tensors(x, device=device) for x in (problem.target, problem.transform, problem.prior)]
     torch.cuda.set_sync_debug_mode("error")
     try:
-        said = row_statistics(z, 1, *own, problem.wanted)
+        said = row_statistics(z, 1, *own, problem.requested)
         torch.autograd.grad(said.log_odds.sum() + said.prior_term.sum(), z)
     finally:
         torch.cuda.set_sync_debug_mode("default")
@@ -276,7 +278,7 @@ def test_a_forward_and_backward_pass_can_be_captured(device):
 
     def step():
         kernel = cuda_kernel.RowKernel(z, 1, target, PLAIN, None)
-        return kernel.pullback(kernel.statistics(target, (8,), Wanted()), ones, (8,)).logits
+        return kernel.pullback(kernel.statistics(target, (8,), Requested()), ones, (8,)).logits
 
     step()
     graph = torch.cuda.CUDAGraph()

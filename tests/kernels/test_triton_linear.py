@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
-from crossentropy._statistics import Prior, Target, Transform, Wanted, row_statistics  # noqa: E402
+from crossentropy._statistics import Prior, Requested, Target, Transform, row_statistics  # noqa: E402
 from crossentropy._statistics.cuda import head as head_kernel  # noqa: E402
 from crossentropy._statistics.cuda.head import Tile, shares_of  # noqa: E402
 from crossentropy._statistics.head.head import Head  # noqa: E402
@@ -70,7 +70,7 @@ def test_logits_in_half_precision_are_rounded_as_stored_ones_are(device):
         assert not torch.equal(stored.double(), widened(head).whole())
         target = Target(random_labels(17, 33))
         got = found(problem_of(head, target), device)
-        check(got, row_statistics(stored, 1, target, wanted=ALL), 16 * EPS[dtype])
+        check(got, row_statistics(stored, 1, target, requested=ALL), 16 * EPS[dtype])
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
@@ -79,8 +79,8 @@ def test_a_product_keeps_the_digits_of_its_dtype(dtype, device):
     generator = torch.Generator().manual_seed(0)
     x, M = (torch.randn(s, 70, generator=generator, dtype=torch.float64).to(dtype) for s in (20, 40))
     y = random_labels(20, 40)
-    wanted = Wanted(log_partition=True)
-    got = found(problem_of(Head((x, M), None), Target(y), wanted=wanted), device)
+    requested = Requested(log_partition=True)
+    got = found(problem_of(Head((x, M), None), Target(y), requested=requested), device)
     z = x.numpy().astype(np.longdouble) @ M.numpy().astype(np.longdouble).T
     L = np.log(np.exp(z).sum(axis=1))
     size = (x.abs().double() @ M.abs().double().T).max().item()
@@ -253,7 +253,7 @@ def test_nothing_of_something(shape, device):
     N, V, D = shape
     head, target = head_of(N, V, D, torch.float32), Target(torch.zeros(N, dtype=torch.int64))
     got = found(problem_of(head, target, prior=Prior()), device)
-    check(got, row_statistics(head.whole(), 1, target, prior=Prior(), wanted=ALL, validate=False), 1e-6)
+    check(got, row_statistics(head.whole(), 1, target, prior=Prior(), requested=ALL, validate=False), 1e-6)
 
 
 def test_a_prior_that_sums_to_nothing_in_a_share_is_scaled_as_any_other(device):

@@ -10,12 +10,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
-from crossentropy._statistics import Prior, Target, Wanted  # noqa: E402
+from crossentropy._statistics import Prior, Requested, Target  # noqa: E402
 from crossentropy._statistics.cuda import head as head_kernel  # noqa: E402
 from crossentropy._statistics.cuda.head import serves  # noqa: E402
 from crossentropy._statistics.head import passes  # noqa: E402
 from crossentropy._statistics.head.head import Head  # noqa: E402
-from crossentropy._statistics.problem import Planes  # noqa: E402
+from crossentropy._statistics.problem import RowStatistics  # noqa: E402
 from device_losses import on_a_gpu  # noqa: E402
 from linear_on_triton import (  # noqa: E402
     EPS,
@@ -87,9 +87,10 @@ def test_labels_of_any_integer_type(dtype, device):
 
 def test_what_is_not_asked_for_is_not_there(device):
     got = found(
-        problem_of(head_of(3, 5, 2, torch.float32), Target(random_labels(3, 5)), wanted=Wanted()), device
+        problem_of(head_of(3, 5, 2, torch.float32), Target(random_labels(3, 5)), requested=Requested()),
+        device,
     )
-    present = {name for name in Planes.__slots__ if isinstance(getattr(got, name), torch.Tensor)}
+    present = {name for name in RowStatistics.__slots__ if isinstance(getattr(got, name), torch.Tensor)}
     assert present == {"log_odds", "top", "rest"}
 
 
@@ -102,7 +103,7 @@ def test_other_problems_take_blocks_of_logits():
         Target(dense=torch.ones(4, 6)),
     ):
         assert not serves(*problem_of(head, target))
-    assert not serves(*problem_of(head, Target(y), wanted=Wanted(rank=True)))
+    assert not serves(*problem_of(head, Target(y), requested=Requested(rank=True)))
     low_rank = Head((*head.factors, torch.zeros(4, 2), torch.zeros(6, 2)), None)
     assert not serves(*problem_of(low_rank, Target(y)))
     whole = Head(tuple(f.to(torch.int32) for f in head.factors), None)

@@ -12,7 +12,7 @@ import oracle_rows  # noqa: E402
 import ulps  # noqa: E402
 from crossentropy._statistics import PLAIN, Cotangents, Target, row_statistics  # noqa: E402
 from crossentropy._statistics.cuda import kernel as cuda_kernel  # noqa: E402
-from crossentropy._statistics.problem import DIFFERENTIABLE, NOTHING_MORE  # noqa: E402
+from crossentropy._statistics.problem import DIFFERENTIABLE, NONE_REQUESTED  # noqa: E402
 from crossentropy._statistics.torch import kernels  # noqa: E402
 from row_problems import FORMS, as_function, each_form_and_transform, make, narrowed, tensors  # noqa: E402
 
@@ -94,7 +94,7 @@ def test_one_statistic_alone_has_its_gradient(device, form):
                 patch.setattr(kernels, "row_kernel", row_kernel)
                 z = torch.tensor(problem.logits, device=where, requires_grad=True)
                 own = (tensors(x, device=where) for x in (problem.target, problem.transform, problem.prior))
-                plane = getattr(row_statistics(z, 1, *own, problem.wanted), name)
+                plane = getattr(row_statistics(z, 1, *own, problem.requested), name)
                 if plane is not None:
                     plane = torch.where(torch.isfinite(plane), plane, 0.0)
                     found.append(torch.autograd.grad((plane**2).sum(), z)[0].cpu())
@@ -140,9 +140,9 @@ def test_gradients_below_the_normal_numbers_are_not_flushed_to_zero(device):
 
 def pulled(z, labels, by_target=False, upstream=None, **where):
     kernel = cuda_kernel.RowKernel(z, 1, labels, PLAIN, None)
-    planes = kernel.statistics(labels, (len(z),), NOTHING_MORE)
+    stats = kernel.statistics(labels, (len(z),), NONE_REQUESTED)
     g = torch.tensor(upstream or [1.0] * len(z), dtype=torch.float64, device=z.device)
-    return kernel.pullback(planes, Cotangents(log_odds=g), (len(z),), target=by_target, **where)
+    return kernel.pullback(stats, Cotangents(log_odds=g), (len(z),), target=by_target, **where)
 
 
 @pytest.mark.parametrize("classes", [5, 40])

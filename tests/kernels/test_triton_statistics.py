@@ -10,9 +10,9 @@ pytest.importorskip("triton")
 
 import oracle_rows  # noqa: E402
 import ulps  # noqa: E402
-from crossentropy._statistics import Prior, Target, Wanted, row_statistics  # noqa: E402
+from crossentropy._statistics import Prior, Requested, Target, row_statistics  # noqa: E402
 from crossentropy._statistics.cuda import kernel  # noqa: E402
-from crossentropy._statistics.problem import Planes  # noqa: E402
+from crossentropy._statistics.problem import RowStatistics  # noqa: E402
 from crossentropy._statistics.torch import kernels  # noqa: E402
 from row_problems import (  # noqa: E402
     FORMS,
@@ -77,11 +77,11 @@ def test_every_plane_is_the_native_kernels(device, blocks, form):
     """Those too that only a gradient reads: the planes of one kernel serve the backward pass of the other."""
     problem, _ = torch_problem(make(form, "row temperature", "vector", 6, 11), "float64")
     arguments = problem.logits, 1, problem.target, problem.transform, problem.prior
-    expected = native("cpu")(*arguments).statistics(problem.target, (6,), problem.wanted)
+    expected = native("cpu")(*arguments).statistics(problem.target, (6,), problem.requested)
     problem, _ = torch_problem(make(form, "row temperature", "vector", 6, 11), "float64", device)
     arguments = problem.logits, 1, problem.target, problem.transform, problem.prior
-    found = kernel.RowKernel(*arguments).statistics(problem.target, (6,), problem.wanted)
-    for name in Planes.__slots__:
+    found = kernel.RowKernel(*arguments).statistics(problem.target, (6,), problem.requested)
+    for name in RowStatistics.__slots__:
         ours, theirs = getattr(found, name), getattr(expected, name)
         assert (ours is None) == (theirs is None), name
         if name != "bad_row" and ours is not None:
@@ -134,7 +134,7 @@ def test_ties_with_the_top_are_counted_exactly(device, blocks):
     z = torch.zeros(2, 37, device=device)
     z[1, 5] = 3.0
     said = row_statistics(
-        z, 1, Target(torch.tensor([36, 5], device=device)), wanted=Wanted(argmax=True, rank=True)
+        z, 1, Target(torch.tensor([36, 5], device=device)), requested=Requested(argmax=True, rank=True)
     )
     assert said.rest.tolist() == [35.0, 35.0]
     assert said.argmax.tolist() == [0, 5]

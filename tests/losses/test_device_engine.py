@@ -15,7 +15,7 @@ from softmax_problems import problems
 torch = pytest.importorskip("torch")
 
 
-from crossentropy._statistics.problem import Gradients, Planes, row_planes  # noqa: E402
+from crossentropy._statistics.problem import Gradients, RowStatistics, statistic_names  # noqa: E402
 from crossentropy._statistics.torch import kernels as rowwise  # noqa: E402
 from device_losses import as_on_a_device  # noqa: E402
 from linear_heads import assert_as_on_logits, heads  # noqa: E402
@@ -66,11 +66,11 @@ class ShapeKernel:
         self.logits, self.prior = logits, prior
 
     def statistics(self, target, rows, wanted):
-        names = row_planes(target, self.prior is not None, wanted)
-        planes = Planes(**{name: self._new(rows) for name in names})
+        names = statistic_names(target, self.prior is not None, wanted)
+        stats = RowStatistics(**{name: self._new(rows) for name in names})
         if target.several:
-            planes.log_odds = self._new(target.indices.shape)
-        return planes
+            stats.log_odds = self._new(target.indices.shape)
+        return stats
 
     def pullback(self, saved, upstream, rows, *, into, **options):
         return Gradients(logits=into)

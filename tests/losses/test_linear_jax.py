@@ -26,7 +26,7 @@ def wide():
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Of three rows, so that seven make three blocks, the last of them filled up."""
-    monkeypatch.setattr(problem, "MOST", 3)
+    monkeypatch.setattr(problem, "MAX_BLOCK_ROWS", 3)
 
 
 usual = pytest.mark.usefixtures("wide", "small_blocks")
@@ -223,7 +223,7 @@ def largest(jaxpr):
     ids=repr,
 )
 def test_no_array_has_the_size_of_the_logits_forward_or_backward(options, monkeypatch):
-    monkeypatch.setattr(problem, "MOST", 8)
+    monkeypatch.setattr(problem, "MAX_BLOCK_ROWS", 8)
     N, D, V = 64, 3, 100
     hidden, weight, y = head((N,), D, V)
 
@@ -260,7 +260,7 @@ def test_a_compiled_step_takes_what_the_budget_says():
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_gradients_of_half_precision_are_summed_in_float32(dtype, monkeypatch):
     """All rows are alike, so that what a half-precision sum would lose by each of 256 blocks adds up."""
-    monkeypatch.setattr(problem, "MOST", 2)
+    monkeypatch.setattr(problem, "MAX_BLOCK_ROWS", 2)
     one, weight, _ = head((1,), 4, 8, dtype)
     hidden, y = jnp.tile(one, (512, 1)), jnp.zeros(512, dtype=int)
     bias = jnp.linspace(-1, 1, 8, dtype=dtype)

@@ -16,7 +16,7 @@ N, D, V = 11, 5, 41
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     """Of three rows and sixteen classes, so that small heads have many."""
-    monkeypatch.setattr(problem, "MOST", 3)
+    monkeypatch.setattr(problem, "MAX_BLOCK_ROWS", 3)
     monkeypatch.setattr(numpy_blocks, "TILE", 16)
 
 

@@ -24,7 +24,7 @@ N, D, V = 11, 5, 41
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     """Of three rows and sixteen classes, so that small heads have many."""
-    monkeypatch.setattr(problem, "MOST", 3)
+    monkeypatch.setattr(problem, "MAX_BLOCK_ROWS", 3)
     monkeypatch.setattr(numpy_blocks, "TILE", 16)
 
 
@@ -191,7 +191,7 @@ def test_gradients_have_the_dtype_of_what_they_are_by_and_the_accuracy_of_wider_
 
 def test_float32_gradients_are_several_times_as_exact_as_products_of_the_whole(monkeypatch):
     """Labels' entries are not among the summands of a product."""
-    monkeypatch.setattr(problem, "MOST", 256)
+    monkeypatch.setattr(problem, "MAX_BLOCK_ROWS", 256)
     monkeypatch.setattr(numpy_blocks, "TILE", 512)
     hidden, weight, y = head((1024,), 64, 1024, "float32")
     weight /= 8

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossentropy._statistics import Prior, Target, Wanted, row_statistics
+from crossentropy._statistics import Prior, Requested, Target, row_statistics
 
-WANTED = Wanted(log_partition=True, entropy=True, argmax=True)
+WANTED = Requested(log_partition=True, entropy=True, argmax=True)
 bounded = settings(derandomize=True, max_examples=60, deadline=None, database=None)
 LENGTHS = st.one_of(st.integers(1, 12), st.sampled_from([64, 127, 128, 129, 200, 4096, 4100]))
 
@@ -38,9 +38,9 @@ def close(found, expected, z):
 def test_the_log_partition_and_the_log_odds_of_a_row_are_those_of_its_parts_merged(row):
     z, cut, rng = row
     y = rng.integers(0, cut, size=3)
-    whole = row_statistics(z, 1, Target(indices=y), wanted=WANTED)
-    left = row_statistics(z[:, :cut], 1, Target(indices=y), wanted=WANTED)
-    right = row_statistics(z[:, cut:], 1, Target(indices=np.zeros(3, dtype=int)), wanted=WANTED)
+    whole = row_statistics(z, 1, Target(indices=y), requested=WANTED)
+    left = row_statistics(z[:, :cut], 1, Target(indices=y), requested=WANTED)
+    right = row_statistics(z[:, cut:], 1, Target(indices=np.zeros(3, dtype=int)), requested=WANTED)
     close(whole.log_partition, np.logaddexp(left.log_partition, right.log_partition), z)
     own = z[np.arange(3), y]
     close(whole.log_odds, np.logaddexp(left.log_odds, right.log_partition - own), z)
@@ -52,7 +52,7 @@ def test_the_entropy_of_a_row_is_that_of_its_parts_and_of_the_choice_between_the
     z, cut, _ = row
     y = np.zeros(3, dtype=int)
     whole, left, right = (
-        row_statistics(part, 1, Target(indices=y), wanted=WANTED) for part in (z, z[:, :cut], z[:, cut:])
+        row_statistics(part, 1, Target(indices=y), requested=WANTED) for part in (z, z[:, :cut], z[:, cut:])
     )
     _, logs, p = shares(left, right)
     close(whole.entropy, sum(p[i] * (h.entropy - logs[i]) for i, h in enumerate((left, right))), z)
@@ -65,7 +65,7 @@ def test_cross_entropies_of_a_row_add_up_over_its_parts_and_their_way_to_the_who
     a, r = rng.normal(size=z.shape), rng.uniform(size=z.shape[1])
     pieces = [slice(None), slice(None, cut), slice(cut, None)]
     whole, left, right = (
-        row_statistics(z[:, s], 1, Target(dense=a[:, s]), prior=Prior(r[s]), wanted=WANTED) for s in pieces
+        row_statistics(z[:, s], 1, Target(dense=a[:, s]), prior=Prior(r[s]), requested=WANTED) for s in pieces
     )
     L, logs, _ = shares(left, right)
     masses = [(part.dense_total, r[s].sum()) for part, s in zip((left, right), pieces[1:], strict=True)]
@@ -100,7 +100,7 @@ def test_the_argmax_of_a_row_is_that_of_the_part_with_the_higher_top_and_the_fir
     z = np.round(z)
     y = np.zeros(3, dtype=int)
     whole, left, right = (
-        row_statistics(part, 1, Target(indices=y), wanted=WANTED).argmax
+        row_statistics(part, 1, Target(indices=y), requested=WANTED).argmax
         for part in (z, z[:, :cut], z[:, cut:])
     )
     rows = np.arange(3)
@@ -116,8 +116,8 @@ def test_a_class_that_is_split_in_two_equal_ones_changes_nothing_but_the_entropy
     split[:, [0, -1]] -= np.log(2)
     mask = np.zeros(split.shape, dtype=bool)
     mask[:, [0, -1]] = True
-    one = row_statistics(z, 1, Target(indices=np.zeros(4, dtype=int)), wanted=WANTED)
-    two = row_statistics(split, 1, Target(mask=mask), wanted=WANTED)
+    one = row_statistics(z, 1, Target(indices=np.zeros(4, dtype=int)), requested=WANTED)
+    two = row_statistics(split, 1, Target(mask=mask), requested=WANTED)
     np.testing.assert_allclose(two.log_odds, one.log_odds, rtol=1e-13)
     p = 1 / (1 + np.exp(one.log_odds))
     np.testing.assert_allclose(two.entropy, one.entropy + p * np.log(2), rtol=1e-13)

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossentropy._statistics import Prior, Target, Transform, Wanted, row_statistics
-from crossentropy._statistics.log_sum import Sum, joined
-from crossentropy._statistics.merge import Part, merged
+from crossentropy._statistics import Prior, Requested, Target, Transform, row_statistics
+from crossentropy._statistics.log_sum import LogSumExp, logaddexp
+from crossentropy._statistics.merge import ShardStatistics, merge
 
 INF, NAN = np.inf, np.nan
 FORMS = ("label", "several", "set", "dense")
-WANTED = Wanted(log_partition=True, entropy=True, argmax=True)
+WANTED = Requested(log_partition=True, entropy=True, argmax=True)
 bounded = settings(derandomize=True, max_examples=150, deadline=None, database=None)
 
 
@@ -33,12 +33,12 @@ def shifted_sum(u: np.ndarray, scale: Any) -> tuple[np.ndarray, np.ndarray]:
     return top, rest
 
 
-def part_of(problem: SimpleNamespace, classes: slice) -> Part:
+def part_of(problem: SimpleNamespace, classes: slice) -> ShardStatistics:
     """What is known of some of the classes."""
     z, scale, rows = problem.logits[:, classes], problem.scale, len(problem.logits)
     n = np.arange(problem.logits.shape[1])[classes]
     margin = 0.0 if problem.margin is None else problem.margin
-    part = Part(None, None)
+    part = ShardStatistics(None, None)
     on = np.zeros(z.shape, dtype=bool)
     if problem.form in ("label", "several"):
         y = problem.target.indices if problem.form == "several" else problem.target.indices[:, None]
@@ -129,7 +129,7 @@ def problems(draw: st.DrawFn) -> SimpleNamespace:
 def test_parts_merge_to_the_statistics_of_the_whole_row(problem):
     with np.errstate(all="ignore"):
         parts = [part_of(problem, classes) for classes in problem.slices]
-        found = merged(parts, problem.target, problem.logits.shape[1], problem.scale, log_partition=True)
+        found = merge(parts, problem.target, problem.logits.shape[1], problem.scale, log_partition=True)
         whole = row_statistics(
             problem.logits, 1, problem.target, problem.transform, problem.prior, WANTED, validate=False
         )
@@ -159,7 +159,7 @@ def test_a_confident_row_keeps_its_digits_at_any_distance_from_zero(offset):
     problem = SimpleNamespace(
         logits=z, form="label", target=Target(indices=y), margin=None, scale=np.asarray(1.0), prior=None
     )
-    found = merged([part_of(problem, slice(0, 2)), part_of(problem, slice(2, 6))], problem.target, 6)
+    found = merge([part_of(problem, slice(0, 2)), part_of(problem, slice(2, 6))], problem.target, 6)
     loss, rest = np.log1p(np.exp(found.log_odds)), np.exp(z[0, 1:] - z[0, 0])
     np.testing.assert_allclose(loss, rest.sum(), rtol=1e-13)
     np.testing.assert_allclose(found.entropy, (rest * (1 - np.log(rest))).sum(), rtol=1e-13)
@@ -175,7 +175,7 @@ def test_soft_targets_on_a_confident_class_keep_their_digits():
         scale=np.asarray(1.0),
         prior=None,
     )
-    found = merged([part_of(problem, slice(0, 2)), part_of(problem, slice(2, 6))], problem.target, 6)
+    found = merge([part_of(problem, slice(0, 2)), part_of(problem, slice(2, 6))], problem.target, 6)
     np.testing.assert_allclose(found.dense_term, np.exp(z[0, 1:] - z[0, 0]).sum(), rtol=1e-13)
 
 
@@ -185,7 +185,7 @@ def test_a_label_outside_the_classes_is_nan_and_an_ignored_one_certain():
     problem = SimpleNamespace(
         logits=z, form="label", target=target, margin=None, scale=np.asarray(1.0), prior=Prior(np.ones(4))
     )
-    found = merged([part_of(problem, slice(0, 2)), part_of(problem, slice(2, 4))], target, 4)
+    found = merge([part_of(problem, slice(0, 2)), part_of(problem, slice(2, 4))], target, 4)
     for name in ("log_odds", "top", "rest", "lift", "prior_term", "entropy"):
         plane = getattr(found, name)
         assert np.isfinite(plane[0]), name
@@ -195,8 +195,8 @@ def test_a_label_outside_the_classes_is_nan_and_an_ignored_one_certain():
 
 
 def test_the_order_of_two_sums_says_nothing_and_an_empty_one_adds_nothing():
-    a, b = Sum(np.array([2.0]), np.array([0.3])), Sum(np.array([-1.0]), np.array([0.1]))
-    nothing = Sum(np.array([-INF]), np.array([0.0]))
-    assert joined(a, b) == joined(b, a)
-    assert joined(a, nothing) == a == joined(nothing, a)
-    assert joined(nothing, nothing) == nothing
+    a, b = LogSumExp(np.array([2.0]), np.array([0.3])), LogSumExp(np.array([-1.0]), np.array([0.1]))
+    nothing = LogSumExp(np.array([-INF]), np.array([0.0]))
+    assert logaddexp(a, b) == logaddexp(b, a)
+    assert logaddexp(a, nothing) == a == logaddexp(nothing, a)
+    assert logaddexp(nothing, nothing) == nothing

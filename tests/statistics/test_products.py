@@ -11,7 +11,7 @@ from crossentropy._statistics.products import product
 
 torch = pytest.importorskip("torch")
 
-from crossentropy._statistics.head.products import apart, rows_apart  # noqa: E402
+from crossentropy._statistics.head.products import padded_stride, strided_rows  # noqa: E402
 from linear_heads import random  # noqa: E402
 
 #: JAX and NumPy lay out what they multiply themselves; what is trained is plain PyTorch.
@@ -94,10 +94,10 @@ def test_sizes_may_be_0_and_1(shape):
 
 @pytest.mark.parametrize("width", [1, 63, 64, 65, 128, 4100])
 def test_between_rows_of_logits_there_are_zeros(width):
-    memory = torch.full((3 * apart(width),), torch.nan)
-    rows = rows_apart(memory, 3, width)
+    memory = torch.full((3 * padded_stride(width),), torch.nan)
+    rows = strided_rows(memory, 3, width)
     assert rows.isnan().all()
     rows[:] = 1
     assert memory.sum() == 3 * width
-    assert apart(width) % 64 == 0
-    assert apart(width) // 64 % 2 == 1
+    assert padded_stride(width) % 64 == 0
+    assert padded_stride(width) // 64 % 2 == 1

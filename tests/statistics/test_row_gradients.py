@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crossentropy._statistics import Target, Transform, Wanted, formulas, row_statistics
+from crossentropy._statistics import Requested, Target, Transform, formulas, row_statistics
 from crossentropy._statistics.problem import DIFFERENTIABLE
 from row_problems import DIFFERENTIATED, FORMS, TRANSFORMS, as_function, tensors
 
@@ -61,10 +61,10 @@ def test_kernel_gradients_are_the_derivatives_of_the_reference(rows_of, dtype, f
         for how, logits in ((row_statistics, z), (formulas.statistics, z.double())):
             logits = logits.detach().requires_grad_()
             own = tensors(problem.target), tensors(problem.transform), tensors(problem.prior)
-            planes = how(logits, 1, *own, DIFFERENTIATED)
+            stats = how(logits, 1, *own, DIFFERENTIATED)
             loss, size = 0.0, 0.0
             for i, name in enumerate(DIFFERENTIABLE):
-                plane = getattr(planes, name)
+                plane = getattr(stats, name)
                 if plane is not None:
                     g = torch.linspace(-1, 2, plane.numel(), dtype=torch.float64).reshape(plane.shape).roll(i)
                     finite = torch.where(torch.isfinite(plane), plane, 0.0)
@@ -95,17 +95,17 @@ def test_masked_classes_have_gradients_of_zero_and_spoil_no_others(rows_of, form
         target = replace(target, dense=np.where(masked, 0.0, target.dense))
     z[masked] = -np.inf
     logits = torch.tensor(z, requires_grad=True)
-    planes = row_statistics(logits, 1, tensors(target), wanted=DIFFERENTIATED)
+    stats = row_statistics(logits, 1, tensors(target), requested=DIFFERENTIATED)
     loss = sum(
-        (getattr(planes, n).nan_to_num() ** 2).sum() for n in DIFFERENTIABLE if getattr(planes, n) is not None
+        (getattr(stats, n).nan_to_num() ** 2).sum() for n in DIFFERENTIABLE if getattr(stats, n) is not None
     )
     (gradient,) = torch.autograd.grad(loss, logits)
     assert torch.isfinite(gradient).all()
     assert (gradient[torch.from_numpy(masked)] == 0).all()
     deep = torch.tensor(np.where(masked, -1e4, z), requires_grad=True)  # so low that it changes nothing
-    planes = row_statistics(deep, 1, tensors(target), wanted=DIFFERENTIATED)
+    stats = row_statistics(deep, 1, tensors(target), requested=DIFFERENTIATED)
     loss = sum(
-        (getattr(planes, n).nan_to_num() ** 2).sum() for n in DIFFERENTIABLE if getattr(planes, n) is not None
+        (getattr(stats, n).nan_to_num() ** 2).sum() for n in DIFFERENTIABLE if getattr(stats, n) is not None
     )
     (expected,) = torch.autograd.grad(loss, deep)
     torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-14)
@@ -113,8 +113,8 @@ def test_masked_classes_have_gradients_of_zero_and_spoil_no_others(rows_of, form
 
 def test_a_masked_label_has_the_gradient_of_a_certain_mistake():
     z = torch.tensor([[-np.inf, 0.0, np.log(3.0)]], dtype=torch.float64, requires_grad=True)
-    planes = row_statistics(z, 1, Target(indices=torch.tensor([0])))
-    (gradient,) = torch.autograd.grad(planes.log_odds.sum(), z)
+    stats = row_statistics(z, 1, Target(indices=torch.tensor([0])))
+    (gradient,) = torch.autograd.grad(stats.log_odds.sum(), z)
     torch.testing.assert_close(gradient, torch.tensor([[-1.0, 0.25, 0.75]], dtype=torch.float64))
 
 
@@ -122,31 +122,31 @@ def test_a_masked_label_has_the_gradient_of_a_certain_mistake():
 def test_gradients_flow_to_what_is_learned_while_the_logits_are_frozen(rows_of, learned):
     problem = rows_of.make("label", "all", "none", 5, 6)
     transform = tensors(problem.transform, (learned,))
-    planes = row_statistics(torch.from_numpy(problem.logits), 1, tensors(problem.target), transform)
+    stats = row_statistics(torch.from_numpy(problem.logits), 1, tensors(problem.target), transform)
     parameter = getattr(transform, learned)
-    (alone,) = torch.autograd.grad(planes.log_odds.sum(), parameter)
+    (alone,) = torch.autograd.grad(stats.log_odds.sum(), parameter)
     logits = torch.tensor(problem.logits, requires_grad=True)
-    planes = row_statistics(logits, 1, tensors(problem.target), transform)
-    assert torch.equal(alone, torch.autograd.grad(planes.log_odds.sum(), [parameter, logits])[0])
+    stats = row_statistics(logits, 1, tensors(problem.target), transform)
+    assert torch.equal(alone, torch.autograd.grad(stats.log_odds.sum(), [parameter, logits])[0])
 
 
 def test_ranks_and_maxima_have_no_gradient():
     z = torch.randn(4, 5, requires_grad=True)
-    planes = row_statistics(
-        z, 1, Target(indices=torch.tensor([0, 1, 2, 3])), wanted=Wanted(argmax=True, rank=True)
+    stats = row_statistics(
+        z, 1, Target(indices=torch.tensor([0, 1, 2, 3])), requested=Requested(argmax=True, rank=True)
     )
-    assert not planes.argmax.requires_grad
-    assert not planes.rank.requires_grad
+    assert not stats.argmax.requires_grad
+    assert not stats.rank.requires_grad
 
 
 def test_a_temperature_of_every_row_has_a_gradient_of_every_row():
     z = torch.randn(2, 3, 5, dtype=torch.float64)
     T = torch.rand(2, 3, dtype=torch.float64).add_(0.5).requires_grad_()
-    planes = row_statistics(
+    stats = row_statistics(
         z, 2, Target(indices=torch.zeros(2, 3, dtype=torch.long)), Transform(temperature=T)
     )
-    (gradient,) = torch.autograd.grad(planes.log_odds.sum(), T)
-    D = planes.log_odds.detach()
+    (gradient,) = torch.autograd.grad(stats.log_odds.sum(), T)
+    D = stats.log_odds.detach()
     p = torch.softmax(torch.where(torch.arange(5) == 0, -torch.inf, z) / T[..., None], -1).detach()
     slope = -((p * z.nan_to_num()).sum(-1) - z[..., 0]) / T.detach() ** 2
     assert D.shape == gradient.shape
@@ -171,12 +171,12 @@ def test_a_bfloat16_gradient_between_two_neighbors_goes_to_the_even_one(classes,
         "set": Target(mask=first),
         "soft": Target(dense=first.bfloat16()),
     }[form]
-    planes = row_statistics(z, 1, target)
+    stats = row_statistics(z, 1, target)
     upstream = torch.tensor([1 + 2.0**-8, 1 + 3 * 2.0**-8], dtype=torch.float64)
     if form == "soft":  # ∂G/∂u = 1/C off target, ∂D/∂u = 1/(C − 1)
-        value = planes.dense_term
+        value = stats.dense_term
     else:
-        value, upstream = planes.log_odds, upstream * (classes - 1) / classes
+        value, upstream = stats.log_odds, upstream * (classes - 1) / classes
     (gradient,) = torch.autograd.grad(value, z, upstream)
     even = torch.tensor([1.0, 1 + 2.0**-6], dtype=torch.float64) / classes
     assert (gradient[:, 1:].double() == even[:, None]).all()
@@ -203,13 +203,13 @@ def test_a_row_that_counts_for_nothing_adds_nothing_to_any_gradient(learned, cla
     def gradient(rows):
         labels = torch.where(row & (silent == "ignored"), -1, y)[rows]
         if learned == "dense":
-            planes = row_statistics(z[rows], 1, Target(dense=value[rows]))
-            loss = (planes.dense_term * counts[rows]).sum()
+            stats = row_statistics(z[rows], 1, Target(dense=value[rows]))
+            loss = (stats.dense_term * counts[rows]).sum()
         else:
             own = value[rows] if value.shape == (7,) and learned == "temperature" else value
             transform = Transform(temperature=own) if learned == "temperature" else Transform(margin=own)
-            planes = row_statistics(z[rows], 1, Target(indices=labels, ignore_index=-1), transform)
-            loss = torch.where(labels == -1, 0.0, planes.log_odds * counts[rows]).sum()
+            stats = row_statistics(z[rows], 1, Target(indices=labels, ignore_index=-1), transform)
+            loss = torch.where(labels == -1, 0.0, stats.log_odds * counts[rows]).sum()
         poison((len(labels), 1), (len(labels),), (len(labels), classes))
         return torch.autograd.grad(loss, [value, z])
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crossentropy._statistics import Target, Transform, Wanted, formulas, row_statistics
+from crossentropy._statistics import Requested, Target, Transform, formulas, row_statistics
 from row_problems import FORMS, PRIORS, TRANSFORMS, narrowed, torch_problem
 
 SIZES = ((1, 1), (1, 2), (67, 5), (130, 10), (3, 128), (3, 129), (2, 4160), (2, 8300))
@@ -130,7 +130,7 @@ def test_statistics_do_not_depend_on_the_layout(rows_of, form, layout, classes):
         dense=None if target.dense is None else layout(target.dense)[0],
     )
     transform = replace(problem.transform, temperature=problem.transform.temperature.reshape(rows))
-    found = row_statistics(z, axis, placed, transform, problem.prior, problem.wanted)
+    found = row_statistics(z, axis, placed, transform, problem.prior, problem.requested)
     for name in found.__slots__:
         plane = getattr(found, name)
         if name != "bad_row" and plane is not None:
@@ -150,7 +150,7 @@ def test_one_row_expanded_over_the_batch_is_read_where_it_is(rows_of, form):
 
 def test_what_was_not_asked_for_is_not_computed(rows_of):
     problem = rows_of.make("label", "plain", "none", 3, 5)
-    found = row_statistics(problem.logits, 1, problem.target, wanted=Wanted())
+    found = row_statistics(problem.logits, 1, problem.target, requested=Requested())
     for name in ("log_partition", "prior_term", "dense_term", "entropy", "argmax", "rank"):
         assert getattr(found, name) is None
 
@@ -176,8 +176,8 @@ def test_masked_classes_contribute_nothing_wherever_they_lie(rows_of, place, dty
     z = masked_row(classes, finite).astype(dtype)[None]
     problem = rows_of.make("label", "plain", "none", 1, classes)
     for j in range(3):
-        found = row_statistics(z, 1, Target(indices=finite[j : j + 1]), wanted=problem.wanted)
-        few = row_statistics(z[:, finite], 1, Target(indices=np.array([j])), wanted=problem.wanted)
+        found = row_statistics(z, 1, Target(indices=finite[j : j + 1]), requested=problem.requested)
+        few = row_statistics(z[:, finite], 1, Target(indices=np.array([j])), requested=problem.requested)
         for name in ("log_odds", "log_partition", "entropy"):
             np.testing.assert_allclose(getattr(found, name), getattr(few, name), rtol=8 * EPS[dtype])
         assert found.argmax == finite[2]
@@ -188,7 +188,7 @@ def test_masked_classes_contribute_nothing_wherever_they_lie(rows_of, place, dty
 def test_a_masked_label_is_infinitely_unlikely_and_ranks_behind_what_is_not(classes):
     z = masked_row(classes, np.arange(3) + classes // 2)[None]
     label = classes // 2 - 1
-    found = row_statistics(z, 1, Target(indices=np.array([label])), wanted=Wanted(rank=True))
+    found = row_statistics(z, 1, Target(indices=np.array([label])), requested=Requested(rank=True))
     assert found.log_odds == INF
     assert found.rank == 3 + label  # the other masked classes tie with it
 
@@ -196,7 +196,7 @@ def test_a_masked_label_is_infinitely_unlikely_and_ranks_behind_what_is_not(clas
 @pytest.mark.parametrize("classes", WIDTHS)
 def test_the_only_class_left_is_certain(classes):
     z = masked_row(classes, np.array([classes - 1]))[None]
-    found = row_statistics(z, 1, Target(indices=np.array([classes - 1])), wanted=Wanted(True, True))
+    found = row_statistics(z, 1, Target(indices=np.array([classes - 1])), requested=Requested(True, True))
     assert found.log_odds == -INF
     assert found.log_partition == -1
     assert found.entropy == 0
@@ -207,11 +207,11 @@ def test_the_only_class_left_is_certain(classes):
 @pytest.mark.parametrize("form", FORMS)
 def test_a_row_that_makes_no_sense_is_nan_in_every_statistic_and_alone(rows_of, form, fill, classes):
     problem = rows_of.make(form, "plain", "vector", 5, classes)
-    wanted = replace(problem.wanted, argmax=False, rank=False)
+    requested = replace(problem.requested, argmax=False, rank=False)
     z = problem.logits.copy()
     bad = 2 if form != "ignored" else 4  # a row that is not ignored
     z[bad, slice(None) if fill == -INF else classes - 2] = fill
-    arguments = (1, problem.target, problem.transform, problem.prior, wanted)
+    arguments = (1, problem.target, problem.transform, problem.prior, requested)
     clean, spoilt = row_statistics(problem.logits, *arguments), row_statistics(z, *arguments)
     for name in ("log_odds", "log_partition", "prior_term", "dense_term", "entropy"):
         if getattr(clean, name) is None:
@@ -241,13 +241,13 @@ def test_a_weight_of_zero_on_a_masked_class_is_worth_nothing(rows_of, classes):
 @pytest.mark.parametrize("classes", [5, 140])
 def test_a_label_outside_the_classes_makes_its_row_nan_where_it_is_not_checked(rows_of, classes, several):
     problem = rows_of.make("several" if several else "label", "plain", "uniform", 5, classes)
-    wanted = replace(problem.wanted, argmax=False, rank=False)
-    clean = row_statistics(*problem.arguments()[:-1], wanted)
+    requested = replace(problem.requested, argmax=False, rank=False)
+    clean = row_statistics(*problem.arguments()[:-1], requested)
     for label in (-1, classes, -100, 2**40):
         y = problem.target.indices.copy()
         y[3, ...] = label
         target = replace(problem.target, indices=y)
-        arguments = (target, problem.transform, problem.prior, wanted)
+        arguments = (target, problem.transform, problem.prior, requested)
         found = row_statistics(problem.logits, 1, *arguments, validate=False)
         for name in ("log_odds", "log_partition", "prior_term", "entropy"):
             assert np.isnan(getattr(found, name)[3]).all(), name

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 import crossentropy as ce  # noqa: E402
 import crossentropy.torch as ct  # noqa: E402
-from crossentropy._engine.softmax.autodiff import composed  # noqa: E402
+from crossentropy._engine.softmax.autodiff import loss_by_autodiff  # noqa: E402
 from crossentropy._engine.softmax.autograd import (  # noqa: E402
     FUSED,
     NATIVE,
@@ -334,7 +334,7 @@ def test_every_option_is_what_the_formula_says(problem):
     value, gradient = value_and_gradient(short, z, y, axis, options)
 
     def formula(x, y, axis, options):
-        return composed(make_problem(x, y, axis=axis, **options), reference=True)
+        return loss_by_autodiff(make_problem(x, y, axis=axis, **options), reference=True)
 
     expected, expected_gradient = value_and_gradient(formula, z, y, axis, options)
     torch.testing.assert_close(value, expected, rtol=1e-11, atol=1e-11, equal_nan=True)

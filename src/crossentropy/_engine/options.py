@@ -78,7 +78,7 @@ class ReductionOptions(TypedDict, total=False):
     empty: str
 
 
-class QuestionOptions(TypedDict, total=False):
+class BinaryOptions(TypedDict, total=False):
     """Keywords of `crossentropy.sigmoid_cross_entropy`, but for its links."""
 
     pos_weight: Array | float | None

@@ -29,9 +29,9 @@ def _are_probabilities(logits: Array, axis: int) -> bool:
         return are_probabilities(NumpyMemory, logits, axis)
     if is_torch(logits):
         from crossentropy._statistics.cpu.memory_torch import TorchMemory
-        from crossentropy._statistics.torch.kernels import kernels_apply
+        from crossentropy._statistics.torch.kernels import cpu_kernels_serve
 
-        if kernels_apply(logits):
+        if cpu_kernels_serve(logits):
             return are_probabilities(TorchMemory, logits, axis)
         if logits.device.type != "cpu":  # not to be waited for
             return False

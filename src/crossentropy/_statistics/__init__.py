@@ -9,17 +9,26 @@ From ``D`` alone ``−log p = softplus(D)`` and ``1 − p = σ(D)``, to full rel
 from crossentropy._backends import Array, is_numpy, is_taped, is_torch
 from crossentropy._backends.tape import Taped
 from crossentropy._statistics.problem import (
-    NOTHING_MORE,
+    NONE_REQUESTED,
     PLAIN,
     Cotangents,
-    Planes,
     Prior,
+    Requested,
+    RowStatistics,
     Target,
     Transform,
-    Wanted,
 )
 
-__all__ = ["PLAIN", "Cotangents", "Planes", "Prior", "Target", "Transform", "Wanted", "row_statistics"]
+__all__ = [
+    "PLAIN",
+    "Cotangents",
+    "Prior",
+    "Requested",
+    "RowStatistics",
+    "Target",
+    "Transform",
+    "row_statistics",
+]
 
 
 def row_statistics(
@@ -28,11 +37,11 @@ def row_statistics(
     target: Target,
     transform: Transform = PLAIN,
     prior: Prior | None = None,
-    wanted: Wanted = NOTHING_MORE,
+    requested: Requested = NONE_REQUESTED,
     *,
     validate: bool = True,
     idle: Array | None = None,
-) -> Planes:
+) -> RowStatistics:
     """Compute the target statistics of every row of `logits`, differentiable wherever the framework is.
 
     Parameters
@@ -64,7 +73,7 @@ def row_statistics(
     if is_torch(logits):
         from crossentropy._statistics.torch import rows
 
-        return rows.statistics(logits, axis, target, transform, prior, wanted, validate, idle)
+        return rows.statistics(logits, axis, target, transform, prior, requested, validate, idle)
     from crossentropy._statistics import formulas
 
     options = (
@@ -79,5 +88,7 @@ def row_statistics(
     elif is_numpy(logits) or is_taped(logits):
         from crossentropy._statistics.cpu import numpy_rows
 
-        return numpy_rows.statistics(logits, axis, target, transform, prior, wanted, validate, idle)
-    return formulas.statistics(logits, axis, target, transform, prior, wanted, validate=validate, idle=idle)
+        return numpy_rows.statistics(logits, axis, target, transform, prior, requested, validate, idle)
+    return formulas.statistics(
+        logits, axis, target, transform, prior, requested, validate=validate, idle=idle
+    )

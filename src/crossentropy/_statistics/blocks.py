@@ -16,7 +16,7 @@ def slices(n: int, size: int) -> list[slice]:
     return [slice(i, min(i + size, n)) for i in range(0, max(n, 1), size)]
 
 
-def up(n: int, step: int) -> int:
+def round_up(n: int, step: int) -> int:
     """Round `n` up to a multiple of `step`.
 
     Examples

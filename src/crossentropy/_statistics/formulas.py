@@ -19,7 +19,15 @@ from crossentropy._backends import (
 )
 from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._statistics.log_sum import LogSum
-from crossentropy._statistics.problem import NOTHING_MORE, PLAIN, Planes, Prior, Target, Transform, Wanted
+from crossentropy._statistics.problem import (
+    NONE_REQUESTED,
+    PLAIN,
+    Prior,
+    Requested,
+    RowStatistics,
+    Target,
+    Transform,
+)
 
 
 def statistics(
@@ -28,50 +36,50 @@ def statistics(
     target: Target,
     transform: Transform = PLAIN,
     prior: Prior | None = None,
-    wanted: Wanted = NOTHING_MORE,
+    requested: Requested = NONE_REQUESTED,
     *,
     validate: bool = False,
     idle: Array | None = None,
-) -> Planes:
+) -> RowStatistics:
     """Compute the target statistics of every row along `axis`, in float64 where the device has it.
 
     The arguments are documented at `crossentropy._statistics.row_statistics`.
     """
     xp = namespace(logits)
-    rows = prepared(logits, axis, target, transform, validate=validate, idle=idle)
+    rows = prepare(logits, axis, target, transform, validate=validate, idle=idle)
     u, on = rows.u, rows.on
-    whole = prior is not None or target.dense is not None or wanted.log_partition or wanted.entropy
+    whole = prior is not None or target.dense is not None or requested.log_partition or requested.entropy
     total: Any = LogSum(xp, u) if whole else None
 
     def settled(x: Array, when_left_out: float) -> Array:
         """Replace `x` in the excluded rows by `when_left_out`, the value of a row that is certain."""
         return x if rows.left_out is None else xp.where(rows.left_out, xp.full_like(x, when_left_out), x)
 
-    planes = Planes()
+    stats = RowStatistics()
     if target.indices is not None:
         if target.several:
             D = [_log_odds(xp, u, on[..., j, :]) for j in range(on.shape[-2])]
-            planes.log_odds = xp.stack([settled(x, -INF) for x in D], axis=-1)
+            stats.log_odds = xp.stack([settled(x, -INF) for x in D], axis=-1)
         else:
-            planes.log_odds = settled(_log_odds(xp, u, on), -INF)
+            stats.log_odds = settled(_log_odds(xp, u, on), -INF)
     elif target.mask is not None:
-        planes.log_odds = settled(_log_odds_of_set(xp, u, on), -INF)
-    if wanted.log_partition:
-        planes.log_partition = settled(total.value() + rows.offset, 0.0)
+        stats.log_odds = settled(_log_odds_of_set(xp, u, on), -INF)
+    if requested.log_partition:
+        stats.log_partition = settled(total.value() + rows.offset, 0.0)
     if prior is not None:
         r = xp.ones_like(u) / u.shape[-1] if prior.values is None else widened(prior.values, u)
-        planes.prior_term = settled(_weighted(xp, r, u, total), 0.0)
+        stats.prior_term = settled(_weighted(xp, r, u, total), 0.0)
     if target.dense is not None:
         a = class_last(widened(target.dense, u), axis)
         if target.class_weight is not None:
             a = a * widened(target.class_weight, u)
-        planes.dense_term = settled(_weighted(xp, a, u, total), 0.0)
-        planes.dense_total = xp.sum(a, axis=-1)
-    if wanted.entropy:
-        planes.entropy = settled(total.entropy(), 0.0)
-    if wanted.argmax or wanted.rank:
-        _count(xp, planes, wanted, rows)
-    return planes
+        stats.dense_term = settled(_weighted(xp, a, u, total), 0.0)
+        stats.dense_total = xp.sum(a, axis=-1)
+    if requested.entropy:
+        stats.entropy = settled(total.entropy(), 0.0)
+    if requested.argmax or requested.rank:
+        _count(xp, stats, requested, rows)
+    return stats
 
 
 class Rows(NamedTuple):
@@ -91,7 +99,7 @@ class Rows(NamedTuple):
     raw: Array
 
 
-def prepared(
+def prepare(
     logits: Array,
     axis: int,
     target: Target,
@@ -113,24 +121,24 @@ def prepared(
         check_labels(target, z.shape[-1], bad=bad)
     left_out = ignored
     if idle is not None:
-        useless = senseless(xp, z) if bad is None else senseless(xp, z) | bad
+        useless = invalid_rows(xp, z) if bad is None else invalid_rows(xp, z) | bad
         left_out = idle & useless if ignored is None else ignored | (idle & useless)
     if left_out is not None:
         z = xp.where(left_out[..., None], xp.zeros_like(z), z)
     raw, offset = transformed(z, transform, on)
-    wrong = senseless(xp, raw) if bad is None else senseless(xp, raw) | bad
+    wrong = invalid_rows(xp, raw) if bad is None else invalid_rows(xp, raw) | bad
     wrong = wrong if left_out is None else wrong & ~left_out
     one = xp.ones_like(raw[..., :1])
     u = raw * xp.where(wrong[..., None], xp.full_like(one, float("nan")), one)
     return Rows(u, offset, on, left_out, bad, raw)
 
 
-def senseless(xp: Any, u: Array) -> Array:
+def invalid_rows(xp: Any, u: Array) -> Array:
     """Find the rows whose logits are invalid: with a NaN or +∞ among them, or all −∞."""
     return xp.any((u != u) | (u == INF), axis=-1) | xp.all(u == -INF, axis=-1)
 
 
-def _count(xp: Any, planes: Planes, wanted: Wanted, rows: Rows) -> None:
+def _count(xp: Any, stats: RowStatistics, requested: Requested, rows: Rows) -> None:
     """Set the argmax and the rank, −1 for excluded rows; NaN ranks below every number. They have no gradient."""
     dtype, u = index_dtype(rows.raw), xp.where(rows.raw == rows.raw, rows.raw, xp.full_like(rows.raw, -INF))
     left_out = rows.left_out if rows.bad is None or rows.left_out is None else rows.left_out | rows.bad
@@ -139,14 +147,14 @@ def _count(xp: Any, planes: Planes, wanted: Wanted, rows: Rows) -> None:
         x = xp.astype(x, dtype)
         return x if left_out is None else xp.where(left_out, xp.full_like(x, -1), x)
 
-    if wanted.argmax:
-        planes.argmax = settled(xp.argmax(u, axis=-1))
-    if wanted.rank:
+    if requested.argmax:
+        stats.argmax = settled(xp.argmax(u, axis=-1))
+    if requested.rank:
         on, u = rows.on, rows.raw
         target_logit = xp.sum(xp.where(on, u, xp.zeros_like(u)), axis=-1, keepdims=True)
         place = xp.argmax(xp.astype(on, dtype), axis=-1, keepdims=True)
         before = xp.arange(u.shape[-1], device=device(u)) < place
-        planes.rank = settled(
+        stats.rank = settled(
             xp.sum(xp.astype((u > target_logit) | ((u == target_logit) & before), dtype), axis=-1)
         )
 

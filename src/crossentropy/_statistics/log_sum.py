@@ -37,7 +37,7 @@ class LogSum:
         return xp.log1p(self.rest) - xp.sum(self.e * d, axis=-1) / (1 + self.rest)
 
 
-class Sum(NamedTuple):
+class LogSumExp(NamedTuple):
     """``ln Σ e^(scale·u) = scale·top + ln(1 + rest)``, the largest ``u`` kept out of `rest`; ``(−∞, 0)`` is empty."""
 
     top: Array
@@ -48,7 +48,7 @@ class Sum(NamedTuple):
         return self.top + namespace(self.rest).log1p(self.rest)
 
 
-def joined(a: Sum, b: Sum, scale: Any = 1.0) -> Sum:
+def logaddexp(a: LogSumExp, b: LogSumExp, scale: Any = 1.0) -> LogSumExp:
     """Add two sums of exponentials, as `logaddexp` does."""
     xp = namespace(a.top)
     swap = b.top > a.top
@@ -56,10 +56,10 @@ def joined(a: Sum, b: Sum, scale: Any = 1.0) -> Sum:
     rest, more = xp.where(swap, b.rest, a.rest), xp.where(swap, a.rest, b.rest)
     empty = low == -INF
     depth = xp.where(empty, low, (xp.where(empty, xp.zeros_like(low), low) - top) * scale)
-    return Sum(top, rest + xp.exp(depth) * (1 + more))
+    return LogSumExp(top, rest + xp.exp(depth) * (1 + more))
 
 
-def finite(top: Array) -> Array:
+def finite_or_zero(top: Array) -> Array:
     """Replace infinite tops by 0, so that subtracting the top before an exponential never gives ∞ − ∞."""
     xp = namespace(top)
     return xp.where(xp.abs(top) == INF, xp.zeros_like(top), top)

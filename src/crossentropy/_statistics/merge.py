@@ -11,14 +11,14 @@ from functools import reduce
 from typing import Any
 
 from crossentropy._backends import INF, Array, as_indices, namespace
-from crossentropy._statistics.log_sum import LogSum, Sum, finite, joined
-from crossentropy._statistics.problem import Planes, Target
+from crossentropy._statistics.log_sum import LogSum, LogSumExp, finite_or_zero, logaddexp
+from crossentropy._statistics.problem import RowStatistics, Target
 
 NAN = float("nan")
 
 
 @dataclass(slots=True)
-class Part:
+class ShardStatistics:
     """Statistics of every row over a part of its classes; a field that the row problem does not call for is None.
 
     Attributes
@@ -58,9 +58,14 @@ class Part:
     argmax: Array = None
 
 
-def merged(
-    parts: Sequence[Part], target: Target, classes: int, scale: Any = 1.0, *, log_partition: bool = False
-) -> Planes:
+def merge(
+    parts: Sequence[ShardStatistics],
+    target: Target,
+    classes: int,
+    scale: Any = 1.0,
+    *,
+    log_partition: bool = False,
+) -> RowStatistics:
     """Merge the parts of every row; the same parts in the same order give the same bits everywhere.
 
     Parameters
@@ -82,46 +87,51 @@ def merged(
         Every statistic that the parts have a contribution to, and what the gradient needs.
     """
     xp = namespace(parts[0].top)
-    off = _over_parts([Sum(part.top, part.rest) for part in parts], scale)
-    base = finite(off.top)
-    planes = Planes(top=off.top, rest=off.rest)
+    off = _over_parts([LogSumExp(part.top, part.rest) for part in parts], scale)
+    base = finite_or_zero(off.top)
+    stats = RowStatistics(top=off.top, rest=off.rest)
     # From here on sums are relative to the base, after the scale.
-    whole = Sum((off.top - base) * scale, off.rest)
+    whole = LogSumExp((off.top - base) * scale, off.rest)
     if target.indices is not None:
-        whole = _add_labels(planes, parts, target, base, scale, whole)
+        whole = _add_labels(stats, parts, target, base, scale, whole)
     elif target.mask is not None:
-        on = _over_parts([Sum(part.set_top, part.set_rest) for part in parts], scale)
-        planes.set_top, planes.set_rest = on
-        on = Sum((on.top - base) * scale, on.rest)
-        planes.log_odds = whole.value() - on.value()
-        whole = joined(whole, on)
-    planes.lift = xp.where(whole.top == -INF, xp.full_like(base, NAN), whole.value())
+        on = _over_parts([LogSumExp(part.set_top, part.set_rest) for part in parts], scale)
+        stats.set_top, stats.set_rest = on
+        on = LogSumExp((on.top - base) * scale, on.rest)
+        stats.log_odds = whole.value() - on.value()
+        whole = logaddexp(whole, on)
+    stats.lift = xp.where(whole.top == -INF, xp.full_like(base, NAN), whole.value())
     if log_partition:
-        planes.log_partition = base * scale + planes.lift
+        stats.log_partition = base * scale + stats.lift
     if parts[0].lift is not None:
-        _add_weighted(planes, parts, base, scale)
+        _add_weighted(stats, parts, base, scale)
     if parts[0].argmax is not None:
-        planes.argmax = _first_highest(parts)
+        stats.argmax = _first_highest(parts)
     if target.indices is not None:
-        _settle(planes, target, classes)
-    return planes
+        _settle(stats, target, classes)
+    return stats
 
 
-def seen_before(y: Array, j: int) -> Array:
+def is_repeat(y: Array, j: int) -> Array:
     """Mark the rows whose j-th label repeats an earlier one; `y` has shape rows + (k,)."""
     return reduce(lambda a, b: a | b, [y[..., i] == y[..., j] for i in range(j)], y[..., j] != y[..., j])
 
 
-def _over_parts(sums: Sequence[Sum], scale: Any) -> Sum:
+def _over_parts(sums: Sequence[LogSumExp], scale: Any) -> LogSumExp:
     """Add the sums of all parts; a top of +∞ gives NaN."""
-    top, rest = reduce(lambda a, b: joined(a, b, scale), sums)
+    top, rest = reduce(lambda a, b: logaddexp(a, b, scale), sums)
     xp = namespace(top)
-    return Sum(top, xp.where(top == INF, xp.full_like(rest, NAN), rest))
+    return LogSumExp(top, xp.where(top == INF, xp.full_like(rest, NAN), rest))
 
 
 def _add_labels(
-    planes: Planes, parts: Sequence[Part], target: Target, base: Array, scale: Any, off: Sum
-) -> Sum:
+    stats: RowStatistics,
+    parts: Sequence[ShardStatistics],
+    target: Target,
+    base: Array,
+    scale: Any,
+    off: LogSumExp,
+) -> LogSumExp:
     """Set the log-odds against each label, and return the sum of exponentials over all classes."""
     xp = namespace(base)
     y = as_indices(target.indices)
@@ -131,28 +141,28 @@ def _add_labels(
     u = xp.where(own == INF, xp.full_like(own, NAN), own) - base[..., None]
     u = (u if margin is None else u - margin) * (scale[..., None] if hasattr(scale, "ndim") else scale)
     nothing, zero = xp.full_like(base, -INF), xp.zeros_like(base)
-    labels = [Sum(xp.where(seen_before(y, j), nothing, u[..., j]), zero) for j in range(k)]
+    labels = [LogSumExp(xp.where(is_repeat(y, j), nothing, u[..., j]), zero) for j in range(k)]
     # The sum over all but the j-th label is formed from those before it and those behind it: subtracting its term from
     # the whole sum would cancel.
-    before, behind = [off], [Sum(nothing, zero)]
+    before, behind = [off], [LogSumExp(nothing, zero)]
     for j in range(k):
-        before.append(joined(before[-1], labels[j]))
-        behind.append(joined(labels[k - 1 - j], behind[-1]))
+        before.append(logaddexp(before[-1], labels[j]))
+        behind.append(logaddexp(labels[k - 1 - j], behind[-1]))
     D: list[Array] = []
     for j in range(k):
-        others = joined(before[j], behind[k - 1 - j])
+        others = logaddexp(before[j], behind[k - 1 - j])
         odds = others.value() - u[..., j]
         for i in reversed(range(j)):
             odds = xp.where(y[..., i] == y[..., j], D[i], odds)
         D.append(odds)
-    planes.log_odds = xp.stack(D, axis=-1) if target.several else D[0]
+    stats.log_odds = xp.stack(D, axis=-1) if target.several else D[0]
     # A row whose log-odds are NaN saves NaN, so that its gradient is NaN too.
     wrong = reduce(lambda a, b: a | b, [odds != odds for odds in D])
-    planes.rest = xp.where(wrong, xp.full_like(base, NAN), planes.rest)
+    stats.rest = xp.where(wrong, xp.full_like(base, NAN), stats.rest)
     return before[k]
 
 
-def _add_weighted(planes: Planes, parts: Sequence[Part], base: Array, scale: Any) -> None:
+def _add_weighted(stats: RowStatistics, parts: Sequence[ShardStatistics], base: Array, scale: Any) -> None:
     """Set the weighted sums of ``L − u``: each part's sum, plus its weight times the step from its L to the whole L."""
     xp = namespace(base)
     total = LogSum(xp, xp.stack([(part.peak - base) * scale + part.lift for part in parts], axis=-1))
@@ -164,20 +174,20 @@ def _add_weighted(planes: Planes, parts: Sequence[Part], base: Array, scale: Any
 
     each = [(part, ways[..., i]) for i, part in enumerate(parts)]
     if parts[0].prior_term is not None:
-        planes.prior_term = _added(moved(part.prior_term, part.prior_total, way) for part, way in each)
+        stats.prior_term = _added(moved(part.prior_term, part.prior_total, way) for part, way in each)
     if parts[0].dense_term is not None:
-        planes.dense_term = _added(moved(part.dense_term, part.dense_total, way) for part, way in each)
-        planes.dense_total = _added(part.dense_total for part in parts)
+        stats.dense_term = _added(moved(part.dense_term, part.dense_total, way) for part, way in each)
+        stats.dense_total = _added(part.dense_total for part in parts)
     if parts[0].entropy is not None:
         shares = total.e / (1 + total.rest)[..., None]
         zero = xp.zeros_like(base)
-        planes.entropy = _added(
+        stats.entropy = _added(
             xp.where(shares[..., i] == 0, zero, shares[..., i] * (part.entropy + way))
             for i, (part, way) in enumerate(each)
         )
 
 
-def _first_highest(parts: Sequence[Part]) -> Array:
+def _first_highest(parts: Sequence[ShardStatistics]) -> Array:
     """Return the argmax of the first part that holds the maximum."""
     xp = namespace(parts[0].best)
     best, place = parts[0].best, parts[0].argmax
@@ -187,16 +197,16 @@ def _first_highest(parts: Sequence[Part]) -> Array:
     return place
 
 
-def _settle(planes: Planes, target: Target, classes: int) -> None:
+def _settle(stats: RowStatistics, target: Target, classes: int) -> None:
     """Set ignored rows to the statistics of a certain row, and rows with a label out of range to NaN."""
-    xp, y = namespace(planes.top), as_indices(target.indices)
+    xp, y = namespace(stats.top), as_indices(target.indices)
     bad = (y < 0) | (y >= classes)
     ignored = y != y if target.ignore_index is None else y == target.ignore_index
     bad = bad & ~ignored
     if target.several:
         bad, ignored = xp.any(bad, axis=-1), xp.any(ignored, axis=-1)
     for name in ("log_odds", "top", "rest", "lift", "log_partition", "prior_term", "entropy", "argmax"):
-        x = getattr(planes, name)
+        x = getattr(stats, name)
         if x is None:
             continue
         wide = name == "log_odds" and target.several
@@ -206,7 +216,7 @@ def _settle(planes: Planes, target: Target, classes: int) -> None:
         else:
             x = xp.where(no_row, xp.full_like(x, NAN), x)
             x = xp.where(skipped, xp.full_like(x, -INF if name == "log_odds" else 0), x)
-        setattr(planes, name, x)
+        setattr(stats, name, x)
 
 
 def _added(terms: Iterable[Array]) -> Array:

@@ -81,7 +81,7 @@ class Prior:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Requested:
     """Flags of the statistics requested besides those that the target and the prior call for."""
 
     log_partition: bool = False
@@ -90,11 +90,11 @@ class Wanted:
     rank: bool = False
 
 
-NOTHING_MORE = Wanted()
+NONE_REQUESTED = Requested()
 
 
 @dataclass(slots=True)
-class Planes:
+class RowStatistics:
     """Statistics of every row, each in the shape of the rows, in nats; None if not requested.
 
     `log_odds` is ``D``, of shape rows + (k,) for k labels a row, `log_partition` ``L``, `prior_term` ``G_r``,
@@ -133,21 +133,21 @@ class Cotangents:
     entropy: Array = None
 
 
-Some = TypeVar("Some", Planes, Cotangents)
+Some = TypeVar("Some", RowStatistics, Cotangents)
 
 
-def arrays(planes: Planes | Cotangents) -> dict[str, Array]:
+def arrays(stats: RowStatistics | Cotangents) -> dict[str, Array]:
     """Return the statistics or cotangents that are present, by name."""
-    named = ((f.name, getattr(planes, f.name)) for f in fields(planes))
+    named = ((f.name, getattr(stats, f.name)) for f in fields(stats))
     return {name: x for name, x in named if hasattr(x, "ndim")}
 
 
-def of_rows(planes: Some, rows: slice) -> Some:
+def of_rows(stats: Some, rows: slice) -> Some:
     """Select some rows of every statistic or cotangent."""
-    return type(planes)(**{name: x[rows] for name, x in arrays(planes).items()})
+    return type(stats)(**{name: x[rows] for name, x in arrays(stats).items()})
 
 
-def row_planes(target: Target, has_prior: bool, wanted: Wanted) -> list[str]:
+def statistic_names(target: Target, has_prior: bool, requested: Requested) -> list[str]:
     """List the floating statistics of a problem with one number a row, with those that only the gradient needs."""
     several = target.indices is not None and target.several
     labelled = target.indices is not None or target.mask is not None
@@ -155,14 +155,18 @@ def row_planes(target: Target, has_prior: bool, wanted: Wanted) -> list[str]:
         "top": True,
         "rest": True,
         "log_odds": labelled and not several,
-        "log_partition": wanted.log_partition,
+        "log_partition": requested.log_partition,
         "prior_term": has_prior,
         "dense_term": target.dense is not None,
         "dense_total": target.dense is not None,
-        "entropy": wanted.entropy,
+        "entropy": requested.entropy,
         "set_top": target.mask is not None,
         "set_rest": target.mask is not None,
-        "lift": target.indices is None or several or has_prior or wanted.log_partition or wanted.entropy,
+        "lift": target.indices is None
+        or several
+        or has_prior
+        or requested.log_partition
+        or requested.entropy,
     }
     return [name for name, here in present.items() if here]
 
@@ -170,7 +174,7 @@ def row_planes(target: Target, has_prior: bool, wanted: Wanted) -> list[str]:
 DIFFERENTIABLE = tuple(f.name for f in fields(Cotangents))
 
 
-def within_range(slopes: Array, logits: Array) -> Array:
+def clip_to_loss_dtype(slopes: Array, logits: Array) -> Array:
     """Clip finite slopes ∂φ/∂D to the range of the dtype in which the kernels compute; ±∞ and NaN pass.
 
     The kernels multiply a slope by probabilities: one that overflowed to ∞ would give NaN where a probability is 0.

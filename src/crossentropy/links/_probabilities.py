@@ -9,12 +9,12 @@ from crossentropy._statistics.log_sigmoid import log_sigmoid
 LARGE = 60.0  # log-odds from which on softplus(D) rounds to D
 
 
-def miss(D: Array) -> Array:
+def one_minus_probability(D: Array) -> Array:
     """Compute ``1 − p = σ(D)``."""
     return namespace(D).exp(log_sigmoid(D))
 
 
-def hit(D: Array) -> Array:
+def probability(D: Array) -> Array:
     """Compute ``p = σ(−D)``."""
     return namespace(D).exp(log_sigmoid(-D))
 

@@ -13,11 +13,11 @@ from crossentropy.links._probabilities import (
     ROOM,
     exp,
     filled,
-    hit,
     largest_exponent,
     log,
-    miss,
     one_minus_exp,
+    one_minus_probability,
+    probability,
 )
 
 __all__ = ["GeneralizedCrossEntropy", "MeanAbsoluteError", "Taylor", "Tsallis"]
@@ -164,11 +164,11 @@ class MeanAbsoluteError:
 
     def loss(self, log_odds_against: Array) -> Array:
         """``2 σ(D)``."""
-        return 2 * miss(log_odds_against)
+        return 2 * one_minus_probability(log_odds_against)
 
     def gain(self, log_odds_against: Array) -> Array:
         """``2 p``."""
-        return 2 * hit(log_odds_against)
+        return 2 * probability(log_odds_against)
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Taylor:
 
     def loss(self, log_odds_against: Array) -> Array:
         """``Σ_{j ≤ t} σ(D)^j / j`` by Horner's rule: every term is positive."""
-        s = miss(log_odds_against)
+        s = one_minus_probability(log_odds_against)
         value = s / self.order
         for j in range(self.order - 1, 0, -1):
             value = s * (value + 1 / j)

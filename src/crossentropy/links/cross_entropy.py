@@ -8,7 +8,7 @@ from typing import Any
 from crossentropy._backends import INF, Array, namespace
 from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
-from crossentropy.links._probabilities import hit, miss
+from crossentropy.links._probabilities import one_minus_probability, probability
 
 __all__ = ["CrossEntropy", "Focal", "Poly", "focal_gamma"]
 
@@ -153,7 +153,7 @@ class Poly:
     def loss(self, log_odds_against: Array) -> Array:
         """``softplus(D) + Σ ε_j σ(D)^j``."""
         D = log_odds_against
-        s = miss(D)
+        s = one_minus_probability(D)
         whole = -log_sigmoid(-D) + _polynomial((0.0, *self._epsilons), s)
         if all(isinstance(e, (int, float)) and e >= 0 for e in self._epsilons):
             return whole
@@ -169,9 +169,9 @@ class Poly:
 
     def gain(self, log_odds_against: Array) -> Array:
         """``p Σ_j (1 + j ε_j) (1 − p)^(j−1) + (1 − p)^N``, which is ``1 + p Σ_j j ε_j (1 − p)^(j−1)``."""
-        s = miss(log_odds_against)
+        s = one_minus_probability(log_odds_against)
         slopes = [_exact(Fraction(1), j, e) for j, e in enumerate(self._epsilons, start=1)]
-        return hit(log_odds_against) * _polynomial(slopes, s) + s ** len(slopes)
+        return probability(log_odds_against) * _polynomial(slopes, s) + s ** len(slopes)
 
 
 def focal_gamma(link: Any) -> float | None:

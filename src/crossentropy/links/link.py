@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from crossentropy._backends import Array, namespace
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
-__all__ = ["Link", "OfShape", "holds_numbers_alone", "slope"]
+__all__ = ["FlattenedLink", "Link", "has_no_arrays", "slope"]
 
 
 @runtime_checkable
@@ -53,13 +53,13 @@ def slope(link: Link, log_odds_against: Array) -> Array:
     return link.gain(log_odds_against) * namespace(log_odds_against).exp(log_sigmoid(log_odds_against))
 
 
-def holds_numbers_alone(link: Link) -> bool:
+def has_no_arrays(link: Link) -> bool:
     """Tell whether a link is one of this package without arrays or functions, so that it treats all rows alike."""
-    built_in = type(link).__module__.startswith("crossentropy.links.") and not isinstance(link, OfShape)
+    built_in = type(link).__module__.startswith("crossentropy.links.") and not isinstance(link, FlattenedLink)
     return built_in and not any(hasattr(x, "shape") or callable(x) for x in vars(link).values())
 
 
-class OfShape:
+class FlattenedLink:
     """A link whose arrays have the shape of the rows, applied to log-odds with the rows flattened.
 
     Examples

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from crossentropy._backends import Array, namespace
 from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
-from crossentropy.links._probabilities import hit, log, miss, one_minus_exp
+from crossentropy.links._probabilities import log, one_minus_exp, one_minus_probability, probability
 
 __all__ = ["PartiallyHuberized", "SymmetricCrossEntropy"]
 
@@ -69,7 +69,7 @@ class SymmetricCrossEntropy:
 
     def loss(self, log_odds_against: Array) -> Array:
         """``α softplus(D) + β |A| σ(D)``."""
-        reverse = -self.reverse_weight * self.log_zero * miss(log_odds_against)
+        reverse = -self.reverse_weight * self.log_zero * one_minus_probability(log_odds_against)
         return (
             reverse
             if is_zero(self.forward_weight)
@@ -78,7 +78,7 @@ class SymmetricCrossEntropy:
 
     def gain(self, log_odds_against: Array) -> Array:
         """``α + β |A| p``."""
-        return self.forward_weight - self.reverse_weight * self.log_zero * hit(log_odds_against)
+        return self.forward_weight - self.reverse_weight * self.log_zero * probability(log_odds_against)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from crossentropy._backends import Array
 from crossentropy._statistics.log_sigmoid import log_sigmoid
-from crossentropy.links._probabilities import exp, hit
+from crossentropy.links._probabilities import exp, probability
 
 __all__ = ["Unlikelihood"]
 
@@ -42,4 +42,4 @@ class Unlikelihood:
 
     def slope(self, log_odds_against: Array) -> Array:
         """``−p``, which is ``gain(D) · σ(D)``."""
-        return -hit(log_odds_against)
+        return -probability(log_odds_against)

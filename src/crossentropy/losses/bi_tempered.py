@@ -121,13 +121,13 @@ def bi_tempered_loss(
             "labels are a LabelSet; the loss compares probabilities of classes: pass targets of classes"
         )
     formula.check_sums(problem)
-    rows = formulas.prepared(
+    rows = formulas.prepare(
         problem.logits,
         problem.axis,
         problem.target,
         problem.transform,
         validate=problem.validate,
-        idle=formula.idle_rows(problem),
+        idle=formula.zero_weight_rows(problem),
     )
     q, masses = per_class.class_masses(problem, rows.u)
     if not is_zero(label_smoothing) and problem.classes > 1:
@@ -141,7 +141,7 @@ def bi_tempered_loss(
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
-        keep=formula.kept_rows(problem),
+        keep=formula.not_ignored_rows(problem),
     )
 
 

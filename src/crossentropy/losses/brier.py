@@ -5,7 +5,7 @@ from typing import Any, Unpack
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, namespace
 from crossentropy._engine.option_sets import RowOptions
-from crossentropy._engine.rows.formula import finished, prepared_rows, probabilities, row_problem
+from crossentropy._engine.rows.formula import prepare_rows, probabilities, row_problem, weight_and_reduce
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._statistics import formulas
 
@@ -76,17 +76,17 @@ def brier_loss(logits: Array, labels: Any, **options: Unpack[RowOptions]) -> Arr
         )
     if problem.validate:
         warn_of_probabilities(problem.logits, problem.axis)
-    rows = prepared_rows(problem)
+    rows = prepare_rows(problem)
     p = probabilities(rows.u)
     xp = namespace(p)
     if rows.on is not None and problem.masses is None:
         others = xp.where(rows.on, xp.zeros_like(p), p)
-        return finished(problem, xp.sum(others, axis=-1) ** 2 + xp.sum(others**2, axis=-1))
+        return weight_and_reduce(problem, xp.sum(others, axis=-1) ** 2 + xp.sum(others**2, axis=-1))
     if problem.masses is not None:
         mass = formulas.widened(problem.masses)[..., None]
         t = xp.sum(xp.where(rows.on, mass, xp.zeros_like(mass)), axis=-2)
-        return finished(problem, xp.sum((p - t) ** 2, axis=-1))
+        return weight_and_reduce(problem, xp.sum((p - t) ** 2, axis=-1))
     t = formulas.class_last(formulas.widened(problem.target.dense), problem.axis)
     w = problem.class_weight
     masses = None if w is None else xp.sum(t * formulas.widened(w), axis=-1)
-    return finished(problem, xp.sum((p - t) ** 2, axis=-1), masses)
+    return weight_and_reduce(problem, xp.sum((p - t) ** 2, axis=-1), masses)

@@ -6,16 +6,16 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, device, index_dtype, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._engine.rows.similarity import (
-    among_all,
     check_denominator,
     checked_groups,
     contrast,
+    contrast_with_batch,
     features_of,
-    others,
-    pairs,
+    l2_normalized,
+    paired_features,
     products_of,
     scalar,
-    unit,
+    similarities_without_self,
 )
 from crossentropy._statistics.products import product
 
@@ -80,13 +80,13 @@ def info_nce(
     >>> float(info_nce(queries, keys, temperature=0.5).round(6))  # ln(1 + e⁻²)
     0.126928
     """
-    q, k = pairs(normalize, queries=queries, keys=keys)
+    q, k = paired_features(normalize, queries=queries, keys=keys)
     xp, rows = namespace(q, k), q.shape[0]
     own = xp.arange(rows, dtype=index_dtype(q), device=device(q))
     if negatives is None:
         scores = products_of(q, k)
     else:
-        n = unit(features_of(negatives, "negatives", (2, 3)), normalize)
+        n = l2_normalized(features_of(negatives, "negatives", (2, 3)), normalize)
         if n.shape[-1] != q.shape[-1] or (n.ndim == 3 and n.shape[0] != rows):
             raise ValueError(
                 f"negatives have shape {tuple(n.shape)}; beside queries of shape {tuple(q.shape)} pass "
@@ -168,14 +168,14 @@ def nt_xent(
     >>> nt_xent(first, second, reduction="none").round(4)  # ln(1 + 2e⁻²), four times
     array([0.2395, 0.2395, 0.2395, 0.2395])
     """
-    a, b = pairs(normalize, first=first, second=second)
+    a, b = paired_features(normalize, first=first, second=second)
     xp, rows = namespace(a, b), a.shape[0]
     views = xp.concat([a, b], axis=0)
     check_denominator(denominator)
     if labels is None:
         place = xp.arange(rows, dtype=index_dtype(a), device=device(a))
         return contrast(
-            others(views),
+            similarities_without_self(views),
             xp.concat([place + rows, place], axis=0),
             temperature=scalar(temperature, "temperature"),
             sample_weight=sample_weight,
@@ -184,7 +184,7 @@ def nt_xent(
             empty=empty,
         )
     groups = checked_groups(labels, a)
-    return among_all(
+    return contrast_with_batch(
         views,
         xp.concat([groups, groups], axis=0),
         temperature,
@@ -273,12 +273,12 @@ def supervised_contrastive(
     >>> supervised_contrastive(features, np.asarray([0, 0, 1]), temperature=0.5, reduction="none").round(6)
     array([0.126928, 0.126928, 0.      ])
     """
-    z = unit(features_of(features, "features", (2,)), normalize)
+    z = l2_normalized(features_of(features, "features", (2,)), normalize)
     if base_temperature is not None and is_false((base_temperature > 0) & (base_temperature < INF)):
         raise ValueError(
             f"base_temperature is {base_temperature}; the loss is divided by it: it must be positive"
         )
-    return among_all(
+    return contrast_with_batch(
         z,
         checked_groups(labels, z),
         temperature,

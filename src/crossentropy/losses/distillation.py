@@ -13,7 +13,7 @@ from crossentropy._engine.divergence.of_logits import of_rows
 from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.rows.reduce import in_loss_dtype, reduced
 from crossentropy._engine.softmax.problem import make_problem, make_transform
-from crossentropy._engine.softmax.terms import kept_rows
+from crossentropy._engine.softmax.terms import not_ignored_rows
 from crossentropy._engine.weights import row_values
 from crossentropy._rows import rows_shape
 from crossentropy._statistics import PLAIN, Target, row_statistics
@@ -128,7 +128,7 @@ def distillation_loss(
     weight = row_values(sample_weight, student, rows, "sample_weight")
     keep = None
     if ignore_index is not None:
-        keep = kept_rows(
+        keep = not_ignored_rows(
             make_problem(student, labels, axis=axis, ignore_index=ignore_index, validate=validate)
         )
 
@@ -346,7 +346,7 @@ def augmix_loss(
     own = row_values(sample_weight, views[0], rows, "sample_weight")
     keep = None
     if ignore_index is not None:
-        keep = kept_rows(
+        keep = not_ignored_rows(
             make_problem(views[0], labels, axis=axis, ignore_index=ignore_index, validate=validate)
         )
     hard = _label_losses(views[0], labels, axis, ignore_index, own, validate)

@@ -6,7 +6,7 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, device, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._engine.option_sets import RowOptions
-from crossentropy._engine.rows.formula import finished, one_label, prepared_rows, row_problem
+from crossentropy._engine.rows.formula import one_label, prepare_rows, row_problem, weight_and_reduce
 
 __all__ = ["hinge_loss"]
 
@@ -79,7 +79,7 @@ def hinge_loss(
         raise ValueError(f"margin is {margin}; it is a lead that is asked for, so it is 0 or more")
     problem = row_problem(logits, labels, options)
     one_label(problem, "hinge_loss")
-    rows = prepared_rows(problem)
+    rows = prepare_rows(problem)
     z: Array = rows.u
     on: Array = rows.on
     xp = namespace(z)
@@ -94,4 +94,4 @@ def hinge_loss(
     rival = rival & ~on & (z != -INF)
     lacks = xp.where(rival, margin + (xp.where(rival, z, zero) - own), zero)
     losses = xp.sum(xp.where(lacks <= 0, zero, lacks), axis=-1)
-    return finished(problem, losses)
+    return weight_and_reduce(problem, losses)

@@ -10,18 +10,18 @@ from crossentropy._engine.checks import check_logits, check_share
 from crossentropy._engine.option_sets import RowOptions, WithoutSmoothing
 from crossentropy._engine.options import SoftmaxOptions
 from crossentropy._engine.rows.formula import (
-    looked_up,
-    membership_loss,
+    fuzzy_set_loss,
+    gather_by_label,
+    labels_as_weights,
     one_label,
-    prepared_rows,
+    prepare_rows,
     row_problem,
     row_weights,
-    table_loss,
-    without_labels,
+    soft_label_table_loss,
 )
 from crossentropy._engine.rows.reduce import in_loss_dtype
 from crossentropy._engine.softmax.problem import make_problem
-from crossentropy._engine.softmax.terms import kept_rows
+from crossentropy._engine.softmax.terms import not_ignored_rows
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._engine.weights import like
 from crossentropy._statistics import formulas
@@ -93,13 +93,13 @@ def forward_corrected_loss(
     if problem.validate:
         warn_of_probabilities(problem.logits, problem.axis)
     T = _transition(transition, problem.logits, problem.classes)
-    member = looked_up(problem, namespace(T).permute_dims(T, (1, 0)))
-    loss = membership_loss(
-        prepared_rows(problem).u,
+    member = gather_by_label(problem, namespace(T).permute_dims(T, (1, 0)))
+    loss = fuzzy_set_loss(
+        prepare_rows(problem).u,
         member,
         sample_weight=row_weights(problem),
         reduction=problem.reduction,
-        normalizer=without_labels(problem)["normalizer"],
+        normalizer=labels_as_weights(problem)["normalizer"],
         empty=problem.empty,
     )
     return in_loss_dtype(loss, problem.logits)
@@ -162,7 +162,7 @@ def backward_corrected_loss(
     """
     problem = make_problem(logits, labels, **options)
     inverse = _inverse(_transition(transition, problem.logits, problem.classes))
-    return table_loss(problem, inverse, options, "backward_corrected_loss")
+    return soft_label_table_loss(problem, inverse, options, "backward_corrected_loss")
 
 
 @argument_errors
@@ -216,13 +216,13 @@ def hard_bootstrapping_loss(
     check_share(label_weight, "label_weight")
     problem = make_problem(logits, labels, **options)
     y = as_indices(one_label(problem, "hard_bootstrapping_loss"))
-    xp, keep = namespace(y), kept_rows(problem)
+    xp, keep = namespace(y), not_ignored_rows(problem)
     guess = as_indices(xp.argmax(constant(problem.logits), axis=problem.axis))
     y = y if keep is None else xp.where(keep, y, guess)
     one = xp.ones((), dtype=widest_dtype(problem.logits), device=device(problem.logits))
     shares = xp.stack([label_weight * one, (1 - label_weight) * one])
     target = Sparse(xp.stack([y, guess], axis=-1), xp.broadcast_to(shares, (*y.shape, 2)))
-    merged: SoftmaxOptions = {**options, **without_labels(problem)}
+    merged: SoftmaxOptions = {**options, **labels_as_weights(problem)}
     return softmax_cross_entropy(problem.logits, target, **merged)
 
 

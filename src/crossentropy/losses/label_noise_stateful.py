@@ -11,14 +11,14 @@ from crossentropy._engine.checks import check_share
 from crossentropy._engine.option_sets import RowOptions
 from crossentropy._engine.options import SoftmaxOptions
 from crossentropy._engine.rows.formula import (
-    finished,
-    membership_loss,
+    fuzzy_set_loss,
     one_label,
-    prepared_rows,
+    prepare_rows,
     probabilities,
     row_problem,
     row_weights,
-    table_loss,
+    soft_label_table_loss,
+    weight_and_reduce,
 )
 from crossentropy._engine.rows.state import (
     beside,
@@ -129,7 +129,7 @@ class OnlineLabelSmoothing:
         place = xp.arange(self.classes, device=device(S))
         plain = xp.astype(place[:, None] == place, S.dtype)
         table = (1 - self.label_smoothing) * plain + self.label_smoothing * S
-        return table_loss(problem, table, options, "OnlineLabelSmoothing")
+        return soft_label_table_loss(problem, table, options, "OnlineLabelSmoothing")
 
     @argument_errors
     def update(self, logits: Array, labels: Any, *, axis: int = -1, ignore_index: int | None = None) -> None:
@@ -155,7 +155,7 @@ class OnlineLabelSmoothing:
         problem = make_problem(constant(logits), labels, axis=axis, ignore_index=ignore_index)
         one_label(problem, "OnlineLabelSmoothing")
         _check_classes(problem.classes, self.classes)
-        rows = prepared_rows(problem)
+        rows = prepare_rows(problem)
         check_values(rows.u, "OnlineLabelSmoothing.update")
         u, C = rows.u, self.classes
         xp = namespace(u)
@@ -285,7 +285,7 @@ class EarlyLearningRegularization:
         one_label(problem, "EarlyLearningRegularization")
         _check_classes(problem.classes, self.classes)
         place = self._places(index, problem.logits, problem.rows)
-        u = prepared_rows(problem).u
+        u = prepare_rows(problem).u
         xp, C = namespace(u), self.classes
         if update:
             check_values(u, "EarlyLearningRegularization.loss(update=True)")
@@ -302,7 +302,7 @@ class EarlyLearningRegularization:
             rows = xp.reshape(xp.astype(t, state.dtype), (-1, C))
             self._targets = written(state, place, xp.take(rows, last_of_equals(place), axis=0))
         counts = xp.astype(live, u.dtype)
-        agreement = membership_loss(u, 1 - t, sample_weight=counts, reduction="none")
+        agreement = fuzzy_set_loss(u, 1 - t, sample_weight=counts, reduction="none")
         hard = softmax_cross_entropy(
             problem.logits,
             labels,
@@ -312,7 +312,7 @@ class EarlyLearningRegularization:
             reduction="none",
             validate="raise" if problem.validate else "none",
         )
-        return finished(problem, hard - self.strength * agreement)
+        return weight_and_reduce(problem, hard - self.strength * agreement)
 
     def state_dict(self) -> dict[str, Array]:
         """A copy of the state: `targets`, shape (N, C)."""

@@ -16,7 +16,7 @@ from crossentropy._engine.linear.problem import (
     make_linear_problem,
 )
 from crossentropy._engine.option_sets import LinearOptions
-from crossentropy._statistics import Planes, Wanted
+from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.cpu.memory import is_for_kernels
 from crossentropy._statistics.problem import arrays
 from crossentropy.links import Link
@@ -284,11 +284,11 @@ def linear_target_statistics(
     )
     if rank and given.problem.target.labels is None:
         raise ValueError("rank=True needs one label for each row; these targets are several or soft")
-    wanted = Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank)
-    planes, masses = _strategies(given).planes(given, wanted), given.problem.masses
-    shaped = Planes(**{name: given.shaped(x) for name, x in arrays(planes).items()})
+    requested = Requested(log_partition=True, entropy=entropy, argmax=True, rank=rank)
+    stats, masses = _strategies(given).stats(given, requested), given.problem.masses
+    unflatten_rows = RowStatistics(**{name: given.unflatten_rows(x) for name, x in arrays(stats).items()})
     return TargetStatistics(
-        shaped, None if masses is None else given.shaped(masses), loss_dtype(given.hidden)
+        unflatten_rows, None if masses is None else given.unflatten_rows(masses), loss_dtype(given.hidden)
     )
 
 
@@ -315,7 +315,7 @@ def _check_budgets(given: LinearProblem, memory_budget: int | None, skip_below: 
 
 
 def _strategies(given: LinearProblem) -> Any:
-    """The module with the functions ``loss`` and ``planes`` that fit its arrays."""
+    """The module with the functions ``loss`` and ``statistics`` that fit its arrays."""
     hidden = given.hidden
     if is_torch(hidden):
         from crossentropy._engine.linear import autograd

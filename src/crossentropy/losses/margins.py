@@ -8,7 +8,13 @@ from crossentropy._backends import Array, as_indices, namespace, taken_along
 from crossentropy._backends.conditions import check_static, first_true, is_true
 from crossentropy._engine.checks import check_logits
 from crossentropy._engine.option_sets import RowOptions, WithoutMargin
-from crossentropy._engine.rows.formula import finished, inverse_scale, one_label, row_problem, row_weights
+from crossentropy._engine.rows.formula import (
+    inverse_scale,
+    one_label,
+    row_problem,
+    row_weights,
+    weight_and_reduce,
+)
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._rows import row_in_words
@@ -137,7 +143,7 @@ def arcface_loss(
     cosines, _ = check_logits(cosines, options.get("axis", -1), "cosines", labels=labels)
     problem = row_problem(cosines, labels, options, temperature=temperature)
     labels = one_label(problem, "arcface_loss")
-    idle = formula.idle_rows(problem)
+    idle = formula.zero_weight_rows(problem)
     D = row_statistics(
         problem.logits,
         problem.axis,
@@ -154,7 +160,7 @@ def arcface_loss(
     # cos θ − cos(θ + m), nothing in it cancels
     less = cosine * (2 * sin(margin / 2) ** 2) + sine * sin(margin)
     less = xp.where(cosine < -cos(margin), xp.full_like(less, margin * sin(margin)), less)
-    return finished(problem, -log_sigmoid(-(formula.link_odds(problem, D) + scale * less)))
+    return weight_and_reduce(problem, -log_sigmoid(-(formula.link_odds(problem, D) + scale * less)))
 
 
 def _label_cosines(problem: SoftmaxProblem, labels: Array) -> Array:

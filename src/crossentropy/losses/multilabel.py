@@ -8,7 +8,7 @@ from crossentropy._arguments.errors import argument_errors, number
 from crossentropy._backends import INF, Array, device, index_dtype, loss_dtype, namespace
 from crossentropy._backends.conditions import is_false, is_true
 from crossentropy._engine.checks import check_logits, check_validate, dtype_name
-from crossentropy._engine.options import QuestionOptions
+from crossentropy._engine.options import BinaryOptions
 from crossentropy._engine.reductions import normalizer_of
 from crossentropy._engine.rows.reduce import reduced_sums
 from crossentropy._engine.sigmoid.formula import element_weights
@@ -31,7 +31,7 @@ def asymmetric_loss(
     gamma_positive: float = 0.0,
     gamma_negative: float = 4.0,
     negative_shift: float = 0.05,
-    **options: Unpack[QuestionOptions],
+    **options: Unpack[BinaryOptions],
 ) -> Array:
     r"""Asymmetric loss (ASL): the many easy "no" of multi-label data count little, and the easiest nothing.
 
@@ -103,7 +103,7 @@ def sigmoid_focal_loss(
     *,
     alpha: float | None = 0.25,
     gamma: float = 2.0,
-    **options: Unpack[QuestionOptions],
+    **options: Unpack[BinaryOptions],
 ) -> Array:
     r"""Focal loss of yes-or-no questions, as RetinaNet has it.
 

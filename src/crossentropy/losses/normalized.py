@@ -9,7 +9,7 @@ from crossentropy._backends.conditions import is_false
 from crossentropy._engine.rows.reduce import reduce_problem
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
-from crossentropy._statistics import Planes, Prior, row_statistics
+from crossentropy._statistics import Prior, RowStatistics, row_statistics
 from crossentropy.links import MeanAbsoluteError
 
 __all__ = ["active_passive_loss", "normalized_cross_entropy"]
@@ -175,13 +175,13 @@ def active_passive_loss(
         raise ValueError(
             "labels are sets or probabilities; the mean absolute error here is of one label: pass indices"
         )
-    planes = _statistics(problem)
-    passive = formula.row_losses(replace(problem, link=MeanAbsoluteError()), replace(planes, prior_term=None))
-    losses = active_weight * _shares(problem, planes) + passive_weight * passive
+    stats = _statistics(problem)
+    passive = formula.row_losses(replace(problem, link=MeanAbsoluteError()), replace(stats, prior_term=None))
+    losses = active_weight * _shares(problem, stats) + passive_weight * passive
     return reduce_problem(problem, losses, problem.sample_weight)
 
 
-def _statistics(problem: SoftmaxProblem) -> Planes:
+def _statistics(problem: SoftmaxProblem) -> RowStatistics:
     """The target's log-odds, and the mean of all labels' cross-entropies, from one pass."""
     return row_statistics(
         problem.logits,
@@ -190,18 +190,18 @@ def _statistics(problem: SoftmaxProblem) -> Planes:
         problem.transform,
         Prior(),
         validate=problem.validate,
-        idle=formula.idle_rows(problem),
+        idle=formula.zero_weight_rows(problem),
     )
 
 
-def _shares(problem: SoftmaxProblem, planes: Planes) -> Array:
+def _shares(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
     """``−log p_y / −Σ_c log p_c`` of every row."""
-    formula.check_sums(problem, planes.dense_total)
-    own = formula.row_losses(problem, replace(planes, prior_term=None))
-    every = problem.classes * planes.prior_term
+    formula.check_sums(problem, stats.dense_total)
+    own = formula.row_losses(problem, replace(stats, prior_term=None))
+    every = problem.classes * stats.prior_term
     xp = namespace(every)
     # Of a single class, and of an ignored row, both are 0; a class of no probability makes the sum infinite.
-    endless, idle = every == INF, formula.idle_rows(problem)
+    endless, idle = every == INF, formula.zero_weight_rows(problem)
     void = (every == 0) | endless
     void = void if idle is None else void | idle
     share = xp.where(void, xp.zeros_like(own), own) / xp.where(void, xp.ones_like(every), every)

@@ -7,7 +7,7 @@ from crossentropy._arguments.warnings import LAST_AXIS, warn_of_axis
 from crossentropy._backends import Array, is_torch, loss_dtype, namespace
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.softmax.terms import check_sums
-from crossentropy._statistics import Planes, Wanted, row_statistics
+from crossentropy._statistics import Requested, RowStatistics, row_statistics
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["TargetStatistics", "target_statistics"]
@@ -19,8 +19,8 @@ class TargetStatistics:
     Each is worked out when it is asked for, and is differentiable where the framework is.
     """
 
-    def __init__(self, planes: Planes, masses: Array | None, dtype: Any) -> None:
-        self._planes, self._masses, self._dtype = planes, masses, dtype
+    def __init__(self, stats: RowStatistics, masses: Array | None, dtype: Any) -> None:
+        self._planes, self._masses, self._dtype = stats, masses, dtype
 
     @property
     def log_prob(self) -> Array:
@@ -156,14 +156,14 @@ def target_statistics(
     )
     if rank and problem.target.labels is None:
         raise ValueError("rank=True needs one label for each row; these targets are several or soft")
-    planes = row_statistics(
+    stats = row_statistics(
         problem.logits,
         problem.axis,
         problem.target,
         problem.transform,
         None,
-        Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank),
+        Requested(log_partition=True, entropy=entropy, argmax=True, rank=rank),
         validate=problem.validate,
     )
-    check_sums(problem, planes.dense_total)
-    return TargetStatistics(planes, problem.masses, loss_dtype(problem.logits))
+    check_sums(problem, stats.dense_total)
+    return TargetStatistics(stats, problem.masses, loss_dtype(problem.logits))

@@ -59,11 +59,11 @@ class _Blocks(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         divergence, transform, live = ctx.rest
         logits = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[3:]
+        requested = ctx.needs_input_grad[3:]
         if torch.is_grad_enabled() or not is_plain(grad):
-            return (None, None, None, *_by_formulas(divergence, transform, live, logits, wanted, grad))
+            return (None, None, None, *_by_formulas(divergence, transform, live, logits, requested, grad))
         gradients = [
-            TorchMemory.empty_like(z) if want else None for z, want in zip(logits, wanted, strict=True)
+            TorchMemory.empty_like(z) if want else None for z, want in zip(logits, requested, strict=True)
         ]
         share = (grad / transform.temperature)[:, None]
         for block, logs in _blocks(transform, live, logits):
@@ -94,13 +94,13 @@ def _by_formulas(
     transform: Transform,
     live: Tensor | None,
     logits: Sequence[Tensor],
-    wanted: Sequence[bool],
+    requested: Sequence[bool],
     grad: Tensor,
 ) -> list[Tensor | None]:
     """Differentiate the formulas, with a graph if one is being recorded; None where not wanted."""
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         value = divergence.rows(*(log_probabilities(z, transform, live) for z in logits))
-        learning = [z for z, want in zip(logits, wanted, strict=True) if want]
+        learning = [z for z, want in zip(logits, requested, strict=True) if want]
         gradients = iter(torch.autograd.grad(value, learning, grad, create_graph=create_graph))
-    return [next(gradients) if want else None for want in wanted]
+    return [next(gradients) if want else None for want in requested]

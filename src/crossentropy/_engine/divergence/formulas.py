@@ -52,7 +52,7 @@ def log_probabilities(logits: Array, transform: Transform = PLAIN, live: Array |
     Rows where `live` is false are excluded: an invalid one among them is computed from zeros.
     """
     idle = None if live is None else ~live
-    u = formulas.prepared(logits, logits.ndim - 1, Target(), transform, idle=idle).u
+    u = formulas.prepare(logits, logits.ndim - 1, Target(), transform, idle=idle).u
     xp = namespace(u)
     row = LogSum(xp, u)
     depth = xp.where(u == -INF, xp.full_like(u, -INF), row.depth)

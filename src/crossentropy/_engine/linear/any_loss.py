@@ -10,16 +10,16 @@ from torch.autograd.function import Function
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.head.gradients import HeadGradients
 from crossentropy._statistics.head.head import Head, derivatives
-from crossentropy._statistics.head.products import brought
+from crossentropy._statistics.head.products import aligned_copy
 from crossentropy._statistics.head.tiles import rows_in_a_block
-from crossentropy._statistics.torch.kernels import kernels_apply
+from crossentropy._statistics.torch.kernels import cpu_kernels_serve
 
 RowLosses = Callable[[Tensor, slice], Tensor]
 
 
 def losses(loss: RowLosses, head: Head) -> Tensor:
     """Apply ``loss(logits, rows)`` to every block of rows, differentiably; returns shape (N,)."""
-    if not kernels_apply(*head.factors, head.bias):
+    if not cpu_kernels_serve(*head.factors, head.bias):
         return _checked(loss(head.whole(), slice(0, head.rows)), slice(0, head.rows))
     return _LinearRows.apply(loss, len(head.factors), *head.factors, head.bias)
 
@@ -69,7 +69,7 @@ class _LinearRows(Function):
                 result = ctx.loss(z, rows)
             if result.requires_grad:
                 dz = torch.autograd.grad(result, z, grad[rows])[0]
-                sums.add(rows, brought(dz, room[: len(dz)]))
+                sums.add(rows, aligned_copy(dz, room[: len(dz)]))
         return (None, None, *sums.of_one_tile())
 
 

@@ -27,22 +27,22 @@ from crossentropy._engine.linear.problem import (
 )
 from crossentropy._engine.reductions import mean_of, of_nothing
 from crossentropy._engine.softmax import evaluate_cuda, per_class
-from crossentropy._engine.softmax.autodiff import composed
-from crossentropy._engine.softmax.autograd import Engine, engine, other_inputs, tensors_of
+from crossentropy._engine.softmax.autodiff import loss_by_autodiff
+from crossentropy._engine.softmax.autograd import LossKernels, kernels_for, other_inputs, tensors_of
 from crossentropy._engine.softmax.evaluate import normalizer
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._engine.softmax.terms import mass_term, rows_left_out, target_shares
-from crossentropy._statistics import Planes, Wanted, row_statistics
+from crossentropy._engine.softmax.terms import excluded_rows, mass_term, target_weights
+from crossentropy._statistics import Requested, RowStatistics, row_statistics
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain, rounded
+from crossentropy._statistics.head import rows as head_rows
 from crossentropy._statistics.head.gradients import HeadGradients
 from crossentropy._statistics.head.head import Head, derivatives
-from crossentropy._statistics.head.products import brought, product
-from crossentropy._statistics.head.rows import statistics
+from crossentropy._statistics.head.products import aligned_copy, product
 from crossentropy._statistics.head.tiles import rows_in_a_block, write_tiles
-from crossentropy._statistics.torch.kernels import own_kernels_apply
-from crossentropy._statistics.torch.problem import split
-from crossentropy.links.link import holds_numbers_alone
+from crossentropy._statistics.torch.kernels import kernels_serve
+from crossentropy._statistics.torch.problem import partition
+from crossentropy.links.link import has_no_arrays
 
 BUFFER = 256 << 20  # most bytes of a block's logits
 TRAFFIC = 512  # rows of a block that make the traffic of the weight's gradient small beside its product
@@ -55,7 +55,7 @@ def loss(linear: LinearProblem, memory_budget: int | None, skip_below: float = 0
     head, problem = head_of(linear.hidden, linear.weight, linear.bias, linear.low_rank), linear.problem
     if skip_below:
         check_fixed(problem, skip_below)
-    kernels = engine(*head.factors, head.bias, *tensors_of(problem))
+    kernels = kernels_for(*head.factors, head.bias, *tensors_of(problem))
     if _compiles(head) or (kernels is not None and (problem.reduction == "none" or _learns(problem))):
         # Compiled, the statistics stand behind a custom operator that recomputes the logits backward. Eager, a gradient
         # computed in the forward pass serves one upstream number and the head alone: rows with upstream gradients of
@@ -63,7 +63,7 @@ def loss(linear: LinearProblem, memory_budget: int | None, skip_below: float = 0
         value = _recomputed(head, problem, skip_below)
     elif kernels is None:
         # Functional transforms, forward-mode autodiff, subclasses, other devices: formulas on all the logits.
-        value = composed(replace(problem, logits=head.whole()))
+        value = loss_by_autodiff(replace(problem, logits=head.whole()))
     else:
         # The gradient in the forward pass saves one product of four. It needs a gradient to be wanted and a block of
         # rows to fit the budget; `skip_below` needs the log-partition of all classes first, and so recomputes.
@@ -73,7 +73,7 @@ def loss(linear: LinearProblem, memory_budget: int | None, skip_below: float = 0
             value = _recomputed(head, problem, skip_below)
         else:
             value = _LinearLoss.apply(kernels, problem, height, len(head.factors), *head.factors, head.bias)
-    return linear.shaped(value) if problem.reduction == "none" else value
+    return linear.unflatten_rows(value) if problem.reduction == "none" else value
 
 
 def _compiles(head: Head) -> bool:
@@ -84,7 +84,9 @@ def _compiles(head: Head) -> bool:
 
 def _recomputed(head: Head, problem: SoftmaxProblem, skip_below: float) -> Tensor:
     """Compute the loss from the statistics; its backward pass recomputes the logits."""
-    return composed(problem, statistics=_statistics_of(head, skip_below), row_losses=_row_losses_of(head))
+    return loss_by_autodiff(
+        problem, statistics=_statistics_of(head, skip_below), row_losses=_row_losses_of(head)
+    )
 
 
 def check_fixed(problem: SoftmaxProblem, skip_below: float) -> None:
@@ -103,7 +105,7 @@ def _learns(problem: SoftmaxProblem) -> bool:
     return (
         any(x.requires_grad for x in learning)
         or not isinstance(problem.normalizer, (str, int, float))
-        or not holds_numbers_alone(problem.link)
+        or not has_no_arrays(problem.link)
     )
 
 
@@ -113,7 +115,7 @@ def _rows_that_count(head: Head, problem: SoftmaxProblem) -> tuple[Head, Softmax
     On a GPU, where the host would have to wait for the mask, all rows remain.
     """
     N = _denominator(problem)
-    out = rows_left_out(problem)
+    out = excluded_rows(problem)
     if out is not None and is_true(out.any()):
         rows = (~out).nonzero()[:, 0]
         head = Head(tuple(y for x, M in head.pairs for y in (x.index_select(0, rows), M)), head.bias)
@@ -122,13 +124,13 @@ def _rows_that_count(head: Head, problem: SoftmaxProblem) -> tuple[Head, Softmax
     return head, replace(problem, reduction="mean", normalizer=N)
 
 
-def planes(linear: LinearProblem, wanted: Wanted) -> Planes:
+def statistics(linear: LinearProblem, requested: Requested) -> RowStatistics:
     """Compute the statistics of a head's rows, differentiably."""
     head = head_of(linear.hidden, linear.weight, linear.bias, linear.low_rank)
-    problem = replace(linear.problem, wanted=wanted)
-    if own_kernels_apply(*head.factors, head.bias, *tensors_of(problem)):
+    problem = replace(linear.problem, requested=requested)
+    if kernels_serve(*head.factors, head.bias, *tensors_of(problem)):
         return _statistics_of(head)(problem)
-    return row_statistics(head.whole(), 1, problem.target, problem.transform, None, wanted, validate=False)
+    return row_statistics(head.whole(), 1, problem.target, problem.transform, None, requested, validate=False)
 
 
 def in_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
@@ -150,15 +152,15 @@ def head_of(
     return Head((hidden, weight, product(hidden, down.T), up), bias)
 
 
-def _statistics_of(head: Head, skip_below: float = 0.0) -> Callable[[SoftmaxProblem], Planes]:
+def _statistics_of(head: Head, skip_below: float = 0.0) -> Callable[[SoftmaxProblem], RowStatistics]:
     """Return the function that computes a problem's statistics by blocks of the head's logits."""
 
-    def find(problem: SoftmaxProblem) -> Planes:
-        wanted = replace(problem.wanted, log_partition=True) if skip_below else problem.wanted
-        settings, tensors = split(
-            problem.logits, 1, problem.target, problem.transform, problem.prior, wanted, False
+    def find(problem: SoftmaxProblem) -> RowStatistics:
+        requested = replace(problem.requested, log_partition=True) if skip_below else problem.requested
+        settings, tensors = partition(
+            problem.logits, 1, problem.target, problem.transform, problem.prior, requested, False
         )
-        return statistics(settings, head, tensors, skip_below)
+        return head_rows.statistics(settings, head, tensors, skip_below)
 
     return find
 
@@ -214,14 +216,14 @@ def _denominator(problem: SoftmaxProblem) -> float | Tensor:
         return 1.0
     target, known = (
         problem.target,
-        Planes(log_odds=torch.empty(0, dtype=torch.float64, device=problem.logits.device)),
+        RowStatistics(log_odds=torch.empty(0, dtype=torch.float64, device=problem.logits.device)),
     )
     if target.dense is not None:
         a = target.dense if problem.class_weight is None else target.dense * problem.class_weight
         known.dense_total = a.sum(1, dtype=torch.float64)
     if problem.logits.device.type != "cpu":
         return evaluate_cuda.denominator(problem, known)
-    mass = mass_term(problem, known, target_shares(problem))
+    mass = mass_term(problem, known, target_weights(problem))
     return float(normalizer(problem, mass, problem.rows[0], TorchMemory))
 
 
@@ -241,7 +243,7 @@ class _LinearLoss(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, kernels: Engine, problem: SoftmaxProblem, height: int, count: int, *inputs: Any
+        ctx: Any, kernels: LossKernels, problem: SoftmaxProblem, height: int, count: int, *inputs: Any
     ) -> Tensor:
         head = Head(inputs[:count], inputs[count])
         N = problem.normalizer
@@ -262,7 +264,7 @@ class _LinearLoss(Function):
             if sums is not None:
                 sums.add(
                     rows,
-                    brought(kernels.gradient(block, z, result, inverse_N, into=z), z),
+                    aligned_copy(kernels.gradient(block, z, result, inverse_N, into=z), z),
                     block.target.labels,
                 )
         ctx.problem, ctx.count, ctx.sums = problem, count, sums
@@ -275,15 +277,15 @@ class _LinearLoss(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, wanted = ctx.saved_tensors, ctx.needs_input_grad[4:]
+        inputs, requested = ctx.saved_tensors, ctx.needs_input_grad[4:]
         sums, ctx.sums = ctx.sums, None
         device = grad.device.type
         if sums is not None and not torch.is_grad_enabled() and is_plain(grad, device):
             return (None, None, None, None, *sums.of_one_tile(float(grad) if device == "cpu" else grad))
         gradients = derivatives(
-            lambda head: composed(ctx.problem, statistics=_statistics_of(head)),
+            lambda head: loss_by_autodiff(ctx.problem, statistics=_statistics_of(head)),
             Head(inputs[: ctx.count], inputs[ctx.count]),
-            wanted,
+            requested,
             grad,
             create_graph=torch.is_grad_enabled(),
         )

@@ -12,34 +12,34 @@ import jax
 import jax.numpy as jnp
 
 from crossentropy._backends import Array, widest_dtype
-from crossentropy._engine.linear.problem import LinearProblem, row_parts, rows_at_once, with_rows
+from crossentropy._engine.linear.problem import LinearProblem, row_parts, rows_per_block, with_rows
 from crossentropy._engine.softmax import per_class
-from crossentropy._engine.softmax.autodiff import composed, find_statistics
+from crossentropy._engine.softmax.autodiff import find_statistics, loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import is_plain
-from crossentropy._statistics import Planes, Wanted
+from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.problem import arrays
 
 
 def loss(linear: LinearProblem, memory_budget: int | None) -> Array:
     """Compute the loss of a linear head, differentiably: 0-d, or with reduction "none" in the shape of the rows."""
-    value = composed(
+    value = loss_by_autodiff(
         linear.problem,
         statistics=lambda problem: _statistics(linear, problem, memory_budget),
         row_losses=lambda problem: _of_blocks(linear, problem, memory_budget, per_class.row_losses),
     )
-    return linear.shaped(value) if linear.problem.reduction == "none" else value
+    return linear.unflatten_rows(value) if linear.problem.reduction == "none" else value
 
 
-def planes(linear: LinearProblem, wanted: Wanted) -> Planes:
+def statistics(linear: LinearProblem, requested: Requested) -> RowStatistics:
     """Compute the statistics of a head's rows, differentiably."""
-    return _statistics(linear, replace(linear.problem, wanted=wanted), None)
+    return _statistics(linear, replace(linear.problem, requested=requested), None)
 
 
-def _statistics(linear: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> Planes:
+def _statistics(linear: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> RowStatistics:
     """Compute the statistics by a scan over blocks of rows."""
     statistics = _of_blocks(linear, problem, memory_budget, lambda block: arrays(find_statistics(block)))
-    return Planes(**statistics)
+    return RowStatistics(**statistics)
 
 
 def _arrays_at_once(problem: SoftmaxProblem) -> int:
@@ -76,7 +76,7 @@ def _of_blocks(
 
     N = problem.logits.shape[0]
     each = _arrays_at_once(problem) * jnp.dtype(widest_dtype(linear.hidden)).itemsize
-    blocks = -(-N // rows_at_once(problem, each, memory_budget))
+    blocks = -(-N // rows_per_block(problem, each, memory_budget))
     height = -(-N // max(blocks, 1))
 
     def filled(x: Array, mode: str) -> Array:

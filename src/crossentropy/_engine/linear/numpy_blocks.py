@@ -12,12 +12,17 @@ import numpy as np
 
 from crossentropy._backends import Array, loss_dtype
 from crossentropy._backends.numpy_products import without_gaps
-from crossentropy._engine.linear.problem import LinearGradients, LinearProblem, rows_at_once, rows_of_problem
+from crossentropy._engine.linear.problem import (
+    LinearGradients,
+    LinearProblem,
+    rows_of_problem,
+    rows_per_block,
+)
 from crossentropy._engine.softmax import per_class
-from crossentropy._engine.softmax.evaluate import Evaluation, evaluate, gradient, kernel_statistics
+from crossentropy._engine.softmax.evaluate import ForwardResult, evaluate, gradient, kernel_statistics
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._statistics import Planes, Wanted
-from crossentropy._statistics.blocks import ALIGNED, slices, up
+from crossentropy._statistics import Requested, RowStatistics
+from crossentropy._statistics.blocks import ALIGNED, round_up, slices
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy._statistics.problem import arrays, of_rows
 
@@ -43,23 +48,25 @@ def loss_and_gradients(
         )
     dtype = loss_dtype(linear.hidden)
     each = linear.problem.reduction == "none"
-    value = linear.shaped(evaluation.value).astype(dtype) if each else dtype(evaluation.value)
+    value = linear.unflatten_rows(evaluation.value).astype(dtype) if each else dtype(evaluation.value)
     return value, lambda: _gradients(linear, evaluation, memory_budget)
 
 
 @np.errstate(all="ignore")
-def planes(linear: LinearProblem, wanted: Wanted) -> Planes:
+def statistics(linear: LinearProblem, requested: Requested) -> RowStatistics:
     """Compute the statistics of a head's rows."""
-    return _statistics(linear, replace(linear.problem, wanted=wanted), None)
+    return _statistics(linear, replace(linear.problem, requested=requested), None)
 
 
-def _statistics(linear: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> Planes:
+def _statistics(linear: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> RowStatistics:
     """Compute the statistics block by block, and concatenate them."""
     blocks = [
         arrays(kernel_statistics(block, NumpyMemory)) for _, block in _blocks(linear, problem, memory_budget)
     ]
-    joined: dict[str, Any] = {name: np.concatenate([planes[name] for planes in blocks]) for name in blocks[0]}
-    return Planes(**joined)
+    joined: dict[str, Any] = {
+        name: np.concatenate([statistics[name] for statistics in blocks]) for name in blocks[0]
+    }
+    return RowStatistics(**joined)
 
 
 def _row_losses(
@@ -78,8 +85,8 @@ def _blocks(
     wide = _wide(linear)
     each = 8 * PER_CLASS if problem.acts_per_class else wide.itemsize
     N, V = problem.logits.shape
-    height = rows_at_once(problem, each, memory_budget)
-    buffer = np.zeros((height, up(V, ALIGNED)), wide)[:, :V]
+    height = rows_per_block(problem, each, memory_budget)
+    buffer = np.zeros((height, round_up(V, ALIGNED)), wide)[:, :V]
     for rows in slices(N, height):
         z = buffer[: rows.stop - rows.start]
         (x, M), *others = _factors(linear, rows)
@@ -104,7 +111,9 @@ def _factors(linear: LinearProblem, rows: slice) -> list[tuple[Array, Array]]:
 
 
 @np.errstate(all="ignore")
-def _gradients(linear: LinearProblem, evaluation: Evaluation, memory_budget: int | None) -> LinearGradients:
+def _gradients(
+    linear: LinearProblem, evaluation: ForwardResult, memory_budget: int | None
+) -> LinearGradients:
     """Compute the gradients of the evaluated loss with respect to the head, recomputing the logits by blocks."""
     wide, dtype = _wide(linear), linear.hidden.dtype
     hidden = np.empty(linear.hidden.shape, dtype)
@@ -159,11 +168,11 @@ def _taken_out(dz: Array, labels: Array | None) -> tuple[Array, Array]:
     return at[1], np.where(here, entries, 0)[:, None]
 
 
-def _of_rows(evaluation: Evaluation, rows: slice) -> Evaluation:
+def _of_rows(evaluation: ForwardResult, rows: slice) -> ForwardResult:
     """Select an evaluation's values for some rows."""
-    return Evaluation(
+    return ForwardResult(
         None,
-        of_rows(evaluation.planes, rows),
+        of_rows(evaluation.stats, rows),
         None if evaluation.slope is None else evaluation.slope[rows],
         evaluation.share[rows] if getattr(evaluation.share, "ndim", 0) else evaluation.share,
     )

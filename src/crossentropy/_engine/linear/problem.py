@@ -9,16 +9,16 @@ from crossentropy._arguments.arrays import as_arrays
 from crossentropy._backends import Array, is_jax, is_torch, namespace
 from crossentropy._backends.conditions import is_true
 from crossentropy._engine.checks import check_floating, check_validate
-from crossentropy._engine.linear.shift import in_their_places, without_the_end
+from crossentropy._engine.linear.shift import apply_shift, drop_shifted_rows
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
-from crossentropy._engine.softmax.terms import check_sums, rows_left_out
+from crossentropy._engine.softmax.terms import check_sums, excluded_rows
 from crossentropy._statistics.label_errors import check_labels
-from crossentropy.links.link import OfShape, holds_numbers_alone
+from crossentropy.links.link import FlattenedLink, has_no_arrays
 
 # Most bytes of a block of logits and all intermediate results, unless a budget is given, and most and fewest rows in a
 # block: more rows do not make its products faster, fewer make them slow.
 BUFFER = 512 << 20
-MOST, LEAST = 512, 16
+MAX_BLOCK_ROWS, MIN_BLOCK_ROWS = 512, 16
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +33,7 @@ class LinearProblem:
     rows: tuple[int, ...]  # the shape of the rows before they were flattened
     shift: int
 
-    def shaped(self, x: Array) -> Array:
+    def unflatten_rows(self, x: Array) -> Array:
         """Restore the shape of the rows in `x` (N, …), and drop the positions that a shift leaves without a label."""
         x = namespace(x).reshape(x, self.rows + tuple(x.shape[1:]))
         if not self.shift:
@@ -67,16 +67,16 @@ def make_linear_problem(
     check_floating(hidden, "hidden")
     rows, (V, D) = tuple(hidden.shape[:-1]), weight.shape
     validate = check_validate(options.pop("validate", "raise"))
-    labels, options = in_their_places(hidden, labels, shift, {**options, "ignore_index": ignore_index})
+    labels, options = apply_shift(hidden, labels, shift, {**options, "ignore_index": ignore_index})
     problem = make_problem(
         shape_alone(hidden, (*rows, V)), labels, validate="raise" if validate else "none", **options
     )
     if validate:
-        check_labels(without_the_end(problem, shift, ignore_index), V)
+        check_labels(drop_shifted_rows(problem, shift, ignore_index), V)
         check_sums(problem)
-    problem = in_one_line(problem, shape_alone(hidden, (prod(rows), V)), prod(rows))
+    problem = flatten_rows(problem, shape_alone(hidden, (prod(rows), V)), prod(rows))
     hidden = namespace(hidden).reshape(hidden, (prod(rows), D))
-    return LinearProblem(usable_hidden(hidden, problem), weight, bias, low_rank, problem, rows, shift)
+    return LinearProblem(zero_excluded_hidden(hidden, problem), weight, bias, low_rank, problem, rows, shift)
 
 
 def check_memory_budget(memory_budget: int | None) -> None:
@@ -111,11 +111,11 @@ def check_skip_below(skip_below: float, problem: SoftmaxProblem) -> None:
         )
 
 
-def rows_at_once(problem: SoftmaxProblem, bytes_each: int, memory_budget: int | None) -> int:
+def rows_per_block(problem: SoftmaxProblem, bytes_each: int, memory_budget: int | None) -> int:
     """Choose the rows in a block, 16 to 512, so that ``rows · V · bytes_each``, bytes per logit, fits the budget."""
     N, V = problem.logits.shape
     budget = BUFFER if memory_budget is None else int(memory_budget)
-    return max(min(max(budget // (bytes_each * V), LEAST), MOST, N), 1)
+    return max(min(max(budget // (bytes_each * V), MIN_BLOCK_ROWS), MAX_BLOCK_ROWS, N), 1)
 
 
 def row_parts(problem: SoftmaxProblem) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def shape_alone(hidden: Array, shape: tuple[int, ...]) -> Array:
     return xp.broadcast_to(xp.zeros(1, dtype=hidden.dtype), shape)
 
 
-def in_one_line(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProblem:
+def flatten_rows(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProblem:
     """Flatten the rows of a problem to (N,), with the class axis last."""
 
     def flat(x: Array | None) -> Any:
@@ -227,8 +227,8 @@ def in_one_line(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProble
         return flat(x) if getattr(x, "ndim", 0) else x
 
     transform, target, link = problem.transform, problem.target, problem.link
-    if len(problem.rows) != 1 and not holds_numbers_alone(link):
-        link = OfShape(link, problem.rows)
+    if len(problem.rows) != 1 and not has_no_arrays(link):
+        link = FlattenedLink(link, problem.rows)
     return replace(
         problem,
         logits=logits,
@@ -247,9 +247,9 @@ def in_one_line(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProble
     )
 
 
-def usable_hidden(hidden: Array, problem: SoftmaxProblem) -> Array:
+def zero_excluded_hidden(hidden: Array, problem: SoftmaxProblem) -> Array:
     """Zero the excluded rows of `hidden` that have NaN or infinities, for 0 · NaN is NaN."""
-    out = rows_left_out(problem)
+    out = excluded_rows(problem)
     if out is None:
         return hidden
     xp = namespace(hidden)

@@ -14,7 +14,7 @@ from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 NO_LABEL = -(1 << 30)
 
 
-def in_their_places(
+def apply_shift(
     hidden: Array, labels: Any, shift: int, options: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
     """Move labels, and the options with an entry per row, to the hidden states that predict them.
@@ -37,7 +37,7 @@ def in_their_places(
     return labels, moved
 
 
-def without_the_end(problem: SoftmaxProblem, shift: int, ignore_index: int | None) -> Target:
+def drop_shifted_rows(problem: SoftmaxProblem, shift: int, ignore_index: int | None) -> Target:
     """Return the target without the rows at the end that a shift leaves without a label, to check its labels."""
     target, rows = problem.target, problem.rows
     if not shift:

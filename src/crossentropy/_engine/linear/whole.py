@@ -4,21 +4,21 @@ from dataclasses import replace
 
 from crossentropy._backends import Array
 from crossentropy._engine.linear.problem import LinearProblem
-from crossentropy._engine.softmax.autodiff import composed, find_statistics
+from crossentropy._engine.softmax.autodiff import find_statistics, loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._statistics import Planes, Wanted
+from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.products import product
 
 
 def loss(linear: LinearProblem, memory_budget: int | None) -> Array:
     """Compute the loss of a linear head: 0-d, or with reduction "none" in the shape of the rows; no budget applies."""
-    value = composed(_with_logits(linear))
-    return linear.shaped(value) if linear.problem.reduction == "none" else value
+    value = loss_by_autodiff(_with_logits(linear))
+    return linear.unflatten_rows(value) if linear.problem.reduction == "none" else value
 
 
-def planes(linear: LinearProblem, wanted: Wanted) -> Planes:
+def statistics(linear: LinearProblem, requested: Requested) -> RowStatistics:
     """Compute the statistics of a head's rows."""
-    return find_statistics(replace(_with_logits(linear), wanted=wanted))
+    return find_statistics(replace(_with_logits(linear), requested=requested))
 
 
 def _with_logits(linear: LinearProblem) -> SoftmaxProblem:

@@ -152,7 +152,7 @@ def _native_rows(p: Array, y: Array) -> tuple[Array, Array]:
     """Compute the sum of every row and its entry at the label, in one read."""
     layout = lay_out(NumpyMemory, p, p.ndim - 1)
     shape = _native.Shape(layout.outer, layout.classes, layout.inner)
-    sums, at_label = NumpyMemory.planes(2, tuple(y.shape))
+    sums, at_label = NumpyMemory.empty_stack(2, tuple(y.shape))
     y = NumpyMemory.contiguous(y, "int64")
     address = NumpyMemory.address
     _native.probability_rows(

@@ -10,24 +10,24 @@ from crossentropy._engine.options import SoftmaxOptions
 from crossentropy._engine.rows.reduce import reduce_problem
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.solve import softmax_loss
-from crossentropy._engine.softmax.terms import check_sums, kept_rows, target_shares, weigh
+from crossentropy._engine.softmax.terms import check_sums, not_ignored_rows, target_weights, weigh
 from crossentropy._statistics import PLAIN, formulas
 from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy.targets import LabelSet, Probabilities
 
 __all__ = [
-    "finished",
+    "fuzzy_set_loss",
+    "gather_by_label",
     "inverse_scale",
-    "looked_up",
-    "membership_loss",
+    "labels_as_weights",
     "one_label",
-    "prepared_rows",
+    "prepare_rows",
     "probabilities",
     "row_problem",
     "row_weights",
-    "table_loss",
-    "without_labels",
+    "soft_label_table_loss",
+    "weight_and_reduce",
 ]
 
 
@@ -52,12 +52,12 @@ def one_label(problem: SoftmaxProblem, loss: str) -> Array:
     return target.indices
 
 
-def prepared_rows(problem: SoftmaxProblem) -> formulas.Rows:
+def prepare_rows(problem: SoftmaxProblem) -> formulas.Rows:
     """The logits in float64 where there is one, class axis last, with every hazard put out of the way."""
     weights = row_weights(problem)
     if problem.target.dense is not None:
         check_sums(problem)
-    return formulas.prepared(
+    return formulas.prepare(
         problem.logits,
         problem.axis,
         problem.target,
@@ -69,8 +69,8 @@ def prepared_rows(problem: SoftmaxProblem) -> formulas.Rows:
 
 def row_weights(problem: SoftmaxProblem) -> Array | None:
     """``ω Σ_c w_c t_c`` of rows with one label or several, 0 where ignored; None stands for 1 everywhere."""
-    weights, keep = problem.sample_weight, kept_rows(problem)
-    shares = target_shares(problem)
+    weights, keep = problem.sample_weight, not_ignored_rows(problem)
+    shares = target_weights(problem)
     if shares is not None:
         shares = namespace(shares).sum(shares, axis=-1) if problem.masses is not None else shares
         weights = shares if weights is None else formulas.widened(weights) * shares
@@ -81,9 +81,9 @@ def row_weights(problem: SoftmaxProblem) -> Array | None:
     return kept if weights is None else xp.where(keep, weights, xp.zeros_like(weights))
 
 
-def without_labels(problem: SoftmaxProblem) -> SoftmaxOptions:
+def labels_as_weights(problem: SoftmaxProblem) -> SoftmaxOptions:
     """Options for a call whose target is another than these labels: what is ignored has a weight of 0 there."""
-    keep, weights, normalizer = kept_rows(problem), problem.sample_weight, problem.normalizer
+    keep, weights, normalizer = not_ignored_rows(problem), problem.sample_weight, problem.normalizer
     if keep is None:
         return {"sample_weight": weights, "ignore_index": None, "normalizer": normalizer}
     xp = namespace(keep)
@@ -94,7 +94,7 @@ def without_labels(problem: SoftmaxProblem) -> SoftmaxOptions:
     return {"sample_weight": weights, "ignore_index": None, "normalizer": normalizer}
 
 
-def finished(problem: SoftmaxProblem, losses: Array, masses: Array | None = None) -> Array:
+def weight_and_reduce(problem: SoftmaxProblem, losses: Array, masses: Array | None = None) -> Array:
     """Losses of rows weighted and reduced; `masses` are ``Σ_c w_c t_c`` where soft targets have them."""
     weights = row_weights(problem)
     if masses is not None:
@@ -108,7 +108,7 @@ def probabilities(u: Array) -> Array:
     return row.e / (1 + row.rest)[..., None]
 
 
-def looked_up(problem: SoftmaxProblem, table: Array) -> Array:
+def gather_by_label(problem: SoftmaxProblem, table: Array) -> Array:
     """The row of `table`, shape (C, K), that each label names: NaN for a label outside the classes.
 
     Any row of it where the label is ignored.
@@ -123,18 +123,18 @@ def looked_up(problem: SoftmaxProblem, table: Array) -> Array:
     return xp.where(bad[..., None], xp.full_like(rows, float("nan")), rows)
 
 
-def table_loss(problem: SoftmaxProblem, table: Array, options: SoftmaxOptions, loss: str) -> Array:
+def soft_label_table_loss(problem: SoftmaxProblem, table: Array, options: SoftmaxOptions, loss: str) -> Array:
     """Cross-entropy of the masses that each label's row of `table`, shape (C, C), puts on the classes."""
     one_label(problem, loss)
-    masses = looked_up(problem, table)
+    masses = gather_by_label(problem, table)
     order = list(range(masses.ndim - 1))
     order.insert(problem.axis, masses.ndim - 1)
     masses = namespace(masses).permute_dims(masses, tuple(order))
-    merged: SoftmaxOptions = {**options, **without_labels(problem)}
+    merged: SoftmaxOptions = {**options, **labels_as_weights(problem)}
     return softmax_loss(problem.logits, Probabilities(masses, normalized=False), **merged)
 
 
-def membership_loss(u: Array, member: Array, **options: Any) -> Array:
+def fuzzy_set_loss(u: Array, member: Array, **options: Any) -> Array:
     """``−ln Σ_c m_c p_c`` with ``p = softmax(u)``, class axis last, for memberships ``m`` from 0 to 1.
 
     Each class is split into the part that belongs and the part that does not, ``u + ln m`` and ``u + ln(1 − m)``; the

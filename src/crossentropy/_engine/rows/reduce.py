@@ -6,7 +6,7 @@ from typing import Any
 from crossentropy._backends import Array, loss_dtype, namespace, total
 from crossentropy._engine.reductions import check_reduction, normalizer_of, reduce_rows
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._engine.softmax.terms import kept_rows, weigh
+from crossentropy._engine.softmax.terms import not_ignored_rows, weigh
 from crossentropy._engine.weights import row_values
 from crossentropy._rows import rows_shape
 
@@ -67,7 +67,7 @@ def reduce_problem(problem: SoftmaxProblem, losses: Array, weights: Array | None
         reduction=problem.reduction,
         normalizer=problem.normalizer,
         empty=problem.empty,
-        keep=kept_rows(problem),
+        keep=not_ignored_rows(problem),
     )
 
 

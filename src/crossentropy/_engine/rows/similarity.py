@@ -9,28 +9,28 @@ from crossentropy._engine.checks import check_logits
 from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax.solve import softmax_loss
-from crossentropy._statistics import Target, Transform, Wanted, row_statistics
+from crossentropy._statistics import Requested, Target, Transform, row_statistics
 from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.products import product
 from crossentropy.links import CrossEntropy
 from crossentropy.targets import LabelSet, Probabilities
 
 __all__ = [
-    "among_all",
     "check_denominator",
     "checked_groups",
     "contrast",
-    "diagonal",
+    "contrast_with_batch",
     "features_of",
-    "others",
-    "pairs",
+    "l2_normalized",
+    "paired_features",
     "products_of",
+    "same_row",
     "scalar",
-    "unit",
+    "similarities_without_self",
 ]
 
 
-def among_all(
+def contrast_with_batch(
     z: Array,
     groups: Array,
     temperature: Any,
@@ -53,7 +53,7 @@ def among_all(
     if z.shape[0] == 0:
         own = xp.zeros((0,), dtype=index_dtype(z), device=device(z))
         return contrast(
-            others(z),
+            similarities_without_self(z),
             own,
             temperature=temperature,
             sample_weight=sample_weight,
@@ -62,12 +62,14 @@ def among_all(
             empty=empty,
         )
     alike = groups[:, None] == groups[None, :]
-    positive = alike & ~diagonal(z)
+    positive = alike & ~same_row(z)
     number = xp.sum(xp.astype(positive, z.dtype), axis=-1)
     has_any = number > 0
     number = xp.where(has_any, number, xp.ones_like(number))
     share = xp.astype(positive, z.dtype) / number[:, None]
-    whole = partial(softmax_loss, others(z), temperature=temperature, reduction="none", validate="none")
+    whole = partial(
+        softmax_loss, similarities_without_self(z), temperature=temperature, reduction="none", validate="none"
+    )
     if variant == "in":
         # where there is no positive any set will do
         rows = whole(LabelSet(positive | ~has_any[:, None])) + xp.log(number)
@@ -111,7 +113,9 @@ def _log_odds_against_negatives(z: Array, negative: Array, temperature: Any) -> 
     scores = xp.where(summed, products, xp.full_like(products, -INF))
     one_of_them = xp.argmax(xp.astype(summed, index_dtype(products)), axis=-1)
     target, transform = Target(one_of_them), Transform(temperature)
-    rows = row_statistics(scores, 1, target, transform, wanted=Wanted(log_partition=True), validate=False)
+    rows = row_statistics(
+        scores, 1, target, transform, requested=Requested(log_partition=True), validate=False
+    )
     odds = xp.astype(rows.log_partition, products.dtype)[:, None] - products / temperature
     return xp.where(some, odds, xp.full_like(odds, -INF))
 
@@ -130,7 +134,7 @@ def features_of(x: Array, name: str, ndims: tuple[int, ...]) -> Array:
     return x
 
 
-def pairs(normalize: bool, **given: Array) -> tuple[Array, Array]:
+def paired_features(normalize: bool, **given: Array) -> tuple[Array, Array]:
     """Two arrays of features of the same shape, ready to be multiplied."""
     (one, a), (other, b) = ((name, features_of(x, name, (2,))) for name, x in given.items())
     if tuple(a.shape) != tuple(b.shape):
@@ -138,10 +142,10 @@ def pairs(normalize: bool, **given: Array) -> tuple[Array, Array]:
             f"{one} have shape {tuple(a.shape)} but {other} have shape {tuple(b.shape)}; row i of one belongs to "
             "row i of the other"
         )
-    return unit(a, normalize), unit(b, normalize)
+    return l2_normalized(a, normalize), l2_normalized(b, normalize)
 
 
-def unit(x: Array, normalize: bool) -> Array:
+def l2_normalized(x: Array, normalize: bool) -> Array:
     """Features in the dtype of their loss, divided by their norms; of a zero vector by 1."""
     xp, dtype = namespace(x), loss_dtype(x)
     if not normalize:
@@ -157,14 +161,14 @@ def products_of(x: Array, y: Array) -> Array:
     return product(x, namespace(y).matrix_transpose(y))
 
 
-def others(z: Array) -> Array:
+def similarities_without_self(z: Array) -> Array:
     """The products of every row with the others: its own with itself is −∞, which counts for nothing."""
     products = products_of(z, z)
     xp = namespace(products)
-    return xp.where(diagonal(z), xp.full_like(products, -INF), products)
+    return xp.where(same_row(z), xp.full_like(products, -INF), products)
 
 
-def diagonal(x: Array) -> Array:
+def same_row(x: Array) -> Array:
     """Which entries of an N × N array are of one and the same row."""
     xp = namespace(x)
     rows = xp.arange(x.shape[0], device=device(x))

@@ -8,15 +8,15 @@ from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._statistics import Planes, row_statistics
+from crossentropy._statistics import RowStatistics, row_statistics
 from crossentropy._statistics import formulas as reference_statistics
 
 
-def composed(
+def loss_by_autodiff(
     problem: SoftmaxProblem,
     *,
     reference: bool = False,
-    statistics: Callable[[SoftmaxProblem], Planes] | None = None,
+    statistics: Callable[[SoftmaxProblem], RowStatistics] | None = None,
     row_losses: Callable[[SoftmaxProblem], tuple[Array, Array]] = per_class.row_losses,
 ) -> Array:
     """The loss of `problem`.
@@ -38,16 +38,16 @@ def composed(
         formula.check_sums(problem)
         losses, masses = row_losses(problem)
         if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
-            losses = losses + formula.regularisers(problem, find(problem))
+            losses = losses + formula.regularizers(problem, find(problem))
     else:
-        planes = find(problem)
-        formula.check_sums(problem, planes.dense_total)
-        losses = formula.row_losses(problem, planes)
-        masses = formula.row_masses(problem, planes)
+        stats = find(problem)
+        formula.check_sums(problem, stats.dense_total)
+        losses = formula.row_losses(problem, stats)
+        masses = formula.row_masses(problem, stats)
     value = reduce_rows(
         formula.weigh_rows(problem, losses),
         problem.sample_weight if masses is None else formula.weigh_rows(problem, masses),
-        formula.kept_rows(problem),
+        formula.not_ignored_rows(problem),
         reduction=problem.reduction,
         normalizer=problem.normalizer,
         empty=problem.empty,
@@ -59,11 +59,11 @@ def composed(
 
 def counted_rows(problem: SoftmaxProblem, losses: Array) -> Array:
     """Which rows are not ignored."""
-    keep = formula.kept_rows(problem)
+    keep = formula.not_ignored_rows(problem)
     return namespace(losses).ones_like(losses, dtype=namespace(losses).bool) if keep is None else keep
 
 
-def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> Planes:
+def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> RowStatistics:
     """The statistics of its rows, differentiable; by formulas alone if `reference`."""
     statistics = reference_statistics.statistics if reference else row_statistics
     return statistics(
@@ -72,7 +72,7 @@ def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> Plan
         problem.target,
         problem.transform,
         problem.prior,
-        problem.wanted,
+        problem.requested,
         validate=problem.validate and not reference,
-        idle=formula.idle_rows(problem),
+        idle=formula.zero_weight_rows(problem),
     )

@@ -16,15 +16,15 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy._engine.softmax import evaluate, evaluate_cuda, fused_cpu
-from crossentropy._engine.softmax.autodiff import composed
+from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._statistics.cpu.kernel import lay_out
 from crossentropy._statistics.cpu.memory_torch import LOSSES, TorchMemory, is_plain, rounded
-from crossentropy._statistics.torch.kernels import own_kernels_apply
-from crossentropy.links.link import holds_numbers_alone
+from crossentropy._statistics.torch.kernels import kernels_serve
+from crossentropy.links.link import has_no_arrays
 
 
-class Engine(NamedTuple):
+class LossKernels(NamedTuple):
     """How a loss is computed without a graph: its value, and from what was found its gradient.
 
     ``evaluate(problem)`` returns something with a `value`, from which ``gradient(problem, logits, found, upstream,
@@ -35,25 +35,25 @@ class Engine(NamedTuple):
     gradient: Callable[..., Tensor]
 
 
-FUSED = Engine(partial(fused_cpu.evaluate, TorchMemory), partial(fused_cpu.gradient, TorchMemory))
-NATIVE = Engine(partial(evaluate.evaluate, TorchMemory), partial(evaluate.gradient, TorchMemory))
-ON_DEVICE = Engine(evaluate_cuda.evaluate, evaluate_cuda.gradient)
+FUSED = LossKernels(partial(fused_cpu.evaluate, TorchMemory), partial(fused_cpu.gradient, TorchMemory))
+NATIVE = LossKernels(partial(evaluate.evaluate, TorchMemory), partial(evaluate.gradient, TorchMemory))
+ON_DEVICE = LossKernels(evaluate_cuda.evaluate, evaluate_cuda.gradient)
 
 
-def engine(*tensors: Tensor | None) -> Engine | None:
+def kernels_for(*tensors: Tensor | None) -> LossKernels | None:
     """That of the device of the tensors, the first of which may not be None; None if formulas have to do it."""
-    if not own_kernels_apply(*tensors):
+    if not kernels_serve(*tensors):
         return None
     return NATIVE if tensors[0].device.type == "cpu" else ON_DEVICE  # type: ignore[union-attr]
 
 
-def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> Engine | None:
+def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | None:
     """The engine that computes a loss and its gradient by the logits; None if that is for the composition.
 
     `others` are `other_inputs`.
     """
     # A compiled, traced or transformed program, a subclass, another device: kernels are not to be called.
-    own = NATIVE if problem.ready else engine(problem.logits, *tensors_of(problem))
+    own = NATIVE if problem.ready else kernels_for(problem.logits, *tensors_of(problem))
     if own is NATIVE and fused_cpu.serves(problem):
         own = FUSED
     elif own is None or problem.acts_per_class:  # no statistic of a row says what such a link makes of it
@@ -75,7 +75,7 @@ def loss(problem: SoftmaxProblem) -> Tensor:
     if own is not FUSED:
         fused_cpu.check_unread(problem)
     if own is None:
-        return composed(problem)
+        return loss_by_autodiff(problem)
     if torch.is_grad_enabled() and logits.requires_grad:
         return _SoftmaxLoss.apply(logits, problem, own, others)
     return rounded(own.evaluate(problem).value, LOSSES[logits.dtype])
@@ -107,7 +107,7 @@ def other_inputs(problem: SoftmaxProblem) -> tuple[Any, ...]:
 def link_learns(problem: SoftmaxProblem) -> bool:
     """Whether what the link makes of a constant has a gradient, which then is that of a tensor the link holds."""
     link = problem.link
-    if holds_numbers_alone(link):
+    if has_no_arrays(link):
         return False
     shape = problem.rows if problem.masses is None else tuple(problem.masses.shape)
     return bool(
@@ -120,7 +120,7 @@ class _SoftmaxLoss(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, problem: SoftmaxProblem, own: Engine, others: Sequence[Any]
+        ctx: Any, logits: Tensor, problem: SoftmaxProblem, own: LossKernels, others: Sequence[Any]
     ) -> Tensor:
         found = own.evaluate(problem)
         value = rounded(found.value, LOSSES[logits.dtype])
@@ -154,7 +154,7 @@ def gradient_by_formulas(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
     """The gradient by the logits from the composition, with a graph of its own where one is asked for."""
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        value = composed(problem, reference=True)
+        value = loss_by_autodiff(problem, reference=True)
         return torch.autograd.grad(value, problem.logits, grad, create_graph=create_graph)[0]
 
 

@@ -12,7 +12,7 @@ from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import Term
 from crossentropy._kernels import _native
-from crossentropy._statistics import Cotangents, Planes
+from crossentropy._statistics import Cotangents, RowStatistics
 from crossentropy._statistics.cpu.kernel import RowKernel
 from crossentropy._statistics.cpu.memory import Memory
 from crossentropy._statistics.label_errors import bad_label_error
@@ -22,14 +22,14 @@ Array = Any
 
 
 @dataclass(slots=True, eq=False)
-class Evaluation:
+class ForwardResult:
     """A loss worked out: its value, and what its gradient will need.
 
     `share` is what a unit of a row's weighted loss adds to the value: a number, or one for every row.
     """
 
     value: Any
-    planes: Planes
+    stats: RowStatistics
     slope: Array | None
     share: Any
 
@@ -38,9 +38,9 @@ def evaluate(
     memory: type[Memory],
     problem: SoftmaxProblem,
     *,
-    statistics: Callable[[SoftmaxProblem], Planes] | None = None,
+    statistics: Callable[[SoftmaxProblem], RowStatistics] | None = None,
     row_losses: Callable[[SoftmaxProblem], tuple[Array, Array]] = per_class.row_losses,
-) -> Evaluation:
+) -> ForwardResult:
     """The loss of `problem`, in float64.
 
     Parameters
@@ -57,56 +57,56 @@ def evaluate(
     if problem.acts_per_class:
         formula.check_sums(problem)
         losses, masses = row_losses(problem)
-        planes = Planes()
+        stats = RowStatistics()
         if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
-            planes = find(problem)
-            losses = losses + formula.regularisers(problem, planes)
+            stats = find(problem)
+            losses = losses + formula.regularizers(problem, stats)
         mass: Term | None = Term(1.0, None, masses)
     else:
-        planes = find(problem)
-        _check_rows(problem, planes)
+        stats = find(problem)
+        _check_rows(problem, stats)
         loss = None
-        if planes.log_odds is not None:
-            loss, slope = _link_rows(problem.link, problem, planes, memory)
-        shares = formula.target_shares(problem)
-        losses = _added(problem, formula.row_terms(problem, planes, loss, shares), memory)
-        mass = formula.mass_term(problem, planes, shares)
+        if stats.log_odds is not None:
+            loss, slope = _link_rows(problem.link, problem, stats, memory)
+        shares = formula.target_weights(problem)
+        losses = _added(problem, formula.row_terms(problem, stats, loss, shares), memory)
+        mass = formula.mass_term(problem, stats, shares)
     n = _size(problem.rows)
     if problem.reduction == "none":
-        return Evaluation(formula.weigh_rows(problem, losses), planes, slope, 1.0)
+        return ForwardResult(formula.weigh_rows(problem, losses), stats, slope, 1.0)
     if problem.reduction == "sum":
-        return Evaluation(_total(problem, losses, n, memory), planes, slope, 1.0)
+        return ForwardResult(_total(problem, losses, n, memory), stats, slope, 1.0)
     N = normalizer(problem, mass, n, memory)
     if not isinstance(N, float):
-        return _divided_by_rows(problem, losses, N, planes, slope, n, memory)
+        return _divided_by_rows(problem, losses, N, stats, slope, n, memory)
     if N == 0:
-        return Evaluation(of_nothing(problem.empty), planes, slope, 0.0)
-    return Evaluation(_total(problem, losses, n, memory) / N, planes, slope, 1.0 / N)
+        return ForwardResult(of_nothing(problem.empty), stats, slope, 0.0)
+    return ForwardResult(_total(problem, losses, n, memory) / N, stats, slope, 1.0 / N)
 
 
 def _divided_by_rows(
     problem: SoftmaxProblem,
     losses: Array,
     N: Array,
-    planes: Planes,
+    stats: RowStatistics,
     slope: Array | None,
     n: int,
     memory: type[Memory],
-) -> Evaluation:
+) -> ForwardResult:
     """A mean with a divisor for every row."""
     xp = namespace(N)
     nothing = N == 0
     share = xp.where(nothing, xp.zeros_like(N), 1 / xp.where(nothing, xp.ones_like(N), N))
     if problem.empty != "zero" and bool(xp.any(nothing)):
-        return Evaluation(of_nothing(problem.empty), planes, slope, share)
-    return Evaluation(_total(problem, formula.weigh(share, losses), n, memory), planes, slope, share)
+        return ForwardResult(of_nothing(problem.empty), stats, slope, share)
+    return ForwardResult(_total(problem, formula.weigh(share, losses), n, memory), stats, slope, share)
 
 
 def gradient(
     memory: type[Memory],
     problem: SoftmaxProblem,
     logits: Array,
-    found: Evaluation,
+    found: ForwardResult,
     upstream: Any,
     into: Array | None = None,
 ) -> Array:
@@ -115,9 +115,9 @@ def gradient(
     share = upstream * found.share
     kernel = _kernel(problem, memory)
     if not problem.acts_per_class:
-        slopes = formula.row_slopes(problem, found.planes, found.slope)
+        slopes = formula.row_slopes(problem, found.stats, found.slope)
         cotangents = _cotangents(problem, slopes, share, memory)
-        return kernel.pullback(found.planes, cotangents, problem.rows, into=into).logits
+        return kernel.pullback(found.stats, cotangents, problem.rows, into=into).logits
     xp = namespace(problem.logits)
     weighted = share
     if problem.sample_weight is not None:
@@ -127,9 +127,9 @@ def gradient(
     )
     dz = per_class.row_gradients(problem, rows)
     if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
-        slopes = formula.regulariser_slopes(problem, found.planes)
+        slopes = formula.regularizer_slopes(problem, found.stats)
         cotangents = _cotangents(problem, slopes, share, memory)
-        dz = dz + kernel.pullback(found.planes, cotangents, problem.rows).logits
+        dz = dz + kernel.pullback(found.stats, cotangents, problem.rows).logits
     return xp.astype(dz, problem.logits.dtype)
 
 
@@ -186,19 +186,19 @@ def _several(problem: SoftmaxProblem, term: Term) -> tuple[int, ...]:
     return (int(indices.shape[-1]),) if term.several else ()
 
 
-def _check_rows(problem: SoftmaxProblem, planes: Planes) -> None:
+def _check_rows(problem: SoftmaxProblem, stats: RowStatistics) -> None:
     """Raise for labels that name no class and for soft targets that do not sum to one."""
-    if planes.bad_row >= 0 and problem.validate:
+    if stats.bad_row >= 0 and problem.validate:
         target = problem.target
         raise bad_label_error(
-            target.indices, planes.bad_row, problem.classes, target.ignore_index, several=target.several
+            target.indices, stats.bad_row, problem.classes, target.ignore_index, several=target.several
         )
-    formula.check_sums(problem, planes.dense_total)
+    formula.check_sums(problem, stats.dense_total)
 
 
-def kernel_statistics(problem: SoftmaxProblem, memory: type[Memory]) -> Planes:
+def kernel_statistics(problem: SoftmaxProblem, memory: type[Memory]) -> RowStatistics:
     """The statistics of its rows from the kernel."""
-    return _kernel(problem, memory).statistics(problem.target, problem.rows, problem.wanted)
+    return _kernel(problem, memory).statistics(problem.target, problem.rows, problem.requested)
 
 
 def _kernel(problem: SoftmaxProblem, memory: type[Memory]) -> RowKernel:
@@ -206,13 +206,13 @@ def _kernel(problem: SoftmaxProblem, memory: type[Memory]) -> RowKernel:
 
 
 def _link_rows(
-    link: Link, problem: SoftmaxProblem, planes: Planes, memory: type[Memory]
+    link: Link, problem: SoftmaxProblem, stats: RowStatistics, memory: type[Memory]
 ) -> tuple[Array, Array]:
     """``φ`` and ``dφ/dD`` at the targets; natively for the links whose rows must not depend on their place."""
-    D = planes.log_odds
+    D = stats.log_odds
     if type(link) not in (CrossEntropy, Focal):
-        return formula.target_losses(problem, planes), formula.target_slope(problem, planes)
-    loss, slope = memory.planes(2, tuple(D.shape))
+        return formula.target_losses(problem, stats), formula.target_slope(problem, stats)
+    loss, slope = memory.empty_stack(2, tuple(D.shape))
     gamma = float(link.gamma) if isinstance(link, Focal) else 0.0
     address = memory.address
     _native.focal_rows(address(D), _size(D.shape), gamma, address(loss), address(slope), memory.threads())
@@ -249,7 +249,7 @@ def normalizer(problem: SoftmaxProblem, mass: Term | None, n: int, memory: type[
     if not isinstance(given, str):
         return given if isinstance(given, float) else memory.contiguous(given, "float64")
     if given == "count":
-        keep = formula.kept_rows(problem)
+        keep = formula.not_ignored_rows(problem)
         return float(n) if keep is None else float(namespace(keep).count_nonzero(keep))
     if mass is None and problem.sample_weight is None:
         return float(n)

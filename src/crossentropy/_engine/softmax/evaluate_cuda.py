@@ -14,14 +14,14 @@ from crossentropy._backends.conditions import is_true
 from crossentropy._engine.reductions import EMPTY_MESSAGE, divisor, mean_of
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.autodiff import counted_rows
-from crossentropy._engine.softmax.evaluate import Evaluation
+from crossentropy._engine.softmax.evaluate import ForwardResult
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import Term
-from crossentropy._statistics import Cotangents, Planes
+from crossentropy._statistics import Cotangents, RowStatistics
 from crossentropy._statistics.cpu.kernel import lay_out
 from crossentropy._statistics.cpu.memory_torch import TorchMemory
 from crossentropy._statistics.torch import kernels as rowwise
-from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors, split
+from crossentropy._statistics.torch.problem import LEARNABLE, StaticArgs, TensorArgs, partition
 from crossentropy.links.cross_entropy import focal_gamma
 
 
@@ -35,32 +35,32 @@ def row_loss(device: str) -> Any:
 
 
 @dataclass(slots=True, eq=False)
-class _InOneLaunch(Evaluation):
+class _InOneLaunch(ForwardResult):
     """A common loss: `slope` is that of the whole loss, `share` what it was divided by."""
 
     terms: Any = None
 
 
-def evaluate(problem: SoftmaxProblem) -> Evaluation:
+def evaluate(problem: SoftmaxProblem) -> ForwardResult:
     """The loss of `problem`, in float64."""
-    planes = rowwise.forward(*_taken_apart(problem))
+    stats = rowwise.forward(*_taken_apart(problem))
     kernels = row_loss(problem.logits.device.type)
     if kernels is not None and _is_common(problem):
-        return _in_one_launch(problem, planes, kernels)
-    formula.check_sums(problem, planes.dense_total)
-    slope = None if planes.log_odds is None else formula.target_slope(problem, planes)
-    losses = formula.weigh_rows(problem, formula.row_losses(problem, planes))
+        return _in_one_launch(problem, stats, kernels)
+    formula.check_sums(problem, stats.dense_total)
+    slope = None if stats.log_odds is None else formula.target_slope(problem, stats)
+    losses = formula.weigh_rows(problem, formula.row_losses(problem, stats))
     if problem.reduction == "none":
-        return Evaluation(losses, planes, slope, 1.0)
+        return ForwardResult(losses, stats, slope, 1.0)
     if problem.reduction == "sum":
-        return Evaluation(losses.sum(), planes, slope, 1.0)
-    N = denominator(problem, planes)
-    return Evaluation(mean_of(losses, N, problem.empty), planes, slope, inverse(N))
+        return ForwardResult(losses.sum(), stats, slope, 1.0)
+    N = denominator(problem, stats)
+    return ForwardResult(mean_of(losses, N, problem.empty), stats, slope, inverse(N))
 
 
-def denominator(problem: SoftmaxProblem, planes: Planes) -> Tensor:
-    """``N`` of a mean, from the labels or from the masses in `planes`."""
-    masses = formula.row_masses(problem, planes)
+def denominator(problem: SoftmaxProblem, stats: RowStatistics) -> Tensor:
+    """``N`` of a mean, from the labels or from the masses in `stats`."""
+    masses = formula.row_masses(problem, stats)
     if masses is None:
         masses = torch.ones(problem.rows, dtype=torch.float64, device=problem.logits.device)
     masses = formula.weigh_rows(problem, masses)
@@ -79,7 +79,7 @@ def on_device(x: Any, like: Tensor) -> Tensor:
 
 
 def gradient(
-    problem: SoftmaxProblem, logits: Tensor, found: Evaluation, upstream: Any, into: Tensor | None = None
+    problem: SoftmaxProblem, logits: Tensor, found: ForwardResult, upstream: Any, into: Tensor | None = None
 ) -> Tensor:
     """The gradient by `logits`, times `upstream`, written to `into` if there is such memory."""
     problem = problem if problem.logits is logits else replace(problem, logits=logits)
@@ -88,14 +88,14 @@ def gradient(
     settings, tensors = _taken_apart(problem)
     if isinstance(found, _InOneLaunch):
         kernels, upstream = row_loss(logits.device.type), on_device(upstream, logits)
-        each = (found.slope, found.planes.log_partition, found.terms, upstream, found.share)
+        each = (found.slope, found.stats.log_partition, found.terms, upstream, found.share)
         cotangents = Cotangents(**kernels.slopes_of(*each)._asdict())
     else:
-        slopes = formula.row_slopes(problem, found.planes, found.slope)
+        slopes = formula.row_slopes(problem, found.stats, found.slope)
         share = on_device(upstream * found.share, logits)
         cotangents = Cotangents(**{name: _of_rows(problem, term, share) for name, term in slopes.items()})
     needs = (True, *(False,) * (LEARNABLE - 1))
-    return rowwise.backward(settings, tensors, found.planes, cotangents, needs, into)[0]  # type: ignore[return-value]
+    return rowwise.backward(settings, tensors, found.stats, cotangents, needs, into)[0]  # type: ignore[return-value]
 
 
 def _is_common(problem: SoftmaxProblem) -> bool:
@@ -111,7 +111,7 @@ def _is_common(problem: SoftmaxProblem) -> bool:
     )
 
 
-def _in_one_launch(problem: SoftmaxProblem, planes: Planes, kernels: Any) -> Evaluation:
+def _in_one_launch(problem: SoftmaxProblem, stats: RowStatistics, kernels: Any) -> ForwardResult:
     N, target, masses = problem.normalizer, problem.target, problem.masses
     y = None if target.indices is None else target.indices.to(torch.int64).contiguous()
     terms = kernels.RowTerms(
@@ -131,16 +131,22 @@ def _in_one_launch(problem: SoftmaxProblem, planes: Planes, kernels: Any) -> Eva
     by: Any = 1.0 if problem.reduction == "sum" else None if isinstance(N, str) else N
     mean = kernels.Mean(by, 0.0 if problem.empty == "zero" else math.nan)
     value, divisor, slopes = kernels.loss(
-        planes.log_odds, planes.prior_term, planes.log_partition if problem.z_loss else None, terms, mean
+        stats.log_odds, stats.prior_term, stats.log_partition if problem.z_loss else None, terms, mean
     )
     if problem.empty == "raise" and is_true(divisor == 0, wait=True):
         raise ValueError(EMPTY_MESSAGE)
-    return _InOneLaunch(value, planes, slopes, divisor, terms)
+    return _InOneLaunch(value, stats, slopes, divisor, terms)
 
 
-def _taken_apart(problem: SoftmaxProblem) -> tuple[Settings, Tensors]:
-    return split(
-        problem.logits, problem.axis, problem.target, problem.transform, problem.prior, problem.wanted, False
+def _taken_apart(problem: SoftmaxProblem) -> tuple[StaticArgs, TensorArgs]:
+    return partition(
+        problem.logits,
+        problem.axis,
+        problem.target,
+        problem.transform,
+        problem.prior,
+        problem.requested,
+        False,
     )
 
 

@@ -23,7 +23,7 @@ KINDS = (
 
 
 #: The target of statistics, the weights of `Sparse`, and whether the rows of soft labels must sum to one.
-Resolved = tuple[Target, Array | None, bool]
+ResolvedTarget = tuple[Target, Array | None, bool]
 
 
 def resolve(
@@ -36,7 +36,7 @@ def resolve(
     ready: bool = False,
     checks_sets: bool = True,
     rows: tuple[int, ...] | None = None,
-) -> Resolved:
+) -> ResolvedTarget:
     """Labels of any form as a `Target`, checked against the logits; rows of weight 0 may hold anything.
 
     Labels that are `ready` are tensors that need not be converted; sets are looked through for an empty one where
@@ -158,7 +158,7 @@ def _check_soft(x: Array, logits: Array, ignore_index: int | None, what: str) ->
         )
 
 
-def _dense(values: Any, logits: Array, ignore_index: int | None, normalized: bool) -> Resolved:
+def _dense(values: Any, logits: Array, ignore_index: int | None, normalized: bool) -> ResolvedTarget:
     a = as_array_like(values, "labels", logits)
     if not _is_kind(a, "real floating"):
         raise TypeError(
@@ -171,7 +171,7 @@ def _dense(values: Any, logits: Array, ignore_index: int | None, normalized: boo
 
 def _sparse(
     labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: int | None, ready: bool
-) -> Resolved:
+) -> ResolvedTarget:
     y, t = labels.indices, labels.weights
     if not ready:
         y, t = as_array_like(y, "indices", logits), as_array_like(t, "weights", logits)

@@ -6,7 +6,7 @@ array formulas: exact, at their speed and in their memory, which is several arra
 
 from crossentropy._backends import INF, Array, as_indices, device, namespace
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._engine.softmax.terms import idle_rows, kept_rows, rows_left_out
+from crossentropy._engine.softmax.terms import excluded_rows, not_ignored_rows, zero_weight_rows
 from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy._statistics.log_sum import LogSum
@@ -44,13 +44,13 @@ def log_odds_of_classes(problem: SoftmaxProblem) -> Array:
     Of the likeliest class ``1 − p`` is what the others add up to; of the rest it is no small difference.
     """
     xp = namespace(problem.logits)
-    rows = formulas.prepared(
+    rows = formulas.prepare(
         problem.logits,
         problem.axis,
         problem.target,
         problem.transform,
         validate=problem.validate,
-        idle=idle_rows(problem),
+        idle=zero_weight_rows(problem),
     )
     u = rows.u
     total = LogSum(xp, u)
@@ -72,7 +72,7 @@ def losses_of_classes(problem: SoftmaxProblem, D: Array) -> tuple[Array, Array]:
     xp = namespace(D)
     a, masses = class_masses(problem, D)
     losses = xp.sum(a * problem.link.loss(_without_void(problem, a, D)), axis=-1)
-    keep = kept_rows(problem)
+    keep = not_ignored_rows(problem)
     if keep is None:
         return losses, masses
     return xp.where(keep, losses, xp.zeros_like(losses)), xp.where(keep, masses, xp.zeros_like(masses))
@@ -81,7 +81,7 @@ def losses_of_classes(problem: SoftmaxProblem, D: Array) -> tuple[Array, Array]:
 def _without_void(problem: SoftmaxProblem, a: Array, D: Array) -> Array:
     """``D``, but 0 where it is no number and counts for nothing, whatever the link would make of it."""
     xp = namespace(D)
-    void, out = a == 0, rows_left_out(problem)
+    void, out = a == 0, excluded_rows(problem)
     void = void if out is None else void | out[..., None]
     return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
 
@@ -105,7 +105,7 @@ def row_gradients(problem: SoftmaxProblem, share: Array) -> Array:
     shared = xp.where(likeliest | (log_p == -float("inf")), zero, own * xp.exp(log_p - log_rest))
     du = (xp.sum(G, axis=-1, keepdims=True) - G) * xp.exp(log_p) + shared - slopes
     keep = share != 0
-    keep = keep if kept_rows(problem) is None else keep & kept_rows(problem)
+    keep = keep if not_ignored_rows(problem) is None else keep & not_ignored_rows(problem)
     temperature, cap = problem.transform.temperature, problem.transform.softcap
     if getattr(temperature, "ndim", 0):
         temperature = temperature[..., None]

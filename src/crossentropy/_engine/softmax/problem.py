@@ -26,9 +26,9 @@ from crossentropy._engine.checks import (
 from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.softmax.labels import resolve
 from crossentropy._engine.weights import class_vectors, like, row_values
-from crossentropy._statistics import PLAIN, Prior, Target, Transform, Wanted
+from crossentropy._statistics import PLAIN, Prior, Requested, Target, Transform
 from crossentropy._statistics.formulas import widened
-from crossentropy._statistics.problem import NOTHING_MORE
+from crossentropy._statistics.problem import NONE_REQUESTED
 from crossentropy.links import CrossEntropy, Link
 
 Array = Any
@@ -49,7 +49,7 @@ class SoftmaxProblem:
     masses: Array | None  # of Sparse, rows + (k,)
     normalized: bool  # soft targets must sum to one
     transform: Transform
-    wanted: Wanted
+    requested: Requested
     link: Link
     label_smoothing: float
     smoothing_prior: Array | None
@@ -152,7 +152,7 @@ def make_problem(
     link = CROSS_ENTROPY if link is None else checked_link(link, "link")
     if ignore_index is not None and type(ignore_index) is not int:
         check_ignore_index(ignore_index)
-    label_smoothing, z_loss, entropy_bonus, wanted = _terms(label_smoothing, z_loss, entropy_bonus)
+    label_smoothing, z_loss, entropy_bonus, requested = _terms(label_smoothing, z_loss, entropy_bonus)
     if sample_weight is not None:
         sample_weight = row_values(sample_weight, logits, rows, "sample_weight", ready=ready)
     target, masses, normalized = resolve(
@@ -181,7 +181,7 @@ def make_problem(
         masses,
         normalized,
         transform,
-        wanted,
+        requested,
         link,
         label_smoothing,
         smoothing_prior,
@@ -200,7 +200,7 @@ def make_problem(
     )
 
 
-def _terms(label_smoothing: Any, z_loss: Any, entropy_bonus: Any) -> tuple[Any, Any, Any, Wanted]:
+def _terms(label_smoothing: Any, z_loss: Any, entropy_bonus: Any) -> tuple[Any, Any, Any, Requested]:
     """The numbers that weigh the terms of a loss, checked, and the statistics that regularizers are made of."""
     if (
         type(label_smoothing) is type(z_loss) is type(entropy_bonus) is float
@@ -208,14 +208,14 @@ def _terms(label_smoothing: Any, z_loss: Any, entropy_bonus: Any) -> tuple[Any, 
         and -INF < z_loss < INF
         and -INF < entropy_bonus < INF
     ):
-        wanted = Wanted(z_loss != 0, entropy_bonus != 0) if z_loss or entropy_bonus else NOTHING_MORE
-        return label_smoothing, z_loss, entropy_bonus, wanted
+        requested = Requested(z_loss != 0, entropy_bonus != 0) if z_loss or entropy_bonus else NONE_REQUESTED
+        return label_smoothing, z_loss, entropy_bonus, requested
     check_share(label_smoothing, "label_smoothing")
     check_factor(z_loss, "z_loss")
     check_factor(entropy_bonus, "entropy_bonus")
     label_smoothing = python_number(label_smoothing, "label_smoothing")
     z_loss, entropy_bonus = python_number(z_loss, "z_loss"), python_number(entropy_bonus, "entropy_bonus")
-    return label_smoothing, z_loss, entropy_bonus, Wanted(not is_zero(z_loss), not is_zero(entropy_bonus))
+    return label_smoothing, z_loss, entropy_bonus, Requested(not is_zero(z_loss), not is_zero(entropy_bonus))
 
 
 def make_transform(

@@ -7,7 +7,7 @@ from typing import Any
 from crossentropy._backends import is_numpy, is_taped, is_torch, loss_dtype
 from crossentropy._backends.tape import Taped, node, plain
 from crossentropy._engine.softmax import evaluate, fused_cpu
-from crossentropy._engine.softmax.autodiff import composed
+from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 
@@ -29,7 +29,7 @@ def solve(problem: SoftmaxProblem) -> Array:
     # `loss_and_gradient` differentiates by an option as well: each step of the composition is on its tape.
     if problem.is_taped_beside_logits:
         fused_cpu.check_unread(problem)
-        return composed(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)
+        return loss_by_autodiff(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)
     # It differentiates by the logits alone: the kernels have that gradient, and the loss is one step of the tape.
     if is_taped(logits):
         problem.logits = plain(logits)
@@ -38,7 +38,7 @@ def solve(problem: SoftmaxProblem) -> Array:
     # JAX and other libraries of the standard, which differentiate the composition, and NumPy's long double.
     if not (is_numpy(logits) and is_for_kernels(logits)):
         fused_cpu.check_unread(problem)
-        return composed(problem)
+        return loss_by_autodiff(problem)
     return _numpy_loss(problem)[0]
 
 

@@ -13,8 +13,8 @@ from crossentropy._backends import Array, as_indices, namespace, sum_tolerance, 
 from crossentropy._backends.conditions import first_true, is_true, is_zero
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._rows import row_in_words
-from crossentropy._statistics import Planes, formulas
-from crossentropy._statistics.problem import within_range
+from crossentropy._statistics import RowStatistics, formulas
+from crossentropy._statistics.problem import clip_to_loss_dtype
 from crossentropy.links.link import slope as link_slope
 
 
@@ -42,14 +42,14 @@ def added(terms: Sequence[Term]) -> Array:
     return total
 
 
-def row_losses(problem: SoftmaxProblem, planes: Planes) -> Array:
+def row_losses(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
     """The loss of every row before its sample weight, differentiable, from the statistics of its rows."""
-    loss = None if planes.dense_term is not None else target_losses(problem, planes)
-    return added(row_terms(problem, planes, loss, target_shares(problem)))
+    loss = None if stats.dense_term is not None else target_losses(problem, stats)
+    return added(row_terms(problem, stats, loss, target_weights(problem)))
 
 
 def row_terms(
-    problem: SoftmaxProblem, planes: Planes, target_loss: Array | None, shares: Array | None
+    problem: SoftmaxProblem, stats: RowStatistics, target_loss: Array | None, shares: Array | None
 ) -> list[Term]:
     """What the loss of a row is the sum of, before its sample weight.
 
@@ -61,55 +61,55 @@ def row_terms(
     target_loss : array, shape of ``planes.log_odds``, or None
         ``φ`` at the targets; None of soft ones.
     shares : array or None
-        `target_shares`.
+        `target_weights`.
     """
     kept, terms = 1 - problem.label_smoothing, []
     if target_loss is None:
-        terms.append(Term(kept, None, planes.dense_term))
+        terms.append(Term(kept, None, stats.dense_term))
     elif not is_zero(kept):  # a label without mass counts nothing, whatever its loss
         terms.append(Term(kept, shares, target_loss, problem.masses is not None))
-    if planes.prior_term is not None:
-        terms.append(Term(problem.label_smoothing, None, planes.prior_term))
-    return terms + regulariser_terms(problem, planes)
+    if stats.prior_term is not None:
+        terms.append(Term(problem.label_smoothing, None, stats.prior_term))
+    return terms + regularizer_terms(problem, stats)
 
 
-def regulariser_terms(problem: SoftmaxProblem, planes: Planes) -> list[Term]:
+def regularizer_terms(problem: SoftmaxProblem, stats: RowStatistics) -> list[Term]:
     """``z_loss L² − entropy_bonus H``."""
     terms = []
     if not is_zero(problem.z_loss):
-        L, idle = planes.log_partition, idle_rows(problem)
+        L, idle = stats.log_partition, zero_weight_rows(problem)
         if idle is not None:  # a square has no derivative at a NaN, and 0 times that is no 0
             xp = namespace(L)
             L = xp.where(idle & ~xp.isfinite(L), xp.zeros_like(L), L)
         terms.append(Term(problem.z_loss, None, L * L))
     if not is_zero(problem.entropy_bonus):
-        terms.append(Term(-problem.entropy_bonus, None, planes.entropy))
+        terms.append(Term(-problem.entropy_bonus, None, stats.entropy))
     return terms
 
 
-def regularisers(problem: SoftmaxProblem, planes: Planes) -> Array:
-    """The sum of `regulariser_terms`."""
-    return added(regulariser_terms(problem, planes))
+def regularizers(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
+    """The sum of `regularizer_terms`."""
+    return added(regularizer_terms(problem, stats))
 
 
-def row_slopes(problem: SoftmaxProblem, planes: Planes, target_slope: Array | None) -> dict[str, Term]:
+def row_slopes(problem: SoftmaxProblem, stats: RowStatistics, target_slope: Array | None) -> dict[str, Term]:
     """The derivatives of `row_terms` by the statistics, by their names; `target_slope` is ``dφ/dD`` at the targets."""
     kept, slopes = 1 - problem.label_smoothing, {}
     if target_slope is None:
         slopes["dense_term"] = Term(kept, None, None)
     else:
         several = problem.masses is not None
-        slopes["log_odds"] = Term(kept, target_shares(problem), target_slope, several)
-    if planes.prior_term is not None:
+        slopes["log_odds"] = Term(kept, target_weights(problem), target_slope, several)
+    if stats.prior_term is not None:
         slopes["prior_term"] = Term(problem.label_smoothing, None, None)
-    return slopes | regulariser_slopes(problem, planes)
+    return slopes | regularizer_slopes(problem, stats)
 
 
-def regulariser_slopes(problem: SoftmaxProblem, planes: Planes) -> dict[str, Term]:
-    """The derivatives of `regulariser_terms`."""
+def regularizer_slopes(problem: SoftmaxProblem, stats: RowStatistics) -> dict[str, Term]:
+    """The derivatives of `regularizer_terms`."""
     slopes = {}
     if not is_zero(problem.z_loss):
-        slopes["log_partition"] = Term(2 * problem.z_loss, None, planes.log_partition)
+        slopes["log_partition"] = Term(2 * problem.z_loss, None, stats.log_partition)
     if not is_zero(problem.entropy_bonus):
         slopes["entropy"] = Term(-problem.entropy_bonus, None, None)
     return slopes
@@ -127,15 +127,15 @@ def is_plain(problem: SoftmaxProblem) -> bool:
     )
 
 
-def target_losses(problem: SoftmaxProblem, planes: Planes) -> Array:
+def target_losses(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
     """``φ`` at the targets, 0 where the row is ignored."""
-    return settled(problem, problem.link.loss(link_odds(problem, planes.log_odds)))
+    return fill_excluded(problem, problem.link.loss(link_odds(problem, stats.log_odds)))
 
 
-def target_slope(problem: SoftmaxProblem, planes: Planes) -> Array:
+def target_slope(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
     """``dφ/dD = gain(D) σ(D)`` at the targets."""
-    slope = link_slope(problem.link, link_odds(problem, planes.log_odds))
-    return settled(problem, within_range(slope, problem.logits))
+    slope = link_slope(problem.link, link_odds(problem, stats.log_odds))
+    return fill_excluded(problem, clip_to_loss_dtype(slope, problem.logits))
 
 
 def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
@@ -144,7 +144,7 @@ def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
     What a link makes of an infinity may have no derivative, and 0 times that is no 0.
     """
     xp = namespace(D)
-    shares, out = target_shares(problem), rows_left_out(problem)
+    shares, out = target_weights(problem), excluded_rows(problem)
     void = None if shares is None else shares == 0
     if out is not None:
         out = out[..., None] if problem.masses is not None else out
@@ -154,43 +154,43 @@ def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
     return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
 
 
-def settled(problem: SoftmaxProblem, values: Array) -> Array:
+def fill_excluded(problem: SoftmaxProblem, values: Array) -> Array:
     """`values`, one for every target, with 0 where the row is ignored."""
-    keep = kept_rows(problem)
+    keep = not_ignored_rows(problem)
     if keep is None:
         return values
     keep = keep[..., None] if problem.masses is not None else keep
     return namespace(values).where(keep, values, namespace(values).zeros_like(values))
 
 
-def row_masses(problem: SoftmaxProblem, planes: Planes) -> Array | None:
+def row_masses(problem: SoftmaxProblem, stats: RowStatistics) -> Array | None:
     """``Σ_c w_c t_c`` of every row, 0 where ignored, differentiable; None stands for 1 everywhere."""
     a, w = problem.target.dense, problem.class_weight
     if getattr(a, "requires_grad", False):  # the denominator is a function of soft targets too
         a = formulas.class_last(formulas.widened(a), problem.axis)
         return (a if w is None else a * formulas.widened(w)).sum(-1)
-    term = mass_term(problem, planes, target_shares(problem))
+    term = mass_term(problem, stats, target_weights(problem))
     return None if term is None else added([term])
 
 
-def mass_term(problem: SoftmaxProblem, planes: Planes, shares: Array | None) -> Term | None:
-    """``Σ_c w_c t_c`` of every row, from what is known of it and `target_shares`; None stands for 1 everywhere."""
+def mass_term(problem: SoftmaxProblem, stats: RowStatistics, shares: Array | None) -> Term | None:
+    """``Σ_c w_c t_c`` of every row, from what is known of it and `target_weights`; None stands for 1 everywhere."""
     if problem.target.dense is not None:
-        return Term(1.0, None, planes.dense_total)
+        return Term(1.0, None, stats.dense_total)
     if shares is not None:
         return Term(1.0, shares, None, problem.masses is not None)
-    keep = kept_rows(problem)
-    return None if keep is None else Term(1.0, None, namespace(keep).astype(keep, planes.log_odds.dtype))
+    keep = not_ignored_rows(problem)
+    return None if keep is None else Term(1.0, None, namespace(keep).astype(keep, stats.log_odds.dtype))
 
 
-def target_shares(problem: SoftmaxProblem) -> Array | None:
+def target_weights(problem: SoftmaxProblem) -> Array | None:
     """What each target's loss is multiplied by: class weight times mass, 0 where ignored; None stands for 1."""
     y, w, t = problem.target.indices, label_weight(problem), problem.masses
     if y is None or (w is None and t is None):
         return None
     xp, t = namespace(y), None if t is None else formulas.widened(t)
     shares = t if w is None else w if t is None else w * t
-    keep = kept_rows(problem)
+    keep = not_ignored_rows(problem)
     if keep is None:
         return shares
     keep = keep[..., None] if problem.masses is not None else keep
@@ -207,7 +207,7 @@ def label_weight(problem: SoftmaxProblem) -> Array | None:
     return xp.reshape(xp.take(w, known, axis=0), tuple(y.shape))
 
 
-def kept_rows(problem: SoftmaxProblem) -> Array | None:
+def not_ignored_rows(problem: SoftmaxProblem) -> Array | None:
     """Which rows are not ignored; None stands for all."""
     ignore, y = problem.target.ignore_index, problem.target.indices
     if ignore is None or y is None:
@@ -216,14 +216,14 @@ def kept_rows(problem: SoftmaxProblem) -> Array | None:
     return namespace(keep).all(keep, axis=-1) if problem.target.several else keep
 
 
-def idle_rows(problem: SoftmaxProblem) -> Array | None:
+def zero_weight_rows(problem: SoftmaxProblem) -> Array | None:
     """Which rows have a sample weight of 0; None stands for none."""
     return None if problem.sample_weight is None else problem.sample_weight == 0
 
 
-def rows_left_out(problem: SoftmaxProblem) -> Array | None:
+def excluded_rows(problem: SoftmaxProblem) -> Array | None:
     """Which rows count for nothing, ignored or without weight; None stands for none."""
-    keep, idle = kept_rows(problem), idle_rows(problem)
+    keep, idle = not_ignored_rows(problem), zero_weight_rows(problem)
     if keep is None:
         return idle
     return ~keep if idle is None else ~keep | idle

@@ -11,15 +11,15 @@ from crossentropy._statistics.problem import (
     DIFFERENTIABLE,
     Cotangents,
     Gradients,
-    Planes,
     Prior,
+    Requested,
+    RowStatistics,
     Target,
     Transform,
-    Wanted,
-    row_planes,
+    statistic_names,
 )
 
-PLANES = tuple(f.name for f in fields(Planes) if f.name != "bad_row")
+PLANES = tuple(f.name for f in fields(RowStatistics) if f.name != "bad_row")
 NO_TRANSFORM = _native.Transform()
 NO_PRIOR = _native.Prior()
 
@@ -159,32 +159,32 @@ class RowKernel:
         address = self.memory.address
         return [0 if (x := getattr(struct, name)) is None else address(x) for name in names]
 
-    def statistics(self, target: Target, rows: tuple[int, ...], wanted: Wanted) -> Planes:
+    def statistics(self, target: Target, rows: tuple[int, ...], requested: Requested) -> RowStatistics:
         """Run the forward kernel; `rows` is the shape of the rows."""
-        empty, planes = self.memory.empty, Planes()
-        names = row_planes(target, self.prior is not NO_PRIOR, wanted)
+        empty, stats = self.memory.empty, RowStatistics()
+        names = statistic_names(target, self.prior is not NO_PRIOR, requested)
         if target.several:
-            planes.log_odds = empty((*rows, self.k), "float64")
-        for name, plane in zip(names, self.memory.planes(len(names), rows), strict=True):
-            setattr(planes, name, plane)
-        if wanted.argmax:
-            planes.argmax = empty(rows, "int64")
-        if wanted.rank:
-            planes.rank = empty(rows, "int64")
-        planes.bad_row = _native.row_statistics(
+            stats.log_odds = empty((*rows, self.k), "float64")
+        for name, plane in zip(names, self.memory.empty_stack(len(names), rows), strict=True):
+            setattr(stats, name, plane)
+        if requested.argmax:
+            stats.argmax = empty(rows, "int64")
+        if requested.rank:
+            stats.rank = empty(rows, "int64")
+        stats.bad_row = _native.row_statistics(
             self.view,
             self.shape,
             self.transform,
             self.target,
             self.prior,
-            _native.Statistics(*self._addresses(planes, PLANES)),
+            _native.Statistics(*self._addresses(stats, PLANES)),
             self.memory.threads(),
         )
-        return planes
+        return stats
 
     def pullback(
         self,
-        saved: Planes,
+        saved: RowStatistics,
         upstream: Cotangents,
         rows: tuple[int, ...],
         *,

@@ -30,7 +30,7 @@ class Memory(Protocol):
 
     `codes` are the dtypes' numbers in the native code, `address` is that of the first element, `strides` are in
     elements. `contiguous` converts to a dtype and copies only if needed; `addressed` does so with several arrays, for
-    each its own dtype, and returns them, to be kept, with their addresses, 0 for None. `empty`, `planes` (n float64
+    each its own dtype, and returns them, to be kept, with their addresses, 0 for None. `empty`, `stats` (n float64
     arrays in one piece) and `empty_like` allocate without writing; the latter two reuse memory for large results.
     """
 
@@ -46,7 +46,7 @@ class Memory(Protocol):
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Array: ...
     @staticmethod
-    def planes(n: int, shape: tuple[int, ...]) -> Sequence[Array]: ...
+    def empty_stack(n: int, shape: tuple[int, ...]) -> Sequence[Array]: ...
     @staticmethod
     def empty_like(x: Array, dtype: str | None = None) -> Array: ...
     @staticmethod
@@ -93,16 +93,16 @@ class NumpyMemory:
         return np.empty(shape, dtype)
 
     @staticmethod
-    def planes(n: int, shape: tuple[int, ...]) -> Sequence[Array]:
+    def empty_stack(n: int, shape: tuple[int, ...]) -> Sequence[Array]:
         stacked = _large((n, *shape), np.dtype(np.float64))
         return [stacked[i, ...] for i in range(n)]
 
     @staticmethod
     def empty_like(x: Array, dtype: str | None = None) -> Array:
-        wanted = np.dtype(dtype or x.dtype)
-        if x.size * wanted.itemsize < LARGE or not x.flags.c_contiguous:
-            return np.empty_like(x, wanted, subok=False)
-        return _large(x.shape, wanted)
+        requested = np.dtype(dtype or x.dtype)
+        if x.size * requested.itemsize < LARGE or not x.flags.c_contiguous:
+            return np.empty_like(x, requested, subok=False)
+        return _large(x.shape, requested)
 
     @staticmethod
     def scalar(value: float, dtype: str) -> Array:
@@ -119,9 +119,9 @@ def _large(shape: tuple[int, ...], dtype: Any) -> Array:
 
 def _thread_count() -> int:
     """Return ``OMP_NUM_THREADS``, else the number of processors that this process may use."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if wanted.isdigit() and int(wanted) > 0:
-        return int(wanted)
+    requested = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if requested.isdigit() and int(requested) > 0:
+        return int(requested)
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

@@ -32,9 +32,8 @@ TENSORS = (Tensor, Parameter)
 STRIDED = torch.strided
 NUMBERS_AND_WORDS = (float, str, int)
 TARGETS = (LabelSet, OneHot, Probabilities, Sparse)
-READY = frozenset(
-    {*CODES, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
-)  # of logits, labels and weights
+# Dtypes of logits, labels and weights.
+READY = frozenset({*CODES, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool})
 
 
 def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
@@ -127,18 +126,18 @@ class TorchMemory:
         return torch.empty(shape, dtype=DTYPES[dtype], device=CPU)
 
     @staticmethod
-    def planes(n: int, shape: tuple[int, ...]) -> Sequence[Tensor]:
+    def empty_stack(n: int, shape: tuple[int, ...]) -> Sequence[Tensor]:
         return large((n, *shape), torch.float64).unbind()
 
     @staticmethod
     def empty_like(x: Tensor, dtype: str | None = None) -> Tensor:
-        wanted = x.dtype if dtype is None else DTYPES[dtype]
-        if x.numel() * wanted.itemsize < LARGE or x.device.type != "cpu":
-            return torch.empty_like(x, dtype=wanted)
+        requested = x.dtype if dtype is None else DTYPES[dtype]
+        if x.numel() * requested.itemsize < LARGE or x.device.type != "cpu":
+            return torch.empty_like(x, dtype=requested)
         if x.is_contiguous():
-            return large(x.shape, wanted)
+            return large(x.shape, requested)
         stride = torch.empty_like(x, device="meta").stride()
-        return large(x.shape, wanted).as_strided(x.shape, stride)
+        return large(x.shape, requested).as_strided(x.shape, stride)
 
     threads: ClassVar[Callable[[], int]] = staticmethod(torch.get_num_threads)
 

@@ -12,12 +12,12 @@ from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy._statistics.problem import (
     DIFFERENTIABLE,
     Cotangents,
-    Planes,
     Prior,
+    Requested,
+    RowStatistics,
     Target,
     Transform,
-    Wanted,
-    within_range,
+    clip_to_loss_dtype,
 )
 
 
@@ -27,24 +27,24 @@ def statistics(
     target: Target,
     transform: Transform,
     prior: Prior | None,
-    wanted: Wanted,
+    requested: Requested,
     validate: bool,
     idle: Array | None,
-) -> Planes:
+) -> RowStatistics:
     """Compute the target statistics of every row along `axis`; those of taped logits are on the tape."""
     if is_taped(logits):
-        return _taped_statistics(logits, axis, target, transform, prior, wanted, validate)
+        return _taped_statistics(logits, axis, target, transform, prior, requested, validate)
     if not is_for_kernels(logits):  # long double: the kernels compute in float64 at most
         return formulas.statistics(
-            logits, axis, target, transform, prior, wanted, validate=validate, idle=idle
+            logits, axis, target, transform, prior, requested, validate=validate, idle=idle
         )
     kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
-    planes = kernel.statistics(target, rows_shape(logits.shape, axis), wanted)
-    if planes.bad_row >= 0 and validate:
+    stats = kernel.statistics(target, rows_shape(logits.shape, axis), requested)
+    if stats.bad_row >= 0 and validate:
         raise bad_label_error(
-            target.indices, planes.bad_row, logits.shape[axis], target.ignore_index, several=target.several
+            target.indices, stats.bad_row, logits.shape[axis], target.ignore_index, several=target.several
         )
-    return planes
+    return stats
 
 
 def _taped_statistics(
@@ -53,20 +53,20 @@ def _taped_statistics(
     target: Target,
     transform: Transform,
     prior: Prior | None,
-    wanted: Wanted,
+    requested: Requested,
     validate: bool,
-) -> Planes:
+) -> RowStatistics:
     """Compute the statistics of taped logits; the tape records one pullback of the kernel for all of them."""
     problem = (plain(logits), axis, target, transform, prior)
-    planes = statistics(*problem, wanted, validate, None)
-    names = [name for name in DIFFERENTIABLE if getattr(planes, name) is not None]
+    stats = statistics(*problem, requested, validate, None)
+    names = [name for name in DIFFERENTIABLE if getattr(stats, name) is not None]
 
     def pull(upstream: list[Array]) -> Array:
-        slopes = [within_range(g, plain(logits)) for g in upstream]
-        return pullback(*problem, planes, Cotangents(**dict(zip(names, slopes, strict=True))))
+        slopes = [clip_to_loss_dtype(g, plain(logits)) for g in upstream]
+        return pullback(*problem, stats, Cotangents(**dict(zip(names, slopes, strict=True))))
 
-    taped = several([getattr(planes, name) for name in names], logits, pull)
-    return replace(planes, **dict(zip(names, taped, strict=True)))
+    taped = several([getattr(stats, name) for name in names], logits, pull)
+    return replace(stats, **dict(zip(names, taped, strict=True)))
 
 
 def pullback(
@@ -75,9 +75,9 @@ def pullback(
     target: Target,
     transform: Transform,
     prior: Prior | None,
-    planes: Planes,
+    stats: RowStatistics,
     upstream: Cotangents,
 ) -> Array:
     """Compute the gradient with respect to the logits, in their shape and dtype, from the cotangents `upstream`."""
     kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
-    return kernel.pullback(planes, upstream, rows_shape(logits.shape, axis)).logits
+    return kernel.pullback(stats, upstream, rows_shape(logits.shape, axis)).logits

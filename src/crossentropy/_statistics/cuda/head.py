@@ -15,8 +15,8 @@ from crossentropy._kernels.triton.layout import on_device_of
 from crossentropy._kernels.triton.linear_statistics import join_shares, linear_statistics
 from crossentropy._statistics.cuda.kernel import RowKernel
 from crossentropy._statistics.head.head import Head
-from crossentropy._statistics.problem import Planes, row_planes
-from crossentropy._statistics.torch.problem import Settings, Tensors, joined
+from crossentropy._statistics.problem import RowStatistics, statistic_names
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, combine
 
 
 class Tile(NamedTuple):
@@ -54,12 +54,12 @@ OPTIONS = (
 PLANES = ("log_odds", "top", "rest", "log_partition", "lift", "prior_term", "entropy", "argmax")
 
 
-def serves(settings: Settings, head: Head, tensors: Tensors) -> bool:
+def serves(settings: StaticArgs, head: Head, tensors: TensorArgs) -> bool:
     """Tell whether `forward` serves this problem: one label a row, no rank requested, no low-rank update."""
     return (
         tensors.indices is not None
         and not settings.several
-        and not settings.wanted.rank
+        and not settings.requested.rank
         and len(head.factors) == 2
         and head.dtype in TILES
     )
@@ -79,22 +79,22 @@ def shares_of(rows: int, classes: int, tile: Tile) -> tuple[int, int]:
     return triton.cdiv(tiles, height), height * tile.classes
 
 
-def forward(settings: Settings, head: Head, tensors: Tensors) -> Planes:
+def forward(settings: StaticArgs, head: Head, tensors: TensorArgs) -> RowStatistics:
     """Compute the statistics, equal to those of `_statistics.head.passes.forward` up to the products' rounding.
 
     Nothing here waits for the device, so a label outside the classes gives NaN and no error.
     """
     hidden, weight = (_with_contiguous_rows(x.detach()) for x in head.factors)
     N, V = head.rows, head.classes
-    target, transform, prior = joined(settings, tensors)
-    planes = _empty_planes(row_planes(target, prior is not None, settings.wanted), settings, hidden)
+    target, transform, prior = combine(settings, tensors)
+    stats = _empty_planes(statistic_names(target, prior is not None, settings.requested), settings, hidden)
     if N == 0:
-        return planes
+        return stats
     tile = TILES[head.dtype]
     shares, share_classes = shares_of(N, V, tile)
     no_logits = hidden.new_empty(1).expand(N, V)  # only the shape is read
     problem = RowKernel(no_logits, 1, target, transform, prior).arguments
-    common = {name: problem[name] for name in OPTIONS} | _empty_parts(planes, shares, hidden)
+    common = {name: problem[name] for name in OPTIONS} | _empty_parts(stats, shares, hidden)
     common |= {"rows": N, "classes": V, "shares": shares}
     # Fused multiply-adds are off, so that u has the same bits as in the row kernels.
     height = max(LEAST_ROWS, min(tile.rows, triton.next_power_of_2(N)))
@@ -123,12 +123,12 @@ def forward(settings: Settings, head: Head, tensors: Tensors) -> Planes:
         )
         join_shares[(triton.cdiv(N, rows_joined),)](
             **common,
-            **{f"{name}_plane": getattr(planes, name) for name in PLANES},
+            **{f"{name}_plane": getattr(stats, name) for name in PLANES},
             ROWS=rows_joined,
             SHARES=across,
             enable_fp_fusion=False,
         )
-    return planes
+    return stats
 
 
 def _with_contiguous_rows(x: Tensor) -> Tensor:
@@ -136,29 +136,29 @@ def _with_contiguous_rows(x: Tensor) -> Tensor:
     return x if x.stride(1) == 1 else x.contiguous()
 
 
-def _empty_planes(names: Sequence[str], settings: Settings, like: Tensor) -> Planes:
+def _empty_planes(names: Sequence[str], settings: StaticArgs, like: Tensor) -> RowStatistics:
     """Allocate the named statistics of every row of `like`, and the argmax if requested."""
     N = like.shape[0]
     memory = torch.empty(len(names), N, dtype=torch.float64, device=like.device)
-    planes: dict[str, Any] = dict(zip(names, memory.unbind(), strict=True))
-    if settings.wanted.argmax:
-        planes["argmax"] = torch.empty(N, dtype=torch.int64, device=like.device)
-    return Planes(**planes)
+    stats: dict[str, Any] = dict(zip(names, memory.unbind(), strict=True))
+    if settings.requested.argmax:
+        stats["argmax"] = torch.empty(N, dtype=torch.int64, device=like.device)
+    return RowStatistics(**stats)
 
 
-def _empty_parts(planes: Planes, shares: int, like: Tensor) -> dict[str, Tensor | None]:
-    """Allocate the partial statistics, each of shape (shares, N); None for those that `planes` does not need."""
-    wanted = {
+def _empty_parts(stats: RowStatistics, shares: int, like: Tensor) -> dict[str, Tensor | None]:
+    """Allocate the partial statistics, each of shape (shares, N); None for those that `stats` does not need."""
+    requested = {
         "top": True,
         "rest": True,
         "own": True,
-        "moment": planes.entropy is not None,
-        "depth": planes.prior_term is not None,
-        "mass": planes.prior_term is not None,
-        "best": planes.argmax is not None,
+        "moment": stats.entropy is not None,
+        "depth": stats.prior_term is not None,
+        "mass": stats.prior_term is not None,
+        "best": stats.argmax is not None,
     }
     shape = shares, like.shape[0]
-    memory = iter(torch.empty(sum(wanted.values()), *shape, dtype=torch.float64, device=like.device))
-    parts = {f"{name}_parts": next(memory) if here else None for name, here in wanted.items()}
-    place = torch.empty(shape, dtype=torch.int64, device=like.device) if wanted["best"] else None
+    memory = iter(torch.empty(sum(requested.values()), *shape, dtype=torch.float64, device=like.device))
+    parts = {f"{name}_parts": next(memory) if here else None for name, here in requested.items()}
+    place = torch.empty(shape, dtype=torch.int64, device=like.device) if requested["best"] else None
     return parts | {"place_parts": place}

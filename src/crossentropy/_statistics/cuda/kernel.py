@@ -15,12 +15,12 @@ from crossentropy._statistics.problem import (
     DIFFERENTIABLE,
     Cotangents,
     Gradients,
-    Planes,
     Prior,
+    Requested,
+    RowStatistics,
     Target,
     Transform,
-    Wanted,
-    row_planes,
+    statistic_names,
 )
 
 WIDE = {torch.float64: torch.float64}  # the dtype of the arithmetic; float32 for every other input
@@ -111,24 +111,24 @@ class RowKernel:
             "margin_step": 0 if margins is None or margins.ndim == 0 else 1,
         }
 
-    def statistics(self, target: Target, rows: tuple[int, ...], wanted: Wanted) -> Planes:
+    def statistics(self, target: Target, rows: tuple[int, ...], requested: Requested) -> RowStatistics:
         """Run the forward kernel; `rows` is the shape of the rows."""
-        planes = Planes()
-        names = row_planes(target, self.prior is not None, wanted)
+        stats = RowStatistics()
+        names = statistic_names(target, self.prior is not None, requested)
         if target.several:
-            planes.log_odds = self._empty((*rows, self.k))
+            stats.log_odds = self._empty((*rows, self.k))
         for name, plane in zip(names, self._empty((len(names), *rows)).unbind(), strict=True):
-            setattr(planes, name, plane)
-        if wanted.argmax:
-            planes.argmax = self._empty(rows, torch.int64)
-        if wanted.rank:
-            planes.rank = self._empty(rows, torch.int64)
-        self._launch(row_statistics, {f"{name}_plane": getattr(planes, name) for name in PLANES})
-        return planes
+            setattr(stats, name, plane)
+        if requested.argmax:
+            stats.argmax = self._empty(rows, torch.int64)
+        if requested.rank:
+            stats.rank = self._empty(rows, torch.int64)
+        self._launch(row_statistics, {f"{name}_plane": getattr(stats, name) for name in PLANES})
+        return stats
 
     def pullback(
         self,
-        saved: Planes,
+        saved: RowStatistics,
         upstream: Cotangents,
         rows: tuple[int, ...],
         *,

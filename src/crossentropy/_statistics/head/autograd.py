@@ -10,15 +10,15 @@ from torch.autograd.function import Function
 from crossentropy._statistics.head.head import Head
 from crossentropy._statistics.head.passes import Gradients, backward, forward
 from crossentropy._statistics.head.products import product
-from crossentropy._statistics.head.skip import unlikely
-from crossentropy._statistics.torch.autograd import keep, reference_gradients, takes_formulas
+from crossentropy._statistics.head.skip import tiles_below
+from crossentropy._statistics.torch.autograd import needs_autodiff, reference_gradients, save_for_backward
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
-    Settings,
-    Tensors,
+    StaticArgs,
+    TensorArgs,
+    as_statistics,
     cotangents,
-    named,
-    plane_names,
+    requested_statistics,
 )
 
 
@@ -27,43 +27,43 @@ class _LinearStatistics(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, settings: Settings, skip_below: float, count: int, *inputs: Any
+        ctx: Any, settings: StaticArgs, skip_below: float, count: int, *inputs: Any
     ) -> tuple[Tensor, ...]:
-        head, tensors = taken_apart(count, inputs)
+        head, tensors = unpack_inputs(count, inputs)
         largest: list[Tensor] | None = [] if skip_below else None
-        planes = forward(settings, head, tensors, largest)
-        ctx.skipped = largest and unlikely(largest, planes.log_partition, skip_below)
+        stats = forward(settings, head, tensors, largest)
+        ctx.skipped = largest and tiles_below(largest, stats.log_partition, skip_below)
         ctx.count = count
-        return keep(ctx, settings, tensors, planes, inputs)
+        return save_for_backward(ctx, settings, tensors, stats, inputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         settings, count, saved = ctx.settings, ctx.count, ctx.saved_tensors
-        size = count + len(Tensors._fields)  # the factors, the bias, and all tensors except the logits
-        head, tensors = taken_apart(count, saved[:size])
-        names = plane_names(settings, tensors)
-        wanted = ctx.needs_input_grad[3 : 3 + size]
-        needs, needs_others = wanted[: count + 1], wanted[count + 1 : count + LEARNABLE]
+        size = count + len(TensorArgs._fields)  # the factors, the bias, and all tensors except the logits
+        head, tensors = unpack_inputs(count, saved[:size])
+        names = requested_statistics(settings, tensors)
+        requested = ctx.needs_input_grad[3 : 3 + size]
+        needs, needs_others = requested[: count + 1], requested[count + 1 : count + LEARNABLE]
         # The kernels have no second derivative and take no batched gradients: there the formulas on all logits.
-        if takes_formulas(tensors, grads):
+        if needs_autodiff(tensors, grads):
             gradients = _differentiable_gradients(settings, head, tensors, names, grads, needs)
         else:
-            planes = named(saved[size:], settings, tensors)
+            stats = as_statistics(saved[size:], settings, tensors)
             upstream = cotangents(names, grads)
-            gradients = backward(settings, head, tensors, planes, upstream, needs, needs_others, ctx.skipped)
-        rest = (None,) * (len(Tensors._fields) - LEARNABLE)
+            gradients = backward(settings, head, tensors, stats, upstream, needs, needs_others, ctx.skipped)
+        rest = (None,) * (len(TensorArgs._fields) - LEARNABLE)
         return (None, None, None, *gradients.factors, gradients.bias, *gradients.others, *rest)
 
 
-def taken_apart(count: int, inputs: Sequence[Any]) -> tuple[Head, Tensors]:
+def unpack_inputs(count: int, inputs: Sequence[Any]) -> tuple[Head, TensorArgs]:
     """Unpack a Function's inputs into the head and the tensors of the row problem, whose logits are None."""
-    return Head(tuple(inputs[:count]), inputs[count]), Tensors(None, *inputs[count + 1 :])  # type: ignore[arg-type]
+    return Head(tuple(inputs[:count]), inputs[count]), TensorArgs(None, *inputs[count + 1 :])  # type: ignore[arg-type]
 
 
 def _differentiable_gradients(
-    settings: Settings,
+    settings: StaticArgs,
     head: Head,
-    tensors: Tensors,
+    tensors: TensorArgs,
     names: Sequence[str],
     grads: Sequence[Tensor | None],
     needs: Sequence[bool],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from crossentropy._statistics.blocks import slices, up
+from crossentropy._statistics.blocks import round_up, slices
 from crossentropy._statistics.cpu.memory_torch import large
 from crossentropy._statistics.head.head import LINE, Head, entries_of
 from crossentropy._statistics.head.products import add_product, add_transposed_product
@@ -31,9 +31,9 @@ class HeadGradients:
 
     def __init__(self, head: Head, needs: Sequence[bool], height: int) -> None:
         self.head, self.height = head, height
-        padded = up(head.rows, height)
+        padded = round_up(head.rows, height)
         self.by_x = [
-            _zeros(padded, up(x.shape[1], LINE), x)[:, : x.shape[1]] if need else None
+            _zeros(padded, round_up(x.shape[1], LINE), x)[:, : x.shape[1]] if need else None
             for (x, _), need in zip(head.pairs, needs[:-1:2], strict=True)
         ]
         self.needs_M = needs[1:-1:2]

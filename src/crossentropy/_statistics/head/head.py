@@ -8,9 +8,9 @@ from torch import Tensor
 
 from crossentropy._statistics.cpu.memory_torch import large
 from crossentropy._statistics.head.products import (
-    apart,
+    padded_stride,
     product,
-    rows_apart,
+    strided_rows,
     write_product,
 )
 
@@ -57,9 +57,9 @@ class Head(NamedTuple):
 
     def room(self, height: int, width: int, *, keep: bool = False) -> Tensor:
         """Allocate `height` rows of `width` logits with padded strides; `keep` takes memory that is reused."""
-        size, x = height * apart(width), self.factors[0]
+        size, x = height * padded_stride(width), self.factors[0]
         memory = large((size,), x.dtype, x.device) if keep else x.new_empty(size)
-        return rows_apart(memory, height, width)
+        return strided_rows(memory, height, width)
 
     def whole(self) -> Tensor:
         """Compute all the logits (N, V) at once, differentiably."""
@@ -87,8 +87,10 @@ def derivatives(
         ]
         factors, bias = aliases[:-1], aliases[-1]
         result = value(Head(tuple(x for x in factors if x is not None), bias))
-    wanted = [x for x, need in zip(aliases, needs, strict=True) if x is not None and need]
-    each = iter(torch.autograd.grad(result, wanted, upstream, create_graph=create_graph, allow_unused=True))
+    requested = [x for x, need in zip(aliases, needs, strict=True) if x is not None and need]
+    each = iter(
+        torch.autograd.grad(result, requested, upstream, create_graph=create_graph, allow_unused=True)
+    )
     return [next(each) if need else None for need in needs]
 
 

@@ -11,35 +11,41 @@ from torch import Tensor
 
 from crossentropy._statistics.head import passes as eager
 from crossentropy._statistics.head.head import Head
-from crossentropy._statistics.problem import Planes
+from crossentropy._statistics.problem import RowStatistics
 from crossentropy._statistics.torch.operator import (
     GRADIENTS,
     PROBLEM,
-    flat_settings,
-    joined_settings,
-    pulled_back,
+    flatten_settings,
+    pullback,
+    unflatten_settings,
     unmade_planes,
     upstream_of,
 )
-from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors, named, plane_names
+from crossentropy._statistics.torch.problem import (
+    LEARNABLE,
+    StaticArgs,
+    TensorArgs,
+    as_statistics,
+    requested_statistics,
+)
 
 _HEAD = 5  # arguments for up to four factors and a bias
-_TENSORS = _HEAD + len(Tensors._fields) - 1  # and all tensors of the row problem except the logits
+_TENSORS = _HEAD + len(TensorArgs._fields) - 1  # and all tensors of the row problem except the logits
 
 
-def statistics(settings: Settings, head: Head, tensors: Tensors) -> Planes:
+def statistics(settings: StaticArgs, head: Head, tensors: TensorArgs) -> RowStatistics:
     """Compute the statistics of the rows of `head`; ``tensors.logits`` is ignored."""
     factors = (*head.factors, None, None)[:4]
-    planes = _linear_statistics(*factors, head.bias, *tensors[1:], *flat_settings(settings))
-    return named(planes, settings, tensors)
+    stats = _linear_statistics(*factors, head.bias, *tensors[1:], *flatten_settings(settings))
+    return as_statistics(stats, settings, tensors)
 
 
-def _taken_apart(args: Sequence[Any]) -> tuple[Settings, Head, Tensors]:
+def _taken_apart(args: Sequence[Any]) -> tuple[StaticArgs, Head, TensorArgs]:
     """Unpack the operator's arguments."""
     *factors, bias = args[:_HEAD]
     head = Head(tuple(x for x in factors if x is not None), bias)
     rows: Any = (None, *args[_HEAD:_TENSORS])
-    return joined_settings(args[_TENSORS:]), head, Tensors(*rows)
+    return unflatten_settings(args[_TENSORS:]), head, TensorArgs(*rows)
 
 
 _SCHEMA = f"Tensor hidden, Tensor weight, Tensor? reduced, Tensor? up, Tensor? bias, {PROBLEM}"
@@ -51,9 +57,9 @@ _SCHEMA = f"Tensor hidden, Tensor weight, Tensor? reduced, Tensor? up, Tensor? b
 def _linear_statistics(*args: Any) -> list[Tensor]:
     """Run the forward pass as an operator."""
     settings, head, tensors = _taken_apart(args)
-    planes = eager.forward(settings, head, tensors)
+    stats = eager.forward(settings, head, tensors)
     # An operator's results may not be views of one another.
-    return [getattr(planes, name).clone() for name in plane_names(settings, tensors)]
+    return [getattr(stats, name).clone() for name in requested_statistics(settings, tensors)]
 
 
 @_linear_statistics.register_fake
@@ -66,7 +72,7 @@ def _(*args: Any) -> list[Tensor]:
     "crossentropy::linear_pullback", mutates_args=(), schema=f"({GRADIENTS}, {_SCHEMA}) -> Tensor[]"
 )
 def _linear_pullback(
-    planes: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
+    stats: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
 ) -> list[Tensor]:
     """Run the backward pass as an operator; returns the gradients that are needed, in the inputs' order."""
     settings, head, tensors = _taken_apart(args)
@@ -75,7 +81,7 @@ def _linear_pullback(
         settings,
         head,
         tensors,
-        named(planes, settings, tensors),
+        as_statistics(stats, settings, tensors),
         upstream_of(settings, tensors, grads, has_grad),
         (*needs[:count], needs[_HEAD - 1]),
         needs[_HEAD:],
@@ -84,7 +90,7 @@ def _linear_pullback(
 
 
 @_linear_pullback.register_fake
-def _(planes: Any, grads: Any, has_grad: Any, needs: list[bool], *args: Any) -> list[Tensor]:
+def _(stats: Any, grads: Any, has_grad: Any, needs: list[bool], *args: Any) -> list[Tensor]:
     # a weight's gradient has the weight's strides, every other is contiguous
     kept = (False, True, False, True)
     gradients = []
@@ -101,9 +107,9 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 
 
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    inputs, planes = ctx.saved_tensors[:_TENSORS], list(ctx.saved_tensors[_TENSORS:])
+    inputs, stats = ctx.saved_tensors[:_TENSORS], list(ctx.saved_tensors[_TENSORS:])
     needs = [bool(x) for x in ctx.needs_input_grad[: _HEAD + LEARNABLE - 1]]
-    gradients = pulled_back(_linear_pullback, planes, grads, needs, *inputs, *ctx.plain)
+    gradients = pullback(_linear_pullback, stats, grads, needs, *inputs, *ctx.plain)
     return (*gradients, *(None,) * (_TENSORS + len(ctx.plain) - len(gradients)))
 
 

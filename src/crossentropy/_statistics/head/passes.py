@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from crossentropy._statistics.blocks import slices, up
+from crossentropy._statistics.blocks import round_up, slices
 from crossentropy._statistics.head.gradients import HeadGradients
 from crossentropy._statistics.head.head import Head
-from crossentropy._statistics.head.products import apart, brought, rows_apart
-from crossentropy._statistics.head.skip import add_targets, tops
+from crossentropy._statistics.head.products import aligned_copy, padded_stride, strided_rows
+from crossentropy._statistics.head.skip import add_targets, tile_maxima
 from crossentropy._statistics.head.tiles import (
     LOGIT_BIAS,
     blocks_of_logits,
@@ -28,10 +28,10 @@ from crossentropy._statistics.head.tiles import (
     tiles_of,
     with_total,
 )
-from crossentropy._statistics.problem import Cotangents, Planes
+from crossentropy._statistics.problem import Cotangents, RowStatistics
 from crossentropy._statistics.problem import of_rows as rows_of_planes
 from crossentropy._statistics.torch import kernels as rowwise
-from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors, plane_names
+from crossentropy._statistics.torch.problem import LEARNABLE, StaticArgs, TensorArgs, requested_statistics
 
 
 def linear_kernel(device: str) -> Any:
@@ -43,24 +43,26 @@ def linear_kernel(device: str) -> Any:
     return head
 
 
-def forward(settings: Settings, head: Head, tensors: Tensors, largest: list[Tensor] | None = None) -> Planes:
-    """Compute the statistics, block by block; `largest` gets the `tops` of every block, (rows, tiles) each."""
+def forward(
+    settings: StaticArgs, head: Head, tensors: TensorArgs, largest: list[Tensor] | None = None
+) -> RowStatistics:
+    """Compute the statistics, block by block; `largest` gets the `tile_maxima` of every block, (rows, tiles) each."""
     # The CUDA kernel writes no logits at all, but keeps no maxima of tiles, which `largest` asks for.
     kernel = linear_kernel(head.factors[0].device.type) if largest is None else None
     if kernel is not None and kernel.serves(settings, head, tensors):
-        planes: Planes = kernel.forward(settings, head, tensors)
-        return planes
+        stats: RowStatistics = kernel.forward(settings, head, tensors)
+        return stats
     statistics_of_blocks, tiles = [], tiles_of(head)
     for rows, z in blocks_of_logits(head, rows_in_a_block(head)):
         block = of_rows(tensors, rows)
         statistics_of_blocks.append(rowwise.forward(settings, block._replace(logits=z)))
         if largest is not None and len(z):
-            largest.append(tops(settings, block, z, tiles))
+            largest.append(tile_maxima(settings, block, z, tiles))
     joined: dict[str, Any] = {
-        name: torch.cat([getattr(planes, name) for planes in statistics_of_blocks])
-        for name in plane_names(settings, tensors)
+        name: torch.cat([getattr(stats, name) for stats in statistics_of_blocks])
+        for name in requested_statistics(settings, tensors)
     }
-    return Planes(**joined)
+    return RowStatistics(**joined)
 
 
 class Gradients(NamedTuple):
@@ -72,10 +74,10 @@ class Gradients(NamedTuple):
 
 
 def backward(
-    settings: Settings,
+    settings: StaticArgs,
     head: Head,
-    tensors: Tensors,
-    planes: Planes,
+    tensors: TensorArgs,
+    stats: RowStatistics,
     upstream: Cotangents,
     needs: Sequence[bool],
     needs_others: Sequence[bool],
@@ -99,19 +101,19 @@ def backward(
         torch.empty_like(M) if need else None for (_, M), need in zip(head.pairs, needs[1:-1:2], strict=True)
     ]
     others: list[Sequence[Tensor | None]] = []
-    memory = head.factors[0].new_empty(min(group, up(N, height)) * apart(tiles[0].stop))
+    memory = head.factors[0].new_empty(min(group, round_up(N, height)) * padded_stride(tiles[0].stop))
     for t, classes in enumerate(tiles):
         sums.begin(classes)
         width = classes.stop - classes.start
         local, tile = of_classes(settings, tensors, classes)
         for rows in slices(N, group):
-            part, saved, g = of_rows(tile, rows), rows_of_planes(planes, rows), rows_of_planes(upstream, rows)
+            part, saved, g = of_rows(tile, rows), rows_of_planes(stats, rows), rows_of_planes(upstream, rows)
             if skipped and skipped[rows.start // height][t]:
                 add_targets(local, sums, rows.start, part, saved, g, width)
                 continue
             n = rows.stop - rows.start
             blocks = [slice(i, i + height) for i in range(0, n, height)]
-            z = rows_apart(memory, up(n, height), width)
+            z = strided_rows(memory, round_up(n, height), width)
             for block in blocks:
                 at = slice(rows.start + block.start, min(rows.start + block.stop, rows.stop))
                 if logits is None:
@@ -128,12 +130,12 @@ def backward(
             )
             others.append(rest)
             if dz is not None:
-                sums.add(rows, brought(dz, z[:n]), None if settings.several else part.indices)
+                sums.add(rows, aligned_copy(dz, z[:n]), None if settings.several else part.indices)
         for into, gradient in zip(weights, sums.weights(), strict=True):
             if into is not None and gradient is not None:
                 into[classes] = gradient
     factors = [d for pair in zip(sums.hidden(), weights, strict=True) for d in pair]
-    names, parts = Tensors._fields[1:LEARNABLE], list(zip(*others, strict=True)) or [()] * (LEARNABLE - 1)
+    names, parts = TensorArgs._fields[1:LEARNABLE], list(zip(*others, strict=True)) or [()] * (LEARNABLE - 1)
     return Gradients(
         factors, sums.bias(), [_over_rows(*x) for x in zip(names, parts, tensors[1:LEARNABLE], strict=True)]
     )

@@ -8,7 +8,7 @@ A library may read past the end of a row. With bfloat16 on Intel's AMX, oneDNN r
 entries along the sum; the last piece includes the memory behind the row, times 0, and 0 · NaN is NaN. So a library gets
 
 - on the left, contiguous rows whose length is a multiple of `ALIGNED`, or rows padded with zeros to such a multiple:
-  those of `rows_apart`, or a copy;
+  those of `strided_rows`, or a copy;
 - on the right, memory without gaps.
 
 No other module calls a library's product of PyTorch tensors.
@@ -24,14 +24,14 @@ from torch.nn import Parameter
 from torch.nn.functional import pad
 
 from crossentropy._kernels import _native
-from crossentropy._statistics.blocks import ALIGNED, slices, up
+from crossentropy._statistics.blocks import ALIGNED, round_up, slices
 from crossentropy._statistics.cpu.memory_torch import TorchMemory
 
 WIDE = _native.has_wide_vectors()
 PIECE = 2048  # rows of a half-precision product, few enough to be in the cache when they are added in float32
 
 
-def apart(width: int) -> int:
+def padded_stride(width: int) -> int:
     """Choose the stride of rows of logits, in entries: an odd multiple of 64, at least `width`.
 
     Rows a power of two apart, such as those of 65536 classes, share the same few sets of a cache, and a product that
@@ -42,24 +42,24 @@ def apart(width: int) -> int:
     >>> apart(65536), apart(50000)
     (65600, 50112)
     """
-    return ALIGNED * (up(width, ALIGNED) // ALIGNED | 1)
+    return ALIGNED * (round_up(width, ALIGNED) // ALIGNED | 1)
 
 
-def rows_apart(memory: Tensor, height: int, width: int) -> Tensor:
+def strided_rows(memory: Tensor, height: int, width: int) -> Tensor:
     """View `memory` as `height` rows of `width` entries, a padded stride apart, with zeros between them."""
-    rows = memory[: height * apart(width)].view(height, apart(width))
+    rows = memory[: height * padded_stride(width)].view(height, padded_stride(width))
     rows[:, width:] = 0
     return rows[:, :width]
 
 
-def brought(x: Tensor, rows: Tensor) -> Tensor:
+def aligned_copy(x: Tensor, rows: Tensor) -> Tensor:
     """Copy `x` into `rows`, which has a padded stride, unless it lies there already."""
     return x if x.data_ptr() == rows.data_ptr() and x.stride() == rows.stride() else rows.copy_(x)
 
 
 def write_product(out: Tensor, x: Tensor, y: Tensor, *, add: bool = False) -> None:
     """Write ``x y`` to the first rows of `out`, or add it to them; the rows below are undefined afterwards."""
-    if _is_ours(out, x, y):
+    if _native_gemm_serves(out, x, y):
         _product(out, x, y, add=add)
         return
     x, y = _left(x, out.shape[0]), _without_gaps(y)
@@ -70,11 +70,11 @@ def write_product(out: Tensor, x: Tensor, y: Tensor, *, add: bool = False) -> No
 
 
 def add_product(total: Tensor, dz: Tensor, y: Tensor, height: int) -> None:
-    """Add ``dz y`` to the first rows of `total`, in its dtype; `dz` has a padded stride (`rows_apart`).
+    """Add ``dz y`` to the first rows of `total`, in its dtype; `dz` has a padded stride (`strided_rows`).
 
     PyTorch's products take `height` rows at a time, and `total` has a multiple of `height` rows.
     """
-    if _is_ours(total, dz, y):
+    if _native_gemm_serves(total, dz, y):
         _product(total, dz, y, add=True)
         return
     y = _without_gaps(y)
@@ -84,8 +84,8 @@ def add_product(total: Tensor, dz: Tensor, y: Tensor, height: int) -> None:
 
 
 def add_transposed_product(total: Tensor, dz: Tensor, y: Tensor) -> None:
-    """Add ``dzᵀ y`` to `total`, in its dtype; `dz` has a padded stride (`rows_apart`)."""
-    if _is_ours(total, dz, y):
+    """Add ``dzᵀ y`` to `total`, in its dtype; `dz` has a padded stride (`strided_rows`)."""
+    if _native_gemm_serves(total, dz, y):
         _product(total, dz.T, y, add=True)
     else:
         _add(total, dz.T, _without_gaps(y))
@@ -136,7 +136,7 @@ class _Product(Function):
         return sum(parts[1:], parts[0]) if parts else None
 
 
-def _is_ours(out: Tensor, x: Tensor, y: Tensor) -> bool:
+def _native_gemm_serves(out: Tensor, x: Tensor, y: Tensor) -> bool:
     """Tell whether the native product serves: float32 throughout, on a CPU with 512-bit vectors."""
     return WIDE and out.dtype == x.dtype == y.dtype == torch.float32 and out.device.type == "cpu"
 
@@ -186,7 +186,7 @@ def _left(x: Tensor, height: int) -> Tensor:
 def _with_zeros(x: Tensor, height: int) -> Tensor:
     """Copy `x` with zeros behind every row, up to a multiple of `ALIGNED`, and rows of zeros up to `height`."""
     n, k = x.shape[-2:]
-    return pad(x, (0, up(k, ALIGNED) - k, 0, height - n))[..., :k]
+    return pad(x, (0, round_up(k, ALIGNED) - k, 0, height - n))[..., :k]
 
 
 def _without_gaps(x: Tensor) -> Tensor:

@@ -7,11 +7,13 @@ from crossentropy._backends.modes import is_compiling
 from crossentropy._statistics.head.autograd import _LinearStatistics
 from crossentropy._statistics.head.head import Head
 from crossentropy._statistics.head.passes import forward
-from crossentropy._statistics.problem import Planes
-from crossentropy._statistics.torch.problem import LEARNABLE, Settings, Tensors, named
+from crossentropy._statistics.problem import RowStatistics
+from crossentropy._statistics.torch.problem import LEARNABLE, StaticArgs, TensorArgs, as_statistics
 
 
-def statistics(settings: Settings, head: Head, tensors: Tensors, skip_below: float = 0.0) -> Planes:
+def statistics(
+    settings: StaticArgs, head: Head, tensors: TensorArgs, skip_below: float = 0.0
+) -> RowStatistics:
     """Compute the target statistics of the rows of `head`; ``tensors.logits`` is ignored.
 
     With `skip_below`, a probability, the gradient skips tiles as `head.skip` describes, unless it is compiled. It needs
@@ -28,5 +30,5 @@ def statistics(settings: Settings, head: Head, tensors: Tensors, skip_below: flo
         outputs = _LinearStatistics.apply(
             settings, skip_below, len(head.factors), *head.factors, head.bias, *tensors[1:]
         )
-        return named(outputs, settings, tensors)
+        return as_statistics(outputs, settings, tensors)
     return forward(settings, head, tensors)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from crossentropy._statistics.head.gradients import HeadGradients
 from crossentropy._statistics.head.head import entries_of
-from crossentropy._statistics.problem import Cotangents, Planes
-from crossentropy._statistics.torch.problem import Settings, Tensors
+from crossentropy._statistics.problem import Cotangents, RowStatistics
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs
 
 
-def tops(settings: Settings, tensors: Tensors, z: Tensor, tiles: Sequence[slice]) -> Tensor:
+def tile_maxima(settings: StaticArgs, tensors: TensorArgs, z: Tensor, tiles: Sequence[slice]) -> Tensor:
     """Compute the largest non-target ``u`` of every row in every tile, shape (rows, tiles), −∞ in ignored rows.
 
     `z` is overwritten at the labels.
@@ -39,19 +39,19 @@ def tops(settings: Settings, tensors: Tensors, z: Tensor, tiles: Sequence[slice]
     )
 
 
-def unlikely(tops: Sequence[Tensor], log_partition: Tensor, bound: float) -> list[list[bool]]:
-    """Tell for every block and tile whether no row gives any class there more than `bound`, from the blocks' `tops`."""
-    L = log_partition[:, None].split([len(block) for block in tops])
-    most = [(block - l).amax(0) for block, l in zip(tops, L, strict=True)]
+def tiles_below(tile_maxima: Sequence[Tensor], log_partition: Tensor, bound: float) -> list[list[bool]]:
+    """Tell for every block and tile whether each `p` there is at most `bound`, from the blocks' `tile_maxima`."""
+    L = log_partition[:, None].split([len(block) for block in tile_maxima])
+    most = [(block - l).amax(0) for block, l in zip(tile_maxima, L, strict=True)]
     return [(log_p < math.log(bound)).tolist() for log_p in most]
 
 
 def add_targets(
-    settings: Settings,
+    settings: StaticArgs,
     sums: HeadGradients,
     first: int,
-    tensors: Tensors,
-    planes: Planes,
+    tensors: TensorArgs,
+    stats: RowStatistics,
     upstream: Cotangents,
     width: int,
 ) -> None:
@@ -64,7 +64,7 @@ def add_targets(
     if upstream.log_odds is not None:
         du -= upstream.log_odds[labelled]
     if upstream.log_partition is not None:
-        du += torch.sigmoid(-planes.log_odds[labelled]) * upstream.log_partition[labelled]
+        du += torch.sigmoid(-stats.log_odds[labelled]) * upstream.log_partition[labelled]
     T = tensors.temperature
     if T is None:
         du /= settings.temperature

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.head.head import Head
-from crossentropy._statistics.torch.problem import Settings, Tensors
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs
 
 TILE = 2048  # classes in a tile; twice as many in half precision
 BLOCK = 512  # most rows in a product
 BUFFER = 1 << 25  # most entries of a block's logits
 GROUP = 2048  # rows of a tile that are in memory at once, backward
 ON_DEVICE = 4  # factor on each of these on a GPU, whose products are faster when larger
-LOGIT_BIAS = Tensors._fields.index("logit_bias")
+LOGIT_BIAS = TensorArgs._fields.index("logit_bias")
 
 
 def rows_in_a_block(head: Head) -> int:
@@ -55,7 +55,7 @@ def write_tiles(head: Head, rows: slice, out: Tensor) -> None:
         head.write(rows, classes, out[:, classes])
 
 
-def of_rows(tensors: Tensors, rows: slice) -> Tensors:
+def of_rows(tensors: TensorArgs, rows: slice) -> TensorArgs:
     """Select the tensors' entries for some rows."""
 
     def cut(x: Any) -> Any:
@@ -70,7 +70,7 @@ def of_rows(tensors: Tensors, rows: slice) -> Tensors:
     )
 
 
-def of_classes(settings: Settings, tensors: Tensors, classes: slice) -> tuple[Settings, Tensors]:
+def of_classes(settings: StaticArgs, tensors: TensorArgs, classes: slice) -> tuple[StaticArgs, TensorArgs]:
     """Restrict a problem to some classes: labels count from the first of them, the prior's sum remains over all.
 
     A label of another tile is out of range here, and the backward kernel then treats its row as one without a target.
@@ -91,7 +91,7 @@ def of_classes(settings: Settings, tensors: Tensors, classes: slice) -> tuple[Se
     )
 
 
-def with_total(settings: Settings, tensors: Tensors, V: int) -> tuple[Settings, Tensors]:
+def with_total(settings: StaticArgs, tensors: TensorArgs, V: int) -> tuple[StaticArgs, TensorArgs]:
     """Write out the prior of V classes and its sum, so that the problem can be restricted to some classes."""
     if not settings.has_prior or settings.prior_total is not None:
         return settings, tensors

@@ -11,22 +11,22 @@ from torch.autograd.function import Function
 
 from crossentropy._statistics import formulas
 from crossentropy._statistics.cpu.memory_torch import is_plain
-from crossentropy._statistics.problem import DIFFERENTIABLE, Planes
+from crossentropy._statistics.problem import DIFFERENTIABLE, RowStatistics
 from crossentropy._statistics.torch.kernels import backward, forward
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
-    Settings,
-    Tensors,
+    StaticArgs,
+    TensorArgs,
+    as_statistics,
+    combine,
     cotangents,
-    joined,
-    named,
-    plane_names,
+    requested_statistics,
     rows_of,
 )
 
 
 def reference_gradients(
-    settings: Settings, tensors: Tensors, names: Sequence[str], grads: Sequence[Tensor | None]
+    settings: StaticArgs, tensors: TensorArgs, names: Sequence[str], grads: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     """Compute the gradients of the LEARNABLE tensors by the formulas, with a graph if one is being recorded."""
     create_graph = torch.is_grad_enabled()
@@ -34,19 +34,19 @@ def reference_gradients(
     with torch.enable_grad():
         # Aliases, for one input may be computed from another: the gradient must not flow through that as well.
         learnable = [x.view_as(x) if x is not None and x.requires_grad else x for x in tensors[:LEARNABLE]]
-        tensors = Tensors._make([*learnable, *tensors[LEARNABLE:]])
-        target, transform, prior = joined(settings, tensors)
-        planes = formulas.statistics(
-            tensors.logits, settings.axis, target, transform, prior, settings.wanted, idle=idle
+        tensors = TensorArgs._make([*learnable, *tensors[LEARNABLE:]])
+        target, transform, prior = combine(settings, tensors)
+        stats = formulas.statistics(
+            tensors.logits, settings.axis, target, transform, prior, settings.requested, idle=idle
         )
     pairs = [
-        (getattr(planes, name), g) for name, g in zip(names, grads, strict=True) if name in DIFFERENTIABLE
+        (getattr(stats, name), g) for name, g in zip(names, grads, strict=True) if name in DIFFERENTIABLE
     ]
     pairs = [(x, g) for x, g in pairs if g is not None and x.requires_grad]
-    wanted = [x for x in learnable if x is not None and x.requires_grad]
+    requested = [x for x in learnable if x is not None and x.requires_grad]
     outputs, upstream = [x for x, _ in pairs], [g for _, g in pairs]
     gradients = iter(
-        torch.autograd.grad(outputs, wanted, upstream, create_graph=create_graph, allow_unused=True)
+        torch.autograd.grad(outputs, requested, upstream, create_graph=create_graph, allow_unused=True)
     )
     return [next(gradients) if x is not None and x.requires_grad else None for x in learnable]
 
@@ -62,11 +62,11 @@ def _without_gradient(grads: Sequence[Tensor], ndim: int) -> Tensor | None:
     return functools.reduce(operator.and_, zeros) if zeros else None
 
 
-def keep(
+def save_for_backward(
     ctx: Any,
-    settings: Settings,
-    tensors: Tensors,
-    planes: Planes,
+    settings: StaticArgs,
+    tensors: TensorArgs,
+    stats: RowStatistics,
     inputs: Sequence[Any],
     also: Sequence[Tensor] = (),
 ) -> tuple[Tensor, ...]:
@@ -74,7 +74,7 @@ def keep(
 
     `also` are further outputs, which have no gradient and are not saved.
     """
-    statistics = {name: getattr(planes, name) for name in plane_names(settings, tensors)}
+    statistics = {name: getattr(stats, name) for name in requested_statistics(settings, tensors)}
     ctx.settings = settings
     ctx.save_for_backward(*inputs, *statistics.values())
     ctx.mark_non_differentiable(*(x for name, x in statistics.items() if name not in DIFFERENTIABLE), *also)
@@ -82,7 +82,7 @@ def keep(
     return (*statistics.values(), *also)
 
 
-def takes_formulas(tensors: Tensors, grads: Sequence[Tensor | None]) -> bool:
+def needs_autodiff(tensors: TensorArgs, grads: Sequence[Tensor | None]) -> bool:
     """Tell whether the formulas have to compute a gradient.
 
     The backward kernels serve no gradient that is itself differentiated (``create_graph=True``), no batch of upstream
@@ -97,19 +97,19 @@ class _RowStatistics(Function):
     """The statistics of rows by the kernels, differentiable with respect to the LEARNABLE tensors."""
 
     @staticmethod
-    def forward(ctx: Any, settings: Settings, *inputs: Any) -> tuple[Tensor, ...]:
-        tensors = Tensors(*inputs)
-        return keep(ctx, settings, tensors, forward(settings, tensors), inputs)
+    def forward(ctx: Any, settings: StaticArgs, *inputs: Any) -> tuple[Tensor, ...]:
+        tensors = TensorArgs(*inputs)
+        return save_for_backward(ctx, settings, tensors, forward(settings, tensors), inputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         settings, saved = ctx.settings, ctx.saved_tensors
-        tensors = Tensors(*saved[: len(Tensors._fields)])
-        names = plane_names(settings, tensors)
-        others = (None,) * (len(Tensors._fields) - LEARNABLE)
-        if takes_formulas(tensors, grads):
+        tensors = TensorArgs(*saved[: len(TensorArgs._fields)])
+        names = requested_statistics(settings, tensors)
+        others = (None,) * (len(TensorArgs._fields) - LEARNABLE)
+        if needs_autodiff(tensors, grads):
             return (None, *reference_gradients(settings, tensors, names, grads), *others)
-        planes = named(saved[len(Tensors._fields) :], settings, tensors)
+        stats = as_statistics(saved[len(TensorArgs._fields) :], settings, tensors)
         upstream = cotangents(names, grads)
         needs = ctx.needs_input_grad[1 : 1 + LEARNABLE]
-        return (None, *backward(settings, tensors, planes, upstream, needs), *others)
+        return (None, *backward(settings, tensors, stats, upstream, needs), *others)

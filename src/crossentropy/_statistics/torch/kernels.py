@@ -19,19 +19,19 @@ from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_pla
 from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy._statistics.problem import (
     Cotangents,
-    Planes,
+    RowStatistics,
     Target,
-    within_range,
+    clip_to_loss_dtype,
 )
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
-    Settings,
-    Tensors,
-    joined,
+    StaticArgs,
+    TensorArgs,
+    combine,
     rows_of,
 )
 
-__all__ = ["kernels_apply"]
+__all__ = ["cpu_kernels_serve"]
 
 
 def row_kernel(device: str) -> Callable[..., Any] | None:
@@ -45,7 +45,7 @@ def row_kernel(device: str) -> Callable[..., Any] | None:
     return None
 
 
-def own_kernels_apply(*tensors: Tensor | None) -> bool:
+def kernels_serve(*tensors: Tensor | None) -> bool:
     """Tell whether the kernels of the first tensor's device can take all of these tensors; a first one of None fails.
 
     The kernels read memory by address. So all tensors must be dense and on one device, of a dtype that the kernels
@@ -61,8 +61,8 @@ def own_kernels_apply(*tensors: Tensor | None) -> bool:
     )
 
 
-def kernels_apply(*tensors: Tensor | None) -> bool:
-    """Tell whether the kernels of the CPU can take these tensors: `own_kernels_apply` for that device alone."""
+def cpu_kernels_serve(*tensors: Tensor | None) -> bool:
+    """Tell whether the kernels of the CPU can take these tensors: `kernels_serve` for that device alone."""
     return (
         is_eager_mode()
         and all(x is None or is_plain(x) for x in tensors)
@@ -71,33 +71,33 @@ def kernels_apply(*tensors: Tensor | None) -> bool:
     )
 
 
-def _kernel(settings: Settings, tensors: Tensors) -> tuple[Any, Target]:
+def _kernel(settings: StaticArgs, tensors: TensorArgs) -> tuple[Any, Target]:
     """Lay out a row problem for the kernels of its device."""
-    target, transform, prior = joined(settings, tensors)
+    target, transform, prior = combine(settings, tensors)
     kernel = row_kernel(tensors.logits.device.type)
     assert kernel is not None  # callers have checked the device
     return kernel(tensors.logits, settings.axis, target, transform, prior), target
 
 
-def forward(settings: Settings, tensors: Tensors) -> Planes:
+def forward(settings: StaticArgs, tensors: TensorArgs) -> RowStatistics:
     """Run the forward kernel; a label outside the classes raises if the settings validate and it can be read."""
     kernel, target = _kernel(settings, tensors)
-    planes = kernel.statistics(target, rows_of(settings, tensors.logits), settings.wanted)
-    if planes.bad_row >= 0 and settings.validate:
+    stats = kernel.statistics(target, rows_of(settings, tensors.logits), settings.requested)
+    if stats.bad_row >= 0 and settings.validate:
         raise bad_label_error(
             target.indices,
-            planes.bad_row,
+            stats.bad_row,
             tensors.logits.shape[settings.axis],
             target.ignore_index,
             several=target.several,
         )
-    return planes
+    return stats
 
 
 def backward(
-    settings: Settings,
-    tensors: Tensors,
-    planes: Planes,
+    settings: StaticArgs,
+    tensors: TensorArgs,
+    stats: RowStatistics,
     upstream: Cotangents,
     needs: Sequence[bool],
     into: Tensor | None = None,
@@ -110,12 +110,12 @@ def backward(
     rows = rows_of(settings, tensors.logits)
     needs_logits, needs_dense, needs_temperature, needs_bias, needs_margin = needs
     if upstream.log_odds is not None:
-        upstream.log_odds = within_range(upstream.log_odds, tensors.logits)
+        upstream.log_odds = clip_to_loss_dtype(upstream.log_odds, tensors.logits)
     out: list[Tensor | None] = [None] * LEARNABLE
     dense = torch.empty_like(tensors.dense, memory_format=torch.contiguous_format) if needs_dense else None
     if needs_logits or needs_dense or needs_temperature or needs_margin:
         gradients = kernel.pullback(
-            planes, upstream, rows, into=into, dense=dense, scale=needs_temperature, target=needs_margin
+            stats, upstream, rows, into=into, dense=dense, scale=needs_temperature, target=needs_margin
         )
         out[0], out[1] = gradients.logits if needs_logits else None, gradients.dense
         if needs_temperature:
@@ -127,13 +127,13 @@ def backward(
     # The bias is added to u, so its gradient sums over rows that of u, not of the logits: the kernel runs once more.
     if needs_bias:
         # one axis more, so that a single row has an axis to sum over
-        du = kernel.pullback(planes, upstream, rows, before_transform=True).logits[None]
+        du = kernel.pullback(stats, upstream, rows, before_transform=True).logits[None]
         others = [d for d in range(du.ndim) if d != settings.axis + 1]
         out[3] = du.sum(others, dtype=torch.float64).to(tensors.logit_bias.dtype)
     return out
 
 
-def _margin_gradient(settings: Settings, tensors: Tensors, at_target: Tensor) -> Tensor:
+def _margin_gradient(settings: StaticArgs, tensors: TensorArgs, at_target: Tensor) -> Tensor:
     """Compute the margin's gradient, ``−Σ ∂u_y / temperature``: over all rows, or over those of each class (C,)."""
     margin, y = tensors.margin, tensors.indices
     if tensors.temperature is None:

@@ -10,45 +10,45 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossentropy._statistics.problem import Cotangents, Wanted
+from crossentropy._statistics.problem import Cotangents, Requested
 from crossentropy._statistics.torch import kernels as eager
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
-    Settings,
-    Tensors,
+    StaticArgs,
+    TensorArgs,
+    as_statistics,
     cotangents,
-    named,
-    plane_names,
+    requested_statistics,
     rows_of,
 )
 
-_TENSORS = len(Tensors._fields)
+_TENSORS = len(TensorArgs._fields)
 # The fields behind it serve parts of the classes, never compiled.
-_SETTINGS = Settings._fields.index("validate") + 1
+_SETTINGS = StaticArgs._fields.index("validate") + 1
 _ARGUMENTS = _TENSORS + _SETTINGS
 
 
-def statistics(settings: Settings, tensors: Tensors) -> list[Tensor]:
-    """Compute the statistics of a problem, in the order of `plane_names`."""
-    return _row_statistics(*tensors, *flat_settings(settings))
+def statistics(settings: StaticArgs, tensors: TensorArgs) -> list[Tensor]:
+    """Compute the statistics of a problem, in the order of `requested_statistics`."""
+    return _row_statistics(*tensors, *flatten_settings(settings))
 
 
-def flat_settings(settings: Settings) -> tuple[Any, ...]:
+def flatten_settings(settings: StaticArgs) -> tuple[Any, ...]:
     """Flatten the settings into arguments of the types that an operator may take."""
-    wanted = settings.wanted
-    flags = [wanted.log_partition, wanted.entropy, wanted.argmax, wanted.rank]
-    return (*settings[: Settings._fields.index("wanted")], flags, settings.validate)
+    requested = settings.requested
+    flags = [requested.log_partition, requested.entropy, requested.argmax, requested.rank]
+    return (*settings[: StaticArgs._fields.index("requested")], flags, settings.validate)
 
 
-def joined_settings(args: Sequence[Any]) -> Settings:
-    """Invert `flat_settings`."""
+def unflatten_settings(args: Sequence[Any]) -> StaticArgs:
+    """Invert `flatten_settings`."""
     *plain, flags, validate = args
-    return Settings._make([*plain, Wanted(*flags), validate, None])
+    return StaticArgs._make([*plain, Requested(*flags), validate, None])
 
 
-def _joined(args: tuple[Any, ...]) -> tuple[Settings, Tensors]:
+def _joined(args: tuple[Any, ...]) -> tuple[StaticArgs, TensorArgs]:
     """Unpack the operator's arguments."""
-    return joined_settings(args[_TENSORS:]), Tensors(*args[:_TENSORS])
+    return unflatten_settings(args[_TENSORS:]), TensorArgs(*args[:_TENSORS])
 
 
 # The tensors of a problem except the logits, and its settings, in an operator's schema.
@@ -66,9 +66,9 @@ GRADIENTS = "Tensor[] planes, Tensor[] grads, bool[] has_grad, bool[] needs"
 def _row_statistics(*args: Any) -> list[Tensor]:
     """Run the forward kernel as an operator."""
     settings, tensors = _joined(args)
-    planes = eager.forward(settings, tensors)
+    stats = eager.forward(settings, tensors)
     # An operator's results may not be views of one another.
-    return [getattr(planes, name).clone() for name in plane_names(settings, tensors)]
+    return [getattr(stats, name).clone() for name in requested_statistics(settings, tensors)]
 
 
 @_row_statistics.register_fake
@@ -77,15 +77,17 @@ def _(*args: Any) -> list[Tensor]:
     return unmade_planes(settings, tensors, rows_of(settings, tensors.logits), tensors.logits)
 
 
-def unmade_planes(settings: Settings, tensors: Tensors, rows: tuple[int, ...], like: Tensor) -> list[Tensor]:
+def unmade_planes(
+    settings: StaticArgs, tensors: TensorArgs, rows: tuple[int, ...], like: Tensor
+) -> list[Tensor]:
     """Allocate statistics of the shapes and dtypes that the kernels return, for the compiler's fake tensors."""
-    planes = []
-    for name in plane_names(settings, tensors):
+    stats = []
+    for name in requested_statistics(settings, tensors):
         several = settings.several and name == "log_odds" and tensors.indices is not None
         shape = tuple(tensors.indices.shape) if several else rows
         dtype = torch.int64 if name in ("argmax", "rank") else torch.float64
-        planes.append(like.new_empty(shape, dtype=dtype))
-    return planes
+        stats.append(like.new_empty(shape, dtype=dtype))
+    return stats
 
 
 @torch.library.custom_op(
@@ -94,31 +96,31 @@ def unmade_planes(settings: Settings, tensors: Tensors, rows: tuple[int, ...], l
     schema=f"({GRADIENTS}, Tensor logits, {PROBLEM}) -> Tensor[]",
 )
 def _row_pullback(
-    planes: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
+    stats: list[Tensor], grads: list[Tensor], has_grad: list[bool], needs: list[bool], *args: Any
 ) -> list[Tensor]:
     """Run the backward kernel as an operator; returns the gradients that are needed, in the inputs' order."""
     settings, tensors = _joined(args)
     upstream = upstream_of(settings, tensors, grads, has_grad)
-    gradients = eager.backward(settings, tensors, named(planes, settings, tensors), upstream, needs)
+    gradients = eager.backward(settings, tensors, as_statistics(stats, settings, tensors), upstream, needs)
     return [x for x in gradients if x is not None]
 
 
 def upstream_of(
-    settings: Settings, tensors: Tensors, grads: Sequence[Tensor], has_grad: Sequence[bool]
+    settings: StaticArgs, tensors: TensorArgs, grads: Sequence[Tensor], has_grad: Sequence[bool]
 ) -> Cotangents:
     """Name the upstream gradients; `grads` holds only those whose flag in `has_grad` is set."""
     present = iter(grads)
-    names = plane_names(settings, tensors)
+    names = requested_statistics(settings, tensors)
     return cotangents(names, [next(present) if here else None for here in has_grad])
 
 
 @_row_pullback.register_fake
-def _(planes: Any, grads: Any, has_grad: Any, needs: list[bool], *args: Any) -> list[Tensor]:
+def _(stats: Any, grads: Any, has_grad: Any, needs: list[bool], *args: Any) -> list[Tensor]:
     _, tensors = _joined(args)
     return [
         torch.empty_like(x)
-        for x, wanted in zip(tensors[:LEARNABLE], needs, strict=True)
-        if wanted and x is not None
+        for x, requested in zip(tensors[:LEARNABLE], needs, strict=True)
+        if requested and x is not None
     ]
 
 
@@ -129,22 +131,22 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 
 
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    tensors, planes = Tensors(*ctx.saved_tensors[:_TENSORS]), list(ctx.saved_tensors[_TENSORS:])
+    tensors, stats = TensorArgs(*ctx.saved_tensors[:_TENSORS]), list(ctx.saved_tensors[_TENSORS:])
     needs = [bool(x) for x in ctx.needs_input_grad[:LEARNABLE]]
-    gradients = pulled_back(_row_pullback, planes, grads, needs, *tensors, *flat_settings(ctx.settings))
+    gradients = pullback(_row_pullback, stats, grads, needs, *tensors, *flatten_settings(ctx.settings))
     return (*gradients, *(None,) * (_ARGUMENTS - LEARNABLE))
 
 
-def pulled_back(
+def pullback(
     operator: Callable[..., list[Tensor]],
-    planes: list[Tensor],
+    stats: list[Tensor],
     grads: list[Tensor | None],
     needs: list[bool],
     *problem: Any,
 ) -> list[Tensor | None]:
     """Run a pullback operator and put each gradient in the place of its input, None where not needed."""
     present, has_grad = [g for g in grads if g is not None], [g is not None for g in grads]
-    gradients = iter(operator(planes, present, has_grad, needs, *problem))
+    gradients = iter(operator(stats, present, has_grad, needs, *problem))
     return [next(gradients) if need else None for need in needs]
 
 

@@ -9,16 +9,16 @@ from torch import Tensor
 from crossentropy._statistics.problem import (
     DIFFERENTIABLE,
     Cotangents,
-    Planes,
     Prior,
+    Requested,
+    RowStatistics,
     Target,
     Transform,
-    Wanted,
-    row_planes,
+    statistic_names,
 )
 
 
-class Settings(NamedTuple):
+class StaticArgs(NamedTuple):
     """Static arguments of a row problem (hashable)."""
 
     axis: int
@@ -28,12 +28,12 @@ class Settings(NamedTuple):
     temperature: float
     margin: float | None
     has_prior: bool
-    wanted: Wanted
+    requested: Requested
     validate: bool
     prior_total: float | Tensor | None = None
 
 
-class Tensors(NamedTuple):
+class TensorArgs(NamedTuple):
     """Tensor arguments of a row problem; the first `LEARNABLE` fields receive gradients."""
 
     logits: Tensor
@@ -50,18 +50,18 @@ class Tensors(NamedTuple):
 LEARNABLE = 5  # number of leading fields of Tensors that can have a gradient
 
 
-def split(
+def partition(
     logits: Tensor,
     axis: int,
     target: Target,
     transform: Transform,
     prior: Prior | None,
-    wanted: Wanted,
+    requested: Requested,
     validate: bool,
-) -> tuple[Settings, Tensors]:
+) -> tuple[StaticArgs, TensorArgs]:
     """Split a row problem into its static and its tensor arguments."""
     temperature, margin = transform.temperature, transform.margin
-    settings = Settings(
+    settings = StaticArgs(
         axis,
         target.several,
         target.ignore_index,
@@ -69,11 +69,11 @@ def split(
         1.0 if isinstance(temperature, Tensor) else float(temperature),
         None if margin is None or isinstance(margin, Tensor) else float(margin),
         prior is not None,
-        wanted,
+        requested,
         validate,
         None if prior is None else prior.total,
     )
-    return settings, Tensors(
+    return settings, TensorArgs(
         logits,
         target.dense,
         temperature if isinstance(temperature, Tensor) else None,
@@ -86,8 +86,8 @@ def split(
     )
 
 
-def joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Prior | None]:
-    """Invert `split`, but for the statistics requested, which stay in the settings."""
+def combine(settings: StaticArgs, tensors: TensorArgs) -> tuple[Target, Transform, Prior | None]:
+    """Invert `partition`, but for the statistics requested, which stay in the settings."""
     target = Target(
         tensors.indices,
         tensors.mask,
@@ -105,23 +105,23 @@ def joined(settings: Settings, tensors: Tensors) -> tuple[Target, Transform, Pri
     return target, transform, Prior(tensors.prior, settings.prior_total) if settings.has_prior else None
 
 
-def plane_names(settings: Settings, tensors: Tensors) -> list[str]:
+def requested_statistics(settings: StaticArgs, tensors: TensorArgs) -> list[str]:
     """List the statistics of a problem, including those that only the gradient needs, in the order of the outputs."""
-    target, _, _ = joined(settings, tensors)
-    wanted = settings.wanted
-    names = row_planes(target, settings.has_prior, wanted)
+    target, _, _ = combine(settings, tensors)
+    requested = settings.requested
+    names = statistic_names(target, settings.has_prior, requested)
     several = ["log_odds"] if target.indices is not None and target.several else []
-    counts = [name for name, here in (("argmax", wanted.argmax), ("rank", wanted.rank)) if here]
+    counts = [name for name, here in (("argmax", requested.argmax), ("rank", requested.rank)) if here]
     return [*several, *names, *counts]
 
 
-def named(outputs: Sequence[Tensor], settings: Settings, tensors: Tensors) -> Planes:
+def as_statistics(outputs: Sequence[Tensor], settings: StaticArgs, tensors: TensorArgs) -> RowStatistics:
     """Name a Function's or operator's outputs."""
-    planes: dict[str, Any] = dict(zip(plane_names(settings, tensors), outputs, strict=True))
-    return Planes(**planes)
+    stats: dict[str, Any] = dict(zip(requested_statistics(settings, tensors), outputs, strict=True))
+    return RowStatistics(**stats)
 
 
-def rows_of(settings: Settings, logits: Tensor) -> tuple[int, ...]:
+def rows_of(settings: StaticArgs, logits: Tensor) -> tuple[int, ...]:
     """Return the shape of the rows: that of the logits without the class axis."""
     shape = tuple(logits.shape)
     return shape[: settings.axis] + shape[settings.axis + 1 :]

@@ -16,12 +16,18 @@ from typing import Any, Unpack
 from torch import Tensor
 
 from crossentropy._backends import loss_dtype
-from crossentropy._statistics import Planes, Wanted
+from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.problem import arrays
 from crossentropy.losses.target_statistics import TargetStatistics
 from crossentropy.torch.distributed._dtensor import local, sharded
 from crossentropy.torch.distributed._linear import agreed_head
-from crossentropy.torch.distributed._problem import ShardedOptions, agreed, checked, solved, worked_out
+from crossentropy.torch.distributed._problem import (
+    ShardedOptions,
+    agree_on_problem,
+    check_arguments,
+    compute_loss,
+    compute_statistics,
+)
 
 __all__ = ["linear_cross_entropy", "linear_target_statistics", "softmax_cross_entropy", "target_statistics"]
 
@@ -74,7 +80,11 @@ def softmax_cross_entropy(
     """
     logits, group = sharded(logits, -1, "logits", group)
     labels, local_options = local(labels), {name: local(x) for name, x in options.items()}
-    return solved(*agreed(lambda: checked("softmax_cross_entropy", logits, labels, local_options), group))
+    return compute_loss(
+        *agree_on_problem(
+            lambda: check_arguments("softmax_cross_entropy", logits, labels, local_options), group
+        )
+    )
 
 
 def linear_cross_entropy(
@@ -144,7 +154,7 @@ def linear_cross_entropy(
         memory_budget=memory_budget,
         skip_below=skip_below,
     )
-    loss = solved(head.problem, head.shard, head.statistics, head.logits)
+    loss = compute_loss(head.problem, head.shard, head.statistics, head.logits)
     return head.kept(loss) if head.problem.reduction == "none" else loss
 
 
@@ -203,11 +213,13 @@ def target_statistics(
         "validate": validate,
     }
     labels, local_options = local(labels), {name: local(x) for name, x in options.items()}
-    wanted = Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank)
-    problem, planes = worked_out(
-        *agreed(lambda: checked("target_statistics", logits, labels, local_options, wanted), group)
+    requested = Requested(log_partition=True, entropy=entropy, argmax=True, rank=rank)
+    problem, stats = compute_statistics(
+        *agree_on_problem(
+            lambda: check_arguments("target_statistics", logits, labels, local_options, requested), group
+        )
     )
-    return TargetStatistics(planes, problem.masses, loss_dtype(logits))
+    return TargetStatistics(stats, problem.masses, loss_dtype(logits))
 
 
 def linear_target_statistics(
@@ -275,9 +287,9 @@ def linear_target_statistics(
         "linear_target_statistics",
         *(hidden, weight, labels, bias, low_rank, shift, group, options),
         memory_budget=memory_budget,
-        wanted=Wanted(log_partition=True, entropy=entropy, argmax=True, rank=rank),
+        requested=Requested(log_partition=True, entropy=entropy, argmax=True, rank=rank),
     )
-    problem, planes = worked_out(head.problem, head.shard, head.statistics)
-    kept: dict[str, Any] = {name: head.kept(x) for name, x in arrays(planes).items()}
+    problem, stats = compute_statistics(head.problem, head.shard, head.statistics)
+    kept: dict[str, Any] = {name: head.kept(x) for name, x in arrays(stats).items()}
     masses = None if problem.masses is None else head.kept(problem.masses)
-    return TargetStatistics(Planes(**kept), masses, loss_dtype(hidden))
+    return TargetStatistics(RowStatistics(**kept), masses, loss_dtype(hidden))

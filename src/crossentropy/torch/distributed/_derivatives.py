@@ -15,16 +15,16 @@ from torch import Tensor
 from crossentropy._backends import INF
 from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sigmoid import log_sigmoid
-from crossentropy._statistics.log_sum import finite
-from crossentropy._statistics.problem import Planes, arrays
-from crossentropy._statistics.torch.problem import Settings, Tensors, joined
+from crossentropy._statistics.log_sum import finite_or_zero
+from crossentropy._statistics.problem import RowStatistics, arrays
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, combine
 from crossentropy.torch.distributed._parts import IGNORED, pending_scale
 from crossentropy.torch.distributed._rank_sums import shared, total
 from crossentropy.torch.distributed._shards import Shard
 
 
 def gradients(
-    value: Callable[..., Planes], inputs: Sequence[Tensor | None], given: Mapping[str, Tensor]
+    value: Callable[..., RowStatistics], inputs: Sequence[Tensor | None], given: Mapping[str, Tensor]
 ) -> list[Tensor | None]:
     """Differentiate the statistics ``value(*inputs)`` with respect to `inputs`, for upstream gradients by name.
 
@@ -34,18 +34,18 @@ def gradients(
     with torch.enable_grad():
         # Aliases, for one input may be computed from another: the gradient must not flow through that as well.
         aliases = [x.view_as(x) if x is not None and x.requires_grad else x for x in inputs]
-        planes = value(*aliases)
+        statistics = value(*aliases)
     learning = [x for x in aliases if x is not None and x.requires_grad]
-    outputs, upstream = [getattr(planes, name) for name in given], list(given.values())
+    outputs, upstream = [getattr(statistics, name) for name in given], list(given.values())
     grads = iter(
         torch.autograd.grad(outputs, learning, upstream, create_graph=create_graph, allow_unused=True)
     )
     return [next(grads) if x is not None and x.requires_grad else None for x in aliases]
 
 
-def planes(
-    settings: Settings, tensors: Tensors, known: Planes, shard: Shard, grads: Sequence[Tensor]
-) -> Planes:
+def statistics(
+    settings: StaticArgs, tensors: TensorArgs, known: RowStatistics, shard: Shard, grads: Sequence[Tensor]
+) -> RowStatistics:
     """Compute the differentiable statistics of rows, up to constants: only their derivatives are used.
 
     ``tensors.logits`` are this shard's classes, `known` the merged statistics of the forward pass, and `grads` the
@@ -54,16 +54,16 @@ def planes(
     tensors = with_shared(tensors, shard)
     void, ignored, senseless = _rows_apart(tensors, known, grads)
     constant: dict[str, Any] = {name: _settled(x.detach(), void, 0) for name, x in arrays(known).items()}
-    known = Planes(**constant)
+    known = RowStatistics(**constant)
     u, offset, on = transformed(settings, tensors, void, senseless)
-    base = finite(known.top) * pending_scale(settings, tensors) - offset
+    base = finite_or_zero(known.top) * pending_scale(settings, tensors) - offset
     L = None if known.lift is None else base + known.lift
     targets = [] if on is None else _targets(settings, tensors, known, on, offset, base, L)
     columns = [column for target in targets for column in target.columns(u)]
     if L is not None:
         columns += _of_all_classes(settings, tensors, u - L[..., None])
     sums = iter(total(torch.stack(columns), shard.group).unbind())
-    result = Planes()
+    result = RowStatistics()
     if targets:
         odds = [_settled(target.log_odds(next(sums), next(sums)), ignored, -INF) for target in targets]
         result.log_odds = torch.stack(odds, dim=-1) if settings.several else odds[0]
@@ -71,19 +71,19 @@ def planes(
         return result
     whole = next(sums)
     more = whole.log()
-    if settings.wanted.log_partition:
+    if settings.requested.log_partition:
         result.log_partition = _settled(more, ignored, 0)
     if settings.has_prior:
         R: Any = settings.prior_total
         result.prior_term = _settled(R * more - next(sums), ignored, 0)
     if tensors.dense is not None:
         result.dense_term = next(sums) * more - next(sums)
-    if settings.wanted.entropy:
+    if settings.requested.entropy:
         result.entropy = _settled(more - next(sums) / whole, ignored, 0)
     return result
 
 
-def _of_all_classes(settings: Settings, tensors: Tensors, depth: Tensor) -> list[Tensor]:
+def _of_all_classes(settings: StaticArgs, tensors: TensorArgs, depth: Tensor) -> list[Tensor]:
     """Sum over this shard's classes ``e^d``, ``r d``, ``a``, ``a d`` and ``e^d d``, with ``d = u − L``."""
     e = depth.exp()
     columns = [e.sum(-1)]
@@ -93,12 +93,12 @@ def _of_all_classes(settings: Settings, tensors: Tensors, depth: Tensor) -> list
         a = tensors.dense.double()
         a = a if tensors.class_weight is None else a * tensors.class_weight.double()
         columns += [a.sum(-1), _weighted(a, depth)]
-    if settings.wanted.entropy:
+    if settings.requested.entropy:
         columns.append((e * depth.masked_fill(e == 0, 0.0)).sum(-1))
     return columns
 
 
-def with_shared(tensors: Tensors, shard: Shard) -> Tensors:
+def with_shared(tensors: TensorArgs, shard: Shard) -> TensorArgs:
     """Wrap replicated inputs (temperature, scalar margin) so that backward adds their gradients over the ranks."""
     T, m = tensors.temperature, tensors.margin
     if m is not None and m.ndim:
@@ -128,9 +128,9 @@ class _Target(NamedTuple):
 
 
 def _targets(
-    settings: Settings,
-    tensors: Tensors,
-    known: Planes,
+    settings: StaticArgs,
+    tensors: TensorArgs,
+    known: RowStatistics,
     on: Tensor,
     offset: Any,
     base: Tensor,
@@ -139,16 +139,16 @@ def _targets(
     """Describe the labels of a row, one by one, or its label set."""
     off = base + known.rest.log1p()
     if tensors.mask is not None:
-        set_base = finite(known.set_top) * pending_scale(settings, tensors) - offset
+        set_base = finite_or_zero(known.set_top) * pending_scale(settings, tensors) - offset
         return [_Target(on, off, set_base + known.set_rest.log1p())]
     if not settings.several:
         return [_Target(on, off, None)]
-    offs = [finite(L + log_sigmoid(D)) for D in known.log_odds.unbind(-1)]
+    offs = [finite_or_zero(L + log_sigmoid(D)) for D in known.log_odds.unbind(-1)]
     return [_Target(label, off, None) for label, off in zip(on.unbind(-2), offs, strict=True)]
 
 
 def _rows_apart(
-    tensors: Tensors, known: Planes, grads: Sequence[Tensor]
+    tensors: TensorArgs, known: RowStatistics, grads: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     """Find the excluded rows, the ignored ones among them, and the invalid rows.
 
@@ -168,7 +168,7 @@ def _rows_apart(
 
 
 def transformed(
-    settings: Settings, tensors: Tensors, void: Tensor, senseless: Tensor
+    settings: StaticArgs, tensors: TensorArgs, void: Tensor, senseless: Tensor
 ) -> tuple[Tensor, Any, Tensor | None]:
     """Compute ``u`` minus an offset (0 in excluded rows, NaN in invalid ones), the offset, and the targets' mask."""
     on, is_target = tensors.mask, tensors.mask
@@ -177,7 +177,7 @@ def transformed(
             tensors.logits.shape[-1], device=tensors.indices.device
         )
         is_target = on.any(-2) if settings.several else on
-    _, transform, _ = joined(settings, tensors)
+    _, transform, _ = combine(settings, tensors)
     z = tensors.logits.double().masked_fill(void[..., None], 0)
     u, offset = formulas.transformed(z, transform, is_target)
     return torch.where((senseless & ~void)[..., None], torch.nan, u), offset, on

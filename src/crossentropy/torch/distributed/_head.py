@@ -15,20 +15,20 @@ from torch import Tensor, distributed
 from torch.autograd.function import Function
 
 from crossentropy._statistics.head import passes as linear
-from crossentropy._statistics.head.autograd import taken_apart
+from crossentropy._statistics.head.autograd import unpack_inputs
 from crossentropy._statistics.head.head import Head
-from crossentropy._statistics.head.skip import tops, unlikely
+from crossentropy._statistics.head.skip import tile_maxima, tiles_below
 from crossentropy._statistics.head.tiles import blocks_of_logits, of_rows, rows_in_a_block, tiles_of
-from crossentropy._statistics.merge import Part
-from crossentropy._statistics.problem import Planes, Target, arrays
-from crossentropy._statistics.torch.autograd import takes_formulas
+from crossentropy._statistics.merge import ShardStatistics
+from crossentropy._statistics.problem import RowStatistics, Target, arrays
+from crossentropy._statistics.torch.autograd import needs_autodiff
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
-    Settings,
-    Tensors,
+    StaticArgs,
+    TensorArgs,
+    as_statistics,
     cotangents,
-    named,
-    plane_names,
+    requested_statistics,
 )
 from crossentropy.torch.distributed import _derivatives as formulas
 from crossentropy.torch.distributed._parts import classes_before, in_one_line, part_statistics
@@ -36,18 +36,18 @@ from crossentropy.torch.distributed._rank_sums import shared
 from crossentropy.torch.distributed._shards import Shard
 from crossentropy.torch.distributed._statistics import (
     Merged,
-    exchanged,
-    localised,
-    recalled,
-    saved,
+    exchange_and_merge,
+    load_statistics,
+    save_statistics,
     shared_gradients,
+    to_local_labels,
     widened,
 )
 
 KEPT = 256 << 20  # most bytes of logits that are kept for the backward pass
 
 
-class Thrift(NamedTuple):
+class MemoryOptions(NamedTuple):
     """Limits on a head's memory and work: bytes of logits kept, probability below which tiles are skipped."""
 
     memory_budget: int
@@ -55,33 +55,38 @@ class Thrift(NamedTuple):
 
 
 def statistics(
-    head: Head, thrift: Thrift, settings: Settings, tensors: Tensors, along: Sequence[Tensor], shard: Shard
-) -> tuple[Planes, list[Tensor]]:
+    head: Head,
+    thrift: MemoryOptions,
+    settings: StaticArgs,
+    tensors: TensorArgs,
+    along: Sequence[Tensor],
+    shard: Shard,
+) -> tuple[RowStatistics, list[Tensor]]:
     """Compute what `_statistics.statistics` does, for the logits of `head`; ``tensors.logits`` has only a shape."""
     rows = tuple(tensors.logits.shape[:-1])
-    settings, tensors, target = localised(settings._replace(axis=1), in_one_line(tensors), shard)
+    settings, tensors, target = to_local_labels(settings._replace(axis=1), in_one_line(tensors), shard)
     learning = (*head.factors, head.bias, *tensors[1:LEARNABLE])
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in learning):
-        names = plane_names(settings, tensors)
+        names = requested_statistics(settings, tensors)
         static = (settings, thrift, along, target, shard, len(head.factors))
         outputs = _ShardedHead.apply(*static, *head.factors, head.bias, *tensors[1:])
-        planes, sums = named(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
+        stats, sums = as_statistics(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
     else:
-        planes, _, sums = _exchanged(head, settings, tensors, along, target, shard)
-    return Planes(**{name: x.reshape(rows + x.shape[1:]) for name, x in arrays(planes).items()}), sums
+        stats, _, sums = _exchanged(head, settings, tensors, along, target, shard)
+    return RowStatistics(**{name: x.reshape(rows + x.shape[1:]) for name, x in arrays(stats).items()}), sums
 
 
 def _exchanged(
     head: Head,
-    settings: Settings,
-    tensors: Tensors,
+    settings: StaticArgs,
+    tensors: TensorArgs,
     along: Sequence[Tensor],
     target: Target,
     shard: Shard,
     kept: Tensor | None = None,
     largest: list[Tensor] | None = None,
 ) -> Merged:
-    """Compute, exchange and merge the statistics; `kept` gets the logits, `largest` the `tops` of every block."""
+    """Compute, exchange and merge the statistics; `kept` gets the logits, `largest` each block's `tile_maxima`."""
     height, tiles = rows_in_a_block(head), tiles_of(head)
     parts = []
     for rows, z in blocks_of_logits(head, height):
@@ -90,19 +95,19 @@ def _exchanged(
         if kept is not None:
             kept[rows] = z
         if largest is not None and len(z):
-            largest.append(tops(settings, block, z, tiles))
+            largest.append(tile_maxima(settings, block, z, tiles))
 
     def before(u: Tensor) -> Tensor:
         blocks = blocks_of_logits(head, height)
         return classes_before(settings, tensors, target.indices, u, shard, blocks)
 
-    return exchanged(_joined(parts), along, settings, tensors, target, shard, before)
+    return exchange_and_merge(_joined(parts), along, settings, tensors, target, shard, before)
 
 
-def _joined(blocks: Sequence[Part]) -> Part:
+def _joined(blocks: Sequence[ShardStatistics]) -> ShardStatistics:
     """Concatenate the parts of blocks of rows."""
     part = blocks[0]
-    for f in fields(Part):
+    for f in fields(ShardStatistics):
         if f.name != "prior_total" and getattr(part, f.name) is not None:
             setattr(part, f.name, torch.cat([getattr(block, f.name) for block in blocks]))
     return part
@@ -114,56 +119,56 @@ class _ShardedHead(Function):
     @staticmethod
     def forward(
         ctx: Any,
-        settings: Settings,
-        thrift: Thrift,
+        settings: StaticArgs,
+        thrift: MemoryOptions,
         along: Sequence[Tensor],
         target: Target,
         shard: Shard,
         count: int,
         *inputs: Any,
     ) -> tuple[Tensor, ...]:
-        head, tensors = taken_apart(count, inputs)
+        head, tensors = unpack_inputs(count, inputs)
         size = (head.rows, head.classes)
         keeps = not thrift.skip_below and prod(size) * head.dtype.itemsize <= thrift.memory_budget
         kept = head.room(*size) if keeps else None
         largest: list[Tensor] | None = [] if thrift.skip_below else None
         result = _exchanged(head, settings, tensors, along, target, shard, kept, largest)
-        ctx.skipped = largest and unlikely(largest, result.planes.log_partition, thrift.skip_below)
+        ctx.skipped = largest and tiles_below(largest, result.stats.log_partition, thrift.skip_below)
         ctx.shard, ctx.count = shard, count
-        return saved(ctx, settings, tensors, result, (kept, *inputs))
+        return save_statistics(ctx, settings, tensors, result, (kept, *inputs))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         settings, shard, count = ctx.settings, ctx.shard, ctx.count
-        size = count + len(Tensors._fields)  # the factors, the bias, and all tensors except the logits
+        size = count + len(TensorArgs._fields)  # the factors, the bias, and all tensors except the logits
         kept, *inputs = ctx.saved_tensors[: 1 + size]
-        head, tensors = taken_apart(count, inputs)
-        planes, upstream_grads = recalled(ctx, tensors, grads)
+        head, tensors = unpack_inputs(count, inputs)
+        stats, upstream_grads = load_statistics(ctx, tensors, grads)
         # The kernels have no second derivative: a gradient with a graph goes through formulas on all local logits.
-        if takes_formulas(tensors, grads):
+        if needs_autodiff(tensors, grads):
 
-            def value(*learnable: Any) -> Planes:
-                local_head, others = taken_apart(count, [*learnable, *tensors[LEARNABLE:]])
+            def value(*learnable: Any) -> RowStatistics:
+                local_head, others = unpack_inputs(count, [*learnable, *tensors[LEARNABLE:]])
                 factors = list(local_head.factors)
                 factors[::2] = shared(factors[::2], shard.group)  # type: ignore[assignment]
                 others = others._replace(logits=local_head._replace(factors=tuple(factors)).whole())
-                return formulas.planes(settings, others, planes, shard, list(upstream_grads.values()))
+                return formulas.statistics(settings, others, stats, shard, list(upstream_grads.values()))
 
             by_inputs = formulas.gradients(value, inputs[: count + LEARNABLE], upstream_grads)
         else:
             upstream = cotangents(list(upstream_grads), list(upstream_grads.values()))
-            wanted = ctx.needs_input_grad[6 : 6 + size]
-            needs, needs_others = wanted[: count + 1], wanted[count + 1 : count + LEARNABLE]
+            requested = ctx.needs_input_grad[6 : 6 + size]
+            needs, needs_others = requested[: count + 1], requested[count + 1 : count + LEARNABLE]
             gradients = linear.backward(
-                *(settings, head, widened(tensors), planes, upstream, needs, needs_others),
+                *(settings, head, widened(tensors), stats, upstream, needs, needs_others),
                 skipped=ctx.skipped,
                 logits=kept,
             )
             _sum_up(gradients.factors, shard)
             others = [None, *gradients.others]
-            shared_gradients(others, tensors, planes, upstream, shard)
+            shared_gradients(others, tensors, stats, upstream, shard)
             by_inputs = [*gradients.factors, gradients.bias, *others[1:]]
-        return (None,) * 6 + (*by_inputs, *(None,) * (len(Tensors._fields) - LEARNABLE))
+        return (None,) * 6 + (*by_inputs, *(None,) * (len(TensorArgs._fields) - LEARNABLE))
 
 
 def _sum_up(factors: list[Tensor | None], shard: Shard) -> None:

@@ -13,15 +13,21 @@ from crossentropy._engine.linear.problem import (
     check_memory_budget,
     check_skip_below,
     shape_alone,
-    usable_hidden,
+    zero_excluded_hidden,
 )
-from crossentropy._engine.linear.shift import in_their_places, without_the_end
+from crossentropy._engine.linear.shift import apply_shift, drop_shifted_rows
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._statistics import Wanted
+from crossentropy._statistics import Requested
 from crossentropy._statistics.head.head import Head
 from crossentropy.torch.distributed._dtensor import local, sharded
-from crossentropy.torch.distributed._head import KEPT, Thrift, statistics
-from crossentropy.torch.distributed._problem import Statistics, agreed, check_plain, checked, learns
+from crossentropy.torch.distributed._head import KEPT, MemoryOptions, statistics
+from crossentropy.torch.distributed._problem import (
+    Statistics,
+    agree_on_problem,
+    check_arguments,
+    check_plain,
+    learns,
+)
 from crossentropy.torch.distributed._rank_sums import shared
 from crossentropy.torch.distributed._shards import Shard
 
@@ -33,7 +39,7 @@ class ShardedHead(NamedTuple):
     shard: Shard
     head: Head
     shift: int
-    thrift: Thrift
+    thrift: MemoryOptions
 
     @property
     def statistics(self) -> Statistics:
@@ -65,7 +71,7 @@ def agreed_head(
     *,
     memory_budget: int | None = None,
     skip_below: float = 0.0,
-    wanted: Wanted | None = None,
+    requested: Requested | None = None,
 ) -> ShardedHead:
     """Check the arguments of `function` on this rank, and return its head once all ranks agree."""
     weight, group = sharded(weight, 0, "weight", group)
@@ -78,13 +84,13 @@ def agreed_head(
         check_head(hidden, weight, bias, low_rank)
         check_plain(hidden, weight, bias, *pair)
         check_memory_budget(memory_budget)
-        moved, row_options = in_their_places(hidden, labels, shift, options)
+        moved, row_options = apply_shift(hidden, labels, shift, options)
         logits = shape_alone(hidden, (*hidden.shape[:-1], weight.shape[0]))
-        problem, size, same = checked(function, logits, moved, row_options, wanted)
+        problem, size, same = check_arguments(function, logits, moved, row_options, requested)
         if skip_below:
             check_skip_below(skip_below, problem)
             check_fixed(problem, skip_below)
-            problem.wanted = replace(problem.wanted, log_partition=True)
+            problem.requested = replace(problem.requested, log_partition=True)
         same |= {
             "hidden": tuple(hidden.shape),
             "low_rank": low_rank and tuple(low_rank[0].shape),
@@ -95,7 +101,9 @@ def agreed_head(
         return problem, size, same
 
     ignore_index = options.get("ignore_index")
-    problem, shard = agreed(prepare, group, lambda problem: without_the_end(problem, shift, ignore_index))
-    line = usable_hidden(hidden, problem).reshape(-1, hidden.shape[-1])
-    thrift = Thrift(KEPT if memory_budget is None else memory_budget, skip_below)
+    problem, shard = agree_on_problem(
+        prepare, group, lambda problem: drop_shifted_rows(problem, shift, ignore_index)
+    )
+    line = zero_excluded_hidden(hidden, problem).reshape(-1, hidden.shape[-1])
+    thrift = MemoryOptions(KEPT if memory_budget is None else memory_budget, skip_below)
     return ShardedHead(problem, shard, head_of(line, weight, bias, low_rank), shift, thrift)

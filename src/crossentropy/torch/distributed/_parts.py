@@ -1,4 +1,4 @@
-"""The statistics of every row over one shard of the classes: a `Part`, computed by the kernels.
+"""The statistics of every row over one shard of the classes: a `ShardStatistics`, computed by the kernels.
 
 The kernels make a row with a label outside their classes NaN. So for a row whose label belongs to another shard they
 are called with a stand-in, the shard's first class, whose term is then added to the sum of the others.
@@ -14,11 +14,11 @@ from torch import Tensor
 
 from crossentropy._backends import INF
 from crossentropy._statistics.head.tiles import of_rows
-from crossentropy._statistics.log_sum import Sum, finite, joined
-from crossentropy._statistics.merge import Part, seen_before
-from crossentropy._statistics.problem import Planes
+from crossentropy._statistics.log_sum import LogSumExp, finite_or_zero, logaddexp
+from crossentropy._statistics.merge import ShardStatistics, is_repeat
+from crossentropy._statistics.problem import RowStatistics
 from crossentropy._statistics.torch import kernels as rowwise
-from crossentropy._statistics.torch.problem import Settings, Tensors
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs
 from crossentropy.torch.distributed._shards import Shard
 
 #: Local labels of rows whose label belongs to another shard, and of ignored rows.
@@ -35,75 +35,77 @@ def local_labels(indices: Tensor, ignore_index: int | None, shard: Shard) -> Ten
     return local if ignore_index is None else torch.where(y == ignore_index, IGNORED, local)
 
 
-def pending_scale(settings: Settings, tensors: Tensors) -> Any:
+def pending_scale(settings: StaticArgs, tensors: TensorArgs) -> Any:
     """Return the factor still to be applied to the kernels' ``u``: 1/temperature, or 1 with a bias."""
     return 1.0 if tensors.logit_bias is not None else _scale(settings, tensors)
 
 
-def _scale(settings: Settings, tensors: Tensors) -> Any:
+def _scale(settings: StaticArgs, tensors: TensorArgs) -> Any:
     """Return ``1/temperature``, a number or a tensor of the rows' shape."""
     temperature = tensors.temperature
     return 1 / settings.temperature if temperature is None else 1 / temperature.detach().double()
 
 
-def part_statistics(settings: Settings, tensors: Tensors) -> Part:
+def part_statistics(settings: StaticArgs, tensors: TensorArgs) -> ShardStatistics:
     """Compute the statistics of rows over the classes of ``tensors.logits``, its last axis; labels are local."""
-    settings = settings._replace(wanted=replace(settings.wanted, rank=False))
+    settings = settings._replace(requested=replace(settings.requested, rank=False))
     if tensors.indices is not None:
         return _with_labels(settings, tensors)
-    planes = rowwise.forward(settings, tensors)
-    part = Part(planes.top, planes.rest, planes.set_top, planes.set_rest)
-    sums = [Sum(part.top, part.rest)]
+    stats = rowwise.forward(settings, tensors)
+    part = ShardStatistics(stats.top, stats.rest, stats.set_top, stats.set_rest)
+    sums = [LogSumExp(part.top, part.rest)]
     if part.set_top is not None:
-        sums.append(Sum(part.set_top, part.set_rest))
+        sums.append(LogSumExp(part.set_top, part.set_rest))
     _set_lift(part, sums, [0.0] * len(sums), pending_scale(settings, tensors))
-    return _completed(part, planes, settings, tensors)
+    return _completed(part, stats, settings, tensors)
 
 
-def _with_labels(settings: Settings, tensors: Tensors) -> Part:
+def _with_labels(settings: StaticArgs, tensors: TensorArgs) -> ShardStatistics:
     """Compute the statistics of rows with local labels, by way of stand-ins for those of other shards."""
     y = tensors.indices if settings.several else tensors.indices[..., None]
     here, ignored = y >= 0, y == IGNORED
     # A stand-in may equal another label of its row: the kernels count a repeated label once.
     stand_in = torch.where(here, y, 0).amax(-1, keepdim=True)
     asked = torch.where(here | ignored, y, stand_in)
-    planes = rowwise.forward(settings, tensors._replace(indices=asked if settings.several else asked[..., 0]))
+    stats = rowwise.forward(settings, tensors._replace(indices=asked if settings.several else asked[..., 0]))
     u, margin = _at_classes(settings, tensors, asked.clamp(min=0))
     foreign = ~here.any(-1)
-    nothing, zero = torch.full_like(planes.top, -INF), torch.zeros_like(planes.top)
+    nothing, zero = torch.full_like(stats.top, -INF), torch.zeros_like(stats.top)
     # A shard whose logits are all −∞ has NaN here, though the whole row may be finite.
-    empty = (planes.top == -INF) & planes.rest.isnan()
-    wanted = settings.wanted
-    counts_margin = margin is not None and (settings.has_prior or wanted.entropy or wanted.argmax)
+    empty = (stats.top == -INF) & stats.rest.isnan()
+    requested = settings.requested
+    counts_margin = margin is not None and (settings.has_prior or requested.entropy or requested.argmax)
     if counts_margin or bool(empty.any()):
         whole = rowwise.forward(settings, tensors._replace(indices=None))
         for name in KERNEL_PLANES:
-            if getattr(planes, name) is not None:
-                chosen = torch.where(foreign | empty, getattr(whole, name), getattr(planes, name))
-                setattr(planes, name, chosen)
-        part = Part(planes.top, planes.rest)
+            if getattr(stats, name) is not None:
+                chosen = torch.where(foreign | empty, getattr(whole, name), getattr(stats, name))
+                setattr(stats, name, chosen)
+        part = ShardStatistics(stats.top, stats.rest)
     else:
-        one = Sum(torch.where(foreign, u[..., 0], nothing), zero)
-        part = Part(*joined(Sum(planes.top, planes.rest), one, pending_scale(settings, tensors)))
+        one = LogSumExp(torch.where(foreign, u[..., 0], nothing), zero)
+        part = ShardStatistics(
+            *logaddexp(LogSumExp(stats.top, stats.rest), one, pending_scale(settings, tensors))
+        )
     part.own = torch.where(here, u, 0.0)
     part.margin = None if margin is None else torch.where(here, margin, 0.0)
-    if planes.lift is not None:
-        counted = [here[..., j] & ~seen_before(y, j) for j in range(y.shape[-1])]
-        labels = [Sum(torch.where(there, u[..., j], nothing), zero) for j, there in enumerate(counted)]
+    if stats.lift is not None:
+        counted = [here[..., j] & ~is_repeat(y, j) for j in range(y.shape[-1])]
+        labels = [LogSumExp(torch.where(there, u[..., j], nothing), zero) for j, there in enumerate(counted)]
         margins = [0.0] * len(labels) if margin is None else margin.unbind(-1)
-        sums = [Sum(part.top, part.rest), *labels]
+        sums = [LogSumExp(part.top, part.rest), *labels]
         _set_lift(part, sums, [0.0, *margins], pending_scale(settings, tensors))
-    return _completed(part, planes, settings, tensors)
+    return _completed(part, stats, settings, tensors)
 
 
-def _set_lift(part: Part, sums: Sequence[Sum], margins: Sequence[Any], scale: Any) -> None:
+def _set_lift(part: ShardStatistics, sums: Sequence[LogSumExp], margins: Sequence[Any], scale: Any) -> None:
     """Set `peak` and `lift` from all `sums`; margins are subtracted after the peak, from small numbers."""
-    part.peak = finite(reduce(torch.maximum, [s.top for s in sums]))
-    near = [Sum((s.top - part.peak - m) * scale, s.rest) for s, m in zip(sums, margins, strict=True)]
-    part.lift = reduce(joined, near).value()
+    part.peak = finite_or_zero(reduce(torch.maximum, [s.top for s in sums]))
+    near = [LogSumExp((s.top - part.peak - m) * scale, s.rest) for s, m in zip(sums, margins, strict=True)]
+    part.lift = reduce(logaddexp, near).value()
 
 
-def _at_classes(settings: Settings, tensors: Tensors, classes: Tensor) -> tuple[Tensor, Tensor | None]:
+def _at_classes(settings: StaticArgs, tensors: TensorArgs, classes: Tensor) -> tuple[Tensor, Tensor | None]:
     """Compute ``u`` at some classes of every row, (…, k), and the margin there, both before the pending scale."""
     u = _before_margin(settings, tensors, tensors.logits.detach().gather(-1, classes), classes)
     margin = tensors.margin
@@ -117,7 +119,7 @@ def _at_classes(settings: Settings, tensors: Tensors, classes: Tensor) -> tuple[
     return u, margin * _scale_of_classes(settings, tensors)
 
 
-def _before_margin(settings: Settings, tensors: Tensors, z: Tensor, classes: Any) -> Tensor:
+def _before_margin(settings: StaticArgs, tensors: TensorArgs, z: Tensor, classes: Any) -> Tensor:
     """Compute ``u`` from logits of these classes, without margins."""
     u = z.double()
     if settings.softcap is not None:
@@ -127,15 +129,15 @@ def _before_margin(settings: Settings, tensors: Tensors, z: Tensor, classes: Any
     return u * _scale_of_classes(settings, tensors) + tensors.logit_bias.detach().double()[classes]
 
 
-def _scale_of_classes(settings: Settings, tensors: Tensors) -> Any:
+def _scale_of_classes(settings: StaticArgs, tensors: TensorArgs) -> Any:
     """Return ``1/temperature`` so that it broadcasts over a class axis."""
     scale = _scale(settings, tensors)
     return scale[..., None] if isinstance(scale, Tensor) and scale.ndim else scale
 
 
 def classes_before(
-    settings: Settings,
-    tensors: Tensors,
+    settings: StaticArgs,
+    tensors: TensorArgs,
     labels: Any,
     own: Tensor,
     shard: Shard,
@@ -166,7 +168,7 @@ def classes_before(
     return counts.view(shape)
 
 
-def in_one_line(tensors: Tensors) -> Tensors:
+def in_one_line(tensors: TensorArgs) -> TensorArgs:
     """Flatten the rows of all tensors, class axes behind them, and drop the logits."""
     rows, temperature = tensors.logits.ndim - 1, tensors.temperature
 
@@ -182,19 +184,21 @@ def in_one_line(tensors: Tensors) -> Tensors:
     )
 
 
-def _completed(part: Part, planes: Planes, settings: Settings, tensors: Tensors) -> Part:
+def _completed(
+    part: ShardStatistics, stats: RowStatistics, settings: StaticArgs, tensors: TensorArgs
+) -> ShardStatistics:
     """Set the part's remaining statistics from the kernels', corrected in rows where all its logits are −∞."""
-    if planes.argmax is not None:
-        _set_best(part, planes.argmax, settings, tensors)
+    if stats.argmax is not None:
+        _set_best(part, stats.argmax, settings, tensors)
     if part.lift is None:
         return part
-    part.entropy, empty = planes.entropy, part.lift == -INF
-    if planes.prior_term is not None:
+    part.entropy, empty = stats.entropy, part.lift == -INF
+    if stats.prior_term is not None:
         prior = tensors.prior.double()
         part.prior_total = prior.sum()
-        part.prior_term = torch.where(empty, _endless(prior), planes.prior_term)
-    if planes.dense_term is not None:
-        part.dense_term, part.dense_total = planes.dense_term, planes.dense_total
+        part.prior_term = torch.where(empty, _endless(prior), stats.prior_term)
+    if stats.dense_term is not None:
+        part.dense_term, part.dense_total = stats.dense_term, stats.dense_total
         if bool(empty.any()):
             a = tensors.dense.detach()[empty].double()
             a = a if tensors.class_weight is None else a * tensors.class_weight.double()
@@ -202,7 +206,7 @@ def _completed(part: Part, planes: Planes, settings: Settings, tensors: Tensors)
     return part
 
 
-def _set_best(part: Part, argmax: Tensor, settings: Settings, tensors: Tensors) -> None:
+def _set_best(part: ShardStatistics, argmax: Tensor, settings: StaticArgs, tensors: TensorArgs) -> None:
     """Set the largest ``u`` minus its margin, and its index within the part."""
     place = argmax.clamp(min=0)[..., None]
     u, margin = _at_classes(settings, tensors, place)

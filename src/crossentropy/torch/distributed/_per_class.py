@@ -9,18 +9,20 @@ from torch import Tensor
 
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._engine.softmax.terms import kept_rows, rows_left_out
-from crossentropy._statistics import Planes, Target
-from crossentropy._statistics.log_sum import finite
-from crossentropy._statistics.torch.problem import split
+from crossentropy._engine.softmax.terms import excluded_rows, not_ignored_rows
+from crossentropy._statistics import RowStatistics, Target
+from crossentropy._statistics.log_sum import finite_or_zero
+from crossentropy._statistics.torch.problem import partition
 from crossentropy.torch.distributed._derivatives import log_or_nothing, transformed, with_shared
 from crossentropy.torch.distributed._parts import pending_scale
 from crossentropy.torch.distributed._rank_sums import shared, total
 from crossentropy.torch.distributed._shards import Shard
-from crossentropy.torch.distributed._statistics import localised
+from crossentropy.torch.distributed._statistics import to_local_labels
 
 
-def row_losses(problem: SoftmaxProblem, known: Planes, logits: Tensor, shard: Shard) -> tuple[Tensor, Tensor]:
+def row_losses(
+    problem: SoftmaxProblem, known: RowStatistics, logits: Tensor, shard: Shard
+) -> tuple[Tensor, Tensor]:
     """Compute ``Σ_c a_c φ(log p_c)`` and the mass ``Σ_c a_c`` of every row, the same on all ranks.
 
     Parameters
@@ -32,15 +34,15 @@ def row_losses(problem: SoftmaxProblem, known: Planes, logits: Tensor, shard: Sh
     logits : Tensor
         Logits of this rank's classes.
     """
-    settings, tensors = split(
-        logits, problem.axis, problem.target, problem.transform, None, problem.wanted, False
+    settings, tensors = partition(
+        logits, problem.axis, problem.target, problem.transform, None, problem.requested, False
     )
-    settings, tensors, _ = localised(settings, with_shared(tensors, shard), shard)
-    senseless, keep, out = known.log_partition.isnan(), kept_rows(problem), rows_left_out(problem)
+    settings, tensors, _ = to_local_labels(settings, with_shared(tensors, shard), shard)
+    senseless, keep, out = known.log_partition.isnan(), not_ignored_rows(problem), excluded_rows(problem)
     void = torch.zeros_like(senseless) if out is None else senseless & out
     void = void if keep is None else void | ~keep
     u, offset, _ = transformed(settings, tensors, void, senseless)
-    base = finite(known.top.detach()) * pending_scale(settings, tensors) - offset
+    base = finite_or_zero(known.top.detach()) * pending_scale(settings, tensors) - offset
     L = (base + known.lift.detach()).masked_fill(void, math.log(shard.classes))
     place = known.argmax.masked_fill(void, 0)[..., None] - shard.first
     D = _log_odds(u - L[..., None], place == torch.arange(shard.size, device=place.device), shard)

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from crossentropy._backends import as_indices, total
 from crossentropy._backends.conditions import first_true, is_true
-from crossentropy._engine.softmax.autodiff import composed
+from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.autograd import link_learns
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.terms import check_whole
 from crossentropy._rows import row_in_words
-from crossentropy._statistics import Planes, Prior, Target, Wanted
+from crossentropy._statistics import Prior, Requested, RowStatistics, Target
 from crossentropy._statistics.label_errors import check_labels
-from crossentropy._statistics.torch.kernels import kernels_apply
-from crossentropy._statistics.torch.problem import Settings, Tensors, split
+from crossentropy._statistics.torch.kernels import cpu_kernels_serve
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, partition
 from crossentropy.links import Link
 from crossentropy.targets import LabelSet, OneHot
 from crossentropy.torch.distributed._per_class import row_losses
@@ -67,11 +67,11 @@ class ShardedOptions(TypedDict, total=False):
 
 
 #: Computes the statistics of whole rows, and adds further arrays over the ranks in the same collective.
-Statistics = Callable[[Settings, Tensors, Sequence[Tensor], Shard], tuple[Planes, list[Tensor]]]
+Statistics = Callable[[StaticArgs, TensorArgs, Sequence[Tensor], Shard], tuple[RowStatistics, list[Tensor]]]
 
 
-def checked(
-    function: str, logits: Tensor, labels: Any, options: Mapping[str, Any], wanted: Wanted | None = None
+def check_arguments(
+    function: str, logits: Tensor, labels: Any, options: Mapping[str, Any], requested: Requested | None = None
 ) -> tuple[SoftmaxProblem, int, dict[str, Any]]:
     """Check this rank's part of a problem; return it, its number of classes, and what must equal on all ranks."""
     for name in options:
@@ -92,9 +92,9 @@ def checked(
     problem = make_problem(logits, labels, axis=-1, **options)
     if mask is not None:
         problem.target = Target(mask=mask)
-    if wanted is not None:
-        problem.wanted = wanted
-        if wanted.rank and (problem.target.indices is None or problem.target.several):
+    if requested is not None:
+        problem.requested = requested
+        if requested.rank and (problem.target.indices is None or problem.target.several):
             raise ValueError("rank=True needs one label for each row; these targets are several or soft")
     _check_supported(problem)
     transform = problem.transform
@@ -112,8 +112,8 @@ def checked(
     for name in CLASS_VECTORS:
         same[name] = options.get(name) is not None
     same["requires_grad"] = [learns(x) for x in (logits, problem.target.dense, transform.logit_bias)]
-    if wanted is not None:
-        same |= {"entropy": wanted.entropy, "rank": wanted.rank}
+    if requested is not None:
+        same |= {"entropy": requested.entropy, "rank": requested.rank}
     return problem, int(logits.shape[-1]), same
 
 
@@ -140,19 +140,19 @@ def _check_supported(problem: SoftmaxProblem) -> None:
 
 def check_plain(x: Tensor, *others: Any) -> None:
     """Raise TypeError unless the kernels of the CPU serve `x` and all tensors among the others."""
-    if not kernels_apply(x, *(y for y in others if isinstance(y, Tensor))):
+    if not cpu_kernels_serve(x, *(y for y in others if isinstance(y, Tensor))):
         raise TypeError(
             f"a {type(x).__name__} of {x.dtype} on {x.device} is given; sharded classes need plain tensors on the CPU "
             "(float64, float32, bfloat16 or float16), outside torch.compile and torch.func"
         )
 
 
-def agreed(
+def agree_on_problem(
     prepare: Callable[[], tuple[SoftmaxProblem, int, dict[str, Any]]],
     group: Any,
     given: Callable[[SoftmaxProblem], Target] = lambda problem: problem.target,
 ) -> tuple[SoftmaxProblem, Shard]:
-    """Return the problem that `prepare` has `checked`, and this rank's classes, once all ranks agree.
+    """Return the problem that `prepare` has `check_arguments`, and this rank's classes, once all ranks agree.
 
     `given` returns the target whose labels are checked: only now is the number of all classes known.
     """
@@ -162,7 +162,7 @@ def agreed(
     return problem, shard
 
 
-def solved(
+def compute_loss(
     problem: SoftmaxProblem,
     shard: Shard,
     statistics: Statistics = statistics,
@@ -174,25 +174,25 @@ def solved(
     """
     # A link that acts on every class needs the logits themselves, not the statistics alone.
     if not problem.acts_per_class:
-        reduced_problem, planes = worked_out(problem, shard, statistics)
-        return composed(reduced_problem, statistics=lambda _: planes)
-    problem.wanted = replace(problem.wanted, log_partition=True, argmax=True)
-    reduced_problem, planes = worked_out(problem, shard, statistics)
+        reduced_problem, stats = compute_statistics(problem, shard, statistics)
+        return loss_by_autodiff(reduced_problem, statistics=lambda _: stats)
+    problem.requested = replace(problem.requested, log_partition=True, argmax=True)
+    reduced_problem, stats = compute_statistics(problem, shard, statistics)
     z = problem.logits if logits is None else logits()
-    rows = row_losses(problem, planes, z, shard)
-    return composed(reduced_problem, statistics=lambda _: planes, row_losses=lambda _: rows)
+    rows = row_losses(problem, stats, z, shard)
+    return loss_by_autodiff(reduced_problem, statistics=lambda _: stats, row_losses=lambda _: rows)
 
 
-def worked_out(
+def compute_statistics(
     problem: SoftmaxProblem, shard: Shard, statistics: Statistics = statistics
-) -> tuple[SoftmaxProblem, Planes]:
+) -> tuple[SoftmaxProblem, RowStatistics]:
     """Compute the statistics of whole rows, and replace what is local in the problem by its value over all ranks."""
     target, dense = problem.target, problem.target.dense
     prior = None if problem.prior is None else _prior(problem, shard)
-    settings, tensors = split(
-        problem.logits, problem.axis, target, problem.transform, prior, problem.wanted, False
+    settings, tensors = partition(
+        problem.logits, problem.axis, target, problem.transform, prior, problem.requested, False
     )
-    planes, sums = statistics(settings, tensors, _shares(problem, shard), shard)
+    stats, sums = statistics(settings, tensors, _shares(problem, shard), shard)
     weights = None
     if target.indices is not None and sums:
         weights = sums[0]
@@ -203,9 +203,9 @@ def worked_out(
     if dense is not None and dense.requires_grad:
         # The value is the sum over all ranks; the gradient flows to this rank's masses.
         a = dense.double() if problem.class_weight is None else dense.double() * problem.class_weight.double()
-        planes.dense_total = sum_over_ranks(a.sum(-1), shard.group, found=planes.dense_total)
+        stats.dense_total = sum_over_ranks(a.sum(-1), shard.group, found=stats.dense_total)
     target = target if dense is None else Target(dense=dense.detach())
-    return replace(problem, target=target, class_weight=None, label_weight=weights, normalized=False), planes
+    return replace(problem, target=target, class_weight=None, label_weight=weights, normalized=False), stats
 
 
 def _shares(problem: SoftmaxProblem, shard: Shard) -> list[Tensor]:

@@ -16,18 +16,18 @@ from torch.autograd.function import Function
 
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.cpu.memory_torch import is_plain
-from crossentropy._statistics.log_sum import finite
-from crossentropy._statistics.merge import Part, merged
-from crossentropy._statistics.problem import Cotangents, Planes, Target
+from crossentropy._statistics.log_sum import finite_or_zero
+from crossentropy._statistics.merge import ShardStatistics, merge
+from crossentropy._statistics.problem import Cotangents, RowStatistics, Target
 from crossentropy._statistics.torch import kernels as rowwise
-from crossentropy._statistics.torch.autograd import keep, takes_formulas
+from crossentropy._statistics.torch.autograd import needs_autodiff, save_for_backward
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
-    Settings,
-    Tensors,
+    StaticArgs,
+    TensorArgs,
+    as_statistics,
     cotangents,
-    named,
-    plane_names,
+    requested_statistics,
 )
 from crossentropy.torch.distributed import _derivatives as formulas
 from crossentropy.torch.distributed._parts import (
@@ -40,23 +40,23 @@ from crossentropy.torch.distributed._parts import (
 )
 from crossentropy.torch.distributed._shards import Shard, gathered, total_over_ranks
 
-PART = tuple(f.name for f in fields(Part))
+PART = tuple(f.name for f in fields(ShardStatistics))
 ROWS = 512  # rows in a block of logits that are read again for the rank of their labels
 
 
 class Merged(NamedTuple):
     """Statistics of whole rows, the prior's sum over all classes, and the sums of the arrays sent along."""
 
-    planes: Planes
+    stats: RowStatistics
     prior_total: float | None
     sums: list[Tensor]
 
 
-def exchanged(
-    part: Part,
+def exchange_and_merge(
+    part: ShardStatistics,
     along: Sequence[Tensor],
-    settings: Settings,
-    tensors: Tensors,
+    settings: StaticArgs,
+    tensors: TensorArgs,
     target: Target,
     shard: Shard,
     before: Callable[[Tensor], Tensor],
@@ -71,27 +71,29 @@ def exchanged(
     names = [name for name in PART if getattr(part, name) is not None]
     arrays = [*(getattr(part, name).double() for name in names), *along]
     everyone = gathered(arrays, shard.group)
-    parts = [Part(**dict(zip(names, rank[: len(names)], strict=True))) for rank in everyone]
-    planes = merged(
+    parts = [ShardStatistics(**dict(zip(names, rank[: len(names)], strict=True))) for rank in everyone]
+    stats = merge(
         parts,
         target,
         shard.classes,
         pending_scale(settings, tensors),
-        log_partition=settings.wanted.log_partition,
+        log_partition=settings.requested.log_partition,
     )
-    if planes.argmax is not None:
-        planes.argmax = planes.argmax.long()
-    if settings.wanted.rank:
+    if stats.argmax is not None:
+        stats.argmax = stats.argmax.long()
+    if settings.requested.rank:
         u = sum(p.own if p.margin is None else p.own - p.margin for p in parts)[..., 0]
         counts = total_over_ranks(before(u).double(), shard.group).long()
-        left_out: Any = planes.argmax < 0  # type: ignore[operator]
-        planes.rank = torch.where(left_out, -1, counts)
+        left_out: Any = stats.argmax < 0  # type: ignore[operator]
+        stats.rank = torch.where(left_out, -1, counts)
     total = None if part.prior_total is None else float(sum(p.prior_total for p in parts))
     sums = [sum(same[1:], same[0]) for same in zip(*(rank[len(names) :] for rank in everyone), strict=True)]
-    return Merged(planes, total, sums)
+    return Merged(stats, total, sums)
 
 
-def localised(settings: Settings, tensors: Tensors, shard: Shard) -> tuple[Settings, Tensors, Target]:
+def to_local_labels(
+    settings: StaticArgs, tensors: TensorArgs, shard: Shard
+) -> tuple[StaticArgs, TensorArgs, Target]:
     """Turn labels counted over all classes into local ones; returns the original target as well."""
     target = Target(tensors.indices, tensors.mask, tensors.dense, settings.several, settings.ignore_index)
     if tensors.indices is None:
@@ -102,23 +104,23 @@ def localised(settings: Settings, tensors: Tensors, shard: Shard) -> tuple[Setti
 
 
 def statistics(
-    settings: Settings, tensors: Tensors, along: Sequence[Tensor], shard: Shard
-) -> tuple[Planes, list[Tensor]]:
+    settings: StaticArgs, tensors: TensorArgs, along: Sequence[Tensor], shard: Shard
+) -> tuple[RowStatistics, list[Tensor]]:
     """Compute the statistics of whole rows from this shard's ``tensors.logits``, and add `along` over the ranks.
 
     Labels count over all classes; every tensor with a class axis is the shard's part, the prior written out.
     """
-    settings, tensors, target = localised(settings, tensors, shard)
+    settings, tensors, target = to_local_labels(settings, tensors, shard)
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors[:LEARNABLE]):
-        names = plane_names(settings, tensors)
+        names = requested_statistics(settings, tensors)
         outputs = _ShardedStatistics.apply(settings, along, target, shard, *tensors)
-        return named(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
+        return as_statistics(outputs[: len(names)], settings, tensors), list(outputs[len(names) :])
     result = _exchanged(settings, tensors, along, target, shard)
-    return result.planes, result.sums
+    return result.stats, result.sums
 
 
 def _exchanged(
-    settings: Settings, tensors: Tensors, along: Sequence[Tensor], target: Target, shard: Shard
+    settings: StaticArgs, tensors: TensorArgs, along: Sequence[Tensor], target: Target, shard: Shard
 ) -> Merged:
     """Compute this shard's part, and exchange and merge all parts."""
 
@@ -128,7 +130,9 @@ def _exchanged(
         blocks = ((rows, z[rows]) for rows in slices(len(z), ROWS))
         return classes_before(settings, in_one_line(tensors), target.indices, u, shard, blocks)
 
-    return exchanged(part_statistics(settings, tensors), along, settings, tensors, target, shard, before)
+    return exchange_and_merge(
+        part_statistics(settings, tensors), along, settings, tensors, target, shard, before
+    )
 
 
 class _ShardedStatistics(Function):
@@ -136,55 +140,57 @@ class _ShardedStatistics(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, settings: Settings, along: Sequence[Tensor], target: Target, shard: Shard, *inputs: Any
+        ctx: Any, settings: StaticArgs, along: Sequence[Tensor], target: Target, shard: Shard, *inputs: Any
     ) -> tuple[Tensor, ...]:
-        tensors = Tensors(*inputs)
+        tensors = TensorArgs(*inputs)
         result = _exchanged(settings, tensors, along, target, shard)
         ctx.shard = shard
-        return saved(ctx, settings, tensors, result, inputs)
+        return save_statistics(ctx, settings, tensors, result, inputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         settings, shard = ctx.settings, ctx.shard
-        tensors = Tensors(*ctx.saved_tensors[: len(Tensors._fields)])
-        planes, upstream_grads = recalled(ctx, tensors, grads)
+        tensors = TensorArgs(*ctx.saved_tensors[: len(TensorArgs._fields)])
+        stats, upstream_grads = load_statistics(ctx, tensors, grads)
         # The kernels have no second derivative: a gradient with a graph goes through formulas around sums over ranks.
-        if takes_formulas(tensors, grads):
+        if needs_autodiff(tensors, grads):
 
-            def value(*learnable: Any) -> Planes:
-                inputs = Tensors(*learnable, *tensors[LEARNABLE:])
-                return formulas.planes(settings, inputs, planes, shard, list(upstream_grads.values()))
+            def value(*learnable: Any) -> RowStatistics:
+                inputs = TensorArgs(*learnable, *tensors[LEARNABLE:])
+                return formulas.statistics(settings, inputs, stats, shard, list(upstream_grads.values()))
 
             gradients = formulas.gradients(value, tensors[:LEARNABLE], upstream_grads)
         else:
             upstream = cotangents(list(upstream_grads), list(upstream_grads.values()))
             needs = ctx.needs_input_grad[4 : 4 + LEARNABLE]
-            gradients = rowwise.backward(settings, widened(tensors), planes, upstream, needs)
-            shared_gradients(gradients, tensors, planes, upstream, shard)
-        return (None,) * 4 + (*gradients, *(None,) * (len(Tensors._fields) - LEARNABLE))
+            gradients = rowwise.backward(settings, widened(tensors), stats, upstream, needs)
+            shared_gradients(gradients, tensors, stats, upstream, shard)
+        return (None,) * 4 + (*gradients, *(None,) * (len(TensorArgs._fields) - LEARNABLE))
 
 
-def saved(
-    ctx: Any, settings: Settings, tensors: Tensors, found: Merged, inputs: Sequence[Any]
+def save_statistics(
+    ctx: Any, settings: StaticArgs, tensors: TensorArgs, found: Merged, inputs: Sequence[Any]
 ) -> tuple[Tensor, ...]:
     """Save inputs and statistics for the backward pass, and return the statistics and the sums."""
     settings = settings._replace(prior_total=found.prior_total)
-    return keep(ctx, settings, tensors, found.planes, inputs, found.sums)
+    return save_for_backward(ctx, settings, tensors, found.stats, inputs, found.sums)
 
 
-def recalled(ctx: Any, tensors: Tensors, grads: Sequence[Tensor | None]) -> tuple[Planes, dict[str, Tensor]]:
+def load_statistics(
+    ctx: Any, tensors: TensorArgs, grads: Sequence[Tensor | None]
+) -> tuple[RowStatistics, dict[str, Tensor]]:
     """Load the saved statistics, and name the upstream gradients that are not None."""
     if not all(g is None or is_plain(g) for g in grads):
         raise RuntimeError(
             "gradients of a loss of sharded classes come one at a time: leave out is_grads_batched=True and "
             "torch.func, or gather the logits"
         )
-    names = plane_names(ctx.settings, tensors)
-    planes = named(ctx.saved_tensors[-len(names) :], ctx.settings, tensors)
-    return planes, {name: g for name, g in zip(names, grads, strict=False) if g is not None}
+    names = requested_statistics(ctx.settings, tensors)
+    stats = as_statistics(ctx.saved_tensors[-len(names) :], ctx.settings, tensors)
+    return stats, {name: g for name, g in zip(names, grads, strict=False) if g is not None}
 
 
-def widened(tensors: Tensors) -> Tensors:
+def widened(tensors: TensorArgs) -> TensorArgs:
     """Widen replicated inputs to float64, so that their gradients are rounded once, after the sum over ranks."""
     temperature, margin = tensors.temperature, tensors.margin
     return tensors._replace(
@@ -194,17 +200,17 @@ def widened(tensors: Tensors) -> Tensors:
 
 
 def shared_gradients(
-    found: list[Tensor | None], tensors: Tensors, planes: Planes, upstream: Cotangents, shard: Shard
+    found: list[Tensor | None], tensors: TensorArgs, stats: RowStatistics, upstream: Cotangents, shard: Shard
 ) -> None:
     """Add the gradients of replicated inputs over the ranks, in place in `found`; the others are local."""
-    of_temperature, of_margin = Tensors._fields.index("temperature"), Tensors._fields.index("margin")
+    of_temperature, of_margin = TensorArgs._fields.index("temperature"), TensorArgs._fields.index("margin")
     by_temperature, by_margin = found[of_temperature], found[of_margin]
     if by_temperature is not None:
         T = tensors.temperature
         if shard.rank and tensors.logit_bias is None and upstream.log_partition is not None:
             # Every rank's kernel has added the term of the row's top, g_L · top, which is due only once.
             g_L = upstream.log_partition
-            twice = torch.where(g_L == 0, 0.0, g_L * finite(planes.top)) / T.double() ** 2
+            twice = torch.where(g_L == 0, 0.0, g_L * finite_or_zero(stats.top)) / T.double() ** 2
             by_temperature = by_temperature + (twice if T.ndim else twice.sum())
         found[of_temperature] = total_over_ranks(by_temperature, shard.group).to(T.dtype)
     if by_margin is not None:
