@@ -129,7 +129,7 @@ class _SoftmaxLoss(Function):
         target, kept, N = problem.target, [logits], problem.normalizer
         each = N if getattr(N, "ndim", 0) else None  # one number is not read again
         fixed = (target.indices, target.mask, problem.class_weight, problem.smoothing_prior, each)
-        for x in (*fixed, *others, *vars(problem.link).values()):
+        for x in (*fixed, *others, *getattr(problem.link, "__dict__", {}).values()):
             if x is None or type(x) is float or not isinstance(x, Tensor):
                 continue
             kept.append(x)

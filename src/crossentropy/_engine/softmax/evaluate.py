@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crossentropy._backends import device, namespace
+from crossentropy._backends import Array, device, namespace
 from crossentropy._backends.conditions import is_zero
 from crossentropy._engine.reductions import negative_weight_error, of_nothing
 from crossentropy._engine.softmax import per_class
@@ -17,8 +17,6 @@ from crossentropy._statistics.cpu.kernel import RowKernel
 from crossentropy._statistics.cpu.memory import Memory
 from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy.links import CrossEntropy, Focal, Link
-
-Array = Any
 
 
 @dataclass(slots=True, eq=False)

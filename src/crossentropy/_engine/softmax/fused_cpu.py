@@ -7,6 +7,7 @@ as the arithmetic, so a checked problem becomes one native object, which knows e
 from dataclasses import dataclass
 from typing import Any
 
+from crossentropy._backends import Array
 from crossentropy._engine.reductions import negative_weight_error, of_nothing
 from crossentropy._engine.softmax.evaluate import divisors
 from crossentropy._engine.softmax.labels import check_sets
@@ -18,8 +19,6 @@ from crossentropy._statistics.cpu.kernel import NO_TRANSFORM, Layout, lay_out, n
 from crossentropy._statistics.cpu.memory import Memory
 from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy.links import CrossEntropy, Focal
-
-Array = Any
 
 NUMBER = (int, float)
 NOT_TRANSFORMED = (1.0, 0.0, 0.0, None, None, None)

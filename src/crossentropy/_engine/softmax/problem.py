@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossentropy._arguments.errors import number
-from crossentropy._backends import is_torch, namespace
+from crossentropy._backends import INF, Array, is_torch, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true, is_zero
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
@@ -30,10 +30,6 @@ from crossentropy._statistics import PLAIN, Prior, Requested, Target, Transform
 from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.problem import NONE_REQUESTED
 from crossentropy.links import CrossEntropy, Link
-
-Array = Any
-
-INF = float("inf")
 
 CROSS_ENTROPY = CrossEntropy()
 

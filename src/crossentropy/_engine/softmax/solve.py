@@ -4,14 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from crossentropy._backends import is_numpy, is_taped, is_torch, loss_dtype
+from crossentropy._backends import Array, is_numpy, is_taped, is_torch, loss_dtype
 from crossentropy._backends.tape import Taped, node, plain
 from crossentropy._engine.softmax import evaluate, fused_cpu
 from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
-
-Array = Any
 
 
 def softmax_loss(logits: Array, labels: Any, **options: Any) -> Array:
