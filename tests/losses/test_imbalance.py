@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
-from crossentropy._engine import option_sets
+from crossentropy._engine import options
 from crossentropy._engine.options import SoftmaxOptions
 from crossentropy.losses.imbalance import (
     balanced_softmax_loss,
@@ -175,13 +175,13 @@ def test_an_option_that_the_loss_sets_itself_is_not_taken_silently(call):
 def test_the_sets_of_options_are_all_of_them_but_what_they_say():
     everything = set(SoftmaxOptions.__annotations__)
     for kind, missing in [
-        (option_sets.WithoutOffset, {"logit_bias"}),
-        (option_sets.WithoutMargin, {"margin", "temperature"}),
-        (option_sets.WithoutSmoothing, {"label_smoothing", "smoothing_prior", "entropy_bonus"}),
-        (option_sets.WithoutReduction, {"reduction", "normalizer"}),
+        (options.WithoutOffset, {"logit_bias"}),
+        (options.WithoutMargin, {"margin", "temperature"}),
+        (options.WithoutSmoothing, {"label_smoothing", "smoothing_prior", "entropy_bonus"}),
+        (options.WithoutReduction, {"reduction", "normalizer"}),
     ]:
         assert set(kind.__annotations__) == everything - missing
-    assert set(option_sets.RowOptions.__annotations__) < everything
+    assert set(options.RowOptions.__annotations__) < everything
 
 
 # -------------------------------------------------------------------------------------- hard examples

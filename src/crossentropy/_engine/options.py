@@ -1,92 +1,141 @@
-"""The options that losses pass on to `softmax_cross_entropy` and `sigmoid_cross_entropy`, for type checkers."""
+"""Keywords that losses pass on to `softmax_cross_entropy` and `sigmoid_cross_entropy`, for type checkers.
+
+Each keyword is declared once, in a group of those that a loss may set itself instead of passing them on.
+"""
 
 from typing import TypedDict
 
 from crossentropy._backends import Array
 from crossentropy.links import Link
 
-__all__ = ["SigmoidOptions", "SoftmaxOptions"]
+__all__ = [
+    "BinaryOptions",
+    "LinearOptions",
+    "ReductionOptions",
+    "RowOptions",
+    "SigmoidOptions",
+    "SoftmaxOptions",
+    "TokenOptions",
+    "WithoutMargin",
+    "WithoutOffset",
+    "WithoutReduction",
+    "WithoutSmoothing",
+]
 
 
-class SoftmaxOptions(TypedDict, total=False):
-    """Keywords of `crossentropy.softmax_cross_entropy`."""
-
+class _Classes(TypedDict, total=False):
     axis: int
-    label_smoothing: float
-    smoothing_prior: Array | None
     class_weight: Array | None
-    sample_weight: Array | None
     ignore_index: int | None
-    link: Link | None
-    temperature: Array | float
-    softcap: float | None
-    logit_bias: Array | None
-    margin: Array | float | None
-    z_loss: float
-    entropy_bonus: float
-    reduction: str
-    normalizer: str | Array
+
+
+class _SampleWeight(TypedDict, total=False):
+    sample_weight: Array | None
+
+
+class _Checks(TypedDict, total=False):
     empty: str
     validate: str
+
+
+class _Reduction(TypedDict, total=False):
+    reduction: str
+    normalizer: str | Array
+
+
+class _Terms(TypedDict, total=False):
+    link: Link | None
+    softcap: float | None
+    z_loss: float
+
+
+class _InPlace(TypedDict, total=False):
     inplace: bool
 
 
-class SigmoidOptions(TypedDict, total=False):
-    """Keywords of `crossentropy.sigmoid_cross_entropy`."""
+class _Smoothing(TypedDict, total=False):
+    label_smoothing: float
+    smoothing_prior: Array | None
+    entropy_bonus: float
+
+
+class _Margin(TypedDict, total=False):
+    temperature: Array | float
+    margin: Array | float | None
+
+
+class _Offset(TypedDict, total=False):
+    logit_bias: Array | None
+
+
+class _Rows(_Classes, _SampleWeight, _Checks, total=False):
+    pass
+
+
+class _Always(_Rows, _Terms, _InPlace, total=False):
+    pass
+
+
+class RowOptions(_Rows, _Reduction, total=False):
+    """Keywords of every loss of rows."""
+
+
+class SoftmaxOptions(_Always, _Reduction, _Smoothing, _Margin, _Offset, total=False):
+    """Keywords of `crossentropy.softmax_cross_entropy`."""
+
+
+class WithoutOffset(_Always, _Reduction, _Smoothing, _Margin, total=False):
+    """All but `logit_bias`."""
+
+
+class WithoutMargin(_Always, _Reduction, _Smoothing, _Offset, total=False):
+    """All but `margin` and `temperature`."""
+
+
+class WithoutSmoothing(_Always, _Reduction, _Margin, _Offset, total=False):
+    """All but `label_smoothing`, `smoothing_prior` and `entropy_bonus`."""
+
+
+class WithoutReduction(_Always, _Smoothing, _Margin, _Offset, total=False):
+    """All but `reduction` and `normalizer`."""
+
+
+class TokenOptions(_Classes, _Checks, _Terms, _InPlace, _Smoothing, _Margin, _Offset, total=False):
+    """All but `sample_weight` and `normalizer`, in whose place tokens have a mask."""
+
+    reduction: str
+
+
+class LinearOptions(_SampleWeight, _Checks, _Terms, _Reduction, _Smoothing, _Margin, _Offset, total=False):
+    """Keywords of `crossentropy.linear_cross_entropy`."""
+
+    bias: Array | None
+    low_rank: tuple[Array, Array] | None
+    shift: int
+    memory_budget: int | None
+    skip_below: float
+    class_weight: Array | None
+    ignore_index: int | None
+
+
+class ReductionOptions(_SampleWeight, _Reduction, total=False):
+    """How rows are weighted and reduced."""
+
+    empty: str
+
+
+class BinaryOptions(_SampleWeight, _Checks, _Reduction, total=False):
+    """Keywords of `crossentropy.sigmoid_cross_entropy` but for its links."""
 
     pos_weight: Array | float | None
     label_smoothing: float
     class_weight: Array | float | None
-    sample_weight: Array | None
+    axis: int
+
+
+class SigmoidOptions(BinaryOptions, total=False):
+    """Keywords of `crossentropy.sigmoid_cross_entropy`."""
+
     link: Link | None
     negative_link: Link | None
     negative_shift: float
-    axis: int
-    reduction: str
-    normalizer: str | Array
-    empty: str
-    validate: str
-
-
-class TokenOptions(TypedDict, total=False):
-    """Keywords of `crossentropy.softmax_cross_entropy` but for the weight and the normalizer."""
-
-    axis: int
-    label_smoothing: float
-    smoothing_prior: Array | None
-    class_weight: Array | None
-    ignore_index: int | None
-    link: Link | None
-    temperature: Array | float
-    softcap: float | None
-    logit_bias: Array | None
-    margin: Array | float | None
-    z_loss: float
-    entropy_bonus: float
-    reduction: str
-    empty: str
-    validate: str
-    inplace: bool
-
-
-class ReductionOptions(TypedDict, total=False):
-    """How rows are weighted and reduced."""
-
-    sample_weight: Array | None
-    reduction: str
-    normalizer: str | Array
-    empty: str
-
-
-class BinaryOptions(TypedDict, total=False):
-    """Keywords of `crossentropy.sigmoid_cross_entropy`, but for its links."""
-
-    pos_weight: Array | float | None
-    label_smoothing: float
-    class_weight: Array | float | None
-    sample_weight: Array | None
-    axis: int
-    reduction: str
-    normalizer: str | Array
-    empty: str
-    validate: str

@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, namespace
-from crossentropy._engine.option_sets import RowOptions
+from crossentropy._engine.options import RowOptions
 from crossentropy._engine.rows.formula import prepare_rows, probabilities, row_problem, weight_and_reduce
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._statistics import formulas

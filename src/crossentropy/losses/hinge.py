@@ -5,7 +5,7 @@ from typing import Any, Unpack
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, device, namespace
 from crossentropy._backends.conditions import is_false
-from crossentropy._engine.option_sets import RowOptions
+from crossentropy._engine.options import RowOptions
 from crossentropy._engine.rows.formula import one_label, prepare_rows, row_problem, weight_and_reduce
 
 __all__ = ["hinge_loss"]

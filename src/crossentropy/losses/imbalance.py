@@ -9,7 +9,7 @@ from crossentropy._arguments.errors import argument_errors, number
 from crossentropy._backends import INF, Array, device, expm1, namespace, widest_dtype
 from crossentropy._backends.conditions import check_static, first_true, is_false, is_true
 from crossentropy._engine.checks import check_factor, check_logits
-from crossentropy._engine.option_sets import WithoutMargin, WithoutOffset, WithoutReduction
+from crossentropy._engine.options import WithoutMargin, WithoutOffset, WithoutReduction
 from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.rows.formula import inverse_scale, row_weights
 from crossentropy._engine.rows.reduce import in_loss_dtype

@@ -7,8 +7,7 @@ from crossentropy._arguments.unit_sums import rounding_tolerance
 from crossentropy._backends import Array, as_indices, constant, device, namespace, sum_tolerance, widest_dtype
 from crossentropy._backends.conditions import is_true
 from crossentropy._engine.checks import check_logits, check_share
-from crossentropy._engine.option_sets import RowOptions, WithoutSmoothing
-from crossentropy._engine.options import SoftmaxOptions
+from crossentropy._engine.options import RowOptions, SoftmaxOptions, WithoutSmoothing
 from crossentropy._engine.rows.formula import (
     fuzzy_set_loss,
     gather_by_label,

@@ -8,8 +8,7 @@ from crossentropy._backends import Array, as_indices, constant, device, loss_dty
 from crossentropy._backends.conditions import first_true, is_false, is_true
 from crossentropy._backends.modes import is_tracer
 from crossentropy._engine.checks import check_share
-from crossentropy._engine.option_sets import RowOptions
-from crossentropy._engine.options import SoftmaxOptions
+from crossentropy._engine.options import RowOptions, SoftmaxOptions
 from crossentropy._engine.rows.formula import (
     fuzzy_set_loss,
     one_label,

@@ -15,7 +15,7 @@ from crossentropy._engine.linear.problem import (
     check_skip_below,
     make_linear_problem,
 )
-from crossentropy._engine.option_sets import LinearOptions
+from crossentropy._engine.options import LinearOptions
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.cpu.memory import is_for_kernels
 from crossentropy._statistics.problem import arrays

@@ -7,7 +7,7 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, as_indices, namespace, taken_along
 from crossentropy._backends.conditions import check_static, first_true, is_true
 from crossentropy._engine.checks import check_logits
-from crossentropy._engine.option_sets import RowOptions, WithoutMargin
+from crossentropy._engine.options import RowOptions, WithoutMargin
 from crossentropy._engine.rows.formula import (
     inverse_scale,
     one_label,

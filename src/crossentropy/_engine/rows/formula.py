@@ -5,8 +5,7 @@ from typing import Any
 from crossentropy._arguments.errors import number
 from crossentropy._backends import INF, Array, as_indices, constant, device, namespace, widest_dtype
 from crossentropy._backends.conditions import is_false
-from crossentropy._engine.option_sets import RowOptions
-from crossentropy._engine.options import SoftmaxOptions
+from crossentropy._engine.options import RowOptions, SoftmaxOptions
 from crossentropy._engine.rows.reduce import reduce_problem
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.solve import softmax_loss
