@@ -28,7 +28,7 @@ def as_on_a_device():
     """Losses take the engine of devices."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(autograd, "kernels_for", _engine)
-        patch.setattr(linear_autograd, "engine", _engine)
+        patch.setattr(linear_autograd, "kernels_for", _engine)
         patch.setattr(memory_torch, "are_ready", lambda *arguments: False)
         yield
 

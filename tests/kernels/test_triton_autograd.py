@@ -107,8 +107,9 @@ COMPILE = """
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
-    from crossentropy._statistics import Cotangents, Prior, Target, Transform, Wanted, _triton
-    from crossentropy._statistics.problem import DIFFERENTIABLE, Planes
+    from crossentropy._statistics import Cotangents, Prior, Requested, Target, Transform
+    from crossentropy._statistics.cuda import kernel as cuda_kernel
+    from crossentropy._statistics.problem import DIFFERENTIABLE
 
     POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.bfloat16: "*bf16", torch.int64: "*i64",
                 torch.uint8: "*u8"}
@@ -128,22 +129,22 @@ COMPILE = """
         options = {"num_warps": block.warps, "enable_fp_fusion": False}
         print(bool(triton.compile(source, target=GPUTarget("cuda", 80, 32), options=options).asm["cubin"]))
 
-    kernel.launch = compiled
+    cuda_kernel.launch = compiled
     ones = torch.ones(4, dtype=torch.float64)
     several = torch.zeros(4, 2, dtype=torch.int64)
     everything = Transform(ones, 20.0, torch.ones(10), torch.ones(10))
     problems = [
-        (torch.bfloat16, Target(several[:, 0], ignore_index=-100), Transform(), None, Wanted()),
-        (torch.float64, Target(several, several=True), everything, Prior(torch.ones(10)), Wanted(True, True, True)),
-        (torch.float32, Target(mask=torch.ones(4, 10, dtype=torch.bool)), everything, Prior(), Wanted(True, True)),
-        (torch.float32, Target(dense=torch.ones(4, 10), class_weight=torch.ones(10)), everything, None, Wanted()),
+        (torch.bfloat16, Target(several[:, 0], ignore_index=-100), Transform(), None, Requested()),
+        (torch.float64, Target(several, several=True), everything, Prior(torch.ones(10)), Requested(True, True, True)),
+        (torch.float32, Target(mask=torch.ones(4, 10, dtype=torch.bool)), everything, Prior(), Requested(True, True)),
+        (torch.float32, Target(dense=torch.ones(4, 10), class_weight=torch.ones(10)), everything, None, Requested()),
     ]
-    for dtype, target, transform, prior, wanted in problems:
-        kernel = kernel.RowKernel(torch.zeros(4, 10, dtype=dtype), 1, target, transform, prior)
-        planes = kernel.statistics(target, (4,), wanted)
-        upstream = Cotangents(**{name: getattr(planes, name) for name in DIFFERENTIABLE})
+    for dtype, target, transform, prior, requested in problems:
+        kernel = cuda_kernel.RowKernel(torch.zeros(4, 10, dtype=dtype), 1, target, transform, prior)
+        stats = kernel.statistics(target, (4,), requested)
+        upstream = Cotangents(**{name: getattr(stats, name) for name in DIFFERENTIABLE})
         dense = None if target.dense is None else torch.empty(4, 10)
-        kernel.pullback(planes, upstream, (4,), dense=dense, scale=dtype != torch.bfloat16, target=several is not None)
+        kernel.pullback(stats, upstream, (4,), dense=dense, scale=dtype != torch.bfloat16, target=several is not None)
 """
 
 

@@ -146,17 +146,17 @@ COMPILES = """
 
     JITFunction.run = compile_only
 
-    from crossentropy._statistics import Prior, Target, Transform, Wanted
+    from crossentropy._statistics import Prior, Requested, Target, Transform
     from crossentropy._statistics.cuda import head as head_kernel
     from crossentropy._statistics.head.head import Head
-    from crossentropy._statistics.torch.problem import split
+    from crossentropy._statistics.torch.problem import partition
 
     def kernels(N, V, D, dtype, transform=Transform(), prior=None, ignore_index=None, bias=False, all=False):
         compiled.clear()
         x, M, b = (torch.empty(shape, dtype=dtype) for shape in ((N, D), (V, D), (V,)))
         target = Target(torch.zeros(N, dtype=torch.int64), ignore_index=ignore_index)
-        wanted = Wanted(all, all, all)
-        settings, given = split(torch.empty(1).expand(N, V), 1, target, transform, prior, wanted, False)
+        requested = Requested(all, all, all)
+        settings, given = partition(torch.empty(1).expand(N, V), 1, target, transform, prior, requested, False)
         head_kernel.forward(settings, Head((x, M), b if bias else None), given)
         assert not any("fp32" in kernel.src.signature.values() for kernel in compiled)
         return compiled[0]

@@ -131,6 +131,14 @@ def test_no_label_is_ignored_if_none_is_to_be():
     y[0, 0] = -100
     with pytest.raises(ValueError, match="-100"):
         ct.cross_entropy(logits(), y, ignore_index=None)
+    with pytest.raises(ValueError, match="-100"):
+        ct.nll_loss(logits().log_softmax(1), y, ignore_index=None)
+
+
+def test_soft_targets_have_no_label_to_ignore():
+    soft = logits().softmax(1)
+    expected = torch.nn.functional.cross_entropy(logits(), soft)
+    torch.testing.assert_close(ct.cross_entropy(logits(), soft, ignore_index=None), expected)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

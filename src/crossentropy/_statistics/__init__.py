@@ -52,7 +52,7 @@ def row_statistics(
     target : Target
     transform : Transform
     prior : Prior or None
-    wanted : Wanted
+    requested : Requested
     validate : bool
         Whether a label outside the classes raises. If not, or where its value cannot be read without waiting for a
         device or under tracing, its row is NaN.
@@ -62,7 +62,7 @@ def row_statistics(
 
     Returns
     -------
-    Planes
+    RowStatistics
         In the shape of the logits without `axis`, in nats, in float64 where the device has it.
 
     Raises

@@ -21,7 +21,7 @@ def round_up(n: int, step: int) -> int:
 
     Examples
     --------
-    >>> up(5, 4), up(8, 4)
+    >>> round_up(5, 4), round_up(8, 4)
     (8, 8)
     """
     return -(-n // step) * step

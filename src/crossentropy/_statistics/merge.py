@@ -83,7 +83,7 @@ def merge(
 
     Returns
     -------
-    Planes
+    RowStatistics
         Every statistic that the parts have a contribution to, and what the gradient needs.
     """
     xp = namespace(parts[0].top)

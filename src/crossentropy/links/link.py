@@ -66,7 +66,7 @@ class FlattenedLink:
     --------
     >>> import numpy as np
     >>> from crossentropy.links import ClippedPolicy
-    >>> link = OfShape(ClippedPolicy(np.ones((2, 2)), np.zeros((2, 2))), (2, 2))
+    >>> link = FlattenedLink(ClippedPolicy(np.ones((2, 2)), np.zeros((2, 2))), (2, 2))
     >>> link.loss(np.zeros(4)).shape
     (4,)
     """

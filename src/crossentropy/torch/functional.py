@@ -31,7 +31,7 @@ def cross_entropy(
     target: Any,
     weight: Tensor | None = None,
     size_average: bool | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = -100,
     reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -62,7 +62,7 @@ def cross_entropy(
     target : integer Tensor of the shape without C, or floating Tensor of the whole shape
         Class indices of any integer dtype, or class probabilities; or one of `crossentropy.targets`.
     weight, size_average, ignore_index, reduce, reduction, label_smoothing
-        As in torch.
+        As in torch; with `ignore_index=None` no label is ignored.
     smoothing_prior, sample_weight, link, temperature, softcap, logit_bias, margin, z_loss, entropy_bonus, inplace
         As in `crossentropy.softmax_cross_entropy`.
     normalizer : {"weight", "count"}, number or Tensor, optional
@@ -95,7 +95,7 @@ def cross_entropy(
         reduction = _reduction.legacy_get_string(size_average, reduce)
     soft = isinstance(target, Tensor) and target.is_floating_point() and target.shape == input.shape
     if soft:
-        if ignore_index >= 0:
+        if ignore_index is not None and ignore_index >= 0:
             raise ValueError(
                 f"ignore_index={ignore_index} is given with class probabilities, which have no label to ignore; "
                 "leave rows out with sample_weight 0"
@@ -137,7 +137,7 @@ def focal_loss(
     target: Any,
     gamma: float = 2.0,
     weight: Tensor | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = -100,
     reduction: str = "mean",
     **options: Any,
 ) -> Tensor:
@@ -183,7 +183,7 @@ def nll_loss(
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = -100,
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
@@ -202,7 +202,7 @@ def nll_loss(
         Log-probabilities.
     target : integer Tensor of the shape without C
     weight, size_average, ignore_index, reduce, reduction
-        As in torch.
+        As in torch; with `ignore_index=None` no label is ignored.
     sample_weight : Tensor, shape of the rows, optional
         Weight of each row.
     normalizer, empty, validate

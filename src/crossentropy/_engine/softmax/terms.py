@@ -56,7 +56,7 @@ def row_terms(
     Parameters
     ----------
     problem : SoftmaxProblem
-    planes : Planes
+    stats : RowStatistics
         Statistics of its rows.
     target_loss : array, shape of ``planes.log_odds``, or None
         ``φ`` at the targets; None of soft ones.

@@ -198,7 +198,7 @@ class RowKernel:
 
         Parameters
         ----------
-        saved : Planes
+        saved : RowStatistics
             The result of `statistics`.
         upstream : Cotangents
             Contiguous float64 arrays in the statistics' shapes.

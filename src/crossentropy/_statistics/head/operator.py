@@ -15,10 +15,10 @@ from crossentropy._statistics.problem import RowStatistics
 from crossentropy._statistics.torch.operator import (
     GRADIENTS,
     PROBLEM,
+    empty_statistics,
     flatten_settings,
     pullback,
     unflatten_settings,
-    unmade_planes,
     upstream_of,
 )
 from crossentropy._statistics.torch.problem import (
@@ -65,7 +65,7 @@ def _linear_statistics(*args: Any) -> list[Tensor]:
 @_linear_statistics.register_fake
 def _(*args: Any) -> list[Tensor]:
     settings, head, tensors = _taken_apart(args)
-    return unmade_planes(settings, tensors, (head.rows,), head.factors[0])
+    return empty_statistics(settings, tensors, (head.rows,), head.factors[0])
 
 
 @torch.library.custom_op(

@@ -39,7 +39,7 @@ def padded_stride(width: int) -> int:
 
     Examples
     --------
-    >>> apart(65536), apart(50000)
+    >>> padded_stride(65536), padded_stride(50000)
     (65600, 50112)
     """
     return ALIGNED * (round_up(width, ALIGNED) // ALIGNED | 1)

@@ -74,10 +74,10 @@ def _row_statistics(*args: Any) -> list[Tensor]:
 @_row_statistics.register_fake
 def _(*args: Any) -> list[Tensor]:
     settings, tensors = _joined(args)
-    return unmade_planes(settings, tensors, rows_of(settings, tensors.logits), tensors.logits)
+    return empty_statistics(settings, tensors, rows_of(settings, tensors.logits), tensors.logits)
 
 
-def unmade_planes(
+def empty_statistics(
     settings: StaticArgs, tensors: TensorArgs, rows: tuple[int, ...], like: Tensor
 ) -> list[Tensor]:
     """Allocate statistics of the shapes and dtypes that the kernels return, for the compiler's fake tensors."""

@@ -31,7 +31,7 @@ from crossentropy._statistics.torch.problem import (
     requested_statistics,
 )
 from crossentropy.torch.distributed import _derivatives as formulas
-from crossentropy.torch.distributed._parts import classes_before, in_one_line, part_statistics
+from crossentropy.torch.distributed._parts import classes_before, flatten_rows, part_statistics
 from crossentropy.torch.distributed._rank_sums import shared
 from crossentropy.torch.distributed._shards import Shard
 from crossentropy.torch.distributed._statistics import (
@@ -64,7 +64,7 @@ def statistics(
 ) -> tuple[RowStatistics, list[Tensor]]:
     """Compute what `_statistics.statistics` does, for the logits of `head`; ``tensors.logits`` has only a shape."""
     rows = tuple(tensors.logits.shape[:-1])
-    settings, tensors, target = to_local_labels(settings._replace(axis=1), in_one_line(tensors), shard)
+    settings, tensors, target = to_local_labels(settings._replace(axis=1), flatten_rows(tensors), shard)
     learning = (*head.factors, head.bias, *tensors[1:LEARNABLE])
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in learning):
         names = requested_statistics(settings, tensors)

@@ -168,7 +168,7 @@ def classes_before(
     return counts.view(shape)
 
 
-def in_one_line(tensors: TensorArgs) -> TensorArgs:
+def flatten_rows(tensors: TensorArgs) -> TensorArgs:
     """Flatten the rows of all tensors, class axes behind them, and drop the logits."""
     rows, temperature = tensors.logits.ndim - 1, tensors.temperature
 

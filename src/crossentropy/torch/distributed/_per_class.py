@@ -29,7 +29,7 @@ def row_losses(
     ----------
     problem : SoftmaxProblem
         With this rank's classes; labels count over all classes.
-    known : Planes
+    known : RowStatistics
         The statistics of whole rows, log-partition and argmax among them.
     logits : Tensor
         Logits of this rank's classes.

@@ -33,7 +33,7 @@ from crossentropy.torch.distributed import _derivatives as formulas
 from crossentropy.torch.distributed._parts import (
     IGNORED,
     classes_before,
-    in_one_line,
+    flatten_rows,
     local_labels,
     part_statistics,
     pending_scale,
@@ -128,7 +128,7 @@ def _exchanged(
         z = tensors.logits.detach()
         z = z.reshape(-1, z.shape[-1])
         blocks = ((rows, z[rows]) for rows in slices(len(z), ROWS))
-        return classes_before(settings, in_one_line(tensors), target.indices, u, shard, blocks)
+        return classes_before(settings, flatten_rows(tensors), target.indices, u, shard, blocks)
 
     return exchange_and_merge(
         part_statistics(settings, tensors), along, settings, tensors, target, shard, before
