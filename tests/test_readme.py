@@ -10,14 +10,18 @@ import contextlib
 import io
 import re
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+import crossentropy
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *ROOT.glob("docs/*.md")]
 SAYS = "# →"
+FOLDERS = (ROOT, ROOT / "src", ROOT / "src/crossentropy")  # that paths on the pages start from
 
 
 class Block(NamedTuple):
@@ -105,6 +109,23 @@ def test_the_files_and_commands_that_a_page_names_are_there(page):
     text = page.read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
         assert (page.parent / link).exists(), f"{page.name} links to {link}"
-    targets = set(re.findall(r"^([\w./]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    wanted = re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)
+    targets = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    wanted = re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)
     assert set(wanted) <= targets
+
+
+def test_the_paths_in_code_on_the_guide_to_contributing_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`([\w.]+/[\w./]*)`", text)
+    assert len(paths) > 80
+    assert [path for path in paths if not any((folder / path).exists() for folder in FOLDERS)] == []
+
+
+# Not on CHANGELOG.md, which has former names as well.
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.stem != "CHANGELOG"], ids=lambda page: page.name
+)
+def test_the_names_of_the_package_on_a_page_are_there(page):
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"`(?:crossentropy\.|ce\.)?((?:losses|links|targets)\.(?!py\b)\w+)", text):
+        assert reduce(getattr, name.split("."), crossentropy), name
