@@ -6,9 +6,9 @@ BIN := .venv/bin
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cpp native/*/*.hpp)
 
 # Where products are made, and where kernels read memory.
-HEADS := tests/kernels/test_product.py $(filter-out %_jax.py,$(wildcard tests/losses/test_linear_*.py)) \
+HEADS := tests/_kernels/test_product.py $(filter-out %_jax.py,$(wildcard tests/losses/test_linear_*.py)) \
 	tests/losses/test_contrastive.py tests/torch/test_linear_face.py
-KERNELS := $(HEADS) tests/statistics $(filter-out %_jax.py,\
+KERNELS := $(HEADS) tests/_statistics $(filter-out %_jax.py,\
 	$(wildcard tests/losses/test_softmax_*.py tests/losses/test_sigmoid*.py))
 
 .PHONY: demo test test-full test-poisoned test-levels sanitize bench bench-cuda lint docs clean
@@ -27,7 +27,7 @@ test-full: .venv/installed
 # Memory that was not written is NaN, and in C code the largest number there is.
 test-poisoned: .venv/installed
 	MALLOC_PERTURB_=128 PYTHONPATH=tests $(BIN)/python -m pytest -p poison -n 2 --dist loadfile $(KERNELS) \
-		tests/torch/test_shards_head.py
+		tests/torch/distributed/test_sharded_head.py
 
 # What the libraries behind PyTorch would do on other processors, and on other numbers of threads, which MKL would
 # otherwise hold at the number of cores.

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
+checkpoint = pytest.importorskip("torch.utils.checkpoint").checkpoint
+
 
 import crossentropy as ce  # noqa: E402
 import crossentropy.torch as ct  # noqa: E402
@@ -490,3 +492,35 @@ def test_a_batch_of_upstream_gradients():
     (one,) = torch.autograd.grad(value, z, retain_graph=True)
     (many,) = torch.autograd.grad(value, z, torch.tensor([1.0, 2.0]), is_grads_batched=True)
     torch.testing.assert_close(many, torch.stack([one, 2 * one]), rtol=1e-6, atol=0)
+
+
+def of_copies(logits, y, weights):
+    """The loss of weights that nobody else holds."""
+    return ce.softmax_cross_entropy(logits, y.clone(), **{name: w.clone() for name, w in weights.items()})
+
+
+def with_weights():
+    torch.manual_seed(0)
+    z, y = torch.randn(400, 50, requires_grad=True), torch.randint(0, 50, (400,))
+    weights = {
+        "sample_weight": torch.rand(400),
+        "class_weight": torch.rand(50),
+        "temperature": torch.rand(400) + 1,
+    }
+    (expected,) = torch.autograd.grad(of_copies(z, y, weights), z)
+    return z, y, weights, expected
+
+
+def test_saved_tensors_may_be_moved_before_the_backward_pass():
+    z, y, weights, expected = with_weights()
+    with torch.autograd.graph.saved_tensors_hooks(torch.clone, lambda x: x):
+        loss = of_copies(z, y, weights)
+    spoilt = [torch.full((n,), torch.nan, dtype=torch.float64) for n in (50, 400) for _ in range(100)]
+    assert torch.equal(torch.autograd.grad(loss, z)[0], expected)
+    assert len(spoilt) == 200
+
+
+def test_a_checkpointed_loss_has_the_gradient_of_the_loss():
+    z, y, weights, expected = with_weights()
+    loss = checkpoint(lambda z: of_copies(z * 1, y, weights), z, use_reentrant=False)
+    assert torch.equal(torch.autograd.grad(loss, z)[0], expected)
