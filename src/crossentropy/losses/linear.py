@@ -286,9 +286,9 @@ def linear_target_statistics(
         raise ValueError("rank=True needs one label for each row; these targets are several or soft")
     requested = Requested(log_partition=True, entropy=entropy, argmax=True, rank=rank)
     stats, masses = _strategies(given).statistics(given, requested), given.problem.masses
-    unflatten_rows = RowStatistics(**{name: given.unflatten_rows(x) for name, x in arrays(stats).items()})
+    in_rows = RowStatistics(**{name: given.unflatten_rows(x) for name, x in arrays(stats).items()})
     return TargetStatistics(
-        unflatten_rows, None if masses is None else given.unflatten_rows(masses), loss_dtype(given.hidden)
+        in_rows, None if masses is None else given.unflatten_rows(masses), loss_dtype(given.hidden)
     )
 
 
