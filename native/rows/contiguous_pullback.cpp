@@ -49,7 +49,7 @@ class RowGradient {
   CE_INLINE void write_line(const Stored* from, Stored* to, const Item* items) const {
     if constexpr (kSet) {
 #pragma GCC ivdep
-      for (int l = 0; l < kLanes; ++l)  // reads and writes may be of the same place, never of a neighbour's
+      for (int l = 0; l < kLanes; ++l)  // reads and writes may be of the same place, never of a neighbor's
         to[l] = narrow<Stored>(at(T(widen(from[l])), items, l));
     } else {
 #pragma GCC ivdep

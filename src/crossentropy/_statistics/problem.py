@@ -150,11 +150,11 @@ def of_rows(stats: Some, rows: slice) -> Some:
 def statistic_names(target: Target, has_prior: bool, requested: Requested) -> list[str]:
     """List the floating statistics of a problem with one number a row, with those that only the gradient needs."""
     several = target.indices is not None and target.several
-    labelled = target.indices is not None or target.mask is not None
+    labeled = target.indices is not None or target.mask is not None
     present = {
         "top": True,
         "rest": True,
-        "log_odds": labelled and not several,
+        "log_odds": labeled and not several,
         "log_partition": requested.log_partition,
         "prior_term": has_prior,
         "dense_term": target.dense is not None,

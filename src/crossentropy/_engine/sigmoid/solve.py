@@ -16,26 +16,25 @@ def sigmoid_loss(logits: Array, labels: Any, **options: Any) -> Array:
     """The loss of logits and labels under the options of `crossentropy.sigmoid_cross_entropy`."""
     problem = make_problem(logits, labels, **options)
     logits = problem.logits
-    if is_torch(logits):  # autograd needs a Function around the kernels, and devices have their own
+    # Autograd needs a Function around the kernels, and devices have kernels of their own.
+    if is_torch(logits):
         from crossentropy._engine.sigmoid import autograd
 
         return autograd.loss(problem)
-    if (
-        problem.is_taped_beside_logits
-    ):  # the kernel's gradient is by the logits alone; the formula is taped whole
+    # The kernel's gradient is by the logits alone: the formula is taped whole.
+    if problem.is_taped_beside_logits:
         return reference_loss(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)
     if is_taped(logits):
         value, gradient = _numpy_loss(replace(problem, logits=plain(logits)))
         return node(value, (logits, gradient))
-    # other libraries, JAX's among them, differentiate the formula themselves
+    # Other libraries, JAX among them, differentiate the formula themselves.
     return _numpy_loss(problem)[0] if is_numpy(logits) else reference_loss(problem)
 
 
 def _numpy_loss(problem: Problem) -> tuple[Array, Callable[[Array], Array]]:
     """The loss of NumPy arrays, and what takes the gradient by it to that by the logits."""
-    if not cpu.is_supported(
-        problem
-    ):  # a link of another kind, long double, a divisor of its own for every element
+    # A link of another kind, long double, or a divisor for every element.
+    if not cpu.is_supported(problem):
         return reference_loss(problem), lambda upstream: reference_gradient(problem, upstream)
     value, divisor = cpu.evaluate(problem, NumpyMemory)
     dtype = loss_dtype(problem.logits)

@@ -6,7 +6,7 @@ from typing import Any
 
 from crossentropy._backends import Array, device, namespace
 from crossentropy._backends.conditions import is_zero
-from crossentropy._engine.reductions import negative_weight_error, of_nothing
+from crossentropy._engine.reductions import check_least_weight, mean_of_totals, of_nothing
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import SoftmaxProblem
@@ -77,9 +77,8 @@ def evaluate(
     N = normalizer(problem, mass, n, memory)
     if not isinstance(N, float):
         return _divided_by_rows(problem, losses, N, stats, slope, n, memory)
-    if N == 0:
-        return ForwardResult(of_nothing(problem.empty), stats, slope, 0.0)
-    return ForwardResult(_total(problem, losses, n, memory) / N, stats, slope, 1.0 / N)
+    value, divisor = mean_of_totals(_total(problem, losses, n, memory), N, problem.empty)
+    return ForwardResult(value, stats, slope, 1.0 / divisor)
 
 
 def _divided_by_rows(
@@ -253,8 +252,8 @@ def normalizer(problem: SoftmaxProblem, mass: Term | None, n: int, memory: type[
         return float(n)
     one = Term(1.0, None, None)
     both = _added(problem, [one if mass is None else mass], memory, problem.sample_weight)
-    if not problem.signed_weights and n and bool(both.min() < 0):
-        raise negative_weight_error(float(both.min()))
+    if n and not problem.signed_weights:
+        check_least_weight(float(both.min()))
     return _native.weighted_sum(memory.address(both), 0, n)
 
 

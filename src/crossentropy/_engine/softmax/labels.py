@@ -14,10 +14,9 @@ from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
 __all__ = ["resolve"]
 
-INTEGERS = (f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 KINDS = (
     {"bool": "bool"}
-    | dict.fromkeys(INTEGERS, "integral")
+    | {f"{sign}int{bits}": "integral" for sign in ("", "u") for bits in (8, 16, 32, 64)}
     | dict.fromkeys(("float16", "float32", "float64"), "real floating")
 )
 

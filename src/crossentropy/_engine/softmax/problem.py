@@ -26,6 +26,7 @@ from crossentropy._engine.checks import (
 from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.softmax.labels import resolve
 from crossentropy._engine.weights import class_vectors, like, row_values
+from crossentropy._rows import row_in_words
 from crossentropy._statistics import PLAIN, Prior, Requested, Target, Transform
 from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.problem import NONE_REQUESTED
@@ -59,9 +60,7 @@ class SoftmaxProblem:
     validate: bool
     inplace: bool = False
     signed_weights: bool = False  # whether weights of a negative sum may be divided by
-    ready: bool = (
-        False  # whether its arrays are eager tensors that the kernels on the CPU can take as they are
-    )
+    ready: bool = False  # whether the kernels on the CPU can take its arrays, eager tensors, as they are
     warns: bool = False  # whether the logits are still to be looked at for probabilities
     label_weight: Array | None = None  # of each label, where `class_weight` is not at hand for all classes
 
@@ -252,7 +251,7 @@ def make_transform(
         wrong = ~(temperature > 0)
         if is_true(xp.any(wrong)):
             row = first_true(wrong)
-            where = f" of row {row[0] if len(row) == 1 else row}" if row else ""
+            where = f" of {row_in_words(row)}" if row else ""
             raise ValueError(
                 f"the temperature{where} is {float(temperature[row]):.6g}; logits are divided by it, so it must be "
                 "positive"

@@ -45,16 +45,16 @@ def _numpy_loss(problem: SoftmaxProblem) -> tuple[Array, Callable[[Array], Array
     import numpy
 
     # Soft targets and links in Python have no native object.
-    own: Any = fused_cpu if fused_cpu.serves(problem) else evaluate
-    if own is evaluate:
+    kernels: Any = fused_cpu if fused_cpu.serves(problem) else evaluate
+    if kernels is evaluate:
         fused_cpu.check_unread(problem)
 
     def pull(upstream: Array) -> Array:
         by_value = upstream if upstream.ndim else float(upstream)
-        return own.gradient(NumpyMemory, problem, problem.logits, found, by_value)
+        return kernels.gradient(NumpyMemory, problem, problem.logits, found, by_value)
 
     with numpy.errstate(all="ignore"):  # a link's infinities are results, as the kernels' are
-        found = own.evaluate(NumpyMemory, problem)
+        found = kernels.evaluate(NumpyMemory, problem)
     dtype = loss_dtype(problem.logits)
     value = dtype(found.value) if isinstance(found.value, float) else found.value.astype(dtype)
     return value, pull

@@ -289,20 +289,22 @@ def join_shares(
         label_logit == float("inf"), float("nan"), ((label_logit - base) - label_margin) * scaled
     )
     D = (reach + log1p_nonnegative(rest)) - label_logit
-    outcast = tl.where(bad, float("nan"), 0.0).to(tl.float64)  # statistics of ignored and invalid rows
+    nan_if_bad = tl.where(bad, float("nan"), 0.0).to(tl.float64)  # statistics of ignored and invalid rows
     settled = tl.where(live, D, tl.where(bad, float("nan"), float("-inf")))
     tl.store(log_odds_plane + row, settled, mask=present)
-    tl.store(top_plane + row, tl.where(live, top, outcast), mask=present)
-    tl.store(rest_plane + row, tl.where(live, tl.where(D == D, rest, D), outcast), mask=present)
+    tl.store(top_plane + row, tl.where(live, top, nan_if_bad), mask=present)
+    tl.store(rest_plane + row, tl.where(live, tl.where(D == D, rest, D), nan_if_bad), mask=present)
     if lift_plane is not None:
         none = tl.zeros_like(label_logit)
         all_top, all_rest, all_moment = merged(reach, rest, moment, label_logit, none, none)
         log_rest = log1p_nonnegative(all_rest)
         partition = all_top + log_rest
         lift = tl.where(all_top == float("-inf"), float("nan"), partition)
-        tl.store(lift_plane + row, tl.where(live, lift, outcast), mask=present)
+        tl.store(lift_plane + row, tl.where(live, lift, nan_if_bad), mask=present)
         if log_partition_plane is not None:
-            tl.store(log_partition_plane + row, tl.where(live, base * scaled + lift, outcast), mask=present)
+            tl.store(
+                log_partition_plane + row, tl.where(live, base * scaled + lift, nan_if_bad), mask=present
+            )
         if prior_term_plane is not None:
             weight = live.to(tl.float64)
             if prior is not None:
@@ -314,10 +316,10 @@ def join_shares(
             prior_term += tl.sum(depths * scaled[:, None] + ways, axis=1)
             if prior is None:
                 prior_term /= classes
-            tl.store(prior_term_plane + row, tl.where(live, prior_term, outcast), mask=present)
+            tl.store(prior_term_plane + row, tl.where(live, prior_term, nan_if_bad), mask=present)
         if entropy_plane is not None:
             H = tl.where(lift == lift, log_rest - all_moment / (1.0 + all_rest), lift)
-            tl.store(entropy_plane + row, tl.where(live, H, outcast), mask=present)
+            tl.store(entropy_plane + row, tl.where(live, H, nan_if_bad), mask=present)
     if argmax_plane is not None:
         bests = tl.load(best_parts + at, mask=here, other=float("-inf"))
         foremost = tl.max(bests, axis=1, return_indices=True)[1]

@@ -219,31 +219,31 @@ def row_statistics(
         all_top, all_rest, all_moment = merged(reach, rest, moment, set_reach, set_rest, set_moment)
 
     # the statistics of an invalid row, NaN, and of an ignored one, 0
-    outcast = tl.where(bad, float("nan"), 0.0).to(tl.float64)
-    tl.store(top_plane + row, tl.where(live, top, outcast), mask=present)
-    tl.store(rest_plane + row, tl.where(live, saved_rest, outcast), mask=present)
+    nan_if_bad = tl.where(bad, float("nan"), 0.0).to(tl.float64)
+    tl.store(top_plane + row, tl.where(live, top, nan_if_bad), mask=present)
+    tl.store(rest_plane + row, tl.where(live, saved_rest, nan_if_bad), mask=present)
     if lift_plane is not None:
         log_rest = log1p_nonnegative(all_rest)
         partition = all_top + log_rest  # from the base up to L
         lift = tl.where(all_top == float("-inf"), float("nan"), partition)
-        tl.store(lift_plane + row, tl.where(live, lift, outcast), mask=present)
+        tl.store(lift_plane + row, tl.where(live, lift, nan_if_bad), mask=present)
         if log_partition_plane is not None:
             L = base * scaled + lift
-            tl.store(log_partition_plane + row, tl.where(live, L, outcast), mask=present)
+            tl.store(log_partition_plane + row, tl.where(live, L, nan_if_bad), mask=present)
         if prior_term_plane is not None:
             prior_term += depth_below_partition(prior_depth, prior_mass, reach, partition, scaled)
             if mask is not None:
                 prior_term += depth_below_partition(set_depth, set_mass, set_reach, partition, scaled)
             if prior is None:
                 prior_term /= classes
-            tl.store(prior_term_plane + row, tl.where(live, prior_term, outcast), mask=present)
+            tl.store(prior_term_plane + row, tl.where(live, prior_term, nan_if_bad), mask=present)
         if dense is not None:
             dense_term = depth_below_partition(dense_depth, dense_mass, reach, partition, scaled)
             tl.store(dense_term_plane + row, dense_term, mask=present)
             tl.store(dense_total_plane + row, dense_mass, mask=present)
         if entropy_plane is not None:
             H = tl.where(lift == lift, log_rest - all_moment / (1.0 + all_rest), lift)
-            tl.store(entropy_plane + row, tl.where(live, H, outcast), mask=present)
+            tl.store(entropy_plane + row, tl.where(live, H, nan_if_bad), mask=present)
     if argmax_plane is not None:
         tl.store(argmax_plane + row, tl.where(live, best_class, -1), mask=present)
     if rank_plane is not None:

@@ -14,9 +14,10 @@ from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import LARGE
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-LOSSES = dict.fromkeys((torch.float32, torch.bfloat16, torch.float16), torch.float32) | {
-    torch.float64: torch.float64
-}  # the dtypes of losses, by those of logits
+# Dtypes of losses, by those of logits.
+LOSSES = {torch.float64: torch.float64} | dict.fromkeys(
+    (torch.float32, torch.bfloat16, torch.float16), torch.float32
+)
 CODES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 DTYPES = {
     "float32": torch.float32,
@@ -61,7 +62,8 @@ def are_ready(logits: Tensor, labels: Any, options: Sequence[Any]) -> bool:
             continue
         given.append(x)
     for x in given:
-        if type(x) is not bool and not (  # `normalized` of soft labels
+        # `is_plain` written out, since a call for each array takes as long as the checks; a bool is `normalized`.
+        if type(x) is not bool and not (
             type(x) in TENSORS
             and x.is_cpu
             and x.dtype in READY

@@ -59,15 +59,15 @@ def add_targets(
 
     Their entries of ``dz`` are ``(p g_L − g_D)/temperature``, which the statistics give without the logits.
     """
-    labelled, labels = entries_of(tensors.indices, width)
-    du = torch.zeros(len(labelled), dtype=torch.float64, device=labelled.device)
+    labeled, labels = entries_of(tensors.indices, width)
+    du = torch.zeros(len(labeled), dtype=torch.float64, device=labeled.device)
     if upstream.log_odds is not None:
-        du -= upstream.log_odds[labelled]
+        du -= upstream.log_odds[labeled]
     if upstream.log_partition is not None:
-        du += torch.sigmoid(-stats.log_odds[labelled]) * upstream.log_partition[labelled]
+        du += torch.sigmoid(-stats.log_odds[labeled]) * upstream.log_partition[labeled]
     T = tensors.temperature
     if T is None:
         du /= settings.temperature
     else:
-        du /= T[labelled] if T.ndim else T
-    sums.add_entries(first + labelled, labels, du)
+        du /= T[labeled] if T.ndim else T
+    sums.add_entries(first + labeled, labels, du)

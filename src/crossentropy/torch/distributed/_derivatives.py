@@ -52,10 +52,10 @@ def statistics(
     upstream gradients that are not None.
     """
     tensors = with_shared(tensors, shard)
-    void, ignored, senseless = _rows_apart(tensors, known, grads)
+    void, ignored, invalid = _rows_apart(tensors, known, grads)
     constant: dict[str, Any] = {name: _settled(x.detach(), void, 0) for name, x in arrays(known).items()}
     known = RowStatistics(**constant)
-    u, offset, on = transformed(settings, tensors, void, senseless)
+    u, offset, on = transformed(settings, tensors, void, invalid)
     base = finite_or_zero(known.top) * pending_scale(settings, tensors) - offset
     L = None if known.lift is None else base + known.lift
     targets = [] if on is None else _targets(settings, tensors, known, on, offset, base, L)
@@ -159,16 +159,16 @@ def _rows_apart(
     def of_rows(x: Tensor, of: Any) -> Tensor:
         return of(x, -1) if x.ndim > rows else x
 
-    senseless = reduce(torch.logical_or, [of_rows(x.isnan(), torch.any) for x in arrays(known).values()])
+    invalid = reduce(torch.logical_or, [of_rows(x.isnan(), torch.any) for x in arrays(known).values()])
     idle = reduce(torch.logical_and, [of_rows(g == 0, torch.all) for g in grads])
     if tensors.indices is None:
-        return senseless & idle, None, senseless
+        return invalid & idle, None, invalid
     ignored = of_rows(tensors.indices == IGNORED, torch.any)
-    return senseless & idle | ignored, ignored, senseless
+    return invalid & idle | ignored, ignored, invalid
 
 
 def transformed(
-    settings: StaticArgs, tensors: TensorArgs, void: Tensor, senseless: Tensor
+    settings: StaticArgs, tensors: TensorArgs, void: Tensor, invalid: Tensor
 ) -> tuple[Tensor, Any, Tensor | None]:
     """Compute ``u`` minus an offset (0 in excluded rows, NaN in invalid ones), the offset, and the targets' mask."""
     on, is_target = tensors.mask, tensors.mask
@@ -180,7 +180,7 @@ def transformed(
     _, transform, _ = combine(settings, tensors)
     z = tensors.logits.double().masked_fill(void[..., None], 0)
     u, offset = formulas.transformed(z, transform, is_target)
-    return torch.where((senseless & ~void)[..., None], torch.nan, u), offset, on
+    return torch.where((invalid & ~void)[..., None], torch.nan, u), offset, on
 
 
 def _settled(x: Tensor, rows: Tensor | None, value: float) -> Tensor:

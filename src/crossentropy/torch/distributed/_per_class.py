@@ -38,10 +38,10 @@ def row_losses(
         logits, problem.axis, problem.target, problem.transform, None, problem.requested, False
     )
     settings, tensors, _ = to_local_labels(settings, with_shared(tensors, shard), shard)
-    senseless, keep, out = known.log_partition.isnan(), not_ignored_rows(problem), excluded_rows(problem)
-    void = torch.zeros_like(senseless) if out is None else senseless & out
+    invalid, keep, out = known.log_partition.isnan(), not_ignored_rows(problem), excluded_rows(problem)
+    void = torch.zeros_like(invalid) if out is None else invalid & out
     void = void if keep is None else void | ~keep
-    u, offset, _ = transformed(settings, tensors, void, senseless)
+    u, offset, _ = transformed(settings, tensors, void, invalid)
     base = finite_or_zero(known.top.detach()) * pending_scale(settings, tensors) - offset
     L = (base + known.lift.detach()).masked_fill(void, math.log(shard.classes))
     place = known.argmax.masked_fill(void, 0)[..., None] - shard.first
