@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from crossentropy.training.experiment import Run
 from crossentropy.training.fit import Epoch, best_epoch
 from crossentropy.training.progress import progress_bar
+from crossentropy.training.remarks import remarks
 from crossentropy.training.scores import Scores
 
 MOST_CLASSES = 12  # rows in the table of classes
@@ -55,6 +57,7 @@ def report(run: Run) -> Group:
         "the cross-entropy of the held-out frequencies against them; the entropy of the training "
         f"frequencies is {run.baseline_entropy:.4f} nats. Balanced accuracy is the mean recall of the classes, and "
         "average precision the mean over the classes of the area under the precision-recall curve.",
+        *(Text(f"Note: {remark}", "bold") for remark in remarks(run)),
     )
 
 

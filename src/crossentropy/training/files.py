@@ -15,6 +15,7 @@ from crossentropy.training.experiment import Run
 from crossentropy.training.fit import best_epoch
 from crossentropy.training.labels import Class
 from crossentropy.training.output import write_together
+from crossentropy.training.remarks import remarks
 from crossentropy.training.scores import Scores
 
 
@@ -63,6 +64,7 @@ def history_file(run: Run) -> dict[str, object]:
         "epochs": [dataclasses.asdict(epoch) for epoch in run.history],
         "best_epoch": best_epoch(run.history).epoch,
         "held_out": _scores(run.scores, run.dataset.classes),
+        "remarks": remarks(run),
         "baseline": _scores(run.baseline, run.dataset.classes)
         | {"training_entropy_nats": run.baseline_entropy},
     }
