@@ -37,7 +37,8 @@ LEVELS := $(addprefix ONEDNN_MAX_CPU_ISA=,SSE41 AVX2 AVX512_CORE AVX512_CORE_BF1
 	$(addprefix ATEN_CPU_CAPABILITY=,default avx2 avx512) $(addprefix OMP_NUM_THREADS=,1 2 4)
 test-levels: .venv/installed
 	for level in $(LEVELS); do \
-		echo $$level && env MKL_DYNAMIC=FALSE TORCHINDUCTOR_CACHE_DIR=build/inductor/$$level $$level $(BIN)/python -m pytest -q -n 2 --dist loadfile $(HEADS) || exit 1; \
+		echo $$level && env MKL_DYNAMIC=FALSE TORCHINDUCTOR_CACHE_DIR=build/inductor/$$level $$level \
+			$(BIN)/python -m pytest -q -n 2 --dist loadfile $(HEADS) || exit 1; \
 	done
 
 # The kernels' tests with every access to memory and every operation checked, and memory that was not written NaN. Left
