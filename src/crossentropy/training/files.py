@@ -48,8 +48,8 @@ def model_file(run: Run) -> dict[str, object]:
         "classes": run.dataset.classes,
         "label": run.dataset.label,
         "preprocessing": run.preprocessing,
-        "temperature": run.objective.temperature,
-        "softcap": run.objective.softcap,
+        "temperature": run.objective.transform.temperature,
+        "softcap": run.objective.transform.softcap,
         "crossentropy": crossentropy.__version__,
     }
 
