@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from crossentropy import losses
-from crossentropy.torch import CrossEntropyLoss, FocalLoss
 from crossentropy._loss_expressions.errors import LossExpressionError
 from crossentropy._loss_expressions.known_losses import KNOWN_LOSSES, WORDS
 from crossentropy._loss_expressions.parse import parse_loss
+from crossentropy.torch import CrossEntropyLoss, FocalLoss
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
 LABELS = torch.tensor([2, 1])

@@ -12,7 +12,7 @@ __all__ = ["LogitTransform", "Objective"]
 
 @dataclass(frozen=True)
 class LogitTransform:
-    """The way from a network's logits ``z`` to its probabilities, ``softmax(u)`` with ``u = κ tanh(z/κ) / temperature``.
+    """From a network's logits ``z`` to its probabilities, the softmax of ``u = κ tanh(z / κ) / temperature``.
 
     Without a `softcap` κ, ``u = z / temperature``.
     """
@@ -67,6 +67,8 @@ class Objective:
         That of the expression.
     averages_rows : bool
         Whether the loss is a mean over rows whose normalizer can be set: all but `hard_example_loss`.
+    uses_counts : bool
+        Whether the loss depends on the class counts.
     """
 
     expression: str
@@ -74,3 +76,4 @@ class Objective:
     transform: LogitTransform = LogitTransform()
     class_weight: Array | None = None
     averages_rows: bool = True
+    uses_counts: bool = False

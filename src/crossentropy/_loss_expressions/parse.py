@@ -72,6 +72,7 @@ def parse_loss(expression: str, counts: Array | None = None) -> Objective:
         LogitTransform(temperature, values.get("softcap")),
         values.get("class_weight"),
         averages_rows=takes(known.function, "normalizer"),
+        uses_counts=known.takes_counts or any(callable(value) for value in settings.values()),
     )
 
 
