@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from crossentropy._loss_expressions.objective import Objective
+from crossentropy._loss_expressions.parse import parse_loss
 from crossentropy.information import entropy
 from crossentropy.training.data import Dataset
 from crossentropy.training.fit import Epoch, Rows, fit, predict
-from crossentropy.training.loss_expressions import Objective, parse_loss
 from crossentropy.training.model import build_network, choose_device
 from crossentropy.training.options import Options
 from crossentropy.training.scores import Scores, score_classes, score_frequencies
@@ -73,8 +74,10 @@ def train(
 
     Raises
     ------
+    LossExpressionError
+        If the loss cannot be read or trained with.
     InputError
-        If the options or the data cannot be trained on.
+        If another option or the data cannot be trained on.
     """
     parse_loss(options.loss)
     device = choose_device(options.device)

@@ -51,8 +51,8 @@ def model_file(run: Run) -> dict[str, object]:
         "label": run.dataset.label,
         "columns": [fate.to_json() for fate in run.dataset.fates],
         "encoder": run.encoder.to_state(),
-        "temperature": run.objective.temperature,
-        "softcap": run.objective.softcap,
+        "temperature": run.objective.transform.temperature,
+        "softcap": run.objective.transform.softcap,
         "crossentropy": crossentropy.__version__,
     }
 
