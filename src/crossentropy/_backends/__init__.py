@@ -29,6 +29,7 @@ __all__ = [
     "is_taped",
     "is_torch",
     "loss_dtype",
+    "loss_dtype_of",
     "namespace",
     "number_of",
     "sum_tolerance",
@@ -186,11 +187,18 @@ def loss_dtype(logits: Array) -> Any:
     >>> loss_dtype(np.ones(2, dtype="float16"))
     <class 'numpy.float32'>
     """
-    if is_torch(logits):
-        torch = sys.modules["torch"]
-        return torch.float64 if logits.dtype == torch.float64 else torch.float32
-    xp = namespace(logits)
-    wide = logits.dtype == xp.float64 or (is_numpy(logits) and logits.dtype == numpy.longdouble)
+    return loss_dtype_of(logits.dtype, namespace(logits))
+
+
+def loss_dtype_of(dtype: Any, xp: Any) -> Any:
+    """Return the dtype of losses of logits of this dtype, both of the library with the namespace `xp`.
+
+    Examples
+    --------
+    >>> loss_dtype_of(numpy.dtype("longdouble"), numpy)
+    <class 'numpy.float64'>
+    """
+    wide = dtype in (xp.float64, getattr(xp, "longdouble", xp.float64))
     return xp.float64 if wide else xp.float32
 
 

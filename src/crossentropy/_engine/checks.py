@@ -1,5 +1,6 @@
 """Checks of single arguments that many losses have: logits, shares, links, `ignore_index`, `validate`, `normalizer`."""
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -35,9 +36,14 @@ def check_logits(
     if not shape:
         raise ValueError(f"{name} are a single number; they need a class axis")
     axis = class_axis(axis, shape, name)
+    check_classes(shape, axis, name)
+    return logits, axis
+
+
+def check_classes(shape: Sequence[int], axis: int, name: str) -> None:
+    """Raise ValueError if there is no class along the class axis of `name`."""
     if shape[axis] == 0:
         raise ValueError(f"{name} of shape {tuple(shape)} have no classes along axis {axis}")
-    return logits, axis
 
 
 def not_floating_error(logits: Array, name: str, labels: Any = None) -> TypeError:

@@ -39,7 +39,7 @@ def class_vector(values: Any, logits: Array, classes: int, name: str) -> Array |
     if tuple(x.shape) != (classes,):
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}; pass one number for each of the {classes} classes, shape ({classes},)"
-            + along_another_axis(x, logits)
+            + (along_another_axis(x, logits) if classes in logits.shape else "")
         )
     return x
 

@@ -1,10 +1,9 @@
 """The one way from logits and labels to a softmax loss: a checked problem, and whoever computes it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-from crossentropy._backends import Array, is_numpy, is_taped, is_torch, loss_dtype
+from crossentropy._backends import Array, is_numpy, is_taped, is_torch
 from crossentropy._backends.tape import Taped, node, plain
 from crossentropy._engine.softmax import evaluate, fused_cpu
 from crossentropy._engine.softmax.autodiff import loss_by_autodiff
@@ -27,11 +26,10 @@ def solve(problem: SoftmaxProblem) -> Array:
     # `loss_and_gradient` differentiates by an option as well: each step of the composition is on its tape.
     if problem.is_taped_beside_logits:
         fused_cpu.check_unread(problem)
-        return loss_by_autodiff(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)
+        return loss_by_autodiff(problem.with_logits(Taped(logits)) if is_numpy(logits) else problem)
     # It differentiates by the logits alone: the kernels have that gradient, and the loss is one step of the tape.
     if is_taped(logits):
-        problem.logits = plain(logits)
-        value, gradient = _numpy_loss(problem)
+        value, gradient = _numpy_loss(problem.with_logits(plain(logits)))
         return node(value, (logits, gradient))
     # JAX and other libraries of the standard, which differentiate the composition, and NumPy's long double.
     if not (is_numpy(logits) and is_for_kernels(logits)):
@@ -55,6 +53,6 @@ def _numpy_loss(problem: SoftmaxProblem) -> tuple[Array, Callable[[Array], Array
 
     with numpy.errstate(all="ignore"):  # a link's infinities are results, as the kernels' are
         found = kernels.evaluate(NumpyMemory, problem)
-    dtype = loss_dtype(problem.logits)
+    dtype = problem.loss_dtype
     value = dtype(found.value) if isinstance(found.value, float) else found.value.astype(dtype)
     return value, pull
