@@ -36,14 +36,14 @@ def check_logits(
     if not shape:
         raise ValueError(f"{name} are a single number; they need a class axis")
     axis = class_axis(axis, shape, name)
-    check_classes(shape, axis, name)
+    if shape[axis] == 0:
+        raise no_classes_error(shape, axis, name)
     return logits, axis
 
 
-def check_classes(shape: Sequence[int], axis: int, name: str) -> None:
-    """Raise ValueError if there is no class along the class axis of `name`."""
-    if shape[axis] == 0:
-        raise ValueError(f"{name} of shape {tuple(shape)} have no classes along axis {axis}")
+def no_classes_error(shape: Sequence[int], axis: int, name: str) -> ValueError:
+    """Build the error for logits without a class along their class axis."""
+    return ValueError(f"{name} of shape {tuple(shape)} have no classes along axis {axis}")
 
 
 def not_floating_error(logits: Array, name: str, labels: Any = None) -> TypeError:

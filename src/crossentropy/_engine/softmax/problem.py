@@ -15,13 +15,13 @@ from crossentropy._backends.conditions import first_true, is_false, is_true, is_
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
     as_normalizer,
-    check_classes,
     check_factor,
     check_ignore_index,
     check_logits,
     check_share,
     check_validate,
     checked_link,
+    no_classes_error,
     python_number,
 )
 from crossentropy._engine.reductions import check_reduction
@@ -34,6 +34,8 @@ from crossentropy._statistics.problem import NONE_REQUESTED
 from crossentropy.links import CrossEntropy, Link
 
 CROSS_ENTROPY = CrossEntropy()
+# Imported with the first tensor, and only then: to execute an import takes a hundredth of a small loss.
+memory_torch: Any = None
 
 
 @dataclass(slots=True, eq=False)
@@ -151,18 +153,21 @@ def make_problem(
     With `classes`, `logits` are checked hidden states instead, each of which has logits for so many classes: the
     problem describes these and has none. Without `checks_sets` an empty label set is left to whoever computes the loss.
     """
+    global memory_torch
     ready = False
     if is_torch(logits):
-        from crossentropy._statistics.cpu.memory_torch import are_ready
+        if memory_torch is None:
+            from crossentropy._statistics.cpu import memory_torch
 
         weights = (sample_weight, class_weight, smoothing_prior, normalizer)
-        ready = are_ready(logits, labels, (*weights, temperature, logit_bias, margin))
+        ready = memory_torch.are_ready(logits, labels, (*weights, temperature, logit_bias, margin))
     if classes is None:
         logits, axis = check_logits(logits, axis, labels=labels, ready=ready)
         shape = tuple(logits.shape)
     else:
         shape, axis = (*logits.shape[:-1], classes), logits.ndim - 1
-        check_classes(shape, axis, "logits")
+        if not classes:
+            raise no_classes_error(shape, axis, "logits")
     rows, C = shape[:axis] + shape[axis + 1 :], shape[axis]
     check_reduction(reduction, normalizer, empty)
     checked = validate == "raise" or check_validate(validate)
@@ -195,7 +200,7 @@ def make_problem(
         shape,
         logits.dtype,
         logits.device if ready else device(logits),
-        namespace(logits),
+        memory_torch.NAMESPACE if ready else namespace(logits),
         axis,
         rows,
         target,

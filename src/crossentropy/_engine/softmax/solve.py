@@ -10,6 +10,8 @@ from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 
+torch_loss: Any = None  # imported with the first tensor, as in `problem`
+
 
 def softmax_loss(logits: Array, labels: Any, **options: Any) -> Array:
     """The loss of logits and labels under the options of `crossentropy.softmax_cross_entropy`."""
@@ -18,11 +20,12 @@ def softmax_loss(logits: Array, labels: Any, **options: Any) -> Array:
 
 def solve(problem: SoftmaxProblem) -> Array:
     """The loss of a problem, by the way that fits its arrays."""
+    global torch_loss
     logits = problem.logits
     if problem.ready or is_torch(logits):
-        from crossentropy._engine.softmax.autograd import loss
-
-        return loss(problem)
+        if torch_loss is None:
+            from crossentropy._engine.softmax.autograd import loss as torch_loss
+        return torch_loss(problem)
     # `loss_and_gradient` differentiates by an option as well: each step of the composition is on its tape.
     if problem.is_taped_beside_logits:
         fused_cpu.check_unread(problem)
