@@ -20,7 +20,7 @@ def class_vectors(logits: Array, classes: int, *, ready: bool, **values: Any) ->
     """
     found = []
     for name, x in values.items():
-        fits = ready and getattr(x, "shape", None) == (classes,) and x.is_floating_point()
+        fits = x is None or (ready and getattr(x, "shape", None) == (classes,) and x.is_floating_point())
         found.append(x if fits else class_vector(x, logits, classes, name))
     return found
 

@@ -132,7 +132,7 @@ class _SoftmaxLoss(Function):
                 continue
             kept.append(x)
         ctx.save_for_backward(*kept)
-        problem.logits = None
+        problem.logits = None  # held by autograd alone, which lets go of them after the backward pass
         ctx.problem, ctx.found, ctx.engine = problem, found, own
         return value
 

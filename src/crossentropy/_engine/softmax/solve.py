@@ -19,7 +19,7 @@ def softmax_loss(logits: Array, labels: Any, **options: Any) -> Array:
 
 
 def solve(problem: SoftmaxProblem) -> Array:
-    """The loss of a problem, by the way that fits its arrays."""
+    """The loss of a problem, by the way that fits its arrays; the problem may have no logits afterwards."""
     global torch_loss
     logits = problem.logits
     if problem.ready or is_torch(logits):
