@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crossentropy._backends import Array, device, namespace
+from crossentropy._backends import Array, namespace
 from crossentropy._backends.conditions import is_zero
 from crossentropy._engine.reductions import check_least_weight, mean_of_totals, of_nothing
 from crossentropy._engine.softmax import per_class
@@ -115,19 +115,17 @@ def gradient(
         slopes = formula.row_slopes(problem, found.stats, found.slope)
         cotangents = _cotangents(problem, slopes, share, memory)
         return kernel.pullback(found.stats, cotangents, problem.rows, into=into).logits
-    xp = namespace(problem.logits)
+    xp = problem.xp
     weighted = share
     if problem.sample_weight is not None:
         weighted = share * memory.contiguous(problem.sample_weight, "float64")
-    rows = xp.broadcast_to(
-        xp.asarray(weighted, dtype=xp.float64, device=device(problem.logits)), problem.rows
-    )
+    rows = xp.broadcast_to(xp.asarray(weighted, dtype=xp.float64, device=problem.device), problem.rows)
     dz = per_class.row_gradients(problem, rows)
     if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
         slopes = formula.regularizer_slopes(problem, found.stats)
         cotangents = _cotangents(problem, slopes, share, memory)
         dz = dz + kernel.pullback(found.stats, cotangents, problem.rows).logits
-    return xp.astype(dz, problem.logits.dtype)
+    return xp.astype(dz, problem.dtype)
 
 
 def _added(

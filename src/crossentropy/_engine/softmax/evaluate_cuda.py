@@ -44,7 +44,7 @@ class _InOneLaunch(ForwardResult):
 def evaluate(problem: SoftmaxProblem) -> ForwardResult:
     """The loss of `problem`, in float64."""
     stats = rowwise.forward(*_taken_apart(problem))
-    kernels = row_loss(problem.logits.device.type)
+    kernels = row_loss(problem.device.type)
     if kernels is not None and _is_common(problem):
         return _in_one_launch(problem, stats, kernels)
     formula.check_sums(problem, stats.dense_total)
@@ -62,7 +62,7 @@ def denominator(problem: SoftmaxProblem, stats: RowStatistics) -> Tensor:
     """``N`` of a mean, from the labels or from the masses in `stats`."""
     masses = formula.row_masses(problem, stats)
     if masses is None:
-        masses = torch.ones(problem.rows, dtype=torch.float64, device=problem.logits.device)
+        masses = torch.ones(problem.rows, dtype=torch.float64, device=problem.device)
     masses = formula.weigh_rows(problem, masses)
     return divisor(masses, masses, counted_rows(problem, masses), problem.normalizer)
 

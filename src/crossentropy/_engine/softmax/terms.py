@@ -14,7 +14,7 @@ from crossentropy._backends.conditions import first_true, is_true, is_zero
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._rows import row_in_words
 from crossentropy._statistics import RowStatistics, formulas
-from crossentropy._statistics.problem import clip_to_loss_dtype
+from crossentropy._statistics.problem import clip_to_dtype
 from crossentropy.links.link import slope as link_slope
 
 
@@ -135,7 +135,7 @@ def target_losses(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
 def target_slope(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
     """``dφ/dD = gain(D) σ(D)`` at the targets."""
     slope = link_slope(problem.link, link_odds(problem, stats.log_odds))
-    return fill_excluded(problem, clip_to_loss_dtype(slope, problem.logits))
+    return fill_excluded(problem, clip_to_dtype(slope, problem.loss_dtype))
 
 
 def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
@@ -235,7 +235,7 @@ def check_sums(problem: SoftmaxProblem, sums: Array | None = None) -> None:
         return
     a: Array = problem.target.dense
     # The kernels sum in the logits' precision, which may be less than what the targets are held to.
-    narrower = "64" in str(a.dtype) and "64" not in str(problem.logits.dtype)
+    narrower = "64" in str(a.dtype) and "64" not in str(problem.dtype)
     if sums is None or narrower or problem.class_weight is not None:
         sums = total(a, problem.axis)
     check_whole(problem, sums)
