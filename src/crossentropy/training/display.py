@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from crossentropy.training.experiment import Run
 from crossentropy.training.fit import Epoch, best_epoch
 from crossentropy.training.progress import progress_bar
+from crossentropy.training.remarks import remarks
 from crossentropy.training.scores import Scores
+from crossentropy.training.tables.fates import Fate, grouped
 
 MOST_CLASSES = 12  # rows in the table of classes
 
@@ -29,6 +32,19 @@ def training_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch
             )
 
         yield show
+
+
+def columns_table(fates: list[Fate]) -> Table:
+    """Format what became of the columns of a table, columns of which the same can be said in one line."""
+    table = Table(title="columns", title_justify="left")
+    table.add_column("column", overflow="fold")
+    table.add_column("use")
+    table.add_column("missing", justify="right")
+    table.add_column("remark", overflow="fold")
+    for group in grouped(fates):
+        missing = str(group.missing) if group.missing else ""
+        table.add_row(escape(group.names), group.use, missing, escape("; ".join(group.remarks)))
+    return table
 
 
 def report(run: Run) -> Group:
@@ -55,6 +71,7 @@ def report(run: Run) -> Group:
         "the cross-entropy of the held-out frequencies against them; the entropy of the training "
         f"frequencies is {run.baseline_entropy:.4f} nats. Balanced accuracy is the mean recall of the classes, and "
         "average precision the mean over the classes of the area under the precision-recall curve.",
+        *(Text(f"Note: {remark}", "bold") for remark in remarks(run)),
     )
 
 
