@@ -157,7 +157,14 @@ def _namespace_of(x: Array) -> Any:
 
 
 def _resolve(x: Array) -> Any:
-    """Ask array_api_compat for the namespace of an array, but for tensors: torch.compile warns of its caches."""
+    """Ask array_api_compat for the namespace of an array, but for NumPy's and PyTorch's.
+
+    It fails where PyTorch cannot be imported, and torch.compile warns of its caches.
+    """
+    if is_numpy(x):
+        from array_api_compat import numpy as of_numpy
+
+        return of_numpy
     if is_torch(x):
         from array_api_compat import torch
 
