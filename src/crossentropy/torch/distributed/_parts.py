@@ -34,9 +34,11 @@ def part_statistics(settings: StaticArgs, tensors: TensorArgs) -> ShardStatistic
     settings = settings._replace(requested=replace(settings.requested, rank=False))
     stats = rowwise.forward(settings, tensors)
     part = ShardStatistics(stats.top, stats.rest, stats.set_top, stats.set_rest)
-    sums, margins = [LogSumExp(part.top, part.rest)], [0.0]
+    sums = [LogSumExp(part.top, part.rest)]
+    margins: list[Any] = [0.0]
     if part.set_top is not None:
-        sums, margins = [*sums, LogSumExp(part.set_top, part.set_rest)], [0.0, 0.0]
+        sums.append(LogSumExp(part.set_top, part.set_rest))
+        margins.append(0.0)
     if tensors.indices is not None:
         y = tensors.indices if settings.several else tensors.indices[..., None]
         here = (y >= 0) & (y < tensors.logits.shape[-1])
