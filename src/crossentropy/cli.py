@@ -182,13 +182,16 @@ def train_lm(
             checkpoint_every=checkpoint_every,
             logits=logits,
         )
+        from crossentropy.training.language.text import check_paths
+        from crossentropy.training.output import check_writable
+
+        check_writable(out)
+        check_paths(files)  # before the imports, which take seconds
         from crossentropy.training.language.display import language_progress, report
         from crossentropy.training.language.experiment import prepare
         from crossentropy.training.language.experiment import train as run_training
         from crossentropy.training.language.files import write_language_run
-        from crossentropy.training.output import check_writable
 
-        check_writable(out)
         prepared = prepare(options, out)
         messages = Console(stderr=True)
         for notice in prepared.notices:

@@ -15,7 +15,7 @@ from crossentropy.training.loss_expressions import Objective, parse_loss
 from crossentropy.training.model import build_network, choose_device
 from crossentropy.training.options import Options
 from crossentropy.training.preprocessing import describe_preprocessing, fit_preprocessing
-from crossentropy.training.scores import Scores, score, score_frequencies
+from crossentropy.training.scores import Scores, score_classes, score_frequencies
 from crossentropy.training.split import Split, stratified_split
 from crossentropy.training.threads import cpu_threads
 
@@ -97,7 +97,7 @@ def train(dataset: Dataset, options: Options, on_epoch: Callable[[Epoch], None] 
         network.cpu(),
         describe_preprocessing(preprocessing),
         log_probabilities,
-        score(log_probabilities, held_out),
+        score_classes(log_probabilities, held_out),
         score_frequencies(frequencies, held_out),
         float(entropy(frequencies)),
     )
