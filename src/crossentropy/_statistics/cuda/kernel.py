@@ -90,7 +90,8 @@ class RowKernel:
             stats.argmax = self._empty(rows, torch.int64)
         if requested.rank:
             stats.rank = self._empty(rows, torch.int64)
-        self._launch(row_statistics, {f"{name}_plane": getattr(stats, name) for name in PLANES})
+        outputs = {f"{name}_plane": getattr(stats, name) for name in PLANES}
+        self._launch(row_statistics, outputs | {"FOREIGN": target.foreign})
         return stats
 
     def pullback(
