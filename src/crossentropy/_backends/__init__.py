@@ -161,6 +161,8 @@ def _resolve(x: Array) -> Any:
 
     It fails where PyTorch cannot be imported, and torch.compile warns of its caches.
     """
+    if is_taped(x):
+        return x.__array_namespace__()
     if is_numpy(x):
         from array_api_compat import numpy as of_numpy
 
