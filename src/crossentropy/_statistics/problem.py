@@ -53,6 +53,9 @@ class Target:
         Soft target: a mass for every class, of any sum and sign.
     class_weight : array, shape (C,), or None
         Multiplies the masses of `dense`.
+    foreign : bool
+        Whether labels outside the classes belong to another part of the row, a tile or a shard. Such a label is no
+        target here, and its log-odds have no meaning. If False, it makes the row invalid. For the kernels alone.
     """
 
     indices: Array | None = None
@@ -61,6 +64,7 @@ class Target:
     several: bool = False
     ignore_index: int | None = None
     class_weight: Array | None = None
+    foreign: bool = False
 
     @property
     def labels(self) -> Array | None:

@@ -27,7 +27,7 @@ from crossentropy._engine.linear.problem import (
 from crossentropy._engine.reductions import mean_of, of_nothing
 from crossentropy._engine.softmax import evaluate_cuda, per_class
 from crossentropy._engine.softmax.autodiff import loss_by_autodiff
-from crossentropy._engine.softmax.autograd import LossKernels, kernels_for, other_inputs, tensors_of
+from crossentropy._engine.softmax.autograd import LossKernels, kernels_for, tensors_of
 from crossentropy._engine.softmax.evaluate import normalizer
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import excluded_rows, mass_term, target_weights
@@ -100,7 +100,7 @@ def check_fixed(problem: SoftmaxProblem, skip_below: float) -> None:
 
 def _learns(problem: SoftmaxProblem) -> bool:
     """Tell whether inputs other than the head may have a gradient, or divisor or link depend on the row."""
-    learning = [x for x in (*other_inputs(problem), problem.normalizer) if isinstance(x, Tensor)]
+    learning = [x for x in (*problem.other_inputs, problem.normalizer) if isinstance(x, Tensor)]
     return (
         any(x.requires_grad for x in learning)
         or not isinstance(problem.normalizer, (str, int, float))

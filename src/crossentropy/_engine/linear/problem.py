@@ -99,7 +99,7 @@ def check_skip_below(skip_below: float, problem: SoftmaxProblem) -> None:
         target.labels is None
         or problem.label_smoothing
         or transform.softcap is not None
-        or problem.entropy_bonus
+        or problem.requested.entropy
     ):
         raise ValueError(
             f"skip_below is {skip_below}, which leaves out what unlikely classes do to the gradient; it takes one "

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from crossentropy._backends import Array
-from crossentropy._backends.conditions import is_zero
 from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -35,7 +34,7 @@ def loss_by_autodiff(
     if problem.acts_per_class:
         formula.check_sums(problem)
         losses, masses = row_losses(problem)
-        if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
+        if problem.regularizers:
             losses = losses + formula.regularizers(problem, find(problem))
     else:
         stats = find(problem)

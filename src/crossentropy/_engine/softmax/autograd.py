@@ -49,7 +49,7 @@ def kernels_for(*tensors: Tensor | None) -> LossKernels | None:
 def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | None:
     """The engine that computes a loss and its gradient by the logits; None if that is for the composition.
 
-    `others` are `other_inputs`.
+    `others` are `problem.other_inputs`.
     """
     # A compiled, traced or transformed program, a subclass, another device: kernels are not to be called.
     own = NATIVE if problem.ready else kernels_for(problem.logits, *tensors_of(problem))
@@ -70,7 +70,7 @@ def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | N
 def loss(problem: SoftmaxProblem) -> Tensor:
     """The loss of `problem`, differentiable."""
     logits: Any = problem.logits
-    others = other_inputs(problem)
+    others = problem.other_inputs
     own = engine_of(problem, others)
     if own is not FUSED:
         fused_cpu.check_unread(problem)
@@ -85,23 +85,7 @@ def tensors_of(problem: SoftmaxProblem) -> list[Tensor]:
     """What of the problem, besides the logits and what the link holds, is a tensor."""
     target = problem.target
     fixed = (target.indices, target.mask, problem.class_weight, problem.smoothing_prior)
-    return [x for x in (*other_inputs(problem), *fixed, problem.normalizer) if isinstance(x, Tensor)]
-
-
-def other_inputs(problem: SoftmaxProblem) -> tuple[Any, ...]:
-    """What may have a gradient besides the logits."""
-    transform = problem.transform
-    return (
-        problem.target.dense,
-        problem.masses,
-        problem.sample_weight,
-        transform.temperature,
-        transform.logit_bias,
-        transform.margin,
-        problem.label_smoothing,
-        problem.z_loss,
-        problem.entropy_bonus,
-    )
+    return [x for x in (*problem.other_inputs, *fixed, problem.normalizer) if isinstance(x, Tensor)]
 
 
 def link_learns(problem: SoftmaxProblem) -> bool:

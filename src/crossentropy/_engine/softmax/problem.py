@@ -4,6 +4,8 @@ For a row with masses ``t``, of weight ``ω``, and class weights ``w``::
 
     q = (1−ε) t + ε r        a_c = w_c q_c
     ℓ = ω (Σ_c a_c φ(log p_c) + z_loss L² − entropy_bonus H)        W = ω Σ_c w_c t_c
+
+The last two terms are `regularizers`.
 """
 
 from dataclasses import dataclass, replace
@@ -26,6 +28,7 @@ from crossentropy._engine.checks import (
 )
 from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.softmax.labels import resolve
+from crossentropy._engine.softmax.regularizers import REGULARIZERS
 from crossentropy._engine.weights import class_vectors, like, row_values
 from crossentropy._rows import row_in_words
 from crossentropy._statistics import PLAIN, Prior, Requested, Target, Transform
@@ -62,8 +65,7 @@ class SoftmaxProblem:
     smoothing_prior: Array | None
     class_weight: Array | None
     sample_weight: Array | None
-    z_loss: float
-    entropy_bonus: float
+    regularizers: dict[str, Any]  # the factors of those that are not 0, by name
     reduction: str
     normalizer: Any
     empty: str
@@ -95,15 +97,24 @@ class SoftmaxProblem:
     @property
     def is_taped_beside_logits(self) -> bool:
         """Whether anything but the logits is an array that `loss_and_gradient` differentiates by."""
-        transform, target = self.transform, self.target
         return Taped in map(
             type,
             (
-                *(target.dense, self.masses, self.sample_weight, self.class_weight, self.smoothing_prior),
-                *(transform.temperature, transform.softcap, transform.logit_bias, transform.margin),
-                *(self.label_smoothing, self.z_loss, self.entropy_bonus, self.normalizer),
+                *self.other_inputs,
+                *(self.class_weight, self.smoothing_prior, self.transform.softcap, self.normalizer),
                 *getattr(self.link, "__dict__", {}).values(),
             ),
+        )
+
+    @property
+    def other_inputs(self) -> tuple[Any, ...]:
+        """What gradients flow to besides the logits and the arrays of the link, if it is an array."""
+        transform = self.transform
+        return (
+            *(self.target.dense, self.masses, self.sample_weight),
+            *(transform.temperature, transform.logit_bias, transform.margin),
+            self.label_smoothing,
+            *self.regularizers.values(),
         )
 
     @property
@@ -117,7 +128,7 @@ class SoftmaxProblem:
         return loss_dtype_of(self.dtype, self.xp)
 
     def with_logits(self, logits: Array) -> "SoftmaxProblem":
-        """The problem of these logits, which may be of another library than its other arrays: JAX's beside NumPy's."""
+        """The problem of these logits, of its shape, but perhaps of another dtype or library."""
         return replace(self, logits=logits, dtype=logits.dtype, device=device(logits), xp=namespace(logits))
 
 
@@ -135,8 +146,6 @@ def make_problem(
     softcap: float | None = None,
     logit_bias: Array | None = None,
     margin: Any = None,
-    z_loss: float = 0.0,
-    entropy_bonus: float = 0.0,
     reduction: str = "mean",
     normalizer: Any = "weight",
     empty: str = "zero",
@@ -147,11 +156,13 @@ def make_problem(
     signed_weights: bool = False,
     checks_sets: bool = True,
     warns: bool = False,
+    **regularizers: Any,
 ) -> SoftmaxProblem:
     """Check the arguments of `softmax_cross_entropy` and bring them to arrays of the logits' library.
 
     With `classes`, `logits` are checked hidden states instead, each of which has logits for so many classes: the
     problem describes these and has none. Without `checks_sets` an empty label set is left to whoever computes the loss.
+    `regularizers` are the factors of `REGULARIZERS`, by name.
     """
     global memory_torch
     ready = False
@@ -174,7 +185,10 @@ def make_problem(
     link = CROSS_ENTROPY if link is None else checked_link(link, "link")
     if ignore_index is not None and type(ignore_index) is not int:
         check_ignore_index(ignore_index)
-    label_smoothing, z_loss, entropy_bonus, requested = _terms(label_smoothing, z_loss, entropy_bonus)
+    if type(label_smoothing) is not float or not 0 <= label_smoothing <= 1:
+        check_share(label_smoothing, "label_smoothing")
+        label_smoothing = python_number(label_smoothing, "label_smoothing")
+    factors, requested = _checked_factors(regularizers)
     if sample_weight is not None:
         sample_weight = row_values(sample_weight, logits, rows, "sample_weight", ready=ready)
     target, masses, normalized = resolve(
@@ -213,8 +227,7 @@ def make_problem(
         smoothing_prior,
         class_weight,
         sample_weight,
-        z_loss,
-        entropy_bonus,
+        factors,
         reduction,
         normalizer if ready else as_normalizer(normalizer, logits),
         empty,
@@ -226,22 +239,20 @@ def make_problem(
     )
 
 
-def _terms(label_smoothing: Any, z_loss: Any, entropy_bonus: Any) -> tuple[Any, Any, Any, Requested]:
-    """The numbers that weigh the terms of a loss, checked, and the statistics that regularizers are made of."""
-    if (
-        type(label_smoothing) is type(z_loss) is type(entropy_bonus) is float
-        and 0 <= label_smoothing <= 1
-        and -INF < z_loss < INF
-        and -INF < entropy_bonus < INF
-    ):
-        requested = Requested(z_loss != 0, entropy_bonus != 0) if z_loss or entropy_bonus else NONE_REQUESTED
-        return label_smoothing, z_loss, entropy_bonus, requested
-    check_share(label_smoothing, "label_smoothing")
-    check_factor(z_loss, "z_loss")
-    check_factor(entropy_bonus, "entropy_bonus")
-    label_smoothing = python_number(label_smoothing, "label_smoothing")
-    z_loss, entropy_bonus = python_number(z_loss, "z_loss"), python_number(entropy_bonus, "entropy_bonus")
-    return label_smoothing, z_loss, entropy_bonus, Requested(not is_zero(z_loss), not is_zero(entropy_bonus))
+def _checked_factors(regularizers: dict[str, Any]) -> tuple[dict[str, Any], Requested]:
+    """The factors of regularizers that are not 0, and the statistics that these are functions of."""
+    factors, statistics = {}, {}
+    for name, factor in regularizers.items():
+        if name not in REGULARIZERS:
+            raise TypeError(f"the loss has no argument {name}")
+        if type(factor) is not float or not -INF < factor < INF:
+            check_factor(factor, name)
+            factor = python_number(factor, name)
+            factor = float(factor) if isinstance(factor, (int, float)) else factor
+        if type(factor) is not float or factor != 0:
+            factors[name] = factor
+            statistics[REGULARIZERS[name].statistic] = True
+    return factors, Requested(**statistics) if statistics else NONE_REQUESTED
 
 
 def make_transform(

@@ -81,7 +81,8 @@ class RowKernel:
     def statistics(self, target: Target, rows: tuple[int, ...], requested: Requested) -> RowStatistics:
         """Run the forward kernel; `rows` is the shape of the rows."""
         stats = empty_statistics(target, self.prior is not None, requested, rows, self.layout.array.device)
-        self._launch(row_statistics, {f"{name}_plane": getattr(stats, name) for name in PLANES})
+        outputs = {f"{name}_plane": getattr(stats, name) for name in PLANES}
+        self._launch(row_statistics, outputs | {"FOREIGN": target.foreign})
         return stats
 
     def pullback(

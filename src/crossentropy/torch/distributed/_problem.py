@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from crossentropy._backends import as_indices, total
 from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._engine.options import LastAxisOptions
 from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.autograd import link_learns
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
@@ -18,7 +19,6 @@ from crossentropy._statistics import Prior, Requested, RowStatistics, Target
 from crossentropy._statistics.label_errors import check_labels
 from crossentropy._statistics.torch.kernels import cpu_kernels_serve
 from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, partition
-from crossentropy.links import Link
 from crossentropy.targets import OneHot
 from crossentropy.torch.distributed._per_class import row_losses
 from crossentropy.torch.distributed._rank_sums import total as sum_over_ranks
@@ -27,45 +27,9 @@ from crossentropy.torch.distributed._statistics import statistics
 
 CLASS_VECTORS = ("class_weight", "smoothing_prior", "logit_bias")
 SAME = (
-    *(
-        "function",
-        "dtype",
-        "shape",
-        "hidden",
-        "requires_grad",
-        "low_rank",
-        "shift",
-        "skip_below",
-        "labels",
-        "masses",
-    ),
-    *("label_smoothing", "sample_weight", "ignore_index", "link", "temperature", "softcap", "margin"),
-    *("z_loss", "entropy_bonus", "reduction", "normalizer", "empty", "validate", "entropy", "rank"),
-    *CLASS_VECTORS,
+    *("function", "dtype", "shape", "hidden", "requires_grad", "low_rank", "shift", "skip_below"),
+    *("labels", "masses", *LastAxisOptions.__annotations__, "entropy", "rank"),
 )
-
-
-class ShardedOptions(TypedDict, total=False):
-    """Keywords of `crossentropy.softmax_cross_entropy` except the axis."""
-
-    label_smoothing: float
-    smoothing_prior: Tensor | None
-    class_weight: Tensor | None
-    sample_weight: Tensor | None
-    ignore_index: int | None
-    link: Link | None
-    temperature: Any
-    softcap: float | None
-    logit_bias: Tensor | None
-    margin: Any
-    z_loss: float
-    entropy_bonus: float
-    reduction: str
-    normalizer: Any
-    empty: str
-    validate: str
-
-
 #: Computes the statistics of whole rows, and adds further arrays over the ranks in the same collective.
 Statistics = Callable[[StaticArgs, TensorArgs, Sequence[Tensor], Shard], tuple[RowStatistics, list[Tensor]]]
 
@@ -84,10 +48,10 @@ def check_arguments(
     `_check_sets` looks for an empty one.
     """
     for name in options:
-        if name not in ShardedOptions.__annotations__:
+        if name not in LastAxisOptions.__annotations__:
             raise TypeError(
                 f"{name} is given; sharded classes, which are the last axis, take the options "
-                f"{', '.join(ShardedOptions.__annotations__)}"
+                f"{', '.join(LastAxisOptions.__annotations__)}"
             )
     if isinstance(labels, OneHot):
         raise TypeError(
