@@ -14,6 +14,7 @@ from crossentropy.training.fit import Epoch, best_epoch
 from crossentropy.training.progress import progress_bar
 from crossentropy.training.remarks import remarks
 from crossentropy.training.scores import Scores
+from crossentropy.training.tables.fates import Fate, grouped
 
 MOST_CLASSES = 12  # rows in the table of classes
 
@@ -31,6 +32,19 @@ def training_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch
             )
 
         yield show
+
+
+def columns_table(fates: list[Fate]) -> Table:
+    """Format what became of the columns of a table, columns of which the same can be said in one line."""
+    table = Table(title="columns", title_justify="left")
+    table.add_column("column", overflow="fold")
+    table.add_column("use")
+    table.add_column("missing", justify="right")
+    table.add_column("remark", overflow="fold")
+    for group in grouped(fates):
+        missing = str(group.missing) if group.missing else ""
+        table.add_row(escape(group.names), group.use, missing, escape("; ".join(group.remarks)))
+    return table
 
 
 def report(run: Run) -> Group:

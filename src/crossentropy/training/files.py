@@ -39,28 +39,31 @@ def write_run(run: Run, out: Path) -> None:
 def model_file(run: Run) -> dict[str, object]:
     """Collect the contents of ``model.pt``: plain values and tensors, for ``torch.load(path, weights_only=True)``.
 
-    ``state_dict`` is that of ``torch.nn.Sequential(Linear, ReLU, …, Linear)`` with layers as wide as
-    ``hidden``; its inputs are made as ``preprocessing`` says (see `describe_preprocessing`), and the
-    probabilities of ``classes`` are softmax(softcap * tanh(logits / softcap) / temperature), without the
-    tanh where ``softcap`` is None.
+    ``state_dict`` is that of ``torch.nn.Sequential(Linear, ReLU, …, Linear)`` with layers as wide as ``hidden``; its
+    inputs are made by ``ColumnEncoder.from_state(encoder)`` from the columns that ``columns`` describes (see `Fate`),
+    and the probabilities of ``classes`` are softmax(softcap * tanh(logits / softcap) / temperature), without the tanh
+    where ``softcap`` is None.
     """
     return {
         "state_dict": run.network.state_dict(),
         "hidden": list(run.options.hidden),
         "classes": run.dataset.classes,
         "label": run.dataset.label,
-        "preprocessing": run.preprocessing,
-        "temperature": run.objective.temperature,
-        "softcap": run.objective.softcap,
+        "columns": [fate.to_json() for fate in run.dataset.fates],
+        "encoder": run.encoder.to_state(),
+        "temperature": run.objective.transform.temperature,
+        "softcap": run.objective.transform.softcap,
         "crossentropy": crossentropy.__version__,
     }
 
 
 def history_file(run: Run) -> dict[str, object]:
-    """Collect the contents of ``history.json``: options, every epoch, and the scores on the held-out rows."""
+    """Collect the contents of ``history.json``: options, columns, notices, every epoch, scores on held-out rows."""
     return {
         "options": dataclasses.asdict(run.options),
         "rows": {part: len(rows) for part, rows in run.split._asdict().items()},
+        "columns": [fate.to_json() for fate in run.dataset.fates],
+        "notices": [*run.dataset.notices, *run.encoder.notices_],
         "epochs": [dataclasses.asdict(epoch) for epoch in run.history],
         "best_epoch": best_epoch(run.history).epoch,
         "held_out": _scores(run.scores, run.dataset.classes),
@@ -73,17 +76,31 @@ def history_file(run: Run) -> dict[str, object]:
 def predictions_file(run: Run) -> pd.DataFrame:
     """Collect the contents of ``predictions.parquet``: a line for each held-out row.
 
-    Its columns: ``row`` (counted from 0 in the table that was read), ``label``, ``predicted``, and for each
-    class its probability, ``p[class]``.
+    Its columns: ``row`` (counted from 0 in the table that was read), ``id[column]`` for each column that names the
+    row, ``label``, ``predicted``, and for each class its probability, ``p[class]``.
     """
-    classes = np.array(run.dataset.classes)
+    classes = _class_array(run.dataset.classes)
     columns = {
-        "row": run.split.test,
+        "row": run.dataset.rows[run.split.test],
+        **{f"id[{name}]": values.to_numpy()[run.split.test] for name, values in run.dataset.ids.items()},
         "label": classes[run.dataset.labels[run.split.test]],
         "predicted": classes[run.log_probabilities.argmax(axis=1)],
     }
     probabilities = np.exp(run.log_probabilities).T
-    return pd.DataFrame(columns | {f"p[{value}]": p for value, p in zip(classes, probabilities, strict=True)})
+    return pd.DataFrame(
+        columns | {f"p[{value}]": p for value, p in zip(run.dataset.classes, probabilities, strict=True)}
+    )
+
+
+def _class_array(classes: list[Class]) -> np.ndarray:
+    """Make an array of classes; whole numbers that no integer type has room for become texts."""
+    numbers = [value for value in classes if type(value) is int]
+    if len(numbers) < len(classes):
+        return np.array(classes)
+    for kind in np.int64, np.uint64:
+        if np.iinfo(kind).min <= min(numbers) and max(numbers) <= np.iinfo(kind).max:
+            return np.array(numbers, dtype=kind)
+    return np.array([str(value) for value in numbers])
 
 
 def _scores(scores: Scores, classes: list[Class]) -> dict[str, object]:

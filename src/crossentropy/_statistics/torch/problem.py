@@ -37,8 +37,8 @@ class StaticArgs(NamedTuple):
 class TensorArgs(NamedTuple):
     """Tensor arguments of a row problem; the first `LEARNABLE` fields receive gradients."""
 
-    logits: Tensor
-    dense: Any  # from here on a Tensor or None
+    logits: Any  # a Tensor; None of a head, which makes them block by block. From here on a Tensor or None
+    dense: Any
     temperature: Any
     logit_bias: Any
     margin: Any
@@ -52,7 +52,7 @@ LEARNABLE = 5  # number of leading fields of Tensors that can have a gradient
 
 
 def partition(
-    logits: Tensor,
+    logits: Tensor | None,
     axis: int,
     target: Target,
     transform: Transform,

@@ -125,15 +125,15 @@ def classes_before(
     return counts.view(shape)
 
 
-def flatten_rows(tensors: TensorArgs) -> TensorArgs:
-    """Flatten the rows of all tensors, class axes behind them, and drop the logits."""
-    rows, temperature = tensors.logits.ndim - 1, tensors.temperature
+def flatten_rows(tensors: TensorArgs, ndim: int) -> TensorArgs:
+    """Flatten the `ndim` axes of the rows of all tensors, class axes behind them, and drop the logits."""
+    temperature = tensors.temperature
 
     def flat(x: Tensor | None) -> Tensor | None:
-        return None if x is None else x.reshape(-1, *x.shape[rows:])
+        return None if x is None else x.reshape(-1, *x.shape[ndim:])
 
     return tensors._replace(
-        logits=None,  # type: ignore[arg-type]
+        logits=None,
         dense=flat(tensors.dense),
         mask=flat(tensors.mask),
         indices=flat(tensors.indices),

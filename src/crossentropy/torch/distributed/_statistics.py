@@ -121,9 +121,9 @@ def _exchanged(
 
     def before(u: Tensor) -> Tensor:
         z = tensors.logits.detach()
-        z = z.reshape(-1, z.shape[-1])
+        ndim, z = z.ndim - 1, z.reshape(-1, z.shape[-1])
         blocks = ((rows, z[rows]) for rows in slices(len(z), ROWS))
-        return classes_before(settings, flatten_rows(tensors), target.indices, u, shard, blocks)
+        return classes_before(settings, flatten_rows(tensors, ndim), target.indices, u, shard, blocks)
 
     return exchange_and_merge(
         part_statistics(settings, tensors), along, settings, tensors, target, shard, before
