@@ -243,7 +243,7 @@ def question_mark(drawn, random):
 @dirt
 def missing_numbers(drawn, random):
     cells = drawn.columns[first_number(drawn)]
-    lost = random.random(len(drawn.label)) < 0.1
+    lost = (random.random(len(drawn.label)) < 0.1) & np.isfinite(cells.truth)
     written = random.choice(["", "NA", "NaN", "NULL", "#N/A"], len(lost))
     cells.texts = [str(w) if m else text for text, w, m in zip(cells.texts, written, lost, strict=True)]
     cells.truth = np.where(lost, np.nan, cells.truth)
@@ -393,7 +393,7 @@ def reorder(drawn: Drawn, rows: np.ndarray) -> None:
         cells.texts = [cells.texts[i] for i in rows]
         cells.truth = cells.truth[rows]
     drawn.label = [drawn.label[i] for i in rows]
-    drawn.said = [pattern for pattern in drawn.said if "in row" not in pattern]
+    drawn.said = [pattern for pattern in drawn.said if "in row" not in pattern and "sorted" not in pattern]
     drawn.same_score = False
 
 

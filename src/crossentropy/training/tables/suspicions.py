@@ -16,12 +16,12 @@ _FEWEST_ROWS = 40
 _CELLS = 4_000_000
 
 
-def suspicions(columns: dict[str, Column], labels: np.ndarray, label: str) -> list[str]:
-    """Look at predictors beside the labels (rows,), indices of classes, in the order of the table."""
+def suspicions(columns: dict[str, Column], labels: np.ndarray, label: str, rows: np.ndarray) -> list[str]:
+    """Look at predictors beside the labels, indices of classes; `rows` are their numbers in the table, for the user."""
     found = [*_sorted_rows(labels), *_repeated_rows(columns, labels)]
     found += _rising(columns)
     found += _repeated_ids(columns)
-    found += _extreme_numbers(columns)
+    found += _extreme_numbers(columns, rows)
     found += [
         f"Column {name!r} alone tells {label!r} in {share:.1%} of rows: is it known before the label is?"
         for name, share in _leaks(columns, labels)
@@ -95,7 +95,7 @@ def _repeated_ids(columns: dict[str, Column]) -> Iterator[str]:
             )
 
 
-def _extreme_numbers(columns: dict[str, Column]) -> Iterator[str]:
+def _extreme_numbers(columns: dict[str, Column], rows: np.ndarray) -> Iterator[str]:
     """Tell of numbers that are brought to the limit of `reach`."""
     for name, column in columns.items():
         if column.kind != "number":
@@ -107,8 +107,8 @@ def _extreme_numbers(columns: dict[str, Column]) -> Iterator[str]:
             row = extreme[np.abs(values[extreme]).argmax()]
             cells = "1 extreme number" if len(extreme) == 1 else f"{len(extreme)} extreme numbers"
             yield (
-                f"Column {name!r} holds {cells}, such as {values[row]:g} in row {row}: what is not between {low:.4g} and "
-                f"{high:.4g} has no part in how the column is standardized, and is brought near the others."
+                f"Column {name!r} holds {cells}, such as {values[row]:g} in row {rows[row]}. What is beyond "
+                f"{low:.4g} or {high:.4g} has no part in how the column is standardized, and is brought near the others."
             )
 
 
