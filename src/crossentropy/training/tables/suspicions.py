@@ -108,7 +108,7 @@ def _extreme_numbers(columns: dict[str, Column], rows: np.ndarray) -> Iterator[s
             cells = "1 extreme number" if len(extreme) == 1 else f"{len(extreme)} extreme numbers"
             yield (
                 f"Column {name!r} holds {cells}, such as {values[row]:g} in row {rows[row]}. What is beyond "
-                f"{low:.4g} or {high:.4g} has no part in how the column is standardized, and is brought near the others."
+                f"{low:.4g} or {high:.4g} has no part in how the column is standardized, and is brought near others."
             )
 
 
