@@ -430,7 +430,7 @@ def label_twice(drawn, random):
 @dirt
 def name_twice(drawn, random):
     names = list(drawn.columns)
-    drawn.header = [names[0], *names[:1], *names[2:], drawn.name]
+    drawn.header = [*names[:-1], names[-2] or drawn.name, drawn.name]
     drawn.refused, drawn.texts_only = "several columns of the same name", True
 
 

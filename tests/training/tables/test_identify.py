@@ -25,6 +25,7 @@ def why(values, name="x", unnamed=False) -> str:
         ([str(i) for i in range(100)], "x", False, "counts the rows"),
         (PLACES, "x", False, "numbers the rows, each number once"),
         (WITH_GAPS, "Unnamed: 0", True, "no name and numbers the rows"),
+        (np.tile(np.arange(50), 2), "Unnamed: 0", True, "no name and counts rows"),
         (WITH_GAPS, "user_id", False, "called an id"),
         (RANDOM.permutation(10**6)[:100] + 10**17, "x", False, "too long to be quantities"),
         ([f"u{i}" for i in PLACES], "x", False, "100 different texts in 100 rows"),
