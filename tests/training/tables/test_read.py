@@ -45,6 +45,10 @@ def test_unicode_is_recognized(tmp_path, encoding):
     assert any("was read as UTF" in notice for notice in table.notices) == (encoding[:5] != "utf-8")
 
 
+def test_a_first_character_that_shares_bytes_with_a_mark_is_kept(tmp_path):
+    assert list(read(tmp_path, "ｘ,y\n1,2\n".encode("utf-16")).columns) == ["ｘ", "y"]
+
+
 def test_another_encoding_is_named_and_read_by_option(tmp_path):
     with pytest.raises(InputError, match=r"line 1 are no text in it\. Try --encoding latin-1"):
         read(tmp_path, TEXT.encode("latin-1"))
