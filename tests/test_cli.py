@@ -217,8 +217,8 @@ def listed_losses():
 
 
 def test_losses_are_listed_by_family_with_when_to_use_it():
+    from crossentropy._loss_expressions.known_losses import public_losses
     from crossentropy.training.families import FAMILIES
-    from crossentropy.training.known_losses import public_losses
 
     lines, headings = listed_losses()
     assert headings == [f"{family.title}: when {family.use_when}" for family in FAMILIES]

@@ -12,6 +12,7 @@ except ModuleNotFoundError as missing:
     raise ImportError('The command line needs more packages: pip install "crossentropy[train]"') from missing
 
 from crossentropy import __version__
+from crossentropy._loss_expressions.errors import LossExpressionError
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.options import LanguageOptions
 from crossentropy.training.options import Options, listed_widths, parse_hidden
@@ -34,7 +35,7 @@ def _errors_in_a_sentence() -> Iterator[None]:
     """Turn what the user can put right into one sentence on stderr and exit code 2."""
     try:
         yield
-    except InputError as error:
+    except (InputError, LossExpressionError) as error:
         typer.echo(f"Error: {error}", err=True)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("crossentropy"):
@@ -236,12 +237,16 @@ def train_lm(
             checkpoint_every=checkpoint_every,
             logits=logits,
         )
+        from crossentropy.training.language.text import check_paths
+        from crossentropy.training.output import check_writable
+
+        check_writable(out)
+        check_paths(files)  # before the imports, which take seconds
         from crossentropy.training.language.display import language_progress, report
         from crossentropy.training.language.experiment import prepare
         from crossentropy.training.language.experiment import train as run_training
         from crossentropy.training.language.files import write_language_run
 
-        check_writable(out)
         prepared = prepare(options, out)
         messages = Console(stderr=True)
         for notice in prepared.notices:
@@ -255,8 +260,8 @@ def train_lm(
 @app.command()
 def losses() -> None:
     """List the losses by family: when to use it, what each is, its paper, and (marked --loss) which can train."""
+    from crossentropy._loss_expressions.known_losses import KNOWN_LOSSES, paper, public_losses, summary
     from crossentropy.training.families import FAMILIES
-    from crossentropy.training.known_losses import KNOWN_LOSSES, paper, public_losses, summary
 
     public = public_losses()
     width = max(map(len, public))

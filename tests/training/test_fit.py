@@ -3,9 +3,9 @@ import itertools
 import pytest
 import torch
 
+from crossentropy._loss_expressions.parse import parse_loss
 from crossentropy.training.errors import InputError
 from crossentropy.training.fit import PATIENCE, Rows, best_epoch, fit, predict
-from crossentropy.training.loss_expressions import parse_loss
 from crossentropy.training.model import build_network
 from crossentropy.training.options import Options
 from crossentropy.training.scores import score

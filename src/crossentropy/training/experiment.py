@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from crossentropy._loss_expressions.objective import Objective
+from crossentropy._loss_expressions.parse import parse_loss
 from crossentropy.information import entropy
 from crossentropy.training.data import Dataset
 from crossentropy.training.fit import Epoch, Rows, fit, predict
-from crossentropy.training.loss_expressions import Objective, parse_loss
 from crossentropy.training.model import build_network, choose_device
 from crossentropy.training.options import Options
-from crossentropy.training.scores import Scores, score, score_frequencies
+from crossentropy.training.scores import Scores, score_classes, score_frequencies
 from crossentropy.training.split import Split, stratified_split
 from crossentropy.training.tables.encoder import ColumnEncoder
 from crossentropy.training.threads import cpu_threads
@@ -73,8 +74,10 @@ def train(
 
     Raises
     ------
+    LossExpressionError
+        If the loss cannot be read or trained with.
     InputError
-        If the options or the data cannot be trained on.
+        If another option or the data cannot be trained on.
     """
     parse_loss(options.loss)
     device = choose_device(options.device)
@@ -105,7 +108,7 @@ def train(
         network.cpu(),
         encoder,
         log_probabilities,
-        score(log_probabilities, held_out),
+        score_classes(log_probabilities, held_out),
         score_frequencies(frequencies, held_out),
         float(entropy(frequencies)),
     )

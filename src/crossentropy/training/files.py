@@ -15,6 +15,7 @@ from crossentropy.training.experiment import Run
 from crossentropy.training.fit import best_epoch
 from crossentropy.training.labels import Class
 from crossentropy.training.output import write_together
+from crossentropy.training.remarks import remarks
 from crossentropy.training.scores import Scores
 
 
@@ -50,8 +51,8 @@ def model_file(run: Run) -> dict[str, object]:
         "label": run.dataset.label,
         "columns": [fate.to_json() for fate in run.dataset.fates],
         "encoder": run.encoder.to_state(),
-        "temperature": run.objective.temperature,
-        "softcap": run.objective.softcap,
+        "temperature": run.objective.transform.temperature,
+        "softcap": run.objective.transform.softcap,
         "crossentropy": crossentropy.__version__,
     }
 
@@ -65,8 +66,10 @@ def history_file(run: Run) -> dict[str, object]:
         "notices": [*run.dataset.notices, *run.encoder.notices_],
         "epochs": [dataclasses.asdict(epoch) for epoch in run.history],
         "best_epoch": best_epoch(run.history).epoch,
-        "held_out": _scores(run.scores),
-        "baseline": _scores(run.baseline) | {"training_entropy_nats": run.baseline_entropy},
+        "held_out": _scores(run.scores, run.dataset.classes),
+        "remarks": remarks(run),
+        "baseline": _scores(run.baseline, run.dataset.classes)
+        | {"training_entropy_nats": run.baseline_entropy},
     }
 
 
@@ -100,13 +103,24 @@ def _class_array(classes: list[Class]) -> np.ndarray:
     return np.array([str(value) for value in numbers])
 
 
-def _scores(scores: Scores) -> dict[str, float | None]:
+def _scores(scores: Scores, classes: list[Class]) -> dict[str, object]:
     """Convert scores for JSON."""
-    values = {
-        "log_loss_nats": scores.nats,
-        "log_loss_bits": scores.bits,
-        "perplexity": scores.perplexity,
-        "accuracy": scores.accuracy,
+    low, high = scores.interval
+    return {
+        "log_loss_nats": _number(scores.nats),
+        "log_loss_interval": [_number(low), _number(high)],
+        "log_loss_bits": _number(scores.bits),
+        "perplexity": _number(scores.perplexity),
+        "accuracy": _number(scores.accuracy),
+        "balanced_accuracy": _number(scores.balanced_accuracy),
+        "average_precision": _number(scores.average_precision),
+        "classes": [
+            {"class": value} | {name: _number(x) for name, x in dataclasses.asdict(of_class).items()}
+            for value, of_class in zip(classes, scores.classes, strict=True)
+        ],
     }
-    # JSON has no infinity and no NaN
-    return {name: x if np.isfinite(x) else None for name, x in values.items()}
+
+
+def _number(x: float) -> float | None:
+    """Return a number for JSON, which has no infinity and no NaN: None instead."""
+    return x if np.isfinite(x) else None

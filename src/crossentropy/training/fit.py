@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from crossentropy._loss_expressions.objective import Objective
 from crossentropy.training.errors import InputError
-from crossentropy.training.loss_expressions import Objective
 from crossentropy.training.options import Options
 from crossentropy.training.scores import Scores, score
 
@@ -100,7 +100,7 @@ def predict(network: nn.Module, objective: Objective, inputs: Tensor) -> np.ndar
         If they are not finite.
     """
     with torch.no_grad():
-        log_probabilities = objective.log_probabilities(network(inputs)).numpy()
+        log_probabilities = objective.transform.log_probabilities(network(inputs).cpu().numpy())
     if not np.isfinite(log_probabilities).all():
         raise InputError(DIVERGED)
     return log_probabilities

@@ -18,7 +18,7 @@ class Options:
     label : str, optional
         The column to predict; by default one named label, target, class or y.
     loss : str
-        Loss expression, see `crossentropy.training.loss_expressions`.
+        Loss expression, see `crossentropy._loss_expressions.parse`.
     hidden : tuple of int
         Widths of the hidden layers; none makes a linear model.
     epochs : int

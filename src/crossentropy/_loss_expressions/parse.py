@@ -6,82 +6,74 @@ evaluated. Words that depend on class counts, such as ``balanced``, use those of
 
 import ast
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from inspect import signature
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from crossentropy.training.errors import InputError
-from crossentropy.training.known_losses import KNOWN_LOSSES, WORDS, KnownLoss, summary
+from crossentropy._arguments.errors import keywords
+from crossentropy._backends import Array, device, namespace
+from crossentropy._loss_expressions.errors import LossExpressionError
+from crossentropy._loss_expressions.known_losses import KNOWN_LOSSES, WORDS, KnownLoss, summary
+from crossentropy._loss_expressions.objective import LogitTransform, Objective
 
-
-@dataclass(frozen=True)
-class Objective:
-    """What training minimizes, and the probabilities that go with it.
-
-    Predictions are softmax(softcap * tanh(z / softcap) / temperature) of the logits z, the probabilities that a
-    cross-entropy with these options is about; the scale of an LDAM loss is such a temperature. An offset or a margin
-    of the classes, and the tempered softmax of the bi-tempered loss, belong to training alone.
-    """
-
-    expression: str
-    loss: Callable[[Tensor, Tensor], Tensor]
-    temperature: float = 1.0
-    softcap: float | None = None
-
-    def log_probabilities(self, logits: Tensor) -> Tensor:
-        """Compute the log-probabilities of the classes in nats, float64 on the CPU, in the shape of the logits."""
-        logits = logits.cpu().double()
-        if self.softcap is not None:
-            logits = self.softcap * torch.tanh(logits / self.softcap)
-        return torch.log_softmax(logits / self.temperature, dim=1)
+__all__ = ["parse_loss"]
 
 
-def parse_loss(expression: str, counts: Tensor | None = None) -> Objective:
+def parse_loss(expression: str, counts: Array | None = None) -> Objective:
     """Parse a loss expression into a training objective.
 
     Parameters
     ----------
     expression : str
-    counts : Tensor (C,), optional
-        Class counts in the training rows; not needed to check an expression, or for losses that take none.
+    counts : array (C,), optional
+        Class counts in the training rows, in the library and on the device of the logits; not needed to check an
+        expression.
 
     Raises
     ------
-    InputError
+    LossExpressionError
         If the expression cannot be parsed, or its name, a keyword or a value is unknown.
     """
     name, settings = _parse(expression)
     if name not in KNOWN_LOSSES:
         width = max(map(len, KNOWN_LOSSES))
         lines = [f"  {known:<{width}}  {summary(loss.function)}" for known, loss in KNOWN_LOSSES.items()]
-        raise InputError("\n".join([f"There is no loss named {name!r}; the known ones are:", *lines]))
+        raise LossExpressionError(
+            "\n".join([f"There is no loss named {name!r}; the known ones are:", *lines])
+        )
     known = KNOWN_LOSSES[name]
     for keyword in settings:
         if keyword not in known.keywords:
-            raise InputError(f"The loss {name} takes {_keywords(known)}, and not {keyword!r}.")
+            raise LossExpressionError(f"The loss {name} takes {_keywords(known)}, and not {keyword!r}.")
     for keyword in known.required:
         if keyword not in settings:
-            raise InputError(f"The loss {name} needs {keyword}=number, as in {name}({keyword}=0.5).")
-    n = torch.ones(2) if counts is None else counts
+            raise LossExpressionError(f"The loss {name} needs {keyword}=number, as in {name}({keyword}=0.5).")
+    n = np.ones(2) if counts is None else counts
+    xp, place = namespace(n), device(n)
     try:
         values = {key: value(n) if callable(value) else value for key, value in settings.items()}
         if known.takes_counts:
             values["counts"] = n
         loss = partial(known.function, **values)
-        loss(n.new_zeros((1, len(n)), dtype=torch.float32), n.new_zeros(1, dtype=torch.long))
+        logits = xp.zeros((1, n.shape[0]), dtype=xp.float32, device=place)
+        loss(logits, xp.zeros(1, dtype=xp.int64, device=place))
     except (TypeError, ValueError) as error:
-        raise InputError(
+        raise LossExpressionError(
             f"The loss {expression} (which takes {_keywords(known)}) is not possible: {error}"
         ) from error
     temperature = values.get("temperature", 1.0)
     if "scale" in known.keywords:
         temperature = 1 / values.get("scale", signature(known.function).parameters["scale"].default)
-    return Objective(expression, loss, temperature, values.get("softcap"))
+    return Objective(
+        expression,
+        loss,
+        LogitTransform(temperature, values.get("softcap")),
+        values.get("class_weight"),
+        averages_rows="normalizer" in keywords(known.function),
+        uses_counts=known.takes_counts or any(callable(value) for value in settings.values()),
+    )
 
 
 def _parse(expression: str) -> tuple[str, dict[str, Any]]:
@@ -97,7 +89,7 @@ def _parse(expression: str) -> tuple[str, dict[str, Any]]:
     name = node.func.id
     settings = {str(keyword.arg): _value(keyword, expression) for keyword in node.keywords}
     if name in KNOWN_LOSSES and node.args:
-        raise InputError(
+        raise LossExpressionError(
             f"The loss {name} takes {_keywords(KNOWN_LOSSES[name])}, each written as keyword=number."
         )
     if len(settings) < len(node.keywords):
@@ -112,7 +104,7 @@ def _value(keyword: ast.keyword, expression: str) -> Any:
         word = ast.unparse(keyword.value).replace(" ", "").strip("'")
         if word not in words:
             known = " or ".join(f"{keyword.arg}={word}" for word in words)
-            raise InputError(f"In the loss {expression}, write {known}, and not {word!r}.")
+            raise LossExpressionError(f"In the loss {expression}, write {known}, and not {word!r}.")
         return words[word]
     try:
         value = ast.literal_eval(keyword.value)
@@ -120,7 +112,7 @@ def _value(keyword: ast.keyword, expression: str) -> Any:
         value = None
     if keyword.arg is None or type(value) not in (int, float) or not math.isfinite(value):
         source = ast.unparse(keyword)
-        raise InputError(f"In the loss {expression}, {source!r} is not of the form keyword=number.")
+        raise LossExpressionError(f"In the loss {expression}, {source!r} is not of the form keyword=number.")
     return value
 
 
@@ -129,9 +121,9 @@ def _keywords(known: KnownLoss) -> str:
     return " and ".join(filter(None, [", ".join(known.keywords[:-1]), known.keywords[-1]]))
 
 
-def _unreadable(expression: str) -> InputError:
+def _unreadable(expression: str) -> LossExpressionError:
     """Build the error for an expression that cannot be parsed."""
-    return InputError(
+    return LossExpressionError(
         f"The loss {expression!r} cannot be read: write a name, or a name with keyword numbers, "
         "such as cross_entropy(label_smoothing=0.1) or focal(gamma=2)."
     )
