@@ -21,7 +21,11 @@ def test_every_check_of_scikit_learn_passes_and_none_is_skipped():
     """In a process of its own: without this variable, read at the import, the check of NumPy's namespace is skipped."""
     environment = os.environ | {"SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CHECK], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-W", "ignore", "-c", CHECK],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     count, *others = done.stdout.split(maxsplit=1)

@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from crossentropy.losses import balanced_weights
 
-__all__ = ["Table", "class_counts", "class_weights", "read_table"]
+__all__ = ["Table", "class_counts", "class_weights", "in_words", "read_table"]
 
 #: inputs (rows, features), labels as numbers of classes, and weights or None
 Table = tuple[np.ndarray, np.ndarray, np.ndarray | None]
@@ -49,7 +49,7 @@ def read_table(
     ValueError
         If something is wrong with them.
     """
-    X, y = validate_data(estimator, X, y, dtype=np.float32, reset=reset)
+    X, y = validate_data(estimator, X, y, dtype=np.float32, order="C", reset=reset)
     check_classification_targets(y)
     weight = None
     if sample_weight is not None:
@@ -59,10 +59,18 @@ def read_table(
             X, y, weight = X[kept], y[kept], weight[kept]
     if classes is None:
         classes = np.unique(y)
-    unknown = np.setdiff1d(y, classes)
-    if len(unknown):
-        raise ValueError(f"{names[1]} has the label {unknown[0]!r}, which is none of the classes {classes!r}")
+    unknown = np.setdiff1d(y, classes).tolist()
+    if unknown:
+        raise ValueError(
+            f"{names[1]} has the label {unknown[0]!r}, which is none of the classes {in_words(classes)}"
+        )
     return (X, np.searchsorted(classes, y).astype(np.int64), weight), classes
+
+
+def in_words(classes: np.ndarray) -> str:
+    """List the classes for an error, cut short after a dozen."""
+    more = f", … ({len(classes)} in all)" if len(classes) > 12 else ""
+    return ", ".join(map(repr, classes[:12].tolist())) + more
 
 
 def _checked_weight(sample_weight: Any, rows: int, name: str) -> np.ndarray:

@@ -70,5 +70,5 @@ class PredictionMixin:
     def _logits(self, X: Any) -> np.ndarray:
         """Compute the network's logits (rows, C), float64."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
-        return logits_in_double(self.network_, torch.from_numpy(X)).numpy()
+        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        return logits_in_double(self.network_, torch.from_numpy(np.require(X, requirements="W"))).numpy()

@@ -49,7 +49,7 @@ class Rows:
             return None if values is None else torch.from_numpy(np.float32(values)).to(device)
 
         return cls(
-            torch.as_tensor(inputs).to(device),
+            torch.from_numpy(np.require(inputs, requirements="W")).to(device),
             torch.from_numpy(labels).to(device),
             weights(sample_weight),
             weights(loss_weight),

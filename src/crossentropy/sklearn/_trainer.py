@@ -93,21 +93,20 @@ class Trainer:
         Raises
         ------
         DivergenceError
-            If the loss of a batch is not finite.
+            If the loss of a batch or a parameter is not finite.
         """
         epoch = self.epoch + 1
         for group in self.optimizer.param_groups:
             group["lr"], group["weight_decay"] = learning_rate, weight_decay
         normal = _mean_weight(rows, objective)
         order = torch.from_numpy(np.random.default_rng([self.seed, epoch]).permutation(len(rows)))
-        losses: list[Tensor] = []
-        sizes: list[int] = []
+        total = 0.0
         scores = _Scores(objective)
         self.network.train()
         with self._random_dropout(epoch):
             for block in order.split(BATCHES_AT_ONCE * batch_size):
                 part = rows.take(block)
-                logits = []
+                losses, logits, sizes = [], [], []
                 for batch in part.split(batch_size):
                     z = self.network(batch.inputs)
                     loss = _batch_loss(objective, z, batch, normal)
@@ -115,19 +114,24 @@ class Trainer:
                     loss.backward()
                     self.optimizer.step()
                     losses.append(loss.detach())
-                    sizes.append(len(batch))
                     logits.append(z.detach())
+                    sizes.append(len(batch))
+                # read once a block: on a GPU, reading a number waits for all that was asked for
+                total += float(torch.stack(losses).double().cpu() @ torch.tensor(sizes).double())
+                if not isfinite(total):
+                    raise self._diverged(total, epoch, rows, learning_rate)
                 scores.add(torch.cat(logits), part)
-        mean = float(torch.stack(losses).double().cpu() @ torch.tensor(sizes).double()) / len(rows)
-        if not isfinite(mean):
-            largest = float(rows.inputs.abs().max())
-            raise DivergenceError(
-                f"the loss is {mean} in epoch {epoch}: the steps are too large for these inputs, whose largest "
-                f"absolute value is {largest:.3g}; lower learning_rate, which is {learning_rate:g}, or standardize "
-                "the inputs"
-            )
+        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
+            raise self._diverged(nan, epoch, rows, learning_rate)
         self.epoch = epoch
-        return scores.measures(mean)
+        return scores.measures(total / len(rows))
+
+    def _diverged(self, value: float, epoch: int, rows: Rows, learning_rate: float) -> DivergenceError:
+        return DivergenceError(
+            f"the loss is {value} in epoch {epoch}: the steps are too large for these inputs, whose largest absolute "
+            f"value is {float(rows.inputs.abs().max()):.3g}; lower learning_rate, which is {learning_rate:g}, or "
+            "standardize the inputs"
+        )
 
     def measure(self, rows: Rows, objective: Objective) -> Measures:
         """Measure the network on rows, without dropout.

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 
 from crossentropy._loss_expressions.objective import Objective
 from crossentropy._loss_expressions.parse import parse_loss
-from crossentropy.sklearn._arguments import Table, class_counts, class_weights, read_table
+from crossentropy.sklearn._arguments import Table, class_counts, class_weights, in_words, read_table
 from crossentropy.sklearn._network import build_network, choose_device, widths_of
 from crossentropy.sklearn._parameters import check_parameters
 from crossentropy.sklearn._prediction import PredictionMixin
@@ -258,7 +258,7 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         known = np.unique(classes) if first else self.classes_
         if classes is not None and not np.array_equal(np.unique(classes), known):
-            raise ValueError(f"classes is {classes!r}; those of the first call were {known!r}")
+            raise ValueError(f"classes is {classes!r}; those of the first call were {in_words(known)}")
         table, _ = read_table(self, X, y, sample_weight, reset=first, classes=known)
         if first:
             self._start(known, self._draw_seed(), device)
@@ -290,7 +290,8 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
             )
         if not np.array_equal(classes, self.classes_):
             raise ValueError(
-                f"warm_start is True, and the labels are {classes!r}; those of the earlier fit were {self.classes_!r}"
+                f"warm_start is True, and the labels are {in_words(classes)}; those of the earlier fit were "
+                f"{in_words(self.classes_)}"
             )
         hidden = widths_of(self.network_)[1:-1]
         if list(self.hidden) != hidden:
