@@ -30,13 +30,15 @@ test-poisoned: .venv/installed
 		tests/torch/distributed/test_sharded_head.py
 
 # What the libraries behind PyTorch would do on other processors, and on other numbers of threads, which MKL would
-# otherwise hold at the number of cores.
+# otherwise hold at the number of cores. Each level has a cache of compiled code of its own, since PyTorch looks code up
+# without regard to the level.
 LEVELS := $(addprefix ONEDNN_MAX_CPU_ISA=,SSE41 AVX2 AVX512_CORE AVX512_CORE_BF16) \
 	$(addprefix MKL_ENABLE_INSTRUCTIONS=,SSE4_2 AVX2 AVX512) MKL_CBWR=COMPATIBLE \
 	$(addprefix ATEN_CPU_CAPABILITY=,default avx2 avx512) $(addprefix OMP_NUM_THREADS=,1 2 4)
 test-levels: .venv/installed
 	for level in $(LEVELS); do \
-		echo $$level && env MKL_DYNAMIC=FALSE $$level $(BIN)/python -m pytest -q -n 2 --dist loadfile $(HEADS) || exit 1; \
+		echo $$level && env MKL_DYNAMIC=FALSE TORCHINDUCTOR_CACHE_DIR=build/inductor/$$level $$level \
+			$(BIN)/python -m pytest -q -n 2 --dist loadfile $(HEADS) || exit 1; \
 	done
 
 # The kernels' tests with every access to memory and every operation checked, and memory that was not written NaN. Left

@@ -33,18 +33,19 @@ void bind_rows(nb::module_& m) {
            "class_margin"_a = 0);
   nb::class_<Target>(m, "Target")
       .def("__init__",
-           [](Target* self, uintptr_t indices, int64_t k, bool has_ignore, int64_t ignore_index, const View* mask,
-              const View* dense, uintptr_t class_weight) {
+           [](Target* self, uintptr_t indices, int64_t k, bool has_ignore, int64_t ignore_index, bool foreign,
+              const View* mask, const View* dense, uintptr_t class_weight) {
              new (self) Target{indices,
                                k,
                                has_ignore,
                                ignore_index,
+                               foreign,
                                mask ? *mask : View{},
                                dense ? *dense : View{},
                                class_weight};
            },
-           "indices"_a = 0, "k"_a = 1, "has_ignore"_a = false, "ignore_index"_a = 0, "mask"_a = nb::none(),
-           "dense"_a = nb::none(), "class_weight"_a = 0);
+           "indices"_a = 0, "k"_a = 1, "has_ignore"_a = false, "ignore_index"_a = 0, "foreign"_a = false,
+           "mask"_a = nb::none(), "dense"_a = nb::none(), "class_weight"_a = 0);
   nb::class_<Prior>(m, "Prior")
       .def("__init__",
            [](Prior* self, bool present, uintptr_t values, double total) {

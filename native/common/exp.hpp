@@ -4,6 +4,8 @@
 // NaN goes through everything; the comparisons are written so that it does.
 #pragma once
 
+#include <type_traits>
+
 #include "common/simd.hpp"
 
 namespace ce {
@@ -79,35 +81,43 @@ struct Exp2Shift {
   explicit CE_INLINE Exp2Shift(T shift) : floor(-kBias - shift), magic(kRound + kBias + shift) {}
 };
 
-CE_INLINE float exp2_shifted(float y, float floor, float magic) {
+// 2^f for |f| ≤ 1/2, the highest power of f first.
+template <class T>
+constexpr int kExp2Terms = sizeof(T) == 4 ? 7 : 12;
+template <class T>
+constexpr float kExp2[] = {1.545318283e-4f, 1.339088633e-3f, 9.61808252e-3f, 5.550357071e-2f,
+                           2.402265076e-1f, 6.93147188e-1f,  1.0f};
+template <>
+constexpr double kExp2<double>[] = {
+    4.45496437126929679e-10, 7.07259302787899657e-9, 1.01780624269769234e-7, 1.32154425525222915e-6,
+    1.52527338298670806e-5,  1.54035304417941374e-4, 1.33335581464169169e-3, 9.61812910760685395e-3,
+    5.55041086648215944e-2,  2.40226506959100983e-1, 6.93147180559945309e-1, 1.0};
+
+template <class T>
+CE_INLINE T exp2_shifted(T y, T floor, T magic, const T* coefficients = kExp2<T>) {
+  using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
   y = y < floor ? floor : y;
-  const float t = y + magic;
-  const float f = y - (t - magic);
-  float q = 1.545318283e-4f;
-  q = q * f + 1.339088633e-3f;
-  q = q * f + 9.61808252e-3f;
-  q = q * f + 5.550357071e-2f;
-  q = q * f + 2.402265076e-1f;
-  q = q * f + 6.93147188e-1f;
-  return (1.0f + f * q) * bit_cast<float>(bit_cast<uint32_t>(t) << 23);
+  const T t = y + magic;
+  const T f = y - (t - magic);
+  T power = coefficients[0];
+#pragma GCC unroll 12
+  for (int i = 1; i < kExp2Terms<T>; ++i) power = power * f + coefficients[i];
+  return power * bit_cast<T>(bit_cast<Bits>(t) << (sizeof(T) == 4 ? 23 : 52));
 }
-CE_INLINE double exp2_shifted(double y, double floor, double magic) {
-  y = y < floor ? floor : y;
-  const double t = y + magic;
-  const double f = y - (t - magic);
-  double q = 4.45496437126929679e-10;
-  q = q * f + 7.07259302787899657e-9;
-  q = q * f + 1.01780624269769234e-7;
-  q = q * f + 1.32154425525222915e-6;
-  q = q * f + 1.52527338298670806e-5;
-  q = q * f + 1.54035304417941374e-4;
-  q = q * f + 1.33335581464169169e-3;
-  q = q * f + 9.61812910760685395e-3;
-  q = q * f + 5.55041086648215944e-2;
-  q = q * f + 2.40226506959100983e-1;
-  q = q * f + 6.93147180559945309e-1;
-  return (1.0 + f * q) * bit_cast<double>(bit_cast<uint64_t>(t) << 52);
-}
+
+// factor · 2^y · 2^shift. With the factor in the coefficients it costs nothing, and is rounded no worse.
+template <class T>
+class ScaledExp2 {
+ public:
+  CE_INLINE ScaledExp2(T factor, T shift) : range(shift) {
+    for (int i = 0; i < kExp2Terms<T>; ++i) coefficients[i] = factor * kExp2<T>[i];
+  }
+  CE_INLINE T operator()(T y) const { return exp2_shifted(y, range.floor, range.magic, coefficients); }
+
+ private:
+  const Exp2Shift<T> range;
+  T coefficients[kExp2Terms<T>];
+};
 constexpr double kLog2E = 1.4426950408889634;
 
 // e^x − 1 for x ≤ 0, to full relative precision near 0.

@@ -29,8 +29,8 @@ CE_INLINE Out narrow(T x) {
 }
 // The nearest bfloat16 as the upper half of the word; of NaN only those whose lower bits are 0 are sure to stay NaN.
 CE_INLINE uint32_t round_to_bfloat16(float x) {
-  const uint32_t bits = bit_cast<uint32_t>(x);
-  return bits + 0x7fffu + ((bits >> 16) & 1u);
+  const uint32_t bits = bit_cast<uint32_t>(x), odd = (bits >> 16) & 1u;
+  return (bits | odd) + 0x7fffu;  // a half goes up if the number above it is odd
 }
 template <>
 CE_INLINE BFloat16 narrow<BFloat16, float>(float x) {

@@ -11,7 +11,7 @@ class RowGradient {
         alpha{plain(row.alpha[0]), plain(row.alpha[1])},
         gain(plain(row.gain)),
         beside(pointer<const Item>(kSet ? uintptr_t(row.mask) : kVector ? problem.prior : 0)),
-        range(T(row.shift)) {}
+        exponential(kSet ? T(1) : alpha[0], T(row.shift)) {}
 
   // The last line of a row, which may be short, goes through a buffer.
   CE_INLINE void write(const Stored* from, Stored* to, int64_t classes) const {
@@ -36,12 +36,12 @@ class RowGradient {
 
   const T base[2], alpha[2], gain;
   const Item* const beside;
-  const Exp2Shift<T> range;
+  const ScaledExp2<T> exponential;  // times α, but with a label set, where it differs from class to class
 
   CE_INLINE T at(T u, const Item* item, int place) const {
     const bool right = kSet && item[place] != 0;
-    const T e = exp2_shifted((u - (right ? base[1] : base[0])) * T(kLog2E), range.floor, range.magic);
-    const T gradient = (right ? alpha[1] : alpha[0]) * e;
+    const T e = exponential((u - (right ? base[1] : base[0])) * T(kLog2E));
+    const T gradient = !kSet ? e : (right ? alpha[1] : alpha[0]) * e;
     if (kVector) return gradient - gain * T(item[place]);
     return kBeside == Beside::kUniformPrior ? gradient - gain : gradient;
   }

@@ -11,7 +11,8 @@ class RowSums {
   CE_INLINE ContiguousSums read(const ContiguousProblem& problem, const ContiguousRow& row) {
     const Stored* const u = pointer<const Stored>(problem.logits.address) + row.offset;
     const Item* const items = pointer<const Item>(kSet ? uintptr_t(row.mask) : kVector ? problem.prior : 0);
-    for (int64_t j = 0; j < problem.k; ++j) row.targets[j] = double(widen(u[row.labels[j]]));
+    for (int64_t j = 0; j < problem.k; ++j)
+      if (uint64_t(row.labels[j]) < uint64_t(problem.classes)) row.targets[j] = double(widen(u[row.labels[j]]));
     for (int64_t c = 0; c < problem.classes; c += kChunk) {
       const int64_t here = std::min(kChunk, problem.classes - c);
       lines = u + c;

@@ -49,6 +49,7 @@ struct Target {
   int64_t k = 1;
   bool has_ignore = false;
   int64_t ignore_index = 0;
+  bool foreign = false;        // a label outside the classes belongs to another part of the row, and is no target here
   View mask;                   // bytes
   View dense;                  // any floating dtype
   uintptr_t class_weight = 0;  // T[classes], multiplies the dense masses
@@ -91,7 +92,8 @@ struct Gradients {
   bool before_transform = false;  // write d/du in place of d/dz
 };
 
-// Returns the first row whose index is out of range, −1 if there is none. Such rows become NaN.
+// Returns the first row whose index is out of range, −1 if there is none. Such rows become NaN. With foreign labels no row
+// does, and neither the rank nor the log-odds of such a label have a meaning.
 int64_t row_statistics(const View& logits, const Shape&, const Transform&, const Target&, const Prior&,
                        const Statistics&, int threads);
 

@@ -143,11 +143,9 @@ class RowPullback {
     pullback_contiguous_rows({p.logits, p.shape.classes, beside, 0, p.prior.values, nullptr}, gradients, n,
                              p.out.logits);
     for (int l = 0; p.target.indices && l < rows; ++l)
-      for (int64_t j = 0; !f.excluded[l] && j < p.target.k; ++j) {
-        const int64_t y = f.labels.of(l)[j];
-        if (uint64_t(y) < uint64_t(p.shape.classes) && first_occurrence(f.labels.of(l), j))
-          store_one(row_offset(p.out.logits, p.shape, row + l) + y, f.at_target(l, j));
-      }
+      for (int64_t j = 0; !f.excluded[l] && j < p.target.k; ++j)
+        if (f.labels.is_target(l, j) && first_occurrence(f.labels.of(l), j))
+          store_one(row_offset(p.out.logits, p.shape, row + l) + f.labels.of(l)[j], f.at_target(l, j));
   }
 
   CE_INLINE void store_one(int64_t at, double value) const {

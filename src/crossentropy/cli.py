@@ -16,6 +16,9 @@ from crossentropy._loss_expressions.errors import LossExpressionError
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.options import LanguageOptions
 from crossentropy.training.options import Options, listed_widths, parse_hidden
+from crossentropy.training.output import check_writable
+from crossentropy.training.tables.options import ReadOptions
+from crossentropy.training.tables.source import BUNDLED, check_exists
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
@@ -62,7 +65,9 @@ def _options(
 def train(
     data: Annotated[
         str,
-        typer.Argument(metavar="DATA", help="digits, breast_cancer, wine, iris, or a .csv or .parquet file."),
+        typer.Argument(
+            metavar="DATA", help="digits, breast_cancer, wine, iris, or a table: text or Parquet."
+        ),
     ],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for the model, history, predictions, curves.")
@@ -94,15 +99,39 @@ def train(
         int, typer.Option(metavar="N", help="The same seed gives the same run, up to rounding.")
     ] = Options.seed,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, …")] = Options.device,
+    drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Leave out this column.")] = None,
+    id: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="This column names the row: not learnt, kept in the predictions."
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="This column holds names, though they look like numbers or dates."
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Learn from this column, though a rule would leave it out."),
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(metavar="CHARACTER", help="Between columns of a text table; tab, ;, …")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a text table, if not UTF-8: latin-1, utf-16, …")
+    ] = None,
+    decimal: Annotated[str | None, typer.Option(metavar="MARK", help="Decimal mark, . or ,")] = None,
+    min_class: Annotated[
+        int, typer.Option(metavar="N", help="Leave out classes with fewer rows.")
+    ] = ReadOptions.min_class,
+    merge_rare: Annotated[
+        bool, typer.Option("--merge-rare", help="Merge these classes into one, 'other', instead.")
+    ] = False,
 ) -> None:
     """Train a classifier on a table, and score it on rows held out."""
     with _errors_in_a_sentence():
-        from crossentropy.training.data import load_dataset
-        from crossentropy.training.display import report, training_progress
-        from crossentropy.training.experiment import train as run_training
-        from crossentropy.training.files import write_run
-        from crossentropy.training.output import check_writable
-
         options = Options(
             data=data,
             label=label,
@@ -113,14 +142,39 @@ def train(
             weight_decay=weight_decay,
             seed=seed,
             device=device,
+            reading=ReadOptions(
+                separator=separator,
+                encoding=encoding,
+                decimal=decimal,
+                drop=tuple(drop or ()),
+                ids=tuple(id or ()),
+                texts=tuple(text or ()),
+                keep=tuple(keep or ()),
+                min_class=min_class,
+                merge_rare=merge_rare,
+            ),
         )
+        # what can be wrong with the paths is said before the imports, which take seconds
         check_writable(out)
-        dataset = load_dataset(data, label)
+        check_exists(data)
+
+        from crossentropy.training.data import load_dataset
+        from crossentropy.training.display import columns_table, report, training_progress
+        from crossentropy.training.experiment import train as run_training
+        from crossentropy.training.files import write_run
+
+        dataset = load_dataset(data, label, options.reading)
         messages = Console(stderr=True)
-        for notice in dataset.notices:
+
+        def say(notice: str) -> None:
             messages.print(notice, markup=False, highlight=False, soft_wrap=True)
+
+        if data not in BUNDLED:
+            messages.print(columns_table(dataset.fates))
+        for notice in dataset.notices:
+            say(notice)
         with training_progress(messages, epochs) as on_epoch:
-            run = run_training(dataset, options, on_epoch)
+            run = run_training(dataset, options, on_epoch, say)
         write_run(run, out)
         Console(highlight=False).print(report(run), markup=False)
 
@@ -183,13 +237,16 @@ def train_lm(
             checkpoint_every=checkpoint_every,
             logits=logits,
         )
+        from crossentropy.training.language.text import check_paths
+        from crossentropy.training.output import check_writable
+
+        check_writable(out)
+        check_paths(files)  # before the imports, which take seconds
         from crossentropy.training.language.display import language_progress, report
         from crossentropy.training.language.experiment import prepare
         from crossentropy.training.language.experiment import train as run_training
         from crossentropy.training.language.files import write_language_run
-        from crossentropy.training.output import check_writable
 
-        check_writable(out)
         prepared = prepare(options, out)
         messages = Console(stderr=True)
         for notice in prepared.notices:

@@ -16,7 +16,6 @@ from crossentropy._engine.softmax.autograd import (  # noqa: E402
     NATIVE,
     _SoftmaxLoss,
     engine_of,
-    other_inputs,
 )
 from crossentropy._engine.softmax.problem import make_problem  # noqa: E402
 from crossentropy._statistics.cpu.memory_torch import LOSSES, rounded  # noqa: E402
@@ -81,12 +80,12 @@ layouts = st.sampled_from(["plain", "channels_last", "transposed", "sliced", "re
 
 def engine_for(z, y, axis, options):
     problem = make_problem(z, y, axis=axis, **options)
-    return engine_of(problem, other_inputs(problem))
+    return engine_of(problem, problem.other_inputs)
 
 
 def by(engine, z, y, axis, options):
     problem = make_problem(z, y, axis=axis, **options)
-    others = other_inputs(problem)
+    others = problem.other_inputs
     if torch.is_grad_enabled() and z.requires_grad:
         return _SoftmaxLoss.apply(z, problem, engine, others)
     return rounded(engine.evaluate(problem).value, LOSSES[z.dtype])

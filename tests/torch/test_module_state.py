@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 import crossentropy.torch as ct  # noqa: E402
 from crossentropy import links  # noqa: E402
+from crossentropy._arguments.errors import keywords  # noqa: E402
 from loss_modules import CASES, LABELS, LOGITS, YES, randn  # noqa: E402
 
 MODULES = {
@@ -68,7 +69,7 @@ def keywords_of(name):
     taken = set(inspect.signature(kind).parameters)
     function = getattr(kind, "_function", None)
     if name in TORCHS and function is not None:
-        own = inspect.signature(function).parameters.values()
+        own = keywords(function).values()
         taken |= {p.name for p in own if p.kind is p.KEYWORD_ONLY} - {"sample_weight"}
     return taken - ELSEWHERE.get(name, set())
 

@@ -196,3 +196,12 @@ def test_inplace_writes_the_gradient_over_the_logits():
     (gradient,) = torch.autograd.grad(ct.cross_entropy(scores, torch.arange(64) % 5, inplace=True), scores)
     assert gradient.equal(plain)
     assert gradient.data_ptr() == scores.data_ptr()
+
+
+@pytest.mark.parametrize("name", ["axis", "class_weight", "warns"])
+def test_a_keyword_of_another_function_is_refused(name):
+    z, y = logits(), labels()
+    with pytest.raises(TypeError, match=f"^cross_entropy has no argument {name}"):
+        ct.cross_entropy(z, y, **{name: None})
+    with pytest.raises(TypeError, match=f"^linear_cross_entropy has no argument {name}"):
+        ct.linear_cross_entropy(z[:, :, 0], z[0].T, y[:, 0] % 3, **{name: None})

@@ -12,6 +12,7 @@ from crossentropy.training.errors import InputError
 from crossentropy.training.files import write_run
 from crossentropy.training.model import build_network
 from crossentropy.training.output import check_writable
+from crossentropy.training.tables.encoder import ColumnEncoder
 
 NAMES = {"model.pt", "history.json", "predictions.parquet", "curves.svg"}
 
@@ -33,12 +34,11 @@ def test_the_model_file_alone_gives_the_predictions(tmp_path, iris_run):
     write_run(iris_run, tmp_path)
     model = torch.load(tmp_path / "model.pt", weights_only=True)
     predictions = pd.read_parquet(tmp_path / "predictions.parquet")
-    told = model["preprocessing"]
-    table = load_dataset("iris").features.iloc[predictions["row"]]
-    inputs = (table[told["numbers"]].to_numpy() - told["mean"]) / told["scale"]
+    encoder = ColumnEncoder.from_state(model["encoder"])
+    inputs = encoder.transform(load_dataset("iris").features.iloc[predictions["row"]])
     network = build_network(inputs.shape[1], tuple(model["hidden"]), len(model["classes"]), seed=9)
     network.load_state_dict(model["state_dict"])
-    probabilities = torch.softmax(network(torch.tensor(inputs, dtype=torch.float32)).double(), dim=1)
+    probabilities = torch.softmax(network(torch.from_numpy(inputs)).double(), dim=1)
     columns = predictions[[f"p[{value}]" for value in model["classes"]]]
     np.testing.assert_array_equal(probabilities.detach().numpy().round(12), columns.to_numpy().round(12))
 

@@ -3,6 +3,7 @@
 Each keyword is declared once, in a group of those that a loss may set itself instead of passing them on.
 """
 
+from collections.abc import Iterable
 from typing import TypedDict
 
 from crossentropy._backends import Array
@@ -10,21 +11,27 @@ from crossentropy.links import Link
 
 __all__ = [
     "BinaryOptions",
+    "LastAxisOptions",
     "LinearOptions",
     "ReductionOptions",
     "RowOptions",
     "SigmoidOptions",
     "SoftmaxOptions",
     "TokenOptions",
+    "TorchOptions",
     "WithoutMargin",
     "WithoutOffset",
     "WithoutReduction",
     "WithoutSmoothing",
+    "check_names",
 ]
 
 
-class _Classes(TypedDict, total=False):
+class _Axis(TypedDict, total=False):
     axis: int
+
+
+class _Classes(TypedDict, total=False):
     class_weight: Array | None
     ignore_index: int | None
 
@@ -53,10 +60,13 @@ class _InPlace(TypedDict, total=False):
     inplace: bool
 
 
-class _Smoothing(TypedDict, total=False):
-    label_smoothing: float
+class _Spread(TypedDict, total=False):
     smoothing_prior: Array | None
     entropy_bonus: float
+
+
+class _Smoothing(_Spread, total=False):
+    label_smoothing: float
 
 
 class _Margin(TypedDict, total=False):
@@ -68,7 +78,7 @@ class _Offset(TypedDict, total=False):
     logit_bias: Array | None
 
 
-class _Rows(_Classes, _SampleWeight, _Checks, total=False):
+class _Rows(_Axis, _Classes, _SampleWeight, _Checks, total=False):
     pass
 
 
@@ -100,13 +110,25 @@ class WithoutReduction(_Always, _Smoothing, _Margin, _Offset, total=False):
     """All but `reduction` and `normalizer`."""
 
 
-class TokenOptions(_Classes, _Checks, _Terms, _InPlace, _Smoothing, _Margin, _Offset, total=False):
+class TokenOptions(_Axis, _Classes, _Checks, _Terms, _InPlace, _Smoothing, _Margin, _Offset, total=False):
     """All but `sample_weight` and `normalizer`, in whose place tokens have a mask."""
 
     reduction: str
 
 
-class LinearOptions(_SampleWeight, _Checks, _Terms, _Reduction, _Smoothing, _Margin, _Offset, total=False):
+class LastAxisOptions(
+    _Classes, _SampleWeight, _Checks, _Terms, _Reduction, _Smoothing, _Margin, _Offset, total=False
+):
+    """All but `axis` and `inplace`."""
+
+
+class TorchOptions(_SampleWeight, _Terms, _Spread, _Margin, _Offset, total=False):
+    """Those that PyTorch's cross-entropies lack, and `validate`."""
+
+    validate: str
+
+
+class LinearOptions(LastAxisOptions, total=False):
     """Keywords of `crossentropy.linear_cross_entropy`."""
 
     bias: Array | None
@@ -114,8 +136,6 @@ class LinearOptions(_SampleWeight, _Checks, _Terms, _Reduction, _Smoothing, _Mar
     shift: int
     memory_budget: int | None
     skip_below: float
-    class_weight: Array | None
-    ignore_index: int | None
 
 
 class ReductionOptions(_SampleWeight, _Reduction, total=False):
@@ -139,3 +159,12 @@ class SigmoidOptions(BinaryOptions, total=False):
     link: Link | None
     negative_link: Link | None
     negative_shift: float
+
+
+def check_names(options: Iterable[str], known: type) -> None:
+    """Raise TypeError if a name is not a keyword of the TypedDict `known`."""
+    for name in options:
+        if name not in known.__annotations__:
+            raise TypeError(
+                f"the loss has no argument {name}; its options are {', '.join(known.__annotations__)}"
+            )

@@ -28,6 +28,7 @@ class Target:
         k: int = 1,
         has_ignore: bool = False,
         ignore_index: int = 0,
+        foreign: bool = False,
         mask: View | None = None,
         dense: View | None = None,
         class_weight: int = 0,

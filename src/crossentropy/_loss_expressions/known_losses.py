@@ -7,7 +7,8 @@ from inspect import Parameter, getdoc, signature
 from typing import Any
 
 from crossentropy import losses
-from crossentropy._engine.signatures import takes
+from crossentropy._arguments.errors import keywords
+from crossentropy._engine.softmax.regularizers import REGULARIZERS
 
 __all__ = ["KNOWN_LOSSES", "KnownLoss", "paper", "public_losses", "summary"]
 
@@ -16,8 +17,7 @@ SHARED = (
     "label_smoothing",
     "temperature",
     "softcap",
-    "z_loss",
-    "entropy_bonus",
+    *REGULARIZERS,
     "class_weight",
     "logit_bias",
 )
@@ -49,9 +49,9 @@ class KnownLoss:
             for p in signature(self.function).parameters.values()
             if p.kind is Parameter.KEYWORD_ONLY and isinstance(p.default, (int, float, str, type(p.empty)))
         ]
-        settings += ["truncation"] if takes(self.function, "truncation") else []
+        settings += ["truncation"] if "truncation" in keywords(self.function) else []
         settings = [name for name in settings if name not in (*SHARED, "axis", *TEXTS)]
-        return (*settings, *(name for name in SHARED if takes(self.function, name)))
+        return (*settings, *(name for name in SHARED if name in keywords(self.function)))
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def _is_loss(name: str, loss: Any) -> bool:
     """Tell whether a public name is a loss."""
     if isinstance(loss, type):
         return callable(getattr(loss, "loss", None))
-    return name.endswith("_loss") or takes(loss, "reduction")
+    return name.endswith("_loss") or "reduction" in keywords(loss)
 
 
 def summary(loss: Any) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._arguments.errors import keywords
 from crossentropy._backends import Array, device, namespace
-from crossentropy._engine.signatures import takes
 from crossentropy._loss_expressions.errors import LossExpressionError
 from crossentropy._loss_expressions.known_losses import KNOWN_LOSSES, WORDS, KnownLoss, summary
 from crossentropy._loss_expressions.objective import LogitTransform, Objective
@@ -71,7 +71,7 @@ def parse_loss(expression: str, counts: Array | None = None) -> Objective:
         loss,
         LogitTransform(temperature, values.get("softcap")),
         values.get("class_weight"),
-        averages_rows=takes(known.function, "normalizer"),
+        averages_rows="normalizer" in keywords(known.function),
         uses_counts=known.takes_counts or any(callable(value) for value in settings.values()),
     )
 

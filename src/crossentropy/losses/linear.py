@@ -1,11 +1,10 @@
 """Cross-entropy of a linear head, from hidden states to the loss without the logits in between."""
 
-from inspect import unwrap
 from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import argument_errors, number
-from crossentropy._backends import Array, is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy._backends import Array, is_jax, is_numpy, is_torch
 from crossentropy._backends.conditions import check_static
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.linear.problem import (
@@ -15,11 +14,10 @@ from crossentropy._engine.linear.problem import (
     check_skip_below,
     make_linear_problem,
 )
-from crossentropy._engine.options import LinearOptions
+from crossentropy._engine.options import LastAxisOptions, LinearOptions, check_names
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.cpu.memory import is_for_kernels
 from crossentropy._statistics.problem import arrays
-from crossentropy.links import Link
 from crossentropy.losses.target_statistics import TargetStatistics
 
 __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics"]
@@ -36,22 +34,7 @@ def linear_cross_entropy(
     shift: int = 0,
     memory_budget: int | None = None,
     skip_below: float = 0.0,
-    label_smoothing: float = 0.0,
-    smoothing_prior: Array | None = None,
-    class_weight: Array | None = None,
-    sample_weight: Array | None = None,
-    ignore_index: int | None = None,
-    link: Link | None = None,
-    temperature: Any = 1.0,
-    softcap: float | None = None,
-    logit_bias: Array | None = None,
-    margin: Any = None,
-    z_loss: float = 0.0,
-    entropy_bonus: float = 0.0,
-    reduction: str = "mean",
-    normalizer: Any = "weight",
-    empty: str = "zero",
-    validate: str = "raise",
+    **options: Unpack[LastAxisOptions],
 ) -> Array:
     r"""Cross-entropy between labels and the softmax of ``hidden weightᵀ + bias``, whose logits are never held.
 
@@ -89,10 +72,8 @@ def linear_cross_entropy(
         entry of the logits' gradient is smaller than `skip_below` times the derivative of the result with respect to
         its row's loss. The logits are computed again in the backward pass, so this pays where a trained model is sure
         of most labels. PyTorch only; `labels` are indices then, without label smoothing, softcap or entropy bonus.
-    label_smoothing, smoothing_prior, class_weight, sample_weight, ignore_index, link, temperature, softcap, logit_bias
-        As in `crossentropy.softmax_cross_entropy`.
-    margin, z_loss, entropy_bonus, reduction, normalizer, empty, validate
-        As in `crossentropy.softmax_cross_entropy`.
+    **options
+        Those of `crossentropy.softmax_cross_entropy` but `axis` and `inplace`.
 
     Returns
     -------
@@ -125,30 +106,7 @@ def linear_cross_entropy(
     >>> round(loss.item(), 4), weight.grad.shape
     (1.2437, torch.Size([4, 3]))
     """
-    given = _linear_problem(
-        hidden,
-        weight,
-        labels,
-        bias=bias,
-        low_rank=low_rank,
-        shift=shift,
-        label_smoothing=label_smoothing,
-        smoothing_prior=smoothing_prior,
-        class_weight=class_weight,
-        sample_weight=sample_weight,
-        ignore_index=ignore_index,
-        link=link,
-        temperature=temperature,
-        softcap=softcap,
-        logit_bias=logit_bias,
-        margin=margin,
-        z_loss=z_loss,
-        entropy_bonus=entropy_bonus,
-        reduction=reduction,
-        normalizer=normalizer,
-        empty=empty,
-        validate=validate,
-    )
+    given = _linear_problem(hidden, weight, labels, bias=bias, low_rank=low_rank, shift=shift, **options)
     _check_budgets(given, memory_budget, skip_below)
     if skip_below:
         from crossentropy._engine.linear import autograd
@@ -203,12 +161,8 @@ def linear_loss_and_gradients(
             f"hidden is a {type(hidden).__module__}.{type(hidden).__name__}; linear_loss_and_gradients is for NumPy "
             "arrays. PyTorch and JAX differentiate linear_cross_entropy themselves"
         )
-    known = unwrap(linear_cross_entropy).__kwdefaults__ or {}
-    for name in options.keys() - known:
-        raise TypeError(f"linear_loss_and_gradients got an unexpected keyword argument {name}")
-    every = {**known, **options}
-    memory_budget, skip_below = every.pop("memory_budget"), every.pop("skip_below")
-    given = _linear_problem(hidden, weight, labels, **every)
+    memory_budget, skip_below = options.pop("memory_budget", None), options.pop("skip_below", 0.0)
+    given = _linear_problem(hidden, weight, labels, **options)
     _check_budgets(given, memory_budget, skip_below)
     if not is_for_kernels(hidden):
         raise TypeError(f"hidden has dtype {hidden.dtype}; gradients are for float64 and narrower")
@@ -288,22 +242,30 @@ def linear_target_statistics(
     stats, masses = _strategies(given).statistics(given, requested), given.problem.masses
     in_rows = RowStatistics(**{name: given.unflatten_rows(x) for name, x in arrays(stats).items()})
     return TargetStatistics(
-        in_rows, None if masses is None else given.unflatten_rows(masses), loss_dtype(given.hidden)
+        in_rows, None if masses is None else given.unflatten_rows(masses), given.problem.loss_dtype
     )
 
 
 def _linear_problem(
-    hidden: Array, weight: Array, labels: Any, *, bias: Any, low_rank: Any, **options: Any
+    hidden: Array,
+    weight: Array,
+    labels: Any,
+    *,
+    bias: Array | None = None,
+    low_rank: tuple[Array, Array] | None = None,
+    shift: int = 0,
+    **options: Any,
 ) -> LinearProblem:
     """The problem, with what goes into the product in the dtype of autocast if that is on."""
-    check_static(shift=options["shift"])
+    check_names(options, LastAxisOptions)
+    check_static(shift=shift)
     if is_torch(hidden):
         from crossentropy._engine.linear import autograd
 
         parts = (hidden, weight, bias, *(low_rank or ()))
         hidden, weight, bias, *rest = autograd.in_autocast(*parts)
-        low_rank = tuple(rest) or None
-    return make_linear_problem(hidden, weight, labels, bias=bias, low_rank=low_rank, **options)
+        low_rank = tuple(rest) or None  # type: ignore[assignment]
+    return make_linear_problem(hidden, weight, labels, bias=bias, low_rank=low_rank, shift=shift, **options)
 
 
 def _check_budgets(given: LinearProblem, memory_budget: int | None, skip_below: float) -> None:
@@ -312,6 +274,8 @@ def _check_budgets(given: LinearProblem, memory_budget: int | None, skip_below: 
     check_memory_budget(memory_budget)
     if number(skip_below, "skip_below"):
         check_skip_below(skip_below, given.problem)
+        if not is_torch(given.hidden):
+            raise ValueError("skip_below is for PyTorch tensors; leave it out for arrays of other libraries")
 
 
 def _strategies(given: LinearProblem) -> Any:

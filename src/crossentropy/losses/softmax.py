@@ -136,7 +136,7 @@ def softmax_cross_entropy(
     """
     if axis is LAST_AXIS and getattr(logits, "ndim", 2) > 2:
         warn_of_axis(logits, labels)
-    problem = make_problem(  # by position, as they stand above
+    problem = make_problem(  # by position, which is quicker
         logits,
         labels,
         axis,
@@ -150,13 +150,13 @@ def softmax_cross_entropy(
         softcap,
         logit_bias,
         margin,
-        z_loss,
-        entropy_bonus,
         reduction,
         normalizer,
         empty,
         validate,
         inplace,
+        z_loss=z_loss,
+        entropy_bonus=entropy_bonus,
         checks_sets=False,
         warns=True,
     )

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from crossentropy._arguments.errors import keywords
 from crossentropy._engine.reductions import check_reduction
-from crossentropy._engine.signatures import passed_on, takes
 from crossentropy.torch._settings import Settings
 
 __all__ = ["NamedLoss"]
@@ -60,7 +60,7 @@ class NamedLoss(Settings):
             return
         cls._function = staticmethod(function)
         cls._check = None if check is None else staticmethod(check)
-        cls._of_a_batch = (*(name for name in OF_A_BATCH if takes(function, name)), *per_call)
+        cls._of_a_batch = (*(name for name in OF_A_BATCH if name in keywords(function)), *per_call)
         parameters = list(signature(function).parameters.values())
         cls._fixed = fixed
         cls._inputs = tuple(
@@ -80,8 +80,8 @@ class NamedLoss(Settings):
                 *(p.replace(kind=p.KEYWORD_ONLY) for p in own_parameters if p.name in COMMON),
                 *(
                     Parameter(n, Parameter.KEYWORD_ONLY, default=REDUCTION if n == "reduction" else None)
-                    for n in passed_on(function)
-                    if n not in left_out
+                    for n in keywords(function)
+                    if n not in left_out and n not in signature(function).parameters
                 ),
             ]
         )

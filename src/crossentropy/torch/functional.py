@@ -1,12 +1,13 @@
 """`torch.nn.functional`'s cross-entropies of classes, argument for argument, with ours behind them."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 from torch.nn import _reduction
 
 from crossentropy._arguments.errors import argument_errors
+from crossentropy._engine.options import TorchOptions, check_names
 from crossentropy._engine.probabilities.labels import Truth
 from crossentropy._engine.probabilities.predictions import Predictions
 from crossentropy._engine.probabilities.row_log_prob import row_log_prob
@@ -14,7 +15,7 @@ from crossentropy._engine.probabilities.scores import reduce_scores
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._statistics.label_errors import check_labels, outside_classes
-from crossentropy.links import Focal, Link
+from crossentropy.links import Focal
 from crossentropy.targets import LabelSet, Probabilities
 from crossentropy.torch._checks import as_weight, check_tensor, check_weight
 
@@ -36,19 +37,10 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
     *,
-    smoothing_prior: Tensor | None = None,
-    sample_weight: Tensor | None = None,
-    link: Link | None = None,
-    temperature: Any = 1.0,
-    softcap: float | None = None,
-    logit_bias: Tensor | None = None,
-    margin: Any = None,
-    z_loss: float = 0.0,
-    entropy_bonus: float = 0.0,
     normalizer: Any = None,
     empty: str = "nan",
-    validate: str = "raise",
     inplace: bool = False,
+    **options: Unpack[TorchOptions],
 ) -> Tensor:
     """Cross-entropy of logits, as `torch.nn.functional.cross_entropy` has it.
 
@@ -63,14 +55,15 @@ def cross_entropy(
         Class indices of any integer dtype, or class probabilities; or one of `crossentropy.targets`.
     weight, size_average, ignore_index, reduce, reduction, label_smoothing
         As in torch; with `ignore_index=None` no label is ignored.
-    smoothing_prior, sample_weight, link, temperature, softcap, logit_bias, margin, z_loss, entropy_bonus, inplace
-        As in `crossentropy.softmax_cross_entropy`.
     normalizer : {"weight", "count"}, number or Tensor, optional
         Another denominator than torch's.
     empty : {"nan", "zero", "raise"}, default "nan"
         The mean when there is nothing to average: NaN as in torch, though the gradient is 0.
-    validate : {"raise", "none"}
-        Whether indices are checked; sums of probabilities never are.
+    inplace : bool, default False
+        As in `crossentropy.softmax_cross_entropy`.
+    **options
+        Those of `crossentropy.softmax_cross_entropy` that torch does not have. `validate` is of indices: sums of
+        probabilities are never checked.
 
     Returns
     -------
@@ -91,6 +84,7 @@ def cross_entropy(
     """
     check_tensor(input)
     check_weight("weight", weight)
+    check_names(options, TorchOptions)
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
     soft = isinstance(target, Tensor) and target.is_floating_point() and target.shape == input.shape
@@ -109,24 +103,15 @@ def cross_entropy(
         target,
         axis=1 if input.ndim > 1 else 0,
         label_smoothing=label_smoothing,
-        smoothing_prior=smoothing_prior,
         class_weight=weight,
-        sample_weight=sample_weight,
         ignore_index=None if isinstance(target, (Probabilities, LabelSet)) else ignore_index,
-        link=link,
-        temperature=temperature,
-        softcap=softcap,
-        logit_bias=logit_bias,
-        margin=margin,
-        z_loss=z_loss,
-        entropy_bonus=entropy_bonus,
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,
-        validate=validate,
         inplace=inplace,
         signed_weights=True,
         checks_sets=False,
+        **options,
     )
     return solve(problem)
 

@@ -1,7 +1,7 @@
 """`torch.nn.functional.linear_cross_entropy` and its module, argument for argument, with ours behind them."""
 
 from math import prod
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -10,7 +10,7 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._engine.linear.autograd import in_autocast
 from crossentropy._engine.linear.autograd import loss as linear_loss
 from crossentropy._engine.linear.problem import check_memory_budget, check_skip_below, make_linear_problem
-from crossentropy.links import Link
+from crossentropy._engine.options import TorchOptions, check_names
 from crossentropy.targets import LabelSet, Probabilities
 from crossentropy.torch._checks import check_tensor, check_weight
 from crossentropy.torch.functional import cross_entropy
@@ -35,18 +35,9 @@ def linear_cross_entropy(
     shift: int = 0,
     memory_budget: int | None = None,
     skip_below: float = 0.0,
-    smoothing_prior: Tensor | None = None,
-    sample_weight: Tensor | None = None,
-    link: Link | None = None,
-    temperature: Any = 1.0,
-    softcap: float | None = None,
-    logit_bias: Tensor | None = None,
-    margin: Any = None,
-    z_loss: float = 0.0,
-    entropy_bonus: float = 0.0,
     normalizer: Any = None,
     empty: str = "nan",
-    validate: str = "raise",
+    **keywords: Unpack[TorchOptions],
 ) -> Tensor:
     """Cross-entropy of a linear head, as `torch.nn.functional.linear_cross_entropy` has it, but without its logits.
 
@@ -73,14 +64,13 @@ def linear_cross_entropy(
         are always in float32 or wider, and a second backward pass is always allowed.
     low_rank, shift, memory_budget, skip_below
         As in `crossentropy.linear_cross_entropy`.
-    smoothing_prior, sample_weight, link, temperature, softcap, logit_bias, margin, z_loss, entropy_bonus
-        As in `crossentropy.softmax_cross_entropy`.
     normalizer : {"weight", "count"}, number or Tensor, optional
         Another denominator than torch's.
     empty : {"nan", "zero", "raise"}, default "nan"
         The mean when there is nothing to average: NaN as in torch, though the gradient is 0.
-    validate : {"raise", "none"}
-        Whether indices are checked; sums of probabilities never are.
+    **keywords
+        The options of `crossentropy.softmax_cross_entropy` that torch does not have. `validate` is of indices: sums of
+        probabilities are never checked.
 
     Returns
     -------
@@ -102,6 +92,7 @@ def linear_cross_entropy(
     check_tensor(input)
     check_weight("weight", weight)
     check_memory_budget(memory_budget)
+    check_names(keywords, TorchOptions)
     K = linear_weight.ndim - 2
     if K > 0 and input.ndim != 2:
         raise ValueError(
@@ -128,19 +119,10 @@ def linear_cross_entropy(
         ignore_index = -100
     choices: dict[str, Any] = {
         "label_smoothing": label_smoothing,
-        "smoothing_prior": smoothing_prior,
-        "sample_weight": sample_weight,
-        "link": link,
-        "temperature": temperature,
-        "softcap": softcap,
-        "logit_bias": logit_bias,
-        "margin": margin,
-        "z_loss": z_loss,
-        "entropy_bonus": entropy_bonus,
         "reduction": reduction,
         "normalizer": "weight" if normalizer is None else normalizer,
         "empty": empty,
-        "validate": validate,
+        **keywords,
     }
     if K > 0:
         flat_bias = None if linear_bias is None else linear_bias.reshape(-1)

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import _reduction
 
+from crossentropy._arguments.errors import keywords
 from crossentropy.links import Focal
 from crossentropy.torch import binary
 from crossentropy.torch import functional as F
@@ -39,7 +40,7 @@ class Loss(Settings):
         **settings: Any,
     ) -> None:
         super().__init__()
-        known = [p.name for p in signature(self._function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        known = [name for name, p in keywords(self._function).items() if p.kind is p.KEYWORD_ONLY]
         others = {*self._given, *self._called_with, *signature(type(self)).parameters}
         known = [name for name in known if name not in others]
         for name in options:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +14,9 @@ from crossentropy.training.data import Dataset
 from crossentropy.training.fit import Epoch, Rows, fit, predict
 from crossentropy.training.model import build_network, choose_device
 from crossentropy.training.options import Options
-from crossentropy.training.preprocessing import describe_preprocessing, fit_preprocessing
-from crossentropy.training.scores import Scores, score, score_frequencies
+from crossentropy.training.scores import Scores, score_classes, score_frequencies
 from crossentropy.training.split import Split, stratified_split
+from crossentropy.training.tables.encoder import ColumnEncoder
 from crossentropy.training.threads import cpu_threads
 
 
@@ -30,8 +29,8 @@ class Run:
     history : list of Epoch
     network : torch.nn.Sequential
         With the parameters of the best epoch.
-    preprocessing : dict
-        See `describe_preprocessing`.
+    encoder : ColumnEncoder
+        From the columns of a table to the network's inputs.
     log_probabilities : numpy.ndarray
         Of the held-out rows (``split.test``), shape (rows, classes), in nats.
     scores, baseline : Scores
@@ -46,7 +45,7 @@ class Run:
     objective: Objective
     history: list[Epoch]
     network: nn.Sequential
-    preprocessing: dict[str, Any]
+    encoder: ColumnEncoder
     log_probabilities: np.ndarray
     scores: Scores
     baseline: Scores
@@ -55,7 +54,12 @@ class Run:
 
 # Small batches run no faster with more threads, and their number changes the rounding.
 @cpu_threads(1)
-def train(dataset: Dataset, options: Options, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Run:
+def train(
+    dataset: Dataset,
+    options: Options,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    on_notice: Callable[[str], None] = lambda notice: None,
+) -> Run:
     """Train a classifier on part of a table and score it on rows held out.
 
     Parameters
@@ -65,6 +69,8 @@ def train(dataset: Dataset, options: Options, on_epoch: Callable[[Epoch], None] 
     options : Options
     on_epoch : callable, optional
         Called with each `Epoch` when it ends.
+    on_notice : callable, optional
+        Called before training with each sentence on how columns become inputs.
 
     Raises
     ------
@@ -78,10 +84,12 @@ def train(dataset: Dataset, options: Options, on_epoch: Callable[[Epoch], None] 
     split = stratified_split(dataset.labels, dataset.classes, options.seed)
     counts = np.bincount(dataset.labels[split.train], minlength=len(dataset.classes))
     objective = parse_loss(options.loss, torch.from_numpy(counts).to(device))
-    preprocessing = fit_preprocessing(dataset.features.iloc[split.train])
+    encoder = ColumnEncoder().fit(dataset.features.iloc[split.train])
+    for notice in encoder.notices_:
+        on_notice(notice)
 
     def rows(part: np.ndarray) -> Rows:
-        inputs = preprocessing.transform(dataset.features.iloc[part]).astype(np.float32)
+        inputs = encoder.transform(dataset.features.iloc[part])
         return Rows(torch.from_numpy(inputs).to(device), torch.from_numpy(dataset.labels[part]).to(device))
 
     train_rows, validation_rows, test_rows = (rows(part) for part in split)
@@ -98,9 +106,9 @@ def train(dataset: Dataset, options: Options, on_epoch: Callable[[Epoch], None] 
         objective,
         history,
         network.cpu(),
-        describe_preprocessing(preprocessing),
+        encoder,
         log_probabilities,
-        score(log_probabilities, held_out),
+        score_classes(log_probabilities, held_out),
         score_frequencies(frequencies, held_out),
         float(entropy(frequencies)),
     )

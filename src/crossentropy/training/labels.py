@@ -1,18 +1,36 @@
 """Labels of any type, as indices into a sorted list of classes."""
 
-import numpy as np
-import pandas as pd
+import re
 
-from crossentropy.training.errors import InputError
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crossentropy.training.errors import InputError, listed
+from crossentropy.training.tables.columns import Texts, encode_texts
 
 Class = bool | int | str
 
+_WHOLE = re.compile(r"0|-?[1-9]\d*")
+_DECIMAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?")
 
-def encode_labels(column: pd.Series) -> tuple[np.ndarray, list[Class]]:
+
+def encode_labels(
+    values: pa.ChunkedArray, name: str, *, as_text: bool = False
+) -> tuple[np.ndarray, list[Class]]:
     """Number the classes of a label column.
 
-    Whole numbers, booleans and texts stay what they are, floats without decimals become whole numbers,
-    and anything else, a mixture included, becomes text.
+    Whole numbers of any size, booleans and texts stay what they are, and floats without decimals become whole
+    numbers. Texts that are all whole numbers, or all true and false, are numbers or booleans, unless one of them has a
+    leading zero, which makes all of them texts. Anything else becomes text.
+
+    Parameters
+    ----------
+    values : pyarrow.ChunkedArray
+    name : str
+        Of the column, for errors.
+    as_text : bool
+        Whether every class is the text that was written.
 
     Returns
     -------
@@ -26,38 +44,97 @@ def encode_labels(column: pd.Series) -> tuple[np.ndarray, list[Class]]:
     InputError
         If labels are missing, have decimals, or are all the same.
     """
-    missing = int(column.isna().sum())
-    if missing:
-        rows = "1 row has" if missing == 1 else f"{missing} rows have"
-        raise InputError(
-            f"{rows} no label in column {column.name!r} (empty, NA, null and the like count as missing): "
-            "label them or remove them."
-        )
-    try:
-        codes, distinct = pd.factorize(column)
-    except TypeError:
-        raise InputError(f"Column {column.name!r} holds lists or the like, which cannot be labels.") from None
-    values = [_plain(value, column.name) for value in distinct.tolist()]
-    if len({type(value) for value in values}) > 1:
-        values = [str(value) for value in values]
-    classes = sorted(set(values))
+    if (
+        pa.types.is_nested(values.type)
+        or pa.types.is_binary(values.type)
+        or pa.types.is_large_binary(values.type)
+    ):
+        raise InputError(f"Column {name!r} holds lists or the like, which cannot be labels.")
+    texts = _as_texts(values)
+    _check_complete(texts.codes < 0, name)
+    written = texts.distinct.to_pylist()
+    plain: list[Class] = list(written) if as_text else _plain(written, name)
+    classes = sorted(set(plain))
     if len(classes) < 2:
         raise InputError(
-            f"Column {column.name!r} holds one class only, {classes[0]!r}: there is nothing to tell apart."
+            f"Column {name!r} holds one class only, {classes[0]!r}: there is nothing to tell apart."
         )
     index = {value: i for i, value in enumerate(classes)}
-    return np.array([index[value] for value in values], dtype=np.int64)[codes], classes
+    return np.array([index[value] for value in plain], dtype=np.int64)[texts.codes], classes
 
 
-def _plain(value: object, name: object) -> Class:
-    """A label as a boolean, a whole number or a text."""
-    if isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        if value.is_integer():
-            return int(value)
+def keep_classes(
+    labels: np.ndarray, classes: list[Class], fewest: int, *, merge: bool
+) -> tuple[np.ndarray, np.ndarray, list[Class], str]:
+    """Leave out, or merge into one named ``other``, the classes with fewer than `fewest` rows.
+
+    Returns
+    -------
+    rows : numpy.ndarray
+        The rows that are kept.
+    labels : numpy.ndarray
+        Of these rows, as indices into the new `classes`.
+    classes : list
+    notice : str
+        What was done, empty if nothing was.
+    """
+    counts = np.bincount(labels, minlength=len(classes))
+    rare = counts < fewest
+    names = listed([value for value, few in zip(classes, rare, strict=True) if few])
+    if not rare.any():
+        return np.arange(len(labels)), labels, classes, ""
+    kept: list[Class] = [value for value, few in zip(classes, rare, strict=True) if not few]
+    what = f"Classes with fewer than {fewest} rows ({names}; {int(counts[rare].sum())} rows)"
+    if merge:
+        merged: list[Class] = sorted({*map(str, kept), "other"})
+        place = [
+            merged.index("other" if few else str(value)) for value, few in zip(classes, rare, strict=True)
+        ]
+        rows, labels, classes = np.arange(len(labels)), np.array(place)[labels], merged
+        notice = f"{what} are merged into one, 'other'."
+    else:
+        rows = np.flatnonzero(~rare[labels])
+        labels, classes = (np.cumsum(~rare) - 1)[labels[rows]], kept
+        notice = f"{what} are left out."
+    if len(classes) < 2:
+        raise InputError(f"{what} are rare, and fewer than two classes remain: lower --min-class.")
+    return rows, labels, classes, notice
+
+
+def _as_texts(values: pa.ChunkedArray) -> Texts:
+    """Write labels as texts, dates as pandas does; NaN is missing."""
+    if pa.types.is_decimal(values.type):
+        values = values.cast(pa.string())
+    elif pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    return encode_texts(values)
+
+
+def _check_complete(missing: np.ndarray, name: str) -> None:
+    """Raise InputError if labels are missing."""
+    if missing.any():
+        count = int(missing.sum())
+        rows = "1 row has" if count == 1 else f"{count} rows have"
         raise InputError(
-            f"Column {name!r} holds numbers with decimals, such as {value:g}: that is a regression target, "
-            "and a classifier needs labels."
+            f"{rows} no label in column {name!r} (empty, NA, null and the like count as missing), the first is row "
+            f"{int(missing.argmax())}: label them or remove them."
         )
-    return str(value)
+
+
+def _plain(texts: list[str], name: str) -> list[Class]:
+    """Read labels as booleans or whole numbers if all of them are, else leave them texts."""
+    if {text.lower() for text in texts} <= {"true", "false"}:
+        return [text.lower() == "true" for text in texts]
+    if all(_WHOLE.fullmatch(text) for text in texts):
+        return [int(text) for text in texts]
+    if not all(_DECIMAL.fullmatch(text) or text in ("inf", "-inf") for text in texts):
+        return list(texts)
+    if any(re.match(r"[+-]?0\d|\+", text) for text in texts):
+        return list(texts)
+    broken = [text for text in texts if not float(text).is_integer()]
+    if broken:
+        raise InputError(
+            f"Column {name!r} holds numbers with decimals, such as {broken[0]}: that is a regression target, and a "
+            "classifier needs labels. If they are names, such as versions, pass --text with the column."
+        )
+    return [int(float(text)) for text in texts]

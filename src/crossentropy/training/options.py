@@ -1,9 +1,10 @@
 """The options of a training run."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crossentropy.training.errors import InputError
+from crossentropy.training.tables.options import ReadOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +14,7 @@ class Options:
     Attributes
     ----------
     data : str
-        Name of a bundled data set, or path of a CSV or Parquet file.
+        Name of a bundled data set, or path of a table.
     label : str, optional
         The column to predict; by default one named label, target, class or y.
     loss : str
@@ -26,6 +27,8 @@ class Options:
         Adam's step size and L2 penalty.
     seed : int
         Decides the split, the initial weights and the order of the rows.
+    reading : ReadOptions
+        How the table is read.
     device : str
         A PyTorch device, or ``"auto"``: CUDA where there is one, else the CPU.
     """
@@ -39,6 +42,7 @@ class Options:
     weight_decay: float = 1e-3
     seed: int = 0
     device: str = "auto"
+    reading: ReadOptions = field(default_factory=ReadOptions)
 
     def __post_init__(self) -> None:
         if any(width < 1 for width in self.hidden):

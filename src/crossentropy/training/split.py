@@ -33,7 +33,8 @@ def stratified_split(labels: np.ndarray, classes: list[Class], seed: int) -> Spl
     if rare:
         raise InputError(
             f"Each class needs at least {FEWEST_ROWS} rows, to be trained on, validated and tested; "
-            f"fewer are in {listed(rare)}."
+            f"fewer are in {listed(rare)}. Leave these classes out by --min-class {FEWEST_ROWS}, or merge them by "
+            "--merge-rare besides."
         )
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]

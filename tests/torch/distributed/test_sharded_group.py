@@ -121,7 +121,7 @@ EVERYWHERE = {
     "link that learns": "holds a tensor that learns, of whose gradient a rank would have its part alone",
     "negative weights": "go down to -1.0",
     "nothing to average": "nothing to average",
-    "axis": "axis is given; sharded classes, which are the last axis, take the options label_smoothing",
+    "axis": "axis is given; sharded classes, which are the last axis, take the options class_weight",
 }
 
 

@@ -38,7 +38,7 @@ def test_training_prints_the_scores_beside_the_baselines_and_writes_the_files(te
         ("", [], "is empty"),
         (b"\0", [], "is binary"),
         (b"\xff\n", [], "no UTF-8 text"),
-        ("a line", [], "no line break"),
+        ("x", [], "cannot be split"),
         ("a\nb\nc\n", [], "too short"),
         ("a\nb\nc\n", ["--vocabulary", "3"], "at least 257"),
         ("a\nb\nc\n", ["--steps", "0"], "--steps"),

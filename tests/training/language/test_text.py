@@ -22,6 +22,12 @@ def write(tmp_path, content, name="text.txt"):
         (LINES + "no break at the end", 0.1, "no break at the end"),
         ("a\r\nb\r\nc\r\n", 0.3, "c\r\n"),
         ("é\u2028é\né\u2028é", 0.4, "é\u2028é"),
+        ("one line of words", 0.3, "of words"),
+        ("one line of words and a break\n", 0.3, "and a break\n"),
+        ("title\n" + "one line of words " * 9, 0.1, "one line of words "),
+        ("minified;" * 9, 0.1, "minified;"),
+        ("交叉熵是一个量", 0.1, "量"),
+        ("交叉熵是一个量", 0.2, "个量"),
     ],
 )
 def test_the_last_lines_with_at_least_the_share_of_the_bytes_are_held_out(tmp_path, content, held_out, last):
@@ -52,9 +58,10 @@ def test_the_digest_is_of_contents_and_split_and_not_of_names(tmp_path):
     [
         ("", "is empty"),
         (b"text\nand\0", "is binary, not text: byte 8 is zero"),
-        (b"caf\xe9\n", r"no UTF-8 text: byte 3 is 0xe9; .*iconv"),
-        ("one line", "no line break in the first 90% of it"),
-        ("one long line after which nothing comes\n", "no line break in the first 90% of it"),
+        (b"caf\xe9\n", r"no UTF-8 text: byte 3 is 0xe9; if it is Latin-1.*'é'.*iconv -f LATIN1"),
+        ("caf\u00e9\n".encode("utf-16"), "is UTF-16.*iconv -f UTF-16"),
+        ("one line of text\n".encode("utf-16-be"), "is UTF-16.*iconv -f UTF-16"),
+        ("交", "is not one character"),
     ],
 )
 def test_what_is_no_text_to_learn_from_is_refused(tmp_path, content, sentence):

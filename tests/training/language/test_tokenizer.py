@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossentropy.training.language import tokenizer
 from crossentropy.training.language.tokenizer import BOUNDARY, PIECE, encode, train_tokenizer
 
 SHORT = "the cat sat on the mat, the cat did\n"
@@ -10,7 +11,7 @@ TOKENIZER = train_tokenizer([SHORT * 3], 300)
 
 
 def decode(tokens: np.ndarray) -> str:
-    return TOKENIZER.decode(tokens[1:].tolist(), skip_special_tokens=False)
+    return tokenizer.decode(TOKENIZER, tokens.tolist())
 
 
 @given(st.text())
@@ -26,9 +27,10 @@ def test_any_text_is_read_back_from_its_tokens(text):
         "żółć 中文 🦜🏽\u2028",
         SHORT * (2 * PIECE // len(SHORT)),
         "x" * (2 * PIECE),
+        "of words " * (PIECE // 2),
         "\n" * (2 * PIECE),
     ],
-    ids=["boundary", "white", "unicode", "lines", "one line", "breaks"],
+    ids=["boundary", "white", "unicode", "lines", "one word", "one line", "breaks"],
 )
 def test_so_are_odd_and_long_texts(text):
     assert decode(encode(TOKENIZER, text)) == text
@@ -50,3 +52,18 @@ def test_a_pair_that_occurs_once_is_no_token():
 
 def test_the_same_text_gives_the_same_tokenizer():
     assert train_tokenizer([SHORT * 3], 300).to_str() == TOKENIZER.to_str()
+
+
+def test_the_name_of_the_boundary_in_a_text_is_text():
+    learned = train_tokenizer([f"{BOUNDARY} is a name, {BOUNDARY} is a name\n" * 3], 400)
+    tokens = encode(learned, f"{BOUNDARY} is a name")
+    assert tokens[0] == learned.token_to_id(BOUNDARY) not in tokens[1:]
+    assert tokenizer.decode(learned, tokens) == f"{BOUNDARY} is a name"
+
+
+def test_pieces_are_bounded_and_words_stay_whole():
+    text = "some words " * PIECE
+    pieces = list(tokenizer._pieces(text))
+    assert "".join(pieces) == text
+    assert max(map(len, pieces)) <= 2 * PIECE
+    assert all(piece.startswith(" ") for piece in pieces[1:])

@@ -22,13 +22,12 @@ from crossentropy._engine.linear.problem import (
     LinearProblem,
     row_parts,
     rows_of_problem,
-    shape_alone,
     with_rows,
 )
 from crossentropy._engine.reductions import mean_of, of_nothing
 from crossentropy._engine.softmax import evaluate_cuda, per_class
 from crossentropy._engine.softmax.autodiff import loss_by_autodiff
-from crossentropy._engine.softmax.autograd import LossKernels, kernels_for, other_inputs, tensors_of
+from crossentropy._engine.softmax.autograd import LossKernels, kernels_for, tensors_of
 from crossentropy._engine.softmax.evaluate import normalizer
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import excluded_rows, mass_term, target_weights
@@ -63,7 +62,7 @@ def loss(linear: LinearProblem, memory_budget: int | None, skip_below: float = 0
         value = _recomputed(head, problem, skip_below)
     elif kernels is None:
         # Functional transforms, forward-mode autodiff, subclasses, other devices: formulas on all the logits.
-        value = loss_by_autodiff(replace(problem, logits=head.whole()))
+        value = loss_by_autodiff(problem.with_logits(head.whole()))
     else:
         # The gradient in the forward pass saves one product of four. It needs a gradient to be wanted and a block of
         # rows to fit the budget; `skip_below` needs the log-partition of all classes first, and so recomputes.
@@ -101,7 +100,7 @@ def check_fixed(problem: SoftmaxProblem, skip_below: float) -> None:
 
 def _learns(problem: SoftmaxProblem) -> bool:
     """Tell whether inputs other than the head may have a gradient, or divisor or link depend on the row."""
-    learning = [x for x in (*other_inputs(problem), problem.normalizer) if isinstance(x, Tensor)]
+    learning = [x for x in (*problem.other_inputs, problem.normalizer) if isinstance(x, Tensor)]
     return (
         any(x.requires_grad for x in learning)
         or not isinstance(problem.normalizer, (str, int, float))
@@ -119,8 +118,8 @@ def _rows_that_count(head: Head, problem: SoftmaxProblem) -> tuple[Head, Softmax
     if out is not None and is_true(out.any()):
         rows = (~out).nonzero()[:, 0]
         head = Head(tuple(y for x, M in head.pairs for y in (x.index_select(0, rows), M)), head.bias)
-        shape = shape_alone(head.factors[0], (len(rows), head.classes))
-        problem = with_rows(problem, {name: x[rows] for name, x in row_parts(problem).items()}, shape)
+        parts = {name: x[rows] for name, x in row_parts(problem).items()}
+        problem = with_rows(problem, parts, len(rows))
     return head, replace(problem, reduction="mean", normalizer=N)
 
 
@@ -158,7 +157,7 @@ def _statistics_of(head: Head, skip_below: float = 0.0) -> Callable[[SoftmaxProb
     def find(problem: SoftmaxProblem) -> RowStatistics:
         requested = replace(problem.requested, log_partition=True) if skip_below else problem.requested
         settings, tensors = partition(
-            problem.logits, 1, problem.target, problem.transform, problem.prior, requested, False
+            None, 1, problem.target, problem.transform, problem.prior, requested, False
         )
         return head_rows.statistics(settings, head, tensors, skip_below)
 
@@ -216,12 +215,12 @@ def _denominator(problem: SoftmaxProblem) -> float | Tensor:
         return 1.0
     target, known = (
         problem.target,
-        RowStatistics(log_odds=torch.empty(0, dtype=torch.float64, device=problem.logits.device)),
+        RowStatistics(log_odds=torch.empty(0, dtype=torch.float64, device=problem.device)),
     )
     if target.dense is not None:
         a = target.dense if problem.class_weight is None else target.dense * problem.class_weight
         known.dense_total = a.sum(1, dtype=torch.float64)
-    if problem.logits.device.type != "cpu":
+    if problem.device.type != "cpu":
         return evaluate_cuda.denominator(problem, known)
     mass = mass_term(problem, known, target_weights(problem))
     return float(normalizer(problem, mass, problem.rows[0], TorchMemory))

@@ -5,7 +5,7 @@ from typing import Any
 from crossentropy._arguments.errors import number
 from crossentropy._backends import INF, Array, as_indices, constant, device, namespace, widest_dtype
 from crossentropy._backends.conditions import is_false
-from crossentropy._engine.options import RowOptions, SoftmaxOptions
+from crossentropy._engine.options import RowOptions, SoftmaxOptions, check_names
 from crossentropy._engine.rows.reduce import reduce_problem
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.solve import softmax_loss
@@ -32,11 +32,7 @@ __all__ = [
 
 def row_problem(logits: Array, labels: Any, options: RowOptions, **transform: Any) -> SoftmaxProblem:
     """The arguments of such a loss, checked."""
-    for name in options:
-        if name not in RowOptions.__annotations__:
-            raise TypeError(
-                f"the loss has no argument {name}; its options are {', '.join(RowOptions.__annotations__)}"
-            )
+    check_names(options, RowOptions)
     return make_problem(logits, labels, **options, **transform)
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from crossentropy._backends import Array, is_torch, loss_dtype, namespace
-from crossentropy._backends.conditions import is_zero
+from crossentropy._backends import Array, namespace
 from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -31,13 +30,11 @@ def loss_by_autodiff(
     row_losses : callable
         What gives the losses and masses of its rows where the link acts on every class.
     """
-    logits = problem.logits
-    xp = namespace(logits)
     find = statistics or (lambda problem: find_statistics(problem, reference=reference))
     if problem.acts_per_class:
         formula.check_sums(problem)
         losses, masses = row_losses(problem)
-        if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
+        if problem.regularizers:
             losses = losses + formula.regularizers(problem, find(problem))
     else:
         stats = find(problem)
@@ -53,8 +50,7 @@ def loss_by_autodiff(
         empty=problem.empty,
         signed=problem.signed_weights,
     )
-    dtype = loss_dtype(logits)
-    return value.to(dtype) if is_torch(value) else xp.astype(value, dtype)
+    return problem.xp.astype(value, problem.loss_dtype, copy=False)
 
 
 def counted_rows(problem: SoftmaxProblem, losses: Array) -> Array:

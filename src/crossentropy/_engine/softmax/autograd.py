@@ -7,7 +7,6 @@ derivative of the Function is the composition's.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -50,7 +49,7 @@ def kernels_for(*tensors: Tensor | None) -> LossKernels | None:
 def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | None:
     """The engine that computes a loss and its gradient by the logits; None if that is for the composition.
 
-    `others` are `other_inputs`.
+    `others` are `problem.other_inputs`.
     """
     # A compiled, traced or transformed program, a subclass, another device: kernels are not to be called.
     own = NATIVE if problem.ready else kernels_for(problem.logits, *tensors_of(problem))
@@ -70,7 +69,8 @@ def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | N
 
 def loss(problem: SoftmaxProblem) -> Tensor:
     """The loss of `problem`, differentiable."""
-    logits, others = problem.logits, other_inputs(problem)
+    logits: Any = problem.logits
+    others = problem.other_inputs
     own = engine_of(problem, others)
     if own is not FUSED:
         fused_cpu.check_unread(problem)
@@ -85,23 +85,7 @@ def tensors_of(problem: SoftmaxProblem) -> list[Tensor]:
     """What of the problem, besides the logits and what the link holds, is a tensor."""
     target = problem.target
     fixed = (target.indices, target.mask, problem.class_weight, problem.smoothing_prior)
-    return [x for x in (*other_inputs(problem), *fixed, problem.normalizer) if isinstance(x, Tensor)]
-
-
-def other_inputs(problem: SoftmaxProblem) -> tuple[Any, ...]:
-    """What may have a gradient besides the logits."""
-    transform = problem.transform
-    return (
-        problem.target.dense,
-        problem.masses,
-        problem.sample_weight,
-        transform.temperature,
-        transform.logit_bias,
-        transform.margin,
-        problem.label_smoothing,
-        problem.z_loss,
-        problem.entropy_bonus,
-    )
+    return [x for x in (*problem.other_inputs, *fixed, problem.normalizer) if isinstance(x, Tensor)]
 
 
 def link_learns(problem: SoftmaxProblem) -> bool:
@@ -110,9 +94,7 @@ def link_learns(problem: SoftmaxProblem) -> bool:
     if has_no_arrays(link):
         return False
     shape = problem.rows if problem.masses is None else tuple(problem.masses.shape)
-    return bool(
-        link.loss(torch.zeros(shape, dtype=torch.float64, device=problem.logits.device)).requires_grad
-    )
+    return bool(link.loss(torch.zeros(shape, dtype=torch.float64, device=problem.device)).requires_grad)
 
 
 class _SoftmaxLoss(Function):
@@ -134,7 +116,7 @@ class _SoftmaxLoss(Function):
                 continue
             kept.append(x)
         ctx.save_for_backward(*kept)
-        problem.logits = None
+        problem.logits = None  # held by autograd alone, which lets go of them after the backward pass
         ctx.problem, ctx.found, ctx.engine = problem, found, own
         return value
 
@@ -144,7 +126,7 @@ class _SoftmaxLoss(Function):
         problem: SoftmaxProblem = ctx.problem
         cpu = logits.is_cpu
         if torch.is_grad_enabled() or not is_plain(grad, "cpu" if cpu else logits.device.type):
-            return gradient_by_formulas(replace(problem, logits=logits), grad), None, None, None
+            return gradient_by_formulas(problem.with_logits(logits), grad), None, None, None
         upstream = grad.item() if cpu and not grad.ndim else grad.double()
         into = overwritten(ctx, logits, problem.axis) if problem.inplace else None
         return ctx.engine.gradient(problem, logits, ctx.found, upstream, into), None, None, None
@@ -155,7 +137,8 @@ def gradient_by_formulas(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         value = loss_by_autodiff(problem, reference=True)
-        return torch.autograd.grad(value, problem.logits, grad, create_graph=create_graph)[0]
+        logits: Any = problem.logits
+        return torch.autograd.grad(value, logits, grad, create_graph=create_graph)[0]
 
 
 def overwritten(ctx: Any, logits: Tensor, axis: int) -> Tensor | None:

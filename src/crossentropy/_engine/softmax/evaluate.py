@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crossentropy._backends import Array, device, namespace
-from crossentropy._backends.conditions import is_zero
+from crossentropy._backends import Array, namespace
 from crossentropy._engine.reductions import check_least_weight, mean_of_totals, of_nothing
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -56,7 +55,7 @@ def evaluate(
         formula.check_sums(problem)
         losses, masses = row_losses(problem)
         stats = RowStatistics()
-        if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
+        if problem.regularizers:
             stats = find(problem)
             losses = losses + formula.regularizers(problem, stats)
         mass: Term | None = Term(1.0, None, masses)
@@ -115,19 +114,17 @@ def gradient(
         slopes = formula.row_slopes(problem, found.stats, found.slope)
         cotangents = _cotangents(problem, slopes, share, memory)
         return kernel.pullback(found.stats, cotangents, problem.rows, into=into).logits
-    xp = namespace(problem.logits)
+    xp = problem.xp
     weighted = share
     if problem.sample_weight is not None:
         weighted = share * memory.contiguous(problem.sample_weight, "float64")
-    rows = xp.broadcast_to(
-        xp.asarray(weighted, dtype=xp.float64, device=device(problem.logits)), problem.rows
-    )
+    rows = xp.broadcast_to(xp.asarray(weighted, dtype=xp.float64, device=problem.device), problem.rows)
     dz = per_class.row_gradients(problem, rows)
-    if not (is_zero(problem.z_loss) and is_zero(problem.entropy_bonus)):
+    if problem.regularizers:
         slopes = formula.regularizer_slopes(problem, found.stats)
         cotangents = _cotangents(problem, slopes, share, memory)
         dz = dz + kernel.pullback(found.stats, cotangents, problem.rows).logits
-    return xp.astype(dz, problem.logits.dtype)
+    return xp.astype(dz, problem.dtype)
 
 
 def _added(
@@ -142,7 +139,7 @@ def _added(
 
 
 def _cotangents(
-    problem: SoftmaxProblem, slopes: Mapping[str, Term], share: Any, memory: type[Memory]
+    problem: SoftmaxProblem, slopes: Mapping[str, list[Term]], share: Any, memory: type[Memory]
 ) -> Cotangents:
     """What a unit of each statistic adds to the value, where one of each row's weighted loss adds `share`.
 
@@ -152,10 +149,13 @@ def _cotangents(
     factor = share if isinstance(share, (int, float)) else 1.0
     if factor is not share:
         weights = share if weights is None else share * weights
-    for name, term in slopes.items():
-        product = memory.empty((*problem.rows, *_several(problem, term)), "float64")
-        _weigh(_native.weigh_rows, problem, term, factor * term.factor, weights, product, memory)
-        setattr(out, name, product)
+    for name, terms in slopes.items():
+        products = []
+        for term in terms:
+            product = memory.empty((*problem.rows, *_several(problem, term)), "float64")
+            _weigh(_native.weigh_rows, problem, term, factor * term.factor, weights, product, memory)
+            products.append(product)
+        setattr(out, name, sum(products[1:], start=products[0]))
     return out
 
 

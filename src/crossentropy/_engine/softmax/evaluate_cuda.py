@@ -44,7 +44,7 @@ class _InOneLaunch(ForwardResult):
 def evaluate(problem: SoftmaxProblem) -> ForwardResult:
     """The loss of `problem`, in float64."""
     stats = rowwise.forward(*_taken_apart(problem))
-    kernels = row_loss(problem.logits.device.type)
+    kernels = row_loss(problem.device.type)
     if kernels is not None and _is_common(problem):
         return _in_one_launch(problem, stats, kernels)
     formula.check_sums(problem, stats.dense_total)
@@ -62,7 +62,7 @@ def denominator(problem: SoftmaxProblem, stats: RowStatistics) -> Tensor:
     """``N`` of a mean, from the labels or from the masses in `stats`."""
     masses = formula.row_masses(problem, stats)
     if masses is None:
-        masses = torch.ones(problem.rows, dtype=torch.float64, device=problem.logits.device)
+        masses = torch.ones(problem.rows, dtype=torch.float64, device=problem.device)
     masses = formula.weigh_rows(problem, masses)
     return divisor(masses, masses, counted_rows(problem, masses), problem.normalizer)
 
@@ -93,7 +93,9 @@ def gradient(
     else:
         slopes = formula.row_slopes(problem, found.stats, found.slope)
         share = on_device(upstream * found.share, logits)
-        cotangents = Cotangents(**{name: _of_rows(problem, term, share) for name, term in slopes.items()})
+        cotangents = Cotangents(
+            **{name: sum(_of_rows(problem, term, share) for term in terms) for name, terms in slopes.items()}
+        )
     needs = (True, *(False,) * (LEARNABLE - 1))
     return rowwise.backward(settings, tensors, found.stats, cotangents, needs, into)[0]  # type: ignore[return-value]
 
@@ -105,7 +107,7 @@ def _is_common(problem: SoftmaxProblem) -> bool:
         focal_gamma(problem.link) is not None
         and target.dense is None
         and problem.label_weight is None
-        and not problem.entropy_bonus
+        and problem.regularizers.keys() <= {"z_loss"}
         and problem.reduction != "none"
         and (isinstance(N, (str, int, float)) or (isinstance(N, Tensor) and N.ndim == 0))
     )
@@ -114,6 +116,7 @@ def _is_common(problem: SoftmaxProblem) -> bool:
 def _in_one_launch(problem: SoftmaxProblem, stats: RowStatistics, kernels: Any) -> ForwardResult:
     N, target, masses = problem.normalizer, problem.target, problem.masses
     y = None if target.indices is None else target.indices.to(torch.int64).contiguous()
+    z_loss = problem.regularizers.get("z_loss", 0.0)
     terms = kernels.RowTerms(
         y,
         1 if masses is None else int(masses.shape[-1]),
@@ -125,13 +128,13 @@ def _in_one_launch(problem: SoftmaxProblem, stats: RowStatistics, kernels: Any) 
         ),
         focal_gamma(problem.link),
         float(problem.label_smoothing),
-        float(problem.z_loss),
+        float(z_loss),
         N == "count" if isinstance(N, str) else False,
     )
     by: Any = 1.0 if problem.reduction == "sum" else None if isinstance(N, str) else N
     mean = kernels.Mean(by, 0.0 if problem.empty == "zero" else math.nan)
     value, divisor, slopes = kernels.loss(
-        stats.log_odds, stats.prior_term, stats.log_partition if problem.z_loss else None, terms, mean
+        stats.log_odds, stats.prior_term, stats.log_partition if z_loss else None, terms, mean
     )
     if problem.empty == "raise" and is_true(divisor == 0, wait=True):
         raise ValueError(EMPTY_MESSAGE)

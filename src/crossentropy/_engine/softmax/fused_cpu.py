@@ -21,6 +21,7 @@ from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy.links import CrossEntropy, Focal
 
 NUMBER = (int, float)
+REGULARIZERS = {"z_loss", "entropy_bonus"}  # those that native code knows
 NOT_TRANSFORMED = (1.0, 0.0, 0.0, None, None, None)
 
 
@@ -64,8 +65,13 @@ def serves(problem: SoftmaxProblem) -> bool:
             type(link) is CrossEntropy
             or (type(link) is Focal and isinstance(link.gamma, NUMBER) and problem.label_smoothing == 0)
         )
-        and isinstance(problem.z_loss, NUMBER)
-        and isinstance(problem.entropy_bonus, NUMBER)
+        and (
+            not problem.regularizers
+            or (
+                problem.regularizers.keys() <= REGULARIZERS
+                and {float}.issuperset(map(type, problem.regularizers.values()))
+            )
+        )
         and problem.label_weight is None
     )
 
@@ -175,8 +181,8 @@ def _native_rows(
         link.gamma if isinstance(link, Focal) else 0.0,
         problem.label_smoothing,
         prior,
-        problem.z_loss,
-        problem.entropy_bonus,
+        problem.regularizers.get("z_loss", 0.0),
+        problem.regularizers.get("entropy_bonus", 0.0),
         class_weight,
         single,
         masses,

@@ -4,13 +4,15 @@ For a row with masses ``t``, of weight ``ω``, and class weights ``w``::
 
     q = (1−ε) t + ε r        a_c = w_c q_c
     ℓ = ω (Σ_c a_c φ(log p_c) + z_loss L² − entropy_bonus H)        W = ω Σ_c w_c t_c
+
+The last two terms are `regularizers`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crossentropy._arguments.errors import number
-from crossentropy._backends import INF, Array, is_torch, namespace
+from crossentropy._backends import INF, Array, device, is_torch, loss_dtype_of, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true, is_zero
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
@@ -21,10 +23,12 @@ from crossentropy._engine.checks import (
     check_share,
     check_validate,
     checked_link,
+    no_classes_error,
     python_number,
 )
 from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.softmax.labels import resolve
+from crossentropy._engine.softmax.regularizers import REGULARIZERS
 from crossentropy._engine.weights import class_vectors, like, row_values
 from crossentropy._rows import row_in_words
 from crossentropy._statistics import PLAIN, Prior, Requested, Target, Transform
@@ -33,13 +37,22 @@ from crossentropy._statistics.problem import NONE_REQUESTED
 from crossentropy.links import CrossEntropy, Link
 
 CROSS_ENTROPY = CrossEntropy()
+# Imported with the first tensor, and only then: to execute an import takes a hundredth of a small loss.
+memory_torch: Any = None
 
 
 @dataclass(slots=True, eq=False)
 class SoftmaxProblem:
-    """Everything a softmax loss needs, in arrays of one library."""
+    """Everything a softmax loss needs, in arrays of one library.
 
-    logits: Array
+    `logits` are None where whoever computes the loss makes them, a block of rows at a time, or holds them elsewhere.
+    """
+
+    logits: Array | None
+    shape: tuple[int, ...]  # of the logits, as are the next three
+    dtype: Any
+    device: Any
+    xp: Any  # the namespace of the library
     axis: int
     rows: tuple[int, ...]
     target: Target
@@ -52,8 +65,7 @@ class SoftmaxProblem:
     smoothing_prior: Array | None
     class_weight: Array | None
     sample_weight: Array | None
-    z_loss: float
-    entropy_bonus: float
+    regularizers: dict[str, Any]  # the factors of those that are not 0, by name
     reduction: str
     normalizer: Any
     empty: str
@@ -85,22 +97,39 @@ class SoftmaxProblem:
     @property
     def is_taped_beside_logits(self) -> bool:
         """Whether anything but the logits is an array that `loss_and_gradient` differentiates by."""
-        transform, target = self.transform, self.target
         return Taped in map(
             type,
             (
-                *(target.dense, self.masses, self.sample_weight, self.class_weight, self.smoothing_prior),
-                *(transform.temperature, transform.softcap, transform.logit_bias, transform.margin),
-                *(self.label_smoothing, self.z_loss, self.entropy_bonus, self.normalizer),
+                *self.other_inputs,
+                *(self.class_weight, self.smoothing_prior, self.transform.softcap, self.normalizer),
                 *getattr(self.link, "__dict__", {}).values(),
             ),
         )
 
     @property
+    def other_inputs(self) -> tuple[Any, ...]:
+        """What gradients flow to besides the logits and the arrays of the link, if it is an array."""
+        transform = self.transform
+        return (
+            *(self.target.dense, self.masses, self.sample_weight),
+            *(transform.temperature, transform.logit_bias, transform.margin),
+            self.label_smoothing,
+            *self.regularizers.values(),
+        )
+
+    @property
     def classes(self) -> int:
         """How many classes there are."""
-        classes: int = self.logits.shape[self.axis]
-        return classes
+        return self.shape[self.axis]
+
+    @property
+    def loss_dtype(self) -> Any:
+        """The dtype of the loss."""
+        return loss_dtype_of(self.dtype, self.xp)
+
+    def with_logits(self, logits: Array) -> "SoftmaxProblem":
+        """The problem of these logits, which may be of another library than its other arrays: JAX's beside NumPy's."""
+        return replace(self, logits=logits, dtype=logits.dtype, device=device(logits), xp=namespace(logits))
 
 
 def make_problem(
@@ -117,41 +146,53 @@ def make_problem(
     softcap: float | None = None,
     logit_bias: Array | None = None,
     margin: Any = None,
-    z_loss: float = 0.0,
-    entropy_bonus: float = 0.0,
     reduction: str = "mean",
     normalizer: Any = "weight",
     empty: str = "zero",
     validate: str = "raise",
     inplace: bool = False,
     *,
+    classes: int | None = None,
     signed_weights: bool = False,
     checks_sets: bool = True,
     warns: bool = False,
+    **regularizers: Any,
 ) -> SoftmaxProblem:
     """Check the arguments of `softmax_cross_entropy` and bring them to arrays of the logits' library.
 
-    Without `checks_sets` an empty label set is left to whoever computes the loss.
+    With `classes`, `logits` are checked hidden states instead, each of which has logits for so many classes: the
+    problem describes these and has none. Without `checks_sets` an empty label set is left to whoever computes the loss.
+    `regularizers` are the factors of `REGULARIZERS`, by name.
     """
+    global memory_torch
     ready = False
     if is_torch(logits):
-        from crossentropy._statistics.cpu.memory_torch import are_ready
+        if memory_torch is None:
+            from crossentropy._statistics.cpu import memory_torch
 
         weights = (sample_weight, class_weight, smoothing_prior, normalizer)
-        ready = are_ready(logits, labels, (*weights, temperature, logit_bias, margin))
-    logits, axis = check_logits(logits, axis, labels=labels, ready=ready)
-    shape = tuple(logits.shape)
+        ready = memory_torch.are_ready(logits, labels, (*weights, temperature, logit_bias, margin))
+    if classes is None:
+        logits, axis = check_logits(logits, axis, labels=labels, ready=ready)
+        shape = tuple(logits.shape)
+    else:
+        shape, axis = (*logits.shape[:-1], classes), logits.ndim - 1
+        if not classes:
+            raise no_classes_error(shape, axis, "logits")
     rows, C = shape[:axis] + shape[axis + 1 :], shape[axis]
     check_reduction(reduction, normalizer, empty)
     checked = validate == "raise" or check_validate(validate)
     link = CROSS_ENTROPY if link is None else checked_link(link, "link")
     if ignore_index is not None and type(ignore_index) is not int:
         check_ignore_index(ignore_index)
-    label_smoothing, z_loss, entropy_bonus, requested = _terms(label_smoothing, z_loss, entropy_bonus)
+    if type(label_smoothing) is not float or not 0 <= label_smoothing <= 1:
+        check_share(label_smoothing, "label_smoothing")
+        label_smoothing = python_number(label_smoothing, "label_smoothing")
+    factors, requested = _checked_factors(regularizers)
     if sample_weight is not None:
         sample_weight = row_values(sample_weight, logits, rows, "sample_weight", ready=ready)
     target, masses, normalized = resolve(
-        labels, logits, axis, ignore_index, checked, sample_weight, ready, checks_sets, rows
+        labels, logits, shape, axis, rows, ignore_index, checked, sample_weight, ready, checks_sets
     )
     if class_weight is not None or smoothing_prior is not None:
         class_weight, smoothing_prior = class_vectors(
@@ -166,10 +207,14 @@ def make_problem(
     if class_weight is not None and target.dense is not None:
         target = Target(dense=target.dense, class_weight=class_weight)
     transform = make_transform(
-        logits, axis, rows, target, temperature, softcap, logit_bias, margin, validate=checked, ready=ready
+        logits, C, rows, target, temperature, softcap, logit_bias, margin, validate=checked, ready=ready
     )
     return SoftmaxProblem(  # by position: at ten classes two dozen keywords are a fiftieth of the loss
-        logits,
+        logits if classes is None else None,
+        shape,
+        logits.dtype,
+        logits.device if ready else device(logits),
+        memory_torch.NAMESPACE if ready else namespace(logits),
         axis,
         rows,
         target,
@@ -182,8 +227,7 @@ def make_problem(
         smoothing_prior,
         class_weight,
         sample_weight,
-        z_loss,
-        entropy_bonus,
+        factors,
         reduction,
         normalizer if ready else as_normalizer(normalizer, logits),
         empty,
@@ -195,27 +239,25 @@ def make_problem(
     )
 
 
-def _terms(label_smoothing: Any, z_loss: Any, entropy_bonus: Any) -> tuple[Any, Any, Any, Requested]:
-    """The numbers that weigh the terms of a loss, checked, and the statistics that regularizers are made of."""
-    if (
-        type(label_smoothing) is type(z_loss) is type(entropy_bonus) is float
-        and 0 <= label_smoothing <= 1
-        and -INF < z_loss < INF
-        and -INF < entropy_bonus < INF
-    ):
-        requested = Requested(z_loss != 0, entropy_bonus != 0) if z_loss or entropy_bonus else NONE_REQUESTED
-        return label_smoothing, z_loss, entropy_bonus, requested
-    check_share(label_smoothing, "label_smoothing")
-    check_factor(z_loss, "z_loss")
-    check_factor(entropy_bonus, "entropy_bonus")
-    label_smoothing = python_number(label_smoothing, "label_smoothing")
-    z_loss, entropy_bonus = python_number(z_loss, "z_loss"), python_number(entropy_bonus, "entropy_bonus")
-    return label_smoothing, z_loss, entropy_bonus, Requested(not is_zero(z_loss), not is_zero(entropy_bonus))
+def _checked_factors(regularizers: dict[str, Any]) -> tuple[dict[str, Any], Requested]:
+    """The factors of regularizers that are not 0, and the statistics that these are functions of."""
+    factors, statistics = {}, {}
+    for name, factor in regularizers.items():
+        if name not in REGULARIZERS:
+            raise TypeError(f"the loss has no argument {name}")
+        if type(factor) is not float or not -INF < factor < INF:
+            check_factor(factor, name)
+            factor = python_number(factor, name)
+            factor = float(factor) if isinstance(factor, (int, float)) else factor
+        if type(factor) is not float or factor != 0:
+            factors[name] = factor
+            statistics[REGULARIZERS[name].statistic] = True
+    return factors, Requested(**statistics) if statistics else NONE_REQUESTED
 
 
 def make_transform(
     logits: Array,
-    axis: int,
+    classes: int,
     rows: tuple[int, ...],
     target: Target,
     temperature: Any,
@@ -226,7 +268,7 @@ def make_transform(
     validate: bool = True,
     ready: bool = False,
 ) -> Transform:
-    """The transform of the logits, checked."""
+    """The transform of logits of this library and device, checked."""
     unbent = softcap is None and logit_bias is None and margin is None
     if unbent and type(temperature) is float and temperature == 1.0:
         return PLAIN
@@ -264,13 +306,12 @@ def make_transform(
         (number(softcap, "softcap") > 0) & (softcap < INF)
     ):
         raise ValueError(f"softcap is {softcap}; it bounds the logits' size, so it must be positive, or None")
-    C = logits.shape[axis]
     if margin is not None and target.dense is not None:
         raise ValueError("margin is given with soft targets, which have no target class to take it off")
     is_one = margin is None or isinstance(margin, (int, float)) or not getattr(margin, "ndim", True)
     if not (is_one and logit_bias is None):
         margins, logit_bias = class_vectors(
-            logits, C, ready=ready, margin=None if is_one else margin, logit_bias=logit_bias
+            logits, classes, ready=ready, margin=None if is_one else margin, logit_bias=logit_bias
         )
         margin = margin if is_one else margins
     return Transform(temperature, float(softcap) if isinstance(softcap, int) else softcap, logit_bias, margin)

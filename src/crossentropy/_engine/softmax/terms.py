@@ -12,9 +12,10 @@ from crossentropy._arguments.unit_sums import digits_beside_one, rounding_tolera
 from crossentropy._backends import Array, as_indices, namespace, sum_tolerance, total
 from crossentropy._backends.conditions import first_true, is_true, is_zero
 from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.regularizers import REGULARIZERS
 from crossentropy._rows import row_in_words
 from crossentropy._statistics import RowStatistics, formulas
-from crossentropy._statistics.problem import clip_to_loss_dtype
+from crossentropy._statistics.problem import clip_to_dtype
 from crossentropy.links.link import slope as link_slope
 
 
@@ -74,16 +75,15 @@ def row_terms(
 
 
 def regularizer_terms(problem: SoftmaxProblem, stats: RowStatistics) -> list[Term]:
-    """``z_loss L² − entropy_bonus H``."""
-    terms = []
-    if not is_zero(problem.z_loss):
-        L, idle = stats.log_partition, zero_weight_rows(problem)
+    """The terms of its `regularizers`."""
+    idle, terms = zero_weight_rows(problem), []
+    for name, factor in problem.regularizers.items():
+        statistic, value, _ = REGULARIZERS[name]
+        s = getattr(stats, statistic)
         if idle is not None:  # a square has no derivative at a NaN, and 0 times that is no 0
-            xp = namespace(L)
-            L = xp.where(idle & ~xp.isfinite(L), xp.zeros_like(L), L)
-        terms.append(Term(problem.z_loss, None, L * L))
-    if not is_zero(problem.entropy_bonus):
-        terms.append(Term(-problem.entropy_bonus, None, stats.entropy))
+            xp = namespace(s)
+            s = xp.where(idle & ~xp.isfinite(s), xp.zeros_like(s), s)
+        terms.append(Term(factor, None, value(s)))
     return terms
 
 
@@ -92,26 +92,30 @@ def regularizers(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
     return added(regularizer_terms(problem, stats))
 
 
-def row_slopes(problem: SoftmaxProblem, stats: RowStatistics, target_slope: Array | None) -> dict[str, Term]:
-    """The derivatives of `row_terms` by the statistics, by their names; `target_slope` is ``dφ/dD`` at the targets."""
+def row_slopes(
+    problem: SoftmaxProblem, stats: RowStatistics, target_slope: Array | None
+) -> dict[str, list[Term]]:
+    """The derivatives of `row_terms` by the statistics, each the sum of the terms under its name.
+
+    `target_slope` is ``dφ/dD`` at the targets.
+    """
     kept, slopes = 1 - problem.label_smoothing, {}
     if target_slope is None:
-        slopes["dense_term"] = Term(kept, None, None)
+        slopes["dense_term"] = [Term(kept, None, None)]
     else:
         several = problem.masses is not None
-        slopes["log_odds"] = Term(kept, target_weights(problem), target_slope, several)
+        slopes["log_odds"] = [Term(kept, target_weights(problem), target_slope, several)]
     if stats.prior_term is not None:
-        slopes["prior_term"] = Term(problem.label_smoothing, None, None)
+        slopes["prior_term"] = [Term(problem.label_smoothing, None, None)]
     return slopes | regularizer_slopes(problem, stats)
 
 
-def regularizer_slopes(problem: SoftmaxProblem, stats: RowStatistics) -> dict[str, Term]:
-    """The derivatives of `regularizer_terms`."""
-    slopes = {}
-    if not is_zero(problem.z_loss):
-        slopes["log_partition"] = Term(2 * problem.z_loss, None, stats.log_partition)
-    if not is_zero(problem.entropy_bonus):
-        slopes["entropy"] = Term(-problem.entropy_bonus, None, None)
+def regularizer_slopes(problem: SoftmaxProblem, stats: RowStatistics) -> dict[str, list[Term]]:
+    """The derivatives of `regularizer_terms`, as `row_slopes` gives them."""
+    slopes: dict[str, list[Term]] = {}
+    for name, factor in problem.regularizers.items():
+        statistic, _, derivative = REGULARIZERS[name]
+        slopes.setdefault(statistic, []).append(Term(factor, None, derivative(getattr(stats, statistic))))
     return slopes
 
 
@@ -122,8 +126,7 @@ def is_plain(problem: SoftmaxProblem) -> bool:
         and problem.class_weight is None
         and problem.masses is None
         and problem.prior is None
-        and is_zero(problem.z_loss)
-        and is_zero(problem.entropy_bonus)
+        and not problem.regularizers
     )
 
 
@@ -135,7 +138,7 @@ def target_losses(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
 def target_slope(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
     """``dφ/dD = gain(D) σ(D)`` at the targets."""
     slope = link_slope(problem.link, link_odds(problem, stats.log_odds))
-    return fill_excluded(problem, clip_to_loss_dtype(slope, problem.logits))
+    return fill_excluded(problem, clip_to_dtype(slope, problem.loss_dtype))
 
 
 def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
@@ -235,7 +238,7 @@ def check_sums(problem: SoftmaxProblem, sums: Array | None = None) -> None:
         return
     a: Array = problem.target.dense
     # The kernels sum in the logits' precision, which may be less than what the targets are held to.
-    narrower = "64" in str(a.dtype) and "64" not in str(problem.logits.dtype)
+    narrower = "64" in str(a.dtype) and "64" not in str(problem.dtype)
     if sums is None or narrower or problem.class_weight is not None:
         sums = total(a, problem.axis)
     check_whole(problem, sums)

@@ -124,7 +124,7 @@ class RowKernel:
                 self.k = target.indices.shape[-1]
             ignore = target.ignore_index
             address = self._keep(target.indices, "int64")
-            return _native.Target(address, self.k, ignore is not None, 0 if ignore is None else ignore)
+            return _native.Target(address, self.k, ignore is not None, ignore or 0, target.foreign)
         weight = 0 if target.class_weight is None else self._keep(target.class_weight, self.wide)
         if target.mask is not None:
             mask = lay_out(self.memory, self.memory.contiguous(target.mask, "bool"), axis)

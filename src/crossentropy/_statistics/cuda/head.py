@@ -13,7 +13,7 @@ from torch import Tensor
 
 from crossentropy._kernels.triton.layout import on_device_of
 from crossentropy._kernels.triton.linear_statistics import join_shares, linear_statistics
-from crossentropy._statistics.cuda.kernel import RowKernel
+from crossentropy._statistics.cuda.kernel import options
 from crossentropy._statistics.head.head import Head
 from crossentropy._statistics.problem import RowStatistics, statistic_names
 from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, combine
@@ -45,12 +45,6 @@ GROUP = 16  # blocks of rows whose programs run next to one another
 LEAST_ROWS = 16  # fewest rows of a product by tensor cores
 ENTRIES = 1024  # rows times shares that one program joins
 
-# Arguments of the row kernels that both kernels here take too.
-OPTIONS = (
-    *("indices", "ignore_index", "prior"),
-    *("scale", "scales", "scale_step", "bias"),
-    *("margin", "margins", "margin_step", "MARGIN"),
-)
 PLANES = ("log_odds", "top", "rest", "log_partition", "lift", "prior_term", "entropy", "argmax")
 
 
@@ -92,10 +86,9 @@ def forward(settings: StaticArgs, head: Head, tensors: TensorArgs) -> RowStatist
         return stats
     tile = TILES[head.dtype]
     shares, share_classes = shares_of(N, V, tile)
-    no_logits = hidden.new_empty(1).expand(N, V)  # only the shape is read
-    problem = RowKernel(no_logits, 1, target, transform, prior).arguments
-    common = {name: problem[name] for name in OPTIONS} | _empty_parts(stats, shares, hidden)
-    common |= {"rows": N, "classes": V, "shares": shares}
+    common = options(target, transform, prior, hidden.dtype, hidden.device)
+    of_logits = {name: common.pop(name) for name in ("softcap", "CAPPED", "WIDE")}
+    common |= _empty_parts(stats, shares, hidden) | {"rows": N, "classes": V, "shares": shares}
     # Fused multiply-adds are off, so that u has the same bits as in the row kernels.
     height = max(LEAST_ROWS, min(tile.rows, triton.next_power_of_2(N)))
     across = triton.next_power_of_2(shares)
@@ -109,10 +102,8 @@ def forward(settings: StaticArgs, head: Head, tensors: TensorArgs) -> RowStatist
             weight_stride=weight.stride(0),
             head_bias=None if head.bias is None else head.bias.detach().contiguous(),
             width=hidden.shape[1],
-            softcap=problem["softcap"],
+            **of_logits,
             share_classes=share_classes,
-            CAPPED=problem["CAPPED"],
-            WIDE=problem["WIDE"],
             ROWS=height,
             CLASSES=tile.classes,
             DEPTH=tile.width,

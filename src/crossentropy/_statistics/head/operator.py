@@ -34,7 +34,7 @@ _TENSORS = _HEAD + len(TensorArgs._fields) - 1  # and all tensors of the row pro
 
 
 def statistics(settings: StaticArgs, head: Head, tensors: TensorArgs) -> RowStatistics:
-    """Compute the statistics of the rows of `head`; ``tensors.logits`` is ignored."""
+    """Compute the statistics of the rows of `head`; the tensors have no logits."""
     factors = (*head.factors, None, None)[:4]
     stats = _linear_statistics(*factors, head.bias, *tensors[1:], *flatten_settings(settings))
     return as_statistics(stats, settings, tensors)
@@ -44,8 +44,7 @@ def _taken_apart(args: Sequence[Any]) -> tuple[StaticArgs, Head, TensorArgs]:
     """Unpack the operator's arguments."""
     *factors, bias = args[:_HEAD]
     head = Head(tuple(x for x in factors if x is not None), bias)
-    rows: Any = (None, *args[_HEAD:_TENSORS])
-    return unflatten_settings(args[_TENSORS:]), head, TensorArgs(*rows)
+    return unflatten_settings(args[_TENSORS:]), head, TensorArgs(None, *args[_HEAD:_TENSORS])
 
 
 _SCHEMA = f"Tensor hidden, Tensor weight, Tensor? reduced, Tensor? up, Tensor? bias, {PROBLEM}"

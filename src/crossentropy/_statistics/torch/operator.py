@@ -43,7 +43,7 @@ def flatten_settings(settings: StaticArgs) -> tuple[Any, ...]:
 def unflatten_settings(args: Sequence[Any]) -> StaticArgs:
     """Invert `flatten_settings`."""
     *plain, flags, validate = args
-    return StaticArgs._make([*plain, Requested(*flags), validate, None])
+    return StaticArgs._make([*plain, Requested(*flags), validate, None, False])
 
 
 def _joined(args: tuple[Any, ...]) -> tuple[StaticArgs, TensorArgs]:

@@ -31,13 +31,14 @@ class StaticArgs(NamedTuple):
     requested: Requested
     validate: bool
     prior_total: float | Tensor | None = None
+    foreign: bool = False
 
 
 class TensorArgs(NamedTuple):
     """Tensor arguments of a row problem; the first `LEARNABLE` fields receive gradients."""
 
-    logits: Tensor
-    dense: Any  # from here on a Tensor or None
+    logits: Any  # a Tensor; None of a head, which makes them block by block. From here on a Tensor or None
+    dense: Any
     temperature: Any
     logit_bias: Any
     margin: Any
@@ -51,7 +52,7 @@ LEARNABLE = 5  # number of leading fields of Tensors that can have a gradient
 
 
 def partition(
-    logits: Tensor,
+    logits: Tensor | None,
     axis: int,
     target: Target,
     transform: Transform,
@@ -95,6 +96,7 @@ def combine(settings: StaticArgs, tensors: TensorArgs) -> tuple[Target, Transfor
         settings.several,
         settings.ignore_index,
         tensors.class_weight,
+        settings.foreign,
     )
     transform = Transform(
         settings.temperature if tensors.temperature is None else tensors.temperature,
@@ -103,6 +105,16 @@ def combine(settings: StaticArgs, tensors: TensorArgs) -> tuple[Target, Transfor
         settings.margin if tensors.margin is None else tensors.margin,
     )
     return target, transform, Prior(tensors.prior, settings.prior_total) if settings.has_prior else None
+
+
+def count_labels_from(first: int, settings: StaticArgs, tensors: TensorArgs) -> tuple[StaticArgs, TensorArgs]:
+    """Count labels from class `first` on, for tensors that hold a part of the classes; other labels are foreign."""
+    if tensors.indices is None:
+        return settings, tensors
+    ignored = settings.ignore_index
+    return settings._replace(
+        ignore_index=None if ignored is None else ignored - first, foreign=True
+    ), tensors._replace(indices=tensors.indices.to(torch.int64) - first)
 
 
 def requested_statistics(settings: StaticArgs, tensors: TensorArgs) -> list[str]:

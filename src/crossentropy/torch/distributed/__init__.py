@@ -15,14 +15,13 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
-from crossentropy._backends import loss_dtype
+from crossentropy._engine.options import LastAxisOptions
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.problem import arrays
 from crossentropy.losses.target_statistics import TargetStatistics
 from crossentropy.torch.distributed._dtensor import local, sharded
 from crossentropy.torch.distributed._linear import agreed_head
 from crossentropy.torch.distributed._problem import (
-    ShardedOptions,
     agree_on_problem,
     check_arguments,
     compute_loss,
@@ -33,7 +32,7 @@ __all__ = ["linear_cross_entropy", "linear_target_statistics", "softmax_cross_en
 
 
 def softmax_cross_entropy(
-    logits: Tensor, labels: Any, *, group: Any = None, **options: Unpack[ShardedOptions]
+    logits: Tensor, labels: Any, *, group: Any = None, **options: Unpack[LastAxisOptions]
 ) -> Tensor:
     """`crossentropy.softmax_cross_entropy` of logits whose class axis is spread over ranks.
 
@@ -98,7 +97,7 @@ def linear_cross_entropy(
     memory_budget: int | None = None,
     skip_below: float = 0.0,
     group: Any = None,
-    **options: Unpack[ShardedOptions],
+    **options: Unpack[LastAxisOptions],
 ) -> Tensor:
     """`crossentropy.linear_cross_entropy` of a head whose classes are spread over ranks.
 
@@ -219,7 +218,7 @@ def target_statistics(
             lambda: check_arguments("target_statistics", logits, labels, local_options, requested), group
         )
     )
-    return TargetStatistics(stats, problem.masses, loss_dtype(logits))
+    return TargetStatistics(stats, problem.masses, problem.loss_dtype)
 
 
 def linear_target_statistics(
@@ -275,7 +274,7 @@ def linear_target_statistics(
         torch.distributed.init_process_group("gloo")
         log_prob = linear_target_statistics(hidden, weight, labels, shift=1).log_prob
     """
-    options: ShardedOptions = {
+    options: LastAxisOptions = {
         "temperature": temperature,
         "softcap": softcap,
         "logit_bias": logit_bias,
@@ -292,4 +291,4 @@ def linear_target_statistics(
     problem, stats = compute_statistics(head.problem, head.shard, head.statistics)
     kept: dict[str, Any] = {name: head.kept(x) for name, x in arrays(stats).items()}
     masses = None if problem.masses is None else head.kept(problem.masses)
-    return TargetStatistics(RowStatistics(**kept), masses, loss_dtype(hidden))
+    return TargetStatistics(RowStatistics(**kept), masses, problem.loss_dtype)

@@ -25,7 +25,7 @@ from crossentropy.training.language.options import LanguageOptions
 from crossentropy.training.language.sample import sample_tokens
 from crossentropy.training.language.scores import TextScore, cut_windows, score_text
 from crossentropy.training.language.text import Texts, read_texts
-from crossentropy.training.language.tokenizer import encode, train_tokenizer
+from crossentropy.training.language.tokenizer import decode, encode, train_tokenizer
 from crossentropy.training.threads import cpu_threads
 
 SAMPLE_TOKENS = 400
@@ -181,7 +181,7 @@ def train(prepared: Preparation, on_step: Callable[[History], None] = lambda his
         history.evaluations[-1].score,
         score_unigram(tokens, held_out, shape.vocabulary, length),
         score_xz("".join(texts.training), "".join(texts.held_out)),
-        tokenizer.decode(written),
+        decode(tokenizer, written),
         memory,
     )
 

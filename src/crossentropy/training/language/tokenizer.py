@@ -1,5 +1,6 @@
 """Byte-pair encoding learned from the training text, and the tokens of a text."""
 
+import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -13,7 +14,8 @@ FEWEST_OCCURRENCES = 2
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     """Learn byte-level BPE: every byte is a token, so that any text can be written and is read back unchanged.
 
-    The vocabulary is smaller than requested if the text has no more pairs that occur twice.
+    The boundary is a token that no text is encoded into, its own name included. The vocabulary is smaller than
+    requested if the text has no more pairs that occur twice.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -26,7 +28,10 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator((piece for text in texts for piece in _pieces(text)), trainer)
-    return tokenizer
+    # As an added token the boundary would be found in texts that contain its name.
+    description = json.loads(tokenizer.to_str())
+    description["added_tokens"] = []
+    return Tokenizer.from_str(json.dumps(description))
 
 
 def encode(tokenizer: Tokenizer, text: str) -> np.ndarray:
@@ -35,10 +40,21 @@ def encode(tokenizer: Tokenizer, text: str) -> np.ndarray:
     return np.concatenate([np.array([tokenizer.token_to_id(BOUNDARY)]), *ids])
 
 
+def decode(tokenizer: Tokenizer, tokens: Iterable[int]) -> str:
+    """Decode tokens into a text, without the boundaries among them."""
+    boundary = tokenizer.token_to_id(BOUNDARY)
+    text: str = tokenizer.decode([token for token in tokens if token != boundary])
+    return text
+
+
 def _pieces(text: str) -> Iterator[str]:
-    """Cut a text at line breaks into pieces, for `tokenizers` takes hundreds of bytes of memory per byte of text."""
+    """Cut a text into pieces of 64 to 128 thousand characters, behind a line break, else before a space, else anywhere.
+
+    `tokenizers` takes hundreds of bytes of memory for each byte of a piece.
+    """
     start = 0
     while start < len(text):
-        end = text.find("\n", start + PIECE) + 1 or len(text)
+        least, most = start + PIECE, start + 2 * PIECE
+        end = text.find("\n", least, most) + 1 or max(text.find(" ", least, most), 0) or most
         yield text[start:end]
         start = end

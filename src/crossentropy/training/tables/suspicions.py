@@ -1,0 +1,161 @@
+"""Say before training what may make a held-out score mean less than it seems to."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from sklearn.tree import DecisionTreeClassifier
+
+from crossentropy.training.tables.columns import Column
+from crossentropy.training.tables.identify import NEARLY_ALL, named_as_id, rises_with_rows
+from crossentropy.training.tables.scaling import reach
+
+#: a predictor gives the label away if it alone is wrong in less than these shares, of rows and of the baseline's errors
+ERRORS, OF_BASELINE = 0.02, 0.1
+_FEWEST_ROWS = 40
+_CELLS = 4_000_000
+
+
+def suspicions(columns: dict[str, Column], labels: np.ndarray, label: str) -> list[str]:
+    """Look at predictors beside the labels (rows,), indices of classes, in the order of the table."""
+    found = [*_sorted_rows(labels), *_repeated_rows(columns, labels)]
+    found += _rising(columns)
+    found += _repeated_ids(columns)
+    found += _extreme_numbers(columns)
+    found += [
+        f"Column {name!r} alone tells {label!r} in {share:.1%} of rows: is it known before the label is?"
+        for name, share in _leaks(columns, labels)
+    ]
+    return found
+
+
+def _sorted_rows(labels: np.ndarray) -> Iterator[str]:
+    """Tell of rows in blocks of one class: whatever drifts along the rows then tells the label."""
+    shares = np.bincount(labels) / len(labels)
+    expected = (len(labels) - 1) * (1 - (shares**2).sum())
+    changes = int((np.diff(labels) != 0).sum())
+    if len(labels) >= _FEWEST_ROWS and changes < 0.2 * expected:
+        yield (
+            f"The rows are sorted by their label (it changes {changes} times from row to row, and {expected:.0f} times "
+            "in random order): a column that drifts along the rows would give it away."
+        )
+
+
+def _repeated_rows(columns: dict[str, Column], labels: np.ndarray) -> Iterator[str]:
+    """Tell of rows that are equal in all columns, if columns that were independent would have far fewer."""
+    codes = [_codes(column) for column in columns.values()]
+    repeats = _count_repeats([*codes, labels])
+    if repeats < 0.01 * len(labels) or repeats < 2:
+        return
+    random = np.random.default_rng(0)
+    if 3 * _count_repeats([random.permutation(code) for code in [*codes, labels]]) < repeats:
+        yield (
+            f"{repeats} of {len(labels)} rows repeat another row, label included: where a copy is held out, the model "
+            "has seen the row in training, and the score is too good."
+        )
+
+
+def _count_repeats(columns: list[np.ndarray]) -> int:
+    """Count rows that repeat an earlier one, by a hash of 64 bits."""
+    mixed = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        mixed = (mixed ^ pd.util.hash_array(column)) * np.uint64(0x9E3779B97F4A7C15)
+    return len(mixed) - len(pd.unique(mixed))
+
+
+def _codes(column: Column) -> np.ndarray:
+    """Give the values of a column as numbers of 64 bits, equal where the values are."""
+    values = column.values
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values.cat.codes.to_numpy().astype(np.int64)
+    return values.to_numpy().view(np.int64)
+
+
+def _rising(columns: dict[str, Column]) -> Iterator[str]:
+    """Tell of numbers and dates in the order of the rows."""
+    names = [name for name, column in columns.items() if rises_with_rows(column)]
+    if names:
+        yield (
+            f"{_listed(names)} rises or falls with every row: held-out rows lie between training rows, which rows of "
+            "the future would not."
+        )
+
+
+def _repeated_ids(columns: dict[str, Column]) -> Iterator[str]:
+    """Tell of ids that several rows have."""
+    for name, column in columns.items():
+        if (
+            named_as_id(name)
+            and column.kind != "date"
+            and 20 < column.distinct < NEARLY_ALL * len(column.values)
+        ):
+            yield (
+                f"{_listed([name])} is called an id and has {column.distinct} values, each in several rows: rows of "
+                "one are in training and held out. If it only names something, leave it out by --id or --drop."
+            )
+
+
+def _extreme_numbers(columns: dict[str, Column]) -> Iterator[str]:
+    """Tell of numbers that are brought to the limit of `reach`."""
+    for name, column in columns.items():
+        if column.kind != "number":
+            continue
+        values = column.values.to_numpy()
+        low, high = reach(values)
+        extreme = np.flatnonzero((values < low) | (values > high))
+        if len(extreme):
+            row = extreme[np.abs(values[extreme]).argmax()]
+            cells = "1 extreme number" if len(extreme) == 1 else f"{len(extreme)} extreme numbers"
+            yield (
+                f"Column {name!r} holds {cells}, such as {values[row]:g} in row {row}: beyond {low:.4g} to {high:.4g} "
+                "they count as the limit."
+            )
+
+
+def _leaks(columns: dict[str, Column], labels: np.ndarray) -> Iterator[tuple[str, float]]:
+    """Find predictors that alone tell the label of other rows, and the share of rows in which they do."""
+    rows = min(len(labels), max(1000, _CELLS // max(len(columns), 1)), 20_000)
+    if rows < _FEWEST_ROWS or not columns:
+        return
+    drawn = np.random.default_rng(0).permutation(len(labels))[:rows]
+    learn, judge = drawn[: rows // 2], drawn[rows // 2 :]
+    majority = np.bincount(labels[learn]).argmax()
+    baseline = float((labels[judge] != majority).mean())
+    for name, column in columns.items():
+        guess = _majority if column.kind == "category" else _tree
+        right = float(
+            (
+                guess(_codes(column) if column.kind == "category" else _ranks(column), labels, learn, judge)
+                == labels[judge]
+            ).mean()
+        )
+        if 1 - right <= min(ERRORS, OF_BASELINE * baseline):
+            yield name, right
+
+
+def _majority(codes: np.ndarray, labels: np.ndarray, learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
+    """Predict the most frequent label of each category."""
+    pairs = pd.DataFrame({"code": codes[learn], "label": labels[learn]}).value_counts().reset_index()
+    best = pairs.drop_duplicates("code").set_index("code")["label"]
+    return best.reindex(codes[judge], fill_value=-1).to_numpy()
+
+
+def _tree(ranks: np.ndarray, labels: np.ndarray, learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
+    """Predict by a small tree on one column."""
+    leaves = max(16, 2 * int(labels.max() + 1))
+    tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=0)
+    return tree.fit(ranks[learn, None], labels[learn]).predict(ranks[judge, None])
+
+
+def _ranks(column: Column) -> np.ndarray:
+    """Rank numbers or dates, missing ones last; a tree's float32 tells ranks apart where it would not the numbers."""
+    return np.unique(column.values.to_numpy(), return_inverse=True)[1].astype(np.float32)
+
+
+def _listed(names: list[str]) -> str:
+    """Write one or more columns at the head of a sentence."""
+    return (
+        f"Column {names[0]!r}"
+        if len(names) == 1
+        else f"Each of the columns {', '.join(map(repr, names[:6]))}"
+    )
