@@ -213,10 +213,7 @@ def _denominator(problem: SoftmaxProblem) -> float | Tensor:
     """Compute the divisor of the mean, which does not depend on the logits: a number, or 0-d on a GPU."""
     if problem.reduction == "sum":
         return 1.0
-    target, known = (
-        problem.target,
-        RowStatistics(log_odds=torch.empty(0, dtype=torch.float64, device=problem.device)),
-    )
+    target, known = problem.target, RowStatistics()
     if target.dense is not None:
         a = target.dense if problem.class_weight is None else target.dense * problem.class_weight
         known.dense_total = a.sum(1, dtype=torch.float64)

@@ -26,7 +26,7 @@ def loss_by_autodiff(
     reference : bool
         Whether to use formulas alone, which have derivatives of every order.
     statistics : callable, optional
-        What gives the statistics of a problem whose logits are only a shape.
+        What gives the statistics of a problem without logits.
     row_losses : callable
         What gives the losses and masses of its rows where the link acts on every class.
     """

@@ -45,7 +45,7 @@ def evaluate(
     memory : Memory
     problem : SoftmaxProblem
     statistics : callable, optional
-        What gives the statistics of a problem whose logits are only a shape.
+        What gives the statistics of a problem without logits.
     row_losses : callable
         What gives the losses and masses of its rows where the link acts on every class.
     """

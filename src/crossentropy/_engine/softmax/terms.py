@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from crossentropy._arguments.unit_sums import digits_beside_one, rounding_tolerance
-from crossentropy._backends import Array, as_indices, namespace, sum_tolerance, total
+from crossentropy._backends import Array, as_indices, namespace, sum_tolerance, total, widest_dtype
 from crossentropy._backends.conditions import first_true, is_true, is_zero
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.regularizers import REGULARIZERS
@@ -183,7 +183,7 @@ def mass_term(problem: SoftmaxProblem, stats: RowStatistics, shares: Array | Non
     if shares is not None:
         return Term(1.0, shares, None, problem.masses is not None)
     keep = not_ignored_rows(problem)
-    return None if keep is None else Term(1.0, None, namespace(keep).astype(keep, stats.log_odds.dtype))
+    return None if keep is None else Term(1.0, None, problem.xp.astype(keep, widest_dtype(keep)))
 
 
 def target_weights(problem: SoftmaxProblem) -> Array | None:

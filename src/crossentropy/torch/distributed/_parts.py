@@ -105,7 +105,7 @@ def classes_before(
     Parameters
     ----------
     tensors : Tensors
-        With the rows flattened; ``tensors.logits`` is ignored.
+        With the rows flattened, and without logits.
     labels, own : Tensor, shape of the rows
         Labels counted over all classes, and ``u`` there minus the margin.
     blocks : iterable of (slice, Tensor)
