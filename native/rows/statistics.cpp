@@ -231,9 +231,9 @@ class RowStatistics {
 
   // Reads the targets' u ahead of the rows, so that classes above them can be counted on the way.
   CE_INLINE void find_targets() {
-    for (int l = 0; l < kLanes; ++l) above[l] = 0;
+    for (int l = 0; l < kLanes; ++l) above[l] = 0, own[l] = kInf<T>;
     for (int l = 0; l < place.rows; ++l) {
-      if (!counts(l)) continue;
+      if (!finish.labels.is_target(first + l, 0)) continue;
       const int64_t y = labels(l)[0];
       Place<Wide> single = place;
       single.first_class = Wide ? y - y % kLanes : y;
