@@ -55,14 +55,14 @@ void bind_rows(nb::module_& m) {
   nb::class_<Statistics>(m, "Statistics")
       .def("__init__",
            [](Statistics* self, uintptr_t log_odds, uintptr_t top, uintptr_t rest, uintptr_t set_top,
-              uintptr_t set_rest, uintptr_t log_partition, uintptr_t lift, uintptr_t prior_term,
+              uintptr_t set_rest, uintptr_t log_partition, uintptr_t L_above_top, uintptr_t prior_term,
               uintptr_t dense_term, uintptr_t dense_total, uintptr_t entropy, uintptr_t argmax, uintptr_t rank) {
-             new (self) Statistics{log_odds,   top,        rest,        set_top, set_rest, log_partition, lift,
-                                   prior_term, dense_term, dense_total, entropy, argmax,   rank};
+             new (self) Statistics{log_odds, top, rest, set_top, set_rest, log_partition, L_above_top,
+                                   prior_term, dense_term, dense_total, entropy, argmax, rank};
            },
            "log_odds"_a = 0, "top"_a = 0, "rest"_a = 0, "set_top"_a = 0, "set_rest"_a = 0, "log_partition"_a = 0,
-           "lift"_a = 0, "prior_term"_a = 0, "dense_term"_a = 0, "dense_total"_a = 0, "entropy"_a = 0,
-           "argmax"_a = 0, "rank"_a = 0);
+           "L_above_top"_a = 0, "prior_term"_a = 0, "dense_term"_a = 0, "dense_total"_a = 0,
+           "entropy"_a = 0, "argmax"_a = 0, "rank"_a = 0);
   nb::class_<Cotangents>(m, "Cotangents")
       .def("__init__",
            [](Cotangents* self, uintptr_t log_odds, uintptr_t log_partition, uintptr_t prior_term,

@@ -149,7 +149,7 @@ void RowLoss::make_planes() {
   planes.slope = next(k);
   planes.log_odds = next(k);
   planes.by_log_odds = only_log_odds() ? planes.log_odds : next(k);
-  if (!only_log_odds()) planes.lift = next(1);
+  if (!only_log_odds()) planes.L_above_top = next(1);
   if (has_set()) planes.set_top = next(1), planes.set_rest = next(1);
   if (prior.present) planes.prior_term = next(1);
   if (terms.z_loss != 0.0) planes.log_partition = next(1), planes.by_log_partition = next(1);
@@ -163,7 +163,7 @@ Statistics RowLoss::statistics() const {
   found.rest = address(planes.rest);
   found.set_top = address(planes.set_top);
   found.set_rest = address(planes.set_rest);
-  found.lift = address(planes.lift);
+  found.L_above_top = address(planes.L_above_top);
   found.prior_term = address(planes.prior_term);
   found.log_partition = address(planes.log_partition);
   found.entropy = address(planes.entropy);

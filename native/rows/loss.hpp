@@ -58,7 +58,7 @@ class RowLoss {
   struct Planes {
     double *top = nullptr, *rest = nullptr;
     double *slope = nullptr, *log_odds = nullptr, *by_log_odds = nullptr;  // k a row
-    double *lift = nullptr, *set_top = nullptr, *set_rest = nullptr, *prior_term = nullptr;
+    double *L_above_top = nullptr, *set_top = nullptr, *set_rest = nullptr, *prior_term = nullptr;
     double *log_partition = nullptr, *by_log_partition = nullptr;
     double *entropy = nullptr, *by_entropy = nullptr;
   };

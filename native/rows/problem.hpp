@@ -11,8 +11,8 @@
 //
 // All that is not in chunks has no softcap and no bias. Forward it has at most 4 labels a row, and neither entropy,
 // argmax nor rank is asked for. Backward it has no gradient of the entropy, none with respect to temperature or margin
-// is asked for, and that of the logits has their dtype; of contiguous rows it has its classes side by side as well. So has
-// the mask of a contiguous label set.
+// is asked for, and that of the logits has their dtype; of contiguous rows it has its classes side by side as well. So
+// has the mask of a contiguous label set.
 #pragma once
 
 #include "common/lanes.hpp"
@@ -70,7 +70,7 @@ struct Statistics {
   uintptr_t top = 0, rest = 0;
   uintptr_t set_top = 0, set_rest = 0;
   uintptr_t log_partition = 0;    // L
-  uintptr_t lift = 0;             // L − scale·top, never a difference of large numbers
+  uintptr_t L_above_top = 0;  // L − scale·top, never a difference of large numbers
   uintptr_t prior_term = 0;       // G_r
   uintptr_t dense_term = 0;       // G_a
   uintptr_t dense_total = 0;      // A
@@ -92,8 +92,8 @@ struct Gradients {
   bool before_transform = false;  // write d/du in place of d/dz
 };
 
-// Returns the first row whose index is out of range, −1 if there is none. Such rows become NaN. With foreign labels no row
-// does, and neither the rank nor the log-odds of such a label have a meaning.
+// Returns the first row whose index is out of range, −1 if there is none. Such rows become NaN. With foreign labels no
+// row does, and neither the rank nor the log-odds of such a label have a meaning.
 int64_t row_statistics(const View& logits, const Shape&, const Transform&, const Target&, const Prior&,
                        const Statistics&, int threads);
 

@@ -46,7 +46,7 @@ class RowPullback {
   Group off, on;  // on: label sets only
   Chunk<T> u, g, slope, other;
   alignas(64) T rate[kLanes], chain[kLanes], prior_gain[kLanes], floor[kLanes], magic[kLanes];
-  alignas(64) T dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes], tie_miss[kLanes], lift[kLanes];
+  alignas(64) T dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes], tie_miss[kLanes], L_above_top[kLanes];
   alignas(64) double scale_sum[kLanes];
 
   CE_INLINE bool has_set() const { return p.target.mask.address != 0; }
@@ -97,7 +97,7 @@ class RowPullback {
       dense_total[l] = T(f.dense_total[from]);
       dense_share[l] = T(f.dense_share[from]);
       tie_miss[l] = T(f.tie_miss[from]);
-      lift[l] = T(f.lift[from]);
+      L_above_top[l] = T(f.L_above_top[from]);
     }
   }
 
@@ -240,7 +240,7 @@ class RowPullback {
       }
       if (p.out.dense.address) {
         for (int l = 0; l < kLanes; ++l) {
-          const T depth = lift[l] - (u.at[k][l] - off.base[l]) * rate[l] / T(kLog2E);  // L − u
+          const T depth = L_above_top[l] - (u.at[k][l] - off.base[l]) * rate[l] / T(kLog2E);  // L − u
           const bool nothing = other.at[k][l] == T(0) && u.at[k][l] == -kInf<T>;
           other.at[k][l] = nothing || excluded(l) ? T(0) : dense_gain[l] * weight[l] * depth;
         }

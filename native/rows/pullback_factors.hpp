@@ -39,7 +39,7 @@ class RowFactors {
   uint8_t excluded[kLanes];  // rows that count for nothing
   bool any_excluded;
   alignas(64) double prior_gain[kLanes], dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes];
-  alignas(64) double tie_miss[kLanes], lift[kLanes], scale[kLanes];
+  alignas(64) double tie_miss[kLanes], L_above_top[kLanes], scale[kLanes];
 
   RowLabels labels;
 
@@ -60,7 +60,7 @@ class RowFactors {
     labels.begin(row, rows);
     load(p.saved.top, top);
     load(p.saved.rest, rest);
-    if (!kLogOddsAlone) load(p.saved.lift, lift);
+    if (!kLogOddsAlone) load(p.saved.L_above_top, L_above_top);
     load_pending_scales(p.transform, row, rows, scale);
     for (int l = 0; l < kLanes; ++l) off.base[l] = finite_or_zero(top[l]);
     load_targets();
@@ -131,9 +131,9 @@ class RowFactors {
     load(p.saved.dense_total, dense_total);
     for (int l = 0; l < kLanes; ++l) {
       common[l] = g_L[l] + (prior_gain[l] == 0.0 ? 0.0 : prior_gain[l] * p.prior.total);
-      log_share[l] = -lift[l];
+      log_share[l] = -L_above_top[l];
       const double e = exp_nonpositive(log_share[l]);  // π
-      share[l] = top[l] == -kInf<double> ? 0.0 * lift[l] : e;  // NaN where every logit is −∞
+      share[l] = top[l] == -kInf<double> ? 0.0 * L_above_top[l] : e;  // NaN where every logit is −∞
       off.alpha[l] = group_alpha(share[l], log_share[l], common[l], g_H[l], H[l]);
       dense_share[l] = p.target.dense.address ? share[l] * dense_gain[l] * dense_total[l] : 0.0;
       tie_miss[l] = dense_total[l] * (rest[l] / (1.0 + rest[l]));
@@ -152,7 +152,7 @@ class RowFactors {
       load(p.saved.set_rest, set_rest);
       for (int l = 0; l < kLanes; ++l) {
         on.base[l] = finite_or_zero(set_top[l]);
-        log_share[l] = (on.base[l] - off.base[l]) * scale[l] - lift[l];
+        log_share[l] = (on.base[l] - off.base[l]) * scale[l] - L_above_top[l];
         const double e = exp_nonpositive(log_share[l]);
         on_share[l] = set_top[l] == -kInf<double> ? 0.0 : e;
         on_alpha[l] = group_alpha(on_share[l], log_share[l], common[l], g_H[l], H[l]);
@@ -201,7 +201,7 @@ class RowFactors {
   CE_INLINE void add_others(int64_t j, const double* u, double* sum) const {
     const TargetLanes& target = targets[size_t(j)];
     for (int l = 0; l < kLanes; ++l) {
-      const double term = target.upstream[l] * exp_nonpositive(u[l] - (lift[l] - target.log_miss[l]));
+      const double term = target.upstream[l] * exp_nonpositive(u[l] - (L_above_top[l] - target.log_miss[l]));
       sum[l] += target.log_miss[l] == kInf<double> ? 0.0 : term;
     }
   }
@@ -221,7 +221,7 @@ class RowFactors {
       const double by_entropy = g_H[l] * target.p[l] * (target.log_p[l] + H[l]);
       target.gradient[l] = target.p[l] * g_L[l] + (prior_gain[l] == 0.0 ? 0.0 : by_prior);
       target.gradient[l] -= g_H[l] == 0.0 || target.p[l] == 0.0 ? 0.0 : by_entropy;
-      place[l] = lift[l] + target.log_p[l];
+      place[l] = L_above_top[l] + target.log_p[l];
     }
     for (int64_t i = 0; i < k; ++i) {
       alignas(64) double others[kLanes] = {};

@@ -231,9 +231,9 @@ class RowStatistics {
 
   // Reads the targets' u ahead of the rows, so that classes above them can be counted on the way.
   CE_INLINE void find_targets() {
-    for (int l = 0; l < kLanes; ++l) above[l] = 0;
+    for (int l = 0; l < kLanes; ++l) above[l] = 0, own[l] = kInf<T>;
     for (int l = 0; l < place.rows; ++l) {
-      if (!counts(l)) continue;
+      if (!finish.labels.is_target(first + l, 0)) continue;
       const int64_t y = labels(l)[0];
       Place<Wide> single = place;
       single.first_class = Wide ? y - y % kLanes : y;
@@ -291,8 +291,8 @@ int64_t row_statistics(const View& logits, const Shape& shape, const Transform& 
   const bool wide = use_wide(logits, shape), is_double = logits.dtype == Dtype::kFloat64;
   const std::vector<double> prior_masses = wide ? masses_of_chunks(prior, shape, is_double) : std::vector<double>();
   const StatisticsProblem problem{logits, shape, transform, target, prior, prior_masses.data(), out};
-  const bool only_log_odds = !out.log_partition && !out.lift && !out.prior_term && !out.entropy && !out.argmax &&
-                             !out.rank;
+  const bool only_log_odds = !out.log_partition && !out.L_above_top && !out.prior_term && !out.entropy &&
+                             !out.argmax && !out.rank;
   const bool few = only_log_odds && !target.foreign && has_few_classes(logits, shape, transform, target);
   const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
   std::atomic<int64_t> first_invalid{-1};

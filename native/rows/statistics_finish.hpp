@@ -88,7 +88,7 @@ class RowFinish {
 
   // Index targets and nothing but their log-odds: the path of plain cross-entropy.
   CE_INLINE bool only_log_odds() const {
-    return kLogOddsAlone || (k == 1 && !planes.log_partition && !planes.lift && !planes.prior_term &&
+    return kLogOddsAlone || (k == 1 && !planes.log_partition && !planes.L_above_top && !planes.prior_term &&
                              !planes.entropy && !planes.argmax && !planes.rank);
   }
   CE_INLINE double* log_odds(int l) const { return pointer<double>(planes.log_odds) + (row + l) * k; }
@@ -180,7 +180,8 @@ class RowFinish {
   CE_INLINE void finish_partition() {
     LogSums all = off;
     for (int l = 0; l < kLanes; ++l) all.top[l] = (off.top[l] - base[l]) * scale[l];
-    alignas(64) double off_top[kLanes], on_top[kLanes] = {}, log_rest[kLanes], to_log_partition[kLanes], lift[kLanes];
+    alignas(64) double off_top[kLanes], on_top[kLanes] = {}, log_rest[kLanes], to_log_partition[kLanes];
+    alignas(64) double L_above_top[kLanes];
     std::memcpy(off_top, all.top, sizeof off_top);
     if (k == 1) all.add(u.data());
     if (k > 1) finish_several(all);
@@ -189,11 +190,11 @@ class RowFinish {
     for (int l = 0; l < kLanes; ++l) log_rest[l] = log1p_nonnegative(all.rest[l]);
     for (int l = 0; l < kLanes; ++l) to_log_partition[l] = all.top[l] + log_rest[l];  // from the base to L
     // NaN where every logit is −∞
-    for (int l = 0; l < kLanes; ++l) lift[l] = all.top[l] == -kInf<double> ? kNaN : to_log_partition[l];
-    store(planes.lift, lift);
+    for (int l = 0; l < kLanes; ++l) L_above_top[l] = all.top[l] == -kInf<double> ? kNaN : to_log_partition[l];
+    store(planes.L_above_top, L_above_top);
     if (planes.log_partition) {
       alignas(64) double L[kLanes];
-      for (int l = 0; l < kLanes; ++l) L[l] = base[l] * scale[l] + lift[l];
+      for (int l = 0; l < kLanes; ++l) L[l] = base[l] * scale[l] + L_above_top[l];
       store(planes.log_partition, L);
     }
     if (planes.prior_term) {
@@ -213,7 +214,7 @@ class RowFinish {
     if (planes.entropy) {
       alignas(64) double H[kLanes];
       for (int l = 0; l < kLanes; ++l)
-        H[l] = lift[l] == lift[l] ? log_rest[l] - all.moment[l] / (1.0 + all.rest[l]) : kNaN;
+        H[l] = L_above_top[l] == L_above_top[l] ? log_rest[l] - all.moment[l] / (1.0 + all.rest[l]) : kNaN;
       store(planes.entropy, H);
     }
   }

@@ -60,7 +60,7 @@ def part_of(problem: SimpleNamespace, classes: slice) -> ShardStatistics:
     top, rest = shifted_sum(u, scale)
     to = np.where(np.isinf(top), 0, top)
     empty = (top == -INF) & (rest == 0)
-    part.lift = np.where(empty, -INF, np.where(top == INF, NAN, to * scale + np.log1p(rest)))
+    part.L_above_peak = np.where(empty, -INF, np.where(top == INF, NAN, to * scale + np.log1p(rest)))
     below = np.log1p(rest)[:, None] - (u - to[:, None]) * np.broadcast_to(scale, rows)[:, None]
 
     def weighted(w: np.ndarray) -> np.ndarray:
@@ -133,11 +133,19 @@ def test_parts_merge_to_the_statistics_of_the_whole_row(problem):
         whole = row_statistics(
             problem.logits, 1, problem.target, problem.transform, problem.prior, WANTED, validate=False
         )
-    for name in ("log_odds", "log_partition", "lift", "prior_term", "dense_term", "dense_total", "entropy"):
+    for name in (
+        "log_odds",
+        "log_partition",
+        "L_above_top",
+        "prior_term",
+        "dense_term",
+        "dense_total",
+        "entropy",
+    ):
         expected, got = getattr(whole, name), getattr(found, name)
         if name == "entropy" or expected is not None:
             np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12, err_msg=name)
-        elif name != "lift":
+        elif name != "L_above_top":
             assert got is None
     # Of rows that make no sense the kernels leave the place of the largest logit to chance.
     sense = np.isfinite(whole.log_partition)
@@ -186,7 +194,7 @@ def test_a_label_outside_the_classes_is_nan_and_an_ignored_one_certain():
         logits=z, form="label", target=target, margin=None, scale=np.asarray(1.0), prior=Prior(np.ones(4))
     )
     found = merge([part_of(problem, slice(0, 2)), part_of(problem, slice(2, 4))], target, 4)
-    for name in ("log_odds", "top", "rest", "lift", "prior_term", "entropy"):
+    for name in ("log_odds", "top", "rest", "L_above_top", "prior_term", "entropy"):
         plane = getattr(found, name)
         assert np.isfinite(plane[0]), name
         assert np.isnan(plane[1]), name

@@ -46,7 +46,7 @@ class Statistics:
         set_top: int = 0,
         set_rest: int = 0,
         log_partition: int = 0,
-        lift: int = 0,
+        L_above_top: int = 0,
         prior_term: int = 0,
         dense_term: int = 0,
         dense_total: int = 0,

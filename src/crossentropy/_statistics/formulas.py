@@ -51,7 +51,7 @@ def statistics(
     whole = prior is not None or target.dense is not None or requested.log_partition or requested.entropy
     total: Any = LogSum(xp, u) if whole else None
 
-    def settled(x: Array, when_left_out: float) -> Array:
+    def fill_excluded(x: Array, when_left_out: float) -> Array:
         """Replace `x` in the excluded rows by `when_left_out`, the value of a row that is certain."""
         return x if rows.left_out is None else xp.where(rows.left_out, xp.full_like(x, when_left_out), x)
 
@@ -59,24 +59,24 @@ def statistics(
     if target.indices is not None:
         if target.several:
             D = [_log_odds(xp, u, on[..., j, :]) for j in range(on.shape[-2])]
-            stats.log_odds = xp.stack([settled(x, -INF) for x in D], axis=-1)
+            stats.log_odds = xp.stack([fill_excluded(x, -INF) for x in D], axis=-1)
         else:
-            stats.log_odds = settled(_log_odds(xp, u, on), -INF)
+            stats.log_odds = fill_excluded(_log_odds(xp, u, on), -INF)
     elif target.mask is not None:
-        stats.log_odds = settled(_log_odds_of_set(xp, u, on), -INF)
+        stats.log_odds = fill_excluded(_log_odds_of_set(xp, u, on), -INF)
     if requested.log_partition:
-        stats.log_partition = settled(total.value() + rows.offset, 0.0)
+        stats.log_partition = fill_excluded(total.value() + rows.offset, 0.0)
     if prior is not None:
         r = xp.ones_like(u) / u.shape[-1] if prior.values is None else widened(prior.values, u)
-        stats.prior_term = settled(_weighted(xp, r, u, total), 0.0)
+        stats.prior_term = fill_excluded(_weighted(xp, r, u, total), 0.0)
     if target.dense is not None:
         a = class_last(widened(target.dense, u), axis)
         if target.class_weight is not None:
             a = a * widened(target.class_weight, u)
-        stats.dense_term = settled(_weighted(xp, a, u, total), 0.0)
+        stats.dense_term = fill_excluded(_weighted(xp, a, u, total), 0.0)
         stats.dense_total = xp.sum(a, axis=-1)
     if requested.entropy:
-        stats.entropy = settled(total.entropy(), 0.0)
+        stats.entropy = fill_excluded(total.entropy(), 0.0)
     if requested.argmax or requested.rank:
         _count(xp, stats, requested, rows)
     return stats
@@ -143,18 +143,18 @@ def _count(xp: Any, stats: RowStatistics, requested: Requested, rows: Rows) -> N
     dtype, u = index_dtype(rows.raw), xp.where(rows.raw == rows.raw, rows.raw, xp.full_like(rows.raw, -INF))
     left_out = rows.left_out if rows.bad is None or rows.left_out is None else rows.left_out | rows.bad
 
-    def settled(x: Array) -> Array:
+    def fill_excluded(x: Array) -> Array:
         x = xp.astype(x, dtype)
         return x if left_out is None else xp.where(left_out, xp.full_like(x, -1), x)
 
     if requested.argmax:
-        stats.argmax = settled(xp.argmax(u, axis=-1))
+        stats.argmax = fill_excluded(xp.argmax(u, axis=-1))
     if requested.rank:
         on, u = rows.on, rows.raw
         target_logit = xp.sum(xp.where(on, u, xp.zeros_like(u)), axis=-1, keepdims=True)
         place = xp.argmax(xp.astype(on, dtype), axis=-1, keepdims=True)
         before = xp.arange(u.shape[-1], device=device(u)) < place
-        stats.rank = settled(
+        stats.rank = fill_excluded(
             xp.sum(xp.astype((u > target_logit) | ((u == target_logit) & before), dtype), axis=-1)
         )
 

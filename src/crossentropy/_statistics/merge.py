@@ -30,7 +30,7 @@ class ShardStatistics:
     own, margin : array, shape rows + (k,)
         ``u`` of each of k labels before scale and margin, and the margin in the same units; 0 where the class belongs
         to another part.
-    peak, lift : array, shape of the rows
+    peak, L_above_peak : array, shape of the rows
         The largest ``u`` of the part, 0 if that is infinite, and ``L − scale·peak`` of the part, targets included: −∞
         where all its logits are −∞.
     prior_term, dense_term, dense_total, entropy : array, shape of the rows
@@ -48,7 +48,7 @@ class ShardStatistics:
     own: Array = None
     margin: Array = None
     peak: Array = None
-    lift: Array = None
+    L_above_peak: Array = None
     prior_term: Array = None
     prior_total: Array = None
     dense_term: Array = None
@@ -100,15 +100,15 @@ def merge(
         on = LogSumExp((on.top - base) * scale, on.rest)
         stats.log_odds = whole.value() - on.value()
         whole = logaddexp(whole, on)
-    stats.lift = xp.where(whole.top == -INF, xp.full_like(base, NAN), whole.value())
+    stats.L_above_top = xp.where(whole.top == -INF, xp.full_like(base, NAN), whole.value())
     if log_partition:
-        stats.log_partition = base * scale + stats.lift
-    if parts[0].lift is not None:
-        _add_weighted(stats, parts, base, scale)
+        stats.log_partition = base * scale + stats.L_above_top
+    if parts[0].L_above_peak is not None:
+        _add_weighted(stats, parts, scale)
     if parts[0].argmax is not None:
         stats.argmax = _first_highest(parts)
     if target.indices is not None:
-        _settle(stats, target, classes)
+        _fill_excluded(stats, target, classes)
     return stats
 
 
@@ -162,10 +162,13 @@ def _add_labels(
     return before[k]
 
 
-def _add_weighted(stats: RowStatistics, parts: Sequence[ShardStatistics], base: Array, scale: Any) -> None:
+def _add_weighted(stats: RowStatistics, parts: Sequence[ShardStatistics], scale: Any) -> None:
     """Set the weighted sums of ``L − u``: each part's sum, plus its weight times the step from its L to the whole L."""
-    xp = namespace(base)
-    total = LogSum(xp, xp.stack([(part.peak - base) * scale + part.lift for part in parts], axis=-1))
+    xp = namespace(parts[0].peak)
+    # Relative to the highest class of all, for a row whose classes are all labels has no top but −∞.
+    peaks = [xp.where(part.L_above_peak == -INF, part.L_above_peak, part.peak) for part in parts]
+    base = finite_or_zero(xp.max(xp.stack(peaks, axis=-1), axis=-1))
+    total = LogSum(xp, xp.stack([(part.peak - base) * scale + part.L_above_peak for part in parts], axis=-1))
     ways = xp.log1p(total.rest)[..., None] - total.depth
     ways = xp.where(total.empty[..., None], xp.full_like(ways, NAN), ways)
 
@@ -197,7 +200,7 @@ def _first_highest(parts: Sequence[ShardStatistics]) -> Array:
     return place
 
 
-def _settle(stats: RowStatistics, target: Target, classes: int) -> None:
+def _fill_excluded(stats: RowStatistics, target: Target, classes: int) -> None:
     """Set ignored rows to the statistics of a certain row, and rows with a label out of range to NaN."""
     xp, y = namespace(stats.top), as_indices(target.indices)
     bad = (y < 0) | (y >= classes)
@@ -205,7 +208,16 @@ def _settle(stats: RowStatistics, target: Target, classes: int) -> None:
     bad = bad & ~ignored
     if target.several:
         bad, ignored = xp.any(bad, axis=-1), xp.any(ignored, axis=-1)
-    for name in ("log_odds", "top", "rest", "lift", "log_partition", "prior_term", "entropy", "argmax"):
+    for name in (
+        "log_odds",
+        "top",
+        "rest",
+        "L_above_top",
+        "log_partition",
+        "prior_term",
+        "entropy",
+        "argmax",
+    ):
         x = getattr(stats, name)
         if x is None:
             continue

@@ -105,7 +105,7 @@ class RowStatistics:
     `dense_term` ``G_a``, `dense_total` ``A = Σ a_c``, `entropy` ``H``; `argmax` and `rank` are integers.
 
     The gradient needs besides: `top`, the largest non-target ``u`` before the scale; `rest` = ``Σ e^(u − top)`` over
-    the other non-target classes; `set_top` and `set_rest`, the same over a label set; `lift` = ``L − top``.
+    the other non-target classes; `set_top` and `set_rest`, the same over a label set; `L_above_top` = ``L − top``.
 
     `bad_row` is the flat index of the first row with a label out of range, −1 if there is none or it is not known.
     """
@@ -116,7 +116,7 @@ class RowStatistics:
     set_top: Array = None
     set_rest: Array = None
     log_partition: Array = None
-    lift: Array = None
+    L_above_top: Array = None
     prior_term: Array = None
     dense_term: Array = None
     dense_total: Array = None
@@ -166,7 +166,7 @@ def statistic_names(target: Target, has_prior: bool, requested: Requested) -> li
         "entropy": requested.entropy,
         "set_top": target.mask is not None,
         "set_rest": target.mask is not None,
-        "lift": target.indices is None
+        "L_above_top": target.indices is None
         or several
         or has_prior
         or requested.log_partition

@@ -235,7 +235,7 @@ def join_shares(
     top_plane,
     rest_plane,
     log_partition_plane,
-    lift_plane,
+    L_above_top_plane,
     prior_term_plane,
     entropy_plane,
     argmax_plane,
@@ -290,20 +290,22 @@ def join_shares(
     )
     D = (reach + log1p_nonnegative(rest)) - label_logit
     nan_if_bad = tl.where(bad, float("nan"), 0.0).to(tl.float64)  # statistics of ignored and invalid rows
-    settled = tl.where(live, D, tl.where(bad, float("nan"), float("-inf")))
-    tl.store(log_odds_plane + row, settled, mask=present)
+    filled = tl.where(live, D, tl.where(bad, float("nan"), float("-inf")))
+    tl.store(log_odds_plane + row, filled, mask=present)
     tl.store(top_plane + row, tl.where(live, top, nan_if_bad), mask=present)
     tl.store(rest_plane + row, tl.where(live, tl.where(D == D, rest, D), nan_if_bad), mask=present)
-    if lift_plane is not None:
+    if L_above_top_plane is not None:
         none = tl.zeros_like(label_logit)
         all_top, all_rest, all_moment = merged(reach, rest, moment, label_logit, none, none)
         log_rest = log1p_nonnegative(all_rest)
         partition = all_top + log_rest
-        lift = tl.where(all_top == float("-inf"), float("nan"), partition)
-        tl.store(lift_plane + row, tl.where(live, lift, nan_if_bad), mask=present)
+        L_above_top = tl.where(all_top == float("-inf"), float("nan"), partition)
+        tl.store(L_above_top_plane + row, tl.where(live, L_above_top, nan_if_bad), mask=present)
         if log_partition_plane is not None:
             tl.store(
-                log_partition_plane + row, tl.where(live, base * scaled + lift, nan_if_bad), mask=present
+                log_partition_plane + row,
+                tl.where(live, base * scaled + L_above_top, nan_if_bad),
+                mask=present,
             )
         if prior_term_plane is not None:
             weight = live.to(tl.float64)
@@ -318,7 +320,7 @@ def join_shares(
                 prior_term /= classes
             tl.store(prior_term_plane + row, tl.where(live, prior_term, nan_if_bad), mask=present)
         if entropy_plane is not None:
-            H = tl.where(lift == lift, log_rest - all_moment / (1.0 + all_rest), lift)
+            H = tl.where(L_above_top == L_above_top, log_rest - all_moment / (1.0 + all_rest), L_above_top)
             tl.store(entropy_plane + row, tl.where(live, H, nan_if_bad), mask=present)
     if argmax_plane is not None:
         bests = tl.load(best_parts + at, mask=here, other=float("-inf"))

@@ -29,14 +29,25 @@ def share_of(log_share, top):
 
 
 @triton.jit
-def others_of_label(g, log_miss, lift, at):
+def others_of_label(g, log_miss, L_above_top, at):
     """Compute ``g_j e^(u − rest_j)`` of classes other than label j, ``rest_j = L + ln(1 − p_j)``; `at` is u − top."""
-    return tl.where(log_miss == float("inf"), 0.0, g * tl.exp(at - (lift - log_miss)))
+    return tl.where(log_miss == float("inf"), 0.0, g * tl.exp(at - (L_above_top - log_miss)))
 
 
 @triton.jit
 def labels_gradients(
-    labels, D, g_D, lift, H, g_partition, g_prior, prior_at, prior_total, g_entropy, k, KPAD: tl.constexpr
+    labels,
+    D,
+    g_D,
+    L_above_top,
+    H,
+    g_partition,
+    g_prior,
+    prior_at,
+    prior_total,
+    g_entropy,
+    k,
+    KPAD: tl.constexpr,
 ):
     """Compute ``∂u`` at each label, (rows, KPAD), and the log-odds' factor of every non-target class, (rows,).
 
@@ -47,11 +58,11 @@ def labels_gradients(
     by_entropy = g_entropy[:, None] * p * (log_p + H[:, None])
     by_entropy = tl.where((g_entropy[:, None] == 0.0) | (p == 0.0), 0.0, by_entropy)
     gradients = p * g_partition[:, None] + by_prior - by_entropy
-    at, off_target = lift[:, None] + log_p, tl.zeros_like(lift)
+    at, off_target = L_above_top[:, None] + log_p, tl.zeros_like(L_above_top)
     for j in range(k):
         g, miss = column(g_D, j, KPAD), column(log_miss, j, KPAD)
-        elsewhere = others_of_label(g[:, None], miss[:, None], lift[:, None], at)
+        elsewhere = others_of_label(g[:, None], miss[:, None], L_above_top[:, None], at)
         same = labels == column(labels, j, KPAD)[:, None]
         gradients += tl.where(same, -g[:, None], elsewhere)
-        off_target += others_of_label(g, miss, lift, tl.zeros_like(lift))
+        off_target += others_of_label(g, miss, L_above_top, tl.zeros_like(L_above_top))
     return gradients, off_target

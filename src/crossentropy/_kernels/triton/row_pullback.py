@@ -63,7 +63,7 @@ def row_pullback(
     rest_plane,
     set_top_plane,
     set_rest_plane,
-    lift_plane,
+    L_above_top_plane,
     dense_total_plane,
     entropy_plane,
     # upstream gradients; None for those that are 0
@@ -105,7 +105,7 @@ def row_pullback(
 
     # Factors per row. A row whose upstream gradients are all 0 is treated as excluded: it is not read.
     top, rest = load_plane(top_plane, row, present), load_plane(rest_plane, row, present)
-    lift, H = load_plane(lift_plane, row, present), load_plane(entropy_plane, row, present)
+    L_above_top, H = load_plane(L_above_top_plane, row, present), load_plane(entropy_plane, row, present)
     g_partition, g_prior = (
         load_plane(upstream_log_partition, row, present),
         load_plane(upstream_prior_term, row, present),
@@ -121,9 +121,9 @@ def row_pullback(
     base = finite_or_zero(top)
     common = g_partition + tl.where(g_prior == 0.0, 0.0, g_prior * total)
     share, alpha = tl.zeros_like(top), tl.zeros_like(top)
-    if lift_plane is not None:
-        share = share_of(-lift, top)
-        alpha = alpha_of_side(share, -lift, common, g_entropy, H)
+    if L_above_top_plane is not None:
+        share = share_of(-L_above_top, top)
+        alpha = alpha_of_side(share, -L_above_top, common, g_entropy, H)
     beta = -share * g_entropy / LOG2E  # per unit of d / ln 2
     if indices is not None:
         labels, first, ignored, _ = labels_of_rows(indices, row, present, k, ignore_index, classes, KPAD)
@@ -134,7 +134,7 @@ def row_pullback(
                 upstream_log_odds + row[:, None] * k + slot, mask=present[:, None] & (slot < k), other=0.0
             )
         dead = (dead & (tl.max((g_D != 0.0).to(tl.int32), axis=1) == 0)) | ignored
-        if KPAD > 1 or lift_plane is not None:
+        if KPAD > 1 or L_above_top_plane is not None:
             D = tl.load(
                 log_odds_plane + row[:, None] * k + slot, mask=present[:, None] & (slot < k), other=0.0
             )
@@ -142,7 +142,18 @@ def row_pullback(
             if prior is not None:
                 prior_at = tl.load(prior + labels, mask=labels >= 0, other=0.0).to(tl.float64)
             at_labels, by_others = labels_gradients(
-                labels, D, g_D, lift, H, g_partition, g_prior, prior_at, total[:, None], g_entropy, k, KPAD
+                labels,
+                D,
+                g_D,
+                L_above_top,
+                H,
+                g_partition,
+                g_prior,
+                prior_at,
+                total[:, None],
+                g_entropy,
+                k,
+                KPAD,
             )
             if KPAD > 1:
                 alpha += by_others
@@ -158,7 +169,7 @@ def row_pullback(
         dead = dead & (g_set == 0.0)
         set_top, set_rest = load_plane(set_top_plane, row, present), load_plane(set_rest_plane, row, present)
         set_base = finite_or_zero(set_top)
-        log_share = (set_base - base) * scaled - lift
+        log_share = (set_base - base) * scaled - L_above_top
         set_share = share_of(log_share, set_top)
         set_alpha = alpha_of_side(set_share, log_share, common, g_entropy, H) - g_set / (1.0 + set_rest)
         set_beta = -set_share * g_entropy / LOG2E
@@ -229,7 +240,7 @@ def row_pullback(
             elsewhere = times_exp2(dense_alpha.to(WIDE)[:, None], e, deep) - gain * masses
             by_masses = tl.where(tie, at_top, elsewhere)
             if by_dense is not None:
-                depth = lift.to(WIDE)[:, None] - y / LOG2E  # L − u
+                depth = L_above_top.to(WIDE)[:, None] - y / LOG2E  # L − u
                 nothing = (soft_target == 0.0) & (u == float("-inf"))
                 to_dense = (
                     by_dense + outer * by_dense_outer_stride + (within * by_dense_inner_stride)[:, None]

@@ -52,7 +52,7 @@ def row_statistics(
     set_top_plane,
     set_rest_plane,
     log_partition_plane,
-    lift_plane,
+    L_above_top_plane,
     prior_term_plane,
     dense_term_plane,
     dense_total_plane,
@@ -204,15 +204,15 @@ def row_statistics(
             D = (other_top + log1p_nonnegative(other_rest)) - column(label_logits, j, KPAD)
             if not FOREIGN:
                 saved_rest = tl.where(D == D, saved_rest, D)
-            settled = tl.where(live, D, tl.where(bad, float("nan"), float("-inf")))
-            tl.store(log_odds_plane + row * k + j, settled, mask=present)
+            filled = tl.where(live, D, tl.where(bad, float("nan"), float("-inf")))
+            tl.store(log_odds_plane + row * k + j, filled, mask=present)
             if prior_term_plane is not None:
                 counts = live & (column(first.to(tl.int32), j, KPAD) > 0)
                 weight = counts.to(tl.float64)
                 if prior is not None:
                     weight = tl.load(prior + label, mask=counts, other=0.0).to(tl.float64)
                 prior_term += tl.where(weight == 0.0, 0.0, weight * softplus(D))
-        if lift_plane is not None:
+        if L_above_top_plane is not None:
             all_top, all_rest, all_moment = add_terms(
                 tl.where(first, label_logits, float("-inf")), one, reach, rest, moment, True
             )
@@ -228,13 +228,13 @@ def row_statistics(
     nan_if_bad = tl.where(bad, float("nan"), 0.0).to(tl.float64)
     tl.store(top_plane + row, tl.where(live, top, nan_if_bad), mask=present)
     tl.store(rest_plane + row, tl.where(live, saved_rest, nan_if_bad), mask=present)
-    if lift_plane is not None:
+    if L_above_top_plane is not None:
         log_rest = log1p_nonnegative(all_rest)
         partition = all_top + log_rest  # from the base up to L
-        lift = tl.where(all_top == float("-inf"), float("nan"), partition)
-        tl.store(lift_plane + row, tl.where(live, lift, nan_if_bad), mask=present)
+        L_above_top = tl.where(all_top == float("-inf"), float("nan"), partition)
+        tl.store(L_above_top_plane + row, tl.where(live, L_above_top, nan_if_bad), mask=present)
         if log_partition_plane is not None:
-            L = base * scaled + lift
+            L = base * scaled + L_above_top
             tl.store(log_partition_plane + row, tl.where(live, L, nan_if_bad), mask=present)
         if prior_term_plane is not None:
             prior_term += depth_below_partition(prior_depth, prior_mass, reach, partition, scaled)
@@ -248,7 +248,7 @@ def row_statistics(
             tl.store(dense_term_plane + row, dense_term, mask=present)
             tl.store(dense_total_plane + row, dense_mass, mask=present)
         if entropy_plane is not None:
-            H = tl.where(lift == lift, log_rest - all_moment / (1.0 + all_rest), lift)
+            H = tl.where(L_above_top == L_above_top, log_rest - all_moment / (1.0 + all_rest), L_above_top)
             tl.store(entropy_plane + row, tl.where(live, H, nan_if_bad), mask=present)
     if argmax_plane is not None:
         tl.store(argmax_plane + row, tl.where(live, best_class, -1), mask=present)

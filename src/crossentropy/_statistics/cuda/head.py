@@ -44,7 +44,7 @@ GROUP = 16  # blocks of rows whose programs run next to one another
 LEAST_ROWS = 16  # fewest rows of a product by tensor cores
 ENTRIES = 1024  # rows times shares that one program joins
 
-PLANES = ("log_odds", "top", "rest", "log_partition", "lift", "prior_term", "entropy", "argmax")
+PLANES = ("log_odds", "top", "rest", "log_partition", "L_above_top", "prior_term", "entropy", "argmax")
 
 
 def serves(settings: StaticArgs, head: Head, tensors: TensorArgs) -> bool:

@@ -25,7 +25,7 @@ from crossentropy._statistics.torch.problem import empty_statistics
 
 WIDE = {torch.float64: torch.float64}  # the dtype of the arithmetic; float32 for every other input
 TRITON_DTYPES = {torch.float32: triton.language.float32, torch.float64: triton.language.float64}
-SAVED = ("log_odds", "top", "rest", "set_top", "set_rest", "lift", "dense_total", "entropy")
+SAVED = ("log_odds", "top", "rest", "set_top", "set_rest", "L_above_top", "dense_total", "entropy")
 NO_STRIDES = (0, 0, 0)
 
 
@@ -115,7 +115,7 @@ class RowKernel:
             {
                 "prior_total": self._prior_total() if upstream.prior_term is not None else None,
                 **{f"{name}_plane": getattr(saved, name) for name in SAVED},
-                "lift_plane": None if partial else saved.lift,
+                "L_above_top_plane": None if partial else saved.L_above_top,
                 **{f"upstream_{name}": getattr(upstream, name) for name in DIFFERENTIABLE},
                 "by_logits": by_logits.array,
                 **_strides("into_", by_logits.strides),

@@ -53,11 +53,13 @@ def statistics(
     """
     tensors = with_shared(tensors, shard)
     void, ignored, invalid = _rows_apart(settings, tensors, known, grads)
-    constant: dict[str, Any] = {name: _settled(x.detach(), void, 0) for name, x in arrays(known).items()}
+    constant: dict[str, Any] = {
+        name: _fill_excluded(x.detach(), void, 0) for name, x in arrays(known).items()
+    }
     known = RowStatistics(**constant)
     u, offset, on = transformed(settings, tensors, void, invalid)
     base = finite_or_zero(known.top) * pending_scale(settings, tensors) - offset
-    L = None if known.lift is None else base + known.lift
+    L = None if known.L_above_top is None else base + known.L_above_top
     targets = [] if on is None else _targets(settings, tensors, known, on, offset, base, L)
     columns = [column for target in targets for column in target.columns(u)]
     if L is not None:
@@ -65,21 +67,21 @@ def statistics(
     sums = iter(total(torch.stack(columns), shard.group).unbind())
     result = RowStatistics()
     if targets:
-        odds = [_settled(target.log_odds(next(sums), next(sums)), ignored, -INF) for target in targets]
+        odds = [_fill_excluded(target.log_odds(next(sums), next(sums)), ignored, -INF) for target in targets]
         result.log_odds = torch.stack(odds, dim=-1) if settings.several else odds[0]
     if L is None:
         return result
     whole = next(sums)
     more = whole.log()
     if settings.requested.log_partition:
-        result.log_partition = _settled(more, ignored, 0)
+        result.log_partition = _fill_excluded(more, ignored, 0)
     if settings.has_prior:
         R: Any = settings.prior_total
-        result.prior_term = _settled(R * more - next(sums), ignored, 0)
+        result.prior_term = _fill_excluded(R * more - next(sums), ignored, 0)
     if tensors.dense is not None:
         result.dense_term = next(sums) * more - next(sums)
     if settings.requested.entropy:
-        result.entropy = _settled(more - next(sums) / whole, ignored, 0)
+        result.entropy = _fill_excluded(more - next(sums) / whole, ignored, 0)
     return result
 
 
@@ -183,7 +185,7 @@ def transformed(
     return torch.where((invalid & ~void)[..., None], torch.nan, u), offset, on
 
 
-def _settled(x: Tensor, rows: Tensor | None, value: float) -> Tensor:
+def _fill_excluded(x: Tensor, rows: Tensor | None, value: float) -> Tensor:
     """Fill some rows of `x` with a constant."""
     if rows is None:
         return x

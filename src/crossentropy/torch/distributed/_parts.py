@@ -49,7 +49,7 @@ def part_statistics(settings: StaticArgs, tensors: TensorArgs) -> ShardStatistic
         tops = [torch.where(counts, u[..., j], -INF) for j, counts in enumerate(counted)]
         sums += [LogSumExp(top, torch.zeros_like(top)) for top in tops]
         margins += [0.0] * len(tops) if margin is None else margin.unbind(-1)
-    if stats.lift is not None:
+    if stats.L_above_top is not None:
         # Margins are subtracted after the peak, from small numbers.
         scale, part.peak = (
             pending_scale(settings, tensors),
@@ -58,7 +58,7 @@ def part_statistics(settings: StaticArgs, tensors: TensorArgs) -> ShardStatistic
         near = [
             LogSumExp((s.top - part.peak - m) * scale, s.rest) for s, m in zip(sums, margins, strict=True)
         ]
-        part.lift = reduce(logaddexp, near).value()
+        part.L_above_peak = reduce(logaddexp, near).value()
     return _completed(part, stats, settings, tensors)
 
 
@@ -147,9 +147,9 @@ def _completed(
     """Set the part's remaining statistics from the kernels', corrected in rows where all its logits are −∞."""
     if stats.argmax is not None:
         _set_best(part, stats.argmax, settings, tensors)
-    if part.lift is None:
+    if part.L_above_peak is None:
         return part
-    part.entropy, empty = stats.entropy, part.lift == -INF
+    part.entropy, empty = stats.entropy, part.L_above_peak == -INF
     if stats.prior_term is not None:
         prior = tensors.prior.double()
         part.prior_total = prior.sum()

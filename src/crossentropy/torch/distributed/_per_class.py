@@ -43,7 +43,7 @@ def row_losses(
     void = void if keep is None else void | ~keep
     u, offset, _ = transformed(settings, tensors, void, invalid)
     base = finite_or_zero(known.top.detach()) * pending_scale(settings, tensors) - offset
-    L = (base + known.lift.detach()).masked_fill(void, math.log(shard.classes))
+    L = (base + known.L_above_top.detach()).masked_fill(void, math.log(shard.classes))
     place = known.argmax.masked_fill(void, 0)[..., None] - shard.first
     D = _log_odds(u - L[..., None], place == torch.arange(shard.size, device=place.device), shard)
     prior = problem.smoothing_prior
