@@ -25,11 +25,11 @@ void bind_rows(nb::module_& m) {
            "outer"_a, "classes"_a, "inner"_a);
   nb::class_<Transform>(m, "Transform")
       .def("__init__",
-           [](Transform* self, double scale, uintptr_t row_scale, double softcap, uintptr_t bias, double margin,
+           [](Transform* self, double scale, uintptr_t temperatures, double softcap, uintptr_t bias, double margin,
               uintptr_t class_margin) {
-             new (self) Transform{scale, row_scale, softcap, bias, margin, class_margin};
+             new (self) Transform{scale, temperatures, softcap, bias, margin, class_margin};
            },
-           "scale"_a = 1.0, "row_scale"_a = 0, "softcap"_a = 0.0, "bias"_a = 0, "margin"_a = 0.0,
+           "scale"_a = 1.0, "temperatures"_a = 0, "softcap"_a = 0.0, "bias"_a = 0, "margin"_a = 0.0,
            "class_margin"_a = 0);
   nb::class_<Target>(m, "Target")
       .def("__init__",

@@ -10,6 +10,12 @@
 
 namespace ce {
 
+// Adding and subtracting it rounds a number to an integer, which stands in the lowest bits of the sum.
+template <class T>
+constexpr T kRound = sizeof(T) == 4 ? T(0x1.8p23) : T(0x1.8p52);
+
+constexpr double kLog2E = 1.4426950408889634;
+
 // e^x = 2^n (1 + p) with |x − n ln 2| ≤ ln(2)/2 and p = e^r − 1 = r + r² q(r).
 template <class T>
 struct ReducedExp {
@@ -17,9 +23,8 @@ struct ReducedExp {
 };
 
 CE_INLINE ReducedExp<float> reduce_exp(float x) {
-  constexpr float kMagic = 12582912.0f;  // 1.5·2^23: adding and subtracting it rounds to an integer
   x = x < -104.0f ? -104.0f : x;         // e^−104 rounds to 0
-  const float n = (x * 1.44269504f + kMagic) - kMagic;
+  const float n = (x * float(kLog2E) + kRound<float>) - kRound<float>;
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // n·0.693359375 is exact
   float q = 1.392618359e-3f;
   q = q * r + 8.363179053e-3f;
@@ -30,9 +35,8 @@ CE_INLINE ReducedExp<float> reduce_exp(float x) {
 }
 
 CE_INLINE ReducedExp<double> reduce_exp(double x) {
-  constexpr double kMagic = 6755399441055744.0;  // 1.5·2^52
   x = x < -746.0 ? -746.0 : x;                   // e^−746 rounds to 0
-  const double n = (x * 1.4426950408889634 + kMagic) - kMagic;
+  const double n = (x * kLog2E + kRound<double>) - kRound<double>;
   const double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
   double q = 2.51003854955103191e-8;
   q = q * r + 2.76200884454097482e-7;
@@ -49,21 +53,21 @@ CE_INLINE ReducedExp<double> reduce_exp(double x) {
 
 // 2^n for an integer n in the normal range.
 CE_INLINE float power_of_two(float n) {
-  return bit_cast<float>((bit_cast<uint32_t>(n + 12582912.0f) + 127u) << 23);
+  return bit_cast<float>((bit_cast<uint32_t>(n + kRound<float>) + 127u) << 23);
 }
 CE_INLINE double power_of_two(double n) {
-  return bit_cast<double>((bit_cast<uint64_t>(n + 6755399441055744.0) + 1023u) << 52);
+  return bit_cast<double>((bit_cast<uint64_t>(n + kRound<double>) + 1023u) << 52);
 }
 
 // e^x for x ≤ 0. 2^n is applied as 2^(n + shift), which is exact, and as a constant, which rounds where the result is
 // subnormal.
 CE_INLINE float exp_nonpositive(float x) {
   const ReducedExp<float> e = reduce_exp(x);
-  return ((1.0f + e.p) * power_of_two(e.n + 64.0f)) * 5.421010862427522e-20f;
+  return ((1.0f + e.p) * power_of_two(e.n + 64.0f)) * 0x1p-64f;
 }
 CE_INLINE double exp_nonpositive(double x) {
   const ReducedExp<double> e = reduce_exp(x);
-  return ((1.0 + e.p) * power_of_two(e.n + 128.0)) * 2.938735877055719e-39;
+  return ((1.0 + e.p) * power_of_two(e.n + 128.0)) * 0x1p-128;
 }
 
 // 2^y · 2^shift for y ≤ 0, the inner loop of the row kernels: e^{scale·d} with y = d · (scale/ln 2).
@@ -76,9 +80,8 @@ CE_INLINE double exp_nonpositive(double x) {
 template <class T>
 struct Exp2Shift {
   static constexpr T kBias = sizeof(T) == 4 ? T(127) : T(1023);
-  static constexpr T kRound = sizeof(T) == 4 ? T(12582912) : T(6755399441055744);  // 1.5·2^23, 1.5·2^52
   T floor, magic;
-  explicit CE_INLINE Exp2Shift(T shift) : floor(-kBias - shift), magic(kRound + kBias + shift) {}
+  explicit CE_INLINE Exp2Shift(T shift) : floor(-kBias - shift), magic(kRound<T> + kBias + shift) {}
 };
 
 // 2^f for |f| ≤ 1/2, the highest power of f first.
@@ -118,7 +121,6 @@ class ScaledExp2 {
   const Exp2Shift<T> range;
   T coefficients[kExp2Terms<T>];
 };
-constexpr double kLog2E = 1.4426950408889634;
 
 // e^x − 1 for x ≤ 0, to full relative precision near 0.
 template <class T>

@@ -19,7 +19,7 @@ CE_INLINE float widen(Float16 x) {
   const uint32_t sign = uint32_t(x.bits & 0x8000u) << 16;
   const uint32_t rest = uint32_t(x.bits & 0x7fffu) << 13;
   // Scaling by 2^112 moves the exponent's bias and makes subnormals normal; inf and NaN get all exponent bits.
-  const uint32_t finite = bit_cast<uint32_t>(bit_cast<float>(rest) * 5.192296858534828e33f);
+  const uint32_t finite = bit_cast<uint32_t>(bit_cast<float>(rest) * 0x1p112f);
   return bit_cast<float>(sign | (rest >= 0x0f800000u ? rest | 0x7f800000u : finite));
 }
 

@@ -125,8 +125,8 @@ class RowSums {
       for (int g = 0; g < kGroups; ++g)
         if (const T top = highest(g); top != -kInf<T>) exclude_top(g, top, scale);
     }
-    for (bool settled = first;; settled = false) {
-      const bool higher = settled ? sum_lines<false>(rate, terms, depths) : sum_lines<true>(rate, terms, depths);
+    for (bool searched = first;; searched = false) {
+      const bool higher = searched ? sum_lines<false>(rate, terms, depths) : sum_lines<true>(rate, terms, depths);
       double chunk[kGroups];
       T top[kGroups];
       bool once_more = false;

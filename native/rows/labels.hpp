@@ -8,7 +8,7 @@ namespace ce {
 class RowLabels {
  public:
   // Of each row: whether one of its labels is ignore_index; if not, whether one is outside the classes and not foreign.
-  bool ignored[kLanes], invalid[kLanes];
+  uint8_t ignored[kLanes], invalid[kLanes];  // as bytes, for GCC 12 does not vectorize operations on stored bools
   bool any_excluded;
   alignas(64) int64_t label[kLanes];  // of each row that has one; 0 of those past the last
 
@@ -18,7 +18,7 @@ class RowLabels {
   CE_INLINE void begin(int64_t first_row, int count) {
     row = first_row;
     rows = count;
-    for (int l = 0; l < kLanes; ++l) ignored[l] = invalid[l] = false;
+    for (int l = 0; l < kLanes; ++l) ignored[l] = invalid[l] = 0;
     for (int64_t j = 0; j < k; ++j) {
       load(j);
       const uint64_t n = classes;
@@ -28,10 +28,10 @@ class RowLabels {
       if (target.has_ignore)
         for (int l = 0; l < kLanes; ++l) ignored[l] |= label[l] == ignore;
     }
-    for (int l = rows; l < kLanes; ++l) ignored[l] = invalid[l] = false;
-    for (int l = 0; l < kLanes; ++l) invalid[l] &= !ignored[l];
+    for (int l = rows; l < kLanes; ++l) ignored[l] = invalid[l] = 0;
+    for (int l = 0; l < kLanes; ++l) invalid[l] &= ignored[l] ^ 1;
     uint8_t any = 0;
-    for (int l = 0; l < kLanes; ++l) any |= uint8_t(ignored[l]) | uint8_t(invalid[l]);
+    for (int l = 0; l < kLanes; ++l) any |= ignored[l] | invalid[l];
     any_excluded = any != 0;
   }
 

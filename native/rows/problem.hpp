@@ -11,8 +11,8 @@
 //
 // All that is not in chunks has no softcap and no bias. Forward it has at most 4 labels a row, and neither entropy,
 // argmax nor rank is asked for. Backward it has no gradient of the entropy, none with respect to temperature or margin
-// is asked for, that of the logits has their dtype, and contiguous rows have temperature 1 and classes side by side in
-// the gradient as well. The mask of a contiguous label set has its classes side by side.
+// is asked for, and that of the logits has their dtype; of contiguous rows it has its classes side by side as well. So has
+// the mask of a contiguous label set.
 #pragma once
 
 #include "common/lanes.hpp"
@@ -35,7 +35,7 @@ struct Shape {
 // u_c = scale · (softcap(z_c) − margin·[c ∈ target]) + bias_c. Vectors of classes have the compute type.
 struct Transform {
   double scale = 1.0;             // 1 / temperature
-  uintptr_t row_scale = 0;        // double[rows], in place of scale
+  uintptr_t temperatures = 0;     // double[rows], in place of scale
   double softcap = 0.0;           // κ of κ tanh(z/κ); 0: none
   uintptr_t bias = 0;             // T[classes]
   double margin = 0.0;            // in place of it, double[classes]:

@@ -147,29 +147,23 @@ def namespace(*arrays: Array) -> Any:
 
 def _namespace_of(x: Array) -> Any:
     """Return the namespace of one array; it is found once for a type of arrays, and once for all of JAX's."""
-    kind = type(x)
+    kind = sys.modules["jax"].Array if is_jax(x) else type(x)
     if kind not in NAMESPACES:
-        shared = sys.modules["jax"].Array if is_jax(x) else kind
-        if shared not in NAMESPACES:
-            NAMESPACES[shared] = _resolve(x)
-        NAMESPACES[kind] = NAMESPACES[shared]
-    return NAMESPACES[kind]
+        # array_api_compat is not asked of these: it fails where PyTorch cannot be imported, and torch.compile warns of
+        # its caches.
+        if is_numpy(x):
+            from array_api_compat import numpy as of_numpy
 
+            NAMESPACES[kind] = of_numpy
+        elif is_torch(x):
+            from array_api_compat import torch as of_torch
 
-def _resolve(x: Array) -> Any:
-    """Ask array_api_compat for the namespace of an array, but for NumPy's and PyTorch's.
-
-    It fails where PyTorch cannot be imported, and torch.compile warns of its caches.
-    """
-    if is_numpy(x):
-        from array_api_compat import numpy as of_numpy
-
-        return of_numpy
-    if is_torch(x):
-        from array_api_compat import torch
-
-        return torch
-    return array_api_compat.array_namespace(x)
+            NAMESPACES[kind] = of_torch
+        elif is_taped(x):
+            NAMESPACES[kind] = x.__array_namespace__()
+        else:
+            NAMESPACES[kind] = array_api_compat.array_namespace(x)
+    return NAMESPACES.setdefault(type(x), NAMESPACES[kind])
 
 
 def device(x: Array) -> Any:
@@ -197,11 +191,8 @@ def widest_dtype(x: Array) -> Any:
     >>> widest_dtype(np.ones(2, dtype="float32"))
     <class 'numpy.float64'>
     """
-    if is_torch(x):
-        torch = sys.modules["torch"]
-        return torch.float32 if x.device.type == "mps" else torch.float64
     xp = namespace(x)
-    has_float64 = not is_jax(x) or _has_wide_types()
+    has_float64 = x.device.type != "mps" if is_torch(x) else not is_jax(x) or _has_wide_types()
     return xp.float64 if has_float64 else xp.float32
 
 

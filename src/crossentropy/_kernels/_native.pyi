@@ -14,7 +14,7 @@ class Transform:
     def __init__(
         self,
         scale: float = 1.0,
-        row_scale: int = 0,
+        temperatures: int = 0,
         softcap: float = 0.0,
         bias: int = 0,
         margin: float = 0.0,
@@ -157,7 +157,7 @@ class RowLoss:
     ) -> None: ...
     def has_probabilities(self) -> bool: ...
     def evaluate(self, losses: int, threads: int) -> tuple[float, float, float, int, int, int]: ...
-    def pull(
+    def pullback(
         self,
         logits: int,
         factor: float,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from crossentropy._backends import Array, namespace
+from crossentropy._backends import Array
 from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -56,7 +56,7 @@ def loss_by_autodiff(
 def counted_rows(problem: SoftmaxProblem, losses: Array) -> Array:
     """Which rows are not ignored."""
     keep = formula.not_ignored_rows(problem)
-    return namespace(losses).ones_like(losses, dtype=namespace(losses).bool) if keep is None else keep
+    return problem.xp.ones_like(losses, dtype=problem.xp.bool) if keep is None else keep
 
 
 def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> RowStatistics:

@@ -128,7 +128,7 @@ class SoftmaxProblem:
         return loss_dtype_of(self.dtype, self.xp)
 
     def with_logits(self, logits: Array) -> "SoftmaxProblem":
-        """The problem of these logits, which may be of another library than its other arrays: JAX's beside NumPy's."""
+        """The problem of these logits, of its shape, but perhaps of another dtype or library."""
         return replace(self, logits=logits, dtype=logits.dtype, device=device(logits), xp=namespace(logits))
 
 

@@ -146,7 +146,6 @@ def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
 
     What a link makes of an infinity may have no derivative, and 0 times that is no 0.
     """
-    xp = namespace(D)
     shares, out = target_weights(problem), excluded_rows(problem)
     void = None if shares is None else shares == 0
     if out is not None:
@@ -154,6 +153,7 @@ def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
         void = out if void is None else void | out
     if void is None:
         return D
+    xp = problem.xp
     return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
 
 
@@ -163,7 +163,7 @@ def fill_excluded(problem: SoftmaxProblem, values: Array) -> Array:
     if keep is None:
         return values
     keep = keep[..., None] if problem.masses is not None else keep
-    return namespace(values).where(keep, values, namespace(values).zeros_like(values))
+    return problem.xp.where(keep, values, problem.xp.zeros_like(values))
 
 
 def row_masses(problem: SoftmaxProblem, stats: RowStatistics) -> Array | None:
@@ -191,13 +191,13 @@ def target_weights(problem: SoftmaxProblem) -> Array | None:
     y, w, t = problem.target.indices, label_weight(problem), problem.masses
     if y is None or (w is None and t is None):
         return None
-    xp, t = namespace(y), None if t is None else formulas.widened(t)
+    t = None if t is None else formulas.widened(t)
     shares = t if w is None else w if t is None else w * t
     keep = not_ignored_rows(problem)
     if keep is None:
         return shares
     keep = keep[..., None] if problem.masses is not None else keep
-    return xp.where(keep, shares, xp.zeros_like(shares))
+    return problem.xp.where(keep, shares, problem.xp.zeros_like(shares))
 
 
 def label_weight(problem: SoftmaxProblem) -> Array | None:

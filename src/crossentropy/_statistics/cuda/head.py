@@ -4,8 +4,7 @@ It serves the common case, one label a row; everything else goes by blocks of lo
 so does every gradient, which needs the logits a second time.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import triton
@@ -15,8 +14,8 @@ from crossentropy._kernels.triton.layout import on_device_of
 from crossentropy._kernels.triton.linear_statistics import join_shares, linear_statistics
 from crossentropy._statistics.cuda.kernel import options
 from crossentropy._statistics.head.head import Head
-from crossentropy._statistics.problem import RowStatistics, statistic_names
-from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, combine
+from crossentropy._statistics.problem import RowStatistics
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, combine, empty_statistics
 
 
 class Tile(NamedTuple):
@@ -81,7 +80,7 @@ def forward(settings: StaticArgs, head: Head, tensors: TensorArgs) -> RowStatist
     hidden, weight = (_with_contiguous_rows(x.detach()) for x in head.factors)
     N, V = head.rows, head.classes
     target, transform, prior = combine(settings, tensors)
-    stats = _empty_planes(statistic_names(target, prior is not None, settings.requested), settings, hidden)
+    stats = empty_statistics(target, prior is not None, settings.requested, (N,), hidden.device)
     if N == 0:
         return stats
     tile = TILES[head.dtype]
@@ -125,16 +124,6 @@ def forward(settings: StaticArgs, head: Head, tensors: TensorArgs) -> RowStatist
 def _with_contiguous_rows(x: Tensor) -> Tensor:
     """Return a matrix whose rows are contiguous, copied if needed."""
     return x if x.stride(1) == 1 else x.contiguous()
-
-
-def _empty_planes(names: Sequence[str], settings: StaticArgs, like: Tensor) -> RowStatistics:
-    """Allocate the named statistics of every row of `like`, and the argmax if requested."""
-    N = like.shape[0]
-    memory = torch.empty(len(names), N, dtype=torch.float64, device=like.device)
-    stats: dict[str, Any] = dict(zip(names, memory.unbind(), strict=True))
-    if settings.requested.argmax:
-        stats["argmax"] = torch.empty(N, dtype=torch.int64, device=like.device)
-    return RowStatistics(**stats)
 
 
 def _empty_parts(stats: RowStatistics, shares: int, like: Tensor) -> dict[str, Tensor | None]:

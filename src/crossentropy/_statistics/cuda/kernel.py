@@ -20,8 +20,8 @@ from crossentropy._statistics.problem import (
     RowStatistics,
     Target,
     Transform,
-    statistic_names,
 )
+from crossentropy._statistics.torch.problem import empty_statistics
 
 WIDE = {torch.float64: torch.float64}  # the dtype of the arithmetic; float32 for every other input
 TRITON_DTYPES = {torch.float32: triton.language.float32, torch.float64: triton.language.float64}
@@ -80,16 +80,7 @@ class RowKernel:
 
     def statistics(self, target: Target, rows: tuple[int, ...], requested: Requested) -> RowStatistics:
         """Run the forward kernel; `rows` is the shape of the rows."""
-        stats = RowStatistics()
-        names = statistic_names(target, self.prior is not None, requested)
-        if target.several:
-            stats.log_odds = self._empty((*rows, self.k))
-        for name, plane in zip(names, self._empty((len(names), *rows)).unbind(), strict=True):
-            setattr(stats, name, plane)
-        if requested.argmax:
-            stats.argmax = self._empty(rows, torch.int64)
-        if requested.rank:
-            stats.rank = self._empty(rows, torch.int64)
+        stats = empty_statistics(target, self.prior is not None, requested, rows, self.layout.array.device)
         outputs = {f"{name}_plane": getattr(stats, name) for name in PLANES}
         self._launch(row_statistics, outputs | {"FOREIGN": target.foreign})
         return stats
@@ -147,9 +138,9 @@ class RowKernel:
             return values.sum(dtype=torch.float64)
         return torch.as_tensor(total, dtype=torch.float64, device=values.device)
 
-    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
+    def _empty(self, shape: tuple[int, ...]) -> Tensor:
         """Allocate an uninitialized tensor on the device of the logits."""
-        return torch.empty(shape, dtype=dtype, device=self.layout.array.device)
+        return torch.empty(shape, dtype=torch.float64, device=self.layout.array.device)
 
     def _launch(self, kernel: Any, outputs: dict[str, Any]) -> None:
         """Launch a row kernel with the problem's arguments and some more."""

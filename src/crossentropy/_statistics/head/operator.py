@@ -15,8 +15,9 @@ from crossentropy._statistics.problem import RowStatistics
 from crossentropy._statistics.torch.operator import (
     GRADIENTS,
     PROBLEM,
-    empty_statistics,
+    fake_statistics,
     flatten_settings,
+    own_outputs,
     pullback,
     unflatten_settings,
     upstream_of,
@@ -26,7 +27,6 @@ from crossentropy._statistics.torch.problem import (
     StaticArgs,
     TensorArgs,
     as_statistics,
-    requested_statistics,
 )
 
 _HEAD = 5  # arguments for up to four factors and a bias
@@ -56,15 +56,13 @@ _SCHEMA = f"Tensor hidden, Tensor weight, Tensor? reduced, Tensor? up, Tensor? b
 def _linear_statistics(*args: Any) -> list[Tensor]:
     """Run the forward pass as an operator."""
     settings, head, tensors = _taken_apart(args)
-    stats = eager.forward(settings, head, tensors)
-    # An operator's results may not be views of one another.
-    return [getattr(stats, name).clone() for name in requested_statistics(settings, tensors)]
+    return own_outputs(eager.forward(settings, head, tensors), settings, tensors)
 
 
 @_linear_statistics.register_fake
 def _(*args: Any) -> list[Tensor]:
     settings, head, tensors = _taken_apart(args)
-    return empty_statistics(settings, tensors, (head.rows,), head.factors[0])
+    return fake_statistics(settings, tensors, (head.rows,), head.factors[0].device)
 
 
 @torch.library.custom_op(

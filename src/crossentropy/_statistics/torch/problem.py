@@ -127,6 +127,21 @@ def requested_statistics(settings: StaticArgs, tensors: TensorArgs) -> list[str]
     return [*several, *names, *counts]
 
 
+def empty_statistics(
+    target: Target, has_prior: bool, requested: Requested, rows: tuple[int, ...], device: torch.device
+) -> RowStatistics:
+    """Allocate the statistics of rows of this shape, uninitialized; those of one number a row lie in one tensor."""
+    names = statistic_names(target, has_prior, requested)
+    memory = torch.empty((len(names), *rows), dtype=torch.float64, device=device)
+    stats = RowStatistics(**dict(zip(names, memory.unbind(), strict=True)))  # type: ignore[arg-type]
+    if target.indices is not None and target.several:
+        stats.log_odds = torch.empty(target.indices.shape, dtype=torch.float64, device=device)
+    for name, here in (("argmax", requested.argmax), ("rank", requested.rank)):
+        if here:
+            setattr(stats, name, torch.empty(rows, dtype=torch.int64, device=device))
+    return stats
+
+
 def as_statistics(outputs: Sequence[Tensor], settings: StaticArgs, tensors: TensorArgs) -> RowStatistics:
     """Name a Function's or operator's outputs."""
     stats: dict[str, Any] = dict(zip(requested_statistics(settings, tensors), outputs, strict=True))
