@@ -235,9 +235,9 @@ def question_mark(drawn, random):
     row = int(random.integers(len(drawn.label)))
     cells.texts[row], cells.truth = written, cells.truth.copy()
     cells.truth[row] = np.nan
-    cells.remark = r"1 cell is no number, so missing: " + written.replace("?", r"\?").replace(".", ".?").join(
-        "''"
-    )
+    cells.remark = r"cells? (is no number|are no numbers), so missing: " + written.replace(
+        "?", r"\?"
+    ).replace(".", ".?").join("''")
 
 
 @dirt

@@ -48,6 +48,17 @@ def test_one_text_among_many_numbers_is_a_missing_cell():
     assert column.remarks == ("1 cell is no number, so missing: 'oops'",)
 
 
+@pytest.mark.parametrize(("mark", "decimal"), [(".", "."), (",", ","), (",", ".")])
+def test_a_mark_before_three_digits_in_some_of_many_numbers_is_one_of_thousands(mark, decimal):
+    numbers = range(10, 100_000, 777)
+    assert describe([f"{i:,}".replace(",", mark) for i in numbers], decimal).values.tolist() == list(numbers)
+
+
+def test_numbers_that_all_have_three_decimals_have_decimals():
+    numbers = [i / 1000 for i in range(1001, 9000, 77)]
+    assert describe([f"{number:.3f}" for number in numbers]).values.tolist() == numbers
+
+
 def test_a_unit_that_few_cells_have_is_missing():
     column = describe([*(f"{i} kg" for i in range(100)), "5 lb"])
     assert column.kind == "number"

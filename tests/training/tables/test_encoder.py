@@ -5,6 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from crossentropy.training.tables.encoder import DATE_PARTS, ColumnEncoder, date_part
 from crossentropy.training.tables.scaling import fit_scaling, reach
@@ -152,6 +155,15 @@ def test_the_state_is_json_and_gives_the_same_inputs():
     np.testing.assert_array_equal(again.transform(TRAIN), encoder.transform(TRAIN))
     assert again.get_feature_names_out().tolist() == encoder.get_feature_names_out().tolist()
     assert again.to_state() == encoder.to_state()
+
+
+def test_it_is_a_transformer_of_scikit_learn():
+    pipeline = make_pipeline(clone(ColumnEncoder()), LogisticRegression())
+    assert pipeline.fit(TRAIN, [0, 0, 1, 1, 1]).predict(TRAIN).shape == (5,)
+    frame = ColumnEncoder().set_output(transform="pandas").fit_transform(TRAIN)
+    pd.testing.assert_frame_equal(frame, inputs(TRAIN))
+    with pytest.raises(TypeError, match=r"X is a ndarray; pass a pandas\.DataFrame"):
+        ColumnEncoder().fit(np.zeros((3, 2)))
 
 
 def test_inputs_are_float32_in_any_type_of_number():

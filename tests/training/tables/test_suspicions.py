@@ -41,6 +41,14 @@ def test_a_predictor_that_tells_the_label_alone_is_named(values):
     assert "Column 'x' alone tells 'label' in " in say(x=values)
 
 
+@pytest.mark.parametrize(("errors", "named"), [(2, True), (9, False)])
+def test_it_is_named_if_it_is_wrong_in_few_rows(errors, named):
+    values = LABELS.copy()
+    values[np.random.default_rng(0).permutation(N)[-errors:]] += 1  # of the rows that judge
+    found = say(x=np.array(["a", "b", "c", "d"])[values], y=RANDOM.normal(size=N))
+    assert ("Column 'x' alone tells" in found) == named
+
+
 def test_a_good_predictor_is_no_leak():
     assert "alone" not in say(x=np.where(RANDOM.random(N) < 0.95, LABELS, 0))
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crossentropy.training.tables.date_texts import DateTexts, read_dates
-from crossentropy.training.tables.number_texts import NumberTexts, read_numbers
+from crossentropy.training.tables.number_texts import NumberTexts, mark_thousands, read_numbers
 
 #: texts that mean a missing value everywhere (those of pandas), and those that do among numbers or dates
 MISSING = frozenset(
@@ -216,7 +216,8 @@ def _of_texts(texts: Texts, decimal: str) -> Column:
         dates = read_dates(texts.distinct.filter(pa.array(~placeholders)).to_pylist())
         if dates is not None and texts.counts[~placeholders][dates.found].sum() / filled >= MOST:
             return _dates_in_texts(texts, dates, placeholders)
-    for mark in (decimal, "," if decimal == "." else "."):
+    marks = (decimal, "," if decimal == "." else ".")
+    for mark in reversed(marks) if mark_thousands(texts.distinct, decimal) else marks:
         numbers = read_numbers(texts.distinct, mark)
         if texts.counts[numbers.found].sum() / filled >= MOST:
             return _numbers_in_texts(texts, numbers, placeholders, mark, decimal)

@@ -130,7 +130,11 @@ class ColumnEncoder(TransformerMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: object = None) -> "ColumnEncoder":
         """Learn from training rows: float64 (or any number), datetime64 and categorical (or text) columns."""
-        kinds = {str(name): column_kind(column) for name, column in X.items()}
+        if not isinstance(X, pd.DataFrame):
+            raise TypeError(
+                f"X is a {type(X).__name__}; pass a pandas.DataFrame, whose columns have names and types."
+            )
+        kinds = {name: column_kind(column) for name, column in X.items()}
         counts = {name: _category_counts(X[name]) for name, kind in kinds.items() if kind == "category"}
         limit = self._category_limit(len(X), [int((n >= FEWEST_ROWS).sum()) for n in counts.values()])
         self.inputs_: list[Inputs] = []

@@ -11,6 +11,7 @@ _PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$"
 _CURRENCY = r"(?:US\$|[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CAD|AUD)"
 _UNIT = r"[^\d\s.,+()'’-][^,;]{0,11}"
 _SAMPLE = 500
+_MANY = 30
 
 
 def _pattern(thousands: str, decimal: str) -> re.Pattern[str]:
@@ -77,6 +78,17 @@ def read_numbers(texts: pa.Array, decimal: str) -> NumberTexts:
                 units[place] = (match["before"] or match["after"] or "").strip()
                 thousands = thousands or (match["number"] if match["mark"] else "")
     return NumberTexts(values, units, thousands)
+
+
+def mark_thousands(texts: pa.Array, mark: str) -> bool:
+    """Whether what seems to be a decimal mark stands between thousands, as in ``1.234`` beside ``987``.
+
+    It does if it is in many texts, though not in all, and always before three digits: of numbers with three decimals,
+    every tenth would be written with fewer, or all would have the mark.
+    """
+    marked = pc.sum(pc.match_substring(texts, mark)).as_py() or 0
+    grouped = pc.match_substring_regex(texts, rf"^[+-]?[1-9]\d{{0,2}}({re.escape(mark)}\d{{3}})+$")
+    return _MANY <= marked < len(texts) and pc.sum(grouped).as_py() == marked
 
 
 def _are_numbers(sample: pa.Array, decimal: str, others: int, texts: int) -> bool:

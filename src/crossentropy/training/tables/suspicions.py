@@ -126,9 +126,9 @@ def _leaks(columns: dict[str, Column], labels: np.ndarray) -> Iterator[tuple[str
             guesses = _majority(_codes(column), labels, learn, judge)
         else:
             guesses = _tree(_standardized(column), labels, learn, judge)
-        right = float((guesses == labels[judge]).mean())
-        if 1 - right <= min(ERRORS, OF_BASELINE * baseline):
-            yield name, right
+        wrong = float((guesses != labels[judge]).mean())
+        if wrong <= min(ERRORS, OF_BASELINE * baseline):
+            yield name, 1 - wrong
 
 
 def _majority(codes: np.ndarray, labels: np.ndarray, learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
