@@ -1,10 +1,13 @@
 """The command line, from the outside: exit codes, what is printed, what is left on disk."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -52,6 +55,83 @@ def test_a_file_is_trained_on_and_what_is_left_out_of_it_is_said(tmp_path):
     )
     assert result.exit_code == 0
     assert re.search(r"id +│ dropped .* 30 different texts", result.stderr)
+
+
+def table_of_columns() -> str:
+    """A table with a column of each fate, labels that a number tells with noise, and a comma as decimal mark."""
+    random = np.random.default_rng(0)
+    lines = [";kg;plant;year;place;note;label"]
+    for i in range(100):
+        x = random.normal()
+        label = "yes" if x + random.normal() > 0 else "no"
+        kg = f"{x:.2f} kg".replace(".", ",")
+        lines.append(f"{i};{kg};{random.choice([7, 8])};2020-0{1 + i % 9}-11;p{i};{i * 7919 % 100};{label}")
+    return "\n".join(lines)
+
+
+def test_what_becomes_of_columns_is_printed_and_kept_with_all_that_was_said(tmp_path):
+    (tmp_path / "t.csv").write_text(table_of_columns())
+    options = ["--text", "plant", "--id", "place", "--drop", "note", "--epochs", 1]
+    result = invoke("train", tmp_path / "t.csv", *options, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    uses = {column["column"]: column["use"] for column in history["columns"]}
+    assert uses == {
+        "unnamed column 1": "dropped",
+        "kg": "number",
+        "plant": "category",
+        "year": "date",
+        "place": "id",
+        "note": "dropped",
+        "label": "label",
+    }
+    said = result.stderr.replace("│", " ")
+    for column, use in uses.items():
+        assert re.search(rf"^ +{column} +{use}", said, re.MULTILINE)
+    assert history["options"]["reading"]["ids"] == ["place"]
+    assert len(history["notices"]) == 2
+    for notice in history["notices"]:
+        assert notice in result.stderr
+    predictions = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert [f"p{row}" for row in predictions["row"]] == predictions["id[place]"].tolist()
+
+
+def test_a_column_that_a_rule_leaves_out_can_be_kept(tmp_path):
+    (tmp_path / "t.csv").write_text("n,label\n" + "".join(f"{i},{'ab'[i // 20]}\n" for i in range(40)))
+    arguments = ["train", tmp_path / "t.csv", "--epochs", 1, "--out", tmp_path / "out"]
+    assert (
+        "no column left to predict 'label' from ('n' is left out: it counts the rows)"
+        in invoke(*arguments).stderr
+    )
+    kept = invoke(*arguments, "--keep", "n")
+    assert kept.exit_code == 0
+    assert "kept although it counts the rows" in " ".join(kept.stderr.replace("│", " ").split())
+
+
+def test_rows_of_rare_classes_are_left_out_or_merged_by_option(tmp_path):
+    (tmp_path / "t.csv").write_text(GOOD + "3,c\n4,d\n5,d\n6,e\n7,e\n")
+    arguments = ["train", tmp_path / "t.csv", "--epochs", 1, "--out", tmp_path / "out"]
+    assert "fewer are in 'c', 'd', 'e'. Leave these classes out by --min-class 5" in invoke(*arguments).stderr
+    left_out = invoke(*arguments, "--min-class", 5)
+    assert "'c', 'd', 'e'; 5 rows) are left out" in left_out.stderr
+    merged = invoke(*arguments, "--min-class", 5, "--merge-rare")
+    assert "merged into one, 'other'" in merged.stderr
+    assert (left_out.exit_code, merged.exit_code) == (0, 0)
+    assert "p[other]" in pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+
+
+def test_classes_around_two_to_the_63_have_a_probability_each(tmp_path):
+    labels = [2**63 - 1, 2**63, 2**63 + 1, -1]
+    (tmp_path / "t.csv").write_text(
+        "x,label\n" + "".join(f"{7 * i % 10},{labels[i % 4]}\n" for i in range(40))
+    )
+    result = invoke("train", tmp_path / "t.csv", "--epochs", 1, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    predictions = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert [name for name in predictions if name.startswith("p[")] == [
+        f"p[{label}]" for label in sorted(labels)
+    ]
+    assert set(predictions["label"]) == set(map(str, labels))
 
 
 @pytest.mark.parametrize(
@@ -188,6 +268,21 @@ def test_help_does_not_wait_for_the_heavy_packages():
     )
     result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("data", ["no_such_file.csv", "."])
+def test_a_path_that_is_not_there_is_said_before_the_heavy_imports(tmp_path, data):
+    check = f"""
+import sys, crossentropy.cli
+sys.argv = ["crossentropy", "train", {data!r}, "--out", {str(tmp_path / "out")!r}]
+try:
+    crossentropy.cli.main()
+except SystemExit as end:
+    print(end.code, {{"torch", "sklearn", "pandas", "pyarrow", "matplotlib", "scipy"}} & set(sys.modules))
+"""
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert "Error: There is no file" in result.stderr
+    assert result.stdout == "2 set()\n"
 
 
 @pytest.mark.full

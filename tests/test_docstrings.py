@@ -1,5 +1,6 @@
 """Docstrings of public functions: every section, and in Returns the dtype and the unit."""
 
+import importlib.util
 import inspect
 import re
 
@@ -34,12 +35,18 @@ def _has_torch():
 
 
 def public_callables():
-    """All that can be called by a public name: functions, losses that are objects, links, targets, modules."""
+    """All that can be called by a public name: functions, losses that are objects, links, targets, modules,
+    estimators."""
     modules = [ce, ce.losses, ce.links, ce.targets, ce.information, ce.cross_entropy_method]
     if _has_torch():
         modules += [ce.torch, ce.torch.distributed]
+    if _has_torch() and importlib.util.find_spec("sklearn"):
+        modules += [ce.sklearn]
     found = {f"{m.__name__}.{name}": getattr(m, name) for m in modules for name in m.__all__}
-    return {name: value for name, value in found.items() if callable(value)}
+    errors = {
+        name for name, value in found.items() if isinstance(value, type) and issubclass(value, Exception)
+    }
+    return {name: value for name, value in found.items() if callable(value) and name not in errors}
 
 
 FUNCTIONS = public_functions()

@@ -108,7 +108,7 @@ def test_the_top_level_is_what_the_design_says():
 def test_dir_shows_the_public_names_and_no_others():
     import crossentropy as ce
 
-    assert dir(ce) == sorted([*ce.__all__, "torch"])
+    assert dir(ce) == sorted([*ce.__all__, "sklearn", "torch"])
     assert dir(ce.losses) == sorted(ce.losses.__all__)
     assert dir(ce.links) == sorted(ce.links.__all__)
 
@@ -118,6 +118,14 @@ def test_dir_of_the_face_shows_the_public_names_and_no_others():
     import crossentropy as ce
 
     assert dir(ce.torch) == sorted([*ce.torch.__all__, "distributed"])
+
+
+def test_dir_of_the_face_for_scikit_learn_shows_its_public_names():
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    import crossentropy as ce
+
+    assert dir(ce.sklearn) == sorted(ce.sklearn.__all__)
 
 
 def test_every_import_of_all_names_touches_no_framework():
@@ -139,16 +147,25 @@ def test_a_face_is_an_attribute_that_imports_its_framework_when_it_is_asked_for(
     assert out.split() == ["False", "CrossEntropyLoss", "crossentropy.torch.distributed"]
 
 
-def test_a_face_without_its_framework_names_the_extra():
+@pytest.mark.parametrize(
+    ("face", "missing"), [("torch", "torch"), ("sklearn", "sklearn"), ("sklearn", "torch")]
+)
+def test_a_face_without_its_framework_names_the_extra(face, missing):
     out = python(
-        """
+        f"""
         import sys
-        sys.modules["torch"] = None
+
+        class Missing:
+            def find_spec(self, name, *_):
+                if name == "{missing}":
+                    raise ModuleNotFoundError(name)
+
+        sys.meta_path.insert(0, Missing())
         import crossentropy as ce
         try:
-            ce.torch
+            ce.{face}
         except ImportError as error:
             print(error)
         """
     )
-    assert 'pip install "crossentropy[torch]"' in out
+    assert f'pip install "crossentropy[{face}]"' in out

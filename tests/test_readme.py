@@ -82,6 +82,10 @@ def outcome(node: ast.stmt, namespace: dict, filename: str) -> str:
 def test_the_python_on_the_pages_runs_and_does_what_they_say(block):
     if re.search(r"\btorch\b", block.source):
         pytest.importorskip("torch", reason="this example needs PyTorch")
+    if "sklearn" in block.source:
+        pytest.importorskip(
+            "crossentropy.sklearn", reason="this example needs scikit-learn and PyTorch", exc_type=ImportError
+        )
     namespace: dict = {}
     for line, node, expected in statements(block.source):
         assert outcome(node, namespace, str(block)) == expected, f"{block.page.name}:{block.line + line - 1}"

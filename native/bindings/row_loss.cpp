@@ -55,10 +55,10 @@ void bind_row_loss(nb::module_& m) {
           },
           "losses"_a, "threads"_a)
       .def(
-          "pull",
+          "pullback",
           [](const RowLoss& self, uintptr_t logits, double factor, uintptr_t upstream, uintptr_t gradient, int dtype,
              int64_t outer_stride, int64_t class_stride, int64_t inner_stride, int threads) {
-            self.pull(logits, factor, doubles(upstream),
+            self.pullback(logits, factor, doubles(upstream),
                       {gradient, Dtype(dtype), outer_stride, class_stride, inner_stride}, threads);
           },
           "logits"_a, "factor"_a, "upstream"_a, "gradient"_a, "dtype"_a, "outer_stride"_a, "class_stride"_a,

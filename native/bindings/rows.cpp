@@ -25,26 +25,27 @@ void bind_rows(nb::module_& m) {
            "outer"_a, "classes"_a, "inner"_a);
   nb::class_<Transform>(m, "Transform")
       .def("__init__",
-           [](Transform* self, double scale, uintptr_t row_scale, double softcap, uintptr_t bias, double margin,
+           [](Transform* self, double scale, uintptr_t temperatures, double softcap, uintptr_t bias, double margin,
               uintptr_t class_margin) {
-             new (self) Transform{scale, row_scale, softcap, bias, margin, class_margin};
+             new (self) Transform{scale, temperatures, softcap, bias, margin, class_margin};
            },
-           "scale"_a = 1.0, "row_scale"_a = 0, "softcap"_a = 0.0, "bias"_a = 0, "margin"_a = 0.0,
+           "scale"_a = 1.0, "temperatures"_a = 0, "softcap"_a = 0.0, "bias"_a = 0, "margin"_a = 0.0,
            "class_margin"_a = 0);
   nb::class_<Target>(m, "Target")
       .def("__init__",
-           [](Target* self, uintptr_t indices, int64_t k, bool has_ignore, int64_t ignore_index, const View* mask,
-              const View* dense, uintptr_t class_weight) {
+           [](Target* self, uintptr_t indices, int64_t k, bool has_ignore, int64_t ignore_index, bool foreign,
+              const View* mask, const View* dense, uintptr_t class_weight) {
              new (self) Target{indices,
                                k,
                                has_ignore,
                                ignore_index,
+                               foreign,
                                mask ? *mask : View{},
                                dense ? *dense : View{},
                                class_weight};
            },
-           "indices"_a = 0, "k"_a = 1, "has_ignore"_a = false, "ignore_index"_a = 0, "mask"_a = nb::none(),
-           "dense"_a = nb::none(), "class_weight"_a = 0);
+           "indices"_a = 0, "k"_a = 1, "has_ignore"_a = false, "ignore_index"_a = 0, "foreign"_a = false,
+           "mask"_a = nb::none(), "dense"_a = nb::none(), "class_weight"_a = 0);
   nb::class_<Prior>(m, "Prior")
       .def("__init__",
            [](Prior* self, bool present, uintptr_t values, double total) {

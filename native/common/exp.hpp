@@ -4,9 +4,17 @@
 // NaN goes through everything; the comparisons are written so that it does.
 #pragma once
 
+#include <type_traits>
+
 #include "common/simd.hpp"
 
 namespace ce {
+
+// Adding and subtracting it rounds a number to an integer, which stands in the lowest bits of the sum.
+template <class T>
+constexpr T kRound = sizeof(T) == 4 ? T(0x1.8p23) : T(0x1.8p52);
+
+constexpr double kLog2E = 1.4426950408889634;
 
 // e^x = 2^n (1 + p) with |x − n ln 2| ≤ ln(2)/2 and p = e^r − 1 = r + r² q(r).
 template <class T>
@@ -15,9 +23,8 @@ struct ReducedExp {
 };
 
 CE_INLINE ReducedExp<float> reduce_exp(float x) {
-  constexpr float kMagic = 12582912.0f;  // 1.5·2^23: adding and subtracting it rounds to an integer
   x = x < -104.0f ? -104.0f : x;         // e^−104 rounds to 0
-  const float n = (x * 1.44269504f + kMagic) - kMagic;
+  const float n = (x * float(kLog2E) + kRound<float>) - kRound<float>;
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // n·0.693359375 is exact
   float q = 1.392618359e-3f;
   q = q * r + 8.363179053e-3f;
@@ -28,9 +35,8 @@ CE_INLINE ReducedExp<float> reduce_exp(float x) {
 }
 
 CE_INLINE ReducedExp<double> reduce_exp(double x) {
-  constexpr double kMagic = 6755399441055744.0;  // 1.5·2^52
   x = x < -746.0 ? -746.0 : x;                   // e^−746 rounds to 0
-  const double n = (x * 1.4426950408889634 + kMagic) - kMagic;
+  const double n = (x * kLog2E + kRound<double>) - kRound<double>;
   const double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
   double q = 2.51003854955103191e-8;
   q = q * r + 2.76200884454097482e-7;
@@ -47,21 +53,21 @@ CE_INLINE ReducedExp<double> reduce_exp(double x) {
 
 // 2^n for an integer n in the normal range.
 CE_INLINE float power_of_two(float n) {
-  return bit_cast<float>((bit_cast<uint32_t>(n + 12582912.0f) + 127u) << 23);
+  return bit_cast<float>((bit_cast<uint32_t>(n + kRound<float>) + 127u) << 23);
 }
 CE_INLINE double power_of_two(double n) {
-  return bit_cast<double>((bit_cast<uint64_t>(n + 6755399441055744.0) + 1023u) << 52);
+  return bit_cast<double>((bit_cast<uint64_t>(n + kRound<double>) + 1023u) << 52);
 }
 
 // e^x for x ≤ 0. 2^n is applied as 2^(n + shift), which is exact, and as a constant, which rounds where the result is
 // subnormal.
 CE_INLINE float exp_nonpositive(float x) {
   const ReducedExp<float> e = reduce_exp(x);
-  return ((1.0f + e.p) * power_of_two(e.n + 64.0f)) * 5.421010862427522e-20f;
+  return ((1.0f + e.p) * power_of_two(e.n + 64.0f)) * 0x1p-64f;
 }
 CE_INLINE double exp_nonpositive(double x) {
   const ReducedExp<double> e = reduce_exp(x);
-  return ((1.0 + e.p) * power_of_two(e.n + 128.0)) * 2.938735877055719e-39;
+  return ((1.0 + e.p) * power_of_two(e.n + 128.0)) * 0x1p-128;
 }
 
 // 2^y · 2^shift for y ≤ 0, the inner loop of the row kernels: e^{scale·d} with y = d · (scale/ln 2).
@@ -74,41 +80,47 @@ CE_INLINE double exp_nonpositive(double x) {
 template <class T>
 struct Exp2Shift {
   static constexpr T kBias = sizeof(T) == 4 ? T(127) : T(1023);
-  static constexpr T kRound = sizeof(T) == 4 ? T(12582912) : T(6755399441055744);  // 1.5·2^23, 1.5·2^52
   T floor, magic;
-  explicit CE_INLINE Exp2Shift(T shift) : floor(-kBias - shift), magic(kRound + kBias + shift) {}
+  explicit CE_INLINE Exp2Shift(T shift) : floor(-kBias - shift), magic(kRound<T> + kBias + shift) {}
 };
 
-CE_INLINE float exp2_shifted(float y, float floor, float magic) {
+// 2^f for |f| ≤ 1/2, the highest power of f first.
+template <class T>
+constexpr int kExp2Terms = sizeof(T) == 4 ? 7 : 12;
+template <class T>
+constexpr float kExp2[] = {1.545318283e-4f, 1.339088633e-3f, 9.61808252e-3f, 5.550357071e-2f,
+                           2.402265076e-1f, 6.93147188e-1f,  1.0f};
+template <>
+constexpr double kExp2<double>[] = {
+    4.45496437126929679e-10, 7.07259302787899657e-9, 1.01780624269769234e-7, 1.32154425525222915e-6,
+    1.52527338298670806e-5,  1.54035304417941374e-4, 1.33335581464169169e-3, 9.61812910760685395e-3,
+    5.55041086648215944e-2,  2.40226506959100983e-1, 6.93147180559945309e-1, 1.0};
+
+template <class T>
+CE_INLINE T exp2_shifted(T y, T floor, T magic, const T* coefficients = kExp2<T>) {
+  using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
   y = y < floor ? floor : y;
-  const float t = y + magic;
-  const float f = y - (t - magic);
-  float q = 1.545318283e-4f;
-  q = q * f + 1.339088633e-3f;
-  q = q * f + 9.61808252e-3f;
-  q = q * f + 5.550357071e-2f;
-  q = q * f + 2.402265076e-1f;
-  q = q * f + 6.93147188e-1f;
-  return (1.0f + f * q) * bit_cast<float>(bit_cast<uint32_t>(t) << 23);
+  const T t = y + magic;
+  const T f = y - (t - magic);
+  T power = coefficients[0];
+#pragma GCC unroll 12
+  for (int i = 1; i < kExp2Terms<T>; ++i) power = power * f + coefficients[i];
+  return power * bit_cast<T>(bit_cast<Bits>(t) << (sizeof(T) == 4 ? 23 : 52));
 }
-CE_INLINE double exp2_shifted(double y, double floor, double magic) {
-  y = y < floor ? floor : y;
-  const double t = y + magic;
-  const double f = y - (t - magic);
-  double q = 4.45496437126929679e-10;
-  q = q * f + 7.07259302787899657e-9;
-  q = q * f + 1.01780624269769234e-7;
-  q = q * f + 1.32154425525222915e-6;
-  q = q * f + 1.52527338298670806e-5;
-  q = q * f + 1.54035304417941374e-4;
-  q = q * f + 1.33335581464169169e-3;
-  q = q * f + 9.61812910760685395e-3;
-  q = q * f + 5.55041086648215944e-2;
-  q = q * f + 2.40226506959100983e-1;
-  q = q * f + 6.93147180559945309e-1;
-  return (1.0 + f * q) * bit_cast<double>(bit_cast<uint64_t>(t) << 52);
-}
-constexpr double kLog2E = 1.4426950408889634;
+
+// factor · 2^y · 2^shift. With the factor in the coefficients it costs nothing, and is rounded no worse.
+template <class T>
+class ScaledExp2 {
+ public:
+  CE_INLINE ScaledExp2(T factor, T shift) : range(shift) {
+    for (int i = 0; i < kExp2Terms<T>; ++i) coefficients[i] = factor * kExp2<T>[i];
+  }
+  CE_INLINE T operator()(T y) const { return exp2_shifted(y, range.floor, range.magic, coefficients); }
+
+ private:
+  const Exp2Shift<T> range;
+  T coefficients[kExp2Terms<T>];
+};
 
 // e^x − 1 for x ≤ 0, to full relative precision near 0.
 template <class T>

@@ -19,7 +19,7 @@ CE_INLINE float widen(Float16 x) {
   const uint32_t sign = uint32_t(x.bits & 0x8000u) << 16;
   const uint32_t rest = uint32_t(x.bits & 0x7fffu) << 13;
   // Scaling by 2^112 moves the exponent's bias and makes subnormals normal; inf and NaN get all exponent bits.
-  const uint32_t finite = bit_cast<uint32_t>(bit_cast<float>(rest) * 5.192296858534828e33f);
+  const uint32_t finite = bit_cast<uint32_t>(bit_cast<float>(rest) * 0x1p112f);
   return bit_cast<float>(sign | (rest >= 0x0f800000u ? rest | 0x7f800000u : finite));
 }
 
@@ -29,8 +29,8 @@ CE_INLINE Out narrow(T x) {
 }
 // The nearest bfloat16 as the upper half of the word; of NaN only those whose lower bits are 0 are sure to stay NaN.
 CE_INLINE uint32_t round_to_bfloat16(float x) {
-  const uint32_t bits = bit_cast<uint32_t>(x);
-  return bits + 0x7fffu + ((bits >> 16) & 1u);
+  const uint32_t bits = bit_cast<uint32_t>(x), odd = (bits >> 16) & 1u;
+  return (bits | odd) + 0x7fffu;  // a half goes up if the number above it is odd
 }
 template <>
 CE_INLINE BFloat16 narrow<BFloat16, float>(float x) {

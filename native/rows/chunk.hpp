@@ -137,7 +137,7 @@ CE_INLINE void class_line(const T* values, const Place<Wide>& place, int k, T* l
 }
 
 CE_INLINE double row_scale(const Transform& transform, int64_t row) {
-  return transform.row_scale ? pointer<const double>(transform.row_scale)[row] : transform.scale;
+  return transform.temperatures ? 1.0 / pointer<const double>(transform.temperatures)[row] : transform.scale;
 }
 // The scale that is still to be applied to the differences in a chunk: with a bias it is applied on load.
 CE_INLINE double pending_scale(const Transform& transform, int64_t row) {
@@ -147,7 +147,7 @@ CE_INLINE double pending_scale(const Transform& transform, int64_t row) {
 CE_INLINE void load_pending_scales(const Transform& transform, int64_t row, int rows, double* scale) {
   const double first = pending_scale(transform, row);
   for (int l = 0; l < kLanes; ++l) scale[l] = first;
-  if (transform.row_scale)
+  if (transform.temperatures)
     for (int l = 1; l < rows; ++l) scale[l] = pending_scale(transform, row + l);
 }
 // What the margin takes off class c's logit, in the chunk's units.

@@ -48,11 +48,11 @@ void sum_contiguous_rows(const ContiguousProblem& problem, const ContiguousRow* 
 // Σ w over every chunk of a row, the same for all rows; none of a prior without values.
 std::vector<double> masses_of_chunks(const Prior& prior, const Shape& shape, bool is_double);
 
-// ∂u_c = α·2^{(u_c − base)/ln 2} − gain·w_c, with 2^shift in the exponential, whose inverse is in α. Base and α are those
-// off target and, with a label set, on it. The prior w is 1 a class if it has no values.
+// ∂z_c = α·2^{scale (z_c − base)/ln 2} − gain·w_c, with 2^shift in the exponential, whose inverse is in α. Base and α are
+// those off target and, with a label set, on it. The prior w is 1 a class if it has no values.
 struct ContiguousGradient {
   int64_t from, to;  // where the row and its gradient start
-  double base[2], alpha[2];
+  double base[2], alpha[2], scale;
   int shift;
   double gain;
   const uint8_t* mask;

@@ -9,9 +9,10 @@ class RowGradient {
   CE_INLINE RowGradient(const ContiguousProblem& problem, const ContiguousGradient& row)
       : base{plain(row.base[0]), plain(row.base[1])},
         alpha{plain(row.alpha[0]), plain(row.alpha[1])},
+        rate(T(row.scale * kLog2E)),
         gain(plain(row.gain)),
         beside(pointer<const Item>(kSet ? uintptr_t(row.mask) : kVector ? problem.prior : 0)),
-        range(T(row.shift)) {}
+        exponential(kSet ? T(1) : alpha[0], T(row.shift)) {}
 
   // The last line of a row, which may be short, goes through a buffer.
   CE_INLINE void write(const Stored* from, Stored* to, int64_t classes) const {
@@ -34,14 +35,14 @@ class RowGradient {
   // With a NaN that no store rounds to a number.
   static CE_INLINE T plain(double x) { return x == x ? T(x) : T(kNaN); }
 
-  const T base[2], alpha[2], gain;
+  const T base[2], alpha[2], rate, gain;
   const Item* const beside;
-  const Exp2Shift<T> range;
+  const ScaledExp2<T> exponential;  // times α, but with a label set, where it differs from class to class
 
   CE_INLINE T at(T u, const Item* item, int place) const {
     const bool right = kSet && item[place] != 0;
-    const T e = exp2_shifted((u - (right ? base[1] : base[0])) * T(kLog2E), range.floor, range.magic);
-    const T gradient = (right ? alpha[1] : alpha[0]) * e;
+    const T e = exponential((u - (right ? base[1] : base[0])) * rate);
+    const T gradient = !kSet ? e : (right ? alpha[1] : alpha[0]) * e;
     if (kVector) return gradient - gain * T(item[place]);
     return kBeside == Beside::kUniformPrior ? gradient - gain : gradient;
   }

@@ -11,7 +11,8 @@ class RowSums {
   CE_INLINE ContiguousSums read(const ContiguousProblem& problem, const ContiguousRow& row) {
     const Stored* const u = pointer<const Stored>(problem.logits.address) + row.offset;
     const Item* const items = pointer<const Item>(kSet ? uintptr_t(row.mask) : kVector ? problem.prior : 0);
-    for (int64_t j = 0; j < problem.k; ++j) row.targets[j] = double(widen(u[row.labels[j]]));
+    for (int64_t j = 0; j < problem.k; ++j)
+      if (uint64_t(row.labels[j]) < uint64_t(problem.classes)) row.targets[j] = double(widen(u[row.labels[j]]));
     for (int64_t c = 0; c < problem.classes; c += kChunk) {
       const int64_t here = std::min(kChunk, problem.classes - c);
       lines = u + c;
@@ -124,8 +125,8 @@ class RowSums {
       for (int g = 0; g < kGroups; ++g)
         if (const T top = highest(g); top != -kInf<T>) exclude_top(g, top, scale);
     }
-    for (bool settled = first;; settled = false) {
-      const bool higher = settled ? sum_lines<false>(rate, terms, depths) : sum_lines<true>(rate, terms, depths);
+    for (bool searched = first;; searched = false) {
+      const bool higher = searched ? sum_lines<false>(rate, terms, depths) : sum_lines<true>(rate, terms, depths);
       double chunk[kGroups];
       T top[kGroups];
       bool once_more = false;

@@ -63,11 +63,10 @@ struct Panel {
   }
 };
 
-// Where the labels stand in a panel; those of excluded rows stand at class 0.
+// Where the labels stand in a panel; those outside the classes stand at class 0.
 template <class T>
-CE_INLINE void find_labels(const RowLabels& labels, int32_t* at) {
-  for (int l = 0; l < kLanes; ++l) at[l] = int32_t(labels.label[l]);
-  for (int l = 0; labels.any_excluded && l < kLanes; ++l) at[l] = labels.counts(l) ? at[l] : 0;
+CE_INLINE void find_labels(const RowLabels& labels, int64_t classes, int32_t* at) {
+  for (int l = 0; l < kLanes; ++l) at[l] = uint64_t(labels.label[l]) < uint64_t(classes) ? int32_t(labels.label[l]) : 0;
   for (int l = 0; l < kLanes; ++l) at[l] = at[l] * Panel<T>::kStride + l;
 }
 
@@ -114,7 +113,7 @@ CE_INLINE int64_t statistics(const StatisticsProblem& p, int64_t begin, int64_t 
       alignas(64) T target[kLanes], rate[kLanes];
       alignas(64) int32_t label[kLanes];
       finish.begin(row, rows);
-      find_labels<T>(finish.labels, label);
+      find_labels<T>(finish.labels, panel.classes, label);
       for (int l = 0; l < kLanes; ++l) rate[l] = T(finish.scale[l] * kLog2E);
       T* const u = panel.at + at;
       for (int l = 0; l < kLanes; ++l) {
@@ -167,7 +166,7 @@ CE_INLINE void pullback(const PullbackProblem& p, int64_t begin, int64_t end) {
       alignas(64) T base[kLanes], rate[kLanes], alpha[kLanes], floor[kLanes], magic[kLanes];
       alignas(64) int32_t label[kLanes];
       factors.compute(row, rows);
-      find_labels<T>(factors.labels, label);
+      find_labels<T>(factors.labels, panel.classes, label);
       for (int l = 0; l < kLanes; ++l) {
         const Exp2Shift<T> range{T(factors.shift[l])};
         rate[l] = T(factors.scale[l] * kLog2E);
@@ -181,7 +180,7 @@ CE_INLINE void pullback(const PullbackProblem& p, int64_t begin, int64_t end) {
         pullback_group(u + l, panel.classes, base + l, rate + l, alpha + l, floor + l, magic + l,
                        panel.template ahead_of<Stored>(p.logits, p.shape, at + l, end));
       for (int l = 0; l < kLanes; ++l)
-        if (!factors.labels.invalid[l]) u[label[l]] = T(factors.at_target(l, 0));
+        if (uint64_t(factors.labels.label[l]) < uint64_t(panel.classes)) u[label[l]] = T(factors.at_target(l, 0));
       for (int64_t c = 0; factors.any_excluded && c < panel.classes; ++c)
         for (int l = 0; l < kLanes; ++l)
           u[c * Panel<T>::kStride + l] = factors.excluded[l] ? T(0) : u[c * Panel<T>::kStride + l];

@@ -7,8 +7,8 @@ namespace ce {
 
 class RowLabels {
  public:
-  // Of each row: whether one of its labels is ignore_index; if not, whether one is outside the classes.
-  bool ignored[kLanes], invalid[kLanes];
+  // Of each row: whether one of its labels is ignore_index; if not, whether one is outside the classes and not foreign.
+  uint8_t ignored[kLanes], invalid[kLanes];  // as bytes, for GCC 12 does not vectorize operations on stored bools
   bool any_excluded;
   alignas(64) int64_t label[kLanes];  // of each row that has one; 0 of those past the last
 
@@ -18,24 +18,27 @@ class RowLabels {
   CE_INLINE void begin(int64_t first_row, int count) {
     row = first_row;
     rows = count;
-    for (int l = 0; l < kLanes; ++l) ignored[l] = invalid[l] = false;
+    for (int l = 0; l < kLanes; ++l) ignored[l] = invalid[l] = 0;
     for (int64_t j = 0; j < k; ++j) {
       load(j);
       const uint64_t n = classes;
-      for (int l = 0; l < kLanes; ++l) invalid[l] |= uint64_t(label[l]) >= n;
+      if (!target.foreign)
+        for (int l = 0; l < kLanes; ++l) invalid[l] |= uint64_t(label[l]) >= n;
       const int64_t ignore = target.ignore_index;
       if (target.has_ignore)
         for (int l = 0; l < kLanes; ++l) ignored[l] |= label[l] == ignore;
     }
-    for (int l = rows; l < kLanes; ++l) ignored[l] = invalid[l] = false;
-    for (int l = 0; l < kLanes; ++l) invalid[l] &= !ignored[l];
+    for (int l = rows; l < kLanes; ++l) ignored[l] = invalid[l] = 0;
+    for (int l = 0; l < kLanes; ++l) invalid[l] &= ignored[l] ^ 1;
     uint8_t any = 0;
-    for (int l = 0; l < kLanes; ++l) any |= uint8_t(ignored[l]) | uint8_t(invalid[l]);
+    for (int l = 0; l < kLanes; ++l) any |= ignored[l] | invalid[l];
     any_excluded = any != 0;
   }
 
   CE_INLINE const int64_t* of(int l) const { return pointer<const int64_t>(target.indices) + (row + l) * k; }
   CE_INLINE bool counts(int l) const { return !(ignored[l] | invalid[l]); }
+  // Whether the j-th label of a row is a target: it counts, and is not foreign.
+  CE_INLINE bool is_target(int l, int64_t j) const { return counts(l) && uint64_t(of(l)[j]) < classes; }
 
   // The first row with a label outside the classes, −1 if there is none.
   CE_INLINE int64_t first_invalid() const {

@@ -36,7 +36,7 @@ class RowWeights {
       : target(target), terms(terms), classes(classes) {}
 
   alignas(64) double row[kLanes];  // ω, or ω/N, of an ignored row 0
-  bool counts[kLanes];
+  uint8_t counts[kLanes];
 
   CE_INLINE void begin(int64_t first_row, int count) {
     first = first_row;
@@ -200,12 +200,13 @@ CE_CLONES void RowLoss::finish(int64_t begin, int64_t end, const double* log_odd
       loss[l] -= terms.entropy_bonus * planes.entropy[row + l];
     for (int l = 0; l < rows; ++l) {
       losses[l] += product(weights.row[l], loss[l]);
-      part.counted += weights.counts[l];
       const double own = product(weights.row[l], mass[l]);
       masses[l] += own;
       least[l] = own < least[l] ? own : least[l];
-      if (has_set() && part.empty_row < 0 && planes.set_top[row + l] == -kInf<double>) part.empty_row = row + l;
     }
+    for (int l = 0; l < rows; ++l) part.counted += weights.counts[l];
+    for (int l = 0; has_set() && part.empty_row < 0 && l < rows; ++l)
+      if (planes.set_top[row + l] == -kInf<double>) part.empty_row = row + l;
     if (!row_losses) continue;
     for (int l = 0; l < rows; ++l) loss[l] = product(weights.row[l], loss[l]);
     store_losses(row_losses, logits.dtype, row, rows, loss);
@@ -270,7 +271,7 @@ CE_CLONES void RowLoss::weigh(double factor, const double* upstream, int64_t beg
   }
 }
 
-void RowLoss::pull(uintptr_t from, double factor, const double* upstream, const View& gradient, int threads) const {
+void RowLoss::pullback(uintptr_t from, double factor, const double* upstream, const View& gradient, int threads) const {
   const int64_t n = shape.rows();
   View here = logits;
   here.address = from;

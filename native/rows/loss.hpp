@@ -49,7 +49,7 @@ class RowLoss {
 
   // The gradient of `factor` times the sum of the losses, each times its number in `upstream` if there are any, by the
   // logits, which are where they were or at a new address.
-  void pull(uintptr_t logits, double factor, const double* upstream, const View& gradient, int threads) const;
+  void pullback(uintptr_t logits, double factor, const double* upstream, const View& gradient, int threads) const;
 
  private:
   // The shared doubles, column by column: those of the statistics that the problem has, and upstream gradients, which

@@ -11,8 +11,8 @@
 //
 // All that is not in chunks has no softcap and no bias. Forward it has at most 4 labels a row, and neither entropy,
 // argmax nor rank is asked for. Backward it has no gradient of the entropy, none with respect to temperature or margin
-// is asked for, that of the logits has their dtype, and contiguous rows have temperature 1 and classes side by side in
-// the gradient as well. The mask of a contiguous label set has its classes side by side.
+// is asked for, and that of the logits has their dtype; of contiguous rows it has its classes side by side as well. So has
+// the mask of a contiguous label set.
 #pragma once
 
 #include "common/lanes.hpp"
@@ -35,7 +35,7 @@ struct Shape {
 // u_c = scale · (softcap(z_c) − margin·[c ∈ target]) + bias_c. Vectors of classes have the compute type.
 struct Transform {
   double scale = 1.0;             // 1 / temperature
-  uintptr_t row_scale = 0;        // double[rows], in place of scale
+  uintptr_t temperatures = 0;     // double[rows], in place of scale
   double softcap = 0.0;           // κ of κ tanh(z/κ); 0: none
   uintptr_t bias = 0;             // T[classes]
   double margin = 0.0;            // in place of it, double[classes]:
@@ -49,6 +49,7 @@ struct Target {
   int64_t k = 1;
   bool has_ignore = false;
   int64_t ignore_index = 0;
+  bool foreign = false;        // a label outside the classes belongs to another part of the row, and is no target here
   View mask;                   // bytes
   View dense;                  // any floating dtype
   uintptr_t class_weight = 0;  // T[classes], multiplies the dense masses
@@ -91,7 +92,8 @@ struct Gradients {
   bool before_transform = false;  // write d/du in place of d/dz
 };
 
-// Returns the first row whose index is out of range, −1 if there is none. Such rows become NaN.
+// Returns the first row whose index is out of range, −1 if there is none. Such rows become NaN. With foreign labels no row
+// does, and neither the rank nor the log-odds of such a label have a meaning.
 int64_t row_statistics(const View& logits, const Shape&, const Transform&, const Target&, const Prior&,
                        const Statistics&, int threads);
 

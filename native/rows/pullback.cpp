@@ -111,7 +111,7 @@ class RowPullback {
   // Whether rows go from the logits to their gradient with nothing in between.
   CE_INLINE bool is_contiguous() const {
     if (!Wide || p.upstream.entropy || p.out.logits.dtype != p.logits.dtype || p.out.logits.class_stride != 1 ||
-        !p.transform.plain() || p.transform.scale != 1.0 || p.transform.row_scale || p.out.scale || p.out.target)
+        !p.transform.plain() || p.out.scale || p.out.target || p.out.before_transform)
       return false;
     if (has_set())
       return p.target.mask.class_stride == 1 && !p.upstream.prior_term && p.transform.margin == 0.0 &&
@@ -134,20 +134,19 @@ class RowPullback {
       gradients[n++] = {row_offset(p.logits, p.shape, row + l),
                         to,
                         {f.off.base[l], f.on.base[l]},
-                        {f.off.alpha[l], f.on.alpha[l]},
+                        {f.off.alpha[l] * f.scale[l], f.on.alpha[l] * f.scale[l]},
+                        f.scale[l],
                         f.shift[l],
-                        p.upstream.prior_term ? f.prior_gain[l] / shared : 0.0,
+                        p.upstream.prior_term ? f.prior_gain[l] / shared * f.scale[l] : 0.0,
                         has_set() ? pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, row + l) : nullptr};
     }
     const Beside beside = beside_of(has_set(), p.upstream.prior_term != 0, p.prior.values);
     pullback_contiguous_rows({p.logits, p.shape.classes, beside, 0, p.prior.values, nullptr}, gradients, n,
                              p.out.logits);
     for (int l = 0; p.target.indices && l < rows; ++l)
-      for (int64_t j = 0; !f.excluded[l] && j < p.target.k; ++j) {
-        const int64_t y = f.labels.of(l)[j];
-        if (uint64_t(y) < uint64_t(p.shape.classes) && first_occurrence(f.labels.of(l), j))
-          store_one(row_offset(p.out.logits, p.shape, row + l) + y, f.at_target(l, j));
-      }
+      for (int64_t j = 0; !f.excluded[l] && j < p.target.k; ++j)
+        if (f.labels.is_target(l, j) && first_occurrence(f.labels.of(l), j))
+          store_one(row_offset(p.out.logits, p.shape, row + l) + f.labels.of(l)[j], f.at_target(l, j) * f.scale[l]);
   }
 
   CE_INLINE void store_one(int64_t at, double value) const {
@@ -181,7 +180,7 @@ class RowPullback {
     if (factors.any_excluded) clear_excluded(depth);
     if (p.out.scale) add_scale_gradient();
     if (p.out.before_transform) return;
-    if (p.transform.scale != 1.0 || p.transform.row_scale) {
+    if (p.transform.scale != 1.0 || p.transform.temperatures) {
       for (int k = 0; k < depth; ++k)
         for (int l = 0; l < kLanes; ++l) g.at[k][l] *= chain[l];
     }

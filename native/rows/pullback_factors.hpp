@@ -36,7 +36,8 @@ class RowFactors {
   Group off, on;
   // e^d is computed times 2^shift, and α, β are divided by it: products down to subnormal numbers are right.
   int shift[kLanes];
-  bool excluded[kLanes], any_excluded;  // rows that count for nothing
+  uint8_t excluded[kLanes];  // rows that count for nothing
+  bool any_excluded;
   alignas(64) double prior_gain[kLanes], dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes];
   alignas(64) double tie_miss[kLanes], lift[kLanes], scale[kLanes];
 
@@ -84,7 +85,7 @@ class RowFactors {
   std::vector<TargetLanes> targets;
   int64_t row;
   int rows;
-  bool no_upstream[kLanes];  // whether nothing comes from above
+  uint8_t no_upstream[kLanes];  // whether nothing comes from above
   alignas(64) double top[kLanes], rest[kLanes];
 
   // One number of every row, of those past the last the first's; 0 of what there is none of.
@@ -102,9 +103,9 @@ class RowFactors {
   }
 
   // A factor below 2^−60 needs no shift: whatever its exponential flushes to 0 is 0 in the product.
-  static CE_INLINE int shift_for(double largest) { return largest < 8.67e-19 && largest > -8.67e-19 ? 0 : 64; }
+  static CE_INLINE int shift_for(double largest) { return std::abs(largest) < 0x1p-60 ? 0 : 64; }
   static CE_INLINE double unshifted(double factor, int shift) {
-    return shift == 0 ? factor : factor * 5.421010862427522e-20;  // 2^−64
+    return shift == 0 ? factor : factor * 0x1p-64;
   }
 
   // One label's log-odds alone: α = g_D/(1 + rest), and −g_D at the label.

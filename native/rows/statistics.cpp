@@ -293,7 +293,7 @@ int64_t row_statistics(const View& logits, const Shape& shape, const Transform& 
   const StatisticsProblem problem{logits, shape, transform, target, prior, prior_masses.data(), out};
   const bool only_log_odds = !out.log_partition && !out.lift && !out.prior_term && !out.entropy && !out.argmax &&
                              !out.rank;
-  const bool few = only_log_odds && has_few_classes(logits, shape, transform, target);
+  const bool few = only_log_odds && !target.foreign && has_few_classes(logits, shape, transform, target);
   const auto kernel = wide ? (is_double ? wide_double : wide_float) : (is_double ? tile_double : tile_float);
   std::atomic<int64_t> first_invalid{-1};
   parallel_blocks(shape.rows(), block_of_rows(shape, wide, threads), threads, [&](int64_t begin, int64_t end) {

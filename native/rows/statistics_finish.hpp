@@ -143,18 +143,19 @@ class RowFinish {
       to[l * stride] = labels.counts(l) ? lanes[l] : labels.ignored[l] ? when_ignored : kNaN;
   }
   CE_INLINE void store_log_odds(const double* lanes, int64_t j) {
-    for (int l = 0; l < kLanes; ++l) rest[l] = lanes[l] == lanes[l] ? rest[l] : kNaN;
+    if (!p.target.foreign)
+      for (int l = 0; l < kLanes; ++l) rest[l] = lanes[l] == lanes[l] ? rest[l] : kNaN;
     store(planes.log_odds + uintptr_t(j) * sizeof(double), lanes, -kInf<double>, k);
   }
 
-  // The u of the j-th targets as they were read, and the margins on them.
+  // The u of the j-th targets as they were read, −∞ of foreign ones, and the margins on them.
   CE_INLINE void load_targets(int64_t j, double* targets, double* margins) const {
     for (int l = 0; !kLogOddsAlone && l < kLanes; ++l)
-      targets[l] = l < rows && labels.counts(l) ? log_odds(l)[j] : 0.0;
+      targets[l] = l >= rows || !labels.counts(l) ? 0.0 : labels.is_target(l, j) ? log_odds(l)[j] : -kInf<double>;
     for (int l = 0; l < kLanes; ++l) margins[l] = 0.0;
     if (p.transform.margin == 0.0 && !p.transform.class_margin) return;
     for (int l = 0; l < rows; ++l)
-      if (labels.counts(l)) margins[l] = margin_of(p.transform, row + l, labels.of(l)[j]);
+      if (labels.is_target(l, j)) margins[l] = margin_of(p.transform, row + l, labels.of(l)[j]);
   }
 
   CE_INLINE void scale_targets(const double* targets, const double* margins, int64_t j) {
@@ -265,7 +266,7 @@ class RowFinish {
     for (int64_t j = 0; j < k; ++j) {
       alignas(64) double D[kLanes], weight[kLanes];
       for (int l = 0; l < kLanes; ++l) {
-        const bool counts = l < rows && labels.counts(l) && first_occurrence(labels.of(l), j);
+        const bool counts = l < rows && labels.is_target(l, j) && first_occurrence(labels.of(l), j);
         D[l] = counts ? log_odds(l)[j] : 0.0;
         weight[l] = !counts ? 0.0 : values ? double(values[labels.of(l)[j]]) : 1.0;
       }

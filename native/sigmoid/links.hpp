@@ -61,7 +61,7 @@ struct Focal {
 // ln(1 + a/b), where a/b may be beyond the largest number.
 CE_INLINE double log1p_quotient(double a, double b) {
   const bool small = b < 1e-290;
-  const double scale = small ? 18446744073709551616.0 : 1.0, log_scale = small ? 44.36141955583650 : 0.0;  // 2^64
+  const double scale = small ? 0x1p64 : 1.0, log_scale = small ? 44.36141955583650 : 0.0;
   return log1p_nonnegative(a / (b * scale)) + log_scale;
 }
 

@@ -110,8 +110,9 @@ CE_INLINE void read_weights(const SigmoidProblem& problem, int64_t begin, int co
     T* of[] = {weights.positive, weights.negative};
     const uintptr_t from[] = {problem.positive_weight, problem.negative_weight};
     for (int k = 0; k < 2; ++k) {
-      convert_lanes(from[k], loss_type(problem), 1, of[k]);
-      std::fill(of[k] + 1, of[k] + count, of[k][0]);
+      T weight[kLanes] = {T(1)};
+      if (from[k]) convert_lanes(from[k], loss_type(problem), 1, weight);
+      for (int l = 0; l < kLanes; ++l) of[k][l] = l < count ? weight[0] : T(0);
     }
   } else if (problem.logits_type == Dtype::kFloat64) {
     gather_weights<double>(problem, begin, count, weights);

@@ -21,7 +21,7 @@ struct SigmoidProblem {
   int64_t size, classes, inner;
   uintptr_t sample_weight;  // ω, one per element; or, with weight_per_row, one for all classes of a row
   bool weight_per_row;
-  uintptr_t positive_weight, negative_weight;  // w₊ and w₋, [classes], both or neither
+  uintptr_t positive_weight, negative_weight;  // w₊ and w₋, [classes]; w₋ only beside w₊
   double smoothing;                            // ε
   double positive_gamma, negative_gamma;       // γ₊, γ₋
   double negative_shift;                       // m

@@ -29,6 +29,7 @@ __all__ = [
     "is_taped",
     "is_torch",
     "loss_dtype",
+    "loss_dtype_of",
     "namespace",
     "number_of",
     "sum_tolerance",
@@ -36,6 +37,10 @@ __all__ = [
     "total",
     "widest_dtype",
 ]
+
+
+#: Namespaces of arrays by their type; those of `loss_and_gradient` and of JAX's tracers are types as well.
+NAMESPACES: dict[type, Any] = {}
 
 
 def is_torch(x: Any) -> bool:
@@ -120,28 +125,45 @@ def namespace(*arrays: Array) -> Any:
     >>> namespace(np.ones(2), 0.5).__name__
     'array_api_compat.numpy'
     """
+    if len(arrays) == 1:
+        known = NAMESPACES.get(type(arrays[0]))
+        if known is not None:
+            return known
     others = [x for x in arrays if not isinstance(x, PYTHON_VALUES)]
-    # The common cases are decided here: array_api_compat is slower, and torch.compile warns about its caches.
-    if others and all(map(is_torch, others)):
-        from array_api_compat import torch
-
-        return torch
-    if all(map(is_numpy, others)):
-        from array_api_compat import numpy
-
-        return numpy
     if any(is_jax(x) or is_taped(x) for x in others):
         others = [x for x in others if not is_numpy(x)]
-    if all(map(is_taped, others)):
-        return others[0].__array_namespace__()
     try:
-        return array_api_compat.array_namespace(*others)
+        first, *rest = [_namespace_of(x) for x in others or [numpy.empty(0)]]
     except TypeError:
+        first, rest = None, [numpy]
+    if any(xp is not first for xp in rest):
         types = " and ".join(sorted({f"{type(x).__module__}.{type(x).__qualname__}" for x in others}))
         raise TypeError(
             f"got {types}; pass arrays of one library, "
             "for example numpy.asarray(x) or torch.as_tensor(x) for each"
-        ) from None
+        )
+    return first
+
+
+def _namespace_of(x: Array) -> Any:
+    """Return the namespace of one array; it is found once for a type of arrays, and once for all of JAX's."""
+    kind = sys.modules["jax"].Array if is_jax(x) else type(x)
+    if kind not in NAMESPACES:
+        # array_api_compat is not asked of these: it fails where PyTorch cannot be imported, and torch.compile warns of
+        # its caches.
+        if is_numpy(x):
+            from array_api_compat import numpy as of_numpy
+
+            NAMESPACES[kind] = of_numpy
+        elif is_torch(x):
+            from array_api_compat import torch as of_torch
+
+            NAMESPACES[kind] = of_torch
+        elif is_taped(x):
+            NAMESPACES[kind] = x.__array_namespace__()
+        else:
+            NAMESPACES[kind] = array_api_compat.array_namespace(x)
+    return NAMESPACES.setdefault(type(x), NAMESPACES[kind])
 
 
 def device(x: Array) -> Any:
@@ -169,11 +191,8 @@ def widest_dtype(x: Array) -> Any:
     >>> widest_dtype(np.ones(2, dtype="float32"))
     <class 'numpy.float64'>
     """
-    if is_torch(x):
-        torch = sys.modules["torch"]
-        return torch.float32 if x.device.type == "mps" else torch.float64
     xp = namespace(x)
-    has_float64 = not is_jax(x) or _has_wide_types()
+    has_float64 = x.device.type != "mps" if is_torch(x) else not is_jax(x) or _has_wide_types()
     return xp.float64 if has_float64 else xp.float32
 
 
@@ -186,11 +205,18 @@ def loss_dtype(logits: Array) -> Any:
     >>> loss_dtype(np.ones(2, dtype="float16"))
     <class 'numpy.float32'>
     """
-    if is_torch(logits):
-        torch = sys.modules["torch"]
-        return torch.float64 if logits.dtype == torch.float64 else torch.float32
-    xp = namespace(logits)
-    wide = logits.dtype == xp.float64 or (is_numpy(logits) and logits.dtype == numpy.longdouble)
+    return loss_dtype_of(logits.dtype, namespace(logits))
+
+
+def loss_dtype_of(dtype: Any, xp: Any) -> Any:
+    """Return the dtype of losses of logits of this dtype, both of the library with the namespace `xp`.
+
+    Examples
+    --------
+    >>> loss_dtype_of(numpy.dtype("longdouble"), numpy)
+    <class 'numpy.float64'>
+    """
+    wide = dtype in (xp.float64, getattr(xp, "longdouble", xp.float64))
     return xp.float64 if wide else xp.float32
 
 

@@ -1,5 +1,6 @@
 """Checks of single arguments that many losses have: logits, shares, links, `ignore_index`, `validate`, `normalizer`."""
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -36,8 +37,13 @@ def check_logits(
         raise ValueError(f"{name} are a single number; they need a class axis")
     axis = class_axis(axis, shape, name)
     if shape[axis] == 0:
-        raise ValueError(f"{name} of shape {tuple(shape)} have no classes along axis {axis}")
+        raise no_classes_error(shape, axis, name)
     return logits, axis
+
+
+def no_classes_error(shape: Sequence[int], axis: int, name: str) -> ValueError:
+    """Build the error for logits without a class along their class axis."""
+    return ValueError(f"{name} of shape {tuple(shape)} have no classes along axis {axis}")
 
 
 def not_floating_error(logits: Array, name: str, labels: Any = None) -> TypeError:

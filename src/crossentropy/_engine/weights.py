@@ -20,7 +20,7 @@ def class_vectors(logits: Array, classes: int, *, ready: bool, **values: Any) ->
     """
     found = []
     for name, x in values.items():
-        fits = ready and getattr(x, "shape", None) == (classes,) and x.is_floating_point()
+        fits = x is None or (ready and getattr(x, "shape", None) == (classes,) and x.is_floating_point())
         found.append(x if fits else class_vector(x, logits, classes, name))
     return found
 
@@ -39,7 +39,7 @@ def class_vector(values: Any, logits: Array, classes: int, name: str) -> Array |
     if tuple(x.shape) != (classes,):
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}; pass one number for each of the {classes} classes, shape ({classes},)"
-            + along_another_axis(x, logits)
+            + (along_another_axis(x, logits) if classes in logits.shape else "")
         )
     return x
 

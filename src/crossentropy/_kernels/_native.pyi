@@ -14,7 +14,7 @@ class Transform:
     def __init__(
         self,
         scale: float = 1.0,
-        row_scale: int = 0,
+        temperatures: int = 0,
         softcap: float = 0.0,
         bias: int = 0,
         margin: float = 0.0,
@@ -28,6 +28,7 @@ class Target:
         k: int = 1,
         has_ignore: bool = False,
         ignore_index: int = 0,
+        foreign: bool = False,
         mask: View | None = None,
         dense: View | None = None,
         class_weight: int = 0,
@@ -156,7 +157,7 @@ class RowLoss:
     ) -> None: ...
     def has_probabilities(self) -> bool: ...
     def evaluate(self, losses: int, threads: int) -> tuple[float, float, float, int, int, int]: ...
-    def pull(
+    def pullback(
         self,
         logits: int,
         factor: float,

@@ -203,9 +203,9 @@ def transformed(z: Array, transform: Transform, on: Array | None) -> tuple[Array
 
     The row's largest logit is subtracted first, as a constant: margin and temperature then round numbers near 0.
     """
-    xp = namespace(z)
     if transform.is_plain:
         return z, 0.0
+    xp = namespace(z)
     if transform.softcap is not None:
         z = transform.softcap * xp.tanh(z / transform.softcap)
     top = constant(xp.max(xp.where(z == z, z, xp.full_like(z, -INF)), axis=-1, keepdims=True))
@@ -236,7 +236,11 @@ def class_last(x: Array, axis: int) -> Array:
 
 
 def widened(x: Array, like: Array | None = None) -> Array:
-    """Convert `x` to the widest floating dtype of its library and device; a number becomes an array like `like`."""
+    """Convert `x` to the widest floating dtype of its library and device, which is that of `like` if it is given.
+
+    A number becomes an array like `like`.
+    """
     if like is not None and not hasattr(x, "dtype"):
         return namespace(like).asarray(x, dtype=like.dtype, device=device(like))
-    return x.to(widest_dtype(x)) if is_torch(x) else namespace(x).astype(x, widest_dtype(x))
+    dtype = widest_dtype(x) if like is None else like.dtype
+    return x.to(dtype) if is_torch(x) else namespace(x).astype(x, dtype)

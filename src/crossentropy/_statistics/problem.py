@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from crossentropy._backends import Array, loss_dtype, namespace
+from crossentropy._backends import Array, namespace
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +53,9 @@ class Target:
         Soft target: a mass for every class, of any sum and sign.
     class_weight : array, shape (C,), or None
         Multiplies the masses of `dense`.
+    foreign : bool
+        Whether labels outside the classes belong to another part of the row, a tile or a shard. Such a label is no
+        target here, and its log-odds have no meaning. If False, it makes the row invalid. For the kernels alone.
     """
 
     indices: Array | None = None
@@ -61,6 +64,7 @@ class Target:
     several: bool = False
     ignore_index: int | None = None
     class_weight: Array | None = None
+    foreign: bool = False
 
     @property
     def labels(self) -> Array | None:
@@ -174,12 +178,12 @@ def statistic_names(target: Target, has_prior: bool, requested: Requested) -> li
 DIFFERENTIABLE = tuple(f.name for f in fields(Cotangents))
 
 
-def clip_to_loss_dtype(slopes: Array, logits: Array) -> Array:
-    """Clip finite slopes ∂φ/∂D to the range of the dtype in which the kernels compute; ±∞ and NaN pass.
+def clip_to_dtype(slopes: Array, dtype: Any) -> Array:
+    """Clip finite slopes ∂φ/∂D to the range of `dtype`, in which the kernels compute; ±∞ and NaN pass.
 
     The kernels multiply a slope by probabilities: one that overflowed to ∞ would give NaN where a probability is 0.
     """
-    xp, dtype = namespace(slopes), loss_dtype(logits)
+    xp = namespace(slopes)
     if dtype == slopes.dtype:
         return slopes
     most = float(xp.finfo(dtype).max)

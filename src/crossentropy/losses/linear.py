@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import argument_errors, number
-from crossentropy._backends import Array, is_jax, is_numpy, is_torch, loss_dtype
+from crossentropy._backends import Array, is_jax, is_numpy, is_torch
 from crossentropy._backends.conditions import check_static
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.linear.problem import (
@@ -242,7 +242,7 @@ def linear_target_statistics(
     stats, masses = _strategies(given).statistics(given, requested), given.problem.masses
     in_rows = RowStatistics(**{name: given.unflatten_rows(x) for name, x in arrays(stats).items()})
     return TargetStatistics(
-        in_rows, None if masses is None else given.unflatten_rows(masses), loss_dtype(given.hidden)
+        in_rows, None if masses is None else given.unflatten_rows(masses), given.problem.loss_dtype
     )
 
 
@@ -274,6 +274,8 @@ def _check_budgets(given: LinearProblem, memory_budget: int | None, skip_below: 
     check_memory_budget(memory_budget)
     if number(skip_below, "skip_below"):
         check_skip_below(skip_below, given.problem)
+        if not is_torch(given.hidden):
+            raise ValueError("skip_below is for PyTorch tensors; leave it out for arrays of other libraries")
 
 
 def _strategies(given: LinearProblem) -> Any:

@@ -174,7 +174,7 @@ def _label_cosines(problem: SoftmaxProblem, labels: Array) -> Array:
     weights = row_weights(problem)
     if weights is not None:
         cosine = xp.where(weights == 0, xp.zeros_like(cosine), cosine)
-    allowed = 1 + max(1e-3, 2 * float(xp.finfo(problem.logits.dtype).eps))
+    allowed = 1 + max(1e-3, 2 * float(xp.finfo(problem.dtype).eps))
     far = xp.abs(cosine) > allowed
     if problem.validate and is_true(xp.any(far)):
         row = first_true(far)

@@ -4,7 +4,7 @@ from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import LAST_AXIS, warn_of_axis
-from crossentropy._backends import Array, is_torch, loss_dtype, namespace
+from crossentropy._backends import Array, is_torch, namespace
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.softmax.terms import check_sums
 from crossentropy._statistics import Requested, RowStatistics, row_statistics
@@ -166,4 +166,4 @@ def target_statistics(
         validate=problem.validate,
     )
     check_sums(problem, stats.dense_total)
-    return TargetStatistics(stats, problem.masses, loss_dtype(problem.logits))
+    return TargetStatistics(stats, problem.masses, problem.loss_dtype)

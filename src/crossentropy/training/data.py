@@ -90,7 +90,7 @@ def load_dataset(data: str, label: str | None = None, options: ReadOptions | Non
     if merged and not options.merge_rare:
         columns = {name: column.of_rows(rows) for name, column in columns.items()}
     notices = [*table.notices, *([merged] if merged else [])]
-    notices += [] if data in BUNDLED else suspicions(columns, labels, label)
+    notices += [] if data in BUNDLED else suspicions(columns, labels, label, rows)
     features = pd.DataFrame({name: column.values for name, column in columns.items()}, copy=False)
     return Dataset(
         features, labels, classes, label, fates, notices, rows, ids.iloc[rows] if options.ids else ids

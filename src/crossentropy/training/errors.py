@@ -8,7 +8,7 @@ class InputError(ValueError):
 
 
 def listed(values: Iterable[object], limit: int = 12) -> str:
-    """Write values as ``'a', 'b', 'c'`` for a message, cut short after `limit`."""
-    items = [repr(value) for value in values]
+    """Write values as ``'a', 'b', 'c'`` for a message, cut short after `limit`, and each after 80 characters."""
+    items = [text if len(text) <= 80 else text[:79] + "…" for text in map(repr, values)]
     more = [f"… ({len(items)} in all)"] if len(items) > limit else []
     return ", ".join(items[:limit] + more)

@@ -22,7 +22,6 @@ from crossentropy._engine.linear.problem import (
     LinearProblem,
     row_parts,
     rows_of_problem,
-    shape_alone,
     with_rows,
 )
 from crossentropy._engine.reductions import divisor, inverse, mean_of, of_nothing
@@ -63,7 +62,7 @@ def loss(linear: LinearProblem, memory_budget: int | None, skip_below: float = 0
         value = _recomputed(head, problem, skip_below)
     elif kernels is None:
         # Functional transforms, forward-mode autodiff, subclasses, other devices: formulas on all the logits.
-        value = loss_by_autodiff(replace(problem, logits=head.whole()))
+        value = loss_by_autodiff(problem.with_logits(head.whole()))
     else:
         # The gradient in the forward pass saves one product of four. It needs a gradient to be wanted and a block of
         # rows to fit the budget; `skip_below` needs the log-partition of all classes first, and so recomputes.
@@ -119,8 +118,8 @@ def _rows_that_count(head: Head, problem: SoftmaxProblem) -> tuple[Head, Softmax
     if out is not None and is_true(out.any()):
         rows = (~out).nonzero()[:, 0]
         head = Head(tuple(y for x, M in head.pairs for y in (x.index_select(0, rows), M)), head.bias)
-        shape = shape_alone(head.factors[0], (len(rows), head.classes))
-        problem = with_rows(problem, {name: x[rows] for name, x in row_parts(problem).items()}, shape)
+        parts = {name: x[rows] for name, x in row_parts(problem).items()}
+        problem = with_rows(problem, parts, len(rows))
     return head, replace(problem, reduction="mean", normalizer=N)
 
 
@@ -158,7 +157,7 @@ def _statistics_of(head: Head, skip_below: float = 0.0) -> Callable[[SoftmaxProb
     def find(problem: SoftmaxProblem) -> RowStatistics:
         requested = replace(problem.requested, log_partition=True) if skip_below else problem.requested
         settings, tensors = partition(
-            problem.logits, 1, problem.target, problem.transform, problem.prior, requested, False
+            None, 1, problem.target, problem.transform, problem.prior, requested, False
         )
         return head_rows.statistics(settings, head, tensors, skip_below)
 
@@ -216,7 +215,7 @@ def _denominator(problem: SoftmaxProblem) -> float | Tensor:
         return 1.0
     target, like = (
         problem.target,
-        torch.empty(problem.rows, dtype=torch.float64, device=problem.logits.device),
+        torch.empty(problem.rows, dtype=torch.float64, device=problem.device),
     )
     known = RowStatistics(log_odds=like)
     if target.dense is not None:

@@ -72,9 +72,10 @@ def _of_blocks(
         if low_rank is not None:
             down, up = low_rank
             z = z + (x @ down.T) @ up.T
-        return work(with_rows(problem, parts, z if bias is None else z + bias))
+        block = with_rows(problem, parts, len(hidden))
+        return work(block.with_logits(z if bias is None else z + bias))
 
-    N = problem.logits.shape[0]
+    N = problem.shape[0]
     each = _arrays_at_once(problem) * jnp.dtype(widest_dtype(linear.hidden)).itemsize
     blocks = -(-N // rows_per_block(problem, each, memory_budget))
     height = -(-N // max(blocks, 1))

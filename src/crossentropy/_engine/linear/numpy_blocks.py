@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy._backends import Array, loss_dtype
+from crossentropy._backends import Array
 from crossentropy._backends.numpy_products import without_gaps
 from crossentropy._engine.linear.problem import (
     LinearGradients,
@@ -48,7 +48,7 @@ def loss_and_gradients(
             statistics=lambda problem: _statistics(linear, problem, memory_budget),
             row_losses=lambda problem: _row_losses(linear, problem, memory_budget),
         )
-    dtype = loss_dtype(linear.hidden)
+    dtype = linear.problem.loss_dtype
     each = linear.problem.reduction == "none"
     value = linear.unflatten_rows(evaluation.value).astype(dtype) if each else dtype(evaluation.value)
     return value, lambda: _gradients(linear, evaluation, memory_budget)
@@ -86,7 +86,7 @@ def _blocks(
     """Yield blocks of rows and their problems, whose logits share one buffer that every block overwrites."""
     wide = _wide(linear)
     each = 8 * PER_CLASS if problem.acts_per_class else wide.itemsize
-    N, V = problem.logits.shape
+    N, V = problem.shape
     height = rows_per_block(problem, each, memory_budget)
     buffer = np.zeros((height, round_up(V, ALIGNED)), wide)[:, :V]
     for rows in slices(N, height):

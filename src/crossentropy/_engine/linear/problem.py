@@ -1,4 +1,4 @@
-"""The problem of a linear head, checked: a softmax problem whose logits have only a shape, with flattened rows."""
+"""The problem of a linear head, checked: a softmax problem without logits, with flattened rows."""
 
 from dataclasses import dataclass, replace
 from math import prod
@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from crossentropy._arguments.arrays import as_arrays
-from crossentropy._backends import Array, is_jax, is_torch, namespace
+from crossentropy._backends import Array, is_torch, namespace
 from crossentropy._backends.conditions import is_true
 from crossentropy._engine.checks import check_floating, check_validate
 from crossentropy._engine.linear.shift import apply_shift, drop_shifted_rows
@@ -29,7 +29,7 @@ class LinearProblem:
     weight: Array
     bias: Array | None
     low_rank: tuple[Array, Array] | None
-    problem: SoftmaxProblem  # its logits have the shape (N, V) and no values
+    problem: SoftmaxProblem  # of logits (N, V), which it has not
     rows: tuple[int, ...]  # the shape of the rows before they were flattened
     shift: int
 
@@ -68,13 +68,11 @@ def make_linear_problem(
     rows, (V, D) = tuple(hidden.shape[:-1]), weight.shape
     validate = check_validate(options.pop("validate", "raise"))
     labels, options = apply_shift(hidden, labels, shift, {**options, "ignore_index": ignore_index})
-    problem = make_problem(
-        shape_alone(hidden, (*rows, V)), labels, validate="raise" if validate else "none", **options
-    )
+    problem = make_problem(hidden, labels, classes=V, validate="raise" if validate else "none", **options)
     if validate:
         check_labels(drop_shifted_rows(problem, shift, ignore_index), V)
         check_sums(problem)
-    problem = flatten_rows(problem, shape_alone(hidden, (prod(rows), V)), prod(rows))
+    problem = flatten_rows(problem)
     hidden = namespace(hidden).reshape(hidden, (prod(rows), D))
     return LinearProblem(zero_excluded_hidden(hidden, problem), weight, bias, low_rank, problem, rows, shift)
 
@@ -96,8 +94,6 @@ def check_skip_below(skip_below: float, problem: SoftmaxProblem) -> None:
     """Raise ValueError unless the bound is a probability, and the problem one whose gradient it bounds."""
     if not 0 < skip_below < 1:
         raise ValueError(f"skip_below is {skip_below}; it is a probability, from 0 to 1")
-    if not is_torch(problem.logits):
-        raise ValueError("skip_below is for PyTorch tensors; leave it out for arrays of other libraries")
     target, transform = problem.target, problem.transform
     if (
         target.labels is None
@@ -113,7 +109,7 @@ def check_skip_below(skip_below: float, problem: SoftmaxProblem) -> None:
 
 def rows_per_block(problem: SoftmaxProblem, bytes_each: int, memory_budget: int | None) -> int:
     """Choose the rows in a block, 16 to 512, so that ``rows · V · bytes_each``, bytes per logit, fits the budget."""
-    N, V = problem.logits.shape
+    N, V = problem.shape
     budget = BUFFER if memory_budget is None else int(memory_budget)
     return max(min(max(budget // (bytes_each * V), MIN_BLOCK_ROWS), MAX_BLOCK_ROWS, N), 1)
 
@@ -134,16 +130,17 @@ def row_parts(problem: SoftmaxProblem) -> dict[str, Any]:
 
 def rows_of_problem(problem: SoftmaxProblem, rows: slice, logits: Array) -> SoftmaxProblem:
     """Restrict a problem to some rows and their logits, with reduction "sum"."""
-    return with_rows(problem, {name: x[rows] for name, x in row_parts(problem).items()}, logits)
+    parts = {name: x[rows] for name, x in row_parts(problem).items()}
+    return with_rows(problem, parts, len(logits)).with_logits(logits)
 
 
-def with_rows(problem: SoftmaxProblem, parts: dict[str, Array], logits: Array) -> SoftmaxProblem:
-    """Replace a problem's rows by others, given their `row_parts` and logits, with reduction "sum"."""
+def with_rows(problem: SoftmaxProblem, parts: dict[str, Array], n: int) -> SoftmaxProblem:
+    """Replace a problem's rows by `n` others, given their `row_parts`, with reduction "sum"."""
     transform, target = problem.transform, problem.target
     return replace(
         problem,
-        logits=logits,
-        rows=(logits.shape[0],),
+        shape=(n, problem.classes),
+        rows=(n,),
         target=replace(
             target, indices=parts.get("indices"), mask=parts.get("mask"), dense=parts.get("dense")
         ),
@@ -205,23 +202,12 @@ def _of_one_library(
     return hidden, weight, bias, None if low_rank is None else (rest[0], rest[1])
 
 
-def shape_alone(hidden: Array, shape: tuple[int, ...]) -> Array:
-    """Make a stand-in for logits of this shape and hidden's dtype that takes no memory and has no values."""
-    if is_torch(hidden):
-        return hidden.new_zeros(1).expand(shape)
-    if is_jax(hidden):
-        from crossentropy._engine.linear.shape_only_jax import Unmade
-
-        return Unmade(shape, hidden.dtype)
-    xp = namespace(hidden)
-    return xp.broadcast_to(xp.zeros(1, dtype=hidden.dtype), shape)
-
-
-def flatten_rows(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProblem:
-    """Flatten the rows of a problem to (N,), with the class axis last."""
+def flatten_rows(problem: SoftmaxProblem) -> SoftmaxProblem:
+    """Flatten the rows of a problem without logits to (N,), with the class axis last."""
+    N = prod(problem.rows)
 
     def flat(x: Array | None) -> Any:
-        return None if x is None else namespace(x).reshape(x, (N, *x.shape[len(problem.rows) :]))
+        return None if x is None else problem.xp.reshape(x, (N, *x.shape[len(problem.rows) :]))
 
     def flat_unless_one(x: Any) -> Any:
         return flat(x) if getattr(x, "ndim", 0) else x
@@ -231,7 +217,7 @@ def flatten_rows(problem: SoftmaxProblem, logits: Array, N: int) -> SoftmaxProbl
         link = FlattenedLink(link, problem.rows)
     return replace(
         problem,
-        logits=logits,
+        shape=(N, problem.classes),
         axis=1,
         rows=(N,),
         link=link,

@@ -27,4 +27,4 @@ def _with_logits(linear: LinearProblem) -> SoftmaxProblem:
     if linear.low_rank is not None:
         down, up = linear.low_rank
         z = z + product(product(linear.hidden, down.T), up.T)
-    return replace(linear.problem, logits=z if linear.bias is None else z + linear.bias)
+    return linear.problem.with_logits(z if linear.bias is None else z + linear.bias)

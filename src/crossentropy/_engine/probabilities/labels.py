@@ -272,7 +272,8 @@ def _of_target(
         )
     if isinstance(labels, Probabilities):
         return Truth(masses=_masses(labels.values, p, ignore_index), normalized=labels.normalized)
-    target, _, _ = resolve(labels, p.values, p.values.ndim - 1, None, checked, sample_weight)
+    shape = tuple(p.values.shape)
+    target, _, _ = resolve(labels, p.values, shape, len(shape) - 1, p.rows, None, checked, sample_weight)
     return Truth(indices=as_indices(target.indices))
 
 

@@ -67,10 +67,12 @@ def _slope(problem: Problem) -> Array:
 
 def element_weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
     """``ω w₊`` and ``ω w₋`` in the shape of the logits."""
-    if not problem.is_weighted:
-        return None
     options, shape = problem.options, problem.logits.shape
-    omega = problem.sample_weight
+    omega, positive, negative = problem.sample_weight, problem.positive_weight, problem.negative_weight
+    if omega is None and positive is None:
+        return None
+    if positive is not None and negative is None:
+        negative = xp.ones_like(positive)
     if omega is not None and problem.weight_per_row:
         omega = xp.expand_dims(omega, axis=options.axis)
 
@@ -81,7 +83,7 @@ def element_weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
         vector = xp.reshape(vector, (options.classes, *after) if shape else ())
         return xp.broadcast_to(vector if omega is None else omega * vector, shape)
 
-    return with_class(problem.positive_weight), with_class(problem.negative_weight)
+    return with_class(positive), with_class(negative)
 
 
 def _logits_and_masses(

@@ -54,7 +54,7 @@ class Problem:
     logits: Array
     labels: Array
     sample_weight: Array | None  # in the shape of the logits, or without their class axis
-    positive_weight: Array | None  # w₊ and w₋: (C,), in the type of the loss; both or neither
+    positive_weight: Array | None  # w₊ and w₋: (C,), in the type of the loss; w₋ only beside w₊
     negative_weight: Array | None
     options: Options
 
@@ -114,14 +114,13 @@ def make_problem(
         sample_weight = as_option(sample_weight, "sample_weight", logits)
         sample_weight = xp.astype(sample_weight, dtype, copy=False)
         check_sample_weight(logits, sample_weight, axis)
-    # w₊ = class_weight · pos_weight and w₋ = class_weight
+    # w₊ = class_weight · pos_weight and w₋ = class_weight; None is 1 for every class
     positive = negative = None
     if class_weight is not None:
         positive = negative = _class_vector("class_weight", class_weight, logits, classes, xp, dtype)
     if pos_weight is not None:
         positive = _class_vector("pos_weight", pos_weight, logits, classes, xp, dtype)
-        negative = xp.ones_like(positive) if negative is None else negative
-        positive = positive if class_weight is None else positive * negative
+        positive = positive if negative is None else positive * negative
     link = CROSS_ENTROPY if link is None else checked_link(link, "link")
     negative_link = link if negative_link is None else checked_link(negative_link, "negative_link")
     gamma = focal_gamma(link)

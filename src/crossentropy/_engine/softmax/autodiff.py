@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from crossentropy._backends import Array, is_torch, loss_dtype, namespace
+from crossentropy._backends import Array
 from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -30,8 +30,6 @@ def loss_by_autodiff(
     row_losses : callable
         What gives the losses and masses of its rows where the link acts on every class.
     """
-    logits = problem.logits
-    xp = namespace(logits)
     find = statistics or (lambda problem: find_statistics(problem, reference=reference))
     losses, masses, _ = formula.weighted_losses(problem, find, row_losses, formula.target_losses)
     value = reduce_rows(
@@ -43,8 +41,7 @@ def loss_by_autodiff(
         empty=problem.empty,
         signed=problem.signed_weights,
     )
-    dtype = loss_dtype(logits)
-    return value.to(dtype) if is_torch(value) else xp.astype(value, dtype)
+    return problem.xp.astype(value, problem.loss_dtype, copy=False)
 
 
 def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> RowStatistics:

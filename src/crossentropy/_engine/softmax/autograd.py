@@ -7,7 +7,6 @@ derivative of the Function is the composition's.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -96,7 +95,8 @@ def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | N
 
 def loss(problem: SoftmaxProblem) -> Tensor:
     """The loss of `problem`, differentiable."""
-    logits, others = problem.logits, problem.other_inputs
+    logits: Any = problem.logits
+    others = problem.other_inputs
     own = engine_of(problem, others)
     if own is not FUSED:
         fused_cpu.check_unread(problem)
@@ -120,9 +120,7 @@ def link_learns(problem: SoftmaxProblem) -> bool:
     if has_no_arrays(link):
         return False
     shape = problem.rows if problem.masses is None else tuple(problem.masses.shape)
-    return bool(
-        link.loss(torch.zeros(shape, dtype=torch.float64, device=problem.logits.device)).requires_grad
-    )
+    return bool(link.loss(torch.zeros(shape, dtype=torch.float64, device=problem.device)).requires_grad)
 
 
 class _SoftmaxLoss(Function):
@@ -144,7 +142,7 @@ class _SoftmaxLoss(Function):
                 continue
             kept.append(x)
         ctx.save_for_backward(*kept)
-        problem.logits = None
+        problem.logits = None  # held by autograd alone, which lets go of them after the backward pass
         ctx.problem, ctx.found, ctx.engine = problem, found, own
         return value
 
@@ -154,7 +152,7 @@ class _SoftmaxLoss(Function):
         problem: SoftmaxProblem = ctx.problem
         cpu = logits.is_cpu
         if torch.is_grad_enabled() or not is_plain(grad, "cpu" if cpu else logits.device.type):
-            return gradient_by_formulas(replace(problem, logits=logits), grad), None, None, None
+            return gradient_by_formulas(problem.with_logits(logits), grad), None, None, None
         upstream = grad.item() if cpu and not grad.ndim else grad.double()
         into = overwritten(ctx, logits, problem.axis) if problem.inplace else None
         return ctx.engine.gradient(problem, logits, ctx.found, upstream, into), None, None, None
@@ -165,7 +163,8 @@ def gradient_by_formulas(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         value = loss_by_autodiff(problem, reference=True)
-        return torch.autograd.grad(value, problem.logits, grad, create_graph=create_graph)[0]
+        logits: Any = problem.logits
+        return torch.autograd.grad(value, logits, grad, create_graph=create_graph)[0]
 
 
 def overwritten(ctx: Any, logits: Tensor, axis: int) -> Tensor | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crossentropy._backends import Array, device, namespace
+from crossentropy._backends import Array, namespace
 from crossentropy._engine.reductions import inverse, reduced
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -92,14 +92,14 @@ def gradient(
         return (
             kernel_of(arithmetic, problem).pullback(found.stats, cotangents, problem.rows, into=into).logits
         )
-    xp = namespace(logits)
-    each = xp.full(problem.rows, 1.0, dtype=xp.float64, device=device(logits)) * share
+    xp = problem.xp
+    each = xp.full(problem.rows, 1.0, dtype=xp.float64, device=problem.device) * share
     dz = per_class.row_gradients(problem, formula.weigh_rows(problem, each))
     if problem.regularizers:
         slopes = formula.regularizer_slopes(problem, found.stats)
         cotangents = _cotangents(problem, found.stats, slopes, share)
         dz = dz + kernel_of(arithmetic, problem).pullback(found.stats, cotangents, problem.rows).logits
-    return xp.astype(dz, logits.dtype)
+    return xp.astype(dz, problem.dtype)
 
 
 def kernel_statistics(arithmetic: Arithmetic, problem: SoftmaxProblem) -> RowStatistics:

@@ -25,7 +25,7 @@ NOT_TRANSFORMED = (1.0, 0.0, 0.0, None, None, None)
 
 
 def _dtypes(class_weight: str, bias: str) -> tuple[str, ...]:
-    """Those of the arrays of a native object: labels, mask, masses, weights, prior, divisors, rate, bias, margins."""
+    """Dtypes of the arrays: labels, mask, masses, weights, prior, divisors, temperatures, bias, margins of classes."""
     double = "float64"
     return ("int64", "bool", double, double, class_weight, double, double, double, bias, double)
 
@@ -148,7 +148,7 @@ def gradient(
     strides = x.strides if alike else lay_out(memory, out, problem.axis).strides
     number = isinstance(upstream, float)
     _kept, (each,) = ((), (0,)) if number else memory.addressed((upstream,), ("float64",))
-    found.rows.pull(
+    found.rows.pullback(
         memory.address(x.array),
         found.share * upstream if number else found.share,
         each,
@@ -168,15 +168,15 @@ def _native_rows(
     ignore_index, y = target.ignore_index, target.indices
     single = weight is not None and str(weight.dtype).endswith("float32")  # widened there
     plain = problem.transform is PLAIN
-    scale, softcap, margin, rate, bias, class_margin = (
-        NOT_TRANSFORMED if plain else native_transform(memory, problem.transform)
+    scale, softcap, margin, temperatures, bias, class_margin = (
+        NOT_TRANSFORMED if plain else native_transform(problem.transform)
     )
     arrays = (
         *(y, target.mask, problem.masses, problem.sample_weight, weight, problem.smoothing_prior),
-        *(divisors, rate, bias, class_margin),
+        *(divisors, temperatures, bias, class_margin),
     )
     kept, addresses = memory.addressed(arrays, (WITH_DOUBLE if code == 1 else WITH_SINGLE)[single])
-    labels, mask, masses, sample_weight, class_weight, prior, by, rate, bias, class_margin = addresses
+    labels, mask, masses, sample_weight, class_weight, prior, by, temperatures, bias, class_margin = addresses
     rows = _native.RowLoss(
         memory.address(x.array),
         code,
@@ -184,7 +184,9 @@ def _native_rows(
         x.classes,
         x.inner,
         *x.strides,
-        NO_TRANSFORM if plain else _native.Transform(scale, rate, softcap, bias, margin, class_margin),
+        NO_TRANSFORM
+        if plain
+        else _native.Transform(scale, temperatures, softcap, bias, margin, class_margin),
         labels,
         y.shape[-1] if target.several and y is not None else 1,
         ignore_index is not None,

@@ -52,7 +52,7 @@ def serves(problem: SoftmaxProblem) -> bool:
     """Whether the kernel knows the loss, and the device of the logits has it."""
     N, target = problem.normalizer, problem.target
     return (
-        row_loss(problem.logits.device.type) is not None
+        row_loss(problem.device.type) is not None
         and focal_gamma(problem.link) is not None
         and target.dense is None
         and not problem.acts_per_class
@@ -65,7 +65,7 @@ def serves(problem: SoftmaxProblem) -> bool:
 
 def evaluate(problem: SoftmaxProblem) -> FusedRows:
     """The loss of `problem`, in float64."""
-    rows, stats = row_loss(problem.logits.device.type), kernel_statistics(ON_DEVICE, problem)
+    rows, stats = row_loss(problem.device.type), kernel_statistics(ON_DEVICE, problem)
     N, target, masses = problem.normalizer, problem.target, problem.masses
     y = None if target.indices is None else target.indices.to(torch.int64).contiguous()
     z_loss = problem.regularizers.get("z_loss", 0.0)

@@ -27,19 +27,20 @@ ResolvedTarget = tuple[Target, Array | None, bool]
 
 def resolve(
     labels: Any,
-    logits: Array,
+    like: Array,
+    shape: tuple[int, ...],
     axis: int,
+    rows: tuple[int, ...],
     ignore_index: int | None,
     validate: bool,
     sample_weight: Array | None = None,
     ready: bool = False,
     checks_sets: bool = True,
-    rows: tuple[int, ...] | None = None,
 ) -> ResolvedTarget:
     """Labels of any form as a `Target`, checked against the logits; rows of weight 0 may hold anything.
 
-    Labels that are `ready` are tensors that need not be converted; sets are looked through for an empty one where
-    `checks_sets`.
+    The logits are an array of the library and the device of `like`, of this shape. Labels that are `ready` are tensors
+    that need not be converted; sets are looked through for an empty one where `checks_sets`.
 
     Raises
     ------
@@ -48,18 +49,16 @@ def resolve(
     ValueError
         If shapes do not match, or values are not what the form says.
     """
-    if rows is None:
-        rows = rows_shape(logits.shape, axis)
     if ready and getattr(labels, "shape", None) == rows and not labels.is_floating_point():
         return Target(labels, ignore_index=ignore_index), None, False
     if isinstance(labels, OneHot):
-        indices = _one_hot_indices(labels.values, logits, axis, sample_weight, validate=validate)
+        indices = _one_hot_indices(labels.values, like, shape, axis, sample_weight, validate=validate)
         return Target(indices=indices, ignore_index=ignore_index), None, False
     if isinstance(labels, Sparse):
-        return _sparse(labels, rows, logits, ignore_index, ready)
+        return _sparse(labels, rows, like, ignore_index, ready)
     if isinstance(labels, LabelSet):
-        mask = labels.mask if ready else as_array_like(labels.mask, "mask", logits)
-        _check_soft(mask, logits, ignore_index, "LabelSet")
+        mask = labels.mask if ready else as_array_like(labels.mask, "mask", like)
+        _check_soft(mask, shape, ignore_index, "LabelSet")
         if not _is_kind(mask, "bool"):
             raise TypeError(
                 f"the mask of LabelSet has dtype {mask.dtype}; pass mask.astype(bool) or mask.bool()"
@@ -68,22 +67,22 @@ def resolve(
             check_sets(mask, axis, sample_weight)
         return Target(mask=mask), None, False
     if isinstance(labels, Probabilities):
-        return _dense(labels.values, logits, ignore_index, labels.normalized)
-    y = as_array_like(labels, "labels", logits)
+        return _dense(labels.values, like, shape, ignore_index, labels.normalized)
+    y = as_array_like(labels, "labels", like)
     if _is_kind(y, "real floating"):
-        if tuple(y.shape) == rows and tuple(y.shape) != tuple(logits.shape):
+        if tuple(y.shape) == rows != shape:
             cast = "labels.long()" if is_torch(y) else "labels.astype(int)"
             raise TypeError(
                 f"labels have dtype {y.dtype} and the shape {rows} of indices; floating labels are probabilities over "
-                f"the class axis. Pass class indices as integers: {cast}{_yes_or_no(logits, axis)}"
+                f"the class axis. Pass class indices as integers: {cast}{_yes_or_no(shape, axis)}"
             )
-        return _dense(y, logits, ignore_index, True)
+        return _dense(y, like, shape, ignore_index, True)
     if not _is_kind(y, ("bool", "integral")):
         raise TypeError(
             f"labels have dtype {y.dtype}; pass integers (class indices) or floats (probabilities)"
         )
     if tuple(y.shape) != rows:
-        raise _indices_error(y, logits, axis, rows)
+        raise _indices_error(y, shape, axis, rows)
     return Target(indices=y, ignore_index=ignore_index), None, False
 
 
@@ -98,11 +97,12 @@ def check_sets(mask: Array, axis: int, sample_weight: Array | None) -> None:
         )
 
 
-def _indices_error(y: Array, logits: Array, axis: int, rows: tuple[int, ...]) -> TypeError | ValueError:
+def _indices_error(
+    y: Array, shape: tuple[int, ...], axis: int, rows: tuple[int, ...]
+) -> TypeError | ValueError:
     """What to say of integer labels that are not one for each row."""
-    shape = tuple(logits.shape)
     if tuple(y.shape) == shape:
-        hint = _yes_or_no(logits, axis) or (
+        hint = _yes_or_no(shape, axis) or (
             ". If they are one-hot, pass crossentropy.targets.OneHot(labels); if they are yes or no for each class, "
             "crossentropy.sigmoid_cross_entropy(logits, labels) takes them"
         )
@@ -111,7 +111,7 @@ def _indices_error(y: Array, logits: Array, axis: int, rows: tuple[int, ...]) ->
             f"{rows}{hint}"
         )
     fitting = [i for i in range(len(shape)) if rows_shape(shape, i) == tuple(y.shape)]
-    hint = _yes_or_no(logits, axis)
+    hint = _yes_or_no(shape, axis)
     if tuple(y.shape) == (*rows, 1):
         hint = "; pass labels[..., 0]"
     elif fitting:
@@ -122,14 +122,14 @@ def _indices_error(y: Array, logits: Array, axis: int, rows: tuple[int, ...]) ->
     )
 
 
-def _yes_or_no(logits: Array, axis: int) -> str:
+def _yes_or_no(shape: tuple[int, ...], axis: int) -> str:
     """What to add where logits look like those of yes-or-no questions, one to a row; nothing where they do not."""
-    if logits.ndim == 1:
+    if len(shape) == 1:
         return (
             ". Logits of one axis are one row of classes; for a yes or no of each there is "
             "crossentropy.sigmoid_cross_entropy(logits, labels)"
         )
-    if logits.shape[axis] == 1:
+    if shape[axis] == 1:
         return (
             ". There is one class; for a yes or no in each row there is "
             "crossentropy.sigmoid_cross_entropy(logits, labels), with labels in the shape of the logits"
@@ -144,10 +144,10 @@ def _is_kind(x: Array, kind: str | tuple[str, ...]) -> bool:
     return bool(namespace(x).isdtype(x.dtype, kind))
 
 
-def _check_soft(x: Array, logits: Array, ignore_index: int | None, what: str) -> None:
-    if tuple(x.shape) != tuple(logits.shape):
+def _check_soft(x: Array, shape: tuple[int, ...], ignore_index: int | None, what: str) -> None:
+    if tuple(x.shape) != shape:
         raise ValueError(
-            f"{what} has shape {tuple(x.shape)} but the logits have shape {tuple(logits.shape)}; "
+            f"{what} has shape {tuple(x.shape)} but the logits have shape {shape}; "
             "it says something of every class, so the shapes must be equal"
         )
     if ignore_index is not None:
@@ -157,23 +157,25 @@ def _check_soft(x: Array, logits: Array, ignore_index: int | None, what: str) ->
         )
 
 
-def _dense(values: Any, logits: Array, ignore_index: int | None, normalized: bool) -> ResolvedTarget:
-    a = as_array_like(values, "labels", logits)
+def _dense(
+    values: Any, like: Array, shape: tuple[int, ...], ignore_index: int | None, normalized: bool
+) -> ResolvedTarget:
+    a = as_array_like(values, "labels", like)
     if not _is_kind(a, "real floating"):
         raise TypeError(
             f"probabilities have dtype {a.dtype}; if this is one-hot, pass crossentropy.targets.OneHot(labels), "
             "otherwise convert it to floating point"
         )
-    _check_soft(a, logits, ignore_index, "a target of probabilities")
+    _check_soft(a, shape, ignore_index, "a target of probabilities")
     return Target(dense=a), None, normalized
 
 
 def _sparse(
-    labels: Sparse, rows: tuple[int, ...], logits: Array, ignore_index: int | None, ready: bool
+    labels: Sparse, rows: tuple[int, ...], like: Array, ignore_index: int | None, ready: bool
 ) -> ResolvedTarget:
     y, t = labels.indices, labels.weights
     if not ready:
-        y, t = as_array_like(y, "indices", logits), as_array_like(t, "weights", logits)
+        y, t = as_array_like(y, "indices", like), as_array_like(t, "weights", like)
     fits = ready and "int" in str(y.dtype) and t.is_floating_point()
     if not fits and not (_is_kind(y, "integral") and _is_kind(t, "real floating")):
         raise TypeError(
@@ -205,14 +207,20 @@ def _rows_with_any(mask: Array, axis: int) -> Array:
 
 
 def _one_hot_indices(
-    values: Any, logits: Array, axis: int, sample_weight: Array | None, *, validate: bool
+    values: Any,
+    like: Array,
+    shape: tuple[int, ...],
+    axis: int,
+    sample_weight: Array | None,
+    *,
+    validate: bool,
 ) -> Array:
-    x = as_array_like(values, "labels", logits)
+    x = as_array_like(values, "labels", like)
     if not _is_kind(x, ("bool", "integral")):
         raise TypeError(
             f"OneHot has dtype {x.dtype}; floating targets are probabilities: pass them as they are"
         )
-    _check_soft(x, logits, None, "OneHot")
+    _check_soft(x, shape, None, "OneHot")
     xp = namespace(x)
     ones = as_indices(x)
     if validate:

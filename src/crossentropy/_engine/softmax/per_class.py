@@ -43,7 +43,7 @@ def log_odds_of_classes(problem: SoftmaxProblem) -> Array:
 
     Of the likeliest class ``1 − p`` is what the others add up to; of the rest it is no small difference.
     """
-    xp = namespace(problem.logits)
+    xp = problem.xp
     rows = formulas.prepare(
         problem.logits,
         problem.axis,

@@ -8,11 +8,11 @@ For a row with masses ``t``, of weight ``ω``, and class weights ``w``::
 The last two terms are `regularizers`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crossentropy._arguments.errors import number
-from crossentropy._backends import INF, Array, is_torch, namespace
+from crossentropy._backends import INF, Array, device, is_torch, loss_dtype_of, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true, is_zero
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
@@ -23,6 +23,7 @@ from crossentropy._engine.checks import (
     check_share,
     check_validate,
     checked_link,
+    no_classes_error,
     python_number,
 )
 from crossentropy._engine.reductions import check_reduction
@@ -36,13 +37,22 @@ from crossentropy._statistics.problem import NONE_REQUESTED
 from crossentropy.links import CrossEntropy, Link
 
 CROSS_ENTROPY = CrossEntropy()
+# Imported with the first tensor, and only then: to execute an import takes a hundredth of a small loss.
+memory_torch: Any = None
 
 
 @dataclass(slots=True, eq=False)
 class SoftmaxProblem:
-    """Everything a softmax loss needs, in arrays of one library."""
+    """Everything a softmax loss needs, in arrays of one library.
 
-    logits: Array
+    `logits` are None where whoever computes the loss makes them, a block of rows at a time, or holds them elsewhere.
+    """
+
+    logits: Array | None
+    shape: tuple[int, ...]  # of the logits, as are the next three
+    dtype: Any
+    device: Any
+    xp: Any  # the namespace of the library
     axis: int
     rows: tuple[int, ...]
     target: Target
@@ -110,8 +120,16 @@ class SoftmaxProblem:
     @property
     def classes(self) -> int:
         """How many classes there are."""
-        classes: int = self.logits.shape[self.axis]
-        return classes
+        return self.shape[self.axis]
+
+    @property
+    def loss_dtype(self) -> Any:
+        """The dtype of the loss."""
+        return loss_dtype_of(self.dtype, self.xp)
+
+    def with_logits(self, logits: Array) -> "SoftmaxProblem":
+        """The problem of these logits, of its shape, but perhaps of another dtype or library."""
+        return replace(self, logits=logits, dtype=logits.dtype, device=device(logits), xp=namespace(logits))
 
 
 def make_problem(
@@ -134,6 +152,7 @@ def make_problem(
     validate: str = "raise",
     inplace: bool = False,
     *,
+    classes: int | None = None,
     signed_weights: bool = False,
     checks_sets: bool = True,
     warns: bool = False,
@@ -141,17 +160,25 @@ def make_problem(
 ) -> SoftmaxProblem:
     """Check the arguments of `softmax_cross_entropy` and bring them to arrays of the logits' library.
 
-    Without `checks_sets` an empty label set is left to whoever computes the loss. `regularizers` are the factors of
-    `REGULARIZERS`, by name.
+    With `classes`, `logits` are checked hidden states instead, each of which has logits for so many classes: the
+    problem describes these and has none. Without `checks_sets` an empty label set is left to whoever computes the loss.
+    `regularizers` are the factors of `REGULARIZERS`, by name.
     """
+    global memory_torch
     ready = False
     if is_torch(logits):
-        from crossentropy._statistics.cpu.memory_torch import are_ready
+        if memory_torch is None:
+            from crossentropy._statistics.cpu import memory_torch
 
         weights = (sample_weight, class_weight, smoothing_prior, normalizer)
-        ready = are_ready(logits, labels, (*weights, temperature, logit_bias, margin))
-    logits, axis = check_logits(logits, axis, labels=labels, ready=ready)
-    shape = tuple(logits.shape)
+        ready = memory_torch.are_ready(logits, labels, (*weights, temperature, logit_bias, margin))
+    if classes is None:
+        logits, axis = check_logits(logits, axis, labels=labels, ready=ready)
+        shape = tuple(logits.shape)
+    else:
+        shape, axis = (*logits.shape[:-1], classes), logits.ndim - 1
+        if not classes:
+            raise no_classes_error(shape, axis, "logits")
     rows, C = shape[:axis] + shape[axis + 1 :], shape[axis]
     check_reduction(reduction, normalizer, empty)
     checked = validate == "raise" or check_validate(validate)
@@ -165,7 +192,7 @@ def make_problem(
     if sample_weight is not None:
         sample_weight = row_values(sample_weight, logits, rows, "sample_weight", ready=ready)
     target, masses, normalized = resolve(
-        labels, logits, axis, ignore_index, checked, sample_weight, ready, checks_sets, rows
+        labels, logits, shape, axis, rows, ignore_index, checked, sample_weight, ready, checks_sets
     )
     if class_weight is not None or smoothing_prior is not None:
         class_weight, smoothing_prior = class_vectors(
@@ -180,10 +207,14 @@ def make_problem(
     if class_weight is not None and target.dense is not None:
         target = Target(dense=target.dense, class_weight=class_weight)
     transform = make_transform(
-        logits, axis, rows, target, temperature, softcap, logit_bias, margin, validate=checked, ready=ready
+        logits, C, rows, target, temperature, softcap, logit_bias, margin, validate=checked, ready=ready
     )
     return SoftmaxProblem(  # by position: at ten classes two dozen keywords are a fiftieth of the loss
-        logits,
+        logits if classes is None else None,
+        shape,
+        logits.dtype,
+        logits.device if ready else device(logits),
+        memory_torch.NAMESPACE if ready else namespace(logits),
         axis,
         rows,
         target,
@@ -226,7 +257,7 @@ def _checked_factors(regularizers: dict[str, Any]) -> tuple[dict[str, Any], Requ
 
 def make_transform(
     logits: Array,
-    axis: int,
+    classes: int,
     rows: tuple[int, ...],
     target: Target,
     temperature: Any,
@@ -237,7 +268,7 @@ def make_transform(
     validate: bool = True,
     ready: bool = False,
 ) -> Transform:
-    """The transform of the logits, checked."""
+    """The transform of logits of this library and device, checked."""
     unbent = softcap is None and logit_bias is None and margin is None
     if unbent and type(temperature) is float and temperature == 1.0:
         return PLAIN
@@ -275,13 +306,12 @@ def make_transform(
         (number(softcap, "softcap") > 0) & (softcap < INF)
     ):
         raise ValueError(f"softcap is {softcap}; it bounds the logits' size, so it must be positive, or None")
-    C = logits.shape[axis]
     if margin is not None and target.dense is not None:
         raise ValueError("margin is given with soft targets, which have no target class to take it off")
     is_one = margin is None or isinstance(margin, (int, float)) or not getattr(margin, "ndim", True)
     if not (is_one and logit_bias is None):
         margins, logit_bias = class_vectors(
-            logits, C, ready=ready, margin=None if is_one else margin, logit_bias=logit_bias
+            logits, classes, ready=ready, margin=None if is_one else margin, logit_bias=logit_bias
         )
         margin = margin if is_one else margins
     return Transform(temperature, float(softcap) if isinstance(softcap, int) else softcap, logit_bias, margin)

@@ -1,11 +1,10 @@
 """The one way from logits and labels to a softmax loss: a checked problem, and whoever computes it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from crossentropy._backends import Array, is_numpy, is_taped, is_torch, loss_dtype
+from crossentropy._backends import Array, is_numpy, is_taped, is_torch
 from crossentropy._backends.tape import Taped, node, plain
 from crossentropy._engine.softmax import evaluate, fused_cpu
 from crossentropy._engine.softmax.arithmetic import on_host
@@ -14,6 +13,7 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 
 ARITHMETIC = on_host(NumpyMemory)
+torch_loss: Any = None  # imported with the first tensor, as in `problem`
 
 
 def softmax_loss(logits: Array, labels: Any, **options: Any) -> Array:
@@ -22,20 +22,20 @@ def softmax_loss(logits: Array, labels: Any, **options: Any) -> Array:
 
 
 def solve(problem: SoftmaxProblem) -> Array:
-    """The loss of a problem, by the way that fits its arrays."""
+    """The loss of a problem, by the way that fits its arrays; the problem may have no logits afterwards."""
+    global torch_loss
     logits = problem.logits
     if problem.ready or is_torch(logits):
-        from crossentropy._engine.softmax.autograd import loss
-
-        return loss(problem)
+        if torch_loss is None:
+            from crossentropy._engine.softmax.autograd import loss as torch_loss
+        return torch_loss(problem)
     # `loss_and_gradient` differentiates by an option as well: each step of the composition is on its tape.
     if problem.is_taped_beside_logits:
         fused_cpu.check_unread(problem)
-        return loss_by_autodiff(replace(problem, logits=Taped(logits)) if is_numpy(logits) else problem)
+        return loss_by_autodiff(problem.with_logits(Taped(logits)) if is_numpy(logits) else problem)
     # It differentiates by the logits alone: the kernels have that gradient, and the loss is one step of the tape.
     if is_taped(logits):
-        problem.logits = plain(logits)
-        value, gradient = _numpy_loss(problem)
+        value, gradient = _numpy_loss(problem.with_logits(plain(logits)))
         return node(value, (logits, gradient))
     # JAX and other libraries of the standard, which differentiate the composition, and NumPy's long double.
     if not (is_numpy(logits) and is_for_kernels(logits)):
@@ -63,6 +63,6 @@ def _numpy_loss(problem: SoftmaxProblem) -> tuple[Array, Callable[[Array], Array
 
     with numpy.errstate(all="ignore"):
         found = compute(problem)
-    dtype = loss_dtype(problem.logits)
+    dtype = problem.loss_dtype
     value = dtype(found.value) if isinstance(found.value, float) else found.value.astype(dtype)
     return value, pull

@@ -15,7 +15,7 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.regularizers import REGULARIZERS
 from crossentropy._rows import row_in_words
 from crossentropy._statistics import RowStatistics, formulas
-from crossentropy._statistics.problem import clip_to_loss_dtype
+from crossentropy._statistics.problem import clip_to_dtype
 from crossentropy.links.link import slope as link_slope
 
 
@@ -170,7 +170,7 @@ def target_losses(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
 def target_slope(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
     """``dφ/dD = gain(D) σ(D)`` at the targets."""
     slope = link_slope(problem.link, link_odds(problem, stats.log_odds))
-    return fill_excluded(problem, clip_to_loss_dtype(slope, problem.logits))
+    return fill_excluded(problem, clip_to_dtype(slope, problem.loss_dtype))
 
 
 def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
@@ -178,7 +178,6 @@ def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
 
     What a link makes of an infinity may have no derivative, and 0 times that is no 0.
     """
-    xp = namespace(D)
     shares, out = target_weights(problem), excluded_rows(problem)
     void = None if shares is None else shares == 0
     if out is not None:
@@ -186,6 +185,7 @@ def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
         void = out if void is None else void | out
     if void is None:
         return D
+    xp = problem.xp
     return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
 
 
@@ -195,7 +195,7 @@ def fill_excluded(problem: SoftmaxProblem, values: Array) -> Array:
     if keep is None:
         return values
     keep = keep[..., None] if problem.masses is not None else keep
-    return namespace(values).where(keep, values, namespace(values).zeros_like(values))
+    return problem.xp.where(keep, values, problem.xp.zeros_like(values))
 
 
 def row_masses(problem: SoftmaxProblem, stats: RowStatistics) -> Array | None:
@@ -223,13 +223,13 @@ def target_weights(problem: SoftmaxProblem) -> Array | None:
     y, w, t = problem.target.indices, label_weight(problem), problem.masses
     if y is None or (w is None and t is None):
         return None
-    xp, t = namespace(y), None if t is None else formulas.widened(t)
+    t = None if t is None else formulas.widened(t)
     shares = t if w is None else w if t is None else w * t
     keep = not_ignored_rows(problem)
     if keep is None:
         return shares
     keep = keep[..., None] if problem.masses is not None else keep
-    return xp.where(keep, shares, xp.zeros_like(shares))
+    return problem.xp.where(keep, shares, problem.xp.zeros_like(shares))
 
 
 def label_weight(problem: SoftmaxProblem) -> Array | None:
@@ -270,7 +270,7 @@ def check_sums(problem: SoftmaxProblem, sums: Array | None = None) -> None:
         return
     a: Array = problem.target.dense
     # The kernels sum in the logits' precision, which may be less than what the targets are held to.
-    narrower = "64" in str(a.dtype) and "64" not in str(problem.logits.dtype)
+    narrower = "64" in str(a.dtype) and "64" not in str(problem.dtype)
     if sums is None or narrower or problem.class_weight is not None:
         sums = total(a, problem.axis)
     check_whole(problem, sums)

@@ -27,7 +27,7 @@ def scale_of_rows(row, present, scale, scales, scale_step):
 
 @triton.jit
 def labels_of_rows(indices, row, present, k, ignore_index, classes, KPAD: tl.constexpr):
-    """Load the labels, (rows, KPAD), −1 if out of range, and mask first occurrences, ignored rows and invalid rows."""
+    """Load labels, (rows, KPAD), −1 if out of range; mask first occurrences, ignored rows, others out of range."""
     slot = tl.arange(0, KPAD)[None, :]
     here = present[:, None] & (slot < k)
     labels = tl.load(indices + row[:, None] * k + slot, mask=here, other=-1)

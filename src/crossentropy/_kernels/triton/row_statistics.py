@@ -59,6 +59,7 @@ def row_statistics(
     entropy_plane,
     argmax_plane,
     rank_plane,
+    FOREIGN: tl.constexpr,
     CAPPED: tl.constexpr,
     MARGIN: tl.constexpr,
     KPAD: tl.constexpr,
@@ -81,7 +82,11 @@ def row_statistics(
 
     ignored, bad = row != row, row != row
     if indices is not None:
-        labels, first, ignored, bad = labels_of_rows(indices, row, present, k, ignore_index, classes, KPAD)
+        labels, first, ignored, outside = labels_of_rows(
+            indices, row, present, k, ignore_index, classes, KPAD
+        )
+        if not FOREIGN:
+            bad = outside
     live = present & ~ignored & ~bad
     if indices is not None:
         known = live[:, None] & (labels >= 0)
@@ -197,7 +202,8 @@ def row_statistics(
                 others = tl.where(first & (labels != label[:, None]), label_logits, float("-inf"))
                 other_top, other_rest, nothing = add_terms(others, one, reach, rest, zero, False)
             D = (other_top + log1p_nonnegative(other_rest)) - column(label_logits, j, KPAD)
-            saved_rest = tl.where(D == D, saved_rest, D)
+            if not FOREIGN:
+                saved_rest = tl.where(D == D, saved_rest, D)
             settled = tl.where(live, D, tl.where(bad, float("nan"), float("-inf")))
             tl.store(log_odds_plane + row * k + j, settled, mask=present)
             if prior_term_plane is not None:

@@ -27,7 +27,7 @@ class Elements(NamedTuple):
     logits: Tensor
     labels: Tensor
     sample_weight: Tensor | None  # ω; weights have the dtype of the loss
-    positive_weight: Tensor | None  # w₊ and w₋, both or neither
+    positive_weight: Tensor | None  # w₊ and w₋; w₋ only beside w₊
     negative_weight: Tensor | None
 
 
@@ -87,6 +87,7 @@ def _factors(
         negative = positive
     if positive_weight is not None:
         positive *= tl.load(_at(positive_weight, places, strides[3]), mask=mask, other=0.0).to(REAL)
+    if negative_weight is not None:
         negative *= tl.load(_at(negative_weight, places, strides[4]), mask=mask, other=0.0).to(REAL)
     t = tl.where((positive == 0) & (negative == 0), 0.0, t)
     keep = 1.0 - smoothing

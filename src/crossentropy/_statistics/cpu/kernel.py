@@ -61,17 +61,19 @@ def lay_out(memory: type[Memory], x: Array, axis: int) -> Layout:
     return Layout(x, outer, shape[axis], inner, (outer_stride, strides[axis], inner_stride))
 
 
-def native_transform(memory: type[Memory], transform: Transform) -> tuple[Any, ...]:
-    """Return a transform's scale, softcap and margin, and its arrays: 1/temperature, bias and margins by class."""
+def native_transform(transform: Transform) -> tuple[Any, ...]:
+    """Return a transform's scale, softcap and margin, and its arrays: rows' temperatures, bias, classes' margins."""
     temperature, margin = transform.temperature, transform.margin
-    rate, scale, by_class = None, 1.0, None
-    if getattr(temperature, "ndim", 0):
-        rate = 1.0 / memory.contiguous(temperature, "float64")
-    else:
-        scale = 1.0 / float(temperature)
-    if getattr(margin, "ndim", 0):
-        margin, by_class = None, margin
-    return scale, transform.softcap or 0.0, float(margin or 0.0), rate, transform.logit_bias, by_class
+    by_row = getattr(temperature, "ndim", 0)
+    by_class = getattr(margin, "ndim", 0)
+    return (
+        1.0 if by_row else 1.0 / float(temperature),
+        transform.softcap or 0.0,
+        0.0 if by_class else float(margin or 0.0),
+        temperature if by_row else None,
+        transform.logit_bias,
+        margin if by_class else None,
+    )
 
 
 class RowKernel:
@@ -124,7 +126,7 @@ class RowKernel:
                 self.k = target.indices.shape[-1]
             ignore = target.ignore_index
             address = self._keep(target.indices, "int64")
-            return _native.Target(address, self.k, ignore is not None, 0 if ignore is None else ignore)
+            return _native.Target(address, self.k, ignore is not None, ignore or 0, target.foreign)
         weight = 0 if target.class_weight is None else self._keep(target.class_weight, self.wide)
         if target.mask is not None:
             mask = lay_out(self.memory, self.memory.contiguous(target.mask, "bool"), axis)
@@ -137,11 +139,11 @@ class RowKernel:
         return _native.Target()
 
     def _transform(self, transform: Transform) -> _native.Transform:
-        """Lay out the transform; temperatures become scales, 1/temperature."""
-        scale, softcap, margin, *arrays = native_transform(self.memory, transform)
-        kept, (rate, bias, by_class) = self.memory.addressed(arrays, ("float64", self.wide, "float64"))
+        """Lay out the transform."""
+        scale, softcap, margin, *arrays = native_transform(transform)
+        kept, (temperatures, bias, margins) = self.memory.addressed(arrays, ("float64", self.wide, "float64"))
         self._kept += kept
-        return _native.Transform(scale, rate, softcap, bias, margin, by_class)
+        return _native.Transform(scale, temperatures, softcap, bias, margin, margins)
 
     def _prior(self, prior: Prior) -> _native.Prior:
         """Lay out the prior, with its sum."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any, ClassVar
 
+import array_api_compat.torch
 import torch
 from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor, is_legacy_batchedtensor
@@ -15,6 +16,7 @@ from crossentropy._statistics.cpu.memory import LARGE
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
 # Dtypes of losses, by those of logits.
+NAMESPACE: Any = array_api_compat.torch  # what `namespace` returns for tensors
 LOSSES = {torch.float64: torch.float64} | dict.fromkeys(
     (torch.float32, torch.bfloat16, torch.float16), torch.float32
 )

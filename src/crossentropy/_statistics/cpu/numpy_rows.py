@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from crossentropy._backends import Array, is_taped
+from crossentropy._backends import Array, is_taped, loss_dtype
 from crossentropy._backends.tape import Taped, plain, several
 from crossentropy._rows import rows_shape
 from crossentropy._statistics import formulas
@@ -17,7 +17,7 @@ from crossentropy._statistics.problem import (
     RowStatistics,
     Target,
     Transform,
-    clip_to_loss_dtype,
+    clip_to_dtype,
 )
 
 
@@ -62,7 +62,7 @@ def _taped_statistics(
     names = [name for name in DIFFERENTIABLE if getattr(stats, name) is not None]
 
     def pull(upstream: list[Array]) -> Array:
-        slopes = [clip_to_loss_dtype(g, plain(logits)) for g in upstream]
+        slopes = [clip_to_dtype(g, loss_dtype(plain(logits))) for g in upstream]
         return pullback(*problem, stats, Cotangents(**dict(zip(names, slopes, strict=True))))
 
     taped = several([getattr(stats, name) for name in names], logits, pull)

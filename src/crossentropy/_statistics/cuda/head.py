@@ -4,8 +4,7 @@ It serves the common case, one label a row; everything else goes by blocks of lo
 so does every gradient, which needs the logits a second time.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import triton
@@ -13,10 +12,10 @@ from torch import Tensor
 
 from crossentropy._kernels.triton.layout import on_device_of
 from crossentropy._kernels.triton.linear_statistics import join_shares, linear_statistics
-from crossentropy._statistics.cuda.kernel import RowKernel
+from crossentropy._statistics.cuda.kernel import options
 from crossentropy._statistics.head.head import Head
-from crossentropy._statistics.problem import RowStatistics, statistic_names
-from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, combine
+from crossentropy._statistics.problem import RowStatistics
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, combine, empty_statistics
 
 
 class Tile(NamedTuple):
@@ -45,12 +44,6 @@ GROUP = 16  # blocks of rows whose programs run next to one another
 LEAST_ROWS = 16  # fewest rows of a product by tensor cores
 ENTRIES = 1024  # rows times shares that one program joins
 
-# Arguments of the row kernels that both kernels here take too.
-OPTIONS = (
-    *("indices", "ignore_index", "prior"),
-    *("scale", "scales", "scale_step", "bias"),
-    *("margin", "margins", "margin_step", "MARGIN"),
-)
 PLANES = ("log_odds", "top", "rest", "log_partition", "lift", "prior_term", "entropy", "argmax")
 
 
@@ -87,15 +80,14 @@ def forward(settings: StaticArgs, head: Head, tensors: TensorArgs) -> RowStatist
     hidden, weight = (_with_contiguous_rows(x.detach()) for x in head.factors)
     N, V = head.rows, head.classes
     target, transform, prior = combine(settings, tensors)
-    stats = _empty_planes(statistic_names(target, prior is not None, settings.requested), settings, hidden)
+    stats = empty_statistics(target, prior is not None, settings.requested, (N,), hidden.device)
     if N == 0:
         return stats
     tile = TILES[head.dtype]
     shares, share_classes = shares_of(N, V, tile)
-    no_logits = hidden.new_empty(1).expand(N, V)  # only the shape is read
-    problem = RowKernel(no_logits, 1, target, transform, prior).arguments
-    common = {name: problem[name] for name in OPTIONS} | _empty_parts(stats, shares, hidden)
-    common |= {"rows": N, "classes": V, "shares": shares}
+    common = options(target, transform, prior, hidden.dtype, hidden.device)
+    of_logits = {name: common.pop(name) for name in ("softcap", "CAPPED", "WIDE")}
+    common |= _empty_parts(stats, shares, hidden) | {"rows": N, "classes": V, "shares": shares}
     # Fused multiply-adds are off, so that u has the same bits as in the row kernels.
     height = max(LEAST_ROWS, min(tile.rows, triton.next_power_of_2(N)))
     across = triton.next_power_of_2(shares)
@@ -109,10 +101,8 @@ def forward(settings: StaticArgs, head: Head, tensors: TensorArgs) -> RowStatist
             weight_stride=weight.stride(0),
             head_bias=None if head.bias is None else head.bias.detach().contiguous(),
             width=hidden.shape[1],
-            softcap=problem["softcap"],
+            **of_logits,
             share_classes=share_classes,
-            CAPPED=problem["CAPPED"],
-            WIDE=problem["WIDE"],
             ROWS=height,
             CLASSES=tile.classes,
             DEPTH=tile.width,
@@ -134,16 +124,6 @@ def forward(settings: StaticArgs, head: Head, tensors: TensorArgs) -> RowStatist
 def _with_contiguous_rows(x: Tensor) -> Tensor:
     """Return a matrix whose rows are contiguous, copied if needed."""
     return x if x.stride(1) == 1 else x.contiguous()
-
-
-def _empty_planes(names: Sequence[str], settings: StaticArgs, like: Tensor) -> RowStatistics:
-    """Allocate the named statistics of every row of `like`, and the argmax if requested."""
-    N = like.shape[0]
-    memory = torch.empty(len(names), N, dtype=torch.float64, device=like.device)
-    stats: dict[str, Any] = dict(zip(names, memory.unbind(), strict=True))
-    if settings.requested.argmax:
-        stats["argmax"] = torch.empty(N, dtype=torch.int64, device=like.device)
-    return RowStatistics(**stats)
 
 
 def _empty_parts(stats: RowStatistics, shares: int, like: Tensor) -> dict[str, Tensor | None]:

@@ -20,8 +20,8 @@ from crossentropy._statistics.problem import (
     RowStatistics,
     Target,
     Transform,
-    statistic_names,
 )
+from crossentropy._statistics.torch.problem import empty_statistics
 
 WIDE = {torch.float64: torch.float64}  # the dtype of the arithmetic; float32 for every other input
 TRITON_DTYPES = {torch.float32: triton.language.float32, torch.float64: triton.language.float64}
@@ -41,89 +41,48 @@ class RowKernel:
         self, logits: Tensor, axis: int, target: Target, transform: Transform, prior: Prior | None
     ) -> None:
         self.axis, self.prior = axis, prior
-        self.layout = self._rows(logits)
+        self.layout = layout = self._rows(logits)
         self.wide = WIDE.get(logits.dtype, torch.float32)
-        layout = self.layout
         has_masses = target.mask is not None or target.dense is not None
         self.block = blocks(
             layout.inner, layout.classes, *layout.strides[1:], self.wide.itemsize * (1 + has_masses)
         )
+        self.k = target.indices.shape[-1] if target.indices is not None and target.several else 1
         self.arguments: dict[str, Any] = {
             "logits": layout.array,
             **_strides("", layout.strides),
             "classes": layout.classes,
             "inner": layout.inner,
-            "WIDE": TRITON_DTYPES[self.wide],
+            "k": self.k,
+            "KPAD": triton.next_power_of_2(max(self.k, 1)),
+            **self._masses(target),
+            **options(target, transform, prior, logits.dtype, logits.device),
         }
-        self.k = 1
-        self._add_target(target)
-        self._add_transform(transform, has_target=target.indices is not None or target.mask is not None)
-        values = None if prior is None or prior.values is None else prior.values
-        self.arguments["prior"] = None if values is None else self._beside(values, self.wide)
-
-    def _beside(self, x: Any, dtype: torch.dtype) -> Tensor:
-        """Convert `x` to a contiguous tensor of `dtype` on the device of the logits."""
-        array = self.layout.array
-        x = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x, device=array.device)
-        return x.to(device=array.device, dtype=dtype).contiguous()
 
     def _rows(self, x: Tensor) -> Layout:
         """Lay out a tensor in the shape of the logits."""
         return _rows_of_matrix(lay_out(TorchMemory, x.detach(), self.axis))
 
-    def _add_target(self, target: Target) -> None:
-        """Add the target to the kernels' arguments."""
-        indices, weight, mask, dense = target.indices, target.class_weight, None, None
-        if indices is not None:
-            self.k = indices.shape[-1] if target.several else 1
-            indices = TorchMemory.contiguous(indices, "int64")
-        elif target.mask is not None:
-            mask = self._rows(TorchMemory.contiguous(target.mask, "bool").view(torch.uint8))
-        elif target.dense is not None:
-            dense = self._rows(target.dense)
+    def _masses(self, target: Target) -> dict[str, Any]:
+        """Return the arguments of a target in the shape of the logits, a set or a soft one."""
+        mask, dense, weight = target.mask, target.dense, target.class_weight
+        if mask is not None:
+            mask = self._rows(TorchMemory.contiguous(mask, "bool").view(torch.uint8))
+        if dense is not None:
+            dense = self._rows(dense)
         masses = mask or dense
-        self.arguments |= {
-            "indices": indices,
-            "k": self.k,
-            "KPAD": triton.next_power_of_2(max(self.k, 1)),
-            "ignore_index": None if indices is None else target.ignore_index,
+        return {
             "mask": mask and mask.array,
             "dense": dense and dense.array,
             **_strides("masses_", NO_STRIDES if masses is None else masses.strides),
-            "class_weight": None if weight is None else self._beside(weight, self.wide),
-        }
-
-    def _add_transform(self, transform: Transform, has_target: bool) -> None:
-        """Add the transform to the kernels' arguments; temperatures become scales, 1/temperature."""
-        temperature, margin, bias = transform.temperature, transform.margin, transform.logit_bias
-        scales = 1.0 / self._beside(temperature, torch.float64) if isinstance(temperature, Tensor) else None
-        margins = self._beside(margin, torch.float64) if isinstance(margin, Tensor) else None
-        self.arguments |= {
-            "scale": 1.0 / temperature if scales is None else 1.0,
-            "scales": scales,
-            "scale_step": 0 if scales is None or scales.ndim == 0 else 1,
-            "CAPPED": transform.softcap is not None,
-            "softcap": transform.softcap or 0.0,
-            "bias": None if bias is None else self._beside(bias, self.wide),
-            "MARGIN": margin is not None and has_target,
-            "margin": margin if margin is not None and margins is None else 0.0,
-            "margins": margins,
-            "margin_step": 0 if margins is None or margins.ndim == 0 else 1,
+            "class_weight": None if weight is None else _beside(weight, self.wide, self.layout.array.device),
         }
 
     def statistics(self, target: Target, rows: tuple[int, ...], requested: Requested) -> RowStatistics:
         """Run the forward kernel; `rows` is the shape of the rows."""
-        stats = RowStatistics()
-        names = statistic_names(target, self.prior is not None, requested)
-        if target.several:
-            stats.log_odds = self._empty((*rows, self.k))
-        for name, plane in zip(names, self._empty((len(names), *rows)).unbind(), strict=True):
-            setattr(stats, name, plane)
-        if requested.argmax:
-            stats.argmax = self._empty(rows, torch.int64)
-        if requested.rank:
-            stats.rank = self._empty(rows, torch.int64)
-        self._launch(row_statistics, {f"{name}_plane": getattr(stats, name) for name in PLANES})
+        stats = empty_statistics(target, self.prior is not None, requested, rows, self.layout.array.device)
+        outputs = {f"{name}_plane": getattr(stats, name) for name in PLANES}
+        self._launch(row_statistics, outputs | {"FOREIGN": target.foreign})
         return stats
 
     def pullback(
@@ -179,14 +138,50 @@ class RowKernel:
             return values.sum(dtype=torch.float64)
         return torch.as_tensor(total, dtype=torch.float64, device=values.device)
 
-    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
+    def _empty(self, shape: tuple[int, ...]) -> Tensor:
         """Allocate an uninitialized tensor on the device of the logits."""
-        return torch.empty(shape, dtype=dtype, device=self.layout.array.device)
+        return torch.empty(shape, dtype=torch.float64, device=self.layout.array.device)
 
     def _launch(self, kernel: Any, outputs: dict[str, Any]) -> None:
         """Launch a row kernel with the problem's arguments and some more."""
         layout = self.layout
         launch(kernel, layout.outer, layout.inner, self.block, self.arguments | outputs, layout.array)
+
+
+def options(
+    target: Target, transform: Transform, prior: Prior | None, dtype: torch.dtype, device: torch.device
+) -> dict[str, Any]:
+    """Return the arguments that kernels of rows and of heads share, for logits of this dtype on this device.
+
+    They are the labels, the prior and the transform; temperatures become scales, 1/temperature.
+    """
+    wide = WIDE.get(dtype, torch.float32)
+    temperature, margin, bias = transform.temperature, transform.margin, transform.logit_bias
+    scales = 1.0 / _beside(temperature, torch.float64, device) if isinstance(temperature, Tensor) else None
+    margins = _beside(margin, torch.float64, device) if isinstance(margin, Tensor) else None
+    indices, values = target.indices, None if prior is None else prior.values
+    return {
+        "indices": None if indices is None else TorchMemory.contiguous(indices, "int64"),
+        "ignore_index": None if indices is None else target.ignore_index,
+        "prior": None if values is None else _beside(values, wide, device),
+        "scale": 1.0 / temperature if scales is None else 1.0,
+        "scales": scales,
+        "scale_step": 0 if scales is None or scales.ndim == 0 else 1,
+        "CAPPED": transform.softcap is not None,
+        "softcap": transform.softcap or 0.0,
+        "bias": None if bias is None else _beside(bias, wide, device),
+        "MARGIN": margin is not None and (indices is not None or target.mask is not None),
+        "margin": margin if margin is not None and margins is None else 0.0,
+        "margins": margins,
+        "margin_step": 0 if margins is None or margins.ndim == 0 else 1,
+        "WIDE": TRITON_DTYPES[wide],
+    }
+
+
+def _beside(x: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Convert `x` to a contiguous tensor of `dtype` on `device`."""
+    x = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x, device=device)
+    return x.to(device=device, dtype=dtype).contiguous()
 
 
 def _strides(of: str, strides: tuple[int, int, int]) -> dict[str, int]:

@@ -57,7 +57,7 @@ class _LinearStatistics(Function):
 
 def unpack_inputs(count: int, inputs: Sequence[Any]) -> tuple[Head, TensorArgs]:
     """Unpack a Function's inputs into the head and the tensors of the row problem, whose logits are None."""
-    return Head(tuple(inputs[:count]), inputs[count]), TensorArgs(None, *inputs[count + 1 :])  # type: ignore[arg-type]
+    return Head(tuple(inputs[:count]), inputs[count]), TensorArgs(None, *inputs[count + 1 :])
 
 
 def _differentiable_gradients(

@@ -15,8 +15,9 @@ from crossentropy._statistics.problem import RowStatistics
 from crossentropy._statistics.torch.operator import (
     GRADIENTS,
     PROBLEM,
-    empty_statistics,
+    fake_statistics,
     flatten_settings,
+    own_outputs,
     pullback,
     unflatten_settings,
     upstream_of,
@@ -26,7 +27,6 @@ from crossentropy._statistics.torch.problem import (
     StaticArgs,
     TensorArgs,
     as_statistics,
-    requested_statistics,
 )
 
 _HEAD = 5  # arguments for up to four factors and a bias
@@ -34,7 +34,7 @@ _TENSORS = _HEAD + len(TensorArgs._fields) - 1  # and all tensors of the row pro
 
 
 def statistics(settings: StaticArgs, head: Head, tensors: TensorArgs) -> RowStatistics:
-    """Compute the statistics of the rows of `head`; ``tensors.logits`` is ignored."""
+    """Compute the statistics of the rows of `head`; the tensors have no logits."""
     factors = (*head.factors, None, None)[:4]
     stats = _linear_statistics(*factors, head.bias, *tensors[1:], *flatten_settings(settings))
     return as_statistics(stats, settings, tensors)
@@ -44,8 +44,7 @@ def _taken_apart(args: Sequence[Any]) -> tuple[StaticArgs, Head, TensorArgs]:
     """Unpack the operator's arguments."""
     *factors, bias = args[:_HEAD]
     head = Head(tuple(x for x in factors if x is not None), bias)
-    rows: Any = (None, *args[_HEAD:_TENSORS])
-    return unflatten_settings(args[_TENSORS:]), head, TensorArgs(*rows)
+    return unflatten_settings(args[_TENSORS:]), head, TensorArgs(None, *args[_HEAD:_TENSORS])
 
 
 _SCHEMA = f"Tensor hidden, Tensor weight, Tensor? reduced, Tensor? up, Tensor? bias, {PROBLEM}"
@@ -57,15 +56,13 @@ _SCHEMA = f"Tensor hidden, Tensor weight, Tensor? reduced, Tensor? up, Tensor? b
 def _linear_statistics(*args: Any) -> list[Tensor]:
     """Run the forward pass as an operator."""
     settings, head, tensors = _taken_apart(args)
-    stats = eager.forward(settings, head, tensors)
-    # An operator's results may not be views of one another.
-    return [getattr(stats, name).clone() for name in requested_statistics(settings, tensors)]
+    return own_outputs(eager.forward(settings, head, tensors), settings, tensors)
 
 
 @_linear_statistics.register_fake
 def _(*args: Any) -> list[Tensor]:
     settings, head, tensors = _taken_apart(args)
-    return empty_statistics(settings, tensors, (head.rows,), head.factors[0])
+    return fake_statistics(settings, tensors, (head.rows,), head.factors[0].device)
 
 
 @torch.library.custom_op(

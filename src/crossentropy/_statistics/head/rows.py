@@ -14,7 +14,7 @@ from crossentropy._statistics.torch.problem import LEARNABLE, StaticArgs, Tensor
 def statistics(
     settings: StaticArgs, head: Head, tensors: TensorArgs, skip_below: float = 0.0
 ) -> RowStatistics:
-    """Compute the target statistics of the rows of `head`; ``tensors.logits`` is ignored.
+    """Compute the target statistics of the rows of `head`; the tensors have no logits.
 
     With `skip_below`, a probability, the gradient skips tiles as `head.skip` describes, unless it is compiled. It needs
     the log-partition and one label a row.

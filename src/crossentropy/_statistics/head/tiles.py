@@ -8,7 +8,7 @@ from torch import Tensor
 
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.head.head import Head
-from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, count_labels_from
 
 TILE = 2048  # classes in a tile; twice as many in half precision
 BLOCK = 512  # most rows in a product
@@ -71,19 +71,16 @@ def of_rows(tensors: TensorArgs, rows: slice) -> TensorArgs:
 
 
 def of_classes(settings: StaticArgs, tensors: TensorArgs, classes: slice) -> tuple[StaticArgs, TensorArgs]:
-    """Restrict a problem to some classes: labels count from the first of them, the prior's sum remains over all.
-
-    A label of another tile is out of range here, and the backward kernel then treats its row as one without a target.
-    """
+    """Restrict a problem to some classes: labels count from the first of them, the prior's sum remains over all."""
 
     def cut(x: Any) -> Any:
         return None if x is None else x[..., classes]
 
-    first, ignored, margin = classes.start, settings.ignore_index, tensors.margin
-    return settings._replace(ignore_index=None if ignored is None else ignored - first), tensors._replace(
+    settings, tensors = count_labels_from(classes.start, settings, tensors)
+    margin = tensors.margin
+    return settings, tensors._replace(
         dense=cut(tensors.dense),
         mask=cut(tensors.mask),
-        indices=None if tensors.indices is None else tensors.indices.to(torch.int64) - first,
         logit_bias=cut(tensors.logit_bias),
         margin=cut(margin) if margin is not None and margin.ndim else margin,
         class_weight=cut(tensors.class_weight),

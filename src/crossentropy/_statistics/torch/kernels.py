@@ -15,13 +15,13 @@ from torch import Tensor
 
 from crossentropy._backends.modes import is_eager_mode
 from crossentropy._statistics.cpu.kernel import RowKernel
-from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain
+from crossentropy._statistics.cpu.memory_torch import CODES, LOSSES, TorchMemory, is_plain
 from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy._statistics.problem import (
     Cotangents,
     RowStatistics,
     Target,
-    clip_to_loss_dtype,
+    clip_to_dtype,
 )
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
@@ -110,7 +110,7 @@ def backward(
     rows = rows_of(settings, tensors.logits)
     needs_logits, needs_dense, needs_temperature, needs_bias, needs_margin = needs
     if upstream.log_odds is not None:
-        upstream.log_odds = clip_to_loss_dtype(upstream.log_odds, tensors.logits)
+        upstream.log_odds = clip_to_dtype(upstream.log_odds, LOSSES[tensors.logits.dtype])
     out: list[Tensor | None] = [None] * LEARNABLE
     dense = torch.empty_like(tensors.dense, memory_format=torch.contiguous_format) if needs_dense else None
     if needs_logits or needs_dense or needs_temperature or needs_margin:

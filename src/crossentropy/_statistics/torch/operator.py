@@ -10,14 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossentropy._statistics.problem import Cotangents, Requested
+from crossentropy._statistics.problem import Cotangents, Requested, RowStatistics
 from crossentropy._statistics.torch import kernels as eager
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
     StaticArgs,
     TensorArgs,
     as_statistics,
+    combine,
     cotangents,
+    empty_statistics,
     requested_statistics,
     rows_of,
 )
@@ -43,7 +45,7 @@ def flatten_settings(settings: StaticArgs) -> tuple[Any, ...]:
 def unflatten_settings(args: Sequence[Any]) -> StaticArgs:
     """Invert `flatten_settings`."""
     *plain, flags, validate = args
-    return StaticArgs._make([*plain, Requested(*flags), validate, None])
+    return StaticArgs._make([*plain, Requested(*flags), validate, None, False])
 
 
 def _joined(args: tuple[Any, ...]) -> tuple[StaticArgs, TensorArgs]:
@@ -66,28 +68,27 @@ GRADIENTS = "Tensor[] planes, Tensor[] grads, bool[] has_grad, bool[] needs"
 def _row_statistics(*args: Any) -> list[Tensor]:
     """Run the forward kernel as an operator."""
     settings, tensors = _joined(args)
-    stats = eager.forward(settings, tensors)
-    # An operator's results may not be views of one another.
-    return [getattr(stats, name).clone() for name in requested_statistics(settings, tensors)]
+    return own_outputs(eager.forward(settings, tensors), settings, tensors)
 
 
 @_row_statistics.register_fake
 def _(*args: Any) -> list[Tensor]:
     settings, tensors = _joined(args)
-    return empty_statistics(settings, tensors, rows_of(settings, tensors.logits), tensors.logits)
+    return fake_statistics(settings, tensors, rows_of(settings, tensors.logits), tensors.logits.device)
 
 
-def empty_statistics(
-    settings: StaticArgs, tensors: TensorArgs, rows: tuple[int, ...], like: Tensor
+def fake_statistics(
+    settings: StaticArgs, tensors: TensorArgs, rows: tuple[int, ...], device: torch.device
 ) -> list[Tensor]:
-    """Allocate statistics of the shapes and dtypes that the kernels return, for the compiler's fake tensors."""
-    stats = []
-    for name in requested_statistics(settings, tensors):
-        several = settings.several and name == "log_odds" and tensors.indices is not None
-        shape = tuple(tensors.indices.shape) if several else rows
-        dtype = torch.int64 if name in ("argmax", "rank") else torch.float64
-        stats.append(like.new_empty(shape, dtype=dtype))
-    return stats
+    """Make what an operator returns of the compiler's fake tensors."""
+    target, _, _ = combine(settings, tensors)
+    stats = empty_statistics(target, settings.has_prior, settings.requested, rows, device)
+    return own_outputs(stats, settings, tensors)
+
+
+def own_outputs(stats: RowStatistics, settings: StaticArgs, tensors: TensorArgs) -> list[Tensor]:
+    """List the statistics as an operator's results, which may not be views of one another."""
+    return [getattr(stats, name).clone() for name in requested_statistics(settings, tensors)]
 
 
 @torch.library.custom_op(

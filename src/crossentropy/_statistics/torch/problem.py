@@ -31,13 +31,14 @@ class StaticArgs(NamedTuple):
     requested: Requested
     validate: bool
     prior_total: float | Tensor | None = None
+    foreign: bool = False
 
 
 class TensorArgs(NamedTuple):
     """Tensor arguments of a row problem; the first `LEARNABLE` fields receive gradients."""
 
-    logits: Tensor
-    dense: Any  # from here on a Tensor or None
+    logits: Any  # a Tensor; None of a head, which makes them block by block. From here on a Tensor or None
+    dense: Any
     temperature: Any
     logit_bias: Any
     margin: Any
@@ -51,7 +52,7 @@ LEARNABLE = 5  # number of leading fields of Tensors that can have a gradient
 
 
 def partition(
-    logits: Tensor,
+    logits: Tensor | None,
     axis: int,
     target: Target,
     transform: Transform,
@@ -95,6 +96,7 @@ def combine(settings: StaticArgs, tensors: TensorArgs) -> tuple[Target, Transfor
         settings.several,
         settings.ignore_index,
         tensors.class_weight,
+        settings.foreign,
     )
     transform = Transform(
         settings.temperature if tensors.temperature is None else tensors.temperature,
@@ -105,6 +107,16 @@ def combine(settings: StaticArgs, tensors: TensorArgs) -> tuple[Target, Transfor
     return target, transform, Prior(tensors.prior, settings.prior_total) if settings.has_prior else None
 
 
+def count_labels_from(first: int, settings: StaticArgs, tensors: TensorArgs) -> tuple[StaticArgs, TensorArgs]:
+    """Count labels from class `first` on, for tensors that hold a part of the classes; other labels are foreign."""
+    if tensors.indices is None:
+        return settings, tensors
+    ignored = settings.ignore_index
+    return settings._replace(
+        ignore_index=None if ignored is None else ignored - first, foreign=True
+    ), tensors._replace(indices=tensors.indices.to(torch.int64) - first)
+
+
 def requested_statistics(settings: StaticArgs, tensors: TensorArgs) -> list[str]:
     """List the statistics of a problem, including those that only the gradient needs, in the order of the outputs."""
     target, _, _ = combine(settings, tensors)
@@ -113,6 +125,21 @@ def requested_statistics(settings: StaticArgs, tensors: TensorArgs) -> list[str]
     several = ["log_odds"] if target.indices is not None and target.several else []
     counts = [name for name, here in (("argmax", requested.argmax), ("rank", requested.rank)) if here]
     return [*several, *names, *counts]
+
+
+def empty_statistics(
+    target: Target, has_prior: bool, requested: Requested, rows: tuple[int, ...], device: torch.device
+) -> RowStatistics:
+    """Allocate the statistics of rows of this shape, uninitialized; those of one number a row lie in one tensor."""
+    names = statistic_names(target, has_prior, requested)
+    memory = torch.empty((len(names), *rows), dtype=torch.float64, device=device)
+    stats = RowStatistics(**dict(zip(names, memory.unbind(), strict=True)))  # type: ignore[arg-type]
+    if target.indices is not None and target.several:
+        stats.log_odds = torch.empty(target.indices.shape, dtype=torch.float64, device=device)
+    for name, here in (("argmax", requested.argmax), ("rank", requested.rank)):
+        if here:
+            setattr(stats, name, torch.empty(rows, dtype=torch.int64, device=device))
+    return stats
 
 
 def as_statistics(outputs: Sequence[Tensor], settings: StaticArgs, tensors: TensorArgs) -> RowStatistics:

@@ -15,7 +15,6 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
-from crossentropy._backends import loss_dtype
 from crossentropy._engine.options import LastAxisOptions
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.problem import arrays
@@ -219,7 +218,7 @@ def target_statistics(
             lambda: check_arguments("target_statistics", logits, labels, local_options, requested), group
         )
     )
-    return TargetStatistics(stats, problem.masses, loss_dtype(logits))
+    return TargetStatistics(stats, problem.masses, problem.loss_dtype)
 
 
 def linear_target_statistics(
@@ -292,4 +291,4 @@ def linear_target_statistics(
     problem, stats = compute_statistics(head.problem, head.shard, head.statistics)
     kept: dict[str, Any] = {name: head.kept(x) for name, x in arrays(stats).items()}
     masses = None if problem.masses is None else head.kept(problem.masses)
-    return TargetStatistics(RowStatistics(**kept), masses, loss_dtype(hidden))
+    return TargetStatistics(RowStatistics(**kept), masses, problem.loss_dtype)

@@ -18,7 +18,7 @@ from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy._statistics.log_sum import finite_or_zero
 from crossentropy._statistics.problem import RowStatistics, arrays
 from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, combine
-from crossentropy.torch.distributed._parts import IGNORED, pending_scale
+from crossentropy.torch.distributed._parts import pending_scale
 from crossentropy.torch.distributed._rank_sums import shared, total
 from crossentropy.torch.distributed._shards import Shard
 
@@ -52,7 +52,7 @@ def statistics(
     upstream gradients that are not None.
     """
     tensors = with_shared(tensors, shard)
-    void, ignored, invalid = _rows_apart(tensors, known, grads)
+    void, ignored, invalid = _rows_apart(settings, tensors, known, grads)
     constant: dict[str, Any] = {name: _settled(x.detach(), void, 0) for name, x in arrays(known).items()}
     known = RowStatistics(**constant)
     u, offset, on = transformed(settings, tensors, void, invalid)
@@ -148,7 +148,7 @@ def _targets(
 
 
 def _rows_apart(
-    tensors: TensorArgs, known: RowStatistics, grads: Sequence[Tensor]
+    settings: StaticArgs, tensors: TensorArgs, known: RowStatistics, grads: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     """Find the excluded rows, the ignored ones among them, and the invalid rows.
 
@@ -161,9 +161,9 @@ def _rows_apart(
 
     invalid = reduce(torch.logical_or, [of_rows(x.isnan(), torch.any) for x in arrays(known).values()])
     idle = reduce(torch.logical_and, [of_rows(g == 0, torch.all) for g in grads])
-    if tensors.indices is None:
+    if settings.ignore_index is None:
         return invalid & idle, None, invalid
-    ignored = of_rows(tensors.indices == IGNORED, torch.any)
+    ignored = of_rows(tensors.indices == settings.ignore_index, torch.any)
     return invalid & idle | ignored, ignored, invalid
 
 

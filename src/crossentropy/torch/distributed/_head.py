@@ -57,14 +57,16 @@ class MemoryOptions(NamedTuple):
 def statistics(
     head: Head,
     thrift: MemoryOptions,
+    rows: tuple[int, ...],
     settings: StaticArgs,
     tensors: TensorArgs,
     along: Sequence[Tensor],
     shard: Shard,
 ) -> tuple[RowStatistics, list[Tensor]]:
-    """Compute what `_statistics.statistics` does, for the logits of `head`; ``tensors.logits`` has only a shape."""
-    rows = tuple(tensors.logits.shape[:-1])
-    settings, tensors, target = to_local_labels(settings._replace(axis=1), flatten_rows(tensors), shard)
+    """Compute what `_statistics.statistics` does, for the logits of `head`, whose rows have the shape `rows`."""
+    settings, tensors, target = to_local_labels(
+        settings._replace(axis=1), flatten_rows(tensors, len(rows)), shard
+    )
     learning = (*head.factors, head.bias, *tensors[1:LEARNABLE])
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in learning):
         names = requested_statistics(settings, tensors)

@@ -12,7 +12,6 @@ from crossentropy._engine.linear.problem import (
     check_head,
     check_memory_budget,
     check_skip_below,
-    shape_alone,
     zero_excluded_hidden,
 )
 from crossentropy._engine.linear.shift import apply_shift, drop_shifted_rows
@@ -33,7 +32,7 @@ from crossentropy.torch.distributed._shards import Shard
 
 
 class ShardedHead(NamedTuple):
-    """A head, its row problem, whose logits have only a shape, and this rank's classes."""
+    """A head, its row problem, which has no logits, and this rank's classes."""
 
     problem: SoftmaxProblem
     shard: Shard
@@ -44,7 +43,7 @@ class ShardedHead(NamedTuple):
     @property
     def statistics(self) -> Statistics:
         """The function that computes the statistics of its rows."""
-        return partial(statistics, self.head, self.thrift)
+        return partial(statistics, self.head, self.thrift, self.problem.rows)
 
     def logits(self) -> Tensor:
         """Compute this rank's logits, differentiably."""
@@ -85,8 +84,9 @@ def agreed_head(
         check_plain(hidden, weight, bias, *pair)
         check_memory_budget(memory_budget)
         moved, row_options = apply_shift(hidden, labels, shift, options)
-        logits = shape_alone(hidden, (*hidden.shape[:-1], weight.shape[0]))
-        problem, size, same = check_arguments(function, logits, moved, row_options, requested)
+        problem, size, same = check_arguments(
+            function, hidden, moved, row_options, requested, weight.shape[0]
+        )
         if skip_below:
             check_skip_below(skip_below, problem)
             check_fixed(problem, skip_below)

@@ -1,10 +1,6 @@
-"""The statistics of every row over one shard of the classes: a `ShardStatistics`, computed by the kernels.
+"""The statistics of every row over one shard of the classes: a `ShardStatistics`, computed by the kernels."""
 
-The kernels make a row with a label outside their classes NaN. So for a row whose label belongs to another shard they
-are called with a stand-in, the shard's first class, whose term is then added to the sum of the others.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -21,19 +17,6 @@ from crossentropy._statistics.torch import kernels as rowwise
 from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs
 from crossentropy.torch.distributed._shards import Shard
 
-#: Local labels of rows whose label belongs to another shard, and of ignored rows.
-ELSEWHERE, IGNORED = -1, -2
-
-KERNEL_PLANES = ("top", "rest", "prior_term", "entropy", "argmax")
-
-
-def local_labels(indices: Tensor, ignore_index: int | None, shard: Shard) -> Tensor:
-    """Count labels from the first class of the shard; `ELSEWHERE` for another shard's, `IGNORED` for ignored rows."""
-    y = indices.to(torch.int64)
-    here = (y >= shard.first) & (y < shard.first + shard.size)
-    local = torch.where(here, y - shard.first, ELSEWHERE)
-    return local if ignore_index is None else torch.where(y == ignore_index, IGNORED, local)
-
 
 def pending_scale(settings: StaticArgs, tensors: TensorArgs) -> Any:
     """Return the factor still to be applied to the kernels' ``u``: 1/temperature, or 1 with a bias."""
@@ -49,60 +32,34 @@ def _scale(settings: StaticArgs, tensors: TensorArgs) -> Any:
 def part_statistics(settings: StaticArgs, tensors: TensorArgs) -> ShardStatistics:
     """Compute the statistics of rows over the classes of ``tensors.logits``, its last axis; labels are local."""
     settings = settings._replace(requested=replace(settings.requested, rank=False))
-    if tensors.indices is not None:
-        return _with_labels(settings, tensors)
     stats = rowwise.forward(settings, tensors)
     part = ShardStatistics(stats.top, stats.rest, stats.set_top, stats.set_rest)
     sums = [LogSumExp(part.top, part.rest)]
+    margins: list[Any] = [0.0]
     if part.set_top is not None:
         sums.append(LogSumExp(part.set_top, part.set_rest))
-    _set_lift(part, sums, [0.0] * len(sums), pending_scale(settings, tensors))
-    return _completed(part, stats, settings, tensors)
-
-
-def _with_labels(settings: StaticArgs, tensors: TensorArgs) -> ShardStatistics:
-    """Compute the statistics of rows with local labels, by way of stand-ins for those of other shards."""
-    y = tensors.indices if settings.several else tensors.indices[..., None]
-    here, ignored = y >= 0, y == IGNORED
-    # A stand-in may equal another label of its row: the kernels count a repeated label once.
-    stand_in = torch.where(here, y, 0).amax(-1, keepdim=True)
-    asked = torch.where(here | ignored, y, stand_in)
-    stats = rowwise.forward(settings, tensors._replace(indices=asked if settings.several else asked[..., 0]))
-    u, margin = _at_classes(settings, tensors, asked.clamp(min=0))
-    foreign = ~here.any(-1)
-    nothing, zero = torch.full_like(stats.top, -INF), torch.zeros_like(stats.top)
-    # A shard whose logits are all −∞ has NaN here, though the whole row may be finite.
-    empty = (stats.top == -INF) & stats.rest.isnan()
-    requested = settings.requested
-    counts_margin = margin is not None and (settings.has_prior or requested.entropy or requested.argmax)
-    if counts_margin or bool(empty.any()):
-        whole = rowwise.forward(settings, tensors._replace(indices=None))
-        for name in KERNEL_PLANES:
-            if getattr(stats, name) is not None:
-                chosen = torch.where(foreign | empty, getattr(whole, name), getattr(stats, name))
-                setattr(stats, name, chosen)
-        part = ShardStatistics(stats.top, stats.rest)
-    else:
-        one = LogSumExp(torch.where(foreign, u[..., 0], nothing), zero)
-        part = ShardStatistics(
-            *logaddexp(LogSumExp(stats.top, stats.rest), one, pending_scale(settings, tensors))
-        )
-    part.own = torch.where(here, u, 0.0)
-    part.margin = None if margin is None else torch.where(here, margin, 0.0)
-    if stats.lift is not None:
+        margins.append(0.0)
+    if tensors.indices is not None:
+        y = tensors.indices if settings.several else tensors.indices[..., None]
+        here = (y >= 0) & (y < tensors.logits.shape[-1])
+        u, margin = _at_classes(settings, tensors, torch.where(here, y, 0))
+        part.own = torch.where(here, u, 0.0)
+        part.margin = None if margin is None else torch.where(here, margin, 0.0)
         counted = [here[..., j] & ~is_repeat(y, j) for j in range(y.shape[-1])]
-        labels = [LogSumExp(torch.where(there, u[..., j], nothing), zero) for j, there in enumerate(counted)]
-        margins = [0.0] * len(labels) if margin is None else margin.unbind(-1)
-        sums = [LogSumExp(part.top, part.rest), *labels]
-        _set_lift(part, sums, [0.0, *margins], pending_scale(settings, tensors))
+        tops = [torch.where(counts, u[..., j], -INF) for j, counts in enumerate(counted)]
+        sums += [LogSumExp(top, torch.zeros_like(top)) for top in tops]
+        margins += [0.0] * len(tops) if margin is None else margin.unbind(-1)
+    if stats.lift is not None:
+        # Margins are subtracted after the peak, from small numbers.
+        scale, part.peak = (
+            pending_scale(settings, tensors),
+            finite_or_zero(reduce(torch.maximum, [s.top for s in sums])),
+        )
+        near = [
+            LogSumExp((s.top - part.peak - m) * scale, s.rest) for s, m in zip(sums, margins, strict=True)
+        ]
+        part.lift = reduce(logaddexp, near).value()
     return _completed(part, stats, settings, tensors)
-
-
-def _set_lift(part: ShardStatistics, sums: Sequence[LogSumExp], margins: Sequence[Any], scale: Any) -> None:
-    """Set `peak` and `lift` from all `sums`; margins are subtracted after the peak, from small numbers."""
-    part.peak = finite_or_zero(reduce(torch.maximum, [s.top for s in sums]))
-    near = [LogSumExp((s.top - part.peak - m) * scale, s.rest) for s, m in zip(sums, margins, strict=True)]
-    part.lift = reduce(logaddexp, near).value()
 
 
 def _at_classes(settings: StaticArgs, tensors: TensorArgs, classes: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -168,15 +125,15 @@ def classes_before(
     return counts.view(shape)
 
 
-def flatten_rows(tensors: TensorArgs) -> TensorArgs:
-    """Flatten the rows of all tensors, class axes behind them, and drop the logits."""
-    rows, temperature = tensors.logits.ndim - 1, tensors.temperature
+def flatten_rows(tensors: TensorArgs, ndim: int) -> TensorArgs:
+    """Flatten the `ndim` axes of the rows of all tensors, class axes behind them, and drop the logits."""
+    temperature = tensors.temperature
 
     def flat(x: Tensor | None) -> Tensor | None:
-        return None if x is None else x.reshape(-1, *x.shape[rows:])
+        return None if x is None else x.reshape(-1, *x.shape[ndim:])
 
     return tensors._replace(
-        logits=None,  # type: ignore[arg-type]
+        logits=None,
         dense=flat(tensors.dense),
         mask=flat(tensors.mask),
         indices=flat(tensors.indices),

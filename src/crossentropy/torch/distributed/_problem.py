@@ -19,7 +19,7 @@ from crossentropy._statistics import Prior, Requested, RowStatistics, Target
 from crossentropy._statistics.label_errors import check_labels
 from crossentropy._statistics.torch.kernels import cpu_kernels_serve
 from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, partition
-from crossentropy.targets import LabelSet, OneHot
+from crossentropy.targets import OneHot
 from crossentropy.torch.distributed._per_class import row_losses
 from crossentropy.torch.distributed._rank_sums import total as sum_over_ranks
 from crossentropy.torch.distributed._shards import Shard, agree
@@ -35,9 +35,18 @@ Statistics = Callable[[StaticArgs, TensorArgs, Sequence[Tensor], Shard], tuple[R
 
 
 def check_arguments(
-    function: str, logits: Tensor, labels: Any, options: Mapping[str, Any], requested: Requested | None = None
+    function: str,
+    logits: Tensor,
+    labels: Any,
+    options: Mapping[str, Any],
+    requested: Requested | None = None,
+    classes: int | None = None,
 ) -> tuple[SoftmaxProblem, int, dict[str, Any]]:
-    """Check this rank's part of a problem; return it, its number of classes, and what must equal on all ranks."""
+    """Check this rank's part of a problem; return it, its number of classes, and what must equal on all ranks.
+
+    With `classes`, `logits` are hidden states, as in `make_problem`. A row's label set may lie entirely on other ranks;
+    `_check_sets` looks for an empty one.
+    """
     for name in options:
         if name not in LastAxisOptions.__annotations__:
             raise TypeError(
@@ -48,25 +57,18 @@ def check_arguments(
         raise TypeError(
             "labels are a OneHot, of which no rank sees the whole; pass indices, counted over the classes of all ranks"
         )
-    mask = None
-    if isinstance(labels, LabelSet):
-        mask = torch.as_tensor(labels.mask, device=logits.device)
-        # A row's label set may lie entirely on other ranks. Here it is checked as if full; `_check_sets` follows.
-        labels = LabelSet(mask.new_ones(1).expand(mask.shape))
-    problem = make_problem(logits, labels, axis=-1, **options)
-    if mask is not None:
-        problem.target = Target(mask=mask)
+    problem = make_problem(logits, labels, axis=-1, classes=classes, checks_sets=False, **options)
     if requested is not None:
         problem.requested = requested
         if requested.rank and (problem.target.indices is None or problem.target.several):
             raise ValueError("rank=True needs one label for each row; these targets are several or soft")
-    _check_supported(problem)
+    _check_supported(problem, logits)
     transform = problem.transform
     temperature, margin = transform.temperature, transform.margin
     same = {
         **options,
         "function": function,
-        "dtype": str(logits.dtype),
+        "dtype": str(problem.dtype),
         "shape": problem.rows,
         "labels": (type(labels), problem.normalized, problem.target.indices),
         "masses": problem.masses,
@@ -78,7 +80,7 @@ def check_arguments(
     same["requires_grad"] = [learns(x) for x in (logits, problem.target.dense, transform.logit_bias)]
     if requested is not None:
         same |= {"entropy": requested.entropy, "rank": requested.rank}
-    return problem, int(logits.shape[-1]), same
+    return problem, problem.classes, same
 
 
 def learns(x: Any) -> bool:
@@ -86,7 +88,7 @@ def learns(x: Any) -> bool:
     return isinstance(x, Tensor) and x.requires_grad and torch.is_grad_enabled()
 
 
-def _check_supported(problem: SoftmaxProblem) -> None:
+def _check_supported(problem: SoftmaxProblem, logits: Tensor) -> None:
     """Raise for links and tensors that sharded classes do not support."""
     target, transform = problem.target, problem.transform
     if problem.acts_per_class and link_learns(problem):
@@ -96,7 +98,7 @@ def _check_supported(problem: SoftmaxProblem) -> None:
             "label for each row without label_smoothing"
         )
     check_plain(
-        *(problem.logits, target.indices, target.mask, target.dense),
+        *(logits, target.indices, target.mask, target.dense),
         *(problem.masses, problem.class_weight, problem.smoothing_prior, problem.sample_weight),
         *(transform.temperature, transform.logit_bias, transform.margin),
     )
@@ -142,7 +144,7 @@ def compute_loss(
         return loss_by_autodiff(reduced_problem, statistics=lambda _: stats)
     problem.requested = replace(problem.requested, log_partition=True, argmax=True)
     reduced_problem, stats = compute_statistics(problem, shard, statistics)
-    z = problem.logits if logits is None else logits()
+    z: Any = problem.logits if logits is None else logits()
     rows = row_losses(problem, stats, z, shard)
     return loss_by_autodiff(reduced_problem, statistics=lambda _: stats, row_losses=lambda _: rows)
 
@@ -188,7 +190,7 @@ def _prior(problem: SoftmaxProblem, shard: Shard) -> Prior:
     """Return this rank's part of the prior, times the class weights."""
     r, w = problem.smoothing_prior, problem.class_weight
     if r is None:
-        r = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64, device=problem.logits.device)
+        r = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64, device=problem.device)
     return Prior(r if w is None else r * w)
 
 

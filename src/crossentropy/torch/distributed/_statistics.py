@@ -27,14 +27,13 @@ from crossentropy._statistics.torch.problem import (
     TensorArgs,
     as_statistics,
     cotangents,
+    count_labels_from,
     requested_statistics,
 )
 from crossentropy.torch.distributed import _derivatives as formulas
 from crossentropy.torch.distributed._parts import (
-    IGNORED,
     classes_before,
     flatten_rows,
-    local_labels,
     part_statistics,
     pending_scale,
 )
@@ -96,11 +95,7 @@ def to_local_labels(
 ) -> tuple[StaticArgs, TensorArgs, Target]:
     """Turn labels counted over all classes into local ones; returns the original target as well."""
     target = Target(tensors.indices, tensors.mask, tensors.dense, settings.several, settings.ignore_index)
-    if tensors.indices is None:
-        return settings, tensors, target
-    local = local_labels(tensors.indices, settings.ignore_index, shard)
-    ignore_index = None if settings.ignore_index is None else IGNORED
-    return settings._replace(ignore_index=ignore_index), tensors._replace(indices=local), target
+    return *count_labels_from(shard.first, settings, tensors), target
 
 
 def statistics(
@@ -126,9 +121,9 @@ def _exchanged(
 
     def before(u: Tensor) -> Tensor:
         z = tensors.logits.detach()
-        z = z.reshape(-1, z.shape[-1])
+        ndim, z = z.ndim - 1, z.reshape(-1, z.shape[-1])
         blocks = ((rows, z[rows]) for rows in slices(len(z), ROWS))
-        return classes_before(settings, flatten_rows(tensors), target.indices, u, shard, blocks)
+        return classes_before(settings, flatten_rows(tensors, ndim), target.indices, u, shard, blocks)
 
     return exchange_and_merge(
         part_statistics(settings, tensors), along, settings, tensors, target, shard, before

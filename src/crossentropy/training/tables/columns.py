@@ -120,7 +120,7 @@ def describe_column(values: pa.ChunkedArray, decimal: str = ".", *, as_text: boo
         return Column("none", reason="it holds no value", missing=len(values))
     if pa.types.is_dictionary(kind):
         return _categories(encode_texts(values))
-    if _is_text(kind):
+    if is_text(kind):
         texts = encode_texts(values)
         return _categories(texts) if as_text else _of_texts(texts, decimal)
     if values.null_count == len(values):
@@ -129,14 +129,16 @@ def describe_column(values: pa.ChunkedArray, decimal: str = ".", *, as_text: boo
         return _categories(encode_texts(values))
     numbers = to_numbers(values)
     if numbers is not None:
-        return _number_column(numbers)
+        column = _number_column(numbers)
+        exact = pa.types.is_integer(kind)  # float64 does not tell all whole numbers apart
+        return replace(column, distinct=pc.count_distinct(values).as_py()) if exact else column
     dates = to_dates(values)
     if dates is not None:
         return _date_column(dates)
     return Column("none", reason=f"it holds values of type {kind}, neither numbers, dates nor texts")
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     """Whether values of a type are texts."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view")
 
@@ -209,17 +211,15 @@ def _of_texts(texts: Texts, decimal: str) -> Column:
         return _categories(texts)
     if pc.any(pc.match_substring_regex(texts.distinct, r"^[+-]?0\d+$")).as_py():
         return _categories(texts, "numbers with leading zeros are codes")
-    marks = (decimal, "," if decimal == "." else ".")
-    for mark in marks:
-        numbers = read_numbers(texts.distinct, mark)
-        share = texts.counts[numbers.found].sum() / filled
-        if share >= MOST:
-            return _numbers_in_texts(texts, numbers, placeholders, mark, decimal)
     sample = texts.distinct.take(pa.array(np.flatnonzero(~placeholders)[:1000])).to_pylist()
     if read_dates(sample) is not None:
-        found = read_dates(texts.distinct.filter(pa.array(~placeholders)).to_pylist())
-        if found is not None and texts.counts[~placeholders][found.found].sum() / filled >= MOST:
-            return _dates_in_texts(texts, found, placeholders)
+        dates = read_dates(texts.distinct.filter(pa.array(~placeholders)).to_pylist())
+        if dates is not None and texts.counts[~placeholders][dates.found].sum() / filled >= MOST:
+            return _dates_in_texts(texts, dates, placeholders)
+    for mark in (decimal, "," if decimal == "." else "."):
+        numbers = read_numbers(texts.distinct, mark)
+        if texts.counts[numbers.found].sum() / filled >= MOST:
+            return _numbers_in_texts(texts, numbers, placeholders, mark, decimal)
     return _categories(texts)
 
 
@@ -258,6 +258,8 @@ def _numbers_in_texts(
         cells = "1 cell is no number" if count == 1 else f"{count} cells are no numbers"
         remarks.append(f"{cells}, so missing: {', '.join(written[:3])}{more}")
     column = _number_column(texts.spread(values, np.nan))
+    if np.abs(values[~lost]).max() > 2.0**53:  # where float64 does not tell whole numbers apart
+        column = replace(column, distinct=int((~lost).sum()))
     return replace(column, remarks=tuple(remarks), form={"decimal": mark, "unit": unit})
 
 
@@ -287,15 +289,25 @@ def _date_column(values: np.ndarray) -> Column:
 
 def _categories(texts: Texts, remark: str = "") -> Column:
     """Make a column of categories."""
-    names = texts.distinct.to_pylist()
-    if not names:
+    if not len(texts.distinct):
         return Column("none", reason="it holds no value", missing=len(texts.codes))
-    codes, remarks = texts.codes, [remark] if remark else []
-    if {name.lower() for name in names} <= {"true", "false"}:  # as programs write them differently
-        names = [name.capitalize() for name in names]
-    elif len({name.casefold() for name in names}) < len(names) <= 1000:
+    values = to_categories(texts)
+    names = values.cat.categories
+    remarks = [remark] if remark else []
+    if len(names) <= 1000 and len({name.casefold() for name in names}) < len(names):
         remarks.append("some categories differ only in capital letters")
-    order, number = np.unique(np.array(names, dtype=object), return_inverse=True)
-    codes = np.append(number, -1)[codes]
-    categories = pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(order, dtype=object)))
-    return Column("category", categories, len(order), int((codes < 0).sum()), tuple(remarks))
+    return Column("category", values, len(names), int((texts.codes < 0).sum()), tuple(remarks))
+
+
+def to_categories(texts: Texts) -> pd.Series:
+    """Make texts categories, sorted; true and false, which programs write differently, are ``True`` and ``False``."""
+    order = pc.sort_indices(texts.distinct)
+    names = texts.distinct.take(order).to_pylist()
+    number = np.empty(len(names) + 1, dtype=np.int64)
+    number[order.to_numpy()], number[-1] = np.arange(len(names)), -1
+    if {name.lower() for name in names[:9]} <= {"true", "false"}:
+        spelled = [name.capitalize() for name in names]
+        names = sorted(set(spelled))
+        number[:-1] = np.array([names.index(name) for name in spelled])[number[:-1]]
+    codes = number[texts.codes]
+    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype=object)))

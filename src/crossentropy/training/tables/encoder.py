@@ -133,15 +133,15 @@ class ColumnEncoder(TransformerMixin, BaseEstimator):
         kinds = {str(name): column_kind(column) for name, column in X.items()}
         counts = {name: _category_counts(X[name]) for name, kind in kinds.items() if kind == "category"}
         limit = self._category_limit(len(X), [int((n >= FEWEST_ROWS).sum()) for n in counts.values()])
-        self.notices_: list[str] = []
         self.inputs_: list[Inputs] = []
         for name, kind in kinds.items():
             if kind == "category":
-                self.inputs_.append(self._fit_category(name, counts[name], limit, len(X)))
+                self.inputs_.append(_fit_category(name, counts[name], limit, len(X)))
             else:
                 self.inputs_.append(
                     fit_numbers(name, X[name]) if kind == "number" else fit_dates(name, X[name])
                 )
+        self.notices_ = _grouped(counts, limit)
         self.feature_names_in_ = np.array(list(kinds), dtype=object)
         self.n_features_in_ = len(kinds)
         return self
@@ -193,7 +193,9 @@ class ColumnEncoder(TransformerMixin, BaseEstimator):
 
     def _category_limit(self, rows: int, wanted: list[int]) -> int:
         """Find the most categories that a column may have inputs for."""
-        budget = max(FEWEST_INPUTS, self.category_bytes // (4 * max(rows, 1)))
+        budget = max(FEWEST_INPUTS, self.category_bytes // (4 * max(rows, 1))) - len(
+            wanted
+        )  # with one for others
         if sum(wanted) <= budget:
             return max(wanted, default=0)
         low, high = 1, max(wanted)
@@ -202,17 +204,26 @@ class ColumnEncoder(TransformerMixin, BaseEstimator):
             low, high = (middle, high) if sum(min(k, middle) for k in wanted) <= budget else (low, middle - 1)
         return low
 
-    def _fit_category(self, name: str, counts: pd.Series, limit: int, rows: int) -> CategoryInputs:
-        """Choose the categories of a column that have inputs."""
-        frequent = counts[counts >= FEWEST_ROWS]
-        kept = frequent.sort_index().sort_values(ascending=False, kind="stable")[:limit]
-        if len(kept) < len(frequent):
-            self.notices_.append(
-                f"Column {name!r} has {len(counts)} categories: the {len(kept)} most frequent have an input each, and "
-                f"the others, in {int(counts.sum() - kept.sum())} of {rows} training rows, share one."
-            )
-        other = len(kept) < len(counts)
-        return CategoryInputs(name, tuple(sorted(kept.index)), other, bool(counts.sum() < rows))
+
+def _fit_category(name: str, counts: pd.Series, limit: int, rows: int) -> CategoryInputs:
+    """Choose the categories of a column that have inputs: the `limit` most frequent."""
+    frequent = counts[counts >= FEWEST_ROWS]
+    kept = frequent.sort_index().sort_values(ascending=False, kind="stable")[:limit]
+    return CategoryInputs(name, tuple(sorted(kept.index)), len(kept) < len(counts), bool(counts.sum() < rows))
+
+
+def _grouped(counts: dict[str, pd.Series], limit: int) -> list[str]:
+    """Tell of columns with more frequent categories than inputs."""
+    cut = {name: int((n >= FEWEST_ROWS).sum()) for name, n in counts.items()}
+    cut = {name: number for name, number in cut.items() if number > limit}
+    if not cut:
+        return []
+    some = ", ".join(f"{name!r} ({number})" for name, number in list(cut.items())[:6])
+    more = f" and {len(cut) - 6} more columns" if len(cut) > 6 else ""
+    return [
+        f"So that the inputs fit into memory, the {limit} most frequent categories of a column have an input each, and "
+        f"the others of the column share one: {some}{more}."
+    ]
 
 
 def fit_numbers(name: str, column: pd.Series) -> NumberInputs:

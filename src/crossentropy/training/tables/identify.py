@@ -32,7 +32,8 @@ def why_no_predictor(name: str, column: Column, unnamed: bool) -> str:
 
     - holds nothing, or the same value in every row;
     - holds whole numbers that rise or fall by the same step from row to row, or that are consecutive in any order;
-    - has no name, or one that a program made up, and holds whole numbers that are all different;
+    - has no name, or one that a program made up, and holds whole numbers that are all different, or mostly one more
+      than in the row before;
     - is called an id, and is different in nearly all rows;
     - holds whole numbers beyond 2^53, which are no quantities, different in nearly all rows;
     - holds texts of which more than half are different.
@@ -54,7 +55,11 @@ def _why_no_quantity(name: str, column: Column, values: np.ndarray, unnamed: boo
     """Say why whole numbers that differ from row to row are a name or a count of the rows."""
     rows, filled = len(values), len(values) - column.missing
     known = values[~np.isnan(values)]
-    if rows < FEWEST_ROWS or column.distinct < NEARLY_ALL * filled or (np.floor(known) != known).any():
+    if rows < FEWEST_ROWS or (np.floor(known) != known).any():
+        return ""
+    if unnamed and (np.diff(values) == 1).mean() > 0.5:
+        return "it has no name and counts rows"
+    if column.distinct < NEARLY_ALL * filled:
         return ""
     if column.distinct == rows:
         steps = np.diff(values)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: numbers farther from the median than this many times the typical distance from it are brought to that distance
+#: a number is extreme if it is farther from the median than this many times the typical distance
 REACH = 100.0
 _LARGEST = 1e300
 
@@ -41,21 +41,19 @@ def reach(values: np.ndarray) -> tuple[float, float]:
 
 
 def fit_scaling(values: np.ndarray) -> Scaling:
-    """Learn mean and standard deviation of training numbers within `reach`, and the limits for other rows.
+    """Learn mean and standard deviation of the training numbers within `reach`, and the limits for all numbers.
 
-    Other rows may leave the range of the training rows by as much as that range, and not leave `reach`.
+    The limits are one range of these numbers below the least and above the largest of them. So an extreme number has
+    no part in what the others become, and does not become extreme itself.
     """
     low, high = reach(values)
-    known = np.clip(values[~np.isnan(values)], low, high)
+    known = values[(values >= low) & (values <= high)]
     if not len(known):
         return Scaling(0.0, 1.0, 0.0, 0.0)
     middle = float(np.median(known))
     offsets = known - middle
     size = float(np.abs(offsets).max()) or 1.0  # squares of offsets / size neither overflow nor vanish
-    shift = float((offsets / size).mean())
-    deviation = float((offsets / size).std())
+    center = middle + float((offsets / size).mean()) * size
+    deviation = float((offsets / size).std()) * size
     least, most = float(known.min()), float(known.max())
-    width = most - least
-    return Scaling(
-        middle + shift * size, deviation * size or 1.0, max(low, least - width), min(high, most + width)
-    )
+    return Scaling(center, deviation or 1.0, least - (most - least), most + (most - least))

@@ -146,4 +146,4 @@ def _transcode(text: memoryview, encoding: str, path: Path, *, keep: bool = True
         raise InputError(
             f"{path} cannot be read as {encoding}: the bytes in line {line} are no text in it. Try {other}."
         ) from error
-    return b"".join(parts).lstrip("\ufeff".encode()) if keep else b""
+    return b"".join(parts).removeprefix(codecs.BOM_UTF8) if keep else b""

@@ -8,20 +8,20 @@ from sklearn.tree import DecisionTreeClassifier
 
 from crossentropy.training.tables.columns import Column
 from crossentropy.training.tables.identify import NEARLY_ALL, named_as_id, rises_with_rows
-from crossentropy.training.tables.scaling import reach
+from crossentropy.training.tables.scaling import fit_scaling, reach
 
 #: a predictor gives the label away if it alone is wrong in less than these shares, of rows and of the baseline's errors
-ERRORS, OF_BASELINE = 0.02, 0.1
+ERRORS, OF_BASELINE = 0.01, 0.1
 _FEWEST_ROWS = 40
 _CELLS = 4_000_000
 
 
-def suspicions(columns: dict[str, Column], labels: np.ndarray, label: str) -> list[str]:
-    """Look at predictors beside the labels (rows,), indices of classes, in the order of the table."""
+def suspicions(columns: dict[str, Column], labels: np.ndarray, label: str, rows: np.ndarray) -> list[str]:
+    """Look at predictors beside the labels, indices of classes; `rows` are their numbers in the table, for the user."""
     found = [*_sorted_rows(labels), *_repeated_rows(columns, labels)]
     found += _rising(columns)
     found += _repeated_ids(columns)
-    found += _extreme_numbers(columns)
+    found += _extreme_numbers(columns, rows)
     found += [
         f"Column {name!r} alone tells {label!r} in {share:.1%} of rows: is it known before the label is?"
         for name, share in _leaks(columns, labels)
@@ -95,7 +95,7 @@ def _repeated_ids(columns: dict[str, Column]) -> Iterator[str]:
             )
 
 
-def _extreme_numbers(columns: dict[str, Column]) -> Iterator[str]:
+def _extreme_numbers(columns: dict[str, Column], rows: np.ndarray) -> Iterator[str]:
     """Tell of numbers that are brought to the limit of `reach`."""
     for name, column in columns.items():
         if column.kind != "number":
@@ -107,8 +107,8 @@ def _extreme_numbers(columns: dict[str, Column]) -> Iterator[str]:
             row = extreme[np.abs(values[extreme]).argmax()]
             cells = "1 extreme number" if len(extreme) == 1 else f"{len(extreme)} extreme numbers"
             yield (
-                f"Column {name!r} holds {cells}, such as {values[row]:g} in row {row}: beyond {low:.4g} to {high:.4g} "
-                "they count as the limit."
+                f"Column {name!r} holds {cells}, such as {values[row]:g} in row {rows[row]}. What is beyond "
+                f"{low:.4g} or {high:.4g} has no part in how the column is standardized, and is brought near others."
             )
 
 
@@ -122,13 +122,11 @@ def _leaks(columns: dict[str, Column], labels: np.ndarray) -> Iterator[tuple[str
     majority = np.bincount(labels[learn]).argmax()
     baseline = float((labels[judge] != majority).mean())
     for name, column in columns.items():
-        guess = _majority if column.kind == "category" else _tree
-        right = float(
-            (
-                guess(_codes(column) if column.kind == "category" else _ranks(column), labels, learn, judge)
-                == labels[judge]
-            ).mean()
-        )
+        if column.kind == "category":
+            guesses = _majority(_codes(column), labels, learn, judge)
+        else:
+            guesses = _tree(_standardized(column), labels, learn, judge)
+        right = float((guesses == labels[judge]).mean())
         if 1 - right <= min(ERRORS, OF_BASELINE * baseline):
             yield name, right
 
@@ -140,16 +138,28 @@ def _majority(codes: np.ndarray, labels: np.ndarray, learn: np.ndarray, judge: n
     return best.reindex(codes[judge], fill_value=-1).to_numpy()
 
 
-def _tree(ranks: np.ndarray, labels: np.ndarray, learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
+def _tree(values: np.ndarray, labels: np.ndarray, learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
     """Predict by a small tree on one column."""
     leaves = max(16, 2 * int(labels.max() + 1))
     tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=0)
-    return tree.fit(ranks[learn, None], labels[learn]).predict(ranks[judge, None])
+    return tree.fit(values[learn, None], labels[learn]).predict(values[judge, None])
 
 
-def _ranks(column: Column) -> np.ndarray:
-    """Rank numbers or dates, missing ones last; a tree's float32 tells ranks apart where it would not the numbers."""
-    return np.unique(column.values.to_numpy(), return_inverse=True)[1].astype(np.float32)
+def _standardized(column: Column) -> np.ndarray:
+    """Give numbers or dates as float32 with their median at 0, which a tree computes in."""
+    values = column.values
+    numbers = (
+        values.to_numpy().astype("datetime64[us]").astype(float)
+        if column.kind == "date"
+        else values.to_numpy()
+    )
+    numbers = np.where(values.isna(), np.nan, numbers)
+    scaling = fit_scaling(numbers)
+    return (
+        ((np.clip(numbers, -1e300, 1e300) - scaling.center) / scaling.scale)
+        .clip(-1e30, 1e30)
+        .astype(np.float32)
+    )
 
 
 def _listed(names: list[str]) -> str:
