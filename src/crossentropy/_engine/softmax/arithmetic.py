@@ -40,7 +40,7 @@ def on_host(memory: type[Memory]) -> Arithmetic:
 
     def total(x: Array) -> Array:
         x = memory.contiguous(x, "float64")
-        return namespace(x).asarray(_native.weighted_sum(memory.address(x), 0, _size(x)), dtype=x.dtype)
+        return namespace(x).asarray(_native.sum_of_rows(memory.address(x), _size(x)), dtype=x.dtype)
 
     return Arithmetic(lambda *problem: RowKernel(memory, *problem), link, total)
 
