@@ -89,32 +89,9 @@ void bind_rows(nb::module_& m) {
                      reinterpret_cast<double*>(slope), threads);
         },
         "log_odds"_a, "n"_a, "gamma"_a, "loss"_a, "slope"_a, "threads"_a, free_threads);
-  const auto weighted = [](double factor, uintptr_t row_weights, uintptr_t weights, uintptr_t values, int64_t n,
-                           int64_t k) {
-    return WeightedRows{factor,
-                        reinterpret_cast<const double*>(row_weights),
-                        reinterpret_cast<const double*>(weights),
-                        reinterpret_cast<const double*>(values),
-                        n,
-                        k};
-  };
-  m.def("weigh_rows",
-        [weighted](double factor, uintptr_t row_weights, uintptr_t weights, uintptr_t values, int64_t n, int64_t k,
-                   uintptr_t out, int threads) {
-          weigh_rows(weighted(factor, row_weights, weights, values, n, k), reinterpret_cast<double*>(out), threads);
-        },
-        "factor"_a, "row_weights"_a, "weights"_a, "values"_a, "n"_a, "k"_a, "out"_a, "threads"_a, free_threads);
-  m.def("add_rows",
-        [weighted](double factor, uintptr_t row_weights, uintptr_t weights, uintptr_t values, int64_t n, int64_t k,
-                   uintptr_t sums, int threads) {
-          add_rows(weighted(factor, row_weights, weights, values, n, k), reinterpret_cast<double*>(sums), threads);
-        },
-        "factor"_a, "row_weights"_a, "weights"_a, "values"_a, "n"_a, "k"_a, "sums"_a, "threads"_a, free_threads);
-  m.def("weighted_sum",
-        [](uintptr_t x, uintptr_t weights, int64_t n) {
-          return weighted_sum(reinterpret_cast<const double*>(x), reinterpret_cast<const double*>(weights), n);
-        },
-        "x"_a, "weights"_a, "n"_a, free_threads);
+  m.def("sum_of_rows",
+        [](uintptr_t x, int64_t n) { return sum_of_rows(reinterpret_cast<const double*>(x), n); },
+        "x"_a, "n"_a, free_threads);
   m.def("rows_with_any",
         [](const View& mask, const Shape& shape, uintptr_t has_any, int threads) {
           rows_with_any(mask, shape, reinterpret_cast<uint8_t*>(has_any), threads);

@@ -20,20 +20,10 @@ CE_INLINE void focal_lanes(const double* D, double gamma, double* loss, double* 
 // The same of n rows.
 void focal_rows(const double* log_odds, int64_t n, double gamma, double* loss, double* slope, int threads);
 
-// factor · r_i · w_ij · x_ij of n rows of k numbers; what is null is 1. A weight of 0 makes 0 of anything.
-struct WeightedRows {
-  double factor;
-  const double *row_weights, *weights, *values;  // r, w, x
-  int64_t n, k;
-};
-void weigh_rows(const WeightedRows& rows, double* out, int threads);
-// Adds the k products of each row to its sum.
-void add_rows(const WeightedRows& rows, double* sums, int threads);
-
 // Rows that are summed by themselves before their sums are: who works in blocks of these gets the same bits.
 constexpr int64_t kRowsOfASum = 1024;
 
-// Σ_i w_i x_i (w null: 1) in an order that depends on n alone; terms of weight 0 are 0 whatever x.
-double weighted_sum(const double* x, const double* weights, int64_t n);
+// Σ_i x_i in an order that depends on n alone.
+double sum_of_rows(const double* x, int64_t n);
 
 }  // namespace ce

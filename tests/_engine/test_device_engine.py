@@ -72,8 +72,8 @@ class ShapeKernel:
             stats.log_odds = self._new(target.indices.shape)
         return stats
 
-    def pullback(self, saved, upstream, rows, *, into, **options):
-        return Gradients(logits=into)
+    def pullback(self, saved, upstream, rows, *, into=None, **options):
+        return Gradients(logits=self._new(self.logits.shape) if into is None else into)
 
     def _new(self, shape):
         return self.logits.new_empty(shape, dtype=torch.float64)

@@ -7,7 +7,7 @@ import crossentropy as ce
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
-from crossentropy._engine.softmax import evaluate_cuda  # noqa: E402
+from crossentropy._engine.softmax import fused_cuda  # noqa: E402
 from crossentropy._kernels.triton import row_loss  # noqa: E402
 from crossentropy._statistics.cuda import head  # noqa: E402
 from crossentropy._statistics.head import passes  # noqa: E402
@@ -22,7 +22,7 @@ CLASSES = 40
 def on_triton(triton_rows, monkeypatch):
     """Every loss goes through Triton's kernels, on the CPU too."""
     use_small_tiles(monkeypatch)
-    monkeypatch.setattr(evaluate_cuda, "row_loss", lambda device: row_loss)
+    monkeypatch.setattr(fused_cuda, "row_loss", lambda device: row_loss)
     monkeypatch.setattr(passes, "linear_kernel", lambda device: head)
     with as_on_a_device():
         yield

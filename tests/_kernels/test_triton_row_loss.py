@@ -11,7 +11,7 @@ from softmax_problems import problems
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
-from crossentropy._engine.softmax import evaluate_cuda  # noqa: E402
+from crossentropy._engine.softmax import fused_cuda  # noqa: E402
 from crossentropy._kernels.triton import row_loss  # noqa: E402
 from device_losses import as_on_a_device, interpreted  # noqa: E402
 from triton_compiler import compiled_kernels  # noqa: E402
@@ -31,7 +31,7 @@ def kernels(monkeypatch):
             return row_loss.loss(*arguments)
 
     monkeypatch.setattr(row_loss, "BLOCK", 4)
-    monkeypatch.setattr(evaluate_cuda, "row_loss", lambda device: Counted)
+    monkeypatch.setattr(fused_cuda, "row_loss", lambda device: Counted)
     return calls
 
 

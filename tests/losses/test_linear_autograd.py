@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 from crossentropy._engine.linear import autograd as strategies  # noqa: E402
-from crossentropy._engine.softmax.autograd import NATIVE  # noqa: E402
+from crossentropy._engine.softmax.autograd import FUSED  # noqa: E402
 from linear_heads import (  # noqa: E402
     assert_close,
     assert_same_loss,
@@ -210,7 +210,7 @@ def test_a_frozen_part_has_no_gradient(frozen, budget):
 def test_nothing_of_the_size_of_a_frozen_part_is_made(frozen, budget, monkeypatch):
     """Sizes with which neither a block of logits nor another part is mistaken for it; padding counts as well."""
     # The kernels step aside for whoever watches PyTorch's operations, so they are told that nobody does.
-    monkeypatch.setattr(strategies, "kernels_for", lambda *_: NATIVE)
+    monkeypatch.setattr(strategies, "kernels_for", lambda *_: FUSED)
     N, D, V = 32, 48, 101
     hidden, weight, y = head(N, D, V)
     size = {"hidden": N * D, "weight": V * D}
@@ -224,7 +224,7 @@ def test_nothing_of_the_size_of_a_frozen_part_is_made(frozen, budget, monkeypatc
 
 @pytest.mark.parametrize("learn", [True, False])
 def test_without_gradients_no_array_of_the_size_of_the_weight_is_made(learn, monkeypatch):
-    monkeypatch.setattr(strategies, "kernels_for", lambda *_: NATIVE)
+    monkeypatch.setattr(strategies, "kernels_for", lambda *_: FUSED)
     hidden, weight, y = (x.detach() for x in head(32, 48, 101))
     with blocks_of(4), Sizes() as sizes, torch.set_grad_enabled(learn):
         ce.linear_cross_entropy(hidden, weight, y)
@@ -233,7 +233,7 @@ def test_without_gradients_no_array_of_the_size_of_the_weight_is_made(learn, mon
 
 @each_strategy
 def test_the_logits_are_never_whole(budget, monkeypatch):
-    monkeypatch.setattr(strategies, "kernels_for", lambda *_: NATIVE)
+    monkeypatch.setattr(strategies, "kernels_for", lambda *_: FUSED)
     hidden, weight, y = head(64, 4, 256)
     with blocks_of(4, tile=32), Sizes() as sizes:
         ce.linear_cross_entropy(hidden, weight, y, memory_budget=budget, label_smoothing=0.1).backward()

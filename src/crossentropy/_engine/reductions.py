@@ -33,10 +33,12 @@ __all__ = [
     "divides_by_weight",
     "divisor",
     "fixed_divisor",
+    "inverse",
     "mean_of",
     "mean_of_totals",
     "normalizer_of",
     "reduce_rows",
+    "reduced",
     "sequence_divisors",
     "value_of_nothing",
 ]
@@ -107,6 +109,10 @@ def negative_weight_error(least: float) -> ValueError:
 # ---------------------------------------------------------------------------------------------------- from rows
 
 
+def _sum(x: Array) -> Array:
+    return total(x, tuple(range(x.ndim)))
+
+
 def reduce_rows(
     losses: Array,
     weights: Array | None,
@@ -117,7 +123,32 @@ def reduce_rows(
     empty: str,
     signed: bool = False,
 ) -> Array:
+    """Return the value of `reduced` alone."""
+    return reduced(
+        losses,
+        weights,
+        counted,
+        reduction=reduction,
+        normalizer=normalizer,
+        empty=empty,
+        signed=signed,
+    )[0]
+
+
+def reduced(
+    losses: Array,
+    weights: Array | None,
+    counted: Array | float | None,
+    *,
+    reduction: str,
+    normalizer: Any,
+    empty: str,
+    signed: bool = False,
+    add_up: Callable[[Array], Array] = _sum,
+) -> tuple[Array, Array | None]:
     """Reduce losses of rows: to ``Σ ℓ``, to ``Σ ℓ / N`` or not at all; sums are in float64 where the library has it.
+
+    Returns the value, and the divisor ``N`` of a mean, else None.
 
     Parameters
     ----------
@@ -131,6 +162,8 @@ def reduce_rows(
         As in `crossentropy.softmax_cross_entropy`, already checked by `check_reduction`.
     signed : bool
         Whether weights of both signs may be divided by, as PyTorch does.
+    add_up : callable
+        Computes the sum of all entries of an array.
 
     Raises
     ------
@@ -138,21 +171,31 @@ def reduce_rows(
         If a weight is negative that is to be divided by, or if ``empty="raise"`` and there is nothing to average.
     """
     if reduction == "none":
-        return losses
+        return losses, None
+    N = None
     if reduction == "sum":
-        value = _sum(losses)
+        value = add_up(losses)
     else:
-        if not signed and weights is not None and divides_by_weight(reduction, normalizer):
-            check_weights(weights)
-        value = mean_of(losses, divisor(losses, weights, counted, normalizer), empty)
-    return namespace(value).astype(value, losses.dtype, copy=False)
+        N = divisor(losses, weights, counted, normalizer, signed=signed, add_up=add_up)
+        value = mean_of(losses, N, empty, add_up)
+    return namespace(value).astype(value, losses.dtype, copy=False), N
 
 
-def divisor(losses: Array, weights: Array | None, counted: Array | float | None, normalizer: Any) -> Array:
-    """Compute the divisor ``N`` of a mean, shape () or one for every row; the arguments are those of `reduce_rows`."""
+def divisor(
+    losses: Array,
+    weights: Array | None,
+    counted: Array | float | None,
+    normalizer: Any,
+    *,
+    signed: bool = True,
+    add_up: Callable[[Array], Array] = _sum,
+) -> Array:
+    """Compute the divisor ``N`` of a mean, shape () or one for every row; the arguments are those of `reduced`."""
     if isinstance(normalizer, str):
         if normalizer == "weight" and weights is not None:
-            return _sum(weights)
+            if not signed:
+                check_weights(weights)
+            return add_up(weights)
         if counted is not None and not is_number(counted):
             return _sum(namespace(counted).astype(counted, widest_dtype(losses)))
         normalizer = number_of(losses.shape, losses) if counted is None else counted
@@ -165,9 +208,16 @@ def divisor(losses: Array, weights: Array | None, counted: Array | float | None,
     return N
 
 
-def mean_of(losses: Array, N: Array, empty: str) -> Array:
+def inverse(N: Array) -> Array:
+    """Compute ``1 / N``, and 0 where there is nothing to divide by."""
+    xp = namespace(N)
+    nothing = N == 0
+    return xp.where(nothing, xp.zeros_like(N), 1 / xp.where(nothing, xp.ones_like(N), N))
+
+
+def mean_of(losses: Array, N: Array, empty: str, add_up: Callable[[Array], Array] = _sum) -> Array:
     """Compute ``Σ ℓ / N``; a divisor of 0 gives the value of `empty`, with a gradient of 0."""
-    return _sum(divide(losses, N, empty)) if N.ndim else divide(_sum(losses), N, empty)
+    return add_up(divide(losses, N, empty)) if N.ndim else divide(add_up(losses), N, empty)
 
 
 def divide(total: Array, N: Array, empty: str) -> Array:
@@ -271,10 +321,6 @@ def sequence_divisors(weights: Array) -> Array:
     sequences = xp.sum(xp.astype(lengths != 0, lengths.dtype))
     N = xp.where((lengths == 0) & (sequences > 0), xp.ones_like(lengths), lengths * sequences)
     return N + xp.zeros_like(weights)
-
-
-def _sum(x: Array) -> Array:
-    return total(x, tuple(range(x.ndim)))
 
 
 def _as_array(value: Any, like: Array) -> Array:

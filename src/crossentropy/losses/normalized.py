@@ -176,7 +176,9 @@ def active_passive_loss(
             "labels are sets or probabilities; the mean absolute error here is of one label: pass indices"
         )
     stats = _statistics(problem)
-    passive = formula.row_losses(replace(problem, link=MeanAbsoluteError()), replace(stats, prior_term=None))
+    passive = formula.row_losses(
+        replace(problem, link=MeanAbsoluteError()), replace(stats, prior_term=None), formula.target_losses
+    )
     losses = active_weight * _shares(problem, stats) + passive_weight * passive
     return reduce_problem(problem, losses, problem.sample_weight)
 
@@ -197,7 +199,7 @@ def _statistics(problem: SoftmaxProblem) -> RowStatistics:
 def _shares(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
     """``−log p_y / −Σ_c log p_c`` of every row."""
     formula.check_sums(problem, stats.dense_total)
-    own = formula.row_losses(problem, replace(stats, prior_term=None))
+    own = formula.row_losses(problem, replace(stats, prior_term=None), formula.target_losses)
     every = problem.classes * stats.prior_term
     xp = namespace(every)
     # Of a single class, and of an ignored row, both are 0; a class of no probability makes the sum infinite.

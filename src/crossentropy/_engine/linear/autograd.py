@@ -24,16 +24,16 @@ from crossentropy._engine.linear.problem import (
     rows_of_problem,
     with_rows,
 )
-from crossentropy._engine.reductions import mean_of, of_nothing
-from crossentropy._engine.softmax import evaluate_cuda, per_class
+from crossentropy._engine.reductions import divisor, inverse, mean_of, of_nothing
+from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.autograd import LossKernels, kernels_for, tensors_of
-from crossentropy._engine.softmax.evaluate import normalizer
+from crossentropy._engine.softmax.fused_cuda import on_device
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._engine.softmax.terms import excluded_rows, mass_term, target_weights
+from crossentropy._engine.softmax.terms import excluded_rows, not_ignored_rows, row_masses, weigh_rows
 from crossentropy._statistics import Requested, RowStatistics, row_statistics
 from crossentropy._statistics.blocks import slices
-from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain, rounded
+from crossentropy._statistics.cpu.memory_torch import CODES, is_plain, rounded
 from crossentropy._statistics.head import rows as head_rows
 from crossentropy._statistics.head.gradients import HeadGradients
 from crossentropy._statistics.head.head import Head, derivatives
@@ -214,19 +214,20 @@ def _denominator(problem: SoftmaxProblem) -> float | Tensor:
     if problem.reduction == "sum":
         return 1.0
     target, known = problem.target, RowStatistics()
+    like = torch.empty(problem.rows, dtype=torch.float64, device=problem.device)
     if target.dense is not None:
         a = target.dense if problem.class_weight is None else target.dense * problem.class_weight
         known.dense_total = a.sum(1, dtype=torch.float64)
-    if problem.device.type != "cpu":
-        return evaluate_cuda.denominator(problem, known)
-    mass = mass_term(problem, known, target_weights(problem))
-    return float(normalizer(problem, mass, problem.rows[0], TorchMemory))
+    masses, signed = row_masses(problem, known), problem.signed_weights
+    weights = problem.sample_weight if masses is None else weigh_rows(problem, masses)
+    N = divisor(like, weights, not_ignored_rows(problem), problem.normalizer, signed=signed)
+    return float(N) if N.device.type == "cpu" else N
 
 
 def _share_of(N: float | Tensor) -> float | Tensor:
     """Compute ``1 / N``, 0 if N is 0."""
     if isinstance(N, Tensor):
-        return evaluate_cuda.inverse(N)
+        return inverse(N)
     return 0.0 if N == 0 else 1.0 / N
 
 
@@ -255,19 +256,20 @@ class _LinearLoss(Function):
             z = buffer[: rows.stop - rows.start]
             write_tiles(head, rows, z)
             block = rows_of_problem(problem, rows, z)
-            result = kernels.evaluate(block)
+            own: Any = kernels.for_problem(block)  # links that act on every class recompute
+            result = own.evaluate(block)
             total = total + result.value
             if sums is not None:
                 sums.add(
                     rows,
-                    aligned_copy(kernels.gradient(block, z, result, inverse_N, into=z), z),
+                    aligned_copy(own.gradient(block, z, result, inverse_N, into=z), z),
                     block.target.labels,
                 )
         ctx.problem, ctx.count, ctx.sums = problem, count, sums
         ctx.save_for_backward(*inputs)
         dtype = loss_dtype(head.factors[0])
         if isinstance(total, Tensor):
-            return mean_of(total, evaluate_cuda.on_device(N, total), problem.empty).to(dtype)
+            return mean_of(total, on_device(N, total), problem.empty).to(dtype)
         value = float(total * inverse_N) if inverse_N else of_nothing(problem.empty)
         return rounded(value, dtype)
 

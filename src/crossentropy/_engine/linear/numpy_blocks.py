@@ -19,6 +19,7 @@ from crossentropy._engine.linear.problem import (
     rows_per_block,
 )
 from crossentropy._engine.softmax import per_class
+from crossentropy._engine.softmax.arithmetic import on_host
 from crossentropy._engine.softmax.evaluate import ForwardResult, evaluate, gradient, kernel_statistics
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._statistics import Requested, RowStatistics
@@ -26,6 +27,7 @@ from crossentropy._statistics.blocks import ALIGNED, round_up, slices
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy._statistics.problem import arrays, of_rows
 
+ARITHMETIC = on_host(NumpyMemory)
 TILE = 4096  # classes in a product, of which a half-precision weight is widened at a time
 PER_CLASS = 16  # most float64 arrays of a block's size that a link acting on every class takes
 
@@ -41,7 +43,7 @@ def loss_and_gradients(
     """Compute the loss, and return with it a function that computes the gradients with respect to the head."""
     with np.errstate(all="ignore"):  # infinities are valid results, as they are in the kernels
         evaluation = evaluate(
-            NumpyMemory,
+            ARITHMETIC,
             linear.problem,
             statistics=lambda problem: _statistics(linear, problem, memory_budget),
             row_losses=lambda problem: _row_losses(linear, problem, memory_budget),
@@ -61,7 +63,7 @@ def statistics(linear: LinearProblem, requested: Requested) -> RowStatistics:
 def _statistics(linear: LinearProblem, problem: SoftmaxProblem, memory_budget: int | None) -> RowStatistics:
     """Compute the statistics block by block, and concatenate them."""
     blocks = [
-        arrays(kernel_statistics(block, NumpyMemory)) for _, block in _blocks(linear, problem, memory_budget)
+        arrays(kernel_statistics(ARITHMETIC, block)) for _, block in _blocks(linear, problem, memory_budget)
     ]
     joined: dict[str, Any] = {
         name: np.concatenate([statistics[name] for statistics in blocks]) for name in blocks[0]
@@ -111,6 +113,7 @@ def _factors(linear: LinearProblem, rows: slice) -> list[tuple[Array, Array]]:
 
 
 @np.errstate(all="ignore")
+@np.errstate(all="ignore")
 def _gradients(
     linear: LinearProblem, evaluation: ForwardResult, memory_budget: int | None
 ) -> LinearGradients:
@@ -123,7 +126,7 @@ def _gradients(
     by_down = None if linear.low_rank is None else np.zeros(linear.low_rank[0].shape, wide)
     entries = []
     for rows, block in _blocks(linear, linear.problem, memory_budget):
-        dz = gradient(NumpyMemory, block, block.logits, _of_rows(evaluation, rows), 1.0, into=block.logits)
+        dz = gradient(ARITHMETIC, block, block.logits, _of_rows(evaluation, rows), 1.0, into=block.logits)
         labels, of_labels = _taken_out(dz, block.target.labels)
         entries.append((rows, labels, of_labels))
         factors = _factors(linear, rows)

@@ -31,19 +31,10 @@ def loss_by_autodiff(
         What gives the losses and masses of its rows where the link acts on every class.
     """
     find = statistics or (lambda problem: find_statistics(problem, reference=reference))
-    if problem.acts_per_class:
-        formula.check_sums(problem)
-        losses, masses = row_losses(problem)
-        if problem.regularizers:
-            losses = losses + formula.regularizers(problem, find(problem))
-    else:
-        stats = find(problem)
-        formula.check_sums(problem, stats.dense_total)
-        losses = formula.row_losses(problem, stats)
-        masses = formula.row_masses(problem, stats)
+    losses, masses, _ = formula.weighted_losses(problem, find, row_losses, formula.target_losses)
     value = reduce_rows(
-        formula.weigh_rows(problem, losses),
-        problem.sample_weight if masses is None else formula.weigh_rows(problem, masses),
+        losses,
+        masses,
         formula.not_ignored_rows(problem),
         reduction=problem.reduction,
         normalizer=problem.normalizer,
@@ -51,12 +42,6 @@ def loss_by_autodiff(
         signed=problem.signed_weights,
     )
     return problem.xp.astype(value, problem.loss_dtype, copy=False)
-
-
-def counted_rows(problem: SoftmaxProblem, losses: Array) -> Array:
-    """Which rows are not ignored."""
-    keep = formula.not_ignored_rows(problem)
-    return problem.xp.ones_like(losses, dtype=problem.xp.bool) if keep is None else keep
 
 
 def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> RowStatistics:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
-from crossentropy._engine.softmax import evaluate, evaluate_cuda, fused_cpu
+from crossentropy._engine.softmax import evaluate, fused_cpu, fused_cuda
+from crossentropy._engine.softmax.arithmetic import Arithmetic, on_host
 from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._statistics.cpu.kernel import lay_out
@@ -27,23 +28,51 @@ class LossKernels(NamedTuple):
     """How a loss is computed without a graph: its value, and from what was found its gradient.
 
     ``evaluate(problem)`` returns something with a `value`, from which ``gradient(problem, logits, found, upstream,
-    into)`` makes the gradient by logits that the problem need not hold any more.
+    into)`` makes the gradient by logits that the problem need not hold any more. ``serves(problem)`` tells whether
+    they know the loss; if not, `others` may.
     """
 
+    serves: Callable[[SoftmaxProblem], bool]
     evaluate: Callable[..., Any]
     gradient: Callable[..., Tensor]
+    others: "LossKernels | None" = None
+
+    def for_problem(self, problem: SoftmaxProblem) -> "LossKernels | None":
+        """These, or others, whichever know the loss."""
+        if self.serves(problem):
+            return self
+        return None if self.others is None else self.others.for_problem(problem)
 
 
-FUSED = LossKernels(partial(fused_cpu.evaluate, TorchMemory), partial(fused_cpu.gradient, TorchMemory))
-NATIVE = LossKernels(partial(evaluate.evaluate, TorchMemory), partial(evaluate.gradient, TorchMemory))
-ON_DEVICE = LossKernels(evaluate_cuda.evaluate, evaluate_cuda.gradient)
+def _combined(arithmetic: Arithmetic) -> LossKernels:
+    """Statistics from the kernels, and formulas: for all links but those that act on every class."""
+    return LossKernels(
+        lambda problem: not problem.acts_per_class,
+        partial(evaluate.evaluate, arithmetic),
+        partial(evaluate.gradient, arithmetic),
+    )
+
+
+NATIVE = _combined(on_host(TorchMemory))
+FUSED = LossKernels(
+    fused_cpu.serves,
+    partial(fused_cpu.evaluate, TorchMemory),
+    partial(fused_cpu.gradient, TorchMemory),
+    NATIVE,
+)
+ON_DEVICE = LossKernels(
+    fused_cuda.serves, fused_cuda.evaluate, fused_cuda.gradient, _combined(fused_cuda.ON_DEVICE)
+)
 
 
 def kernels_for(*tensors: Tensor | None) -> LossKernels | None:
-    """That of the device of the tensors, the first of which may not be None; None if formulas have to do it."""
+    """Those of whole losses for the device of the tensors, the first of which may not be None; None if none serve.
+
+    A compiled, traced or transformed program, a subclass, another device: kernels are not to be called.
+    """
     if not kernels_serve(*tensors):
         return None
-    return NATIVE if tensors[0].device.type == "cpu" else ON_DEVICE  # type: ignore[union-attr]
+    return FUSED if tensors[0].device.type == "cpu" else ON_DEVICE  # type: ignore[union-attr]
 
 
 def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | None:
@@ -51,14 +80,11 @@ def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | N
 
     `others` are `problem.other_inputs`.
     """
-    # A compiled, traced or transformed program, a subclass, another device: kernels are not to be called.
-    own = NATIVE if problem.ready else kernels_for(problem.logits, *tensors_of(problem))
-    if own is NATIVE and fused_cpu.serves(problem):
-        own = FUSED
-    elif own is None or problem.acts_per_class:  # no statistic of a row says what such a link makes of it
-        return None
+    own = FUSED if problem.ready else kernels_for(problem.logits, *tensors_of(problem))
+    if own is not None and not own.serves(problem):
+        own = own.for_problem(problem)
     # A gradient by anything but the logits is left to PyTorch, with the statistics as one of its steps.
-    if torch.is_grad_enabled():
+    if own is not None and torch.is_grad_enabled():
         for x in (*others, problem.normalizer):
             if x is not None and type(x) is not float and isinstance(x, Tensor) and x.requires_grad:
                 return None

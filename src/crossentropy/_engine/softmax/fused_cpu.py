@@ -9,7 +9,6 @@ from typing import Any
 
 from crossentropy._backends import Array
 from crossentropy._engine.reductions import negative_weight_error, of_nothing
-from crossentropy._engine.softmax.evaluate import divisors
 from crossentropy._engine.softmax.labels import check_sets
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.warnings import warn_of_probabilities
@@ -83,7 +82,7 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
     code = memory.codes[x.array.dtype]
     N = problem.normalizer if reduction == "mean" else 1.0
     if not isinstance(N, (str, float)):
-        N = divisors(problem)
+        N = _divisors(problem)
     dtype = "float64" if code == 1 else "float32"
     rows, kept = _native_rows(memory, problem, x, code, None if isinstance(N, (str, float)) else N)
     losses = memory.empty(problem.rows, dtype) if reduction == "none" else None
@@ -110,6 +109,19 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
     if N == 0:
         return FusedRows(of_nothing(problem.empty), rows, 0.0, kept)
     return FusedRows(total / N, rows, 1.0 / N, kept)
+
+
+def _divisors(problem: SoftmaxProblem) -> Any:
+    """The normalizer, a number or an array, as a float or an array with one divisor for every row."""
+    N = problem.normalizer
+    if isinstance(N, (int, float)) or N.ndim == 0:
+        return float(N)
+    if tuple(N.shape) != problem.rows:
+        raise ValueError(
+            f"normalizer has shape {tuple(N.shape)}; "
+            f"pass a number, or one divisor for each row, shape {problem.rows}"
+        )
+    return N
 
 
 def check_unread(problem: SoftmaxProblem) -> None:

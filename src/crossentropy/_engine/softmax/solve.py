@@ -1,15 +1,18 @@
 """The one way from logits and labels to a softmax loss: a checked problem, and whoever computes it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from crossentropy._backends import Array, is_numpy, is_taped, is_torch
 from crossentropy._backends.tape import Taped, node, plain
 from crossentropy._engine.softmax import evaluate, fused_cpu
+from crossentropy._engine.softmax.arithmetic import on_host
 from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 
+ARITHMETIC = on_host(NumpyMemory)
 torch_loss: Any = None  # imported with the first tensor, as in `problem`
 
 
@@ -46,16 +49,20 @@ def _numpy_loss(problem: SoftmaxProblem) -> tuple[Array, Callable[[Array], Array
     import numpy
 
     # Soft targets and links in Python have no native object.
-    kernels: Any = fused_cpu if fused_cpu.serves(problem) else evaluate
-    if kernels is evaluate:
+    compute: Callable[..., Any] = partial(evaluate.evaluate, ARITHMETIC)
+    differentiate: Callable[..., Array] = partial(evaluate.gradient, ARITHMETIC)
+    if fused_cpu.serves(problem):
+        compute = partial(fused_cpu.evaluate, NumpyMemory)
+        differentiate = partial(fused_cpu.gradient, NumpyMemory)
+    else:
         fused_cpu.check_unread(problem)
 
+    @numpy.errstate(all="ignore")  # a link's infinities are results, as the kernels' are
     def pull(upstream: Array) -> Array:
-        by_value = upstream if upstream.ndim else float(upstream)
-        return kernels.gradient(NumpyMemory, problem, problem.logits, found, by_value)
+        return differentiate(problem, problem.logits, found, upstream if upstream.ndim else float(upstream))
 
-    with numpy.errstate(all="ignore"):  # a link's infinities are results, as the kernels' are
-        found = kernels.evaluate(NumpyMemory, problem)
+    with numpy.errstate(all="ignore"):
+        found = compute(problem)
     dtype = problem.loss_dtype
     value = dtype(found.value) if isinstance(found.value, float) else found.value.astype(dtype)
     return value, pull

@@ -5,7 +5,7 @@ where its arrays are; `row_slopes` are their derivatives by the statistics, for 
 themselves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from crossentropy._arguments.unit_sums import digits_beside_one, rounding_tolerance
@@ -43,9 +43,40 @@ def added(terms: Sequence[Term]) -> Array:
     return total
 
 
-def row_losses(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
-    """The loss of every row before its sample weight, differentiable, from the statistics of its rows."""
-    loss = None if stats.dense_term is not None else target_losses(problem, stats)
+def weighted_losses(
+    problem: SoftmaxProblem,
+    statistics: Callable[[SoftmaxProblem], RowStatistics],
+    row_losses_per_class: Callable[[SoftmaxProblem], tuple[Array, Array]],
+    link_losses: Callable[[SoftmaxProblem, RowStatistics], Array],
+) -> tuple[Array, Array | None, RowStatistics]:
+    """The weighted losses and masses of its rows, and the statistics that they are made of.
+
+    `row_losses_per_class` gives losses and masses where the link acts on every class, which statistics do not tell.
+    Masses of None stand for 1 everywhere. `link_losses` computes `target_losses`.
+    """
+    stats, masses = RowStatistics(), None
+    if problem.acts_per_class:
+        check_sums(problem)
+        losses, masses = row_losses_per_class(problem)
+        if problem.regularizers:
+            stats = statistics(problem)
+            losses = losses + regularizers(problem, stats)
+    else:
+        stats = statistics(problem)
+        check_sums(problem, stats.dense_total)
+        losses = row_losses(problem, stats, link_losses)
+        masses = row_masses(problem, stats)
+    masses = problem.sample_weight if masses is None else weigh_rows(problem, masses)
+    return weigh_rows(problem, losses), masses, stats
+
+
+def row_losses(
+    problem: SoftmaxProblem,
+    stats: RowStatistics,
+    link_losses: Callable[[SoftmaxProblem, RowStatistics], Array],
+) -> Array:
+    """The loss of every row before its sample weight, from the statistics of its rows."""
+    loss = None if stats.dense_term is not None else link_losses(problem, stats)
     return added(row_terms(problem, stats, loss, target_weights(problem)))
 
 
@@ -65,10 +96,11 @@ def row_terms(
         `target_weights`.
     """
     kept, terms = 1 - problem.label_smoothing, []
-    if target_loss is None:
-        terms.append(Term(kept, None, stats.dense_term))
-    elif not is_zero(kept):  # a label without mass counts nothing, whatever its loss
-        terms.append(Term(kept, shares, target_loss, problem.masses is not None))
+    if not is_zero(kept):  # a label without mass counts nothing, whatever its loss
+        if target_loss is None:
+            terms.append(Term(kept, None, stats.dense_term))
+        else:
+            terms.append(Term(kept, shares, target_loss, problem.masses is not None))
     if stats.prior_term is not None:
         terms.append(Term(problem.label_smoothing, None, stats.prior_term))
     return terms + regularizer_terms(problem, stats)
