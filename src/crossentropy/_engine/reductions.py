@@ -163,7 +163,7 @@ def reduced(
     signed : bool
         Whether weights of both signs may be divided by, as PyTorch does.
     add_up : callable
-        Computes the sum of all entries of an array.
+        Computes the sum of all entries of an array. If it is a float, so are the value and the divisor of a mean.
 
     Raises
     ------
@@ -178,6 +178,8 @@ def reduced(
     else:
         N = divisor(losses, weights, counted, normalizer, signed=signed, add_up=add_up)
         value = mean_of(losses, N, empty, add_up)
+    if isinstance(value, float):
+        return value, N
     return namespace(value).astype(value, losses.dtype, copy=False), N
 
 
@@ -208,8 +210,10 @@ def divisor(
     return N
 
 
-def inverse(N: Array) -> Array:
+def inverse(N: Any) -> Any:
     """Compute ``1 / N``, and 0 where there is nothing to divide by."""
+    if isinstance(N, float):
+        return 1.0 / N if N else 0.0
     xp = namespace(N)
     nothing = N == 0
     return xp.where(nothing, xp.zeros_like(N), 1 / xp.where(nothing, xp.ones_like(N), N))
@@ -217,7 +221,10 @@ def inverse(N: Array) -> Array:
 
 def mean_of(losses: Array, N: Array, empty: str, add_up: Callable[[Array], Array] = _sum) -> Array:
     """Compute ``Σ ℓ / N``; a divisor of 0 gives the value of `empty`, with a gradient of 0."""
-    return add_up(divide(losses, N, empty)) if N.ndim else divide(add_up(losses), N, empty)
+    if not isinstance(N, float) and N.ndim:
+        return add_up(divide(losses, N, empty))
+    total = add_up(losses)
+    return mean_of_totals(total, float(N), empty)[0] if isinstance(total, float) else divide(total, N, empty)
 
 
 def divide(total: Array, N: Array, empty: str) -> Array:

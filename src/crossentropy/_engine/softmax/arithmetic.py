@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from crossentropy._backends import Array, namespace
+from crossentropy._backends import Array
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._kernels import _native
@@ -14,11 +14,11 @@ from crossentropy.links.cross_entropy import focal_gamma
 
 
 class Arithmetic(NamedTuple):
-    """The kernel of rows, ``φ`` and ``dφ/dD`` at the targets, and the sum of an array of rows."""
+    """The kernel of rows, ``φ`` and ``dφ/dD`` at the targets, and the sum of an array of rows: a float, or 0-d."""
 
     kernel: Callable[..., Any]
     link: Callable[[SoftmaxProblem, RowStatistics], tuple[Array, Array]]
-    total: Callable[[Array], Array]
+    total: Callable[[Array], Any]
 
 
 def link_by_formula(problem: SoftmaxProblem, stats: RowStatistics) -> tuple[Array, Array]:
@@ -38,9 +38,9 @@ def on_host(memory: type[Memory]) -> Arithmetic:
         _native.focal_rows(address(D), _size(D), gamma, address(loss), address(slope), memory.threads())
         return loss, slope
 
-    def total(x: Array) -> Array:
+    def total(x: Array) -> float:
         x = memory.contiguous(x, "float64")
-        return namespace(x).asarray(_native.sum_of_rows(memory.address(x), _size(x)), dtype=x.dtype)
+        return _native.sum_of_rows(memory.address(x), _size(x))
 
     return Arithmetic(lambda *problem: RowKernel(memory, *problem), link, total)
 

@@ -139,7 +139,8 @@ def _product(problem: SoftmaxProblem, term: Term, share: Any, like: Array) -> Ar
     def of_rows(x: Any) -> Any:
         return x[..., None] if term.several and hasattr(x, "ndim") and x.ndim else x
 
-    weight = xp.ones_like(like) * of_rows(share * term.factor)
+    factor = share * term.factor
+    weight = xp.full_like(like, factor) if isinstance(factor, float) else xp.ones_like(like) * of_rows(factor)
     if problem.sample_weight is not None:
         weight = weight * of_rows(problem.sample_weight)
     if term.weights is not None:
