@@ -14,9 +14,9 @@ KERNELS := $(HEADS) tests/_statistics $(filter-out %_jax.py,\
 .PHONY: demo test test-full test-poisoned test-levels sanitize bench bench-cuda lint docs clean
 
 demo: .venv/installed
-	$(BIN)/crossentropy train digits --out runs/digits
+	$(BIN)/crossentropy train digits --out runs/digits --overwrite
 	$(BIN)/crossentropy train breast_cancer --loss "cross_entropy(label_smoothing=0.05)" \
-		--weight-decay 0.01 --hidden 64 --out runs/breast_cancer
+		--weight-decay 0.01 --hidden 64 --out runs/breast_cancer --overwrite
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.special import softmax
+from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from crossentropy._loss_expressions.known_losses import KNOWN_LOSSES
@@ -88,3 +90,28 @@ def test_validation_rows_have_their_weights():
     best = classifier.history_[classifier.best_epoch_ - 1]
     assert best.validation_log_loss == pytest.approx(-np.log(p), rel=1e-5)
     assert best.validation_objective == pytest.approx(-np.log(p), rel=1e-5)
+
+
+def test_with_corrected_weights_scores_are_less_by_the_logarithms_of_the_weights():
+    X, y = load_iris(return_X_y=True)
+    weights = {0: 2.0, 1: 0.5, 2: 3.0}
+    classifier = CrossEntropyClassifier(class_weight=weights, epochs=2, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(classifier.class_weight_, [2.0, 0.5, 3.0])
+    scores = classifier.decision_function(X)
+    corrected = classifier.set_params(correct_weights=True).decision_function(X)
+    np.testing.assert_array_equal(corrected, scores - np.log([2.0, 0.5, 3.0]))
+    np.testing.assert_allclose(classifier.predict_proba(X), softmax(corrected, axis=1), rtol=1e-12)
+
+
+def test_weights_in_the_loss_are_corrected_too():
+    X, y = load_iris(return_X_y=True)
+    loss = "cross_entropy(class_weight=balanced)"
+    classifier = CrossEntropyClassifier(loss, class_weight={0: 2.0}, epochs=1, random_state=0)
+    np.testing.assert_allclose(classifier.fit(X[:120], y[:120]).class_weight_, [1.6, 0.8, 2.0])
+
+
+def test_a_weight_of_zero_cannot_be_corrected():
+    X, y = load_iris(return_X_y=True)
+    classifier = CrossEntropyClassifier(class_weight={0: 0.0}, correct_weights=True, epochs=1)
+    with pytest.raises(ValueError, match=r"correct_weights is True, and the weight of class 0 is 0"):
+        classifier.fit(X, y)

@@ -28,8 +28,9 @@ class Cells:
         return self.use == "number"
 
 
-def dropped(values, remark: str) -> Cells:
-    return Cells([str(value) for value in values], "dropped", None, remark)
+def naming(values, remark: str) -> Cells:
+    """Cells that name the rows."""
+    return Cells([str(value) for value in values], "id", None, remark)
 
 
 @dataclass
@@ -154,11 +155,8 @@ def add(drawn: Drawn, name: str, cells: Cells, *, first: bool = False) -> None:
 
 @dirt
 def id_texts(drawn, random):
-    add(
-        drawn,
-        "customer",
-        dropped([f"c-{i:x}" for i in random.permutation(10**5)[: len(drawn.label)]], "different texts"),
-    )
+    texts = [f"c-{i:x}" for i in random.permutation(10**5)[: len(drawn.label)]]
+    add(drawn, "customer", Cells(texts, "dropped", None, "different texts"))
 
 
 @dirt
@@ -167,14 +165,14 @@ def row_counter(drawn, random):
     add(
         drawn,
         str(random.choice(["nr", "case", "when_seen"])),
-        dropped(range(start, start + len(drawn.label)), "counts the rows"),
+        naming(range(start, start + len(drawn.label)), "counts the rows"),
     )
 
 
 @dirt
 def index_of_to_csv(drawn, random):
     gaps = np.sort(random.permutation(10 * ROWS)[: len(drawn.label)])
-    add(drawn, "", dropped(gaps, "no name and numbers the rows"), first=True)
+    add(drawn, "", naming(gaps, "no name and numbers the rows"), first=True)
     drawn.texts_only = True
 
 
@@ -183,14 +181,14 @@ def shuffled_numbers_of_rows(drawn, random):
     add(
         drawn,
         "place",
-        dropped(random.permutation(len(drawn.label)) + 1, "numbers the rows"),
+        naming(random.permutation(len(drawn.label)) + 1, "numbers the rows"),
     )
 
 
 @dirt
 def long_ids(drawn, random):
     numbers = random.permutation(10**6)[: len(drawn.label)] + 4 * 10**18
-    add(drawn, "account", dropped(numbers, "too long"))
+    add(drawn, "account", naming(numbers, "too long"))
 
 
 @dirt
@@ -199,7 +197,7 @@ def named_ids(drawn, random):
     add(
         drawn,
         str(random.choice(["user_id", "ID", "orderId"])),
-        dropped(numbers, "called an id"),
+        naming(numbers, "called an id"),
     )
 
 
@@ -388,7 +386,9 @@ def repeated_rows(drawn, random):
 
 def reorder(drawn: Drawn, rows: np.ndarray) -> None:
     """Take rows; columns that count them were added before, so they are dropped for another reason, or are not."""
-    drawn.columns = {name: cells for name, cells in drawn.columns.items() if cells.use != "dropped"}
+    drawn.columns = {
+        name: cells for name, cells in drawn.columns.items() if cells.use not in ("dropped", "id")
+    }
     for cells in drawn.columns.values():
         cells.texts = [cells.texts[i] for i in rows]
         cells.truth = cells.truth[rows]

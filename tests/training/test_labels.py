@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from crossentropy.training.errors import InputError
-from crossentropy.training.labels import encode_labels, keep_classes
+from crossentropy.training.labels import encode_labels, find_classes, keep_classes
 
 
 def encode(values, **options):
@@ -23,7 +23,8 @@ def encode(values, **options):
         (["007", "7", "007"], ["007", "7"]),
         (["true", "FALSE", "true"], [False, True]),
         ([str(2**63), str(2**63 - 1), str(2**63)], [2**63 - 1, 2**63]),
-        ([str(2**70), "-1", str(2**70)], [-1, 2**70]),
+        ([str(2**70), "-1", str(2**70)], ["-1", str(2**70)]),
+        ([str(2**63), "-1", str(2**63)], ["-1", str(2**63)]),
         (["2.0", "-1.00", "2.0"], [-1, 2]),
         (["x", "1", "x"], ["1", "x"]),
         ([" x", "y ", "x "], ["x", "y"]),
@@ -72,6 +73,26 @@ def test_texts_stay_what_is_written_if_asked():
 def test_what_cannot_be_classes_is_refused(values, sentence):
     with pytest.raises(InputError, match=sentence):
         encode(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "places"),
+    [
+        (["2.0", "1", "x", None, "3"], [1, 2], [1, 0, -1, -1, -1]),
+        ([2.0, 1.0, np.nan], [1, 2], [1, 0, -1]),
+        (["TRUE", "false", "yes"], [False, True], [1, 0, -1]),
+        (["01", "1", " 01 "], ["01", "1"], [0, 1, 0]),
+    ],
+    ids=str,
+)
+def test_labels_of_another_table_are_found_among_the_classes(values, classes, places):
+    found = find_classes(pa.chunked_array([pa.array(values)]), classes, merged=False)
+    assert found.tolist() == places
+
+
+def test_other_labels_of_another_table_are_of_the_merged_class():
+    values = pa.chunked_array([pa.array(["a", "z", None])])
+    assert find_classes(values, ["a", "other"], merged=True).tolist() == [0, 1, -1]
 
 
 LABELS = np.array([0, 0, 0, 1, 2, 2])

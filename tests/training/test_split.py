@@ -47,3 +47,25 @@ def test_a_rows_part_does_not_depend_on_its_place_in_the_table():
 def test_a_class_too_small_to_be_split_is_named():
     with pytest.raises(InputError, match=rf"at least {FEWEST_ROWS} rows.*'rare'"):
         stratified_split(shuffled_labels([FEWEST_ROWS - 1, 30], 0), ["rare", "common"], 0)
+
+
+SHARE = st.floats(0.01, 1)
+
+
+@given(COUNTS, st.tuples(SHARE, SHARE, SHARE), st.integers(0, 1000))
+def test_every_class_is_in_every_part_whatever_the_shares(counts, shares, seed):
+    labels = shuffled_labels(counts, seed)
+    split = stratified_split(labels, list(range(len(counts))), seed, shares)
+    assert sorted(np.concatenate(split)) == list(range(len(labels)))
+    for part in split:
+        assert np.bincount(labels[part], minlength=len(counts)).min() >= 1
+
+
+def test_shares_are_those_asked_for():
+    split = stratified_split(np.repeat([0, 1], 50), [0, 1], 0, (7, 2, 1))
+    assert [len(part) for part in split] == [70, 20, 10]
+
+
+def test_without_a_held_out_share_the_other_shares_are_of_all_rows():
+    split = stratified_split(np.repeat([0, 1], 50), [0, 1], 0, (60, 20, 0))
+    assert [len(part) for part in split] == [76, 24, 0]  # a quarter of 50 rows is 12.5, rounded to even

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from crossentropy.cli import app
+from crossentropy.cli.app import app
 
 N = 600
 RANDOM = np.random.default_rng(0)
@@ -26,7 +26,17 @@ def train(folder, content, *arguments, name="t.csv"):
         content.to_parquet(path)
     else:
         content.to_csv(path, index=False)
-    options = ["--epochs", "12", "--hidden", "16", "--learning-rate", "0.01", "--out", str(folder / "out")]
+    options = [
+        "--epochs",
+        "12",
+        "--hidden",
+        "16",
+        "--learning-rate",
+        "0.01",
+        "--overwrite",
+        "--out",
+        str(folder / "out"),
+    ]
     result = CliRunner().invoke(app, ["train", str(path), *options, *arguments], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.stderr
     history = json.loads((folder / "out" / "history.json").read_text())
@@ -54,7 +64,7 @@ def test_rows_that_end_in_a_comma_do_not_shift_the_columns(tmp_path, clean_accur
 def test_noise_whose_rows_are_sorted_is_not_learnt_from_the_index(tmp_path):
     noise = pd.DataFrame({"x": RANDOM.normal(size=N), "label": np.sort(LABEL)})
     said, history = train(tmp_path, noise.to_csv())
-    assert "unnamed column 1 dropped it has no name and counts rows" in said
+    assert "unnamed column 1 id it has no name and counts rows" in said
     assert "The rows are sorted by their label" in said
     assert history["held_out"]["accuracy"] < 0.65
 

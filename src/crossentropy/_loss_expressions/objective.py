@@ -12,13 +12,15 @@ __all__ = ["LogitTransform", "Objective"]
 
 @dataclass(frozen=True)
 class LogitTransform:
-    """From a network's logits ``z`` to its probabilities, the softmax of ``u = κ tanh(z / κ) / temperature``.
+    """From a network's logits ``z`` to its probabilities, the softmax of ``u = κ tanh(z / κ) / temperature − offset``.
 
-    Without a `softcap` κ, ``u = z / temperature``.
+    Without a `softcap` κ, ``u = z / temperature − offset``. The offset (C,) is 0 unless the weights of the classes are
+    taken out of the probabilities.
     """
 
     temperature: float = 1.0
     softcap: float | None = None
+    offset: tuple[float, ...] | None = None
 
     def scores(self, logits: np.ndarray) -> np.ndarray:
         """Compute ``u`` in the shape of the logits, float64.
@@ -29,7 +31,8 @@ class LogitTransform:
         logits = np.asarray(logits, dtype=np.float64)
         if self.softcap is not None:
             logits = self.softcap * np.tanh(logits / self.softcap)
-        return logits / self.temperature
+        scores = logits / self.temperature
+        return scores if self.offset is None else scores - np.asarray(self.offset)
 
     def log_probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Compute the logarithms of the probabilities, of shape (rows, classes), float64 in nats.

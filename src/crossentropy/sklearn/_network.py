@@ -6,6 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from crossentropy.sklearn._products import exact_product
+
 __all__ = ["build_network", "choose_device", "logits_in_double", "network_of_state", "widths_of"]
 
 #: rows that are passed through the network at once where no gradient is needed: bounds the memory of hidden layers
@@ -58,18 +60,22 @@ def _widths(state: Mapping[str, Tensor]) -> list[int]:
 
 
 def logits_in_double(network: nn.Module, inputs: Tensor) -> Tensor:
-    """Compute the logits (rows, classes) of inputs (rows, features) on the CPU, float64, without a gradient.
+    """Compute the logits (rows, C) of inputs (rows, features) on the CPU, float64, without a gradient.
 
-    With float32 products, the last digits of a row's logits would depend on the rows that are passed with it.
+    A row has the same logits, to the bit, whatever rows are passed with it (see `exact_product`).
     """
-    parameters = {name: value.detach().double() for name, value in network.named_parameters()}
     device = next(network.parameters()).device
     network.eval()
+    parts = []
     with torch.no_grad():
-        parts = [
-            torch.func.functional_call(network, parameters, part.to(device).double()).cpu()
-            for part in inputs.split(ROWS_AT_ONCE)
-        ]
+        for part in inputs.split(ROWS_AT_ONCE):
+            values = part.to(device).double()
+            for layer in network.children():
+                if isinstance(layer, nn.Linear):
+                    values = exact_product(values, layer.weight.double()) + layer.bias.double()
+                else:
+                    values = layer(values)
+            parts.append(values.cpu())
     return torch.cat(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ class PredictionMixin:
 
     classes_: np.ndarray
     network_: nn.Sequential
+    class_weight_: np.ndarray
+    correct_weights: bool
     _transform: LogitTransform
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -32,7 +35,7 @@ class PredictionMixin:
             nats; float64.
         """
         logits = self._logits(X)
-        scores = self._transform.scores(logits)
+        scores = self._final_transform().scores(logits)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict(self, X: Any) -> np.ndarray:
@@ -44,7 +47,7 @@ class PredictionMixin:
             Of the dtype of `classes_`.
         """
         logits = self._logits(X)
-        return self.classes_[self._transform.scores(logits).argmax(axis=1)]
+        return self.classes_[self._final_transform().scores(logits).argmax(axis=1)]
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Compute the logarithms of the probabilities.
@@ -55,7 +58,7 @@ class PredictionMixin:
             In nats, float64; that of a nearly certain class keeps its digits.
         """
         logits = self._logits(X)
-        return self._transform.log_probabilities(logits)
+        return self._final_transform().log_probabilities(logits)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Compute the probabilities of the classes.
@@ -66,6 +69,12 @@ class PredictionMixin:
             Dimensionless, float64; a row sums to 1.
         """
         return np.exp(self.predict_log_proba(X))
+
+    def _final_transform(self) -> LogitTransform:
+        """Return the transform from logits to probabilities, without the weights of the classes if asked."""
+        if not self.correct_weights:
+            return self._transform
+        return replace(self._transform, offset=tuple(np.log(self.class_weight_).tolist()))
 
     def _logits(self, X: Any) -> np.ndarray:
         """Compute the network's logits (rows, C), float64."""

@@ -26,6 +26,7 @@ class StateMixin(BaseEstimator):
     """The state of a classifier as plain values and tensors, and its pickle."""
 
     classes_: np.ndarray
+    class_weight_: np.ndarray
     network_: nn.Sequential
     history_: list[Epoch]
     n_iter_: int
@@ -117,6 +118,7 @@ def _write_state(classifier: StateMixin, resume: bool) -> dict[str, Any]:
         "parameters": {name: _plain(value) for name, value in parameters.items()},
         "classes": _plain(classifier.classes_),
         "classes_dtype": classifier.classes_.dtype.str,
+        "class_weight": _plain(classifier.class_weight_),
         "features": classifier.n_features_in_,
         "feature_names": None if names is None else _plain(names),
         "temperature": float(classifier._transform.temperature),
@@ -134,6 +136,7 @@ def _write_state(classifier: StateMixin, resume: bool) -> dict[str, Any]:
 def _read_state(classifier: StateMixin, state: Mapping[str, Any]) -> None:
     """Give a new classifier the fitted attributes of a state."""
     classifier.classes_ = np.array(state["classes"], dtype=np.dtype(state["classes_dtype"]))
+    classifier.class_weight_ = np.array(state["class_weight"])
     classifier.n_features_in_ = state["features"]
     if state["feature_names"] is not None:
         classifier.feature_names_in_ = np.array(state["feature_names"], dtype=object)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from numbers import Integral
 from typing import Any
 
@@ -52,6 +52,9 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
         Weights of the classes in the objective, by label, times the sample weights; ``"balanced"`` weighs a class in
         inverse proportion to its count. Classes that a dict leaves out have the weight 1. Probabilities are then those
         of a data set in which the classes have these weights.
+    correct_weights : bool
+        Whether the weights of the classes, those of the loss too, are taken out of the probabilities: ln w_c is
+        subtracted from the score of class c, which is exact for cross-entropy. It may be set after `fit`.
     learning_rate, weight_decay : float
         Adam's step size and L2 penalty.
     batch_size : int
@@ -86,6 +89,8 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
     ----------
     classes_ : ndarray (C,)
         The labels, sorted.
+    class_weight_ : ndarray (C,)
+        The weights of the classes in the objective, those of the loss included.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         If the inputs were a data frame.
@@ -129,6 +134,7 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
         *,
         dropout: float = 0.0,
         class_weight: str | Mapping[Any, float] | None = None,
+        correct_weights: bool = False,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-3,
         batch_size: int = 64,
@@ -147,6 +153,7 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
         self.hidden = hidden
         self.dropout = dropout
         self.class_weight = class_weight
+        self.correct_weights = correct_weights
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.batch_size = batch_size
@@ -215,7 +222,7 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
             self.network_.to(device)
         else:
             self._start(classes, seed, device)
-        self._transform = objective.transform
+        objective = self._with_weights(objective, of_class)
         validation = None if held_out is None else Rows.of(*held_out, of_class, device)
         self._run_epochs(Rows.of(*table, of_class, device), validation, objective)
         return self
@@ -264,10 +271,11 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
             self._start(known, self._draw_seed(), device)
         elif not hasattr(self, "_trainer"):  # made from a state without that of the optimizer
             self._trainer = Trainer(copy.deepcopy(self.network_), self._draw_seed(), self.n_iter_)
-        self._transform = objective.transform
+        of_class = class_weights(self.class_weight, known, table[1], table[2])
+        objective = self._with_weights(objective, of_class)
         self._trainer = self._trainer.on(device)
         self._trainer.network.load_state_dict(self.network_.state_dict())
-        rows = Rows.of(*table, class_weights(self.class_weight, known, table[1], table[2]), device)
+        rows = Rows.of(*table, of_class, device)
         measures = self._train_epoch(rows, objective)
         self.network_ = copy.deepcopy(self._trainer.network)
         self.history_.append(Epoch(self._trainer.epoch, *astuple(measures)))
@@ -327,6 +335,19 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
             (X[part], labels[part], None if weight is None else weight[part]) for part in (~drawn, drawn)
         )
         return first, second
+
+    def _with_weights(self, objective: Objective, of_class: np.ndarray | None) -> Objective:
+        """Keep the weights of the classes and the transform to probabilities; return the objective with the latter."""
+        self._transform = objective.transform
+        of_loss = 1.0 if objective.class_weight is None else np.asarray(objective.class_weight.cpu())
+        self.class_weight_ = np.ones(len(self.classes_)) * of_loss * (1.0 if of_class is None else of_class)
+        if self.correct_weights and not (self.class_weight_ > 0).all():
+            label = in_words(self.classes_[[self.class_weight_.argmin()]])
+            raise ValueError(
+                f"correct_weights is True, and the weight of class {label} is {self.class_weight_.min():g}; its "
+                "logarithm is subtracted, so it must be positive"
+            )
+        return replace(objective, transform=self._final_transform())
 
     def _start(self, classes: np.ndarray, seed: int, device: torch.device) -> None:
         """Make a new network, its optimizer and an empty history."""

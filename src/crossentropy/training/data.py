@@ -42,7 +42,7 @@ class Dataset:
     rows : numpy.ndarray
         The number of each row in the table that was read, from 0.
     ids : pandas.DataFrame
-        The columns that name a row.
+        The columns that name a row, chosen by the user or found to be ids.
     """
 
     features: pd.DataFrame
@@ -73,14 +73,14 @@ def load_dataset(data: str, label: str | None = None, options: ReadOptions | Non
         If there is no such table, it cannot be read, or a classifier cannot be trained on it.
     """
     options = options or ReadOptions()
-    table = _bundled(data) if data in BUNDLED else read_table(Path(data), options)
+    table = read_any(data, options)
     label = _label_column(table, label, data)
+    table_rows = table.rows
     _check_choices(table, label, options, data)
     labels, classes = encode_labels(table.columns[label], label, as_text=label in options.texts)
     rows, labels, classes, merged = keep_classes(labels, classes, options.min_class, merge=options.merge_rare)
-    ids = pd.DataFrame({name: table.columns[name].to_pandas() for name in options.ids})
     order = list(table.columns)
-    columns, fates = describe_predictors(table, label, options)
+    columns, named, fates = describe_predictors(table, label, options)
     fates.insert(order.index(label), Fate(label, "label", distinct=len(classes)))
     if not columns:
         reasons = "".join(
@@ -92,9 +92,13 @@ def load_dataset(data: str, label: str | None = None, options: ReadOptions | Non
     notices = [*table.notices, *([merged] if merged else [])]
     notices += [] if data in BUNDLED else suspicions(columns, labels, label, rows)
     features = pd.DataFrame({name: column.values for name, column in columns.items()}, copy=False)
-    return Dataset(
-        features, labels, classes, label, fates, notices, rows, ids.iloc[rows] if options.ids else ids
-    )
+    ids = pd.DataFrame({name: values.to_pandas() for name, values in named.items()}, index=range(table_rows))
+    return Dataset(features, labels, classes, label, fates, notices, rows, ids.iloc[rows])
+
+
+def read_any(data: str, options: ReadOptions) -> RawTable:
+    """Read a bundled data set by name, or a table from a file."""
+    return _bundled(data) if data in BUNDLED else read_table(Path(data), options)
 
 
 def _bundled(name: str) -> RawTable:

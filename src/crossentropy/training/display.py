@@ -1,6 +1,7 @@
 """The terminal output of a training run."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,10 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from crossentropy.sklearn import Epoch
 from crossentropy.training.experiment import Run
-from crossentropy.training.fit import Epoch, best_epoch
+from crossentropy.training.labels import Class
 from crossentropy.training.progress import progress_bar
-from crossentropy.training.remarks import remarks
+from crossentropy.training.remarks import remarks, selection
 from crossentropy.training.scores import Scores
 from crossentropy.training.tables.fates import Fate, grouped
 
@@ -23,13 +25,17 @@ MOST_CLASSES = 12  # rows in the table of classes
 def training_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
     """Show a progress bar that the yielded function advances by one epoch."""
     with progress_bar(console, "epoch", epochs) as move:
+        started = time.perf_counter()
 
         def show(epoch: Epoch) -> None:
+            nonlocal started
+            now = time.perf_counter()
             move(
                 epoch.epoch,
-                f"train {epoch.train_loss:.4f}  validation {epoch.validation_loss:.4f} nats"
-                f"  accuracy {epoch.validation_accuracy:.1%}",
+                f"train {epoch.log_loss:.4f}  validation {epoch.validation_log_loss:.4f} nats"
+                f"  accuracy {epoch.validation_accuracy:.1%}  {now - started:.2g} s/epoch",
             )
+            started = now
 
         yield show
 
@@ -49,25 +55,13 @@ def columns_table(fates: list[Fate]) -> Table:
 
 def report(run: Run) -> Group:
     """Format the scores on the held-out rows beside those of the baseline, those of each class, and an explanation."""
-    table = Table(
-        title=f"{escape(run.options.data)}: {len(run.split.test)} held-out rows", title_justify="left"
-    )
-    table.add_column("")
-    table.add_column("model", justify="right")
-    table.add_column("baseline", justify="right")
-    both = run.scores, run.baseline
-    table.add_row("log loss, nats", *(f"{scores.nats:.4f}" for scores in both))
-    table.add_row("  95 % interval", *(_interval(scores) for scores in both))
-    table.add_row("log loss, bits", *(f"{scores.bits:.4f}" for scores in both))
-    table.add_row("perplexity", *(f"{scores.perplexity:.4f}" for scores in both))
-    table.add_row("accuracy", *(f"{scores.accuracy:.2%}" for scores in both))
-    table.add_row("balanced accuracy", *(f"{scores.balanced_accuracy:.2%}" for scores in both))
-    table.add_row("average precision", *(f"{scores.average_precision:.4f}" for scores in both))
+    rows = len(run.log_probabilities)
     return Group(
-        table,
-        _class_table(run),
-        f"The model is that of epoch {best_epoch(run.history).epoch} of {len(run.history)}, where the "
-        "validation loss was least. The baseline always predicts the training frequencies: its log loss is "
+        scores_table(
+            f"{run.options.test or run.options.data}: {rows} held-out rows", run.scores, run.baseline
+        ),
+        classes_table("Held-out rows by class", run.scores, run.model.classes),
+        f"{selection(run)} The baseline always predicts the training frequencies: its log loss is "
         "the cross-entropy of the held-out frequencies against them; the entropy of the training "
         f"frequencies is {run.baseline_entropy:.4f} nats. Balanced accuracy is the mean recall of the classes, and "
         "average precision the mean over the classes of the area under the precision-recall curve.",
@@ -75,21 +69,43 @@ def report(run: Run) -> Group:
     )
 
 
-def _class_table(run: Run) -> Table:
+def scores_table(title: str, model: Scores, baseline: Scores | None = None) -> Table:
+    """Format the scores of all rows, beside those of a baseline if there is one."""
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("")
+    both = [model]
+    table.add_column("model", justify="right")
+    if baseline is not None:
+        both.append(baseline)
+        table.add_column("baseline", justify="right")
+    table.add_row("log loss, nats", *(f"{scores.nats:.4f}" for scores in both))
+    table.add_row("  95 % interval", *(_interval(scores) for scores in both))
+    table.add_row("log loss, bits", *(f"{scores.bits:.4f}" for scores in both))
+    table.add_row("perplexity", *(f"{scores.perplexity:.4f}" for scores in both))
+    table.add_row("accuracy", *(f"{scores.accuracy:.2%}" for scores in both))
+    table.add_row("balanced accuracy", *(f"{scores.balanced_accuracy:.2%}" for scores in both))
+    table.add_row("average precision", *(f"{scores.average_precision:.4f}" for scores in both))
+    return table
+
+
+def classes_table(title: str, scores: Scores, classes: list[Class]) -> Table:
     """Format recall, precision and average precision of the classes, those of the least recall if there are many."""
-    scored = list(zip(run.dataset.classes, run.scores.classes, strict=True))
-    title = "Held-out rows by class"
+    scored = list(zip(classes, scores.classes, strict=True))
     if len(scored) > MOST_CLASSES:
         scored = sorted(scored, key=lambda pair: (math.isnan(pair[1].recall), pair[1].recall))[:MOST_CLASSES]
-        title += f": the {MOST_CLASSES} of {len(run.dataset.classes)} with the least recall"
+        title += f": the {MOST_CLASSES} of {len(classes)} with the least recall"
     table = Table(title=title, title_justify="left")
     table.add_column("class")
     for name in ("rows", "recall", "precision", "average precision"):
         table.add_column(name, justify="right")
-    for value, scores in scored:
-        numbers = f"{scores.recall:.2%}", f"{scores.precision:.2%}", f"{scores.average_precision:.4f}"
+    for value, of_class in scored:
+        numbers = (
+            f"{of_class.recall:.2%}",
+            f"{of_class.precision:.2%}",
+            f"{of_class.average_precision:.4f}",
+        )
         table.add_row(
-            escape(str(value)), str(scores.rows), *("–" if x.startswith("nan") else x for x in numbers)
+            escape(str(value)), str(of_class.rows), *("–" if x.startswith("nan") else x for x in numbers)
         )
     return table
 

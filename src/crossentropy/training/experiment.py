@@ -1,19 +1,22 @@
 """A training run from a table to its held-out scores."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
-import torch
-from torch import nn
+import pandas as pd
 
-from crossentropy._loss_expressions.objective import Objective
 from crossentropy._loss_expressions.parse import parse_loss
 from crossentropy.information import entropy
+from crossentropy.sklearn import Epoch
 from crossentropy.training.data import Dataset
-from crossentropy.training.fit import Epoch, Rows, fit, predict
-from crossentropy.training.model import build_network, choose_device
+from crossentropy.training.errors import InputError
+from crossentropy.training.fit import fit_classifier, make_classifier
 from crossentropy.training.options import Options
+from crossentropy.training.other_table import Rows
+from crossentropy.training.runs.model import Model
 from crossentropy.training.scores import Scores, score_classes, score_frequencies
 from crossentropy.training.split import Split, stratified_split
 from crossentropy.training.tables.encoder import ColumnEncoder
@@ -26,30 +29,51 @@ class Run:
 
     Attributes
     ----------
-    history : list of Epoch
-    network : torch.nn.Sequential
+    options : Options
+    dataset : Dataset
+    split : Split
+        Its parts; the last one is empty if the held-out rows are from another table.
+    model : Model
         With the parameters of the best epoch.
-    encoder : ColumnEncoder
-        From the columns of a table to the network's inputs.
+    held_out : Rows
+        The held-out rows.
     log_probabilities : numpy.ndarray
-        Of the held-out rows (``split.test``), shape (rows, classes), in nats.
+        Of the held-out rows, shape (rows, classes), in nats.
     scores, baseline : Scores
         On the held-out rows, of the model and of always predicting the training frequencies.
+    other_scores : Scores, optional
+        If classes have weights: the scores with the weights taken out of the probabilities, or, if those are `scores`,
+        with the weights in them.
     baseline_entropy : float
         Entropy of the training frequencies, in nats.
+    notices : list of str
+        What was said before the training.
+    stopped : bool
+        Whether the user stopped the training.
     """
 
     options: Options
     dataset: Dataset
     split: Split
-    objective: Objective
-    history: list[Epoch]
-    network: nn.Sequential
-    encoder: ColumnEncoder
+    model: Model
+    held_out: Rows
     log_probabilities: np.ndarray
     scores: Scores
+    other_scores: Scores | None
     baseline: Scores
     baseline_entropy: float
+    notices: list[str]
+    stopped: bool = False
+
+    @property
+    def history(self) -> list[Epoch]:
+        """The epochs."""
+        return self.model.classifier.history_
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch whose parameters were kept."""
+        return self.history[self.model.classifier.best_epoch_ - 1]
 
 
 # Small batches run no faster with more threads, and their number changes the rounding.
@@ -59,8 +83,13 @@ def train(
     options: Options,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     on_notice: Callable[[str], None] = lambda notice: None,
+    *,
+    held_out: Rows | None = None,
+    earlier: Model | None = None,
 ) -> Run:
     """Train a classifier on part of a table and score it on rows held out.
+
+    Ctrl-C ends the training after the epoch in which it is pressed, and the run is scored as it is.
 
     Parameters
     ----------
@@ -70,7 +99,11 @@ def train(
     on_epoch : callable, optional
         Called with each `Epoch` when it ends.
     on_notice : callable, optional
-        Called before training with each sentence on how columns become inputs.
+        Called with each sentence on how columns become inputs, before training.
+    held_out : Rows, optional
+        The rows to score on, all with labels; by default a part of `dataset`.
+    earlier : Model, optional
+        Of a run with the same data and options, which goes on from its last epoch.
 
     Raises
     ------
@@ -80,35 +113,93 @@ def train(
         If another option or the data cannot be trained on.
     """
     parse_loss(options.loss)
-    device = choose_device(options.device)
-    split = stratified_split(dataset.labels, dataset.classes, options.seed)
-    counts = np.bincount(dataset.labels[split.train], minlength=len(dataset.classes))
-    objective = parse_loss(options.loss, torch.from_numpy(counts).to(device))
-    encoder = ColumnEncoder().fit(dataset.features.iloc[split.train])
-    for notice in encoder.notices_:
+    shares = options.split if held_out is None else (*options.split[:2], 0.0)
+    split = stratified_split(dataset.labels, dataset.classes, options.seed, shares)
+    if held_out is None:
+        held_out = Rows(dataset.features, dataset.labels, dataset.rows, dataset.ids).take(split.test)
+    labels = held_out.labels
+    if labels is None or not len(labels) or (labels < 0).any():
+        raise InputError("There have to be held-out rows, and each needs a label.")
+    notices = list(dataset.notices)
+
+    def say(notice: str) -> None:
+        notices.append(notice)
         on_notice(notice)
 
-    def rows(part: np.ndarray) -> Rows:
-        inputs = encoder.transform(dataset.features.iloc[part])
-        return Rows(torch.from_numpy(inputs).to(device), torch.from_numpy(dataset.labels[part]).to(device))
-
-    train_rows, validation_rows, test_rows = (rows(part) for part in split)
-    network = build_network(train_rows.inputs.shape[1], options.hidden, len(dataset.classes), options.seed)
-    network.to(device)
-    history = fit(network, objective, train_rows, validation_rows, options, on_epoch)
-    log_probabilities = predict(network, objective, test_rows.inputs)
-    held_out = dataset.labels[split.test]
-    frequencies = counts / len(split.train)
+    model = _start(dataset, split, options) if earlier is None else _go_on(earlier, dataset, options)
+    for notice in model.encoder.notices_:
+        say(notice)
+    before = 0 if earlier is None else earlier.classifier.n_iter_
+    train_rows, validation_rows = (
+        (dataset.features.iloc[part], dataset.labels[part]) for part in (split.train, split.validation)
+    )
+    stopped = fit_classifier(model, train_rows, validation_rows, on_epoch, say)
+    if model.classifier.n_iter_ == before:
+        say(
+            f"No epoch was added to the {before} of the run: pass a larger --epochs, or, if it had stopped early, a "
+            "larger --patience."
+        )
+    log_probabilities = model.log_probabilities(held_out.features)
+    frequencies = np.bincount(dataset.labels[split.train], minlength=len(dataset.classes)) / len(split.train)
     return Run(
         options,
         dataset,
         split,
-        objective,
-        history,
-        network.cpu(),
-        encoder,
+        model,
+        held_out,
         log_probabilities,
-        score_classes(log_probabilities, held_out),
-        score_frequencies(frequencies, held_out),
+        score_classes(log_probabilities, labels),
+        _other_scores(model, held_out.features, labels),
+        score_frequencies(frequencies, labels),
         float(entropy(frequencies)),
+        notices,
+        stopped,
     )
+
+
+def _start(dataset: Dataset, split: Split, options: Options) -> Model:
+    """Make a model that is not trained yet."""
+    return Model(
+        ColumnEncoder().fit(dataset.features.iloc[split.train]),
+        make_classifier(options, dataset.classes),
+        dataset.fates,
+        dataset.classes,
+        options.to_json(),
+        _digest(dataset),
+    )
+
+
+def _go_on(earlier: Model, dataset: Dataset, options: Options) -> Model:
+    """Make the model of an earlier run ready for more epochs.
+
+    Raises
+    ------
+    InputError
+        If it was trained on something else or with other options.
+    """
+    earlier.check_same(options, _digest(dataset))
+    earlier.classifier.set_params(
+        warm_start=True,
+        epochs=options.epochs,
+        patience=options.patience,
+        device=options.device,
+        correct_weights=options.correct_weights,
+    )
+    return replace(earlier, options=options.to_json())
+
+
+def _digest(dataset: Dataset) -> str:
+    """Digest the labels, and what is known of the columns."""
+    columns = json.dumps([fate.to_json() for fate in dataset.fates])
+    return sha256(dataset.labels.tobytes() + columns.encode()).hexdigest()
+
+
+def _other_scores(model: Model, features: pd.DataFrame, labels: np.ndarray) -> Scores | None:
+    """Score with the weights of the classes taken out of the probabilities, or in them if they are taken out."""
+    if not model.weighs_classes:
+        return None
+    corrected = model.classifier.correct_weights
+    model.classifier.set_params(correct_weights=not corrected)
+    scores = score_classes(model.log_probabilities(features), labels)
+    model.classifier.set_params(correct_weights=corrected)
+    return scores

@@ -20,9 +20,9 @@ def encode_labels(
 ) -> tuple[np.ndarray, list[Class]]:
     """Number the classes of a label column.
 
-    Whole numbers of any size, booleans and texts stay what they are, and floats without decimals become whole
-    numbers. Texts that are all whole numbers, or all true and false, are numbers or booleans, unless one of them has a
-    leading zero, which makes all of them texts. Anything else becomes text.
+    Whole numbers, booleans and texts stay what they are, and floats without decimals become whole numbers. Texts that
+    are all whole numbers, or all true and false, are numbers or booleans, unless one of them has a leading zero, which
+    makes all of them texts. So does a whole number of more than 64 bits. Anything else becomes text.
 
     Parameters
     ----------
@@ -54,6 +54,8 @@ def encode_labels(
     _check_complete(texts.codes < 0, name)
     written = texts.distinct.to_pylist()
     plain: list[Class] = list(written) if as_text else _plain(written, name)
+    if not _has_room(plain):
+        plain = [str(value) for value in plain]
     classes = sorted(set(plain))
     if len(classes) < 2:
         raise InputError(
@@ -61,6 +63,59 @@ def encode_labels(
         )
     index = {value: i for i, value in enumerate(classes)}
     return np.array([index[value] for value in plain], dtype=np.int64)[texts.codes], classes
+
+
+def class_array(classes: list[Class]) -> np.ndarray:
+    """Make an array of classes; whole numbers become int64, or uint64 if they need it.
+
+    >>> class_array([1, 2**63]).dtype, class_array(["a", "b"]).dtype
+    (dtype('uint64'), dtype('<U1'))
+    """
+    return np.array(classes, dtype=np.uint64 if _needs_unsigned(classes) else None)
+
+
+def _needs_unsigned(classes: list[Class]) -> bool:
+    """Whether classes are whole numbers beyond those of int64."""
+    return all(type(value) is int for value in classes) and max(map(int, classes)) > np.iinfo(np.int64).max
+
+
+def _has_room(classes: list[Class]) -> bool:
+    """Whether whole numbers fit into int64, or all of them into uint64; true for other classes."""
+    kind = np.iinfo(np.uint64 if _needs_unsigned(classes) else np.int64)
+    return all(kind.min <= value <= kind.max for value in classes if type(value) is int)
+
+
+def find_classes(values: pa.ChunkedArray, classes: list[Class], *, merged: bool) -> np.ndarray:
+    """Find labels of another table among known classes.
+
+    Parameters
+    ----------
+    values : pyarrow.ChunkedArray
+    classes : list
+    merged : bool
+        Whether labels that are none of the classes belong to the class ``other``.
+
+    Returns
+    -------
+    numpy.ndarray of int64 (rows,)
+        Indices into `classes`, −1 where the label is missing or none of them.
+    """
+    texts = _as_texts(values)
+    index = {str(value): i for i, value in enumerate(classes)}
+    rest = index.get("other", -1) if merged else -1
+    places = [
+        index.get(text, index.get(_same_class(text, classes), rest)) for text in texts.distinct.to_pylist()
+    ]
+    return np.array([*places, -1], dtype=np.int64)[texts.codes]
+
+
+def _same_class(text: str, classes: list[Class]) -> str:
+    """Write a label as a class of the same type is written: ``2.0`` as 2 among whole numbers, ``true`` as True."""
+    if isinstance(classes[0], bool):
+        return text.capitalize()
+    if isinstance(classes[0], int) and _DECIMAL.fullmatch(text) and float(text).is_integer():
+        return str(int(float(text)))
+    return text
 
 
 def keep_classes(

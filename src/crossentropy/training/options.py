@@ -1,10 +1,15 @@
 """The options of a training run."""
 
+import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from crossentropy.training.class_weights import parse_class_weight
 from crossentropy.training.errors import InputError
 from crossentropy.training.tables.options import ReadOptions
+
+SELECTIONS = ("objective", "log_loss", "accuracy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +28,25 @@ class Options:
         Widths of the hidden layers; none makes a linear model.
     epochs : int
         Most passes over the training rows; early stopping may end sooner.
+    batch : int
+        Rows of a step.
+    patience : int
+        Epochs without an improvement after which training ends.
     learning_rate, weight_decay : float
         Adam's step size and L2 penalty.
+    dropout : float
+        Share of each hidden layer's outputs that a training step sets to 0.
+    class_weight : str, optional
+        Weights of the classes in the loss: ``"balanced"``, or classes with numbers such as ``"yes=60,no=1"``.
+    correct_weights : bool
+        Whether the weights of classes are taken out of the probabilities.
+    select : str
+        By what of the validation rows the epoch is chosen that is kept: ``"objective"``, the loss that is trained,
+        ``"log_loss"`` or ``"accuracy"``.
+    split : tuple of float
+        Shares of the training rows, the validation rows and the held-out rows; their sum may be any.
+    test : str, optional
+        Path of a table of held-out rows; the other table is then split into training and validation rows alone.
     seed : int
         Decides the split, the initial weights and the order of the rows.
     reading : ReadOptions
@@ -38,8 +60,16 @@ class Options:
     loss: str = "cross_entropy"
     hidden: tuple[int, ...] = (256, 128)
     epochs: int = 200
+    batch: int = 64
+    patience: int = 10
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
+    dropout: float = 0.0
+    class_weight: str | None = None
+    correct_weights: bool = False
+    select: str = "objective"
+    split: tuple[float, float, float] = (60, 20, 20)
+    test: str | None = None
     seed: int = 0
     device: str = "auto"
     reading: ReadOptions = field(default_factory=ReadOptions)
@@ -49,12 +79,29 @@ class Options:
             raise InputError(
                 f"Hidden layers have at least one unit each, so not {listed_widths(self.hidden)}."
             )
-        if self.epochs < 1:
-            raise InputError(f"The number of epochs is at least 1, so not {self.epochs}.")
+        for number, what in (
+            (self.epochs, "epochs"),
+            (self.batch, "rows in a batch"),
+            (self.patience, "epochs to wait"),
+        ):
+            if number < 1:
+                raise InputError(f"The number of {what} is at least 1, so not {number}.")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"The dropout is a share of at least 0 and below 1, so not {self.dropout:g}.")
+        if self.select not in SELECTIONS:
+            raise InputError(
+                f"--select is {', '.join(SELECTIONS[:-1])} or {SELECTIONS[-1]}, and not {self.select!r}."
+            )
+        if self.class_weight is not None:
+            parse_class_weight(self.class_weight)
         check_learning_rate(self.learning_rate)
         if not 0 <= self.weight_decay < math.inf:
             raise InputError(f"The weight decay is 0 or a number above it, so not {self.weight_decay:g}.")
         check_seed(self.seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choices as values of JSON."""
+        return json.loads(json.dumps(asdict(self)))
 
 
 def check_learning_rate(learning_rate: float) -> None:
@@ -86,3 +133,26 @@ def parse_hidden(text: str) -> tuple[int, ...]:
         raise InputError(
             f"Hidden layers are written as widths with commas, such as 256,128, not {text!r}."
         ) from None
+
+
+def listed_shares(split: tuple[float, ...]) -> str:
+    """Write shares the way `parse_split` reads them."""
+    return ",".join(f"{share:g}" for share in split)
+
+
+def parse_split(text: str) -> tuple[float, float, float]:
+    """Read shares of training, validation and held-out rows, such as ``"60,20,20"``.
+
+    >>> parse_split("0.7,0.2,0.1")
+    (0.7, 0.2, 0.1)
+    """
+    try:
+        train, validation, test = (float(share) for share in text.split(","))
+    except ValueError:
+        train = validation = test = math.nan
+    if not (min(train, validation, test) > 0 and train + validation + test < math.inf):
+        raise InputError(
+            "--split takes the shares of training, validation and held-out rows, three positive numbers such as "
+            f"60,20,20, and not {text!r}."
+        )
+    return train, validation, test

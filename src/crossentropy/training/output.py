@@ -7,6 +7,11 @@ from pathlib import Path
 
 from crossentropy.training.errors import InputError
 
+#: the files of a run
+MODEL, HISTORY, PREDICTIONS, CURVES = "model.pt", "history.json", "predictions.parquet", "curves.svg"
+#: how files of predictions end
+TABLES = (".parquet", ".csv")
+
 
 def check_writable(out: Path) -> None:
     """Raise InputError, before any work is done, if a folder could not be written.
@@ -18,6 +23,50 @@ def check_writable(out: Path) -> None:
     nearest = next(folder for folder in [out, *out.absolute().parents] if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"Cannot write to {out}: {nearest} is not a folder that can be written to.")
+
+
+def check_new(out: Path, *, overwrite: bool, resume: bool) -> None:
+    """Raise InputError if a folder holds a run that may not be overwritten, or none to go on with.
+
+    Raises
+    ------
+    InputError
+    """
+    if overwrite and resume:
+        raise InputError("--overwrite replaces a run, and --resume goes on with it: pass one of them.")
+    found = [name for name in (MODEL, HISTORY, PREDICTIONS) if (out / name).exists()]
+    if resume:
+        check_run(out)
+    elif found and not overwrite:
+        raise InputError(
+            f"{out} holds another run ({', '.join(found)}): choose another --out, replace the run by --overwrite, or "
+            "go on with it by --resume."
+        )
+
+
+def check_run(run: Path) -> None:
+    """Raise InputError unless a folder holds the model of a run.
+
+    Raises
+    ------
+    InputError
+    """
+    if not (run / MODEL).is_file():
+        what = f"{run} has no file {MODEL}" if run.is_dir() else f"There is no folder {str(run)!r}"
+        raise InputError(f"{what}: pass the folder that crossentropy train has written, its --out.")
+
+
+def check_new_file(path: Path, *, overwrite: bool) -> None:
+    """Raise InputError unless a file of predictions can be written without loss.
+
+    Raises
+    ------
+    InputError
+    """
+    if path.suffix.lower() not in TABLES:
+        raise InputError(f"--out is a file that ends in {' or '.join(TABLES)}, and not {path.name!r}.")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} is there already: choose another --out, or replace it by --overwrite.")
 
 
 def write_together(writers: Mapping[str, Callable[[Path], object]], out: Path) -> None:
@@ -43,3 +92,22 @@ def write_together(writers: Mapping[str, Callable[[Path], object]], out: Path) -
         raise InputError(f"Cannot write to {out}: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def write_file(write: Callable[[Path], object], path: Path) -> None:
+    """Write a file under another name, and rename it once it is complete; an earlier file is replaced.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; then `path` is as it was.
+    """
+    unfinished = path.with_name(f".unfinished.{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(unfinished)
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)

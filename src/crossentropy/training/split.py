@@ -18,10 +18,25 @@ class Split(NamedTuple):
     test: np.ndarray
 
 
-def stratified_split(labels: np.ndarray, classes: list[Class], seed: int) -> Split:
-    """Draw a fifth of each class for testing, a fifth for validation, and the rest for training.
+def stratified_split(
+    labels: np.ndarray,
+    classes: list[Class],
+    seed: int,
+    shares: tuple[float, float, float] = (60, 20, 20),
+) -> Split:
+    """Draw shares of each class for training, validation and testing, rounded to whole rows.
 
-    Every class is in every part, which scikit-learn's stratified splits do not promise for small classes.
+    Every class is in every part whose share is not 0, which scikit-learn's stratified splits do not promise for small
+    classes.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray (rows,)
+        Indices into `classes`.
+    classes : list
+    seed : int
+    shares : tuple of float
+        Of training, validation and test rows; their sum may be any, and that of the test rows may be 0.
 
     Raises
     ------
@@ -39,7 +54,14 @@ def stratified_split(labels: np.ndarray, classes: list[Class], seed: int) -> Spl
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    fifth = np.repeat(np.rint(counts / 5).astype(np.int64), counts)
-    part = np.minimum(rank // fifth, 2)  # 0 for a class's first fifth, 1 for its second, 2 for the rest
-    test, validation, train = (np.sort(by_class[part == i]) for i in range(3))
-    return Split(train, validation, test)
+    test, validation = (_rows(counts, share / sum(shares)) for share in (shares[2], shares[1]))
+    validation = np.minimum(validation, counts - test - 1)
+    in_test = rank < np.repeat(test, counts)
+    in_train = rank >= np.repeat(test + validation, counts)
+    parts = (in_train, ~in_train & ~in_test, in_test)
+    return Split(*(np.sort(by_class[part]) for part in parts))
+
+
+def _rows(counts: np.ndarray, share: float) -> np.ndarray:
+    """Round a share of each class to whole rows, at least one unless the share is 0, and leave two rows."""
+    return np.clip(np.rint(counts * share).astype(np.int64), min(1, np.ceil(share)), counts - 2)

@@ -5,7 +5,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from crossentropy.cli import app
+from crossentropy.cli.app import app
 
 SMALL = (
     "--vocabulary 300 --context 16 --layers 1 --width 16 --heads 2 --batch 4 --steps 6 --checkpoint-every 3"
@@ -82,10 +82,13 @@ def test_other_options_than_those_of_the_checkpoint_are_refused(text_file, tmp_p
     assert "--seed 0, not 1" in result.stderr
 
 
-def test_without_the_package_for_tokens_the_extra_is_named(text_file, tmp_path, monkeypatch):
+def test_without_the_package_for_tokens_what_to_install_is_said(text_file, tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("crossentropy.training.language.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     result = invoke(text_file, "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert 'no module tokenizers: pip install "crossentropy[train]"' in result.stderr
+    assert (
+        "The package tokenizers is not installed; install what the command needs by: pip install"
+        in result.stderr
+    )

@@ -30,7 +30,7 @@ def raw(columns: dict, decimal=",") -> RawTable:
 
 
 def trained() -> tuple[pd.DataFrame, list[Fate]]:
-    columns, fates = describe_predictors(raw(TEXTS), "label", ReadOptions())
+    columns, _, fates = describe_predictors(raw(TEXTS), "label", ReadOptions())
     return pd.DataFrame({name: column.values for name, column in columns.items()}), fates
 
 
@@ -109,5 +109,5 @@ def test_a_column_without_values_is_missing_throughout():
 
 
 def test_numbers_that_were_categories_are_their_texts():
-    _, fates = describe_predictors(raw({"a": ["1", "2"] * N}), "label", ReadOptions(texts=("a",)))
+    *_, fates = describe_predictors(raw({"a": ["1", "2"] * N}), "label", ReadOptions(texts=("a",)))
     assert match_columns(raw({"a": [1.0, 2.0]}), fates)[0]["a"].tolist() == ["1", "2"]

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from crossentropy.training.errors import InputError
-from crossentropy.training.fit import DIVERGED
 from crossentropy.training.language.loss import token_loss
 from crossentropy.training.language.model import Transformer
 from crossentropy.training.language.options import LanguageOptions
@@ -20,6 +19,7 @@ LAST_RATE = 0.1
 BETAS = (0.9, 0.95)
 WEIGHT_DECAY = 0.1
 LARGEST_GRADIENT = 1.0
+DIVERGED = "The training diverged: the loss is no longer a finite number. Try a lower --learning-rate."
 
 
 @dataclass(frozen=True)

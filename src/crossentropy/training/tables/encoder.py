@@ -174,6 +174,25 @@ class ColumnEncoder(TransformerMixin, BaseEstimator):
             at += len(inputs.names)
         return out
 
+    def new_categories(self, X: pd.DataFrame) -> list[str]:
+        """Tell of columns with categories that the training rows had not, in a sentence each.
+
+        Columns in which several categories of the training rows share an input are left out: there, a new category
+        cannot be told from a rare one.
+        """
+        sentences = []
+        for inputs in self.inputs_:
+            if isinstance(inputs, CategoryInputs) and not inputs.other:
+                codes, found = _as_categories(X[inputs.name])
+                known = set(inputs.categories)
+                new = np.array([text not in known for text in found] + [False])[codes]
+                if new.any():
+                    sentences.append(
+                        f"Column {inputs.name!r}: {int(new.sum())} of {len(X)} rows hold a category that training had "
+                        f"not, such as {found[codes[new.argmax()]]!r}."
+                    )
+        return sentences
+
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Name the inputs, such as ``color[red]``."""
         check_is_fitted(self, "inputs_")

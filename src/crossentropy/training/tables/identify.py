@@ -51,6 +51,13 @@ def why_no_predictor(name: str, column: Column, unnamed: bool) -> str:
     return ""
 
 
+def names_rows(name: str, column: Column) -> bool:
+    """Whether a column that should not be learnt from (see `why_no_predictor`) names the rows, or counts them."""
+    return column.distinct > 1 and (
+        column.kind == "number" or (column.kind == "category" and named_as_id(name))
+    )
+
+
 def _why_no_quantity(name: str, column: Column, values: np.ndarray, unnamed: bool) -> str:
     """Say why whole numbers that differ from row to row are a name or a count of the rows."""
     rows, filled = len(values), len(values) - column.missing

@@ -4,15 +4,13 @@ import xml.etree.ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from crossentropy.training import files
+from crossentropy.training import load
 from crossentropy.training.data import load_dataset
 from crossentropy.training.errors import InputError
-from crossentropy.training.files import write_run
-from crossentropy.training.model import build_network
 from crossentropy.training.output import check_writable
-from crossentropy.training.tables.encoder import ColumnEncoder
+from crossentropy.training.runs import files
+from crossentropy.training.runs.files import write_run
 
 NAMES = {"model.pt", "history.json", "predictions.parquet", "curves.svg"}
 
@@ -26,21 +24,17 @@ def test_the_four_files_and_nothing_else_are_written(tmp_path, iris_run):
 def test_the_same_run_gives_the_same_bytes(tmp_path, iris_run):
     for out in ("a", "b"):
         write_run(iris_run, tmp_path / out)
-    for name in NAMES - {"model.pt"}:
+    for name in NAMES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_the_model_file_alone_gives_the_predictions(tmp_path, iris_run):
     write_run(iris_run, tmp_path)
-    model = torch.load(tmp_path / "model.pt", weights_only=True)
+    (tmp_path / "history.json").unlink()
     predictions = pd.read_parquet(tmp_path / "predictions.parquet")
-    encoder = ColumnEncoder.from_state(model["encoder"])
-    inputs = encoder.transform(load_dataset("iris").features.iloc[predictions["row"]])
-    network = build_network(inputs.shape[1], tuple(model["hidden"]), len(model["classes"]), seed=9)
-    network.load_state_dict(model["state_dict"])
-    probabilities = torch.softmax(network(torch.from_numpy(inputs)).double(), dim=1)
-    columns = predictions[[f"p[{value}]" for value in model["classes"]]]
-    np.testing.assert_array_equal(probabilities.detach().numpy().round(12), columns.to_numpy().round(12))
+    features = load_dataset("iris").features.iloc[predictions["row"]]
+    columns = predictions[[f"p[{value}]" for value in ("setosa", "versicolor", "virginica")]]
+    np.testing.assert_array_equal(load(tmp_path).predict_proba(features), columns)
 
 
 def test_the_predictions_are_of_the_held_out_rows_and_give_the_scores(tmp_path, iris_run):
@@ -58,10 +52,12 @@ def test_the_history_holds_options_epochs_and_scores(tmp_path, iris_run):
     write_run(iris_run, tmp_path)
     history = json.loads((tmp_path / "history.json").read_text())
     assert history["options"]["hidden"] == [16]
+    assert history["options"]["select"] == "objective"
+    assert history["selection"].endswith("(--select objective).")
     assert [epoch["epoch"] for epoch in history["epochs"]] == list(range(1, 9))
     assert history["held_out"]["log_loss_nats"] == iris_run.scores.nats
     assert history["baseline"]["training_entropy_nats"] == pytest.approx(np.log(3))
-    best = min(history["epochs"], key=lambda epoch: epoch["validation_loss"])
+    best = min(history["epochs"], key=lambda epoch: epoch["validation_objective"])
     assert history["best_epoch"] == best["epoch"]
 
 

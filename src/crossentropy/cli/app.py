@@ -1,0 +1,32 @@
+"""The verbs of the command line, put together."""
+
+from typing import Annotated
+
+import typer
+
+from crossentropy import __version__
+from crossentropy.cli.losses import losses
+from crossentropy.cli.predict import predict
+from crossentropy.cli.train import train
+from crossentropy.cli.train_lm import train_lm
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+for verb in train, predict, train_lm, losses:
+    app.command()(verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Cross-entropy as working software."""

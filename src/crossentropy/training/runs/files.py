@@ -1,0 +1,31 @@
+"""The files of a training run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from crossentropy.training.curves import draw_curves
+from crossentropy.training.experiment import Run
+from crossentropy.training.output import CURVES, HISTORY, MODEL, PREDICTIONS, write_together
+from crossentropy.training.runs.history import history
+from crossentropy.training.runs.predictions import predictions_table, write_predictions
+
+
+def write_run(run: Run, out: Path) -> None:
+    """Write ``model.pt``, ``history.json``, ``predictions.parquet`` and ``curves.svg`` into the folder `out`.
+
+    Raises
+    ------
+    InputError
+        If they cannot be written; then `out` is as it was.
+    """
+    predictions = predictions_table(run.held_out, run.log_probabilities, run.model.classes)
+    writers: dict[str, Callable[[Path], object]] = {
+        MODEL: lambda path: torch.save(run.model.to_state(), path),
+        HISTORY: lambda path: path.write_text(json.dumps(history(run), indent=2) + "\n"),
+        PREDICTIONS: lambda path: write_predictions(predictions, path),
+        CURVES: lambda path: draw_curves(run, path),
+    }
+    write_together(writers, out)
