@@ -37,9 +37,18 @@ WORDS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class KnownLoss:
-    """A loss of logits and one label a row that an expression may name."""
+    """A loss of logits and one label a row that an expression may name.
+
+    Attributes
+    ----------
+    function : callable
+    about_probabilities : bool
+        Whether the loss tells one probability of a class from another: its expectation is least at logits that depend
+        on how probable the classes are, and not only on which of them is the most probable.
+    """
 
     function: Callable[..., Any]
+    about_probabilities: bool = True
 
     @property
     def keywords(self) -> tuple[str, ...]:
@@ -87,10 +96,18 @@ _NAMES = (
     "tsallis_loss",
 )
 
+#: losses whose expectation is least where the most probable class has all of the probability, or its logit leads
+_ABOUT_CLASSES = (
+    "active_passive_loss",
+    "hinge_loss",
+    "mean_absolute_error_loss",
+    "normalized_cross_entropy",
+)
+
 KNOWN_LOSSES = {
     "cross_entropy": KnownLoss(losses.softmax_cross_entropy),
     "focal": KnownLoss(losses.focal_loss),
-    **{name: KnownLoss(getattr(losses, name)) for name in _NAMES},
+    **{name: KnownLoss(getattr(losses, name), name not in _ABOUT_CLASSES) for name in _NAMES},
 }
 
 

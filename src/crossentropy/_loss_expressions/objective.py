@@ -72,6 +72,8 @@ class Objective:
         Whether the loss is a mean over rows whose normalizer can be set: all but `hard_example_loss`.
     uses_counts : bool
         Whether the loss depends on the class counts.
+    about_probabilities : bool
+        See `KnownLoss`.
     """
 
     expression: str
@@ -80,3 +82,4 @@ class Objective:
     class_weight: Array | None = None
     averages_rows: bool = True
     uses_counts: bool = False
+    about_probabilities: bool = True

@@ -73,6 +73,7 @@ def parse_loss(expression: str, counts: Array | None = None) -> Objective:
         values.get("class_weight"),
         averages_rows="normalizer" in keywords(known.function),
         uses_counts=known.takes_counts or any(callable(value) for value in settings.values()),
+        about_probabilities=known.about_probabilities,
     )
 
 

@@ -7,7 +7,14 @@ import typer
 
 from crossentropy.cli.arguments import Decimal, Encoding, Separator
 from crossentropy.cli.errors import errors_in_a_sentence
-from crossentropy.training.options import Options, listed_shares, listed_widths, parse_hidden, parse_split
+from crossentropy.training.options import (
+    Options,
+    check_together,
+    listed_shares,
+    listed_widths,
+    parse_hidden,
+    parse_split,
+)
 from crossentropy.training.output import check_new, check_writable
 from crossentropy.training.tables.options import ReadOptions
 from crossentropy.training.tables.source import check_exists
@@ -28,12 +35,22 @@ def train(
         typer.Option(metavar="COLUMN", help="Column to predict, if not label, target, class or y."),
     ] = None,
     loss: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             metavar="EXPRESSION",
-            help="Such as cross_entropy(label_smoothing=0.1), focal(gamma=2); see crossentropy losses.",
+            help="Such as cross_entropy(label_smoothing=0.1), focal(gamma=2); see crossentropy losses. Given more "
+            "than once: compare them, and keep the one that is the best on the validation rows.",
+            show_default=Options.loss,
         ),
-    ] = Options.loss,
+    ] = None,
+    tune: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Search learning rate, hidden layers, weight decay, dropout and what the loss leaves at defaults, "
+            "by N trials on the validation rows.",
+        ),
+    ] = None,
     hidden: Annotated[
         str, typer.Option(metavar="WIDTHS", help='Widths of the hidden layers; "" makes a linear model.')
     ] = listed_widths(Options.hidden),
@@ -117,7 +134,6 @@ def train(
         options = Options(
             data=data,
             label=label,
-            loss=loss,
             hidden=parse_hidden(hidden),
             epochs=epochs,
             batch=batch,
@@ -144,6 +160,8 @@ def train(
                 merge_rare=merge_rare,
             ),
         )
+        losses = tuple(loss or [Options.loss])
+        check_together(losses, tune, resume=resume)
         # what can be wrong with the paths is said before the imports, which take seconds
         check_writable(out)
         check_new(out, overwrite=overwrite, resume=resume)
@@ -153,4 +171,4 @@ def train(
 
         from crossentropy.training.command import run_command
 
-        run_command(options, out, resume=resume)
+        run_command(options, losses, out, trials=tune, resume=resume)

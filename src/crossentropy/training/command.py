@@ -1,27 +1,51 @@
 """The command ``train`` from its options to the files, with what it prints."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
+from crossentropy._loss_expressions.parse import parse_loss
+from crossentropy.training.comparison import Comparison
+from crossentropy.training.comparison_display import comparison_report
 from crossentropy.training.data import load_dataset
-from crossentropy.training.display import columns_table, report, training_progress
-from crossentropy.training.errors import InputError
-from crossentropy.training.experiment import train
+from crossentropy.training.display import columns_table, rate, report, training_progress, tuning_progress
+from crossentropy.training.errors import DivergedError, InputError
+from crossentropy.training.experiment import Run, train
 from crossentropy.training.options import Options
 from crossentropy.training.other_table import read_rows
 from crossentropy.training.runs.files import write_run
 from crossentropy.training.runs.load import load_model
 from crossentropy.training.tables.source import BUNDLED
+from crossentropy.training.trials import found
 
 
-def run_command(options: Options, out: Path, *, resume: bool) -> None:
-    """Train, write the run into the folder `out`, and print its report.
+def run_command(
+    options: Options, losses: tuple[str, ...], out: Path, *, trials: int | None, resume: bool
+) -> None:
+    """Train with each loss, write the run that is the best on the validation rows, and print its report.
+
+    Parameters
+    ----------
+    options : Options
+    losses : tuple of str
+        Loss expressions, at least one; the options' own has no effect.
+    out : path
+        The folder to write the run into.
+    trials : int, optional
+        How many trials of a search choose the options for each loss.
+    resume : bool
+        Whether the run in the folder goes on.
 
     Raises
     ------
     InputError, LossExpressionError
     """
+    if trials is not None:
+        from crossentropy.training.tuning import tune  # optuna takes a while to import
+    for loss in losses:
+        parse_loss(loss)
     earlier = load_model(out) if resume else None
     dataset = load_dataset(options.data, options.label, options.reading)
     messages = Console(stderr=True)
@@ -42,7 +66,37 @@ def run_command(options: Options, out: Path, *, resume: bool) -> None:
         dataset.notices.extend(notices)
     for notice in dataset.notices:
         say(notice)
-    with training_progress(messages, options.epochs) as on_epoch:
-        run = train(dataset, options, on_epoch, say, held_out=held_out, earlier=earlier)
-    write_run(run, out)
-    Console(highlight=False).print(report(run), markup=False)
+    runs: list[Run] = []
+    failed: dict[str, str] = {}
+    for loss in losses:
+        if runs and runs[-1].stopped:
+            failed[loss] = "the training was stopped before."
+            continue
+        title = f"{loss}: " if len(losses) > 1 else ""
+        chosen, tuning = replace(options, loss=loss), None
+        try:
+            if trials is not None:
+                with tuning_progress(messages, trials, title) as on_trial:
+                    tuning = tune(dataset, chosen, trials, on_trial, say)
+                say(f"{title}{found(tuning)}")
+                chosen = tuning.best.options
+            with training_progress(messages, chosen.epochs, title) as on_epoch:
+                run = train(dataset, chosen, on_epoch, say, held_out=held_out, earlier=earlier)
+        except DivergedError as error:
+            if len(losses) == 1:
+                raise
+            failed[loss] = str(error)
+            say(f"{loss}: {error}")
+            continue
+        runs.append(replace(run, tuning=tuning))
+        if not math.isnan(run.rows_per_second):
+            say(f"{title}{rate(run)}")
+    if not runs:
+        raise InputError("No loss could be trained: " + " ".join(failed.values()))
+    comparison = Comparison(runs, failed) if len(losses) > 1 else None
+    kept = runs[0] if comparison is None else comparison.kept
+    write_run(kept, out, comparison)
+    printed = Console(highlight=False)
+    if comparison is not None:
+        printed.print(comparison_report(comparison), markup=False)
+    printed.print(report(kept), markup=False)

@@ -17,14 +17,28 @@ from crossentropy.training.progress import progress_bar
 from crossentropy.training.remarks import remarks, selection
 from crossentropy.training.scores import Scores
 from crossentropy.training.tables.fates import Fate, grouped
+from crossentropy.training.trials import Trial
 
 MOST_CLASSES = 12  # rows in the table of classes
 
 
 @contextmanager
-def training_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
-    """Show a progress bar that the yielded function advances by one epoch."""
-    with progress_bar(console, "epoch", epochs) as move:
+def tuning_progress(console: Console, trials: int, title: str = "") -> Iterator[Callable[[Trial], None]]:
+    """Show a progress bar with a title that the yielded function advances."""
+    with progress_bar(console, f"{title}trial", trials) as move:
+        values: list[float] = []
+
+        def show(trial: Trial) -> None:
+            values.append(trial.value)
+            move(len(values), f"validation {trial.value:.4f}")
+
+        yield show
+
+
+@contextmanager
+def training_progress(console: Console, epochs: int, title: str = "") -> Iterator[Callable[[Epoch], None]]:
+    """Show a progress bar with a title that the yielded function advances."""
+    with progress_bar(console, f"{title}epoch", epochs) as move:
         started = time.perf_counter()
 
         def show(epoch: Epoch) -> None:
@@ -38,6 +52,15 @@ def training_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch
             started = now
 
         yield show
+
+
+def rate(run: Run) -> str:
+    """Say how fast the training was."""
+    rows = len(run.split.train)
+    return (
+        f"An epoch of {rows:,} training rows took {rows / run.rows_per_second:.3g} s: {run.rows_per_second:,.0f} rows "
+        "per second."
+    )
 
 
 def columns_table(fates: list[Fate]) -> Table:

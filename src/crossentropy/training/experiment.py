@@ -1,6 +1,8 @@
 """A training run from a table to its held-out scores."""
 
 import json
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -13,14 +15,15 @@ from crossentropy.information import entropy
 from crossentropy.sklearn import Epoch
 from crossentropy.training.data import Dataset
 from crossentropy.training.errors import InputError
-from crossentropy.training.fit import fit_classifier, make_classifier
+from crossentropy.training.fit import encode, fit_classifier, make_classifier, split_of
 from crossentropy.training.options import Options
 from crossentropy.training.other_table import Rows
 from crossentropy.training.runs.model import Model
 from crossentropy.training.scores import Scores, score_classes, score_frequencies
-from crossentropy.training.split import Split, stratified_split
+from crossentropy.training.split import Split
 from crossentropy.training.tables.encoder import ColumnEncoder
 from crossentropy.training.threads import cpu_threads
+from crossentropy.training.trials import Tuning
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,10 @@ class Run:
         What was said before the training.
     stopped : bool
         Whether the user stopped the training.
+    rows_per_second : float
+        Training rows that a second took, with the measures of the validation rows; NaN if no epoch was added.
+    tuning : Tuning, optional
+        The search that has chosen the options.
     """
 
     options: Options
@@ -64,11 +71,23 @@ class Run:
     baseline_entropy: float
     notices: list[str]
     stopped: bool = False
+    rows_per_second: float = math.nan
+    tuning: Tuning | None = None
 
     @property
     def history(self) -> list[Epoch]:
         """The epochs."""
         return self.model.classifier.history_
+
+    @property
+    def given_loss(self) -> str:
+        """The loss as the user wrote it, without what a search has added."""
+        return (self.options if self.tuning is None else self.tuning.trials[0].options).loss
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The labels of the held-out rows, as indices into the classes."""
+        return np.asarray(self.held_out.labels)
 
     @property
     def best(self) -> Epoch:
@@ -113,8 +132,7 @@ def train(
         If another option or the data cannot be trained on.
     """
     parse_loss(options.loss)
-    shares = options.split if held_out is None else (*options.split[:2], 0.0)
-    split = stratified_split(dataset.labels, dataset.classes, options.seed, shares)
+    split = split_of(dataset, options, with_held_out=held_out is None)
     if held_out is None:
         held_out = Rows(dataset.features, dataset.labels, dataset.rows, dataset.ids).take(split.test)
     labels = held_out.labels
@@ -130,11 +148,12 @@ def train(
     for notice in model.encoder.notices_:
         say(notice)
     before = 0 if earlier is None else earlier.classifier.n_iter_
-    train_rows, validation_rows = (
-        (dataset.features.iloc[part], dataset.labels[part]) for part in (split.train, split.validation)
-    )
-    stopped = fit_classifier(model, train_rows, validation_rows, on_epoch, say)
-    if model.classifier.n_iter_ == before:
+    train_rows, validation_rows = (encode(model.encoder, dataset, part) for part in split[:2])
+    started = time.perf_counter()
+    stopped = fit_classifier(model.classifier, train_rows, validation_rows, on_epoch, say)
+    seconds = time.perf_counter() - started
+    added = model.classifier.n_iter_ - before
+    if not added:
         say(
             f"No epoch was added to the {before} of the run: pass a larger --epochs, or, if it had stopped early, a "
             "larger --patience."
@@ -154,6 +173,7 @@ def train(
         float(entropy(frequencies)),
         notices,
         stopped,
+        added * len(split.train) / seconds if added else math.nan,
     )
 
 

@@ -1,23 +1,52 @@
-"""Train the classifier of a run, and say what is wrong if it diverges."""
+"""Split and encode the rows of a run, train its classifier, and say what is wrong if it diverges."""
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
 from crossentropy.sklearn import CrossEntropyClassifier, DivergenceError, Epoch
 from crossentropy.training.class_weights import of_classes
-from crossentropy.training.errors import InputError
+from crossentropy.training.data import Dataset
+from crossentropy.training.errors import DivergedError, InputError
 from crossentropy.training.interrupts import interrupts
 from crossentropy.training.labels import Class, class_array
 from crossentropy.training.options import Options
-from crossentropy.training.runs.model import Model
+from crossentropy.training.split import Split, stratified_split
+from crossentropy.training.tables.encoder import ColumnEncoder
 
 
 class _StoppedError(Exception):
     """The user has stopped the training."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows as a classifier takes them.
+
+    Attributes
+    ----------
+    inputs : numpy.ndarray (rows, inputs), float32
+    labels : numpy.ndarray (rows,)
+        Classes, not their indices.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+
+
+def split_of(dataset: Dataset, options: Options, *, with_held_out: bool) -> Split:
+    """Split the rows of a run, without a held-out part if the held-out rows are from another table."""
+    shares = options.split if with_held_out else (*options.split[:2], 0.0)
+    return stratified_split(dataset.labels, dataset.classes, options.seed, shares)
+
+
+def encode(encoder: ColumnEncoder, dataset: Dataset, rows: np.ndarray) -> Encoded:
+    """Encode the rows with these numbers."""
+    values = class_array(dataset.classes)
+    return Encoded(encoder.transform(dataset.features.iloc[rows]), values[dataset.labels[rows]])
 
 
 def make_classifier(options: Options, classes: list[Class]) -> CrossEntropyClassifier:
@@ -41,22 +70,21 @@ def make_classifier(options: Options, classes: list[Class]) -> CrossEntropyClass
 
 
 def fit_classifier(
-    model: Model,
-    train: tuple[pd.DataFrame, np.ndarray],
-    validation: tuple[pd.DataFrame, np.ndarray],
+    classifier: CrossEntropyClassifier,
+    train: Encoded,
+    validation: Encoded,
     on_epoch: Callable[[Epoch], None],
     on_notice: Callable[[str], None],
 ) -> bool:
-    """Train the classifier of a model on rows and the indices of their classes; tell whether the user has stopped it.
+    """Train a classifier; tell whether the user has stopped it.
 
     Raises
     ------
+    DivergedError
+        If the loss is no longer finite.
     InputError
-        If the loss is no longer finite, or the classifier cannot be trained with these options.
+        If the classifier cannot be trained with these options.
     """
-    encoder, classifier = model.encoder, model.classifier
-    values = class_array(model.classes)
-    inputs, others = encoder.transform(train[0]), encoder.transform(validation[0])
     with interrupts(on_notice) as stop_asked, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a remark of the report says it
 
@@ -67,12 +95,12 @@ def fit_classifier(
 
         classifier.set_params(callback=callback)
         try:
-            classifier.fit(inputs, values[train[1]], X_val=others, y_val=values[validation[1]])
+            classifier.fit(train.inputs, train.labels, X_val=validation.inputs, y_val=validation.labels)
         except _StoppedError:
             return True
         except DivergenceError as error:
             # no cell is to blame: `ColumnEncoder` brings extreme ones near the others
-            raise InputError(
+            raise DivergedError(
                 f"The training diverged in epoch {classifier.n_iter_ + 1}: the loss is no longer a finite number. Pass "
                 f"a smaller --learning-rate than {classifier.learning_rate:g}."
             ) from error

@@ -104,6 +104,20 @@ class Options:
         return json.loads(json.dumps(asdict(self)))
 
 
+def check_together(losses: tuple[str, ...], trials: int | None, *, resume: bool) -> None:
+    """Raise InputError unless these losses, a search by so many trials and the continuation of a run go together."""
+    twice = sorted({loss for loss in losses if losses.count(loss) > 1})
+    if twice:
+        raise InputError(f"--loss {twice[0]!r} is given more than once; each loss is trained once.")
+    if trials is not None and trials < 1:
+        raise InputError(f"--tune takes a number of trials, at least 1, and not {trials}.")
+    if resume and (len(losses) > 1 or trials is not None):
+        raise InputError(
+            "--resume goes on with one run: pass the --loss and the other options that history.json holds, and no "
+            "--tune."
+        )
+
+
 def check_learning_rate(learning_rate: float) -> None:
     """Raise InputError unless the learning rate is positive and finite."""
     if not 0 < learning_rate < math.inf:

@@ -1,18 +1,17 @@
 """What a user has to know about a finished run, each in a sentence with what to do."""
 
 from crossentropy.training.experiment import Run
+from crossentropy.training.measures import described
 
 EXPLOSION = 10  # times the first epoch's objective
 MOST_WEIGHTS = 6  # that are listed
-_MEASURES = {"objective": "trained loss", "log_loss": "log loss", "accuracy": "accuracy"}
 
 
 def selection(run: Run) -> str:
     """Say which epoch was kept, and why that one."""
-    most = "highest" if run.options.select == "accuracy" else "least"
     return (
-        f"The model is that of epoch {run.best.epoch} of {len(run.history)}, where the "
-        f"{_MEASURES[run.options.select]} on the validation rows was {most} (--select {run.options.select})."
+        f"The model is that of epoch {run.best.epoch} of {len(run.history)}, where the {described(run.options.select)} "
+        f"(--select {run.options.select})."
     )
 
 

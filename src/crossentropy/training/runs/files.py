@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from crossentropy.training.comparison import Comparison
 from crossentropy.training.curves import draw_curves
 from crossentropy.training.experiment import Run
 from crossentropy.training.output import CURVES, HISTORY, MODEL, PREDICTIONS, write_together
@@ -13,8 +14,10 @@ from crossentropy.training.runs.history import history
 from crossentropy.training.runs.predictions import predictions_table, write_predictions
 
 
-def write_run(run: Run, out: Path) -> None:
+def write_run(run: Run, out: Path, comparison: Comparison | None = None) -> None:
     """Write ``model.pt``, ``history.json``, ``predictions.parquet`` and ``curves.svg`` into the folder `out`.
+
+    If the run was compared with others, ``history.json`` tells of them.
 
     Raises
     ------
@@ -24,7 +27,7 @@ def write_run(run: Run, out: Path) -> None:
     predictions = predictions_table(run.held_out, run.log_probabilities, run.model.classes)
     writers: dict[str, Callable[[Path], object]] = {
         MODEL: lambda path: torch.save(run.model.to_state(), path),
-        HISTORY: lambda path: path.write_text(json.dumps(history(run), indent=2) + "\n"),
+        HISTORY: lambda path: path.write_text(json.dumps(history(run, comparison), indent=2) + "\n"),
         PREDICTIONS: lambda path: write_predictions(predictions, path),
         CURVES: lambda path: draw_curves(run, path),
     }

@@ -5,14 +5,19 @@ import math
 from typing import Any
 
 import crossentropy
+from crossentropy.training.comparison import Comparison, Difference, conclusions
 from crossentropy.training.experiment import Run
 from crossentropy.training.labels import Class
 from crossentropy.training.remarks import remarks, selection
 from crossentropy.training.scores import Scores
+from crossentropy.training.trials import SEARCHED, Tuning, found
 
 
-def history(run: Run) -> dict[str, Any]:
-    """Collect options, columns, all that was said, every epoch, and scores on the held-out rows."""
+def history(run: Run, comparison: Comparison | None = None) -> dict[str, Any]:
+    """Collect options, columns, all that was said, every epoch, and scores on the held-out rows.
+
+    If the run was compared with others, their scores and options are there too.
+    """
     classes = run.model.classes
     other = "with_weights" if run.options.correct_weights else "without_weights"
     return {
@@ -26,9 +31,7 @@ def history(run: Run) -> dict[str, Any]:
         "columns": [fate.to_json() for fate in run.model.fates],
         "notices": run.notices,
         "class_weights": run.model.classifier.class_weight_.tolist() if run.model.weighs_classes else None,
-        "epochs": [
-            {name: _number(x) for name, x in dataclasses.asdict(epoch).items()} for epoch in run.history
-        ],
+        "epochs": _epochs(run),
         "best_epoch": run.best.epoch,
         "stopped": run.stopped,
         "held_out": _scores(run.scores, classes),
@@ -36,6 +39,64 @@ def history(run: Run) -> dict[str, Any]:
         "baseline": _scores(run.baseline, classes) | {"training_entropy_nats": run.baseline_entropy},
         "selection": selection(run),
         "remarks": remarks(run),
+        **({} if run.tuning is None else {"tuning": _tuning(run.tuning)}),
+        **({} if comparison is None else {"comparison": _comparison(comparison)}),
+    }
+
+
+def _epochs(run: Run) -> list[dict[str, Any]]:
+    """List what was measured in each epoch."""
+    return [{name: _number(x) for name, x in dataclasses.asdict(epoch).items()} for epoch in run.history]
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    """List the scores of all runs on the same held-out rows, and the differences to the first one."""
+    first = comparison.runs[0]
+    nats, hits = comparison.log_loss_differences(first), comparison.accuracy_differences(first)
+    return {
+        "measure": comparison.measure,
+        "kept": comparison.kept.given_loss,
+        "reference": first.given_loss,
+        "runs": [
+            {
+                "loss": run.given_loss,
+                "options": run.options.to_json(),
+                "epochs": _epochs(run),
+                "best_epoch": run.best.epoch,
+                "held_out": _scores(run.scores, run.model.classes),
+                "log_loss_difference": _difference(nats[i]),
+                "accuracy_difference": _difference(hits[i]),
+                "remarks": remarks(run),
+                **({} if run.tuning is None else {"tuning": _tuning(run.tuning)}),
+            }
+            for i, run in enumerate(comparison.runs)
+        ],
+        "failed": comparison.failed,
+        "conclusions": conclusions(comparison),
+    }
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    """Convert a difference for JSON."""
+    mean, half = difference.mean, difference.half_width
+    return {"mean": _number(mean), "interval": [_number(mean - half), _number(mean + half)]}
+
+
+def _tuning(tuning: Tuning) -> dict[str, Any]:
+    """List the trials of a search."""
+    return {
+        "measure": tuning.measure,
+        "trials": [
+            {
+                **{name: trial.options.to_json()[name] for name in SEARCHED},
+                "validation": _number(trial.value),
+                "best_epoch": trial.best_epoch,
+                "epochs": trial.epochs,
+            }
+            for trial in tuning.trials
+        ],
+        "best": tuning.trials.index(tuning.best),
+        "found": found(tuning),
     }
 
 

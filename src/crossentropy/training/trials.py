@@ -1,0 +1,62 @@
+"""The trials of a search, and what was found."""
+
+import shlex
+from dataclasses import dataclass
+
+from crossentropy.training.measures import MEASURES
+from crossentropy.training.options import Options, listed_widths
+
+#: the options that a search chooses
+SEARCHED = ("loss", "learning_rate", "hidden", "weight_decay", "dropout")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training with some options.
+
+    Attributes
+    ----------
+    options : Options
+    value : float
+        The measure of the validation rows at the best epoch; NaN if the training diverged.
+    best_epoch, epochs : int
+    """
+
+    options: Options
+    value: float
+    best_epoch: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A search.
+
+    Attributes
+    ----------
+    measure : str
+        What of the validation rows chose the best trial.
+    trials : list of Trial
+        The first one has the options that the user gave.
+    best : Trial
+    """
+
+    measure: str
+    trials: list[Trial]
+    best: Trial
+
+
+def found(tuning: Tuning) -> str:
+    """Say which options are the best, as they are written on the command line."""
+    best, given = tuning.best, tuning.trials[0]
+    arguments = (
+        *("--loss", best.options.loss),
+        *("--learning-rate", f"{best.options.learning_rate:g}"),
+        *("--hidden", listed_widths(best.options.hidden)),
+        *("--weight-decay", f"{best.options.weight_decay:g}"),
+        *("--dropout", f"{best.options.dropout:g}"),
+    )
+    return (
+        f"The best of {len(tuning.trials)} trials by the {MEASURES[tuning.measure]} of the validation rows, "
+        f"{best.value:.4f}, has {shlex.join(arguments)}; with the options as given it is {given.value:.4f}."
+    )
