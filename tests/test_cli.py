@@ -226,9 +226,7 @@ def test_an_option_that_is_no_number_is_a_usage_error(tmp_path):
     assert "--epochs" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("module", "options"), [("sklearn", []), ("typer", []), ("optuna", ["--tune", "2"])]
-)
+@pytest.mark.parametrize(("module", "options"), [("sklearn", []), ("typer", []), ("optuna", ["--tune", "2"])])
 def test_a_missing_package_is_named_with_a_line_that_installs_what_is_needed(tmp_path, module, options):
     check = f"import sys; sys.modules[{module!r}] = None; from crossentropy.cli import main; main()"
     command = [sys.executable, "-c", check, "train", "iris", "--out", str(tmp_path / "out"), *options]

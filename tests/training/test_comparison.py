@@ -10,6 +10,7 @@ from crossentropy.training.comparison import Comparison, Difference, conclusions
 from crossentropy.training.data import load_dataset
 from crossentropy.training.experiment import train
 from crossentropy.training.options import Options
+from crossentropy.training.scores import score_classes
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +24,17 @@ def runs():
 
 
 def with_probabilities(run, probabilities_of_label, loss):
-    """Let a run give these probabilities to the labels, and the rest to the class after."""
+    """Let a run give these probabilities to the labels, and the rest to the others."""
     n, C = run.log_probabilities.shape
-    p = np.full((n, C), 1e-9)
-    p[np.arange(n), (run.labels + 1) % C] = 1 - probabilities_of_label
+    p = np.repeat((1 - probabilities_of_label)[:, None] / (C - 1), C, axis=1)
     p[np.arange(n), run.labels] = probabilities_of_label
-    return replace(run, log_probabilities=np.log(p), options=replace(run.options, loss=loss))
+    log_probabilities = np.log(p)
+    return replace(
+        run,
+        log_probabilities=log_probabilities,
+        scores=score_classes(log_probabilities, run.labels),
+        options=replace(run.options, loss=loss),
+    )
 
 
 def test_the_interval_of_a_difference_is_that_of_a_paired_test(runs):

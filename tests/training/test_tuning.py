@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from crossentropy.training import tuning as module
 from crossentropy.training.data import load_dataset
 from crossentropy.training.errors import InputError
 from crossentropy.training.experiment import train
@@ -71,6 +72,13 @@ def test_what_was_found_is_written_as_options(tuning):
     best = tuning.best.options
     assert f"--learning-rate {best.learning_rate:g}" in found(tuning)
     assert f"--loss '{best.loss}'" in found(tuning)
+
+
+def test_a_stopped_search_has_the_trials_that_were_finished(tuning, monkeypatch):
+    asked = iter([False, False, True])
+    fit = module.fit_classifier
+    monkeypatch.setattr(module, "fit_classifier", lambda *arguments: fit(*arguments) or next(asked))
+    assert chosen(tune(load_dataset("iris"), OPTIONS, 5)) == chosen(tuning)[:2]
 
 
 def test_trials_that_diverge_are_no_result():

@@ -18,7 +18,11 @@ def errors_in_a_sentence() -> Iterator[None]:
         return
     except (InputError, LossExpressionError) as error:
         sentence = str(error)
-    except ModuleNotFoundError as error:
-        sentence = what_to_install(error)
+    except ImportError as error:
+        # a face of this package raises an ImportError from the ModuleNotFoundError of its framework
+        missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+        if not isinstance(missing, ModuleNotFoundError):
+            raise
+        sentence = what_to_install(missing)
     typer.echo(f"Error: {sentence}", err=True)
     raise typer.Exit(2)

@@ -1,6 +1,9 @@
 """The command with several losses, and with a search."""
 
 import json
+import os
+import signal
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -8,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from crossentropy.cli.app import app
+from crossentropy.training import command
 from crossentropy.training.runs.load import load_model
 
 
@@ -104,6 +108,19 @@ def test_a_loss_that_diverges_does_not_end_the_others(tmp_path):
     assert [run["loss"] for run in comparison["runs"]] == ["brier_loss"]
     assert "smaller --learning-rate" in comparison["failed"][diverging]
     assert f"No run with {diverging}: The training diverged" in " ".join(result.stdout.split())
+
+
+def test_control_c_ends_the_comparison_with_the_losses_that_were_trained(tmp_path, monkeypatch):
+    @contextmanager
+    def pressed_in_the_second_loss(console, epochs, title):
+        yield lambda epoch: os.kill(os.getpid(), signal.SIGINT) if title.startswith("focal") else None
+
+    monkeypatch.setattr(command, "training_progress", pressed_in_the_second_loss)
+    result = invoke(*LOSSES, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    comparison = json.loads((tmp_path / "history.json").read_text())["comparison"]
+    assert [len(run["epochs"]) for run in comparison["runs"]] == [2, 1]
+    assert list(comparison["failed"]) == ["brier_loss"]
 
 
 def test_if_every_loss_diverges_there_is_no_run(tmp_path):
