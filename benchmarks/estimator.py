@@ -27,6 +27,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn import functional as F
 
@@ -40,7 +41,9 @@ HIDDEN, BATCH = (256, 128), 64
 GOAL = 1.5
 
 pixels, digits = load_digits(return_X_y=True)
-X, X_TEST, Y, Y_TEST = train_test_split(pixels / 16, digits, test_size=0.2, stratify=digits, random_state=0)
+X, X_TEST, Y, Y_TEST = train_test_split(
+    StandardScaler().fit_transform(pixels), digits, test_size=0.2, stratify=digits, random_state=0
+)
 
 
 def ours(epochs: int, **parameters: object) -> CrossEntropyClassifier:

@@ -21,7 +21,7 @@ WITH_PRODUCTS = (
     "_engine/linear/jax_scan.py",
     "_backends/numpy_products.py",
 )
-ALSO = ("_engine/linear/numpy_blocks.py", "training/", "_kernels/triton/")
+ALSO = ("_engine/linear/numpy_blocks.py", "training/", "sklearn/_products.py", "_kernels/triton/")
 NAMES = {
     "mm",
     "addmm",

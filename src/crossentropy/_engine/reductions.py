@@ -178,7 +178,7 @@ def reduced(
     else:
         N = divisor(losses, weights, counted, normalizer, signed=signed, add_up=add_up)
         value = mean_of(losses, N, empty, add_up)
-    if isinstance(value, float):
+    if type(value) is float:  # and not NumPy's, which is an array
         return value, N
     return namespace(value).astype(value, losses.dtype, copy=False), N
 
@@ -212,7 +212,7 @@ def divisor(
 
 def inverse(N: Any) -> Any:
     """Compute ``1 / N``, and 0 where there is nothing to divide by."""
-    if isinstance(N, float):
+    if type(N) is float:
         return 1.0 / N if N else 0.0
     xp = namespace(N)
     nothing = N == 0
@@ -224,7 +224,7 @@ def mean_of(losses: Array, N: Array, empty: str, add_up: Callable[[Array], Array
     if not isinstance(N, float) and N.ndim:
         return add_up(divide(losses, N, empty))
     total = add_up(losses)
-    return mean_of_totals(total, float(N), empty)[0] if isinstance(total, float) else divide(total, N, empty)
+    return mean_of_totals(total, float(N), empty)[0] if type(total) is float else divide(total, N, empty)
 
 
 def divide(total: Array, N: Array, empty: str) -> Array:

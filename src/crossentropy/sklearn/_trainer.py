@@ -117,7 +117,7 @@ class Trainer:
                     logits.append(z.detach())
                     sizes.append(len(batch))
                 # read once a block: on a GPU, reading a number waits for all that was asked for
-                total += float(torch.stack(losses).double().cpu() @ torch.tensor(sizes).double())
+                total += float((torch.stack(losses).double().cpu() * torch.tensor(sizes)).sum())
                 if not isfinite(total):
                     raise self._diverged(total, epoch, rows, learning_rate)
                 scores.add(torch.cat(logits), part)
@@ -213,8 +213,8 @@ class _Scores:
         weight = (
             np.ones(len(rows)) if rows.sample_weight is None else rows.sample_weight.cpu().double().numpy()
         )
-        self.nats -= float(weight @ log_probabilities[np.arange(len(rows)), labels])
-        self.hits += float(weight @ (log_probabilities.argmax(axis=1) == labels))
+        self.nats -= float((weight * log_probabilities[np.arange(len(rows)), labels]).sum())
+        self.hits += float(weight[log_probabilities.argmax(axis=1) == labels].sum())
         self.weight += float(weight.sum())
 
     def measures(self, objective: float) -> Measures:

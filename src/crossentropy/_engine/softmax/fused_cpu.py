@@ -52,12 +52,11 @@ class FusedRows:
 def serves(problem: SoftmaxProblem) -> bool:
     """Whether the native object knows the loss, of logits in the CPU's memory.
 
-    It does not know soft targets, whose sums are checked and whose rows are read along; links in Python; numbers that
-    are arrays, which may learn; nor shards, which have a weight for each label and not for each class.
+    It does not know links in Python, nor numbers that are arrays, which may learn.
     """
     link, target = problem.link, problem.target
     return (
-        target.dense is None
+        problem.may_be_fused
         and (target.indices is not None or target.mask is not None)
         and isinstance(problem.label_smoothing, NUMBER)
         and (
@@ -71,7 +70,6 @@ def serves(problem: SoftmaxProblem) -> bool:
                 and {float}.issuperset(map(type, problem.regularizers.values()))
             )
         )
-        and problem.label_weight is None
     )
 
 

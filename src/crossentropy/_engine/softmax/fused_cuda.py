@@ -50,13 +50,12 @@ class FusedRows:
 
 def serves(problem: SoftmaxProblem) -> bool:
     """Whether the kernel knows the loss, and the device of the logits has it."""
-    N, target = problem.normalizer, problem.target
+    N = problem.normalizer
     return (
         row_loss(problem.device.type) is not None
+        and problem.may_be_fused
         and focal_gamma(problem.link) is not None
-        and target.dense is None
         and not problem.acts_per_class
-        and problem.label_weight is None
         and problem.regularizers.keys() <= REGULARIZERS
         and problem.reduction != "none"
         and (isinstance(N, (str, int, float)) or (isinstance(N, Tensor) and N.ndim == 0))

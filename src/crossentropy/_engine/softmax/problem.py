@@ -118,6 +118,15 @@ class SoftmaxProblem:
         )
 
     @property
+    def may_be_fused(self) -> bool:
+        """Whether kernels of whole losses may know its terms besides the regularizers.
+
+        A term that they lack is refused here. They have no soft targets, whose sums are checked and whose rows are read
+        along, and no weight of each label.
+        """
+        return self.target.dense is None and self.label_weight is None
+
+    @property
     def classes(self) -> int:
         """How many classes there are."""
         return self.shape[self.axis]
