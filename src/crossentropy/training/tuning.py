@@ -17,6 +17,8 @@ from crossentropy.training.threads import cpu_threads
 from crossentropy.training.trials import Trial, Tuning
 
 MOST_LAYERS = 3
+#: drawn before the estimator learns from them; Optuna's 10 would be most of a small number of trials
+RANDOM_TRIALS = 5
 
 
 # as in `train`, which repeats the best trial
@@ -58,7 +60,8 @@ def tune(
     measure = common_measure(options.select, [options.loss, changed])
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # NumPy's old generator, which Optuna draws by, takes 32 bits
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=options.seed % 2**32))
+    sampler = optuna.samplers.TPESampler(seed=options.seed % 2**32, n_startup_trials=RANDOM_TRIALS)
+    study = optuna.create_study(sampler=sampler)
     done: list[tuple[tuple[float, float], Trial]] = []
     while len(done) < trials:
         drawn = study.ask() if done else None
