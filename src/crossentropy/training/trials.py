@@ -56,7 +56,13 @@ def found(tuning: Tuning) -> str:
         *("--weight-decay", f"{best.options.weight_decay:g}"),
         *("--dropout", f"{best.options.dropout:g}"),
     )
+    measure = f"the {MEASURES[tuning.measure]} of the validation rows"
+    if best is given:
+        return (
+            f"Of {len(tuning.trials)} trials, none is better by {measure} than the options as given, {given.value:.4f}: "
+            f"{shlex.join(arguments)}."
+        )
     return (
-        f"The best of {len(tuning.trials)} trials by the {MEASURES[tuning.measure]} of the validation rows, "
-        f"{best.value:.4f}, has {shlex.join(arguments)}; with the options as given it is {given.value:.4f}."
+        f"The best of {len(tuning.trials)} trials by {measure}, {best.value:.4f}, has {shlex.join(arguments)}; with the "
+        f"options as given it is {given.value:.4f}."
     )
