@@ -70,7 +70,7 @@ def test_trials_are_compared_by_a_measure_that_their_losses_have_in_common(loss,
 
 def test_what_was_found_is_written_as_options(tuning):
     best = tuning.best.options
-    assert f"--learning-rate {best.learning_rate:g}" in found(tuning)
+    assert f"--learning-rate {best.learning_rate}" in found(tuning)
     assert f"--loss '{best.loss}'" in found(tuning)
 
 

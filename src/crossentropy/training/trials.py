@@ -51,18 +51,18 @@ def found(tuning: Tuning) -> str:
     best, given = tuning.best, tuning.trials[0]
     arguments = (
         *("--loss", best.options.loss),
-        *("--learning-rate", f"{best.options.learning_rate:g}"),
+        *("--learning-rate", str(best.options.learning_rate)),
         *("--hidden", listed_widths(best.options.hidden)),
-        *("--weight-decay", f"{best.options.weight_decay:g}"),
-        *("--dropout", f"{best.options.dropout:g}"),
+        *("--weight-decay", str(best.options.weight_decay)),
+        *("--dropout", str(best.options.dropout)),
     )
     measure = f"the {MEASURES[tuning.measure]} of the validation rows"
     if best is given:
         return (
-            f"Of {len(tuning.trials)} trials, none is better by {measure} than the options as given, {given.value:.4f}: "
-            f"{shlex.join(arguments)}."
+            f"Of {len(tuning.trials)} trials, none is better by {measure} than the options as given, {given.value:.4f}:"
+            f" {shlex.join(arguments)}."
         )
     return (
-        f"The best of {len(tuning.trials)} trials by {measure}, {best.value:.4f}, has {shlex.join(arguments)}; with the "
-        f"options as given it is {given.value:.4f}."
+        f"The best of {len(tuning.trials)} trials by {measure}, {best.value:.4f}, has {shlex.join(arguments)}; with "
+        f"the options as given it is {given.value:.4f}."
     )
