@@ -106,7 +106,7 @@ def write(drawn: Drawn, folder: Path, random: np.random.Generator) -> Path:
     content = drawn.content(text.encode(encoding))
     zipped = random.random() < 0.1
     path = folder / f"table{random.choice(['.csv', '.tsv', '.txt'])}{'.gz' if zipped else ''}"
-    path.write_bytes(gzip.compress(content, 1) if zipped else content)
+    path.write_bytes(gzip.compress(content, 1, mtime=0) if zipped else content)
     if encoding.startswith("utf-16"):
         drawn.said.append("was read as UTF-16")
     if zipped:

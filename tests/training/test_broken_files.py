@@ -48,7 +48,7 @@ def parquet() -> bytes:
 TEXT = FRAME.to_csv(index=False).encode()
 CONTENTS = {
     "csv": TEXT,
-    "gz": gzip.compress(TEXT),
+    "gz": gzip.compress(TEXT, mtime=0),
     "utf-16": TEXT.decode().encode("utf-16"),
     "parquet": parquet(),
 }
