@@ -28,12 +28,13 @@ def predict(
 ) -> None:
     """Apply a finished run to another table, and score it if the table has labels."""
     with errors_in_a_sentence():
-        # what can be wrong with the paths is said before the imports, which take seconds
+        # the paths are checked before the imports, which take seconds
         check_run(run)
         check_exists(data)
         check_new_file(out, overwrite=overwrite)
         check_writable(out.parent)
 
+        from crossentropy.training.progress import print_notice
         from crossentropy.training.runs.apply import apply_model, report_applied
         from crossentropy.training.runs.load import load_model
         from crossentropy.training.runs.predictions import write_predictions
@@ -43,6 +44,6 @@ def predict(
         applied = apply_model(model, data, options)
         messages = Console(stderr=True)
         for notice in applied.notices:
-            messages.print(notice, markup=False, highlight=False, soft_wrap=True)
+            print_notice(messages, notice)
         write_file(lambda path: write_predictions(applied.predictions, path), out)
         Console(highlight=False).print(report_applied(applied, data, out, model), markup=False)

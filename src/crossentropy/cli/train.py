@@ -162,7 +162,7 @@ def train(
         )
         losses = tuple(loss or [Options.loss])
         check_together(losses, tune, resume=resume)
-        # what can be wrong with the paths is said before the imports, which take seconds
+        # the paths are checked before the imports, which take seconds
         check_writable(out)
         check_new(out, overwrite=overwrite, resume=resume)
         check_exists(data)

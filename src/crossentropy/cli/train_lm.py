@@ -75,11 +75,12 @@ def train_lm(
         from crossentropy.training.language.experiment import prepare
         from crossentropy.training.language.experiment import train as run_training
         from crossentropy.training.language.files import write_language_run
+        from crossentropy.training.progress import print_notice
 
         prepared = prepare(options, out)
         messages = Console(stderr=True)
         for notice in prepared.notices:
-            messages.print(notice, markup=False, highlight=False, soft_wrap=True)
+            print_notice(messages, notice)
         with language_progress(messages, steps) as on_step:
             run = run_training(prepared, on_step)
         write_language_run(run, out)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from crossentropy.training.errors import DivergedError, InputError
 from crossentropy.training.experiment import Run, train
 from crossentropy.training.options import Options
 from crossentropy.training.other_table import read_rows
+from crossentropy.training.progress import print_notice
 from crossentropy.training.runs.files import write_run
 from crossentropy.training.runs.load import load_model
 from crossentropy.training.tables.source import BUNDLED
@@ -49,10 +51,7 @@ def run_command(
     earlier = load_model(out) if resume else None
     dataset = load_dataset(options.data, options.label, options.reading)
     messages = Console(stderr=True)
-
-    def say(notice: str) -> None:
-        messages.print(notice, markup=False, highlight=False, soft_wrap=True)
-
+    say = partial(print_notice, messages)
     if options.data not in BUNDLED:
         messages.print(columns_table(dataset.fates))
     held_out = None

@@ -64,7 +64,7 @@ def rate(run: Run) -> str:
 
 
 def columns_table(fates: list[Fate]) -> Table:
-    """Format what became of the columns of a table, columns of which the same can be said in one line."""
+    """Format the use of the columns of a table, in one row those with the same use and remarks."""
     table = Table(title="columns", title_justify="left")
     table.add_column("column", overflow="fold")
     table.add_column("use")

@@ -1,4 +1,4 @@
-"""A progress bar in the terminal."""
+"""Notices and a progress bar in the terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,3 +25,8 @@ def progress_bar(console: Console, unit: str, total: int) -> Iterator[Callable[[
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total)
         yield lambda done, numbers: progress.update(task, completed=done, description=numbers)
+
+
+def print_notice(console: Console, notice: str) -> None:
+    """Print a notice as it is written, in one line however narrow the terminal."""
+    console.print(notice, markup=False, highlight=False, soft_wrap=True)

@@ -41,7 +41,7 @@ class Fate:
 
 @dataclass(frozen=True)
 class FateGroup:
-    """Columns of which the same can be said, in a line for the user."""
+    """Columns with the same use and remarks, as one row of the table that is printed."""
 
     columns: list[str]
     use: str
