@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-__all__ = ["LAZY", "attach"]
-
 #: For each module of a package, the names that the package takes from it.
 LAZY = Mapping[str, tuple[str, ...]]
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-__all__ = ["class_axis", "entry_in_words", "row_in_words", "rows_shape"]
-
 
 def class_axis(axis: int, shape: Sequence[int], name: str) -> int:
     """Count `axis` of the array `name` from 0; an array without axes counts as one of a single axis.

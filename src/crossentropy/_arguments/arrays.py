@@ -18,14 +18,6 @@ from crossentropy._backends import (
     widest_dtype,
 )
 
-__all__ = [
-    "as_array",
-    "as_array_like",
-    "as_arrays",
-    "as_floating",
-    "as_option",
-]
-
 # Values that are converted to the library of the arrays beside them.
 FOLLOWING = (*PYTHON_VALUES, numpy.generic)
 NUMBERS = frozenset("?bBhHiIlLqQefdg")  # dtypes of real numbers, by NumPy's letters

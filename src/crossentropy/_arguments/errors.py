@@ -19,8 +19,6 @@ from crossentropy._backends import is_torch
 from crossentropy._backends.conditions import traced_error
 from crossentropy._backends.modes import is_jax_tracer
 
-__all__ = ["argument_errors", "as_written", "integer", "keywords", "number", "renamed_in_errors"]
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Keywords of other libraries: our names for each, of which the first that a function has applies, and the advice.

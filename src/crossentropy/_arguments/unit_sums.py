@@ -15,9 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from crossentropy._backends import Array, constant, namespace, sum_tolerance, total, widest_dtype
 from crossentropy._backends.conditions import first_true, is_true
 
-__all__ = ["digits_beside_one", "find_misfit", "rounding_tolerance"]
-
-
 DTYPES = {
     8: ("bfloat16", 3e-3),
     11: ("float16", 1e-3),

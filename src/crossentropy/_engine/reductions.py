@@ -23,26 +23,6 @@ from crossentropy._backends import (
 )
 from crossentropy._backends.conditions import is_true
 
-__all__ = [
-    "check_divisor",
-    "check_least_weight",
-    "check_reduction",
-    "check_weights",
-    "count_by_default",
-    "divide",
-    "divides_by_weight",
-    "divisor",
-    "fixed_divisor",
-    "inverse",
-    "mean_of",
-    "mean_of_totals",
-    "normalizer_of",
-    "reduce_rows",
-    "reduced",
-    "sequence_divisors",
-    "value_of_nothing",
-]
-
 REDUCTIONS = ("mean", "sum", "none")
 NORMALIZERS = ("weight", "count")
 EMPTY = ("zero", "nan", "raise")

@@ -5,8 +5,6 @@ from typing import Any
 from crossentropy._arguments.arrays import as_floating, as_option
 from crossentropy._backends import Array
 
-__all__ = ["along_another_axis", "class_vector", "class_vectors", "row_values"]
-
 
 def class_vectors(logits: Array, classes: int, *, ready: bool, **values: Any) -> list[Array | None]:
     """Each of `values` that is not None as a `class_vector`.

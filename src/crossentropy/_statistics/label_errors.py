@@ -7,8 +7,6 @@ from crossentropy._backends.conditions import is_true, unravel
 from crossentropy._rows import row_in_words
 from crossentropy._statistics.problem import Target
 
-__all__ = ["Hints", "bad_label_error", "check_labels", "outside_classes"]
-
 
 class Hints(NamedTuple):
     """Hints for errors about labels, by the kind of labels that were passed."""

@@ -17,8 +17,6 @@ from crossentropy._statistics import Transform
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain
 
-__all__ = ["by_blocks", "is_served"]
-
 BLOCK = 1 << 15  # entries of a block, few enough for intermediate results to stay in the cache
 LARGE = 1 << 18  # entries of the logits from which on blocks are faster
 

@@ -6,8 +6,6 @@ from crossentropy._backends import Array, is_taped, is_torch
 from crossentropy._engine.divergence.formulas import Divergence, _taped_rows, log_probabilities
 from crossentropy._statistics import Transform, formulas
 
-__all__ = ["of_rows"]
-
 
 def of_rows(
     divergence: Divergence, logits: Sequence[Array], axis: int, transform: Transform, live: Array | None

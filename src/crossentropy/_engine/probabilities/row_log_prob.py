@@ -16,8 +16,6 @@ from crossentropy._statistics import Target
 from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.label_errors import outside_classes
 
-__all__ = ["RowLogProb", "row_log_prob"]
-
 
 class RowLogProb(NamedTuple):
     """The contribution of every row to a score; all arrays have the rows' shape."""

@@ -8,8 +8,6 @@ from crossentropy._backends.conditions import is_true
 from crossentropy._engine.reductions import check_weights, divides_by_weight, divisor, mean_of, reduce_rows
 from crossentropy._engine.softmax.terms import weigh
 
-__all__ = ["reduce_scores"]
-
 
 def reduce_scores(
     name: str | None,

@@ -15,20 +15,6 @@ from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy.targets import LabelSet, Probabilities
 
-__all__ = [
-    "fuzzy_set_loss",
-    "gather_by_label",
-    "inverse_scale",
-    "labels_as_weights",
-    "one_label",
-    "prepare_rows",
-    "probabilities",
-    "row_problem",
-    "row_weights",
-    "soft_label_table_loss",
-    "weight_and_reduce",
-]
-
 
 def row_problem(logits: Array, labels: Any, options: RowOptions, **transform: Any) -> SoftmaxProblem:
     """The arguments of such a loss, checked."""

@@ -10,8 +10,6 @@ from crossentropy._engine.softmax.terms import not_ignored_rows, weigh
 from crossentropy._engine.weights import row_values
 from crossentropy._rows import rows_shape
 
-__all__ = ["in_loss_dtype", "reduce_problem", "reduced", "reduced_sums"]
-
 
 def in_loss_dtype(value: Array, like: Array) -> Array:
     """`value` in the dtype that is due to losses of `like`."""

@@ -15,20 +15,6 @@ from crossentropy._statistics.products import product
 from crossentropy.links import CrossEntropy
 from crossentropy.targets import LabelSet, Probabilities
 
-__all__ = [
-    "check_denominator",
-    "checked_groups",
-    "contrast",
-    "contrast_with_batch",
-    "features_of",
-    "l2_normalized",
-    "paired_features",
-    "products_of",
-    "same_row",
-    "scalar",
-    "similarities_without_self",
-]
-
 
 def contrast_with_batch(
     z: Array,

@@ -12,8 +12,6 @@ from crossentropy._statistics.cpu.kernel import rows_with_any
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-__all__ = ["resolve"]
-
 KINDS = (
     {"bool": "bool"}
     | {f"{sign}int{bits}": "integral" for sign in ("", "u") for bits in (8, 16, 32, 64)}

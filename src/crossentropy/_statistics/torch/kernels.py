@@ -31,8 +31,6 @@ from crossentropy._statistics.torch.problem import (
     rows_of,
 )
 
-__all__ = ["cpu_kernels_serve"]
-
 
 def row_kernel(device: str) -> Callable[..., Any] | None:
     """Return the constructor of row kernels for this type of device, None if there is none."""
