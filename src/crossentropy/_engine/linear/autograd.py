@@ -36,9 +36,10 @@ from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.cpu.memory_torch import CODES, is_plain, rounded
 from crossentropy._statistics.head import rows as head_rows
 from crossentropy._statistics.head.gradients import HeadGradients
-from crossentropy._statistics.head.head import Head, derivatives
+from crossentropy._statistics.head.head import Head
 from crossentropy._statistics.head.products import aligned_copy, product
 from crossentropy._statistics.head.tiles import rows_in_a_block, write_tiles
+from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.kernels import kernels_serve
 from crossentropy._statistics.torch.problem import partition
 from crossentropy.links.link import has_no_arrays
@@ -280,11 +281,9 @@ class _LinearLoss(Function):
         device = grad.device.type
         if sums is not None and not torch.is_grad_enabled() and is_plain(grad, device):
             return (None, None, None, None, *sums.of_one_tile(float(grad) if device == "cpu" else grad))
-        gradients = derivatives(
-            lambda head: loss_by_autodiff(ctx.problem, statistics=_statistics_of(head)),
-            Head(inputs[: ctx.count], inputs[ctx.count]),
-            requested,
-            grad,
-            create_graph=torch.is_grad_enabled(),
-        )
-        return (None, None, None, None, *gradients)
+
+        def value(*inputs: Any) -> list[Tensor]:
+            statistics = _statistics_of(Head(inputs[: ctx.count], inputs[ctx.count]))
+            return [loss_by_autodiff(ctx.problem, statistics=statistics)]
+
+        return (None, None, None, None, *gradients(value, inputs, requested, [grad]))

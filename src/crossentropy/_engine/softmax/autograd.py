@@ -20,6 +20,7 @@ from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._statistics.cpu.kernel import lay_out
 from crossentropy._statistics.cpu.memory_torch import LOSSES, TorchMemory, is_plain, rounded
+from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.kernels import kernels_serve
 from crossentropy.links.link import has_no_arrays
 
@@ -147,24 +148,20 @@ class _SoftmaxLoss(Function):
         return value
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         logits = ctx.saved_tensors[0]
         problem: SoftmaxProblem = ctx.problem
         cpu = logits.is_cpu
         if torch.is_grad_enabled() or not is_plain(grad, "cpu" if cpu else logits.device.type):
-            return gradient_by_formulas(problem.with_logits(logits), grad), None, None, None
+            return *gradients(partial(_by_formulas, problem), [logits], [True], [grad]), None, None, None
         upstream = grad.item() if cpu and not grad.ndim else grad.double()
         into = overwritten(ctx, logits, problem.axis) if problem.inplace else None
         return ctx.engine.gradient(problem, logits, ctx.found, upstream, into), None, None, None
 
 
-def gradient_by_formulas(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
-    """The gradient by the logits from the composition, with a graph of its own where one is asked for."""
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        value = loss_by_autodiff(problem, reference=True)
-        logits: Any = problem.logits
-        return torch.autograd.grad(value, logits, grad, create_graph=create_graph)[0]
+def _by_formulas(problem: SoftmaxProblem, logits: Tensor) -> list[Tensor]:
+    """The loss of a problem with these logits, by formulas with derivatives of every order."""
+    return [loss_by_autodiff(problem.with_logits(logits), reference=True)]
 
 
 def overwritten(ctx: Any, logits: Tensor, axis: int) -> Tensor | None:
