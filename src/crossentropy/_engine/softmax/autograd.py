@@ -76,18 +76,19 @@ def kernels_for(*tensors: Tensor | None) -> LossKernels | None:
     return FUSED if tensors[0].device.type == "cpu" else ON_DEVICE  # type: ignore[union-attr]
 
 
-def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | None:
+def engine_of(problem: SoftmaxProblem, tensors: Sequence[Tensor]) -> LossKernels | None:
     """The engine that computes a loss and its gradient by the logits; None if that is for the composition.
 
-    `others` are `problem.other_inputs`.
+    `tensors` are those of the problem.
     """
-    own = FUSED if problem.ready else kernels_for(problem.logits, *tensors_of(problem))
+    own = FUSED if problem.tensors is not None else kernels_for(problem.logits, *tensors)
     if own is not None and not own.serves(problem):
         own = own.for_problem(problem)
-    # A gradient by anything but the logits is left to PyTorch, with the statistics as one of its steps.
+    # A gradient by anything but the logits is left to PyTorch, with the statistics as one of its steps. Weights of
+    # classes have none.
     if own is not None and torch.is_grad_enabled():
-        for x in (*others, problem.normalizer):
-            if x is not None and type(x) is not float and isinstance(x, Tensor) and x.requires_grad:
+        for x in tensors:
+            if x.requires_grad and x is not problem.class_weight and x is not problem.smoothing_prior:
                 return None
         if own is not FUSED and link_learns(problem):
             return None
@@ -97,19 +98,21 @@ def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | N
 def loss(problem: SoftmaxProblem) -> Tensor:
     """The loss of `problem`, differentiable."""
     logits: Any = problem.logits
-    others = problem.other_inputs
-    own = engine_of(problem, others)
+    tensors = tensors_of(problem)
+    own = engine_of(problem, tensors)
     if own is not FUSED:
         fused_cpu.check_unread(problem)
     if own is None:
         return loss_by_autodiff(problem)
     if torch.is_grad_enabled() and logits.requires_grad:
-        return _SoftmaxLoss.apply(logits, problem, own, others)
+        return _SoftmaxLoss.apply(logits, problem, own, tensors)
     return rounded(own.evaluate(problem).value, LOSSES[logits.dtype])
 
 
 def tensors_of(problem: SoftmaxProblem) -> list[Tensor]:
     """What of the problem, besides the logits and what the link holds, is a tensor."""
+    if problem.tensors is not None:
+        return problem.tensors
     target = problem.target
     fixed = (target.indices, target.mask, problem.class_weight, problem.smoothing_prior)
     return [x for x in (*problem.other_inputs, *fixed, problem.normalizer) if isinstance(x, Tensor)]
@@ -129,17 +132,15 @@ class _SoftmaxLoss(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, problem: SoftmaxProblem, own: LossKernels, others: Sequence[Any]
+        ctx: Any, logits: Tensor, problem: SoftmaxProblem, own: LossKernels, tensors: Sequence[Tensor]
     ) -> Tensor:
         found = own.evaluate(problem)
         value = rounded(found.value, LOSSES[logits.dtype])
         found.value = None
         # Held by autograd as well, which sees if they are changed before the backward pass.
-        target, kept, N = problem.target, [logits], problem.normalizer
-        each = N if getattr(N, "ndim", 0) else None  # one number is not read again
-        fixed = (target.indices, target.mask, problem.class_weight, problem.smoothing_prior, each)
-        for x in (*fixed, *others, *getattr(problem.link, "__dict__", {}).values()):
-            if x is None or type(x) is float or not isinstance(x, Tensor):
+        kept, N = [logits], problem.normalizer
+        for x in (*tensors, *getattr(problem.link, "__dict__", {}).values()):
+            if not isinstance(x, Tensor) or (x is N and not N.ndim):  # one divisor is not read again
                 continue
             kept.append(x)
         ctx.save_for_backward(*kept)
