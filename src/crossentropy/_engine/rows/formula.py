@@ -9,8 +9,8 @@ from crossentropy._engine.options import RowOptions, SoftmaxOptions, check_names
 from crossentropy._engine.rows.reduce import reduce_problem
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.solve import softmax_loss
-from crossentropy._engine.softmax.terms import check_sums, not_ignored_rows, target_weights, weigh
-from crossentropy._statistics import PLAIN, formulas
+from crossentropy._engine.softmax.terms import check_sums, not_ignored_rows, prepare, target_weights, weigh
+from crossentropy._statistics import formulas
 from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy.targets import LabelSet, Probabilities
@@ -38,14 +38,7 @@ def prepare_rows(problem: SoftmaxProblem) -> formulas.Rows:
     weights = row_weights(problem)
     if problem.target.dense is not None:
         check_sums(problem)
-    return formulas.prepare(
-        problem.logits,
-        problem.axis,
-        problem.target,
-        PLAIN,
-        validate=problem.validate,
-        idle=None if weights is None else weights == 0,
-    )
+    return prepare(problem, None if weights is None else weights == 0)
 
 
 def row_weights(problem: SoftmaxProblem) -> Array | None:

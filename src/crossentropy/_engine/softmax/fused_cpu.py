@@ -89,8 +89,7 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
     )
     if problem.validate:
         if bad >= 0:
-            C = problem.classes
-            raise bad_label_error(target.indices, bad, C, target.ignore_index, several=target.several)
+            raise bad_label_error(target, bad, problem.classes)
         if empty >= 0:  # of a finite logit; that of a class is looked for now
             check_sets(target.mask, problem.axis, problem.sample_weight)
     if problem.warns and rows.has_probabilities():
