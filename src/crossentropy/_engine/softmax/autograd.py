@@ -79,7 +79,7 @@ def kernels_for(*tensors: Tensor | None) -> LossKernels | None:
 def engine_of(problem: SoftmaxProblem, tensors: Sequence[Tensor]) -> LossKernels | None:
     """The engine that computes a loss and its gradient by the logits; None if that is for the composition.
 
-    `tensors` are those of the problem.
+    `tensors` are those of the problem besides the logits.
     """
     own = FUSED if problem.tensors is not None else kernels_for(problem.logits, *tensors)
     if own is not None and not own.serves(problem):
@@ -98,7 +98,7 @@ def engine_of(problem: SoftmaxProblem, tensors: Sequence[Tensor]) -> LossKernels
 def loss(problem: SoftmaxProblem) -> Tensor:
     """The loss of `problem`, differentiable."""
     logits: Any = problem.logits
-    tensors = tensors_of(problem)
+    tensors = tensors_of(problem) if problem.tensors is None else problem.tensors
     own = engine_of(problem, tensors)
     if own is not FUSED:
         fused_cpu.check_unread(problem)
@@ -111,8 +111,6 @@ def loss(problem: SoftmaxProblem) -> Tensor:
 
 def tensors_of(problem: SoftmaxProblem) -> list[Tensor]:
     """What of the problem, besides the logits and what the link holds, is a tensor."""
-    if problem.tensors is not None:
-        return problem.tensors
     target = problem.target
     fixed = (target.indices, target.mask, problem.class_weight, problem.smoothing_prior)
     return [x for x in (*problem.other_inputs, *fixed, problem.normalizer) if isinstance(x, Tensor)]

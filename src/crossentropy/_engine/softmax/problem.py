@@ -182,10 +182,10 @@ def make_problem(
     problem describes these and has none. Without `checks_sets` an empty label set is left to whoever computes the loss.
     `regularizers` are the factors of `REGULARIZERS`, by name.
     """
-    tensors = None
+    tensors, (factors, requested) = None, _checked_factors(regularizers)
     if is_torch(logits):
         weights = (sample_weight, class_weight, smoothing_prior, normalizer, label_smoothing)
-        options = (*weights, temperature, logit_bias, margin, *regularizers.values())
+        options = (*weights, temperature, logit_bias, margin, *factors.values())
         tensors = memory_torch().ready_tensors(logits, labels, options)
     ready = tensors is not None
     if classes is None:
@@ -204,7 +204,6 @@ def make_problem(
     if type(label_smoothing) is not float or not 0 <= label_smoothing <= 1:
         check_share(label_smoothing, "label_smoothing")
         label_smoothing = python_number(label_smoothing, "label_smoothing")
-    factors, requested = _checked_factors(regularizers)
     if sample_weight is not None:
         sample_weight = row_values(sample_weight, logits, rows, "sample_weight", ready=ready)
     target, masses, normalized = resolve(
@@ -257,10 +256,12 @@ def make_problem(
 
 def _checked_factors(regularizers: dict[str, Any]) -> tuple[dict[str, Any], Requested]:
     """The factors of regularizers that are not 0, and the statistics that these are functions of."""
+    for name in regularizers.keys() - REGULARIZERS.keys():
+        raise TypeError(f"the loss has no argument {name}")
+    if {float}.issuperset(map(type, regularizers.values())) and not any(regularizers.values()):
+        return {}, NONE_REQUESTED
     factors, statistics = {}, {}
     for name, factor in regularizers.items():
-        if name not in REGULARIZERS:
-            raise TypeError(f"the loss has no argument {name}")
         if type(factor) is not float or not -INF < factor < INF:
             check_factor(factor, name)
             factor = python_number(factor, name)
@@ -268,7 +269,7 @@ def _checked_factors(regularizers: dict[str, Any]) -> tuple[dict[str, Any], Requ
         if type(factor) is not float or factor != 0:
             factors[name] = factor
             statistics[REGULARIZERS[name].statistic] = True
-    return factors, Requested(**statistics) if statistics else NONE_REQUESTED
+    return factors, Requested(**statistics)
 
 
 def make_transform(

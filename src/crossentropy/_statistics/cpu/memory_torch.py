@@ -33,7 +33,7 @@ DTYPES = {
 
 TENSORS = (Tensor, Parameter)
 STRIDED = torch.strided
-NUMBERS_AND_WORDS = (float, str, int)
+NO_ARRAYS = frozenset({type(None), float, int, bool, str})
 TARGETS = (LabelSet, OneHot, Probabilities, Sparse)
 # Dtypes of logits, labels and weights.
 READY = frozenset({*CODES, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool})
@@ -52,16 +52,19 @@ def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
     )
 
 
-def ready_tensors(logits: Tensor, labels: Any, options: Sequence[Any]) -> list[Tensor] | None:
+def ready_tensors(logits: Tensor, labels: Any, options: tuple[Any, ...]) -> list[Tensor] | None:
     """The tensors besides the logits, if kernels on the CPU can take all as they are, else None.
 
     Options may be None, numbers and words, too.
     """
     if not is_eager_mode():
         return None
+    given = tuple(vars(labels).values()) if type(labels) in TARGETS else (labels,)
+    if not NO_ARRAYS.issuperset(map(type, options)):
+        given += options
     tensors = []
-    for x in (*(vars(labels).values() if type(labels) in TARGETS else (labels,)), *options):
-        if x is None or isinstance(x, NUMBERS_AND_WORDS):
+    for x in given:
+        if type(x) in NO_ARRAYS:
             continue
         tensors.append(x)
     for x in (logits, *tensors):
