@@ -1,5 +1,6 @@
 """Importing the package is quick, and touches no framework."""
 
+import importlib
 import subprocess
 import sys
 import textwrap
@@ -93,6 +94,15 @@ def test_every_public_name_is_there():
         assert all(hasattr(package, name) for name in package.__all__)
     assert ce.__version__
     assert not hasattr(ce, "no_such_name")
+
+
+def test_the_names_of_the_losses_are_those_of_their_modules():
+    from crossentropy import losses
+
+    modules = {name: importlib.import_module(f"crossentropy.losses.{name}") for name in losses.NAMES}
+    assert {name: sorted(module.__all__) for name, module in modules.items()} == {
+        name: sorted(names) for name, names in losses.NAMES.items()
+    }
 
 
 def test_the_top_level_is_what_the_design_says():

@@ -18,14 +18,6 @@ from crossentropy._backends import (
     widest_dtype,
 )
 
-__all__ = [
-    "as_array",
-    "as_array_like",
-    "as_arrays",
-    "as_floating",
-    "as_option",
-]
-
 # Values that are converted to the library of the arrays beside them.
 FOLLOWING = (*PYTHON_VALUES, numpy.generic)
 NUMBERS = frozenset("?bBhHiIlLqQefdg")  # dtypes of real numbers, by NumPy's letters
@@ -77,25 +69,11 @@ def as_array(x: Any, name: str) -> Array:
 
 
 def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Array:
-    """Convert `x` as `as_array` does, to the library of the array `like`.
+    """Convert `x` as `as_array` does, to the library of the array `like`, the argument called `beside`.
 
-    Python and NumPy numbers move to the device of `like`; so do NumPy arrays if `like` is one of JAX.
+    Python and NumPy numbers move to the device of `like`; so do NumPy arrays if `like` is one of JAX. An array of
+    another library raises TypeError.
 
-    Parameters
-    ----------
-    x, name
-        As in `as_array`.
-    like : array
-    beside : str, default "logits"
-        The argument name of `like`, for errors.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `as_array`, and if `x` is an array of another library.
-
-    Examples
-    --------
     >>> import numpy as np
     >>> as_array_like(0.5, "temperature", np.ones(2))
     array(0.5)
@@ -119,8 +97,6 @@ def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Arr
 def as_option(x: Any, name: str, like: Array) -> Array:
     """Convert an option such as a weight as `as_array_like` does; beside tensors a NumPy array is converted too.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> as_option((1, 2), "class_weight", np.ones(2))
     array([1, 2])
@@ -140,8 +116,6 @@ def as_option(x: Any, name: str, like: Array) -> Array:
 def as_arrays(**arguments: Any) -> tuple[Any, list[Array]]:
     """Convert arguments passed by name to the library of the first array among them; returns namespace and arrays.
 
-    Examples
-    --------
     >>> xp, (p, q) = as_arrays(p=[0.25, 0.75], q=[0.5, 0.5])
     >>> p
     array([0.25, 0.75])
@@ -164,8 +138,6 @@ def as_arrays(**arguments: Any) -> tuple[Any, list[Array]]:
 def as_floating(x: Array) -> Array:
     """Convert integers and bools to the widest floating dtype, as NumPy's division does; others pass unchanged.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> as_floating(np.asarray([1, 1, 2]))
     array([1., 1., 2.])

@@ -19,8 +19,6 @@ from crossentropy._backends import is_torch
 from crossentropy._backends.conditions import traced_error
 from crossentropy._backends.modes import is_jax_tracer
 
-__all__ = ["argument_errors", "as_written", "integer", "keywords", "number", "renamed_in_errors"]
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Keywords of other libraries: our names for each, of which the first that a function has applies, and the advice.
@@ -80,8 +78,6 @@ def argument_errors(function: Function) -> Function:
     It finds unknown keywords, and values of another kind than the annotations: a string, a dict, a function or None in
     place of an array, anything but a number in place of a number.
 
-    Examples
-    --------
     >>> @argument_errors
     ... def scaled(x: Any, *, scale: float = 1.0):
     ...     return [scale * value for value in x]
@@ -115,8 +111,6 @@ def argument_errors(function: Function) -> Function:
 def renamed_in_errors(**names: str) -> Callable[[Function], Function]:
     """Decorate a function so that the errors of functions that it calls use its own argument names, plurals too.
 
-    Examples
-    --------
     >>> @renamed_in_errors(label="action")
     ... def chosen(actions):
     ...     raise ValueError("label 7 is none of the labels")
@@ -146,8 +140,6 @@ def renamed_in_errors(**names: str) -> Callable[[Function], Function]:
 def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
     """Return the parameters of a function by name, with those of ``**options: Unpack[...]`` one by one.
 
-    Examples
-    --------
     >>> list(keywords(argument_errors))
     ['function']
     """
@@ -164,8 +156,6 @@ def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
 def as_written(value: Any) -> str:
     """Write a value for an error: its repr if that is short, else its type and shape.
 
-    Examples
-    --------
     >>> as_written("balanced"), as_written([1, 2]), as_written({"cat": 1.0})
     ("'balanced'", '[1, 2]', 'a dict')
     """
@@ -178,15 +168,8 @@ def as_written(value: Any) -> str:
 
 
 def number(value: Any, name: str) -> Any:
-    """Return `value` if it is one number, of Python or a 0-d array.
+    """Return `value` if it is one number, of Python or a 0-d array, else raise TypeError.
 
-    Raises
-    ------
-    TypeError
-        If it is not.
-
-    Examples
-    --------
     >>> number(0.1, "label_smoothing")
     0.1
     """
@@ -196,15 +179,8 @@ def number(value: Any, name: str) -> Any:
 
 
 def integer(value: Any, name: str) -> Any:
-    """Return `value` if it is an integer of Python or NumPy.
+    """Return `value` if it is an integer of Python or NumPy, else raise TypeError.
 
-    Raises
-    ------
-    TypeError
-        If it is not.
-
-    Examples
-    --------
     >>> integer(-1, "axis")
     -1
     """

@@ -5,9 +5,10 @@ from typing import Any
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import LAST_AXIS, warn_of_axis
 from crossentropy._backends import Array, is_torch, namespace
+from crossentropy._engine.softmax.autodiff import find_statistics
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.softmax.terms import check_sums
-from crossentropy._statistics import Requested, RowStatistics, row_statistics
+from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["TargetStatistics", "target_statistics"]
@@ -156,14 +157,7 @@ def target_statistics(
     )
     if rank and problem.target.labels is None:
         raise ValueError("rank=True needs one label for each row; these targets are several or soft")
-    stats = row_statistics(
-        problem.logits,
-        problem.axis,
-        problem.target,
-        problem.transform,
-        None,
-        Requested(log_partition=True, entropy=entropy, argmax=True, rank=rank),
-        validate=problem.validate,
-    )
+    problem.requested = Requested(log_partition=True, entropy=entropy, argmax=True, rank=rank)
+    stats = find_statistics(problem)
     check_sums(problem, stats.dense_total)
     return TargetStatistics(stats, problem.masses, problem.loss_dtype)

@@ -11,8 +11,6 @@ from crossentropy._arguments.errors import keywords
 from crossentropy._engine.reductions import check_reduction
 from crossentropy.torch._settings import Settings
 
-__all__ = ["NamedLoss"]
-
 REDUCTION = "mean"
 OF_A_BATCH = ("sample_weight", "normalizer")
 COMMON = ("axis", "ignore_index", "softcap", "logit_bias", "normalizer", "empty", "validate", "reduction")
