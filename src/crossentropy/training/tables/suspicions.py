@@ -8,6 +8,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from crossentropy.training.tables.columns import Column
 from crossentropy.training.tables.identify import NEARLY_ALL, named_as_id, rises_with_rows
+from crossentropy.training.tables.repeats import repeated_rows, value_codes
 from crossentropy.training.tables.scaling import fit_scaling, reach
 
 #: a predictor gives the label away if it alone is wrong in less than these shares, of rows and of the baseline's errors
@@ -18,7 +19,10 @@ _CELLS = 4_000_000
 
 def suspicions(columns: dict[str, Column], labels: np.ndarray, label: str, rows: np.ndarray) -> list[str]:
     """Look at predictors beside the labels, indices of classes; `rows` are their numbers in the table, for the user."""
-    found = [*_sorted_rows(labels), *_repeated_rows(columns, labels)]
+    found = [
+        *_sorted_rows(labels),
+        *repeated_rows((column.values for column in columns.values()), labels),
+    ]
     found += _rising(columns)
     found += _repeated_ids(columns)
     found += _extreme_numbers(columns, rows)
@@ -39,36 +43,6 @@ def _sorted_rows(labels: np.ndarray) -> Iterator[str]:
             f"The rows are sorted by their label (it changes {changes} times from row to row, and {expected:.0f} times "
             "in random order): a column that drifts along the rows would give it away."
         )
-
-
-def _repeated_rows(columns: dict[str, Column], labels: np.ndarray) -> Iterator[str]:
-    """Tell of rows that are equal in all columns, if columns that were independent would have far fewer."""
-    codes = [_codes(column) for column in columns.values()]
-    repeats = _count_repeats([*codes, labels])
-    if repeats < 0.01 * len(labels) or repeats < 2:
-        return
-    random = np.random.default_rng(0)
-    if 3 * _count_repeats([random.permutation(code) for code in [*codes, labels]]) < repeats:
-        yield (
-            f"{repeats} of {len(labels)} rows repeat another row, label included: where a copy is held out, the model "
-            "has seen the row in training, and the score is too good."
-        )
-
-
-def _count_repeats(columns: list[np.ndarray]) -> int:
-    """Count rows that repeat an earlier one, by a hash of 64 bits."""
-    mixed = np.zeros(len(columns[0]), dtype=np.uint64)
-    for column in columns:
-        mixed = (mixed ^ pd.util.hash_array(column)) * np.uint64(0x9E3779B97F4A7C15)
-    return len(mixed) - len(pd.unique(mixed))
-
-
-def _codes(column: Column) -> np.ndarray:
-    """Give the values of a column as numbers of 64 bits, equal where the values are."""
-    values = column.values
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        return values.cat.codes.to_numpy().astype(np.int64)
-    return values.to_numpy().view(np.int64)
 
 
 def _rising(columns: dict[str, Column]) -> Iterator[str]:
@@ -123,7 +97,7 @@ def _leaks(columns: dict[str, Column], labels: np.ndarray) -> Iterator[tuple[str
     baseline = float((labels[judge] != majority).mean())
     for name, column in columns.items():
         if column.kind == "category":
-            guesses = _majority(_codes(column), labels, learn, judge)
+            guesses = _majority(value_codes(column.values), labels, learn, judge)
         else:
             guesses = _tree(_standardized(column), labels, learn, judge)
         wrong = float((guesses != labels[judge]).mean())
