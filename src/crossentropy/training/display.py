@@ -65,10 +65,10 @@ def rate(run: Run) -> str:
 
 def columns_table(fates: list[Fate]) -> Table:
     """Format the use of the columns of a table, in one row those with the same use and remarks."""
-    table = Table(title="columns", title_justify="left")
+    table = Table(title="Columns", title_justify="left")
     table.add_column("column", overflow="fold")
     table.add_column("use")
-    table.add_column("missing", justify="right")
+    table.add_column("missing cells", justify="right")
     table.add_column("remark", overflow="fold")
     for group in grouped(fates):
         missing = str(group.missing) if group.missing else ""

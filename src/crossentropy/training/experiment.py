@@ -87,6 +87,11 @@ class Run:
         return np.asarray(self.held_out.labels)
 
     @property
+    def converged(self) -> bool:
+        """Whether more epochs were allowed after the best one."""
+        return self.best.epoch < self.options.epochs
+
+    @property
     def best(self) -> Epoch:
         """The epoch whose parameters were kept."""
         return self.history[self.model.classifier.best_epoch_ - 1]

@@ -10,7 +10,7 @@ from crossentropy.training.class_weights import of_classes
 from crossentropy.training.errors import DivergedError, InputError
 from crossentropy.training.interrupts import interrupts
 from crossentropy.training.labels import Class
-from crossentropy.training.options import Options
+from crossentropy.training.options import Options, listed_widths
 from crossentropy.training.prepare import Prepared
 
 
@@ -79,6 +79,13 @@ def fit_classifier(
             ) from error
         except ValueError as error:
             raise InputError(f"The classifier cannot be trained: {error}.") from error
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            raise InputError(
+                f"The memory is not enough for the network and its batches: pass a smaller --hidden than "
+                f"{listed_widths(tuple(classifier.hidden))}, or a smaller --batch than {classifier.batch_size}."
+            ) from error
         finally:
             classifier.set_params(callback=None)
     return False

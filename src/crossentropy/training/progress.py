@@ -9,10 +9,12 @@ from rich.table import Column
 
 
 @contextmanager
-def progress_bar(console: Console, unit: str, total: int) -> Iterator[Callable[[int, str], None]]:
+def progress_bar(
+    console: Console, unit: str, total: int, *, shown: bool = True
+) -> Iterator[Callable[[int, str], None]]:
     """Show a progress bar of `total` units; the yielded function takes the number of units done and a text.
 
-    Nothing is shown if `console` is not a terminal.
+    Nothing is shown if `shown` is false or `console` is not a terminal.
     """
     columns = (
         TextColumn(unit),
@@ -22,7 +24,7 @@ def progress_bar(console: Console, unit: str, total: int) -> Iterator[Callable[[
         TextColumn("{task.description}"),
         TimeElapsedColumn(table_column=Column(no_wrap=True)),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:
         task = progress.add_task("", total=total)
         yield lambda done, numbers: progress.update(task, completed=done, description=numbers)
 

@@ -66,7 +66,7 @@ def test_every_loss_and_the_conclusion_are_printed(compared):
     ("arguments", "words"),
     [
         (("--loss", "focal", "--loss", "focal"), "more than once"),
-        (("--loss", "focal", "--loss", "cross_entrpy"), "no loss named 'cross_entrpy'"),
+        (("--loss", "focal", "--loss", "cross_entrpy"), "'cross_entrpy' is the name of no loss"),
         (("--loss", "focal", "--loss", "brier_loss", "--resume"), "--resume goes on with one run"),
         (("--tune", 3, "--resume"), "--resume goes on with one run"),
         (("--tune", 0), "at least 1"),

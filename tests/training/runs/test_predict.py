@@ -59,7 +59,7 @@ def test_columns_that_are_new_and_labels_that_are_new_are_said(mixed_table, mixe
     table = pd.read_csv(mixed_table).assign(note="x").replace({"label": {"maybe": "never"}})
     result, predictions = predict(mixed_run, table, tmp_path)
     assert "not used: 'note'" in result.stderr
-    assert "58 rows have no label in column 'label', or one that training had not" in result.stderr
+    assert "58 rows have no label in column 'label', or one that training did not have" in result.stderr
     assert predictions["label"].isna().sum() == 58
     assert "342 rows with labels" in result.stdout
 
@@ -68,7 +68,10 @@ def test_a_category_that_is_new_is_predicted_as_a_rare_one(mixed_table, mixed_ru
     table = pd.read_csv(mixed_table).assign(color="violet")
     result, predictions = predict(mixed_run, table, tmp_path)
     assert result.exit_code == 0
-    assert "'color': 400 of 400 rows hold a category that training had not, such as 'violet'" in result.stderr
+    assert (
+        "'color': 400 of 400 rows hold a category that the training rows do not have, such as 'violet'"
+        in result.stderr
+    )
     assert np.isfinite(probabilities(predictions)).all()
 
 

@@ -188,8 +188,8 @@ class ColumnEncoder(TransformerMixin, BaseEstimator):
                 new = np.array([text not in known for text in found] + [False])[codes]
                 if new.any():
                     sentences.append(
-                        f"Column {inputs.name!r}: {int(new.sum())} of {len(X)} rows hold a category that training had "
-                        f"not, such as {found[codes[new.argmax()]]!r}."
+                        f"Column {inputs.name!r}: {int(new.sum())} of {len(X)} rows hold a category that the training "
+                        f"rows do not have, such as {found[codes[new.argmax()]]!r}."
                     )
         return sentences
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
+from crossentropy.training.errors import counted
 from crossentropy.training.tables.columns import Column
 from crossentropy.training.tables.identify import NEARLY_ALL, named_as_id, rises_with_rows
 from crossentropy.training.tables.repeats import repeated_rows, value_codes
@@ -27,7 +28,8 @@ def suspicions(columns: dict[str, Column], labels: np.ndarray, label: str, rows:
     found += _repeated_ids(columns)
     found += _extreme_numbers(columns, rows)
     found += [
-        f"Column {name!r} alone tells {label!r} in {share:.1%} of rows: is it known before the label is?"
+        f"Column {name!r} alone tells {label!r} in {share:.1%} of rows. If it is not known before the label is, "
+        "leave it out by --drop."
         for name, share in _leaks(columns, labels)
     ]
     return found
@@ -40,8 +42,9 @@ def _sorted_rows(labels: np.ndarray) -> Iterator[str]:
     changes = int((np.diff(labels) != 0).sum())
     if len(labels) >= _FEWEST_ROWS and changes < 0.2 * expected:
         yield (
-            f"The rows are sorted by their label (it changes {changes} times from row to row, and {expected:.0f} times "
-            "in random order): a column that drifts along the rows would give it away."
+            f"The rows are sorted by their label (from row to row it changes {counted(changes, 'time')}, and in random "
+            f"order about {counted(round(expected), 'time')}): a column whose values drift along the rows gives the "
+            "label away."
         )
 
 
@@ -65,7 +68,7 @@ def _repeated_ids(columns: dict[str, Column]) -> Iterator[str]:
         ):
             yield (
                 f"{_listed([name])} is called an id and has {column.distinct} values, each in several rows: rows of "
-                "one are in training and held out. If it only names something, leave it out by --id or --drop."
+                "the same one are in training and held out. If it only names something, leave it out by --id or --drop."
             )
 
 
@@ -79,10 +82,11 @@ def _extreme_numbers(columns: dict[str, Column], rows: np.ndarray) -> Iterator[s
         extreme = np.flatnonzero((values < low) | (values > high))
         if len(extreme):
             row = extreme[np.abs(values[extreme]).argmax()]
-            cells = "1 extreme number" if len(extreme) == 1 else f"{len(extreme)} extreme numbers"
+            cells = counted(len(extreme), "extreme number")
             yield (
-                f"Column {name!r} holds {cells}, such as {values[row]:g} in row {rows[row]}. What is beyond "
-                f"{low:.4g} or {high:.4g} has no part in how the column is standardized, and is brought near others."
+                f"Column {name!r} holds {cells}, such as {values[row]:g} in row {rows[row]} (the first row is 0). "
+                f"Numbers below {low:.4g} or above {high:.4g} do not count in its mean and deviation, and are moved "
+                "closer to the other numbers."
             )
 
 
