@@ -7,6 +7,10 @@ from typer.testing import CliRunner
 
 import crossentropy.training
 from crossentropy.cli.app import app
+from crossentropy.training.other_table import read_rows
+from crossentropy.training.runs import model
+from crossentropy.training.runs.load import load_model
+from crossentropy.training.tables.options import ReadOptions
 
 
 def predict(run, table: pd.DataFrame, folder, *options: object, name: str = "other.csv"):
@@ -46,6 +50,18 @@ def test_with_labels_the_predictions_are_scored(mixed_table, mixed_run, tmp_path
     shown = f"{(predictions['label'] == predictions['predicted']).mean():.2%}"
     assert "400 rows with labels" in result.stdout
     assert f"accuracy          │ {shown:>13} │" in result.stdout
+
+
+def test_a_long_table_is_predicted_by_blocks_to_the_same_bits_and_each_is_told(
+    mixed_table, mixed_run, tmp_path, monkeypatch
+):
+    loaded = load_model(mixed_run)
+    rows, _ = read_rows(str(mixed_table), loaded.fates, loaded.classes, ReadOptions())
+    whole = loaded.log_probabilities(rows.features)
+    monkeypatch.setattr(model, "ROWS_AT_ONCE", 150)
+    done = []
+    np.testing.assert_array_equal(loaded.log_probabilities(rows.features, done.append), whole)
+    assert done == [150, 300, 400]
 
 
 def test_without_labels_only_the_predictions_are_written(mixed_table, mixed_run, tmp_path):
