@@ -23,7 +23,7 @@ LABEL_NAMES = ("label", "target", "class", "y")
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table ready to be split: one row of `features` and one label for each row that is learnt from.
+    """A table ready to be split: one row of `features` and one label for each row that is learned from.
 
     Attributes
     ----------

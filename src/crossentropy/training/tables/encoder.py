@@ -199,7 +199,7 @@ class ColumnEncoder(TransformerMixin, BaseEstimator):
         return np.array([name for inputs in self.inputs_ for name in inputs.names], dtype=object)
 
     def to_state(self) -> dict[str, Any]:
-        """Return what was learnt as values of JSON."""
+        """Return what was learned as values of JSON."""
         check_is_fitted(self, "inputs_")
         columns = [{"kind": inputs.kind} | asdict(inputs) for inputs in self.inputs_]
         return {"category_bytes": self.category_bytes, "columns": columns}
