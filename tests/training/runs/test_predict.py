@@ -1,14 +1,17 @@
 """A finished run is applied to other tables by ``crossentropy predict``."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import crossentropy.training
 from crossentropy.cli.app import app
 from crossentropy.training.other_table import read_rows
-from crossentropy.training.runs import model
+from crossentropy.training.runs import apply, model
 from crossentropy.training.runs.load import load_model
 from crossentropy.training.tables.options import ReadOptions
 
@@ -62,6 +65,15 @@ def test_a_long_table_is_predicted_by_blocks_to_the_same_bits_and_each_is_told(
     done = []
     np.testing.assert_array_equal(loaded.log_probabilities(rows.features, done.append), whole)
     assert done == [150, 300, 400]
+
+
+@pytest.mark.parametrize("rows_at_once", [150, 400], ids=["long table", "short table"])
+def test_a_terminal_shows_a_progress_bar_for_a_long_table(mixed_table, mixed_run, monkeypatch, rows_at_once):
+    for module in (apply, model):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", rows_at_once)
+    terminal = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    apply.apply_model(load_model(mixed_run), str(mixed_table), ReadOptions(), terminal)
+    assert ("400/400" in terminal.file.getvalue()) == (rows_at_once < 400)
 
 
 def test_without_labels_only_the_predictions_are_written(mixed_table, mixed_run, tmp_path):

@@ -67,9 +67,9 @@ def _repeated_ids(columns: dict[str, Column]) -> Iterator[str]:
             and 20 < column.distinct < NEARLY_ALL * len(column.values)
         ):
             yield (
-                f"{_listed([name])} is called an id and has {column.distinct} values in {len(column.values)} rows: of rows "
-                "with the same one, some are in training and some are held out. If it only names something, leave it out "
-                "by --id or --drop."
+                f"{_listed([name])} is called an id and has {column.distinct} values in {len(column.values)} rows: of "
+                "rows with the same one, some are in training and some are held out. If it only names something, leave "
+                "it out by --id or --drop."
             )
 
 
