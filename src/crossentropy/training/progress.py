@@ -14,7 +14,8 @@ def progress_bar(
 ) -> Iterator[Callable[[int, str], None]]:
     """Show a progress bar of `total` units, below a title if there is one.
 
-    The yielded function takes the number of units done and a text. Nothing is shown if `shown` is false or `console` is not a terminal.
+    The yielded function takes the number of units done and a text. Nothing is shown if `shown` is false or `console` is
+    not a terminal.
     """
     columns = (
         TextColumn(unit),
