@@ -1,5 +1,6 @@
 """Train the classifier of a run, and say what is wrong if it diverges."""
 
+import re
 import warnings
 from collections.abc import Callable
 
@@ -12,6 +13,9 @@ from crossentropy.training.interrupts import interrupts
 from crossentropy.training.labels import Class
 from crossentropy.training.options import Options, listed_widths
 from crossentropy.training.prepare import Prepared
+
+#: how PyTorch says that a tensor does not fit, on the CPU and on CUDA
+_NO_MEMORY = re.compile("allocate memory|out of memory|Storage size")
 
 
 class _StoppedError(Exception):
@@ -79,11 +83,11 @@ def fit_classifier(
             ) from error
         except ValueError as error:
             raise InputError(f"The classifier cannot be trained: {error}.") from error
-        except (MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "memory" not in str(error):
+        except RuntimeError as error:
+            if not _NO_MEMORY.search(str(error)):
                 raise
             raise InputError(
-                f"The memory is not enough for the network and its batches: pass a smaller --hidden than "
+                "The memory is not enough for the network and its batches: pass a smaller --hidden than "
                 f"{listed_widths(tuple(classifier.hidden))}, or a smaller --batch than {classifier.batch_size}."
             ) from error
         finally:
