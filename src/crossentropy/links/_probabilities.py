@@ -21,7 +21,8 @@ def probability(D: Array) -> Array:
 
 def variance(D: Array) -> Array:
     """Compute ``p (1 − p)``."""
-    return namespace(D).exp(log_sigmoid(D) + log_sigmoid(-D))
+    e = namespace(D).exp(-namespace(D).abs(D))  # p/(1 − p) or its inverse
+    return e / (1 + e) ** 2
 
 
 def probability_difference(D: Array) -> Array:

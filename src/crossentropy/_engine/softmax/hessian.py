@@ -70,15 +70,12 @@ def hessian_of_row(
         masses = _Masses(problem)
         (g,), (p,), T = masses.gradient(), masses.p, problem.transform.temperature
         M, bends = masses.convexity(positive)
-        to_classes = np.eye(len(p)) - p  # e_j − p
-        to_classes[np.diag_indices(len(p))] = masses.rest[0]
-        hessian = M[0] * (np.diag(p * masses.rest[0]) - _off_diagonal(np.outer(p, p)))
-        hessian += (to_classes.T * (bends / masses.rest**2)[0]) @ to_classes
+        hessian = -M * np.outer(p, p)
+        np.fill_diagonal(hessian, M * p * masses.rest)
+        directions = -np.exp(masses.log_p - masses.log_rest.T)  # (e_j − p) / (1 − p_j)
+        np.fill_diagonal(directions, 1.0)
+        hessian += (directions.T * bends) @ directions
     return g / T, hessian / T**2
-
-
-def _off_diagonal(x: np.ndarray) -> np.ndarray:
-    return x - np.diag(np.diag(x))
 
 
 def _has_labels_alone(problem: SoftmaxProblem) -> bool:
