@@ -254,7 +254,9 @@ def _power_curvature(q: float, D: Array) -> Array:
     if is_zero(q):
         return variance(D)
     log_p, log_rest = log_sigmoid(-D), log_sigmoid(D)
-    of_p = log_rest if is_zero(1 + q) else (1 + q) * log_p + log_rest  # 0 times the logarithm of 0 would be NaN
+    of_p = (
+        log_rest if is_zero(1 + q) else (1 + q) * log_p + log_rest
+    )  # 0 times the logarithm of 0 would be NaN
     return exp(of_p) - q * exp(q * log_p + 2 * log_rest)
 
 

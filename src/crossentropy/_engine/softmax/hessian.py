@@ -1,6 +1,7 @@
 """The gradient and the diagonal of the Hessian of softmax losses of NumPy logits, for Newton's method.
 
-With masses ``a_j``, let ``m_j = a_j gain_j`` and ``n_j = dm_j / d log p_j``. Then ``∇ℓ = M p − m`` with ``M = Σ m_j``, and
+With masses ``a_j``, let ``m_j = a_j gain_j`` and ``n_j = dm_j / d log p_j``. Then ``∇ℓ = M p − m`` with ``M = Σ m_j``
+and
 
     ∇²ℓ = M (diag p − p pᵀ) − Σ_j n_j (e_j − p)(e_j − p)ᵀ,
 
@@ -48,13 +49,14 @@ def row_derivatives(
         Of `make_problem`, without softcap and regularizers.
     """
     problem = make_problem(logits, labels, reduction="none", **options)
+    n, C = problem.shape
     if problem.validate:
-        check_labels(problem.target, problem.classes)
+        check_labels(problem.target, C)
         check_sums(problem)
     gradient, hessian = (np.empty(problem.shape, dtype=problem.loss_dtype) for _ in range(2))
     of_rows = _of_labels if _has_labels_alone(problem) else _of_masses
     with np.errstate(all="ignore"):
-        for rows in slices(len(problem.logits), max(1, BLOCK // problem.classes)):
+        for rows in slices(n, max(1, BLOCK // C)):
             g, h = of_rows(_block(problem, rows), positive)
             T = problem.transform.temperature
             gradient[rows], hessian[rows] = (g, h) if T == 1 else (g / T, h / T**2)
@@ -88,7 +90,8 @@ def _block(problem: SoftmaxProblem, rows: slice) -> SoftmaxProblem:
     target, weight = problem.target, problem.sample_weight
     indices = None if target.indices is None else target.indices[rows]
     dense = None if target.dense is None else target.dense[rows]
-    logits = problem.logits[rows]
+    logits: Any = problem.logits
+    logits = logits[rows]
     return replace(
         problem,
         logits=logits,
@@ -102,31 +105,27 @@ def _block(problem: SoftmaxProblem, rows: slice) -> SoftmaxProblem:
 def _of_labels(problem: SoftmaxProblem, positive: bool) -> tuple[np.ndarray, np.ndarray]:
     """Gradient and diagonal by ``u`` where the loss is ``a φ(D)`` of the log-odds against one label.
 
-    ``∂D/∂u_c = r_c``, the probability of the class among all but the label, and ``−1`` for the label; so the diagonal is
-    ``φ'' r² + φ' r (1 − r)`` and ``φ''``.
+    ``∂D/∂u_c = r_c``, the probability of the class among all but the label, and ``−1`` for the label; so the diagonal
+    is ``φ'' r² + φ' r (1 − r)``, and ``φ''`` for the label. A bound has other factors in the place of ``φ'`` and
+    ``φ''``.
     """
     kernel = RowKernel(NumpyMemory, problem.logits, 1, problem.target, problem.transform, None)
     stats = kernel.statistics(problem.target, problem.rows, problem.requested)
     ones = Cotangents(log_odds=np.ones(problem.rows))
     r = kernel.pullback(stats, ones, problem.rows, before_transform=True).logits
     D, shares = stats.log_odds, target_weights(problem)
-    slope, bend = link_slope(problem.link, D), link_curvature(problem.link, D)
+    slope, own = link_slope(problem.link, D), link_curvature(problem.link, D)
+    of_rest = slope
     if positive:
-        p, rest = np.exp(log_sigmoid(-D)), np.exp(log_sigmoid(D))
-        slope_of_softmax = np.maximum(slope, 0.0)
-        of_link = np.maximum(bend - slope * p, 0.0)
-        first, second, own = (
-            slope_of_softmax,
-            of_link - slope_of_softmax * rest,
-            of_link + slope_of_softmax * p,
-        )
-    else:
-        first, second, own = slope, bend - slope, bend
-    columns = [x if shares is None else shares * x for x in (slope, first, second, own)]
-    slope, first, second, own = (weigh_rows(problem, x)[:, None] for x in columns)
-    gradient, diagonal = slope * r, (second * r + first) * r
-    np.put_along_axis(diagonal, problem.target.indices[:, None], own, axis=1)
-    return gradient, diagonal
+        of_gain = slope * np.exp(log_sigmoid(-D))
+        own = np.maximum(own - of_gain, 0.0) + np.maximum(of_gain, 0.0)
+        of_rest = np.maximum(slope, 0.0)
+    columns = (x if shares is None else shares * x for x in (slope, own, of_rest))
+    slope, own, of_rest = (weigh_rows(problem, x)[:, None] for x in columns)
+    diagonal = ((own - of_rest) * r + of_rest) * r
+    labels: Any = problem.target.indices
+    np.put_along_axis(diagonal, labels[:, None], own, axis=1)
+    return slope * r, diagonal
 
 
 def _of_masses(problem: SoftmaxProblem, positive: bool) -> tuple[np.ndarray, np.ndarray]:
