@@ -11,7 +11,7 @@ bound of the whole that is never negative.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,12 +54,18 @@ def row_derivatives(
         check_labels(problem.target, C)
         check_sums(problem)
     gradient, hessian = (np.empty(problem.shape, dtype=problem.loss_dtype) for _ in range(2))
-    of_rows = _of_labels if _has_labels_alone(problem) else _of_masses
+    T = problem.transform.temperature
     with np.errstate(all="ignore"):
+        odds = _LogOdds.of(problem) if _has_labels_alone(problem) else None
         for rows in slices(n, max(1, BLOCK // C)):
-            g, h = of_rows(_block(problem, rows), positive)
-            T = problem.transform.temperature
+            block = _block(problem, rows)
+            g, h = (
+                _of_masses(block, positive) if odds is None else _of_labels(block, odds.block(rows), positive)
+            )
             gradient[rows], hessian[rows] = (g, h) if T == 1 else (g / T, h / T**2)
+    if problem.sample_weight is not None:
+        idle = problem.sample_weight == 0  # whatever the logits
+        gradient[idle] = hessian[idle] = 0.0
     return gradient, hessian
 
 
@@ -102,18 +108,38 @@ def _block(problem: SoftmaxProblem, rows: slice) -> SoftmaxProblem:
     )
 
 
-def _of_labels(problem: SoftmaxProblem, positive: bool) -> tuple[np.ndarray, np.ndarray]:
+class _LogOdds(NamedTuple):
+    """The log-odds ``D`` against one label a row, and their derivatives.
+
+    ``∂D/∂u_c`` is the probability of the class among all but the label, and −1 for the label. `others` is 1 minus the
+    largest of these probabilities, of which little may be left.
+    """
+
+    D: np.ndarray
+    slopes: np.ndarray
+    others: np.ndarray
+
+    @classmethod
+    def of(cls, problem: SoftmaxProblem) -> "_LogOdds":
+        """Compute them by the kernels."""
+        kernel = RowKernel(NumpyMemory, problem.logits, 1, problem.target, problem.transform, None)
+        stats = kernel.statistics(problem.target, problem.rows, problem.requested)
+        ones = Cotangents(log_odds=np.ones(problem.rows))
+        slopes = kernel.pullback(stats, ones, problem.rows, before_transform=True).logits
+        return cls(stats.log_odds, slopes, stats.rest / (1 + stats.rest))
+
+    def block(self, rows: slice) -> "_LogOdds":
+        """Take some rows."""
+        return _LogOdds(*(x[rows] for x in self))
+
+
+def _of_labels(problem: SoftmaxProblem, odds: _LogOdds, positive: bool) -> tuple[np.ndarray, np.ndarray]:
     """Gradient and diagonal by ``u`` where the loss is ``a φ(D)`` of the log-odds against one label.
 
-    ``∂D/∂u_c = r_c``, the probability of the class among all but the label, and ``−1`` for the label; so the diagonal
-    is ``φ'' r² + φ' r (1 − r)``, and ``φ''`` for the label. A bound has other factors in the place of ``φ'`` and
-    ``φ''``.
+    With ``r = ∂D/∂u`` the diagonal is ``φ'' r² + φ' r (1 − r)``, and ``φ''`` for the label. A bound has other factors
+    in the place of ``φ'`` and ``φ''``.
     """
-    kernel = RowKernel(NumpyMemory, problem.logits, 1, problem.target, problem.transform, None)
-    stats = kernel.statistics(problem.target, problem.rows, problem.requested)
-    ones = Cotangents(log_odds=np.ones(problem.rows))
-    r = kernel.pullback(stats, ones, problem.rows, before_transform=True).logits
-    D, shares = stats.log_odds, target_weights(problem)
+    D, r, shares = odds.D, odds.slopes, target_weights(problem)
     slope, own = link_slope(problem.link, D), link_curvature(problem.link, D)
     of_rest = slope
     if positive:
@@ -122,7 +148,7 @@ def _of_labels(problem: SoftmaxProblem, positive: bool) -> tuple[np.ndarray, np.
         of_rest = np.maximum(slope, 0.0)
     columns = (x if shares is None else shares * x for x in (slope, own, of_rest))
     slope, own, of_rest = (weigh_rows(problem, x)[:, None] for x in columns)
-    diagonal = ((own - of_rest) * r + of_rest) * r
+    diagonal = (own * r + of_rest * np.where(r > 0.5, odds.others[:, None], 1 - r)) * r
     labels: Any = problem.target.indices
     np.put_along_axis(diagonal, labels[:, None], own, axis=1)
     return slope * r, diagonal
