@@ -18,6 +18,9 @@ FRAMEWORKS = (
     "matplotlib",
     "typer",
     "triton",
+    "xgboost",
+    "lightgbm",
+    "catboost",
 )
 
 
@@ -118,7 +121,7 @@ def test_the_top_level_is_what_the_design_says():
 def test_dir_shows_the_public_names_and_no_others():
     import crossentropy as ce
 
-    assert dir(ce) == sorted([*ce.__all__, "sklearn", "torch"])
+    assert dir(ce) == sorted([*ce.__all__, "boosting", "sklearn", "torch"])
     assert dir(ce.losses) == sorted(ce.losses.__all__)
     assert dir(ce.links) == sorted(ce.links.__all__)
 
@@ -136,6 +139,17 @@ def test_dir_of_the_face_for_scikit_learn_shows_its_public_names():
     import crossentropy as ce
 
     assert dir(ce.sklearn) == sorted(ce.sklearn.__all__)
+
+
+def test_the_face_for_boosted_trees_imports_no_library_before_it_is_asked_for_one():
+    loaded = python(
+        "import crossentropy.boosting as b, sys; b.SoftmaxObjective(); print(*sys.modules)"
+    ).split()
+    assert not [name for name in FRAMEWORKS if name in loaded]
+    assert python("import crossentropy as ce; print(*dir(ce.boosting))").split() == [
+        "SigmoidObjective",
+        "SoftmaxObjective",
+    ]
 
 
 def test_every_import_of_all_names_touches_no_framework():
@@ -179,3 +193,25 @@ def test_a_face_without_its_framework_names_the_extra(face, missing):
         """
     )
     assert f'pip install "crossentropy[{face}]"' in out
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm", "catboost"])
+def test_an_objective_without_its_library_names_the_extra(library):
+    out = python(
+        f"""
+        import sys
+
+        class Missing:
+            def find_spec(self, name, *_):
+                if name == "{library}":
+                    raise ModuleNotFoundError(name)
+
+        sys.meta_path.insert(0, Missing())
+        from crossentropy.boosting import SoftmaxObjective
+        try:
+            SoftmaxObjective().{library}
+        except ImportError as error:
+            print(error)
+        """
+    )
+    assert f'pip install "crossentropy[{library}]"' in out

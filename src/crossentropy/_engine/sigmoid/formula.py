@@ -22,8 +22,8 @@ def reference_loss(problem: Problem) -> Array:
         counted = None if weights is None else weights[1] != 0
         check_binary_labels(problem.labels, valid_labels(problem.labels), counted)
     dtype = loss_dtype(problem.logits)
-    z, positive, negative = _logits_and_masses(problem, weights, xp, dtype)
-    D, counts = _negative_log_odds(_finite_where_massless(z, negative, xp), problem.options, xp)
+    z, positive, negative = logits_and_masses(problem, weights, xp, dtype)
+    D, counts = negative_log_odds(_finite_where_massless(z, negative, xp), problem.options, xp)
     negative = xp.where(counts, negative, xp.zeros_like(negative))
     yes = problem.options.link.loss(-_finite_where_massless(z, positive, xp))
     no = problem.options.negative_link.loss(D)
@@ -45,10 +45,10 @@ def reference_gradient(problem: Problem, upstream: Array) -> Array:
     xp = namespace(problem.logits)
     options = problem.options
     weights = element_weights(problem, xp)
-    z, positive, negative = _logits_and_masses(problem, weights, xp, xp.float64)
+    z, positive, negative = logits_and_masses(problem, weights, xp, xp.float64)
     up = _finite_where_massless(z, positive, xp)
     down = _finite_where_massless(z, negative, xp)
-    D, counts = _negative_log_odds(down, options, xp)
+    D, counts = negative_log_odds(down, options, xp)
     fall = link_slope(options.negative_link, D)
     if not is_zero(options.negative_shift):  # dD/dz = p (1 − p) / (p_m (1 − p_m)), and p_m = σ(D)
         fall = fall * xp.exp(log_sigmoid(down) + log_sigmoid(-down) - log_sigmoid(D) - log_sigmoid(-D))
@@ -81,7 +81,7 @@ def element_weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
     return with_class(positive), with_class(negative)
 
 
-def _logits_and_masses(
+def logits_and_masses(
     problem: Problem, weights: tuple[Array, Array] | None, xp: Any, dtype: Any
 ) -> tuple[Array, Array, Array]:
     """``z``, ``ω w₊ q`` and ``ω w₋ (1 − q)``."""
@@ -105,7 +105,7 @@ def _finite_where_massless(x: Array, mass: Array, xp: Any) -> Array:
     return xp.where((mass == 0) & ~xp.isfinite(x), xp.zeros_like(x), x)
 
 
-def _negative_log_odds(z: Array, options: Options, xp: Any) -> tuple[Array, Array]:
+def negative_log_odds(z: Array, options: Options, xp: Any) -> tuple[Array, Array]:
     """The log-odds of ``p_m = max(p − m, 0)``, and where it is not 0 (there they are 0, to be left out)."""
     m = options.negative_shift
     if is_zero(m):
