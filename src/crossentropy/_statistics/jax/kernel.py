@@ -1,0 +1,79 @@
+"""The native row kernels in programs of XLA: handlers that it calls with the addresses of its buffers.
+
+A call costs some microseconds. The handlers are registered by name when this module is imported; if the installed XLA
+does not take them, programs on the CPU are made of formulas, as on every other device.
+"""
+
+from dataclasses import fields
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from crossentropy._backends import Array
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy._statistics.jax.problem import FORMS, PRIORS, RowProblem
+from crossentropy._statistics.problem import DIFFERENTIABLE, RowStatistics
+
+#: The order in which native code numbers the statistics.
+STATISTICS = tuple(f.name for f in fields(RowStatistics) if f.name not in ("argmax", "rank", "bad_row"))
+
+
+def register() -> bool:
+    """Make the handlers known to XLA, and tell whether it takes them."""
+    try:
+        for name, handler in _native.xla_handlers().items():
+            jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    except Exception:  # whatever a version of XLA raises that has another interface
+        return False
+    return True
+
+
+def statistics(problem: RowProblem, *arrays: Array) -> list[Array]:
+    """The statistics under the `names` of the problem."""
+    results = [jax.ShapeDtypeStruct(shape, problem.dtype) for shape in problem.shapes(*arrays[:2])]
+    return jax.ffi.ffi_call("crossentropy_row_statistics", results)(*arrays, problem=_settings(problem))
+
+
+def pullback(problem: RowProblem, *arguments: Array) -> list[Array]:
+    """The gradients by the logits and a dense target, those of them that move.
+
+    The arguments are the arrays of the problem, its statistics, and the cotangents.
+    """
+    arrays, saved, given = problem.parts(arguments)
+    cotangents = dict(zip(problem.cotangents, given, strict=True))
+    total = cotangents.pop("dense_total", None)  # the sum of the masses is no matter of the logits
+    outputs = arrays[:2] if 1 in problem.moving else arrays[:1]
+    if cotangents:
+        results = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in outputs]
+        call = jax.ffi.ffi_call("crossentropy_row_pullback", results)
+        gradients = call(*arrays, *saved, *cotangents.values(), problem=_settings(problem))
+    else:
+        gradients = [jnp.zeros_like(x) for x in outputs]
+    if total is not None:
+        each = jnp.expand_dims(total, problem.axis)
+        gradients = [gradients[0], gradients[1] + jnp.astype(each, gradients[1].dtype)]
+    return [gradients[i] for i in problem.moving]
+
+
+def _settings(problem: RowProblem) -> np.ndarray:
+    """The statics as native/xla/rows.cpp reads them."""
+    return np.asarray(
+        [
+            NumpyMemory.threads(),
+            -1 - problem.axis,
+            FORMS.index(problem.form),
+            problem.ignore_index is not None,
+            problem.ignore_index or 0,
+            PRIORS.index(problem.prior),
+            _bits(problem.names, STATISTICS),
+            _bits(problem.cotangents, DIFFERENTIABLE),
+        ],
+        np.int64,
+    )
+
+
+def _bits(present: tuple[str, ...], names: tuple[str, ...]) -> int:
+    """A bit for each of the names, set if it is present."""
+    return sum(1 << i for i, name in enumerate(names) if name in present)
