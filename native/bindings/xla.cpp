@@ -16,6 +16,7 @@ void bind_xla(nb::module_& m) {
     nb::dict handlers;
     handlers["crossentropy_row_statistics"] = in_capsule(&ce::xla::statistics);
     handlers["crossentropy_row_pullback"] = in_capsule(&ce::xla::pullback);
+    handlers["crossentropy_row_gradients"] = in_capsule(&ce::xla::gradients);
     return handlers;
   });
 }

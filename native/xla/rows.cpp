@@ -16,7 +16,7 @@
 
 #include "common/memory.hpp"
 #include "common/parallel.hpp"
-#include "rows/chunk.hpp"
+#include "rows/few_classes.hpp"
 
 namespace ce::xla {
 namespace {
@@ -77,6 +77,18 @@ double sum_of(const Buffer& x) {
   for (int64_t i = 0; i < x.sizes[0]; ++i)
     total += wide ? static_cast<const double*>(x.data)[i] : double(static_cast<const float*>(x.data)[i]);
   return total;
+}
+
+CE_CLONES void widen_numbers(const float* from, double* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+}
+
+CE_CLONES void round_numbers(const double* from, float* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = float(from[i]);
+}
+
+CE_CLONES void widen_labels(const int32_t* from, int64_t* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = from[i];
 }
 
 // A problem whose rows are taken in blocks: what a kernel needs in another type is converted block by block.
@@ -149,7 +161,7 @@ class Block {
       return;
     }
     int64_t* labels = reinterpret_cast<int64_t*>(take(n));
-    for (int64_t i = 0; i < n; ++i) labels[i] = static_cast<const int32_t*>(t.data)[first + i];
+    widen_labels(static_cast<const int32_t*>(t.data) + first, labels, n);
     target.indices = address(labels);
   }
 
@@ -157,8 +169,7 @@ class Block {
   uintptr_t doubles(const Buffer& x, int64_t each) {
     if (is_double(x)) return address(static_cast<const double*>(x.data) + begin * each);
     double* to = take(rows * each);
-    const float* from = static_cast<const float*>(x.data) + begin * each;
-    for (int64_t i = 0; i < rows * each; ++i) to[i] = from[i];
+    widen_numbers(static_cast<const float*>(x.data) + begin * each, to, rows * each);
     return address(to);
   }
 
@@ -168,8 +179,7 @@ class Block {
   }
   void store(uintptr_t from, const Buffer& x, int64_t each) const {
     if (is_double(x)) return;
-    float* to = static_cast<float*>(x.data) + begin * each;
-    for (int64_t i = 0; i < rows * each; ++i) to[i] = float(reinterpret_cast<const double*>(from)[i]);
+    round_numbers(pointer<const double>(from), static_cast<float*>(x.data) + begin * each, rows * each);
   }
 
   View view(const Buffer& x) const { return problem.view(x, begin); }
@@ -276,6 +286,21 @@ Error* pullback(Call* call) {
       out.logits = block.view(gradient);
       if (call.results.size > 1) out.dense = block.view(result(call, 1));
       row_pullback(block.view(problem.logits), block.shape, {}, block.target, block.prior, saved, upstream, out, 1);
+    });
+  });
+}
+
+Error* gradients(Call* call) {
+  return handled(call, [](const Call& call) {
+    const Problem problem(call);
+    const Buffer &log_odds = result(call, 0), &gradient = result(call, 1);
+    in_blocks(problem, [&](int64_t begin, int64_t end) {
+      Block block(problem, begin, end, 1);
+      Statistics out;
+      out.log_odds = block.place_of(log_odds, 1);
+      few_classes_gradients(block.view(problem.logits), block.shape, block.target, out, block.view(gradient), 0,
+                            end - begin);
+      block.store(out.log_odds, log_odds, 1);
     });
   });
 }

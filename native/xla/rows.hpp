@@ -1,4 +1,5 @@
-// The row kernels as handlers of XLA: the statistics of rows, and their pullback to logits and soft targets.
+// The row kernels as handlers of XLA: the statistics of rows, their pullback to logits and soft targets, and
+// the log-odds of rows of few classes with their gradients.
 #pragma once
 
 #include "xla/ffi.hpp"
@@ -7,5 +8,6 @@ namespace ce::xla {
 
 Error* statistics(Call*);
 Error* pullback(Call*);
+Error* gradients(Call*);
 
 }  // namespace ce::xla

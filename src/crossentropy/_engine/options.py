@@ -11,6 +11,7 @@ from crossentropy.links import Link
 
 __all__ = [
     "BinaryOptions",
+    "ExampleOptions",
     "LastAxisOptions",
     "LinearOptions",
     "ReductionOptions",
@@ -136,6 +137,12 @@ class LinearOptions(LastAxisOptions, total=False):
     shift: int
     memory_budget: int | None
     skip_below: float
+
+
+class ExampleOptions(_Classes, _SampleWeight, _Terms, _Smoothing, _Margin, _Offset, total=False):
+    """Keywords of a softmax loss that is returned for each example, whose axis is an argument."""
+
+    validate: str
 
 
 class ReductionOptions(_SampleWeight, _Reduction, total=False):

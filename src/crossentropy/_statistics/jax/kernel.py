@@ -4,6 +4,7 @@ A call costs some microseconds. The handlers are registered by name when this mo
 does not take them, programs on the CPU are made of formulas, as on every other device.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 import jax
@@ -30,10 +31,12 @@ def register() -> bool:
     return True
 
 
-def statistics(problem: RowProblem, *arrays: Array) -> list[Array]:
+def statistics(problem: RowProblem, *arrays: Array) -> Sequence[Array]:
     """The statistics under the `names` of the problem."""
-    results = [jax.ShapeDtypeStruct(shape, problem.dtype) for shape in problem.shapes(*arrays[:2])]
-    return jax.ffi.ffi_call("crossentropy_row_statistics", results)(*arrays, problem=_settings(problem))
+    shapes, dtypes = problem.shapes(*arrays[:2]), problem.dtypes(arrays[0])
+    results = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
+    handler = "crossentropy_row_gradients" if problem.with_gradient else "crossentropy_row_statistics"
+    return jax.ffi.ffi_call(handler, results)(*arrays, problem=_settings(problem))
 
 
 def pullback(problem: RowProblem, *arguments: Array) -> list[Array]:
@@ -42,6 +45,11 @@ def pullback(problem: RowProblem, *arguments: Array) -> list[Array]:
     The arguments are the arrays of the problem, its statistics, and the cotangents.
     """
     arrays, saved, given = problem.parts(arguments)
+    if problem.with_gradient:
+        _, gradient = saved
+        upstream = jnp.expand_dims(given[0], problem.axis)
+        # A row that counts for nothing may make no sense, and 0 · NaN is NaN.
+        return [jnp.astype(jnp.where(upstream == 0, 0, upstream * gradient), arrays[0].dtype)]
     cotangents = dict(zip(problem.cotangents, given, strict=True))
     total = cotangents.pop("dense_total", None)  # the sum of the masses is no matter of the logits
     outputs = arrays[:2] if 1 in problem.moving else arrays[:1]

@@ -33,8 +33,8 @@ def row_statistics(problem: RowProblem, *arrays: Array) -> list[Array]:
 
 def same_axes(arrays: Sequence[Array]) -> list[Array]:
     """The arrays, each varying over every axis of a mesh, under `shard_map`, over which one of them does."""
-    axes = [getattr(jax.typeof(x), "vma", frozenset()) for x in arrays]
-    every = frozenset().union(*axes)
+    axes: list[frozenset[Any]] = [getattr(jax.typeof(x), "vma", frozenset()) for x in arrays]
+    every = frozenset[Any]().union(*axes)
     return [
         jax.lax.pcast(x, tuple(every - own), to="varying") if every - own else x
         for x, own in zip(arrays, axes, strict=True)
@@ -45,11 +45,14 @@ def same_axes(arrays: Sequence[Array]) -> list[Array]:
 
 
 def _statistics(*arrays: Array, problem: RowProblem) -> list[Array]:
-    found, shapes = problem.statistics(*arrays), problem.shapes(*arrays[:2])
-    stats = [getattr(found, name) for name in problem.names]
+    found = problem.statistics(
+        *arrays
+    )  # of what only kernels need there is none, and the pullback reads none
     return [
-        jnp.zeros(shape, problem.dtype) if x is None else jnp.astype(x, problem.dtype)
-        for x, shape in zip(stats, shapes, strict=True)
+        jnp.zeros(shape, dtype) if (x := getattr(found, name, None)) is None else jnp.astype(x, dtype)
+        for name, shape, dtype in zip(
+            problem.names, problem.shapes(*arrays[:2]), problem.dtypes(arrays[0]), strict=True
+        )
     ]
 
 
@@ -67,8 +70,8 @@ def _pullback(*arguments: Array, problem: RowProblem) -> tuple[Array, ...]:
 
 
 def _abstract_statistics(*arrays: Any, problem: RowProblem) -> list[Any]:
-    shapes = problem.shapes(*arrays[:2])
-    return [_abstract(shape, problem.dtype, arrays) for shape in shapes]
+    shapes, dtypes = problem.shapes(*arrays[:2]), problem.dtypes(arrays[0])
+    return [_abstract(shape, dtype, arrays) for shape, dtype in zip(shapes, dtypes, strict=True)]
 
 
 def _abstract_tangents(*arguments: Any, problem: RowProblem) -> list[Any]:
@@ -93,6 +96,8 @@ def _abstract(shape: tuple[int, ...], dtype: Any, arguments: Sequence[Any]) -> A
 def _differentiate_statistics(
     arrays: Sequence[Array], dots: Sequence[Any], *, problem: RowProblem
 ) -> tuple[list[Array], list[Any]]:
+    names = problem.names
+    problem = replace(problem, with_gradient=problem.few)
     stats = STATISTICS.bind(*arrays, problem=problem)
     moving = tuple(i for i in (0, 1) if type(dots[i]) is not ad.Zero)
     tangents: dict[str, Any] = {}
@@ -108,9 +113,10 @@ def _differentiate_statistics(
 
         _, dot = jax.jvp(by_prior, (arrays[2],), (dots[2],))
         tangents["prior_term"] = tangents["prior_term"] + dot if "prior_term" in tangents else dot
+    stats = stats[: len(names)]
     return stats, [
         tangents[name] if name in tangents else ad.Zero(jax.typeof(x))
-        for name, x in zip(problem.names, stats, strict=True)
+        for name, x in zip(names, stats, strict=True)
     ]
 
 
@@ -133,7 +139,9 @@ def _differentiate_linear(
         linear = same_axes([*arguments[:others], *dots[others:]])
         return value, primitive.bind(*linear, problem=problem)
     # The statistics are functions of the arrays, through which the formula differentiates.
-    moving = [i for i, dot in enumerate(dots) if type(dot) is not ad.Zero and not problem.arrays <= i < others]
+    moving = [
+        i for i, dot in enumerate(dots) if type(dot) is not ad.Zero and not problem.arrays <= i < others
+    ]
 
     def found(*moved: Array) -> tuple[Array, ...]:
         replaced = list(arguments)
@@ -148,9 +156,7 @@ def _differentiate_linear(
 def _transpose_tangents(cotangents: Sequence[Any], *arguments: Any, problem: RowProblem) -> list[Any]:
     known = problem.arrays + len(problem.names)
     given = {
-        name: x
-        for name, x in zip(problem.differentiable, cotangents, strict=True)
-        if type(x) is not ad.Zero
+        name: x for name, x in zip(problem.differentiable, cotangents, strict=True) if type(x) is not ad.Zero
     }
     if not given:
         return [None] * known + [ad.Zero(x.aval) for x in arguments[known:]]

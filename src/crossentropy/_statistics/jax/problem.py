@@ -40,6 +40,11 @@ class RowProblem:
     requested : Requested
     dtype : str
         Of the statistics.
+    few : bool
+        Whether there are so few classes, and nothing asked for but the log-odds of labels, that their gradient is
+        computed with them. It takes the place of the statistics that only the pullback needs.
+    with_gradient : bool
+        Whether it is, as the last of the statistics.
     moving : tuple of int
         Which arrays have tangents: 0, the logits, or 1, a dense target, or both. Of tangents and pullbacks alone.
     cotangents : tuple of str
@@ -52,6 +57,8 @@ class RowProblem:
     prior: str
     requested: Requested = NONE_REQUESTED
     dtype: str = "float32"
+    few: bool = False
+    with_gradient: bool = False
     moving: tuple[int, ...] = ()
     cotangents: tuple[str, ...] = ()
 
@@ -69,11 +76,19 @@ class RowProblem:
         """The shapes of the statistics under `names`."""
         rows = rows_shape(logits.shape, len(logits.shape) + self.axis)
         each = (*rows, target.shape[-1]) if self.form == "labels" else rows
-        return [each if name == "log_odds" else rows for name in self.names]
+        shapes = {"log_odds": each, "gradient": tuple(logits.shape)}
+        return [shapes.get(name, rows) for name in self.names]
+
+    def dtypes(self, logits: Any) -> list[str]:
+        """The dtypes of the statistics under `names`; a gradient has that in which the kernels compute."""
+        wide = "float64" if logits.dtype.name == "float64" else "float32"
+        return [wide if name == "gradient" else self.dtype for name in self.names]
 
     @property
     def names(self) -> tuple[str, ...]:
         """The statistics, with those that only the kernels' pullback needs, in the order of `RowStatistics`."""
+        if self.few:
+            return ("log_odds", "gradient") if self.with_gradient else ("log_odds",)
         target = self.target(0)
         present = {"log_odds"} if target.several else set[str]()
         present |= set(statistic_names(target, self.prior != "none", self.requested))

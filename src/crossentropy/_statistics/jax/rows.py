@@ -8,10 +8,18 @@ from crossentropy._statistics import formulas
 from crossentropy._statistics.jax.primitives import row_statistics
 from crossentropy._statistics.jax.problem import RowProblem
 from crossentropy._statistics.label_errors import check_labels
-from crossentropy._statistics.problem import Prior, Requested, RowStatistics, Target, Transform
+from crossentropy._statistics.problem import (
+    NONE_REQUESTED,
+    Prior,
+    Requested,
+    RowStatistics,
+    Target,
+    Transform,
+)
 
 __all__ = ["statistics"]
 
+FEW = 64  # classes, as native/rows/few_classes.hpp has it
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
@@ -67,6 +75,7 @@ def statistics(
         prior="none" if prior is None else "uniform" if prior.values is None else "given",
         requested=requested,
         dtype=jnp.dtype(wide).name,
+        few=form == "label" and prior is None and requested == NONE_REQUESTED and logits.shape[axis] <= FEW,
     )
     found = dict(zip(problem.names, row_statistics(problem, *arrays), strict=True))
     if offset is not None and "log_partition" in found:
