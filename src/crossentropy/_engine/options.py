@@ -121,6 +121,12 @@ class LinearOptions(LastAxisOptions, total=False):
     skip_below: float
 
 
+class ExampleOptions(_Classes, _SampleWeight, _Terms, _Smoothing, _Margin, _Offset, total=False):
+    """Keywords of a softmax loss that is returned for each example, whose axis is an argument."""
+
+    validate: str
+
+
 class ReductionOptions(_SampleWeight, _Reduction, total=False):
     """How rows are weighted and reduced."""
 
