@@ -121,7 +121,7 @@ def test_the_top_level_is_what_the_design_says():
 def test_dir_shows_the_public_names_and_no_others():
     import crossentropy as ce
 
-    assert dir(ce) == sorted([*ce.__all__, "boosting", "jax", "sklearn", "torch"])
+    assert dir(ce) == sorted([*ce.__all__, "boosting", "jax", "keras", "sklearn", "torch"])
     assert dir(ce.losses) == sorted(ce.losses.__all__)
     assert dir(ce.links) == sorted(ce.links.__all__)
 

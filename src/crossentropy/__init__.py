@@ -66,6 +66,6 @@ LAZY = {
 }
 
 # Faces import their framework, so `from crossentropy import *` leaves them out.
-FACES = ("boosting", "jax", "sklearn", "torch")
+FACES = ("boosting", "jax", "keras", "sklearn", "torch")
 
 __getattr__, __dir__ = attach(__name__, __all__, LAZY, ("cross_entropy_method", "information", *FACES))

@@ -15,6 +15,7 @@ from numbers import Integral, Real
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
+from crossentropy._arguments import tensors
 from crossentropy._backends import is_torch
 from crossentropy._backends.conditions import traced_error
 from crossentropy._backends.modes import is_jax_tracer
@@ -73,7 +74,7 @@ OF_EACH_CLASS = (
 
 
 def argument_errors(function: Function) -> Function:
-    """Decorate a public function so that its errors name the argument that is wrong.
+    """Decorate a public function so that its errors name the argument that is wrong, and so that it takes TensorFlow's.
 
     It finds unknown keywords, and values of another kind than the annotations: a string, a dict, a function or None in
     place of an array, anything but a number in place of a number.
@@ -94,6 +95,8 @@ def argument_errors(function: Function) -> Function:
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
+            if "tensorflow" in sys.modules and tensors.are_among((*args, *kwargs.values())):
+                return tensors.call(function, args, kwargs)
             return function(*args, **kwargs)
         except Exception as error:
             torch = sys.modules.get("torch")
@@ -105,6 +108,7 @@ def argument_errors(function: Function) -> Function:
                 raise
             raise better from error
 
+    call.autograph_info__ = None  # type: ignore[attr-defined]  # so that AutoGraph calls it as it is, unconverted
     return call  # type: ignore[return-value]
 
 
@@ -248,6 +252,7 @@ def _of_wrong_kind(value: Any, name: str, parameter: Parameter, error: Exception
 
 def _not_an_array(value: Any, name: str) -> TypeError | None:
     """Build the error for a value that no library accepts as an array."""
+    module = type(value).__module__.partition(".")[0]
     advice = "an array of numbers"
     if isinstance(value, str) and value == "balanced" and name in OF_EACH_CLASS:
         advice = "crossentropy.losses.balanced_weights(numpy.bincount(labels)) of the labels to be trained on"
@@ -256,8 +261,8 @@ def _not_an_array(value: Any, name: str) -> TypeError | None:
     elif callable(value):
         matrix = hasattr(getattr(value, "weight", None), "shape")
         advice = f"its array, {name}.weight" if matrix else "the array that it returns"
-    elif type(value).__module__.partition(".")[0] in ("keras", "tensorflow"):
-        advice = f"an array of NumPy, PyTorch or JAX, {name}.numpy()"
+    elif module in ("keras", "tensorflow") and not hasattr(value, "__tf_tensor__"):
+        advice = f"a dense tensor, such as {name}.to_tensor()"
     elif value is not None and not isinstance(value, (str, bytes, Mapping, Set)):
         return None
     return TypeError(f"{name} is {as_written(value)}; pass {advice}")

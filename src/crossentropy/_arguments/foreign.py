@@ -14,7 +14,7 @@ CONVERSIONS = {
     "mlx": "numpy.asarray({})",
     "polars": "{}.collect()",  # a LazyFrame
     "sparse": "{}.todense()",
-    "tensorflow": "{}.numpy()",
+    "tensorflow": "{}.to_tensor()",  # a RaggedTensor
     "xarray": "{}.to_numpy()",
 }
 
