@@ -57,24 +57,27 @@ void bind_evaluation(nb::module_& m) {
   m.def(
       "binary_scores",
       [](uintptr_t prediction, int dtype, int kind, uintptr_t labels, bool soft, int64_t n,
-         const std::vector<uintptr_t>& out, int threads) {
+         const std::vector<uintptr_t>& out, uintptr_t fixed, int threads) {
         const ce::RowScores scores = scores_at(out);
         nb::gil_scoped_release release;
-        ce::binary_scores({prediction, ce::Dtype(dtype), ce::Prediction(kind), labels, soft, n}, scores, threads);
+        ce::binary_scores({prediction, ce::Dtype(dtype), ce::Prediction(kind), labels, soft, n}, scores,
+                          pointer<ce::FixedSum>(fixed), threads);
       },
-      "prediction"_a, "dtype"_a, "kind"_a, "labels"_a, "soft"_a, "n"_a, "out"_a, "threads"_a);
+      "prediction"_a, "dtype"_a, "kind"_a, "labels"_a, "soft"_a, "n"_a, "out"_a, "fixed"_a, "threads"_a);
 
   m.def(
       "matrix_scores",
       [](uintptr_t prediction, int dtype, int kind, uintptr_t labels, bool soft, int64_t n, int64_t classes,
-         const std::vector<uintptr_t>& out, uintptr_t rank, uintptr_t probabilities, uintptr_t powers, int threads) {
+         const std::vector<uintptr_t>& out, uintptr_t rank, uintptr_t probabilities, uintptr_t powers, uintptr_t fixed,
+         int threads) {
         const ce::RowScores scores = scores_at(out);
         nb::gil_scoped_release release;
         ce::matrix_scores({prediction, ce::Dtype(dtype), ce::Prediction(kind), labels, soft, n, classes}, scores,
-                          {pointer<int64_t>(rank), pointer<double>(probabilities), pointer<double>(powers)}, threads);
+                          {pointer<int64_t>(rank), pointer<double>(probabilities), pointer<double>(powers)},
+                          pointer<ce::FixedSum>(fixed), threads);
       },
       "prediction"_a, "dtype"_a, "kind"_a, "labels"_a, "soft"_a, "n"_a, "classes"_a, "out"_a, "rank"_a,
-      "probabilities"_a, "powers"_a, "threads"_a);
+      "probabilities"_a, "powers"_a, "fixed"_a, "threads"_a);
 
   m.def(
       "row_totals",
@@ -101,6 +104,21 @@ void bind_evaluation(nb::module_& m) {
       },
       "p"_a, "complement"_a, "labels"_a, "n"_a, "first"_a, "classes"_a, "bits"_a, "counts"_a, "threads"_a,
       nb::call_guard<nb::gil_scoped_release>());
+
+  m.def(
+      "bin_counts",
+      [](uintptr_t p, uintptr_t labels, int64_t n, int64_t bins, uintptr_t counts, uintptr_t sums) {
+        ce::bin_counts(pointer<const double>(p), pointer<const int64_t>(labels), n, bins, pointer<int64_t>(counts),
+                       pointer<int64_t>(sums));
+      },
+      "p"_a, "labels"_a, "n"_a, "bins"_a, "counts"_a, "sums"_a, nb::call_guard<nb::gil_scoped_release>());
+
+  m.def(
+      "octave_counts",
+      [](uintptr_t x, int64_t n, int bits, int low, int64_t places, uintptr_t counts) {
+        ce::octave_counts(pointer<const double>(x), n, bits, low, places, pointer<int64_t>(counts));
+      },
+      "x"_a, "n"_a, "bits"_a, "low"_a, "places"_a, "counts"_a, nb::call_guard<nb::gil_scoped_release>());
 
   nb::class_<ce::KeyTable>(m, "KeyTable", "A set of 64-bit keys in the order of their first appearance.")
       .def(nb::init<int64_t>(), "limit"_a)

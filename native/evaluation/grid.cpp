@@ -1,5 +1,7 @@
 #include "evaluation/grid.hpp"
 
+#include <cmath>
+
 #include "common/parallel.hpp"
 #include "common/simd.hpp"
 
@@ -36,6 +38,25 @@ void grid_counts(const double* p, const double* complement, const int64_t* label
         for (int64_t j = 0; j < m; ++j) ++counts[c * size + 2 * places[j] + (labels[i + j] == first + c)];
       }
   });
+}
+
+CE_CLONES void bin_counts(const double* p, const int64_t* labels, int64_t n, int64_t bins, int64_t* counts,
+                          int64_t* sums) {
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t place = int64_t(p[i] * double(bins)), bin = place < bins ? place : bins - 1;
+    const int64_t units = int64_t(std::nearbyint(p[i] * 0x1p54));
+    ++counts[2 * bin + labels[i]];
+    sums[2 * bin] += units >> 27;
+    sums[2 * bin + 1] += units & 0x7ffffff;
+  }
+}
+
+CE_CLONES void octave_counts(const double* x, int64_t n, int bits, int low, int64_t places, int64_t* counts) {
+  const int64_t first = int64_t(1023 + low) << bits;
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t place = int64_t(bit_cast<uint64_t>(x[i]) >> (52 - bits)) - first;
+    ++counts[place < 0 ? 0 : place < places ? place : places - 1];
+  }
 }
 
 }  // namespace ce

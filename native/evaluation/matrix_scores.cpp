@@ -1,6 +1,7 @@
 // Sixteen rows at a time, class after class: a lane is a row, so that rows of ten classes fill vectors as well as rows
 // of a hundred thousand.
 #include <cmath>
+#include <mutex>
 #include <vector>
 
 #include "common/parallel.hpp"
@@ -90,9 +91,9 @@ CE_CLONES void moments(int64_t classes, const double* p, const double* log_p, Su
     }
 }
 
-// Σ p^β (log p)^k for β = ¼, ½, 2, 4 and k = 0, 1, 2.
+// Σ p^β (log p)^k for β = ¼, ½, 2 and k = 0, 1, 2; then what MatrixScores::powers says.
 struct PowerSums {
-  alignas(64) double sum[4][3][kRows];
+  alignas(64) double sum[kPowers][3][kRows];
 };
 
 CE_CLONES void power_sums(int64_t classes, const double* p, const double* log_p, PowerSums& sums) {
@@ -102,53 +103,63 @@ CE_CLONES void power_sums(int64_t classes, const double* p, const double* log_p,
   for (int64_t c = 0; c < classes; ++c)
     for (int l = 0; l < kRows; ++l) {
       const double x = p[c * kRows + l], log = x > 0.0 ? log_p[c * kRows + l] : 0.0;
-      const double root = std::sqrt(x), fourth = std::sqrt(root), square = x * x;
-      const double power[4] = {fourth, root, square, square * square};
+      const double root = std::sqrt(x), power[kPowers] = {std::sqrt(root), root, x * x};
 #pragma GCC unroll 4
-      for (int b = 0; b < 4; ++b) {
+      for (int b = 0; b < kPowers; ++b) {
         sums.sum[b][0][l] += power[b];
         sums.sum[b][1][l] += power[b] * log;
         sums.sum[b][2][l] += power[b] * (log * log);
       }
     }
+  for (auto& beta : sums.sum)
+    for (int l = 0; l < kRows; ++l) {
+      const double whole = beta[0][l], mean = beta[1][l] / whole;
+      beta[0][l] = log_probability(whole);
+      beta[1][l] = mean;
+      beta[2][l] = beta[2][l] / whole - mean * mean;
+    }
 }
 
-constexpr double kPowers[4] = {0.25, 0.5, 2.0, 4.0};
-
-// t and what of the row's numbers depends on it: for one label the class's numbers, for masses sums over the classes.
+// t and what of the rows' numbers depends on it.
 struct Truth {
-  double log_p, brier, expected_p, correct;
-  int64_t rank;
+  alignas(64) double log_p[kRows], p[kRows], brier[kRows], correct[kRows];
+  alignas(64) int64_t rank[kRows];
 };
 
-Truth of_label(int64_t classes, const double* p, const double* log_p, int l, int64_t label, double square,
-               int64_t at) {
-  const double own = p[label * kRows + l];
-  Truth truth = {log_p[label * kRows + l], 0.0, own, label == at ? 1.0 : 0.0, 0};
-  for (int64_t c = 0; c < classes; ++c) {
-    const double x = p[c * kRows + l];
-    truth.rank += x > own || (x == own && c < label);
+// Σ (p − t)² has no difference of large sums: what is not the label's, and the label's.
+CE_CLONES void of_labels(int64_t classes, const double* p, const double* log_p, const int64_t* labels,
+                         const Sums& sums, Truth& truth) {
+  alignas(64) int64_t label[kRows];
+  for (int l = 0; l < kRows; ++l) {
+    label[l] = labels[l];
+    truth.p[l] = p[label[l] * kRows + l];
+    truth.log_p[l] = log_p[label[l] * kRows + l];
+    truth.correct[l] = label[l] == sums.at[l] ? 1.0 : 0.0;
+    truth.brier[l] = (1.0 - truth.p[l]) * (1.0 - truth.p[l]);
+    truth.rank[l] = 0;
   }
-  // Σ (p − t)² without a difference of large sums: what is not the label's, and the label's.
-  double others = 0.0;
-  if (own * own <= 0.5 * square) {
-    others = square - own * own;
-  } else {
-    for (int64_t c = 0; c < classes; ++c) others += c == label ? 0.0 : p[c * kRows + l] * p[c * kRows + l];
-  }
-  truth.brier = others + (1.0 - own) * (1.0 - own);
-  return truth;
+  for (int64_t c = 0; c < classes; ++c)
+    for (int l = 0; l < kRows; ++l) {
+      const double x = p[c * kRows + l];
+      truth.brier[l] += c == label[l] ? 0.0 : x * x;
+      truth.rank[l] += (x > truth.p[l] || (x == truth.p[l] && c < label[l])) ? 1 : 0;
+    }
 }
 
-Truth of_masses(int64_t classes, const double* p, const double* log_p, int l, const double* t, int64_t at) {
-  Truth truth = {0.0, 0.0, 0.0, t[at], 0};
-  for (int64_t c = 0; c < classes; ++c) {
-    const double x = p[c * kRows + l];
-    truth.log_p += t[c] == 0.0 ? 0.0 : t[c] * log_p[c * kRows + l];
-    truth.brier += (x - t[c]) * (x - t[c]);
-    truth.expected_p += t[c] * x;
+void of_masses(int64_t classes, const double* p, const double* log_p, const double* masses, int64_t n,
+               const Sums& sums, Truth& truth) {
+  for (int l = 0; l < kRows; ++l) {
+    const double* t = masses + (l < n ? l : 0) * classes;
+    truth.log_p[l] = truth.brier[l] = truth.p[l] = 0.0;
+    truth.correct[l] = t[sums.at[l]];
+    truth.rank[l] = 0;
+    for (int64_t c = 0; c < classes; ++c) {
+      const double x = p[c * kRows + l];
+      truth.log_p[l] += t[c] == 0.0 ? 0.0 : t[c] * log_p[c * kRows + l];
+      truth.brier[l] += (x - t[c]) * (x - t[c]);
+      truth.p[l] += t[c] * x;
+    }
   }
-  return truth;
 }
 
 template <class From>
@@ -159,12 +170,57 @@ void load(const From* x, int64_t n, int64_t classes, double* tile) {
   }
 }
 
+int64_t units_of(double x) { return int64_t(std::nearbyint(x * kFixedUnits)); }
+
+// Writes the first n lanes of what is asked for.
+struct Writer {
+  int64_t from, n;
+  FixedSum* fixed;
+  template <class T>
+  void array(const T* lanes, T* to) const {
+    if (to)
+      for (int64_t l = 0; l < n; ++l) to[from + l] = lanes[l];
+  }
+  void sum(const double* lanes, int which) const {
+    if (fixed)
+      for (int64_t l = 0; l < n; ++l) add_fixed(fixed[which], units_of(lanes[l]));
+  }
+};
+
+void write(const Writer& to, const RowScores& out, const MatrixScores& more, int64_t rows, const Sums& sums,
+           const Truth& truth, const PowerSums& powers) {
+  alignas(64) double loss[kRows], excess[kRows], variance[kRows];
+  for (int l = 0; l < kRows; ++l) {
+    loss[l] = truth.log_p[l] == 0.0 ? 0.0 : -truth.log_p[l];
+    excess[l] = 2.0 * (sums.square[l] - truth.p[l]);
+    variance[l] = 4.0 * sums.square_variance[l];
+  }
+  const double* const bounded[kFixed] = {sums.entropy, sums.variance, truth.brier, excess, variance, truth.correct};
+  double* const arrays[kFixed] = {out.entropy,      out.variance,       out.brier,
+                                  out.brier_excess, out.brier_variance, out.correct};
+  for (int s = 0; s < kFixed; ++s) {
+    to.array(bounded[s], arrays[s]);
+    to.sum(bounded[s], s);
+  }
+  to.array(loss, out.loss);
+  to.array(sums.top, out.probability);
+  to.array(truth.rank, more.rank);
+  for (int b = 0; b < kPowers; ++b)
+    for (int order = 0; order < 3; ++order) {
+      const int which = 3 * b + order;
+      to.array(powers.sum[b][order], more.powers ? more.powers + which * rows : nullptr);
+      to.sum(powers.sum[b][order], kFixed + which);
+    }
+}
+
 template <class From>
-void score(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, int64_t begin, int64_t end) {
+void score(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, int64_t begin, int64_t end,
+           FixedSum* fixed) {
   const int64_t classes = rows.classes;
   Tile tile(classes);
   Sums sums;
-  PowerSums powers;
+  PowerSums powers = {};
+  Truth truth;
   for (int64_t from = begin; from < end; from += kRows) {
     const int64_t n = end - from < kRows ? end - from : kRows;
     double *p = tile.p.data(), *log_p = tile.log_p.data();
@@ -173,31 +229,15 @@ void score(const MatrixRows& rows, const RowScores& out, const MatrixScores& mor
     if (rows.kind == Prediction::kLogit) from_logits(classes, p, log_p);
     if (rows.kind == Prediction::kLogProbability) from_logarithms(classes, p, log_p);
     moments(classes, p, log_p, sums);
-    if (more.powers) power_sums(classes, p, log_p, powers);
-    for (int l = 0; l < n; ++l) {
-      const int64_t i = from + l;
-      const Truth truth =
-          rows.soft ? of_masses(classes, p, log_p, l, pointer<const double>(rows.labels) + i * classes, sums.at[l])
-                    : of_label(classes, p, log_p, l, pointer<const int64_t>(rows.labels)[i], sums.square[l], sums.at[l]);
-      out.loss[i] = truth.log_p == 0.0 ? 0.0 : -truth.log_p;
-      out.entropy[i] = sums.entropy[l];
-      out.variance[i] = sums.variance[l];
-      out.brier[i] = truth.brier;
-      out.brier_excess[i] = 2.0 * (sums.square[l] - truth.expected_p);
-      out.brier_variance[i] = 4.0 * sums.square_variance[l];
-      out.correct[i] = truth.correct;
-      out.probability[i] = sums.top[l];
-      more.rank[i] = truth.rank;
-      if (more.powers)
-        for (int b = 0; b < 4; ++b) {
-          const double* s = &powers.sum[b][0][l];
-          const double mean = s[kRows] / s[0];
-          double* to = more.powers + b * 3 * rows.n + i;
-          to[0] = log_probability(s[0]) - kPowers[b] * truth.log_p;
-          to[rows.n] = mean - truth.log_p;
-          to[2 * rows.n] = s[2 * kRows] / s[0] - mean * mean;
-        }
+    if (classes > 2) power_sums(classes, p, log_p, powers);
+    if (rows.soft) {
+      of_masses(classes, p, log_p, pointer<const double>(rows.labels) + from * classes, n, sums, truth);
+    } else {
+      int64_t labels[kRows];
+      for (int l = 0; l < kRows; ++l) labels[l] = pointer<const int64_t>(rows.labels)[from + (l < n ? l : 0)];
+      of_labels(classes, p, log_p, labels, sums, truth);
     }
+    write({from, n, fixed}, out, more, rows.n, sums, truth, powers);
     if (more.probabilities)
       for (int64_t c = 0; c < classes; ++c)
         for (int l = 0; l < n; ++l) more.probabilities[c * rows.n + from + l] = p[c * kRows + l];
@@ -222,10 +262,23 @@ CE_CLONES void totals_of(const From* x, bool logarithms, int64_t begin, int64_t 
 
 }  // namespace
 
-void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, int threads) {
+void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed,
+                   int threads) {
+  constexpr int kSums = kFixed + 3 * kPowers;
+  std::mutex one_at_a_time;
   parallel_blocks(rows.n, 64 * kRows, threads, [&](int64_t begin, int64_t end) {
-    if (rows.dtype == Dtype::kFloat64) return score<double>(rows, out, more, begin, end);
-    score<float>(rows, out, more, begin, end);
+    FixedSum own[kSums] = {};
+    if (rows.dtype == Dtype::kFloat64) {
+      score<double>(rows, out, more, begin, end, fixed ? own : nullptr);
+    } else {
+      score<float>(rows, out, more, begin, end, fixed ? own : nullptr);
+    }
+    if (!fixed) return;
+    const std::lock_guard<std::mutex> lock(one_at_a_time);
+    for (int s = 0; s < kSums; ++s) {
+      fixed[s].high += own[s].high;
+      fixed[s].low += own[s].low;
+    }
   });
 }
 

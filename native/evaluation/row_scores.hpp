@@ -13,7 +13,7 @@ namespace ce {
 
 enum class Prediction : int { kProbability, kLogit, kLogProbability };
 
-// One array of float64 for each. With p the predicted distribution and t the truth:
+// One array of float64 for each; null leaves it out. With p the predicted distribution and t the truth:
 struct RowScores {
   double* loss;            // −Σ t log p
   double* entropy;         // H = −Σ p log p
@@ -26,6 +26,18 @@ struct RowScores {
   double* complement;      // of the negative class; of many classes it is left alone
 };
 
+// Sums of what is bounded, in units of 2^-48, to which each row is rounded: total = high · 2^32 + low. The first six are
+// entropy to correct; of many classes three for each power β of p follow, see MatrixScores.
+constexpr double kFixedUnits = 0x1p48;
+constexpr int kFixed = 6, kPowers = 3;
+struct FixedSum {
+  int64_t high, low;
+};
+inline void add_fixed(FixedSum& sum, int64_t units) {
+  sum.high += units >> 32;
+  sum.low += units & 0xffffffff;
+}
+
 // One column, of the positive class. Labels are int64 (0 and 1) or, if soft, float64 in [0, 1].
 struct BinaryRows {
   uintptr_t prediction;
@@ -35,7 +47,8 @@ struct BinaryRows {
   bool soft;
   int64_t n;
 };
-void binary_scores(const BinaryRows& rows, const RowScores& out, int threads);
+// `fixed` may be null.
+void binary_scores(const BinaryRows& rows, const RowScores& out, FixedSum* fixed, int threads);
 
 // A column for each class, rows contiguous. Labels are int64 indices or, if soft, float64 (n, classes).
 struct MatrixRows {
@@ -48,14 +61,14 @@ struct MatrixRows {
   int64_t classes;
 };
 
-// What many classes add. Powers: for each power β of p, of ¼, ½, 2, 4, renormalized, three arrays of n numbers: the
-// loss, and its first and second derivatives by β.
+// What many classes add; null leaves it out. Powers: for each power β of p, ¼, ½ and 2, three arrays of n numbers, which
+// with q = p^β / Σ p^β are log Σ p^β, the mean of log p under q, and its variance.
 struct MatrixScores {
   int64_t* rank;          // classes more probable than the label, or as probable and before it; with soft labels 0
   double* probabilities;  // (classes, n)
-  double* powers;         // (4, 3, n)
+  double* powers;         // (3, 3, n)
 };
-void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, int threads);
+void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed, int threads);
 
 // Sums of the rows of probabilities (n, classes), or of what logarithms stand for; NaN where a number is NaN or outside
 // its range.

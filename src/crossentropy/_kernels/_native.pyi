@@ -202,6 +202,7 @@ def binary_scores(
     soft: bool,
     n: int,
     out: list[int],
+    fixed: int,
     threads: int,
 ) -> None: ...
 def matrix_scores(
@@ -216,6 +217,7 @@ def matrix_scores(
     rank: int,
     probabilities: int,
     powers: int,
+    fixed: int,
     threads: int,
 ) -> None: ...
 def row_totals(
@@ -233,6 +235,8 @@ def grid_counts(
     counts: int,
     threads: int,
 ) -> None: ...
+def bin_counts(p: int, labels: int, n: int, bins: int, counts: int, sums: int) -> None: ...
+def octave_counts(x: int, n: int, bits: int, low: int, places: int, counts: int) -> None: ...
 
 class KeyTable:
     def __init__(self, limit: int) -> None: ...

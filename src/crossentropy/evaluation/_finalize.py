@@ -83,11 +83,11 @@ def _exp(x: float) -> float:
 
 def base_rates(state: Any) -> list[float]:
     """Return the share of each class in the weight."""
-    d, weight = state.declaration, state.totals["weight"]
+    weight = state.totals["weight"]
     if state.masses is not None:
         masses = [ExactSum(x) for x in state.masses.scaled()]
     else:
-        masses = [g.weight for g in state.classes.totals(len(d.classes))]
+        masses = [g.weight for g in state.class_totals()]
     return [mean_of(mass, weight) for mass in masses]
 
 
@@ -236,14 +236,14 @@ def _known(x: float) -> float | None:
 
 
 def nodes(state: Any, loss: float) -> list[recalibration.Node]:
-    """Return the mean loss and its derivatives under powers of p."""
+    """Return the mean loss under powers β of p, log Σ p^β − β log p_y, and its derivatives by β."""
     totals = state.totals
     weight = totals["weight"]
     excess = mean_of(totals["loss"], weight) - mean_of(totals["entropy"], weight)
     found = [recalibration.Node(1.0, loss, excess, mean_of(totals["mean_variance"], weight))]
     for power in POWERS:
-        values = [mean_of(totals[f"power_{power}_{order}"], weight) for order in range(3)]
-        found.append(recalibration.Node(power, *values))
+        log_sum, mean_log, variance = (mean_of(totals[f"power_{power}_{k}"], weight) for k in range(3))
+        found.append(recalibration.Node(power, log_sum + power * loss, mean_log + loss, variance))
     return sorted(found)
 
 
@@ -273,7 +273,7 @@ def class_results(state: Any, rates: list[float], interval: float) -> list[dict[
     results = [{"label": label, "base_rate": rate} for label, rate in zip(labels, rates, strict=True)]
     if state.masses is not None:
         return results
-    groups = state.classes.totals(len(labels))
+    groups = state.class_totals()
     return [r | group_result(g, interval) for r, g in zip(results, groups, strict=True)]
 
 

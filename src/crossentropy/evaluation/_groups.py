@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crossentropy.evaluation._exact import UNIT, ExactSum, GroupSums
+from crossentropy.evaluation._totals import Totals
 
-__all__ = ["GroupScores", "GroupTerms", "GroupTotals"]
+__all__ = ["GroupScores", "GroupTerms", "GroupTotals", "two_classes"]
 
 Array = np.ndarray[Any, Any]
 NAMES = ("weight", "weight_square", "loss", "loss_square", "weight_loss", "brier", "correct")
@@ -20,8 +21,8 @@ class GroupTerms(NamedTuple):
     weight: Array | None
     #: Times the loss, 0 where that is infinite.
     loss: Array
-    brier: Array
-    correct: Array
+    brier: Array | None
+    correct: Array | None
     #: True where the loss is infinite; None for nowhere.
     infinite: Array | None
 
@@ -41,20 +42,21 @@ class GroupTotals(NamedTuple):
 
 
 class GroupScores:
-    """Exact sums by group; the number of groups may grow."""
+    """Exact sums by group; the number of groups may grow. Without `scored`, of the loss alone."""
 
-    def __init__(self, groups: int, *, weighted: bool) -> None:
-        self.weighted = weighted
+    def __init__(self, groups: int, *, weighted: bool, scored: bool = True) -> None:
+        self.weighted, self.scored = weighted, scored
         self.n = np.zeros(groups, np.int64)
         self.n_infinite = np.zeros(groups, np.int64)
-        names = NAMES if weighted else [name for name in NAMES if "weight" not in name]
+        names = [name for name in NAMES if scored or name not in ("brier", "correct")]
+        names = [name for name in names if weighted or "weight" not in name]
         self.sums = {name: GroupSums(groups) for name in names}
 
     def grow(self, groups: int) -> None:
         """Make room for more groups."""
         if groups <= len(self.n):
             return
-        more = GroupScores(max(groups, 2 * len(self.n)), weighted=self.weighted)
+        more = GroupScores(max(groups, 2 * len(self.n)), weighted=self.weighted, scored=self.scored)
         more.merge(self, np.arange(len(self.n)))
         self.n, self.n_infinite, self.sums = more.n, more.n_infinite, more.sums
 
@@ -66,8 +68,9 @@ class GroupScores:
             self.n_infinite += np.bincount(group[terms.infinite], minlength=groups)
         self.sums["loss"].add(terms.loss, group)
         self.sums["loss_square"].add((terms.loss, terms.loss), group)
-        self.sums["brier"].add(terms.brier, group)
-        self.sums["correct"].add(terms.correct, group)
+        if self.scored and terms.brier is not None and terms.correct is not None:
+            self.sums["brier"].add(terms.brier, group)
+            self.sums["correct"].add(terms.correct, group)
         if terms.weight is not None:
             self.sums["weight"].add(terms.weight, group)
             self.sums["weight_square"].add((terms.weight, terms.weight), group)
@@ -87,6 +90,8 @@ class GroupScores:
         n = self.n[:groups].tolist()
         if not self.weighted:
             columns |= {"weight": _units(n), "weight_square": _units(n), "weight_loss": columns["loss"]}
+        if not self.scored:
+            columns |= {"brier": [0] * groups, "correct": [0] * groups}
         return [
             GroupTotals(n[g], int(self.n_infinite[g]), *(ExactSum(columns[name][g]) for name in NAMES))
             for g in range(groups)
@@ -95,3 +100,19 @@ class GroupScores:
 
 def _units(counts: Sequence[int]) -> list[int]:
     return [c << UNIT for c in counts]
+
+
+def two_classes(totals: Totals, *, weighted: bool) -> list[GroupTotals]:
+    """Return the sums of labels 0 and 1, from those of label 1 and of all rows; without Brier score and accuracy."""
+    n, infinite = totals.counts["n_one"], totals.counts["n_infinite_one"]
+    units = ExactSum(n << UNIT)
+    names = ("loss", "loss_square", "weight_loss" if weighted else "loss")
+    weights = (totals["one_weight"], totals["one_weight_square"]) if weighted else (units, units)
+    nothing = [ExactSum(), ExactSum()]
+    one = [*weights, *(totals[f"one_{name}"] for name in names), *nothing]
+    every = [*(totals[name] for name in ("weight", "weight_square", *names)), *nothing]
+    zero = [a + ExactSum(*(-x for x in b)) for a, b in zip(every, one, strict=True)]
+    return [
+        GroupTotals(totals.n - n, totals.n_infinite - infinite, *zero),
+        GroupTotals(n, infinite, *one),
+    ]

@@ -1,5 +1,6 @@
 """What one row contributes to every score, by the native kernels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import CODES, NumpyMemory
 from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._declaration import KINDS, Declaration
+from crossentropy.evaluation._exact import UNIT, ExactSum
 
 __all__ = ["CLASSWISE", "POWERS", "RowScorer", "RowScores", "rows_together"]
 
@@ -17,35 +19,38 @@ Array = np.ndarray[Any, Any]
 #: Up to so many classes, calibration is kept for each of them.
 CLASSWISE = 100
 #: Powers of p, renormalized, whose loss is kept for more than two classes; that of 1 is the loss itself.
-POWERS = (0.25, 0.5, 2.0, 4.0)
+POWERS = (0.25, 0.5, 2.0)
+#: Bounded quantities, which are summed in units of 2⁻⁴⁸ where rows have no weights.
+BOUNDED = ("entropy", "variance", "brier", "brier_excess", "brier_variance", "correct")
+POWER_NAMES = tuple(f"power_{power}_{order}" for power in POWERS for order in range(3))
+UNITS = 48
 CLIPPED_AT = 1e-15  # by Kaggle and by Spark
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RowScores:
-    """Float64 arrays (n,) of a batch of rows; see ``native/evaluation/row_scores.hpp`` for the formulas."""
+    """Float64 arrays (n,) of a batch of rows; see ``native/evaluation/row_scores.hpp`` for the formulas.
+
+    Where rows have no weights, only sums are needed of what is bounded, and most arrays are None.
+    """
 
     loss: Array
-    entropy: Array
-    variance: Array
-    brier: Array
-    brier_excess: Array
-    brier_variance: Array
-    correct: Array
     #: Of the positive class if there are two, else of the most probable one; and 1 minus it, if it is known better.
     probability: Array
     complement: Array | None
+    #: The arrays of `BOUNDED` and `POWER_NAMES` that are there.
+    bounded: dict[str, Array]
+    #: Their sums, where rows have no weights.
+    sums: dict[str, ExactSum] | None
     #: Classes that are more probable than the label, for more than two.
     rank: Array | None = None
-    #: (C, n), for up to `CLASSWISE` classes and more than two.
+    #: (C, n), for up to `CLASSWISE` classes.
     probabilities: Array | None = None
-    #: (4, 3, n): loss and its derivatives under the powers `POWERS`.
-    powers: Array | None = None
 
 
 def rows_together(classes: int) -> int:
     """Return how many rows to score at once, so that what they need stays in a cache."""
-    return max(1024, min(1 << 15, (1 << 18) // classes))
+    return max(1024, min(1 << 16, (1 << 18) // classes))
 
 
 class RowScorer:
@@ -85,8 +90,25 @@ class RowScorer:
             self._made[name] = np.empty(size, dtype)
         return self._made[name][:size].reshape(shape)
 
+    def _outputs(self, n: int, names: Sequence[str]) -> tuple[dict[str, Array], list[int]]:
+        """Make the arrays that are needed, and the addresses of all that there could be, 0 for those that are not."""
+        out = dict(zip(names, self._room("scores", (len(names), n)), strict=True))
+        order = ("loss", *BOUNDED, "probability", "complement")
+        return out, [NumpyMemory.address(out[name]) if name in out else 0 for name in order]
+
+    def _bounded_names(self) -> tuple[str, ...]:
+        d = self.declaration
+        if d.weighted:
+            return BOUNDED
+        if d.slices:
+            return ("brier", "correct")
+        return () if d.is_binary else ("correct",)
+
     def _binary(self, x: Array, labels: Array, n: int) -> RowScores:
-        out = self._room("scores", (9, n))
+        names = self._bounded_names()
+        out, addresses = self._outputs(n, ("loss", "probability", "complement", *names))
+        fixed = np.zeros((len(BOUNDED), 2), np.int64)
+        weighted = self.declaration.weighted
         _native.binary_scores(
             NumpyMemory.address(x),
             CODES[x.dtype],
@@ -94,17 +116,26 @@ class RowScorer:
             NumpyMemory.address(labels),
             self.declaration.soft,
             n,
-            [NumpyMemory.address(row) for row in out],
+            addresses,
+            0 if weighted else NumpyMemory.address(fixed),
             NumpyMemory.threads(),
         )
-        return _named(out)
+        return RowScores(
+            out["loss"],
+            out["probability"],
+            out["complement"],
+            {name: out[name] for name in names},
+            None if weighted else _sums(BOUNDED, fixed),
+        )
 
     def _matrix(self, x: Array, labels: Array, n: int) -> RowScores:
-        classes, many = self.columns, self.columns > 2
-        out = self._room("scores", (9, n))
+        classes, many, weighted = self.columns, self.columns > 2, self.declaration.weighted
+        names = self._bounded_names()
+        out, addresses = self._outputs(n, ("loss", "probability", *names))
         rank = self._room("rank", (n,), np.int64)
         p = self._room("probabilities", (classes, n)) if classes <= CLASSWISE else None
-        powers = self._room("powers", (len(POWERS), 3, n)) if many else None
+        powers = self._room("powers", (len(POWER_NAMES), n)) if many and weighted else None
+        fixed = np.zeros((len(BOUNDED) + len(POWER_NAMES), 2), np.int64)
         _native.matrix_scores(
             NumpyMemory.address(x),
             CODES[x.dtype],
@@ -113,24 +144,37 @@ class RowScorer:
             self.declaration.soft,
             n,
             classes,
-            [NumpyMemory.address(row) for row in out],
+            addresses,
             NumpyMemory.address(rank),
             0 if p is None else NumpyMemory.address(p),
             0 if powers is None else NumpyMemory.address(powers),
+            0 if weighted else NumpyMemory.address(fixed),
             NumpyMemory.threads(),
         )
+        bounded = {name: out[name] for name in names}
+        sums = None if weighted else _sums(BOUNDED + POWER_NAMES, fixed)
         if many:
-            return _named(out, complement=None, rank=rank, probabilities=p, powers=powers)
+            if powers is not None:
+                bounded |= dict(zip(POWER_NAMES, powers, strict=True))
+            return RowScores(out["loss"], out["probability"], None, bounded, sums, rank, p)
+        _halve(bounded, sums)
         assert p is not None  # for type checkers
-        out[3:5] *= 0.5  # two classes: the Brier score of the positive one
-        out[5] *= 0.25
-        return _named(out, probability=p[1], complement=None)
+        return RowScores(out["loss"], p[1], None, bounded, sums)
 
 
-def _named(out: Array, **others: Array | None) -> RowScores:
-    """Return the nine arrays that the kernels write, or others in their place."""
-    columns: dict[str, Any] = dict(zip(RowScores.__slots__, out, strict=False))
-    return RowScores(**columns | others)
+def _sums(names: Sequence[str], fixed: Array) -> dict[str, ExactSum]:
+    """Return sums in units of 2⁻⁴⁸, given as high and low parts."""
+    totals = [(high << 32) + low for high, low in fixed.tolist()]
+    return {name: ExactSum(total << (UNIT - UNITS)) for name, total in zip(names, totals, strict=True)}
+
+
+def _halve(bounded: dict[str, Array], sums: dict[str, ExactSum] | None) -> None:
+    """Turn Brier scores of both of two classes into that of the positive one."""
+    for name, bits in (("brier", 1), ("brier_excess", 1), ("brier_variance", 2)):
+        if name in bounded:
+            bounded[name] *= 0.5**bits
+        if sums is not None:
+            sums[name] = ExactSum(sums[name].scaled >> bits)
 
 
 def _difference(x: Array) -> Array:

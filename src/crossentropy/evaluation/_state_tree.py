@@ -22,13 +22,17 @@ def tree_of(state: Any) -> Tree:
     """Describe a `State`."""
     return {
         "declaration": asdict(state.declaration),
-        "n": state.totals.n,
-        "n_infinite": state.totals.n_infinite,
+        "counts": state.totals.counts,
         "sums": {name: list(total) for name, total in state.totals.sums.items()},
-        "classes": _of_groups(state.classes),
+        "classes": None if state.classes is None else _of_groups(state.classes),
         "masses": _of_sums(state.masses),
         "ranks": _of_sums(state.ranks),
-        "bins": [state.bins.counts, _of_sums(state.bins.probability), _of_sums(state.bins.weights)],
+        "bins": [
+            state.bins.counts,
+            state.bins.units,
+            _of_sums(state.bins.probability),
+            _of_sums(state.bins.weights),
+        ],
         "tables": [_of_table(table) for table in state.tables],
         "slices": [
             _of_slices(scores, names) for scores, names in zip(state.slices, state.slice_names, strict=True)
@@ -43,14 +47,15 @@ def tree_of(state: Any) -> Tree:
 
 def fill(state: Any, tree: Tree) -> None:
     """Write a tree into a new `State` of its declaration."""
-    state.totals.n, state.totals.n_infinite = tree["n"], tree["n_infinite"]
+    state.totals.counts = tree["counts"]
     state.totals.sums = {name: ExactSum(*total) for name, total in tree["sums"].items()}
-    _into_groups(state.classes, tree["classes"])
+    if state.classes is not None:
+        _into_groups(state.classes, tree["classes"])
     _into_sums(state.masses, tree["masses"])
     _into_sums(state.ranks, tree["ranks"])
-    state.bins.counts = tree["bins"][0]
-    _into_sums(state.bins.probability, tree["bins"][1])
-    _into_sums(state.bins.weights, tree["bins"][2])
+    state.bins.counts, state.bins.units, *sums = tree["bins"]
+    _into_sums(state.bins.probability, sums[0])
+    _into_sums(state.bins.weights, sums[1])
     for table, its in zip(state.tables, tree["tables"], strict=True):
         _into_table(table, its)
     for i, its in enumerate(tree["slices"]):

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._batch import Batch
 
 __all__ = ["LossHistogram", "WorstRow", "WorstRows"]
@@ -90,10 +92,14 @@ class LossHistogram:
 
     def add(self, cost: Array) -> None:
         """Add finite costs; contiguous."""
-        first = (1023 + self.LOW) * self.STEPS
-        place = (cost.view(np.int64) >> 46) - first
-        np.clip(place, 0, len(self.counts) - 1, out=place)
-        self.counts += np.bincount(place, minlength=len(self.counts))
+        _native.octave_counts(
+            NumpyMemory.address(cost),
+            len(cost),
+            6,
+            self.LOW,
+            len(self.counts),
+            NumpyMemory.address(self.counts),
+        )
 
     def share_of_highest(self, fraction: float) -> float | None:
         """Return the part of all cost that this fraction of the rows has, to about 1 %."""

@@ -13,7 +13,7 @@ from crossentropy.evaluation._container import pack, unpack
 from crossentropy.evaluation._declaration import KINDS, Declaration
 from crossentropy.evaluation._exact import GroupSums
 from crossentropy.evaluation._finalize import finalize
-from crossentropy.evaluation._groups import GroupScores, GroupTerms
+from crossentropy.evaluation._groups import GroupScores, GroupTerms, GroupTotals, two_classes
 from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._prediction_table import PredictionTable, grid_bits
 from crossentropy.evaluation._reliability_bins import ReliabilityBins
@@ -64,9 +64,10 @@ class State:
         classes = len(d.classes)
         self.in_weights = d.weighted or d.soft
         self.totals = Totals()
-        self.classes = GroupScores(classes, weighted=d.weighted)
+        several = classes > 2 and not d.soft
+        self.classes = GroupScores(classes, weighted=d.weighted, scored=False) if several else None
         self.masses = GroupSums(classes) if d.soft else None
-        self.ranks = GroupSums(RANKS + 1) if classes > 2 and not d.soft else None
+        self.ranks = GroupSums(RANKS + 1) if several else None
         self.bins = ReliabilityBins(d.bins, weighted=self.in_weights)
         self.tables = self._make_tables()
         self.slices = [GroupScores(8, weighted=d.weighted) for _ in d.slices]
@@ -104,6 +105,7 @@ class State:
             False,
             len(keys),
             [NumpyMemory.address(row) for row in out],
+            0,
             1,
         )
         return out[7], out[8]
@@ -124,7 +126,8 @@ class State:
     def _add(self, batch: Batch) -> None:
         scores = self._scorer(batch)
         costs = costs_of(scores.loss, batch.weight)
-        self.totals.add(scores, batch.weight, costs)
+        two = self.declaration.is_binary and not self.declaration.soft
+        self.totals.add(scores, batch.labels if two else None, batch.weight, costs)
         self._add_groups(batch, scores, costs)
         self._add_calibration(batch, scores)
         self.worst.add(batch, scores.loss, costs.all)
@@ -143,13 +146,12 @@ class State:
     def _add_groups(self, batch: Batch, scores: RowScores, costs: Costs) -> None:
         weight = batch.weight
 
-        def weighted(x: Array) -> Array:
-            return x if weight is None else x * weight
+        def weighted(name: str) -> Array | None:
+            x = scores.bounded.get(name)
+            return x if x is None or weight is None else x * weight
 
-        terms = GroupTerms(
-            weight, costs.finite, weighted(scores.brier), weighted(scores.correct), costs.infinite
-        )
-        if batch.labels.dtype.kind == "i":
+        terms = GroupTerms(weight, costs.finite, weighted("brier"), weighted("correct"), costs.infinite)
+        if self.classes is not None:
             self.classes.add(batch.labels.astype(np.int32), terms)
         if self.masses is not None:
             self._add_masses(batch, self.masses)
@@ -180,7 +182,8 @@ class State:
             key = self._scorer.key(batch, scores)
         else:
             key = scores.probability
-            labels = scores.correct if self.declaration.soft else scores.correct.astype(np.int64)
+            correct = scores.bounded["correct"]
+            labels = correct if self.declaration.soft else correct.astype(np.int64)
         self._count(top, key, scores.probability, scores.complement, labels, batch.weight)
         masses = self._masses_of(labels, batch.weight)
         self.bins.add(scores.probability, labels, masses, batch.weight)
@@ -225,7 +228,8 @@ class State:
         if self.declaration != other.declaration:
             raise ValueError(_mismatch(self.declaration, other.declaration))
         self.totals.merge(other.totals)
-        self.classes.merge(other.classes, np.arange(len(self.declaration.classes)))
+        if self.classes is not None and other.classes is not None:
+            self.classes.merge(other.classes, np.arange(len(self.declaration.classes)))
         for own, its in ((self.masses, other.masses), (self.ranks, other.ranks)):
             if own is not None and its is not None:
                 own.add_from(its)
@@ -249,6 +253,12 @@ class State:
         """Count rows that were left out, by their fault."""
         for kind, count in counts.items():
             self.bad_rows[kind] = self.bad_rows.get(kind, 0) + count
+
+    def class_totals(self) -> list[GroupTotals]:
+        """Return the sums of each class; not of soft labels."""
+        if self.classes is None:
+            return two_classes(self.totals, weighted=self.declaration.weighted)
+        return self.classes.totals(len(self.declaration.classes))
 
     # -------------------------------------------------------------------------------------------------- bytes
 
