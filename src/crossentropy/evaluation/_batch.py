@@ -23,8 +23,9 @@ class SliceColumn:
 class Batch:
     """Rows, as NumPy columns that fit a `Declaration` and have been checked.
 
-    A source makes batches: it reads, converts labels to indices, checks, and drops or refuses bad rows. `State.update`
-    checks nothing again. `crossentropy.evaluation._columns.make_batch` does all this from arrays.
+    `State.update` checks nothing again. A source of rows need not make batches itself: it gives the columns as it reads
+    them to `crossentropy.evaluation._scoring.Scoring`, which converts labels to indices, checks, and refuses or leaves
+    out bad rows.
 
     Parameters
     ----------

@@ -1,6 +1,5 @@
 """Sums by cluster, for intervals that do not take the rows of a cluster for independent."""
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -73,10 +72,11 @@ class ClusterSums:
         self.weight.add_from(weight, places)
         self.loss.add_from(loss, places)
 
-    def pairs(self) -> list[tuple[Fraction, Fraction]]:
-        """Return weight and weighted loss of each cluster."""
-        pairs = zip(self.weight.fractions(), self.loss.fractions(), strict=True)
-        return [(w, a) for w, a in pairs if w]
+    def sums(self) -> tuple[list[int], list[int]]:
+        """Return weight and weighted loss of each cluster, times 2^1074."""
+        weights, losses = self.weight.scaled(), self.loss.scaled()
+        used = [g for g, w in enumerate(weights) if w]
+        return [weights[g] for g in used], [losses[g] for g in used]
 
 
 def _bucket(keys: Array) -> Array:

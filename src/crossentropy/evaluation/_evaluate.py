@@ -1,58 +1,18 @@
 """Scores of predictions in one call."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import is_numpy
-from crossentropy.evaluation._columns import make_batch
-from crossentropy.evaluation._declaration import Declaration, Label
-from crossentropy.evaluation._faults import POLICIES, BadData
+from crossentropy.evaluation._declaration import Label
+from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._scoring import Columns, Request, Scoring
 from crossentropy.evaluation.result import Evaluation
-from crossentropy.evaluation.state import State
 
 __all__ = ["evaluate"]
 
-Array = np.ndarray[Any, Any]
 
-
-@dataclass(frozen=True, eq=False)
-class _Columns:
-    """The columns of some rows, or in a batch of a source their names."""
-
-    predictions: Any
-    labels: Any
-    weight: Any
-    cluster: Any
-    rows: Any
-    slices: Mapping[str, Any]
-
-    def of(self, batch: Mapping[str, Any]) -> "_Columns":
-        """Look names up in a batch; a list of names becomes the columns beside each other."""
-
-        def get(name: Any) -> Any:
-            if isinstance(name, (list, tuple)):
-                return np.stack([np.asarray(get(x)) for x in name], axis=1)
-            if name is None:
-                return None
-            if name not in batch:
-                raise KeyError(f"the batch has no column {name!r}; its columns are {list(batch)!r}")
-            return batch[name]
-
-        return _Columns(
-            get(self.predictions),
-            get(self.labels),
-            get(self.weight),
-            get(self.cluster),
-            get(self.rows),
-            {name: get(name) for name in self.slices},
-        )
-
-
-@argument_errors
 def evaluate(
     source: Any = None,
     *,
@@ -156,88 +116,59 @@ def evaluate(
         raise TypeError(
             f"pass one of proba=, logits= and log_proba=, what the predictions are; passed: {passed}"
         )
-    if on_bad_rows not in POLICIES:
-        raise ValueError(f'on_bad_rows is {on_bad_rows!r}; pass "error" or "skip"')
-    kind = kinds[0]
-    if source is None:
-        slices = _as_mapping(slice)
-        columns = iter([_Columns(given[kind], labels, weight, cluster, key, slices)])
-    else:
-        slices = dict.fromkeys([slice] if isinstance(slice, str) else slice or ())
-        names = _Columns(given[kind], labels, weight, cluster, key, slices)
-        columns = (names.of(batch) for batch in source)
-    state: State | None = None
-    first_row = 0
-    for c in columns:
-        if state is None:
-            shape = np.shape(c.predictions)
-            options = {"clip": clip, "bootstrap": bootstrap, "seed": seed, "bins": bins, "worst": worst}
-            state = State(
-                Declaration(
-                    kind,  # type: ignore[arg-type]
-                    class_list(classes, positive, shape, c.labels, soft=soft_labels),
-                    one_column=len(shape) == 1,
-                    soft=soft_labels,
-                    weighted=weight is not None,
-                    clustered=cluster is not None,
-                    slices=tuple(slices),
-                    **options,  # type: ignore[arg-type]
-                )
-            )
-        batch, counts = make_batch(
-            state.declaration,
-            c.predictions,
-            c.labels,
-            weight=c.weight,
-            cluster=c.cluster,
-            slices=list(c.slices.values()),
-            rows=c.rows,
-            first_row=first_row,
+    slices = _as_mapping(slice, named=source is not None)
+    columns = Columns(given[kinds[0]], labels, weight, cluster, key, slices)
+    scoring = Scoring(
+        Request(
+            kinds[0],
+            soft_labels=soft_labels,
+            classes=classes,
+            positive=positive,
+            weighted=weight is not None,
+            clustered=cluster is not None,
+            slices=tuple(slices),
+            clip=clip,
+            bootstrap=bootstrap,
+            seed=seed,
+            bins=bins,
+            worst=worst,
             on_bad_rows=on_bad_rows,
-            tolerance=sum_tolerance,
+            sum_tolerance=sum_tolerance,
         )
-        first_row += len(c.predictions)
-        state.update(batch)
-        state.count_bad_rows(counts)
-    if state is None:
+    )
+    for rows in [columns] if source is None else (_looked_up(columns, batch) for batch in source):
+        scoring.add(rows)
+    if scoring.state is None:
         raise BadData("the source has no batches; pass at least one")
-    return state.finalize(interval=interval, prior=prior)
+    return scoring.state.finalize(interval=interval, prior=prior)
 
 
-def _as_mapping(slices: Any) -> Mapping[str, Any]:
+def _as_mapping(slices: Any, *, named: bool) -> Mapping[str, Any]:
+    """Return the slice columns by name; of a source their names are what they are looked up by."""
+    if named:
+        return {name: name for name in ([slices] if isinstance(slices, str) else slices or ())}
     if slices is None or isinstance(slices, Mapping):
         return slices or {}
     return {"slice": slices}
 
 
-def class_list(
-    classes: Sequence[Label] | None,
-    positive: Label | None,
-    shape: tuple[int, ...],
-    labels: Any,
-    *,
-    soft: bool,
-) -> tuple[Label, ...]:
-    """Return the label of each class, in the order of the columns of predictions of this shape."""
-    one_column = len(shape) == 1
-    if positive is not None and not one_column:
-        raise ValueError(
-            f"positive={positive!r} names the class of one column, and predictions have {shape[1]}; pass classes=, the "
-            "label of each column in their order"
-        )
-    if classes is None:
-        array = np.asarray(labels)
-        if positive is not None:
-            raise ValueError(f"positive={positive!r} is one of two classes; pass both in classes=")
-        if array.dtype.kind in "biuf" or soft:
-            return tuple(range(2 if one_column else shape[1]))
-        raise ValueError(
-            f"labels are names, such as {array.reshape(-1)[:1].tolist()!r}; pass classes=, the label of each column in "
-            "their order (of one column, the negative and the positive one)"
-        )
-    table: tuple[Label, ...] = tuple(np.asarray(classes).tolist() if is_numpy(classes) else classes)
-    if positive is None:
-        return table
-    if positive not in table:
-        raise ValueError(f"positive={positive!r} is not among classes {list(table)!r}")
-    return (*(label for label in table if label != positive), positive)
+def _looked_up(names: Columns, batch: Mapping[str, Any]) -> Columns:
+    """Look the names of columns up in a batch; a list of names becomes the columns beside each other."""
+
+    def get(name: Any) -> Any:
+        if isinstance(name, (list, tuple)):
+            return np.stack([np.asarray(get(x)) for x in name], axis=1)
+        if name is None:
+            return None
+        if name not in batch:
+            raise BadData(f"the batch has no column {name!r}; its columns are {list(batch)!r}")
+        return batch[name]
+
+    return Columns(
+        get(names.predictions),
+        get(names.labels),
+        get(names.weight),
+        get(names.cluster),
+        get(names.key),
+        {name: get(name) for name in names.slices},
+    )

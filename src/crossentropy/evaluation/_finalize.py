@@ -137,8 +137,8 @@ def errors(state: Any, loss: float, interval: float) -> dict[str, Any]:
     names = ("weight", "weight_square", "loss", "loss_square", "weight_loss")
     variance, freedom, clusters = sandwich_variance(totals.n, *(totals[x] for x in names)), totals.n - 1, None
     if state.clusters is not None:
-        pairs = state.clusters.pairs()
-        variance, freedom, clusters = cluster_variance(pairs), len(pairs) - 1, len(pairs)
+        weights, losses = state.clusters.sums()
+        variance, freedom, clusters = cluster_variance(weights, losses), len(weights) - 1, len(weights)
     error = None if variance is None or math.isinf(loss) else math.sqrt(variance)
     resampled = None
     if state.replicates is not None and not math.isinf(loss):

@@ -47,20 +47,19 @@ def sandwich_variance(
     return float(Fraction(n, n - 1) * square / (W * W))
 
 
-def cluster_variance(pairs: Sequence[tuple[Fraction, Fraction]]) -> float | None:
+def cluster_variance(weights: Sequence[int], losses: Sequence[int]) -> float | None:
     r"""Variance of a weighted mean of rows that are independent only between clusters.
 
     .. math:: \frac{G}{G - 1}\, \frac{\sum_g \bigl(\sum_{i \in g} w_i (\ell_i - L)\bigr)^2}{W^2}
 
-    `pairs` has the weight and the weighted loss of each of G clusters. None for fewer than two.
+    Of each of G clusters, the weight and the weighted loss, both in the same unit, which cancels. None for fewer than
+    two clusters.
     """
-    count = len(pairs)
-    W = sum((w for w, _ in pairs), Fraction(0))
+    count, W, A = len(weights), sum(weights), sum(losses)
     if count < 2 or not W:
         return None
-    mean = sum((a for _, a in pairs), Fraction(0)) / W
-    square = sum(((a - mean * w) ** 2 for w, a in pairs), Fraction(0))
-    return float(Fraction(count, count - 1) * square / (W * W))
+    square = sum((a * W - A * w) ** 2 for w, a in zip(weights, losses, strict=True))
+    return float(Fraction(count * square, (count - 1) * W**4))
 
 
 def student_interval(

@@ -190,7 +190,8 @@ def _as_one_column(x: Array, labels: Array) -> tuple[Array, Array]:
 def clipped_loss(clip: str, p: Array, labels: Array) -> Array:
     """Compute the loss of each row as another tool clips it.
 
-    - "sklearn": ``p`` to [ε, 1 − ε], ε the machine epsilon of its dtype, as `sklearn.metrics.log_loss` since 1.5;
+    - "sklearn": ``p`` to [ε, 1 − ε], ε the machine epsilon of its dtype, and the logarithm in that dtype, as
+      `sklearn.metrics.log_loss` since 1.5 (which then adds float32 losses in float32);
     - "kaggle": rows divided by their sum, then ``max(min(p, 1 − 1e-15), 1e-15)``;
     - "spark": ``−ln 1e-15`` below 1e-15, ``−log1p(−1e-15)`` above ``1 − 1e-15``, as
       `MulticlassClassificationEvaluator(metricName="logLoss")`.
@@ -198,10 +199,8 @@ def clipped_loss(clip: str, p: Array, labels: Array) -> Array:
     own = np.where(labels == 1, p, 1 - p) if p.ndim == 1 else p[np.arange(len(p)), labels]
     if clip == "sklearn":
         eps = np.finfo(p.dtype).eps
-        own = np.clip(own, eps, 1 - eps).astype(np.float64)
-    else:
-        own = own.astype(np.float64)
-        if clip == "kaggle" and p.ndim == 2:
-            own = own / p.sum(axis=1, dtype=np.float64)
-        own = np.clip(own, CLIPPED_AT, 1 - CLIPPED_AT)
-    return -np.log(own)
+        return -np.log(np.clip(own, eps, 1 - eps)).astype(np.float64)
+    own = own.astype(np.float64)
+    if clip == "kaggle" and p.ndim == 2:
+        own = own / p.sum(axis=1, dtype=np.float64)
+    return -np.log(np.clip(own, CLIPPED_AT, 1 - CLIPPED_AT))
