@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy.evaluation._batch import Batch, SliceColumn
+from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._faults import BadData, find_faults, sum_tolerance
 from crossentropy.evaluation._hashing import hash_values
@@ -123,8 +124,10 @@ def _predictions(d: Declaration, predictions: Any) -> Array:
     return np.ascontiguousarray(x, np.float32 if x.dtype in (np.float16, np.float32) else np.float64)
 
 
-def _column(values: Any) -> Array:
-    """Return a column as a one-dimensional array."""
+def _column(values: Any) -> Any:
+    """Return a column as a one-dimensional array, or as it is if it is `Coded`."""
+    if isinstance(values, Coded):
+        return values
     array = np.asarray(values)
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
@@ -143,7 +146,7 @@ def _soft_labels(labels: Array, x: Array) -> Array:
     return np.ascontiguousarray(labels, np.float64)
 
 
-def label_indices(labels: Array, classes: Sequence[Any]) -> Array:
+def label_indices(labels: Array | Coded, classes: Sequence[Any]) -> Array:
     """Return the index of each label among the classes, −1 where it is none of them; int64.
 
     Integers, bools and whole floating numbers are compared as numbers, everything else as it is: the text "1" is not
@@ -155,6 +158,8 @@ def label_indices(labels: Array, classes: Sequence[Any]) -> Array:
     >>> label_indices(np.asarray(["b", "a", "c"]), ("a", "b")).tolist()
     [1, 0, -1]
     """
+    if isinstance(labels, Coded):
+        return label_indices(np.asarray([*labels.values, None], object)[:-1], classes)[labels.codes]
     if labels.ndim != 1:
         raise BadData(
             f"labels have shape {labels.shape}; pass one label for each row, or soft_labels=True if they are "
@@ -188,7 +193,15 @@ def slice_column(values: Any) -> SliceColumn:
     ([0, 1, 0], ['de', 'fr'])
     """
     array = _column(values)
+    if isinstance(array, Coded):
+        return _named_alike(array.codes, [str(x) for x in array.values])
     if array.dtype.kind == "O":
         array = array.astype(str)
     distinct, codes = np.unique(array, return_inverse=True)
     return SliceColumn(codes.reshape(-1).astype(np.int32), [str(x) for x in distinct.tolist()])
+
+
+def _named_alike(codes: Array, names: Sequence[str]) -> SliceColumn:
+    """Return the slices of codes; those of one name are one slice."""
+    places = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return SliceColumn(np.asarray([places[name] for name in names], np.int32)[codes], list(places))

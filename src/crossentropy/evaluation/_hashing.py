@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy.evaluation._coded import Coded
+
 __all__ = ["hash_text", "hash_values"]
 
 Array = np.ndarray[Any, Any]
@@ -18,7 +20,7 @@ def hash_values(values: Any, *, salt: str = "") -> Array:
 
     Parameters
     ----------
-    values : array (n,) of integers, bools, floats, strings, bytes or dates
+    values : array (n,) of integers, bools, floats, strings, bytes or dates, or Coded
     salt : str, optional
         A name that is hashed with them.
 
@@ -31,6 +33,8 @@ def hash_values(values: Any, *, salt: str = "") -> Array:
     >>> bool(hash_values([1, 2])[0] == hash_values([1.0, 7.0])[0])
     True
     """
+    if isinstance(values, Coded):
+        return hash_values(values.values, salt=salt)[values.codes]
     array = np.asarray(values)
     if array.dtype.kind in "biuf":
         return mixed(_bits(array) ^ np.uint64(hash_text(salt)))
