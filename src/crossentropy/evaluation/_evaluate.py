@@ -10,6 +10,7 @@ from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._scoring import Columns, Request, Scoring
 from crossentropy.evaluation._tables import is_tabular, score_tables
 from crossentropy.evaluation.result import Evaluation
+from crossentropy.evaluation.state import State
 
 __all__ = ["evaluate"]
 
@@ -143,19 +144,18 @@ def evaluate(
         on_bad_rows=on_bad_rows,
         sum_tolerance=sum_tolerance,
     )
-    scoring = _score(source, columns, request)
-    if scoring.state is None:
-        raise BadData("the source has no batches; pass at least one")
-    return scoring.state.finalize(interval=interval, prior=prior)
+    return _score(source, columns, request).finalize(interval=interval, prior=prior)
 
 
-def _score(source: Any, columns: Columns, request: Request) -> Scoring:
+def _score(source: Any, columns: Columns, request: Request) -> State:
     if is_tabular(source):
         return score_tables(source, columns, request)
     scoring = Scoring(request)
     for rows in [columns] if source is None else (_looked_up(columns, batch) for batch in source):
         scoring.add(rows)
-    return scoring
+    if scoring.state is None:
+        raise BadData("the source has no batches; pass at least one")
+    return scoring.state
 
 
 def _as_mapping(slices: Any, *, named: bool) -> Mapping[str, Any]:

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from crossentropy.evaluation._scoring import Columns, Request, Scoring
+from crossentropy.evaluation._scoring import Columns, Request
+from crossentropy.evaluation.state import State
 
 __all__ = ["is_tabular", "score_tables"]
 
@@ -23,7 +24,7 @@ def score_tables(
     *,
     typed_classes: bool = True,
     on_rows: Callable[[int], None] | None = None,
-) -> Scoring:
+) -> State:
     """Score the rows of such a source; see `crossentropy.evaluation._sources.score.score_source`."""
     try:
         from crossentropy.evaluation._sources.score import score_source

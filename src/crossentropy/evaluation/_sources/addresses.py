@@ -43,9 +43,7 @@ def _files(address: str) -> Sequence[str]:
     if has_magic(address) and not os.path.exists(address):
         found = sorted(path for path in glob(address, recursive=True) if os.path.isfile(path))
         if not found:
-            raise FileNotFoundError(
-                f"no file matches {address!r}; pass paths, or a pattern that some match"
-            )
+            raise FileNotFoundError(f"no file matches {address!r}; pass paths, or a pattern that some match")
         return found
     if os.path.isdir(address):
         raise IsADirectoryError(
@@ -65,9 +63,7 @@ def _remote_files(address: str) -> Sequence[str]:
     system, path = core.url_to_fs(address)
     found = sorted(system.unstrip_protocol(name) for name in system.glob(path))
     if not found:
-        raise FileNotFoundError(
-            f"no file matches {address!r}; pass addresses, or a pattern that some match"
-        )
+        raise FileNotFoundError(f"no file matches {address!r}; pass addresses, or a pattern that some match")
     return found
 
 

@@ -9,6 +9,7 @@ from crossentropy.evaluation._sources.convert import columns_of
 from crossentropy.evaluation._sources.open import open_tables
 from crossentropy.evaluation._sources.roles import find_roles
 from crossentropy.evaluation._sources.table import Table
+from crossentropy.evaluation.state import State
 
 __all__ = ["score_source"]
 
@@ -20,7 +21,7 @@ def score_source(
     *,
     typed_classes: bool = True,
     on_rows: Callable[[int], None] | None = None,
-) -> Scoring:
+) -> State:
     """Score the rows of files or of an object with an Arrow stream.
 
     Parameters
@@ -33,6 +34,10 @@ def score_source(
         False if the classes of the request are texts, whatever the type of the labels is.
     on_rows : callable, optional
         Is told after each piece how many rows there were so far.
+
+    Returns
+    -------
+    State
     """
     scoring: Scoring | None = None
     counts: dict[str, int] = {}
@@ -58,8 +63,13 @@ def score_source(
                 on_rows(total)
     if scoring is None or scoring.state is None:
         raise BadData(f"there are no rows in {', '.join(origins)}; pass predictions")
-    scoring.state.count_bad_rows({kind: count for kind, count in counts.items() if count})
-    return scoring
+    state = scoring.state
+    state.count_bad_rows({kind: count for kind, count in counts.items() if count})
+    if state.totals.n == 0:
+        faults = ", ".join(f"{n:,} {kind}" for kind, n in sorted(state.bad_rows.items()))
+        reason = f"left out by their faults: {faults}" if faults else "their weights are 0"
+        raise BadData(f"no row of {', '.join(origins)} can be scored; {reason}")
+    return state
 
 
 def _count(counts: dict[str, int], more: dict[str, int]) -> None:
