@@ -127,7 +127,7 @@ def test_damaged_pages_are_found_by_their_checksums(tmp_path):
         ("rows.csv", "", "is empty; pass a file with predictions"),
         ("rows.csv", "y,p\n", "there are no rows in"),
         ("rows.csv", "y,p,p\n0,1,1\n", "has 2 columns with the name 'p'; give each a name of its own"),
-        ("rows.csv", "y,p\n0,é\n".encode("latin-1"), "cannot be read as CSV"),
+        ("rows.csv", "y,p\n0,é\n".encode("latin-1"), "is not in UTF-8, in line 2"),
         ("rows.csv", "y,p\n0,1\n".encode("utf-16"), "is not in UTF-8"),
         ("rows.csv", "y,p\n0,1.5\n0,2\n", "the probability is 1.5"),
         ("rows.jsonl", '{"y": 0, "p": 1}\n{"y": 1,\n', "line 2: '{\"y\": 1,' is no JSON"),
@@ -146,6 +146,18 @@ def test_damaged_pages_are_found_by_their_checksums(tmp_path):
 )
 def test_what_is_no_table_of_predictions_is_told_what_it_is(name, content, words, tmp_path):
     refuses(words, written(tmp_path, name, content))
+
+
+def test_offsets_that_point_anywhere_are_refused(tmp_path):
+    names = pa.StringArray.from_buffers(
+        2, pa.py_buffer(np.asarray([0, 1 << 30, 2], np.int32)), pa.py_buffer(b"ab")
+    )
+    batch = pa.record_batch({"y": names, "p": [0.5, 0.5]})
+    with pa.ipc.new_file(tmp_path / "rows.arrow", batch.schema) as file:
+        file.write_batch(batch)
+    refuses(
+        "cannot be read as Arrow: In column 1: Invalid: Offset", str(tmp_path / "rows.arrow"), positive="a"
+    )
 
 
 def test_all_rows_left_out_is_an_error(tmp_path):

@@ -37,7 +37,7 @@ def arrow_object(source: Any) -> Table:
 def _table(schema: pa.Schema, batches: Iterable[pa.RecordBatch], origin: str) -> Table:
     def read(names: Sequence[str], numeric: frozenset[str]) -> Iterator[Piece]:
         try:
-            yield from pieces(batch.select(list(names)) for batch in batches)
+            yield from pieces((batch.select(list(names)) for batch in batches), checked=bool(origin))
         except (pa.ArrowException, OSError) as error:
             raise unreadable(origin or "the table", "Arrow", error) from error
 

@@ -1,8 +1,10 @@
 """Text tables (CSV), read block by block; cells are texts."""
 
 import csv
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
-from typing import IO
+from io import BufferedReader, RawIOBase
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,7 @@ from pyarrow import csv as arrow_csv
 
 from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._sources.addresses import rejoined
-from crossentropy.evaluation._sources.table import Piece, Table
+from crossentropy.evaluation._sources.table import Piece, Table, unreadable
 
 __all__ = ["delimited_table"]
 
@@ -28,16 +30,14 @@ def delimited_table(file: IO[bytes], origin: str, *, skip: bool) -> Table:
     skip : bool
         Whether lines with another number of cells are left out and counted, or are an error.
     """
+    file = BufferedReader(_Utf8(file, origin), BLOCK)
     first, header = b"", ""
     while not header.strip():
         line = file.readline()
         if not line:
             raise BadData(f"{origin} has no line with the names of its columns; add one")
         first += line
-        try:
-            header = line.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise BadData(f"{origin} is not in UTF-8: {error}; convert it") from error
+        header = line.decode("utf-8-sig")
     separator = max(SEPARATORS, key=header.count)
     (names,) = csv.reader([header], delimiter=separator)
 
@@ -80,8 +80,32 @@ def _read(
     except (pa.ArrowException, OSError, EOFError) as error:
         if broken and not skip:
             raise _broken(broken[0], origin) from error
-        reason = str(error).partition("\n")[0].rstrip(". ")
-        raise BadData(f"{origin} cannot be read as CSV: {reason}; write it again in UTF-8") from error
+        raise unreadable(origin, "CSV", error) from error
+
+
+class _Utf8(RawIOBase):
+    """A file whose bytes are checked to be UTF-8 as they are read."""
+
+    def __init__(self, file: IO[bytes], origin: str) -> None:
+        self._file, self._origin = file, origin
+        self._decoder = getincrementaldecoder("utf-8")()
+        self._lines = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        try:
+            self._decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            line = self._lines + data[: error.start].count(b"\n") + 1
+            raise BadData(
+                f"{self._origin} is not in UTF-8, in line {line}: {error.reason}; convert it"
+            ) from None
+        self._lines += data.count(b"\n")
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _broken(line: arrow_csv.InvalidRow, origin: str) -> BadData:

@@ -22,7 +22,7 @@ def parquet_table(file: IO[bytes], origin: str) -> Table:
 
     def read(names: Sequence[str], numeric: frozenset[str]) -> Iterator[Piece]:
         try:
-            yield from pieces(table.iter_batches(BATCH, columns=list(names)))
+            yield from pieces(table.iter_batches(BATCH, columns=list(names)), checked=True)
         except (pa.ArrowException, OSError) as error:
             raise unreadable(origin, "Parquet", error) from error
 

@@ -1,6 +1,6 @@
 """A table that is read piece by piece, whatever its format."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -42,10 +42,19 @@ class Table:
         return self.origin or "the table"
 
 
-def pieces(batches: Iterator[pa.RecordBatch]) -> Iterator[Piece]:
-    """Number the rows of batches, and divide batches that are too large."""
+def pieces(batches: Iterable[pa.RecordBatch], *, checked: bool = False) -> Iterator[Piece]:
+    """Number the rows of batches, and divide batches that are too large.
+
+    Parameters
+    ----------
+    batches : iterable of RecordBatch
+    checked : bool
+        Whether offsets, codes and texts are checked: those of a damaged file may point anywhere.
+    """
     first = 0
     for batch in batches:
+        if checked:
+            batch.validate(full=True)
         for start in range(0, batch.num_rows, BATCH):
             rows = batch.slice(start, BATCH)
             yield Piece(rows, np.arange(first, first + rows.num_rows))
