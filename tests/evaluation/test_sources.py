@@ -126,6 +126,13 @@ def test_columns_of_a_pattern_are_matched_by_name_and_not_by_place(tmp_path):
         assert result.log_loss == pytest.approx(expected, rel=1e-15)
 
 
+def test_a_star_stands_for_anything_and_brackets_for_themselves():
+    data = pa.table({"p[b]": [0.25, 0.5], "p[a]": [0.75, 0.5], "y": ["a", "b"]})
+    result = evaluate(data, labels="y", proba="p[*]")
+    assert [c["label"] for c in result.classes] == ["b", "a"]
+    assert result.log_loss == pytest.approx(-np.log([0.75, 0.5]).mean(), rel=1e-15)
+
+
 def test_numbers_in_the_names_of_columns_are_labels(tmp_path):
     path = csv_of(tmp_path, "y,p_2,p_1\n1,0.25,0.75\n2,0.5,0.5\n")
     result = evaluate(path, labels="y", proba="p_*")

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from crossentropy._arguments.words import listed, similar
@@ -37,7 +36,7 @@ def as_names(value: Any, argument: str) -> str | tuple[str, ...]:
 
 
 def find_columns(spec: str | Sequence[str], table: Table) -> NamedColumns:
-    """Find columns by a name, a list of names, or a pattern.
+    """Find columns by a name, a list of names, or a pattern, in which ``*`` stands for anything.
 
     Raises
     ------
@@ -49,20 +48,18 @@ def find_columns(spec: str | Sequence[str], table: Table) -> NamedColumns:
     if not isinstance(spec, str):
         names = [_one(name, table) for name in spec]
         return NamedColumns(tuple(names), tuple(_parts(names)), by_pattern=False)
-    if spec in table.names or not any(sign in spec for sign in "*?["):
+    if spec in table.names or "*" not in spec:
         name = _one(spec, table)
         return NamedColumns((name,), (name,), by_pattern=False)
-    names = [name for name in table.names if fnmatchcase(name, spec)]
-    if not names:
+    pattern = re.compile("(.*)".join(map(re.escape, spec.split("*"))), re.DOTALL)
+    found = [match for name in table.names if (match := pattern.fullmatch(name))]
+    if not found:
         raise ValueError(
             f"no column of {table.words()} matches {spec!r}; its columns are {listed(table.names)}"
         )
-    before, _, after = re.split(r"([*?]|\[.*\])", spec, maxsplit=1)
-    if after and any(sign in after for sign in "*?["):
-        parts = _parts(names)
-    else:
-        parts = [name[len(before) : len(name) - len(after)] for name in names]
-    return NamedColumns(tuple(_one(name, table) for name in names), tuple(parts), by_pattern=True)
+    names = [_one(match[0], table) for match in found]
+    parts = [match[1] for match in found] if pattern.groups == 1 else _parts(names)
+    return NamedColumns(tuple(names), tuple(parts), by_pattern=True)
 
 
 def _one(name: str, table: Table) -> str:
