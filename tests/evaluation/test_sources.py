@@ -8,10 +8,13 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from crossentropy.evaluation import evaluate
+from crossentropy.evaluation._scoring import Columns, Request
 from crossentropy.evaluation._sources import delimited, json_lines
 from crossentropy.evaluation._sources import table as pieces
+from crossentropy.evaluation._tables import score_tables
 from evaluation_files import CLASSES, FORMATS, columns, of_arrays, table, without_origin, write
 
 OPTIONS = {"labels": "y", "weight": "w", "cluster": "user", "slice": "country"}
@@ -178,3 +181,27 @@ def test_columns_of_any_numbers_are_read(dtype):
     p = np.asarray([0, 1, 1]).astype(dtype)
     data = pa.table({"p": p, "y": pa.array([0, 1, 1], pa.uint8())})
     assert evaluate(data, labels="y", proba="p").log_loss == 0
+
+
+def test_memory_holds_a_few_pieces_of_a_file_and_not_the_whole(tmp_path):
+    r = np.random.default_rng(0)
+    data = pa.table({"p": r.random(600_000), "y": r.integers(0, 2, 600_000)})
+    parquet.write_table(data, tmp_path / "rows.parquet", row_group_size=20_000, use_dictionary=False)
+    size, pool = data.nbytes, pa.default_memory_pool()
+    del data
+    before, seen = pool.bytes_allocated(), []
+    request = Request("proba", worst=0)
+    score_tables(
+        tmp_path / "rows.parquet",
+        Columns("p", "y"),
+        request,
+        on_rows=lambda rows: seen.append(pool.bytes_allocated() - before),
+    )
+    assert len(seen) > 4
+    assert max(seen) < size / 2
+
+
+def test_a_slice_of_which_all_rows_are_left_out_is_none():
+    data = pa.table({"p": [0.5, 0.5, None], "y": [0, 1, 1], "s": ["a", "b", "c"]})
+    result = evaluate(data, labels="y", proba="p", slice="s", on_bad_rows="skip")
+    assert [s["slice"] for s in result.slices] == ["a", "b"]

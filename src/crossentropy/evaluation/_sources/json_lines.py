@@ -13,7 +13,8 @@ from crossentropy.evaluation._sources.table import Piece, Table, pieces
 
 __all__ = ["json_lines_table"]
 
-BLOCK = 1 << 22
+#: Bytes that are parsed at once; Arrow reads some 32 blocks ahead.
+BLOCK = 1 << 20
 
 
 def json_lines_table(file: IO[bytes], origin: str) -> Table:

@@ -16,7 +16,7 @@ def parquet_table(file: IO[bytes], origin: str) -> Table:
     """Open a Parquet file; its footer is read."""
     try:
         # a path is read by Arrow alone, a Python file through the interpreter
-        table = parquet.ParquetFile(_path(file) or file, page_checksum_verification=True)
+        table = parquet.ParquetFile(_path(file) or file, pre_buffer=False, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(origin, "Parquet", error) from error
 
