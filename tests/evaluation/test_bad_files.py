@@ -9,6 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from crossentropy.evaluation import BadData, evaluate
+from crossentropy.evaluation._sources import blocks
 
 NAMES = {"labels": "y", "proba": "p"}
 
@@ -132,7 +133,7 @@ def test_damaged_pages_are_found_by_their_checksums(tmp_path):
         ("rows.csv", "y,p\n0,1.5\n0,2\n", "the probability is 1.5"),
         ("rows.jsonl", '{"y": 0, "p": 1}\n{"y": 1,\n', "line 2: '{\"y\": 1,' is no JSON"),
         ("rows.jsonl", '{"y": 0, "p": 0.5}\n[1]\n', "line 2: '[1]' is no object"),
-        ("rows.jsonl", '{"y": 0, "p": 0.5}\n' * 5000 + "{\n", "line 5001: '{\\n' is no JSON"),
+        ("rows.jsonl", '{"y": 0, "p": 0.5}\n' * 5000 + "{\n", "line 5001: '{' is no JSON"),
         ("rows.jsonl", '{"y": 0, "p": 0.5}\n' * 5000 + '{"p": "x"}\n', "cannot be read as JSON lines"),
         (
             "rows.jsonl",
@@ -146,6 +147,13 @@ def test_damaged_pages_are_found_by_their_checksums(tmp_path):
 )
 def test_what_is_no_table_of_predictions_is_told_what_it_is(name, content, words, tmp_path):
     refuses(words, written(tmp_path, name, content))
+
+
+def test_a_quotation_mark_that_is_not_closed_is_looked_for_in_a_part_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 1000)
+    monkeypatch.setattr(blocks, "LONGEST", 5000)
+    path = written(tmp_path, "rows.csv", 'y,p\n0,0.5\n1,"0.5\n' + "0,0.5\n" * 9000)
+    refuses("look there for a quotation mark that is not closed", path)
 
 
 def test_offsets_that_point_anywhere_are_refused(tmp_path):

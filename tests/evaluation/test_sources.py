@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from crossentropy.evaluation import evaluate
 from crossentropy.evaluation._scoring import Columns, Request
-from crossentropy.evaluation._sources import delimited, json_lines
+from crossentropy.evaluation._sources import blocks
 from crossentropy.evaluation._sources import table as pieces
 from crossentropy.evaluation._tables import score_tables
 from evaluation_files import CLASSES, FORMATS, columns, of_arrays, table, without_origin, write
@@ -66,7 +66,7 @@ def test_an_object_with_an_arrow_stream_gives_the_bits_of_the_arrays(source, tru
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_small_pieces_give_the_bits_of_large_ones(kind, folder, truth, monkeypatch):
-    for module, name in ((delimited, "BLOCK"), (json_lines, "BLOCK"), (pieces, "BATCH")):
+    for module, name in ((blocks, "BLOCK"), (pieces, "BATCH")):
         monkeypatch.setattr(module, name, 2000 if name == "BLOCK" else 7)
     result = evaluate(folder / f"rows.{kind}", proba="p_*", classes=CLASSES, **OPTIONS)
     assert without_origin(result) == truth

@@ -11,14 +11,12 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from crossentropy.evaluation._faults import BadData
-from crossentropy.evaluation._sources.addresses import rejoined
+from crossentropy.evaluation._sources.blocks import blocks_of_lines
 from crossentropy.evaluation._sources.table import Piece, Table, unreadable
 
 __all__ = ["delimited_table"]
 
 SEPARATORS = (",", ";", "\t", "|")
-#: Bytes that are parsed at once; Arrow reads some 32 blocks ahead.
-BLOCK = 1 << 20
 
 
 def delimited_table(file: IO[bytes], origin: str, *, skip: bool) -> Table:
@@ -31,57 +29,69 @@ def delimited_table(file: IO[bytes], origin: str, *, skip: bool) -> Table:
     skip : bool
         Whether lines with another number of cells are left out and counted, or are an error.
     """
-    file = BufferedReader(_Utf8(file, origin), BLOCK)
-    first, header = b"", ""
+    file = BufferedReader(_Utf8(file, origin), 1 << 20)
+    header = ""
     while not header.strip():
         line = file.readline()
         if not line:
             raise BadData(f"{origin} has no line with the names of its columns; add one")
-        first += line
         header = line.decode("utf-8-sig")
     separator = max(SEPARATORS, key=header.count)
     (names,) = csv.reader([header], delimiter=separator)
 
     def read(columns: Sequence[str], numeric: frozenset[str]) -> Iterator[Piece]:
-        return _read(rejoined(file, first), origin, separator, columns, skip=skip)
+        return _read(blocks_of_lines(file, b"", origin, quoted=True), table, separator, columns, skip=skip)
 
-    return Table(origin, names, read, is_text=True)
+    table = Table(origin, names, read, is_text=True)
+    return table
 
 
 def _read(
-    file: IO[bytes], origin: str, separator: str, columns: Sequence[str], *, skip: bool
+    blocks: Iterator[bytes], table: Table, separator: str, columns: Sequence[str], *, skip: bool
 ) -> Iterator[Piece]:
+    places = [str(list(table.names).index(name)) for name in columns]
     broken: list[arrow_csv.InvalidRow] = []
 
     def on_broken(line: arrow_csv.InvalidRow) -> str:
         broken.append(line)
         return "skip" if skip else "error"
 
-    told, first = 0, 0
-    try:
-        reader = arrow_csv.open_csv(
-            file,
-            read_options=arrow_csv.ReadOptions(block_size=BLOCK, use_threads=False),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=separator, newlines_in_values=True, invalid_row_handler=on_broken
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=list(columns),
-                column_types=dict.fromkeys(columns, pa.string()),
-                strings_can_be_null=False,
-            ),
+    first = 0
+    for block in blocks:
+        if not block.strip():
+            continue
+        broken.clear()
+        try:
+            rows = arrow_csv.read_csv(
+                pa.BufferReader(block),
+                # names may be there twice, numbers are not
+                read_options=arrow_csv.ReadOptions(
+                    column_names=[str(i) for i in range(len(table.names))],
+                    use_threads=False,
+                    block_size=len(block) + 1,
+                ),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=separator, newlines_in_values=True, invalid_row_handler=on_broken
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    include_columns=places,
+                    column_types=dict.fromkeys(places, pa.string()),
+                    strings_can_be_null=False,
+                ),
+            )
+        except (pa.ArrowException, OSError) as error:
+            if broken and not skip:
+                raise _broken(broken[0], first, table) from error
+            raise unreadable(table.origin, "CSV", error) from error
+        batch = pa.RecordBatch.from_arrays(
+            [column.combine_chunks() for column in rows.columns], names=list(columns)
         )
-        for batch in reader:
-            # of the lines that were left out, those before the rows of this batch move their numbers
-            gaps = np.asarray([line.number - 2 for line in broken], np.int64) - np.arange(len(broken))
-            places = np.arange(first, first + batch.num_rows)
-            yield Piece(batch, places + np.searchsorted(gaps, places, side="right"), len(broken) - told)
-            told, first = len(broken), first + batch.num_rows
-        yield Piece(pa.RecordBatch.from_pylist([], reader.schema), np.zeros(0, np.int64), len(broken) - told)
-    except (pa.ArrowException, OSError, EOFError) as error:
-        if broken and not skip:
-            raise _broken(broken[0], origin) from error
-        raise unreadable(origin, "CSV", error) from error
+        # of the lines that were left out, those before a row move its number
+        gaps = np.asarray([line.number - 1 for line in broken], np.int64) - np.arange(len(broken))
+        within = np.arange(batch.num_rows)
+        numbers = first + within + np.searchsorted(gaps, within, side="right")
+        yield Piece(batch, numbers, len(broken))
+        first += batch.num_rows + len(broken)
 
 
 class _Utf8(RawIOBase):
@@ -109,10 +119,10 @@ class _Utf8(RawIOBase):
         return len(data)
 
 
-def _broken(line: arrow_csv.InvalidRow, origin: str) -> BadData:
+def _broken(line: arrow_csv.InvalidRow, first: int, table: Table) -> BadData:
     text = line.text if len(line.text) <= 60 else line.text[:57] + "…"
     return BadData(
-        f"{origin}, row {line.number - 2}: the line {text!r} has {line.actual_columns} cells, and there are "
-        f"{line.expected_columns} columns; put cells with separators in quotes. "
+        f"{table.origin}, row {first + line.number - 1}: the line {text!r} has {line.actual_columns} cells, and there "
+        f"are {line.expected_columns} columns; put cells with separators in quotes. "
         'on_bad_rows="skip" leaves such rows out and counts them'
     )

@@ -8,13 +8,11 @@ import pyarrow as pa
 from pyarrow import json as arrow_json
 
 from crossentropy.evaluation._faults import BadData
-from crossentropy.evaluation._sources.addresses import CALLED, HEAD, opened, rejoined
+from crossentropy.evaluation._sources.addresses import HEAD
+from crossentropy.evaluation._sources.blocks import blocks_of_lines
 from crossentropy.evaluation._sources.table import Piece, Table, pieces
 
 __all__ = ["json_lines_table"]
-
-#: Bytes that are parsed at once; Arrow reads some 32 blocks ahead.
-BLOCK = 1 << 20
 
 
 def json_lines_table(file: IO[bytes], origin: str) -> Table:
@@ -32,24 +30,34 @@ def json_lines_table(file: IO[bytes], origin: str) -> Table:
                 for name in columns
             ]
         )
-        try:
-            yield from pieces(
-                arrow_json.open_json(
-                    rejoined(file, first),
-                    read_options=arrow_json.ReadOptions(block_size=BLOCK, use_threads=False),
+        yield from pieces(_parsed_blocks(blocks_of_lines(file, first, origin, quoted=False), schema, origin))
+
+    return Table(origin, names, read)
+
+
+def _parsed_blocks(blocks: Iterator[bytes], schema: pa.Schema, origin: str) -> Iterator[pa.RecordBatch]:
+    number = 0
+    for block in blocks:
+        if block.strip():
+            try:
+                table = arrow_json.read_json(
+                    pa.BufferReader(block),
+                    read_options=arrow_json.ReadOptions(block_size=len(block) + 1, use_threads=False),
                     parse_options=arrow_json.ParseOptions(
                         explicit_schema=schema, newlines_in_values=False, unexpected_field_behavior="ignore"
                     ),
                 )
-            )
-        except (pa.ArrowException, OSError, EOFError) as error:
-            _find_broken_line(origin)
-            reason = str(error).partition("\n")[0].rstrip(". ")
-            raise BadData(
-                f"{origin} cannot be read as JSON lines: {reason}; pass columns of one type"
-            ) from error
-
-    return Table(origin, names, read)
+            except (pa.ArrowException, OSError) as error:
+                for i, line in enumerate(block.splitlines()):
+                    if line.strip():
+                        _parsed(line, number + i, origin)
+                reason = str(error).partition("\n")[0].rstrip(". ")
+                raise BadData(
+                    f"{origin} cannot be read as JSON lines, in the {len(block.splitlines()):,} lines from line "
+                    f"{number + 1} on: {reason}; pass columns of one type"
+                ) from error
+            yield from table.to_batches()
+        number += block.count(b"\n")
 
 
 def _parsed(line: bytes, number: int, origin: str) -> dict[str, Any]:
@@ -64,16 +72,6 @@ def _parsed(line: bytes, number: int, origin: str) -> dict[str, Any]:
         reason = "is no object"
     text = line[:60].decode("utf-8", "replace")
     raise BadData(f"{origin}, line {number + 1}: {text!r} {reason}; pass JSON lines, an object in each line")
-
-
-def _find_broken_line(origin: str) -> None:
-    """Raise the error for the first line that is no object, if the file can be read again."""
-    if origin == CALLED:
-        return
-    with opened(origin) as file:
-        for number, line in enumerate(file):
-            if line.strip():
-                _parsed(line, number, origin)
 
 
 def _type(name: str, values: Sequence[Any], numeric: bool, origin: str) -> pa.DataType:
