@@ -216,13 +216,14 @@ int64_t each(const Problem& problem, uintptr_t Statistics::* name) {
   return name == &Statistics::log_odds ? problem.k : 1;
 }
 
-// XLA asks for the version of a handler by a call without a program. It is its own, of which the structs above hold.
+// XLA asks for the version of a handler by a call without a program. It is XLA's own, for the structs declared here are the
+// same in all minor versions; at version 1 and before XLA did not say which it is.
 bool answers_version(Call* call) {
   Extension* extension = call->header.extensions;
   if (!extension || extension->type != 1) return false;
   Metadata& metadata = *reinterpret_cast<MetadataExtension*>(extension)->metadata;
   metadata.version.major = kMajorVersion;
-  metadata.version.minor = call->api->version.minor;
+  metadata.version.minor = call->api ? call->api->version.minor : 1;
   metadata.traits = 0;
   return true;
 }
