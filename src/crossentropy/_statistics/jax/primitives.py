@@ -39,7 +39,7 @@ def same_axes(arrays: Sequence[Array]) -> list[Array]:
 
 
 def _made_varying(x: Array, axes: frozenset[Any]) -> Array:
-    """An array that is the same along some axes of a mesh, taken for one that varies; here too JAX has had two names."""
+    """An array that is the same along some axes of a mesh, taken for one that varies."""
     if not axes:
         return x
     if hasattr(jax.lax, "pcast"):
