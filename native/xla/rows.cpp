@@ -5,6 +5,7 @@
 #include "xla/rows.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <exception>
 #include <iterator>
@@ -206,14 +207,26 @@ class Block {
   }
 };
 
+// A block may find no memory, and what is thrown in a thread has to be caught there.
 template <class Work>
 void in_blocks(const Problem& problem, const Work& work) {
-  if (problem.shape.inner == 1)
-    return parallel_blocks(problem.shape.rows(), problem.largest, problem.threads(), work);
-  parallel_blocks(problem.shape.outer * problem.per_line, 1, problem.threads(), [&](int64_t i, int64_t) {
-    const int64_t line = i / problem.per_line * problem.shape.inner, at = i % problem.per_line * problem.largest;
-    work(line + at, line + std::min(at + problem.largest, problem.shape.inner));
-  });
+  std::atomic<bool> out_of_memory{false};
+  const auto guarded = [&](int64_t begin, int64_t end) {
+    try {
+      work(begin, end);
+    } catch (const std::bad_alloc&) {
+      out_of_memory = true;
+    }
+  };
+  if (problem.shape.inner == 1) {
+    parallel_blocks(problem.shape.rows(), problem.largest, problem.threads(), guarded);
+  } else {
+    parallel_blocks(problem.shape.outer * problem.per_line, 1, problem.threads(), [&](int64_t i, int64_t) {
+      const int64_t line = i / problem.per_line * problem.shape.inner, at = i % problem.per_line * problem.largest;
+      guarded(line + at, line + std::min(at + problem.largest, problem.shape.inner));
+    });
+  }
+  if (out_of_memory) throw std::bad_alloc();
 }
 
 // How many numbers a row has of a statistic.
