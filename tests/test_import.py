@@ -1,5 +1,6 @@
 """Importing the package is quick, and touches no framework."""
 
+import importlib
 import subprocess
 import sys
 import textwrap
@@ -98,20 +99,29 @@ def test_every_public_name_is_there():
     assert not hasattr(ce, "no_such_name")
 
 
+def test_the_names_of_the_losses_are_those_of_their_modules():
+    from crossentropy import losses
+
+    modules = {name: importlib.import_module(f"crossentropy.losses.{name}") for name in losses.NAMES}
+    assert {name: sorted(module.__all__) for name, module in modules.items()} == {
+        name: sorted(names) for name, names in losses.NAMES.items()
+    }
+
+
 def test_the_top_level_is_what_the_design_says():
     import crossentropy as ce
 
     losses = {"softmax_cross_entropy", "sigmoid_cross_entropy", "linear_cross_entropy", "log_loss"}
     helpers = {"target_statistics", "linear_target_statistics", "loss_and_gradient"}
     quantities = set(ce.information.__all__)
-    modules = {"losses", "links", "targets", "information", "cross_entropy_method"}
+    modules = {"losses", "links", "targets", "information", "cross_entropy_method", "evaluation"}
     assert set(ce.__all__) == losses | helpers | quantities | modules
 
 
 def test_dir_shows_the_public_names_and_no_others():
     import crossentropy as ce
 
-    assert dir(ce) == sorted([*ce.__all__, "boosting", "sklearn", "torch"])
+    assert dir(ce) == sorted([*ce.__all__, "boosting", "jax", "keras", "sklearn", "torch"])
     assert dir(ce.losses) == sorted(ce.losses.__all__)
     assert dir(ce.links) == sorted(ce.links.__all__)
 

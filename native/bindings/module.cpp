@@ -1,17 +1,21 @@
 #include <nanobind/nanobind.h>
 
+void bind_evaluation(nanobind::module_& m);
 void bind_memory(nanobind::module_& m);
 void bind_product(nanobind::module_& m);
 void bind_rows(nanobind::module_& m);
 void bind_row_loss(nanobind::module_& m);
 void bind_sigmoid(nanobind::module_& m);
+void bind_xla(nanobind::module_& m);
 
 NB_MODULE(_native, m) {
   // A graph that is alive when Python ends, as that of a loss at the end of a script, keeps its kernels' objects.
   nanobind::set_leak_warnings(false);
+  bind_evaluation(m);
   bind_memory(m);
   bind_product(m);
   bind_rows(m);
   bind_row_loss(m);
   bind_sigmoid(m);
+  bind_xla(m);
 }

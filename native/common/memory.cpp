@@ -97,6 +97,17 @@ void release_kept() {
   std::free(kept_buffer.exchange(nullptr));
 }
 
+void advise_large_pages(void* begin, size_t bytes) {
+#if defined(MADV_HUGEPAGE) && defined(MADV_FREE) && !defined(__SANITIZE_ADDRESS__)
+  const uintptr_t first = round_up(reinterpret_cast<uintptr_t>(begin));
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(begin) + bytes) & ~(kPage - 1);
+  if (first < end) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#else
+  (void)begin;
+  (void)bytes;
+#endif
+}
+
 Scratch::Scratch(size_t doubles) : bytes(doubles * sizeof(double)) {
   if (bytes >= kLarge) {
     block = acquire(bytes);

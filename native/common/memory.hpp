@@ -29,6 +29,10 @@ void release(Block* block);
 // Gives what is kept back to the system.
 void release_kept();
 
+// Asks the system for 2 MiB pages where memory of another's making has not been written yet. A hint, without effect on
+// what is there.
+void advise_large_pages(void* begin, size_t bytes);
+
 // Doubles to work in, not cleared: a block if they are many, and otherwise a buffer that is kept for the next.
 class Scratch {
  public:

@@ -1,5 +1,7 @@
 #include "rows/few_classes.hpp"
 
+#include <type_traits>
+
 #include "rows/pullback_factors.hpp"
 #include "rows/statistics_finish.hpp"
 
@@ -7,6 +9,21 @@ namespace ce {
 namespace {
 
 constexpr int kGroup = 32;  // lanes that stay in registers over the classes of their rows
+
+// Calls body with the number of classes as a constant if there is a copy of the loop for it, else with -1: rows that lie
+// one behind the other are read and written entry by entry, where counting classes would take longer than moving them.
+template <class Body>
+CE_INLINE void with_class_count(int64_t classes, const Body& body) {
+  switch (classes) {
+    case 2: return body(std::integral_constant<int, 2>());
+    case 3: return body(std::integral_constant<int, 3>());
+    case 4: return body(std::integral_constant<int, 4>());
+    case 5: return body(std::integral_constant<int, 5>());
+    case 8: return body(std::integral_constant<int, 8>());
+    case 10: return body(std::integral_constant<int, 10>());
+    default: return body(std::integral_constant<int, -1>());
+  }
+}
 
 // A few tiles of rows, class by class: runs of a kilobyte are what memory reads and writes well. Lines are a little
 // further apart than they are long, so that they do not crowd the same cache sets.
@@ -32,8 +49,11 @@ struct Panel {
       for (int64_t c = 0; c < classes; ++c, from += view.class_stride)
         copy_run<kRows>(from, at + c * kStride, rows, WidenTo<T>());
     } else {
-      for (int64_t r = 0; r < rows; ++r, from += row_stride)
-        for (int64_t c = 0; c < classes; ++c) at[c * kStride + r] = T(widen(from[c * view.class_stride]));
+      with_class_count(view.class_stride == 1 ? classes : -1, [&](auto count) __attribute__((always_inline)) {
+        const int64_t n = count > 0 ? int64_t(count) : classes, step = count > 0 ? 1 : view.class_stride;
+        for (int64_t r = 0; r < rows; ++r, from += row_stride)
+          for (int64_t c = 0; c < n; ++c) at[c * kStride + r] = T(widen(from[c * step]));
+      });
     }
     for (int64_t c = 0; c < classes; ++c)
       for (int64_t r = rows; r % kLanes; ++r) at[c * kStride + r] = T(0);
@@ -57,8 +77,11 @@ struct Panel {
       for (int64_t c = 0; c < classes; ++c, to += view.class_stride)
         copy_run<kRows>(at + c * kStride, to, rows, NarrowTo<Stored>());
     } else {
-      for (int64_t r = 0; r < rows; ++r, to += row_stride)
-        for (int64_t c = 0; c < classes; ++c) to[c * view.class_stride] = narrow<Stored>(at[c * kStride + r]);
+      with_class_count(view.class_stride == 1 ? classes : -1, [&](auto count) __attribute__((always_inline)) {
+        const int64_t n = count > 0 ? int64_t(count) : classes, step = count > 0 ? 1 : view.class_stride;
+        for (int64_t r = 0; r < rows; ++r, to += row_stride)
+          for (int64_t c = 0; c < n; ++c) to[c * step] = narrow<Stored>(at[c * kStride + r]);
+      });
     }
   }
 };
@@ -71,9 +94,9 @@ CE_INLINE void find_labels(const RowLabels& labels, int64_t classes, int32_t* at
 }
 
 // top = max u and rest = Σ e^{scale·(u − top)} over the others, where terms equal to the top are counted rather
-// than summed: the count less one is exact.
-template <class T>
-CE_INLINE void sum_group(const T* u, int64_t classes, const T* rate, const Ahead& ahead, double* top, double* rest) {
+// than summed: the count less one is exact. With kKeep the terms are left in place of the u.
+template <bool kKeep, class T>
+CE_INLINE void sum_group(T* u, int64_t classes, const T* rate, const Ahead& ahead, double* top, double* rest) {
   const Exp2Shift<T> range(0);
   alignas(64) T high[kGroup], base[kGroup], pace[kGroup], sum[kGroup], ties[kGroup];
   std::memcpy(pace, rate, sizeof pace);
@@ -90,6 +113,7 @@ CE_INLINE void sum_group(const T* u, int64_t classes, const T* rate, const Ahead
     for (int l = 0; l < kGroup; ++l) {
       const T here = u[c * Panel<T>::kStride + l];
       const T e = exp2_shifted((here - base[l]) * pace[l], range.floor, range.magic);
+      if (kKeep) u[c * Panel<T>::kStride + l] = e;
       const bool tie = here == high[l];
       sum[l] += tie ? T(0) : e;
       ties[l] += tie ? T(1) : T(0);
@@ -99,8 +123,26 @@ CE_INLINE void sum_group(const T* u, int64_t classes, const T* rate, const Ahead
   for (int l = 0; l < kGroup; ++l) top[l] = double(high[l]);
 }
 
-template <class T, class Stored>
-CE_INLINE int64_t statistics(const StatisticsProblem& p, int64_t begin, int64_t end) {
+// ∂D/∂u of the rows whose terms are left in `e`: e/(1 + rest) off target, and −1 at the label.
+template <class T>
+CE_INLINE void differentiate_log_odds(T* e, int64_t classes, const RowFinish<T, true>& finish, const int32_t* label) {
+  alignas(64) T factor[kLanes], at_label[kLanes];
+  const RowLabels& labels = finish.labels;
+  for (int l = 0; l < kLanes; ++l) {
+    const double rest = labels.invalid[l] ? kNaN : finish.rest[l];
+    factor[l] = T(1.0 / (1.0 + rest));
+    at_label[l] = rest == rest ? T(-1) : T(kNaN);
+  }
+  for (int64_t c = 0; c < classes; ++c)
+    for (int l = 0; l < kLanes; ++l) e[c * Panel<T>::kStride + l] *= factor[l];
+  for (int l = 0; l < kLanes; ++l) e[label[l]] = at_label[l];
+  for (int64_t c = 0; labels.any_excluded && c < classes; ++c)
+    for (int l = 0; l < kLanes; ++l)
+      e[c * Panel<T>::kStride + l] = labels.ignored[l] ? T(0) : e[c * Panel<T>::kStride + l];
+}
+
+template <class T, class Stored, bool kGradient>
+CE_INLINE int64_t statistics(const StatisticsProblem& p, const View& gradient, int64_t begin, int64_t end) {
   Panel<T> panel;
   RowFinish<T, true> finish(p);
   int64_t first_invalid = -1;
@@ -123,12 +165,14 @@ CE_INLINE int64_t statistics(const StatisticsProblem& p, int64_t begin, int64_t 
       }
       for (int l = 0; l < kLanes; ++l) finish.target[l] = double(target[l]);
       for (int l = 0; l < kLanes; l += kGroup)
-        sum_group(u + l, panel.classes, rate + l,
+        sum_group<kGradient>(u + l, panel.classes, rate + l,
                   panel.template ahead_of<Stored>(p.logits, p.shape, at + l, end), finish.off.top + l,
                   finish.off.rest + l);
       const int64_t invalid = finish.store_all();
       if (first_invalid < 0) first_invalid = invalid;
+      if (kGradient) differentiate_log_odds(u, panel.classes, finish, label);
     }
+    if (kGradient) panel.template write<T>(gradient, p.shape);
   }
   return first_invalid;
 }
@@ -191,7 +235,10 @@ CE_INLINE void pullback(const PullbackProblem& p, int64_t begin, int64_t end) {
 
 #define CE_FEW(name, T, Stored)                                                                       \
   CE_CLONES int64_t statistics_##name(const StatisticsProblem& problem, int64_t begin, int64_t end) { \
-    return statistics<T, Stored>(problem, begin, end);                                                \
+    return statistics<T, Stored, false>(problem, {}, begin, end);                                     \
+  }                                                                                                   \
+  CE_CLONES void gradients_##name(const StatisticsProblem& problem, const View& gradient, int64_t begin, int64_t end) { \
+    statistics<T, Stored, true>(problem, gradient, begin, end);                                       \
   }                                                                                                   \
   CE_CLONES void pullback_##name(const PullbackProblem& problem, int64_t begin, int64_t end) {        \
     pullback<T, Stored>(problem, begin, end);                                                         \
@@ -209,6 +256,13 @@ int64_t few_classes_statistics(const View& logits, const Shape& shape, const Tra
   static constexpr decltype(&statistics_float32) kOf[] = {statistics_float32, statistics_float64,
                                                           statistics_bfloat16, statistics_float16};
   return kOf[int(logits.dtype)]({logits, shape, transform, target, {}, nullptr, out}, begin, end);
+}
+
+void few_classes_gradients(const View& logits, const Shape& shape, const Target& target, const Statistics& out,
+                           const View& gradient, int64_t begin, int64_t end) {
+  static constexpr decltype(&gradients_float32) kOf[] = {gradients_float32, gradients_float64, gradients_bfloat16,
+                                                         gradients_float16};
+  kOf[int(logits.dtype)]({logits, shape, {}, target, {}, nullptr, out}, gradient, begin, end);
 }
 
 void few_classes_pullback(const View& logits, const Shape& shape, const Transform& transform, const Target& target,

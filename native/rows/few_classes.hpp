@@ -19,6 +19,11 @@ inline bool has_few_classes(const View& logits, const Shape& shape, const Transf
 int64_t few_classes_statistics(const View& logits, const Shape&, const Transform&, const Target&, const Statistics&,
                                int64_t begin, int64_t end);
 
+// The log-odds, and ∂D/∂z in the type that is computed in, at the price of reading the logits and of their exponentials
+// once: for callers who cannot keep the work of a pass for the next one.
+void few_classes_gradients(const View& logits, const Shape&, const Target&, const Statistics& out, const View& gradient,
+                           int64_t begin, int64_t end);
+
 // d/dz of Σ upstream·D over rows [begin, end).
 void few_classes_pullback(const View& logits, const Shape&, const Transform&, const Target&, const Statistics& saved,
                           uintptr_t upstream, const View& gradient, int64_t begin, int64_t end);

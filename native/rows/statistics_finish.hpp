@@ -71,6 +71,7 @@ class RowFinish {
   // The targets' u are put here with kLogOddsAlone, else where the log-odds will stand.
   alignas(64) double target[kLanes];
   alignas(64) double scale[kLanes];
+  alignas(64) double rest[kLanes];  // to be saved: NaN where the log-odds are, so that the gradient is NaN too
   RowLabels labels;
 
   explicit CE_INLINE RowFinish(const StatisticsProblem& problem)
@@ -128,7 +129,6 @@ class RowFinish {
   int64_t row;
   int rows;
   alignas(64) double base[kLanes];
-  alignas(64) double rest[kLanes];  // to be saved: NaN where the log-odds are, so that the gradient is NaN too
 
   // Writes one number for every row, `stride` apart. An ignored row is a certain one: its log-odds are −∞, and its loss
   // is 0 under every link. A row with a label outside the classes is NaN.

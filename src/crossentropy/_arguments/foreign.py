@@ -7,19 +7,6 @@ import numpy as np
 
 from crossentropy._backends import Array
 
-__all__ = [
-    "follows_the_standard",
-    "from_table",
-    "is_bfloat16",
-    "masked_error",
-    "not_an_array_error",
-    "number_error",
-    "other_library_error",
-    "plain",
-    "subclass_error",
-]
-
-
 # Expressions that convert another library's array to NumPy, by the library's module; {} is the argument.
 CONVERSIONS = {
     "cupy": "cupy.asnumpy({})",
@@ -27,7 +14,7 @@ CONVERSIONS = {
     "mlx": "numpy.asarray({})",
     "polars": "{}.collect()",  # a LazyFrame
     "sparse": "{}.todense()",
-    "tensorflow": "{}.numpy()",
+    "tensorflow": "{}.to_tensor()",  # a RaggedTensor
     "xarray": "{}.to_numpy()",
 }
 

@@ -9,23 +9,6 @@ from typing import TypedDict
 from crossentropy._backends import Array
 from crossentropy.links import Link
 
-__all__ = [
-    "BinaryOptions",
-    "LastAxisOptions",
-    "LinearOptions",
-    "ReductionOptions",
-    "RowOptions",
-    "SigmoidOptions",
-    "SoftmaxOptions",
-    "TokenOptions",
-    "TorchOptions",
-    "WithoutMargin",
-    "WithoutOffset",
-    "WithoutReduction",
-    "WithoutSmoothing",
-    "check_names",
-]
-
 
 class _Axis(TypedDict, total=False):
     axis: int
@@ -136,6 +119,12 @@ class LinearOptions(LastAxisOptions, total=False):
     shift: int
     memory_budget: int | None
     skip_below: float
+
+
+class ExampleOptions(_Classes, _SampleWeight, _Terms, _Smoothing, _Margin, _Offset, total=False):
+    """Keywords of a softmax loss that is returned for each example, whose axis is an argument."""
+
+    validate: str
 
 
 class ReductionOptions(_SampleWeight, _Reduction, total=False):

@@ -188,3 +188,58 @@ def sigmoid_loss(problem: SigmoidProblem, losses: int, threads: int) -> tuple[fl
 def sigmoid_gradient(
     problem: SigmoidProblem, scale: float, upstream: int, gradient: int, threads: int
 ) -> None: ...
+def xla_handlers() -> dict[str, Any]: ...
+
+LIMBS: int
+
+def exact_sums(terms: list[tuple[int, int]], n: int, limbs: int, special: int, threads: int) -> None: ...
+def exact_group_sums(x: int, y: int, group: int, groups: int, n: int, limbs: int, touched: int) -> None: ...
+def poisson_sums(x: int, keys: int, n: int, seed: int, replicates: int, limbs: int, threads: int) -> None: ...
+def binary_scores(
+    prediction: int,
+    dtype: int,
+    kind: int,
+    labels: int,
+    soft: bool,
+    n: int,
+    out: list[int],
+    fixed: int,
+    threads: int,
+) -> None: ...
+def matrix_scores(
+    prediction: int,
+    dtype: int,
+    kind: int,
+    labels: int,
+    soft: bool,
+    n: int,
+    classes: int,
+    out: list[int],
+    rank: int,
+    probabilities: int,
+    powers: int,
+    fixed: int,
+    threads: int,
+) -> None: ...
+def row_totals(
+    x: int, dtype: int, logarithms: bool, n: int, classes: int, totals: int, threads: int
+) -> None: ...
+def grid_places(p: int, complement: int, n: int, bits: int, places: int) -> None: ...
+def grid_counts(
+    p: int,
+    complement: int,
+    labels: int,
+    n: int,
+    first: int,
+    classes: int,
+    bits: int,
+    counts: int,
+    threads: int,
+) -> None: ...
+def bin_counts(p: int, labels: int, n: int, bins: int, counts: int, sums: int) -> None: ...
+def octave_counts(x: int, n: int, bits: int, low: int, places: int, counts: int) -> None: ...
+
+class KeyTable:
+    def __init__(self, limit: int) -> None: ...
+    def find(self, keys: int, n: int, places: int) -> bool: ...
+    def keys(self) -> list[int]: ...

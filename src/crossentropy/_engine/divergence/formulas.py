@@ -15,8 +15,6 @@ from crossentropy._backends.tape import node, plain
 from crossentropy._statistics import PLAIN, Target, Transform, formulas
 from crossentropy._statistics.log_sum import LogSum
 
-__all__ = ["FORWARD", "JENSEN_SHANNON", "REVERSE", "Divergence", "log_probabilities"]
-
 
 @dataclass(frozen=True)
 class Divergence:

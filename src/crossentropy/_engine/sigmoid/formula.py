@@ -29,7 +29,7 @@ def reference_loss(problem: Problem) -> Array:
     no = problem.options.negative_link.loss(D)
     losses = positive * yes + negative * no
     options = problem.options
-    return reduce_rows(
+    value, _ = reduce_rows(
         losses,
         None if weights is None else weights[1],
         None,
@@ -37,16 +37,11 @@ def reference_loss(problem: Problem) -> Array:
         normalizer=options.normalizer,
         empty=options.empty,
     )
+    return value
 
 
 def reference_gradient(problem: Problem, upstream: Array) -> Array:
     """Gradient by the logits from the links' `gain`, for NumPy, where `upstream` is that by the loss."""
-    slope = _slope(problem) * upstream
-    return slope.astype(problem.logits.dtype)
-
-
-def _slope(problem: Problem) -> Array:
-    """The same in float64."""
     xp = namespace(problem.logits)
     options = problem.options
     weights = element_weights(problem, xp)
@@ -59,10 +54,10 @@ def _slope(problem: Problem) -> Array:
         fall = fall * xp.exp(log_sigmoid(down) + log_sigmoid(-down) - log_sigmoid(D) - log_sigmoid(-D))
     slope = xp.where(counts, negative, xp.zeros_like(negative)) * fall
     slope = slope - positive * link_slope(options.link, -up)
-    if options.reduction != "mean":
-        return slope
-    N = divisor(slope, None if weights is None else weights[1], None, options.normalizer)
-    return divide(slope, N, "zero")
+    if options.reduction == "mean":
+        N = divisor(slope, None if weights is None else weights[1], None, options.normalizer)
+        slope = divide(slope, N, "zero")
+    return (slope * upstream).astype(problem.logits.dtype)
 
 
 def element_weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
@@ -94,16 +89,12 @@ def logits_and_masses(
     t = xp.astype(problem.labels, dtype)
     if "float" not in dtype_name(problem.labels):
         t = xp.where((t == 0) | (t == 1), t, xp.full_like(t, math.nan))
+    if weights is not None:
+        void = (weights[0] == 0) & (weights[1] == 0) & ~xp.isfinite(t)
+        t = xp.where(void, xp.zeros_like(t), t)
     epsilon = problem.options.label_smoothing
-    if weights is None:
-        return z, (1 - epsilon) * t + epsilon / 2, (1 - epsilon) * (1 - t) + epsilon / 2
-    positive, negative = weights
-    t = xp.where((positive == 0) & (negative == 0) & ~xp.isfinite(t), xp.zeros_like(t), t)
-    return (
-        z,
-        positive * ((1 - epsilon) * t + epsilon / 2),
-        negative * ((1 - epsilon) * (1 - t) + epsilon / 2),
-    )
+    yes, no = (1 - epsilon) * t + epsilon / 2, (1 - epsilon) * (1 - t) + epsilon / 2
+    return (z, yes, no) if weights is None else (z, weights[0] * yes, weights[1] * no)
 
 
 def _finite_where_massless(x: Array, mass: Array, xp: Any) -> Array:

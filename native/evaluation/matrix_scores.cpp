@@ -1,0 +1,292 @@
+// Sixteen rows at a time, class after class: a lane is a row, so that rows of ten classes fill vectors as well as rows
+// of a hundred thousand.
+#include <cmath>
+#include <mutex>
+#include <vector>
+
+#include "common/parallel.hpp"
+#include "evaluation/logarithm.hpp"
+#include "evaluation/row_scores.hpp"
+
+namespace ce {
+namespace {
+
+constexpr int kRows = 16;
+
+// p and log p of sixteen rows, as [class][row].
+struct Tile {
+  explicit Tile(int64_t classes) : p(size_t(classes * kRows)), log_p(size_t(classes * kRows)) {}
+  std::vector<double> p, log_p;
+};
+
+CE_CLONES void from_probabilities(int64_t classes, double* p, double* log_p) {
+  for (int64_t i = 0; i < classes * kRows; i += kRows)
+    for (int l = 0; l < kRows; ++l) log_p[i + l] = log_probability(p[i + l]);
+}
+
+CE_CLONES void from_logarithms(int64_t classes, double* p, double* log_p) {
+  for (int64_t i = 0; i < classes * kRows; i += kRows)
+    for (int l = 0; l < kRows; ++l) {
+      log_p[i + l] = p[i + l];
+      p[i + l] = exp_nonpositive(p[i + l]);
+    }
+}
+
+// With e = e^{u − max u} over the classes but the most probable one, log p = (u − max u) − log1p(Σ e).
+CE_CLONES void from_logits(int64_t classes, double* p, double* log_p) {
+  alignas(64) double top[kRows], rest[kRows] = {};
+  alignas(64) int64_t at[kRows] = {};
+  for (int l = 0; l < kRows; ++l) top[l] = p[l];
+  for (int64_t c = 1; c < classes; ++c)
+    for (int l = 0; l < kRows; ++l) {
+      const double u = p[c * kRows + l];
+      at[l] = u > top[l] ? c : at[l];
+      top[l] = u > top[l] ? u : top[l];
+    }
+  for (int64_t c = 0; c < classes; ++c)
+    for (int l = 0; l < kRows; ++l) {
+      const double below = p[c * kRows + l] - top[l];
+      const double e = exp_nonpositive(below);
+      log_p[c * kRows + l] = below;
+      p[c * kRows + l] = e;
+      rest[l] += c == at[l] ? 0.0 : e;
+    }
+  alignas(64) double log_rest[kRows], whole[kRows];
+  for (int l = 0; l < kRows; ++l) {
+    log_rest[l] = log1p_nonnegative(rest[l]);
+    whole[l] = 1.0 + rest[l];
+  }
+  for (int64_t i = 0; i < classes * kRows; i += kRows)
+    for (int l = 0; l < kRows; ++l) {
+      log_p[i + l] -= log_rest[l];
+      p[i + l] /= whole[l];
+    }
+}
+
+struct Sums {
+  alignas(64) double entropy[kRows], variance[kRows], square[kRows], square_variance[kRows], top[kRows];
+  alignas(64) int64_t at[kRows];
+};
+
+CE_CLONES void moments(int64_t classes, const double* p, const double* log_p, Sums& sums) {
+  for (int l = 0; l < kRows; ++l) {
+    sums.entropy[l] = sums.variance[l] = sums.square[l] = sums.square_variance[l] = 0.0;
+    sums.top[l] = -1.0;
+    sums.at[l] = 0;
+  }
+  for (int64_t c = 0; c < classes; ++c)
+    for (int l = 0; l < kRows; ++l) {
+      const double x = p[c * kRows + l];
+      sums.entropy[l] -= x > 0.0 ? x * log_p[c * kRows + l] : 0.0;
+      sums.square[l] += x * x;
+      sums.at[l] = x > sums.top[l] ? c : sums.at[l];
+      sums.top[l] = x > sums.top[l] ? x : sums.top[l];
+    }
+  for (int64_t c = 0; c < classes; ++c)
+    for (int l = 0; l < kRows; ++l) {
+      const double x = p[c * kRows + l];
+      const double excess = log_p[c * kRows + l] + sums.entropy[l], distance = x - sums.square[l];
+      sums.variance[l] += x > 0.0 ? x * (excess * excess) : 0.0;
+      sums.square_variance[l] += x * (distance * distance);
+    }
+}
+
+// Σ p^β (log p)^k for β = ¼, ½, 2 and k = 0, 1, 2; then what MatrixScores::powers says.
+struct PowerSums {
+  alignas(64) double sum[kPowers][3][kRows];
+};
+
+CE_CLONES void power_sums(int64_t classes, const double* p, const double* log_p, PowerSums& sums) {
+  for (auto& beta : sums.sum)
+    for (auto& order : beta)
+      for (int l = 0; l < kRows; ++l) order[l] = 0.0;
+  for (int64_t c = 0; c < classes; ++c)
+    for (int l = 0; l < kRows; ++l) {
+      const double x = p[c * kRows + l], log = x > 0.0 ? log_p[c * kRows + l] : 0.0;
+      const double root = std::sqrt(x), power[kPowers] = {std::sqrt(root), root, x * x};
+#pragma GCC unroll 4
+      for (int b = 0; b < kPowers; ++b) {
+        sums.sum[b][0][l] += power[b];
+        sums.sum[b][1][l] += power[b] * log;
+        sums.sum[b][2][l] += power[b] * (log * log);
+      }
+    }
+  for (auto& beta : sums.sum)
+    for (int l = 0; l < kRows; ++l) {
+      const double whole = beta[0][l], mean = beta[1][l] / whole;
+      beta[0][l] = log_probability(whole);
+      beta[1][l] = mean;
+      beta[2][l] = beta[2][l] / whole - mean * mean;
+    }
+}
+
+// t and what of the rows' numbers depends on it.
+struct Truth {
+  alignas(64) double log_p[kRows], p[kRows], brier[kRows], correct[kRows];
+  alignas(64) int64_t rank[kRows];
+};
+
+// Σ (p − t)² has no difference of large sums: what is not the label's, and the label's.
+CE_CLONES void of_labels(int64_t classes, const double* p, const double* log_p, const int64_t* labels,
+                         const Sums& sums, Truth& truth) {
+  alignas(64) int64_t label[kRows];
+  for (int l = 0; l < kRows; ++l) {
+    label[l] = labels[l];
+    truth.p[l] = p[label[l] * kRows + l];
+    truth.log_p[l] = log_p[label[l] * kRows + l];
+    truth.correct[l] = label[l] == sums.at[l] ? 1.0 : 0.0;
+    truth.brier[l] = (1.0 - truth.p[l]) * (1.0 - truth.p[l]);
+    truth.rank[l] = 0;
+  }
+  for (int64_t c = 0; c < classes; ++c)
+    for (int l = 0; l < kRows; ++l) {
+      const double x = p[c * kRows + l];
+      truth.brier[l] += c == label[l] ? 0.0 : x * x;
+      truth.rank[l] += (x > truth.p[l] || (x == truth.p[l] && c < label[l])) ? 1 : 0;
+    }
+}
+
+void of_masses(int64_t classes, const double* p, const double* log_p, const double* masses, int64_t n,
+               const Sums& sums, Truth& truth) {
+  for (int l = 0; l < kRows; ++l) {
+    const double* t = masses + (l < n ? l : 0) * classes;
+    truth.log_p[l] = truth.brier[l] = truth.p[l] = 0.0;
+    truth.correct[l] = t[sums.at[l]];
+    truth.rank[l] = 0;
+    for (int64_t c = 0; c < classes; ++c) {
+      const double x = p[c * kRows + l];
+      truth.log_p[l] += t[c] == 0.0 ? 0.0 : t[c] * log_p[c * kRows + l];
+      truth.brier[l] += (x - t[c]) * (x - t[c]);
+      truth.p[l] += t[c] * x;
+    }
+  }
+}
+
+template <class From>
+void load(const From* x, int64_t n, int64_t classes, double* tile) {
+  for (int l = 0; l < kRows; ++l) {
+    const From* row = x + (l < n ? l : 0) * classes;
+    for (int64_t c = 0; c < classes; ++c) tile[c * kRows + l] = double(row[c]);
+  }
+}
+
+int64_t units_of(double x) { return int64_t(std::nearbyint(x * kFixedUnits)); }
+
+// Writes the first n lanes of what is asked for.
+struct Writer {
+  int64_t from, n;
+  FixedSum* fixed;
+  template <class T>
+  void array(const T* lanes, T* to) const {
+    if (to)
+      for (int64_t l = 0; l < n; ++l) to[from + l] = lanes[l];
+  }
+  void sum(const double* lanes, int which) const {
+    if (fixed)
+      for (int64_t l = 0; l < n; ++l) add_fixed(fixed[which], units_of(lanes[l]));
+  }
+};
+
+void write(const Writer& to, const RowScores& out, const MatrixScores& more, int64_t rows, const Sums& sums,
+           const Truth& truth, const PowerSums& powers) {
+  alignas(64) double loss[kRows], excess[kRows], variance[kRows];
+  for (int l = 0; l < kRows; ++l) {
+    loss[l] = truth.log_p[l] == 0.0 ? 0.0 : -truth.log_p[l];
+    excess[l] = 2.0 * (sums.square[l] - truth.p[l]);
+    variance[l] = 4.0 * sums.square_variance[l];
+  }
+  const double* const bounded[kFixed] = {sums.entropy, sums.variance, truth.brier, excess, variance, truth.correct};
+  double* const arrays[kFixed] = {out.entropy,      out.variance,       out.brier,
+                                  out.brier_excess, out.brier_variance, out.correct};
+  for (int s = 0; s < kFixed; ++s) {
+    to.array(bounded[s], arrays[s]);
+    to.sum(bounded[s], s);
+  }
+  to.array(loss, out.loss);
+  to.array(sums.top, out.probability);
+  to.array(truth.rank, more.rank);
+  for (int b = 0; b < kPowers; ++b)
+    for (int order = 0; order < 3; ++order) {
+      const int which = 3 * b + order;
+      to.array(powers.sum[b][order], more.powers ? more.powers + which * rows : nullptr);
+      to.sum(powers.sum[b][order], kFixed + which);
+    }
+}
+
+template <class From>
+void score(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, int64_t begin, int64_t end,
+           FixedSum* fixed) {
+  const int64_t classes = rows.classes;
+  Tile tile(classes);
+  Sums sums;
+  PowerSums powers = {};
+  Truth truth;
+  for (int64_t from = begin; from < end; from += kRows) {
+    const int64_t n = end - from < kRows ? end - from : kRows;
+    double *p = tile.p.data(), *log_p = tile.log_p.data();
+    load(pointer<const From>(rows.prediction) + from * classes, n, classes, p);
+    if (rows.kind == Prediction::kProbability) from_probabilities(classes, p, log_p);
+    if (rows.kind == Prediction::kLogit) from_logits(classes, p, log_p);
+    if (rows.kind == Prediction::kLogProbability) from_logarithms(classes, p, log_p);
+    moments(classes, p, log_p, sums);
+    if (classes > 2) power_sums(classes, p, log_p, powers);
+    if (rows.soft) {
+      of_masses(classes, p, log_p, pointer<const double>(rows.labels) + from * classes, n, sums, truth);
+    } else {
+      int64_t labels[kRows];
+      for (int l = 0; l < kRows; ++l) labels[l] = pointer<const int64_t>(rows.labels)[from + (l < n ? l : 0)];
+      of_labels(classes, p, log_p, labels, sums, truth);
+    }
+    write({from, n, fixed}, out, more, rows.n, sums, truth, powers);
+    if (more.probabilities)
+      for (int64_t c = 0; c < classes; ++c)
+        for (int l = 0; l < n; ++l) more.probabilities[c * rows.n + from + l] = p[c * kRows + l];
+  }
+}
+
+template <class From>
+CE_CLONES void totals_of(const From* x, bool logarithms, int64_t begin, int64_t end, int64_t classes, double* totals) {
+  alignas(64) double sum[kRows];
+  for (int64_t from = begin; from < end; from += kRows) {
+    const int64_t n = end - from < kRows ? end - from : kRows;
+    for (int l = 0; l < kRows; ++l) sum[l] = 0.0;
+    for (int64_t c = 0; c < classes; ++c)
+      for (int l = 0; l < kRows; ++l) {
+        const double v = double(x[(from + (l < n ? l : 0)) * classes + c]);
+        const bool inside = logarithms ? v <= 0.0 : v >= 0.0 && v <= 1.0;
+        sum[l] += inside ? (logarithms ? exp_nonpositive(v) : v) : kNaN;
+      }
+    for (int64_t l = 0; l < n; ++l) totals[from + l] = sum[l];
+  }
+}
+
+}  // namespace
+
+void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed,
+                   int threads) {
+  constexpr int kSums = kFixed + 3 * kPowers;
+  std::mutex one_at_a_time;
+  parallel_blocks(rows.n, 64 * kRows, threads, [&](int64_t begin, int64_t end) {
+    FixedSum own[kSums] = {};
+    if (rows.dtype == Dtype::kFloat64) {
+      score<double>(rows, out, more, begin, end, fixed ? own : nullptr);
+    } else {
+      score<float>(rows, out, more, begin, end, fixed ? own : nullptr);
+    }
+    if (!fixed) return;
+    const std::lock_guard<std::mutex> lock(one_at_a_time);
+    for (int s = 0; s < kSums; ++s) {
+      fixed[s].high += own[s].high;
+      fixed[s].low += own[s].low;
+    }
+  });
+}
+
+void row_totals(uintptr_t x, Dtype dtype, bool logarithms, int64_t n, int64_t classes, double* totals, int threads) {
+  parallel_blocks(n, 64 * kRows, threads, [&](int64_t begin, int64_t end) {
+    if (dtype == Dtype::kFloat64) return totals_of(pointer<const double>(x), logarithms, begin, end, classes, totals);
+    totals_of(pointer<const float>(x), logarithms, begin, end, classes, totals);
+  });
+}
+
+}  // namespace ce

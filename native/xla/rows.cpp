@@ -1,0 +1,308 @@
+// Arguments: logits, target, and the prior if it has values; of the pullback then the statistics, and their cotangents.
+// Results: the statistics; or the gradients of the logits and, if it is asked for, of the soft target.
+//
+// All arrays lie row by row. Statistics have the floating type that the program computes in, the kernels float64.
+#include "xla/rows.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <iterator>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/memory.hpp"
+#include "common/parallel.hpp"
+#include "rows/few_classes.hpp"
+
+namespace ce::xla {
+namespace {
+
+// Attribute `problem`, numbers in this order; see _statistics/jax/kernel.py.
+struct Settings {
+  int64_t threads;
+  int64_t axes_behind;  // how many axes of the logits come behind that of the classes
+  int64_t form;         // of the target: 0 one label a row, 1 several, 2 a set of classes, 3 a mass for every class
+  int64_t has_ignore, ignore_index;
+  int64_t prior;        // 0 none, 1 the same for every class, 2 given
+  int64_t statistics;   // bits: which there are
+  int64_t cotangents;   // bits: which are given
+};
+constexpr size_t kSettings = sizeof(Settings) / sizeof(int64_t);
+
+constexpr uintptr_t Statistics::* kStatistics[] = {
+    &Statistics::log_odds,   &Statistics::top,           &Statistics::rest,        &Statistics::set_top,
+    &Statistics::set_rest,   &Statistics::log_partition, &Statistics::L_above_top, &Statistics::prior_term,
+    &Statistics::dense_term, &Statistics::dense_total,   &Statistics::entropy,
+};
+constexpr uintptr_t Cotangents::* kCotangents[] = {
+    &Cotangents::log_odds,   &Cotangents::log_partition, &Cotangents::prior_term,
+    &Cotangents::dense_term, &Cotangents::entropy,
+};
+
+uintptr_t address(const void* p) { return reinterpret_cast<uintptr_t>(p); }
+
+Dtype dtype_of(Type type) {
+  switch (type) {
+    case Type::kFloat32: return Dtype::kFloat32;
+    case Type::kFloat64: return Dtype::kFloat64;
+    case Type::kBFloat16: return Dtype::kBFloat16;
+    case Type::kFloat16: return Dtype::kFloat16;
+    default: throw std::invalid_argument("an array is not of a floating type that the kernels know");
+  }
+}
+
+const Buffer& argument(const Call& call, int64_t i) {
+  if (i >= call.arguments.size) throw std::invalid_argument("an argument is missing");
+  return *call.arguments.at[i];
+}
+
+const Buffer& result(const Call& call, int64_t i) {
+  if (i >= call.results.size) throw std::invalid_argument("a result is missing");
+  return *call.results.at[i];
+}
+
+bool is_double(const Buffer& x) {
+  if (x.type != Type::kFloat64 && x.type != Type::kFloat32)
+    throw std::invalid_argument("statistics are neither float32 nor float64");
+  return x.type == Type::kFloat64;
+}
+
+double sum_of(const Buffer& x) {
+  const bool wide = is_double(x);
+  double total = 0.0;
+  for (int64_t i = 0; i < x.sizes[0]; ++i)
+    total += wide ? static_cast<const double*>(x.data)[i] : double(static_cast<const float*>(x.data)[i]);
+  return total;
+}
+
+CE_CLONES void widen_numbers(const float* from, double* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+}
+
+CE_CLONES void round_numbers(const double* from, float* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = float(from[i]);
+}
+
+CE_CLONES void widen_labels(const int32_t* from, int64_t* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+}
+
+// A problem whose rows are taken in blocks: what a kernel needs in another type is converted block by block.
+struct Problem {
+  Settings settings;
+  Shape shape{1, 1, 1};
+  const Buffer& logits;
+  const Buffer& target;
+  Prior prior;
+  int64_t k = 1;         // labels of a row
+  int64_t next = 2;      // the first argument behind the problem
+  int64_t largest = 0;   // rows of a block
+  int64_t per_line = 1;  // blocks of rows that share their outer index
+
+  explicit Problem(const Call& call) : logits(argument(call, 0)), target(argument(call, 1)) {
+    if (call.attributes.size != 1) throw std::invalid_argument("there is not one attribute");
+    const Array& numbers = *static_cast<const Array*>(call.attributes.at[0]);
+    if (numbers.type != Type::kInt64 || numbers.size != kSettings)
+      throw std::invalid_argument("the attribute is not that of this version of the kernels");
+    std::memcpy(&settings, numbers.data, sizeof(settings));
+    const int64_t axis = logits.rank - 1 - settings.axes_behind;
+    for (int64_t i = 0; i < logits.rank; ++i)
+      (i < axis ? shape.outer : i == axis ? shape.classes : shape.inner) *= logits.sizes[i];
+    if (settings.form == 1) k = target.sizes[target.rank - 1];
+    if (has_labels() && target.type != Type::kInt32 && target.type != Type::kInt64)
+      throw std::invalid_argument("labels are neither int32 nor int64");
+    prior.present = settings.prior != 0;
+    if (settings.prior == 2) {
+      const Buffer& values = argument(call, next++);
+      prior.values = address(values.data);
+      prior.total = sum_of(values);
+    }
+    largest = block_of_rows(shape, use_wide(view(logits, 0), shape), threads());
+    if (shape.inner > 1) {
+      largest = std::min(largest, shape.inner);
+      per_line = (shape.inner + largest - 1) / largest;
+    }
+  }
+
+  int threads() const { return int(settings.threads); }
+  bool has_labels() const { return settings.form <= 1; }
+
+  // An array in the shape of the logits, from the first entry of a row on.
+  View view(const Buffer& x, int64_t row) const {
+    const Dtype dtype = x.type == Type::kBool ? Dtype::kInteger8 : dtype_of(x.type);
+    View result{address(x.data), dtype, shape.classes * shape.inner, shape.inner, shape.inner == 1 ? 0 : 1};
+    result.address += uintptr_t(row_offset(result, shape, row) * size_of(dtype));
+    return result;
+  }
+};
+
+// Some of a problem's rows, as the kernels take them. With classes in front of other axes they share the outer index.
+class Block {
+ public:
+  Block(const Problem& problem, int64_t begin, int64_t end, size_t planes)
+      : shape(problem.shape.inner == 1 ? Shape{end - begin, problem.shape.classes, 1}
+                                       : Shape{1, problem.shape.classes, end - begin}),
+        prior(problem.prior), problem(problem), begin(begin), rows(end - begin),
+        memory((planes + 1) * size_t(rows * problem.k)), free(memory.data()) {
+    const Buffer& t = problem.target;
+    if (problem.settings.form == 2) target.mask = problem.view(t, begin);
+    if (problem.settings.form == 3) target.dense = problem.view(t, begin);
+    if (!problem.has_labels()) return;
+    target.k = problem.k;
+    target.has_ignore = problem.settings.has_ignore;
+    target.ignore_index = problem.settings.ignore_index;
+    const int64_t first = begin * target.k, n = rows * target.k;
+    if (t.type == Type::kInt64) {
+      target.indices = address(static_cast<const int64_t*>(t.data) + first);
+      return;
+    }
+    int64_t* labels = reinterpret_cast<int64_t*>(take(n));
+    widen_labels(static_cast<const int32_t*>(t.data) + first, labels, n);
+    target.indices = address(labels);
+  }
+
+  // `each` numbers of every row, as doubles.
+  uintptr_t doubles(const Buffer& x, int64_t each) {
+    if (is_double(x)) return address(static_cast<const double*>(x.data) + begin * each);
+    double* to = take(rows * each);
+    widen_numbers(static_cast<const float*>(x.data) + begin * each, to, rows * each);
+    return address(to);
+  }
+
+  // Memory for as many, which `store` rounds to their type.
+  uintptr_t place_of(const Buffer& x, int64_t each) {
+    return is_double(x) ? address(static_cast<const double*>(x.data) + begin * each) : address(take(rows * each));
+  }
+  void store(uintptr_t from, const Buffer& x, int64_t each) const {
+    if (is_double(x)) return;
+    round_numbers(pointer<const double>(from), static_cast<float*>(x.data) + begin * each, rows * each);
+  }
+
+  View view(const Buffer& x) const { return problem.view(x, begin); }
+
+  Shape shape;
+  Target target;
+  const Prior& prior;
+
+ private:
+  const Problem& problem;
+  int64_t begin, rows;
+  Scratch memory;
+  double* free;
+
+  double* take(int64_t n) {
+    double* taken = free;
+    free += n;
+    return taken;
+  }
+};
+
+template <class Work>
+void in_blocks(const Problem& problem, const Work& work) {
+  if (problem.shape.inner == 1)
+    return parallel_blocks(problem.shape.rows(), problem.largest, problem.threads(), work);
+  parallel_blocks(problem.shape.outer * problem.per_line, 1, problem.threads(), [&](int64_t i, int64_t) {
+    const int64_t line = i / problem.per_line * problem.shape.inner, at = i % problem.per_line * problem.largest;
+    work(line + at, line + std::min(at + problem.largest, problem.shape.inner));
+  });
+}
+
+// How many numbers a row has of a statistic.
+int64_t each(const Problem& problem, uintptr_t Statistics::* name) {
+  return name == &Statistics::log_odds ? problem.k : 1;
+}
+
+// XLA asks for the version of a handler by a call without a program. It is its own, of which the structs above hold.
+bool answers_version(Call* call) {
+  Extension* extension = call->header.extensions;
+  if (!extension || extension->type != 1) return false;
+  Metadata& metadata = *reinterpret_cast<MetadataExtension*>(extension)->metadata;
+  metadata.version.major = kMajorVersion;
+  metadata.version.minor = call->api->version.minor;
+  metadata.traits = 0;
+  return true;
+}
+
+template <class Work>
+Error* handled(Call* call, const Work& work) {
+  if (answers_version(call)) return nullptr;
+  std::string message;
+  try {
+    work(*call);
+    return nullptr;
+  } catch (const std::bad_alloc&) {
+    message = "crossentropy: out of memory";
+  } catch (const std::exception& error) {
+    message = std::string("crossentropy: ") + error.what();
+  }
+  ErrorArguments arguments{{sizeof(ErrorArguments), nullptr}, message.c_str(), 13};
+  return call->api->create_error(&arguments);
+}
+
+}  // namespace
+
+Error* statistics(Call* call) {
+  return handled(call, [](const Call& call) {
+    const Problem problem(call);
+    std::vector<std::pair<uintptr_t Statistics::*, const Buffer*>> results;
+    for (size_t i = 0; i < std::size(kStatistics); ++i)
+      if (problem.settings.statistics >> i & 1)
+        results.push_back({kStatistics[i], &result(call, int64_t(results.size()))});
+    in_blocks(problem, [&](int64_t begin, int64_t end) {
+      Block block(problem, begin, end, results.size());
+      Statistics out;
+      for (const auto& [name, x] : results) out.*name = block.place_of(*x, each(problem, name));
+      row_statistics(block.view(problem.logits), block.shape, {}, block.target, block.prior, out, 1);
+      for (const auto& [name, x] : results) block.store(out.*name, *x, each(problem, name));
+    });
+  });
+}
+
+Error* pullback(Call* call) {
+  return handled(call, [](const Call& call) {
+    const Problem problem(call);
+    std::vector<std::pair<uintptr_t Statistics::*, const Buffer*>> statistics;
+    std::vector<std::pair<uintptr_t Cotangents::*, const Buffer*>> cotangents;
+    int64_t next = problem.next;
+    for (size_t i = 0; i < std::size(kStatistics); ++i)
+      if (problem.settings.statistics >> i & 1) statistics.push_back({kStatistics[i], &argument(call, next++)});
+    for (size_t i = 0; i < std::size(kCotangents); ++i)
+      if (problem.settings.cotangents >> i & 1) cotangents.push_back({kCotangents[i], &argument(call, next++)});
+    const Buffer& gradient = result(call, 0);
+    advise_large_pages(gradient.data, size_t(problem.shape.rows() * problem.shape.classes) *
+                                          size_t(size_of(dtype_of(gradient.type))));
+    in_blocks(problem, [&](int64_t begin, int64_t end) {
+      Block block(problem, begin, end, statistics.size() + cotangents.size());
+      Statistics saved;
+      Cotangents upstream;
+      for (const auto& [name, x] : statistics) saved.*name = block.doubles(*x, each(problem, name));
+      for (const auto& [name, x] : cotangents)
+        upstream.*name = block.doubles(*x, name == &Cotangents::log_odds ? problem.k : 1);
+      Gradients out;
+      out.logits = block.view(gradient);
+      if (call.results.size > 1) out.dense = block.view(result(call, 1));
+      row_pullback(block.view(problem.logits), block.shape, {}, block.target, block.prior, saved, upstream, out, 1);
+    });
+  });
+}
+
+Error* gradients(Call* call) {
+  return handled(call, [](const Call& call) {
+    const Problem problem(call);
+    const Buffer &log_odds = result(call, 0), &gradient = result(call, 1);
+    in_blocks(problem, [&](int64_t begin, int64_t end) {
+      Block block(problem, begin, end, 1);
+      Statistics out;
+      out.log_odds = block.place_of(log_odds, 1);
+      few_classes_gradients(block.view(problem.logits), block.shape, block.target, out, block.view(gradient), 0,
+                            end - begin);
+      block.store(out.log_odds, log_odds, 1);
+    });
+  });
+}
+
+}  // namespace ce::xla

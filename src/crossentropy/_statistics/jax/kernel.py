@@ -1,0 +1,87 @@
+"""The native row kernels in programs of XLA: handlers that it calls with the addresses of its buffers.
+
+A call costs some microseconds. The handlers are registered by name when this module is imported; if the installed XLA
+does not take them, programs on the CPU are made of formulas, as on every other device.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from crossentropy._backends import Array
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy._statistics.jax.problem import FORMS, PRIORS, RowProblem
+from crossentropy._statistics.problem import DIFFERENTIABLE, RowStatistics
+
+#: The order in which native code numbers the statistics.
+STATISTICS = tuple(f.name for f in fields(RowStatistics) if f.name not in ("argmax", "rank", "bad_row"))
+
+
+def register() -> bool:
+    """Make the handlers known to XLA, and tell whether it takes them."""
+    try:
+        for name, handler in _native.xla_handlers().items():
+            jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    except Exception:  # whatever a version of XLA raises that has another interface
+        return False
+    return True
+
+
+def statistics(problem: RowProblem, *arrays: Array) -> Sequence[Array]:
+    """The statistics under the `names` of the problem."""
+    shapes, dtypes = problem.shapes(*arrays[:2]), problem.dtypes(arrays[0])
+    results = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
+    handler = "crossentropy_row_gradients" if problem.with_gradient else "crossentropy_row_statistics"
+    return jax.ffi.ffi_call(handler, results)(*arrays, problem=_settings(problem))
+
+
+def pullback(problem: RowProblem, *arguments: Array) -> list[Array]:
+    """The gradients by the logits and a dense target, those of them that move.
+
+    The arguments are the arrays of the problem, its statistics, and the cotangents.
+    """
+    arrays, saved, given = problem.parts(arguments)
+    if problem.with_gradient:
+        _, gradient = saved
+        upstream = jnp.expand_dims(given[0], problem.axis)
+        # A row that counts for nothing may make no sense, and 0 · NaN is NaN.
+        return [jnp.astype(jnp.where(upstream == 0, 0, upstream * gradient), arrays[0].dtype)]
+    cotangents = dict(zip(problem.cotangents, given, strict=True))
+    total = cotangents.pop("dense_total", None)  # the sum of the masses is no matter of the logits
+    outputs = arrays[:2] if 1 in problem.moving else arrays[:1]
+    if cotangents:
+        results = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in outputs]
+        call = jax.ffi.ffi_call("crossentropy_row_pullback", results)
+        gradients = call(*arrays, *saved, *cotangents.values(), problem=_settings(problem))
+    else:
+        gradients = [jnp.zeros_like(x) for x in outputs]
+    if total is not None:
+        each = jnp.expand_dims(total, problem.axis)
+        gradients = [gradients[0], gradients[1] + jnp.astype(each, gradients[1].dtype)]
+    return [gradients[i] for i in problem.moving]
+
+
+def _settings(problem: RowProblem) -> np.ndarray:
+    """The statics as native/xla/rows.cpp reads them."""
+    return np.asarray(
+        [
+            NumpyMemory.threads(),
+            -1 - problem.axis,
+            FORMS.index(problem.form),
+            problem.ignore_index is not None,
+            problem.ignore_index or 0,
+            PRIORS.index(problem.prior),
+            _bits(problem.names, STATISTICS),
+            _bits(problem.cotangents, DIFFERENTIABLE),
+        ],
+        np.int64,
+    )
+
+
+def _bits(present: tuple[str, ...], names: tuple[str, ...]) -> int:
+    """A bit for each of the names, set if it is present."""
+    return sum(1 << i for i, name in enumerate(names) if name in present)

@@ -1,0 +1,41 @@
+"""The face for Keras on each of its backends, and the losses of TensorFlow's tensors, each in a process of its own.
+
+A process has one backend, and Triton cannot be loaded after TensorFlow.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+SOURCE = TESTS.parent / "src" / "crossentropy"
+FACE = [*sorted((TESTS / "keras").glob("on_*.py")), SOURCE / "keras"]
+TENSORS = [
+    TESTS / "_backends" / "tensors_on_tensorflow.py",
+    TESTS / "losses" / "catalogue_on_tensorflow.py",
+    SOURCE / "_backends" / "tensorflow.py",
+]
+OPTIONS = ("--import-mode=importlib", "--doctest-modules", "-m", "not full", "-p", "no:cacheprovider")
+
+
+def run(backend, *files):
+    """Run test files with this backend of Keras."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", *OPTIONS, *map(str, files)],
+        capture_output=True,
+        text=True,
+        cwd=TESTS.parent,
+        env=os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="needs TensorFlow")
+def test_tensors_of_tensorflow():
+    run("tensorflow", *TENSORS)
