@@ -32,7 +32,8 @@ from crossentropy.links.link import slope as link_slope
 
 __all__ = ["hessian_of_row", "row_derivatives"]
 
-BLOCK = 1 << 16  # entries of a block, few enough for intermediate results to stay in the cache
+CLEAR = 1e-3  # what is left beside the likeliest of the rest where its difference from 1 loses digits
+BLOCK = 1 << 15  # entries of a block, few enough for intermediate results to stay in the cache
 
 
 def row_derivatives(
@@ -55,7 +56,7 @@ def row_derivatives(
     if problem.validate:
         check_labels(problem.target, C)
         check_sums(problem)
-    gradient, hessian = (np.empty(problem.shape, dtype=problem.loss_dtype) for _ in range(2))
+    gradient, hessian = (NumpyMemory.empty_like(problem.logits, problem.loss_dtype) for _ in range(2))
     T = problem.transform.temperature
     with np.errstate(all="ignore"):
         odds = _LogOdds.of(problem) if _has_labels_alone(problem) else None
@@ -153,7 +154,13 @@ def _of_labels(problem: SoftmaxProblem, odds: _LogOdds, positive: bool) -> tuple
         of_rest = np.maximum(slope, 0.0)
     columns = (x if shares is None else shares * x for x in (slope, own, of_rest))
     slope, own, of_rest = (weigh_rows(problem, x)[:, None] for x in columns)
-    diagonal = (own * r + of_rest * np.where(r > 0.5, odds.others[:, None], 1 - r)) * r
+    complement = 1 - r
+    clear = np.flatnonzero(odds.others < CLEAR)
+    complement[clear] = np.where(r[clear] > 0.5, odds.others[clear, None], complement[clear])
+    complement *= of_rest
+    diagonal = own * r
+    diagonal += complement
+    diagonal *= r
     labels: Any = problem.target.indices
     np.put_along_axis(diagonal, labels[:, None], own, axis=1)
     return slope * r, diagonal
