@@ -19,18 +19,21 @@ from crossentropy._backends import Array
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.terms import check_sums, target_weights, weigh_rows
-from crossentropy._statistics import Cotangents, Target
+from crossentropy._statistics import Cotangents, Target, formulas
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.cpu.kernel import RowKernel
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy._statistics.label_errors import check_labels
 from crossentropy._statistics.log_sigmoid import log_sigmoid
+from crossentropy._statistics.log_sum import LogSum
+from crossentropy.links import CrossEntropy
 from crossentropy.links.link import curvature as link_curvature
 from crossentropy.links.link import slope as link_slope
 
 __all__ = ["hessian_of_row", "row_derivatives"]
 
-BLOCK = 1 << 16  # entries of a block, few enough for intermediate results to stay in the cache
+CLEAR = 1e-3  # what is left beside the likeliest of the rest where its difference from 1 loses digits
+BLOCK = 1 << 15  # entries of a block, few enough for intermediate results to stay in the cache
 
 
 def row_derivatives(
@@ -53,15 +56,18 @@ def row_derivatives(
     if problem.validate:
         check_labels(problem.target, C)
         check_sums(problem)
-    gradient, hessian = (np.empty(problem.shape, dtype=problem.loss_dtype) for _ in range(2))
+    gradient, hessian = (NumpyMemory.empty_like(problem.logits, problem.loss_dtype) for _ in range(2))
     T = problem.transform.temperature
     with np.errstate(all="ignore"):
         odds = _LogOdds.of(problem) if _has_labels_alone(problem) else None
         for rows in slices(n, max(1, BLOCK // C)):
             block = _block(problem, rows)
-            g, h = (
-                _of_masses(block, positive) if odds is None else _of_labels(block, odds.block(rows), positive)
-            )
+            if odds is not None:
+                g, h = _of_labels(block, odds.block(rows), positive)
+            elif type(problem.link) is CrossEntropy:
+                g, h = _of_cross_entropy(block)
+            else:
+                g, h = _of_masses(block, positive)
             gradient[rows], hessian[rows] = (g, h) if T == 1 else (g / T, h / T**2)
     if problem.sample_weight is not None:
         idle = problem.sample_weight == 0  # whatever the logits
@@ -148,10 +154,27 @@ def _of_labels(problem: SoftmaxProblem, odds: _LogOdds, positive: bool) -> tuple
         of_rest = np.maximum(slope, 0.0)
     columns = (x if shares is None else shares * x for x in (slope, own, of_rest))
     slope, own, of_rest = (weigh_rows(problem, x)[:, None] for x in columns)
-    diagonal = (own * r + of_rest * np.where(r > 0.5, odds.others[:, None], 1 - r)) * r
+    complement = 1 - r
+    clear = np.flatnonzero(odds.others < CLEAR)
+    complement[clear] = np.where(r[clear] > 0.5, odds.others[clear, None], complement[clear])
+    complement *= of_rest
+    diagonal = own * r
+    diagonal += complement
+    diagonal *= r
     labels: Any = problem.target.indices
     np.put_along_axis(diagonal, labels[:, None], own, axis=1)
     return slope * r, diagonal
+
+
+def _of_cross_entropy(problem: SoftmaxProblem) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient and diagonal by ``u`` of ``Σ a_j (L − u_j)``: ``A p − a`` and ``A p (1 − p)`` with ``A = Σ a_j``."""
+    total = LogSum(np, formulas.prepare(problem.logits, 1, problem.target, problem.transform).u)
+    e, others = total.e, total.rest[:, None]
+    a, _ = per_class.class_masses(problem, e)
+    a = weigh_rows(problem, a.T).T
+    A = a.sum(axis=1, keepdims=True)
+    p, rest = e / (1 + others), np.where(total.is_top, others, 1 + others - e) / (1 + others)
+    return (A - a) * p - a * rest, A * p * rest
 
 
 def _of_masses(problem: SoftmaxProblem, positive: bool) -> tuple[np.ndarray, np.ndarray]:
