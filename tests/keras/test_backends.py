@@ -36,6 +36,14 @@ def run(backend, *files):
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="needs TensorFlow")
-def test_tensors_of_tensorflow():
-    run("tensorflow", *TENSORS)
+def needs(*modules):
+    """Skip a test if one of these cannot be imported."""
+    for module in modules:
+        if not importlib.util.find_spec(module):
+            pytest.skip(f"needs {module}")
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch", "numpy"])
+def test_the_face_on_each_backend(backend):
+    needs("keras", backend)
+    run(backend, *FACE, *(TENSORS if backend == "tensorflow" else []))
