@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 import keras
@@ -12,6 +13,7 @@ from keras import ops
 import crossentropy.keras as ck
 from crossentropy import links
 
+IMPORTS_TORCH = "torch" in sys.modules
 BACKEND = keras.config.backend()
 RNG = np.random.default_rng(3)
 LOGITS = RNG.normal(size=(5, 4)).astype(np.float32)
@@ -30,6 +32,8 @@ needs_print = pytest.mark.skipif(BACKEND == "torch", reason="PyTorch's compiled 
 
 
 def numpy(x):
+    x = ops.convert_to_tensor(x)
+    x = ops.cast(x, "float32") if "float16" in str(x.dtype) else x
     return np.asarray(ops.convert_to_numpy(x), dtype=np.float64)
 
 
@@ -162,19 +166,14 @@ def test_a_function_has_the_value_of_its_formula_from_probabilities_and_from_log
 def test_the_gradient_by_the_logits_is_the_derivative(name, y, p, z, truth, options):
     function = getattr(ck, name)
     found = gradient(lambda x: function(y, x, from_logits=True, **options), z)
-    step = 1e-5
+    h, moves = 0.05, np.eye(4).reshape(4, 1, 4)  # all rows at once, along each class in a copy of them
 
-    def at(x):
-        return numpy(function(y, x, from_logits=True, **options))
+    def at(step):
+        moved = (z.astype(np.float64) + step * moves).reshape(-1, 4)
+        return numpy(function(np.concatenate([y] * 4), moved, from_logits=True, **options)).reshape(4, 5)
 
-    if BACKEND == "jax":  # whose arrays have no float64 here
-        step, z = 1e-2, z.astype(np.float32)
-    expected = np.zeros(z.shape)
-    for i in np.ndindex(z.shape):
-        moved = np.zeros(z.shape)
-        moved[i] = step
-        expected[i] = (at(z.astype(np.float64) + moved) - at(z.astype(np.float64) - moved)).sum() / (2 * step)
-    np.testing.assert_allclose(found, expected, rtol=2e-3 if BACKEND == "jax" else 1e-5, atol=1e-4)
+    expected = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
+    np.testing.assert_allclose(found, expected.T, rtol=1e-3, atol=5e-5)
 
 
 def test_kl_divergence_is_that_of_the_formula():
@@ -347,16 +346,20 @@ def test_a_label_outside_the_classes_is_refused_in_the_words_of_keras():
 @pytest.mark.parametrize("from_logits", [True, False])
 @pytest.mark.parametrize("label", [4, -1, -100])
 def test_a_label_outside_the_classes_is_nan_in_a_compiled_program(from_logits, label):
-    value = compiled(
-        lambda y, x: ck.sparse_categorical_crossentropy(y, x, from_logits=from_logits),
-        np.array([0, label, 1, 1, 2]),
-        LOGITS if from_logits else P.astype(np.float32),
-    )
+    def loss(y, x):
+        return ck.sparse_categorical_crossentropy(y, x, from_logits=from_logits)
+
+    y, x = np.array([0, label, 1, 1, 2]), LOGITS if from_logits else P.astype(np.float32)
+    if BACKEND == "torch" and from_logits:  # whose kernels read labels, compiled or not
+        with pytest.raises(ValueError, match=f"label {label} at row 1"):
+            compiled(loss, y, x)
+        return
+    value = compiled(loss, y, x)
     assert np.isnan(numpy(value)).tolist() == [False, True, False, False, False]
 
 
 def test_an_option_of_logits_is_refused_beside_probabilities():
-    with pytest.raises(ValueError, match="temperature acts on logits"):
+    with pytest.raises(ValueError, match="temperature is for scores before the softmax"):
         ck.SparseCategoricalCrossentropy(temperature=2.0)(LABELS, P.astype(np.float32))
 
 
@@ -430,7 +433,7 @@ def test_a_configuration_holds_every_argument(name):
 
 
 def test_links_and_arrays_survive_a_configuration():
-    mixed = links.SymmetricCrossEntropy(alpha=0.5, beta=1.0)
+    mixed = links.SymmetricCrossEntropy(0.5, 1.0)
     loss = ck.CrossEntropyLoss(link=mixed, class_weight=np.array([1.0, 2.0, 3.0, 4.0], np.float32))
     revived = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert revived.arguments["link"] == mixed
@@ -439,7 +442,7 @@ def test_links_and_arrays_survive_a_configuration():
 
 def test_a_link_of_functions_has_no_configuration():
     link = links.Custom(lambda D: np.logaddexp(0, D), lambda D: np.ones_like(D))
-    with pytest.raises(TypeError, match="loss is a function, which a configuration cannot hold"):
+    with pytest.raises(TypeError, match=r"link\.loss is a function, which a configuration cannot hold"):
         ck.CrossEntropyLoss(link=link).get_config()
 
 
@@ -461,8 +464,8 @@ def test_a_model_is_saved_and_loaded_with_its_loss(tmp_path):
 @needs_fit
 @pytest.mark.parametrize("jit", [False, True])
 def test_fit_and_evaluate_agree_with_the_loss_of_what_is_predicted(jit):
-    if jit and BACKEND == "torch":
-        pytest.skip("takes a minute of compiling, and nothing that compiled programs above do not show")
+    if jit != (BACKEND == "jax") and BACKEND != "tensorflow":
+        pytest.skip("takes long, and shows nothing that other tests do not show")
     loss = ck.SparseCategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
     model = classifier(loss=loss, jit_compile=jit)
     x, y = RNG.normal(size=(11, 3)).astype(np.float32), np.arange(11) % 4  # the last batch is smaller
@@ -489,9 +492,4 @@ def test_a_mask_of_an_embedding_leaves_steps_out_of_training():
 
 
 def test_importing_the_face_imports_pytorch_for_no_other_backend():
-    import subprocess
-    import sys
-
-    code = "import sys, crossentropy.keras; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(BACKEND == "torch")
+    assert (BACKEND == "torch") == IMPORTS_TORCH
