@@ -108,7 +108,7 @@ def test_the_top_level_is_what_the_design_says():
 def test_dir_shows_the_public_names_and_no_others():
     import crossentropy as ce
 
-    assert dir(ce) == sorted([*ce.__all__, "sklearn", "torch"])
+    assert dir(ce) == sorted([*ce.__all__, "keras", "sklearn", "torch"])
     assert dir(ce.losses) == sorted(ce.losses.__all__)
     assert dir(ce.links) == sorted(ce.links.__all__)
 
@@ -148,7 +148,8 @@ def test_a_face_is_an_attribute_that_imports_its_framework_when_it_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("face", "missing"), [("torch", "torch"), ("sklearn", "sklearn"), ("sklearn", "torch")]
+    ("face", "missing"),
+    [("torch", "torch"), ("keras", "keras"), ("sklearn", "sklearn"), ("sklearn", "torch")],
 )
 def test_a_face_without_its_framework_names_the_extra(face, missing):
     out = python(
