@@ -188,7 +188,8 @@ def test_a_face_is_an_attribute_that_imports_its_framework_when_it_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("face", "missing"), [("torch", "torch"), ("sklearn", "sklearn"), ("sklearn", "torch"), ("jax", "jax")]
+    ("face", "missing"),
+    [("torch", "torch"), ("jax", "jax"), ("keras", "keras"), ("sklearn", "sklearn"), ("sklearn", "torch")],
 )
 def test_a_face_without_its_framework_names_the_extra(face, missing):
     out = python(
