@@ -118,6 +118,14 @@ class GroupSums:
         at = (_address(x), _address(y), _address(group))
         _native.exact_group_sums(*at, self.groups, len(x), _address(self.limbs), _address(self.touched))
 
+    def add_counts(self, counts: Array) -> None:
+        """Add integers, one for each group."""
+        place, shift = divmod(UNIT, 32)
+        self._room_for(1)
+        self.limbs[place] += (counts << shift) & 0xFFFFFFFF
+        self.limbs[place + 1] += counts >> (32 - shift)
+        self.touched[place : place + 2] = 1
+
     def add_poisson(self, x: Array, keys: Array, seed: int) -> None:
         """Add each number to every group as often as a Poisson(1) variable says.
 

@@ -15,7 +15,7 @@ from crossentropy.evaluation._exact import GroupSums
 from crossentropy.evaluation._finalize import finalize
 from crossentropy.evaluation._groups import GroupScores, GroupTerms, GroupTotals, two_classes
 from crossentropy.evaluation._hashing import hash_values
-from crossentropy.evaluation._prediction_table import PredictionTable, grid_bits
+from crossentropy.evaluation._prediction_table import PredictionTable, count_on_grid, grid_bits, grid_size
 from crossentropy.evaluation._reliability_bins import ReliabilityBins
 from crossentropy.evaluation._row_scores import CLASSWISE, RowScorer, RowScores, rows_together
 from crossentropy.evaluation._state_tree import fill, tree_of
@@ -86,10 +86,12 @@ class State:
         if classes == 2 or classes > CLASSWISE:
             return [fine]
         bits = grid_bits(classes)
+        counts = np.zeros((classes, grid_size(bits), 2), np.int64)
         each = [
-            PredictionTable(bits, weighted=self.in_weights, probability=self._probability)
-            for _ in range(classes)
+            PredictionTable(bits, weighted=self.in_weights, probability=self._probability, counts=own)
+            for own in counts
         ]
+        self._class_counts = counts
         return [fine, *each]
 
     def _probability(self, keys: Array) -> tuple[Array, Array]:
@@ -156,7 +158,11 @@ class State:
         if self.masses is not None:
             self._add_masses(batch, self.masses)
         if self.ranks is not None and scores.rank is not None:
-            self.ranks.add(_ones(batch), np.minimum(scores.rank, RANKS).astype(np.int32))
+            places = np.minimum(scores.rank, RANKS).astype(np.int32)
+            if weight is None:
+                self.ranks.add_counts(np.bincount(places, minlength=RANKS + 1))
+            else:
+                self.ranks.add(weight, places)
         for i, column in enumerate(batch.slices):
             known = self.slice_names[i]
             places = np.asarray([known.setdefault(name, len(known)) for name in column.names], np.int32)
@@ -184,36 +190,21 @@ class State:
             key = scores.probability
             correct = scores.bounded["correct"]
             labels = correct if self.declaration.soft else correct.astype(np.int64)
-        self._count(top, key, scores.probability, scores.complement, labels, batch.weight)
-        masses = self._masses_of(labels, batch.weight)
-        self.bins.add(scores.probability, labels, masses, batch.weight)
-        for c, table in enumerate(each):
-            assert scores.probabilities is not None  # for type checkers
-            p = scores.probabilities[c]
+        top.add(key, scores.probability, scores.complement, labels, batch.weight)
+        self.bins.add(scores.probability, labels, batch.weight)
+        if each and scores.probabilities is not None:
+            self._count_classes(each, scores.probabilities, batch)
+
+    def _count_classes(self, tables: list[PredictionTable], p: Array, batch: Batch) -> None:
+        """Count each class against the others; all at once if all are on the grid."""
+        if not self.in_weights and not any(table.is_exact for table in tables):
+            count_on_grid(self._class_counts, tables[0].bits, p, None, batch.labels, 0)
+            return
+        for c, table in enumerate(tables):
             own = (
                 batch.labels[:, c].copy() if batch.labels.ndim == 2 else (batch.labels == c).astype(np.int64)
             )
-            self._count(table, p, p, None, own, batch.weight)
-
-    def _masses_of(self, labels: Array, weight: Array | None) -> tuple[Array, Array] | None:
-        """Return the weights on labels 0 and 1; None if they are counted."""
-        if not self.in_weights:
-            return None
-        one = labels.astype(np.float64)
-        if weight is None:
-            return 1.0 - one, one
-        return (1.0 - one) * weight, one * weight
-
-    def _count(
-        self,
-        table: PredictionTable,
-        key: Array,
-        p: Array,
-        q: Array | None,
-        labels: Array,
-        weight: Array | None,
-    ) -> None:
-        table.add(key, p, q, labels, self._masses_of(labels, weight))
+            table.add(p[c], p[c], None, own, batch.weight)
 
     # -------------------------------------------------------------------------------------------------- merge
 
