@@ -186,4 +186,6 @@ def test_forecasts_of_precipitation_at_niamey(forecast):
     assert found == pytest.approx(known, abs=5.1e-8)
     assert e.brier_uncertainty == pytest.approx(0.2442108, abs=5.1e-8)
     assert e.uncertainty == pytest.approx(0.6815236, abs=5.1e-8)
-    assert e.smooth_ece == pytest.approx(smooth, rel=1e-2)
+    assert e.smooth_ece == pytest.approx(
+        smooth, rel=0.03
+    )  # relplot gives predictions of 0 and 1 half their weight
