@@ -1,10 +1,8 @@
 // Sixteen rows at a time, class after class: a lane is a row, so that rows of ten classes fill vectors as well as rows
 // of a hundred thousand.
 #include <cmath>
-#include <mutex>
 #include <vector>
 
-#include "common/parallel.hpp"
 #include "evaluation/logarithm.hpp"
 #include "evaluation/row_scores.hpp"
 
@@ -258,28 +256,25 @@ CE_CLONES void totals_of(const From* x, bool logarithms, int64_t begin, int64_t 
 
 }  // namespace
 
-void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed,
-                   int threads) {
-  std::mutex one_at_a_time;
-  parallel_blocks(rows.n, 64 * kRows, threads, [&](int64_t begin, int64_t end) {
+void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed) {
+  constexpr int64_t kBlock = 64 * kRows;  // rows whose units a lane can hold
+  for (int64_t begin = 0; begin < rows.n; begin += kBlock) {
+    const int64_t end = rows.n - begin < kBlock ? rows.n : begin + kBlock;
     alignas(64) int64_t units[kSums * kRows] = {};
     if (rows.dtype == Dtype::kFloat64) {
       score<double>(rows, out, more, begin, end, fixed ? units : nullptr);
     } else {
       score<float>(rows, out, more, begin, end, fixed ? units : nullptr);
     }
-    if (!fixed) return;
-    const std::lock_guard<std::mutex> lock(one_at_a_time);
+    if (!fixed) continue;
     for (int s = 0; s < kSums; ++s)
       for (int l = 0; l < kRows; ++l) add_fixed(fixed[s], units[s * kRows + l]);
-  });
+  }
 }
 
-void row_totals(uintptr_t x, Dtype dtype, bool logarithms, int64_t n, int64_t classes, double* totals, int threads) {
-  parallel_blocks(n, 64 * kRows, threads, [&](int64_t begin, int64_t end) {
-    if (dtype == Dtype::kFloat64) return totals_of(pointer<const double>(x), logarithms, begin, end, classes, totals);
-    totals_of(pointer<const float>(x), logarithms, begin, end, classes, totals);
-  });
+void row_totals(uintptr_t x, Dtype dtype, bool logarithms, int64_t n, int64_t classes, double* totals) {
+  if (dtype == Dtype::kFloat64) return totals_of(pointer<const double>(x), logarithms, 0, n, classes, totals);
+  totals_of(pointer<const float>(x), logarithms, 0, n, classes, totals);
 }
 
 }  // namespace ce

@@ -118,7 +118,6 @@ def _sum_faults(x: Array, words: str, kind: str, logs: bool, tolerance: float) -
         len(x),
         x.shape[1],
         NumpyMemory.address(totals),
-        NumpyMemory.threads(),
     )
     outside = np.isnan(totals)
     if outside.any():

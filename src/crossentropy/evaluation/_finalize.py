@@ -1,4 +1,4 @@
-"""From a state to its scores."""
+"""From sums and counts to scores."""
 
 import math
 from typing import Any
@@ -28,7 +28,7 @@ NAN = math.nan
 
 
 def finalize(state: Any, *, interval: float, prior: Any) -> Evaluation:
-    """Compute the scores of a `State`."""
+    """Compute the scores of a `Part`."""
     totals, d = state.totals, state.declaration
     if not 0 < interval < 1:
         raise ValueError(

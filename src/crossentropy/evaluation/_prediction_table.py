@@ -223,7 +223,6 @@ def count_on_grid(
         classes,
         bits,
         NumpyMemory.address(counts),
-        NumpyMemory.threads(),
     )
 
 

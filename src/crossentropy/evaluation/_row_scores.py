@@ -118,7 +118,6 @@ class RowScorer:
             n,
             addresses,
             0 if weighted else NumpyMemory.address(fixed),
-            NumpyMemory.threads(),
         )
         return RowScores(
             out["loss"],
@@ -149,7 +148,6 @@ class RowScorer:
             0 if p is None else NumpyMemory.address(p),
             0 if powers is None else NumpyMemory.address(powers),
             0 if weighted else NumpyMemory.address(fixed),
-            NumpyMemory.threads(),
         )
         bounded = {name: out[name] for name in names}
         sums = None if weighted else _sums(BOUNDED + POWER_NAMES, fixed)
