@@ -17,13 +17,16 @@ CASES = [
     ("proba", 3, False, None),
     ("logits", 4, True, None),
     ("log_proba", 3, False, 6),
+    ("soft proba", 2, True, None),
+    ("soft logits", 3, False, None),
 ]
 
 
 def whole(case, n=400):
     kind, classes, weighted, distinct = case
-    data = rows_of(kind, classes=classes, n=n, weighted=weighted, distinct=distinct)
-    d = declaration_of(kind, classes, weighted, bootstrap=3)
+    soft, kind = "soft" in kind, kind.removeprefix("soft ")
+    data = rows_of(kind, classes=classes, n=n, weighted=weighted, distinct=distinct, soft=soft)
+    d = declaration_of(kind, classes, weighted, bootstrap=3, soft=soft)
     return d, data, state_of(d, batches_of(data, [np.arange(n)])).to_bytes()
 
 
