@@ -70,7 +70,7 @@ def finalize(state: Any, *, interval: float, prior: Any) -> Evaluation:
         "n_infinite": totals.n_infinite,
         **calibration(state, loss, uncertainty, brier, brier_null),
         "ece_interval": ece_interval(state, interval),
-        **tests(state),
+        **surprises(state),
         "classes": class_results(state, rates, interval),
         "slices": all_slices(state, interval),
         "worst_rows": worst_rows(state),
@@ -233,24 +233,27 @@ def calibration(
         "cox_intercept": None,
     }
     temperature, error = None, None
+    is_plain = math.isfinite(loss) and d.clip is None  # else no temperature makes sense of the loss
     spread = mean_of(state.totals["label_spread"], state.totals["weight"])
     if d.is_binary:
         kind = d.kind if d.one_column or d.kind == "logits" else "proba"
-        if math.isfinite(loss):
+        if is_plain:
             z = recalibration.log_odds(entries, kind)
             temperature = recalibration.best_temperature(entries, z)
             fit = recalibration.cox(entries, z)
             result["cox_slope"], result["cox_intercept"] = fit or (None, None)
-        refined = decomposition.refine(entries, decomposition.SCORES["log"])
-        best, error = refined.score, refined.error
-        brier_best = decomposition.refine(entries, decomposition.SCORES["brier"]).score - spread
+        blocks = decomposition.best_blocks(entries)
+        best, brier_best = decomposition.log_score(blocks), decomposition.brier_score(blocks) - spread
+        error = 0.0
+        if not entries.exact:
+            error = max(0.0, best - decomposition.log_score(decomposition.least_blocks(entries)))
     else:
         each = [table.entries() for table in state.tables[1:]]
-        if math.isfinite(loss):
+        if is_plain:
             temperature = recalibration.interpolated_temperature(nodes(state, loss))
         best = NAN if temperature is None else temperature.log_loss
         if each:
-            scores = [decomposition.refine(table, decomposition.SCORES["brier"]).score for table in each]
+            scores = [decomposition.brier_score(decomposition.best_blocks(table)) for table in each]
             brier_best = math.fsum(scores) - spread
             classwise = [reliability.expected_error(reliability.binned(table, d.bins)) for table in each]
             result["classwise_ece"] = math.fsum(classwise) / len(classwise)
@@ -286,7 +289,7 @@ def nodes(state: Any, loss: float) -> list[recalibration.Node]:
     return sorted(found)
 
 
-def tests(state: Any) -> dict[str, Any]:
+def surprises(state: Any) -> dict[str, Any]:
     """Return how far scores are from what the predictions expect, in standard deviations; None for soft labels."""
     if state.declaration.soft:
         return {"spiegelhalter_z": None, "log_score_z": None}

@@ -82,7 +82,8 @@ class Evaluation:
     #: The logistic regression of labels on log-odds.
     cox_slope: float | None
     cox_intercept: float | None
-    #: What the logits would best be divided by, and the log loss then; of more than two classes within [¼, 4].
+    #: What the logits would best be divided by, and the log loss then; of more than two classes within [½, 4]. None if
+    #: the log loss is infinite or clipped.
     temperature: float | None
     temperature_log_loss: float | None
     #: For each class and each slice: rows, weight, loss, interval.
