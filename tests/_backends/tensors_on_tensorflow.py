@@ -158,9 +158,13 @@ def test_options_may_be_tensors_and_variables_and_learn():
 
 def test_tensors_beside_those_of_another_library_are_refused_with_both_names():
     torch = pytest.importorskip("torch")
-    with pytest.raises(TypeError, match=r"labels of type torch\.Tensor"):
+    with pytest.raises(
+        TypeError, match=r"labels of type torch\.Tensor but logits of type tensorflow\..*EagerTensor"
+    ):
         ce.softmax_cross_entropy(tf.constant(LOGITS), torch.tensor(LABELS))
-    with pytest.raises(TypeError, match="labels"):
+    with pytest.raises(
+        TypeError, match=r"labels of type tensorflow\..*EagerTensor but logits of type torch\.Tensor"
+    ):
         ce.softmax_cross_entropy(torch.tensor(LOGITS), tf.constant(LABELS))
 
 

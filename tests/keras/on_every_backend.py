@@ -310,6 +310,13 @@ def test_a_row_of_zeros_is_refused():
         ck.SparseCategoricalCrossentropy()([0], np.zeros((1, 3), np.float32))
 
 
+def test_a_nan_among_probabilities_makes_its_row_nan():
+    p = P.astype(np.float32)
+    p[1, 2] = np.nan
+    found = numpy(ck.sparse_categorical_crossentropy(LABELS, p))
+    assert np.isnan(found).tolist() == [False, True, False, False, False]
+
+
 def test_logits_in_place_of_probabilities_are_nan_in_a_compiled_program():
     value = compiled(
         lambda y, p: ck.SparseCategoricalCrossentropy()(y, p),

@@ -1,12 +1,27 @@
 """Calls with tensors of TensorFlow, which follow no array API: they are wrapped for the call, and results unwrapped."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from crossentropy._backends import is_torch
+__all__ = ["are_in_call", "call"]
 
-__all__ = ["are_among", "call"]
+
+def are_in_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Tell whether a tensor or a variable of TensorFlow is among the arguments of a call.
+
+    Never while PyTorch compiles, which could not trace the search.
+
+    Examples
+    --------
+    >>> are_in_call(([0.5], [1]), {})
+    False
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.compiler.is_compiling():
+        return False
+    return are_among(args) or are_among(kwargs.values())
 
 
 def are_among(arguments: Iterable[Any]) -> bool:
@@ -24,13 +39,10 @@ def are_among(arguments: Iterable[Any]) -> bool:
         ):
             return True
         if kind in (tuple, list):
-            if are_among(x):
-                return True
-        elif (
-            not is_torch(x)
-            and is_dataclass(kind)
-            and are_among(getattr(x, field.name, None) for field in fields(kind))
-        ):
+            inside: Iterable[Any] = x
+        else:
+            inside = [getattr(x, f.name, None) for f in fields(kind)] if is_dataclass(kind) else ()
+        if inside and are_among(inside):
             return True
     return False
 

@@ -92,7 +92,7 @@ def checked_probabilities(p: Array, axis: int | None = None) -> Array:
     With `axis`, they are distributions along it up to a factor, and a row of zeros is none.
     """
     xp = namespace(p)
-    bad = ~((p >= -SLACK) & (p <= 1 + SLACK))
+    bad = (p < -SLACK) | (p > 1 + SLACK)  # NaN is neither, and stays
     flag = xp.any(bad)
     if axis is not None:
         empty = xp.all(p == 0, axis=axis, keepdims=True)
