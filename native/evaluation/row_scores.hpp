@@ -48,7 +48,7 @@ struct BinaryRows {
   int64_t n;
 };
 // `fixed` may be null.
-void binary_scores(const BinaryRows& rows, const RowScores& out, FixedSum* fixed, int threads);
+void binary_scores(const BinaryRows& rows, const RowScores& out, FixedSum* fixed);
 
 // A column for each class, rows contiguous. Labels are int64 indices or, if soft, float64 (n, classes).
 struct MatrixRows {
@@ -68,10 +68,10 @@ struct MatrixScores {
   double* probabilities;  // (classes, n)
   double* powers;         // (3, 3, n)
 };
-void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed, int threads);
+void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed);
 
 // Sums of the rows of probabilities (n, classes), or of what logarithms stand for; NaN where a number is NaN or outside
 // its range.
-void row_totals(uintptr_t x, Dtype dtype, bool logarithms, int64_t n, int64_t classes, double* totals, int threads);
+void row_totals(uintptr_t x, Dtype dtype, bool logarithms, int64_t n, int64_t classes, double* totals);
 
 }  // namespace ce

@@ -153,6 +153,13 @@ def test_clips_of_kaggle_and_spark():
     assert doubled.log_loss == pytest.approx((low + high - math.log(2 / 3)) / 3, rel=1e-14)
 
 
+def test_a_row_of_zeros_has_no_sum_that_kaggle_could_divide_by():
+    p = np.asarray([[0.0, 0.0], [0.5, 1.0]])
+    with pytest.raises(ValueError, match="row 0: the probabilities sum to 0"):
+        evaluate(labels=[0, 1], proba=p, clip="kaggle")
+    assert evaluate(labels=[0, 1], proba=p, clip="kaggle", on_bad_rows="skip").brier == pytest.approx(1 / 9)
+
+
 def test_an_impossible_label_makes_the_loss_infinite_and_is_named():
     p = np.asarray([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6], [0.1, 0.9, 0.0]])
     e = evaluate(labels=["c", "c", "b"], proba=p, classes=["a", "b", "c"], key=["x", "y", "z"])

@@ -38,10 +38,16 @@ def are_among(arguments: Iterable[Any]) -> bool:
 def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Call a function with its tensors wrapped, and return what it returns with tensors in their place.
 
-    What has attributes that compute arrays, such as target statistics, has a method `mapped`, which takes the function
-    that unwraps them.
+    A loss of eager logits on the CPU and labels without a gradient is computed by the kernels for NumPy. What has
+    attributes that compute arrays, such as target statistics, has a method `mapped`, which takes the function that
+    unwraps them.
     """
+    from crossentropy._backends import tensorflow_eager
     from crossentropy._backends.tensorflow import unwrapped, wrapped
 
+    if len(args) == 2 and not are_among(kwargs.values()) and tensorflow_eager.serves(*args):
+        loss = tensorflow_eager.loss(function, *args, kwargs)
+        if loss is not None:
+            return loss
     result = function(*wrapped(args), **{name: wrapped(value) for name, value in kwargs.items()})
     return result.mapped(unwrapped) if hasattr(result, "mapped") else unwrapped(result)

@@ -61,16 +61,13 @@ def _columns(term: Term) -> tuple[Array, Array | None]:
     return term if isinstance(term, tuple) else (term, None)
 
 
-def exact_sums(terms: Sequence[Term], *, threads: int | None = None) -> list[ExactSum]:
+def exact_sums(terms: Sequence[Term]) -> list[ExactSum]:
     """Sum contiguous float64 arrays of one length exactly.
 
     Parameters
     ----------
     terms : sequence of arrays (n,), or of pairs of them
         What to sum; of a pair, the products.
-    threads : int, optional
-        The number of threads; the result does not depend on it.
-
     Examples
     --------
     >>> import numpy as np
@@ -81,8 +78,7 @@ def exact_sums(terms: Sequence[Term], *, threads: int | None = None) -> list[Exa
     limbs = np.zeros((len(terms), LIMBS), np.int64)
     special = np.zeros((len(terms), 3), np.int64)
     pairs = [(_address(x), _address(y)) for x, y in map(_columns, terms)]
-    threads = NumpyMemory.threads() if threads is None else threads
-    _native.exact_sums(pairs, n, _address(limbs), _address(special), threads)
+    _native.exact_sums(pairs, n, _address(limbs), _address(special))
     return [ExactSum(_scaled(row), *counts) for row, counts in zip(limbs, special.tolist(), strict=True)]
 
 
@@ -118,6 +114,14 @@ class GroupSums:
         at = (_address(x), _address(y), _address(group))
         _native.exact_group_sums(*at, self.groups, len(x), _address(self.limbs), _address(self.touched))
 
+    def add_counts(self, counts: Array) -> None:
+        """Add integers, one for each group."""
+        place, shift = divmod(UNIT, 32)
+        self._room_for(1)
+        self.limbs[place] += (counts << shift) & 0xFFFFFFFF
+        self.limbs[place + 1] += counts >> (32 - shift)
+        self.touched[place : place + 2] = 1
+
     def add_poisson(self, x: Array, keys: Array, seed: int) -> None:
         """Add each number to every group as often as a Poisson(1) variable says.
 
@@ -132,7 +136,6 @@ class GroupSums:
             seed,
             self.groups,
             _address(self.limbs),
-            NumpyMemory.threads(),
         )
         self.touched |= self.limbs.any(axis=1)
 

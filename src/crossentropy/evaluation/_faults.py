@@ -118,12 +118,11 @@ def _sum_faults(x: Array, words: str, kind: str, logs: bool, tolerance: float) -
         len(x),
         x.shape[1],
         NumpyMemory.address(totals),
-        NumpyMemory.threads(),
     )
     outside = np.isnan(totals)
     if outside.any():
         yield Fault("range", outside, lambda i: f"{x[i].tolist()} has numbers outside their range")
-    wrong = np.abs(totals - 1) > tolerance
+    wrong = (np.abs(totals - 1) > tolerance) | (totals == 0)
     if wrong.any():
         yield Fault(
             kind,

@@ -1,4 +1,4 @@
-"""From a state to its scores."""
+"""From sums and counts to scores."""
 
 import math
 from typing import Any
@@ -9,13 +9,15 @@ from crossentropy.evaluation import _decomposition as decomposition
 from crossentropy.evaluation import _recalibration as recalibration
 from crossentropy.evaluation import _reliability as reliability
 from crossentropy.evaluation._exact import UNIT, ExactSum
-from crossentropy.evaluation._group_results import adjusted_p, group_result, slice_results
+from crossentropy.evaluation._group_results import adjusted_p, group_result, skill_variance, slice_results
 from crossentropy.evaluation._intervals import (
     bootstrap_interval,
+    calibration_variance,
     cluster_variance,
     mean_of,
     sandwich_variance,
     student_interval,
+    student_quantile,
 )
 from crossentropy.evaluation._row_scores import POWERS
 from crossentropy.evaluation._smooth_error import smooth_error
@@ -25,10 +27,11 @@ from crossentropy.evaluation.result import Evaluation
 __all__ = ["finalize"]
 
 NAN = math.nan
+MOMENTS = ("weight", "weight_square", "loss", "loss_square", "weight_loss")
 
 
 def finalize(state: Any, *, interval: float, prior: Any) -> Evaluation:
-    """Compute the scores of a `State`."""
+    """Compute the scores of a `Part`."""
     totals, d = state.totals, state.declaration
     if not 0 < interval < 1:
         raise ValueError(
@@ -42,7 +45,8 @@ def finalize(state: Any, *, interval: float, prior: Any) -> Evaluation:
     loss = math.inf if infinite else finite_loss
     rates = base_rates(state)
     uncertainty = entropy_of(rates)
-    null = uncertainty if prior is None else cross_entropy_of(rates, checked_prior(prior, d))
+    null_rates = rates if prior is None else checked_prior(prior, d)
+    null = cross_entropy_of(rates, null_rates)
     brier, brier_null = mean_of(totals["brier"], weight), brier_uncertainty(state, rates)
     scores: dict[str, Any] = {
         "n": totals.n,
@@ -51,9 +55,12 @@ def finalize(state: Any, *, interval: float, prior: Any) -> Evaluation:
         "log_loss_bits": loss / math.log(2),
         "perplexity": _exp(loss),
         "confidence": interval,
-        **errors(state, loss, interval),
+        **(spread := errors(state, loss, interval)),
         "normalized_entropy": loss / null if null > 0 else None,
         "skill": 1 - loss / null if null > 0 else None,
+        "skill_interval": skill_interval(state, loss / null, null_rates, spread, interval)
+        if null > 0
+        else None,
         "brier": brier,
         "brier_skill": 1 - brier / brier_null if brier_null > 0 else None,
         "accuracy": mean_of(totals["correct"], weight),
@@ -62,7 +69,8 @@ def finalize(state: Any, *, interval: float, prior: Any) -> Evaluation:
         "kl_divergence": loss - mean_of(totals["label_entropy"], weight) if d.soft else None,
         "n_infinite": totals.n_infinite,
         **calibration(state, loss, uncertainty, brier, brier_null),
-        **tests(state),
+        "ece_interval": ece_interval(state, interval),
+        **surprises(state),
         "classes": class_results(state, rates, interval),
         "slices": all_slices(state, interval),
         "worst_rows": worst_rows(state),
@@ -134,8 +142,11 @@ def brier_uncertainty(state: Any, rates: list[float]) -> float:
 def errors(state: Any, loss: float, interval: float) -> dict[str, Any]:
     """Return the standard error of the log loss and its intervals."""
     totals = state.totals
-    names = ("weight", "weight_square", "loss", "loss_square", "weight_loss")
-    variance, freedom, clusters = sandwich_variance(totals.n, *(totals[x] for x in names)), totals.n - 1, None
+    variance, freedom, clusters = (
+        sandwich_variance(totals.n, *(totals[x] for x in MOMENTS)),
+        totals.n - 1,
+        None,
+    )
     if state.clusters is not None:
         weights, losses = state.clusters.sums()
         variance, freedom, clusters = cluster_variance(weights, losses), len(weights) - 1, len(weights)
@@ -151,6 +162,34 @@ def errors(state: Any, loss: float, interval: float) -> dict[str, Any]:
         "bootstrap_standard_error": resampled and resampled[0],
         "bootstrap_interval": resampled and resampled[1],
     }
+
+
+def skill_interval(
+    state: Any, ratio: float, null_rates: list[float], spread: dict[str, Any], interval: float
+) -> tuple[float, float] | None:
+    """Return the interval of the skill; by cluster, as much wider as that of the log loss is."""
+    totals = state.totals
+    if state.declaration.soft or not math.isfinite(ratio) or spread["standard_error"] is None:
+        return None
+    nulls = [-math.log(q) if q > 0 else 0.0 for q in null_rates]
+    variance = skill_variance(state.class_totals(), nulls)
+    if variance is None:
+        return None
+    freedom = totals.n - 1
+    if spread["clusters"] is not None:
+        freedom = spread["clusters"] - 1
+        alone = sandwich_variance(totals.n, *(totals[x] for x in MOMENTS))
+        variance *= spread["standard_error"] ** 2 / alone if alone else 1.0
+    reach = student_quantile(0.5 + interval / 2, freedom) * math.sqrt(variance)
+    return 1 - ratio - reach, 1 - ratio + reach
+
+
+def ece_interval(state: Any, interval: float) -> tuple[float, float] | None:
+    """Return the interval of the calibration error, given the predictions."""
+    totals, bins = state.totals, state.bins.bins()
+    design = totals.n * float(totals["weight_square"].fraction / totals["weight"].fraction ** 2)
+    error = math.sqrt(calibration_variance(bins, design))
+    return student_interval(reliability.expected_error(bins), error, max(1, totals.n - 1), interval)
 
 
 def top_k(state: Any) -> dict[int, float] | None:
@@ -194,24 +233,27 @@ def calibration(
         "cox_intercept": None,
     }
     temperature, error = None, None
+    is_plain = math.isfinite(loss) and d.clip is None  # else no temperature makes sense of the loss
     spread = mean_of(state.totals["label_spread"], state.totals["weight"])
     if d.is_binary:
         kind = d.kind if d.one_column or d.kind == "logits" else "proba"
-        if math.isfinite(loss):
+        if is_plain:
             z = recalibration.log_odds(entries, kind)
             temperature = recalibration.best_temperature(entries, z)
             fit = recalibration.cox(entries, z)
             result["cox_slope"], result["cox_intercept"] = fit or (None, None)
-        refined = decomposition.refine(entries, decomposition.SCORES["log"])
-        best, error = refined.score, refined.error
-        brier_best = decomposition.refine(entries, decomposition.SCORES["brier"]).score - spread
+        blocks = decomposition.best_blocks(entries)
+        best, brier_best = decomposition.log_score(blocks), decomposition.brier_score(blocks) - spread
+        error = 0.0
+        if not entries.exact:
+            error = max(0.0, best - decomposition.log_score(decomposition.least_blocks(entries)))
     else:
         each = [table.entries() for table in state.tables[1:]]
-        if math.isfinite(loss):
+        if is_plain:
             temperature = recalibration.interpolated_temperature(nodes(state, loss))
         best = NAN if temperature is None else temperature.log_loss
         if each:
-            scores = [decomposition.refine(table, decomposition.SCORES["brier"]).score for table in each]
+            scores = [decomposition.brier_score(decomposition.best_blocks(table)) for table in each]
             brier_best = math.fsum(scores) - spread
             classwise = [reliability.expected_error(reliability.binned(table, d.bins)) for table in each]
             result["classwise_ece"] = math.fsum(classwise) / len(classwise)
@@ -247,7 +289,7 @@ def nodes(state: Any, loss: float) -> list[recalibration.Node]:
     return sorted(found)
 
 
-def tests(state: Any) -> dict[str, Any]:
+def surprises(state: Any) -> dict[str, Any]:
     """Return how far scores are from what the predictions expect, in standard deviations; None for soft labels."""
     if state.declaration.soft:
         return {"spiegelhalter_z": None, "log_score_z": None}

@@ -1,4 +1,7 @@
-"""A state as a tree of numbers and arrays, and back. The order in which things were first seen is not in it."""
+"""A part of a state as a tree of numbers and arrays, and back.
+
+The order in which things were first seen is not in the tree.
+"""
 
 from dataclasses import asdict
 from typing import Any
@@ -19,7 +22,7 @@ Tree = dict[str, Any]
 
 
 def tree_of(state: Any) -> Tree:
-    """Describe a `State`."""
+    """Describe a `Part`."""
     return {
         "declaration": asdict(state.declaration),
         "counts": state.totals.counts,
@@ -46,7 +49,7 @@ def tree_of(state: Any) -> Tree:
 
 
 def fill(state: Any, tree: Tree) -> None:
-    """Write a tree into a new `State` of its declaration."""
+    """Write a tree into a new `Part` of its declaration."""
     state.totals.counts = tree["counts"]
     state.totals.sums = {name: ExactSum(*total) for name, total in tree["sums"].items()}
     if state.classes is not None:
