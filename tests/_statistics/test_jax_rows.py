@@ -44,21 +44,18 @@ def drawn(classes, form, prior="none", axis=-1):
     return jnp.asarray(z), jnp.asarray(target), make, prior, axis % len(shape)
 
 
+FEW = (5, "label", "none", NONE, -1)
+LABELS = (7, "labels", "given", ALL, 1)
+DENSE = (200, "dense", "uniform", ALL, 1)
 CASES = [
-    (5, "label", "none", NONE, -1),
+    FEW,
     (5, "label", "none", NONE, 1),
-    (5, "label", "uniform", ALL, -1),
     (100, "label", "none", NONE, -1),
-    (200, "label", "none", NONE, -1),
     (200, "label", "given", ALL, -1),
-    (200, "label", "given", ALL, 1),
-    (7, "labels", "given", ALL, 1),
+    LABELS,
     (7, "mask", "none", NONE, -1),
-    (200, "mask", "none", ALL, 1),
-    (7, "dense", "given", ALL, 1),
-    (200, "dense", "none", NONE, -1),
+    DENSE,
 ]
-each_case = pytest.mark.parametrize("case", CASES, ids=repr)
 
 
 def both(case):
@@ -83,7 +80,7 @@ def alike(got, expected, rtol=1e-12):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-14 + rtol * np.abs(b).max())
 
 
-@each_case
+@pytest.mark.parametrize("case", CASES, ids=repr)
 def test_kernels_and_formulas_have_the_same_values_and_derivatives_of_two_orders(case):
     kernels, reference, arrays = both(case)
     rng = np.random.default_rng(0)
@@ -100,7 +97,7 @@ def test_kernels_and_formulas_have_the_same_values_and_derivatives_of_two_orders
     alike(jax.jit(lambda: everything(kernels))(), jax.jit(lambda: everything(reference))(), 1e-11)
 
 
-@each_case
+@pytest.mark.parametrize("case", [FEW, LABELS, DENSE], ids=repr)
 def test_a_batch_is_more_rows(case):
     kernels, reference, arrays = both(case)
     batch = tuple(jnp.stack([x, x[::-1]]) for x in arrays)

@@ -52,6 +52,9 @@ def pullback(problem: RowProblem, *arguments: Array) -> list[Array]:
         return [jnp.astype(jnp.where(upstream == 0, 0, upstream * gradient), arrays[0].dtype)]
     cotangents = dict(zip(problem.cotangents, given, strict=True))
     total = cotangents.pop("dense_total", None)  # the sum of the masses is no matter of the logits
+    if "log_odds" in cotangents:  # a row that makes no sense has no gradient, its label's entry included
+        D, g = saved[problem.names.index("log_odds")], cotangents["log_odds"]
+        cotangents["log_odds"] = jnp.where((g != 0) & jnp.isnan(D), jnp.nan, g)
     outputs = arrays[:2] if 1 in problem.moving else arrays[:1]
     if cotangents:
         results = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in outputs]

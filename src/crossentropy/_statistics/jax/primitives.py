@@ -35,10 +35,16 @@ def same_axes(arrays: Sequence[Array]) -> list[Array]:
     """The arrays, each varying over every axis of a mesh, under `shard_map`, over which one of them does."""
     axes = [_varying(jax.typeof(x)) for x in arrays]
     every = frozenset[Any]().union(*axes)
-    return [
-        jax.lax.pcast(x, tuple(every - own), to="varying") if every - own else x
-        for x, own in zip(arrays, axes, strict=True)
-    ]
+    return [_made_varying(x, every - own) for x, own in zip(arrays, axes, strict=True)]
+
+
+def _made_varying(x: Array, axes: frozenset[Any]) -> Array:
+    """An array that is the same along some axes of a mesh, taken for one that varies."""
+    if not axes:
+        return x
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(x, tuple(axes), to="varying")
+    return getattr(jax.lax, "pvary")(x, tuple(axes))  # noqa: B009  # what JAX has now is what is checked
 
 
 def _varying(kind: Any) -> frozenset[Any]:
