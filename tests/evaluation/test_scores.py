@@ -252,3 +252,11 @@ def test_rows_without_weight_count_nothing_whatever_is_predicted():
     e = evaluate(labels=[1, 1, 0], proba=p, weight=[1.0, 0.0, 2.0])
     assert e == evaluate(labels=[1, 0], proba=p[[0, 2]], weight=[1.0, 2.0], key=[0, 2])
     assert e.n == 2
+
+
+def test_certain_predictions_that_are_right_cost_nothing_and_own_nothing():
+    p = np.ones(1000)
+    p[3] = 0.5
+    e = evaluate(labels=np.ones(1000, int), proba=p)
+    assert e.worst_share == pytest.approx(1, rel=1e-12)
+    assert str(e.worst_rows[1]["log_loss"]) == "0.0"

@@ -1,12 +1,14 @@
 """A state has the same bits whatever the batches, the order, the threads and the way of merging."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossentropy._statistics.cpu.memory import NumpyMemory
-from crossentropy.evaluation import Declaration, State
+from crossentropy.evaluation import Declaration, SliceColumn, State
 from evaluation_data import batches_of, declaration_of, rows_of, state_of
 
 CASES = [
@@ -132,3 +134,13 @@ def test_ten_thousand_damaged_states_are_refused():
             continue
         with pytest.raises(ValueError, match="state"):
             State.from_bytes(changed)
+
+
+def test_slices_without_rows_leave_no_trace():
+    """A dictionary column of Arrow may list values that no row has."""
+    d, data, expected = whole(CASES[0])
+    (batch,) = batches_of(data, [np.arange(400)])
+    column = SliceColumn(batch.slices[0].codes + np.int32(1), ["nowhere", *batch.slices[0].names])
+    state = state_of(d, [replace(batch, slices=(column,))])
+    assert state.to_bytes() == expected
+    assert [s["slice"] for s in state.finalize().slices] == ["a", "b", "c", "d"]

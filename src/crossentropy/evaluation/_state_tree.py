@@ -109,7 +109,9 @@ def _into_groups(scores: GroupScores, tree: Tree) -> None:
 
 
 def _of_slices(scores: GroupScores, names: dict[str, int]) -> Tree:
-    ordered = sorted(names)
+    ordered = sorted(
+        name for name, place in names.items() if scores.n[place]
+    )  # a column may list names without rows
     places = np.asarray([names[name] for name in ordered], np.int64)
     return {"names": ordered, "scores": _of_groups(scores, places)}
 
