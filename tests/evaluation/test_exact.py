@@ -111,3 +111,11 @@ def test_the_multiplicity_of_a_row_depends_on_its_key_and_the_seed_alone():
     parts = [drawn([5]), [2 * x for x in drawn([9])]]
     assert drawn([5, 9]) == [a + b for a, b in zip(*parts, strict=True)]
     assert drawn([5]) != drawn([5], seed=4)
+
+
+@given(st.lists(st.lists(st.integers(0, 2**40), min_size=3, max_size=3), max_size=5))
+def test_counts_are_added_as_whole_numbers(rows):
+    sums = GroupSums(3)
+    for counts in rows:
+        sums.add_counts(np.asarray(counts, np.int64))
+    assert sums.fractions() == [sum(column) for column in zip(*rows, strict=True)] or not rows

@@ -86,6 +86,14 @@ def test_temperature_and_cox_make_the_derivatives_zero(n):
     assert abs((z * (p - y)).mean()) < tolerance
 
 
+def test_a_probability_that_was_rounded_to_one_and_missed_has_log_odds_of_37():
+    p = np.asarray([[1e-20, 1.0], *[[0.1, 0.9]] * 60])
+    y, z = np.asarray([0] + [1] * 60), np.asarray([37.0, *[np.log(9)] * 60])
+    e = evaluate(labels=y, proba=p)
+    assert e.n_infinite == 0
+    assert abs((z * (special.expit(z / e.temperature) - y)).sum()) < 1e-12
+
+
 @pytest.mark.parametrize("score", ["log", "brier"])
 def test_on_the_grid_a_decomposition_is_within_its_error_of_the_exact_one(score):
     r = np.random.default_rng(4)
@@ -181,8 +189,9 @@ def test_binary_predictions_of_0_on_label_1_leave_discrimination_known():
 
 
 def test_the_ladder_clips_finite_losses_too():
-    e = evaluate(labels=[1, 1], proba=np.asarray([1e-10, 0.5]))
-    expected = [(-math.log(max(1e-10, float(eps))) + math.log(2)) / 2 for eps in e.clip_ladder]
+    p = np.asarray([1e-10, 5e-4, 2e-3, 0.5])
+    e = evaluate(labels=[1, 1, 1, 1], proba=p)
+    expected = [-np.log(np.maximum(p, float(eps))).mean() for eps in e.clip_ladder]
     assert list(e.clip_ladder.values()) == pytest.approx(expected, rel=1e-14)
 
 
@@ -224,7 +233,7 @@ def test_skill_against_a_prior():
 
 def test_the_smooth_calibration_error_is_the_fixed_point_of_its_integral():
     r = np.random.default_rng(7)
-    p, y = r.random(40), r.integers(0, 2, 40)
+    p, y = r.random(40).round(1), r.integers(0, 2, 40)  # some are 0 or 1
     sigma = evaluate(labels=y, proba=p).smooth_ece
     t = np.linspace(0, 1, 20_001)
     images = np.concatenate([p + 2 * k for k in range(-2, 3)] + [2 * k - p for k in range(-2, 3)])

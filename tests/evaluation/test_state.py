@@ -65,6 +65,25 @@ def test_many_rows_have_the_same_bytes_in_any_batches_on_any_threads(case, count
     assert found.finalize() == expected.finalize()
 
 
+@pytest.mark.parametrize(
+    "case", [("proba", 2, False, None), ("logits", 2, True, None), ("proba", 3, False, None)]
+)
+def test_states_with_and_without_a_grid_merge_both_ways(case):
+    kind, classes, weighted, distinct = case
+    data = rows_of(kind, classes=classes, n=9000, weighted=weighted, distinct=distinct)
+    d = declaration_of(kind, classes, weighted)
+    few, many = np.arange(100), np.arange(100, 9000)
+    expected = state_of(d, batches_of(data, [np.arange(9000)])).to_bytes()
+    for order in ((few, many), (many, few)):
+        first, second = (state_of(d, batches_of(data, [part])) for part in order)
+        first.merge(second)
+        assert first.to_bytes() == expected
+    halves = [state_of(d, batches_of(data, [part])) for part in (np.arange(4500), np.arange(4500, 9000))]
+    assert halves[0]._whole().tables[0].is_exact
+    halves[0].merge(halves[1])  # together they have more distinct predictions than are told apart
+    assert halves[0].to_bytes() == expected
+
+
 def test_merging_leaves_the_other_state_as_it_is():
     d, data, _ = whole(CASES[0], n=9000)
     exact = state_of(d, batches_of(data, [np.arange(100)]))
