@@ -1,5 +1,7 @@
 """A state has the same bits whatever the batches, the order, the threads and the way of merging."""
 
+import copy
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -163,3 +165,12 @@ def test_slices_without_rows_leave_no_trace():
     state = state_of(d, [replace(batch, slices=(column,))])
     assert state.to_bytes() == expected
     assert [s["slice"] for s in state.finalize().slices] == ["a", "b", "c", "d"]
+
+
+def test_a_state_can_be_pickled_and_copied():
+    expected = whole(CASES[1])[2]
+    state = State.from_bytes(expected)
+    assert pickle.loads(pickle.dumps(state)).to_bytes() == expected
+    copied = copy.deepcopy(state)
+    copied.merge(state)
+    assert state.to_bytes() == expected != copied.to_bytes()
