@@ -46,11 +46,12 @@ void bind_evaluation(nb::module_& m) {
 
   m.def(
       "poisson_sums",
-      [](uintptr_t x, uintptr_t keys, int64_t n, uint64_t seed, int64_t replicates, uintptr_t limbs) {
-        ce::poisson_sums(pointer<const double>(x), pointer<const uint64_t>(keys), n, seed, replicates,
-                         pointer<int64_t>(limbs));
+      [](uintptr_t x, uintptr_t y, uintptr_t keys, int64_t n, uint64_t seed, int64_t replicates, uintptr_t limbs_x,
+         uintptr_t limbs_y) {
+        ce::poisson_sums(pointer<const double>(x), pointer<const double>(y), pointer<const uint64_t>(keys), n, seed,
+                         replicates, pointer<int64_t>(limbs_x), pointer<int64_t>(limbs_y));
       },
-      "x"_a, "keys"_a, "n"_a, "seed"_a, "replicates"_a, "limbs"_a,
+      "x"_a, "y"_a, "keys"_a, "n"_a, "seed"_a, "replicates"_a, "limbs_x"_a, "limbs_y"_a,
       nb::call_guard<nb::gil_scoped_release>());
 
   m.def(

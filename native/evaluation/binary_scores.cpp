@@ -38,7 +38,7 @@ CE_CLONES void score(const From* x, const Label* labels, int64_t n, int64_t at, 
     const double t = double(labels[i]);
     const Pair b = pair_of<kind>(double(x[i]));
     const double distance = t * b.q - (1.0 - t) * b.p, slope = b.q - b.p, odds = b.log_p - b.log_q;
-    lanes[0][l] = -(times_log(t, b.log_p) + times_log(1.0 - t, b.log_q));
+    lanes[0][l] = 0.0 - (times_log(t, b.log_p) + times_log(1.0 - t, b.log_q));  // never −0
     lanes[1][l] = -(times_log(b.p, b.log_p) + times_log(b.q, b.log_q));
     lanes[2][l] = b.p * b.q == 0.0 ? 0.0 : b.p * b.q * (odds * odds);
     lanes[3][l] = distance * distance;

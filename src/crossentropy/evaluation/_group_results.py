@@ -60,10 +60,12 @@ def skill_variance(classes: Sequence[GroupTotals], nulls: Sequence[float]) -> fl
 def slice_results(
     column: str, names: Sequence[str], groups: Sequence[GroupTotals], confidence: float
 ) -> list[dict[str, Any]]:
-    """Return the scores of the slices of one column, sorted by name, and a test of each against the others."""
+    """Return the scores of the slices of one column that have rows, by name, and a test of each against the others."""
     whole = _sum(groups)
     results = []
     for name, g in sorted(zip(names, groups, strict=True)):
+        if not g.n:
+            continue
         rest = _difference(whole, g)
         result = {"column": column, "slice": name, **group_result(g, confidence)}
         result |= {

@@ -10,7 +10,7 @@ from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._clusters import ClusterSums
 from crossentropy.evaluation._declaration import KINDS, Declaration
-from crossentropy.evaluation._exact import GroupSums
+from crossentropy.evaluation._exact import GroupSums, add_poisson
 from crossentropy.evaluation._groups import GroupScores, GroupTerms, GroupTotals, two_classes
 from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._prediction_table import PredictionTable, count_on_grid, grid_bits, grid_size
@@ -94,8 +94,7 @@ class Part:
             self.clusters.add(batch.cluster, _ones(batch), costs.finite)
         if self.replicates is not None:
             keys = self._resampled(batch)
-            for sums, x in zip(self.replicates, (_ones(batch), costs.finite), strict=True):
-                sums.add_poisson(x, keys, self.declaration.seed)
+            add_poisson(*self.replicates, _ones(batch), costs.finite, keys, self.declaration.seed)
 
     def _resampled(self, batch: Batch) -> Array:
         """Return the keys of what a bootstrap resamples: the clusters, else the rows."""

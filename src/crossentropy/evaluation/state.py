@@ -1,6 +1,6 @@
 """One exact, mergeable state of all scores of a data set."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -119,6 +119,10 @@ class State:
         state = cls(Declaration(**columns))
         fill(state._parts[0], tree)
         return state
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "State"], tuple[bytes]]:
+        """Pickle the bytes, for engines that send states between processes."""
+        return State.from_bytes, (self.to_bytes(),)
 
     def finalize(self, *, interval: float = 0.95, prior: Any = None) -> Evaluation:
         """Compute all scores; the state can be updated further.
