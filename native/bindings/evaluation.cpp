@@ -65,26 +65,33 @@ void bind_evaluation(nb::module_& m) {
       },
       "prediction"_a, "dtype"_a, "kind"_a, "labels"_a, "soft"_a, "n"_a, "out"_a, "fixed"_a);
 
+  nb::class_<ce::Matrix>(m, "Matrix", "Predictions (n, classes) by address; see row_scores.hpp.")
+      .def(
+          "__init__",
+          [](ce::Matrix* self, uintptr_t address, int dtype, int64_t n, int64_t classes, int64_t row_stride,
+             int64_t class_stride) {
+            new (self) ce::Matrix{address, ce::Dtype(dtype), n, classes, row_stride, class_stride};
+          },
+          "address"_a, "dtype"_a, "n"_a, "classes"_a, "row_stride"_a, "class_stride"_a);
+
   m.def(
       "matrix_scores",
-      [](uintptr_t prediction, int dtype, int kind, uintptr_t labels, bool soft, int64_t n, int64_t classes,
-         const std::vector<uintptr_t>& out, uintptr_t rank, uintptr_t probabilities, uintptr_t powers, uintptr_t fixed) {
+      [](const ce::Matrix& x, int kind, uintptr_t labels, bool soft, const std::vector<uintptr_t>& out, uintptr_t rank,
+         uintptr_t probabilities, uintptr_t powers, uintptr_t fixed) {
         const ce::RowScores scores = scores_at(out);
         nb::gil_scoped_release release;
-        ce::matrix_scores({prediction, ce::Dtype(dtype), ce::Prediction(kind), labels, soft, n, classes}, scores,
+        ce::matrix_scores({x, ce::Prediction(kind), labels, soft}, scores,
                           {pointer<int64_t>(rank), pointer<double>(probabilities), pointer<double>(powers)},
                           pointer<ce::FixedSum>(fixed));
       },
-      "prediction"_a, "dtype"_a, "kind"_a, "labels"_a, "soft"_a, "n"_a, "classes"_a, "out"_a, "rank"_a,
-      "probabilities"_a, "powers"_a, "fixed"_a);
+      "x"_a, "kind"_a, "labels"_a, "soft"_a, "out"_a, "rank"_a, "probabilities"_a, "powers"_a, "fixed"_a);
 
   m.def(
       "row_totals",
-      [](uintptr_t x, int dtype, bool logarithms, int64_t n, int64_t classes, uintptr_t totals) {
-        ce::row_totals(x, ce::Dtype(dtype), logarithms, n, classes, pointer<double>(totals));
+      [](const ce::Matrix& x, bool logarithms, uintptr_t totals) {
+        ce::row_totals(x, logarithms, pointer<double>(totals));
       },
-      "x"_a, "dtype"_a, "logarithms"_a, "n"_a, "classes"_a, "totals"_a,
-      nb::call_guard<nb::gil_scoped_release>());
+      "x"_a, "logarithms"_a, "totals"_a, nb::call_guard<nb::gil_scoped_release>());
 
   m.def(
       "grid_places",

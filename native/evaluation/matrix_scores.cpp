@@ -160,11 +160,17 @@ void of_masses(int64_t classes, const double* p, const double* log_p, const doub
   }
 }
 
+// The rows from `from` on, of which there are n, as [class][row]; the first of them in place of those that are missing.
 template <class From>
-void load(const From* x, int64_t n, int64_t classes, double* tile) {
-  for (int l = 0; l < kRows; ++l) {
-    const From* row = x + (l < n ? l : 0) * classes;
-    for (int64_t c = 0; c < classes; ++c) tile[c * kRows + l] = double(row[c]);
+CE_CLONES void load(const Matrix& x, int64_t from, int64_t n, double* tile) {
+  const From* first = pointer<const From>(x.address) + from * x.row_stride;
+  for (int64_t c = 0; c < x.classes; ++c) {
+    const From* column = first + c * x.class_stride;
+    if (x.row_stride == 1 && n == kRows) {
+      for (int l = 0; l < kRows; ++l) tile[c * kRows + l] = double(column[l]);
+    } else {
+      for (int l = 0; l < kRows; ++l) tile[c * kRows + l] = double(column[(l < n ? l : 0) * x.row_stride]);
+    }
   }
 }
 
@@ -210,7 +216,7 @@ void write_all(int64_t from, int64_t n, const RowScores& out, const MatrixScores
 template <class From>
 void score(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, int64_t begin, int64_t end,
            int64_t* units) {
-  const int64_t classes = rows.classes;
+  const int64_t classes = rows.x.classes;
   Tile tile(classes);
   Sums sums;
   PowerSums powers = {};
@@ -218,7 +224,7 @@ void score(const MatrixRows& rows, const RowScores& out, const MatrixScores& mor
   for (int64_t from = begin; from < end; from += kRows) {
     const int64_t n = end - from < kRows ? end - from : kRows;
     double *p = tile.p.data(), *log_p = tile.log_p.data();
-    load(pointer<const From>(rows.prediction) + from * classes, n, classes, p);
+    load<From>(rows.x, from, n, p);
     if (rows.kind == Prediction::kProbability) from_probabilities(classes, p, log_p);
     if (rows.kind == Prediction::kLogit) from_logits(classes, p, log_p);
     if (rows.kind == Prediction::kLogProbability) from_logarithms(classes, p, log_p);
@@ -231,26 +237,32 @@ void score(const MatrixRows& rows, const RowScores& out, const MatrixScores& mor
       for (int l = 0; l < kRows; ++l) labels[l] = pointer<const int64_t>(rows.labels)[from + (l < n ? l : 0)];
       of_labels(classes, p, log_p, labels, sums, truth);
     }
-    write_all(from, n, out, more, rows.n, sums, truth, powers, units);
+    write_all(from, n, out, more, rows.x.n, sums, truth, powers, units);
     if (more.probabilities)
       for (int64_t c = 0; c < classes; ++c)
-        for (int l = 0; l < n; ++l) more.probabilities[c * rows.n + from + l] = p[c * kRows + l];
+        for (int l = 0; l < n; ++l) more.probabilities[c * rows.x.n + from + l] = p[c * kRows + l];
   }
 }
 
+CE_CLONES void add_rows(int64_t classes, bool logarithms, const double* tile, double* sum) {
+  for (int l = 0; l < kRows; ++l) sum[l] = 0.0;
+  for (int64_t c = 0; c < classes; ++c)
+    for (int l = 0; l < kRows; ++l) {
+      const double v = tile[c * kRows + l];
+      const bool inside = logarithms ? v <= 0.0 : v >= 0.0 && v <= 1.0;
+      sum[l] += inside ? (logarithms ? exp_nonpositive(v) : v) : kNaN;
+    }
+}
+
 template <class From>
-CE_CLONES void totals_of(const From* x, bool logarithms, int64_t begin, int64_t end, int64_t classes, double* totals) {
+void totals_of(const Matrix& x, bool logarithms, double* totals) {
   alignas(64) double sum[kRows];
-  for (int64_t from = begin; from < end; from += kRows) {
-    const int64_t n = end - from < kRows ? end - from : kRows;
-    for (int l = 0; l < kRows; ++l) sum[l] = 0.0;
-    for (int64_t c = 0; c < classes; ++c)
-      for (int l = 0; l < kRows; ++l) {
-        const double v = double(x[(from + (l < n ? l : 0)) * classes + c]);
-        const bool inside = logarithms ? v <= 0.0 : v >= 0.0 && v <= 1.0;
-        sum[l] += inside ? (logarithms ? exp_nonpositive(v) : v) : kNaN;
-      }
-    for (int64_t l = 0; l < n; ++l) totals[from + l] = sum[l];
+  std::vector<double> tile(size_t(x.classes * kRows));
+  for (int64_t from = 0; from < x.n; from += kRows) {
+    const int64_t n = x.n - from < kRows ? x.n - from : kRows;
+    load<From>(x, from, n, tile.data());
+    add_rows(x.classes, logarithms, tile.data(), sum);
+    write(sum, n, totals + from);
   }
 }
 
@@ -258,10 +270,10 @@ CE_CLONES void totals_of(const From* x, bool logarithms, int64_t begin, int64_t 
 
 void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed) {
   constexpr int64_t kBlock = 64 * kRows;  // rows whose units a lane can hold
-  for (int64_t begin = 0; begin < rows.n; begin += kBlock) {
-    const int64_t end = rows.n - begin < kBlock ? rows.n : begin + kBlock;
+  for (int64_t begin = 0; begin < rows.x.n; begin += kBlock) {
+    const int64_t end = rows.x.n - begin < kBlock ? rows.x.n : begin + kBlock;
     alignas(64) int64_t units[kSums * kRows] = {};
-    if (rows.dtype == Dtype::kFloat64) {
+    if (rows.x.dtype == Dtype::kFloat64) {
       score<double>(rows, out, more, begin, end, fixed ? units : nullptr);
     } else {
       score<float>(rows, out, more, begin, end, fixed ? units : nullptr);
@@ -272,9 +284,9 @@ void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixSco
   }
 }
 
-void row_totals(uintptr_t x, Dtype dtype, bool logarithms, int64_t n, int64_t classes, double* totals) {
-  if (dtype == Dtype::kFloat64) return totals_of(pointer<const double>(x), logarithms, 0, n, classes, totals);
-  totals_of(pointer<const float>(x), logarithms, 0, n, classes, totals);
+void row_totals(const Matrix& x, bool logarithms, double* totals) {
+  if (x.dtype == Dtype::kFloat64) return totals_of<double>(x, logarithms, totals);
+  totals_of<float>(x, logarithms, totals);
 }
 
 }  // namespace ce

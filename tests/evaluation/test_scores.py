@@ -269,3 +269,15 @@ def test_certain_predictions_that_are_right_cost_nothing_and_own_nothing():
     e = evaluate(labels=np.ones(1000, int), proba=p)
     assert e.worst_share == pytest.approx(1, rel=1e-12)
     assert str(e.worst_rows[1]["log_loss"]) == "0.0"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kind", ["proba", "logits"])
+def test_predictions_of_any_strides_have_the_same_bits(dtype, kind):
+    u, p, y = many(101)
+    x = (p if kind == "proba" else u).astype(dtype)
+    wide = np.zeros((202, 15), dtype)
+    wide[::2, ::3] = x
+    expected = evaluate(labels=y, **{kind: x})
+    for same in (np.asfortranarray(x), wide[::2, ::3], x[::-1][::-1], np.stack([c.copy() for c in x.T]).T):
+        assert evaluate(labels=y, **{kind: same}) == expected

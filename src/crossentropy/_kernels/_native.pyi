@@ -207,21 +207,24 @@ def binary_scores(
     out: list[int],
     fixed: int,
 ) -> None: ...
+
+class Matrix:
+    def __init__(
+        self, address: int, dtype: int, n: int, classes: int, row_stride: int, class_stride: int
+    ) -> None: ...
+
 def matrix_scores(
-    prediction: int,
-    dtype: int,
+    x: Matrix,
     kind: int,
     labels: int,
     soft: bool,
-    n: int,
-    classes: int,
     out: list[int],
     rank: int,
     probabilities: int,
     powers: int,
     fixed: int,
 ) -> None: ...
-def row_totals(x: int, dtype: int, logarithms: bool, n: int, classes: int, totals: int) -> None: ...
+def row_totals(x: Matrix, logarithms: bool, totals: int) -> None: ...
 def grid_places(p: int, complement: int, n: int, bits: int, places: int) -> None: ...
 def grid_counts(
     p: int,

@@ -132,7 +132,7 @@ def make_batch(
 
 
 def _predictions(d: Declaration, predictions: Any) -> Array:
-    """Return predictions as a contiguous float32 or float64 array of the declared shape."""
+    """Return predictions as a float32 or float64 array of the declared shape, one column contiguous."""
     x = np.asarray(predictions)
     if x.dtype.kind not in "biuf":
         raise BadData(f"predictions have dtype {x.dtype}; pass numbers")
@@ -146,7 +146,9 @@ def _predictions(d: Declaration, predictions: Any) -> Array:
             f"predictions have shape {x.shape}, and {len(d.classes)} classes, {list(d.classes)[:10]!r}, need "
             f"{expected}"
         )
-    return np.ascontiguousarray(x, np.float32 if x.dtype in (np.float16, np.float32) else np.float64)
+    x = np.asarray(x, np.float32 if x.dtype in (np.float16, np.float32) else np.float64)
+    is_regular = x.ndim == 2 and x.flags.aligned and all(s % x.itemsize == 0 for s in x.strides)
+    return x if is_regular else np.ascontiguousarray(x)
 
 
 def _cluster_hashes(cluster: Any) -> Array:

@@ -157,7 +157,7 @@ def _looked_up(names: Columns, batch: Mapping[str, Any]) -> Columns:
 
     def get(name: Any) -> Any:
         if isinstance(name, (list, tuple)):
-            return np.stack([np.asarray(get(x)) for x in name], axis=1)
+            return np.stack([np.asarray(get(x)) for x in name]).T
         if name is None:
             return None
         if name not in batch:

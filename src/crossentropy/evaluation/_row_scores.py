@@ -12,7 +12,7 @@ from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._declaration import KINDS, Declaration
 from crossentropy.evaluation._exact import UNIT, ExactSum
 
-__all__ = ["CLASSWISE", "POWERS", "RowScorer", "RowScores", "rows_together"]
+__all__ = ["CLASSWISE", "POWERS", "RowScorer", "RowScores", "native_matrix", "rows_together"]
 
 Array = np.ndarray[Any, Any]
 
@@ -136,13 +136,10 @@ class RowScorer:
         powers = self._room("powers", (len(POWER_NAMES), n)) if many and weighted else None
         fixed = np.zeros((len(BOUNDED) + len(POWER_NAMES), 2), np.int64)
         _native.matrix_scores(
-            NumpyMemory.address(x),
-            CODES[x.dtype],
+            native_matrix(x),
             KINDS.index(self.declaration.kind),
             NumpyMemory.address(labels),
             self.declaration.soft,
-            n,
-            classes,
             addresses,
             NumpyMemory.address(rank),
             0 if p is None else NumpyMemory.address(p),
@@ -158,6 +155,11 @@ class RowScorer:
         _halve(bounded, sums)
         assert p is not None  # for type checkers
         return RowScores(out["loss"], p[1], None, bounded, sums)
+
+
+def native_matrix(x: Array) -> _native.Matrix:
+    """Describe predictions (n, C) to the kernels; the array must live as long."""
+    return _native.Matrix(NumpyMemory.address(x), CODES[x.dtype], *x.shape, *NumpyMemory.strides(x))
 
 
 def _sums(names: Sequence[str], fixed: Array) -> dict[str, ExactSum]:

@@ -25,7 +25,7 @@ class Columns:
     Labels, clusters and slices may be `Coded`, as dictionary columns of Arrow are: they cost least.
     """
 
-    #: (n,) or (n, C), in the order of the classes.
+    #: (n,) or (n, C), in the order of the classes; of columns that were read one by one, ``numpy.stack(columns).T``.
     predictions: Any
     labels: Any
     weight: Any = None
