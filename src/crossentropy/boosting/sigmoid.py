@@ -81,8 +81,8 @@ class SigmoidObjective:
     >>> wrong = np.asarray([-4.0])  # the label is 1
     >>> for hessian in ("exact", "positive"):
     ...     SigmoidObjective(link=Focal(2.0), hessian=hessian).derivatives(wrong, [1])[1].round(4)
-    array([-0.0507])
-    array([0.0196])
+    array([-0.0467])
+    array([0.0195])
     """
 
     link: Link | None = None
