@@ -6,9 +6,9 @@ BIN := .venv/bin
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cpp native/*/*.hpp)
 
 # Where products are made, and where kernels read memory.
-HEADS := tests/_kernels/test_product.py $(filter-out %_jax.py,$(wildcard tests/losses/test_linear_*.py)) \
-	tests/losses/test_contrastive.py tests/torch/test_linear_face.py
-KERNELS := $(HEADS) $(filter-out %_jax.py,\
+HEADS := $(filter-out %_jax.py,$(wildcard tests/losses/test_linear_*.py)) tests/losses/test_contrastive.py \
+	tests/torch/test_linear_face.py tests/_kernels/test_product.py tests/_kernels/test_triton_linear.py
+KERNELS := $(HEADS) tests/evaluation $(filter-out %_jax.py,\
 	$(wildcard tests/_statistics/test_*.py tests/losses/test_softmax_*.py tests/losses/test_sigmoid*.py))
 
 .PHONY: demo test test-full test-poisoned test-levels sanitize bench bench-cuda lint docs clean
@@ -29,11 +29,12 @@ test-poisoned: .venv/installed
 	MALLOC_PERTURB_=128 PYTHONPATH=tests $(BIN)/python -m pytest -p poison -n 2 --dist loadfile $(KERNELS) \
 		tests/torch/distributed/test_sharded_head.py
 
-# What the libraries behind PyTorch would do on other processors, and on other numbers of threads, which MKL would
-# otherwise hold at the number of cores. Each level has a cache of compiled code of its own, since PyTorch looks code up
-# without regard to the level.
+# What the libraries behind PyTorch and NumPy would do on other processors, and on other numbers of threads, which MKL
+# would otherwise hold at the number of cores. Each level has a cache of compiled code of its own, since PyTorch looks
+# code up without regard to the level.
 LEVELS := $(addprefix ONEDNN_MAX_CPU_ISA=,SSE41 AVX2 AVX512_CORE AVX512_CORE_BF16) \
 	$(addprefix MKL_ENABLE_INSTRUCTIONS=,SSE4_2 AVX2 AVX512) MKL_CBWR=COMPATIBLE \
+	$(addprefix OPENBLAS_CORETYPE=,Nehalem Haswell Zen SkylakeX Sapphirerapids) \
 	$(addprefix ATEN_CPU_CAPABILITY=,default avx2 avx512) $(addprefix OMP_NUM_THREADS=,1 2 4)
 test-levels: .venv/installed
 	for level in $(LEVELS); do \

@@ -29,7 +29,7 @@ def as_on_a_device():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(autograd, "kernels_for", _engine)
         patch.setattr(linear_autograd, "kernels_for", _engine)
-        patch.setattr(memory_torch, "are_ready", lambda *arguments: False)
+        patch.setattr(memory_torch, "ready_tensors", lambda *arguments: None)
         yield
 
 

@@ -274,17 +274,15 @@ def test_a_module_where_its_matrix_belongs_is_answered_with_the_matrix():
     torch.testing.assert_close(value, torch.nn.functional.cross_entropy(weight(hidden), labels))
 
 
-def test_a_tensor_of_tensorflow_is_answered_with_its_array():
-    def tensor(values: np.ndarray) -> Any:
-        names = {"__module__": "tensorflow.python.framework.ops", "numpy": lambda self: values}
-        return type("EagerTensor", (), {**names, "shape": values.shape, "dtype": values.dtype})()
+def test_a_ragged_tensor_of_tensorflow_is_answered_with_its_padded_one():
+    def ragged(values: np.ndarray) -> Any:
+        names = {"__module__": "tensorflow.python.ops.ragged", "to_tensor": lambda self: values}
+        return type("RaggedTensor", (), names)()
 
-    given = {"logits": tensor(Z), "labels": tensor(LABELS)}
+    given = {"logits": ragged(Z), "labels": ragged(LABELS)}
     for name in ("logits", "labels"):
-        code = advice(
-            TypeError, rf"^{name} is a tensorflow.*, ({name}.numpy\(\))$", ce.softmax_cross_entropy, **given
-        )
-        given[name] = written(code, **given)
+        pattern = rf"^{name} is a tensorflow.*, such as ({name}.to_tensor\(\))"
+        given[name] = written(advice(TypeError, pattern, ce.softmax_cross_entropy, **given), **given)
     np.testing.assert_allclose(ce.softmax_cross_entropy(**given), np.mean(OF_LABELS), rtol=1e-12)
 
 

@@ -37,7 +37,7 @@ def _has_torch():
 def public_callables():
     """All that can be called by a public name: functions, losses that are objects, links, targets, modules,
     estimators."""
-    modules = [ce, ce.losses, ce.links, ce.targets, ce.information, ce.cross_entropy_method]
+    modules = [ce, ce.losses, ce.links, ce.targets, ce.information, ce.cross_entropy_method, ce.boosting]
     if _has_torch():
         modules += [ce.torch, ce.torch.distributed]
     if _has_torch() and importlib.util.find_spec("sklearn"):

@@ -1,5 +1,6 @@
 """Importing the package is quick, and touches no framework."""
 
+import importlib
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,9 @@ FRAMEWORKS = (
     "matplotlib",
     "typer",
     "triton",
+    "xgboost",
+    "lightgbm",
+    "catboost",
 )
 
 
@@ -95,20 +99,29 @@ def test_every_public_name_is_there():
     assert not hasattr(ce, "no_such_name")
 
 
+def test_the_names_of_the_losses_are_those_of_their_modules():
+    from crossentropy import losses
+
+    modules = {name: importlib.import_module(f"crossentropy.losses.{name}") for name in losses.NAMES}
+    assert {name: sorted(module.__all__) for name, module in modules.items()} == {
+        name: sorted(names) for name, names in losses.NAMES.items()
+    }
+
+
 def test_the_top_level_is_what_the_design_says():
     import crossentropy as ce
 
     losses = {"softmax_cross_entropy", "sigmoid_cross_entropy", "linear_cross_entropy", "log_loss"}
     helpers = {"target_statistics", "linear_target_statistics", "loss_and_gradient"}
     quantities = set(ce.information.__all__)
-    modules = {"losses", "links", "targets", "information", "cross_entropy_method"}
+    modules = {"losses", "links", "targets", "information", "cross_entropy_method", "evaluation"}
     assert set(ce.__all__) == losses | helpers | quantities | modules
 
 
 def test_dir_shows_the_public_names_and_no_others():
     import crossentropy as ce
 
-    assert dir(ce) == sorted([*ce.__all__, "jax", "sklearn", "torch"])
+    assert dir(ce) == sorted([*ce.__all__, "boosting", "jax", "keras", "sklearn", "torch"])
     assert dir(ce.losses) == sorted(ce.losses.__all__)
     assert dir(ce.links) == sorted(ce.links.__all__)
 
@@ -126,6 +139,17 @@ def test_dir_of_the_face_for_scikit_learn_shows_its_public_names():
     import crossentropy as ce
 
     assert dir(ce.sklearn) == sorted(ce.sklearn.__all__)
+
+
+def test_the_face_for_boosted_trees_imports_no_library_before_it_is_asked_for_one():
+    loaded = python(
+        "import crossentropy.boosting as b, sys; b.SoftmaxObjective(); print(*sys.modules)"
+    ).split()
+    assert not [name for name in FRAMEWORKS if name in loaded]
+    assert python("import crossentropy as ce; print(*dir(ce.boosting))").split() == [
+        "SigmoidObjective",
+        "SoftmaxObjective",
+    ]
 
 
 def test_the_face_for_jax_shows_its_public_names_and_touches_no_other_framework():
@@ -164,7 +188,8 @@ def test_a_face_is_an_attribute_that_imports_its_framework_when_it_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("face", "missing"), [("torch", "torch"), ("sklearn", "sklearn"), ("sklearn", "torch"), ("jax", "jax")]
+    ("face", "missing"),
+    [("torch", "torch"), ("jax", "jax"), ("keras", "keras"), ("sklearn", "sklearn"), ("sklearn", "torch")],
 )
 def test_a_face_without_its_framework_names_the_extra(face, missing):
     out = python(
@@ -185,3 +210,25 @@ def test_a_face_without_its_framework_names_the_extra(face, missing):
         """
     )
     assert f'pip install "crossentropy[{face}]"' in out
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm", "catboost"])
+def test_an_objective_without_its_library_names_the_extra(library):
+    out = python(
+        f"""
+        import sys
+
+        class Missing:
+            def find_spec(self, name, *_):
+                if name == "{library}":
+                    raise ModuleNotFoundError(name)
+
+        sys.meta_path.insert(0, Missing())
+        from crossentropy.boosting import SoftmaxObjective
+        try:
+            SoftmaxObjective().{library}
+        except ImportError as error:
+            print(error)
+        """
+    )
+    assert f'pip install "crossentropy[{library}]"' in out

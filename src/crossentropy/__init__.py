@@ -19,7 +19,7 @@ from crossentropy.losses import (
 )
 
 if TYPE_CHECKING:
-    from crossentropy import cross_entropy_method, information
+    from crossentropy import cross_entropy_method, evaluation, information
     from crossentropy.information import (
         cross_entropy,
         entropy,
@@ -36,6 +36,7 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_method",
     "entropy",
+    "evaluation",
     "information",
     "js_divergence",
     "kl_divergence",
@@ -66,6 +67,8 @@ LAZY = {
 }
 
 # Faces import their framework, so `from crossentropy import *` leaves them out.
-FACES = ("jax", "sklearn", "torch")
+FACES = ("boosting", "jax", "keras", "sklearn", "torch")
 
-__getattr__, __dir__ = attach(__name__, __all__, LAZY, ("cross_entropy_method", "information", *FACES))
+__getattr__, __dir__ = attach(
+    __name__, __all__, LAZY, ("cross_entropy_method", "evaluation", "information", *FACES)
+)

@@ -7,15 +7,6 @@ import operator
 
 from crossentropy._backends import Array, namespace, total
 
-__all__ = [
-    "SCALE",
-    "add_up",
-    "cross_entropy_terms",
-    "divergence",
-    "entropy_terms",
-    "exact_product",
-]
-
 # Divergences are homogeneous, D(λp, λq) = λ D(p, q). Multiplied by this, subnormal probabilities become
 # normal numbers, and so do their reciprocals, which gradients contain.
 SCALE = 2.0**60

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-__all__ = ["LAZY", "attach"]
-
 #: For each module of a package, the names that the package takes from it.
 LAZY = Mapping[str, tuple[str, ...]]
 
@@ -16,16 +14,8 @@ def attach(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Make `__getattr__` and `__dir__` of a package.
 
-    Parameters
-    ----------
-    package : str
-        Its name.
-    public : iterable of str
-        What `dir` shows besides `modules`.
-    lazy : mapping of str to names
-        For each submodule, the names that are taken from it.
-    modules : iterable of str
-        Submodules that are attributes themselves.
+    `lazy` has the names that it takes from each submodule, and `modules` are submodules that are attributes themselves;
+    `dir` shows the public names and these.
     """
     source = {name: module for module, names in lazy.items() for name in names}
     modules = frozenset(modules)

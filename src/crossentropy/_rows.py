@@ -2,19 +2,10 @@
 
 from collections.abc import Sequence
 
-__all__ = ["class_axis", "entry_in_words", "row_in_words", "rows_shape"]
-
 
 def class_axis(axis: int, shape: Sequence[int], name: str) -> int:
     """Count `axis` of the array `name` from 0; an array without axes counts as one of a single axis.
 
-    Raises
-    ------
-    ValueError
-        If there is no such axis.
-
-    Examples
-    --------
     >>> class_axis(-1, (2, 3), "logits")
     1
     """
@@ -29,8 +20,6 @@ def class_axis(axis: int, shape: Sequence[int], name: str) -> int:
 def rows_shape(shape: Sequence[int], axis: int) -> tuple[int, ...]:
     """Remove the class axis, counted from 0, from a shape.
 
-    Examples
-    --------
     >>> rows_shape((2, 3, 4), 1)
     (2, 4)
     """
@@ -40,8 +29,6 @@ def rows_shape(shape: Sequence[int], axis: int) -> tuple[int, ...]:
 def row_in_words(row: Sequence[int]) -> str:
     """Name the row at these indices.
 
-    Examples
-    --------
     >>> row_in_words((3,)), row_in_words((0, 2)), row_in_words(())
     ('row 3', 'row (0, 2)', 'the only row')
     """
@@ -53,8 +40,6 @@ def row_in_words(row: Sequence[int]) -> str:
 def entry_in_words(name: str, place: Sequence[int]) -> str:
     """Name the entry at these indices of the array `name`; the array itself if it has no axes.
 
-    Examples
-    --------
     >>> entry_in_words("labels", (0, 2)), entry_in_words("labels", ())
     ('labels[0, 2]', 'labels')
     """

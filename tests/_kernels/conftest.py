@@ -39,3 +39,20 @@ def blocks(request, monkeypatch):
         monkeypatch.setattr(launch, "FEW_ENTRIES", 16)
         monkeypatch.setattr(launch, "ROWS_ABREAST", 2)
         monkeypatch.setattr(launch, "CLASSES_ABREAST", 4)
+
+
+@pytest.fixture
+def products_in_order(monkeypatch):
+    """The interpreter's products are sums in one order, as a GPU's are; those of NumPy's BLAS differ by row."""
+    pytest.importorskip("triton")
+    if torch.cuda.is_available():
+        return
+    from triton.runtime import interpreter
+
+    def create_dot(a, b, total, input_precision, max_num_imprecise_acc):
+        sums = total.data.copy()
+        for column, row in zip(a.data.T, b.data, strict=True):
+            sums += column[:, None] * row
+        return interpreter.TensorHandle(sums, total.dtype.scalar)
+
+    monkeypatch.setattr(interpreter.interpreter_builder, "create_dot", create_dot)

@@ -131,7 +131,7 @@ def test_shares_are_whole_tiles_that_cover_the_classes(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_a_row_has_the_same_bits_wherever_it_stands(dtype, device):
+def test_a_row_has_the_same_bits_wherever_it_stands(dtype, device, products_in_order):
     """Though its products are rounded: those of real states."""
     generator = torch.Generator().manual_seed(0)
     x, M = (torch.randn(s, 40, generator=generator).to(dtype) for s in (50, 40))

@@ -54,6 +54,18 @@ class Case:
             gain = self.gain(p, q, log_p, log_q)
             return self.phi(p, q, log_p, log_q), gain, gain * q
 
+    def curvature(self, D: float) -> Any:
+        """d²φ/dD² at log-odds D: a difference of dφ/dD over a step that some hundred digits resolve."""
+        step = mpf(10) ** -250
+        with ctx.workdps(DIGITS):
+            before, after = (self._slope(mpf(D) + move) for move in (0, step))
+            return (after - before) / step
+
+    def _slope(self, D: Any) -> Any:
+        log_p, log_q = log_sigmoid(-D), log_sigmoid(D)
+        p, q = ctx.exp(log_p), ctx.exp(log_q)
+        return self.gain(p, q, log_p, log_q) * q
+
 
 def poly(*epsilons: float) -> Case:
     e = [mpf(x) for x in epsilons]

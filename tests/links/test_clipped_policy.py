@@ -46,6 +46,13 @@ def test_the_loss_is_the_papers_and_the_gain_is_the_weighted_ratio_where_it_is_n
         np.testing.assert_allclose(back(link.gain(odds)), np.where(FLAT, 0, RATIO * ADVANTAGE), rtol=1e-13)
 
 
+def test_the_curvature_is_the_difference_of_slopes():
+    link, step = link_of("numpy"), 1e-6
+    slope = lambda D: link.gain(D) / (1 + np.exp(-D))  # noqa: E731
+    expected = (slope(D + step) - slope(D - step)) / (2 * step)
+    np.testing.assert_allclose(link.curvature(D), expected, rtol=1e-7, atol=1e-9)
+
+
 def gradient(library, z, y, advantages, old_log_prob):
     def loss(logits, labels, *rest):
         return ce.softmax_cross_entropy(logits, labels, link=ClippedPolicy(*rest, clip=CLIP), reduction="sum")

@@ -1,4 +1,4 @@
-"""Links of one's own: two functions that have to agree, or are refused."""
+"""Links of one's own: functions that have to agree, or are refused."""
 
 import re
 
@@ -26,10 +26,11 @@ def squared_gain(D):
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
 def test_the_links_of_the_package_pass_the_check(case):
-    own = links.Custom(case.link.loss, case.link.gain)
+    own = links.Custom(case.link.loss, case.link.gain, case.link.curvature)
     D = np.linspace(-3, 3, 7)
     np.testing.assert_array_equal(own.loss(D), case.link.loss(D))
     np.testing.assert_array_equal(own.gain(D), case.link.gain(D))
+    np.testing.assert_array_equal(own.curvature(D), case.link.curvature(D))
     assert isinstance(own, links.Link)
 
 
@@ -61,6 +62,13 @@ def test_a_gain_that_is_not_the_derivative_is_refused_with_both_numbers(gain):
         ValueError, match=r"at D = \S+ the derivative of loss is \S+ .* gain\(D\)·σ\(D\) is \S+; gain is"
     ):
         links.Custom(squared, gain)
+
+
+@pytest.mark.parametrize("factor", [-1.0, 1.01])
+def test_a_curvature_that_is_not_the_second_derivative_is_refused(factor):
+    curvature = lambda D: factor * 2 * sigmoid(D) ** 2 * sigmoid(-D) * (2 - 3 * sigmoid(D))  # noqa: E731
+    with pytest.raises(ValueError, match=r"derivative of gain\(D\)·σ\(D\) is .* curvature\(D\) is"):
+        links.Custom(squared, squared_gain, curvature)
 
 
 def test_the_numbers_of_the_refusal_are_right():

@@ -5,7 +5,7 @@ import pytest
 
 import ulps
 from crossentropy import links
-from links.table import LIBRARIES, ODDS, each_link, each_link_in, loss_gain_slope
+from links.table import HUGE, LIBRARIES, ODDS, array, back, each_link, each_link_in, loss_gain_slope, wide
 
 
 def assert_digits(found, expected, factor):
@@ -61,6 +61,33 @@ def test_float32_stays_float32_and_keeps_its_digits(case):
         expected = np.array([float(case.truth(float(d))[column]) for d in D])
         close = np.isclose(found, expected, rtol=1e-6 * 8 * case.factor * np.abs(D), atol=0)
         assert (close | (np.abs(expected) > 3e38) | (np.abs(expected) < 1e-37)).all()
+
+
+@each_link_in("numpy", "torch", "array_api_strict")
+def test_the_curvature_is_the_second_derivative_in_both_tails(case, library):
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        found = back(links.link.curvature(case.link, array(library, ODDS)))
+    expected = np.array([float(case.curvature(D)) for D in ODDS])
+    # It passes through 0 where a link turns from convex to concave: there its size is that nearby.
+    nearby = [abs(float(case.curvature(D + move))) for D in ODDS for move in (-0.5, 0.5)]
+    size = np.maximum(np.abs(expected), np.reshape(nearby, (-1, 2)).max(axis=1))
+    limit = 2.0**-53 * 8 * np.maximum(1, np.abs(ODDS)) * case.factor
+    np.testing.assert_array_less(np.abs(found - expected), limit * size + 1e-305)
+
+
+@each_link_in(*LIBRARIES)
+def test_at_certainty_and_at_impossibility_the_curvature_is_0_or_large_and_finite(case, library):
+    with np.errstate(divide="raise", invalid="raise", over="raise"), wide(library):
+        found = back(links.link.curvature(case.link, array(library, [-np.inf, -1e300, 1e300, np.inf])))
+    never = case.ends[1][1]
+    steep = never == HUGE or not np.isfinite(never)
+    np.testing.assert_array_equal(found[:2], 0.0)
+    assert ((found[2:] > 1e290) & np.isfinite(found[2:]) if steep else found[2:] == 0).all()
+
+
+def test_a_link_without_a_curvature_says_how_to_give_it_one():
+    with pytest.raises(TypeError, match=r"Custom.*has no second derivative.*curvature\(D\), d²φ/dD²"):
+        links.link.curvature(links.Custom(np.square, lambda D: 2 * D * (1 + np.exp(-D))), np.zeros(2))
 
 
 # ------------------------------------------------------------------------------- one another's relations

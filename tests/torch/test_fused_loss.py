@@ -16,6 +16,7 @@ from crossentropy._engine.softmax.autograd import (  # noqa: E402
     NATIVE,
     _SoftmaxLoss,
     engine_of,
+    tensors_of,
 )
 from crossentropy._engine.softmax.problem import make_problem  # noqa: E402
 from crossentropy._statistics.cpu.memory_torch import LOSSES, rounded  # noqa: E402
@@ -80,14 +81,13 @@ layouts = st.sampled_from(["plain", "channels_last", "transposed", "sliced", "re
 
 def engine_for(z, y, axis, options):
     problem = make_problem(z, y, axis=axis, **options)
-    return engine_of(problem, problem.other_inputs)
+    return engine_of(problem, tensors_of(problem))
 
 
 def by(engine, z, y, axis, options):
     problem = make_problem(z, y, axis=axis, **options)
-    others = problem.other_inputs
     if torch.is_grad_enabled() and z.requires_grad:
-        return _SoftmaxLoss.apply(z, problem, engine, others)
+        return _SoftmaxLoss.apply(z, problem, engine, tensors_of(problem))
     return rounded(engine.evaluate(problem).value, LOSSES[z.dtype])
 
 

@@ -8,13 +8,14 @@ import pytest
 from crossentropy.training.data import load_dataset
 from crossentropy.training.experiment import Run, train
 from crossentropy.training.options import Options
+from crossentropy.training.prepare import prepare
 from crossentropy.training.runs.files import write_run
 
 
 @pytest.fixture(scope="session")
 def iris_run() -> Run:
     options = Options(data="iris", hidden=(16,), epochs=8, learning_rate=0.01)
-    return train(load_dataset("iris"), options)
+    return train(prepare(load_dataset("iris"), options), options)
 
 
 @pytest.fixture(scope="session")
@@ -40,5 +41,5 @@ def mixed_run(mixed_table, tmp_path_factory) -> Path:
     """The folder of a run on that table."""
     options = Options(data=str(mixed_table), hidden=(33, 17), epochs=3)
     out = tmp_path_factory.mktemp("runs") / "mixed"
-    write_run(train(load_dataset(str(mixed_table)), options), out)
+    write_run(train(prepare(load_dataset(str(mixed_table)), options), options), out)
     return out

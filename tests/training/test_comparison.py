@@ -10,6 +10,7 @@ from crossentropy.training.comparison import Comparison, Difference, conclusions
 from crossentropy.training.data import load_dataset
 from crossentropy.training.experiment import train
 from crossentropy.training.options import Options
+from crossentropy.training.prepare import prepare
 from crossentropy.training.scores import score_classes
 
 
@@ -17,10 +18,9 @@ from crossentropy.training.scores import score_classes
 def runs():
     dataset = load_dataset("iris")
     losses = ("cross_entropy", "focal(gamma=2)", "hinge_loss")
-    return [
-        train(dataset, Options(data="iris", hidden=(16,), epochs=3, learning_rate=0.01, loss=loss))
-        for loss in losses
-    ]
+    options = [Options(data="iris", hidden=(16,), epochs=3, learning_rate=0.01, loss=loss) for loss in losses]
+    prepared = prepare(dataset, options[0])
+    return [train(prepared, each) for each in options]
 
 
 def with_probabilities(run, probabilities_of_label, loss):

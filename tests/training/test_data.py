@@ -71,8 +71,15 @@ def test_a_label_column_that_is_not_there_or_not_certain_lists_the_columns(
         ("t.csv", b"a,label\n", "holds no rows"),
         ("t.csv", b"\n\n", "is empty"),
         ("t.csv", b"a,label\n1,2\n1,2,3\n", "names 2 columns, but 1 row has 3 fields, such as '1,2,3'"),
-        ("t.csv", b"a,label\n\xff\xfe,2\n", "line 2 are no text in it. Try --encoding latin-1"),
+        (
+            "t.csv",
+            b"a,label\n\xff\xfe,2\n",
+            "line 2 holds bytes that are not valid UTF-8. Try --encoding latin-1",
+        ),
         ("t.parquet", b"not a parquet file", "cannot be read"),
+        ("t.csv", b'{"a": 1, "label": "x"}\n', "a JSON file: write the table as CSV"),
+        ("t.csv", b"<!DOCTYPE html>", "a page of HTML"),
+        ("t.csv", b"a,label\n\xff\0,x\n", "holds zero bytes"),
         ("t.csv", b"label\nx\ny\n", "no column left to predict 'label' from"),
         ("t.csv", b"id,label\na,x\nb,y\n", r"no column left .*'id' is left out"),
     ],
@@ -84,7 +91,12 @@ def test_a_file_that_is_no_table_to_learn_from_is_refused(tmp_path, name, conten
         load_dataset(str(path))
 
 
-@pytest.mark.parametrize("data", ["no_such_set", "no_such.csv", "."])
+@pytest.mark.parametrize("data", ["no_such_set", "no_such.csv"])
 def test_a_table_that_is_not_there_names_the_bundled_ones(data):
     with pytest.raises(InputError, match=r"no file .*digits, breast_cancer, wine, iris"):
         load_dataset(data)
+
+
+def test_a_folder_is_no_table(tmp_path):
+    with pytest.raises(InputError, match="is a folder: pass the path of a table in it"):
+        load_dataset(str(tmp_path))

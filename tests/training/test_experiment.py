@@ -7,10 +7,12 @@ import torch
 from crossentropy.training.data import load_dataset
 from crossentropy.training.experiment import train
 from crossentropy.training.options import Options
+from crossentropy.training.prepare import prepare
 
 
 def run_iris(**options):
-    return train(load_dataset("iris"), Options(data="iris", epochs=3, **options))
+    options = Options(data="iris", epochs=3, **options)
+    return train(prepare(load_dataset("iris"), options), options)
 
 
 def assert_same_run(first, again):
@@ -48,7 +50,7 @@ def test_held_out_rows_say_nothing_to_the_model():
     run = run_iris()
     dataset = load_dataset("iris")
     dataset.features.iloc[run.split.test] += 100.0
-    other = train(dataset, run.options)
+    other = train(prepare(dataset, run.options), run.options)
     assert other.history == run.history
     assert other.scores != run.scores
 
@@ -62,7 +64,8 @@ def test_probabilities_are_of_the_loss_that_was_trained():
 @pytest.mark.parametrize("loss", ["cross_entropy(label_smoothing=0.1)", "focal(gamma=2)"])
 @pytest.mark.parametrize("hidden", [(), (16,)])
 def test_every_loss_learns_with_and_without_hidden_layers(loss, hidden):
-    run = train(load_dataset("iris"), Options(data="iris", loss=loss, hidden=hidden, learning_rate=0.03))
+    options = Options(data="iris", loss=loss, hidden=hidden, learning_rate=0.03)
+    run = train(prepare(load_dataset("iris"), options), options)
     assert run.scores.nats < run.baseline.nats / 2
     assert run.scores.accuracy > 0.8
 

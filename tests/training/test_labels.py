@@ -115,5 +115,5 @@ def test_rare_classes_are_merged_into_one():
 
 
 def test_when_no_two_classes_remain_it_is_refused():
-    with pytest.raises(InputError, match="fewer than two classes remain: lower --min-class"):
+    with pytest.raises(InputError, match="fewer than two classes remain: pass a smaller --min-class"):
         keep_classes(LABELS, ["a", "b", "c"], 3, merge=False)

@@ -4,6 +4,7 @@ import pytest
 
 from crossentropy.training.errors import InputError
 from crossentropy.training.options import Options, listed_widths, parse_hidden
+from crossentropy.training.tables.options import ReadOptions
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,11 @@ from crossentropy.training.options import Options, listed_widths, parse_hidden
 def test_an_impossible_choice_is_refused_in_a_sentence_with_its_value(choice):
     with pytest.raises(InputError, match=r"so not .*\.$"):
         Options(data="iris", **choice)
+
+
+def test_classes_are_merged_only_below_a_number_of_rows():
+    with pytest.raises(InputError, match="pass --min-class too"):
+        Options(data="iris", reading=ReadOptions(merge_rare=True))
 
 
 @pytest.mark.parametrize("widths", [(), (8,), (256, 128)])

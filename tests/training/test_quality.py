@@ -6,11 +6,13 @@ import pytest
 from crossentropy.training.data import load_dataset
 from crossentropy.training.experiment import train
 from crossentropy.training.options import Options
+from crossentropy.training.prepare import prepare
 
 
 def held_out_losses(data: str) -> np.ndarray:
     dataset = load_dataset(data)
-    return np.array([train(dataset, Options(data=data, seed=seed)).scores.nats for seed in range(10)])
+    options = [Options(data=data, seed=seed) for seed in range(10)]
+    return np.array([train(prepare(dataset, each), each).scores.nats for each in options])
 
 
 @pytest.mark.full

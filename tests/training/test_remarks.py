@@ -40,8 +40,12 @@ def test_nothing_is_said_of_a_run_that_converged_below_the_baseline(iris_run):
         ({"stopped": True, "most": 3}, "stopped after epoch 3; --resume goes on"),
         ({"nats": 1.2}, "no better than the baseline"),
         ({"epochs": ((1.0, 0.5), (250.0, 9.0), (0.7, 0.6))}, "rose from 1 in epoch 1 to 250 in epoch 2"),
+        (
+            {"epochs": ((90.0, 9.0), (80.0, 8.0), (70.0, 8.5))},
+            "was 90 nats in epoch 1, and it is 1.099 nats if",
+        ),
     ],
-    ids=["not converged", "stopped", "worse than the baseline", "exploded"],
+    ids=["not converged", "stopped", "worse than the baseline", "exploded", "exploded in epoch 1"],
 )
 def test_what_is_wrong_with_a_run_is_said_in_one_sentence_each(iris_run, change, words):
     (remark,) = remarks(changed(iris_run, **change))
@@ -58,3 +62,9 @@ def test_weights_of_classes_are_said_with_what_they_do_to_the_log_loss(iris_run)
 def test_with_weights_it_is_the_corrected_log_loss_that_is_compared_with_the_baseline(iris_run):
     _, remark = remarks(changed(iris_run, nats=0.1, other=Scores(1.2, 0.9)))
     assert "with the weights taken out, is" in remark
+
+
+def test_without_weights_there_is_nothing_to_take_out_of_the_probabilities(iris_run):
+    options = dataclasses.replace(iris_run.options, correct_weights=True, epochs=9)
+    (remark,) = remarks(dataclasses.replace(changed(iris_run), options=options))
+    assert remark.startswith("--correct-weights has no effect")

@@ -87,7 +87,7 @@ def test_an_extreme_number_is_blamed_on_its_cell_wherever_it_is(tmp_path, row, c
     table = CLEAN.copy()
     table.loc[row, "a"] = 1e39
     said, history = train(tmp_path, table)
-    assert f"Column 'a' holds 1 extreme number, such as 1e+39 in row {row}." in said
+    assert f"Column 'a' holds 1 extreme number, such as 1e+39 in row {row} (the first row is 0)." in said
     assert_as_clean(history, clean_accuracy)
 
 

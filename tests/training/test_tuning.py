@@ -9,15 +9,20 @@ from crossentropy.training.data import load_dataset
 from crossentropy.training.errors import InputError
 from crossentropy.training.experiment import train
 from crossentropy.training.options import Options
+from crossentropy.training.prepare import prepare
 from crossentropy.training.trials import found
 from crossentropy.training.tuning import tune
 
 OPTIONS = Options(data="iris", loss="focal(label_smoothing=0.1)", hidden=(8,), epochs=2, seed=3)
 
 
+def iris(options=OPTIONS):
+    return prepare(load_dataset("iris"), options)
+
+
 @pytest.fixture(scope="module")
 def tuning():
-    return tune(load_dataset("iris"), OPTIONS, 5)
+    return tune(iris(), OPTIONS, 5)
 
 
 def chosen(tuning):
@@ -25,17 +30,17 @@ def chosen(tuning):
 
 
 def test_the_same_seed_gives_the_same_trials_and_another_seed_others(tuning):
-    assert chosen(tune(load_dataset("iris"), OPTIONS, 3)) == chosen(tuning)[:3]
+    assert chosen(tune(iris(), OPTIONS, 3)) == chosen(tuning)[:3]
     other = Options(**{**vars(OPTIONS), "seed": 4})
-    drawn = chosen(tune(load_dataset("iris"), other, 2))[1]
+    drawn = chosen(tune(iris(other), other, 2))[1]
     assert drawn.learning_rate != chosen(tuning)[1].learning_rate
 
 
 def test_the_held_out_rows_have_no_part_in_it(tuning):
     dataset = load_dataset("iris")
-    held_out = train(dataset, OPTIONS).split.test
+    held_out = prepare(dataset, OPTIONS).split.test
     dataset.features.iloc[held_out] = 1e6
-    assert chosen(tune(dataset, OPTIONS, 3)) == chosen(tuning)[:3]
+    assert chosen(tune(prepare(dataset, OPTIONS), OPTIONS, 3)) == chosen(tuning)[:3]
 
 
 def test_the_first_trial_has_the_given_options_and_the_best_is_no_worse(tuning):
@@ -44,7 +49,7 @@ def test_the_first_trial_has_the_given_options_and_the_best_is_no_worse(tuning):
 
 
 def test_a_run_with_the_best_options_is_the_best_trial(tuning):
-    run = train(load_dataset("iris"), tuning.best.options)
+    run = train(iris(), tuning.best.options)
     assert run.best.validation_log_loss == pytest.approx(tuning.best.value, rel=1e-4)
 
 
@@ -65,7 +70,7 @@ def test_settings_are_searched_that_the_loss_leaves_at_defaults(tuning):
 )
 def test_trials_are_compared_by_a_measure_that_their_losses_have_in_common(loss, select, measure):
     options = Options(data="iris", loss=loss, select=select, hidden=(8,), epochs=1)
-    assert tune(load_dataset("iris"), options, 1).measure == measure
+    assert tune(iris(options), options, 1).measure == measure
 
 
 def test_what_was_found_is_written_as_options(tuning):
@@ -78,13 +83,13 @@ def test_a_stopped_search_has_the_trials_that_were_finished(tuning, monkeypatch)
     asked = iter([False, False, True])
     fit = module.fit_classifier
     monkeypatch.setattr(module, "fit_classifier", lambda *arguments: fit(*arguments) or next(asked))
-    assert chosen(tune(load_dataset("iris"), OPTIONS, 5)) == chosen(tuning)[:2]
+    assert chosen(tune(iris(), OPTIONS, 5)) == chosen(tuning)[:2]
 
 
 def test_trials_that_diverge_are_no_result():
     diverging = Options(**{**vars(OPTIONS), "learning_rate": 1e30})
-    tuning = tune(load_dataset("iris"), diverging, 2)
+    tuning = tune(iris(diverging), diverging, 2)
     assert math.isnan(tuning.trials[0].value)
     assert tuning.best is tuning.trials[1]
     with pytest.raises(InputError, match="smaller --learning-rate"):
-        tune(load_dataset("iris"), diverging, 1)
+        tune(iris(diverging), diverging, 1)

@@ -15,16 +15,9 @@ from crossentropy._backends import (
     is_taped,
     is_torch,
     namespace,
+    takes_numpy,
     widest_dtype,
 )
-
-__all__ = [
-    "as_array",
-    "as_array_like",
-    "as_arrays",
-    "as_floating",
-    "as_option",
-]
 
 # Values that are converted to the library of the arrays beside them.
 FOLLOWING = (*PYTHON_VALUES, numpy.generic)
@@ -34,9 +27,9 @@ NUMBERS = frozenset("?bBhHiIlLqQefdg")  # dtypes of real numbers, by NumPy's let
 def as_array(x: Any, name: str) -> Array:
     """Convert what a user passed to an array that formulas and kernels can read.
 
-    Arrays of PyTorch, JAX and NumPy pass unchanged, without a copy. NumPy arrays are copied only where kernels could
-    not read them: another byte order, misaligned, strides that are no multiple of the item size. Python and NumPy
-    numbers, lists, tuples, and the series and frames of pandas and polars are converted by `numpy.asarray`.
+    Arrays of PyTorch, JAX, TensorFlow and NumPy pass unchanged, without a copy. NumPy arrays are copied only where
+    kernels could not read them: another byte order, misaligned, strides that are no multiple of the item size. Python
+    and NumPy numbers, lists, tuples, and the series and frames of pandas and polars are converted by `numpy.asarray`.
 
     Parameters
     ----------
@@ -77,25 +70,11 @@ def as_array(x: Any, name: str) -> Array:
 
 
 def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Array:
-    """Convert `x` as `as_array` does, to the library of the array `like`.
+    """Convert `x` as `as_array` does, to the library of the array `like`, the argument called `beside`.
 
-    Python and NumPy numbers move to the device of `like`; so do NumPy arrays if `like` is one of JAX.
+    Python and NumPy numbers move to the device of `like`; so do NumPy arrays if `like` is one of JAX or TensorFlow. An
+    array of another library raises TypeError.
 
-    Parameters
-    ----------
-    x, name
-        As in `as_array`.
-    like : array
-    beside : str, default "logits"
-        The argument name of `like`, for errors.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `as_array`, and if `x` is an array of another library.
-
-    Examples
-    --------
     >>> import numpy as np
     >>> as_array_like(0.5, "temperature", np.ones(2))
     array(0.5)
@@ -109,7 +88,7 @@ def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Arr
     if type(array) is numpy.ndarray:
         if type(like) is numpy.ndarray or is_taped(like):
             return array
-        if is_jax(like) or isinstance(x, FOLLOWING):
+        if takes_numpy(like) or isinstance(x, FOLLOWING):
             return _taken_over(array, like)
     if not (is_taped(array) and is_numpy(like)) and namespace(array) is not namespace(like):
         raise foreign.other_library_error(x, name, like, beside)
@@ -119,8 +98,6 @@ def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Arr
 def as_option(x: Any, name: str, like: Array) -> Array:
     """Convert an option such as a weight as `as_array_like` does; beside tensors a NumPy array is converted too.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> as_option((1, 2), "class_weight", np.ones(2))
     array([1, 2])
@@ -140,8 +117,6 @@ def as_option(x: Any, name: str, like: Array) -> Array:
 def as_arrays(**arguments: Any) -> tuple[Any, list[Array]]:
     """Convert arguments passed by name to the library of the first array among them; returns namespace and arrays.
 
-    Examples
-    --------
     >>> xp, (p, q) = as_arrays(p=[0.25, 0.75], q=[0.5, 0.5])
     >>> p
     array([0.25, 0.75])
@@ -152,7 +127,7 @@ def as_arrays(**arguments: Any) -> tuple[Any, list[Array]]:
         ]
     leading = [name for name, x in arguments.items() if not isinstance(x, FOLLOWING)] or list(arguments)
     leader = next(
-        (name for name in leading if is_jax(arguments[name]) or is_taped(arguments[name])), leading[0]
+        (name for name in leading if takes_numpy(arguments[name]) or is_taped(arguments[name])), leading[0]
     )
     like = as_array(arguments[leader], leader)
     arrays = [
@@ -164,8 +139,6 @@ def as_arrays(**arguments: Any) -> tuple[Any, list[Array]]:
 def as_floating(x: Array) -> Array:
     """Convert integers and bools to the widest floating dtype, as NumPy's division does; others pass unchanged.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> as_floating(np.asarray([1, 1, 2]))
     array([1., 1., 2.])

@@ -10,8 +10,6 @@ from crossentropy._arguments.unit_sums import rounding_tolerance
 from crossentropy._backends import Array, namespace, sum_tolerance, total
 from crossentropy._backends.conditions import first_true, is_true
 
-__all__ = ["axis_from_end", "check_distributions", "checked_distribution"]
-
 
 def check_distributions(
     axis: int | tuple[int, ...], normalize: bool, **arguments: Any

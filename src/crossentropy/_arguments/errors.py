@@ -15,11 +15,10 @@ from numbers import Integral, Real
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
+from crossentropy._arguments import tensors
 from crossentropy._backends import is_torch
 from crossentropy._backends.conditions import traced_error
 from crossentropy._backends.modes import is_jax_tracer
-
-__all__ = ["argument_errors", "as_written", "integer", "keywords", "number", "renamed_in_errors"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -75,13 +74,11 @@ OF_EACH_CLASS = (
 
 
 def argument_errors(function: Function) -> Function:
-    """Decorate a public function so that its errors name the argument that is wrong.
+    """Decorate a public function so that its errors name the argument that is wrong, and so that it takes TensorFlow's.
 
     It finds unknown keywords, and values of another kind than the annotations: a string, a dict, a function or None in
     place of an array, anything but a number in place of a number.
 
-    Examples
-    --------
     >>> @argument_errors
     ... def scaled(x: Any, *, scale: float = 1.0):
     ...     return [scale * value for value in x]
@@ -98,6 +95,8 @@ def argument_errors(function: Function) -> Function:
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
+            if "tensorflow" in sys.modules and tensors.are_in_call(args, kwargs):
+                return tensors.call(function, args, kwargs)
             return function(*args, **kwargs)
         except Exception as error:
             torch = sys.modules.get("torch")
@@ -109,14 +108,13 @@ def argument_errors(function: Function) -> Function:
                 raise
             raise better from error
 
+    call.autograph_info__ = None  # type: ignore[attr-defined]  # so that AutoGraph calls it as it is, unconverted
     return call  # type: ignore[return-value]
 
 
 def renamed_in_errors(**names: str) -> Callable[[Function], Function]:
     """Decorate a function so that the errors of functions that it calls use its own argument names, plurals too.
 
-    Examples
-    --------
     >>> @renamed_in_errors(label="action")
     ... def chosen(actions):
     ...     raise ValueError("label 7 is none of the labels")
@@ -146,8 +144,6 @@ def renamed_in_errors(**names: str) -> Callable[[Function], Function]:
 def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
     """Return the parameters of a function by name, with those of ``**options: Unpack[...]`` one by one.
 
-    Examples
-    --------
     >>> list(keywords(argument_errors))
     ['function']
     """
@@ -164,8 +160,6 @@ def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
 def as_written(value: Any) -> str:
     """Write a value for an error: its repr if that is short, else its type and shape.
 
-    Examples
-    --------
     >>> as_written("balanced"), as_written([1, 2]), as_written({"cat": 1.0})
     ("'balanced'", '[1, 2]', 'a dict')
     """
@@ -178,15 +172,8 @@ def as_written(value: Any) -> str:
 
 
 def number(value: Any, name: str) -> Any:
-    """Return `value` if it is one number, of Python or a 0-d array.
+    """Return `value` if it is one number, of Python or a 0-d array, else raise TypeError.
 
-    Raises
-    ------
-    TypeError
-        If it is not.
-
-    Examples
-    --------
     >>> number(0.1, "label_smoothing")
     0.1
     """
@@ -196,15 +183,8 @@ def number(value: Any, name: str) -> Any:
 
 
 def integer(value: Any, name: str) -> Any:
-    """Return `value` if it is an integer of Python or NumPy.
+    """Return `value` if it is an integer of Python or NumPy, else raise TypeError.
 
-    Raises
-    ------
-    TypeError
-        If it is not.
-
-    Examples
-    --------
     >>> integer(-1, "axis")
     -1
     """
@@ -272,6 +252,7 @@ def _of_wrong_kind(value: Any, name: str, parameter: Parameter, error: Exception
 
 def _not_an_array(value: Any, name: str) -> TypeError | None:
     """Build the error for a value that no library accepts as an array."""
+    module = type(value).__module__.partition(".")[0]
     advice = "an array of numbers"
     if isinstance(value, str) and value == "balanced" and name in OF_EACH_CLASS:
         advice = "crossentropy.losses.balanced_weights(numpy.bincount(labels)) of the labels to be trained on"
@@ -280,8 +261,8 @@ def _not_an_array(value: Any, name: str) -> TypeError | None:
     elif callable(value):
         matrix = hasattr(getattr(value, "weight", None), "shape")
         advice = f"its array, {name}.weight" if matrix else "the array that it returns"
-    elif type(value).__module__.partition(".")[0] in ("keras", "tensorflow"):
-        advice = f"an array of NumPy, PyTorch or JAX, {name}.numpy()"
+    elif module in ("keras", "tensorflow") and not hasattr(value, "__tf_tensor__"):
+        advice = f"a dense tensor, such as {name}.to_tensor()"
     elif value is not None and not isinstance(value, (str, bytes, Mapping, Set)):
         return None
     return TypeError(f"{name} is {as_written(value)}; pass {advice}")

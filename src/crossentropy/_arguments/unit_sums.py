@@ -15,9 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from crossentropy._backends import Array, constant, namespace, sum_tolerance, total, widest_dtype
 from crossentropy._backends.conditions import first_true, is_true
 
-__all__ = ["digits_beside_one", "find_misfit", "rounding_tolerance"]
-
-
 DTYPES = {
     8: ("bfloat16", 3e-3),
     11: ("float16", 1e-3),
@@ -98,8 +95,6 @@ def rounding_tolerance(x: Array, classes: int) -> float:
     This is the dtype of `x`, or a narrower one that all its numbers fit into, as those of a float32 softmax converted
     to float64. It reads all values, so it is called only after a sum has missed `sum_tolerance`.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> thirds = np.full(3, 1 / 3, dtype="float32")
     >>> f"{rounding_tolerance(thirds.astype('float64'), 3):.2g}", rounding_tolerance(np.full(3, 1 / 3), 3)
@@ -206,8 +201,6 @@ def _possible_sums(x: Array, half: Array, in_logs: bool) -> tuple[Array, Array]:
 def digits_beside_one(value: float) -> str:
     """Write `value` with enough digits to show its difference from one.
 
-    Examples
-    --------
     >>> digits_beside_one(1.5), digits_beside_one(1 + 3.2e-8)
     ('1.5', '1.000000032')
     """

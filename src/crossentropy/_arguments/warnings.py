@@ -7,8 +7,6 @@ from typing import Any
 
 from crossentropy._backends.modes import is_recorded
 
-__all__ = ["LAST_AXIS", "warn_of_axis", "warn_user"]
-
 PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 

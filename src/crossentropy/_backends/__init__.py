@@ -27,6 +27,7 @@ __all__ = [
     "is_number",
     "is_numpy",
     "is_taped",
+    "is_tensorflow",
     "is_torch",
     "loss_dtype",
     "loss_dtype_of",
@@ -34,6 +35,7 @@ __all__ = [
     "number_of",
     "sum_tolerance",
     "taken_along",
+    "takes_numpy",
     "total",
     "widest_dtype",
 ]
@@ -90,6 +92,29 @@ def is_taped(x: Any) -> bool:
     return isinstance(x, Taped)
 
 
+def is_tensorflow(x: Any) -> bool:
+    """Tell whether `x` is a tensor of TensorFlow, as the losses compute with it: a `TensorFlowArray`.
+
+    Examples
+    --------
+    >>> is_tensorflow([0.5])
+    False
+    """
+    module = sys.modules.get("crossentropy._backends.tensorflow")
+    return module is not None and isinstance(x, module.TensorFlowArray)
+
+
+def takes_numpy(x: Any) -> bool:
+    """Tell whether NumPy arrays beside `x` are taken over to its library, as that library itself does.
+
+    Examples
+    --------
+    >>> takes_numpy([0.5])
+    False
+    """
+    return is_jax(x) or is_tensorflow(x)
+
+
 def is_number(x: Any) -> bool:
     """Tell whether `x` is a Python number, or a symbolic size of PyTorch.
 
@@ -111,8 +136,8 @@ def namespace(*arrays: Array) -> Any:
     Parameters
     ----------
     *arrays : array, or Python number, list or tuple
-        Python values alone count as NumPy's, else they follow the arrays. NumPy arrays beside JAX's follow these, as in
-        JAX's own functions, and beside taped ones they follow those.
+        Python values alone count as NumPy's, else they follow the arrays. NumPy arrays beside those of JAX and
+        TensorFlow follow these, as in their own functions, and beside taped ones they follow those.
 
     Raises
     ------
@@ -130,7 +155,7 @@ def namespace(*arrays: Array) -> Any:
         if known is not None:
             return known
     others = [x for x in arrays if not isinstance(x, PYTHON_VALUES)]
-    if any(is_jax(x) or is_taped(x) for x in others):
+    if any(takes_numpy(x) or is_taped(x) for x in others):
         others = [x for x in others if not is_numpy(x)]
     try:
         first, *rest = [_namespace_of(x) for x in others or [numpy.empty(0)]]
@@ -159,7 +184,7 @@ def _namespace_of(x: Array) -> Any:
             from array_api_compat import torch as of_torch
 
             NAMESPACES[kind] = of_torch
-        elif is_taped(x):
+        elif is_taped(x) or is_tensorflow(x):
             NAMESPACES[kind] = x.__array_namespace__()
         else:
             NAMESPACES[kind] = array_api_compat.array_namespace(x)
@@ -246,6 +271,8 @@ def constant(x: Array) -> Array:
         return x.detach()
     if is_taped(x):
         return plain(x)
+    if is_tensorflow(x):
+        return x.constant()
     return sys.modules["jax"].lax.stop_gradient(x) if is_jax(x) else x
 
 

@@ -55,8 +55,8 @@ def is_legacy_onnx_export() -> bool:
 def is_recorded(x: Any) -> bool:
     """Tell whether operations on the tensor `x` are being recorded, to be run later with other values.
 
-    This is so under `torch.compile`, `torch.export` and `torch.jit.trace`, where sizes may be symbols or tensors, and a
-    value read from a tensor would become a constant. For arrays of other libraries the answer is False.
+    This is so under `torch.compile`, `torch.export`, `torch.jit.trace` and `tf.function`, where sizes may be symbols or
+    tensors, and a value read from a tensor would become a constant. For arrays of other libraries the answer is False.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def is_recorded(x: Any) -> bool:
     """
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(x, torch.Tensor):
-        return False
+        return getattr(x, "is_traced", False)  # of TensorFlow's
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
@@ -85,7 +85,7 @@ def is_jax_tracer(x: Any) -> bool:
 
 
 def is_tracer(x: Any) -> bool:
-    """Tell whether `x` stands for values that a compiled or transformed function gets later, in PyTorch or JAX.
+    """Tell whether `x` stands for values that a compiled or transformed function gets later.
 
     Examples
     --------
@@ -96,4 +96,4 @@ def is_tracer(x: Any) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(x, torch.Tensor):
         return is_recorded(x) or torch._C._functorch.is_functorch_wrapped_tensor(x)
-    return is_jax_tracer(x)
+    return is_jax_tracer(x) or is_recorded(x)

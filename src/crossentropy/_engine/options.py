@@ -9,24 +9,6 @@ from typing import TypedDict
 from crossentropy._backends import Array
 from crossentropy.links import Link
 
-__all__ = [
-    "BinaryOptions",
-    "ExampleOptions",
-    "LastAxisOptions",
-    "LinearOptions",
-    "ReductionOptions",
-    "RowOptions",
-    "SigmoidOptions",
-    "SoftmaxOptions",
-    "TokenOptions",
-    "TorchOptions",
-    "WithoutMargin",
-    "WithoutOffset",
-    "WithoutReduction",
-    "WithoutSmoothing",
-    "check_names",
-]
-
 
 class _Axis(TypedDict, total=False):
     axis: int

@@ -23,26 +23,6 @@ from crossentropy._backends import (
 )
 from crossentropy._backends.conditions import is_true
 
-__all__ = [
-    "check_divisor",
-    "check_least_weight",
-    "check_reduction",
-    "check_weights",
-    "count_by_default",
-    "divide",
-    "divides_by_weight",
-    "divisor",
-    "fixed_divisor",
-    "inverse",
-    "mean_of",
-    "mean_of_totals",
-    "normalizer_of",
-    "reduce_rows",
-    "reduced",
-    "sequence_divisors",
-    "value_of_nothing",
-]
-
 REDUCTIONS = ("mean", "sum", "none")
 NORMALIZERS = ("weight", "count")
 EMPTY = ("zero", "nan", "raise")
@@ -54,21 +34,15 @@ EMPTY_MESSAGE = (
 
 
 def check_reduction(reduction: str, normalizer: Any, empty: str) -> None:
-    """Refuse a reduction, normalizer or empty rule that is not one of the known ones.
-
-    Raises
-    ------
-    ValueError
-        If a word is unknown, or if a normalizer is given to ``"sum"`` or ``"none"``, which have none.
-    """
+    """Refuse a reduction, normalizer or empty rule that is not a known one, and a normalizer of what is no mean."""
     if reduction not in REDUCTIONS:
         raise ValueError(f'reduction is {reduction!r}; write one of "mean", "sum", "none"')
     if empty not in EMPTY:
         raise ValueError(f'empty is {empty!r}; write one of "zero", "nan", "raise"')
-    if isinstance(normalizer, str) and normalizer not in NORMALIZERS:
-        raise ValueError(f'normalizer is {normalizer!r}; write "weight", "count", a number or an array')
-    known = isinstance(normalizer, (str, list, tuple)) or hasattr(normalizer, "shape")
-    if not (known or is_number(normalizer)):
+    if isinstance(normalizer, str):
+        if normalizer not in NORMALIZERS:
+            raise ValueError(f'normalizer is {normalizer!r}; write "weight", "count", a number or an array')
+    elif not (isinstance(normalizer, (list, tuple)) or hasattr(normalizer, "shape") or is_number(normalizer)):
         raise TypeError(
             f'normalizer is {as_written(normalizer)}; write "weight", "count", a number or an array'
         )
@@ -122,33 +96,11 @@ def reduce_rows(
     normalizer: Any,
     empty: str,
     signed: bool = False,
-) -> Array:
-    """Return the value of `reduced` alone."""
-    return reduced(
-        losses,
-        weights,
-        counted,
-        reduction=reduction,
-        normalizer=normalizer,
-        empty=empty,
-        signed=signed,
-    )[0]
-
-
-def reduced(
-    losses: Array,
-    weights: Array | None,
-    counted: Array | float | None,
-    *,
-    reduction: str,
-    normalizer: Any,
-    empty: str,
-    signed: bool = False,
     add_up: Callable[[Array], Array] = _sum,
 ) -> tuple[Array, Array | None]:
     """Reduce losses of rows: to ``Σ ℓ``, to ``Σ ℓ / N`` or not at all; sums are in float64 where the library has it.
 
-    Returns the value, and the divisor ``N`` of a mean, else None.
+    Returns the value, and the divisor ``N`` of a mean, else None. The options are checked already.
 
     Parameters
     ----------
@@ -158,17 +110,10 @@ def reduced(
         The mass ``W`` each row stands for: its weight before smoothing, 0 where ignored. None stands for 1 each.
     counted : array of bool, shape of `losses`, number or None
         The rows that are not ignored, or how many there are; None stands for all.
-    reduction, normalizer, empty
-        As in `crossentropy.softmax_cross_entropy`, already checked by `check_reduction`.
     signed : bool
-        Whether weights of both signs may be divided by, as PyTorch does.
+        Whether weights of both signs may be divided by, as PyTorch does; otherwise a negative one raises.
     add_up : callable
         Computes the sum of all entries of an array. If it is a float, so are the value and the divisor of a mean.
-
-    Raises
-    ------
-    ValueError
-        If a weight is negative that is to be divided by, or if ``empty="raise"`` and there is nothing to average.
     """
     if reduction == "none":
         return losses, None
@@ -192,7 +137,7 @@ def divisor(
     signed: bool = True,
     add_up: Callable[[Array], Array] = _sum,
 ) -> Array:
-    """Compute the divisor ``N`` of a mean, shape () or one for every row; the arguments are those of `reduced`."""
+    """Compute the divisor ``N`` of a mean, shape () or one for every row; the arguments are those of `reduce_rows`."""
     if isinstance(normalizer, str):
         if normalizer == "weight" and weights is not None:
             if not signed:
@@ -249,14 +194,7 @@ def check_divisor(N: Array, empty: str) -> None:
 def fixed_divisor(reduction: str, normalizer: Any, count: Any, *, weighted: bool) -> Any:
     """Return the divisor ``N`` of a mean if it is known before weights are summed; None if it is their sum.
 
-    Parameters
-    ----------
-    reduction, normalizer
-        As in `crossentropy.softmax_cross_entropy`; a normalizer for every row is given back as it is.
-    count : number
-        How many rows there are that are not ignored.
-    weighted : bool
-        Whether rows have weights; without them each weighs 1.
+    `count` rows are not ignored; if they are not `weighted`, each weighs 1. An array of divisors is given back.
     """
     if reduction != "mean":
         return 1.0
@@ -295,20 +233,7 @@ def count_by_default(normalizer: Any, reduction: str, default: Any = None) -> An
 def normalizer_of(normalizer: Any, weights: Array | None, shape: tuple[int, ...], like: Array) -> Any:
     """Return the normalizer to pass to another loss that computes a mean with other weights or other elements.
 
-    Parameters
-    ----------
-    normalizer : {"weight", "count"}, number or array
-    weights : array or None
-        The weights that count; None stands for 1 each.
-    shape : tuple of int
-        Shape of the rows that are counted.
-    like : array
-        Logits, for the library and the device.
-
-    Raises
-    ------
-    ValueError
-        If the divisor is a sum of weights and one of them is negative.
+    The weights that count are those of rows of this shape, None for 1 each; `like` are logits.
     """
     if not isinstance(normalizer, str):
         return normalizer

@@ -9,8 +9,6 @@ from crossentropy._engine.weights import like
 from crossentropy._rows import rows_shape
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-__all__ = ["as_tokens", "divisor_of", "negative_mask_error", "of_tokens", "shifted", "shifted_labels"]
-
 
 def as_tokens(logits: Array, labels: Any, axis: int) -> tuple[Array, Array]:
     """Logits and tokens as arrays of one library, a token for each step."""

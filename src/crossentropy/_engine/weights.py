@@ -5,18 +5,11 @@ from typing import Any
 from crossentropy._arguments.arrays import as_floating, as_option
 from crossentropy._backends import Array
 
-__all__ = ["along_another_axis", "class_vector", "class_vectors", "row_values"]
-
 
 def class_vectors(logits: Array, classes: int, *, ready: bool, **values: Any) -> list[Array | None]:
     """Each of `values` that is not None as a `class_vector`.
 
     Those that are `ready` are arrays beside the logits: if they are floats of the right shape, nothing is left to do.
-
-    Raises
-    ------
-    ValueError
-        As `class_vector`.
     """
     found = []
     for name, x in values.items():
@@ -26,13 +19,7 @@ def class_vectors(logits: Array, classes: int, *, ready: bool, **values: Any) ->
 
 
 def class_vector(values: Any, logits: Array, classes: int, name: str) -> Array | None:
-    """`values` as one number for each class, shape (C,).
-
-    Raises
-    ------
-    ValueError
-        If its shape is another.
-    """
+    """`values` as one number for each class, shape (C,); a ValueError if their shape is another."""
     if values is None:
         return None
     x = like(values, logits, name)
@@ -54,13 +41,7 @@ def along_another_axis(x: Array, logits: Array) -> str:
 def row_values(
     values: Any, logits: Array, rows: tuple[int, ...], name: str, *, ready: bool = False
 ) -> Array | None:
-    """`values` as one number for each row; `ready` as in `class_vectors`.
-
-    Raises
-    ------
-    ValueError
-        If its shape is not that of the rows.
-    """
+    """`values` as one number for each row, or a ValueError; `ready` as in `class_vectors`."""
     if values is None:
         return None
     if ready and getattr(values, "shape", None) == rows and values.is_floating_point():

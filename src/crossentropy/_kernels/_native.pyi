@@ -189,3 +189,57 @@ def sigmoid_gradient(
     problem: SigmoidProblem, scale: float, upstream: int, gradient: int, threads: int
 ) -> None: ...
 def xla_handlers() -> dict[str, Any]: ...
+
+LIMBS: int
+
+def exact_sums(terms: list[tuple[int, int]], n: int, limbs: int, special: int) -> None: ...
+def exact_group_sums(x: int, y: int, group: int, groups: int, n: int, limbs: int, touched: int) -> None: ...
+def poisson_sums(
+    x: int, y: int, keys: int, n: int, seed: int, replicates: int, limbs_x: int, limbs_y: int
+) -> None: ...
+def binary_scores(
+    prediction: int,
+    dtype: int,
+    kind: int,
+    labels: int,
+    soft: bool,
+    n: int,
+    out: list[int],
+    fixed: int,
+) -> None: ...
+
+class Matrix:
+    def __init__(
+        self, address: int, dtype: int, n: int, classes: int, row_stride: int, class_stride: int
+    ) -> None: ...
+
+def matrix_scores(
+    x: Matrix,
+    kind: int,
+    labels: int,
+    soft: bool,
+    out: list[int],
+    rank: int,
+    probabilities: int,
+    powers: int,
+    fixed: int,
+) -> None: ...
+def row_totals(x: Matrix, logarithms: bool, totals: int) -> None: ...
+def grid_places(p: int, complement: int, n: int, bits: int, places: int) -> None: ...
+def grid_counts(
+    p: int,
+    complement: int,
+    labels: int,
+    n: int,
+    first: int,
+    classes: int,
+    bits: int,
+    counts: int,
+) -> None: ...
+def bin_counts(p: int, labels: int, n: int, bins: int, counts: int, sums: int) -> None: ...
+def octave_counts(x: int, n: int, bits: int, low: int, places: int, counts: int) -> None: ...
+
+class KeyTable:
+    def __init__(self, limit: int) -> None: ...
+    def find(self, keys: int, n: int, places: int) -> bool: ...
+    def keys(self) -> list[int]: ...

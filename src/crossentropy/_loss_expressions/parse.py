@@ -6,6 +6,7 @@ evaluated. Words that depend on class counts, such as ``balanced``, use those of
 
 import ast
 import math
+from difflib import get_close_matches
 from functools import partial
 from inspect import signature
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from crossentropy._arguments.errors import keywords
 from crossentropy._backends import Array, device, namespace
 from crossentropy._loss_expressions.errors import LossExpressionError
-from crossentropy._loss_expressions.known_losses import KNOWN_LOSSES, WORDS, KnownLoss, summary
+from crossentropy._loss_expressions.known_losses import KNOWN_LOSSES, WORDS, KnownLoss, public_losses
 from crossentropy._loss_expressions.objective import LogitTransform, Objective
 
 __all__ = ["parse_loss"]
@@ -38,11 +39,7 @@ def parse_loss(expression: str, counts: Array | None = None) -> Objective:
     """
     name, settings = _parse(expression)
     if name not in KNOWN_LOSSES:
-        width = max(map(len, KNOWN_LOSSES))
-        lines = [f"  {known:<{width}}  {summary(loss.function)}" for known, loss in KNOWN_LOSSES.items()]
-        raise LossExpressionError(
-            "\n".join([f"There is no loss named {name!r}; the known ones are:", *lines])
-        )
+        raise LossExpressionError(_unknown(name))
     known = KNOWN_LOSSES[name]
     for keyword in settings:
         if keyword not in known.keywords:
@@ -120,6 +117,14 @@ def _value(keyword: ast.keyword, expression: str) -> Any:
 def _keywords(known: KnownLoss) -> str:
     """List the keywords of a loss for an error."""
     return " and ".join(filter(None, [", ".join(known.keywords[:-1]), known.keywords[-1]]))
+
+
+def _unknown(name: str) -> str:
+    """Say that there is no such loss for a classifier, and which there are."""
+    what = "is a loss for other models" if name in public_losses() else "is the name of no loss"
+    close = get_close_matches(name, KNOWN_LOSSES, n=1)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    return f"{name!r} {what}.{meant} A classifier can be trained with {', '.join(KNOWN_LOSSES)}."
 
 
 def _unreadable(expression: str) -> LossExpressionError:

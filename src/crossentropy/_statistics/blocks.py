@@ -8,8 +8,6 @@ ALIGNED = 64
 def slices(n: int, size: int) -> list[slice]:
     """Split [0, n) into slices of `size`, the last one shorter; n = 0 gives one empty slice.
 
-    Examples
-    --------
     >>> slices(5, 2)
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
@@ -19,8 +17,6 @@ def slices(n: int, size: int) -> list[slice]:
 def round_up(n: int, step: int) -> int:
     """Round `n` up to a multiple of `step`.
 
-    Examples
-    --------
     >>> round_up(5, 4), round_up(8, 4)
     (8, 8)
     """

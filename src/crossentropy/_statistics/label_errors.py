@@ -7,8 +7,6 @@ from crossentropy._backends.conditions import is_true, unravel
 from crossentropy._rows import row_in_words
 from crossentropy._statistics.problem import Target
 
-__all__ = ["Hints", "bad_label_error", "check_labels", "outside_classes"]
-
 
 class Hints(NamedTuple):
     """Hints for errors about labels, by the kind of labels that were passed."""
@@ -41,14 +39,7 @@ def outside_classes(target: Target, classes: int) -> Array:
 def check_labels(target: Target, classes: int, *, bad: Array | None = None, hints: Hints = OF_LOGITS) -> None:
     """Raise if a label is outside the classes, where values can be read without waiting for a device.
 
-    Parameters
-    ----------
-    target : Target
-        A target without indices passes.
-    classes : int
-    bad : array of bool, shape of the rows, optional
-        The result of `outside_classes`, or a part of it; computed if None.
-    hints : Hints
+    `bad` is the result of `outside_classes`, or a part of it.
     """
     if target.indices is None:
         return
@@ -56,35 +47,13 @@ def check_labels(target: Target, classes: int, *, bad: Array | None = None, hint
     xp = namespace(bad)
     if is_true(xp.any(bad)):
         row = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int32)))
-        raise bad_label_error(
-            target.indices, row, classes, target.ignore_index, several=target.several, hints=hints
-        )
+        raise bad_label_error(target, row, classes, hints)
 
 
-def bad_label_error(
-    indices: Array,
-    row: int,
-    classes: int,
-    ignore_index: int | None,
-    *,
-    several: bool = False,
-    hints: Hints = OF_LOGITS,
-) -> ValueError:
-    """Build the error for a row with a label outside the classes.
-
-    Parameters
-    ----------
-    indices : integer array, shape rows, or rows + (k,)
-    row : int
-        Position of the row among all rows, flattened in C order.
-    classes : int
-        Number of classes.
-    ignore_index : int or None
-        The label whose rows are ignored.
-    several : bool
-        Whether every row has k labels.
-    hints : Hints
-    """
+def bad_label_error(target: Target, row: int, classes: int, hints: Hints = OF_LOGITS) -> ValueError:
+    """Build the error for a label outside the classes in a row, counted among all rows in C order."""
+    several, ignore_index = target.several, target.ignore_index
+    indices: Array = target.indices
     xp = namespace(indices)
     flat = xp.reshape(indices, (-1,))
     k = indices.shape[-1] if several else 1

@@ -66,25 +66,18 @@ def merge(
     *,
     log_partition: bool = False,
 ) -> RowStatistics:
-    """Merge the parts of every row; the same parts in the same order give the same bits everywhere.
+    """Merge the parts of every row, in the order of their classes; the same parts give the same bits everywhere.
 
     Parameters
     ----------
-    parts : sequence of Part
-        In the order of their classes, with the same fields.
+    parts : sequence of ShardStatistics
+        All with the same fields.
     target : Target
-        Of the whole row. Of a mask or a dense target only the presence is read.
-    classes : int
-        Number of classes in all parts together.
+        Of the whole row, of `classes`. Of a mask or a dense target only the presence is read.
     scale : float, or array, shape of the rows
         Factor still to be applied to ``u``: 1/temperature, or 1 where a bias was added after the temperature.
     log_partition : bool
-        Whether to return the log-partition.
-
-    Returns
-    -------
-    RowStatistics
-        Every statistic that the parts have a contribution to, and what the gradient needs.
+        Whether to return the log-partition, besides what the parts have a contribution to and what the gradient needs.
     """
     xp = namespace(parts[0].top)
     off = _over_parts([LogSumExp(part.top, part.rest) for part in parts], scale)

@@ -29,4 +29,4 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Cross-entropy as working software."""
+    """Train classifiers and language models with cross-entropy losses, and use the models."""

@@ -5,9 +5,13 @@ from typing import Annotated
 import typer
 
 Separator = Annotated[
-    str | None, typer.Option(metavar="CHARACTER", help="Between columns of a text table; tab, ;, …")
+    str | None,
+    typer.Option(metavar="CHARACTER", help="What separates the columns of a text table: ; or tab, …"),
 ]
 Encoding = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Of a text table, if not UTF-8: latin-1, utf-16, …")
+    str | None,
+    typer.Option(metavar="NAME", help="Encoding of a text table that is not UTF-8: latin-1, utf-16, …"),
 ]
-Decimal = Annotated[str | None, typer.Option(metavar="MARK", help="Decimal mark, . or ,")]
+Decimal = Annotated[
+    str | None, typer.Option(metavar="MARK", help="Decimal mark of the numbers in a text table, . or ,")
+]

@@ -4,7 +4,10 @@ import typer
 
 
 def losses() -> None:
-    """List the losses by family: when to use it, what each is, its paper, and (marked --loss) which can train."""
+    """List the losses by family.
+
+    For each family, when to use it; for each loss, what it is, its paper, and (marked --loss) whether train takes it.
+    """
     from crossentropy._loss_expressions.known_losses import KNOWN_LOSSES, paper, public_losses, summary
     from crossentropy.training.families import FAMILIES
 

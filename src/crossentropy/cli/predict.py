@@ -26,7 +26,10 @@ def predict(
     decimal: Decimal = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it is there.")] = False,
 ) -> None:
-    """Apply a finished run to another table, and score it if the table has labels."""
+    """Predict the rows of a table with a model.
+
+    If the table has the label column, the predictions are scored too.
+    """
     with errors_in_a_sentence():
         # the paths are checked before the imports, which take seconds
         check_run(run)
@@ -34,16 +37,12 @@ def predict(
         check_new_file(out, overwrite=overwrite)
         check_writable(out.parent)
 
-        from crossentropy.training.progress import print_notice
         from crossentropy.training.runs.apply import apply_model, report_applied
         from crossentropy.training.runs.load import load_model
         from crossentropy.training.runs.predictions import write_predictions
 
         model = load_model(run)
         options = replace(model.reading, separator=separator, encoding=encoding, decimal=decimal)
-        applied = apply_model(model, data, options)
-        messages = Console(stderr=True)
-        for notice in applied.notices:
-            print_notice(messages, notice)
+        applied = apply_model(model, data, options, Console(stderr=True))
         write_file(lambda path: write_predictions(applied.predictions, path), out)
         Console(highlight=False).print(report_applied(applied, data, out, model), markup=False)

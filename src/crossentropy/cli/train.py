@@ -24,22 +24,28 @@ def train(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="digits, breast_cancer, wine, iris, or a table: text or Parquet."
+            metavar="DATA",
+            help="The path of a table, text (CSV) or Parquet; or digits, breast_cancer, wine, iris.",
         ),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for the model, history, predictions, curves.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder to write the model, its history, predictions and curves into."
+        ),
     ],
     label: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Column to predict, if not label, target, class or y."),
+        typer.Option(
+            metavar="COLUMN", help="Column to predict. Default: the one named label, target, class or y."
+        ),
     ] = None,
     loss: Annotated[
         list[str] | None,
         typer.Option(
             metavar="EXPRESSION",
-            help="Such as cross_entropy(label_smoothing=0.1), focal(gamma=2); see crossentropy losses. Given more "
-            "than once: compare them, and keep the one that is the best on the validation rows.",
+            help="The loss to train with, such as focal(gamma=2); crossentropy losses lists them. Given more than "
+            "once, the losses are compared, and the model that is best on the validation rows is kept.",
             show_default=Options.loss,
         ),
     ] = None,
@@ -47,25 +53,28 @@ def train(
         int | None,
         typer.Option(
             metavar="N",
-            help="Search learning rate, hidden layers, weight decay, dropout and what the loss leaves at defaults, "
-            "by N trials on the validation rows.",
+            help="Search the learning rate, hidden layers, weight decay, dropout, and the settings of the loss that "
+            "--loss does not give, by N trainings scored on the validation rows.",
         ),
     ] = None,
     hidden: Annotated[
         str, typer.Option(metavar="WIDTHS", help='Widths of the hidden layers; "" makes a linear model.')
     ] = listed_widths(Options.hidden),
     epochs: Annotated[
-        int, typer.Option(metavar="N", help="Most passes over the training rows.")
+        int, typer.Option(metavar="N", help="Largest number of passes over the training rows.")
     ] = Options.epochs,
-    batch: Annotated[int, typer.Option(metavar="N", help="Rows of a step.")] = Options.batch,
+    batch: Annotated[
+        int, typer.Option(metavar="N", help="Training rows in each step of Adam.")
+    ] = Options.batch,
     patience: Annotated[
-        int, typer.Option(metavar="N", help="Stop after N epochs without an improvement.")
+        int, typer.Option(metavar="N", help="Stop after N epochs without improvement on the validation rows.")
     ] = Options.patience,
     select: Annotated[
         str,
         typer.Option(
             metavar="MEASURE",
-            help="What of the validation rows chooses the epoch: objective (the loss), log_loss or accuracy.",
+            help="What chooses the epoch to keep, measured on the validation rows: objective (the trained loss), "
+            "log_loss or accuracy.",
         ),
     ] = Options.select,
     learning_rate: Annotated[
@@ -75,61 +84,80 @@ def train(
         float, typer.Option(metavar="X", help="L2 penalty of Adam.")
     ] = Options.weight_decay,
     dropout: Annotated[
-        float, typer.Option(metavar="X", help="Share of a hidden layer that a step sets to 0.")
+        float, typer.Option(metavar="X", help="Share of each hidden layer that a training step sets to 0.")
     ] = Options.dropout,
     class_weight: Annotated[
         str | None,
         typer.Option(
-            metavar="WEIGHTS", help="balanced, or weights by class such as yes=60,no=1 (others: 1)."
+            metavar="WEIGHTS",
+            help="Weights of the classes in the loss: balanced, or by name, such as yes=60,no=1 (other classes: 1).",
         ),
     ] = None,
     correct_weights: Annotated[
-        bool, typer.Option("--correct-weights", help="Take the weights out of the probabilities.")
+        bool,
+        typer.Option("--correct-weights", help="Take the weights of the classes out of the probabilities."),
     ] = False,
     split: Annotated[
-        str, typer.Option(metavar="SHARES", help="Of training, validation and held-out rows.")
+        str, typer.Option(metavar="SHARES", help="Shares of training, validation and held-out rows.")
     ] = listed_shares(Options.split),
     test: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Table of held-out rows; DATA then has no held-out share."),
+        typer.Option(metavar="FILE", help="Table of held-out rows; then no rows of DATA are held out."),
     ] = None,
     seed: Annotated[
         int, typer.Option(metavar="N", help="The same seed gives the same run, up to rounding.")
     ] = Options.seed,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, …")] = Options.device,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Where to train: auto, cpu, cuda, …")
+    ] = Options.device,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in DIR.")] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with the run in DIR; pass the same options, more --epochs."),
+        typer.Option(
+            "--resume", help="Go on with the run in DIR: pass its options again, with more --epochs."
+        ),
     ] = False,
-    drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Leave out this column.")] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Leave out this column; may be given more than once, as --id, --text, --keep.",
+        ),
+    ] = None,
     id: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN", help="This column names the row: not learnt, kept in the predictions."
+            metavar="COLUMN",
+            help="This column names the row: it is not learned from, and is copied to the predictions.",
         ),
     ] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN", help="This column holds names, though they look like numbers or dates."
+            metavar="COLUMN", help="This column holds categories, although they look like numbers or dates."
         ),
     ] = None,
     keep: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN", help="Learn from this column, though a rule would leave it out."),
+        typer.Option(metavar="COLUMN", help="Learn from this column, although a rule would leave it out."),
     ] = None,
     separator: Separator = None,
     encoding: Encoding = None,
     decimal: Decimal = None,
     min_class: Annotated[
-        int, typer.Option(metavar="N", help="Leave out classes with fewer rows.")
+        int, typer.Option(metavar="N", help="Leave out the classes that have fewer rows than N.")
     ] = ReadOptions.min_class,
     merge_rare: Annotated[
-        bool, typer.Option("--merge-rare", help="Merge these classes into one, 'other', instead.")
+        bool,
+        typer.Option(
+            "--merge-rare", help="With --min-class: merge these classes into one, named other, instead."
+        ),
     ] = False,
 ) -> None:
-    """Train a classifier on a table, and score it on rows held out."""
+    """Train a classifier on a table.
+
+    Some rows are held out; the model is scored on them.
+    """
     with errors_in_a_sentence():
         options = Options(
             data=data,

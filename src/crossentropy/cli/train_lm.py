@@ -9,35 +9,42 @@ from rich.console import Console
 from crossentropy.cli.errors import errors_in_a_sentence
 from crossentropy.training.language.options import LanguageOptions
 from crossentropy.training.language.text import check_paths
-from crossentropy.training.output import check_writable
+from crossentropy.training.output import check_no_classifier, check_writable
 
 
 def train_lm(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Text files in UTF-8.")],
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for the checkpoint, model, history, sample, curves.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder to write the checkpoint, model, history, sample and curves into."
+        ),
     ],
     vocabulary: Annotated[
-        int, typer.Option(metavar="N", help="Most tokens that the tokenizer learns.")
+        int, typer.Option(metavar="N", help="Largest number of tokens that the tokenizer learns.")
     ] = LanguageOptions.vocabulary,
     context: Annotated[int, typer.Option(metavar="N", help="Tokens in a window.")] = LanguageOptions.context,
     layers: Annotated[
         int, typer.Option(metavar="N", help="Blocks of the transformer.")
     ] = LanguageOptions.layers,
     width: Annotated[
-        int, typer.Option(metavar="N", help="Numbers that stand for a token.")
+        int, typer.Option(metavar="N", help="Width of the transformer: numbers that represent a token.")
     ] = LanguageOptions.width,
     heads: Annotated[int, typer.Option(metavar="N", help="Heads of attention.")] = LanguageOptions.heads,
-    batch: Annotated[int, typer.Option(metavar="N", help="Windows in a step.")] = LanguageOptions.batch,
-    steps: Annotated[int, typer.Option(metavar="N", help="Steps of AdamW.")] = LanguageOptions.steps,
+    batch: Annotated[
+        int, typer.Option(metavar="N", help="Windows of text in each step.")
+    ] = LanguageOptions.batch,
+    steps: Annotated[
+        int, typer.Option(metavar="N", help="Number of training steps (AdamW).")
+    ] = LanguageOptions.steps,
     learning_rate: Annotated[
-        float, typer.Option(metavar="X", help="Step size after the warm-up, the highest.")
+        float, typer.Option(metavar="X", help="Largest step size of AdamW, which it has after the warm-up.")
     ] = LanguageOptions.learning_rate,
     seed: Annotated[
         int, typer.Option(metavar="N", help="The same seed gives the same run, up to rounding.")
     ] = LanguageOptions.seed,
     held_out: Annotated[
-        float, typer.Option(metavar="X", help="Share of each file, its end, to score on.")
+        float, typer.Option(metavar="X", help="Share of each file, at its end, that is held out and scored.")
     ] = LanguageOptions.held_out,
     checkpoint_every: Annotated[
         int, typer.Option(metavar="N", help="Steps between checkpoints, each with an evaluation.")
@@ -45,13 +52,14 @@ def train_lm(
     logits: Annotated[
         str,
         typer.Option(
-            metavar="KIND", help="linear: the logits are never written out; materialized: they are."
+            metavar="KIND", help="linear: never store the logits of a batch; materialized: store them."
         ),
     ] = LanguageOptions.logits,
 ) -> None:
-    """Train a language model on text files, and score it on the last part of each.
+    """Train a language model on text files.
 
-    The same command goes on where an earlier one was stopped.
+    The last part of each file is held out; the model is scored on it. The same command goes
+    on where an earlier one was stopped.
     """
     with errors_in_a_sentence():
         options = LanguageOptions(
@@ -70,6 +78,7 @@ def train_lm(
             logits=logits,
         )
         check_writable(out)
+        check_no_classifier(out)
         check_paths(files)  # before the imports, which take seconds
         from crossentropy.training.language.display import language_progress, report
         from crossentropy.training.language.experiment import prepare

@@ -19,6 +19,17 @@ def probability(D: Array) -> Array:
     return namespace(D).exp(log_sigmoid(-D))
 
 
+def variance(D: Array) -> Array:
+    """Compute ``p (1 − p)``."""
+    e = namespace(D).exp(-namespace(D).abs(D))  # p/(1 − p) or its inverse
+    return e / (1 + e) ** 2
+
+
+def probability_difference(D: Array) -> Array:
+    """Compute ``p − (1 − p)``, with all digits where the two are nearly equal."""
+    return -namespace(D).tanh(D / 2)
+
+
 def one_minus_exp(x: Array) -> Array:
     """Compute ``1 − e^x`` for ``x ≤ 0``, with all digits of value and derivative.
 

@@ -18,6 +18,8 @@ from crossentropy.links._probabilities import (
     one_minus_exp,
     one_minus_probability,
     probability,
+    probability_difference,
+    variance,
 )
 
 __all__ = ["GeneralizedCrossEntropy", "MeanAbsoluteError", "Taylor", "Tsallis"]
@@ -82,6 +84,11 @@ class GeneralizedCrossEntropy:
         gain = _power(self.q, log_odds_against)
         return gain if self.truncation is None else self._with_flat(log_odds_against, gain, 0.0)
 
+    def curvature(self, log_odds_against: Array) -> Array:
+        """``p^q (1 − p) (p − q (1 − p))``, and 0 where ``p ≤ k``."""
+        curvature = _power_curvature(self.q, log_odds_against)
+        return curvature if self.truncation is None else self._with_flat(log_odds_against, curvature, 0.0)
+
     def _with_flat(self, D: Array, values: Array, constant: Any) -> Array:
         """Replace `values` by the constant where ``p ≤ k``."""
         k, xp = self.truncation or 0.0, namespace(D)
@@ -138,6 +145,10 @@ class Tsallis:
         """``p^(1−t)``."""
         return _power(1 - self.t, log_odds_against)
 
+    def curvature(self, log_odds_against: Array) -> Array:
+        """``p^(1−t) (1 − p) (p − (1 − t)(1 − p))``."""
+        return _power_curvature(1 - self.t, log_odds_against)
+
 
 @dataclass(frozen=True)
 class MeanAbsoluteError:
@@ -169,6 +180,10 @@ class MeanAbsoluteError:
     def gain(self, log_odds_against: Array) -> Array:
         """``2 p``."""
         return 2 * probability(log_odds_against)
+
+    def curvature(self, log_odds_against: Array) -> Array:
+        """``2 p (1 − p) (p − (1 − p))``."""
+        return 2 * variance(log_odds_against) * probability_difference(log_odds_against)
 
 
 @dataclass(frozen=True)
@@ -223,10 +238,26 @@ class Taylor:
         """``1 − (1 − p)^t``."""
         return one_minus_exp(self.order * log_sigmoid(log_odds_against))
 
+    def curvature(self, log_odds_against: Array) -> Array:
+        """``p (1 − p) (1 − (1 + t)(1 − p)^t)``."""
+        t, log_rest = self.order, log_sigmoid(log_odds_against)
+        return variance(log_odds_against) * (1 - (1 + t) * namespace(log_rest).exp(t * log_rest))
+
 
 def _power(q: float, D: Array) -> Array:
     """Compute ``p^q``."""
     return exp(q * log_sigmoid(-D)) if not is_zero(q) else namespace(D).ones_like(D)
+
+
+def _power_curvature(q: float, D: Array) -> Array:
+    """Compute ``p^q (1 − p) (p − q (1 − p))`` for any ``q``."""
+    if is_zero(q):
+        return variance(D)
+    log_p, log_rest = log_sigmoid(-D), log_sigmoid(D)
+    of_p = (
+        log_rest if is_zero(1 + q) else (1 + q) * log_p + log_rest
+    )  # 0 times the logarithm of 0 would be NaN
+    return exp(of_p) - q * exp(q * log_p + 2 * log_rest)
 
 
 def _power_loss(q: float, D: Array) -> Array:

@@ -9,7 +9,7 @@ from crossentropy._arguments.arrays import as_arrays
 from crossentropy._backends import Array, is_torch, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._statistics.log_sigmoid import log_sigmoid
-from crossentropy.links._probabilities import exp
+from crossentropy.links._probabilities import exp, one_minus_probability, probability_difference
 
 __all__ = ["ClippedPolicy"]
 
@@ -85,6 +85,11 @@ class ClippedPolicy:
         xp = namespace(log_ratio)
         zero = xp.zeros_like(log_ratio)
         return xp.where(clipped, zero, advantages * exp(xp.where(clipped, zero, log_ratio)))
+
+    def curvature(self, log_odds_against: Array) -> Array:
+        """``Â r (1 − p) (p − (1 − p))``, and 0 where clipping holds."""
+        D = log_odds_against
+        return self.gain(D) * one_minus_probability(D) * probability_difference(D)
 
     def _bounds(self) -> tuple[Any, Any]:
         """Return ``log(1 + clip)``, and ``log(1 − clip)``, −∞ if the clip is 1 or more."""

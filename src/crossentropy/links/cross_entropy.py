@@ -1,5 +1,6 @@
 """Cross-entropy, and the losses that differ from it by a factor or by a polynomial."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,7 +9,7 @@ from typing import Any
 from crossentropy._backends import INF, Array, namespace
 from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
-from crossentropy.links._probabilities import one_minus_probability, probability
+from crossentropy.links._probabilities import one_minus_probability, probability, variance
 
 __all__ = ["CrossEntropy", "Focal", "Poly", "focal_gamma"]
 
@@ -31,6 +32,10 @@ class CrossEntropy:
     def gain(self, log_odds_against: Array) -> Array:
         """1 everywhere."""
         return namespace(log_odds_against).ones_like(log_odds_against)
+
+    def curvature(self, log_odds_against: Array) -> Array:
+        """``p (1 − p)``."""
+        return variance(log_odds_against)
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,17 @@ class Focal:
         unlikely = xp.where(end, xp.zeros_like(e), (xp.where(end, xp.zeros_like(D), D) + xp.log1p(e)) * e)
         return xp.exp(self.gamma * log_sigmoid(D)) * (1 + self.gamma * xp.where(D > 0, unlikely, likely))
 
+    def curvature(self, log_odds_against: Array) -> Array:
+        """``p (1 − p)^γ ((1 − p)(1 + 2γ + γ log p) − γ² p log p)``, negative where ``p`` is small."""
+        D, gamma, xp = log_odds_against, self.gamma, namespace(log_odds_against)
+        log_likelier = -xp.log1p(xp.exp(-xp.abs(D)))
+        log_p = log_likelier - xp.clip(D, 0.0, MOST_ODDS)
+        log_rest = log_likelier + xp.clip(D, -MOST_ODDS, 0.0)
+        bend = xp.exp(log_rest) * (1 + gamma * (2 + log_p)) - gamma * (gamma * (xp.exp(log_p) * log_p))
+        return xp.exp(log_p + gamma * log_rest) * bend
 
+
+MOST_ODDS = 1e4  # log-odds beyond which p (1 − p) is 0 in every dtype
 SERIES = 28  # terms of Σ s^j/j that suffice for s < 1/4 in float64
 
 
@@ -172,6 +187,27 @@ class Poly:
         s = one_minus_probability(log_odds_against)
         slopes = [_exact(Fraction(1), j, e) for j, e in enumerate(self._epsilons, start=1)]
         return probability(log_odds_against) * _polynomial(slopes, s) + s ** len(slopes)
+
+    def curvature(self, log_odds_against: Array) -> Array:
+        """``p (1 − p) (1 + Σ_j j ε_j (1 − p)^(j−1) (j p − (1 − p)))``, the sum as one of ``b_k (1 − p)^k p^(N−k)``."""
+        D = log_odds_against
+        p, s = probability(D), one_minus_probability(D)
+        first, *higher = self._curvature_coefficients()
+        total, power = first + namespace(D).zeros_like(D), s
+        for b in higher:
+            total, power = total * p + b * power, power * s
+        return variance(D) * total
+
+    def _curvature_coefficients(self) -> list[Any]:
+        """The ``b_k`` of `curvature`, rounded once if the ``ε`` are numbers."""
+        exact = all(isinstance(e, (int, float)) for e in self._epsilons)
+        e = [Fraction(x) if exact else x for x in self._epsilons]
+        N = len(e)
+        of_powers = [1 + e[0], *(k * k * e[k - 1] - (k - 1) * k * e[k - 2] for k in range(2, N + 1))]
+        of_powers.append(-N * (N + 1) * e[N - 1])
+        # (1 − p)^i times (p + (1 − p))^(N−i), which is 1
+        found = [sum(math.comb(N - i, k - i) * of_powers[i] for i in range(k + 1)) for k in range(N + 1)]
+        return [float(b) for b in found] if exact else found
 
 
 def focal_gamma(link: Any) -> float | None:

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from crossentropy._backends import Array, namespace
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
-__all__ = ["FlattenedLink", "Link", "has_no_arrays", "slope"]
+__all__ = ["FlattenedLink", "Link", "curvature", "has_no_arrays", "slope"]
 
 
 @runtime_checkable
@@ -15,7 +15,8 @@ class Link(Protocol):
     """A loss as a function of one target's probability.
 
     A link whose ``gain`` is too large for a float where its gradient is not may have a third method,
-    ``slope(D) = dφ/dD``; it is then used instead of ``gain(D) · σ(D)``.
+    ``slope(D) = dφ/dD``; it is then used instead of ``gain(D) · σ(D)``. For second derivatives, which Newton's steps
+    take, a link has a method ``curvature(D) = d²φ/dD²``, as all links of this package do.
     """
 
     def loss(self, log_odds_against: Array) -> Array:
@@ -51,6 +52,40 @@ def slope(link: Link, log_odds_against: Array) -> Array:
     if own_slope is not None:
         return own_slope(log_odds_against)
     return link.gain(log_odds_against) * namespace(log_odds_against).exp(log_sigmoid(log_odds_against))
+
+
+def curvature(link: Link, log_odds_against: Array) -> Array:
+    """Compute a link's second derivative with respect to the log-odds, ``d²φ/dD²``.
+
+    Parameters
+    ----------
+    link : Link
+    log_odds_against : array, floating
+        ``D``.
+
+    Returns
+    -------
+    array, shape of `log_odds_against`
+
+    Raises
+    ------
+    TypeError
+        If the link has no method `curvature`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crossentropy.links import CrossEntropy
+    >>> float(curvature(CrossEntropy(), np.asarray(0.0)))  # p (1 − p)
+    0.25
+    """
+    own_curvature = getattr(link, "curvature", None)
+    if own_curvature is None:
+        raise TypeError(
+            f"the link {link!r} has no second derivative; give it a method curvature(D), d²φ/dD² as a function of the "
+            "log-odds against the target, or pass curvature= to links.Custom"
+        )
+    return own_curvature(log_odds_against)
 
 
 def has_no_arrays(link: Link) -> bool:

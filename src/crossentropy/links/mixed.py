@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from crossentropy._backends import Array, namespace
 from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
-from crossentropy.links._probabilities import log, one_minus_exp, one_minus_probability, probability
+from crossentropy.links._probabilities import (
+    log,
+    one_minus_exp,
+    one_minus_probability,
+    probability,
+    probability_difference,
+    variance,
+)
 
 __all__ = ["PartiallyHuberized", "SymmetricCrossEntropy"]
 
@@ -80,6 +87,11 @@ class SymmetricCrossEntropy:
         """``α + β |A| p``."""
         return self.forward_weight - self.reverse_weight * self.log_zero * probability(log_odds_against)
 
+    def curvature(self, log_odds_against: Array) -> Array:
+        """``p (1 − p) (α + β |A| (p − (1 − p)))``."""
+        reverse = -self.reverse_weight * self.log_zero * probability_difference(log_odds_against)
+        return variance(log_odds_against) * (self.forward_weight + reverse)
+
 
 @dataclass(frozen=True)
 class PartiallyHuberized:
@@ -132,3 +144,9 @@ class PartiallyHuberized:
         log_share = log(self.tau) + log_sigmoid(-log_odds_against)
         xp = namespace(log_share)
         return xp.exp(xp.where(log_share > 0, xp.zeros_like(log_share), log_share))
+
+    def curvature(self, log_odds_against: Array) -> Array:
+        """``p (1 − p)``, and ``τ p (1 − p) (p − (1 − p))`` where ``τp ≤ 1``."""
+        D, xp = log_odds_against, namespace(log_odds_against)
+        linear = log(self.tau) + log_sigmoid(-D) <= 0
+        return variance(D) * xp.where(linear, self.tau * probability_difference(D), xp.ones_like(D))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from crossentropy._backends import Array
 from crossentropy._statistics.log_sigmoid import log_sigmoid
-from crossentropy.links._probabilities import exp, probability
+from crossentropy.links._probabilities import exp, probability, variance
 
 __all__ = ["Unlikelihood"]
 
@@ -43,3 +43,7 @@ class Unlikelihood:
     def slope(self, log_odds_against: Array) -> Array:
         """``−p``, which is ``gain(D) · σ(D)``."""
         return -probability(log_odds_against)
+
+    def curvature(self, log_odds_against: Array) -> Array:
+        """``p (1 − p)``."""
+        return variance(log_odds_against)

@@ -11,7 +11,6 @@ from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import make_problem
-from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sum import LogSum
 
 __all__ = ["bi_tempered_loss"]
@@ -121,14 +120,7 @@ def bi_tempered_loss(
             "labels are a LabelSet; the loss compares probabilities of classes: pass targets of classes"
         )
     formula.check_sums(problem)
-    rows = formulas.prepare(
-        problem.logits,
-        problem.axis,
-        problem.target,
-        problem.transform,
-        validate=problem.validate,
-        idle=formula.zero_weight_rows(problem),
-    )
+    rows = formula.prepare(problem, formula.zero_weight_rows(problem))
     q, masses = per_class.class_masses(problem, rows.u)
     if not is_zero(label_smoothing) and problem.classes > 1:
         others = (masses[..., None] - q) / (problem.classes - 1)

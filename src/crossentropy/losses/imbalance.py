@@ -368,7 +368,7 @@ def hard_example_loss(
     ordered = xp.take(wide, xp.argsort(depth, stable=True), axis=0)
     chosen = xp.arange(wide.shape[0], dtype=wide.dtype, device=device(wide)) < k
     ordered = xp.where(chosen, ordered, xp.zeros_like(ordered))
-    value = reduce_rows(
+    value, _ = reduce_rows(
         ordered, ordered, chosen, reduction="mean", normalizer=k, empty=options.get("empty", "zero")
     )
     return in_loss_dtype(value, losses)

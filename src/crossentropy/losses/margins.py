@@ -16,9 +16,10 @@ from crossentropy._engine.rows.formula import (
     weight_and_reduce,
 )
 from crossentropy._engine.softmax import terms as formula
+from crossentropy._engine.softmax.autodiff import find_statistics
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._rows import row_in_words
-from crossentropy._statistics import formulas, row_statistics
+from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.losses.softmax import softmax_cross_entropy
 
@@ -143,15 +144,7 @@ def arcface_loss(
     cosines, _ = check_logits(cosines, options.get("axis", -1), "cosines", labels=labels)
     problem = row_problem(cosines, labels, options, temperature=temperature)
     labels = one_label(problem, "arcface_loss")
-    idle = formula.zero_weight_rows(problem)
-    D = row_statistics(
-        problem.logits,
-        problem.axis,
-        problem.target,
-        problem.transform,
-        validate=problem.validate,
-        idle=idle,
-    ).log_odds
+    D = find_statistics(problem).log_odds
     cosine = _label_cosines(problem, labels)
     xp = namespace(cosine)
     square = (1 - cosine) * (1 + cosine)

@@ -218,7 +218,7 @@ def coral_probabilities(logits: Array) -> Array:
     Parameters
     ----------
     logits : array (..., K − 1), floating
-        Log-odds ``z_k`` of ``y > k``, which fall with ``k``. They do where CORAL has learnt its biases; where they
+        Log-odds ``z_k`` of ``y > k``, which fall with ``k``. They do where CORAL has learned its biases; where they
         rise, a "probability" is negative.
 
     Returns

@@ -1,13 +1,15 @@
 """What a model says of each target: its log-probability, log-odds, rank, and the entropy of the row."""
 
+from collections.abc import Callable
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import LAST_AXIS, warn_of_axis
 from crossentropy._backends import Array, is_torch, namespace
+from crossentropy._engine.softmax.autodiff import find_statistics
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.softmax.terms import check_sums
-from crossentropy._statistics import Requested, RowStatistics, row_statistics
+from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 __all__ = ["TargetStatistics", "target_statistics"]
@@ -19,8 +21,18 @@ class TargetStatistics:
     Each is worked out when it is asked for, and is differentiable where the framework is.
     """
 
-    def __init__(self, stats: RowStatistics, masses: Array | None, dtype: Any) -> None:
-        self._planes, self._masses, self._dtype = stats, masses, dtype
+    def __init__(
+        self,
+        stats: RowStatistics,
+        masses: Array | None,
+        dtype: Any,
+        returned: Callable[[Array], Array] = lambda x: x,
+    ) -> None:
+        self._planes, self._masses, self._dtype, self._returned = stats, masses, dtype, returned
+
+    def mapped(self, returned: Callable[[Array], Array]) -> "TargetStatistics":
+        """Return the same statistics, each passed through a function when it is asked for."""
+        return TargetStatistics(self._planes, self._masses, self._dtype, returned)
 
     @property
     def log_prob(self) -> Array:
@@ -55,13 +67,13 @@ class TargetStatistics:
     @property
     def argmax(self) -> Array:
         """The first class of the largest logit; −1 where the row is ignored."""
-        return self._planes.argmax
+        return self._returned(self._planes.argmax)
 
     @property
     def rank(self) -> Array:
         """How many classes come before the target: those above it, and equal ones of a smaller index."""
         self._of_one_target("rank")
-        return self._asked("rank")
+        return self._returned(self._asked("rank"))
 
     def _log_prob(self) -> Array:
         log_prob = log_sigmoid(-self._planes.log_odds)
@@ -85,7 +97,7 @@ class TargetStatistics:
             )
 
     def _rounded(self, x: Array) -> Array:
-        return x.to(self._dtype) if is_torch(x) else namespace(x).astype(x, self._dtype)
+        return self._returned(x.to(self._dtype) if is_torch(x) else namespace(x).astype(x, self._dtype))
 
 
 @argument_errors
@@ -156,14 +168,7 @@ def target_statistics(
     )
     if rank and problem.target.labels is None:
         raise ValueError("rank=True needs one label for each row; these targets are several or soft")
-    stats = row_statistics(
-        problem.logits,
-        problem.axis,
-        problem.target,
-        problem.transform,
-        None,
-        Requested(log_partition=True, entropy=entropy, argmax=True, rank=rank),
-        validate=problem.validate,
-    )
+    problem.requested = Requested(log_partition=True, entropy=entropy, argmax=True, rank=rank)
+    stats = find_statistics(problem)
     check_sums(problem, stats.dense_total)
     return TargetStatistics(stats, problem.masses, problem.loss_dtype)

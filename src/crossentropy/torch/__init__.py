@@ -50,69 +50,15 @@ from torch.nn.functional import (
 )
 
 from crossentropy._lazy import attach
-from crossentropy.torch.accumulation import causal_lm_loss, global_normalizer
-from crossentropy.torch.binary import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    multilabel_soft_margin_loss,
-)
-from crossentropy.torch.divergence import KLDivLoss, kl_div
-from crossentropy.torch.functional import cross_entropy, focal_loss, nll_loss
-from crossentropy.torch.linear import LinearCrossEntropyLoss, linear_cross_entropy
-from crossentropy.torch.modules import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    FocalLoss,
-    MultiLabelSoftMarginLoss,
-    NLLLoss,
-)
-from crossentropy.torch.named import (
-    ActivePassiveLoss,
-    ArcFaceLoss,
-    BackwardCorrectedLoss,
-    BalancedSoftmaxLoss,
-    BiTemperedLoss,
-    BrierLoss,
-    CosFaceLoss,
-    ForwardCorrectedLoss,
-    GeneralizedCrossEntropyLoss,
-    HardBootstrappingLoss,
-    HardExampleLoss,
-    HingeLoss,
-    LDAMLoss,
-    MeanAbsoluteErrorLoss,
-    NormalizedCrossEntropyLoss,
-    PartiallyHuberizedCrossEntropyLoss,
-    PolyLoss,
-    SoftBootstrappingLoss,
-    SymmetricCrossEntropyLoss,
-    TaylorCrossEntropyLoss,
-    TsallisLoss,
-    UnlikelihoodLoss,
-)
-from crossentropy.torch.named_tasks import (
-    AsymmetricLoss,
-    AugMixLoss,
-    CLIPLoss,
-    CoralLoss,
-    CornLoss,
-    DiscriminatorLoss,
-    DistillationLoss,
-    DistributionBalancedLoss,
-    DPOLoss,
-    GeneratorLoss,
-    InfoNCELoss,
-    NTXentLoss,
-    PolicyGradientLoss,
-    PPOLoss,
-    SequenceCrossEntropyLoss,
-    SigLIPLoss,
-    SigmoidFocalLoss,
-    SupervisedContrastiveLoss,
-    ZLPRLoss,
-)
-from crossentropy.torch.recurrence import chunked_through_time
+from crossentropy.torch.accumulation import *
+from crossentropy.torch.binary import *
+from crossentropy.torch.divergence import *
+from crossentropy.torch.functional import *
+from crossentropy.torch.linear import *
+from crossentropy.torch.modules import *
+from crossentropy.torch.named import *
+from crossentropy.torch.named_tasks import *
+from crossentropy.torch.recurrence import *
 
 __all__ = [
     "ActivePassiveLoss",

@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["as_weight", "broadcast", "check_tensor", "check_weight"]
-
 COUNTS = "torch.bincount(labels, minlength=C)"
 
 

@@ -11,8 +11,6 @@ from crossentropy._arguments.errors import keywords
 from crossentropy._engine.reductions import check_reduction
 from crossentropy.torch._settings import Settings
 
-__all__ = ["NamedLoss"]
-
 REDUCTION = "mean"
 OF_A_BATCH = ("sample_weight", "normalizer")
 COMMON = ("axis", "ignore_index", "softcap", "logit_bias", "normalizer", "empty", "validate", "reduction")
@@ -36,7 +34,7 @@ class NamedLoss(Settings):
         Positional arrays of the function that are settings of the module.
     per_call : tuple of str
         Further keywords that belong to a batch.
-    learnt : tuple of str
+    learned : tuple of str
         Keywords of the function that the module supplies itself.
     """
 
@@ -52,7 +50,7 @@ class NamedLoss(Settings):
         check: Callable[..., Any] | None = None,
         fixed: tuple[str, ...] = (),
         per_call: tuple[str, ...] = (),
-        learnt: tuple[str, ...] = (),
+        learned: tuple[str, ...] = (),
         **rest: Any,
     ) -> None:
         super().__init_subclass__(**rest)
@@ -68,7 +66,7 @@ class NamedLoss(Settings):
             for p in parameters
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL) and p.name not in fixed
         )
-        left_out = {"sample_weight", *per_call, *learnt}
+        left_out = {"sample_weight", *per_call, *learned}
         if isinstance(check, type):  # the loss is named after a link, so that it takes no other
             left_out.add("link")
         own_parameters = [

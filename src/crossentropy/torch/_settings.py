@@ -8,8 +8,6 @@ from torch import Tensor, as_tensor, nn
 
 from crossentropy.links import Link
 
-__all__ = ["Settings", "text"]
-
 
 class Settings(nn.Module):
     """A module of a function of batches, whose settings are attributes that may be changed.

@@ -88,9 +88,9 @@ def causal_lm_loss(
     outputs : model output, mapping or tuple
         With the logits (N, T, C) as ``outputs.logits``, ``outputs["logits"]`` or first.
     labels : integer Tensor (N, T)
-        The inputs themselves, with −100 where nothing is to be learnt.
+        The inputs themselves, with −100 where nothing is to be learned.
     num_items_in_batch : Tensor () or number, optional
-        What the Trainer says the whole batch has of tokens to be learnt, over all micro-batches and, with
+        What the Trainer says the whole batch has of tokens to be learned, over all micro-batches and, with
         ``average_tokens_across_devices``, processes (it then multiplies the loss by their number itself). The sum is
         divided by it, whatever this part has. Without it, as in evaluation, the mean is over the labels given.
     shift : int, default 1

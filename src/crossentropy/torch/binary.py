@@ -214,7 +214,7 @@ def binary_cross_entropy(
             )
     losses = clamped_binary_cross_entropy(input, target).double()
     weights = _product(broadcast("weight", weight, input), element_weights)
-    value = reduce_rows(
+    value, _ = reduce_rows(
         losses if weights is None else losses * weights,
         weights,
         None,

@@ -138,7 +138,7 @@ class SupervisedContrastiveLoss(NamedLoss, function=losses.supervised_contrastiv
     """
 
 
-class CLIPLoss(NamedLoss, function=losses.clip_loss, learnt=("scale",)):
+class CLIPLoss(NamedLoss, function=losses.clip_loss, learned=("scale",)):
     """`crossentropy.losses.clip_loss` of images and texts, with the scale as a parameter.
 
     Parameters
@@ -177,7 +177,7 @@ class CLIPLoss(NamedLoss, function=losses.clip_loss, learnt=("scale",)):
         return f"{self._shown()}, scale={text(self.log_scale.detach().exp())}, largest={self.largest:g}"
 
 
-class SigLIPLoss(NamedLoss, function=losses.siglip_loss, learnt=("scale", "bias")):
+class SigLIPLoss(NamedLoss, function=losses.siglip_loss, learned=("scale", "bias")):
     """`crossentropy.losses.siglip_loss` of images and texts, with the scale and the bias as parameters.
 
     Parameters

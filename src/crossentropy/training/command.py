@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -10,12 +9,13 @@ from rich.console import Console
 from crossentropy._loss_expressions.parse import parse_loss
 from crossentropy.training.comparison import Comparison
 from crossentropy.training.comparison_display import comparison_report
-from crossentropy.training.data import load_dataset
+from crossentropy.training.data import Dataset, load_dataset
 from crossentropy.training.display import columns_table, rate, report, training_progress, tuning_progress
 from crossentropy.training.errors import DivergedError, InputError
 from crossentropy.training.experiment import Run, train
 from crossentropy.training.options import Options
-from crossentropy.training.other_table import read_rows
+from crossentropy.training.other_table import Rows, read_rows
+from crossentropy.training.prepare import prepare
 from crossentropy.training.progress import print_notice
 from crossentropy.training.runs.files import write_run
 from crossentropy.training.runs.load import load_model
@@ -51,19 +51,18 @@ def run_command(
     earlier = load_model(out) if resume else None
     dataset = load_dataset(options.data, options.label, options.reading)
     messages = Console(stderr=True)
-    say = partial(print_notice, messages)
+    said: list[str] = []
+
+    def say(notice: str) -> None:
+        said.append(notice)
+        print_notice(messages, notice)
+
     if options.data not in BUNDLED:
         messages.print(columns_table(dataset.fates))
-    held_out = None
-    if options.test is not None:
-        held_out, notices = read_rows(options.test, dataset.fates, dataset.classes, options.reading)
-        held_out = held_out.take(held_out.labeled)
-        if not len(held_out.rows):
-            raise InputError(
-                f"--test: {options.test} has no row whose label, in column {dataset.label!r}, is one of the classes."
-            )
-        dataset.notices.extend(notices)
-    for notice in dataset.notices:
+    held_out = _held_out_table(options, dataset)
+    # a run goes on with the loss that it was made with, so there is one
+    prepared = prepare(dataset, replace(options, loss=losses[0]), held_out=held_out, earlier=earlier)
+    for notice in prepared.notices:
         say(notice)
     runs: list[Run] = []
     failed: dict[str, str] = {}
@@ -76,11 +75,11 @@ def run_command(
         try:
             if trials is not None:
                 with tuning_progress(messages, trials, title) as on_trial:
-                    tuning = tune(dataset, chosen, trials, on_trial, say)
+                    tuning = tune(prepared, chosen, trials, on_trial, say)
                 say(f"{title}{found(tuning)}")
                 chosen = tuning.best.options
             with training_progress(messages, chosen.epochs, title) as on_epoch:
-                run = train(dataset, chosen, on_epoch, say, held_out=held_out, earlier=earlier)
+                run = train(prepared, chosen, on_epoch, say)
         except DivergedError as error:
             if len(losses) == 1:
                 raise
@@ -89,13 +88,27 @@ def run_command(
             continue
         runs.append(replace(run, tuning=tuning))
         if not math.isnan(run.rows_per_second):
-            say(f"{title}{rate(run)}")
+            print_notice(messages, f"{title}{rate(run)}")
     if not runs:
         raise InputError("No loss could be trained: " + " ".join(failed.values()))
     comparison = Comparison(runs, failed) if len(losses) > 1 else None
     kept = runs[0] if comparison is None else comparison.kept
-    write_run(kept, out, comparison)
+    write_run(replace(kept, notices=said), out, comparison)
     printed = Console(highlight=False)
     if comparison is not None:
         printed.print(comparison_report(comparison), markup=False)
     printed.print(report(kept), markup=False)
+
+
+def _held_out_table(options: Options, dataset: Dataset) -> Rows | None:
+    """Read the held-out rows from a table of the user's own, if there is one, and put its notices to the others."""
+    if options.test is None:
+        return None
+    rows, notices = read_rows(options.test, dataset.fates, dataset.classes, options.reading)
+    rows = rows.take(rows.labeled)
+    if not len(rows.rows):
+        raise InputError(
+            f"--test: {options.test} has no row whose label, in column {dataset.label!r}, is one of the classes."
+        )
+    dataset.notices.extend(notices)
+    return rows

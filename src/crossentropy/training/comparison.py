@@ -106,8 +106,14 @@ def conclusions(comparison: Comparison) -> list[str]:
         sentences.append(_verdict("accuracy", losses, [-row_hits(run) for run in comparison.runs]))
     if classes_only:
         sentences.append(
-            f"The expected {_and(classes_only)} {_is(classes_only)} least where the most probable class has all of the "
-            "probability, or leads by a margin. So the log loss says little of such a model: compare the accuracy."
+            f"{_and(classes_only)} {_is(classes_only)} least for a model that gives the most probable class all of the "
+            "probability, or a lead. So the log loss says little about such a model: compare the accuracy."
+        )
+    unfinished = [run.given_loss for run in comparison.runs if not (run.converged or run.stopped)]
+    if unfinished:
+        sentences.append(
+            f"The training with {_and(unfinished)} has not converged: the last epoch that --epochs allows is the best. "
+            "Compare the losses again with a larger --epochs."
         )
     pairs = math.comb(len(losses), 2)
     several = f", all {pairs} pairs together" if pairs > 1 else ""

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 from sklearn import datasets
 
-from crossentropy.training.errors import InputError, listed
+from crossentropy.training.errors import InputError, listed, similar
 from crossentropy.training.labels import Class, encode_labels, keep_classes
 from crossentropy.training.tables.describe import describe_predictors
 from crossentropy.training.tables.fates import Fate
@@ -23,7 +23,7 @@ LABEL_NAMES = ("label", "target", "class", "y")
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table ready to be split: one row of `features` and one label for each row that is learnt from.
+    """A table ready to be split: one row of `features` and one label for each row that is learned from.
 
     Attributes
     ----------
@@ -121,9 +121,17 @@ def _check_choices(table: RawTable, label: str, options: ReadOptions, data: str)
         if unknown:
             raise InputError(
                 f"--{option}: {data} has no column {listed(unknown)}; its columns are {listed(table.columns)}."
+                f"{similar(unknown[0], table.columns)}"
             )
         if label in names and option != "text":
             raise InputError(f"--{option} {label} is not possible: it is the column to predict.")
+    for first, second, both in (
+        ("drop", "id", {*options.drop} & {*options.ids}),
+        ("drop", "keep", {*options.drop} & {*options.keep}),
+        ("id", "keep", {*options.ids} & {*options.keep}),
+    ):
+        if both:
+            raise InputError(f"--{first} and --{second} both name {listed(sorted(both))}: pass one of them.")
 
 
 def _label_column(table: RawTable, label: str | None, data: str) -> str:
@@ -133,12 +141,16 @@ def _label_column(table: RawTable, label: str | None, data: str) -> str:
         candidates = [name for name in LABEL_NAMES if name in columns]
         if len(candidates) != 1:
             problem = (
-                f"has {listed(candidates)}" if candidates else f"has no column named {', '.join(LABEL_NAMES)}"
+                f"has {listed(candidates)}"
+                if candidates
+                else f"has no column named {', '.join(LABEL_NAMES[:-1])} or {LABEL_NAMES[-1]}"
             )
             raise InputError(
                 f"Say which column to predict by --label: {data} {problem}; its columns are {listed(columns)}."
             )
         return candidates[0]
     if label not in columns:
-        raise InputError(f"{data} has no column {label!r}; its columns are {listed(columns)}.")
+        raise InputError(
+            f"{data} has no column {label!r}; its columns are {listed(columns)}.{similar(label, columns)}"
+        )
     return label

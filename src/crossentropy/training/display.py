@@ -1,7 +1,6 @@
 """The terminal output of a training run."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -24,8 +23,8 @@ MOST_CLASSES = 12  # rows in the table of classes
 
 @contextmanager
 def tuning_progress(console: Console, trials: int, title: str = "") -> Iterator[Callable[[Trial], None]]:
-    """Show a progress bar with a title that the yielded function advances."""
-    with progress_bar(console, f"{title}trial", trials) as move:
+    """Show a progress bar, below its title, that the yielded function advances."""
+    with progress_bar(console, "trial", trials, title) as move:
         values: list[float] = []
 
         def show(trial: Trial) -> None:
@@ -37,19 +36,15 @@ def tuning_progress(console: Console, trials: int, title: str = "") -> Iterator[
 
 @contextmanager
 def training_progress(console: Console, epochs: int, title: str = "") -> Iterator[Callable[[Epoch], None]]:
-    """Show a progress bar with a title that the yielded function advances."""
-    with progress_bar(console, f"{title}epoch", epochs) as move:
-        started = time.perf_counter()
+    """Show a progress bar, below its title, that the yielded function advances."""
+    with progress_bar(console, "epoch", epochs, title) as move:
 
         def show(epoch: Epoch) -> None:
-            nonlocal started
-            now = time.perf_counter()
             move(
                 epoch.epoch,
                 f"train {epoch.log_loss:.4f}  validation {epoch.validation_log_loss:.4f} nats"
-                f"  accuracy {epoch.validation_accuracy:.1%}  {now - started:.2g} s/epoch",
+                f"  accuracy {epoch.validation_accuracy:.1%}",
             )
-            started = now
 
         yield show
 
@@ -65,10 +60,10 @@ def rate(run: Run) -> str:
 
 def columns_table(fates: list[Fate]) -> Table:
     """Format the use of the columns of a table, in one row those with the same use and remarks."""
-    table = Table(title="columns", title_justify="left")
+    table = Table(title="Columns", title_justify="left")
     table.add_column("column", overflow="fold")
     table.add_column("use")
-    table.add_column("missing", justify="right")
+    table.add_column("missing cells", justify="right")
     table.add_column("remark", overflow="fold")
     for group in grouped(fates):
         missing = str(group.missing) if group.missing else ""

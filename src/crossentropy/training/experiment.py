@@ -1,11 +1,9 @@
-"""A training run from a table to its held-out scores."""
+"""A training run from encoded rows to held-out scores."""
 
-import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from hashlib import sha256
 
 import numpy as np
 import pandas as pd
@@ -14,14 +12,13 @@ from crossentropy._loss_expressions.parse import parse_loss
 from crossentropy.information import entropy
 from crossentropy.sklearn import Epoch
 from crossentropy.training.data import Dataset
-from crossentropy.training.errors import InputError
-from crossentropy.training.fit import encode, fit_classifier, make_classifier, split_of
+from crossentropy.training.fit import fit_classifier, make_classifier
 from crossentropy.training.options import Options
 from crossentropy.training.other_table import Rows
+from crossentropy.training.prepare import Prepared
 from crossentropy.training.runs.model import Model
 from crossentropy.training.scores import Scores, score_classes, score_frequencies
 from crossentropy.training.split import Split
-from crossentropy.training.tables.encoder import ColumnEncoder
 from crossentropy.training.threads import cpu_threads
 from crossentropy.training.trials import Tuning
 
@@ -50,11 +47,11 @@ class Run:
     baseline_entropy : float
         Entropy of the training frequencies, in nats.
     notices : list of str
-        What was said before the training.
+        What was said before and during the training.
     stopped : bool
         Whether the user stopped the training.
     rows_per_second : float
-        Training rows that a second took, with the measures of the validation rows; NaN if no epoch was added.
+        Training rows per second, with the time that the validation rows take; NaN if no epoch was added.
     tuning : Tuning, optional
         The search that has chosen the options.
     """
@@ -90,6 +87,11 @@ class Run:
         return np.asarray(self.held_out.labels)
 
     @property
+    def converged(self) -> bool:
+        """Whether more epochs were allowed after the best one."""
+        return self.best.epoch < self.options.epochs
+
+    @property
     def best(self) -> Epoch:
         """The epoch whose parameters were kept."""
         return self.history[self.model.classifier.best_epoch_ - 1]
@@ -98,31 +100,24 @@ class Run:
 # Small batches run no faster with more threads, and their number changes the rounding.
 @cpu_threads(1)
 def train(
-    dataset: Dataset,
+    prepared: Prepared,
     options: Options,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     on_notice: Callable[[str], None] = lambda notice: None,
-    *,
-    held_out: Rows | None = None,
-    earlier: Model | None = None,
 ) -> Run:
-    """Train a classifier on part of a table and score it on rows held out.
+    """Train a classifier on the training rows of a table and score it on the held-out rows.
 
     Ctrl-C ends the training after the epoch in which it is pressed, and the run is scored as it is.
 
     Parameters
     ----------
-    dataset : Dataset
-        As `load_dataset` reads it.
+    prepared : Prepared
+        As `prepare` makes it with these options; the loss, the network and the steps may be others.
     options : Options
     on_epoch : callable, optional
         Called with each `Epoch` when it ends.
     on_notice : callable, optional
-        Called with each sentence on how columns become inputs, before training.
-    held_out : Rows, optional
-        The rows to score on, all with labels; by default a part of `dataset`.
-    earlier : Model, optional
-        Of a run with the same data and options, which goes on from its last epoch.
+        Called with each sentence on the training, while it runs.
 
     Raises
     ------
@@ -132,38 +127,35 @@ def train(
         If another option or the data cannot be trained on.
     """
     parse_loss(options.loss)
-    split = split_of(dataset, options, with_held_out=held_out is None)
-    if held_out is None:
-        held_out = Rows(dataset.features, dataset.labels, dataset.rows, dataset.ids).take(split.test)
-    labels = held_out.labels
-    if labels is None or not len(labels) or (labels < 0).any():
-        raise InputError("There have to be held-out rows, and each needs a label.")
-    notices = list(dataset.notices)
+    dataset, earlier, held_out = prepared.dataset, prepared.earlier, prepared.held_out
+    labels = np.asarray(held_out.labels)
+    notices = list(prepared.notices)
+    ends: list[float] = []
 
     def say(notice: str) -> None:
         notices.append(notice)
         on_notice(notice)
 
-    model = _start(dataset, split, options) if earlier is None else _go_on(earlier, dataset, options)
-    for notice in model.encoder.notices_:
-        say(notice)
-    before = 0 if earlier is None else earlier.classifier.n_iter_
-    train_rows, validation_rows = (encode(model.encoder, dataset, part) for part in split[:2])
+    def end(epoch: Epoch) -> None:
+        ends.append(time.perf_counter())
+        on_epoch(epoch)
+
+    model = _start(prepared, options) if earlier is None else _go_on(earlier, options)
+    before = model.classifier.n_iter_ if earlier is not None else 0
     started = time.perf_counter()
-    stopped = fit_classifier(model.classifier, train_rows, validation_rows, on_epoch, say)
-    seconds = time.perf_counter() - started
-    added = model.classifier.n_iter_ - before
-    if not added:
+    stopped = fit_classifier(model.classifier, prepared, end, say)
+    if not ends:
         say(
             f"No epoch was added to the {before} of the run: pass a larger --epochs, or, if it had stopped early, a "
             "larger --patience."
         )
     log_probabilities = model.log_probabilities(held_out.features)
-    frequencies = np.bincount(dataset.labels[split.train], minlength=len(dataset.classes)) / len(split.train)
+    n = len(prepared.split.train)
+    frequencies = np.bincount(dataset.labels[prepared.split.train], minlength=len(dataset.classes)) / n
     return Run(
         options,
         dataset,
-        split,
+        prepared.split,
         model,
         held_out,
         log_probabilities,
@@ -173,31 +165,34 @@ def train(
         float(entropy(frequencies)),
         notices,
         stopped,
-        added * len(split.train) / seconds if added else math.nan,
+        n / _seconds_per_epoch([started, *ends]),
     )
 
 
-def _start(dataset: Dataset, split: Split, options: Options) -> Model:
+def _seconds_per_epoch(times: list[float]) -> float:
+    """Average the seconds between the ends of epochs, from the start and these ends; NaN if no epoch was added.
+
+    The first epoch, in which libraries are loaded, counts only if there is no other.
+    """
+    known = times[1:] if len(times) > 2 else times
+    return (known[-1] - known[0]) / (len(known) - 1) if len(known) > 1 else math.nan
+
+
+def _start(prepared: Prepared, options: Options) -> Model:
     """Make a model that is not trained yet."""
+    dataset = prepared.dataset
     return Model(
-        ColumnEncoder().fit(dataset.features.iloc[split.train]),
+        prepared.encoder,
         make_classifier(options, dataset.classes),
         dataset.fates,
         dataset.classes,
         options.to_json(),
-        _digest(dataset),
+        prepared.digest,
     )
 
 
-def _go_on(earlier: Model, dataset: Dataset, options: Options) -> Model:
-    """Make the model of an earlier run ready for more epochs.
-
-    Raises
-    ------
-    InputError
-        If it was trained on something else or with other options.
-    """
-    earlier.check_same(options, _digest(dataset))
+def _go_on(earlier: Model, options: Options) -> Model:
+    """Make the model of an earlier run ready for more epochs."""
     earlier.classifier.set_params(
         warm_start=True,
         epochs=options.epochs,
@@ -206,12 +201,6 @@ def _go_on(earlier: Model, dataset: Dataset, options: Options) -> Model:
         correct_weights=options.correct_weights,
     )
     return replace(earlier, options=options.to_json())
-
-
-def _digest(dataset: Dataset) -> str:
-    """Digest the labels, and what is known of the columns."""
-    columns = json.dumps([fate.to_json() for fate in dataset.fates])
-    return sha256(dataset.labels.tobytes() + columns.encode()).hexdigest()
 
 
 def _other_scores(model: Model, features: pd.DataFrame, labels: np.ndarray) -> Scores | None:

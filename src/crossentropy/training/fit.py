@@ -1,52 +1,25 @@
-"""Split and encode the rows of a run, train its classifier, and say what is wrong if it diverges."""
+"""Train the classifier of a run, and say what is wrong if it diverges."""
 
+import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from crossentropy.sklearn import CrossEntropyClassifier, DivergenceError, Epoch
 from crossentropy.training.class_weights import of_classes
-from crossentropy.training.data import Dataset
 from crossentropy.training.errors import DivergedError, InputError
 from crossentropy.training.interrupts import interrupts
-from crossentropy.training.labels import Class, class_array
-from crossentropy.training.options import Options
-from crossentropy.training.split import Split, stratified_split
-from crossentropy.training.tables.encoder import ColumnEncoder
+from crossentropy.training.labels import Class
+from crossentropy.training.options import Options, listed_widths
+from crossentropy.training.prepare import Prepared
+
+#: how PyTorch says that a tensor does not fit, on the CPU and on CUDA
+_NO_MEMORY = re.compile("allocate memory|out of memory|Storage size")
 
 
 class _StoppedError(Exception):
     """The user has stopped the training."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Rows as a classifier takes them.
-
-    Attributes
-    ----------
-    inputs : numpy.ndarray (rows, inputs), float32
-    labels : numpy.ndarray (rows,)
-        Classes, not their indices.
-    """
-
-    inputs: np.ndarray
-    labels: np.ndarray
-
-
-def split_of(dataset: Dataset, options: Options, *, with_held_out: bool) -> Split:
-    """Split the rows of a run, without a held-out part if the held-out rows are from another table."""
-    shares = options.split if with_held_out else (*options.split[:2], 0.0)
-    return stratified_split(dataset.labels, dataset.classes, options.seed, shares)
-
-
-def encode(encoder: ColumnEncoder, dataset: Dataset, rows: np.ndarray) -> Encoded:
-    """Encode the rows with these numbers."""
-    values = class_array(dataset.classes)
-    return Encoded(encoder.transform(dataset.features.iloc[rows]), values[dataset.labels[rows]])
 
 
 def make_classifier(options: Options, classes: list[Class]) -> CrossEntropyClassifier:
@@ -71,8 +44,7 @@ def make_classifier(options: Options, classes: list[Class]) -> CrossEntropyClass
 
 def fit_classifier(
     classifier: CrossEntropyClassifier,
-    train: Encoded,
-    validation: Encoded,
+    prepared: Prepared,
     on_epoch: Callable[[Epoch], None],
     on_notice: Callable[[str], None],
 ) -> bool:
@@ -95,7 +67,12 @@ def fit_classifier(
 
         classifier.set_params(callback=callback)
         try:
-            classifier.fit(train.inputs, train.labels, X_val=validation.inputs, y_val=validation.labels)
+            classifier.fit(
+                prepared.training.inputs,
+                prepared.training.labels,
+                X_val=prepared.validation.inputs,
+                y_val=prepared.validation.labels,
+            )
         except _StoppedError:
             return True
         except DivergenceError as error:
@@ -106,6 +83,13 @@ def fit_classifier(
             ) from error
         except ValueError as error:
             raise InputError(f"The classifier cannot be trained: {error}.") from error
+        except RuntimeError as error:
+            if not _NO_MEMORY.search(str(error)):
+                raise
+            raise InputError(
+                "The memory is not enough for the network and its batches: pass a smaller --hidden than "
+                f"{listed_widths(tuple(classifier.hidden))}, or a smaller --batch than {classifier.batch_size}."
+            ) from error
         finally:
             classifier.set_params(callback=None)
     return False

@@ -152,7 +152,9 @@ def keep_classes(
         labels, classes = (np.cumsum(~rare) - 1)[labels[rows]], kept
         notice = f"{what} are left out."
     if len(classes) < 2:
-        raise InputError(f"{what} are rare, and fewer than two classes remain: lower --min-class.")
+        raise InputError(
+            f"{what} are too small, and fewer than two classes remain: pass a smaller --min-class."
+        )
     return rows, labels, classes, notice
 
 
@@ -172,7 +174,7 @@ def _check_complete(missing: np.ndarray, name: str) -> None:
         rows = "1 row has" if count == 1 else f"{count} rows have"
         raise InputError(
             f"{rows} no label in column {name!r} (empty, NA, null and the like count as missing), the first is row "
-            f"{int(missing.argmax())}: label them or remove them."
+            f"{int(missing.argmax())} (counted from 0): label them or remove them."
         )
 
 

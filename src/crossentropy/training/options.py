@@ -77,26 +77,30 @@ class Options:
     def __post_init__(self) -> None:
         if any(width < 1 for width in self.hidden):
             raise InputError(
-                f"Hidden layers have at least one unit each, so not {listed_widths(self.hidden)}."
+                f"--hidden: each hidden layer has at least one unit, so not {listed_widths(self.hidden)}."
             )
         for number, what in (
-            (self.epochs, "epochs"),
-            (self.batch, "rows in a batch"),
-            (self.patience, "epochs to wait"),
+            (self.epochs, "--epochs"),
+            (self.batch, "--batch"),
+            (self.patience, "--patience"),
         ):
             if number < 1:
-                raise InputError(f"The number of {what} is at least 1, so not {number}.")
+                raise InputError(f"{what} is a whole number of at least 1, so not {number}.")
         if not 0 <= self.dropout < 1:
-            raise InputError(f"The dropout is a share of at least 0 and below 1, so not {self.dropout:g}.")
+            raise InputError(f"--dropout is a share, at least 0 and below 1, so not {self.dropout:g}.")
         if self.select not in SELECTIONS:
             raise InputError(
                 f"--select is {', '.join(SELECTIONS[:-1])} or {SELECTIONS[-1]}, and not {self.select!r}."
             )
         if self.class_weight is not None:
             parse_class_weight(self.class_weight)
+        if self.reading.merge_rare and self.reading.min_class == 1:
+            raise InputError(
+                "--merge-rare merges the classes with fewer rows than --min-class: pass --min-class too, such as 10."
+            )
         check_learning_rate(self.learning_rate)
         if not 0 <= self.weight_decay < math.inf:
-            raise InputError(f"The weight decay is 0 or a number above it, so not {self.weight_decay:g}.")
+            raise InputError(f"--weight-decay is a number, 0 or above, so not {self.weight_decay:g}.")
         check_seed(self.seed)
 
     def to_json(self) -> dict[str, Any]:
@@ -121,13 +125,13 @@ def check_together(losses: tuple[str, ...], trials: int | None, *, resume: bool)
 def check_learning_rate(learning_rate: float) -> None:
     """Raise InputError unless the learning rate is positive and finite."""
     if not 0 < learning_rate < math.inf:
-        raise InputError(f"The learning rate is a number above 0, so not {learning_rate:g}.")
+        raise InputError(f"--learning-rate is a number above 0, so not {learning_rate:g}.")
 
 
 def check_seed(seed: int) -> None:
     """Raise InputError unless the generators of both PyTorch and NumPy take the seed."""
     if not 0 <= seed < 2**63:
-        raise InputError(f"The seed is a whole number from 0 to 2^63 - 1, so not {seed}.")
+        raise InputError(f"--seed is a whole number from 0 to 2^63 - 1, so not {seed}.")
 
 
 def listed_widths(hidden: tuple[int, ...]) -> str:
@@ -145,7 +149,8 @@ def parse_hidden(text: str) -> tuple[int, ...]:
         return tuple(int(width) for width in text.split(",")) if text.strip() else ()
     except ValueError:
         raise InputError(
-            f"Hidden layers are written as widths with commas, such as 256,128, not {text!r}."
+            f"--hidden takes the widths of the hidden layers with commas between them, such as 256,128, and "
+            f"not {text!r}."
         ) from None
 
 

@@ -71,7 +71,8 @@ def read_rows(
         if without:
             rows = "1 row has" if without == 1 else f"{without} rows have"
             notices.append(
-                f"{data}: {rows} no label in column {label!r}, or one that training had not: predicted, and not scored."
+                f"{data}: {rows} no label in column {label!r}, or one that training did not have: "
+                "predicted, and not scored."
             )
     ids = {
         fate.column: table.columns[fate.column].to_pandas()

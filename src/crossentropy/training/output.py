@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from crossentropy.training.errors import InputError
 
@@ -21,8 +22,25 @@ def check_writable(out: Path) -> None:
     InputError
     """
     nearest = next(folder for folder in [out, *out.absolute().parents] if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"Cannot write to {out}: {nearest} is not a folder that can be written to.")
+    try:
+        # permissions alone do not tell it, of root and of file systems that are read only
+        with TemporaryDirectory(prefix=".", dir=nearest):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"Cannot write to {out}: {nearest} is not a folder that can be written to."
+        ) from error
+
+
+def check_no_classifier(out: Path) -> None:
+    """Raise InputError if a folder holds a run of ``crossentropy train``, which a language model would replace.
+
+    Raises
+    ------
+    InputError
+    """
+    if (out / PREDICTIONS).exists():
+        raise InputError(f"{out} holds a run of crossentropy train ({PREDICTIONS}): choose another --out.")
 
 
 def check_new(out: Path, *, overwrite: bool, resume: bool) -> None:

@@ -9,10 +9,13 @@ from rich.table import Column
 
 
 @contextmanager
-def progress_bar(console: Console, unit: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """Show a progress bar of `total` units; the yielded function takes the number of units done and a text.
+def progress_bar(
+    console: Console, unit: str, total: int, title: str = "", *, shown: bool = True
+) -> Iterator[Callable[[int, str], None]]:
+    """Show a progress bar of `total` units, below a title if there is one.
 
-    Nothing is shown if `console` is not a terminal.
+    The yielded function takes the number of units done and a text. Nothing is shown if `shown` is false or `console` is
+    not a terminal.
     """
     columns = (
         TextColumn(unit),
@@ -22,7 +25,10 @@ def progress_bar(console: Console, unit: str, total: int) -> Iterator[Callable[[
         TextColumn("{task.description}"),
         TimeElapsedColumn(table_column=Column(no_wrap=True)),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    shown = shown and console.is_terminal
+    if shown and title:
+        print_notice(console, title)  # beside the bar it would take its room
+    with Progress(*columns, console=console, disable=not shown) as progress:
         task = progress.add_task("", total=total)
         yield lambda done, numbers: progress.update(task, completed=done, description=numbers)
 

@@ -1,9 +1,12 @@
 """What a user has to know about a finished run, each in a sentence with what to do."""
 
+import math
+
+from crossentropy._loss_expressions.parse import parse_loss
 from crossentropy.training.experiment import Run
 from crossentropy.training.measures import described
 
-EXPLOSION = 10  # times the first epoch's objective
+EXPLOSION = 10  # times the first epoch's objective, or the log loss of equal probabilities
 MOST_WEIGHTS = 6  # that are listed
 
 
@@ -23,7 +26,8 @@ def remarks(run: Run) -> list[str]:
 def _of_weights(run: Run) -> list[str]:
     """Say what the weights of classes do to the probabilities."""
     if run.other_scores is None:
-        return []
+        nothing = "--correct-weights has no effect, because all classes have the same weight in the loss."
+        return [nothing] if run.options.correct_weights else []
     of_class = dict(zip(run.model.classes, run.model.classifier.class_weight_.tolist(), strict=True))
     if len(of_class) <= MOST_WEIGHTS:
         weights = ", ".join(f"{value} {weight:.4g}" for value, weight in of_class.items())
@@ -48,7 +52,7 @@ def _of_convergence(run: Run) -> list[str]:
     """Say if the last epoch is the best, because no more were allowed or the user stopped the training."""
     if run.stopped:
         return [f"The training was stopped after epoch {len(run.history)}; --resume goes on with it."]
-    if run.best.epoch < run.options.epochs:
+    if run.converged:
         return []
     return [
         f"The training has not converged: epoch {run.best.epoch}, the last that --epochs allows, is the best. Pass a "
@@ -57,14 +61,26 @@ def _of_convergence(run: Run) -> list[str]:
 
 
 def _of_explosion(run: Run) -> list[str]:
-    """Say if the objective once was many times that of the first epoch."""
+    """Say if the objective once was many times that of the first epoch, or the log loss that of equal probabilities."""
     first, worst = run.history[0].objective, max(run.history, key=lambda epoch: epoch.objective)
-    if not worst.objective > EXPLOSION * max(first, 0) + 1:
+    uniform, surprised = (
+        math.log(len(run.model.classes)),
+        max(run.history, key=lambda epoch: epoch.log_loss),
+    )
+    if worst.objective > EXPLOSION * max(first, 0) + 1:
+        how = (
+            f"the mean loss of the training rows rose from {first:.4g} in epoch 1 to {worst.objective:.4g} in epoch "
+            f"{worst.epoch}"
+        )
+    elif parse_loss(run.options.loss).about_probabilities and surprised.log_loss > EXPLOSION * uniform + 1:
+        how = (
+            f"the log loss of the training rows was {surprised.log_loss:.4g} nats in epoch {surprised.epoch}, and it "
+            f"is {uniform:.4g} nats if every class has the same probability"
+        )
+    else:
         return []
     return [
-        f"The training exploded: the mean loss of the training rows rose from {first:.4g} in epoch 1 to "
-        f"{worst.objective:.4g} in epoch {worst.epoch}. Pass a smaller --learning-rate than "
-        f"{run.options.learning_rate:g}."
+        f"The training exploded: {how}. Pass a smaller --learning-rate than {run.options.learning_rate:g}."
     ]
 
 
@@ -80,7 +96,7 @@ def _of_baseline(run: Run) -> list[str]:
         return []
     taken_out = ", with the weights taken out," if weighted else ""
     return [
-        f"The model is no better than the baseline on the held-out rows: its log loss{taken_out} is {excess:.4f} nats "
+        f"The model is no better than the baseline on the held-out rows: its log loss{taken_out} is {excess:.4g} nats "
         "higher. The columns may say nothing of the label, the rows may be too few, or the loss may not aim at "
         "probabilities."
     ]

@@ -48,8 +48,9 @@ def stratified_split(
     if rare:
         raise InputError(
             f"Each class needs at least {FEWEST_ROWS} rows, to be trained on, validated and tested; "
-            f"fewer are in {listed(rare)}. Leave these classes out by --min-class {FEWEST_ROWS}, or merge them by "
-            "--merge-rare besides."
+            f"fewer are in {listed(rare)}. To leave such classes out, pass --min-class {FEWEST_ROWS} without "
+            "--merge-rare; to merge small classes, pass --merge-rare and a --min-class at which they have "
+            f"{FEWEST_ROWS} rows together."
         )
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]

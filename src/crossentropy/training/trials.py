@@ -57,12 +57,20 @@ def found(tuning: Tuning) -> str:
         *("--dropout", str(best.options.dropout)),
     )
     measure = f"the {MEASURES[tuning.measure]} of the validation rows"
+    value = _with_unit(tuning, given)
     if best is given:
         return (
-            f"Of {len(tuning.trials)} trials, none is better by {measure} than the options as given, {given.value:.4f}:"
+            f"Of {len(tuning.trials)} trials, none is better by {measure} than the options as given, {value}:"
             f" {shlex.join(arguments)}."
         )
     return (
-        f"The best of {len(tuning.trials)} trials by {measure}, {best.value:.4f}, has {shlex.join(arguments)}; with "
-        f"the options as given it is {given.value:.4f}."
+        f"The best of {len(tuning.trials)} trials by {measure}, {_with_unit(tuning, best)}, has "
+        f"{shlex.join(arguments)}; with the options as given it is {value}."
     )
+
+
+def _with_unit(tuning: Tuning, trial: Trial) -> str:
+    """Write the value of a trial; that of a trained loss has the unit of the loss."""
+    if tuning.measure == "accuracy":
+        return f"{trial.value:.2%}"
+    return f"{trial.value:.4f}" + (" nats" if tuning.measure == "log_loss" else "")

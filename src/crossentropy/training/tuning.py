@@ -7,12 +7,11 @@ from dataclasses import replace
 import optuna
 
 from crossentropy._loss_expressions.settings import free_settings, with_settings
-from crossentropy.training.data import Dataset
 from crossentropy.training.errors import DivergedError, InputError
-from crossentropy.training.fit import encode, fit_classifier, make_classifier, split_of
+from crossentropy.training.fit import fit_classifier, make_classifier
 from crossentropy.training.measures import badness, common_measure
 from crossentropy.training.options import Options
-from crossentropy.training.tables.encoder import ColumnEncoder
+from crossentropy.training.prepare import Prepared
 from crossentropy.training.threads import cpu_threads
 from crossentropy.training.trials import Trial, Tuning
 
@@ -24,7 +23,7 @@ RANDOM_TRIALS = 5
 # as in `train`, which repeats the best trial
 @cpu_threads(1)
 def tune(
-    dataset: Dataset,
+    prepared: Prepared,
     options: Options,
     trials: int,
     on_trial: Callable[[Trial], None] = lambda trial: None,
@@ -38,7 +37,7 @@ def tune(
 
     Parameters
     ----------
-    dataset : Dataset
+    prepared : Prepared
     options : Options
     trials : int
         How many trainings there are, at least one.
@@ -52,9 +51,6 @@ def tune(
     InputError
         If no trial was finished without divergence.
     """
-    split = split_of(dataset, options, with_held_out=options.test is None)
-    encoder = ColumnEncoder().fit(dataset.features.iloc[split.train])
-    train, validation = (encode(encoder, dataset, part) for part in split[:2])
     own = free_settings(options.loss)
     changed = with_settings(options.loss, {name: limits.low for name, limits in own.items()})
     measure = common_measure(options.select, [options.loss, changed])
@@ -66,9 +62,9 @@ def tune(
     while len(done) < trials:
         drawn = study.ask() if done else None
         candidate = options if drawn is None else _draw(drawn, options)
-        classifier = make_classifier(candidate, dataset.classes)
+        classifier = make_classifier(candidate, prepared.dataset.classes)
         try:
-            if fit_classifier(classifier, train, validation, lambda epoch: None, on_notice):
+            if fit_classifier(classifier, prepared, lambda epoch: None, on_notice):
                 break
             best = classifier.history_[classifier.best_epoch_ - 1]
             order, value, epoch = badness(best, measure), getattr(best, f"validation_{measure}"), best.epoch

@@ -1,5 +1,6 @@
 """``crossentropy train-lm`` from the outside: exit codes, what is printed, what is left on disk."""
 
+import json
 import sys
 
 import pytest
@@ -73,6 +74,23 @@ def test_the_output_folder_is_looked_at_before_the_work_is_done(tmp_path):
     result = invoke("no_such_text", "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "Cannot write" in result.stderr
+
+
+def test_the_run_of_a_classifier_is_not_replaced(text_file, tmp_path):
+    (tmp_path / "predictions.parquet").write_bytes(b"predictions")
+    result = invoke(text_file, "--out", tmp_path, *SMALL.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "holds a run of crossentropy train" in result.stderr
+
+
+def test_a_model_that_is_no_better_than_frequencies_is_said_to_be_so(text_file, tmp_path):
+    options = [*SMALL.split(), "--learning-rate", 1e-9]
+    result = invoke(text_file, "--out", tmp_path, *options)
+    history = json.loads((tmp_path / "history.json").read_text())
+    (remark,) = history["remarks"]
+    assert remark.startswith("The model is no better than the unigram coder")
+    assert f"Note: {remark}" in " ".join(result.stdout.split())
+    assert history["notices"] == result.stderr.splitlines()
 
 
 def test_other_options_than_those_of_the_checkpoint_are_refused(text_file, tmp_path):

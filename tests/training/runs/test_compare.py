@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from crossentropy.cli.app import app
 from crossentropy.training import command
 from crossentropy.training.runs.load import load_model
+from crossentropy.training.tables.encoder import ColumnEncoder
 
 
 def invoke(*arguments: object):
@@ -62,11 +63,44 @@ def test_every_loss_and_the_conclusion_are_printed(compared):
     assert "Losses on the same 30 held-out rows" in text
 
 
+def test_the_table_is_encoded_once_for_all_trainings_and_what_is_said_of_it_is_said_once(
+    tmp_path, monkeypatch
+):
+    fitted = []
+    fit = ColumnEncoder.fit
+
+    def counting(encoder, X, y=None):
+        fitted.append(len(X))
+        fit(encoder, X)
+        encoder.notices_ = ["Categories share an input."]
+        return encoder
+
+    monkeypatch.setattr(ColumnEncoder, "fit", counting)
+    result = invoke("--loss", "focal", "--loss", "brier_loss", "--tune", 2, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert fitted == [90]
+    assert result.stderr.count("Categories share an input.") == 1
+
+
+def test_history_has_every_line_that_was_printed_before_the_report(compared):
+    result, _, history = compared
+    rates = [f"{run['rows_per_second']:,.0f} rows per second" for run in history["comparison"]["runs"]]
+    lines = [line for line in result.stderr.splitlines() if not any(rate in line for rate in rates)]
+    assert lines == history["notices"]
+
+
+def test_losses_that_have_not_converged_are_named(compared):
+    _, _, history = compared
+    losses = "cross_entropy, focal(gamma=2) and brier_loss"
+    words = f"The training with {losses} has not converged"
+    assert any(sentence.startswith(words) for sentence in history["comparison"]["conclusions"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--loss", "focal", "--loss", "focal"), "more than once"),
-        (("--loss", "focal", "--loss", "cross_entrpy"), "no loss named 'cross_entrpy'"),
+        (("--loss", "focal", "--loss", "cross_entrpy"), "'cross_entrpy' is the name of no loss"),
         (("--loss", "focal", "--loss", "brier_loss", "--resume"), "--resume goes on with one run"),
         (("--tune", 3, "--resume"), "--resume goes on with one run"),
         (("--tune", 0), "at least 1"),

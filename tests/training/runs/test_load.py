@@ -78,6 +78,12 @@ def test_changed_bytes_are_refused_or_have_no_effect_on_loading(mixed_run, tmp_p
     assert 10 < refused < 100
 
 
+def test_a_language_model_is_said_to_be_one(tmp_path):
+    torch.save({"tokenizer": "", "shape": {}}, tmp_path / "model.pt")
+    with pytest.raises(InputError, match="holds a language model of crossentropy train-lm"):
+        crossentropy.training.load(tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["cut", "not a zip", "no encoder", "no weight", "other shapes"])
 def test_a_damaged_model_is_refused_in_a_sentence(mixed_run, tmp_path, damage):
     content = (mixed_run / "model.pt").read_bytes()

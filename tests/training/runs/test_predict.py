@@ -1,12 +1,19 @@
 """A finished run is applied to other tables by ``crossentropy predict``."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import crossentropy.training
 from crossentropy.cli.app import app
+from crossentropy.training.other_table import read_rows
+from crossentropy.training.runs import apply, model
+from crossentropy.training.runs.load import load_model
+from crossentropy.training.tables.options import ReadOptions
 
 
 def predict(run, table: pd.DataFrame, folder, *options: object, name: str = "other.csv"):
@@ -48,6 +55,27 @@ def test_with_labels_the_predictions_are_scored(mixed_table, mixed_run, tmp_path
     assert f"accuracy          │ {shown:>13} │" in result.stdout
 
 
+def test_a_long_table_is_predicted_by_blocks_to_the_same_bits_and_each_is_told(
+    mixed_table, mixed_run, tmp_path, monkeypatch
+):
+    loaded = load_model(mixed_run)
+    rows, _ = read_rows(str(mixed_table), loaded.fates, loaded.classes, ReadOptions())
+    whole = loaded.log_probabilities(rows.features)
+    monkeypatch.setattr(model, "ROWS_AT_ONCE", 150)
+    done = []
+    np.testing.assert_array_equal(loaded.log_probabilities(rows.features, done.append), whole)
+    assert done == [150, 300, 400]
+
+
+@pytest.mark.parametrize("rows_at_once", [150, 400], ids=["long table", "short table"])
+def test_a_terminal_shows_a_progress_bar_for_a_long_table(mixed_table, mixed_run, monkeypatch, rows_at_once):
+    for module in (apply, model):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", rows_at_once)
+    terminal = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    apply.apply_model(load_model(mixed_run), str(mixed_table), ReadOptions(), terminal)
+    assert ("400/400" in terminal.file.getvalue()) == (rows_at_once < 400)
+
+
 def test_without_labels_only_the_predictions_are_written(mixed_table, mixed_run, tmp_path):
     result, predictions = predict(mixed_run, pd.read_csv(mixed_table).drop(columns="label"), tmp_path)
     assert "label" not in predictions
@@ -59,7 +87,7 @@ def test_columns_that_are_new_and_labels_that_are_new_are_said(mixed_table, mixe
     table = pd.read_csv(mixed_table).assign(note="x").replace({"label": {"maybe": "never"}})
     result, predictions = predict(mixed_run, table, tmp_path)
     assert "not used: 'note'" in result.stderr
-    assert "58 rows have no label in column 'label', or one that training had not" in result.stderr
+    assert "58 rows have no label in column 'label', or one that training did not have" in result.stderr
     assert predictions["label"].isna().sum() == 58
     assert "342 rows with labels" in result.stdout
 
@@ -68,7 +96,10 @@ def test_a_category_that_is_new_is_predicted_as_a_rare_one(mixed_table, mixed_ru
     table = pd.read_csv(mixed_table).assign(color="violet")
     result, predictions = predict(mixed_run, table, tmp_path)
     assert result.exit_code == 0
-    assert "'color': 400 of 400 rows hold a category that training had not, such as 'violet'" in result.stderr
+    assert (
+        "'color': 400 of 400 rows hold a category that the training rows do not have, such as 'violet'"
+        in result.stderr
+    )
     assert np.isfinite(probabilities(predictions)).all()
 
 

@@ -68,7 +68,7 @@ def test_numbers_in_the_decimal_mark_of_either_table_are_read():
 def test_new_columns_are_named_and_not_used():
     features, notices = match_columns(raw(TEXTS | {"extra": ["x"] * N}), FATES)
     assert_same(features)
-    assert notices == ["Columns that training had not are not used: 'extra'."]
+    assert notices == ["Columns that training did not have are not used: 'extra'."]
 
 
 def test_columns_that_training_left_out_need_not_be_there():
@@ -99,7 +99,7 @@ def test_a_column_of_another_kind_is_refused_by_name(name, values):
 def test_single_cells_of_another_kind_are_missing():
     features, notices = match_columns(raw(TEXTS | {"weight": ["heavy", "?", *TEXTS["weight"][2:]]}), FATES)
     np.testing.assert_array_equal(features["weight"].isna(), [True, True] + [False] * (N - 2))
-    assert notices == ["Column 'weight': 1 cells hold no number and count as missing."]
+    assert notices == ["Column 'weight': 1 cell without a number, taken as missing."]
 
 
 def test_a_column_without_values_is_missing_throughout():

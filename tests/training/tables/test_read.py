@@ -50,7 +50,9 @@ def test_a_first_character_that_shares_bytes_with_a_mark_is_kept(tmp_path):
 
 
 def test_another_encoding_is_named_and_read_by_option(tmp_path):
-    with pytest.raises(InputError, match=r"line 1 are no text in it\. Try --encoding latin-1"):
+    with pytest.raises(
+        InputError, match=r"line 1 holds bytes that are not valid UTF-8\. Try --encoding latin-1"
+    ):
         read(tmp_path, TEXT.encode("latin-1"))
     table = read(tmp_path, TEXT.encode("latin-1"), encoding="latin-1")
     assert texts(table) == COLUMNS
@@ -95,7 +97,10 @@ def test_the_decimal_mark_is_that_of_most_plain_numbers(tmp_path, text, decimal)
 def test_quotes_hold_separators_line_breaks_and_quotes(tmp_path):
     table = read(tmp_path, 'a,b\n"1, 2","x\ny"\n"say ""no""",z\n')
     assert texts(table) == {"a": ["1, 2", 'say "no"'], "b": ["x\ny", "z"]}
-    assert table.notices == ["Column 'b' has line breaks inside 1 of its cells, first in row 0."]
+    assert table.notices == [
+        "Column 'b' has line breaks inside 1 cell, the first in row 0 (counted from 0): if they are not meant, "
+        "look there for a quotation mark that is not closed."
+    ]
 
 
 def test_rows_may_end_in_a_separator(tmp_path):

@@ -60,7 +60,7 @@ def test_a_frequent_class_does_not_make_every_predictor_a_leak():
 
 
 def test_rows_sorted_by_label_are_said():
-    assert "The rows are sorted by their label (it changes 2 times" in say(
+    assert "The rows are sorted by their label (from row to row it changes 2 times" in say(
         np.sort(LABELS), x=RANDOM.normal(size=N)
     )
 
@@ -88,5 +88,7 @@ def test_an_id_of_several_rows_is_named():
 def test_an_extreme_number_is_blamed_on_its_cell(extreme):
     x = RANDOM.normal(size=N)
     x[17] = extreme
-    assert f"Column 'x' holds 1 extreme number, such as {extreme:g} in row 17." in say(x=x)
-    assert "in row 20." in say(x=x, first_row=3)
+    assert f"Column 'x' holds 1 extreme number, such as {extreme:g} in row 17 (the first row is 0)." in say(
+        x=x
+    )
+    assert "in row 20 (the first row is 0)." in say(x=x, first_row=3)

@@ -16,8 +16,7 @@ from crossentropy._engine.divergence.formulas import Divergence, log_probabiliti
 from crossentropy._statistics import Transform
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain
-
-__all__ = ["by_blocks", "is_served"]
+from crossentropy._statistics.torch.gradients import gradients
 
 BLOCK = 1 << 15  # entries of a block, few enough for intermediate results to stay in the cache
 LARGE = 1 << 18  # entries of the logits from which on blocks are faster
@@ -61,16 +60,20 @@ class _Blocks(Function):
         logits = ctx.saved_tensors
         requested = ctx.needs_input_grad[3:]
         if torch.is_grad_enabled() or not is_plain(grad):
-            return (None, None, None, *_by_formulas(divergence, transform, live, logits, requested, grad))
-        gradients = [
+
+            def value(*logits: Tensor) -> list[Tensor]:
+                return [divergence.rows(*(log_probabilities(z, transform, live) for z in logits))]
+
+            return (None, None, None, *gradients(value, logits, requested, [grad]))
+        of_logits = [
             TorchMemory.empty_like(z) if want else None for z, want in zip(logits, requested, strict=True)
         ]
         share = (grad / transform.temperature)[:, None]
         for block, logs in _blocks(transform, live, logits):
-            for into, slope in zip(gradients, divergence.slopes(*logs), strict=True):
+            for into, slope in zip(of_logits, divergence.slopes(*logs), strict=True):
                 if into is not None and slope is not None:
                     into[block] = share[block] * slope
-        return (None, None, None, *gradients)
+        return (None, None, None, *of_logits)
 
 
 def _blocks(
@@ -87,20 +90,3 @@ def _log_probabilities(z: Tensor, temperature: Any, live: Tensor | None) -> Tens
     """Compute log-probabilities in float64 by PyTorch, where no derivative is needed; excluded rows from zeros."""
     z = z if live is None else torch.where(live, z, 0.0)
     return torch.log_softmax(z.double() / temperature, dim=-1)
-
-
-def _by_formulas(
-    divergence: Divergence,
-    transform: Transform,
-    live: Tensor | None,
-    logits: Sequence[Tensor],
-    requested: Sequence[bool],
-    grad: Tensor,
-) -> list[Tensor | None]:
-    """Differentiate the formulas, with a graph if one is being recorded; None where not wanted."""
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        value = divergence.rows(*(log_probabilities(z, transform, live) for z in logits))
-        learning = [z for z, want in zip(logits, requested, strict=True) if want]
-        gradients = iter(torch.autograd.grad(value, learning, grad, create_graph=create_graph))
-    return [next(gradients) if want else None for want in requested]

@@ -6,24 +6,13 @@ from crossentropy._backends import Array, is_taped, is_torch
 from crossentropy._engine.divergence.formulas import Divergence, _taped_rows, log_probabilities
 from crossentropy._statistics import Transform, formulas
 
-__all__ = ["of_rows"]
-
 
 def of_rows(
     divergence: Divergence, logits: Sequence[Array], axis: int, transform: Transform, live: Array | None
 ) -> Array:
     """Compute a divergence of the softmaxes of several logits for every row, in nats.
 
-    Parameters
-    ----------
-    divergence : Divergence
-    logits : arrays of one shape, floating
-    axis : int
-        The class axis, 0 or more.
-    transform : Transform
-        A temperature that applies to all of them.
-    live : array of bool, shape of the rows, optional
-        False in excluded rows, whose values may be anything.
+    Logits have one shape, and one temperature in `transform`; rows where `live` is false may hold anything.
     """
     logits = [formulas.class_last(z, axis) for z in logits]
     if is_torch(logits[0]):

@@ -9,9 +9,10 @@ from torch.autograd.function import Function
 
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.head.gradients import HeadGradients
-from crossentropy._statistics.head.head import Head, derivatives
+from crossentropy._statistics.head.head import Head
 from crossentropy._statistics.head.products import aligned_copy
 from crossentropy._statistics.head.tiles import rows_in_a_block
+from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.kernels import cpu_kernels_serve
 
 RowLosses = Callable[[Tensor, slice], Tensor]
@@ -52,14 +53,11 @@ class _LinearRows(Function):
         inputs, needs = ctx.saved_tensors, ctx.needs_input_grad[2:]
         head = Head(inputs[: ctx.count], inputs[ctx.count])
         if torch.is_grad_enabled():
-            result = derivatives(
-                lambda head: ctx.loss(head.whole(), slice(0, head.rows)),
-                head,
-                needs,
-                grad,
-                create_graph=True,
-            )
-            return (None, None, *result)
+
+            def value(*inputs: Any) -> list[Tensor]:
+                return [ctx.loss(Head(inputs[: ctx.count], inputs[ctx.count]).whole(), slice(0, head.rows))]
+
+            return (None, None, *gradients(value, inputs, needs, [grad]))
         height = rows_in_a_block(head)
         sums, room = HeadGradients(head, needs, height), head.room(height, head.classes)
         sums.begin(slice(0, head.classes))

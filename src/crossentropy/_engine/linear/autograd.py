@@ -26,19 +26,20 @@ from crossentropy._engine.linear.problem import (
 )
 from crossentropy._engine.reductions import divisor, inverse, mean_of, of_nothing
 from crossentropy._engine.softmax import per_class
-from crossentropy._engine.softmax.autodiff import loss_by_autodiff
+from crossentropy._engine.softmax.autodiff import find_statistics, loss_by_autodiff
 from crossentropy._engine.softmax.autograd import LossKernels, kernels_for, tensors_of
 from crossentropy._engine.softmax.fused_cuda import on_device
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import excluded_rows, not_ignored_rows, row_masses, weigh_rows
-from crossentropy._statistics import Requested, RowStatistics, row_statistics
+from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.cpu.memory_torch import CODES, is_plain, rounded
 from crossentropy._statistics.head import rows as head_rows
 from crossentropy._statistics.head.gradients import HeadGradients
-from crossentropy._statistics.head.head import Head, derivatives
+from crossentropy._statistics.head.head import Head
 from crossentropy._statistics.head.products import aligned_copy, product
 from crossentropy._statistics.head.tiles import rows_in_a_block, write_tiles
+from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.kernels import kernels_serve
 from crossentropy._statistics.torch.problem import partition
 from crossentropy.links.link import has_no_arrays
@@ -129,7 +130,7 @@ def statistics(linear: LinearProblem, requested: Requested) -> RowStatistics:
     problem = replace(linear.problem, requested=requested)
     if kernels_serve(*head.factors, head.bias, *tensors_of(problem)):
         return _statistics_of(head)(problem)
-    return row_statistics(head.whole(), 1, problem.target, problem.transform, None, requested, validate=False)
+    return find_statistics(problem.with_logits(head.whole()))
 
 
 def in_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
@@ -224,13 +225,6 @@ def _denominator(problem: SoftmaxProblem) -> float | Tensor:
     return float(N) if N.device.type == "cpu" else N
 
 
-def _share_of(N: float | Tensor) -> float | Tensor:
-    """Compute ``1 / N``, 0 if N is 0."""
-    if isinstance(N, Tensor):
-        return inverse(N)
-    return 0.0 if N == 0 else 1.0 / N
-
-
 class _LinearLoss(Function):
     """The mean loss of a head, whose gradient is computed in the forward pass.
 
@@ -244,7 +238,7 @@ class _LinearLoss(Function):
     ) -> Tensor:
         head = Head(inputs[:count], inputs[count])
         N = problem.normalizer
-        inverse_N, sums = _share_of(N), None
+        inverse_N, sums = inverse(N), None
         if isinstance(inverse_N, Tensor) or inverse_N:
             sums = HeadGradients(head, ctx.needs_input_grad[4:], height)
             sums.begin(slice(0, head.classes))
@@ -280,11 +274,9 @@ class _LinearLoss(Function):
         device = grad.device.type
         if sums is not None and not torch.is_grad_enabled() and is_plain(grad, device):
             return (None, None, None, None, *sums.of_one_tile(float(grad) if device == "cpu" else grad))
-        gradients = derivatives(
-            lambda head: loss_by_autodiff(ctx.problem, statistics=_statistics_of(head)),
-            Head(inputs[: ctx.count], inputs[ctx.count]),
-            requested,
-            grad,
-            create_graph=torch.is_grad_enabled(),
-        )
-        return (None, None, None, None, *gradients)
+
+        def value(*inputs: Any) -> list[Tensor]:
+            statistics = _statistics_of(Head(inputs[: ctx.count], inputs[ctx.count]))
+            return [loss_by_autodiff(ctx.problem, statistics=statistics)]
+
+        return (None, None, None, None, *gradients(value, inputs, requested, [grad]))

@@ -136,21 +136,23 @@ def rows_of_problem(problem: SoftmaxProblem, rows: slice, logits: Array) -> Soft
 
 def with_rows(problem: SoftmaxProblem, parts: dict[str, Array], n: int) -> SoftmaxProblem:
     """Replace a problem's rows by `n` others, given their `row_parts`, with reduction "sum"."""
-    transform, target = problem.transform, problem.target
+    return _with_parts(problem, parts, n, reduction="sum", normalizer="weight")
+
+
+def _with_parts(problem: SoftmaxProblem, parts: dict[str, Array], n: int, **changes: Any) -> SoftmaxProblem:
+    """Replace a problem's rows by `n` others, given their `row_parts`, which are checked, and other fields."""
+    target, transform, get = problem.target, problem.transform, parts.get
     return replace(
         problem,
         shape=(n, problem.classes),
         rows=(n,),
-        target=replace(
-            target, indices=parts.get("indices"), mask=parts.get("mask"), dense=parts.get("dense")
-        ),
-        masses=parts.get("masses"),
-        transform=replace(transform, temperature=parts.get("temperature", transform.temperature)),
-        sample_weight=parts.get("sample_weight"),
-        reduction="sum",
-        normalizer="weight",
+        target=replace(target, indices=get("indices"), mask=get("mask"), dense=get("dense")),
+        masses=get("masses"),
+        transform=replace(transform, temperature=get("temperature", transform.temperature)),
+        sample_weight=get("sample_weight"),
         normalized=False,
         validate=False,
+        **changes,
     )
 
 
@@ -204,33 +206,14 @@ def _of_one_library(
 
 def flatten_rows(problem: SoftmaxProblem) -> SoftmaxProblem:
     """Flatten the rows of a problem without logits to (N,), with the class axis last."""
-    N = prod(problem.rows)
-
-    def flat(x: Array | None) -> Any:
-        return None if x is None else problem.xp.reshape(x, (N, *x.shape[len(problem.rows) :]))
-
-    def flat_unless_one(x: Any) -> Any:
-        return flat(x) if getattr(x, "ndim", 0) else x
-
-    transform, target, link = problem.transform, problem.target, problem.link
-    if len(problem.rows) != 1 and not has_no_arrays(link):
+    N, ndim, link = prod(problem.rows), len(problem.rows), problem.link
+    if ndim != 1 and not has_no_arrays(link):
         link = FlattenedLink(link, problem.rows)
-    return replace(
-        problem,
-        shape=(N, problem.classes),
-        axis=1,
-        rows=(N,),
-        link=link,
-        target=replace(
-            target, indices=flat(target.indices), mask=flat(target.mask), dense=flat(target.dense)
-        ),
-        masses=flat(problem.masses),
-        transform=replace(transform, temperature=flat_unless_one(transform.temperature)),
-        sample_weight=flat(problem.sample_weight),
-        normalizer=flat_unless_one(problem.normalizer),
-        validate=False,
-        normalized=False,
-    )
+    parts = {name: problem.xp.reshape(x, (N, *x.shape[ndim:])) for name, x in row_parts(problem).items()}
+    normalizer = problem.normalizer
+    if getattr(normalizer, "ndim", 0):
+        normalizer = problem.xp.reshape(normalizer, (N,))
+    return _with_parts(problem, parts, N, axis=1, link=link, normalizer=normalizer)
 
 
 def zero_excluded_hidden(hidden: Array, problem: SoftmaxProblem) -> Array:

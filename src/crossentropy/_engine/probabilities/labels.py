@@ -22,8 +22,6 @@ from crossentropy._statistics import Target
 from crossentropy._statistics.label_errors import Hints, check_labels
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-__all__ = ["Truth", "check_indices", "check_masses", "resolve_truth", "take"]
-
 NAMES = "OSUTMm"  # kinds of NumPy's dtypes: objects, strings, dates
 ORDER = "log_loss takes (probabilities, labels); scikit-learn's order is reversed: write log_loss(p, y)"
 

@@ -12,15 +12,6 @@ from crossentropy._statistics.cpu.kernel import lay_out
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 from crossentropy._statistics.formulas import widened
 
-__all__ = [
-    "Predictions",
-    "binary_log_prob",
-    "label_log_prob",
-    "make_predictions",
-    "one_column_error",
-    "soft_log_prob",
-]
-
 NAN = float("nan")
 
 

@@ -16,8 +16,6 @@ from crossentropy._statistics import Target
 from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.label_errors import outside_classes
 
-__all__ = ["RowLogProb", "row_log_prob"]
-
 
 class RowLogProb(NamedTuple):
     """The contribution of every row to a score; all arrays have the rows' shape."""
@@ -41,18 +39,9 @@ def row_log_prob(
 ) -> RowLogProb:
     """Compute the log-probability of every row's truth, in float64 where there is one.
 
-    Parameters
-    ----------
-    p : Predictions
-    truth : Truth
-    class_weight : array (C,), optional
-    counted : array of bool, shape of the rows, optional
-        False where a row has no weight, and may hold anything.
-    bad : array of bool, shape of the rows, optional
-        The rows whose label is outside the classes and not ignored, if the caller knows them.
-    checked : bool
-        Whether the first invalid label or distribution raises. Otherwise an invalid label gives NaN, in the gradient
-        too, and distributions are not checked.
+    Rows where `counted` is false have no weight, and may hold anything. `bad` are the rows whose label is outside the
+    classes and not ignored, if the caller knows them. If `checked`, the first invalid label or distribution raises;
+    otherwise an invalid label gives NaN, in the gradient too, and distributions are not checked.
     """
     if truth.masses is not None:
         return _of_masses(p, truth, class_weight, counted, checked=checked)

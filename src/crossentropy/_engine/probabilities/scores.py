@@ -8,8 +8,6 @@ from crossentropy._backends.conditions import is_true
 from crossentropy._engine.reductions import check_weights, divides_by_weight, divisor, mean_of, reduce_rows
 from crossentropy._engine.softmax.terms import weigh
 
-__all__ = ["reduce_scores"]
-
 
 def reduce_scores(
     name: str | None,
@@ -25,22 +23,9 @@ def reduce_scores(
 ) -> Array:
     """Weigh losses and reduce them, and warn where a mean is NaN because there is nothing to average.
 
-    Parameters
-    ----------
-    name : str or None
-        The score, for the warning; None for a loss, which gives none.
-    losses : array, any shape
-        Loss of each row, class weights included.
-    mass : array, shape of `losses`, optional
-        What each row stands for in the mean; 1 if left out.
-    weight : array, shape of `losses`, optional
-        Weight of each row; 1 if left out.
-    keep : array of bool, shape of `losses`, optional
-        False where a row is ignored.
-    reduction, normalizer, empty
-        As in `crossentropy.softmax_cross_entropy`, checked.
-    checked : bool
-        Whether negative weights are refused that are to be divided by.
+    `name` is the score, for the warning; a loss has none and gives none. `mass` is what each row stands for in the
+    mean, `weight` its weight, 1 if left out, and `keep` is false where a row is ignored. If `checked`, negative weights
+    that are to be divided by are refused.
     """
     xp = namespace(losses)
     if weight is not None:
@@ -56,7 +41,7 @@ def reduce_scores(
         losses = weigh(weight, losses)
         mass = weight if mass is None else weigh(weight, mass)
     if reduction != "mean":
-        return reduce_rows(losses, mass, keep, reduction=reduction, normalizer=normalizer, empty=empty)
+        return reduce_rows(losses, mass, keep, reduction=reduction, normalizer=normalizer, empty=empty)[0]
     if checked and mass is not None and divides_by_weight(reduction, normalizer):
         check_weights(mass)
     N = divisor(losses, mass, keep, normalizer)

@@ -9,25 +9,11 @@ from crossentropy._engine.options import RowOptions, SoftmaxOptions, check_names
 from crossentropy._engine.rows.reduce import reduce_problem
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.solve import softmax_loss
-from crossentropy._engine.softmax.terms import check_sums, not_ignored_rows, target_weights, weigh
-from crossentropy._statistics import PLAIN, formulas
+from crossentropy._engine.softmax.terms import check_sums, not_ignored_rows, prepare, target_weights, weigh
+from crossentropy._statistics import formulas
 from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy.targets import LabelSet, Probabilities
-
-__all__ = [
-    "fuzzy_set_loss",
-    "gather_by_label",
-    "inverse_scale",
-    "labels_as_weights",
-    "one_label",
-    "prepare_rows",
-    "probabilities",
-    "row_problem",
-    "row_weights",
-    "soft_label_table_loss",
-    "weight_and_reduce",
-]
 
 
 def row_problem(logits: Array, labels: Any, options: RowOptions, **transform: Any) -> SoftmaxProblem:
@@ -52,14 +38,7 @@ def prepare_rows(problem: SoftmaxProblem) -> formulas.Rows:
     weights = row_weights(problem)
     if problem.target.dense is not None:
         check_sums(problem)
-    return formulas.prepare(
-        problem.logits,
-        problem.axis,
-        problem.target,
-        PLAIN,
-        validate=problem.validate,
-        idle=None if weights is None else weights == 0,
-    )
+    return prepare(problem, None if weights is None else weights == 0)
 
 
 def row_weights(problem: SoftmaxProblem) -> Array | None:

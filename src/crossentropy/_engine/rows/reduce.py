@@ -10,8 +10,6 @@ from crossentropy._engine.softmax.terms import not_ignored_rows, weigh
 from crossentropy._engine.weights import row_values
 from crossentropy._rows import rows_shape
 
-__all__ = ["in_loss_dtype", "reduce_problem", "reduced", "reduced_sums"]
-
 
 def in_loss_dtype(value: Array, like: Array) -> Array:
     """`value` in the dtype that is due to losses of `like`."""
@@ -30,15 +28,7 @@ def reduced(
 ) -> Array:
     """Multiply losses of rows by their weights and reduce them as `crossentropy.softmax_cross_entropy` does.
 
-    Parameters
-    ----------
-    losses : array, shape of the rows
-    like : array
-        What the losses are of: it decides their dtype.
-    sample_weight, reduction, normalizer, empty
-        As in `crossentropy.softmax_cross_entropy`.
-    keep : array of bool, shape of the rows, optional
-        False where a row is ignored.
+    `like` is what the losses are of, and decides their dtype; rows where `keep` is false are ignored.
     """
     check_reduction(reduction, normalizer, empty)
     xp = namespace(losses)
@@ -47,7 +37,7 @@ def reduced(
     if keep is not None:
         weights = xp.ones_like(losses) if weights is None else weights
         weights = xp.where(keep, weights, xp.zeros_like(weights))
-    value = reduce_rows(
+    value, _ = reduce_rows(
         losses if weights is None else weigh(weights, losses),
         weights,
         keep,
@@ -84,22 +74,8 @@ def reduced_sums(
 ) -> Array:
     """Reduce rows whose losses are sums over one axis of a call's elements: questions, tasks or pairs.
 
-    A mean or a sum is the call's own value, untouched.
-
-    Parameters
-    ----------
-    call : function
-        ``call(reduction=..., normalizer=..., empty=...)``: a loss of elements, the rows' weights included.
-    shape : tuple of int
-        Of the elements.
-    axis : int
-        The one that is summed over, counted from 0.
-    like : array
-        What the loss is of.
-    weights : array or None
-        Weights of the rows.
-    reduction, normalizer, empty
-        As in `crossentropy.softmax_cross_entropy`, for the rows.
+    ``call(reduction=..., normalizer=..., empty=...)`` is a loss of elements of this shape, the rows' `weights`
+    included, and `axis` the one that is summed over. A mean or a sum is the call's own value, untouched.
     """
     check_reduction(reduction, normalizer, empty)
     if reduction == "none":

@@ -6,7 +6,6 @@ from typing import Any
 from crossentropy._arguments.arrays import as_array, as_arrays
 from crossentropy._backends import INF, Array, device, index_dtype, is_numpy, loss_dtype, namespace, total
 from crossentropy._engine.checks import check_logits
-from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax.solve import softmax_loss
 from crossentropy._statistics import Requested, Target, Transform, row_statistics
@@ -14,20 +13,6 @@ from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.products import product
 from crossentropy.links import CrossEntropy
 from crossentropy.targets import LabelSet, Probabilities
-
-__all__ = [
-    "check_denominator",
-    "checked_groups",
-    "contrast",
-    "contrast_with_batch",
-    "features_of",
-    "l2_normalized",
-    "paired_features",
-    "products_of",
-    "same_row",
-    "scalar",
-    "similarities_without_self",
-]
 
 
 def contrast_with_batch(
@@ -38,29 +23,17 @@ def contrast_with_batch(
     denominator: str,
     *,
     factor: Any = 1.0,
-    sample_weight: Array | None,
-    reduction: str,
-    normalizer: Any,
-    empty: str,
+    **reduction: Any,
 ) -> Array:
-    """Every row of `z` against all the others, those of its group being right."""
+    """Every row of `z` against all the others, those of its group being right; `reduction` as `reduced` takes it."""
     if variant not in ("out", "in"):
         raise ValueError(f'variant is {variant!r}; write "out" or "in"')
     check_denominator(denominator)
-    check_reduction(reduction, normalizer, empty)
     temperature = scalar(temperature, "temperature")
     xp = namespace(z)
     if z.shape[0] == 0:
         own = xp.zeros((0,), dtype=index_dtype(z), device=device(z))
-        return contrast(
-            similarities_without_self(z),
-            own,
-            temperature=temperature,
-            sample_weight=sample_weight,
-            reduction=reduction,
-            normalizer=normalizer,
-            empty=empty,
-        )
+        return contrast(similarities_without_self(z), own, temperature=temperature, **reduction)
     alike = groups[:, None] == groups[None, :]
     positive = alike & ~same_row(z)
     number = xp.sum(xp.astype(positive, z.dtype), axis=-1)
@@ -79,15 +52,7 @@ def contrast_with_batch(
         odds = _log_odds_against_negatives(z, ~alike, temperature)
         rows = xp.sum(share * CrossEntropy().loss(odds), axis=-1)
     rows = xp.where(has_any, rows, xp.zeros_like(rows))
-    return reduced(
-        xp.astype(factor * rows, rows.dtype, copy=False),
-        z,
-        sample_weight=sample_weight,
-        reduction=reduction,
-        normalizer=normalizer,
-        empty=empty,
-        keep=has_any,
-    )
+    return reduced(xp.astype(factor * rows, rows.dtype, copy=False), z, keep=has_any, **reduction)
 
 
 def contrast(scores: Array, own: Array, *, axis: int = -1, **options: Any) -> Array:

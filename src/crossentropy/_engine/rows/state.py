@@ -15,8 +15,6 @@ from crossentropy._backends import (
 )
 from crossentropy._backends.modes import is_tracer
 
-__all__ = ["beside", "check_values", "copied", "last_of_equals", "taken_state", "written"]
-
 
 def check_values(x: Array, what: str) -> None:
     """Refuse values that cannot be kept."""

@@ -6,6 +6,7 @@ labels or sample weights that need a gradient) takes the reference formula, and 
 Function's own derivative.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from crossentropy._engine.sigmoid import cpu
 from crossentropy._engine.sigmoid.formula import reference_loss
 from crossentropy._engine.sigmoid.problem import Problem
 from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain
+from crossentropy._statistics.torch.gradients import gradients
 
 
 class Kernels(Protocol):
@@ -86,17 +88,15 @@ class _SigmoidLoss(Function):
         return value
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         # Addresses are taken anew: hooks on saved tensors may have moved them (to save memory, to checkpoint).
         logits, labels, sample_weight, positive, negative = ctx.saved_tensors
         problem = Problem(logits, labels, sample_weight, positive, negative, ctx.options)
         if torch.is_grad_enabled() or not is_plain(grad, logits.device.type):
-            return _differentiable_gradient(problem, grad), None, None
+            return *gradients(partial(_by_formula, problem), [logits], [True], [grad]), None, None
         return ctx.kernels.gradient(problem, grad, ctx.divisor), None, None
 
 
-def _differentiable_gradient(problem: Problem, grad: Tensor) -> Tensor:
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        value = reference_loss(problem)
-        return torch.autograd.grad(value, problem.logits, grad, create_graph=create_graph)[0]
+def _by_formula(problem: Problem, logits: Tensor) -> list[Tensor]:
+    """The loss of a problem with these logits, by the formula with derivatives of every order."""
+    return [reference_loss(replace(problem, logits=logits))]

@@ -22,14 +22,14 @@ def reference_loss(problem: Problem) -> Array:
         counted = None if weights is None else weights[1] != 0
         check_binary_labels(problem.labels, valid_labels(problem.labels), counted)
     dtype = loss_dtype(problem.logits)
-    z, positive, negative = _logits_and_masses(problem, weights, xp, dtype)
-    D, counts = _negative_log_odds(_finite_where_massless(z, negative, xp), problem.options, xp)
+    z, positive, negative = logits_and_masses(problem, weights, xp, dtype)
+    D, counts = negative_log_odds(_finite_where_massless(z, negative, xp), problem.options, xp)
     negative = xp.where(counts, negative, xp.zeros_like(negative))
     yes = problem.options.link.loss(-_finite_where_massless(z, positive, xp))
     no = problem.options.negative_link.loss(D)
     losses = positive * yes + negative * no
     options = problem.options
-    return reduce_rows(
+    value, _ = reduce_rows(
         losses,
         None if weights is None else weights[1],
         None,
@@ -37,32 +37,27 @@ def reference_loss(problem: Problem) -> Array:
         normalizer=options.normalizer,
         empty=options.empty,
     )
+    return value
 
 
 def reference_gradient(problem: Problem, upstream: Array) -> Array:
     """Gradient by the logits from the links' `gain`, for NumPy, where `upstream` is that by the loss."""
-    slope = _slope(problem) * upstream
-    return slope.astype(problem.logits.dtype)
-
-
-def _slope(problem: Problem) -> Array:
-    """The same in float64."""
     xp = namespace(problem.logits)
     options = problem.options
     weights = element_weights(problem, xp)
-    z, positive, negative = _logits_and_masses(problem, weights, xp, xp.float64)
+    z, positive, negative = logits_and_masses(problem, weights, xp, xp.float64)
     up = _finite_where_massless(z, positive, xp)
     down = _finite_where_massless(z, negative, xp)
-    D, counts = _negative_log_odds(down, options, xp)
+    D, counts = negative_log_odds(down, options, xp)
     fall = link_slope(options.negative_link, D)
     if not is_zero(options.negative_shift):  # dD/dz = p (1 − p) / (p_m (1 − p_m)), and p_m = σ(D)
         fall = fall * xp.exp(log_sigmoid(down) + log_sigmoid(-down) - log_sigmoid(D) - log_sigmoid(-D))
     slope = xp.where(counts, negative, xp.zeros_like(negative)) * fall
     slope = slope - positive * link_slope(options.link, -up)
-    if options.reduction != "mean":
-        return slope
-    N = divisor(slope, None if weights is None else weights[1], None, options.normalizer)
-    return divide(slope, N, "zero")
+    if options.reduction == "mean":
+        N = divisor(slope, None if weights is None else weights[1], None, options.normalizer)
+        slope = divide(slope, N, "zero")
+    return (slope * upstream).astype(problem.logits.dtype)
 
 
 def element_weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
@@ -86,7 +81,7 @@ def element_weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
     return with_class(positive), with_class(negative)
 
 
-def _logits_and_masses(
+def logits_and_masses(
     problem: Problem, weights: tuple[Array, Array] | None, xp: Any, dtype: Any
 ) -> tuple[Array, Array, Array]:
     """``z``, ``ω w₊ q`` and ``ω w₋ (1 − q)``."""
@@ -94,16 +89,12 @@ def _logits_and_masses(
     t = xp.astype(problem.labels, dtype)
     if "float" not in dtype_name(problem.labels):
         t = xp.where((t == 0) | (t == 1), t, xp.full_like(t, math.nan))
+    if weights is not None:
+        void = (weights[0] == 0) & (weights[1] == 0) & ~xp.isfinite(t)
+        t = xp.where(void, xp.zeros_like(t), t)
     epsilon = problem.options.label_smoothing
-    if weights is None:
-        return z, (1 - epsilon) * t + epsilon / 2, (1 - epsilon) * (1 - t) + epsilon / 2
-    positive, negative = weights
-    t = xp.where((positive == 0) & (negative == 0) & ~xp.isfinite(t), xp.zeros_like(t), t)
-    return (
-        z,
-        positive * ((1 - epsilon) * t + epsilon / 2),
-        negative * ((1 - epsilon) * (1 - t) + epsilon / 2),
-    )
+    yes, no = (1 - epsilon) * t + epsilon / 2, (1 - epsilon) * (1 - t) + epsilon / 2
+    return (z, yes, no) if weights is None else (z, weights[0] * yes, weights[1] * no)
 
 
 def _finite_where_massless(x: Array, mass: Array, xp: Any) -> Array:
@@ -114,7 +105,7 @@ def _finite_where_massless(x: Array, mass: Array, xp: Any) -> Array:
     return xp.where((mass == 0) & ~xp.isfinite(x), xp.zeros_like(x), x)
 
 
-def _negative_log_odds(z: Array, options: Options, xp: Any) -> tuple[Array, Array]:
+def negative_log_odds(z: Array, options: Options, xp: Any) -> tuple[Array, Array]:
     """The log-odds of ``p_m = max(p − m, 0)``, and where it is not 0 (there they are 0, to be left out)."""
     m = options.negative_shift
     if is_zero(m):

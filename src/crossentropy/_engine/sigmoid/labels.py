@@ -7,8 +7,6 @@ from crossentropy._backends.conditions import first_true, is_true
 from crossentropy._engine.checks import dtype_name
 from crossentropy._rows import entry_in_words
 
-__all__ = ["binary_label_error", "check_binary_labels", "nan_where_invalid", "valid_labels"]
-
 
 def valid_labels(labels: Array) -> Array:
     """Mark the labels that are 0 or 1, or probabilities if they are floating; bool, in their shape."""

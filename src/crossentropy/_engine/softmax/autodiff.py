@@ -18,21 +18,14 @@ def loss_by_autodiff(
     statistics: Callable[[SoftmaxProblem], RowStatistics] | None = None,
     row_losses: Callable[[SoftmaxProblem], tuple[Array, Array]] = per_class.row_losses,
 ) -> Array:
-    """The loss of `problem`.
+    """The loss of `problem`; by formulas alone, which have derivatives of every order, if `reference`.
 
-    Parameters
-    ----------
-    problem : SoftmaxProblem
-    reference : bool
-        Whether to use formulas alone, which have derivatives of every order.
-    statistics : callable, optional
-        What gives the statistics of a problem without logits.
-    row_losses : callable
-        What gives the losses and masses of its rows where the link acts on every class.
+    `statistics` computes the statistics of a problem without logits, and `row_losses` the losses and masses of its rows
+    where the link acts on every class.
     """
     find = statistics or (lambda problem: find_statistics(problem, reference=reference))
     losses, masses, _ = formula.weighted_losses(problem, find, row_losses, formula.target_losses)
-    value = reduce_rows(
+    value, _ = reduce_rows(
         losses,
         masses,
         formula.not_ignored_rows(problem),

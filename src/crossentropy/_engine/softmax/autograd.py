@@ -20,6 +20,7 @@ from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._statistics.cpu.kernel import lay_out
 from crossentropy._statistics.cpu.memory_torch import LOSSES, TorchMemory, is_plain, rounded
+from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.kernels import kernels_serve
 from crossentropy.links.link import has_no_arrays
 
@@ -75,18 +76,19 @@ def kernels_for(*tensors: Tensor | None) -> LossKernels | None:
     return FUSED if tensors[0].device.type == "cpu" else ON_DEVICE  # type: ignore[union-attr]
 
 
-def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | None:
+def engine_of(problem: SoftmaxProblem, tensors: Sequence[Tensor]) -> LossKernels | None:
     """The engine that computes a loss and its gradient by the logits; None if that is for the composition.
 
-    `others` are `problem.other_inputs`.
+    `tensors` are those of the problem besides the logits.
     """
-    own = FUSED if problem.ready else kernels_for(problem.logits, *tensors_of(problem))
+    own = FUSED if problem.tensors is not None else kernels_for(problem.logits, *tensors)
     if own is not None and not own.serves(problem):
         own = own.for_problem(problem)
-    # A gradient by anything but the logits is left to PyTorch, with the statistics as one of its steps.
+    # A gradient by anything but the logits is left to PyTorch, with the statistics as one of its steps. Weights of
+    # classes have none.
     if own is not None and torch.is_grad_enabled():
-        for x in (*others, problem.normalizer):
-            if x is not None and type(x) is not float and isinstance(x, Tensor) and x.requires_grad:
+        for x in tensors:
+            if x.requires_grad and x is not problem.class_weight and x is not problem.smoothing_prior:
                 return None
         if own is not FUSED and link_learns(problem):
             return None
@@ -96,14 +98,14 @@ def engine_of(problem: SoftmaxProblem, others: Sequence[Any]) -> LossKernels | N
 def loss(problem: SoftmaxProblem) -> Tensor:
     """The loss of `problem`, differentiable."""
     logits: Any = problem.logits
-    others = problem.other_inputs
-    own = engine_of(problem, others)
+    tensors = tensors_of(problem) if problem.tensors is None else problem.tensors
+    own = engine_of(problem, tensors)
     if own is not FUSED:
         fused_cpu.check_unread(problem)
     if own is None:
         return loss_by_autodiff(problem)
     if torch.is_grad_enabled() and logits.requires_grad:
-        return _SoftmaxLoss.apply(logits, problem, own, others)
+        return _SoftmaxLoss.apply(logits, problem, own, tensors)
     return rounded(own.evaluate(problem).value, LOSSES[logits.dtype])
 
 
@@ -128,17 +130,15 @@ class _SoftmaxLoss(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, problem: SoftmaxProblem, own: LossKernels, others: Sequence[Any]
+        ctx: Any, logits: Tensor, problem: SoftmaxProblem, own: LossKernels, tensors: Sequence[Tensor]
     ) -> Tensor:
         found = own.evaluate(problem)
         value = rounded(found.value, LOSSES[logits.dtype])
         found.value = None
         # Held by autograd as well, which sees if they are changed before the backward pass.
-        target, kept, N = problem.target, [logits], problem.normalizer
-        each = N if getattr(N, "ndim", 0) else None  # one number is not read again
-        fixed = (target.indices, target.mask, problem.class_weight, problem.smoothing_prior, each)
-        for x in (*fixed, *others, *getattr(problem.link, "__dict__", {}).values()):
-            if x is None or type(x) is float or not isinstance(x, Tensor):
+        kept, N = [logits], problem.normalizer
+        for x in (*tensors, *getattr(problem.link, "__dict__", {}).values()):
+            if not isinstance(x, Tensor) or (x is N and not N.ndim):  # one divisor is not read again
                 continue
             kept.append(x)
         ctx.save_for_backward(*kept)
@@ -147,24 +147,20 @@ class _SoftmaxLoss(Function):
         return value
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         logits = ctx.saved_tensors[0]
         problem: SoftmaxProblem = ctx.problem
         cpu = logits.is_cpu
         if torch.is_grad_enabled() or not is_plain(grad, "cpu" if cpu else logits.device.type):
-            return gradient_by_formulas(problem.with_logits(logits), grad), None, None, None
+            return *gradients(partial(_by_formulas, problem), [logits], [True], [grad]), None, None, None
         upstream = grad.item() if cpu and not grad.ndim else grad.double()
         into = overwritten(ctx, logits, problem.axis) if problem.inplace else None
         return ctx.engine.gradient(problem, logits, ctx.found, upstream, into), None, None, None
 
 
-def gradient_by_formulas(problem: SoftmaxProblem, grad: Tensor) -> Tensor:
-    """The gradient by the logits from the composition, with a graph of its own where one is asked for."""
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        value = loss_by_autodiff(problem, reference=True)
-        logits: Any = problem.logits
-        return torch.autograd.grad(value, logits, grad, create_graph=create_graph)[0]
+def _by_formulas(problem: SoftmaxProblem, logits: Tensor) -> list[Tensor]:
+    """The loss of a problem with these logits, by formulas with derivatives of every order."""
+    return [loss_by_autodiff(problem.with_logits(logits), reference=True)]
 
 
 def overwritten(ctx: Any, logits: Tensor, axis: int) -> Tensor | None:

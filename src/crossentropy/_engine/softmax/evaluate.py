@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crossentropy._backends import Array, namespace
-from crossentropy._engine.reductions import inverse, reduced
+from crossentropy._engine.reductions import inverse, reduce_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.arithmetic import Arithmetic
@@ -41,14 +41,7 @@ def evaluate(
 ) -> ForwardResult:
     """Compute the loss of `problem`, in float64.
 
-    Parameters
-    ----------
-    arithmetic : Arithmetic
-    problem : SoftmaxProblem
-    statistics : callable, optional
-        Computes the statistics of a problem without logits.
-    row_losses : callable
-        Computes the losses and masses of its rows where the link acts on every class.
+    `statistics` and `row_losses` compute those of a problem without logits, as in `loss_by_autodiff`.
     """
     slope = None
 
@@ -59,7 +52,7 @@ def evaluate(
 
     find = statistics or (lambda problem: kernel_statistics(arithmetic, problem))
     losses, masses, stats = formula.weighted_losses(problem, find, row_losses, target_losses)
-    value, N = reduced(
+    value, N = reduce_rows(
         losses,
         masses,
         formula.not_ignored_rows(problem),
@@ -104,12 +97,9 @@ def gradient(
 
 def kernel_statistics(arithmetic: Arithmetic, problem: SoftmaxProblem) -> RowStatistics:
     """Compute the statistics of its rows by the kernel; a label outside the classes raises if it can be read."""
-    target = problem.target
-    stats = kernel_of(arithmetic, problem).statistics(target, problem.rows, problem.requested)
+    stats = kernel_of(arithmetic, problem).statistics(problem.target, problem.rows, problem.requested)
     if stats.bad_row >= 0 and problem.validate:
-        raise bad_label_error(
-            target.indices, stats.bad_row, problem.classes, target.ignore_index, several=target.several
-        )
+        raise bad_label_error(problem.target, stats.bad_row, problem.classes)
     return stats
 
 

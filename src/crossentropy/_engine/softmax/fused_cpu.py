@@ -14,25 +14,16 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._kernels import _native
 from crossentropy._statistics import PLAIN
-from crossentropy._statistics.cpu.kernel import NO_TRANSFORM, Layout, lay_out, native_transform
+from crossentropy._statistics.cpu.kernel import NO_TRANSFORM, Layout, lay_out, lay_out_transform
 from crossentropy._statistics.cpu.memory import Memory
 from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy.links import CrossEntropy, Focal
 
 NUMBER = (int, float)
 REGULARIZERS = {"z_loss", "entropy_bonus"}  # those that native code knows
-NOT_TRANSFORMED = (1.0, 0.0, 0.0, None, None, None)
-
-
-def _dtypes(class_weight: str, bias: str) -> tuple[str, ...]:
-    """Dtypes of the arrays: labels, mask, masses, weights, prior, divisors, temperatures, bias, margins of classes."""
-    double = "float64"
-    return ("int64", "bool", double, double, class_weight, double, double, double, bias, double)
-
-
-# By whether the class weights are in single precision.
-WITH_SINGLE = (_dtypes("float64", "float32"), _dtypes("float32", "float32"))
-WITH_DOUBLE = (_dtypes("float64", "float64"), _dtypes("float32", "float64"))
+# Dtypes of labels, mask, masses, weights of rows, prior, divisors and weights of classes; these may be single.
+DTYPES = ("int64", "bool", *("float64",) * 5)
+WITH_SINGLE = (*DTYPES[:-1], "float32")
 
 
 @dataclass(slots=True, eq=False)
@@ -79,18 +70,19 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
     x = lay_out(memory, problem.logits, problem.axis)
     code = memory.codes[x.array.dtype]
     N = problem.normalizer if reduction == "mean" else 1.0
+    divisors = None
     if not isinstance(N, (str, float)):
         N = _divisors(problem)
-    dtype = "float64" if code == 1 else "float32"
-    rows, kept = _native_rows(memory, problem, x, code, None if isinstance(N, (str, float)) else N)
-    losses = memory.empty(problem.rows, dtype) if reduction == "none" else None
+        divisors = None if isinstance(N, float) else N
+    wide = "float64" if code == 1 else "float32"
+    rows, kept = _native_rows(memory, problem, x, code, wide, divisors)
+    losses = memory.empty(problem.rows, wide) if reduction == "none" else None
     total, mass, least, counted, bad, empty = rows.evaluate(
         0 if losses is None else memory.address(losses), memory.threads()
     )
     if problem.validate:
         if bad >= 0:
-            C = problem.classes
-            raise bad_label_error(target.indices, bad, C, target.ignore_index, several=target.several)
+            raise bad_label_error(target, bad, problem.classes)
         if empty >= 0:  # of a finite logit; that of a class is looked for now
             check_sets(target.mask, problem.axis, problem.sample_weight)
     if problem.warns and rows.has_probabilities():
@@ -159,22 +151,20 @@ def gradient(
 
 
 def _native_rows(
-    memory: type[Memory], problem: SoftmaxProblem, x: Layout, code: int, divisors: Array | None
+    memory: type[Memory], problem: SoftmaxProblem, x: Layout, code: int, wide: str, divisors: Array | None
 ) -> tuple[_native.RowLoss, list[Array]]:
     """The native object of a problem, and the arrays that it has addresses of."""
     target, link, weight = problem.target, problem.link, problem.class_weight
     ignore_index, y = target.ignore_index, target.indices
     single = weight is not None and str(weight.dtype).endswith("float32")  # widened there
-    plain = problem.transform is PLAIN
-    scale, softcap, margin, temperatures, bias, class_margin = (
-        NOT_TRANSFORMED if plain else native_transform(problem.transform)
-    )
-    arrays = (
-        *(y, target.mask, problem.masses, problem.sample_weight, weight, problem.smoothing_prior),
-        *(divisors, temperatures, bias, class_margin),
-    )
-    kept, addresses = memory.addressed(arrays, (WITH_DOUBLE if code == 1 else WITH_SINGLE)[single])
-    labels, mask, masses, sample_weight, class_weight, prior, by, temperatures, bias, class_margin = addresses
+    masses, sample_weight, prior = problem.masses, problem.sample_weight, problem.smoothing_prior
+    arrays = (y, target.mask, masses, sample_weight, prior, divisors, weight)
+    kept, addresses = memory.addressed(arrays, WITH_SINGLE if single else DTYPES)
+    labels, mask, masses, sample_weight, prior, by, class_weight = addresses
+    transform = NO_TRANSFORM
+    if problem.transform is not PLAIN:
+        transform, others = lay_out_transform(memory, problem.transform, wide)
+        kept += others
     rows = _native.RowLoss(
         memory.address(x.array),
         code,
@@ -182,9 +172,7 @@ def _native_rows(
         x.classes,
         x.inner,
         *x.strides,
-        NO_TRANSFORM
-        if plain
-        else _native.Transform(scale, temperatures, softcap, bias, margin, class_margin),
+        transform,
         labels,
         y.shape[-1] if target.several and y is not None else 1,
         ignore_index is not None,

@@ -12,8 +12,6 @@ from crossentropy._statistics.cpu.kernel import rows_with_any
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
-__all__ = ["resolve"]
-
 KINDS = (
     {"bool": "bool"}
     | {f"{sign}int{bits}": "integral" for sign in ("", "u") for bits in (8, 16, 32, 64)}
@@ -37,17 +35,10 @@ def resolve(
     ready: bool = False,
     checks_sets: bool = True,
 ) -> ResolvedTarget:
-    """Labels of any form as a `Target`, checked against the logits; rows of weight 0 may hold anything.
+    """Labels of any form as a `Target`, checked against the logits, or an error; rows of weight 0 may hold anything.
 
     The logits are an array of the library and the device of `like`, of this shape. Labels that are `ready` are tensors
     that need not be converted; sets are looked through for an empty one where `checks_sets`.
-
-    Raises
-    ------
-    TypeError
-        If the dtype does not fit the form: floating labels in the shape of indices, an integer one-hot.
-    ValueError
-        If shapes do not match, or values are not what the form says.
     """
     if ready and getattr(labels, "shape", None) == rows and not labels.is_floating_point():
         return Target(labels, ignore_index=ignore_index), None, False

@@ -6,7 +6,7 @@ array formulas: exact, at their speed and in their memory, which is several arra
 
 from crossentropy._backends import INF, Array, as_indices, device, namespace
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._engine.softmax.terms import excluded_rows, not_ignored_rows, zero_weight_rows
+from crossentropy._engine.softmax.terms import excluded_rows, not_ignored_rows, prepare, zero_weight_rows
 from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy._statistics.log_sum import LogSum
@@ -44,15 +44,7 @@ def log_odds_of_classes(problem: SoftmaxProblem) -> Array:
     Of the likeliest class ``1 − p`` is what the others add up to; of the rest it is no small difference.
     """
     xp = problem.xp
-    rows = formulas.prepare(
-        problem.logits,
-        problem.axis,
-        problem.target,
-        problem.transform,
-        validate=problem.validate,
-        idle=zero_weight_rows(problem),
-    )
-    u = rows.u
+    u = prepare(problem, zero_weight_rows(problem)).u
     total = LogSum(xp, u)
     others = LogSum(xp, xp.where(total.is_top, xp.full_like(u, -INF), u))
     odds = (others.top - total.top)[..., 0] + xp.log1p(others.rest)

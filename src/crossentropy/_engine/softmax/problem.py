@@ -9,6 +9,7 @@ The last two terms are `regularizers`.
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from crossentropy._arguments.errors import number
@@ -37,8 +38,14 @@ from crossentropy._statistics.problem import NONE_REQUESTED
 from crossentropy.links import CrossEntropy, Link
 
 CROSS_ENTROPY = CrossEntropy()
-# Imported with the first tensor, and only then: to execute an import takes a hundredth of a small loss.
-memory_torch: Any = None
+
+
+@cache
+def memory_torch() -> Any:
+    """The module for tensors, imported with the first one; to execute an import takes a hundredth of a small loss."""
+    from crossentropy._statistics.cpu import memory_torch
+
+    return memory_torch
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +79,9 @@ class SoftmaxProblem:
     validate: bool
     inplace: bool = False
     signed_weights: bool = False  # whether weights of a negative sum may be divided by
-    ready: bool = False  # whether the kernels on the CPU can take its arrays, eager tensors, as they are
+    tensors: list[Array] | None = (
+        None  # besides the logits, if the kernels on the CPU can take all as they are
+    )
     warns: bool = False  # whether the logits are still to be looked at for probabilities
     label_weight: Array | None = None  # of each label, where `class_weight` is not at hand for all classes
 
@@ -173,14 +182,12 @@ def make_problem(
     problem describes these and has none. Without `checks_sets` an empty label set is left to whoever computes the loss.
     `regularizers` are the factors of `REGULARIZERS`, by name.
     """
-    global memory_torch
-    ready = False
+    tensors, (factors, requested) = None, _checked_factors(regularizers)
     if is_torch(logits):
-        if memory_torch is None:
-            from crossentropy._statistics.cpu import memory_torch
-
-        weights = (sample_weight, class_weight, smoothing_prior, normalizer)
-        ready = memory_torch.are_ready(logits, labels, (*weights, temperature, logit_bias, margin))
+        weights = (sample_weight, class_weight, smoothing_prior, normalizer, label_smoothing)
+        options = (*weights, temperature, logit_bias, margin, *factors.values())
+        tensors = memory_torch().ready_tensors(logits, labels, options)
+    ready = tensors is not None
     if classes is None:
         logits, axis = check_logits(logits, axis, labels=labels, ready=ready)
         shape = tuple(logits.shape)
@@ -197,7 +204,6 @@ def make_problem(
     if type(label_smoothing) is not float or not 0 <= label_smoothing <= 1:
         check_share(label_smoothing, "label_smoothing")
         label_smoothing = python_number(label_smoothing, "label_smoothing")
-    factors, requested = _checked_factors(regularizers)
     if sample_weight is not None:
         sample_weight = row_values(sample_weight, logits, rows, "sample_weight", ready=ready)
     target, masses, normalized = resolve(
@@ -223,7 +229,7 @@ def make_problem(
         shape,
         logits.dtype,
         logits.device if ready else device(logits),
-        memory_torch.NAMESPACE if ready else namespace(logits),
+        memory_torch().NAMESPACE if ready else namespace(logits),
         axis,
         rows,
         target,
@@ -243,17 +249,19 @@ def make_problem(
         checked,
         inplace,
         signed_weights,
-        ready,
+        tensors if classes is None else None,
         warns and checked,
     )
 
 
 def _checked_factors(regularizers: dict[str, Any]) -> tuple[dict[str, Any], Requested]:
     """The factors of regularizers that are not 0, and the statistics that these are functions of."""
+    for name in regularizers.keys() - REGULARIZERS.keys():
+        raise TypeError(f"the loss has no argument {name}")
+    if {float}.issuperset(map(type, regularizers.values())) and not any(regularizers.values()):
+        return {}, NONE_REQUESTED
     factors, statistics = {}, {}
     for name, factor in regularizers.items():
-        if name not in REGULARIZERS:
-            raise TypeError(f"the loss has no argument {name}")
         if type(factor) is not float or not -INF < factor < INF:
             check_factor(factor, name)
             factor = python_number(factor, name)
@@ -261,7 +269,7 @@ def _checked_factors(regularizers: dict[str, Any]) -> tuple[dict[str, Any], Requ
         if type(factor) is not float or factor != 0:
             factors[name] = factor
             statistics[REGULARIZERS[name].statistic] = True
-    return factors, Requested(**statistics) if statistics else NONE_REQUESTED
+    return factors, Requested(**statistics)
 
 
 def make_transform(

@@ -1,7 +1,7 @@
 """The one way from logits and labels to a softmax loss: a checked problem, and whoever computes it."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from crossentropy._backends import Array, is_numpy, is_taped, is_torch
@@ -13,7 +13,14 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 
 ARITHMETIC = on_host(NumpyMemory)
-torch_loss: Any = None  # imported with the first tensor, as in `problem`
+
+
+@cache
+def torch_loss() -> Callable[[SoftmaxProblem], Array]:
+    """The loss of tensors, imported with the first one."""
+    from crossentropy._engine.softmax.autograd import loss
+
+    return loss
 
 
 def softmax_loss(logits: Array, labels: Any, **options: Any) -> Array:
@@ -23,12 +30,9 @@ def softmax_loss(logits: Array, labels: Any, **options: Any) -> Array:
 
 def solve(problem: SoftmaxProblem) -> Array:
     """The loss of a problem, by the way that fits its arrays; the problem may have no logits afterwards."""
-    global torch_loss
     logits = problem.logits
-    if problem.ready or is_torch(logits):
-        if torch_loss is None:
-            from crossentropy._engine.softmax.autograd import loss as torch_loss
-        return torch_loss(problem)
+    if problem.tensors is not None or is_torch(logits):
+        return torch_loss()(problem)
     # `loss_and_gradient` differentiates by an option as well: each step of the composition is on its tape.
     if problem.is_taped_beside_logits:
         fused_cpu.check_unread(problem)

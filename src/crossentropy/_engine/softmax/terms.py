@@ -32,6 +32,13 @@ class Term(NamedTuple):
     several: bool = False
 
 
+def prepare(problem: SoftmaxProblem, idle: Array | None) -> formulas.Rows:
+    """Transform the rows and mask the excluded and the invalid ones, for own formulas; `idle` rows have no weight."""
+    return formulas.prepare(
+        problem.logits, problem.axis, problem.target, problem.transform, validate=problem.validate, idle=idle
+    )
+
+
 def added(terms: Sequence[Term]) -> Array:
     """The sum of terms that have values or weights, differentiable."""
     total: Any = None
@@ -60,7 +67,7 @@ def weighted_losses(
         losses, masses = row_losses_per_class(problem)
         if problem.regularizers:
             stats = statistics(problem)
-            losses = losses + regularizers(problem, stats)
+            losses = losses + added(regularizer_terms(problem, stats))
     else:
         stats = statistics(problem)
         check_sums(problem, stats.dense_total)
@@ -85,15 +92,7 @@ def row_terms(
 ) -> list[Term]:
     """What the loss of a row is the sum of, before its sample weight.
 
-    Parameters
-    ----------
-    problem : SoftmaxProblem
-    stats : RowStatistics
-        Statistics of its rows.
-    target_loss : array, shape of ``planes.log_odds``, or None
-        ``φ`` at the targets; None of soft ones.
-    shares : array or None
-        `target_weights`.
+    `target_loss` is ``φ`` at the targets, None of soft ones; `shares` are the `target_weights`.
     """
     kept, terms = 1 - problem.label_smoothing, []
     if not is_zero(kept):  # a label without mass counts nothing, whatever its loss
@@ -117,11 +116,6 @@ def regularizer_terms(problem: SoftmaxProblem, stats: RowStatistics) -> list[Ter
             s = xp.where(idle & ~xp.isfinite(s), xp.zeros_like(s), s)
         terms.append(Term(factor, None, value(s)))
     return terms
-
-
-def regularizers(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
-    """The sum of `regularizer_terms`."""
-    return added(regularizer_terms(problem, stats))
 
 
 def row_slopes(
@@ -204,18 +198,12 @@ def row_masses(problem: SoftmaxProblem, stats: RowStatistics) -> Array | None:
     if getattr(a, "requires_grad", False):  # the denominator is a function of soft targets too
         a = formulas.class_last(formulas.widened(a), problem.axis)
         return (a if w is None else a * formulas.widened(w)).sum(-1)
-    term = mass_term(problem, stats, target_weights(problem))
-    return None if term is None else added([term])
-
-
-def mass_term(problem: SoftmaxProblem, stats: RowStatistics, shares: Array | None) -> Term | None:
-    """``Σ_c w_c t_c`` of every row, from what is known of it and `target_weights`; None stands for 1 everywhere."""
-    if problem.target.dense is not None:
-        return Term(1.0, None, stats.dense_total)
+    if a is not None:
+        return stats.dense_total
+    shares, keep = target_weights(problem), not_ignored_rows(problem)
     if shares is not None:
-        return Term(1.0, shares, None, problem.masses is not None)
-    keep = not_ignored_rows(problem)
-    return None if keep is None else Term(1.0, None, problem.xp.astype(keep, widest_dtype(keep)))
+        return shares if problem.masses is None else problem.xp.sum(shares, axis=-1)
+    return None if keep is None else problem.xp.astype(keep, widest_dtype(keep))
 
 
 def target_weights(problem: SoftmaxProblem) -> Array | None:

@@ -46,8 +46,6 @@ def laid_out(
 
     Tensors that need more than `AXES` axes are copied. Returns the tensors, the uninitialized result, and the layout.
 
-    Examples
-    --------
     >>> x = torch.zeros(4, 5, 6)
     >>> laid_out([x, x[:, :1, :].expand(4, 5, 6)], None)[2]
     Layout(sizes=(4, 5, 6), strides=((30, 6, 1), (30, 0, 1)))

@@ -61,19 +61,18 @@ def lay_out(memory: type[Memory], x: Array, axis: int) -> Layout:
     return Layout(x, outer, shape[axis], inner, (outer_stride, strides[axis], inner_stride))
 
 
-def native_transform(transform: Transform) -> tuple[Any, ...]:
-    """Return a transform's scale, softcap and margin, and its arrays: rows' temperatures, bias, classes' margins."""
+def lay_out_transform(
+    memory: type[Memory], transform: Transform, wide: str
+) -> tuple[_native.Transform, list[Array]]:
+    """Lay out a transform for logits computed in the dtype `wide`; returns the arrays it has addresses of as well."""
     temperature, margin = transform.temperature, transform.margin
     by_row = getattr(temperature, "ndim", 0)
     by_class = getattr(margin, "ndim", 0)
-    return (
-        1.0 if by_row else 1.0 / float(temperature),
-        transform.softcap or 0.0,
-        0.0 if by_class else float(margin or 0.0),
-        temperature if by_row else None,
-        transform.logit_bias,
-        margin if by_class else None,
-    )
+    arrays = (temperature if by_row else None, transform.logit_bias, margin if by_class else None)
+    kept, (temperatures, bias, margins) = memory.addressed(arrays, ("float64", wide, "float64"))
+    scale = 1.0 if by_row else 1.0 / float(temperature)
+    number = 0.0 if by_class else float(margin or 0.0)
+    return _native.Transform(scale, temperatures, transform.softcap or 0.0, bias, number, margins), kept
 
 
 class RowKernel:
@@ -110,7 +109,10 @@ class RowKernel:
         self._kept: list[Array] = []
         self.k = 1
         self.target = self._target(target, axis)
-        self.transform = NO_TRANSFORM if transform.is_plain else self._transform(transform)
+        self.transform = NO_TRANSFORM
+        if not transform.is_plain:
+            self.transform, kept = lay_out_transform(memory, transform, self.wide)
+            self._kept += kept
         self.prior = NO_PRIOR if prior is None else self._prior(prior)
 
     def _keep(self, x: Array, dtype: str) -> int:
@@ -137,13 +139,6 @@ class RowKernel:
             self._kept.append(dense.array)
             return _native.Target(dense=dense.view(self.memory), class_weight=weight)
         return _native.Target()
-
-    def _transform(self, transform: Transform) -> _native.Transform:
-        """Lay out the transform."""
-        scale, softcap, margin, *arrays = native_transform(transform)
-        kept, (temperatures, bias, margins) = self.memory.addressed(arrays, ("float64", self.wide, "float64"))
-        self._kept += kept
-        return _native.Transform(scale, temperatures, softcap, bias, margin, margins)
 
     def _prior(self, prior: Prior) -> _native.Prior:
         """Lay out the prior, with its sum."""

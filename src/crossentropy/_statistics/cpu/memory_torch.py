@@ -33,7 +33,7 @@ DTYPES = {
 
 TENSORS = (Tensor, Parameter)
 STRIDED = torch.strided
-NUMBERS_AND_WORDS = (float, str, int)
+NO_ARRAYS = frozenset({type(None), float, int, bool, str})
 TARGETS = (LabelSet, OneHot, Probabilities, Sparse)
 # Dtypes of logits, labels and weights.
 READY = frozenset({*CODES, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool})
@@ -43,7 +43,7 @@ def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
     """Tell whether `x` is a dense strided tensor on that device: no subclass, transform, batching or negative view."""
     return (
         type(x) in TENSORS
-        and x.device.type == device_type
+        and (x.is_cpu if device_type == "cpu" else x.device.type == device_type)
         and x.layout is STRIDED
         and not x.is_nested
         and not x.is_neg()
@@ -52,20 +52,24 @@ def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
     )
 
 
-def are_ready(logits: Tensor, labels: Any, options: Sequence[Any]) -> bool:
-    """Whether kernels on the CPU can take all these as they are; options may be None, numbers and words, too."""
+def ready_tensors(logits: Tensor, labels: Any, options: tuple[Any, ...]) -> list[Tensor] | None:
+    """The tensors besides the logits, if kernels on the CPU can take all as they are, else None.
+
+    Options may be None, numbers and words, too.
+    """
     if not is_eager_mode():
-        return False
-    given = [logits, labels]
-    if type(labels) in TARGETS:
-        given[1:] = vars(labels).values()
-    for x in options:
-        if x is None or isinstance(x, NUMBERS_AND_WORDS):
-            continue
-        given.append(x)
+        return None
+    given = tuple(vars(labels).values()) if type(labels) in TARGETS else (labels,)
+    if not NO_ARRAYS.issuperset(map(type, options)):
+        given += options
+    tensors = []
     for x in given:
-        # `is_plain` written out, since a call for each array takes as long as the checks; a bool is `normalized`.
-        if type(x) is not bool and not (
+        if type(x) in NO_ARRAYS:
+            continue
+        tensors.append(x)
+    for x in (logits, *tensors):
+        # `is_plain` written out, since a call for each array takes as long as the checks.
+        if not (
             type(x) in TENSORS
             and x.is_cpu
             and x.dtype in READY
@@ -75,8 +79,8 @@ def are_ready(logits: Tensor, labels: Any, options: Sequence[Any]) -> bool:
             and not is_functorch_wrapped_tensor(x)
             and not is_legacy_batchedtensor(x)
         ):
-            return False
-    return True
+            return None
+    return tensors
 
 
 CPU = torch.device("cpu")  # always passed explicitly, for the default device may be another

@@ -41,9 +41,7 @@ def statistics(
     kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
     stats = kernel.statistics(target, rows_shape(logits.shape, axis), requested)
     if stats.bad_row >= 0 and validate:
-        raise bad_label_error(
-            target.indices, stats.bad_row, logits.shape[axis], target.ignore_index, several=target.several
-        )
+        raise bad_label_error(target, stats.bad_row, logits.shape[axis])
     return stats
 
 
@@ -57,27 +55,14 @@ def _taped_statistics(
     validate: bool,
 ) -> RowStatistics:
     """Compute the statistics of taped logits; the tape records one pullback of the kernel for all of them."""
-    problem = (plain(logits), axis, target, transform, prior)
+    problem, rows = (plain(logits), axis, target, transform, prior), rows_shape(logits.shape, axis)
     stats = statistics(*problem, requested, validate, None)
     names = [name for name in DIFFERENTIABLE if getattr(stats, name) is not None]
 
     def pull(upstream: list[Array]) -> Array:
         slopes = [clip_to_dtype(g, loss_dtype(plain(logits))) for g in upstream]
-        return pullback(*problem, stats, Cotangents(**dict(zip(names, slopes, strict=True))))
+        upstream_of = Cotangents(**dict(zip(names, slopes, strict=True)))
+        return RowKernel(NumpyMemory, *problem).pullback(stats, upstream_of, rows).logits
 
     taped = several([getattr(stats, name) for name in names], logits, pull)
     return replace(stats, **dict(zip(names, taped, strict=True)))
-
-
-def pullback(
-    logits: Array,
-    axis: int,
-    target: Target,
-    transform: Transform,
-    prior: Prior | None,
-    stats: RowStatistics,
-    upstream: Cotangents,
-) -> Array:
-    """Compute the gradient with respect to the logits, in their shape and dtype, from the cotangents `upstream`."""
-    kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
-    return kernel.pullback(stats, upstream, rows_shape(logits.shape, axis)).logits

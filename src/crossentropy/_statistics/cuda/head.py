@@ -61,8 +61,6 @@ def serves(settings: StaticArgs, head: Head, tensors: TensorArgs) -> bool:
 def shares_of(rows: int, classes: int, tile: Tile) -> tuple[int, int]:
     """Choose the number of shares and the classes in each, a multiple of the tile, from the shape alone.
 
-    Examples
-    --------
     >>> shares_of(4096, 128256, HALF), shares_of(1, 1000, HALF)
     ((32, 4096), (8, 128))
     """

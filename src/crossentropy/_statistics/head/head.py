@@ -1,6 +1,5 @@
 """A linear head: its factors and bias, and the logits that they make."""
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -68,30 +67,6 @@ class Head(NamedTuple):
         for x, M in others:
             logits = logits + product(x, M.T)
         return logits if self.bias is None else logits + self.bias
-
-
-def derivatives(
-    value: Callable[[Head], Tensor],
-    head: Head,
-    needs: Sequence[bool],
-    upstream: Tensor,
-    *,
-    create_graph: bool,
-) -> list[Tensor | None]:
-    """Differentiate ``value(head)`` with respect to the factors and the bias, None where `needs` is false."""
-    inputs = [*head.factors, head.bias]
-    with torch.enable_grad():
-        # Aliases, for one input may be computed from another: the gradient must not flow through that as well.
-        aliases = [
-            x.view_as(x) if x is not None and need else x for x, need in zip(inputs, needs, strict=True)
-        ]
-        factors, bias = aliases[:-1], aliases[-1]
-        result = value(Head(tuple(x for x in factors if x is not None), bias))
-    requested = [x for x, need in zip(aliases, needs, strict=True) if x is not None and need]
-    each = iter(
-        torch.autograd.grad(result, requested, upstream, create_graph=create_graph, allow_unused=True)
-    )
-    return [next(each) if need else None for need in needs]
 
 
 def entries_of(labels: Tensor, width: int) -> tuple[Tensor, Tensor]:

@@ -37,8 +37,6 @@ def padded_stride(width: int) -> int:
     Rows a power of two apart, such as those of 65536 classes, share the same few sets of a cache, and a product that
     reads or writes them is slower by up to a quarter.
 
-    Examples
-    --------
     >>> padded_stride(65536), padded_stride(50000)
     (65600, 50112)
     """

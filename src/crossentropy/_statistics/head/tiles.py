@@ -8,7 +8,7 @@ from torch import Tensor
 
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.head.head import Head
-from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, count_labels_from
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, count_labels_from, map_rows
 
 TILE = 2048  # classes in a tile; twice as many in half precision
 BLOCK = 512  # most rows in a product
@@ -57,17 +57,7 @@ def write_tiles(head: Head, rows: slice, out: Tensor) -> None:
 
 def of_rows(tensors: TensorArgs, rows: slice) -> TensorArgs:
     """Select the tensors' entries for some rows."""
-
-    def cut(x: Any) -> Any:
-        return None if x is None else x[rows]
-
-    temperature = tensors.temperature
-    return tensors._replace(
-        dense=cut(tensors.dense),
-        mask=cut(tensors.mask),
-        indices=cut(tensors.indices),
-        temperature=cut(temperature) if temperature is not None and temperature.ndim else temperature,
-    )
+    return map_rows(tensors, lambda x: x[rows])
 
 
 def of_classes(settings: StaticArgs, tensors: TensorArgs, classes: slice) -> tuple[StaticArgs, TensorArgs]:

@@ -12,6 +12,7 @@ from torch.autograd.function import Function
 from crossentropy._statistics import formulas
 from crossentropy._statistics.cpu.memory_torch import is_plain
 from crossentropy._statistics.problem import DIFFERENTIABLE, RowStatistics
+from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.kernels import backward, forward
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
@@ -25,30 +26,16 @@ from crossentropy._statistics.torch.problem import (
 )
 
 
-def reference_gradients(
+def by_formulas(
     settings: StaticArgs, tensors: TensorArgs, names: Sequence[str], grads: Sequence[Tensor | None]
-) -> list[Tensor | None]:
-    """Compute the gradients of the LEARNABLE tensors by the formulas, with a graph if one is being recorded."""
-    create_graph = torch.is_grad_enabled()
+) -> list[Any]:
+    """Compute the statistics of these names by the formulas, for upstream gradients `grads`."""
     idle = _without_gradient([g for g in grads if g is not None], len(rows_of(settings, tensors.logits)))
-    with torch.enable_grad():
-        # Aliases, for one input may be computed from another: the gradient must not flow through that as well.
-        learnable = [x.view_as(x) if x is not None and x.requires_grad else x for x in tensors[:LEARNABLE]]
-        tensors = TensorArgs._make([*learnable, *tensors[LEARNABLE:]])
-        target, transform, prior = combine(settings, tensors)
-        stats = formulas.statistics(
-            tensors.logits, settings.axis, target, transform, prior, settings.requested, idle=idle
-        )
-    pairs = [
-        (getattr(stats, name), g) for name, g in zip(names, grads, strict=True) if name in DIFFERENTIABLE
-    ]
-    pairs = [(x, g) for x, g in pairs if g is not None and x.requires_grad]
-    requested = [x for x in learnable if x is not None and x.requires_grad]
-    outputs, upstream = [x for x, _ in pairs], [g for _, g in pairs]
-    gradients = iter(
-        torch.autograd.grad(outputs, requested, upstream, create_graph=create_graph, allow_unused=True)
+    target, transform, prior = combine(settings, tensors)
+    stats = formulas.statistics(
+        tensors.logits, settings.axis, target, transform, prior, settings.requested, idle=idle
     )
-    return [next(gradients) if x is not None and x.requires_grad else None for x in learnable]
+    return [getattr(stats, name) for name in names]
 
 
 def _without_gradient(grads: Sequence[Tensor], ndim: int) -> Tensor | None:
@@ -107,9 +94,13 @@ class _RowStatistics(Function):
         tensors = TensorArgs(*saved[: len(TensorArgs._fields)])
         names = requested_statistics(settings, tensors)
         others = (None,) * (len(TensorArgs._fields) - LEARNABLE)
+        needs = ctx.needs_input_grad[1 : 1 + LEARNABLE]
         if needs_autodiff(tensors, grads):
-            return (None, *reference_gradients(settings, tensors, names, grads), *others)
+
+            def value(*learnable: Any) -> list[Any]:
+                return by_formulas(settings, TensorArgs(*learnable, *tensors[LEARNABLE:]), names, grads)
+
+            return (None, *gradients(value, tensors[:LEARNABLE], needs, grads), *others)
         stats = as_statistics(saved[len(TensorArgs._fields) :], settings, tensors)
         upstream = cotangents(names, grads)
-        needs = ctx.needs_input_grad[1 : 1 + LEARNABLE]
         return (None, *backward(settings, tensors, stats, upstream, needs), *others)

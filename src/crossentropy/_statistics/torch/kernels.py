@@ -31,8 +31,6 @@ from crossentropy._statistics.torch.problem import (
     rows_of,
 )
 
-__all__ = ["cpu_kernels_serve"]
-
 
 def row_kernel(device: str) -> Callable[..., Any] | None:
     """Return the constructor of row kernels for this type of device, None if there is none."""
@@ -84,13 +82,7 @@ def forward(settings: StaticArgs, tensors: TensorArgs) -> RowStatistics:
     kernel, target = _kernel(settings, tensors)
     stats = kernel.statistics(target, rows_of(settings, tensors.logits), settings.requested)
     if stats.bad_row >= 0 and settings.validate:
-        raise bad_label_error(
-            target.indices,
-            stats.bad_row,
-            tensors.logits.shape[settings.axis],
-            target.ignore_index,
-            several=target.several,
-        )
+        raise bad_label_error(target, stats.bad_row, tensors.logits.shape[settings.axis])
     return stats
 
 

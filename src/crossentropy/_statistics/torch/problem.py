@@ -1,6 +1,6 @@
 """A row problem of PyTorch, split into its tensors and its static arguments."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -105,6 +105,15 @@ def combine(settings: StaticArgs, tensors: TensorArgs) -> tuple[Target, Transfor
         settings.margin if tensors.margin is None else tensors.margin,
     )
     return target, transform, Prior(tensors.prior, settings.prior_total) if settings.has_prior else None
+
+
+def map_rows(tensors: TensorArgs, change: Callable[[Tensor], Tensor]) -> TensorArgs:
+    """Apply `change` to the tensors with an entry for every row, but for the logits."""
+    names = ["dense", "mask", "indices"]
+    if tensors.temperature is not None and tensors.temperature.ndim:
+        names.append("temperature")
+    parts = {name: getattr(tensors, name) for name in names}
+    return tensors._replace(**{name: change(x) for name, x in parts.items() if x is not None})
 
 
 def count_labels_from(first: int, settings: StaticArgs, tensors: TensorArgs) -> tuple[StaticArgs, TensorArgs]:

@@ -11,8 +11,6 @@ from crossentropy._statistics.torch.autograd import _RowStatistics
 from crossentropy._statistics.torch.kernels import forward, kernels_serve
 from crossentropy._statistics.torch.problem import LEARNABLE, as_statistics, partition
 
-__all__ = ["statistics"]
-
 
 def statistics(
     logits: Tensor,

@@ -5,7 +5,7 @@ inputs. Sums of exponentials are taken relative to the statistics that the forwa
 overflows; these constants cancel and have no gradient.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -23,36 +23,16 @@ from crossentropy.torch.distributed._rank_sums import shared, total
 from crossentropy.torch.distributed._shards import Shard
 
 
-def gradients(
-    value: Callable[..., RowStatistics], inputs: Sequence[Tensor | None], given: Mapping[str, Tensor]
-) -> list[Tensor | None]:
-    """Differentiate the statistics ``value(*inputs)`` with respect to `inputs`, for upstream gradients by name.
-
-    The gradients have a graph if one is being recorded.
-    """
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Aliases, for one input may be computed from another: the gradient must not flow through that as well.
-        aliases = [x.view_as(x) if x is not None and x.requires_grad else x for x in inputs]
-        statistics = value(*aliases)
-    learning = [x for x in aliases if x is not None and x.requires_grad]
-    outputs, upstream = [getattr(statistics, name) for name in given], list(given.values())
-    grads = iter(
-        torch.autograd.grad(outputs, learning, upstream, create_graph=create_graph, allow_unused=True)
-    )
-    return [next(grads) if x is not None and x.requires_grad else None for x in aliases]
-
-
 def statistics(
-    settings: StaticArgs, tensors: TensorArgs, known: RowStatistics, shard: Shard, grads: Sequence[Tensor]
-) -> RowStatistics:
-    """Compute the differentiable statistics of rows, up to constants: only their derivatives are used.
+    settings: StaticArgs, tensors: TensorArgs, known: RowStatistics, shard: Shard, grads: Mapping[str, Tensor]
+) -> list[Tensor]:
+    """Compute the statistics of rows that `grads` names, up to constants: only their derivatives are used.
 
     ``tensors.logits`` are this shard's classes, `known` the merged statistics of the forward pass, and `grads` the
-    upstream gradients that are not None.
+    upstream gradients by name.
     """
     tensors = with_shared(tensors, shard)
-    void, ignored, invalid = _rows_apart(settings, tensors, known, grads)
+    void, ignored, invalid = _rows_apart(settings, tensors, known, list(grads.values()))
     constant: dict[str, Any] = {
         name: _fill_excluded(x.detach(), void, 0) for name, x in arrays(known).items()
     }
@@ -69,20 +49,19 @@ def statistics(
     if targets:
         odds = [_fill_excluded(target.log_odds(next(sums), next(sums)), ignored, -INF) for target in targets]
         result.log_odds = torch.stack(odds, dim=-1) if settings.several else odds[0]
-    if L is None:
-        return result
-    whole = next(sums)
-    more = whole.log()
-    if settings.requested.log_partition:
-        result.log_partition = _fill_excluded(more, ignored, 0)
-    if settings.has_prior:
-        R: Any = settings.prior_total
-        result.prior_term = _fill_excluded(R * more - next(sums), ignored, 0)
-    if tensors.dense is not None:
-        result.dense_term = next(sums) * more - next(sums)
-    if settings.requested.entropy:
-        result.entropy = _fill_excluded(more - next(sums) / whole, ignored, 0)
-    return result
+    if L is not None:
+        whole = next(sums)
+        more = whole.log()
+        if settings.requested.log_partition:
+            result.log_partition = _fill_excluded(more, ignored, 0)
+        if settings.has_prior:
+            R: Any = settings.prior_total
+            result.prior_term = _fill_excluded(R * more - next(sums), ignored, 0)
+        if tensors.dense is not None:
+            result.dense_term = next(sums) * more - next(sums)
+        if settings.requested.entropy:
+            result.entropy = _fill_excluded(more - next(sums) / whole, ignored, 0)
+    return [getattr(result, name) for name in grads]
 
 
 def _of_all_classes(settings: StaticArgs, tensors: TensorArgs, depth: Tensor) -> list[Tensor]:

@@ -16,10 +16,7 @@ def is_dtensor(x: Any) -> bool:
 def sharded(x: Tensor, axis: int, name: str, group: Any) -> tuple[Tensor, Any]:
     """Return the shard of `x` on this rank and its group; for a plain tensor `x` and `group` themselves.
 
-    Raises
-    ------
-    ValueError
-        If a DTensor is not sharded over classes alone, or if a group is passed with it.
+    Raises ValueError if a DTensor is not sharded over classes alone, or if a group is passed with it.
     """
     if not is_dtensor(x):
         return x, group
@@ -40,10 +37,7 @@ def sharded(x: Tensor, axis: int, name: str, group: Any) -> tuple[Tensor, Any]:
 def local(x: Any) -> Any:
     """Replace DTensors by their local tensors, also within the fields of a target; other values pass unchanged.
 
-    Raises
-    ------
-    ValueError
-        If a DTensor has a pending sum.
+    Raises ValueError if a DTensor has a pending sum.
     """
     if is_dataclass(x) and not isinstance(x, type) and any(is_dtensor(getattr(x, f.name)) for f in fields(x)):
         return replace(x, **{f.name: local(getattr(x, f.name)) for f in fields(x)})

@@ -22,6 +22,7 @@ from crossentropy._statistics.head.tiles import blocks_of_logits, of_rows, rows_
 from crossentropy._statistics.merge import ShardStatistics
 from crossentropy._statistics.problem import RowStatistics, Target, arrays
 from crossentropy._statistics.torch.autograd import needs_autodiff
+from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
     StaticArgs,
@@ -149,27 +150,29 @@ class _ShardedHead(Function):
         # The kernels have no second derivative: a gradient with a graph goes through formulas on all local logits.
         if needs_autodiff(tensors, grads):
 
-            def value(*learnable: Any) -> RowStatistics:
+            def value(*learnable: Any) -> list[Tensor]:
                 local_head, others = unpack_inputs(count, [*learnable, *tensors[LEARNABLE:]])
                 factors = list(local_head.factors)
                 factors[::2] = shared(factors[::2], shard.group)  # type: ignore[assignment]
                 others = others._replace(logits=local_head._replace(factors=tuple(factors)).whole())
-                return formulas.statistics(settings, others, stats, shard, list(upstream_grads.values()))
+                return formulas.statistics(settings, others, stats, shard, upstream_grads)
 
-            by_inputs = formulas.gradients(value, inputs[: count + LEARNABLE], upstream_grads)
+            learnable = inputs[: count + LEARNABLE]
+            needs = [x is not None and x.requires_grad for x in learnable]
+            by_inputs = gradients(value, learnable, needs, list(upstream_grads.values()))
         else:
             upstream = cotangents(list(upstream_grads), list(upstream_grads.values()))
             requested = ctx.needs_input_grad[6 : 6 + size]
             needs, needs_others = requested[: count + 1], requested[count + 1 : count + LEARNABLE]
-            gradients = linear.backward(
+            found = linear.backward(
                 *(settings, head, widened(tensors), stats, upstream, needs, needs_others),
                 skipped=ctx.skipped,
                 logits=kept,
             )
-            _sum_up(gradients.factors, shard)
-            others = [None, *gradients.others]
+            _sum_up(found.factors, shard)
+            others = [None, *found.others]
             shared_gradients(others, tensors, stats, upstream, shard)
-            by_inputs = [*gradients.factors, gradients.bias, *others[1:]]
+            by_inputs = [*found.factors, found.bias, *others[1:]]
         return (None,) * 6 + (*by_inputs, *(None,) * (len(TensorArgs._fields) - LEARNABLE))
 
 

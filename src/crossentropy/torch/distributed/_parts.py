@@ -14,7 +14,7 @@ from crossentropy._statistics.log_sum import LogSumExp, finite_or_zero, logaddex
 from crossentropy._statistics.merge import ShardStatistics, is_repeat
 from crossentropy._statistics.problem import RowStatistics
 from crossentropy._statistics.torch import kernels as rowwise
-from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, map_rows
 from crossentropy.torch.distributed._shards import Shard
 
 
@@ -102,18 +102,8 @@ def classes_before(
 ) -> Tensor:
     """Count the classes of the shard with a larger ``u`` than the label, or an equal one and a smaller index.
 
-    Parameters
-    ----------
-    tensors : Tensors
-        With the rows flattened, and without logits.
-    labels, own : Tensor, shape of the rows
-        Labels counted over all classes, and ``u`` there minus the margin.
-    blocks : iterable of (slice, Tensor)
-        Blocks of the flattened rows, and their logits.
-
-    Returns
-    -------
-    Tensor, int64, shape of the rows
+    `labels` count over all classes, and `own` is ``u`` there minus the margin, in the rows' shape, which the counts
+    have too. `tensors` and the blocks' logits have their rows flattened.
     """
     places, shape = torch.arange(shard.size, device=own.device), own.shape
     labels, own = labels.reshape(-1).to(torch.int64), own.reshape(-1)
@@ -127,18 +117,7 @@ def classes_before(
 
 def flatten_rows(tensors: TensorArgs, ndim: int) -> TensorArgs:
     """Flatten the `ndim` axes of the rows of all tensors, class axes behind them, and drop the logits."""
-    temperature = tensors.temperature
-
-    def flat(x: Tensor | None) -> Tensor | None:
-        return None if x is None else x.reshape(-1, *x.shape[ndim:])
-
-    return tensors._replace(
-        logits=None,
-        dense=flat(tensors.dense),
-        mask=flat(tensors.mask),
-        indices=flat(tensors.indices),
-        temperature=flat(temperature) if temperature is not None and temperature.ndim else temperature,
-    )
+    return map_rows(tensors, lambda x: x.reshape(-1, *x.shape[ndim:]))._replace(logits=None)
 
 
 def _completed(

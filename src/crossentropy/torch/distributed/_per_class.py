@@ -25,14 +25,8 @@ def row_losses(
 ) -> tuple[Tensor, Tensor]:
     """Compute ``Σ_c a_c φ(log p_c)`` and the mass ``Σ_c a_c`` of every row, the same on all ranks.
 
-    Parameters
-    ----------
-    problem : SoftmaxProblem
-        With this rank's classes; labels count over all classes.
-    known : RowStatistics
-        The statistics of whole rows, log-partition and argmax among them.
-    logits : Tensor
-        Logits of this rank's classes.
+    `problem` and `logits` have this rank's classes, but labels count over all; `known` are the statistics of whole
+    rows, log-partition and argmax among them.
     """
     settings, tensors = partition(
         logits, problem.axis, problem.target, problem.transform, None, problem.requested, False

@@ -31,19 +31,9 @@ def agree(
 ) -> tuple[Value, Shard]:
     """Call `prepare` on every rank, compare its results over the ranks, and return this rank's value and shard.
 
-    Parameters
-    ----------
-    prepare : callable
-        Checks the arguments of this rank. Returns a value, the number of this rank's classes, and the arguments that
-        must be the same on all ranks, by name.
-    names : sequence of str
-        The names compared, in the same order on all ranks.
-    group : ProcessGroup or None
-
-    Raises
-    ------
-    ValueError
-        On every rank, if one refuses its arguments, or if an argument that must be the same differs.
+    It checks the arguments of this rank, and returns a value, the number of this rank's classes, and by name what must
+    be the same on all ranks; `names` are compared. If a rank refuses its arguments, or one of them differs, all ranks
+    raise.
     """
     rank, world = _place(group)
 

@@ -21,6 +21,7 @@ from crossentropy._statistics.merge import ShardStatistics, merge
 from crossentropy._statistics.problem import Cotangents, RowStatistics, Target
 from crossentropy._statistics.torch import kernels as rowwise
 from crossentropy._statistics.torch.autograd import needs_autodiff, save_for_backward
+from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
     StaticArgs,
@@ -150,17 +151,18 @@ class _ShardedStatistics(Function):
         # The kernels have no second derivative: a gradient with a graph goes through formulas around sums over ranks.
         if needs_autodiff(tensors, grads):
 
-            def value(*learnable: Any) -> RowStatistics:
+            def value(*learnable: Any) -> list[Tensor]:
                 inputs = TensorArgs(*learnable, *tensors[LEARNABLE:])
-                return formulas.statistics(settings, inputs, stats, shard, list(upstream_grads.values()))
+                return formulas.statistics(settings, inputs, stats, shard, upstream_grads)
 
-            gradients = formulas.gradients(value, tensors[:LEARNABLE], upstream_grads)
+            needs = [x is not None and x.requires_grad for x in tensors[:LEARNABLE]]
+            by_inputs = gradients(value, tensors[:LEARNABLE], needs, list(upstream_grads.values()))
         else:
             upstream = cotangents(list(upstream_grads), list(upstream_grads.values()))
             needs = ctx.needs_input_grad[4 : 4 + LEARNABLE]
-            gradients = rowwise.backward(settings, widened(tensors), stats, upstream, needs)
-            shared_gradients(gradients, tensors, stats, upstream, shard)
-        return (None,) * 4 + (*gradients, *(None,) * (len(TensorArgs._fields) - LEARNABLE))
+            by_inputs = rowwise.backward(settings, widened(tensors), stats, upstream, needs)
+            shared_gradients(by_inputs, tensors, stats, upstream, shard)
+        return (None,) * 4 + (*by_inputs, *(None,) * (len(TensorArgs._fields) - LEARNABLE))
 
 
 def save_statistics(

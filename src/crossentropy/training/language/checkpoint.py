@@ -77,6 +77,6 @@ def check_same_run(state: dict[str, Any], options: LanguageOptions, digest: str,
     ]
     if differences:
         raise InputError(
-            f"{path} is of a run with {'; '.join(differences)}: give what it began with to go on with it, "
-            "or choose another --out, or remove it to begin anew."
+            f"{path} is of a run with {'; '.join(differences)}: to go on with it, pass what it began with; to start a "
+            "new run, choose another --out, or remove that file."
         )

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from crossentropy.training.language.experiment import LanguageRun
 from crossentropy.training.language.fit import History
@@ -52,4 +53,16 @@ def report(run: LanguageRun) -> Group:
         "The unigram coder gives each token its frequency in the training text, every count one higher. xz is "
         "what the held-out text adds to the training text when both are compressed by xz -9e, xz alone what it "
         f"takes by itself. Peak memory of the training process: {memory}, logits {run.options.logits}.",
+        *(Text(f"Note: {remark}", "bold") for remark in remarks(run)),
     )
+
+
+def remarks(run: LanguageRun) -> list[str]:
+    """Say if the model is no better than the frequencies of the tokens."""
+    excess = run.score.nats_per_token - run.unigram.nats_per_token
+    if excess < 0:
+        return []
+    return [
+        f"The model is no better than the unigram coder on the held-out text: it takes {excess:.4f} nats per token "
+        f"more. Pass more --steps than {run.options.steps}, another --learning-rate, or more text."
+    ]

@@ -71,6 +71,8 @@ class LanguageRun:
         Text sampled from the model.
     memory : int, optional
         Peak memory of the process up to the last step, in bytes; if the run was resumed, the largest of its processes.
+    notices : list of str
+        What was said before training.
     """
 
     options: LanguageOptions
@@ -84,6 +86,7 @@ class LanguageRun:
     xz: CompressedScore
     sample: str
     memory: int | None
+    notices: list[str]
 
 
 def prepare(options: LanguageOptions, out: Path) -> Preparation:
@@ -183,6 +186,7 @@ def train(prepared: Preparation, on_step: Callable[[History], None] = lambda his
         score_xz("".join(texts.training), "".join(texts.held_out)),
         decode(tokenizer, written),
         memory,
+        prepared.notices,
     )
 
 

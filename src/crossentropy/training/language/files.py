@@ -10,6 +10,7 @@ import torch
 
 import crossentropy
 from crossentropy.training.language.curves import draw_curves
+from crossentropy.training.language.display import remarks
 from crossentropy.training.language.experiment import LanguageRun
 from crossentropy.training.language.scores import TextScore
 from crossentropy.training.output import write_together
@@ -60,6 +61,8 @@ def history_file(run: LanguageRun) -> dict[str, object]:
             {"step": evaluation.step} | _score(evaluation.score) for evaluation in run.history.evaluations
         ],
         "peak_memory_bytes": run.memory,
+        "notices": run.notices,
+        "remarks": remarks(run),
         "held_out": {
             "model": _score(run.score),
             "unigram": _score(run.unigram),

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 
 from crossentropy.training.display import classes_table, scores_table
 from crossentropy.training.other_table import read_rows
-from crossentropy.training.runs.model import Model
+from crossentropy.training.progress import print_notice, progress_bar
+from crossentropy.training.runs.model import ROWS_AT_ONCE, Model
 from crossentropy.training.runs.predictions import predictions_table
 from crossentropy.training.scores import Scores, score_classes
 from crossentropy.training.tables.options import ReadOptions
@@ -29,18 +30,17 @@ class Applied:
         Of the rows with labels, if there are any.
     scored : int
         The number of these rows.
-    notices : list of str
-        How the table was read.
     """
 
     predictions: pd.DataFrame
     scores: Scores | None
     scored: int
-    notices: list[str]
 
 
-def apply_model(model: Model, data: str, options: ReadOptions) -> Applied:
+def apply_model(model: Model, data: str, options: ReadOptions, console: Console) -> Applied:
     """Predict the rows of a table, and score the predictions of those that have labels.
+
+    Notices and, for a long table, a progress bar are shown on the console.
 
     Raises
     ------
@@ -49,13 +49,17 @@ def apply_model(model: Model, data: str, options: ReadOptions) -> Applied:
     """
     rows, notices = read_rows(data, model.fates, model.classes, options)
     notices += model.encoder.new_categories(rows.features)
-    log_probabilities = model.log_probabilities(rows.features)
+    for notice in notices:
+        print_notice(console, notice)
+    n = len(rows.rows)
+    with progress_bar(console, "row", n, shown=n > ROWS_AT_ONCE) as move:
+        log_probabilities = model.log_probabilities(rows.features, lambda done: move(done, ""))
     labeled = rows.labeled
     scores = None
     if len(labeled) and rows.labels is not None:
         scores = score_classes(log_probabilities[labeled], rows.labels[labeled])
     predictions = predictions_table(rows, log_probabilities, model.classes)
-    return Applied(predictions, scores, len(labeled), notices)
+    return Applied(predictions, scores, len(labeled))
 
 
 def report_applied(applied: Applied, data: str, path: Path, model: Model) -> Group:

@@ -23,6 +23,10 @@ def load_model(run: Path) -> Model:
     path = run / MODEL
     state = _read(path)
     written = f"{path} was written by crossentropy {state.get('crossentropy', 'of an unknown version')}"
+    if "tokenizer" in state:
+        raise InputError(
+            f"{run} holds a language model of crossentropy train-lm: pass the folder of a run of crossentropy train."
+        )
     format = state.get("format", 1)
     if format != FORMAT:
         what = "train it again with this version" if format == 1 else "use that version or a later one"

@@ -1,6 +1,6 @@
 """A fitted model with all that is needed to apply it, as plain values and tensors and back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from crossentropy.training.tables.options import ReadOptions
 
 #: of ``model.pt``; a file without a number is of format 1
 FORMAT = 2
+ROWS_AT_ONCE = 1 << 16
 #: options that may change when a run goes on; what the options of reading make of a table is in the digest
 FREE = ("data", "test", "reading", "epochs", "patience", "device", "correct_weights")
 
@@ -67,11 +68,20 @@ class Model:
         choices: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in told.items()}
         return ReadOptions(**choices)
 
-    def log_probabilities(self, features: pd.DataFrame) -> np.ndarray:
-        """Compute the log-probabilities (rows, classes) of rows in nats, float64."""
-        if not len(features):
-            return np.zeros((0, len(self.classifier.classes_)))
-        return self.pipeline.predict_log_proba(features)
+    def log_probabilities(
+        self, features: pd.DataFrame, on_rows: Callable[[int], None] = lambda rows: None
+    ) -> np.ndarray:
+        """Compute the log-probabilities (rows, classes) of rows in nats, float64.
+
+        The inputs of `ROWS_AT_ONCE` rows are in memory at once; then `on_rows` is called with the rows done so far.
+        """
+        n = len(features)
+        found = np.zeros((n, len(self.classifier.classes_)))
+        for start in range(0, n, ROWS_AT_ONCE):
+            part = slice(start, min(start + ROWS_AT_ONCE, n))
+            found[part] = self.pipeline.predict_log_proba(features.iloc[part])
+            on_rows(part.stop)
+        return found
 
     def to_state(self) -> dict[str, Any]:
         """Return plain values and tensors: what `torch.save` writes and ``torch.load(weights_only=True)`` reads.

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from crossentropy.training.errors import InputError
+from crossentropy.training.errors import InputError, counted
 from crossentropy.training.tables.options import ReadOptions
 from crossentropy.training.tables.raw import RawTable, checked_names
 
@@ -196,5 +196,8 @@ def _line_breaks(table: pa.Table, names: list[str]) -> list[str]:
         count = pc.sum(broken).as_py() or 0
         if count:
             row = pc.index(broken, True).as_py()
-            return [f"Column {name!r} has line breaks inside {count} of its cells, first in row {row}."]
+            return [
+                f"Column {name!r} has line breaks inside {counted(count, 'cell')}, the first in row {row} "
+                "(counted from 0): if they are not meant, look there for a quotation mark that is not closed."
+            ]
     return []

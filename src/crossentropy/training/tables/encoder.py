@@ -188,8 +188,8 @@ class ColumnEncoder(TransformerMixin, BaseEstimator):
                 new = np.array([text not in known for text in found] + [False])[codes]
                 if new.any():
                     sentences.append(
-                        f"Column {inputs.name!r}: {int(new.sum())} of {len(X)} rows hold a category that training had "
-                        f"not, such as {found[codes[new.argmax()]]!r}."
+                        f"Column {inputs.name!r}: {int(new.sum())} of {len(X)} rows hold a category that the training "
+                        f"rows do not have, such as {found[codes[new.argmax()]]!r}."
                     )
         return sentences
 
@@ -199,7 +199,7 @@ class ColumnEncoder(TransformerMixin, BaseEstimator):
         return np.array([name for inputs in self.inputs_ for name in inputs.names], dtype=object)
 
     def to_state(self) -> dict[str, Any]:
-        """Return what was learnt as values of JSON."""
+        """Return what was learned as values of JSON."""
         check_is_fitted(self, "inputs_")
         columns = [{"kind": inputs.kind} | asdict(inputs) for inputs in self.inputs_]
         return {"category_bytes": self.category_bytes, "columns": columns}

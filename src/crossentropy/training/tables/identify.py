@@ -26,7 +26,7 @@ def named_as_id(name: str) -> bool:
 
 
 def why_no_predictor(name: str, column: Column, unnamed: bool) -> str:
-    """Say why a column should not be learnt from, or nothing if it may.
+    """Say why a column should not be learned from, or nothing if it may.
 
     It is left out if it
 
@@ -52,7 +52,7 @@ def why_no_predictor(name: str, column: Column, unnamed: bool) -> str:
 
 
 def names_rows(name: str, column: Column) -> bool:
-    """Whether a column that should not be learnt from (see `why_no_predictor`) names the rows, or counts them."""
+    """Whether a column that should not be learned from (see `why_no_predictor`) names the rows, or counts them."""
     return column.distinct > 1 and (
         column.kind == "number" or (column.kind == "category" and named_as_id(name))
     )

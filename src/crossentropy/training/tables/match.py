@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from crossentropy.training.errors import InputError, listed
+from crossentropy.training.errors import InputError, counted, listed
 from crossentropy.training.tables.columns import (
     PLACEHOLDERS,
     Texts,
@@ -55,7 +55,7 @@ def match_columns(table: RawTable, fates: list[Fate]) -> tuple[pd.DataFrame, lis
             f"{listed(table.columns)}."
         )
     new = [name for name in table.columns if name not in {fate.column for fate in fates}]
-    notices = [f"Columns that training had not are not used: {listed(new)}."] if new else []
+    notices = [f"Columns that training did not have are not used: {listed(new)}."] if new else []
     features = {}
     for fate in wanted:
         read = {"number": _numbers, "date": _dates, "category": _categories}[fate.use]
@@ -66,7 +66,8 @@ def match_columns(table: RawTable, fates: list[Fate]) -> tuple[pd.DataFrame, lis
                 f"hold something else, such as {_example(table.columns[fate.column])}."
             )
         if wrong:
-            notices.append(f"Column {fate.column!r}: {wrong} cells hold no {fate.use} and count as missing.")
+            cells = counted(wrong, "cell")
+            notices.append(f"Column {fate.column!r}: {cells} without a {fate.use}, taken as missing.")
         features[fate.column] = values
     return pd.DataFrame(features, copy=False), notices
 

@@ -37,15 +37,13 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         if self.separator is not None and len(self.separator_character) != 1:
-            raise InputError(
-                f"The separator of columns is one character, such as ';' or tab, so not {self.separator!r}."
-            )
+            raise InputError(f"--separator is one character, such as ';', or tab, so not {self.separator!r}.")
         if self.decimal not in (None, ".", ","):
-            raise InputError(f"The decimal mark is . or , and not {self.decimal!r}.")
+            raise InputError(f"--decimal is . or , and not {self.decimal!r}.")
         if self.decimal == "," and self.separator == ",":
-            raise InputError("The separator and the decimal mark cannot both be a comma.")
+            raise InputError("--separator and --decimal cannot both be a comma.")
         if self.min_class < 1:
-            raise InputError(f"The rows of the smallest class are at least 1, so not {self.min_class}.")
+            raise InputError(f"--min-class is a whole number of at least 1, so not {self.min_class}.")
 
     @property
     def separator_character(self) -> str:

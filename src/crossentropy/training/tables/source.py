@@ -27,6 +27,11 @@ _FOREIGN = {
     b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it, or compress it by gzip",
     b"\x89HDF": "an HDF5 file: write the table as Parquet",
     b"SQLite": "a database of SQLite: write the table as CSV",
+    b"{": "a JSON file: write the table as CSV",
+    b"[{": "a JSON file: write the table as CSV",
+    b"<!": "a page of HTML or XML: write the table as CSV",
+    b"<html": "a page of HTML: write the table as CSV",
+    b"<?xml": "an XML file: write the table as CSV",
 }
 
 
@@ -36,8 +41,11 @@ def check_exists(data: str) -> None:
     if data in BUNDLED:
         return
     if not path.is_file():
-        kind = f"There is no file {data!r}" + (" (it is a folder)" if path.is_dir() else "")
-        raise InputError(f"{kind}, nor a bundled data set of that name ({', '.join(BUNDLED)}).")
+        if path.is_dir():
+            raise InputError(f"{data} is a folder: pass the path of a table in it.")
+        raise InputError(
+            f"There is no file {data!r}, nor a bundled data set of that name ({', '.join(BUNDLED)})."
+        )
     try:
         with path.open("rb") as file:
             first = file.read(1)
@@ -136,14 +144,21 @@ def _transcode(text: memoryview, encoding: str, path: Path, *, keep: bool = True
             done = start
             piece = decoder.decode(text[start : start + _CHUNK], final=start + _CHUNK >= len(text))
             if "\0" in piece:
-                raise InputError(f"{path} holds zero bytes, so it is no text table (as {encoding}).")
+                raise _no_text(path, encoding)
             if keep:
                 parts.append(piece.encode())
     except UnicodeError as error:
+        if b"\0" in bytes(text):
+            raise _no_text(path, encoding) from error
         place = done + getattr(error, "start", 0)
         line = bytes(text[:place]).count(b"\n") + 1
         other = "--encoding latin-1" if encoding.lower().startswith("utf-8") else "another --encoding"
         raise InputError(
-            f"{path} cannot be read as {encoding}: the bytes in line {line} are no text in it. Try {other}."
+            f"{path} cannot be read as {encoding}: line {line} holds bytes that are not valid {encoding}. Try {other}."
         ) from error
     return b"".join(parts).removeprefix(codecs.BOM_UTF8) if keep else b""
+
+
+def _no_text(path: Path, encoding: str) -> InputError:
+    """Build the error for bytes that are no text."""
+    return InputError(f"{path} holds zero bytes, so it is not a text table in {encoding}.")

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
+from crossentropy.training.errors import counted
 from crossentropy.training.tables.columns import Column
 from crossentropy.training.tables.identify import NEARLY_ALL, named_as_id, rises_with_rows
+from crossentropy.training.tables.repeats import repeated_rows, value_codes
 from crossentropy.training.tables.scaling import fit_scaling, reach
 
 #: a predictor gives the label away if it alone is wrong in less than these shares, of rows and of the baseline's errors
@@ -18,12 +20,16 @@ _CELLS = 4_000_000
 
 def suspicions(columns: dict[str, Column], labels: np.ndarray, label: str, rows: np.ndarray) -> list[str]:
     """Look at predictors beside the labels, indices of classes; `rows` are their numbers in the table, for the user."""
-    found = [*_sorted_rows(labels), *_repeated_rows(columns, labels)]
+    found = [
+        *_sorted_rows(labels),
+        *repeated_rows((column.values for column in columns.values()), labels),
+    ]
     found += _rising(columns)
     found += _repeated_ids(columns)
     found += _extreme_numbers(columns, rows)
     found += [
-        f"Column {name!r} alone tells {label!r} in {share:.1%} of rows: is it known before the label is?"
+        f"Column {name!r} alone tells {label!r} in {share:.1%} of rows. If it is not known before the label is, "
+        "leave it out by --drop."
         for name, share in _leaks(columns, labels)
     ]
     return found
@@ -36,39 +42,10 @@ def _sorted_rows(labels: np.ndarray) -> Iterator[str]:
     changes = int((np.diff(labels) != 0).sum())
     if len(labels) >= _FEWEST_ROWS and changes < 0.2 * expected:
         yield (
-            f"The rows are sorted by their label (it changes {changes} times from row to row, and {expected:.0f} times "
-            "in random order): a column that drifts along the rows would give it away."
+            f"The rows are sorted by their label (from row to row it changes {counted(changes, 'time')}, and in random "
+            f"order about {counted(round(expected), 'time')}): a column whose values drift along the rows gives the "
+            "label away."
         )
-
-
-def _repeated_rows(columns: dict[str, Column], labels: np.ndarray) -> Iterator[str]:
-    """Tell of rows that are equal in all columns, if columns that were independent would have far fewer."""
-    codes = [_codes(column) for column in columns.values()]
-    repeats = _count_repeats([*codes, labels])
-    if repeats < 0.01 * len(labels) or repeats < 2:
-        return
-    random = np.random.default_rng(0)
-    if 3 * _count_repeats([random.permutation(code) for code in [*codes, labels]]) < repeats:
-        yield (
-            f"{repeats} of {len(labels)} rows repeat another row, label included: where a copy is held out, the model "
-            "has seen the row in training, and the score is too good."
-        )
-
-
-def _count_repeats(columns: list[np.ndarray]) -> int:
-    """Count rows that repeat an earlier one, by a hash of 64 bits."""
-    mixed = np.zeros(len(columns[0]), dtype=np.uint64)
-    for column in columns:
-        mixed = (mixed ^ pd.util.hash_array(column)) * np.uint64(0x9E3779B97F4A7C15)
-    return len(mixed) - len(pd.unique(mixed))
-
-
-def _codes(column: Column) -> np.ndarray:
-    """Give the values of a column as numbers of 64 bits, equal where the values are."""
-    values = column.values
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        return values.cat.codes.to_numpy().astype(np.int64)
-    return values.to_numpy().view(np.int64)
 
 
 def _rising(columns: dict[str, Column]) -> Iterator[str]:
@@ -90,8 +67,9 @@ def _repeated_ids(columns: dict[str, Column]) -> Iterator[str]:
             and 20 < column.distinct < NEARLY_ALL * len(column.values)
         ):
             yield (
-                f"{_listed([name])} is called an id and has {column.distinct} values, each in several rows: rows of "
-                "one are in training and held out. If it only names something, leave it out by --id or --drop."
+                f"{_listed([name])} is called an id and has {column.distinct} values in {len(column.values)} rows: of "
+                "rows with the same one, some are in training and some are held out. If it only names something, leave "
+                "it out by --id or --drop."
             )
 
 
@@ -105,10 +83,11 @@ def _extreme_numbers(columns: dict[str, Column], rows: np.ndarray) -> Iterator[s
         extreme = np.flatnonzero((values < low) | (values > high))
         if len(extreme):
             row = extreme[np.abs(values[extreme]).argmax()]
-            cells = "1 extreme number" if len(extreme) == 1 else f"{len(extreme)} extreme numbers"
+            cells = counted(len(extreme), "extreme number")
             yield (
-                f"Column {name!r} holds {cells}, such as {values[row]:g} in row {rows[row]}. What is beyond "
-                f"{low:.4g} or {high:.4g} has no part in how the column is standardized, and is brought near others."
+                f"Column {name!r} holds {cells}, such as {values[row]:g} in row {rows[row]} (the first row is 0). "
+                f"Numbers below {low:.4g} or above {high:.4g} do not count in its mean and deviation, and are moved "
+                "closer to the other numbers."
             )
 
 
@@ -123,7 +102,7 @@ def _leaks(columns: dict[str, Column], labels: np.ndarray) -> Iterator[tuple[str
     baseline = float((labels[judge] != majority).mean())
     for name, column in columns.items():
         if column.kind == "category":
-            guesses = _majority(_codes(column), labels, learn, judge)
+            guesses = _majority(value_codes(column.values), labels, learn, judge)
         else:
             guesses = _tree(_standardized(column), labels, learn, judge)
         wrong = float((guesses != labels[judge]).mean())

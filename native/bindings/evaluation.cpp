@@ -1,0 +1,138 @@
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <tuple>
+#include <vector>
+
+#include "evaluation/exact_sum.hpp"
+#include "evaluation/grid.hpp"
+#include "evaluation/key_table.hpp"
+#include "evaluation/row_scores.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+ce::RowScores scores_at(const std::vector<uintptr_t>& out) {
+  const auto at = [&](size_t i) { return reinterpret_cast<double*>(out.at(i)); };
+  return {at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8)};
+}
+
+}  // namespace
+
+void bind_evaluation(nb::module_& m) {
+  using ce::pointer;
+  m.attr("LIMBS") = int(ce::kLimbs);
+
+  m.def(
+      "exact_sums",
+      [](const std::vector<std::tuple<uintptr_t, uintptr_t>>& terms, int64_t n, uintptr_t limbs, uintptr_t special) {
+        std::vector<ce::ExactTerm> all;
+        for (const auto& [x, y] : terms) all.push_back({pointer<const double>(x), pointer<const double>(y)});
+        nb::gil_scoped_release release;
+        ce::exact_sums(all.data(), int(all.size()), n, pointer<int64_t>(limbs), pointer<int64_t>(special));
+      },
+      "terms"_a, "n"_a, "limbs"_a, "special"_a);
+
+  m.def(
+      "exact_group_sums",
+      [](uintptr_t x, uintptr_t y, uintptr_t group, int64_t groups, int64_t n, uintptr_t limbs, uintptr_t touched) {
+        ce::exact_group_sums({pointer<const double>(x), pointer<const double>(y)}, pointer<const int32_t>(group),
+                             groups, n, pointer<int64_t>(limbs), pointer<uint8_t>(touched));
+      },
+      "x"_a, "y"_a, "group"_a, "groups"_a, "n"_a, "limbs"_a, "touched"_a, nb::call_guard<nb::gil_scoped_release>());
+
+  m.def(
+      "poisson_sums",
+      [](uintptr_t x, uintptr_t y, uintptr_t keys, int64_t n, uint64_t seed, int64_t replicates, uintptr_t limbs_x,
+         uintptr_t limbs_y) {
+        ce::poisson_sums(pointer<const double>(x), pointer<const double>(y), pointer<const uint64_t>(keys), n, seed,
+                         replicates, pointer<int64_t>(limbs_x), pointer<int64_t>(limbs_y));
+      },
+      "x"_a, "y"_a, "keys"_a, "n"_a, "seed"_a, "replicates"_a, "limbs_x"_a, "limbs_y"_a,
+      nb::call_guard<nb::gil_scoped_release>());
+
+  m.def(
+      "binary_scores",
+      [](uintptr_t prediction, int dtype, int kind, uintptr_t labels, bool soft, int64_t n,
+         const std::vector<uintptr_t>& out, uintptr_t fixed) {
+        const ce::RowScores scores = scores_at(out);
+        nb::gil_scoped_release release;
+        ce::binary_scores({prediction, ce::Dtype(dtype), ce::Prediction(kind), labels, soft, n}, scores,
+                          pointer<ce::FixedSum>(fixed));
+      },
+      "prediction"_a, "dtype"_a, "kind"_a, "labels"_a, "soft"_a, "n"_a, "out"_a, "fixed"_a);
+
+  nb::class_<ce::Matrix>(m, "Matrix", "Predictions (n, classes) by address; see row_scores.hpp.")
+      .def(
+          "__init__",
+          [](ce::Matrix* self, uintptr_t address, int dtype, int64_t n, int64_t classes, int64_t row_stride,
+             int64_t class_stride) {
+            new (self) ce::Matrix{address, ce::Dtype(dtype), n, classes, row_stride, class_stride};
+          },
+          "address"_a, "dtype"_a, "n"_a, "classes"_a, "row_stride"_a, "class_stride"_a);
+
+  m.def(
+      "matrix_scores",
+      [](const ce::Matrix& x, int kind, uintptr_t labels, bool soft, const std::vector<uintptr_t>& out, uintptr_t rank,
+         uintptr_t probabilities, uintptr_t powers, uintptr_t fixed) {
+        const ce::RowScores scores = scores_at(out);
+        nb::gil_scoped_release release;
+        ce::matrix_scores({x, ce::Prediction(kind), labels, soft}, scores,
+                          {pointer<int64_t>(rank), pointer<double>(probabilities), pointer<double>(powers)},
+                          pointer<ce::FixedSum>(fixed));
+      },
+      "x"_a, "kind"_a, "labels"_a, "soft"_a, "out"_a, "rank"_a, "probabilities"_a, "powers"_a, "fixed"_a);
+
+  m.def(
+      "row_totals",
+      [](const ce::Matrix& x, bool logarithms, uintptr_t totals) {
+        ce::row_totals(x, logarithms, pointer<double>(totals));
+      },
+      "x"_a, "logarithms"_a, "totals"_a, nb::call_guard<nb::gil_scoped_release>());
+
+  m.def(
+      "grid_places",
+      [](uintptr_t p, uintptr_t complement, int64_t n, int bits, uintptr_t places) {
+        ce::grid_places(pointer<const double>(p), pointer<const double>(complement), n, bits,
+                        pointer<int32_t>(places));
+      },
+      "p"_a, "complement"_a, "n"_a, "bits"_a, "places"_a, nb::call_guard<nb::gil_scoped_release>());
+
+  m.def(
+      "grid_counts",
+      [](uintptr_t p, uintptr_t complement, uintptr_t labels, int64_t n, int64_t first, int64_t classes, int bits,
+         uintptr_t counts) {
+        ce::grid_counts(pointer<const double>(p), pointer<const double>(complement), pointer<const int64_t>(labels),
+                        n, first, classes, bits, pointer<int64_t>(counts));
+      },
+      "p"_a, "complement"_a, "labels"_a, "n"_a, "first"_a, "classes"_a, "bits"_a, "counts"_a,
+      nb::call_guard<nb::gil_scoped_release>());
+
+  m.def(
+      "bin_counts",
+      [](uintptr_t p, uintptr_t labels, int64_t n, int64_t bins, uintptr_t counts, uintptr_t sums) {
+        ce::bin_counts(pointer<const double>(p), pointer<const int64_t>(labels), n, bins, pointer<int64_t>(counts),
+                       pointer<int64_t>(sums));
+      },
+      "p"_a, "labels"_a, "n"_a, "bins"_a, "counts"_a, "sums"_a, nb::call_guard<nb::gil_scoped_release>());
+
+  m.def(
+      "octave_counts",
+      [](uintptr_t x, int64_t n, int bits, int low, int64_t places, uintptr_t counts) {
+        ce::octave_counts(pointer<const double>(x), n, bits, low, places, pointer<int64_t>(counts));
+      },
+      "x"_a, "n"_a, "bits"_a, "low"_a, "places"_a, "counts"_a, nb::call_guard<nb::gil_scoped_release>());
+
+  nb::class_<ce::KeyTable>(m, "KeyTable", "A set of 64-bit keys in the order of their first appearance.")
+      .def(nb::init<int64_t>(), "limit"_a)
+      .def(
+          "find",
+          [](ce::KeyTable& self, uintptr_t keys, int64_t n, uintptr_t places) {
+            return self.find(pointer<const uint64_t>(keys), n, pointer<int32_t>(places));
+          },
+          "keys"_a, "n"_a, "places"_a, nb::call_guard<nb::gil_scoped_release>())
+      .def("keys", &ce::KeyTable::keys);
+}

@@ -1,0 +1,33 @@
+"""Scores of predictions, with intervals: log loss, calibration, who owns the loss.
+
+>>> import numpy as np
+>>> from crossentropy.evaluation import evaluate
+>>> result = evaluate(labels=np.asarray([0, 0, 0, 1, 1, 1]), proba=np.asarray([0.4, 0.3, 0.2, 0.1, 0.5, 0.9]))
+>>> round(result.log_loss, 7), round(result.miscalibration, 7)
+(0.6986228, 0.3237327)
+"""
+
+from typing import TYPE_CHECKING
+
+from crossentropy._lazy import attach
+
+if TYPE_CHECKING:
+    from crossentropy.evaluation._batch import Batch, SliceColumn
+    from crossentropy.evaluation._declaration import Declaration
+    from crossentropy.evaluation._evaluate import evaluate
+    from crossentropy.evaluation._faults import BadData
+    from crossentropy.evaluation.result import Evaluation
+    from crossentropy.evaluation.state import State
+
+__all__ = ["BadData", "Batch", "Declaration", "Evaluation", "SliceColumn", "State", "evaluate"]
+
+LAZY = {
+    "_batch": ("Batch", "SliceColumn"),
+    "_declaration": ("Declaration",),
+    "_evaluate": ("evaluate",),
+    "_faults": ("BadData",),
+    "result": ("Evaluation",),
+    "state": ("State",),
+}
+
+__getattr__, __dir__ = attach(__name__, __all__, LAZY)

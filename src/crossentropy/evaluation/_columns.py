@@ -1,0 +1,235 @@
+"""From columns of any kind to a checked `Batch`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from crossentropy.evaluation._batch import Batch, SliceColumn
+from crossentropy.evaluation._declaration import Declaration
+from crossentropy.evaluation._faults import BadData, find_faults, sum_tolerance
+from crossentropy.evaluation._hashing import hash_text, hash_values
+
+__all__ = ["Coded", "label_indices", "make_batch", "slice_column"]
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A column by the places of its values in a list; −1 stands for a null."""
+
+    codes: Array
+    values: Sequence[Any]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, i: int) -> Any:
+        return None if self.codes[i] < 0 else self.values[self.codes[i]]
+
+    def look_up(self, results: Array, null: Any) -> Array:
+        """Return for each row the result for its value."""
+        return np.append(results, np.asarray([null], results.dtype))[self.codes]
+
+
+def make_batch(
+    declaration: Declaration,
+    predictions: Any,
+    labels: Any,
+    *,
+    weight: Any = None,
+    cluster: Any = None,
+    slices: Sequence[Any] = (),
+    rows: Any = None,
+    first_row: int = 0,
+    origin: str = "",
+    on_bad_rows: str = "error",
+    tolerance: float | None = None,
+) -> tuple[Batch, dict[str, int]]:
+    """Convert and check the columns of some rows.
+
+    Parameters
+    ----------
+    declaration : Declaration
+    predictions : array (n,) or (n, C) of numbers
+        As declared; columns in the order of ``declaration.classes``.
+    labels : array or list (n,) of labels; array, shape of `predictions`, if declared soft
+    weight : array (n,), optional
+    cluster : array or list (n,) of any values, optional
+    slices : sequence of arrays or lists (n,) of any values
+        One for each declared slice column.
+    rows : int64 array or list of str (n,), optional
+        What rows are called. Left out, they are numbered from `first_row` on.
+    origin : str
+        Where the rows are from; for messages, and as a part of their names.
+    on_bad_rows : {"error", "skip"}
+        Whether the first bad row is an error, or bad rows are left out and counted.
+    tolerance : float, optional
+        How far sums of distributions may be from 1; see `sum_tolerance`.
+
+    Returns
+    -------
+    (Batch, dict of str to int)
+        The rows, and how many were left out for each kind of fault: "nan", "range", "sum", "label", "weight".
+
+    Raises
+    ------
+    BadData
+        If a row cannot be scored, with its origin, its row and the value; or if columns do not fit each other.
+    """
+    d = declaration
+    x = _predictions(d, predictions)
+    n = len(x)
+    names = np.arange(first_row, first_row + n) if rows is None else _names(rows)
+    if d.soft:
+        given: Any = np.asarray(labels)
+        y = _soft_labels(given, x)
+    else:
+        given = labels if isinstance(labels, Coded) else _column(labels)
+        y = label_indices(given, d.classes)
+    w = None
+    if d.weighted:
+        w = np.ones(n) if weight is None else np.ascontiguousarray(_column(weight), np.float64)
+    columns = {"labels": y, "weight": w, "cluster": cluster, "rows": names} | dict(
+        zip(d.slices, slices, strict=True)
+    )
+    for name, column in columns.items():
+        if column is not None and len(column) != n:
+            raise BadData(
+                f"{name} has {len(column)} rows, and predictions have {n}; pass columns of one length"
+            )
+    if tolerance is None:
+        tolerance = sum_tolerance(x.dtype, len(d.classes))
+    bad, counts = np.zeros(n, bool), {}
+    for fault in find_faults(d, x, y, given, w, tolerance):
+        found = fault.rows & ~bad
+        if w is not None and fault.kind != "weight":
+            found &= w != 0  # what has no weight may hold anything
+        if on_bad_rows == "error" and found.any():
+            i = int(found.argmax())
+            where = f"{origin}, row {names[i]}" if origin else f"row {names[i]}"
+            raise BadData(
+                f'{where}: {fault.sentence(i)}. on_bad_rows="skip" leaves such rows out and counts them'
+            )
+        if found.any():
+            counts[fault.kind] = int(found.sum())
+            bad |= found
+    if d.clip == "kaggle" and x.ndim == 2:
+        sums = x.sum(axis=1, keepdims=True, dtype=np.float64)
+        x = x / np.where(sums > 0, sums, 1.0)
+    batch = Batch(
+        x,
+        y,
+        names,
+        w,
+        None if cluster is None or not d.clustered else _cluster_hashes(cluster),
+        tuple(slice_column(column) for column in slices),
+        origin,
+    )
+    return (batch.take(~bad) if bad.any() else batch), counts
+
+
+def _predictions(d: Declaration, predictions: Any) -> Array:
+    """Return predictions as a float32 or float64 array of the declared shape, one column contiguous."""
+    x = np.asarray(predictions)
+    if x.dtype.kind not in "biuf":
+        raise BadData(f"predictions have dtype {x.dtype}; pass numbers")
+    if not d.one_column and x.ndim == 2 and x.shape[1] == len(d.classes):
+        pass
+    elif d.one_column and x.ndim == 2 and x.shape[1] == 1:
+        x = x[:, 0]
+    elif not (d.one_column and x.ndim == 1):
+        expected = "(n,)" if d.one_column else f"(n, {len(d.classes)})"
+        raise BadData(
+            f"predictions have shape {x.shape}, and {len(d.classes)} classes, {list(d.classes)[:10]!r}, need "
+            f"{expected}"
+        )
+    x = np.asarray(x, np.float32 if x.dtype in (np.float16, np.float32) else np.float64)
+    is_regular = x.ndim == 2 and x.flags.aligned and all(s % x.itemsize == 0 for s in x.strides)
+    return x if is_regular else np.ascontiguousarray(x)
+
+
+def _cluster_hashes(cluster: Any) -> Array:
+    if isinstance(cluster, Coded):
+        return cluster.look_up(hash_values(cluster.values), hash_text("null"))
+    return hash_values(cluster)
+
+
+def _column(values: Any) -> Array:
+    """Return a column as a one-dimensional array."""
+    array = np.asarray(values)
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def _names(rows: Any) -> Array:
+    array = np.asarray(rows)
+    return array.astype(np.int64) if array.dtype.kind in "biu" else array.astype(str).astype(object)
+
+
+def _soft_labels(labels: Array, x: Array) -> Array:
+    if labels.dtype.kind not in "biuf" or labels.shape != x.shape:
+        raise BadData(
+            f"soft labels have shape {labels.shape} and dtype {labels.dtype}, and predictions {x.shape}; pass the "
+            "probability of each class, in the shape of the predictions"
+        )
+    return np.ascontiguousarray(labels, np.float64)
+
+
+def label_indices(labels: "Array | Coded", classes: Sequence[Any]) -> Array:
+    """Return the index of each label among the classes, −1 where it is none of them; int64.
+
+    Integers, bools and whole floating numbers are compared as numbers, everything else as it is: the text "1" is not
+    the number 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> label_indices(np.asarray(["b", "a", "c"]), ("a", "b")).tolist()
+    [1, 0, -1]
+    """
+    if isinstance(labels, Coded):
+        return labels.look_up(label_indices(np.asarray(labels.values), classes), -1)
+    if labels.ndim != 1:
+        raise BadData(
+            f"labels have shape {labels.shape}; pass one label for each row, or soft_labels=True if they are "
+            "distributions"
+        )
+    count = len(classes)
+    if labels.dtype.kind in "biu" and tuple(classes) == tuple(range(count)):
+        indices = np.ascontiguousarray(labels, np.int64)
+        if indices.min(initial=0) >= 0 and indices.max(initial=0) < count:
+            return indices
+        return np.where((indices >= 0) & (indices < count), indices, -1)
+    places = {label: i for i, label in enumerate(classes)}
+    if labels.dtype.kind == "O":
+        return np.asarray([places.get(x, -1) if _is_label(x) else -1 for x in labels.tolist()], np.int64)
+    distinct, inverse = np.unique(labels, return_inverse=True)
+    found = np.asarray([places.get(x, -1) for x in distinct.tolist()], np.int64)
+    return found[inverse.reshape(-1)] if len(found) else np.zeros(0, np.int64)
+
+
+def _is_label(x: Any) -> bool:
+    return isinstance(x, (str, bytes, bool, int, float)) or getattr(x, "ndim", None) == 0
+
+
+def slice_column(values: Any) -> SliceColumn:
+    """Return the slice of each row, from values of any kind; each is named by its text.
+
+    Examples
+    --------
+    >>> column = slice_column(["de", "fr", "de"])
+    >>> column.codes.tolist(), list(column.names)
+    ([0, 1, 0], ['de', 'fr'])
+    """
+    if isinstance(values, Coded):
+        names = [str(x) for x in values.values]
+        if (values.codes < 0).any():
+            names.append("None")  # as the text of a null among values
+        return SliceColumn(np.where(values.codes < 0, len(names) - 1, values.codes).astype(np.int32), names)
+    array = _column(values)
+    if array.dtype.kind == "O":
+        array = array.astype(str)
+    distinct, codes = np.unique(array, return_inverse=True)
+    return SliceColumn(codes.reshape(-1).astype(np.int32), [str(x) for x in distinct.tolist()])

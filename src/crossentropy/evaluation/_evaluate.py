@@ -1,0 +1,174 @@
+"""Scores of predictions in one call."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from crossentropy.evaluation._declaration import Label
+from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._scoring import Columns, Request, Scoring
+from crossentropy.evaluation.result import Evaluation
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    source: Any = None,
+    *,
+    labels: Any,
+    proba: Any = None,
+    logits: Any = None,
+    log_proba: Any = None,
+    soft_labels: bool = False,
+    classes: Sequence[Label] | None = None,
+    positive: Label | None = None,
+    weight: Any = None,
+    cluster: Any = None,
+    slice: Any = None,
+    key: Any = None,
+    prior: Any = None,
+    clip: str | None = None,
+    interval: float = 0.95,
+    bootstrap: int = 0,
+    seed: int = 0,
+    bins: int = 15,
+    worst: int = 20,
+    on_bad_rows: str = "error",
+    sum_tolerance: float | None = None,
+) -> Evaluation:
+    r"""Score predictions: log loss with its interval, calibration, discrimination, classes, slices, worst rows.
+
+    .. math:: L = \frac{\sum_i w_i \ell_i}{\sum_i w_i}, \qquad \ell_i = -\ln p_{i, y_i}
+
+    Sums are exact, so the result has the same bits for every batching, order of rows and number of threads. Nothing is
+    clipped: a row whose label was given p = 0 makes the loss infinite, and is named.
+
+    Parameters
+    ----------
+    source : iterable of mappings from names to arrays, optional
+        Batches of rows. Then `labels`, predictions, `weight`, `cluster`, `key` and `slice` are names of columns;
+        several columns of predictions are a list of names. Without it, they are the arrays themselves.
+    labels : array or list (n,), or name
+        What happened: labels of any type. With ``soft_labels=True`` distributions over the classes, in the shape of the
+        predictions (of one column, the probability of the positive class).
+    proba, logits, log_proba : array (n,) or (n, C), or names
+        Predictions, by what they are: exactly one of the three. One column is that of the positive class.
+    soft_labels : bool, default False
+        Whether labels are distributions.
+    classes : sequence of labels, optional
+        The label of each column, in their order; of one column, (negative, positive). Left out, labels are the integers
+        0, 1, … that number the columns.
+    positive : label, optional
+        The positive one of two `classes`, in any order, for predictions of one column.
+    weight : array (n,), or name, optional
+        The weight of each row; rows of weight 0 count nothing.
+    cluster : array or list (n,), or name, optional
+        Rows of equal values are not taken for independent; standard errors and the bootstrap are by cluster.
+    slice : mapping from names to arrays (n,), or names, optional
+        Columns whose values divide the rows into slices, each of which is scored.
+    key : array or list (n,) of integers or texts, or name, optional
+        A name for each row, which breaks ties among the worst rows and seeds the bootstrap. Left out, it is the row's
+        number, and these two depend on the order of the rows.
+    prior : array (C,) or number, optional
+        The distribution that skill is measured against, in place of the base rates.
+    clip : {None, "sklearn", "kaggle", "spark"}
+        Reproduce the log loss of a tool that clips: scikit-learn (by the machine epsilon of the dtype), Kaggle (rows
+        divided by their sum, then 1e-15), Spark (1e-15). Clipping changes the log loss alone.
+    interval : float, default 0.95
+        The confidence of intervals.
+    bootstrap : int, default 0
+        Replicates of a Poisson bootstrap, of the rows or the clusters.
+    seed : int, default 0
+        Its seed.
+    bins : int, default 15
+        Bins of the calibration errors.
+    worst : int, default 20
+        How many of the worst rows are named.
+    on_bad_rows : {"error", "skip"}
+        Whether a row that cannot be scored is an error, or is left out and counted in ``bad_rows``.
+    sum_tolerance : float, optional
+        How far the sum of a row's probabilities may be from 1; 1e-5 and 2⁻²⁴ for each class if left out.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ValueError
+        If a row cannot be scored, columns do not fit each other, or an option is out of range.
+    TypeError
+        If not exactly one kind of predictions is passed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p = np.asarray([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7]])
+    >>> result = evaluate(labels=["dog", "bird", "dog"], proba=p, classes=["dog", "bird", "cat"])
+    >>> round(result.log_loss, 6), result.n, result.worst_rows[0]["row"]
+    (0.960801, 3, 2)
+    """
+    given = {"proba": proba, "logits": logits, "log_proba": log_proba}
+    kinds = [name for name, value in given.items() if value is not None]
+    if len(kinds) != 1:
+        passed = " and ".join(kinds) or "none of them"
+        raise TypeError(
+            f"pass one of proba=, logits= and log_proba=, what the predictions are; passed: {passed}"
+        )
+    slices = _as_mapping(slice, named=source is not None)
+    columns = Columns(given[kinds[0]], labels, weight, cluster, key, slices)
+    scoring = Scoring(
+        Request(
+            kinds[0],
+            soft_labels=soft_labels,
+            classes=classes,
+            positive=positive,
+            weighted=weight is not None,
+            clustered=cluster is not None,
+            slices=tuple(slices),
+            clip=clip,
+            bootstrap=bootstrap,
+            seed=seed,
+            bins=bins,
+            worst=worst,
+            on_bad_rows=on_bad_rows,
+            sum_tolerance=sum_tolerance,
+        )
+    )
+    for rows in [columns] if source is None else (_looked_up(columns, batch) for batch in source):
+        scoring.add(rows)
+    if scoring.state is None:
+        raise BadData("the source has no batches; pass at least one")
+    return scoring.state.finalize(interval=interval, prior=prior)
+
+
+def _as_mapping(slices: Any, *, named: bool) -> Mapping[str, Any]:
+    """Return the slice columns by name; of a source their names are what they are looked up by."""
+    if named:
+        return {name: name for name in ([slices] if isinstance(slices, str) else slices or ())}
+    if slices is None or isinstance(slices, Mapping):
+        return slices or {}
+    return {"slice": slices}
+
+
+def _looked_up(names: Columns, batch: Mapping[str, Any]) -> Columns:
+    """Look the names of columns up in a batch; a list of names becomes the columns beside each other."""
+
+    def get(name: Any) -> Any:
+        if isinstance(name, (list, tuple)):
+            return np.stack([np.asarray(get(x)) for x in name]).T
+        if name is None:
+            return None
+        if name not in batch:
+            raise BadData(f"the batch has no column {name!r}; its columns are {list(batch)!r}")
+        return batch[name]
+
+    return Columns(
+        get(names.predictions),
+        get(names.labels),
+        get(names.weight),
+        get(names.cluster),
+        get(names.key),
+        {name: get(name) for name in names.slices},
+    )

@@ -1,0 +1,166 @@
+"""Rows that cannot be scored: what is wrong with them, and what becomes of them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy.evaluation._declaration import Declaration
+from crossentropy.evaluation._row_scores import native_matrix
+
+__all__ = ["POLICIES", "BadData", "Fault", "find_faults", "sum_tolerance"]
+
+Array = np.ndarray[Any, Any]
+POLICIES = ("error", "skip")
+
+
+class BadData(ValueError):
+    """Data that cannot be scored as they were declared: a row, a file, a column."""
+
+
+class Fault(NamedTuple):
+    """A kind of fault, the rows that have it, and the sentence about one of them."""
+
+    kind: str
+    rows: Array
+    sentence: Callable[[int], str]
+
+
+def sum_tolerance(dtype: Any, classes: int) -> float:
+    """Return how far the sum of a distribution may be from 1, where the caller does not say.
+
+    1e-5 and 2⁻²⁴ for each class: float64 columns often hold what was computed in float32. 1e-3 for float16.
+    """
+    return (1e-3 if np.dtype(dtype) == np.float16 else 1e-5) + classes * 2.0**-24
+
+
+def find_faults(
+    d: Declaration, x: Array, labels: Array, named: Any, weight: Array | None, tolerance: float
+) -> Iterator[Fault]:
+    """Find rows whose predictions, labels or weights are not what was declared.
+
+    Parameters
+    ----------
+    d : Declaration
+    x : float32 or float64 array (n,) or (n, C), rows contiguous
+        Predictions.
+    labels : int64 array (n,), −1 where a label is none of the classes; or float64 array, shape of `x`
+    named : array (n,)
+        The labels as they were given.
+    weight : float64 array (n,), optional
+    tolerance : float
+        How far sums may be from 1.
+    """
+    if weight is not None and not (weight.min(initial=0) >= 0 and weight.max(initial=0) < np.inf):
+        yield Fault(
+            "weight",
+            ~((weight >= 0) & (weight < np.inf)),
+            lambda i: f"the weight is {weight[i]}; weights are finite and not negative",
+        )
+    yield from _prediction_faults(d, x, tolerance)
+    if not d.soft:
+        if labels.min(initial=0) < 0:
+            yield Fault("label", labels < 0, lambda i: _unknown_label(d, named[i]))
+    elif not (labels.min(initial=0) >= 0 and labels.max(initial=0) <= 1):
+        wrong = _row_wise(~((labels >= 0) & (labels <= 1)))
+        yield Fault(
+            "label",
+            wrong,
+            lambda i: f"the soft label is {labels[i].tolist()}; pass probabilities, from 0 to 1",
+        )
+    elif labels.ndim == 2:
+        yield from _sum_faults(labels, "the soft label sums to", "label", False, tolerance)
+
+
+def _prediction_faults(d: Declaration, x: Array, tolerance: float) -> Iterator[Fault]:
+    if d.kind == "logits":
+        yield from _logit_faults(x)
+    elif x.ndim == 2:
+        yield from _outside_faults(d, x, tolerance)
+    else:
+        low, high = (-np.inf, 0.0) if d.kind == "log_proba" else (0.0, 1.0)
+        if not (x.min(initial=low) >= low and x.max(initial=low) <= high):
+            yield from _range_faults(d, x)
+
+
+def _logit_faults(x: Array) -> Iterator[Fault]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(x.sum()):  # then all of them are
+            return
+    yield Fault("nan", _row_wise(np.isnan(x)), lambda i: f"a logit is NaN, in {x[i].tolist()}")
+    if x.ndim == 2:
+        wrong = (x == np.inf).any(axis=1) | (x == -np.inf).all(axis=1)
+        yield Fault(
+            "range",
+            wrong,
+            lambda i: f"the logits are {x[i].tolist()}, which have no softmax; one is +inf, or all are −inf",
+        )
+
+
+def _outside_faults(d: Declaration, x: Array, tolerance: float) -> Iterator[Fault]:
+    logs = d.kind == "log_proba"
+    faults = list(
+        _sum_faults(x, "the probabilities sum to", "sum", logs, np.inf if d.clip == "kaggle" else tolerance)
+    )
+    if faults and faults[0].kind == "range":
+        yield from _range_faults(d, x)
+    yield from (fault for fault in faults if fault.kind != "range")
+
+
+def _sum_faults(x: Array, words: str, kind: str, logs: bool, tolerance: float) -> Iterator[Fault]:
+    """Find rows that do not sum to 1, and before them a fault "range" if numbers are outside their range."""
+    totals = np.empty(len(x))
+    _native.row_totals(native_matrix(x), logs, NumpyMemory.address(totals))
+    outside = np.isnan(totals)
+    if outside.any():
+        yield Fault("range", outside, lambda i: f"{x[i].tolist()} has numbers outside their range")
+    wrong = (np.abs(totals - 1) > tolerance) | (totals == 0)
+    if wrong.any():
+        yield Fault(
+            kind,
+            wrong,
+            lambda i: (
+                f"{words} {totals[i]:.9g}, not to 1 within {tolerance:.2g}; pass distributions, or a larger "
+                "sum_tolerance if they were rounded"
+            ),
+        )
+
+
+def _range_faults(d: Declaration, x: Array) -> Iterator[Fault]:
+    nan = np.isnan(x)
+    if nan.any():
+        yield Fault("nan", _row_wise(nan), lambda i: f"a prediction is NaN, in {x[i].tolist()}")
+    if d.kind == "log_proba":
+        words, wrong = (
+            "the log-probability is {}; it must be at most 0. Pass logits= if these are logits",
+            x > 0,
+        )
+    else:
+        words = "the probability is {}; it must be from 0 to 1. Pass logits= or log_proba= if these are such"
+        wrong = (x < 0) | (x > 1)
+    if wrong.any():
+
+        def sentence(i: int) -> str:
+            return words.format(x[i] if x.ndim == 1 else x[i][wrong[i]][0])
+
+        yield Fault("range", _row_wise(wrong), sentence)
+
+
+def _row_wise(mask: Array) -> Array:
+    return mask if mask.ndim == 1 else np.asarray(mask.any(axis=1))
+
+
+def _unknown_label(d: Declaration, label: Any) -> str:
+    classes = list(d.classes)
+    shown = (
+        repr(classes) if len(classes) <= 10 else f"[{', '.join(map(repr, classes[:8]))}, …, {classes[-1]!r}]"
+    )
+    label = label.item() if hasattr(label, "item") else label
+    words = f"the label is {label!r}, which is not among the classes {shown}"
+    if isinstance(label, float) and not label.is_integer():
+        return f"{words}; pass soft_labels=True if labels are probabilities"
+    if isinstance(label, str) != isinstance(classes[0], str):
+        return f"{words}: labels and classes have different types; pass classes of the type of the labels"
+    return f"{words}; pass every class in classes=, in the order of the columns"

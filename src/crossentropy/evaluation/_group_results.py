@@ -1,0 +1,124 @@
+"""The scores of classes and slices, with intervals, and which slices differ from the rest."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from crossentropy.evaluation._exact import ExactSum
+from crossentropy.evaluation._groups import GroupTotals
+from crossentropy.evaluation._intervals import mean_of, sandwich_variance, student_interval, two_sided_p
+
+__all__ = ["adjusted_p", "group_result", "skill_variance", "slice_results"]
+
+
+def group_result(g: GroupTotals, confidence: float) -> dict[str, Any]:
+    """Return number, weight, mean loss and its interval of a group."""
+    infinite = g.n_infinite > 0
+    loss = math.inf if infinite else mean_of(g.loss, g.weight)
+    variance = None if infinite else _variance(g)
+    error = None if variance is None else math.sqrt(variance)
+    return {
+        "n": g.n,
+        "weight": float(g.weight),
+        "log_loss": loss,
+        "standard_error": error,
+        "interval": student_interval(loss, error, g.n - 1, confidence),
+        "n_infinite": g.n_infinite,
+    }
+
+
+def _variance(g: GroupTotals) -> float | None:
+    return sandwich_variance(g.n, g.weight, g.weight_square, g.loss, g.loss_square, g.weight_loss)
+
+
+def skill_variance(classes: Sequence[GroupTotals], nulls: Sequence[float]) -> float | None:
+    r"""Variance of ``1 − L / H`` of independent rows, where H is the mean of the null losses ``c`` of their classes.
+
+    .. math:: \frac{n}{n - 1}\, \frac{\sum_i w_i^2 (\ell_i - r\, c_{y_i})^2}{(W H)^2}, \qquad r = \frac{L}{H}
+
+    This is the delta method. It holds for base rates that are estimated from the same rows too, because to first order
+    their entropy changes as their cross-entropy does. None for fewer than two rows.
+    """
+    whole = _sum(classes)
+    if whole.n < 2 or whole.n_infinite:
+        return None
+    costs = [Fraction(c) for c in nulls]
+    null = sum((c * g.weight.fraction for c, g in zip(costs, classes, strict=True)), Fraction(0))
+    if not null:
+        return None
+    r, square = whole.loss.fraction / null, Fraction(0)
+    for c, g in zip(costs, classes, strict=True):
+        square += (
+            g.loss_square.fraction
+            - 2 * r * c * g.weight_loss.fraction
+            + (r * c) ** 2 * g.weight_square.fraction
+        )
+    return float(Fraction(whole.n, whole.n - 1) * square / null**2)
+
+
+def slice_results(
+    column: str, names: Sequence[str], groups: Sequence[GroupTotals], confidence: float
+) -> list[dict[str, Any]]:
+    """Return the scores of the slices of one column that have rows, by name, and a test of each against the others."""
+    whole = _sum(groups)
+    results = []
+    for name, g in sorted(zip(names, groups, strict=True)):
+        if not g.n:
+            continue
+        rest = _difference(whole, g)
+        result = {"column": column, "slice": name, **group_result(g, confidence)}
+        result |= {
+            "share_of_weight": mean_of(g.weight, whole.weight),
+            "share_of_loss": _share(g, whole),
+            "brier": mean_of(g.brier, g.weight),
+            "accuracy": mean_of(g.correct, g.weight),
+            "p_value": _p_value(g, rest),
+        }
+        results.append(result)
+    return results
+
+
+def _share(g: GroupTotals, whole: GroupTotals) -> float | None:
+    if whole.n_infinite or not whole.loss.scaled:
+        return None
+    return mean_of(g.loss, whole.loss)
+
+
+def _p_value(g: GroupTotals, rest: GroupTotals) -> float | None:
+    """Test whether a slice has the mean loss of the other rows; None if there are too few to tell."""
+    own, other = _variance(g), _variance(rest)
+    if g.n_infinite or rest.n_infinite or own is None or other is None or own + other <= 0:
+        return None
+    return two_sided_p((mean_of(g.loss, g.weight) - mean_of(rest.loss, rest.weight)) / math.sqrt(own + other))
+
+
+def _difference(whole: GroupTotals, part: GroupTotals) -> GroupTotals:
+    negative = [ExactSum(*(-x for x in total)) for total in part[2:]]
+    return _sum([whole, GroupTotals(-part.n, -part.n_infinite, *negative)])
+
+
+def _sum(groups: Sequence[GroupTotals]) -> GroupTotals:
+    columns = list(zip(*groups, strict=True))
+    sums = [sum(column, ExactSum()) for column in columns[2:]]
+    return GroupTotals(sum(columns[0]), sum(columns[1]), *sums)
+
+
+def adjusted_p(p_values: Sequence[float | None]) -> list[float | None]:
+    """Adjust p-values so that those below q have a false discovery rate of at most q.
+
+    (Benjamini & Hochberg 1995, https://doi.org/10.1111/j.2517-6161.1995.tb02031.x.)
+
+    Examples
+    --------
+    >>> adjusted_p([0.01, None, 0.02, 0.5])
+    [0.03, None, 0.03, 0.5]
+    """
+    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    least = 1.0
+    for rank in range(len(known), 0, -1):
+        p, i = known[rank - 1]
+        least = min(least, p * len(known) / rank)
+        adjusted[i] = least
+    return adjusted

@@ -1,0 +1,139 @@
+"""Standard errors and intervals of a mean of losses, from exact moments."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from statistics import NormalDist
+
+from crossentropy.evaluation._exact import ExactSum
+from crossentropy.evaluation._reliability_bins import Bin
+
+__all__ = [
+    "bootstrap_interval",
+    "calibration_variance",
+    "cluster_variance",
+    "mean_of",
+    "sandwich_variance",
+    "student_interval",
+    "student_quantile",
+    "two_sided_p",
+]
+
+
+def mean_of(total: ExactSum, weight: ExactSum) -> float:
+    """Divide exact sums; NaN without weight."""
+    if not weight.scaled:
+        return math.nan
+    if total.nan or total.plus or total.minus:
+        return float(total)
+    return float(total.fraction / weight.fraction)
+
+
+def sandwich_variance(
+    n: int,
+    weight: ExactSum,
+    weight_square: ExactSum,
+    loss: ExactSum,
+    loss_square: ExactSum,
+    weight_loss: ExactSum,
+) -> float | None:
+    r"""Variance of a weighted mean of independent rows.
+
+    .. math:: \frac{n}{n - 1}\, \frac{\sum_i w_i^2 (\ell_i - L)^2}{W^2}, \qquad L = \frac{\sum_i w_i \ell_i}{W}
+
+    The sums are of ``w``, ``w²``, ``w ℓ``, ``(w ℓ)²`` and ``w² ℓ``. None for fewer than two rows.
+    """
+    if n < 2 or not weight.scaled or loss_square.plus or loss_square.nan:
+        return None
+    W, mean = weight.fraction, loss.fraction / weight.fraction
+    square = loss_square.fraction - 2 * mean * weight_loss.fraction + mean * mean * weight_square.fraction
+    return float(Fraction(n, n - 1) * square / (W * W))
+
+
+def cluster_variance(weights: Sequence[int], losses: Sequence[int]) -> float | None:
+    r"""Variance of a weighted mean of rows that are independent only between clusters.
+
+    .. math:: \frac{G}{G - 1}\, \frac{\sum_g \bigl(\sum_{i \in g} w_i (\ell_i - L)\bigr)^2}{W^2}
+
+    Of each of G clusters, the weight and the weighted loss, both in the same unit, which cancels. None for fewer than
+    two clusters.
+    """
+    count, W, A = len(weights), sum(weights), sum(losses)
+    if count < 2 or not W:
+        return None
+    square = sum((a * W - A * w) ** 2 for w, a in zip(weights, losses, strict=True))
+    return float(Fraction(count * square, (count - 1) * W**4))
+
+
+def calibration_variance(bins: Sequence[Bin], design: float) -> float:
+    r"""Variance of the expected calibration error of bins, given the predictions.
+
+    .. math:: d \sum_b \Bigl(\frac{W_b}{W}\Bigr)^2 \frac{\bar y_b (1 - \bar y_b)}{n_b}, \qquad
+       d = \frac{n \sum_i w_i^2}{W^2}
+
+    The design effect d is that of the weights of all rows. Labels in a bin vary at most as much as if they had one
+    probability, so that it is too large rather than too small.
+    """
+    total = float(sum(b.weight for b in bins))
+    rates = [float(b.positive / b.weight) if b.weight else 0.0 for b in bins]
+    shares = [float(b.weight) / total for b in bins]
+    terms = [s * s * y * (1 - y) / b.n for s, y, b in zip(shares, rates, bins, strict=True) if b.n]
+    return design * math.fsum(terms)
+
+
+def student_interval(
+    mean: float, standard_error: float | None, freedom: int, confidence: float
+) -> tuple[float, float] | None:
+    """Return the interval by Student's distribution; a mean of losses is not below 0."""
+    if standard_error is None or not math.isfinite(mean) or not math.isfinite(standard_error):
+        return None
+    reach = student_quantile(0.5 + confidence / 2, freedom) * standard_error
+    return max(0.0, mean - reach), mean + reach
+
+
+def student_quantile(probability: float, freedom: int) -> float:
+    """Return a quantile of Student's distribution; by its expansion in 1/ν (Abramowitz & Stegun 26.7.5) for ν > 2.
+
+    Examples
+    --------
+    >>> round(student_quantile(0.975, 10), 3), round(student_quantile(0.975, 10**9), 3)
+    (2.228, 1.96)
+    """
+    if freedom == 1:
+        return math.tan(math.pi * (probability - 0.5))
+    if freedom == 2:
+        a = 4 * probability * (1 - probability)
+        return 2 * (probability - 0.5) * math.sqrt(2 / a)
+    x, v = NormalDist().inv_cdf(probability), float(freedom)
+    terms = (
+        (x**3 + x) / 4,
+        (5 * x**5 + 16 * x**3 + 3 * x) / 96,
+        (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / 384,
+        (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / 92160,
+    )
+    return x + sum(term / v ** (i + 1) for i, term in enumerate(terms))
+
+
+def bootstrap_interval(
+    weights: Sequence[int], losses: Sequence[int], confidence: float
+) -> tuple[float, tuple[float, float]] | None:
+    """Return standard error and percentile interval of the replicates' means; None for fewer than two of them."""
+    means = sorted(float(Fraction(a, w)) for w, a in zip(weights, losses, strict=True) if w)
+    if len(means) < 2:
+        return None
+    center = math.fsum(means) / len(means)
+    error = math.sqrt(math.fsum((x - center) ** 2 for x in means) / (len(means) - 1))
+    tail = (1 - confidence) / 2
+    return error, (_quantile(means, tail), _quantile(means, 1 - tail))
+
+
+def _quantile(ordered: Sequence[float], probability: float) -> float:
+    """Interpolate between order statistics, as NumPy does by default."""
+    place = probability * (len(ordered) - 1)
+    low = min(int(place), len(ordered) - 2)
+    return ordered[low] + (place - low) * (ordered[low + 1] - ordered[low])
+
+
+def two_sided_p(z: float) -> float:
+    """Return the probability of a standard normal variable at least as far from 0."""
+    return math.erfc(abs(z) / math.sqrt(2))

@@ -1,0 +1,75 @@
+"""Bins of equal width, for the calibration error."""
+
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy.evaluation._exact import GroupSums
+from crossentropy.evaluation._prediction_table import add_by_label
+
+__all__ = ["Bin", "ReliabilityBins"]
+
+Array = np.ndarray[Any, Any]
+
+
+class Bin(NamedTuple):
+    """What is in a bin: its rows, their weight, that of label 1, and the weighted sum of the probabilities."""
+
+    n: int
+    weight: Fraction
+    positive: Fraction
+    probability: Fraction
+
+
+class ReliabilityBins:
+    """B bins ``[k/B, (k + 1)/B)``, the last one closed: p is in bin ``floor(B p)``, in float64.
+
+    Without weights, each p is rounded to a multiple of 2⁻⁵⁴ to be summed.
+    """
+
+    def __init__(self, bins: int, *, weighted: bool) -> None:
+        self.counts = np.zeros((bins, 2), np.int64)
+        self.units = np.zeros((bins, 2), np.int64)  # high · 2^27 + low
+        self.probability = GroupSums(bins) if weighted else None
+        self.weights = GroupSums(2 * bins) if weighted else None
+
+    def add(self, p: Array, labels: Array, weight: Array | None) -> None:
+        """Add rows: labels 0 and 1, or if weighted, the probability of label 1."""
+        bins = len(self.counts)
+        if self.weights is None or self.probability is None:
+            at = (NumpyMemory.address(x) for x in (self.counts, self.units))
+            _native.bin_counts(NumpyMemory.address(p), NumpyMemory.address(labels), len(p), bins, *at)
+            self.carry()
+            return
+        place = np.minimum((p * bins).astype(np.int32), bins - 1)
+        self.probability.add(p if weight is None else (p, weight), place)
+        self.counts[:, 0] += np.bincount(place, minlength=bins)
+        add_by_label(self.weights, place, labels, weight)
+
+    def carry(self) -> None:
+        """Bring low parts into [0, 2^27)."""
+        self.units[:, 0] += self.units[:, 1] >> 27
+        self.units[:, 1] &= (1 << 27) - 1
+
+    def merge(self, other: "ReliabilityBins") -> None:
+        """Add the rows of another."""
+        self.counts += other.counts
+        self.units += other.units
+        self.carry()
+        for own, its in ((self.probability, other.probability), (self.weights, other.weights)):
+            if own is not None and its is not None:
+                own.add_from(its)
+
+    def bins(self) -> list[Bin]:
+        """Return the content of each bin."""
+        if self.weights is None or self.probability is None:
+            p = [Fraction((high << 27) + low, 1 << 54) for high, low in self.units.tolist()]
+            pairs = [(Fraction(a), Fraction(b)) for a, b in self.counts.tolist()]
+        else:
+            p, w = self.probability.fractions(), self.weights.fractions()
+            pairs = [(w[2 * k], w[2 * k + 1]) for k in range(len(self.counts))]
+        rows = self.counts.sum(axis=1).tolist()
+        return [Bin(n, a + b, b, x) for n, (a, b), x in zip(rows, pairs, p, strict=True)]

@@ -1,0 +1,154 @@
+"""From columns of rows to a state: what every source of rows goes through.
+
+A source reads some rows, makes `Columns` of them, and calls `Scoring.add`; in the end it takes `Scoring.state`. All
+checks and conversions are in here, so that a row is judged alike whatever it was read from.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from crossentropy.evaluation._columns import make_batch
+from crossentropy.evaluation._declaration import Declaration, Label
+from crossentropy.evaluation._faults import POLICIES
+from crossentropy.evaluation.state import State
+
+__all__ = ["Columns", "Request", "Scoring"]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Some rows as they were read: arrays, or lists of labels, of one length.
+
+    Labels, clusters and slices may be `Coded`, as dictionary columns of Arrow are: they cost least.
+    """
+
+    #: (n,) or (n, C), in the order of the classes; of columns that were read one by one, ``numpy.stack(columns).T``.
+    predictions: Any
+    labels: Any
+    weight: Any = None
+    cluster: Any = None
+    #: What rows are called; None numbers them.
+    key: Any = None
+    slices: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is to be scored and how; the arguments of `evaluate` that are no columns."""
+
+    kind: str
+    soft_labels: bool = False
+    classes: Sequence[Label] | None = None
+    positive: Label | None = None
+    weighted: bool = False
+    clustered: bool = False
+    slices: tuple[str, ...] = ()
+    clip: str | None = None
+    bootstrap: int = 0
+    seed: int = 0
+    bins: int = 15
+    worst: int = 20
+    on_bad_rows: str = "error"
+    sum_tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.on_bad_rows not in POLICIES:
+            raise ValueError(f'on_bad_rows is {self.on_bad_rows!r}; pass "error" or "skip"')
+
+    def declaration(self, columns: Columns) -> Declaration:
+        """Declare the columns, by the shape of the predictions of the first of them."""
+        shape = np.shape(columns.predictions)
+        return Declaration(
+            self.kind,  # type: ignore[arg-type]
+            class_list(self.classes, self.positive, shape, columns.labels, soft=self.soft_labels),
+            one_column=len(shape) == 1,
+            soft=self.soft_labels,
+            weighted=self.weighted,
+            clustered=self.clustered,
+            slices=self.slices,
+            clip=self.clip,
+            bootstrap=self.bootstrap,
+            seed=self.seed,
+            bins=self.bins,
+            worst=self.worst,
+        )
+
+
+class Scoring:
+    """Rows that are being scored; `state` is None until the first of them."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.state: State | None = None
+        self.rows = 0
+
+    def add(self, columns: Columns, *, first_row: int | None = None, origin: str = "") -> None:
+        """Check and score some rows.
+
+        Parameters
+        ----------
+        columns : Columns
+        first_row : int, optional
+            The number of the first of them, if they have no keys; that of rows so far if left out.
+        origin : str
+            Where they are from, as a file's name: a part of their names, in messages too.
+
+        Raises
+        ------
+        BadData
+            If a row cannot be scored and ``on_bad_rows="error"``, or columns do not fit each other.
+        """
+        if self.state is None:
+            self.state = State(self.request.declaration(columns))
+        batch, counts = make_batch(
+            self.state.declaration,
+            columns.predictions,
+            columns.labels,
+            weight=columns.weight,
+            cluster=columns.cluster,
+            slices=[columns.slices[name] for name in self.request.slices],
+            rows=columns.key,
+            first_row=self.rows if first_row is None else first_row,
+            origin=origin,
+            on_bad_rows=self.request.on_bad_rows,
+            tolerance=self.request.sum_tolerance,
+        )
+        self.rows += len(columns.predictions)
+        self.state.update(batch)
+        self.state.count_bad_rows(counts)
+
+
+def class_list(
+    classes: Sequence[Label] | None,
+    positive: Label | None,
+    shape: tuple[int, ...],
+    labels: Any,
+    *,
+    soft: bool,
+) -> tuple[Label, ...]:
+    """Return the label of each class, in the order of the columns of predictions of this shape."""
+    one_column = len(shape) == 1
+    if positive is not None and not one_column:
+        raise ValueError(
+            f"positive={positive!r} names the class of one column, and predictions have {shape[1]}; pass classes=, the "
+            "label of each column in their order"
+        )
+    if classes is None:
+        array = np.asarray(labels)
+        if positive is not None:
+            raise ValueError(f"positive={positive!r} is one of two classes; pass both in classes=")
+        if array.dtype.kind in "biuf" or soft:
+            return tuple(range(2 if one_column else shape[1]))
+        raise ValueError(
+            f"labels are names, such as {array.reshape(-1)[:1].tolist()!r}; pass classes=, the label of each column in "
+            "their order (of one column, the negative and the positive one)"
+        )
+    table: tuple[Label, ...] = tuple(x.item() if isinstance(x, np.generic) else x for x in classes)
+    if positive is None:
+        return table
+    if positive not in table:
+        raise ValueError(f"positive={positive!r} is not among classes {list(table)!r}")
+    return (*(label for label in table if label != positive), positive)

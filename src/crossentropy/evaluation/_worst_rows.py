@@ -1,0 +1,114 @@
+"""The rows that own the loss, and how much of it the worst of them own."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy.evaluation._batch import Batch
+
+__all__ = ["LossHistogram", "WorstRow", "WorstRows"]
+
+Array = np.ndarray[Any, Any]
+
+
+class WorstRow(NamedTuple):
+    """A row by its share of the loss."""
+
+    #: Weight times loss, infinite for an infinite loss.
+    cost: float
+    origin: str
+    row: int | str
+    #: The index of the class; −1 for a soft label.
+    label: int
+    loss: float
+    weight: float
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        """The highest cost first; equal ones by name, then by what else there is."""
+        return (
+            -self.cost,
+            self.origin,
+            isinstance(self.row, str),
+            self.row,
+            self.label,
+            self.loss,
+            self.weight,
+        )
+
+
+class WorstRows:
+    """The `size` rows of the highest cost."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.rows: list[WorstRow] = []
+
+    def add(self, batch: Batch, loss: Array, cost: Array) -> None:
+        """Add rows: losses, and losses times weights."""
+        if self.size == 0 or len(cost) == 0:
+            return
+        least = self.rows[-1].cost if len(self.rows) == self.size else 0.0
+        if cost.max() < least:
+            return
+        if len(cost) > self.size:
+            least = max(least, float(np.partition(cost, -self.size)[-self.size]))
+        places = np.flatnonzero(cost >= least)
+        if len(places) > self.size:  # ties: only the first by name can be kept
+            above = places[cost[places] > least]
+            tied = places[cost[places] == least]
+            tied = tied[np.argsort(batch.rows[tied], kind="stable")[: self.size]]
+            places = np.concatenate([above, tied])
+        labels = batch.labels if batch.labels.dtype.kind == "i" else None
+        self._keep(
+            WorstRow(
+                float(cost[i]),
+                batch.origin,
+                batch.rows[i] if isinstance(batch.rows[i], str) else int(batch.rows[i]),
+                -1 if labels is None else int(labels[i]),
+                float(loss[i]),
+                1.0 if batch.weight is None else float(batch.weight[i]),
+            )
+            for i in places.tolist()
+        )
+
+    def merge(self, other: "WorstRows") -> None:
+        """Add the rows of another."""
+        self._keep(other.rows)
+
+    def _keep(self, more: Any) -> None:
+        self.rows = sorted([*self.rows, *more], key=lambda row: row.rank)[: self.size]
+
+
+class LossHistogram:
+    """Counts of rows by the cost they add, in bins of 1/64 of a power of two, from 2⁻³² to 2³²."""
+
+    STEPS, LOW, HIGH = 64, -32, 32
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(self.STEPS * (self.HIGH - self.LOW), np.int64)
+
+    def add(self, cost: Array) -> None:
+        """Add finite costs; contiguous."""
+        _native.octave_counts(
+            NumpyMemory.address(cost),
+            len(cost),
+            6,
+            self.LOW,
+            len(self.counts),
+            NumpyMemory.address(self.counts),
+        )
+
+    def share_of_highest(self, fraction: float) -> float | None:
+        """Return the part of all cost that this fraction of the rows has, to about 1 %."""
+        steps = np.arange(len(self.counts))
+        middle = 2.0 ** (steps // self.STEPS + self.LOW) * (1 + (steps % self.STEPS + 0.5) / self.STEPS)
+        middle[0] = 0.0
+        cost, rows = self.counts * middle, float(self.counts.sum())
+        if not cost.sum() > 0:
+            return None
+        left = np.cumsum(self.counts[::-1])
+        taken = np.clip(fraction * rows - (left - self.counts[::-1]), 0, self.counts[::-1])
+        return float((taken * middle[::-1]).sum() / cost.sum())

@@ -1,0 +1,170 @@
+"""The scores of a data set."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any
+
+__all__ = ["Evaluation"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of predictions, as `evaluate` and `State.finalize` return them.
+
+    What cannot be computed is None, as a skill where only one class occurred. Losses are in nats.
+    """
+
+    #: The number of rows with weight, and their weight.
+    n: int
+    weight: float
+    #: The mean of −Σ t log p, in nats and in bits; infinite if a row of weight has p = 0 on its label.
+    log_loss: float
+    log_loss_bits: float
+    #: exp(log_loss).
+    perplexity: float
+    #: Of the log loss: by the sandwich, by cluster if there are clusters. None if it is infinite.
+    standard_error: float | None
+    #: Of the log loss, by Student's distribution.
+    interval: tuple[float, float] | None
+    confidence: float
+    #: The number of clusters; of more than 16384, of joined ones.
+    clusters: int | None
+    #: Of the replicates of a Poisson bootstrap: standard error and percentile interval.
+    bootstrap_standard_error: float | None
+    bootstrap_interval: tuple[float, float] | None
+    #: Log loss divided by that of the base rates, or of the prior; 1 minus it, and its interval.
+    normalized_entropy: float | None
+    skill: float | None
+    skill_interval: tuple[float, float] | None
+    #: The mean of Σ (p − t)²; of two classes, of the positive one alone; and 1 minus its quotient by the base rates'.
+    brier: float
+    brier_skill: float | None
+    accuracy: float
+    #: For k from 2 on, the share of rows whose label is among the k most probable classes.
+    top_k: dict[int, float] | None
+    #: The mean of the entropy of the predictions: what the log loss would be if labels were drawn from them.
+    mean_entropy: float
+    #: Log loss less the entropy of soft labels.
+    kl_divergence: float | None
+    #: The number of rows with an infinite loss.
+    n_infinite: int
+    #: The parts of the log loss, S = miscalibration − discrimination + uncertainty. Of two classes, against the best
+    #: increasing function ("isotonic"); of more, against the best temperature ("temperature").
+    miscalibration: float | None
+    discrimination: float | None
+    uncertainty: float | None
+    decomposition: str
+    #: How much larger miscalibration and discrimination may be: 0 if all distinct predictions were told apart.
+    decomposition_error: float | None
+    #: The same for the Brier score; of more than two classes, the sum over the classes, each against the rest.
+    brier_miscalibration: float | None
+    brier_discrimination: float | None
+    brier_uncertainty: float | None
+    #: Calibration errors of the positive class; of more than two, of the most probable class. By B bins
+    #: ``[k/B, (k + 1)/B)``, the last one closed; the largest bin's; the square without what chance adds; by bins of
+    #: equal weight; without bins.
+    ece: float
+    #: Given the predictions, and rather too wide than too narrow. The error itself is above 0 by chance.
+    ece_interval: tuple[float, float] | None
+    maximum_calibration_error: float
+    debiased_squared_error: float | None
+    ece_equal_mass: float
+    smooth_ece: float
+    #: The mean over the classes of each one's error against the rest, by bins of equal width.
+    classwise_ece: float | None
+    #: The points of the reliability diagram.
+    reliability: list[dict[str, Any]]
+    #: Brier score and log loss less their expectation under the predictions, in standard deviations.
+    spiegelhalter_z: float | None
+    log_score_z: float | None
+    #: The logistic regression of labels on log-odds.
+    cox_slope: float | None
+    cox_intercept: float | None
+    #: What the logits would best be divided by, and the log loss then; of more than two classes within [½, 4]. None if
+    #: the log loss is infinite or clipped.
+    temperature: float | None
+    temperature_log_loss: float | None
+    #: For each class and each slice: rows, weight, loss, interval.
+    classes: list[dict[str, Any]]
+    slices: list[dict[str, Any]]
+    #: The rows of the highest loss times weight, the worst first.
+    worst_rows: list[dict[str, Any]]
+    #: The share of the loss that the worst 0.1 % of the rows have, to about 1 %.
+    worst_share: float | None
+    #: How many rows of each fault were left out.
+    bad_rows: dict[str, int]
+    #: The log loss with probabilities clipped from below, by clip.
+    clip_ladder: dict[str, float]
+    #: Whose clipping the log loss reproduces.
+    clip: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes."""
+        return asdict(self)
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Return the attributes as JSON; infinite numbers are the texts "Infinity" and "-Infinity", NaN is null."""
+        return json.dumps(_for_json(self.to_dict()), indent=indent, ensure_ascii=False, allow_nan=False)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the lines of the table that `print` shows: names and numbers."""
+        percent = f"{100 * self.confidence:g} %"
+        lines = [
+            ("rows", f"{self.n:,}"),
+            ("log loss", _with_interval(self.log_loss, self.interval, percent)),
+            ("standard error", _number(self.standard_error)),
+            ("in bits", _number(self.log_loss_bits)),
+            ("perplexity", _number(self.perplexity)),
+            ("skill", _number(self.skill)),
+            ("miscalibration", _number(self.miscalibration)),
+            ("discrimination", _number(self.discrimination)),
+            ("uncertainty", _number(self.uncertainty)),
+            ("Brier score", _number(self.brier)),
+            ("accuracy", _number(self.accuracy)),
+            ("mean entropy", _number(self.mean_entropy)),
+            ("calibration error", _number(self.ece)),
+            ("smooth calibration error", _number(self.smooth_ece)),
+            ("best temperature", _number(self.temperature)),
+            ("log loss with it", _number(self.temperature_log_loss)),
+        ]
+        if self.n_infinite:
+            lines.insert(2, ("rows of infinite loss", f"{self.n_infinite:,}"))
+            lines[3:3] = [(f"log loss clipped at {eps}", _number(x)) for eps, x in self.clip_ladder.items()]
+        if self.bad_rows:
+            left_out = ", ".join(f"{count:,} {kind}" for kind, count in self.bad_rows.items())
+            lines.insert(1, ("rows left out", left_out))
+        return lines
+
+    def __str__(self) -> str:
+        lines = self.rows()
+        width = max(len(name) for name, _ in lines)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(value)}</td></tr>'
+            for name, value in self.rows()
+        )
+        return f"<table>{cells}</table>"
+
+
+def _number(x: float | None) -> str:
+    return "–" if x is None else f"{x:.6g}"
+
+
+def _with_interval(x: float, interval: tuple[float, float] | None, percent: str) -> str:
+    if interval is None:
+        return _number(x)
+    return f"{_number(x)}  ({percent}: {_number(interval[0])} to {_number(interval[1])})"
+
+
+def _for_json(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {str(key): _for_json(value) for key, value in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [_for_json(value) for value in x]
+    if isinstance(x, float) and not math.isfinite(x):
+        return None if math.isnan(x) else "Infinity" if x > 0 else "-Infinity"
+    return x

@@ -1,0 +1,166 @@
+"""Standard errors and intervals: closed forms, and how often they hold the truth."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from crossentropy.evaluation import evaluate
+from crossentropy.evaluation._group_results import adjusted_p
+from crossentropy.evaluation._intervals import student_quantile
+
+
+def drawn(n, seed, clusters=None):
+    r = np.random.default_rng(seed)
+    p = r.beta(2, 2, n)
+    if clusters is None:
+        return p, (r.random(n) < p).astype(int)
+    return np.repeat(p[:clusters], n // clusters), np.repeat(
+        (r.random(clusters) < p[:clusters]).astype(int), n // clusters
+    )
+
+
+def losses(p, y):
+    return -np.log(np.where(y == 1, p, 1 - p))
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 5, 30, 1000])
+@pytest.mark.parametrize("probability", [0.9, 0.975, 0.995])
+def test_quantiles_of_student_are_scipys(freedom, probability):
+    tolerance = 1e-12 if freedom < 3 else 2 * 0.4 ** math.log2(freedom) / freedom
+    assert student_quantile(probability, freedom) == pytest.approx(
+        stats.t.ppf(probability, freedom), rel=max(tolerance, 1e-9)
+    )
+
+
+def test_the_standard_error_of_weighted_rows_is_the_sandwich():
+    p, y = drawn(300, 1)
+    w = np.random.default_rng(2).lognormal(size=300)
+    e = evaluate(labels=y, proba=p, weight=w)
+    loss = losses(p, y)
+    mean = (w * loss).sum() / w.sum()
+    expected = math.sqrt(300 / 299 * (w**2 * (loss - mean) ** 2).sum()) / w.sum()
+    assert e.log_loss == pytest.approx(mean, rel=1e-14)
+    assert e.standard_error == pytest.approx(expected, rel=1e-12)
+    reach = stats.t.ppf(0.975, 299) * expected
+    assert e.interval == pytest.approx((mean - reach, mean + reach), rel=1e-9)
+
+
+def test_equal_losses_have_no_error_at_all():
+    """From rounded moments the variance would be of the order of 1e-16, and its root of 1e-8."""
+    e = evaluate(labels=np.ones(1000, int), proba=np.full(1000, 0.7))
+    assert e.standard_error == 0
+    weighted = evaluate(labels=np.ones(1000, int), proba=np.full(1000, 0.7), weight=np.arange(1, 1001) / 7)
+    assert weighted.standard_error < 1e-17
+
+
+@pytest.mark.parametrize("clusters", [None, 50])
+def test_intervals_hold_the_truth_as_often_as_they_say(clusters):
+    """The expected loss of p ~ Beta(2, 2) with calibrated labels is the mean entropy."""
+    q = stats.beta(2, 2)
+    truth = q.expect(lambda p: -p * np.log(p) - (1 - p) * np.log1p(-p))
+    n, repeats = (200, 150) if clusters is None else (500, 150)
+    held = 0
+    for seed in range(repeats):
+        p, y = drawn(n, seed, clusters)
+        groups = None if clusters is None else np.arange(n) // (n // clusters)
+        low, high = evaluate(labels=y, proba=p, cluster=groups, interval=0.9).interval
+        held += low <= truth <= high
+    assert abs(held / repeats - 0.9) < 3.5 * math.sqrt(0.09 / repeats)
+
+
+def test_more_clusters_than_are_kept_are_joined_and_the_error_stays():
+    p, y = drawn(40_000, 3)
+    e = evaluate(labels=y, proba=p)
+    joined = evaluate(labels=y, proba=p, cluster=np.arange(40_000))
+    assert joined.clusters <= 4096
+    assert joined.standard_error == pytest.approx(e.standard_error, rel=0.05)
+
+
+def test_a_bootstrap_of_rows_and_of_clusters_has_the_errors_of_the_formulas():
+    p, y = drawn(2000, 4)
+    e = evaluate(labels=y, proba=p, bootstrap=2000, seed=1)
+    assert e.bootstrap_standard_error == pytest.approx(e.standard_error, rel=0.07)
+    assert e.bootstrap_interval == pytest.approx(e.interval, abs=0.15 * e.standard_error)
+    p, y = drawn(2000, 5, clusters=100)
+    e = evaluate(labels=y, proba=p, cluster=np.arange(2000) // 20, bootstrap=2000)
+    assert e.bootstrap_standard_error == pytest.approx(e.standard_error, rel=0.1)
+
+
+def test_a_bootstrap_depends_on_the_keys_and_not_on_the_order():
+    p, y = drawn(500, 6)
+    key = np.random.default_rng(0).permutation(500)
+    order = np.random.default_rng(1).permutation(500)
+    e = evaluate(labels=y, proba=p, key=key, bootstrap=50)
+    shuffled = evaluate(labels=y[order], proba=p[order], key=key[order], bootstrap=50)
+    assert e == shuffled
+    assert (
+        e.bootstrap_interval != evaluate(labels=y, proba=p, key=key, bootstrap=50, seed=1).bootstrap_interval
+    )
+
+
+def test_slices_own_their_shares_and_the_one_that_differs_is_found():
+    p, y = drawn(3000, 7)
+    group = np.arange(3000) % 3
+    p = np.where(group == 2, 1 - p, p)  # wrong in one slice
+    e = evaluate(labels=y, proba=p, slice={"country": np.asarray(["de", "fr", "it"])[group]})
+    assert [s["slice"] for s in e.slices] == ["de", "fr", "it"]
+    assert sum(s["share_of_loss"] for s in e.slices) == pytest.approx(1, abs=1e-14)
+    for k, s in enumerate(e.slices):
+        own = losses(p, y)[group == k]
+        assert s["n"] == 1000
+        assert s["log_loss"] == pytest.approx(own.mean(), rel=1e-14)
+        assert s["standard_error"] == pytest.approx(own.std(ddof=1) / math.sqrt(1000), rel=1e-12)
+        rest = losses(p, y)[group != k]
+        test = stats.ttest_ind(own, rest, equal_var=False)
+        assert s["p_value"] == pytest.approx(test.pvalue, rel=0.2)
+    assert e.slices[2]["adjusted_p_value"] < 1e-6
+
+
+def test_adjusted_p_values_are_scipys():
+    p = np.random.default_rng(0).random(20) ** 3
+    assert adjusted_p(p.tolist()) == pytest.approx(stats.false_discovery_control(p), rel=1e-14)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_classes_have_the_mean_loss_of_their_rows(classes):
+    r = np.random.default_rng(8)
+    p = r.dirichlet(np.ones(classes), 500)
+    y = r.integers(0, classes, 500)
+    loss = -np.log(p[np.arange(500), y])
+    e = evaluate(labels=y, proba=p)
+    for k, c in enumerate(e.classes):
+        own = loss[y == k]
+        assert c["n"] == len(own)
+        assert c["log_loss"] == pytest.approx(own.mean(), rel=1e-13)
+        assert c["standard_error"] == pytest.approx(own.std(ddof=1) / math.sqrt(len(own)), rel=1e-11)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("prior", [None, "given"])
+def test_the_interval_of_the_skill_is_that_of_a_bootstrap(classes, prior):
+    r = np.random.default_rng(9)
+    p = r.dirichlet(np.ones(classes), 1000)
+    y = (p.cumsum(axis=1) < r.random((1000, 1))).sum(axis=1)
+    null = None if prior is None else np.arange(1, classes + 1) / sum(range(1, classes + 1))
+    e = evaluate(labels=y, proba=p, prior=null)
+    loss, skills = -np.log(p[np.arange(1000), y]), []
+    for _ in range(1500):
+        at = r.integers(0, 1000, 1000)
+        rates = np.bincount(y[at], minlength=classes) / 1000
+        skills.append(1 - loss[at].mean() / -(rates * np.log(rates if null is None else null)).sum())
+    width = 2 * stats.norm.ppf(0.975) * np.std(skills)
+    assert e.skill_interval[1] - e.skill_interval[0] == pytest.approx(width, rel=0.08)
+    assert sum(e.skill_interval) / 2 == pytest.approx(e.skill, rel=1e-12)
+
+
+def test_the_interval_of_the_calibration_error_holds_it_at_least_as_often_as_it_says():
+    """In each bin predictions are off by 0.1, which is far from 0: the error has no bias there."""
+    held = 0
+    for seed in range(100):
+        r = np.random.default_rng(seed)
+        p = r.choice([0.2, 0.4, 0.6], 2000)
+        e = evaluate(labels=(r.random(2000) < p + 0.1).astype(int), proba=p, bins=10, interval=0.9)
+        held += e.ece_interval[0] <= 0.1 <= e.ece_interval[1]
+    assert held / 100 > 0.9 - 3 * math.sqrt(0.09 / 100)
