@@ -46,6 +46,7 @@ def test_training_prints_the_scores_beside_the_baseline_and_writes_the_files(tmp
         "history.json",
         "predictions.parquet",
         "curves.svg",
+        "evaluation.json",
     }
 
 

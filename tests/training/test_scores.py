@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from crossentropy.training.scores import Scores, score, score_classes, score_frequencies
 
@@ -38,8 +39,8 @@ def test_the_standard_error_is_that_of_a_mean():
     losses = [math.log(2), math.log(8)]
     assert scores.standard_error == pytest.approx(np.std(losses, ddof=1) / math.sqrt(2), rel=1e-15)
     low, high = scores.interval
-    assert (low + high) / 2 == pytest.approx(scores.nats)
-    assert (high - low) / 2 == pytest.approx(1.96 * scores.standard_error, rel=1e-4)
+    assert low == 0  # a loss is not negative
+    assert high == pytest.approx(scores.nats + stats.t(1).ppf(0.975) * scores.standard_error, rel=1e-9)
 
 
 def test_each_class_has_its_recall_precision_and_average_precision():

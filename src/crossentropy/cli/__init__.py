@@ -1,4 +1,4 @@
-"""The command line: ``crossentropy train``, ``predict``, ``train-lm`` and ``losses``, a file each."""
+"""The command line: ``crossentropy train``, ``predict``, ``evaluate`` and others, a file each."""
 
 import sys
 

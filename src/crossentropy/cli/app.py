@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from crossentropy import __version__
+from crossentropy.cli.evaluate import evaluate
 from crossentropy.cli.losses import losses
+from crossentropy.cli.merge import merge
 from crossentropy.cli.predict import predict
 from crossentropy.cli.train import train
 from crossentropy.cli.train_lm import train_lm
@@ -13,7 +15,7 @@ from crossentropy.cli.train_lm import train_lm
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
-for verb in train, predict, train_lm, losses:
+for verb in train, predict, train_lm, losses, evaluate, merge:
     app.command()(verb)
 
 
@@ -29,4 +31,4 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Train classifiers and language models with cross-entropy losses, and use the models."""
+    """Train classifiers and language models with cross-entropy losses, use the models, and score predictions."""

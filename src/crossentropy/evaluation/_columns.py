@@ -1,37 +1,19 @@
 """From columns of any kind to a checked `Batch`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from crossentropy.evaluation._batch import Batch, SliceColumn
+from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._faults import BadData, find_faults, sum_tolerance
-from crossentropy.evaluation._hashing import hash_text, hash_values
+from crossentropy.evaluation._hashing import hash_values
 
-__all__ = ["Coded", "label_indices", "make_batch", "slice_column"]
+__all__ = ["label_indices", "make_batch", "slice_column"]
 
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Coded:
-    """A column by the places of its values in a list; −1 stands for a null."""
-
-    codes: Array
-    values: Sequence[Any]
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def __getitem__(self, i: int) -> Any:
-        return None if self.codes[i] < 0 else self.values[self.codes[i]]
-
-    def look_up(self, results: Array, null: Any) -> Array:
-        """Return for each row the result for its value."""
-        return np.append(results, np.asarray([null], results.dtype))[self.codes]
 
 
 def make_batch(
@@ -83,12 +65,8 @@ def make_batch(
     x = _predictions(d, predictions)
     n = len(x)
     names = np.arange(first_row, first_row + n) if rows is None else _names(rows)
-    if d.soft:
-        given: Any = np.asarray(labels)
-        y = _soft_labels(given, x)
-    else:
-        given = labels if isinstance(labels, Coded) else _column(labels)
-        y = label_indices(given, d.classes)
+    given = np.asarray(labels) if d.soft else _column(labels)
+    y = _soft_labels(given, x) if d.soft else label_indices(given, d.classes)
     w = None
     if d.weighted:
         w = np.ones(n) if weight is None else np.ascontiguousarray(_column(weight), np.float64)
@@ -124,7 +102,7 @@ def make_batch(
         y,
         names,
         w,
-        None if cluster is None or not d.clustered else _cluster_hashes(cluster),
+        None if cluster is None or not d.clustered else hash_values(cluster),
         tuple(slice_column(column) for column in slices),
         origin,
     )
@@ -151,14 +129,10 @@ def _predictions(d: Declaration, predictions: Any) -> Array:
     return x if is_regular else np.ascontiguousarray(x)
 
 
-def _cluster_hashes(cluster: Any) -> Array:
-    if isinstance(cluster, Coded):
-        return cluster.look_up(hash_values(cluster.values), hash_text("null"))
-    return hash_values(cluster)
-
-
-def _column(values: Any) -> Array:
-    """Return a column as a one-dimensional array."""
+def _column(values: Any) -> Any:
+    """Return a column as a one-dimensional array, or as it is if it is `Coded`."""
+    if isinstance(values, Coded):
+        return values
     array = np.asarray(values)
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
@@ -177,7 +151,7 @@ def _soft_labels(labels: Array, x: Array) -> Array:
     return np.ascontiguousarray(labels, np.float64)
 
 
-def label_indices(labels: "Array | Coded", classes: Sequence[Any]) -> Array:
+def label_indices(labels: Array | Coded, classes: Sequence[Any]) -> Array:
     """Return the index of each label among the classes, −1 where it is none of them; int64.
 
     Integers, bools and whole floating numbers are compared as numbers, everything else as it is: the text "1" is not
@@ -190,7 +164,7 @@ def label_indices(labels: "Array | Coded", classes: Sequence[Any]) -> Array:
     [1, 0, -1]
     """
     if isinstance(labels, Coded):
-        return labels.look_up(label_indices(np.asarray(labels.values), classes), -1)
+        return label_indices(np.asarray([*labels.values, None], object)[:-1], classes)[labels.codes]
     if labels.ndim != 1:
         raise BadData(
             f"labels have shape {labels.shape}; pass one label for each row, or soft_labels=True if they are "
@@ -223,13 +197,16 @@ def slice_column(values: Any) -> SliceColumn:
     >>> column.codes.tolist(), list(column.names)
     ([0, 1, 0], ['de', 'fr'])
     """
-    if isinstance(values, Coded):
-        names = [str(x) for x in values.values]
-        if (values.codes < 0).any():
-            names.append("None")  # as the text of a null among values
-        return SliceColumn(np.where(values.codes < 0, len(names) - 1, values.codes).astype(np.int32), names)
     array = _column(values)
+    if isinstance(array, Coded):
+        return _named_alike(array.codes, [str(x) for x in array.values])
     if array.dtype.kind == "O":
         array = array.astype(str)
     distinct, codes = np.unique(array, return_inverse=True)
     return SliceColumn(codes.reshape(-1).astype(np.int32), [str(x) for x in distinct.tolist()])
+
+
+def _named_alike(codes: Array, names: Sequence[str]) -> SliceColumn:
+    """Return the slices of codes; those of one name are one slice."""
+    places = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return SliceColumn(np.asarray([places[name] for name in names], np.int32)[codes], list(places))

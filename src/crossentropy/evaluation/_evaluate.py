@@ -8,7 +8,9 @@ import numpy as np
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._scoring import Columns, Request, Scoring
+from crossentropy.evaluation._tables import is_tabular, score_tables
 from crossentropy.evaluation.result import Evaluation
+from crossentropy.evaluation.state import State
 
 __all__ = ["evaluate"]
 
@@ -46,21 +48,25 @@ def evaluate(
 
     Parameters
     ----------
-    source : iterable of mappings from names to arrays, optional
-        Batches of rows. Then `labels`, predictions, `weight`, `cluster`, `key` and `slice` are names of columns;
-        several columns of predictions are a list of names. Without it, they are the arrays themselves.
+    source : path, pattern, list of these, object with ``__arrow_c_stream__``, or iterable of mappings, optional
+        Files (Parquet, Arrow, CSV, JSON lines; also packed by gzip or zstd), ``"-"`` for standard input, addresses that
+        fsspec opens, a table of pyarrow, polars, pandas or DuckDB, or batches of rows as mappings from names to arrays.
+        Then `labels`, predictions, `weight`, `cluster`, `key` and `slice` are names of columns; several columns of
+        predictions are a list of names or a pattern such as ``"p_*"`` (of batches, a list). Without a source, they are
+        the arrays themselves.
     labels : array or list (n,), or name
-        What happened: labels of any type. With ``soft_labels=True`` distributions over the classes, in the shape of the
-        predictions (of one column, the probability of the positive class).
+        What happened: labels of any type; in CSV, numbers if `classes` are. With ``soft_labels=True`` distributions
+        over the classes, in the shape of the predictions (of one column, the probability of the positive class).
     proba, logits, log_proba : array (n,) or (n, C), or names
         Predictions, by what they are: exactly one of the three. One column is that of the positive class.
     soft_labels : bool, default False
         Whether labels are distributions.
     classes : sequence of labels, optional
         The label of each column, in their order; of one column, (negative, positive). Left out, labels are the integers
-        0, 1, … that number the columns.
+        0, 1, … that number the columns; or, of columns of a file or table, what their names end in.
     positive : label, optional
-        The positive one of two `classes`, in any order, for predictions of one column.
+        The positive one of two `classes`, in any order, for predictions of one column. The other one of a file or table
+        is found in its first rows.
     weight : array (n,), or name, optional
         The weight of each row; rows of weight 0 count nothing.
     cluster : array or list (n,), or name, optional
@@ -96,8 +102,12 @@ def evaluate(
 
     Raises
     ------
+    BadData
+        If a row, a column or a file cannot be scored; a ValueError.
     ValueError
-        If a row cannot be scored, columns do not fit each other, or an option is out of range.
+        If columns do not fit the classes or are not there, or an option is out of range.
+    OSError
+        If there is no such file.
     TypeError
         If not exactly one kind of predictions is passed.
 
@@ -118,29 +128,34 @@ def evaluate(
         )
     slices = _as_mapping(slice, named=source is not None)
     columns = Columns(given[kinds[0]], labels, weight, cluster, key, slices)
-    scoring = Scoring(
-        Request(
-            kinds[0],
-            soft_labels=soft_labels,
-            classes=classes,
-            positive=positive,
-            weighted=weight is not None,
-            clustered=cluster is not None,
-            slices=tuple(slices),
-            clip=clip,
-            bootstrap=bootstrap,
-            seed=seed,
-            bins=bins,
-            worst=worst,
-            on_bad_rows=on_bad_rows,
-            sum_tolerance=sum_tolerance,
-        )
+    request = Request(
+        kinds[0],
+        soft_labels=soft_labels,
+        classes=classes,
+        positive=positive,
+        weighted=weight is not None,
+        clustered=cluster is not None,
+        slices=tuple(slices),
+        clip=clip,
+        bootstrap=bootstrap,
+        seed=seed,
+        bins=bins,
+        worst=worst,
+        on_bad_rows=on_bad_rows,
+        sum_tolerance=sum_tolerance,
     )
+    return _score(source, columns, request).finalize(interval=interval, prior=prior)
+
+
+def _score(source: Any, columns: Columns, request: Request) -> State:
+    if is_tabular(source):
+        return score_tables(source, columns, request)
+    scoring = Scoring(request)
     for rows in [columns] if source is None else (_looked_up(columns, batch) for batch in source):
         scoring.add(rows)
     if scoring.state is None:
         raise BadData("the source has no batches; pass at least one")
-    return scoring.state.finalize(interval=interval, prior=prior)
+    return scoring.state
 
 
 def _as_mapping(slices: Any, *, named: bool) -> Mapping[str, Any]:

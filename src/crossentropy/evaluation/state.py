@@ -87,6 +87,16 @@ class State:
         """Count rows that were left out, by their fault."""
         self._parts[0].count_bad_rows(counts)
 
+    @property
+    def n(self) -> int:
+        """How many rows were added, those left out for a fault not counted."""
+        return self._whole().totals.n
+
+    @property
+    def bad_rows(self) -> dict[str, int]:
+        """How many rows were left out for each kind of fault."""
+        return dict(self._whole().bad_rows)
+
     def merge(self, other: "State") -> None:
         """Add the rows of another state, which stays as it is.
 

@@ -4,7 +4,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from crossentropy.training.errors import InputError, listed
+from crossentropy._arguments.words import listed
+from crossentropy.training.errors import InputError
 
 if TYPE_CHECKING:  # that module takes a while to import
     from crossentropy.training.labels import Class

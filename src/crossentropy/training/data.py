@@ -8,7 +8,8 @@ import pandas as pd
 import pyarrow as pa
 from sklearn import datasets
 
-from crossentropy.training.errors import InputError, listed, similar
+from crossentropy._arguments.words import listed, similar
+from crossentropy.training.errors import InputError
 from crossentropy.training.labels import Class, encode_labels, keep_classes
 from crossentropy.training.tables.describe import describe_predictors
 from crossentropy.training.tables.fates import Fate

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crossentropy.training.errors import InputError, listed
+from crossentropy._arguments.words import listed
+from crossentropy.training.errors import InputError
 from crossentropy.training.tables.columns import Texts, encode_texts
 
 Class = bool | int | str

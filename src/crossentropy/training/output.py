@@ -10,6 +10,7 @@ from crossentropy.training.errors import InputError
 
 #: the files of a run
 MODEL, HISTORY, PREDICTIONS, CURVES = "model.pt", "history.json", "predictions.parquet", "curves.svg"
+EVALUATION = "evaluation.json"
 #: how files of predictions end
 TABLES = (".parquet", ".csv")
 

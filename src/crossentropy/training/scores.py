@@ -2,14 +2,17 @@
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
+from crossentropy.evaluation import Evaluation, evaluate
 from crossentropy.losses import log_loss
 
+#: How far the probabilities of a network may be from a sum of 1, which is computed in float32.
+SUM_TOLERANCE = 1e-3
 NORMAL_QUANTILE = (
     1.959963984540054  # between −1.96 and 1.96 standard errors lie 95 % of a normal distribution
 )
@@ -50,6 +53,8 @@ class Scores:
         Share of the rows whose most probable class is the label.
     standard_error : float
         Of `nats`: the standard deviation of a row's loss over the root of the number of rows.
+    interval : (float, float)
+        The 95 % interval of `nats`, by Student's distribution.
     classes : tuple of ClassScores
         In the order of the classes.
     """
@@ -57,6 +62,7 @@ class Scores:
     nats: float
     accuracy: float
     standard_error: float = math.nan
+    interval: tuple[float, float] = (math.nan, math.nan)
     classes: tuple[ClassScores, ...] = ()
 
     @property
@@ -68,12 +74,6 @@ class Scores:
     def perplexity(self) -> float:
         """The number of equally likely classes that would be as hard to guess: exp of the log loss."""
         return math.inf if self.nats >= 709 else math.exp(self.nats)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the log loss in nats, from its standard error."""
-        half = NORMAL_QUANTILE * self.standard_error
-        return max(self.nats - half, 0.0), self.nats + half
 
     @property
     def balanced_accuracy(self) -> float:
@@ -93,14 +93,40 @@ def score(log_probabilities: np.ndarray, labels: np.ndarray) -> Scores:
     return Scores(nats, float(right.mean()) if len(labels) else math.nan)
 
 
+def evaluation_of(
+    log_probabilities: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str | int | float | bool] | None = None,
+    rows: np.ndarray | None = None,
+) -> Evaluation:
+    """Evaluate log-probabilities (rows, classes) against labels (rows,), which number the classes.
+
+    Parameters
+    ----------
+    log_probabilities : array (rows, classes)
+    labels : integer array (rows,)
+    classes : sequence of labels, optional
+        What the classes are called.
+    rows : integer array (rows,), optional
+        What the rows are called.
+    """
+    names = range(log_probabilities.shape[1]) if classes is None else classes
+    return evaluate(
+        labels=[names[i] for i in labels.tolist()],
+        log_proba=log_probabilities,
+        classes=list(names),
+        key=rows,
+        sum_tolerance=SUM_TOLERANCE,
+    )
+
+
 def score_classes(log_probabilities: np.ndarray, labels: np.ndarray) -> Scores:
     """Score log-probabilities (rows, classes) against labels (rows,), with a standard error and scores by class."""
-    scores = score(log_probabilities, labels)
-    n, C = log_probabilities.shape
-    losses = -log_probabilities[np.arange(n), labels]
+    evaluation = evaluation_of(log_probabilities, labels)
+    error, interval = evaluation.standard_error, evaluation.interval
+    C = log_probabilities.shape[1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes without rows, whose scores are NaN here
-        error = float(losses.std(ddof=1) / math.sqrt(n)) if n > 1 and np.isfinite(losses).all() else math.nan
         precision, recall, _, rows = precision_recall_fscore_support(
             labels, log_probabilities.argmax(axis=1), labels=np.arange(C), zero_division=np.nan
         )
@@ -113,7 +139,13 @@ def score_classes(log_probabilities: np.ndarray, labels: np.ndarray) -> Scores:
         )
         for c in range(C)
     )
-    return Scores(scores.nats, scores.accuracy, error, classes)
+    return Scores(
+        evaluation.log_loss,
+        evaluation.accuracy,
+        math.nan if error is None else error,
+        (math.nan, math.nan) if interval is None else interval,
+        classes,
+    )
 
 
 def score_frequencies(frequencies: np.ndarray, labels: np.ndarray) -> Scores:

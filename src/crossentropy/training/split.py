@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crossentropy.training.errors import InputError, listed
+from crossentropy._arguments.words import listed
+from crossentropy.training.errors import InputError
 from crossentropy.training.labels import Class
 
 FEWEST_ROWS = 5

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crossentropy.evaluation import evaluate
 from crossentropy.training import load
 from crossentropy.training.data import load_dataset
 from crossentropy.training.errors import InputError
@@ -12,10 +13,10 @@ from crossentropy.training.output import check_writable
 from crossentropy.training.runs import files
 from crossentropy.training.runs.files import write_run
 
-NAMES = {"model.pt", "history.json", "predictions.parquet", "curves.svg"}
+NAMES = {"model.pt", "history.json", "predictions.parquet", "curves.svg", "evaluation.json"}
 
 
-def test_the_four_files_and_nothing_else_are_written(tmp_path, iris_run):
+def test_the_five_files_and_nothing_else_are_written(tmp_path, iris_run):
     write_run(iris_run, tmp_path / "new" / "out")
     assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == NAMES
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
@@ -46,6 +47,18 @@ def test_the_predictions_are_of_the_held_out_rows_and_give_the_scores(tmp_path, 
     assert (predictions["label"] == predictions["predicted"]).mean() == iris_run.scores.accuracy
     of_label = [line[f"p[{line['label']}]"] for line in predictions.to_dict("records")]
     assert -np.log(of_label).mean() == pytest.approx(iris_run.scores.nats, rel=1e-12)
+
+
+def test_the_evaluation_is_that_of_the_predictions(tmp_path, iris_run):
+    write_run(iris_run, tmp_path)
+    written = json.loads((tmp_path / "evaluation.json").read_text())
+    path = tmp_path / "predictions.parquet"
+    result = evaluate(path, labels="label", proba="p[*]", key="row")
+    assert (written["log_loss"], written["n"]) == (iris_run.scores.nats, result.n)
+    assert written["log_loss"] == pytest.approx(result.log_loss, rel=1e-12)
+    assert [c["label"] for c in written["classes"]] == ["setosa", "versicolor", "virginica"]
+    worst = [(row["row"], row["label"]) for row in written["worst_rows"]]
+    assert worst == [(row["row"], row["label"]) for row in result.worst_rows]
 
 
 def test_the_history_holds_options_epochs_and_scores(tmp_path, iris_run):

@@ -9,15 +9,16 @@ import torch
 from crossentropy.training.comparison import Comparison
 from crossentropy.training.curves import draw_curves
 from crossentropy.training.experiment import Run
-from crossentropy.training.output import CURVES, HISTORY, MODEL, PREDICTIONS, write_together
+from crossentropy.training.output import CURVES, EVALUATION, HISTORY, MODEL, PREDICTIONS, write_together
 from crossentropy.training.runs.history import history
 from crossentropy.training.runs.predictions import predictions_table, write_predictions
+from crossentropy.training.scores import evaluation_of
 
 
 def write_run(run: Run, out: Path, comparison: Comparison | None = None) -> None:
-    """Write ``model.pt``, ``history.json``, ``predictions.parquet`` and ``curves.svg`` into the folder `out`.
+    """Write ``model.pt``, ``history.json``, ``evaluation.json``, ``predictions.parquet`` and ``curves.svg`` into `out`.
 
-    If the run was compared with others, ``history.json`` tells of them.
+    The evaluation is that of the held-out rows. If the run was compared with others, ``history.json`` tells of them.
 
     Raises
     ------
@@ -25,9 +26,11 @@ def write_run(run: Run, out: Path, comparison: Comparison | None = None) -> None
         If they cannot be written; then `out` is as it was.
     """
     predictions = predictions_table(run.held_out, run.log_probabilities, run.model.classes)
+    evaluation = evaluation_of(run.log_probabilities, run.labels, run.model.classes, run.held_out.rows)
     writers: dict[str, Callable[[Path], object]] = {
         MODEL: lambda path: torch.save(run.model.to_state(), path),
         HISTORY: lambda path: path.write_text(json.dumps(history(run, comparison), indent=2) + "\n"),
+        EVALUATION: lambda path: path.write_text(evaluation.to_json() + "\n"),
         PREDICTIONS: lambda path: write_predictions(predictions, path),
         CURVES: lambda path: draw_curves(run, path),
     }

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from crossentropy.training.errors import InputError, counted, listed
+from crossentropy._arguments.words import listed
+from crossentropy.training.errors import InputError, counted
 from crossentropy.training.tables.columns import (
     PLACEHOLDERS,
     Texts,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from crossentropy.training.errors import InputError, listed
+from crossentropy._arguments.words import listed
+from crossentropy.training.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,203 @@
+"""The verb ``evaluate``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes
+from crossentropy.cli.evaluation_report import (
+    print_gates,
+    print_result,
+    progress_of_rows,
+    write_bytes,
+    write_junit,
+)
+from crossentropy.training.output import check_writable
+
+
+class Clip(StrEnum):
+    """Whose clipping is reproduced."""
+
+    none = "none"
+    sklearn = "sklearn"
+    kaggle = "kaggle"
+    spark = "spark"
+
+
+class Policy(StrEnum):
+    """What becomes of rows that cannot be scored."""
+
+    error = "error"
+    skip = "skip"
+
+
+NAMED = "a name, a list such as p_cat,p_dog, or a pattern such as 'p_*'"
+
+
+def evaluate(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE…",
+            help="Files or patterns: Parquet, Arrow, CSV, JSON lines, also in gzip or zstd; - for standard input.",
+        ),
+    ],
+    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the labels.")],
+    proba: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMNS",
+            help=f"Columns of probabilities: {NAMED}. One column, not of lists, "
+            "has the probability of the positive class.",
+        ),
+    ] = None,
+    logits: Annotated[
+        str | None, typer.Option(metavar="COLUMNS", help="Columns of logits, in place of --proba.")
+    ] = None,
+    log_proba: Annotated[
+        str | None, typer.Option(metavar="COLUMNS", help="Columns of log-probabilities, in place of --proba.")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Labels of the columns, in their order; of one column, the negative and the positive one. Default: "
+            "the ends of the names of the columns.",
+        ),
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="Label that one column of predictions is for.")
+    ] = None,
+    soft_labels: Annotated[
+        bool,
+        typer.Option(
+            "--soft-labels", help="The labels are probabilities; --label takes columns as --proba does."
+        ),
+    ] = False,
+    weight: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the weights of rows.")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Rows with equal values here are not taken for independent."),
+    ] = None,
+    slice: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="Score the rows of each value of this column; may be given more than once."
+        ),
+    ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,…",
+            help="Probability of each class, which skill is measured against. Default: base rates.",
+        ),
+    ] = None,
+    clip: Annotated[Clip, typer.Option(help="Reproduce the log loss of a tool that clips.")] = Clip.none,
+    interval: Annotated[float, typer.Option(metavar="X", help="Confidence of the intervals.")] = 0.95,
+    on_bad_rows: Annotated[
+        Policy,
+        typer.Option(help="Whether a row that cannot be scored is an error, or is left out and counted."),
+    ] = Policy.error,
+    sum_tolerance: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="How far the sum of a row's probabilities may be from 1."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the gates as a JUnit report.")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the state, which crossentropy merge adds to others."),
+    ] = None,
+    max_log_loss: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Gate: fail unless the interval of the log loss ends at X or below."),
+    ] = None,
+    max_ece: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="Gate: fail unless the interval of the calibration error ends at X or below."
+        ),
+    ] = None,
+    min_skill: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Gate: fail unless the interval of the skill begins at X or above."),
+    ] = None,
+    max_infinite: Annotated[
+        int | None, typer.Option(metavar="N", help="Gate: fail if more rows have an infinite loss.")
+    ] = None,
+) -> None:
+    """Score a file of predictions: log loss with its interval, calibration, slices.
+
+    The exit code is 0, 1 if a gate failed, 2 if the command is wrong, 3 if the data are.
+    """
+    with errors_with_codes():
+        given = {"proba": proba, "logits": logits, "log_proba": log_proba}
+        kinds = [name for name, value in given.items() if value is not None]
+        if len(kinds) != 1:
+            raise ValueError("pass one of --proba, --logits and --log-proba: what the predictions are")
+        if not 0 < interval < 1:
+            raise ValueError(f"--interval is {interval:g}; pass a confidence between 0 and 1, as 0.95")
+        for path in (state, junit):
+            if path is not None:
+                check_writable(path.parent)
+        rates = _numbers(prior)
+
+        from crossentropy.evaluation._gates import check_gates
+        from crossentropy.evaluation._scoring import Columns, Request
+        from crossentropy.evaluation._tables import score_tables
+
+        slices = tuple(slice or ())
+        names = Columns(
+            _names(given[kinds[0]]),
+            _names(label) if soft_labels else label,
+            weight,
+            cluster,
+            slices={name: name for name in slices},
+        )
+        request = Request(
+            kinds[0],
+            soft_labels=soft_labels,
+            classes=None if classes is None else classes.split(","),
+            positive=positive,
+            weighted=weight is not None,
+            clustered=cluster is not None,
+            slices=slices,
+            clip=None if clip is Clip.none else clip.value,
+            on_bad_rows=on_bad_rows.value,
+            sum_tolerance=sum_tolerance,
+        )
+        with progress_of_rows() as on_rows:
+            scored = score_tables(sources, names, request, typed_classes=False, on_rows=on_rows)
+        result = scored.finalize(interval=interval, prior=rates)
+        gates = check_gates(
+            result, max_log_loss=max_log_loss, max_ece=max_ece, min_skill=min_skill, max_infinite=max_infinite
+        )
+        if state is not None:
+            write_bytes(scored.to_bytes(), state)
+        if junit is not None:
+            write_junit(gates, junit)
+        print_result(result, ", ".join(sources), as_json=json)
+        print_gates(gates)
+    if not all(gate.passed for gate in gates):
+        raise typer.Exit(FAILED_GATE)
+
+
+def _names(columns: str | None) -> Any:
+    """Return a name or a pattern, or a list of names."""
+    return columns.split(",") if columns and "," in columns else columns
+
+
+def _numbers(prior: str | None) -> Any:
+    if prior is None:
+        return None
+    try:
+        numbers = [float(x) for x in prior.split(",")]
+    except ValueError:
+        raise ValueError(f"--prior is {prior!r}; pass numbers, as 0.2,0.8") from None
+    return numbers if len(numbers) > 1 else numbers[0]

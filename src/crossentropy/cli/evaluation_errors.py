@@ -1,0 +1,51 @@
+"""Errors of ``evaluate`` and ``merge``, in the words of the command line: exit code 2 for usage, 3 for bad data."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from crossentropy.cli.install import what_to_install
+from crossentropy.evaluation import BadData
+
+__all__ = ["USAGE", "errors_with_codes", "in_options"]
+
+FAILED_GATE, USAGE, BAD_DATA = 1, 2, 3
+_OPTIONS = "classes|positive|proba|logits|log_proba|weight|cluster|slice|prior|clip|interval|sum_tolerance"
+_OPTION = re.compile(rf'\b({_OPTIONS}|on_bad_rows|soft_labels)=(?:"(\w+)"|True\b|\(negative, positive\))?')
+
+
+def in_options(message: str) -> str:
+    """Write the arguments of Python in a message as options of the command line.
+
+    >>> in_options('pass classes=, the label of each column. on_bad_rows="skip" leaves such rows out')
+    'pass --classes, the label of each column. --on-bad-rows skip leaves such rows out'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        value = match[2] or ("NEGATIVE,POSITIVE" if "(" in match[0] else "")
+        after = match.string[match.end() : match.end() + 1]
+        space = " " if value or (after and after not in " ,;.") else ""
+        return f"--{match[1].replace('_', '-')}{space}{value}"
+
+    return _OPTION.sub(option, message).replace("larger sum_tolerance", "larger --sum-tolerance")
+
+
+@contextmanager
+def errors_with_codes() -> Iterator[None]:
+    """Turn what the user can put right into one sentence on stderr and an exit code."""
+    try:
+        yield
+        return
+    except BadData as error:
+        sentence, code = str(error), BAD_DATA
+    except (ValueError, OSError) as error:
+        sentence, code = str(error), USAGE
+    except ImportError as error:
+        missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+        if not isinstance(missing, ModuleNotFoundError):
+            raise
+        sentence, code = what_to_install(missing, extra="evaluate"), USAGE
+    typer.echo(f"Error: {in_options(sentence)}", err=True)
+    raise typer.Exit(code)

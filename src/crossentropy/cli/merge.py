@@ -1,0 +1,42 @@
+"""The verb ``merge``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossentropy.cli.evaluation_errors import errors_with_codes
+from crossentropy.cli.evaluation_report import print_result, write_bytes
+from crossentropy.training.output import check_writable
+
+
+def merge(
+    states: Annotated[
+        list[Path],
+        typer.Argument(metavar="STATE…", help="Files that crossentropy evaluate --state has written."),
+    ],
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the sum of the states.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
+) -> None:
+    """Add up states, and print the scores of all their rows."""
+    with errors_with_codes():
+        from crossentropy.evaluation import BadData, State
+
+        if state is not None:
+            check_writable(state.parent)
+        total: State | None = None
+        for path in states:
+            data = path.read_bytes()
+            try:
+                part = State.from_bytes(data)
+                if total is None:
+                    total = part
+                else:
+                    total.merge(part)
+            except ValueError as error:
+                raise BadData(f"{path}: {error}") from error
+        assert total is not None  # for type checkers
+        result = total.finalize()
+        if state is not None:
+            write_bytes(total.to_bytes(), state)
+        print_result(result, ", ".join(map(str, states)), as_json=json)

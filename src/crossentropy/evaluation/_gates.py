@@ -1,0 +1,116 @@
+"""Whether scores keep the limits that were set for them: decided on intervals, so that chance alone passes nothing."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+from crossentropy.evaluation.result import Evaluation
+
+__all__ = ["Gate", "check_gates", "ece_interval", "skill_interval"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A limit of a score, and whether it is kept."""
+
+    #: The argument of `check_gates`, as "max_log_loss".
+    name: str
+    limit: float
+    passed: bool
+    #: What was measured, in words.
+    sentence: str
+
+
+def check_gates(
+    result: Evaluation,
+    *,
+    max_log_loss: float | None = None,
+    max_ece: float | None = None,
+    min_skill: float | None = None,
+    max_infinite: int | None = None,
+) -> list[Gate]:
+    """Check limits of scores.
+
+    A limit is kept if the whole interval of the score keeps it: its upper end is at most the largest value allowed, its
+    lower end at least the smallest. Rows of infinite loss are counted, so there is no interval of their number.
+
+    Parameters
+    ----------
+    result : Evaluation
+    max_log_loss, max_ece : float, optional
+        The largest log loss in nats, and expected calibration error, that are allowed.
+    min_skill : float, optional
+        The smallest skill that is allowed.
+    max_infinite : int, optional
+        How many rows may have an infinite loss.
+
+    Returns
+    -------
+    list of Gate
+        One for each limit that was passed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crossentropy.evaluation import evaluate
+    >>> result = evaluate(labels=np.tile([0, 1, 1, 1], 100), proba=np.full(400, 0.75))
+    >>> for gate in check_gates(result, max_log_loss=0.6, max_infinite=0):
+    ...     print(gate.passed, gate.sentence)
+    False log loss is 0.562335, its 95 % interval reaches to 0.609155
+    True 0 rows have an infinite loss
+    """
+    gates = []
+    words = f"its {100 * result.confidence:g} % interval"
+    scores = (
+        ("max_log_loss", max_log_loss, "log loss", result.log_loss, result.interval),
+        ("max_ece", max_ece, "calibration error", result.ece, ece_interval(result)),
+    )
+    for name, most, score, value, interval in scores:
+        if most is not None:
+            upper = interval[1] if interval else math.inf
+            reaches = f"{words} reaches to {upper:.6g}" if interval else "it has no interval"
+            gates.append(Gate(name, most, upper <= most, f"{score} is {value:.6g}, {reaches}"))
+    if min_skill is not None:
+        between = skill_interval(result)
+        lower = between[0] if between else -math.inf
+        begins = f"{words} begins at {lower:.6g}" if between else "it has no interval"
+        skill = "unknown" if result.skill is None else f"{result.skill:.6g}"
+        gates.append(Gate("min_skill", min_skill, lower >= min_skill, f"skill is {skill}, {begins}"))
+    if max_infinite is not None:
+        count = result.n_infinite
+        words = "1 row has" if count == 1 else f"{count:,} rows have"
+        gates.append(Gate("max_infinite", max_infinite, count <= max_infinite, f"{words} an infinite loss"))
+    return gates
+
+
+def skill_interval(result: Evaluation) -> tuple[float, float] | None:
+    """Return the interval of the skill, 1 − L / H, from that of the log loss L; H is taken as known."""
+    if result.interval is None or result.normalized_entropy is None:
+        return None
+    if result.normalized_entropy == 0:
+        return (1.0, 1.0)
+    entropy = result.log_loss / result.normalized_entropy
+    low, high = result.interval
+    return (1 - high / entropy, 1 - low / entropy)
+
+
+def ece_interval(result: Evaluation) -> tuple[float, float] | None:
+    r"""Return an interval of the expected calibration error.
+
+    .. math:: \mathrm{ECE} \pm z \Bigl(\sum_b \frac{W_b^2}{W^2} \frac{f_b (1 - f_b)}{n_b}\Bigr)^{1/2}
+
+    where `f` is the frequency of the label in a bin, with one row more that has the mean prediction. Rows are taken as
+    independent, and as of equal weight within a bin. Chance makes the error itself larger, not smaller, so the upper
+    end is on the safe side.
+    """
+    total = math.fsum(b["weight"] for b in result.reliability)
+    variance = math.fsum((b["weight"] / total) ** 2 * _variance(b) for b in result.reliability)
+    spread = NormalDist().inv_cdf(0.5 + result.confidence / 2) * math.sqrt(variance)
+    return (max(0.0, result.ece - spread), result.ece + spread)
+
+
+def _variance(point: dict[str, Any]) -> float:
+    """Return the variance of the frequency in a bin."""
+    frequency = (point["n"] * point["frequency"] + point["probability"]) / (point["n"] + 1)
+    return float(frequency * (1 - frequency) / point["n"])

@@ -1,0 +1,93 @@
+"""JSON lines, read block by block."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+import pyarrow as pa
+from pyarrow import json as arrow_json
+
+from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._sources.addresses import CALLED, HEAD, opened, rejoined
+from crossentropy.evaluation._sources.table import Piece, Table, pieces
+
+__all__ = ["json_lines_table"]
+
+#: Bytes that are parsed at once; Arrow reads some 32 blocks ahead.
+BLOCK = 1 << 20
+
+
+def json_lines_table(file: IO[bytes], origin: str) -> Table:
+    """Open a file with an object in each line; the first lines say which columns there are, and of which type."""
+    first = file.readline()
+    first += file.read(HEAD)
+    first += file.readline()
+    rows = [_parsed(line, i, origin) for i, line in enumerate(first.splitlines()) if line.strip()]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+
+    def read(columns: Sequence[str], numeric: frozenset[str]) -> Iterator[Piece]:
+        schema = pa.schema(
+            [
+                (name, _type(name, [row.get(name) for row in rows], name in numeric, origin))
+                for name in columns
+            ]
+        )
+        try:
+            yield from pieces(
+                arrow_json.open_json(
+                    rejoined(file, first),
+                    read_options=arrow_json.ReadOptions(block_size=BLOCK, use_threads=False),
+                    parse_options=arrow_json.ParseOptions(
+                        explicit_schema=schema, newlines_in_values=False, unexpected_field_behavior="ignore"
+                    ),
+                )
+            )
+        except (pa.ArrowException, OSError, EOFError) as error:
+            _find_broken_line(origin)
+            reason = str(error).partition("\n")[0].rstrip(". ")
+            raise BadData(
+                f"{origin} cannot be read as JSON lines: {reason}; pass columns of one type"
+            ) from error
+
+    return Table(origin, names, read)
+
+
+def _parsed(line: bytes, number: int, origin: str) -> dict[str, Any]:
+    """Return the object in a line."""
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        reason = f"is no JSON: {error}"
+    else:
+        if isinstance(row, dict):
+            return row
+        reason = "is no object"
+    text = line[:60].decode("utf-8", "replace")
+    raise BadData(f"{origin}, line {number + 1}: {text!r} {reason}; pass JSON lines, an object in each line")
+
+
+def _find_broken_line(origin: str) -> None:
+    """Raise the error for the first line that is no object, if the file can be read again."""
+    if origin == CALLED:
+        return
+    with opened(origin) as file:
+        for number, line in enumerate(file):
+            if line.strip():
+                _parsed(line, number, origin)
+
+
+def _type(name: str, values: Sequence[Any], numeric: bool, origin: str) -> pa.DataType:
+    """Return the type of a column from some of its values."""
+    known = [x for x in values if x is not None]
+    if any(isinstance(x, list) for x in known):
+        return pa.list_(pa.float64())
+    if numeric:
+        return pa.float64()
+    kinds = {type(x) for x in known}
+    for kind, of_kind in ((bool, pa.bool_()), (int, pa.int64()), (str, pa.string())):
+        if kinds <= {kind}:
+            return pa.string() if not kinds else of_kind
+    if kinds <= {int, float}:
+        return pa.float64()
+    types = ", ".join(sorted(kind.__name__ for kind in kinds))
+    raise BadData(f"{origin}: column {name!r} has values of types {types}; write values of one type")

@@ -1,0 +1,141 @@
+"""Labels as a source has them, and the classes they are of."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from crossentropy._arguments.words import listed
+from crossentropy.evaluation._coded import Coded
+from crossentropy.evaluation._declaration import Label
+
+__all__ = ["classes_of_columns", "classes_of_labels", "coded", "kind_of", "label_column", "typed"]
+
+Array = np.ndarray[Any, Any]
+
+
+def coded(column: pa.Array) -> Coded:
+    """Return a column with each distinct value once; a null is the value None."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode(null_encoding="encode")
+    codes = column.indices.fill_null(len(column.dictionary)) if column.indices.null_count else column.indices
+    return Coded(np.asarray(codes).astype(np.int64), [*column.dictionary.to_pylist(), None])
+
+
+def kind_of(column: pa.Array, *, is_text: bool) -> str:
+    """Say what labels are: "bool", "int", "float" or "text"; texts of a text table by what they look like."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if is_text:
+        return kind_of_texts([x for x in column.unique().to_pylist() if x])
+    if pa.types.is_boolean(kind):
+        return "bool"
+    if pa.types.is_integer(kind):
+        return "int"
+    return "float" if pa.types.is_floating(kind) else "text"
+
+
+def kind_of_texts(texts: Sequence[str]) -> str:
+    """Say what texts stand for.
+
+    >>> kind_of_texts(["0", "1"]), kind_of_texts(["0.0", "1"]), kind_of_texts(["True"]), kind_of_texts(["01"])
+    ('int', 'float', 'bool', 'text')
+    """
+    if not texts:
+        return "text"
+    if all(x.lower() in ("true", "false") for x in texts):
+        return "bool"
+    numbers = [_number(x) for x in texts]
+    if any(x is None for x in numbers):
+        return "text"
+    return "int" if all(isinstance(x, int) for x in numbers) else "float"
+
+
+def _number(text: str) -> int | float | None:
+    """Return the number that a text writes; None if it is another text, as is one with zeros at its start."""
+    try:
+        whole = int(text)
+        return whole if str(whole) == text.strip() else None
+    except ValueError:
+        pass
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if value == value else None
+
+
+def typed(texts: Sequence[str], kind: str) -> tuple[Label, ...]:
+    """Return labels that were written as texts as what they are; texts if they are not of that kind."""
+    if kind == "bool" and all(text.lower() in ("true", "false") for text in texts):
+        return tuple(text.lower() == "true" for text in texts)
+    numbers = [_number(text) for text in texts]
+    if kind in ("int", "float") and all(x is not None for x in numbers):
+        return tuple(int(x) if float(x).is_integer() else x for x in numbers if x is not None)
+    return tuple(texts)
+
+
+def label_column(column: pa.Array, classes: Sequence[Label], *, is_text: bool) -> Any:
+    """Return labels as `Columns` takes them; texts that stand for numbers become numbers if the classes are numbers."""
+    if not is_text and not pa.types.is_dictionary(column.type) and kind_of(column, is_text=False) != "text":
+        return column.to_numpy(zero_copy_only=False)
+    labels = coded(column)
+    if is_text and not isinstance(classes[0], str):
+        kind = "bool" if isinstance(classes[0], bool) else "float"
+        labels.values = [x if x is None else _as_number(x, kind) for x in labels.values]
+    return labels
+
+
+def _as_number(text: str, kind: str) -> Label:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    (label,) = typed([text], kind)
+    return label
+
+
+def classes_of_columns(parts: Sequence[str], kind: str, *, by_pattern: bool) -> tuple[Label, ...] | None:
+    """Return the classes that columns are named for; None if their labels are numbers and the names are not.
+
+    Raises
+    ------
+    ValueError
+        If a pattern found the columns, so that there is no order that could number them.
+    """
+    classes = typed(parts, kind)
+    if kind == "text" or not isinstance(classes[0], str):
+        return classes
+    if by_pattern:
+        raise ValueError(
+            f"the labels are numbers, and the columns are named for {listed(parts)}; pass classes= that name the "
+            "columns, or list the columns in the order of the classes 0, 1, …"
+        )
+    return None
+
+
+def classes_of_labels(labels: pa.Array, kind: str, positive: Label | None) -> tuple[Label, ...]:
+    """Return the two classes of one column of predictions, from labels.
+
+    They are 0 and 1 if the labels are numbers. Labels that are texts need the positive one.
+
+    Raises
+    ------
+    ValueError
+        If the classes do not follow from the labels.
+    """
+    if positive is None and kind != "text":
+        return (0, 1)
+    found = [x for x in labels.unique().to_pylist() if x is not None and x != ""]
+    if labels and kind in ("int", "float", "bool") and all(isinstance(x, str) for x in found):
+        found = list(typed(found, kind))
+    others = [x for x in found if x != positive]
+    if positive is None:
+        raise ValueError(
+            f"the labels are names, {listed(found)}; pass positive=, the one that the column of predictions is for, or "
+            "classes=, the negative and the positive one"
+        )
+    if len(others) != 1:
+        raise ValueError(
+            f"positive={positive!r} is one of two classes, and the first labels beside it are "
+            f"{listed(others) or 'none'}; pass classes=, the negative and the positive one"
+        )
+    return (others[0], positive)
