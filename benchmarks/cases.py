@@ -13,6 +13,7 @@ import peers
 from case import Case
 from crossentropy.links import Focal
 from crossentropy.torch import binary_cross_entropy_with_logits, cross_entropy, focal_loss
+from jax_cases import jax_cases
 from linear_cases import linear_cases
 from measure import Sides
 
@@ -42,7 +43,7 @@ def all_cases() -> list[Case]:
     for shape in ((4096, 1000), (1024, 128256)):
         cases.extend(_beside_plain(shape))
     cases += [_binary(), _sigmoid_focal(), _log_loss(1_000_000, 10, 10), _log_loss(20_000, 1000, 20)]
-    return [*cases, *linear_cases()]
+    return [*cases, *jax_cases(logits_and_labels), *linear_cases()]
 
 
 @lru_cache(maxsize=1)

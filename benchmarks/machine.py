@@ -6,6 +6,7 @@ import platform
 import re
 from datetime import date
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from time import process_time, sleep
 from typing import NamedTuple
@@ -13,6 +14,9 @@ from typing import NamedTuple
 import torch
 
 from measure import timed
+
+PACKAGES = ("torch", "numpy", "scikit-learn", "jax", "optax", "crossentropy")
+MODULES = {"scikit-learn": "sklearn"}
 
 
 def description() -> dict[str, str]:
@@ -25,7 +29,7 @@ def description() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "versions": ", ".join(
             [f"Python {platform.python_version()}"]
-            + [f"{name} {version(name)}" for name in ("torch", "numpy", "scikit-learn", "crossentropy")]
+            + [f"{name} {version(name)}" for name in PACKAGES if find_spec(MODULES.get(name, name))]
         ),
         "date": date.today().isoformat(),
     }

@@ -64,7 +64,7 @@ def _kernel_times(step: Step, repeats: int = 2000) -> list[Price]:
         return call
 
     with ExitStack() as patches:
-        for name in ("evaluate", "pull"):
+        for name in ("evaluate", "pullback"):
             kernel = prolonged(f"RowLoss.{name}", getattr(_native.RowLoss, name))
             patches.enter_context(patch.object(_native.RowLoss, name, kernel))
         step()

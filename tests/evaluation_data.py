@@ -16,7 +16,7 @@ def synthetic():
     return p, (7919 * i % 1000 < 1000 * p**1.5).astype(np.int64)
 
 
-def rows_of(kind, *, classes=2, n=400, seed=0, weighted=False, distinct=None):
+def rows_of(kind, *, classes=2, n=400, seed=0, weighted=False, distinct=None, soft=False):
     """Random rows of a declaration: predictions, labels, weights, clusters, slices, keys."""
     r = np.random.default_rng(seed)
     u = 2 * r.normal(size=(n, classes))
@@ -28,9 +28,13 @@ def rows_of(kind, *, classes=2, n=400, seed=0, weighted=False, distinct=None):
     if classes == 2:
         x = {"proba": p[:, 1], "logits": u[:, 1] - u[:, 0], "log_proba": np.log(p[:, 1])}[kind]
     w = r.lognormal(size=n) if weighted else None
+    y = y.astype(np.int64)
+    if soft:
+        t = r.dirichlet(np.ones(classes), n)
+        y = np.ascontiguousarray(t[:, 1]) if classes == 2 else t
     return {
         "predictions": np.ascontiguousarray(x),
-        "labels": y.astype(np.int64),
+        "labels": y,
         "weight": w,
         "cluster": hash_values(r.integers(0, 30, n)),
         "slice": r.integers(0, 4, n).astype(np.int32),
@@ -53,11 +57,12 @@ def batches_of(data, selections):
         )
 
 
-def declaration_of(kind, classes, weighted, bootstrap=0):
+def declaration_of(kind, classes, weighted, bootstrap=0, soft=False):
     return Declaration(
         kind,
         tuple(range(classes)),
         one_column=classes == 2,
+        soft=soft,
         weighted=weighted,
         clustered=True,
         slices=("group",),

@@ -42,6 +42,8 @@ def public_callables():
         modules += [ce.torch, ce.torch.distributed]
     if _has_torch() and importlib.util.find_spec("sklearn"):
         modules += [ce.sklearn]
+    if importlib.util.find_spec("jax"):
+        modules += [ce.jax]
     found = {f"{m.__name__}.{name}": getattr(m, name) for m in modules for name in m.__all__}
     errors = {
         name for name, value in found.items() if isinstance(value, type) and issubclass(value, Exception)

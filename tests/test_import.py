@@ -152,6 +152,22 @@ def test_the_face_for_boosted_trees_imports_no_library_before_it_is_asked_for_on
     ]
 
 
+def test_the_face_for_jax_shows_its_public_names_and_touches_no_other_framework():
+    pytest.importorskip("jax")
+    import crossentropy as ce
+
+    assert dir(ce.jax) == sorted(ce.jax.__all__)
+    loaded = python(
+        """
+        import sys, crossentropy.jax
+        import jax.numpy as jnp
+        crossentropy.jax.softmax_cross_entropy_with_integer_labels(jnp.zeros((2, 3)), jnp.array([0, 1]))
+        print(*sys.modules)
+        """
+    ).split()
+    assert not {"torch", "optax", "keras"} & set(loaded)
+
+
 def test_every_import_of_all_names_touches_no_framework():
     loaded = python("from crossentropy import *; import sys; print(*sys.modules)").split()
     assert not [name for name in FRAMEWORKS if name in loaded]
@@ -172,7 +188,8 @@ def test_a_face_is_an_attribute_that_imports_its_framework_when_it_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("face", "missing"), [("torch", "torch"), ("sklearn", "sklearn"), ("sklearn", "torch")]
+    ("face", "missing"),
+    [("torch", "torch"), ("jax", "jax"), ("keras", "keras"), ("sklearn", "sklearn"), ("sklearn", "torch")],
 )
 def test_a_face_without_its_framework_names_the_extra(face, missing):
     out = python(

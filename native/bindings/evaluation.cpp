@@ -28,14 +28,13 @@ void bind_evaluation(nb::module_& m) {
 
   m.def(
       "exact_sums",
-      [](const std::vector<std::tuple<uintptr_t, uintptr_t>>& terms, int64_t n, uintptr_t limbs, uintptr_t special,
-         int threads) {
+      [](const std::vector<std::tuple<uintptr_t, uintptr_t>>& terms, int64_t n, uintptr_t limbs, uintptr_t special) {
         std::vector<ce::ExactTerm> all;
         for (const auto& [x, y] : terms) all.push_back({pointer<const double>(x), pointer<const double>(y)});
         nb::gil_scoped_release release;
-        ce::exact_sums(all.data(), int(all.size()), n, pointer<int64_t>(limbs), pointer<int64_t>(special), threads);
+        ce::exact_sums(all.data(), int(all.size()), n, pointer<int64_t>(limbs), pointer<int64_t>(special));
       },
-      "terms"_a, "n"_a, "limbs"_a, "special"_a, "threads"_a);
+      "terms"_a, "n"_a, "limbs"_a, "special"_a);
 
   m.def(
       "exact_group_sums",
@@ -47,45 +46,52 @@ void bind_evaluation(nb::module_& m) {
 
   m.def(
       "poisson_sums",
-      [](uintptr_t x, uintptr_t keys, int64_t n, uint64_t seed, int64_t replicates, uintptr_t limbs, int threads) {
-        ce::poisson_sums(pointer<const double>(x), pointer<const uint64_t>(keys), n, seed, replicates,
-                         pointer<int64_t>(limbs), threads);
+      [](uintptr_t x, uintptr_t y, uintptr_t keys, int64_t n, uint64_t seed, int64_t replicates, uintptr_t limbs_x,
+         uintptr_t limbs_y) {
+        ce::poisson_sums(pointer<const double>(x), pointer<const double>(y), pointer<const uint64_t>(keys), n, seed,
+                         replicates, pointer<int64_t>(limbs_x), pointer<int64_t>(limbs_y));
       },
-      "x"_a, "keys"_a, "n"_a, "seed"_a, "replicates"_a, "limbs"_a, "threads"_a,
+      "x"_a, "y"_a, "keys"_a, "n"_a, "seed"_a, "replicates"_a, "limbs_x"_a, "limbs_y"_a,
       nb::call_guard<nb::gil_scoped_release>());
 
   m.def(
       "binary_scores",
       [](uintptr_t prediction, int dtype, int kind, uintptr_t labels, bool soft, int64_t n,
-         const std::vector<uintptr_t>& out, uintptr_t fixed, int threads) {
+         const std::vector<uintptr_t>& out, uintptr_t fixed) {
         const ce::RowScores scores = scores_at(out);
         nb::gil_scoped_release release;
         ce::binary_scores({prediction, ce::Dtype(dtype), ce::Prediction(kind), labels, soft, n}, scores,
-                          pointer<ce::FixedSum>(fixed), threads);
+                          pointer<ce::FixedSum>(fixed));
       },
-      "prediction"_a, "dtype"_a, "kind"_a, "labels"_a, "soft"_a, "n"_a, "out"_a, "fixed"_a, "threads"_a);
+      "prediction"_a, "dtype"_a, "kind"_a, "labels"_a, "soft"_a, "n"_a, "out"_a, "fixed"_a);
+
+  nb::class_<ce::Matrix>(m, "Matrix", "Predictions (n, classes) by address; see row_scores.hpp.")
+      .def(
+          "__init__",
+          [](ce::Matrix* self, uintptr_t address, int dtype, int64_t n, int64_t classes, int64_t row_stride,
+             int64_t class_stride) {
+            new (self) ce::Matrix{address, ce::Dtype(dtype), n, classes, row_stride, class_stride};
+          },
+          "address"_a, "dtype"_a, "n"_a, "classes"_a, "row_stride"_a, "class_stride"_a);
 
   m.def(
       "matrix_scores",
-      [](uintptr_t prediction, int dtype, int kind, uintptr_t labels, bool soft, int64_t n, int64_t classes,
-         const std::vector<uintptr_t>& out, uintptr_t rank, uintptr_t probabilities, uintptr_t powers, uintptr_t fixed,
-         int threads) {
+      [](const ce::Matrix& x, int kind, uintptr_t labels, bool soft, const std::vector<uintptr_t>& out, uintptr_t rank,
+         uintptr_t probabilities, uintptr_t powers, uintptr_t fixed) {
         const ce::RowScores scores = scores_at(out);
         nb::gil_scoped_release release;
-        ce::matrix_scores({prediction, ce::Dtype(dtype), ce::Prediction(kind), labels, soft, n, classes}, scores,
+        ce::matrix_scores({x, ce::Prediction(kind), labels, soft}, scores,
                           {pointer<int64_t>(rank), pointer<double>(probabilities), pointer<double>(powers)},
-                          pointer<ce::FixedSum>(fixed), threads);
+                          pointer<ce::FixedSum>(fixed));
       },
-      "prediction"_a, "dtype"_a, "kind"_a, "labels"_a, "soft"_a, "n"_a, "classes"_a, "out"_a, "rank"_a,
-      "probabilities"_a, "powers"_a, "fixed"_a, "threads"_a);
+      "x"_a, "kind"_a, "labels"_a, "soft"_a, "out"_a, "rank"_a, "probabilities"_a, "powers"_a, "fixed"_a);
 
   m.def(
       "row_totals",
-      [](uintptr_t x, int dtype, bool logarithms, int64_t n, int64_t classes, uintptr_t totals, int threads) {
-        ce::row_totals(x, ce::Dtype(dtype), logarithms, n, classes, pointer<double>(totals), threads);
+      [](const ce::Matrix& x, bool logarithms, uintptr_t totals) {
+        ce::row_totals(x, logarithms, pointer<double>(totals));
       },
-      "x"_a, "dtype"_a, "logarithms"_a, "n"_a, "classes"_a, "totals"_a, "threads"_a,
-      nb::call_guard<nb::gil_scoped_release>());
+      "x"_a, "logarithms"_a, "totals"_a, nb::call_guard<nb::gil_scoped_release>());
 
   m.def(
       "grid_places",
@@ -98,11 +104,11 @@ void bind_evaluation(nb::module_& m) {
   m.def(
       "grid_counts",
       [](uintptr_t p, uintptr_t complement, uintptr_t labels, int64_t n, int64_t first, int64_t classes, int bits,
-         uintptr_t counts, int threads) {
+         uintptr_t counts) {
         ce::grid_counts(pointer<const double>(p), pointer<const double>(complement), pointer<const int64_t>(labels),
-                        n, first, classes, bits, pointer<int64_t>(counts), threads);
+                        n, first, classes, bits, pointer<int64_t>(counts));
       },
-      "p"_a, "complement"_a, "labels"_a, "n"_a, "first"_a, "classes"_a, "bits"_a, "counts"_a, "threads"_a,
+      "p"_a, "complement"_a, "labels"_a, "n"_a, "first"_a, "classes"_a, "bits"_a, "counts"_a,
       nb::call_guard<nb::gil_scoped_release>());
 
   m.def(
@@ -127,6 +133,6 @@ void bind_evaluation(nb::module_& m) {
           [](ce::KeyTable& self, uintptr_t keys, int64_t n, uintptr_t places) {
             return self.find(pointer<const uint64_t>(keys), n, pointer<int32_t>(places));
           },
-          "keys"_a, "n"_a, "places"_a)
+          "keys"_a, "n"_a, "places"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("keys", &ce::KeyTable::keys);
 }

@@ -142,15 +142,15 @@ CE_INLINE void tanh_and_derivative(T x, T& value, T& derivative) {
   derivative = T(4) * e / ((T(1) + e) * (T(1) + e));
 }
 
-// ln(1 + x) for a normal number w = 1 + x + dropped, where x has digits that w has lost, and |dropped| ≤ ulp(w)/2.
-// With w = 2^k f, f in [√½, √2): ln f = 2 atanh t, t = (f − 1)/(f + 1).
-CE_INLINE double log_of_sum(double w, double x, double dropped) {
+// ln(1 + x) for a normal number w = 1 + x, rounded, and lost = (1 + x − w)/w, what rounding it dropped. Where w is near 1,
+// x has more digits. With w = 2^k f, f in [√½, √2): ln f = 2 atanh t, t = (f − 1)/(f + 1).
+CE_INLINE double log_of_sum(double w, double x, double lost) {
   constexpr uint64_t kRootHalf = 0x3fe6a09e667f3bcdull;
   const uint64_t shifted = bit_cast<uint64_t>(w) + (0x3ff0000000000000ull - kRootHalf);
   const double k =  // the exponent, converted by writing it into the mantissa of 2^52
       bit_cast<double>((shifted >> 52) | 0x4330000000000000ull) - (4503599627370496.0 + 1023.0);
   const double f = bit_cast<double>((shifted & 0x000fffffffffffffull) + kRootHalf);
-  const double lost = k == 0.0 ? 0.0 : dropped / w;
+  lost = k == 0.0 ? 0.0 : lost;
   const double numerator = k == 0.0 ? x : f - 1.0;
   const double t = numerator / (2.0 + numerator);
   const double s = t * t;
@@ -168,7 +168,7 @@ CE_INLINE double log_of_sum(double w, double x, double dropped) {
 // ln(1 + x) for x ≥ 0.
 CE_INLINE double log1p_nonnegative(double x) {
   const double w = 1.0 + x;
-  const double result = log_of_sum(w, x, x - (w - 1.0));
+  const double result = log_of_sum(w, x, (x - (w - 1.0)) / w);
   return x <= 1.7976931348623157e308 ? result : x;
 }
 

@@ -1,8 +1,8 @@
 #include "common/memory.hpp"
 
-#include <atomic>
-#include <cstdint>
+#include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <new>
 #include <utility>
 
@@ -97,16 +97,45 @@ void release_kept() {
   std::free(kept_buffer.exchange(nullptr));
 }
 
-void advise_large_pages(void* begin, size_t bytes) {
 #if defined(MADV_HUGEPAGE) && defined(MADV_FREE) && !defined(__SANITIZE_ADDRESS__)
-  const uintptr_t first = round_up(reinterpret_cast<uintptr_t>(begin));
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(begin) + bytes) & ~(kPage - 1);
-  if (first < end) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
-#else
-  (void)begin;
-  (void)bytes;
-#endif
+
+namespace {
+
+// Of this thread, for others may have the processor meanwhile.
+int64_t processor_nanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return int64_t(now.tv_sec) * 1000000000 + now.tv_nsec;
 }
+
+constexpr int64_t kFair = 600000;  // nanoseconds a page; 512 small pages take about as long
+constexpr int64_t kAhead = 10 * kFair;
+
+}  // namespace
+
+LargePages::LargePages(void* begin, size_t bytes)
+    : first(round_up(reinterpret_cast<uintptr_t>(begin))),
+      last((reinterpret_cast<uintptr_t>(begin) + bytes) & ~(kPage - 1)),
+      nanoseconds_left(kAhead) {}
+
+void LargePages::prepare(const void* begin, const void* end) {
+  // A page belongs to the entries that its own first byte is one of.
+  const uintptr_t from = std::max(first, round_up(reinterpret_cast<uintptr_t>(begin)));
+  const uintptr_t to = std::min(last, round_up(reinterpret_cast<uintptr_t>(end)));
+  for (uintptr_t page = from; page < to && nanoseconds_left.load(std::memory_order_relaxed) > 0; page += kPage) {
+    (void)madvise(reinterpret_cast<void*>(page), kPage, MADV_HUGEPAGE);
+    const int64_t start = processor_nanoseconds();
+    *reinterpret_cast<volatile char*>(page) = 0;
+    nanoseconds_left.fetch_add(kFair - (processor_nanoseconds() - start), std::memory_order_relaxed);
+  }
+}
+
+#else
+
+LargePages::LargePages(void*, size_t) : first(0), last(0), nanoseconds_left(0) {}
+void LargePages::prepare(const void*, const void*) {}
+
+#endif
 
 Scratch::Scratch(size_t doubles) : bytes(doubles * sizeof(double)) {
   if (bytes >= kLarge) {

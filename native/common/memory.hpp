@@ -1,7 +1,9 @@
 // The memory of large results.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 namespace ce {
 
@@ -29,9 +31,19 @@ void release(Block* block);
 // Gives what is kept back to the system.
 void release_kept();
 
-// Asks the system for 2 MiB pages where memory of another's making has not been written yet. A hint, without effect on
-// what is there.
-void advise_large_pages(void* begin, size_t bytes);
+// The first write to large memory of another's making, on 2 MiB pages as long as the system has them at hand: these are
+// cleared several times as fast as small ones. Where memory is in pieces the system has to move others' pages first, which
+// takes longer than small pages do, so no more are asked for once they have been dear on the whole.
+class LargePages {
+ public:
+  LargePages(void* begin, size_t bytes);
+  // Before entries of [begin, end) are written; they lose what they hold. Any thread may call it.
+  void prepare(const void* begin, const void* end);
+
+ private:
+  uintptr_t first, last;  // whole pages
+  std::atomic<int64_t> nanoseconds_left;
+};
 
 // Doubles to work in, not cleared: a block if they are many, and otherwise a buffer that is kept for the next.
 class Scratch {

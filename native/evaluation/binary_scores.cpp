@@ -1,7 +1,5 @@
 #include <cmath>
-#include <mutex>
 
-#include "common/parallel.hpp"
 #include "evaluation/logarithm.hpp"
 #include "evaluation/row_scores.hpp"
 
@@ -40,7 +38,7 @@ CE_CLONES void score(const From* x, const Label* labels, int64_t n, int64_t at, 
     const double t = double(labels[i]);
     const Pair b = pair_of<kind>(double(x[i]));
     const double distance = t * b.q - (1.0 - t) * b.p, slope = b.q - b.p, odds = b.log_p - b.log_q;
-    lanes[0][l] = -(times_log(t, b.log_p) + times_log(1.0 - t, b.log_q));
+    lanes[0][l] = 0.0 - (times_log(t, b.log_p) + times_log(1.0 - t, b.log_q));  // never −0
     lanes[1][l] = -(times_log(b.p, b.log_p) + times_log(b.q, b.log_q));
     lanes[2][l] = b.p * b.q == 0.0 ? 0.0 : b.p * b.q * (odds * odds);
     lanes[3][l] = distance * distance;
@@ -64,37 +62,37 @@ CE_CLONES void score(const From* x, const Label* labels, int64_t n, int64_t at, 
 }
 
 template <Prediction kind, class From, class Label>
-void score_all(const BinaryRows& rows, const RowScores& out, FixedSum* fixed, int threads) {
+void score_all(const BinaryRows& rows, const RowScores& out, FixedSum* fixed) {
+  constexpr int64_t kBlock = 128 * kTogether;  // rows whose units a lane can hold
   const From* x = pointer<const From>(rows.prediction);
   const Label* labels = pointer<const Label>(rows.labels);
-  std::mutex one_at_a_time;
-  parallel_blocks(rows.n, 128 * kTogether, threads, [&](int64_t begin, int64_t end) {
+  for (int64_t begin = 0; begin < rows.n; begin += kBlock) {
+    const int64_t end = rows.n - begin < kBlock ? rows.n : begin + kBlock;
     alignas(64) int64_t units[kFixed * kTogether] = {};
     for (int64_t i = begin; i < end; i += kTogether)
       score<kind>(x + i, labels + i, end - i < kTogether ? end - i : kTogether, i, out, fixed ? units : nullptr);
-    if (!fixed) return;
-    const std::lock_guard<std::mutex> lock(one_at_a_time);
+    if (!fixed) continue;
     for (int s = 0; s < kFixed; ++s)
       for (int l = 0; l < kTogether; ++l) add_fixed(fixed[s], units[s * kTogether + l]);
-  });
+  }
 }
 
 template <Prediction kind>
-void score_kind(const BinaryRows& rows, const RowScores& out, FixedSum* fixed, int threads) {
+void score_kind(const BinaryRows& rows, const RowScores& out, FixedSum* fixed) {
   const bool wide = rows.dtype == Dtype::kFloat64;
-  if (wide && rows.soft) return score_all<kind, double, double>(rows, out, fixed, threads);
-  if (wide) return score_all<kind, double, int64_t>(rows, out, fixed, threads);
-  if (rows.soft) return score_all<kind, float, double>(rows, out, fixed, threads);
-  score_all<kind, float, int64_t>(rows, out, fixed, threads);
+  if (wide && rows.soft) return score_all<kind, double, double>(rows, out, fixed);
+  if (wide) return score_all<kind, double, int64_t>(rows, out, fixed);
+  if (rows.soft) return score_all<kind, float, double>(rows, out, fixed);
+  score_all<kind, float, int64_t>(rows, out, fixed);
 }
 
 }  // namespace
 
-void binary_scores(const BinaryRows& rows, const RowScores& out, FixedSum* fixed, int threads) {
+void binary_scores(const BinaryRows& rows, const RowScores& out, FixedSum* fixed) {
   switch (rows.kind) {
-    case Prediction::kProbability: return score_kind<Prediction::kProbability>(rows, out, fixed, threads);
-    case Prediction::kLogit: return score_kind<Prediction::kLogit>(rows, out, fixed, threads);
-    case Prediction::kLogProbability: return score_kind<Prediction::kLogProbability>(rows, out, fixed, threads);
+    case Prediction::kProbability: return score_kind<Prediction::kProbability>(rows, out, fixed);
+    case Prediction::kLogit: return score_kind<Prediction::kLogit>(rows, out, fixed);
+    case Prediction::kLogProbability: return score_kind<Prediction::kLogProbability>(rows, out, fixed);
   }
 }
 

@@ -5,10 +5,8 @@
 
 #include <cmath>
 #include <cstring>
-#include <mutex>
 
 #include "common/lanes.hpp"
-#include "common/parallel.hpp"
 
 namespace ce {
 namespace {
@@ -126,28 +124,25 @@ void add_term(const ExactTerm& term, int64_t begin, int64_t end, int64_t* limbs,
   }
 }
 
-void carry(int64_t* limbs, int64_t stride) {
+constexpr int64_t kBeforeCarry = int64_t(1) << 24;  // numbers that limbs hold without a carry
+
+void carry(int64_t* limbs) {
   for (int i = 0; i + 1 < kLimbs; ++i) {
-    const int64_t over = limbs[i * stride] >> 32;
-    limbs[i * stride] -= over * (int64_t(1) << 32);
-    limbs[(i + 1) * stride] += over;
+    const int64_t over = limbs[i] >> 32;
+    limbs[i] -= over * (int64_t(1) << 32);
+    limbs[i + 1] += over;
   }
 }
 
 }  // namespace
 
-void exact_sums(const ExactTerm* terms, int count, int64_t n, int64_t* limbs, int64_t* special, int threads) {
-  std::mutex one_at_a_time;
-  parallel_blocks(n, 8 * kBlock, threads, [&](int64_t begin, int64_t end) {
-    for (int t = 0; t < count; ++t) {
-      int64_t own[kLimbs] = {}, own_special[3] = {};
-      add_term(terms[t], begin, end, own, own_special);
-      const std::lock_guard<std::mutex> lock(one_at_a_time);
-      for (int i = 0; i < kLimbs; ++i) limbs[t * kLimbs + i] += own[i];
-      for (int i = 0; i < 3; ++i) special[t * 3 + i] += own_special[i];
-      carry(limbs + t * kLimbs, 1);
+void exact_sums(const ExactTerm* terms, int count, int64_t n, int64_t* limbs, int64_t* special) {
+  for (int t = 0; t < count; ++t)
+    for (int64_t begin = 0; begin < n; begin += kBeforeCarry) {
+      const int64_t end = n - begin < kBeforeCarry ? n : begin + kBeforeCarry;
+      add_term(terms[t], begin, end, limbs + t * kLimbs, special + t * 3);
+      carry(limbs + t * kLimbs);
     }
-  });
 }
 
 void exact_group_sums(const ExactTerm& term, const int32_t* group, int64_t groups, int64_t n, int64_t* limbs,

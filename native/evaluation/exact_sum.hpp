@@ -39,16 +39,16 @@ struct ExactTerm {
 
 // Adds to `limbs`, kLimbs for each term, and to `special`: for each term the numbers of NaN, +∞ and −∞, which are in
 // no limb.
-void exact_sums(const ExactTerm* terms, int count, int64_t n, int64_t* limbs, int64_t* special, int threads);
+void exact_sums(const ExactTerm* terms, int count, int64_t n, int64_t* limbs, int64_t* special);
 
 // The same by group: row i belongs to group[i] of `groups`. limbs[limb · groups + group]; sets touched[limb] to 1.
 // Rows that are not finite are left out.
 void exact_group_sums(const ExactTerm& term, const int32_t* group, int64_t groups, int64_t n, int64_t* limbs,
                       uint8_t* touched);
 
-// Sums under `replicates` random multiplicities of the rows, Poisson(1) from a hash of the seed, the row's key and the
-// replicate. limbs[limb · replicates + replicate].
-void poisson_sums(const double* x, const uint64_t* keys, int64_t n, uint64_t seed, int64_t replicates,
-                  int64_t* limbs, int threads);
+// Sums of x and of y under `replicates` random multiplicities of the rows, Poisson(1) from a hash of the seed, the row's
+// key and the replicate: limbs_x[limb · replicates + replicate], and limbs_y alike.
+void poisson_sums(const double* x, const double* y, const uint64_t* keys, int64_t n, uint64_t seed,
+                  int64_t replicates, int64_t* limbs_x, int64_t* limbs_y);
 
 }  // namespace ce

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "common/parallel.hpp"
 #include "common/simd.hpp"
 
 namespace ce {
@@ -27,17 +26,15 @@ CE_CLONES void grid_places(const double* p, const double* complement, int64_t n,
 }
 
 void grid_counts(const double* p, const double* complement, const int64_t* labels, int64_t n, int64_t first,
-                 int64_t classes, int bits, int64_t* counts, int threads) {
+                 int64_t classes, int bits, int64_t* counts) {
   const int64_t size = 2 * (2 * half_of(bits) + 1);
-  parallel_blocks(classes, 1, threads, [&](int64_t begin, int64_t end) {
-    alignas(64) int32_t places[kTogether];
-    for (int64_t c = begin; c < end; ++c)
-      for (int64_t i = 0; i < n; i += kTogether) {
-        const int64_t m = n - i < kTogether ? n - i : kTogether;
-        grid_places(p + c * n + i, complement ? complement + c * n + i : nullptr, m, bits, places);
-        for (int64_t j = 0; j < m; ++j) ++counts[c * size + 2 * places[j] + (labels[i + j] == first + c)];
-      }
-  });
+  alignas(64) int32_t places[kTogether];
+  for (int64_t c = 0; c < classes; ++c)
+    for (int64_t i = 0; i < n; i += kTogether) {
+      const int64_t m = n - i < kTogether ? n - i : kTogether;
+      grid_places(p + c * n + i, complement ? complement + c * n + i : nullptr, m, bits, places);
+      for (int64_t j = 0; j < m; ++j) ++counts[c * size + 2 * places[j] + (labels[i + j] == first + c)];
+    }
 }
 
 CE_CLONES void bin_counts(const double* p, const int64_t* labels, int64_t n, int64_t bins, int64_t* counts,

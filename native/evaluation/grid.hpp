@@ -13,7 +13,7 @@ void grid_places(const double* p, const double* complement, int64_t n, int bits,
 
 // For each of `classes` rows of p, (classes, n): counts[class][place][label == first + class] += 1.
 void grid_counts(const double* p, const double* complement, const int64_t* labels, int64_t n, int64_t first,
-                 int64_t classes, int bits, int64_t* counts, int threads);
+                 int64_t classes, int bits, int64_t* counts);
 
 // Bins of equal width, p in bin min(floor(bins · p), bins − 1): counts[bin][label] += 1, and sums[bin] += p in units of
 // 2^-54, to which it is rounded, as high · 2^27 + low.

@@ -17,7 +17,7 @@ CE_INLINE double log_probability(double p) {
 // ln(1 − p) for p in [0, 1]: −∞ at 1, right to the last digits next to 0.
 CE_INLINE double log_complement(double p) {
   const double w = 1.0 - p;
-  const double result = log_of_sum(w, -p, (1.0 - w) - p);
+  const double result = log_of_sum(w, -p, ((1.0 - w) - p) / w);
   return w > 0.0 ? result : (w == 0.0 ? -kInf<double> : kNaN);
 }
 

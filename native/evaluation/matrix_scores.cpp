@@ -1,10 +1,8 @@
 // Sixteen rows at a time, class after class: a lane is a row, so that rows of ten classes fill vectors as well as rows
 // of a hundred thousand.
 #include <cmath>
-#include <mutex>
 #include <vector>
 
-#include "common/parallel.hpp"
 #include "evaluation/logarithm.hpp"
 #include "evaluation/row_scores.hpp"
 
@@ -162,61 +160,63 @@ void of_masses(int64_t classes, const double* p, const double* log_p, const doub
   }
 }
 
+// The rows from `from` on, of which there are n, as [class][row]; the first of them in place of those that are missing.
 template <class From>
-void load(const From* x, int64_t n, int64_t classes, double* tile) {
-  for (int l = 0; l < kRows; ++l) {
-    const From* row = x + (l < n ? l : 0) * classes;
-    for (int64_t c = 0; c < classes; ++c) tile[c * kRows + l] = double(row[c]);
+CE_CLONES void load(const Matrix& x, int64_t from, int64_t n, double* tile) {
+  const From* first = pointer<const From>(x.address) + from * x.row_stride;
+  for (int64_t c = 0; c < x.classes; ++c) {
+    const From* column = first + c * x.class_stride;
+    if (x.row_stride == 1 && n == kRows) {
+      for (int l = 0; l < kRows; ++l) tile[c * kRows + l] = double(column[l]);
+    } else {
+      for (int l = 0; l < kRows; ++l) tile[c * kRows + l] = double(column[(l < n ? l : 0) * x.row_stride]);
+    }
   }
 }
 
-int64_t units_of(double x) { return int64_t(std::nearbyint(x * kFixedUnits)); }
+constexpr int kSums = kFixed + 3 * kPowers;
 
-// Writes the first n lanes of what is asked for.
-struct Writer {
-  int64_t from, n;
-  FixedSum* fixed;
-  template <class T>
-  void array(const T* lanes, T* to) const {
-    if (to)
-      for (int64_t l = 0; l < n; ++l) to[from + l] = lanes[l];
+// Adds the first n lanes of each array, in units of 2^-48; clears the others.
+CE_CLONES void add_units(double* const* arrays, int count, int64_t n, int64_t* units) {
+  for (int s = 0; s < count; ++s) {
+    double* lanes = arrays[s];
+    for (int64_t l = n; l < kRows; ++l) lanes[l] = 0.0;
+    for (int l = 0; l < kRows; ++l) units[s * kRows + l] += int64_t(std::nearbyint(lanes[l] * kFixedUnits));
   }
-  void sum(const double* lanes, int which) const {
-    if (fixed)
-      for (int64_t l = 0; l < n; ++l) add_fixed(fixed[which], units_of(lanes[l]));
-  }
-};
+}
 
-void write(const Writer& to, const RowScores& out, const MatrixScores& more, int64_t rows, const Sums& sums,
-           const Truth& truth, const PowerSums& powers) {
+template <class T>
+void write(const T* lanes, int64_t n, T* to) {
+  for (int64_t l = 0; l < n; ++l) to[l] = lanes[l];
+}
+
+void write_all(int64_t from, int64_t n, const RowScores& out, const MatrixScores& more, int64_t rows, Sums& sums,
+               Truth& truth, PowerSums& powers, int64_t* units) {
   alignas(64) double loss[kRows], excess[kRows], variance[kRows];
   for (int l = 0; l < kRows; ++l) {
     loss[l] = truth.log_p[l] == 0.0 ? 0.0 : -truth.log_p[l];
     excess[l] = 2.0 * (sums.square[l] - truth.p[l]);
     variance[l] = 4.0 * sums.square_variance[l];
   }
-  const double* const bounded[kFixed] = {sums.entropy, sums.variance, truth.brier, excess, variance, truth.correct};
-  double* const arrays[kFixed] = {out.entropy,      out.variance,       out.brier,
-                                  out.brier_excess, out.brier_variance, out.correct};
-  for (int s = 0; s < kFixed; ++s) {
-    to.array(bounded[s], arrays[s]);
-    to.sum(bounded[s], s);
+  double* bounded[kSums] = {sums.entropy, sums.variance, truth.brier, excess, variance, truth.correct};
+  double* arrays[kSums] = {out.entropy,      out.variance,       out.brier,
+                           out.brier_excess, out.brier_variance, out.correct};
+  for (int which = 0; which < 3 * kPowers; ++which) {
+    bounded[kFixed + which] = powers.sum[which / 3][which % 3];
+    arrays[kFixed + which] = more.powers ? more.powers + which * rows : nullptr;
   }
-  to.array(loss, out.loss);
-  to.array(sums.top, out.probability);
-  to.array(truth.rank, more.rank);
-  for (int b = 0; b < kPowers; ++b)
-    for (int order = 0; order < 3; ++order) {
-      const int which = 3 * b + order;
-      to.array(powers.sum[b][order], more.powers ? more.powers + which * rows : nullptr);
-      to.sum(powers.sum[b][order], kFixed + which);
-    }
+  for (int s = 0; s < kSums; ++s)
+    if (arrays[s]) write(bounded[s], n, arrays[s] + from);
+  write(loss, n, out.loss + from);
+  write(sums.top, n, out.probability + from);
+  write(truth.rank, n, more.rank + from);
+  if (units) add_units(bounded, kSums, n, units);
 }
 
 template <class From>
 void score(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, int64_t begin, int64_t end,
-           FixedSum* fixed) {
-  const int64_t classes = rows.classes;
+           int64_t* units) {
+  const int64_t classes = rows.x.classes;
   Tile tile(classes);
   Sums sums;
   PowerSums powers = {};
@@ -224,7 +224,7 @@ void score(const MatrixRows& rows, const RowScores& out, const MatrixScores& mor
   for (int64_t from = begin; from < end; from += kRows) {
     const int64_t n = end - from < kRows ? end - from : kRows;
     double *p = tile.p.data(), *log_p = tile.log_p.data();
-    load(pointer<const From>(rows.prediction) + from * classes, n, classes, p);
+    load<From>(rows.x, from, n, p);
     if (rows.kind == Prediction::kProbability) from_probabilities(classes, p, log_p);
     if (rows.kind == Prediction::kLogit) from_logits(classes, p, log_p);
     if (rows.kind == Prediction::kLogProbability) from_logarithms(classes, p, log_p);
@@ -237,56 +237,56 @@ void score(const MatrixRows& rows, const RowScores& out, const MatrixScores& mor
       for (int l = 0; l < kRows; ++l) labels[l] = pointer<const int64_t>(rows.labels)[from + (l < n ? l : 0)];
       of_labels(classes, p, log_p, labels, sums, truth);
     }
-    write({from, n, fixed}, out, more, rows.n, sums, truth, powers);
+    write_all(from, n, out, more, rows.x.n, sums, truth, powers, units);
     if (more.probabilities)
       for (int64_t c = 0; c < classes; ++c)
-        for (int l = 0; l < n; ++l) more.probabilities[c * rows.n + from + l] = p[c * kRows + l];
+        for (int l = 0; l < n; ++l) more.probabilities[c * rows.x.n + from + l] = p[c * kRows + l];
   }
 }
 
+CE_CLONES void add_rows(int64_t classes, bool logarithms, const double* tile, double* sum) {
+  for (int l = 0; l < kRows; ++l) sum[l] = 0.0;
+  for (int64_t c = 0; c < classes; ++c)
+    for (int l = 0; l < kRows; ++l) {
+      const double v = tile[c * kRows + l];
+      const bool inside = logarithms ? v <= 0.0 : v >= 0.0 && v <= 1.0;
+      sum[l] += inside ? (logarithms ? exp_nonpositive(v) : v) : kNaN;
+    }
+}
+
 template <class From>
-CE_CLONES void totals_of(const From* x, bool logarithms, int64_t begin, int64_t end, int64_t classes, double* totals) {
+void totals_of(const Matrix& x, bool logarithms, double* totals) {
   alignas(64) double sum[kRows];
-  for (int64_t from = begin; from < end; from += kRows) {
-    const int64_t n = end - from < kRows ? end - from : kRows;
-    for (int l = 0; l < kRows; ++l) sum[l] = 0.0;
-    for (int64_t c = 0; c < classes; ++c)
-      for (int l = 0; l < kRows; ++l) {
-        const double v = double(x[(from + (l < n ? l : 0)) * classes + c]);
-        const bool inside = logarithms ? v <= 0.0 : v >= 0.0 && v <= 1.0;
-        sum[l] += inside ? (logarithms ? exp_nonpositive(v) : v) : kNaN;
-      }
-    for (int64_t l = 0; l < n; ++l) totals[from + l] = sum[l];
+  std::vector<double> tile(size_t(x.classes * kRows));
+  for (int64_t from = 0; from < x.n; from += kRows) {
+    const int64_t n = x.n - from < kRows ? x.n - from : kRows;
+    load<From>(x, from, n, tile.data());
+    add_rows(x.classes, logarithms, tile.data(), sum);
+    write(sum, n, totals + from);
   }
 }
 
 }  // namespace
 
-void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed,
-                   int threads) {
-  constexpr int kSums = kFixed + 3 * kPowers;
-  std::mutex one_at_a_time;
-  parallel_blocks(rows.n, 64 * kRows, threads, [&](int64_t begin, int64_t end) {
-    FixedSum own[kSums] = {};
-    if (rows.dtype == Dtype::kFloat64) {
-      score<double>(rows, out, more, begin, end, fixed ? own : nullptr);
+void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed) {
+  constexpr int64_t kBlock = 64 * kRows;  // rows whose units a lane can hold
+  for (int64_t begin = 0; begin < rows.x.n; begin += kBlock) {
+    const int64_t end = rows.x.n - begin < kBlock ? rows.x.n : begin + kBlock;
+    alignas(64) int64_t units[kSums * kRows] = {};
+    if (rows.x.dtype == Dtype::kFloat64) {
+      score<double>(rows, out, more, begin, end, fixed ? units : nullptr);
     } else {
-      score<float>(rows, out, more, begin, end, fixed ? own : nullptr);
+      score<float>(rows, out, more, begin, end, fixed ? units : nullptr);
     }
-    if (!fixed) return;
-    const std::lock_guard<std::mutex> lock(one_at_a_time);
-    for (int s = 0; s < kSums; ++s) {
-      fixed[s].high += own[s].high;
-      fixed[s].low += own[s].low;
-    }
-  });
+    if (!fixed) continue;
+    for (int s = 0; s < kSums; ++s)
+      for (int l = 0; l < kRows; ++l) add_fixed(fixed[s], units[s * kRows + l]);
+  }
 }
 
-void row_totals(uintptr_t x, Dtype dtype, bool logarithms, int64_t n, int64_t classes, double* totals, int threads) {
-  parallel_blocks(n, 64 * kRows, threads, [&](int64_t begin, int64_t end) {
-    if (dtype == Dtype::kFloat64) return totals_of(pointer<const double>(x), logarithms, begin, end, classes, totals);
-    totals_of(pointer<const float>(x), logarithms, begin, end, classes, totals);
-  });
+void row_totals(const Matrix& x, bool logarithms, double* totals) {
+  if (x.dtype == Dtype::kFloat64) return totals_of<double>(x, logarithms, totals);
+  totals_of<float>(x, logarithms, totals);
 }
 
 }  // namespace ce

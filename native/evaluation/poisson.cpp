@@ -1,12 +1,11 @@
 // A Poisson bootstrap whose multiplicities depend on nothing but seed, key and replicate, so that its sums merge.
 
-#include "common/parallel.hpp"
+#include <vector>
+
 #include "evaluation/exact_sum.hpp"
 
 namespace ce {
 namespace {
-
-constexpr int64_t kTogether = 64;  // replicates of one block of work
 
 // SplitMix64 (Steele, Lea, Flood 2014).
 CE_INLINE uint64_t mix(uint64_t z) {
@@ -20,25 +19,34 @@ constexpr int64_t kBelow[] = {3393088950634442637, 6786177901268885274, 84827223
                               9189615907968282142, 9217891649223569164, 9222604272766117001, 9223277504700766692,
                               9223361658692597904, 9223371009136134705, 9223371944180488385, 9223372029184520538};
 
-CE_CLONES void add_row(const Limbs& part, uint64_t key, uint64_t seed, int64_t begin, int64_t end, int64_t replicates,
-                       int64_t* limbs) {
-  int64_t* at = limbs + part.first * replicates;
-  for (int64_t b = begin; b < end; ++b) {
-    const int64_t draw = int64_t(mix(key + mix(seed + uint64_t(b) * 0x9e3779b97f4a7c15ull)) >> 1);
-    int64_t times = 0;
-    for (int64_t below : kBelow) times += draw >= below ? 1 : 0;
-    for (int i = 0; i < 3; ++i) at[i * replicates + b] += times * part.value[i];
+CE_CLONES void draw(uint64_t key, const uint64_t* streams, int64_t replicates, int64_t* times) {
+  for (int64_t b = 0; b < replicates; ++b) {
+    const int64_t drawn = int64_t(mix(key + streams[b]) >> 1);
+    int64_t count = 0;
+#pragma GCC unroll 12
+    for (int64_t below : kBelow) count += drawn >= below ? 1 : 0;
+    times[b] = count;
   }
+}
+
+CE_CLONES void add_times(const Limbs& part, const int64_t* times, int64_t replicates, int64_t* limbs) {
+  int64_t* at = limbs + part.first * replicates;
+  for (int i = 0; i < 3; ++i)
+    for (int64_t b = 0; b < replicates; ++b) at[i * replicates + b] += times[b] * part.value[i];
 }
 
 }  // namespace
 
-void poisson_sums(const double* x, const uint64_t* keys, int64_t n, uint64_t seed, int64_t replicates,
-                  int64_t* limbs, int threads) {
-  parallel_blocks(replicates, kTogether, threads, [&](int64_t begin, int64_t end) {
-    for (int64_t i = 0; i < n; ++i)
-      if (x[i] != 0.0) add_row(limbs_of(x[i]), keys[i], seed, begin, end, replicates, limbs);
-  });
+void poisson_sums(const double* x, const double* y, const uint64_t* keys, int64_t n, uint64_t seed,
+                  int64_t replicates, int64_t* limbs_x, int64_t* limbs_y) {
+  std::vector<uint64_t> streams(size_t(replicates), 0);
+  std::vector<int64_t> times(size_t(replicates), 0);
+  for (int64_t b = 0; b < replicates; ++b) streams[size_t(b)] = mix(seed + uint64_t(b) * 0x9e3779b97f4a7c15ull);
+  for (int64_t i = 0; i < n; ++i) {
+    draw(keys[i], streams.data(), replicates, times.data());
+    add_times(limbs_of(x[i]), times.data(), replicates, limbs_x);
+    if (y[i] != 0.0) add_times(limbs_of(y[i]), times.data(), replicates, limbs_y);
+  }
 }
 
 }  // namespace ce

@@ -48,17 +48,21 @@ struct BinaryRows {
   int64_t n;
 };
 // `fixed` may be null.
-void binary_scores(const BinaryRows& rows, const RowScores& out, FixedSum* fixed, int threads);
+void binary_scores(const BinaryRows& rows, const RowScores& out, FixedSum* fixed);
 
-// A column for each class, rows contiguous. Labels are int64 indices or, if soft, float64 (n, classes).
-struct MatrixRows {
-  uintptr_t prediction;
+// Predictions (n, classes), with their strides in elements.
+struct Matrix {
+  uintptr_t address;
   Dtype dtype;
+  int64_t n, classes, row_stride, class_stride;
+};
+
+// Labels are int64 indices or, if soft, float64 (n, classes), rows contiguous.
+struct MatrixRows {
+  Matrix x;
   Prediction kind;
   uintptr_t labels;
   bool soft;
-  int64_t n;
-  int64_t classes;
 };
 
 // What many classes add; null leaves it out. Powers: for each power β of p, ¼, ½ and 2, three arrays of n numbers, which
@@ -68,10 +72,9 @@ struct MatrixScores {
   double* probabilities;  // (classes, n)
   double* powers;         // (3, 3, n)
 };
-void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed, int threads);
+void matrix_scores(const MatrixRows& rows, const RowScores& out, const MatrixScores& more, FixedSum* fixed);
 
-// Sums of the rows of probabilities (n, classes), or of what logarithms stand for; NaN where a number is NaN or outside
-// its range.
-void row_totals(uintptr_t x, Dtype dtype, bool logarithms, int64_t n, int64_t classes, double* totals, int threads);
+// Sums of the rows of probabilities, or of what logarithms stand for; NaN where a number is NaN or outside its range.
+void row_totals(const Matrix& x, bool logarithms, double* totals);
 
 }  // namespace ce

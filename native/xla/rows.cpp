@@ -5,6 +5,7 @@
 #include "xla/rows.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <exception>
 #include <iterator>
@@ -129,6 +130,11 @@ struct Problem {
   }
 
   int threads() const { return int(settings.threads); }
+  // Of an array in the shape of the logits, or of its first rows where these lie one behind the other.
+  size_t bytes_of(const Buffer& x) const { return bytes_of(x, shape.rows()); }
+  size_t bytes_of(const Buffer& x, int64_t rows) const {
+    return size_t(rows * shape.classes * size_of(dtype_of(x.type)));
+  }
   bool has_labels() const { return settings.form <= 1; }
 
   // An array in the shape of the logits, from the first entry of a row on.
@@ -201,14 +207,26 @@ class Block {
   }
 };
 
+// A block may find no memory, and what is thrown in a thread has to be caught there.
 template <class Work>
 void in_blocks(const Problem& problem, const Work& work) {
-  if (problem.shape.inner == 1)
-    return parallel_blocks(problem.shape.rows(), problem.largest, problem.threads(), work);
-  parallel_blocks(problem.shape.outer * problem.per_line, 1, problem.threads(), [&](int64_t i, int64_t) {
-    const int64_t line = i / problem.per_line * problem.shape.inner, at = i % problem.per_line * problem.largest;
-    work(line + at, line + std::min(at + problem.largest, problem.shape.inner));
-  });
+  std::atomic<bool> out_of_memory{false};
+  const auto guarded = [&](int64_t begin, int64_t end) {
+    try {
+      work(begin, end);
+    } catch (const std::bad_alloc&) {
+      out_of_memory = true;
+    }
+  };
+  if (problem.shape.inner == 1) {
+    parallel_blocks(problem.shape.rows(), problem.largest, problem.threads(), guarded);
+  } else {
+    parallel_blocks(problem.shape.outer * problem.per_line, 1, problem.threads(), [&](int64_t i, int64_t) {
+      const int64_t line = i / problem.per_line * problem.shape.inner, at = i % problem.per_line * problem.largest;
+      guarded(line + at, line + std::min(at + problem.largest, problem.shape.inner));
+    });
+  }
+  if (out_of_memory) throw std::bad_alloc();
 }
 
 // How many numbers a row has of a statistic.
@@ -216,13 +234,14 @@ int64_t each(const Problem& problem, uintptr_t Statistics::* name) {
   return name == &Statistics::log_odds ? problem.k : 1;
 }
 
-// XLA asks for the version of a handler by a call without a program. It is its own, of which the structs above hold.
+// XLA asks for the version of a handler by a call without a program. It is XLA's own, for the structs declared here are the
+// same in all minor versions; at version 1 and before XLA did not say which it is.
 bool answers_version(Call* call) {
   Extension* extension = call->header.extensions;
   if (!extension || extension->type != 1) return false;
   Metadata& metadata = *reinterpret_cast<MetadataExtension*>(extension)->metadata;
   metadata.version.major = kMajorVersion;
-  metadata.version.minor = call->api->version.minor;
+  metadata.version.minor = call->api ? call->api->version.minor : 1;
   metadata.traits = 0;
   return true;
 }
@@ -273,8 +292,7 @@ Error* pullback(Call* call) {
     for (size_t i = 0; i < std::size(kCotangents); ++i)
       if (problem.settings.cotangents >> i & 1) cotangents.push_back({kCotangents[i], &argument(call, next++)});
     const Buffer& gradient = result(call, 0);
-    advise_large_pages(gradient.data, size_t(problem.shape.rows() * problem.shape.classes) *
-                                          size_t(size_of(dtype_of(gradient.type))));
+    LargePages pages(gradient.data, problem.bytes_of(gradient));
     in_blocks(problem, [&](int64_t begin, int64_t end) {
       Block block(problem, begin, end, statistics.size() + cotangents.size());
       Statistics saved;
@@ -284,6 +302,10 @@ Error* pullback(Call* call) {
         upstream.*name = block.doubles(*x, name == &Cotangents::log_odds ? problem.k : 1);
       Gradients out;
       out.logits = block.view(gradient);
+      if (problem.shape.inner == 1) {
+        const char* first = static_cast<const char*>(gradient.data);
+        pages.prepare(first + problem.bytes_of(gradient, begin), first + problem.bytes_of(gradient, end));
+      }
       if (call.results.size > 1) out.dense = block.view(result(call, 1));
       row_pullback(block.view(problem.logits), block.shape, {}, block.target, block.prior, saved, upstream, out, 1);
     });

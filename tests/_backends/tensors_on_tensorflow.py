@@ -158,9 +158,13 @@ def test_options_may_be_tensors_and_variables_and_learn():
 
 def test_tensors_beside_those_of_another_library_are_refused_with_both_names():
     torch = pytest.importorskip("torch")
-    with pytest.raises(TypeError, match=r"labels of type torch\.Tensor"):
+    with pytest.raises(
+        TypeError, match=r"labels of type torch\.Tensor but logits of type tensorflow\..*EagerTensor"
+    ):
         ce.softmax_cross_entropy(tf.constant(LOGITS), torch.tensor(LABELS))
-    with pytest.raises(TypeError, match="labels"):
+    with pytest.raises(
+        TypeError, match=r"labels of type tensorflow\..*EagerTensor but logits of type torch\.Tensor"
+    ):
         ce.softmax_cross_entropy(torch.tensor(LOGITS), tf.constant(LABELS))
 
 
@@ -172,3 +176,48 @@ def test_autograph_leaves_the_losses_as_they_are(caplog):
     with caplog.at_level("WARNING", logger="tensorflow"):
         step(tf.constant(LOGITS), tf.constant(LABELS))
     assert "AutoGraph" not in caplog.text
+
+
+def test_second_derivatives_of_eager_losses_are_those_of_the_softmax():
+    """The first is a kernel's, and a tape around it asks for one more."""
+    z, y = tf.constant(LOGITS[:1], tf.float64), tf.constant(LABELS[:1])
+    with tf.GradientTape() as outer:
+        outer.watch(z)
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            value = ce.softmax_cross_entropy(z, y, reduction="sum")
+        slope = tape.gradient(value, z)[0, 1]
+    p = softmax(LOGITS[0])
+    np.testing.assert_allclose(outer.gradient(slope, z)[0], (np.diag(p) - np.outer(p, p))[1], rtol=1e-6)
+
+
+def test_forward_derivatives_of_eager_losses_are_slopes_along_the_tangent():
+    z, tangent = tf.constant(LOGITS), tf.constant(RNG.normal(size=LOGITS.shape).astype(np.float32))
+    with tf.autodiff.ForwardAccumulator(z, tangent) as accumulator:
+        value = ce.softmax_cross_entropy(z, tf.constant(LABELS), reduction="none")
+    expected = ((softmax(LOGITS) - np.eye(5)[LABELS]) * tangent.numpy()).sum(-1)
+    np.testing.assert_allclose(accumulator.jvp(value), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_variable_gets_a_gradient_for_each_row_of_upstream():
+    z, upstream = tf.Variable(LOGITS), tf.constant([1.0, 0.0, -2.0, 0.5])
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(upstream * ce.softmax_cross_entropy(z, LABELS, reduction="none"))
+    expected = (softmax(LOGITS) - np.eye(5)[LABELS]) * upstream.numpy()[:, None]
+    np.testing.assert_allclose(tape.gradient(value, z), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_warning_of_an_eager_loss_points_at_the_line_of_the_caller():
+    with pytest.warns(UserWarning, match="probabilities already") as caught:
+        ce.softmax_cross_entropy(tf.nn.softmax(tf.constant(LOGITS)), tf.constant(LABELS))
+    assert caught[0].filename == __file__
+
+
+def test_the_jacobian_of_eager_losses_has_a_row_of_gradients_for_each():
+    z = tf.constant(LOGITS)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        value = ce.softmax_cross_entropy(z, tf.constant(LABELS), reduction="none")
+    jacobian = tape.jacobian(value, z).numpy()
+    expected = softmax(LOGITS) - np.eye(5)[LABELS]
+    np.testing.assert_allclose(jacobian[range(4), range(4)], expected, rtol=1e-5, atol=1e-7)

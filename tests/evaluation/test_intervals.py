@@ -135,3 +135,32 @@ def test_classes_have_the_mean_loss_of_their_rows(classes):
         assert c["n"] == len(own)
         assert c["log_loss"] == pytest.approx(own.mean(), rel=1e-13)
         assert c["standard_error"] == pytest.approx(own.std(ddof=1) / math.sqrt(len(own)), rel=1e-11)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("prior", [None, "given"])
+def test_the_interval_of_the_skill_is_that_of_a_bootstrap(classes, prior):
+    r = np.random.default_rng(9)
+    p = r.dirichlet(np.ones(classes), 1000)
+    y = (p.cumsum(axis=1) < r.random((1000, 1))).sum(axis=1)
+    null = None if prior is None else np.arange(1, classes + 1) / sum(range(1, classes + 1))
+    e = evaluate(labels=y, proba=p, prior=null)
+    loss, skills = -np.log(p[np.arange(1000), y]), []
+    for _ in range(1500):
+        at = r.integers(0, 1000, 1000)
+        rates = np.bincount(y[at], minlength=classes) / 1000
+        skills.append(1 - loss[at].mean() / -(rates * np.log(rates if null is None else null)).sum())
+    width = 2 * stats.norm.ppf(0.975) * np.std(skills)
+    assert e.skill_interval[1] - e.skill_interval[0] == pytest.approx(width, rel=0.08)
+    assert sum(e.skill_interval) / 2 == pytest.approx(e.skill, rel=1e-12)
+
+
+def test_the_interval_of_the_calibration_error_holds_it_at_least_as_often_as_it_says():
+    """In each bin predictions are off by 0.1, which is far from 0: the error has no bias there."""
+    held = 0
+    for seed in range(100):
+        r = np.random.default_rng(seed)
+        p = r.choice([0.2, 0.4, 0.6], 2000)
+        e = evaluate(labels=(r.random(2000) < p + 0.1).astype(int), proba=p, bins=10, interval=0.9)
+        held += e.ece_interval[0] <= 0.1 <= e.ece_interval[1]
+    assert held / 100 > 0.9 - 3 * math.sqrt(0.09 / 100)

@@ -1,6 +1,7 @@
 """Published numbers, and numbers that were recomputed elsewhere."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,3 +158,34 @@ def test_relplots_smooth_calibration_errors_within_a_hundredth():
 def test_torchmetrics_example_of_calibration_errors(bins, norm, value):
     e = evaluate(labels=[0, 0, 1, 1, 1], proba=np.asarray([0.25, 0.25, 0.55, 0.75, 0.75]), bins=bins)
     assert getattr(e, norm) == pytest.approx(value, abs=5e-5)
+
+
+# MCB, DSC, UNC and S of the Brier score, the same of the log loss, and relplot's smooth calibration error.
+NIAMEY = {
+    "Logistic": (0.0170761, 0.0555407, 0.2057462, 0.0508735, 0.1340997, 0.5982974, 0.055948),
+    "EMOS": (0.0182829, 0.0304685, 0.2320252, 0.0487362, 0.0765776, 0.6536821, 0.059479),
+    "ENS": (0.0660722, 0.0441153, 0.2661677, math.inf, 0.0998267, math.inf, 0.205017),
+    "EPC": (0.0223497, 0.0322788, 0.2342818, 0.0575582, 0.0777999, 0.661282, 0.058300),
+}
+
+
+@pytest.mark.parametrize("forecast", NIAMEY)
+def test_forecasts_of_precipitation_at_niamey(forecast):
+    path = Path(__file__).parent / "niamey_2016.csv"
+    table = np.genfromtxt(path, delimiter=",", names=True, skip_header=2)
+    e = evaluate(labels=table["obs"].astype(int), proba=np.ascontiguousarray(table[forecast]))
+    *known, smooth = NIAMEY[forecast]
+    found = (
+        e.brier_miscalibration,
+        e.brier_discrimination,
+        e.brier,
+        e.miscalibration,
+        e.discrimination,
+        e.log_loss,
+    )
+    assert found == pytest.approx(known, abs=5.1e-8)
+    assert e.brier_uncertainty == pytest.approx(0.2442108, abs=5.1e-8)
+    assert e.uncertainty == pytest.approx(0.6815236, abs=5.1e-8)
+    assert e.smooth_ece == pytest.approx(
+        smooth, rel=0.03
+    )  # relplot gives predictions of 0 and 1 half their weight

@@ -68,7 +68,7 @@ def test_the_temperature_of_many_classes_is_found_to_three_digits(weighted):
 
         best = optimize.minimize_scalar(loss, bounds=(0.1, 6), method="bounded", options={"xatol": 1e-10})
         e = evaluate(labels=y, logits=scale * u, weight=w if weighted else None)
-        assert e.temperature == pytest.approx(1 / best.x, rel=2e-3)
+        assert e.temperature == pytest.approx(1 / best.x, rel=4e-4)
         assert e.temperature_log_loss == pytest.approx(best.fun, abs=1e-5)
 
 
@@ -84,6 +84,14 @@ def test_temperature_and_cox_make_the_derivatives_zero(n):
     p = special.expit(e.cox_intercept + e.cox_slope * z)
     assert abs((p - y).mean()) < tolerance
     assert abs((z * (p - y)).mean()) < tolerance
+
+
+def test_a_probability_that_was_rounded_to_one_and_missed_has_log_odds_of_37():
+    p = np.asarray([[1e-20, 1.0], *[[0.1, 0.9]] * 60])
+    y, z = np.asarray([0] + [1] * 60), np.asarray([37.0, *[np.log(9)] * 60])
+    e = evaluate(labels=y, proba=p)
+    assert e.n_infinite == 0
+    assert abs((z * (special.expit(z / e.temperature) - y)).sum()) < 1e-12
 
 
 @pytest.mark.parametrize("score", ["log", "brier"])
@@ -153,6 +161,13 @@ def test_clips_of_kaggle_and_spark():
     assert doubled.log_loss == pytest.approx((low + high - math.log(2 / 3)) / 3, rel=1e-14)
 
 
+def test_a_row_of_zeros_has_no_sum_that_kaggle_could_divide_by():
+    p = np.asarray([[0.0, 0.0], [0.5, 1.0]])
+    with pytest.raises(ValueError, match="row 0: the probabilities sum to 0"):
+        evaluate(labels=[0, 1], proba=p, clip="kaggle")
+    assert evaluate(labels=[0, 1], proba=p, clip="kaggle", on_bad_rows="skip").brier == pytest.approx(1 / 9)
+
+
 def test_an_impossible_label_makes_the_loss_infinite_and_is_named():
     p = np.asarray([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6], [0.1, 0.9, 0.0]])
     e = evaluate(labels=["c", "c", "b"], proba=p, classes=["a", "b", "c"], key=["x", "y", "z"])
@@ -174,8 +189,9 @@ def test_binary_predictions_of_0_on_label_1_leave_discrimination_known():
 
 
 def test_the_ladder_clips_finite_losses_too():
-    e = evaluate(labels=[1, 1], proba=np.asarray([1e-10, 0.5]))
-    expected = [(-math.log(max(1e-10, float(eps))) + math.log(2)) / 2 for eps in e.clip_ladder]
+    p = np.asarray([1e-10, 5e-4, 2e-3, 0.5])
+    e = evaluate(labels=[1, 1, 1, 1], proba=p)
+    expected = [-np.log(np.maximum(p, float(eps))).mean() for eps in e.clip_ladder]
     assert list(e.clip_ladder.values()) == pytest.approx(expected, rel=1e-14)
 
 
@@ -217,7 +233,7 @@ def test_skill_against_a_prior():
 
 def test_the_smooth_calibration_error_is_the_fixed_point_of_its_integral():
     r = np.random.default_rng(7)
-    p, y = r.random(40), r.integers(0, 2, 40)
+    p, y = r.random(40).round(1), r.integers(0, 2, 40)  # some are 0 or 1
     sigma = evaluate(labels=y, proba=p).smooth_ece
     t = np.linspace(0, 1, 20_001)
     images = np.concatenate([p + 2 * k for k in range(-2, 3)] + [2 * k - p for k in range(-2, 3)])
@@ -245,3 +261,23 @@ def test_rows_without_weight_count_nothing_whatever_is_predicted():
     e = evaluate(labels=[1, 1, 0], proba=p, weight=[1.0, 0.0, 2.0])
     assert e == evaluate(labels=[1, 0], proba=p[[0, 2]], weight=[1.0, 2.0], key=[0, 2])
     assert e.n == 2
+
+
+def test_certain_predictions_that_are_right_cost_nothing_and_own_nothing():
+    p = np.ones(1000)
+    p[3] = 0.5
+    e = evaluate(labels=np.ones(1000, int), proba=p)
+    assert e.worst_share == pytest.approx(1, rel=1e-12)
+    assert str(e.worst_rows[1]["log_loss"]) == "0.0"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kind", ["proba", "logits"])
+def test_predictions_of_any_strides_have_the_same_bits(dtype, kind):
+    u, p, y = many(101)
+    x = (p if kind == "proba" else u).astype(dtype)
+    wide = np.zeros((202, 15), dtype)
+    wide[::2, ::3] = x
+    expected = evaluate(labels=y, **{kind: x})
+    for same in (np.asfortranarray(x), wide[::2, ::3], x[::-1][::-1], np.stack([c.copy() for c in x.T]).T):
+        assert evaluate(labels=y, **{kind: same}) == expected

@@ -1,12 +1,16 @@
 """A state has the same bits whatever the batches, the order, the threads and the way of merging."""
 
+import copy
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossentropy._statistics.cpu.memory import NumpyMemory
-from crossentropy.evaluation import Declaration, State
+from crossentropy.evaluation import Declaration, SliceColumn, State
 from evaluation_data import batches_of, declaration_of, rows_of, state_of
 
 CASES = [
@@ -17,13 +21,16 @@ CASES = [
     ("proba", 3, False, None),
     ("logits", 4, True, None),
     ("log_proba", 3, False, 6),
+    ("soft proba", 2, True, None),
+    ("soft logits", 3, False, None),
 ]
 
 
 def whole(case, n=400):
     kind, classes, weighted, distinct = case
-    data = rows_of(kind, classes=classes, n=n, weighted=weighted, distinct=distinct)
-    d = declaration_of(kind, classes, weighted, bootstrap=3)
+    soft, kind = "soft" in kind, kind.removeprefix("soft ")
+    data = rows_of(kind, classes=classes, n=n, weighted=weighted, distinct=distinct, soft=soft)
+    d = declaration_of(kind, classes, weighted, bootstrap=3, soft=soft)
     return d, data, state_of(d, batches_of(data, [np.arange(n)])).to_bytes()
 
 
@@ -52,12 +59,31 @@ def test_many_rows_have_the_same_bytes_in_any_batches_on_any_threads(case, count
     data = rows_of(kind, classes=classes, n=n, weighted=weighted, distinct=distinct)
     d = declaration_of(kind, classes, weighted)
     expected = state_of(d, batches_of(data, [np.arange(n)]))
-    assert not expected.tables[0].is_exact
+    assert not expected._whole().tables[0].is_exact
     monkeypatch.setattr(NumpyMemory, "threads", staticmethod(lambda: 1))
     shuffled = np.random.default_rng(1).permutation(n)
     found = state_of(d, batches_of(data, np.array_split(shuffled, count)))
     assert found.to_bytes() == expected.to_bytes()
     assert found.finalize() == expected.finalize()
+
+
+@pytest.mark.parametrize(
+    "case", [("proba", 2, False, None), ("logits", 2, True, None), ("proba", 3, False, None)]
+)
+def test_states_with_and_without_a_grid_merge_both_ways(case):
+    kind, classes, weighted, distinct = case
+    data = rows_of(kind, classes=classes, n=9000, weighted=weighted, distinct=distinct)
+    d = declaration_of(kind, classes, weighted)
+    few, many = np.arange(100), np.arange(100, 9000)
+    expected = state_of(d, batches_of(data, [np.arange(9000)])).to_bytes()
+    for order in ((few, many), (many, few)):
+        first, second = (state_of(d, batches_of(data, [part])) for part in order)
+        first.merge(second)
+        assert first.to_bytes() == expected
+    halves = [state_of(d, batches_of(data, [part])) for part in (np.arange(4500), np.arange(4500, 9000))]
+    assert halves[0]._whole().tables[0].is_exact
+    halves[0].merge(halves[1])  # together they have more distinct predictions than are told apart
+    assert halves[0].to_bytes() == expected
 
 
 def test_merging_leaves_the_other_state_as_it_is():
@@ -129,3 +155,22 @@ def test_ten_thousand_damaged_states_are_refused():
             continue
         with pytest.raises(ValueError, match="state"):
             State.from_bytes(changed)
+
+
+def test_slices_without_rows_leave_no_trace():
+    """A dictionary column of Arrow may list values that no row has."""
+    d, data, expected = whole(CASES[0])
+    (batch,) = batches_of(data, [np.arange(400)])
+    column = SliceColumn(batch.slices[0].codes + np.int32(1), ["nowhere", *batch.slices[0].names])
+    state = state_of(d, [replace(batch, slices=(column,))])
+    assert state.to_bytes() == expected
+    assert [s["slice"] for s in state.finalize().slices] == ["a", "b", "c", "d"]
+
+
+def test_a_state_can_be_pickled_and_copied():
+    expected = whole(CASES[1])[2]
+    state = State.from_bytes(expected)
+    assert pickle.loads(pickle.dumps(state)).to_bytes() == expected
+    copied = copy.deepcopy(state)
+    copied.merge(state)
+    assert state.to_bytes() == expected != copied.to_bytes()

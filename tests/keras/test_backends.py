@@ -13,8 +13,10 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 SOURCE = TESTS.parent / "src" / "crossentropy"
-FACE = [*sorted((TESTS / "keras").glob("on_*.py")), SOURCE / "keras"]
+FACE = TESTS / "keras" / "on_every_backend.py"
+DOCTESTS = SOURCE / "keras"  # on the backend that is the quickest to start
 TENSORS = [
+    TESTS / "keras" / "pages_on_tensorflow.py",
     TESTS / "_backends" / "tensors_on_tensorflow.py",
     TESTS / "losses" / "catalogue_on_tensorflow.py",
     SOURCE / "_backends" / "tensorflow.py",
@@ -36,6 +38,14 @@ def run(backend, *files):
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="needs TensorFlow")
-def test_tensors_of_tensorflow():
-    run("tensorflow", *TENSORS)
+def needs(*modules):
+    """Skip a test if one of these cannot be imported."""
+    for module in modules:
+        if not importlib.util.find_spec(module):
+            pytest.skip(f"needs {module}")
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch", "numpy"])
+def test_the_face_on_each_backend(backend):
+    needs("keras", backend)
+    run(backend, FACE, *{"tensorflow": TENSORS, "numpy": [DOCTESTS]}.get(backend, []))

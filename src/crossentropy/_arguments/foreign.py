@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy._backends import Array
+from crossentropy._backends import Array, is_tensorflow
 
 # Expressions that convert another library's array to NumPy, by the library's module; {} is the argument.
 CONVERSIONS = {
@@ -136,9 +136,11 @@ def not_an_array_error(x: Any, name: str) -> TypeError:
 
 def other_library_error(x: Any, name: str, like: Array, beside: str) -> TypeError:
     """Build the error for an array of another library than the argument `beside`."""
+    is_traced = getattr(x, "is_traced", False)
+    x, like = (a.value if is_tensorflow(a) else a for a in (x, like))  # as they were passed
     fix = f"numpy.asarray({name})"
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(like, torch.Tensor):
+    if torch is not None and isinstance(like, torch.Tensor) and not is_traced:
         fix = f"torch.as_tensor({name})"
         array = np.asarray(x)
         if array is not x or not array.dtype.isnative or any(stride < 0 for stride in array.strides):

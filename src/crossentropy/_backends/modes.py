@@ -85,7 +85,7 @@ def is_jax_tracer(x: Any) -> bool:
 
 
 def is_tracer(x: Any) -> bool:
-    """Tell whether `x` stands for values that a compiled or transformed function gets later, in PyTorch or JAX.
+    """Tell whether `x` stands for values that a compiled or transformed function gets later.
 
     Examples
     --------
@@ -96,4 +96,4 @@ def is_tracer(x: Any) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(x, torch.Tensor):
         return is_recorded(x) or torch._C._functorch.is_functorch_wrapped_tensor(x)
-    return is_jax_tracer(x)
+    return is_jax_tracer(x) or is_recorded(x)

@@ -1,6 +1,7 @@
 """Checks of single arguments that many losses have: logits, shares, links, `ignore_index`, `validate`, `normalizer`."""
 
 from collections.abc import Sequence
+from functools import cache
 from numbers import Integral
 from typing import Any
 
@@ -116,4 +117,9 @@ def check_floating(logits: Array, name: str, labels: Any = None) -> None:
 
 def dtype_name(x: Array) -> str:
     """The name of an array's element type, the same in every library."""
-    return str(x.dtype).rpartition(".")[2]
+    return _name(x.dtype)
+
+
+@cache
+def _name(dtype: Any) -> str:
+    return str(dtype).rpartition(".")[2]

@@ -1,9 +1,9 @@
 """A warning of probabilities passed where logits belong, which no error can catch."""
 
 from crossentropy._arguments.warnings import warn_user
-from crossentropy._backends import Array, constant, is_numpy, is_torch, namespace
+from crossentropy._backends import Array, constant, is_jax, is_numpy, is_torch, namespace
 from crossentropy._backends.conditions import is_true
-from crossentropy._backends.modes import is_recorded
+from crossentropy._backends.modes import is_jax_tracer, is_recorded
 from crossentropy._statistics.cpu.kernel import are_probabilities
 from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 
@@ -15,6 +15,10 @@ def warn_of_probabilities(logits: Array, axis: int) -> None:
     entries usually settle it.
     """
     if is_recorded(logits) or logits.shape[axis] < 2 or 0 in logits.shape:
+        return
+    if is_jax(logits) and (
+        is_jax_tracer(logits) or len(logits.devices()) > 1
+    ):  # of which no entry is at hand
         return
     if not _are_probabilities(constant(logits), axis % logits.ndim):
         return

@@ -192,9 +192,11 @@ def xla_handlers() -> dict[str, Any]: ...
 
 LIMBS: int
 
-def exact_sums(terms: list[tuple[int, int]], n: int, limbs: int, special: int, threads: int) -> None: ...
+def exact_sums(terms: list[tuple[int, int]], n: int, limbs: int, special: int) -> None: ...
 def exact_group_sums(x: int, y: int, group: int, groups: int, n: int, limbs: int, touched: int) -> None: ...
-def poisson_sums(x: int, keys: int, n: int, seed: int, replicates: int, limbs: int, threads: int) -> None: ...
+def poisson_sums(
+    x: int, y: int, keys: int, n: int, seed: int, replicates: int, limbs_x: int, limbs_y: int
+) -> None: ...
 def binary_scores(
     prediction: int,
     dtype: int,
@@ -204,26 +206,25 @@ def binary_scores(
     n: int,
     out: list[int],
     fixed: int,
-    threads: int,
 ) -> None: ...
+
+class Matrix:
+    def __init__(
+        self, address: int, dtype: int, n: int, classes: int, row_stride: int, class_stride: int
+    ) -> None: ...
+
 def matrix_scores(
-    prediction: int,
-    dtype: int,
+    x: Matrix,
     kind: int,
     labels: int,
     soft: bool,
-    n: int,
-    classes: int,
     out: list[int],
     rank: int,
     probabilities: int,
     powers: int,
     fixed: int,
-    threads: int,
 ) -> None: ...
-def row_totals(
-    x: int, dtype: int, logarithms: bool, n: int, classes: int, totals: int, threads: int
-) -> None: ...
+def row_totals(x: Matrix, logarithms: bool, totals: int) -> None: ...
 def grid_places(p: int, complement: int, n: int, bits: int, places: int) -> None: ...
 def grid_counts(
     p: int,
@@ -234,7 +235,6 @@ def grid_counts(
     classes: int,
     bits: int,
     counts: int,
-    threads: int,
 ) -> None: ...
 def bin_counts(p: int, labels: int, n: int, bins: int, counts: int, sums: int) -> None: ...
 def octave_counts(x: int, n: int, bits: int, low: int, places: int, counts: int) -> None: ...

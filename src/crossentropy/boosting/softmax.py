@@ -1,6 +1,7 @@
 """The softmax loss of boosted trees, for several classes."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -119,19 +120,19 @@ class SoftmaxObjective:
             _class_indices(labels),
             sample_weight=sample_weight,
             positive=self.hessian == "positive",
-            **self._options(),
+            **self._options,
         )
 
     def derivatives_of_row(self, scores: Array, label: Any) -> tuple[np.ndarray, np.ndarray]:
         """Compute the gradient (C,) and the whole Hessian (C, C) of one row's loss, for scores (C,) and a label."""
         positive = self.hessian == "positive"
-        return hessian_of_row(scores, int(label), positive=positive, **self._options())
+        return hessian_of_row(scores, int(label), positive=positive, **self._options)
 
     def loss(self, scores: Array, labels: Any, sample_weight: Any = None) -> float:
         """Compute the mean of the losses in nats, weighted by ``ω w_y``."""
         labels = _class_indices(labels)
         scores = _class_scores(scores)
-        return float(softmax_cross_entropy(scores, labels, sample_weight=sample_weight, **self._options()))
+        return float(softmax_cross_entropy(scores, labels, sample_weight=sample_weight, **self._options))
 
     def log_loss(self, scores: Array, labels: Any, sample_weight: Any = None) -> float:
         """Compute the mean of ``−log p_y`` in nats, weighted by ``ω``, for the `probabilities` of the scores."""
@@ -148,8 +149,7 @@ class SoftmaxObjective:
         labels = _class_indices(labels)
         vectors = (self.smoothing_prior, self.class_weight, self.logit_bias)
         classes = next((np.size(x) for x in vectors if x is not None), int(labels.max()) + 1)
-        options = self._options()
-        del options["link"], options["margin"]
+        options = {name: x for name, x in self._options.items() if name not in ("link", "margin")}
         return constant_logits(labels, classes, sample_weight=sample_weight, **options)
 
     def probabilities(self, scores: Array) -> np.ndarray:
@@ -171,6 +171,7 @@ class SoftmaxObjective:
         """The objective for CatBoost."""
         return ClassesCatBoostObjective(self)
 
+    @cached_property
     def _options(self) -> dict[str, Any]:
         return options_of(self)
 

@@ -29,8 +29,8 @@ class Batch:
 
     Parameters
     ----------
-    predictions : float32 or float64 array (n,) or (n, C), rows contiguous
-        As declared; neither NaN nor outside their range.
+    predictions : float32 or float64 array (n,), contiguous, or (n, C) with any strides
+        As declared, columns beside each other or rows; neither NaN nor outside their range.
     labels : int64 array (n,), or float64 array, shape of `predictions`
         The index of the class; if declared soft, masses.
     rows : int64 array (n,), or object array of str (n,)
@@ -66,7 +66,7 @@ class Batch:
 
         return replace(
             self,
-            predictions=of(self.predictions),
+            predictions=of(self.predictions) if self.predictions.ndim == 1 else self.predictions[selection],
             labels=of(self.labels),
             rows=of(self.rows),
             weight=of(self.weight),

@@ -16,11 +16,14 @@ class Coded:
     Parameters
     ----------
     codes : integer array (n,)
+        −1 is a null.
     values : sequence
         Those that no row has are left out.
     """
 
     def __init__(self, codes: Array, values: Sequence[Any]) -> None:
+        if codes.min(initial=0) < 0:
+            codes, values = np.where(codes < 0, len(values), codes), [*values, None]
         used = np.flatnonzero(np.bincount(codes, minlength=len(values)))
         if len(used) < len(values):
             places = np.zeros(len(values), np.int64)

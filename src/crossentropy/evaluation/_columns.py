@@ -94,6 +94,9 @@ def make_batch(
         if found.any():
             counts[fault.kind] = int(found.sum())
             bad |= found
+    if d.clip == "kaggle" and x.ndim == 2:
+        sums = x.sum(axis=1, keepdims=True, dtype=np.float64)
+        x = x / np.where(sums > 0, sums, 1.0)
     batch = Batch(
         x,
         y,
@@ -107,7 +110,7 @@ def make_batch(
 
 
 def _predictions(d: Declaration, predictions: Any) -> Array:
-    """Return predictions as a contiguous float32 or float64 array of the declared shape."""
+    """Return predictions as a float32 or float64 array of the declared shape, one column contiguous."""
     x = np.asarray(predictions)
     if x.dtype.kind not in "biuf":
         raise BadData(f"predictions have dtype {x.dtype}; pass numbers")
@@ -121,7 +124,9 @@ def _predictions(d: Declaration, predictions: Any) -> Array:
             f"predictions have shape {x.shape}, and {len(d.classes)} classes, {list(d.classes)[:10]!r}, need "
             f"{expected}"
         )
-    return np.ascontiguousarray(x, np.float32 if x.dtype in (np.float16, np.float32) else np.float64)
+    x = np.asarray(x, np.float32 if x.dtype in (np.float16, np.float32) else np.float64)
+    is_regular = x.ndim == 2 and x.flags.aligned and all(s % x.itemsize == 0 for s in x.strides)
+    return x if is_regular else np.ascontiguousarray(x)
 
 
 def _column(values: Any) -> Any:
@@ -167,7 +172,7 @@ def label_indices(labels: Array | Coded, classes: Sequence[Any]) -> Array:
         )
     count = len(classes)
     if labels.dtype.kind in "biu" and tuple(classes) == tuple(range(count)):
-        indices = labels.astype(np.int64)
+        indices = np.ascontiguousarray(labels, np.int64)
         if indices.min(initial=0) >= 0 and indices.max(initial=0) < count:
             return indices
         return np.where((indices >= 0) & (indices < count), indices, -1)

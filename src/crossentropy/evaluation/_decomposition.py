@@ -6,35 +6,25 @@ S is the mean score of the predictions, R that of the best increasing function o
 and U that of the best constant (Dimitriadis, Gneiting & Jordan 2021, https://doi.org/10.1073/pnas.2016191118).
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from crossentropy.evaluation._prediction_table import Entries
 
-__all__ = ["SCORES", "Decomposition", "Refined", "pool_adjacent_violators", "refine"]
+__all__ = ["Blocks", "best_blocks", "brier_score", "least_blocks", "log_score", "pool_adjacent_violators"]
 
 Array = np.ndarray[Any, Any]
 
 
-class Decomposition(NamedTuple):
-    """A score in its parts; `error` bounds how much larger miscalibration and discrimination may be."""
+class Blocks(NamedTuple):
+    """The values of an increasing function: the weight of the rows that share each, and the part with label 1."""
 
-    miscalibration: float | None
-    discrimination: float | None
-    uncertainty: float | None
-    error: float | None
+    weight: Array
+    positive: Array
 
 
-class Refined(NamedTuple):
-    """The score of the best increasing function of predictions, and how much lower it may be without the grid."""
-
-    score: float
-    error: float
-
-
-def pool_adjacent_violators(weight: Array, positive: Array) -> tuple[Array, Array]:
+def pool_adjacent_violators(weight: Array, positive: Array) -> Blocks:
     """Find the best increasing function of ordered predictions.
 
     Parameters
@@ -46,7 +36,7 @@ def pool_adjacent_violators(weight: Array, positive: Array) -> tuple[Array, Arra
 
     Returns
     -------
-    (float64 array (b,), float64 array (b,))
+    Blocks
         The same for each block of predictions that share a value, in increasing order.
 
     Examples
@@ -63,38 +53,37 @@ def pool_adjacent_violators(weight: Array, positive: Array) -> tuple[Array, Arra
             w, a = w + before[0], a + before[1]
         blocks.append((w, a))
     table = np.asarray(blocks, np.float64).reshape(len(blocks), 2)
-    return table[:, 0], table[:, 1]
+    return Blocks(table[:, 0], table[:, 1])
 
 
-def refine(entries: Entries, score: Callable[[Array, Array], float]) -> Refined:
-    """Compute the mean score of the best increasing function.
-
-    On a grid, the rows of a place are not told apart. The best that telling them apart could do is to put all rows of
-    label 0 before those of label 1 in each place, which bounds the error.
-    """
+def best_blocks(entries: Entries) -> Blocks:
+    """Find the best increasing function of predictions."""
     used = entries.weight > 0
-    weight, positive = entries.weight[used], entries.positive[used]
-    best = score(*pool_adjacent_violators(weight, positive))
-    if entries.exact:
-        return Refined(best, 0.0)
-    negative = weight - positive
-    apart = np.stack([negative, positive], axis=1).reshape(-1)
-    ones = np.stack([np.zeros_like(positive), positive], axis=1).reshape(-1)
-    least = score(*pool_adjacent_violators(apart[apart > 0], ones[apart > 0]))
-    return Refined(best, max(0.0, best - least))
+    return pool_adjacent_violators(entries.weight[used], entries.positive[used])
 
 
-def _log_score(weight: Array, positive: Array) -> float:
+def least_blocks(entries: Entries) -> Blocks:
+    """Find the best increasing function if places of the grid were as favorable as they can be.
+
+    The rows of a place are not told apart. The best that telling them apart could do is to put all rows of label 0
+    before those of label 1, so that no increasing function of the predictions has a lower score than this one.
+    """
+    apart = np.stack([entries.weight - entries.positive, entries.positive], axis=1).reshape(-1)
+    ones = np.stack([np.zeros(len(entries.positive)), entries.positive], axis=1).reshape(-1)
+    return pool_adjacent_violators(apart[apart > 0], ones[apart > 0])
+
+
+def log_score(blocks: Blocks) -> float:
+    """Return the mean log loss of blocks whose rows are given the frequency of label 1 in them."""
+    weight, positive = blocks
     with np.errstate(divide="ignore", invalid="ignore"):
         p = positive / weight
         entropy = -np.where(p > 0, p * np.log(p), 0.0) - np.where(p < 1, (1 - p) * np.log1p(-p), 0.0)
     return float((weight * entropy).sum() / weight.sum())
 
 
-def _brier_score(weight: Array, positive: Array) -> float:
+def brier_score(blocks: Blocks) -> float:
+    """Return their mean Brier score."""
+    weight, positive = blocks
     p = positive / weight
     return float((weight * p * (1 - p)).sum() / weight.sum())
-
-
-#: The mean score of blocks whose rows are given the frequency of label 1 in them.
-SCORES = {"log": _log_score, "brier": _brier_score}

@@ -80,7 +80,7 @@ def evaluate(
         The distribution that skill is measured against, in place of the base rates.
     clip : {None, "sklearn", "kaggle", "spark"}
         Reproduce the log loss of a tool that clips: scikit-learn (by the machine epsilon of the dtype), Kaggle (rows
-        divided by their sum, then 1e-15), Spark (1e-15). Only the log loss is affected.
+        divided by their sum, then 1e-15), Spark (1e-15). Clipping changes the log loss alone.
     interval : float, default 0.95
         The confidence of intervals.
     bootstrap : int, default 0
@@ -172,7 +172,7 @@ def _looked_up(names: Columns, batch: Mapping[str, Any]) -> Columns:
 
     def get(name: Any) -> Any:
         if isinstance(name, (list, tuple)):
-            return np.stack([np.asarray(get(x)) for x in name], axis=1)
+            return np.stack([np.asarray(get(x)) for x in name]).T
         if name is None:
             return None
         if name not in batch:

@@ -13,7 +13,7 @@ import numpy as np
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
 
-__all__ = ["UNIT", "ExactSum", "GroupSums", "Term", "exact_sums"]
+__all__ = ["UNIT", "ExactSum", "GroupSums", "Term", "add_poisson", "exact_sums"]
 
 UNIT = 1074
 LIMBS: int = _native.LIMBS
@@ -61,16 +61,13 @@ def _columns(term: Term) -> tuple[Array, Array | None]:
     return term if isinstance(term, tuple) else (term, None)
 
 
-def exact_sums(terms: Sequence[Term], *, threads: int | None = None) -> list[ExactSum]:
+def exact_sums(terms: Sequence[Term]) -> list[ExactSum]:
     """Sum contiguous float64 arrays of one length exactly.
 
     Parameters
     ----------
     terms : sequence of arrays (n,), or of pairs of them
         What to sum; of a pair, the products.
-    threads : int, optional
-        The number of threads; the result does not depend on it.
-
     Examples
     --------
     >>> import numpy as np
@@ -81,8 +78,7 @@ def exact_sums(terms: Sequence[Term], *, threads: int | None = None) -> list[Exa
     limbs = np.zeros((len(terms), LIMBS), np.int64)
     special = np.zeros((len(terms), 3), np.int64)
     pairs = [(_address(x), _address(y)) for x, y in map(_columns, terms)]
-    threads = NumpyMemory.threads() if threads is None else threads
-    _native.exact_sums(pairs, n, _address(limbs), _address(special), threads)
+    _native.exact_sums(pairs, n, _address(limbs), _address(special))
     return [ExactSum(_scaled(row), *counts) for row, counts in zip(limbs, special.tolist(), strict=True)]
 
 
@@ -114,29 +110,20 @@ class GroupSums:
     def add(self, term: Term, group: Array) -> None:
         """Add each number, or product, to the sum of its group (int32)."""
         x, y = _columns(term)
-        self._room_for(2 * len(x))
+        self.make_room(2 * len(x))
         at = (_address(x), _address(y), _address(group))
         _native.exact_group_sums(*at, self.groups, len(x), _address(self.limbs), _address(self.touched))
 
-    def add_poisson(self, x: Array, keys: Array, seed: int) -> None:
-        """Add each number to every group as often as a Poisson(1) variable says.
+    def add_counts(self, counts: Array) -> None:
+        """Add integers, one for each group."""
+        place, shift = divmod(UNIT, 32)
+        self.make_room(1)
+        self.limbs[place] += (counts << shift) & 0xFFFFFFFF
+        self.limbs[place + 1] += counts >> (32 - shift)
+        self.touched[place : place + 2] = 1
 
-        The variable is a function of the seed, the row's key (uint64) and the group, so that sums of parts add up to
-        the sum of the whole.
-        """
-        self._room_for(16 * len(x))
-        _native.poisson_sums(
-            _address(x),
-            _address(keys),
-            len(x),
-            seed,
-            self.groups,
-            _address(self.limbs),
-            NumpyMemory.threads(),
-        )
-        self.touched |= self.limbs.any(axis=1)
-
-    def _room_for(self, additions: int) -> None:
+    def make_room(self, additions: int) -> None:
+        """Carry if so many additions might not fit otherwise."""
         self._since_carry += additions
         if self._since_carry >= 1 << 30:
             self.carry()
@@ -202,3 +189,17 @@ def _carry_into(limbs: Array, touched: Array, i: int, over: Array) -> None:
     if over.any():
         limbs[i] += over
         touched[i] = 1
+
+
+def add_poisson(of_x: GroupSums, of_y: GroupSums, x: Array, y: Array, keys: Array, seed: int) -> None:
+    """Add the numbers x and y of each row to every group as often as a Poisson(1) variable says.
+
+    The variable is a function of the seed, the row's key (uint64) and the group, so that sums of parts add up to the
+    sum of the whole. No number is negative.
+    """
+    for sums in (of_x, of_y):
+        sums.make_room(16 * len(x))
+    limbs = (_address(of_x.limbs), _address(of_y.limbs))
+    _native.poisson_sums(_address(x), _address(y), _address(keys), len(x), seed, of_x.groups, *limbs)
+    for sums in (of_x, of_y):
+        sums.touched |= sums.limbs.any(axis=1)

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crossentropy._kernels import _native
-from crossentropy._statistics.cpu.memory import CODES, NumpyMemory
+from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._declaration import Declaration
+from crossentropy.evaluation._row_scores import native_matrix
 
 __all__ = ["POLICIES", "BadData", "Fault", "find_faults", "sum_tolerance"]
 
@@ -111,19 +112,11 @@ def _outside_faults(d: Declaration, x: Array, tolerance: float) -> Iterator[Faul
 def _sum_faults(x: Array, words: str, kind: str, logs: bool, tolerance: float) -> Iterator[Fault]:
     """Find rows that do not sum to 1, and before them a fault "range" if numbers are outside their range."""
     totals = np.empty(len(x))
-    _native.row_totals(
-        NumpyMemory.address(x),
-        CODES[x.dtype],
-        logs,
-        len(x),
-        x.shape[1],
-        NumpyMemory.address(totals),
-        NumpyMemory.threads(),
-    )
+    _native.row_totals(native_matrix(x), logs, NumpyMemory.address(totals))
     outside = np.isnan(totals)
     if outside.any():
         yield Fault("range", outside, lambda i: f"{x[i].tolist()} has numbers outside their range")
-    wrong = np.abs(totals - 1) > tolerance
+    wrong = (np.abs(totals - 1) > tolerance) | (totals == 0)
     if wrong.any():
         yield Fault(
             kind,

@@ -1,4 +1,4 @@
-"""From a state to its scores."""
+"""From sums and counts to scores."""
 
 import math
 from typing import Any
@@ -8,15 +8,19 @@ import numpy as np
 from crossentropy.evaluation import _decomposition as decomposition
 from crossentropy.evaluation import _recalibration as recalibration
 from crossentropy.evaluation import _reliability as reliability
+from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._exact import UNIT, ExactSum
-from crossentropy.evaluation._group_results import adjusted_p, group_result, slice_results
+from crossentropy.evaluation._group_results import adjusted_p, group_result, skill_variance, slice_results
 from crossentropy.evaluation._intervals import (
     bootstrap_interval,
+    calibration_variance,
     cluster_variance,
     mean_of,
     sandwich_variance,
     student_interval,
+    student_quantile,
 )
+from crossentropy.evaluation._part import Part
 from crossentropy.evaluation._row_scores import POWERS
 from crossentropy.evaluation._smooth_error import smooth_error
 from crossentropy.evaluation._totals import LADDER
@@ -25,11 +29,12 @@ from crossentropy.evaluation.result import Evaluation
 __all__ = ["finalize"]
 
 NAN = math.nan
+MOMENTS = ("weight", "weight_square", "loss", "loss_square", "weight_loss")
 
 
-def finalize(state: Any, *, interval: float, prior: Any) -> Evaluation:
-    """Compute the scores of a `State`."""
-    totals, d = state.totals, state.declaration
+def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
+    """Compute the scores of a `Part`."""
+    totals, d = part.totals, part.declaration
     if not 0 < interval < 1:
         raise ValueError(
             f"interval is {interval}; pass the confidence of intervals, between 0 and 1, as 0.95"
@@ -40,10 +45,11 @@ def finalize(state: Any, *, interval: float, prior: Any) -> Evaluation:
     infinite = totals.n_infinite > 0
     finite_loss = mean_of(totals["loss"], weight)
     loss = math.inf if infinite else finite_loss
-    rates = base_rates(state)
+    rates = base_rates(part)
     uncertainty = entropy_of(rates)
-    null = uncertainty if prior is None else cross_entropy_of(rates, checked_prior(prior, d))
-    brier, brier_null = mean_of(totals["brier"], weight), brier_uncertainty(state, rates)
+    null_rates = rates if prior is None else checked_prior(prior, d)
+    null = cross_entropy_of(rates, null_rates)
+    brier, brier_null = mean_of(totals["brier"], weight), brier_uncertainty(part, rates)
     scores: dict[str, Any] = {
         "n": totals.n,
         "weight": float(weight),
@@ -51,24 +57,28 @@ def finalize(state: Any, *, interval: float, prior: Any) -> Evaluation:
         "log_loss_bits": loss / math.log(2),
         "perplexity": _exp(loss),
         "confidence": interval,
-        **errors(state, loss, interval),
+        **(spread := errors(part, loss, interval)),
         "normalized_entropy": loss / null if null > 0 else None,
         "skill": 1 - loss / null if null > 0 else None,
+        "skill_interval": skill_interval(part, loss / null, null_rates, spread, interval)
+        if null > 0
+        else None,
         "brier": brier,
         "brier_skill": 1 - brier / brier_null if brier_null > 0 else None,
         "accuracy": mean_of(totals["correct"], weight),
-        "top_k": top_k(state),
+        "top_k": top_k(part),
         "mean_entropy": mean_of(totals["entropy"], weight),
         "kl_divergence": loss - mean_of(totals["label_entropy"], weight) if d.soft else None,
         "n_infinite": totals.n_infinite,
-        **calibration(state, loss, uncertainty, brier, brier_null),
-        **tests(state),
-        "classes": class_results(state, rates, interval),
-        "slices": all_slices(state, interval),
-        "worst_rows": worst_rows(state),
-        "worst_share": None if infinite else state.histogram.share_of_highest(1e-3),
-        "bad_rows": dict(sorted(state.bad_rows.items())),
-        "clip_ladder": clip_ladder(state),
+        **calibration(part, loss, uncertainty, brier, brier_null),
+        "ece_interval": ece_interval(part, interval),
+        **surprises(part),
+        "classes": class_results(part, rates, interval),
+        "slices": all_slices(part, interval),
+        "worst_rows": worst_rows(part),
+        "worst_share": None if infinite else part.histogram.share_of_highest(1e-3),
+        "bad_rows": dict(sorted(part.bad_rows.items())),
+        "clip_ladder": clip_ladder(part),
         "clip": d.clip,
     }
     return Evaluation(**scores)
@@ -81,13 +91,13 @@ def _exp(x: float) -> float:
 # ------------------------------------------------------------------------------------------------------ base rates
 
 
-def base_rates(state: Any) -> list[float]:
+def base_rates(part: Part) -> list[float]:
     """Return the share of each class in the weight."""
-    weight = state.totals["weight"]
-    if state.masses is not None:
-        masses = [ExactSum(x) for x in state.masses.scaled()]
+    weight = part.totals["weight"]
+    if part.masses is not None:
+        masses = [ExactSum(x) for x in part.masses.scaled()]
     else:
-        masses = [g.weight for g in state.class_totals()]
+        masses = [g.weight for g in part.class_totals()]
     return [mean_of(mass, weight) for mass in masses]
 
 
@@ -103,7 +113,7 @@ def cross_entropy_of(rates: list[float], prior: list[float]) -> float:
     return -math.fsum(p * math.log(q) for p, q in zip(rates, prior, strict=True) if p > 0)
 
 
-def checked_prior(prior: Any, d: Any) -> list[float]:
+def checked_prior(prior: Any, d: Declaration) -> list[float]:
     """Return a prior as the probability of each class."""
     given = np.asarray(prior, np.float64)
     if given.ndim == 0 and d.is_binary:
@@ -118,12 +128,10 @@ def checked_prior(prior: Any, d: Any) -> list[float]:
     return [float(x) for x in given]
 
 
-def brier_uncertainty(state: Any, rates: list[float]) -> float:
+def brier_uncertainty(part: Part, rates: list[float]) -> float:
     """Return the Brier score of the base rates."""
-    spread = mean_of(
-        state.totals["label_spread"], state.totals["weight"]
-    )  # of soft labels around their draws
-    if state.declaration.is_binary:
+    spread = mean_of(part.totals["label_spread"], part.totals["weight"])  # of soft labels around their draws
+    if part.declaration.is_binary:
         return rates[0] * rates[1] - spread
     return math.fsum(p * (1 - p) for p in rates) - spread
 
@@ -131,19 +139,22 @@ def brier_uncertainty(state: Any, rates: list[float]) -> float:
 # ---------------------------------------------------------------------------------------------------------- errors
 
 
-def errors(state: Any, loss: float, interval: float) -> dict[str, Any]:
+def errors(part: Part, loss: float, interval: float) -> dict[str, Any]:
     """Return the standard error of the log loss and its intervals."""
-    totals = state.totals
-    names = ("weight", "weight_square", "loss", "loss_square", "weight_loss")
-    variance, freedom, clusters = sandwich_variance(totals.n, *(totals[x] for x in names)), totals.n - 1, None
-    if state.clusters is not None:
-        weights, losses = state.clusters.sums()
+    totals = part.totals
+    variance, freedom, clusters = (
+        sandwich_variance(totals.n, *(totals[x] for x in MOMENTS)),
+        totals.n - 1,
+        None,
+    )
+    if part.clusters is not None:
+        weights, losses = part.clusters.sums()
         variance, freedom, clusters = cluster_variance(weights, losses), len(weights) - 1, len(weights)
     error = None if variance is None or math.isinf(loss) else math.sqrt(variance)
     resampled = None
-    if state.replicates is not None and not math.isinf(loss):
-        weights, losses = state.replicates
-        resampled = bootstrap_interval(weights.scaled(), losses.scaled(), interval)
+    if part.replicates is not None and not math.isinf(loss):
+        of_weights, of_losses = part.replicates
+        resampled = bootstrap_interval(of_weights.scaled(), of_losses.scaled(), interval)
     return {
         "standard_error": error,
         "interval": student_interval(loss, error, freedom, interval),
@@ -153,18 +164,46 @@ def errors(state: Any, loss: float, interval: float) -> dict[str, Any]:
     }
 
 
-def top_k(state: Any) -> dict[int, float] | None:
-    """Return the share of rows whose label is among the k most probable classes."""
-    if state.ranks is None:
+def skill_interval(
+    part: Part, ratio: float, null_rates: list[float], spread: dict[str, Any], interval: float
+) -> tuple[float, float] | None:
+    """Return the interval of the skill; by cluster, as much wider as that of the log loss is."""
+    totals = part.totals
+    if part.declaration.soft or not math.isfinite(ratio) or spread["standard_error"] is None:
         return None
-    weights = state.ranks.scaled()
-    most = min(len(weights) - 1, len(state.declaration.classes) - 1)
-    return {k: mean_of(ExactSum(sum(weights[:k])), state.totals["weight"]) for k in range(2, most + 1)}
+    nulls = [-math.log(q) if q > 0 else 0.0 for q in null_rates]
+    variance = skill_variance(part.class_totals(), nulls)
+    if variance is None:
+        return None
+    freedom = totals.n - 1
+    if spread["clusters"] is not None:
+        freedom = spread["clusters"] - 1
+        alone = sandwich_variance(totals.n, *(totals[x] for x in MOMENTS))
+        variance *= spread["standard_error"] ** 2 / alone if alone else 1.0
+    reach = student_quantile(0.5 + interval / 2, freedom) * math.sqrt(variance)
+    return 1 - ratio - reach, 1 - ratio + reach
 
 
-def clip_ladder(state: Any) -> dict[str, float]:
+def ece_interval(part: Part, interval: float) -> tuple[float, float] | None:
+    """Return the interval of the calibration error, given the predictions."""
+    totals, bins = part.totals, part.bins.bins()
+    design = totals.n * float(totals["weight_square"].fraction / totals["weight"].fraction ** 2)
+    error = math.sqrt(calibration_variance(bins, design))
+    return student_interval(reliability.expected_error(bins), error, max(1, totals.n - 1), interval)
+
+
+def top_k(part: Part) -> dict[int, float] | None:
+    """Return the share of rows whose label is among the k most probable classes."""
+    if part.ranks is None:
+        return None
+    weights = part.ranks.scaled()
+    most = min(len(weights) - 1, len(part.declaration.classes) - 1)
+    return {k: mean_of(ExactSum(sum(weights[:k])), part.totals["weight"]) for k in range(2, most + 1)}
+
+
+def clip_ladder(part: Part) -> dict[str, float]:
     """Return the log loss with probabilities clipped from below."""
-    totals, ladder = state.totals, {}
+    totals, ladder = part.totals, {}
     for eps in LADDER:
         limit = ExactSum(int(-math.log(eps) * 2**52) << (UNIT - 52))
         above = (totals[f"above_{eps}"].fraction + totals["infinite"].fraction) * limit.fraction
@@ -177,11 +216,11 @@ def clip_ladder(state: Any) -> dict[str, float]:
 
 
 def calibration(
-    state: Any, loss: float, uncertainty: float, brier: float, brier_null: float
+    part: Part, loss: float, uncertainty: float, brier: float, brier_null: float
 ) -> dict[str, Any]:
     """Return the parts of the scores, calibration errors, and what a recalibration would find."""
-    d, bins = state.declaration, state.bins.bins()
-    entries = state.tables[0].entries()
+    d, bins = part.declaration, part.bins.bins()
+    entries = part.tables[0].entries()
     result: dict[str, Any] = {
         "ece": reliability.expected_error(bins),
         "maximum_calibration_error": reliability.maximum_error(bins),
@@ -194,24 +233,27 @@ def calibration(
         "cox_intercept": None,
     }
     temperature, error = None, None
-    spread = mean_of(state.totals["label_spread"], state.totals["weight"])
+    is_plain = math.isfinite(loss) and d.clip is None  # else no temperature makes sense of the loss
+    spread = mean_of(part.totals["label_spread"], part.totals["weight"])
     if d.is_binary:
         kind = d.kind if d.one_column or d.kind == "logits" else "proba"
-        if math.isfinite(loss):
+        if is_plain:
             z = recalibration.log_odds(entries, kind)
             temperature = recalibration.best_temperature(entries, z)
             fit = recalibration.cox(entries, z)
             result["cox_slope"], result["cox_intercept"] = fit or (None, None)
-        refined = decomposition.refine(entries, decomposition.SCORES["log"])
-        best, error = refined.score, refined.error
-        brier_best = decomposition.refine(entries, decomposition.SCORES["brier"]).score - spread
+        blocks = decomposition.best_blocks(entries)
+        best, brier_best = decomposition.log_score(blocks), decomposition.brier_score(blocks) - spread
+        error = 0.0
+        if not entries.exact:
+            error = max(0.0, best - decomposition.log_score(decomposition.least_blocks(entries)))
     else:
-        each = [table.entries() for table in state.tables[1:]]
-        if math.isfinite(loss):
-            temperature = recalibration.interpolated_temperature(nodes(state, loss))
+        each = [table.entries() for table in part.tables[1:]]
+        if is_plain:
+            temperature = recalibration.interpolated_temperature(nodes(part, loss))
         best = NAN if temperature is None else temperature.log_loss
         if each:
-            scores = [decomposition.refine(table, decomposition.SCORES["brier"]).score for table in each]
+            scores = [decomposition.brier_score(decomposition.best_blocks(table)) for table in each]
             brier_best = math.fsum(scores) - spread
             classwise = [reliability.expected_error(reliability.binned(table, d.bins)) for table in each]
             result["classwise_ece"] = math.fsum(classwise) / len(classwise)
@@ -235,9 +277,9 @@ def _known(x: float) -> float | None:
     return None if math.isnan(x) else x
 
 
-def nodes(state: Any, loss: float) -> list[recalibration.Node]:
+def nodes(part: Part, loss: float) -> list[recalibration.Node]:
     """Return the mean loss under powers β of p, log Σ p^β − β log p_y, and its derivatives by β."""
-    totals = state.totals
+    totals = part.totals
     weight = totals["weight"]
     excess = mean_of(totals["loss"], weight) - mean_of(totals["entropy"], weight)
     found = [recalibration.Node(1.0, loss, excess, mean_of(totals["mean_variance"], weight))]
@@ -247,11 +289,11 @@ def nodes(state: Any, loss: float) -> list[recalibration.Node]:
     return sorted(found)
 
 
-def tests(state: Any) -> dict[str, Any]:
+def surprises(part: Part) -> dict[str, Any]:
     """Return how far scores are from what the predictions expect, in standard deviations; None for soft labels."""
-    if state.declaration.soft:
+    if part.declaration.soft:
         return {"spiegelhalter_z": None, "log_score_z": None}
-    totals = state.totals
+    totals = part.totals
     brier = _z(totals["brier_excess"], totals["brier_variance"])
     if totals.n_infinite:
         return {"spiegelhalter_z": brier, "log_score_z": math.inf}
@@ -267,29 +309,29 @@ def _z(excess: ExactSum, variance: ExactSum) -> float | None:
 # --------------------------------------------------------------------------------------------------- parts of rows
 
 
-def class_results(state: Any, rates: list[float], interval: float) -> list[dict[str, Any]]:
+def class_results(part: Part, rates: list[float], interval: float) -> list[dict[str, Any]]:
     """Return the scores of each class; of soft labels the base rates."""
-    labels = state.declaration.classes
+    labels = part.declaration.classes
     results = [{"label": label, "base_rate": rate} for label, rate in zip(labels, rates, strict=True)]
-    if state.masses is not None:
+    if part.masses is not None:
         return results
-    groups = state.class_totals()
+    groups = part.class_totals()
     return [r | group_result(g, interval) for r, g in zip(results, groups, strict=True)]
 
 
-def all_slices(state: Any, interval: float) -> list[dict[str, Any]]:
+def all_slices(part: Part, interval: float) -> list[dict[str, Any]]:
     """Return the scores of each slice of each column, with p-values adjusted over all of them."""
     results = []
-    for column, names, scores in zip(state.declaration.slices, state.slice_names, state.slices, strict=True):
+    for column, names, scores in zip(part.declaration.slices, part.slice_names, part.slices, strict=True):
         results += slice_results(column, list(names), scores.totals(len(names)), interval)
     for result, p in zip(results, adjusted_p([r["p_value"] for r in results]), strict=True):
         result["adjusted_p_value"] = p
     return results
 
 
-def worst_rows(state: Any) -> list[dict[str, Any]]:
+def worst_rows(part: Part) -> list[dict[str, Any]]:
     """Return the rows of the highest loss times weight."""
-    labels, totals = state.declaration.classes, state.totals
+    labels, totals = part.declaration.classes, part.totals
     whole = math.inf if totals.n_infinite else float(totals["loss"])
     return [
         {
@@ -300,5 +342,5 @@ def worst_rows(state: Any) -> list[dict[str, Any]]:
             "weight": row.weight,
             "share_of_loss": row.cost / whole if 0 < whole < math.inf else None,
         }
-        for row in state.worst.rows
+        for row in part.worst.rows
     ]

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 from crossentropy.evaluation._exact import ExactSum
 from crossentropy.evaluation._groups import GroupTotals
 from crossentropy.evaluation._intervals import mean_of, sandwich_variance, student_interval, two_sided_p
 
-__all__ = ["adjusted_p", "group_result", "slice_results"]
+__all__ = ["adjusted_p", "group_result", "skill_variance", "slice_results"]
 
 
 def group_result(g: GroupTotals, confidence: float) -> dict[str, Any]:
@@ -31,13 +32,40 @@ def _variance(g: GroupTotals) -> float | None:
     return sandwich_variance(g.n, g.weight, g.weight_square, g.loss, g.loss_square, g.weight_loss)
 
 
+def skill_variance(classes: Sequence[GroupTotals], nulls: Sequence[float]) -> float | None:
+    r"""Variance of ``1 − L / H`` of independent rows, where H is the mean of the null losses ``c`` of their classes.
+
+    .. math:: \frac{n}{n - 1}\, \frac{\sum_i w_i^2 (\ell_i - r\, c_{y_i})^2}{(W H)^2}, \qquad r = \frac{L}{H}
+
+    This is the delta method. It holds for base rates that are estimated from the same rows too, because to first order
+    their entropy changes as their cross-entropy does. None for fewer than two rows.
+    """
+    whole = _sum(classes)
+    if whole.n < 2 or whole.n_infinite:
+        return None
+    costs = [Fraction(c) for c in nulls]
+    null = sum((c * g.weight.fraction for c, g in zip(costs, classes, strict=True)), Fraction(0))
+    if not null:
+        return None
+    r, square = whole.loss.fraction / null, Fraction(0)
+    for c, g in zip(costs, classes, strict=True):
+        square += (
+            g.loss_square.fraction
+            - 2 * r * c * g.weight_loss.fraction
+            + (r * c) ** 2 * g.weight_square.fraction
+        )
+    return float(Fraction(whole.n, whole.n - 1) * square / null**2)
+
+
 def slice_results(
     column: str, names: Sequence[str], groups: Sequence[GroupTotals], confidence: float
 ) -> list[dict[str, Any]]:
-    """Return the scores of the slices of one column, sorted by name, and a test of each against the others."""
+    """Return the scores of the slices of one column that have rows, by name, and a test of each against the others."""
     whole = _sum(groups)
     results = []
     for name, g in sorted(zip(names, groups, strict=True)):
+        if not g.n:
+            continue
         rest = _difference(whole, g)
         result = {"column": column, "slice": name, **group_result(g, confidence)}
         result |= {

@@ -20,7 +20,7 @@ def hash_values(values: Any, *, salt: str = "") -> Array:
 
     Parameters
     ----------
-    values : array (n,) of integers, bools, floats, strings, bytes or dates, or Coded
+    values : array or list (n,) of integers, bools, floats, strings, bytes, dates or nulls, or Coded
     salt : str, optional
         A name that is hashed with them.
 
@@ -30,19 +30,33 @@ def hash_values(values: Any, *, salt: str = "") -> Array:
 
     Examples
     --------
-    >>> bool(hash_values([1, 2])[0] == hash_values([1.0, 7.0])[0])
+    >>> bool(hash_values([1, 2])[0] == hash_values([1.0, None])[0])
     True
     """
     if isinstance(values, Coded):
         return hash_values(values.values, salt=salt)[values.codes]
-    array = np.asarray(values)
+    array = (
+        np.fromiter(values, object, len(values)) if isinstance(values, (list, tuple)) else np.asarray(values)
+    )
     if array.dtype.kind in "biuf":
         return mixed(_bits(array) ^ np.uint64(hash_text(salt)))
-    distinct, places = np.unique(
-        array.astype(str) if array.dtype.kind in "OUSMm" else array, return_inverse=True
-    )
-    hashes = np.asarray([hash_text(f"{salt}\0{value}") for value in distinct.tolist()], np.uint64)
-    return hashes[places.reshape(-1)] if len(hashes) else np.zeros(0, np.uint64)
+    if array.dtype.kind == "O":  # numbers and nulls in one column: a number is the same without the nulls
+        places: dict[Any, int] = {}
+        codes = np.asarray([places.setdefault(x, len(places)) for x in array.tolist()], np.int64)
+        hashes = [_hash_object(value, salt) for value in places]
+    else:
+        distinct, codes = np.unique(array.astype(str), return_inverse=True)
+        hashes = [hash_text(f"{salt}\0{value}") for value in distinct.tolist()]
+    return np.asarray(hashes, np.uint64)[codes.reshape(-1)]
+
+
+def _hash_object(value: Any, salt: str) -> int:
+    if value is None:
+        return hash_text(salt)
+    number = np.asarray(value)
+    if number.dtype.kind in "biuf":
+        return int(hash_values(number.reshape(1), salt=salt)[0])
+    return hash_text(f"{salt}\0{value}")
 
 
 def hash_text(text: str) -> int:

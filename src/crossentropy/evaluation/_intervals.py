@@ -6,13 +6,16 @@ from fractions import Fraction
 from statistics import NormalDist
 
 from crossentropy.evaluation._exact import ExactSum
+from crossentropy.evaluation._reliability_bins import Bin
 
 __all__ = [
     "bootstrap_interval",
+    "calibration_variance",
     "cluster_variance",
     "mean_of",
     "sandwich_variance",
     "student_interval",
+    "student_quantile",
     "two_sided_p",
 ]
 
@@ -60,6 +63,22 @@ def cluster_variance(weights: Sequence[int], losses: Sequence[int]) -> float | N
         return None
     square = sum((a * W - A * w) ** 2 for w, a in zip(weights, losses, strict=True))
     return float(Fraction(count * square, (count - 1) * W**4))
+
+
+def calibration_variance(bins: Sequence[Bin], design: float) -> float:
+    r"""Variance of the expected calibration error of bins, given the predictions.
+
+    .. math:: d \sum_b \Bigl(\frac{W_b}{W}\Bigr)^2 \frac{\bar y_b (1 - \bar y_b)}{n_b}, \qquad
+       d = \frac{n \sum_i w_i^2}{W^2}
+
+    The design effect d is that of the weights of all rows. Labels in a bin vary at most as much as if they had one
+    probability, so that it is too large rather than too small.
+    """
+    total = float(sum(b.weight for b in bins))
+    rates = [float(b.positive / b.weight) if b.weight else 0.0 for b in bins]
+    shares = [float(b.weight) / total for b in bins]
+    terms = [s * s * y * (1 - y) / b.n for s, y, b in zip(shares, rates, bins, strict=True) if b.n]
+    return design * math.fsum(terms)
 
 
 def student_interval(

@@ -14,7 +14,7 @@ from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._exact import GroupSums
 
-__all__ = ["Entries", "PredictionTable", "grid_bits", "grid_size"]
+__all__ = ["Entries", "PredictionTable", "add_by_label", "count_on_grid", "grid_bits", "grid_size"]
 
 Array = np.ndarray[Any, Any]
 #: From keys to the probability and its complement.
@@ -73,13 +73,17 @@ class PredictionTable:
         16 bytes for each place; weighted, it has 16 for each 32 bits between the exponents of the weights.
     probability : function
         From keys to the probability and its complement, for a table that turns to the grid.
+    counts : int64 array (grid_size, 2), optional
+        Where to count; zeros.
     """
 
-    def __init__(self, bits: int, *, weighted: bool, probability: Probability) -> None:
+    def __init__(
+        self, bits: int, *, weighted: bool, probability: Probability, counts: Array | None = None
+    ) -> None:
         self.bits, self.weighted, self.probability = bits, weighted, probability
         self.size = self.limit = grid_size(bits)
         self.table: _native.KeyTable | None = _native.KeyTable(self.limit)
-        self.counts = np.zeros((self.size, 2), np.int64)
+        self.counts = np.zeros((self.size, 2), np.int64) if counts is None else counts
         self.sums = GroupSums(2 * self.size) if weighted else None
 
     @property
@@ -93,7 +97,7 @@ class PredictionTable:
         p: Array,
         complement: Array | None,
         labels: Array,
-        weights: tuple[Array, Array] | None = None,
+        weight: Array | None = None,
     ) -> None:
         """Add rows.
 
@@ -105,42 +109,29 @@ class PredictionTable:
             The probability of label 1.
         complement : float64 array (n,), optional
             ``1 − p``, if it is known without rounding.
-        labels : int64 array (n,)
-            Labels, 0 and 1.
-        weights : (float64 array (n,), float64 array (n,)), optional
-            The weights on label 0 and on label 1, in place of `labels`.
+        labels : int64 array (n,), or float64 array (n,)
+            Labels, 0 and 1; or the probability of label 1.
+        weight : float64 array (n,), optional
         """
         n = len(key)
         places = np.empty(n, np.int32)
         if self.table is not None:
             if self.table.find(NumpyMemory.address(key), n, NumpyMemory.address(places)):
-                self._count(places, labels, weights)
+                self._count(places, labels, weight)
                 return
             self.to_grid()
-        if weights is None:
-            _native.grid_counts(
-                NumpyMemory.address(p),
-                0 if complement is None else NumpyMemory.address(complement),
-                NumpyMemory.address(labels),
-                n,
-                1,
-                1,
-                self.bits,
-                NumpyMemory.address(self.counts),
-                1,
-            )
+        if self.sums is None:
+            count_on_grid(self.counts, self.bits, p, complement, labels, 1)
         else:
-            self._count(self._places(p, complement), labels, weights)
+            self._count(self._places(p, complement), labels, weight)
 
-    def _count(self, places: Array, labels: Array, weights: tuple[Array, Array] | None) -> None:
+    def _count(self, places: Array, labels: Array, weight: Array | None) -> None:
         if self.sums is None:
             counts = np.bincount(2 * places + labels, minlength=2 * self.size)
             self.counts += counts.reshape(self.size, 2)
             return
-        assert weights is not None  # for type checkers
         self.counts[:, 0] += np.bincount(places, minlength=self.size)
-        for label in (0, 1):
-            self.sums.add(weights[label], 2 * places + np.int32(label))
+        add_by_label(self.sums, places, labels, weight)
 
     def _places(self, p: Array, complement: Array | None) -> Array:
         places = np.empty(len(p), np.int32)
@@ -161,7 +152,8 @@ class PredictionTable:
     def to_grid(self) -> None:
         """Turn from distinct predictions to the grid; nothing if it has."""
         if self.table is not None:
-            self.counts, self.sums = self._on_grid()
+            counts, self.sums = self._on_grid()
+            self.counts[:] = counts
             self.table = None
 
     def _on_grid(self) -> tuple[Array, GroupSums | None]:
@@ -215,6 +207,32 @@ class PredictionTable:
             weights = weights.reshape(len(used), 2)
         rows = self.counts[used].sum(axis=1).astype(np.float64)
         return Entries(key, p, weights.sum(axis=1), weights[:, 1], rows, self.is_exact)
+
+
+def count_on_grid(
+    counts: Array, bits: int, p: Array, complement: Array | None, labels: Array, first: int
+) -> None:
+    """Count rows on the grid: one class, or with p (C, n) each class from `first` on against the others."""
+    classes = 1 if p.ndim == 1 else len(p)
+    _native.grid_counts(
+        NumpyMemory.address(p),
+        0 if complement is None else NumpyMemory.address(complement),
+        NumpyMemory.address(labels),
+        len(labels),
+        first,
+        classes,
+        bits,
+        NumpyMemory.address(counts),
+    )
+
+
+def add_by_label(sums: GroupSums, places: Array, labels: Array, weight: Array | None) -> None:
+    """Add the weight of each row to groups ``2 · place + label``; that of a soft label to both."""
+    if labels.dtype.kind == "i" and weight is not None:
+        sums.add(weight, 2 * places + labels.astype(np.int32))
+        return
+    for label, mass in ((0, 1.0 - labels), (1, labels.astype(np.float64))):
+        sums.add(mass if weight is None else mass * weight, 2 * places + np.int32(label))
 
 
 def _both(places: Array) -> Array:

@@ -4,10 +4,10 @@ Of two classes both are computed from the labels counted by prediction, thus exa
 then with the middles of the grid's places, whose log-odds are off by at most 2⁻⁸.
 
 Of more classes the loss under a temperature is no function of a few counts. The state keeps the loss, its slope and its
-curvature under the temperatures ¼, ½, 1, 2 and 4, whose powers of p are roots and products, and between them the fifth
-degree polynomial through both neighbors' is minimized. A second pass over the data would be exact, but a stream cannot
-be read twice, a merged state has no rows, and a result that depends on which of these it was is worth less than the
-digits: on 10 classes the temperature is found to about 1e-3, and the loss to 1e-5.
+curvature by the power β of p, the inverse temperature, at ¼, ½, 1 and 2, where powers are roots and squares. Between
+two of these, the polynomial of degree 5 through both is minimized. A second pass over the data would be exact, but a
+stream cannot be read twice, a merged state has no rows, and the result must not depend on which of these it was. On
+simulated logits of 3 to 100 classes the temperature is found to within 4e-4 of itself, and the loss to within 2e-4.
 """
 
 import math

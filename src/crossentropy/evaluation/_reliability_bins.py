@@ -8,6 +8,7 @@ import numpy as np
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._exact import GroupSums
+from crossentropy.evaluation._prediction_table import add_by_label
 
 __all__ = ["Bin", "ReliabilityBins"]
 
@@ -35,10 +36,10 @@ class ReliabilityBins:
         self.probability = GroupSums(bins) if weighted else None
         self.weights = GroupSums(2 * bins) if weighted else None
 
-    def add(self, p: Array, labels: Array, masses: tuple[Array, Array] | None, weight: Array | None) -> None:
-        """Add rows; `masses` are the weights on labels 0 and 1 where rows are not counted."""
+    def add(self, p: Array, labels: Array, weight: Array | None) -> None:
+        """Add rows: labels 0 and 1, or if weighted, the probability of label 1."""
         bins = len(self.counts)
-        if self.weights is None or self.probability is None or masses is None:
+        if self.weights is None or self.probability is None:
             at = (NumpyMemory.address(x) for x in (self.counts, self.units))
             _native.bin_counts(NumpyMemory.address(p), NumpyMemory.address(labels), len(p), bins, *at)
             self.carry()
@@ -46,8 +47,7 @@ class ReliabilityBins:
         place = np.minimum((p * bins).astype(np.int32), bins - 1)
         self.probability.add(p if weight is None else (p, weight), place)
         self.counts[:, 0] += np.bincount(place, minlength=bins)
-        for label in (0, 1):
-            self.weights.add(masses[label], 2 * place + np.int32(label))
+        add_by_label(self.weights, place, labels, weight)
 
     def carry(self) -> None:
         """Bring low parts into [0, 2^27)."""

@@ -12,7 +12,7 @@ from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._declaration import KINDS, Declaration
 from crossentropy.evaluation._exact import UNIT, ExactSum
 
-__all__ = ["CLASSWISE", "POWERS", "RowScorer", "RowScores", "rows_together"]
+__all__ = ["CLASSWISE", "POWERS", "RowScorer", "RowScores", "native_matrix", "rows_together"]
 
 Array = np.ndarray[Any, Any]
 
@@ -118,7 +118,6 @@ class RowScorer:
             n,
             addresses,
             0 if weighted else NumpyMemory.address(fixed),
-            NumpyMemory.threads(),
         )
         return RowScores(
             out["loss"],
@@ -137,19 +136,15 @@ class RowScorer:
         powers = self._room("powers", (len(POWER_NAMES), n)) if many and weighted else None
         fixed = np.zeros((len(BOUNDED) + len(POWER_NAMES), 2), np.int64)
         _native.matrix_scores(
-            NumpyMemory.address(x),
-            CODES[x.dtype],
+            native_matrix(x),
             KINDS.index(self.declaration.kind),
             NumpyMemory.address(labels),
             self.declaration.soft,
-            n,
-            classes,
             addresses,
             NumpyMemory.address(rank),
             0 if p is None else NumpyMemory.address(p),
             0 if powers is None else NumpyMemory.address(powers),
             0 if weighted else NumpyMemory.address(fixed),
-            NumpyMemory.threads(),
         )
         bounded = {name: out[name] for name in names}
         sums = None if weighted else _sums(BOUNDED + POWER_NAMES, fixed)
@@ -160,6 +155,11 @@ class RowScorer:
         _halve(bounded, sums)
         assert p is not None  # for type checkers
         return RowScores(out["loss"], p[1], None, bounded, sums)
+
+
+def native_matrix(x: Array) -> _native.Matrix:
+    """Describe predictions (n, C) to the kernels; the array must live as long."""
+    return _native.Matrix(NumpyMemory.address(x), CODES[x.dtype], *x.shape, *NumpyMemory.strides(x))
 
 
 def _sums(names: Sequence[str], fixed: Array) -> dict[str, ExactSum]:
@@ -192,7 +192,7 @@ def clipped_loss(clip: str, p: Array, labels: Array) -> Array:
 
     - "sklearn": ``p`` to [ε, 1 − ε], ε the machine epsilon of its dtype, and the logarithm in that dtype, as
       `sklearn.metrics.log_loss` since 1.5 (which then adds float32 losses in float32);
-    - "kaggle": rows divided by their sum, then ``max(min(p, 1 − 1e-15), 1e-15)``;
+    - "kaggle": ``max(min(p, 1 − 1e-15), 1e-15)``, of rows that `make_batch` has divided by their sum;
     - "spark": ``−ln 1e-15`` below 1e-15, ``−log1p(−1e-15)`` above ``1 − 1e-15``, as
       `MulticlassClassificationEvaluator(metricName="logLoss")`.
     """
@@ -200,7 +200,4 @@ def clipped_loss(clip: str, p: Array, labels: Array) -> Array:
     if clip == "sklearn":
         eps = np.finfo(p.dtype).eps
         return -np.log(np.clip(own, eps, 1 - eps)).astype(np.float64)
-    own = own.astype(np.float64)
-    if clip == "kaggle" and p.ndim == 2:
-        own = own / p.sum(axis=1, dtype=np.float64)
-    return -np.log(np.clip(own, CLIPPED_AT, 1 - CLIPPED_AT))
+    return -np.log(np.clip(own.astype(np.float64), CLIPPED_AT, 1 - CLIPPED_AT))

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy._backends import is_numpy
 from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import Declaration, Label
 from crossentropy.evaluation._faults import POLICIES
@@ -21,9 +20,12 @@ __all__ = ["Columns", "Request", "Scoring"]
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Some rows as they were read: arrays, or lists of labels, of one length."""
+    """Some rows as they were read: arrays, or lists of labels, of one length.
 
-    #: (n,) or (n, C), in the order of the classes.
+    Labels, clusters and slices may be `Coded`, as dictionary columns of Arrow are: they cost least.
+    """
+
+    #: (n,) or (n, C), in the order of the classes; of columns that were read one by one, ``numpy.stack(columns).T``.
     predictions: Any
     labels: Any
     weight: Any = None
@@ -144,7 +146,7 @@ def class_list(
             f"labels are names, such as {array.reshape(-1)[:1].tolist()!r}; pass classes=, the label of each column in "
             "their order (of one column, the negative and the positive one)"
         )
-    table: tuple[Label, ...] = tuple(np.asarray(classes).tolist() if is_numpy(classes) else classes)
+    table: tuple[Label, ...] = tuple(x.item() if isinstance(x, np.generic) else x for x in classes)
     if positive is None:
         return table
     if positive not in table:

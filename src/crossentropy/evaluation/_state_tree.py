@@ -1,4 +1,7 @@
-"""A state as a tree of numbers and arrays, and back. The order in which things were first seen is not in it."""
+"""A part of a state as a tree of numbers and arrays, and back.
+
+The order in which things were first seen is not in the tree.
+"""
 
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +12,7 @@ from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._clusters import ClusterSums
 from crossentropy.evaluation._exact import ExactSum, GroupSums
 from crossentropy.evaluation._groups import GroupScores
+from crossentropy.evaluation._part import Part
 from crossentropy.evaluation._prediction_table import PredictionTable
 from crossentropy.evaluation._worst_rows import WorstRow
 
@@ -18,57 +22,57 @@ Array = np.ndarray[Any, Any]
 Tree = dict[str, Any]
 
 
-def tree_of(state: Any) -> Tree:
-    """Describe a `State`."""
+def tree_of(part: Part) -> Tree:
+    """Describe a `Part`."""
     return {
-        "declaration": asdict(state.declaration),
-        "counts": state.totals.counts,
-        "sums": {name: list(total) for name, total in state.totals.sums.items()},
-        "classes": None if state.classes is None else _of_groups(state.classes),
-        "masses": _of_sums(state.masses),
-        "ranks": _of_sums(state.ranks),
+        "declaration": asdict(part.declaration),
+        "counts": part.totals.counts,
+        "sums": {name: list(total) for name, total in part.totals.sums.items()},
+        "classes": None if part.classes is None else _of_groups(part.classes),
+        "masses": _of_sums(part.masses),
+        "ranks": _of_sums(part.ranks),
         "bins": [
-            state.bins.counts,
-            state.bins.units,
-            _of_sums(state.bins.probability),
-            _of_sums(state.bins.weights),
+            part.bins.counts,
+            part.bins.units,
+            _of_sums(part.bins.probability),
+            _of_sums(part.bins.weights),
         ],
-        "tables": [_of_table(table) for table in state.tables],
+        "tables": [_of_table(table) for table in part.tables],
         "slices": [
-            _of_slices(scores, names) for scores, names in zip(state.slices, state.slice_names, strict=True)
+            _of_slices(scores, names) for scores, names in zip(part.slices, part.slice_names, strict=True)
         ],
-        "clusters": None if state.clusters is None else _of_clusters(state.clusters),
-        "replicates": None if state.replicates is None else [_of_sums(sums) for sums in state.replicates],
-        "worst": [list(row) for row in state.worst.rows],
-        "histogram": state.histogram.counts,
-        "bad_rows": dict(state.bad_rows),
+        "clusters": None if part.clusters is None else _of_clusters(part.clusters),
+        "replicates": None if part.replicates is None else [_of_sums(sums) for sums in part.replicates],
+        "worst": [list(row) for row in part.worst.rows],
+        "histogram": part.histogram.counts,
+        "bad_rows": dict(part.bad_rows),
     }
 
 
-def fill(state: Any, tree: Tree) -> None:
-    """Write a tree into a new `State` of its declaration."""
-    state.totals.counts = tree["counts"]
-    state.totals.sums = {name: ExactSum(*total) for name, total in tree["sums"].items()}
-    if state.classes is not None:
-        _into_groups(state.classes, tree["classes"])
-    _into_sums(state.masses, tree["masses"])
-    _into_sums(state.ranks, tree["ranks"])
-    state.bins.counts, state.bins.units, *sums = tree["bins"]
-    _into_sums(state.bins.probability, sums[0])
-    _into_sums(state.bins.weights, sums[1])
-    for table, its in zip(state.tables, tree["tables"], strict=True):
+def fill(part: Part, tree: Tree) -> None:
+    """Write a tree into a new `Part` of its declaration."""
+    part.totals.counts = tree["counts"]
+    part.totals.sums = {name: ExactSum(*total) for name, total in tree["sums"].items()}
+    if part.classes is not None:
+        _into_groups(part.classes, tree["classes"])
+    _into_sums(part.masses, tree["masses"])
+    _into_sums(part.ranks, tree["ranks"])
+    part.bins.counts, part.bins.units, *sums = tree["bins"]
+    _into_sums(part.bins.probability, sums[0])
+    _into_sums(part.bins.weights, sums[1])
+    for table, its in zip(part.tables, tree["tables"], strict=True):
         _into_table(table, its)
     for i, its in enumerate(tree["slices"]):
-        state.slice_names[i] = {name: place for place, name in enumerate(its["names"])}
-        state.slices[i].grow(len(its["names"]))
-        _into_groups(state.slices[i], its["scores"])
-    if state.clusters is not None:
-        _into_clusters(state.clusters, tree["clusters"])
-    for sums, its in zip(state.replicates or (), tree["replicates"] or (), strict=True):
+        part.slice_names[i] = {name: place for place, name in enumerate(its["names"])}
+        part.slices[i].grow(len(its["names"]))
+        _into_groups(part.slices[i], its["scores"])
+    if part.clusters is not None:
+        _into_clusters(part.clusters, tree["clusters"])
+    for sums, its in zip(part.replicates or (), tree["replicates"] or (), strict=True):
         _into_sums(sums, its)
-    state.worst.rows = [WorstRow(*row) for row in tree["worst"]]
-    state.histogram.counts = tree["histogram"]
-    state.bad_rows = tree["bad_rows"]
+    part.worst.rows = [WorstRow(*row) for row in tree["worst"]]
+    part.histogram.counts = tree["histogram"]
+    part.bad_rows = tree["bad_rows"]
 
 
 def _of_sums(sums: GroupSums | None, places: Array | None = None) -> Tree | None:
@@ -106,7 +110,9 @@ def _into_groups(scores: GroupScores, tree: Tree) -> None:
 
 
 def _of_slices(scores: GroupScores, names: dict[str, int]) -> Tree:
-    ordered = sorted(names)
+    ordered = sorted(
+        name for name, place in names.items() if scores.n[place]
+    )  # a column may list names without rows
     places = np.asarray([names[name] for name in ordered], np.int64)
     return {"names": ordered, "scores": _of_groups(scores, places)}
 

@@ -34,9 +34,10 @@ class Evaluation:
     #: Of the replicates of a Poisson bootstrap: standard error and percentile interval.
     bootstrap_standard_error: float | None
     bootstrap_interval: tuple[float, float] | None
-    #: Log loss divided by that of the base rates, or of the prior; 1 minus it.
+    #: Log loss divided by that of the base rates, or of the prior; 1 minus it, and its interval.
     normalized_entropy: float | None
     skill: float | None
+    skill_interval: tuple[float, float] | None
     #: The mean of Σ (p − t)²; of two classes, of the positive one alone; and 1 minus its quotient by the base rates'.
     brier: float
     brier_skill: float | None
@@ -65,6 +66,8 @@ class Evaluation:
     #: ``[k/B, (k + 1)/B)``, the last one closed; the largest bin's; the square without what chance adds; by bins of
     #: equal weight; without bins.
     ece: float
+    #: Given the predictions, and rather too wide than too narrow. The error itself is above 0 by chance.
+    ece_interval: tuple[float, float] | None
     maximum_calibration_error: float
     debiased_squared_error: float | None
     ece_equal_mass: float
@@ -79,7 +82,8 @@ class Evaluation:
     #: The logistic regression of labels on log-odds.
     cox_slope: float | None
     cox_intercept: float | None
-    #: What the logits would best be divided by, and the log loss then; of more than two classes within [¼, 4].
+    #: What the logits would best be divided by, and the log loss then; of more than two classes within [½, 4]. None if
+    #: the log loss is infinite or clipped.
     temperature: float | None
     temperature_log_loss: float | None
     #: For each class and each slice: rows, weight, loss, interval.

@@ -1,32 +1,20 @@
 """One exact, mergeable state of all scores of a data set."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
-
-from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._batch import Batch
-from crossentropy.evaluation._clusters import ClusterSums
 from crossentropy.evaluation._container import pack, unpack
-from crossentropy.evaluation._declaration import KINDS, Declaration
-from crossentropy.evaluation._exact import GroupSums
+from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._finalize import finalize
-from crossentropy.evaluation._groups import GroupScores, GroupTerms, GroupTotals, two_classes
-from crossentropy.evaluation._hashing import hash_values
-from crossentropy.evaluation._prediction_table import PredictionTable, grid_bits
-from crossentropy.evaluation._reliability_bins import ReliabilityBins
-from crossentropy.evaluation._row_scores import CLASSWISE, RowScorer, RowScores, rows_together
+from crossentropy.evaluation._part import Part
+from crossentropy.evaluation._row_scores import rows_together
 from crossentropy.evaluation._state_tree import fill, tree_of
-from crossentropy.evaluation._totals import Costs, Totals, costs_of
-from crossentropy.evaluation._worst_rows import LossHistogram, WorstRows
 from crossentropy.evaluation.result import Evaluation
 
 __all__ = ["State"]
-
-Array = np.ndarray[Any, Any]
-RANKS = 10
 
 
 class State:
@@ -60,162 +48,54 @@ class State:
     """
 
     def __init__(self, declaration: Declaration) -> None:
-        d = self.declaration = declaration
-        classes = len(d.classes)
-        self.in_weights = d.weighted or d.soft
-        self.totals = Totals()
-        several = classes > 2 and not d.soft
-        self.classes = GroupScores(classes, weighted=d.weighted, scored=False) if several else None
-        self.masses = GroupSums(classes) if d.soft else None
-        self.ranks = GroupSums(RANKS + 1) if several else None
-        self.bins = ReliabilityBins(d.bins, weighted=self.in_weights)
-        self.tables = self._make_tables()
-        self.slices = [GroupScores(8, weighted=d.weighted) for _ in d.slices]
-        self.slice_names: list[dict[str, int]] = [{} for _ in d.slices]
-        self.clusters = ClusterSums() if d.clustered else None
-        self.replicates = (GroupSums(d.bootstrap), GroupSums(d.bootstrap)) if d.bootstrap else None
-        self.worst = WorstRows(d.worst)
-        self.histogram = LossHistogram()
-        self.bad_rows: dict[str, int] = {}
-        self._scorer = RowScorer(d)
-
-    def _make_tables(self) -> list[PredictionTable]:
-        """Make the tables of predictions: of the positive class; of many classes, the most probable one, then each."""
-        classes = len(self.declaration.classes)
-        fine = PredictionTable(grid_bits(1), weighted=self.in_weights, probability=self._probability)
-        if classes == 2 or classes > CLASSWISE:
-            return [fine]
-        bits = grid_bits(classes)
-        each = [
-            PredictionTable(bits, weighted=self.in_weights, probability=self._probability)
-            for _ in range(classes)
-        ]
-        return [fine, *each]
-
-    def _probability(self, keys: Array) -> tuple[Array, Array]:
-        """Return the probabilities that keys of a table stand for, to the bit as rows have them."""
-        d = self.declaration
-        kind = d.kind if d.is_binary and (d.one_column or d.kind == "logits") else "proba"
-        out, labels = np.empty((9, len(keys))), np.zeros(len(keys), np.int64)
-        _native.binary_scores(
-            NumpyMemory.address(keys),
-            1,
-            KINDS.index(kind),
-            NumpyMemory.address(labels),
-            False,
-            len(keys),
-            [NumpyMemory.address(row) for row in out],
-            0,
-            1,
-        )
-        return out[7], out[8]
-
-    # ------------------------------------------------------------------------------------------------- update
+        self.declaration = declaration
+        self._parts = [Part(declaration)]  # one for each thread that has added rows
 
     def update(self, batch: Batch) -> None:
         """Add rows that fit the declaration; see `Batch` for what is expected of them.
 
-        Rows of weight 0 count nothing, whatever is predicted.
+        Rows of weight 0 count nothing, whatever is predicted. Large batches are added on ``OMP_NUM_THREADS`` threads,
+        or as many as there are processors.
         """
         if batch.weight is not None and not batch.weight.all():
             batch = batch.take(batch.weight != 0)
         step = rows_together(len(self.declaration.classes))
-        for start in range(0, len(batch), step):
-            self._add(batch if len(batch) <= step else batch.take(slice(start, start + step)))
+        starts = range(0, len(batch), step)
+        threads = max(1, min(NumpyMemory.threads(), len(starts)))
+        while len(self._parts) < threads:
+            self._parts.append(Part(self.declaration))
 
-    def _add(self, batch: Batch) -> None:
-        scores = self._scorer(batch)
-        costs = costs_of(scores.loss, batch.weight)
-        two = self.declaration.is_binary and not self.declaration.soft
-        self.totals.add(scores, batch.labels if two else None, batch.weight, costs)
-        self._add_groups(batch, scores, costs)
-        self._add_calibration(batch, scores)
-        self.worst.add(batch, scores.loss, costs.all)
-        self.histogram.add(costs.finite)
-        if self.clusters is not None and batch.cluster is not None:
-            self.clusters.add(batch.cluster, _ones(batch), costs.finite)
-        if self.replicates is not None:
-            keys = self._resampled(batch)
-            for sums, x in zip(self.replicates, (_ones(batch), costs.finite), strict=True):
-                sums.add_poisson(x, keys, self.declaration.seed)
+        def add(thread: int) -> None:
+            for start in starts[thread::threads]:
+                self._parts[thread].add(batch.take(slice(start, start + step)))
 
-    def _resampled(self, batch: Batch) -> Array:
-        """Return the keys of what a bootstrap resamples: the clusters, else the rows."""
-        return hash_values(batch.rows, salt=batch.origin) if batch.cluster is None else batch.cluster
+        if threads == 1:
+            add(0)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(add, range(threads)))
 
-    def _add_groups(self, batch: Batch, scores: RowScores, costs: Costs) -> None:
-        weight = batch.weight
+    def _whole(self) -> Part:
+        """Add the parts up."""
+        first, *others = self._parts
+        for part in others:
+            first.merge(part)
+        self._parts = [first]
+        return first
 
-        def weighted(name: str) -> Array | None:
-            x = scores.bounded.get(name)
-            return x if x is None or weight is None else x * weight
+    def count_bad_rows(self, counts: Mapping[str, int]) -> None:
+        """Count rows that were left out, by their fault."""
+        self._parts[0].count_bad_rows(counts)
 
-        terms = GroupTerms(weight, costs.finite, weighted("brier"), weighted("correct"), costs.infinite)
-        if self.classes is not None:
-            self.classes.add(batch.labels.astype(np.int32), terms)
-        if self.masses is not None:
-            self._add_masses(batch, self.masses)
-        if self.ranks is not None and scores.rank is not None:
-            self.ranks.add(_ones(batch), np.minimum(scores.rank, RANKS).astype(np.int32))
-        for i, column in enumerate(batch.slices):
-            known = self.slice_names[i]
-            places = np.asarray([known.setdefault(name, len(known)) for name in column.names], np.int32)
-            self.slices[i].grow(len(known))
-            self.slices[i].add(places[column.codes], terms)
+    @property
+    def n(self) -> int:
+        """How many rows were added, those left out for a fault not counted."""
+        return self._whole().totals.n
 
-    def _add_masses(self, batch: Batch, masses: GroupSums) -> None:
-        t, weight = batch.labels, _ones(batch)
-        columns = [1.0 - t, t] if t.ndim == 1 else [np.ascontiguousarray(column) for column in t.T]
-        for c, column in enumerate(columns):
-            masses.add((weight, column), np.full(len(t), c, np.int32))
-        entropy, spread = np.zeros(len(t)), np.zeros(len(t))
-        for x in columns:
-            entropy -= x * np.log(x, out=np.zeros(len(x)), where=x > 0)
-            spread += x * (1.0 - x)
-        spread *= 0.5 if len(columns) == 2 else 1.0
-        self.totals.add_all({"label_entropy": (weight, entropy), "label_spread": (weight, spread)})
-
-    def _add_calibration(self, batch: Batch, scores: RowScores) -> None:
-        top, each = self.tables[0], self.tables[1:]
-        if self.declaration.is_binary:
-            labels = batch.labels if batch.labels.ndim == 1 else np.ascontiguousarray(batch.labels[:, 1])
-            key = self._scorer.key(batch, scores)
-        else:
-            key = scores.probability
-            correct = scores.bounded["correct"]
-            labels = correct if self.declaration.soft else correct.astype(np.int64)
-        self._count(top, key, scores.probability, scores.complement, labels, batch.weight)
-        masses = self._masses_of(labels, batch.weight)
-        self.bins.add(scores.probability, labels, masses, batch.weight)
-        for c, table in enumerate(each):
-            assert scores.probabilities is not None  # for type checkers
-            p = scores.probabilities[c]
-            own = (
-                batch.labels[:, c].copy() if batch.labels.ndim == 2 else (batch.labels == c).astype(np.int64)
-            )
-            self._count(table, p, p, None, own, batch.weight)
-
-    def _masses_of(self, labels: Array, weight: Array | None) -> tuple[Array, Array] | None:
-        """Return the weights on labels 0 and 1; None if they are counted."""
-        if not self.in_weights:
-            return None
-        one = labels.astype(np.float64)
-        if weight is None:
-            return 1.0 - one, one
-        return (1.0 - one) * weight, one * weight
-
-    def _count(
-        self,
-        table: PredictionTable,
-        key: Array,
-        p: Array,
-        q: Array | None,
-        labels: Array,
-        weight: Array | None,
-    ) -> None:
-        table.add(key, p, q, labels, self._masses_of(labels, weight))
-
-    # -------------------------------------------------------------------------------------------------- merge
+    @property
+    def bad_rows(self) -> dict[str, int]:
+        """How many rows were left out for each kind of fault."""
+        return dict(self._whole().bad_rows)
 
     def merge(self, other: "State") -> None:
         """Add the rows of another state, which stays as it is.
@@ -227,44 +107,11 @@ class State:
         """
         if self.declaration != other.declaration:
             raise ValueError(_mismatch(self.declaration, other.declaration))
-        self.totals.merge(other.totals)
-        if self.classes is not None and other.classes is not None:
-            self.classes.merge(other.classes, np.arange(len(self.declaration.classes)))
-        for own, its in ((self.masses, other.masses), (self.ranks, other.ranks)):
-            if own is not None and its is not None:
-                own.add_from(its)
-        self.bins.merge(other.bins)
-        for table, its_table in zip(self.tables, other.tables, strict=True):
-            table.merge(its_table)
-        for i, known in enumerate(self.slice_names):
-            places = [known.setdefault(name, len(known)) for name in other.slice_names[i]]
-            self.slices[i].grow(len(known))
-            self.slices[i].merge(other.slices[i], np.asarray(places, np.int64))
-        if self.clusters is not None and other.clusters is not None:
-            self.clusters.merge(other.clusters)
-        if self.replicates is not None and other.replicates is not None:
-            for sums, its_sums in zip(self.replicates, other.replicates, strict=True):
-                sums.add_from(its_sums)
-        self.worst.merge(other.worst)
-        self.histogram.counts += other.histogram.counts
-        self.count_bad_rows(other.bad_rows)
-
-    def count_bad_rows(self, counts: Mapping[str, int]) -> None:
-        """Count rows that were left out, by their fault."""
-        for kind, count in counts.items():
-            self.bad_rows[kind] = self.bad_rows.get(kind, 0) + count
-
-    def class_totals(self) -> list[GroupTotals]:
-        """Return the sums of each class; not of soft labels."""
-        if self.classes is None:
-            return two_classes(self.totals, weighted=self.declaration.weighted)
-        return self.classes.totals(len(self.declaration.classes))
-
-    # -------------------------------------------------------------------------------------------------- bytes
+        self._whole().merge(other._whole())
 
     def to_bytes(self) -> bytes:
         """Return the state as bytes; states of the same rows have the same bytes, whatever the order was."""
-        return pack(tree_of(self))
+        return pack(tree_of(self._whole()))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "State":
@@ -280,8 +127,12 @@ class State:
         for name in ("classes", "slices"):
             columns[name] = tuple(columns[name])
         state = cls(Declaration(**columns))
-        fill(state, tree)
+        fill(state._parts[0], tree)
         return state
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "State"], tuple[bytes]]:
+        """Pickle the bytes, for engines that send states between processes."""
+        return State.from_bytes, (self.to_bytes(),)
 
     def finalize(self, *, interval: float = 0.95, prior: Any = None) -> Evaluation:
         """Compute all scores; the state can be updated further.
@@ -294,11 +145,7 @@ class State:
             The distribution against which skill is measured, in place of the base rates; of two classes also the
             probability of the positive one.
         """
-        return finalize(self, interval=interval, prior=prior)
-
-
-def _ones(batch: Batch) -> Array:
-    return np.ones(len(batch)) if batch.weight is None else batch.weight
+        return finalize(self._whole(), interval=interval, prior=prior)
 
 
 def _mismatch(own: Declaration, other: Declaration) -> str:

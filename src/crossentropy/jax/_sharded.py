@@ -10,8 +10,10 @@ from crossentropy._backends import INF, Array, as_indices
 from crossentropy._engine.options import ExampleOptions
 from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
+from crossentropy._engine.softmax.terms import excluded_rows
 from crossentropy._rows import rows_shape
 from crossentropy._statistics import PLAIN, Prior, RowStatistics, Target, formulas
+from crossentropy._statistics.label_errors import outside_classes
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy._statistics.merge import ShardStatistics, merge
 from crossentropy.jax._rows import Axes, class_axes
@@ -59,7 +61,12 @@ def _part(logits: Array, first: Array, problem: SoftmaxProblem) -> ShardStatisti
         return jax.lax.dynamic_slice_in_dim(formulas.widened(vector), first, classes)
 
     on = (as_indices(problem.target.indices) - first)[..., None] == jnp.arange(classes)
-    u = _transformed(formulas.widened(logits), on, problem, own_part)
+    z, bad = formulas.widened(logits), outside_classes(problem.target, problem.classes)
+    excluded = excluded_rows(problem)
+    if excluded is not None:  # 0 · NaN is NaN
+        z, bad = jnp.where(excluded[..., None] & ~jnp.isfinite(z), 0, z), bad & ~excluded
+    # So that the gradient of a row with a label outside the classes is NaN as well as its loss.
+    u = _transformed(z, on, problem, own_part) * jnp.where(bad, jnp.nan, 1)[..., None]
     off = LogSum(jnp, jnp.where(on, -INF, u))
     label = jnp.sum(jnp.where(on, u, 0), axis=-1)
     part = ShardStatistics(jnp.where(off.empty, -INF, off.top[..., 0]), off.rest, own=label[..., None])
@@ -95,6 +102,9 @@ def _transformed(z: Array, on: Array, problem: SoftmaxProblem, own_part: Any) ->
 
 
 def _gathered(x: Array, axis_name: Any) -> Array:
-    """The arrays of all devices, in their order along a new first axis, by a sum: that is known to be the same on all."""
+    """The arrays of all devices, in their order along a new first axis.
+
+    It is a sum, since JAX knows of sums that they are the same on all devices.
+    """
     places = jnp.arange(jax.lax.axis_size(axis_name)) == jax.lax.axis_index(axis_name)
     return jax.lax.psum(jnp.where(jnp.reshape(places, (-1, *[1] * x.ndim)), x, 0), axis_name)

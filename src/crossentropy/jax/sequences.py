@@ -38,7 +38,7 @@ def ctc_loss(
     blank_id : int, default 0
         The class of the blank.
     log_epsilon : float, default -1e5
-        What stands for ln 0. Labels that do not fit into their steps cost about as much.
+        What stands for ln 0; finite. Labels that do not fit into their steps cost about as much.
 
     Returns
     -------

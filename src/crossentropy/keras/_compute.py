@@ -39,7 +39,7 @@ def categorical(
     for name in OF_LOGITS:
         if name in options:
             raise ValueError(
-                f"{name} acts on logits, but from_logits=False; pass logits and from_logits=True"
+                f"{name} is for scores before the softmax; pass these as y_pred, and from_logits=True"
             )
     floor = keras.config.epsilon() if clipped else TINY
     p = checked_probabilities(y_pred, class_axis(axis, y_pred.shape, "y_pred"))
@@ -53,17 +53,19 @@ def binary(
     labels: Array,
     *,
     from_logits: bool,
+    axis: int,
     gamma: float | None = None,
     alpha: float | None = None,
     **options: Any,
 ) -> Array:
-    """Loss of every yes-or-no question; with `gamma` the focal one, where `alpha` weighs a yes."""
+    """Mean loss of yes-or-no questions along `axis`; with `gamma` the focal one, where `alpha` weighs a yes."""
     z = y_pred if from_logits else log_odds(checked_probabilities(y_pred), keras.config.epsilon())
     if gamma is None:
         losses = sigmoid_cross_entropy(z, labels, reduction="none", **options)
     else:
         losses = sigmoid_focal_loss(z, labels, alpha=alpha, gamma=gamma, reduction="none", **options)
-    return namespace(losses).astype(losses, loss_dtype(y_pred))
+    xp = namespace(losses)
+    return xp.astype(xp.mean(losses, axis=axis), loss_dtype(y_pred))
 
 
 @argument_errors

@@ -31,7 +31,9 @@ def encoded(value: Any, name: str) -> Any:
     if isinstance(value, (list, tuple)):
         return [encoded(x, name) for x in value]
     if is_dataclass(value) and getattr(links, type(value).__name__, None) is type(value):
-        parts = {field.name: encoded(getattr(value, field.name), name) for field in fields(value)}
+        parts = {
+            field.name: encoded(getattr(value, field.name), f"{name}.{field.name}") for field in fields(value)
+        }
         return {LINK: type(value).__name__, **parts}
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         array = ops.convert_to_numpy(value)

@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from crossentropy._arguments.warnings import warn_user
-from crossentropy._backends import Array, namespace
+from crossentropy._backends import Array, constant, namespace
 from crossentropy._backends.conditions import first_true, is_true
 from crossentropy._backends.messages import say_when
 from crossentropy._backends.modes import is_tracer
@@ -92,18 +92,20 @@ def checked_probabilities(p: Array, axis: int | None = None) -> Array:
     With `axis`, they are distributions along it up to a factor, and a row of zeros is none.
     """
     xp = namespace(p)
-    bad = ~((p >= -SLACK) & (p <= 1 + SLACK))
+    bad = (p < -SLACK) | (p > 1 + SLACK)  # NaN is neither, and stays
     flag = xp.any(bad)
     if axis is not None:
         empty = xp.all(p == 0, axis=axis, keepdims=True)
         bad = bad | empty
         flag = xp.any(bad)
-    what = "no probability, but from_logits=False. If these are logits, pass from_logits=True"
+    what = (
+        "no probability, but from_logits=False. For scores before a softmax or sigmoid pass from_logits=True"
+    )
     if is_true(flag):
         place = first_true(bad)
-        raise ValueError(f"{entry_in_words('y_pred', place)} is {float(p[place]):.6g}, {what}")
-    if is_tracer(flag) or getattr(flag, "is_traced", False):
-        say_when(flag, f"the loss is NaN: y_pred holds {what}")
+        raise ValueError(f"{entry_in_words('y_pred', place)} is {float(constant(p)[place]):.6g}, {what}")
+    if is_tracer(flag):
+        say_when(flag, f"y_pred is {what}")
     one = xp.ones_like(p)
     return p * xp.where(bad, xp.full_like(one, float("nan")), one)
 

@@ -5,8 +5,6 @@ Each returns one loss for every row, in float32 or wider, averaged over the axis
 
 from typing import Any
 
-from keras import ops
-
 from crossentropy._backends import Array
 from crossentropy.keras._compute import binary
 from crossentropy.keras._tensors import as_labels, as_predictions, check_same_shape
@@ -61,8 +59,7 @@ def binary_crossentropy(
     """
     p, y = as_predictions(y_pred, from_logits=from_logits), as_labels(y_true)
     check_same_shape(y, p)
-    losses = binary(p, y, from_logits=from_logits, label_smoothing=label_smoothing, **options)
-    return ops.mean(losses, axis=axis)
+    return binary(p, y, from_logits=from_logits, axis=axis, label_smoothing=label_smoothing, **options)
 
 
 def binary_focal_crossentropy(
@@ -114,7 +111,5 @@ def binary_focal_crossentropy(
     p, y = as_predictions(y_pred, from_logits=from_logits), as_labels(y_true)
     check_same_shape(y, p)
     balance = alpha if apply_class_balancing else None
-    losses = binary(
-        p, y, from_logits=from_logits, gamma=gamma, alpha=balance, label_smoothing=label_smoothing, **options
-    )
-    return ops.mean(losses, axis=axis)
+    options |= {"gamma": gamma, "alpha": balance, "label_smoothing": label_smoothing}
+    return binary(p, y, from_logits=from_logits, axis=axis, **options)

@@ -1,8 +1,7 @@
 """Keras's cross-entropies as losses, argument for argument, with ours behind them.
 
-All of them reduce as Keras does. ``"sum_over_batch_size"``, which is ``"mean"``, divides ``Σ ω ℓ`` by the number of
-losses, whatever their weights, and with a mask by the number that it keeps; ``"mean_with_sample_weight"`` divides by
-``Σ ω``; ``"sum"`` and None do not divide.
+They reduce as Keras does: ``"sum_over_batch_size"``, or ``"mean"``, divides ``Σ ω ℓ`` by the number of losses, or of
+those that a mask keeps, whatever their weights; ``"mean_with_sample_weight"`` by ``Σ ω``; the others do not divide.
 """
 
 from typing import Any
@@ -76,10 +75,8 @@ class BinaryFocalCrossentropy(NamedLoss):
 
     Parameters
     ----------
-    apply_class_balancing, alpha, gamma, from_logits, label_smoothing, axis, reduction, name, dtype
-        As in Keras; `dtype` as in `BinaryCrossentropy`.
-    **options
-        Those of `binary_focal_crossentropy`.
+    apply_class_balancing, alpha, gamma, from_logits, label_smoothing, axis, reduction, name, dtype, **options
+        As in Keras, and those of `binary_focal_crossentropy`; `dtype` as in `BinaryCrossentropy`.
 
     Examples
     --------
@@ -123,10 +120,8 @@ class CategoricalCrossentropy(NamedLoss):
 
     Parameters
     ----------
-    from_logits, label_smoothing, axis, reduction, name, dtype
-        As in Keras; `dtype` as in `BinaryCrossentropy`.
-    **options
-        Those of `categorical_crossentropy`.
+    from_logits, label_smoothing, axis, reduction, name, dtype, **options
+        As in Keras, and those of `categorical_crossentropy`; `dtype` as in `BinaryCrossentropy`.
 
     Examples
     --------
@@ -164,10 +159,8 @@ class CategoricalFocalCrossentropy(NamedLoss):
 
     Parameters
     ----------
-    alpha, gamma, from_logits, label_smoothing, axis, reduction, name, dtype
-        As in Keras; `dtype` as in `BinaryCrossentropy`.
-    **options
-        Those of `categorical_focal_crossentropy`.
+    alpha, gamma, from_logits, label_smoothing, axis, reduction, name, dtype, **options
+        As in Keras, and those of `categorical_focal_crossentropy`; `dtype` as in `BinaryCrossentropy`.
 
     Examples
     --------
@@ -209,10 +202,9 @@ class SparseCategoricalCrossentropy(NamedLoss):
 
     Parameters
     ----------
-    from_logits, ignore_class, reduction, axis, name, dtype
-        As in Keras; `dtype` as in `BinaryCrossentropy`. A mean is over the rows that are not ignored.
-    **options
-        Those of `sparse_categorical_crossentropy`.
+    from_logits, ignore_class, reduction, axis, name, dtype, **options
+        As in Keras, and those of `sparse_categorical_crossentropy`; `dtype` as in `BinaryCrossentropy`. A mean is over
+        the rows that are not ignored.
 
     Examples
     --------

@@ -100,15 +100,12 @@ class Focal:
 
     def curvature(self, log_odds_against: Array) -> Array:
         """``p (1 − p)^γ ((1 − p)(1 + 2γ + γ log p) − γ² p log p)``, negative where ``p`` is small."""
-        xp = namespace(log_odds_against)
-        gamma = self.gamma
-        # Beyond, p or 1 − p is 0 in every dtype, and so is the product.
-        D = xp.clip(log_odds_against, -MOST_ODDS, MOST_ODDS)
-        log_p, log_rest = log_sigmoid(-D), log_sigmoid(D)
-        p, rest = xp.exp(log_p), xp.exp(log_rest)
-        return xp.exp(log_p + gamma * log_rest) * (
-            rest * (1 + gamma * (2 + log_p)) - gamma * (gamma * (p * log_p))
-        )
+        D, gamma, xp = log_odds_against, self.gamma, namespace(log_odds_against)
+        log_likelier = -xp.log1p(xp.exp(-xp.abs(D)))
+        log_p = log_likelier - xp.clip(D, 0.0, MOST_ODDS)
+        log_rest = log_likelier + xp.clip(D, -MOST_ODDS, 0.0)
+        bend = xp.exp(log_rest) * (1 + gamma * (2 + log_p)) - gamma * (gamma * (xp.exp(log_p) * log_p))
+        return xp.exp(log_p + gamma * log_rest) * bend
 
 
 MOST_ODDS = 1e4  # log-odds beyond which p (1 − p) is 0 in every dtype

@@ -18,18 +18,10 @@ from crossentropy._statistics.log_sum import LogSum
 
 @dataclass(frozen=True)
 class Divergence:
-    """A divergence as functions of the log-probabilities of several distributions, class axis last.
+    """A divergence as functions of the log-probabilities of several distributions, class axis last."""
 
-    Attributes
-    ----------
-    rows : function
-        Returns the divergence of every row.
-    slopes : function
-        Returns its derivatives with respect to the logits of each distribution, None for a constant.
-    """
-
-    rows: Callable[..., Array]
-    slopes: Callable[..., list[Array | None]]
+    rows: Callable[..., Array]  # the divergence of every row
+    slopes: Callable[..., list[Array | None]]  # its derivatives by the logits of each; None for a constant
 
 
 def _taped_rows(

@@ -24,7 +24,7 @@ def class_losses(p: Array, labels: Any, *, axis: int, floor: float, **options: A
         As in `crossentropy.softmax_cross_entropy`.
     axis : int
     floor : float
-        The least probability, and one minus the largest; beyond them the gradient is 0.
+        The least that a probability, or one minus it, is taken for.
     **options
         `link`, `label_smoothing`, `smoothing_prior`, `class_weight` and `ignore_index`.
 
@@ -56,11 +56,13 @@ def class_losses(p: Array, labels: Any, *, axis: int, floor: float, **options: A
 
 
 def log_odds(p: Array, floor: float) -> Array:
-    """Compute ``ln p − ln(1 − p)`` in the widest dtype, of probabilities held between `floor` and ``1 − floor``."""
+    """Compute ``ln p − ln(1 − p)`` in the widest dtype; neither ``p`` nor ``1 − p`` is less than `floor`.
+
+    One of the two is at least ½, so that its logarithm loses nothing that counts beside the other.
+    """
     p = widened(p)
     xp = namespace(p)
-    p = xp.clip(p, floor, 1 - max(floor, float(xp.finfo(p.dtype).eps)))
-    return xp.log(p) - xp.log1p(-p)
+    return xp.log(xp.clip(p, floor, None)) - xp.log(xp.clip(1 - p, floor, None))
 
 
 def divergences(p: Array, q: Array, *, axis: int, floor: float) -> Array:

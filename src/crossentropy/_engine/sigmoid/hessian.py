@@ -53,7 +53,7 @@ def element_derivatives(
         counted = None if weights is None else weights[1] != 0
         check_binary_labels(problem.labels, valid_labels(problem.labels), counted)
     shape, dtype = problem.logits.shape, loss_dtype(problem.logits)
-    ones, second = np.ones(shape, dtype=dtype), np.empty(shape, dtype=dtype)
+    ones, second = np.ones(shape, dtype=dtype), NumpyMemory.empty_like(problem.logits, dtype)
     with np.errstate(all="ignore"):
         if cpu.is_supported(problem):
             first = cpu.gradient(problem, ones, 1.0, NumpyMemory)

@@ -10,6 +10,7 @@ the sum of what the softmax bends and of what the link bends. The n are taken fr
 bound of the whole that is never negative.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -19,18 +20,20 @@ from crossentropy._backends import Array
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.terms import check_sums, target_weights, weigh_rows
-from crossentropy._statistics import Cotangents, Target
+from crossentropy._statistics import Cotangents, Requested, Target
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.cpu.kernel import RowKernel
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy._statistics.label_errors import check_labels
 from crossentropy._statistics.log_sigmoid import log_sigmoid
+from crossentropy.links import CrossEntropy
 from crossentropy.links.link import curvature as link_curvature
 from crossentropy.links.link import slope as link_slope
 
 __all__ = ["hessian_of_row", "row_derivatives"]
 
-BLOCK = 1 << 16  # entries of a block, few enough for intermediate results to stay in the cache
+CLEAR = 1e-3  # what is left beside a probability where its difference from 1 is not accurate enough
+BLOCK = 1 << 15  # entries of a block, few enough for intermediate results to stay in the cache
 
 
 def row_derivatives(
@@ -53,20 +56,28 @@ def row_derivatives(
     if problem.validate:
         check_labels(problem.target, C)
         check_sums(problem)
-    gradient, hessian = (np.empty(problem.shape, dtype=problem.loss_dtype) for _ in range(2))
+    gradient, hessian = (NumpyMemory.empty_like(problem.logits, problem.loss_dtype) for _ in range(2))
     T = problem.transform.temperature
     with np.errstate(all="ignore"):
-        odds = _LogOdds.of(problem) if _has_labels_alone(problem) else None
+        derivatives = _of_blocks(problem, positive)
         for rows in slices(n, max(1, BLOCK // C)):
-            block = _block(problem, rows)
-            g, h = (
-                _of_masses(block, positive) if odds is None else _of_labels(block, odds.block(rows), positive)
-            )
+            g, h = derivatives(rows)
             gradient[rows], hessian[rows] = (g, h) if T == 1 else (g / T, h / T**2)
     if problem.sample_weight is not None:
         idle = problem.sample_weight == 0  # whatever the logits
         gradient[idle] = hessian[idle] = 0.0
     return gradient, hessian
+
+
+def _of_blocks(problem: SoftmaxProblem, positive: bool) -> Callable[[slice], tuple[np.ndarray, np.ndarray]]:
+    """Return what computes gradient and diagonal by ``u`` of a block of rows; the kernels run once, for all rows."""
+    if _has_labels_alone(problem):
+        odds = _LogOdds.of(problem)
+        return lambda rows: _of_labels(_block(problem, rows), odds.block(rows), positive)
+    if type(problem.link) is CrossEntropy:
+        p = _probabilities(problem)
+        return lambda rows: _of_cross_entropy(_block(problem, rows), p[rows])
+    return lambda rows: _of_masses(_block(problem, rows), positive)
 
 
 def hessian_of_row(
@@ -148,10 +159,38 @@ def _of_labels(problem: SoftmaxProblem, odds: _LogOdds, positive: bool) -> tuple
         of_rest = np.maximum(slope, 0.0)
     columns = (x if shares is None else shares * x for x in (slope, own, of_rest))
     slope, own, of_rest = (weigh_rows(problem, x)[:, None] for x in columns)
-    diagonal = (own * r + of_rest * np.where(r > 0.5, odds.others[:, None], 1 - r)) * r
+    complement = 1 - r
+    clear = np.flatnonzero(odds.others < CLEAR)
+    complement[clear] = np.where(r[clear] > 0.5, odds.others[clear, None], complement[clear])
+    complement *= of_rest
+    diagonal = own * r
+    diagonal += complement
+    diagonal *= r
     labels: Any = problem.target.indices
     np.put_along_axis(diagonal, labels[:, None], own, axis=1)
     return slope * r, diagonal
+
+
+def _probabilities(problem: SoftmaxProblem) -> np.ndarray:
+    """Compute ``p``, the derivative of ``L`` by ``u``, by the kernels."""
+    kernel = RowKernel(NumpyMemory, problem.logits, 1, problem.target, problem.transform, None)
+    stats = kernel.statistics(problem.target, problem.rows, Requested(log_partition=True))
+    return kernel.pullback(
+        stats, Cotangents(log_partition=np.ones(problem.rows)), problem.rows, before_transform=True
+    ).logits
+
+
+def _of_cross_entropy(problem: SoftmaxProblem, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient and diagonal by ``u`` of ``Σ a_j (L − u_j)``: ``A p − a`` and ``A p (1 − p)`` with ``A = Σ a_j``."""
+    a, _ = per_class.class_masses(problem, p)
+    a = weigh_rows(problem, a.T).T
+    A = a.sum(axis=1, keepdims=True)
+    rest = 1 - p
+    (clear,) = np.nonzero(p.max(axis=1) > 1 - CLEAR)
+    others, top = p[clear], p[clear].argmax(axis=1)
+    others[np.arange(len(clear)), top] = 0.0
+    rest[clear, top] = others.sum(axis=1)
+    return (A - a) * p - a * rest, A * p * rest
 
 
 def _of_masses(problem: SoftmaxProblem, positive: bool) -> tuple[np.ndarray, np.ndarray]:

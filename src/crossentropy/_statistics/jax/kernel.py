@@ -1,7 +1,9 @@
 """The native row kernels in programs of XLA: handlers that it calls with the addresses of its buffers.
 
-A call costs some microseconds. The handlers are registered by name when this module is imported; if the installed XLA
-does not take them, programs on the CPU are made of formulas, as on every other device.
+A call costs some microseconds. Of the ways to the kernels it is the one that is faster than optax: formulas, compiled
+by XLA, are slower, and so is a callback into Python, which needs its lock as well (docs/numerics.md). Nothing of JAX is
+needed to build the handlers. They are registered by name when this module is imported; if the installed XLA does not
+take them, programs on the CPU are made of formulas, as on every other device.
 """
 
 from collections.abc import Sequence
@@ -52,6 +54,9 @@ def pullback(problem: RowProblem, *arguments: Array) -> list[Array]:
         return [jnp.astype(jnp.where(upstream == 0, 0, upstream * gradient), arrays[0].dtype)]
     cotangents = dict(zip(problem.cotangents, given, strict=True))
     total = cotangents.pop("dense_total", None)  # the sum of the masses is no matter of the logits
+    if "log_odds" in cotangents:  # a row that makes no sense has no gradient, its label's entry included
+        D, g = saved[problem.names.index("log_odds")], cotangents["log_odds"]
+        cotangents["log_odds"] = jnp.where((g != 0) & jnp.isnan(D), jnp.nan, g)
     outputs = arrays[:2] if 1 in problem.moving else arrays[:1]
     if cotangents:
         results = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in outputs]

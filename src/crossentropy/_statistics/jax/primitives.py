@@ -33,12 +33,25 @@ def row_statistics(problem: RowProblem, *arrays: Array) -> list[Array]:
 
 def same_axes(arrays: Sequence[Array]) -> list[Array]:
     """The arrays, each varying over every axis of a mesh, under `shard_map`, over which one of them does."""
-    axes: list[frozenset[Any]] = [getattr(jax.typeof(x), "vma", frozenset()) for x in arrays]
+    axes = [_varying(jax.typeof(x)) for x in arrays]
     every = frozenset[Any]().union(*axes)
-    return [
-        jax.lax.pcast(x, tuple(every - own), to="varying") if every - own else x
-        for x, own in zip(arrays, axes, strict=True)
-    ]
+    return [_made_varying(x, every - own) for x, own in zip(arrays, axes, strict=True)]
+
+
+def _made_varying(x: Array, axes: frozenset[Any]) -> Array:
+    """An array that is the same along some axes of a mesh, taken for one that varies."""
+    if not axes:
+        return x
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(x, tuple(axes), to="varying")
+    return getattr(jax.lax, "pvary")(x, tuple(axes))  # noqa: B009  # what JAX has now is what is checked
+
+
+def _varying(kind: Any) -> frozenset[Any]:
+    """The axes of a mesh over which arrays of a type vary; JAX has had two names for them."""
+    if hasattr(kind, "vma"):
+        return kind.vma
+    return getattr(getattr(kind, "manual_axis_type", None), "varying", frozenset())
 
 
 # ------------------------------------------------------------------------------------------ what each computes
@@ -84,10 +97,10 @@ def _abstract_pullback(*arguments: Any, problem: RowProblem) -> list[Any]:
 
 
 def _abstract(shape: tuple[int, ...], dtype: Any, arguments: Sequence[Any]) -> Any:
-    """An array that varies as the arguments do."""
-    result = jax.core.ShapedArray(shape, jnp.dtype(dtype))
-    axes = getattr(arguments[0], "vma", None)
-    return result.update(vma=axes) if axes else result
+    """The type of an array that varies as the arguments do."""
+    like = arguments[0]
+    whole = like.sharding.update(spec=jax.sharding.PartitionSpec(*[None] * len(shape)))
+    return like.update(shape=shape, dtype=jnp.dtype(dtype), weak_type=False, sharding=whole)
 
 
 # ------------------------------------------------------------------------------------------------ their rules

@@ -65,7 +65,7 @@ def score_source(
         raise BadData(f"there are no rows in {', '.join(origins)}; pass predictions")
     state = scoring.state
     state.count_bad_rows({kind: count for kind, count in counts.items() if count})
-    if state.totals.n == 0:
+    if state.n == 0:
         faults = ", ".join(f"{n:,} {kind}" for kind, n in sorted(state.bad_rows.items()))
         reason = f"left out by their faults: {faults}" if faults else "their weights are 0"
         raise BadData(f"no row of {', '.join(origins)} can be scored; {reason}")

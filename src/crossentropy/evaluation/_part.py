@@ -1,0 +1,201 @@
+"""What is known about some rows: all sums and counts, to which rows and other parts are added."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy.evaluation._batch import Batch
+from crossentropy.evaluation._clusters import ClusterSums
+from crossentropy.evaluation._declaration import KINDS, Declaration
+from crossentropy.evaluation._exact import GroupSums, add_poisson
+from crossentropy.evaluation._groups import GroupScores, GroupTerms, GroupTotals, two_classes
+from crossentropy.evaluation._hashing import hash_values
+from crossentropy.evaluation._prediction_table import PredictionTable, count_on_grid, grid_bits, grid_size
+from crossentropy.evaluation._reliability_bins import ReliabilityBins
+from crossentropy.evaluation._row_scores import CLASSWISE, RowScorer, RowScores
+from crossentropy.evaluation._totals import Costs, Totals, costs_of
+from crossentropy.evaluation._worst_rows import LossHistogram, WorstRows
+
+__all__ = ["Part"]
+
+Array = np.ndarray[Any, Any]
+RANKS = 10
+
+
+class Part:
+    """The sums and counts of some rows; `State` adds rows to several of them at once."""
+
+    def __init__(self, declaration: Declaration) -> None:
+        d = self.declaration = declaration
+        classes = len(d.classes)
+        self.in_weights = d.weighted or d.soft
+        self.totals = Totals()
+        several = classes > 2 and not d.soft
+        self.classes = GroupScores(classes, weighted=d.weighted, scored=False) if several else None
+        self.masses = GroupSums(classes) if d.soft else None
+        self.ranks = GroupSums(RANKS + 1) if several else None
+        self.bins = ReliabilityBins(d.bins, weighted=self.in_weights)
+        self.tables = self._make_tables()
+        self.slices = [GroupScores(8, weighted=d.weighted) for _ in d.slices]
+        self.slice_names: list[dict[str, int]] = [{} for _ in d.slices]
+        self.clusters = ClusterSums() if d.clustered else None
+        self.replicates = (GroupSums(d.bootstrap), GroupSums(d.bootstrap)) if d.bootstrap else None
+        self.worst = WorstRows(d.worst)
+        self.histogram = LossHistogram()
+        self.bad_rows: dict[str, int] = {}
+        self._scorer = RowScorer(d)
+
+    def _make_tables(self) -> list[PredictionTable]:
+        """Make the tables of predictions: of the positive class; of many classes, the most probable one, then each."""
+        classes = len(self.declaration.classes)
+        fine = PredictionTable(grid_bits(1), weighted=self.in_weights, probability=self._probability)
+        if classes == 2 or classes > CLASSWISE:
+            return [fine]
+        bits = grid_bits(classes)
+        counts = np.zeros((classes, grid_size(bits), 2), np.int64)
+        each = [
+            PredictionTable(bits, weighted=self.in_weights, probability=self._probability, counts=own)
+            for own in counts
+        ]
+        self._class_counts = counts
+        return [fine, *each]
+
+    def _probability(self, keys: Array) -> tuple[Array, Array]:
+        """Return the probabilities that keys of a table stand for, to the bit as rows have them."""
+        d = self.declaration
+        kind = d.kind if d.is_binary and (d.one_column or d.kind == "logits") else "proba"
+        out, labels = np.empty((9, len(keys))), np.zeros(len(keys), np.int64)
+        _native.binary_scores(
+            NumpyMemory.address(keys),
+            1,
+            KINDS.index(kind),
+            NumpyMemory.address(labels),
+            False,
+            len(keys),
+            [NumpyMemory.address(row) for row in out],
+            0,
+        )
+        return out[7], out[8]
+
+    def add(self, batch: Batch) -> None:
+        """Add at most `rows_together` rows."""
+        scores = self._scorer(batch)
+        costs = costs_of(scores.loss, batch.weight)
+        two = self.declaration.is_binary and not self.declaration.soft
+        self.totals.add(scores, batch.labels if two else None, batch.weight, costs)
+        self._add_groups(batch, scores, costs)
+        self._add_calibration(batch, scores)
+        self.worst.add(batch, scores.loss, costs.all)
+        self.histogram.add(costs.finite)
+        if self.clusters is not None and batch.cluster is not None:
+            self.clusters.add(batch.cluster, _ones(batch), costs.finite)
+        if self.replicates is not None:
+            keys = self._resampled(batch)
+            add_poisson(*self.replicates, _ones(batch), costs.finite, keys, self.declaration.seed)
+
+    def _resampled(self, batch: Batch) -> Array:
+        """Return the keys of what a bootstrap resamples: the clusters, else the rows."""
+        return hash_values(batch.rows, salt=batch.origin) if batch.cluster is None else batch.cluster
+
+    def _add_groups(self, batch: Batch, scores: RowScores, costs: Costs) -> None:
+        weight = batch.weight
+
+        def weighted(name: str) -> Array | None:
+            x = scores.bounded.get(name)
+            return x if x is None or weight is None else x * weight
+
+        terms = GroupTerms(weight, costs.finite, weighted("brier"), weighted("correct"), costs.infinite)
+        if self.classes is not None:
+            self.classes.add(batch.labels.astype(np.int32), terms)
+        if self.masses is not None:
+            self._add_masses(batch, self.masses)
+        if self.ranks is not None and scores.rank is not None:
+            places = np.minimum(scores.rank, RANKS).astype(np.int32)
+            if weight is None:
+                self.ranks.add_counts(np.bincount(places, minlength=RANKS + 1))
+            else:
+                self.ranks.add(weight, places)
+        for i, column in enumerate(batch.slices):
+            known = self.slice_names[i]
+            places = np.asarray([known.setdefault(name, len(known)) for name in column.names], np.int32)
+            self.slices[i].grow(len(known))
+            self.slices[i].add(places[column.codes], terms)
+
+    def _add_masses(self, batch: Batch, masses: GroupSums) -> None:
+        t, weight = batch.labels, _ones(batch)
+        columns = [1.0 - t, t] if t.ndim == 1 else [np.ascontiguousarray(column) for column in t.T]
+        for c, column in enumerate(columns):
+            masses.add((weight, column), np.full(len(t), c, np.int32))
+        entropy, spread = np.zeros(len(t)), np.zeros(len(t))
+        for x in columns:
+            entropy -= x * np.log(x, out=np.zeros(len(x)), where=x > 0)
+            spread += x * (1.0 - x)
+        spread *= 0.5 if len(columns) == 2 else 1.0
+        self.totals.add_all({"label_entropy": (weight, entropy), "label_spread": (weight, spread)})
+
+    def _add_calibration(self, batch: Batch, scores: RowScores) -> None:
+        top, each = self.tables[0], self.tables[1:]
+        if self.declaration.is_binary:
+            labels = batch.labels if batch.labels.ndim == 1 else np.ascontiguousarray(batch.labels[:, 1])
+            key = self._scorer.key(batch, scores)
+        else:
+            key = scores.probability
+            correct = scores.bounded["correct"]
+            labels = correct if self.declaration.soft else correct.astype(np.int64)
+        top.add(key, scores.probability, scores.complement, labels, batch.weight)
+        self.bins.add(scores.probability, labels, batch.weight)
+        if each and scores.probabilities is not None:
+            self._count_classes(each, scores.probabilities, batch)
+
+    def _count_classes(self, tables: list[PredictionTable], p: Array, batch: Batch) -> None:
+        """Count each class against the others; all at once if all are on the grid."""
+        if not self.in_weights and not any(table.is_exact for table in tables):
+            count_on_grid(self._class_counts, tables[0].bits, p, None, batch.labels, 0)
+            return
+        for c, table in enumerate(tables):
+            own = (
+                batch.labels[:, c].copy() if batch.labels.ndim == 2 else (batch.labels == c).astype(np.int64)
+            )
+            table.add(p[c], p[c], None, own, batch.weight)
+
+    def merge(self, other: "Part") -> None:
+        """Add the rows of another part, which stays as it is."""
+        self.totals.merge(other.totals)
+        if self.classes is not None and other.classes is not None:
+            self.classes.merge(other.classes, np.arange(len(self.declaration.classes)))
+        for own, its in ((self.masses, other.masses), (self.ranks, other.ranks)):
+            if own is not None and its is not None:
+                own.add_from(its)
+        self.bins.merge(other.bins)
+        for table, its_table in zip(self.tables, other.tables, strict=True):
+            table.merge(its_table)
+        for i, known in enumerate(self.slice_names):
+            places = [known.setdefault(name, len(known)) for name in other.slice_names[i]]
+            self.slices[i].grow(len(known))
+            self.slices[i].merge(other.slices[i], np.asarray(places, np.int64))
+        if self.clusters is not None and other.clusters is not None:
+            self.clusters.merge(other.clusters)
+        if self.replicates is not None and other.replicates is not None:
+            for sums, its_sums in zip(self.replicates, other.replicates, strict=True):
+                sums.add_from(its_sums)
+        self.worst.merge(other.worst)
+        self.histogram.counts += other.histogram.counts
+        self.count_bad_rows(other.bad_rows)
+
+    def count_bad_rows(self, counts: Mapping[str, int]) -> None:
+        """Count rows that were left out, by their fault."""
+        for kind, count in counts.items():
+            self.bad_rows[kind] = self.bad_rows.get(kind, 0) + count
+
+    def class_totals(self) -> list[GroupTotals]:
+        """Return the sums of each class; not of soft labels."""
+        if self.classes is None:
+            return two_classes(self.totals, weighted=self.declaration.weighted)
+        return self.classes.totals(len(self.declaration.classes))
+
+
+def _ones(batch: Batch) -> Array:
+    return np.ones(len(batch)) if batch.weight is None else batch.weight

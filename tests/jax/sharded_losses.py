@@ -1,0 +1,89 @@
+"""Losses on four devices that XLA makes of this machine's processor; `test_sharded.py` runs this file by itself."""
+
+import os
+
+if __name__ == "__main__":
+    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import crossentropy as ce
+from crossentropy.jax import softmax_cross_entropy_with_integer_labels as loss_of
+
+RNG = np.random.default_rng(0)
+Z, Y = RNG.normal(size=(8, 20)) * 3, np.asarray([0, 5, 7, 19, 11, -7, 4, 20])
+WEIGHTS = np.asarray([1.0, 2.0, 0.0, 1.0, 0.5, 1.0, 1.0, 0.0])
+OPTIONS = [
+    {},
+    {
+        **{
+            "label_smoothing": 0.1,
+            "smoothing_prior": np.arange(1.0, 21.0) / 210,
+            "z_loss": 0.01,
+            "entropy_bonus": 0.1,
+        },
+        **{
+            "softcap": 5.0,
+            "ignore_index": 5,
+            "class_weight": np.linspace(0.5, 2, 20),
+            "sample_weight": WEIGHTS,
+        },
+    },
+    {
+        **{
+            "link": ce.links.Focal(2.0),
+            "temperature": 2.0,
+            "margin": 0.3,
+            "logit_bias": np.arange(20.0) / 10,
+        },
+        "where": np.asarray([True] * 4 + [False] * 4),
+    },
+]
+
+
+def alike(got, expected):
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-13)
+
+
+def classes_over_devices(mesh):
+    for options in OPTIONS:
+        of_part = lambda z, options=options: loss_of(z, Y, axis_name="m", **options)  # noqa: E731
+        whole = lambda z, options=options: loss_of(z, Y, validate="none", **options)  # noqa: E731
+        sharded = jax.shard_map(of_part, mesh=mesh, in_specs=P(None, "m"), out_specs=P())
+        alike(jax.jit(sharded)(Z), jax.jit(whole)(Z))
+        gradient = jax.jit(jax.grad(lambda z, f=whole: f(z).sum()))(Z)
+        alike(jax.jit(jax.grad(lambda z, f=sharded: f(z).sum()))(Z), gradient)
+        inside = jax.grad(lambda z, f=of_part: f(z).sum())
+        alike(
+            jax.jit(jax.shard_map(inside, mesh=mesh, in_specs=P(None, "m"), out_specs=P(None, "m")))(Z),
+            gradient,
+        )
+
+
+def rows_over_devices(mesh):
+    z, y = jnp.asarray(Z), jnp.clip(jnp.asarray(Y), 0, 19)
+    mean = lambda z, y: loss_of(z, y).mean()  # noqa: E731
+    value, gradient = jax.value_and_grad(mean)(z, y)
+    local = jax.shard_map(loss_of, mesh=mesh, in_specs=(P("m"), P("m")), out_specs=P("m"))
+    alike(jax.jit(local)(z, y).mean(), value)
+    alike(jax.jit(jax.grad(lambda z: local(z, y).mean()))(z), gradient)
+    # Logits that are the same on all devices get the gradient of all their labels.
+    shared = jax.shard_map(loss_of, mesh=mesh, in_specs=(P(), P("m")), out_specs=P("m"))
+    each = lambda z: loss_of(jnp.tile(z, (4, 1)), y).sum()  # noqa: E731
+    alike(jax.grad(lambda z: shared(z, y).sum())(z[:2]), jax.grad(each)(z[:2]))
+    for kind in (AxisType.Auto, AxisType.Explicit):
+        mesh = jax.make_mesh((4,), ("m",), axis_types=(kind,))
+        arrays = (jax.device_put(x, NamedSharding(mesh, P("m"))) for x in (z, y))
+        for got, expected in zip(jax.jit(jax.value_and_grad(mean))(*arrays), (value, gradient), strict=True):
+            alike(got, expected)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    devices = jax.make_mesh((4,), ("m",), axis_types=(AxisType.Auto,))
+    classes_over_devices(devices)
+    rows_over_devices(devices)
