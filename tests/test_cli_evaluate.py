@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from crossentropy.cli.app import app
 from crossentropy.cli.evaluation_errors import in_options
 from crossentropy.evaluation import State, evaluate
-from crossentropy.evaluation._gates import check_gates, ece_interval, skill_interval
+from crossentropy.evaluation._gates import check_gates
 from evaluation_files import CLASSES, columns, of_arrays, table, write
 
 DATA = columns()
@@ -130,23 +130,6 @@ def test_the_interval_decides_and_not_the_score():
         for result, passed in ((few, False), (many, True)):
             (gate,) = check_gates(result, **limits)
             assert gate.passed is passed, gate
-
-
-def test_the_interval_of_the_skill_is_that_of_the_log_loss_in_its_units():
-    result = of_coins(400)
-    low, high = result.interval
-    assert skill_interval(result) == pytest.approx((1 - high / np.log(2), 1 - low / np.log(2)), rel=1e-14)
-
-
-def test_the_interval_of_the_calibration_error_covers_the_true_one():
-    """Predictions that are off by 0.1 in every bin; the error of 200 samples of 500 rows."""
-    r = np.random.default_rng(0)
-    inside = 0
-    for _ in range(200):
-        p = r.choice([0.25, 0.45, 0.65], 500)
-        low, high = ece_interval(evaluate(labels=(r.random(500) < p + 0.1).astype(int), proba=p, worst=0))
-        inside += low <= 0.1 <= high
-    assert 0.91 <= inside / 200 <= 0.99
 
 
 @pytest.mark.parametrize(

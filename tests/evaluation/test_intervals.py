@@ -164,3 +164,9 @@ def test_the_interval_of_the_calibration_error_holds_it_at_least_as_often_as_it_
         e = evaluate(labels=(r.random(2000) < p + 0.1).astype(int), proba=p, bins=10, interval=0.9)
         held += e.ece_interval[0] <= 0.1 <= e.ece_interval[1]
     assert held / 100 > 0.9 - 3 * math.sqrt(0.09 / 100)
+
+
+def test_a_few_rows_of_one_label_do_not_prove_the_calibration_error_small():
+    low, high = evaluate(labels=[1, 1, 0, 0], proba=[0.99, 0.99, 0.01, 0.01]).ece_interval
+    assert low == 0
+    assert high > 0.03

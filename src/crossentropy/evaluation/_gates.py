@@ -2,12 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Any
 
 from crossentropy.evaluation.result import Evaluation
 
-__all__ = ["Gate", "check_gates", "ece_interval", "skill_interval"]
+__all__ = ["Gate", "check_gates"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def check_gates(
     words = f"its {100 * result.confidence:g} % interval"
     scores = (
         ("max_log_loss", max_log_loss, "log loss", result.log_loss, result.interval),
-        ("max_ece", max_ece, "calibration error", result.ece, ece_interval(result)),
+        ("max_ece", max_ece, "calibration error", result.ece, result.ece_interval),
     )
     for name, most, score, value, interval in scores:
         if most is not None:
@@ -72,7 +70,7 @@ def check_gates(
             reaches = f"{words} reaches to {upper:.6g}" if interval else "it has no interval"
             gates.append(Gate(name, most, upper <= most, f"{score} is {value:.6g}, {reaches}"))
     if min_skill is not None:
-        between = skill_interval(result)
+        between = result.skill_interval
         lower = between[0] if between else -math.inf
         begins = f"{words} begins at {lower:.6g}" if between else "it has no interval"
         skill = "unknown" if result.skill is None else f"{result.skill:.6g}"
@@ -82,35 +80,3 @@ def check_gates(
         words = "1 row has" if count == 1 else f"{count:,} rows have"
         gates.append(Gate("max_infinite", max_infinite, count <= max_infinite, f"{words} an infinite loss"))
     return gates
-
-
-def skill_interval(result: Evaluation) -> tuple[float, float] | None:
-    """Return the interval of the skill, 1 − L / H, from that of the log loss L; H is taken as known."""
-    if result.interval is None or result.normalized_entropy is None:
-        return None
-    if result.normalized_entropy == 0:
-        return (1.0, 1.0)
-    entropy = result.log_loss / result.normalized_entropy
-    low, high = result.interval
-    return (1 - high / entropy, 1 - low / entropy)
-
-
-def ece_interval(result: Evaluation) -> tuple[float, float] | None:
-    r"""Return an interval of the expected calibration error.
-
-    .. math:: \mathrm{ECE} \pm z \Bigl(\sum_b \frac{W_b^2}{W^2} \frac{f_b (1 - f_b)}{n_b}\Bigr)^{1/2}
-
-    where `f` is the frequency of the label in a bin, with one row more that has the mean prediction. Rows are taken as
-    independent, and as of equal weight within a bin. Chance makes the error itself larger, not smaller, so the upper
-    end is on the safe side.
-    """
-    total = math.fsum(b["weight"] for b in result.reliability)
-    variance = math.fsum((b["weight"] / total) ** 2 * _variance(b) for b in result.reliability)
-    spread = NormalDist().inv_cdf(0.5 + result.confidence / 2) * math.sqrt(variance)
-    return (max(0.0, result.ece - spread), result.ece + spread)
-
-
-def _variance(point: dict[str, Any]) -> float:
-    """Return the variance of the frequency in a bin."""
-    frequency = (point["n"] * point["frequency"] + point["probability"]) / (point["n"] + 1)
-    return float(frequency * (1 - frequency) / point["n"])

@@ -68,17 +68,20 @@ def cluster_variance(weights: Sequence[int], losses: Sequence[int]) -> float | N
 def calibration_variance(bins: Sequence[Bin], design: float) -> float:
     r"""Variance of the expected calibration error of bins, given the predictions.
 
-    .. math:: d \sum_b \Bigl(\frac{W_b}{W}\Bigr)^2 \frac{\bar y_b (1 - \bar y_b)}{n_b}, \qquad
-       d = \frac{n \sum_i w_i^2}{W^2}
+    .. math:: d \sum_b \Bigl(\frac{W_b}{W}\Bigr)^2 \frac{f_b (1 - f_b)}{n_b}, \qquad
+       f_b = \frac{n_b \bar y_b + \bar p_b}{n_b + 1}, \qquad d = \frac{n \sum_i w_i^2}{W^2}
 
+    The frequency f has one row more, which has the mean prediction: few rows of one label are no proof that all are.
     The design effect d is that of the weights of all rows. Labels in a bin vary at most as much as if they had one
     probability, so that it is too large rather than too small.
     """
     total = float(sum(b.weight for b in bins))
-    rates = [float(b.positive / b.weight) if b.weight else 0.0 for b in bins]
-    shares = [float(b.weight) / total for b in bins]
-    terms = [s * s * y * (1 - y) / b.n for s, y, b in zip(shares, rates, bins, strict=True) if b.n]
-    return design * math.fsum(terms)
+    filled = [b for b in bins if b.n and b.weight]
+    rates = [float((b.n * b.positive + b.probability) / b.weight) / (b.n + 1) for b in filled]
+    shares = [float(b.weight) / total for b in filled]
+    return design * math.fsum(
+        s * s * f * (1 - f) / b.n for s, f, b in zip(shares, rates, filled, strict=True)
+    )
 
 
 def student_interval(
