@@ -14,14 +14,22 @@ torch = pytest.importorskip("torch")
 from crossentropy._statistics.head.products import padded_stride, strided_rows  # noqa: E402
 from linear_heads import random  # noqa: E402
 
-#: JAX and NumPy lay out what they multiply themselves; what is trained is plain PyTorch.
+#: JAX, NumPy and TensorFlow lay out what they multiply themselves; what is trained is plain PyTorch.
 WITH_PRODUCTS = (
     "_statistics/products.py",
     "_statistics/head/products.py",
     "_engine/linear/jax_scan.py",
     "_backends/numpy_products.py",
 )
-ALSO = ("_engine/linear/numpy_blocks.py", "training/", "sklearn/_products.py", "_kernels/triton/")
+ALSO = (
+    "_engine/linear/numpy_blocks.py",
+    "_engine/softmax/hessian.py",
+    "_backends/tensorflow.py",
+    "evaluation/_recalibration.py",
+    "training/",
+    "sklearn/_products.py",
+    "_kernels/triton/",
+)
 NAMES = {
     "mm",
     "addmm",
