@@ -66,6 +66,12 @@ OPTIONS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def without_tensorflow(monkeypatch):
+    """Where TensorFlow is loaded, its tensors are looked for among the arguments, which is a few calls more."""
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+
+
 def entered(function):
     """What `function` returns, and the functions of this package that it entered."""
     names = []
