@@ -13,7 +13,7 @@ KERNELS := $(HEADS) tests/evaluation $(filter-out %_jax.py,\
 
 .PHONY: demo test test-full test-poisoned test-levels sanitize bench bench-cuda lint docs clean
 
-demo: .venv/installed
+demo: .venv/commands
 	$(BIN)/crossentropy train digits --out runs/digits --overwrite
 	$(BIN)/crossentropy train breast_cancer --loss "cross_entropy(label_smoothing=0.05)" \
 		--weight-decay 0.01 --hidden 64 --out runs/breast_cancer --overwrite
@@ -74,10 +74,15 @@ docs: .venv/installed
 clean:
 	rm -rf .venv build
 
-# torch first and by version, so that no other package's requirement picks its build.
-.venv/installed: pyproject.toml $(NATIVE)
+# What the commands need: torch first and by version, so that no other package's requirement picks its build.
+.venv/commands: pyproject.toml $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet --editable ".[train,dev]"
+	$(BIN)/pip install --quiet --editable ".[train]"
+	touch $@
+
+# What the tests need besides: every framework that there is a face for.
+.venv/installed: .venv/commands
+	$(BIN)/pip install --quiet --group dev
 	touch $@

@@ -1,5 +1,6 @@
 """Importing the package is quick, and touches no framework."""
 
+import doctest
 import importlib
 import subprocess
 import sys
@@ -40,6 +41,14 @@ def test_importing_takes_less_than_a_fifth_of_a_second():
     """Of the processor's time, NumPy's import counted too; the least of twelve: a busy machine only adds to it."""
     code = "import time; t = time.process_time(); import crossentropy; print(time.process_time() - t)"
     assert min(float(python(code)) for _ in range(12)) < 0.2
+
+
+def test_the_example_of_the_package_runs():
+    """It is not collected as others are, since that search takes every attribute and imports every face."""
+    import crossentropy
+
+    result = doctest.testmod(crossentropy)
+    assert (result.failed, result.attempted > 0) == (0, True)
 
 
 def test_importing_and_using_numpy_touches_no_framework():
