@@ -12,6 +12,8 @@ __all__ = ["build_network", "choose_device", "logits_in_double", "network_of_sta
 
 #: rows that are passed through the network at once where no gradient is needed: bounds the memory of hidden layers
 ROWS_AT_ONCE = 8192
+#: inputs that are converted to float64, and split for exact products, at once
+INPUTS_AT_ONCE = 1 << 20
 
 
 def build_network(widths: list[int], dropout: float, seed: int) -> nn.Sequential:
@@ -62,8 +64,9 @@ def logits_in_double(network: nn.Module, inputs: Tensor) -> Tensor:
     device = next(network.parameters()).device
     network.eval()
     parts = []
+    rows = min(ROWS_AT_ONCE, max(1, INPUTS_AT_ONCE // inputs.shape[1]))
     with torch.no_grad():
-        for part in inputs.split(ROWS_AT_ONCE):
+        for part in inputs.split(rows):
             values = part.to(device).double()
             for layer in network.children():
                 if isinstance(layer, nn.Linear):
