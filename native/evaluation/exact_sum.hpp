@@ -12,7 +12,7 @@ namespace ce {
 
 constexpr int kLimbs = 68;  // 2098 bits of a float64, and room for 2^63 of them
 
-// One number as three neighbouring limbs; of either sign.
+// One number as three adjacent limbs, of either sign.
 struct Limbs {
   int first;
   int64_t value[3];

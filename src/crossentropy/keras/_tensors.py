@@ -76,7 +76,7 @@ def squeezed(y_true: Array, y_pred: Array, axis: int) -> Array:
 
 
 def check_same_shape(y_true: Array, y_pred: Array) -> None:
-    """Raise ValueError where something is said of every prediction and the shapes differ."""
+    """Raise ValueError unless there is a label for every prediction, in the same shape."""
     ours, theirs = tuple(y_true.shape), tuple(y_pred.shape)
     known = [a == b or None in (a, b) for a, b in zip(ours, theirs, strict=False)]
     if len(ours) != len(theirs) or not all(known):

@@ -59,15 +59,8 @@ def log_loss_skill(y_true: Any, y_proba: Any, *, sample_weight: Any = None, labe
 
     Parameters
     ----------
-    y_true : array or list (n,), or floating array (n, C)
-        Labels of any type; or soft labels, the distribution of each row.
-    y_proba : array (n, C), or (n,) for two classes
-        Probabilities; one column is that of the second class.
-    sample_weight : array (n,), optional
-        Weight of each row; rows of weight 0 count nothing.
-    labels : sequence of C labels, optional
-        The label of each column, in the order of the columns, such as ``model.classes_``. Left out, they are the sorted
-        labels of `y_true`, and then each of them has to occur.
+    y_true, y_proba, sample_weight, labels
+        As in `log_loss`.
 
     Returns
     -------
@@ -77,8 +70,7 @@ def log_loss_skill(y_true: Any, y_proba: Any, *, sample_weight: Any = None, labe
     Raises
     ------
     ValueError
-        If a row does not sum to one, a probability is outside [0, 1], a label is none of `labels`, or shapes do not
-        fit.
+        As `log_loss` does.
 
     Examples
     --------
@@ -93,15 +85,8 @@ def brier_score(y_true: Any, y_proba: Any, *, sample_weight: Any = None, labels:
 
     Parameters
     ----------
-    y_true : array or list (n,), or floating array (n, C)
-        Labels of any type; or soft labels, the distribution of each row.
-    y_proba : array (n, C), or (n,) for two classes
-        Probabilities; one column is that of the second class.
-    sample_weight : array (n,), optional
-        Weight of each row; rows of weight 0 count nothing.
-    labels : sequence of C labels, optional
-        The label of each column, in the order of the columns, such as ``model.classes_``. Left out, they are the sorted
-        labels of `y_true`, and then each of them has to occur.
+    y_true, y_proba, sample_weight, labels
+        As in `log_loss`.
 
     Returns
     -------
@@ -111,8 +96,7 @@ def brier_score(y_true: Any, y_proba: Any, *, sample_weight: Any = None, labels:
     Raises
     ------
     ValueError
-        If a row does not sum to one, a probability is outside [0, 1], a label is none of `labels`, or shapes do not
-        fit.
+        As `log_loss` does.
 
     Examples
     --------
@@ -129,15 +113,8 @@ def brier_skill(y_true: Any, y_proba: Any, *, sample_weight: Any = None, labels:
 
     Parameters
     ----------
-    y_true : array or list (n,), or floating array (n, C)
-        Labels of any type; or soft labels, the distribution of each row.
-    y_proba : array (n, C), or (n,) for two classes
-        Probabilities; one column is that of the second class.
-    sample_weight : array (n,), optional
-        Weight of each row; rows of weight 0 count nothing.
-    labels : sequence of C labels, optional
-        The label of each column, in the order of the columns, such as ``model.classes_``. Left out, they are the sorted
-        labels of `y_true`, and then each of them has to occur.
+    y_true, y_proba, sample_weight, labels
+        As in `log_loss`.
 
     Returns
     -------
@@ -147,8 +124,7 @@ def brier_skill(y_true: Any, y_proba: Any, *, sample_weight: Any = None, labels:
     Raises
     ------
     ValueError
-        If a row does not sum to one, a probability is outside [0, 1], a label is none of `labels`, or shapes do not
-        fit.
+        As `log_loss` does.
 
     Examples
     --------
@@ -171,15 +147,8 @@ def calibration_error(
 
     Parameters
     ----------
-    y_true : array or list (n,), or floating array (n, C)
-        Labels of any type; or soft labels, the distribution of each row.
-    y_proba : array (n, C), or (n,) for two classes
-        Probabilities; one column is that of the second class.
-    sample_weight : array (n,), optional
-        Weight of each row; rows of weight 0 count nothing.
-    labels : sequence of C labels, optional
-        The label of each column, in the order of the columns, such as ``model.classes_``. Left out, they are the sorted
-        labels of `y_true`, and then each of them has to occur.
+    y_true, y_proba, sample_weight, labels
+        As in `log_loss`.
     n_bins : int, default 15
         Number of bins.
     strategy : {"uniform", "quantile", "smooth"}
@@ -193,8 +162,7 @@ def calibration_error(
     Raises
     ------
     ValueError
-        If a row does not sum to one, a probability is outside [0, 1], a label is none of `labels`, or shapes do not
-        fit.
+        As `log_loss` does, or if the strategy is unknown.
 
     Examples
     --------

@@ -1,5 +1,7 @@
 """The choice of how the statistics of JAX arrays are computed: by the primitives, or by formulas alone."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 
@@ -44,13 +46,10 @@ def statistics(
     if not transform.is_plain:
         rows = formulas.prepare(logits, axis, target, transform, idle=idle)
         behind, logits, offset, axis = axis, rows.u, rows.offset, rows.u.ndim - 1
-        target = Target(
-            indices=target.indices,
+        target = replace(
+            target,
             mask=None if target.mask is None else formulas.class_last(target.mask, behind),
             dense=None if target.dense is None else formulas.class_last(target.dense, behind),
-            several=target.several,
-            ignore_index=target.ignore_index,
-            class_weight=target.class_weight,
         )
     wide = widest_dtype(logits)
     if target.dense is not None:
