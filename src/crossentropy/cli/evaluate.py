@@ -107,6 +107,13 @@ def evaluate(
         typer.Option(metavar="X", help="How far the sum of a row's probabilities may be from 1."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a report: a page with pictures (.html), text (.md), or the numbers (.json).",
+        ),
+    ] = None,
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the gates as a JUnit report.")
     ] = None,
@@ -148,6 +155,11 @@ def evaluate(
                 check_writable(path.parent)
         rates = _numbers(prior)
 
+        from crossentropy.cli.evaluation_pages import check_page, write_page
+
+        if out is not None:
+            check_page(out)
+
         from crossentropy.evaluation._gates import check_gates
         from crossentropy.evaluation._scoring import Columns, Request
         from crossentropy.evaluation._tables import score_tables
@@ -180,6 +192,8 @@ def evaluate(
         )
         if state is not None:
             write_bytes(scored.to_bytes(), state)
+        if out is not None:
+            write_page(result, out, sources)
         if junit is not None:
             write_junit(gates, junit)
         print_result(result, ", ".join(sources), as_json=json)

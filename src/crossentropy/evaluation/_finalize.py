@@ -8,6 +8,7 @@ import numpy as np
 from crossentropy.evaluation import _decomposition as decomposition
 from crossentropy.evaluation import _recalibration as recalibration
 from crossentropy.evaluation import _reliability as reliability
+from crossentropy.evaluation._calibration_curve import calibration_curve, consistency_band
 from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._exact import UNIT, ExactSum
 from crossentropy.evaluation._group_results import adjusted_p, group_result, skill_variance, slice_results
@@ -21,6 +22,7 @@ from crossentropy.evaluation._intervals import (
     student_quantile,
 )
 from crossentropy.evaluation._part import Part
+from crossentropy.evaluation._prediction_table import Entries
 from crossentropy.evaluation._row_scores import POWERS
 from crossentropy.evaluation._smooth_error import smooth_error
 from crossentropy.evaluation._totals import LADDER
@@ -29,6 +31,10 @@ from crossentropy.evaluation.result import Evaluation
 __all__ = ["finalize"]
 
 NAN = math.nan
+#: Predictions of a class, and the best increasing function of them.
+Fitted = tuple[Entries, decomposition.Blocks]
+#: Up to how many classes each has a calibration curve.
+CURVES = 9
 MOMENTS = ("weight", "weight_square", "loss", "loss_square", "weight_loss")
 
 
@@ -50,6 +56,9 @@ def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
     null_rates = rates if prior is None else checked_prior(prior, d)
     null = cross_entropy_of(rates, null_rates)
     brier, brier_null = mean_of(totals["brier"], weight), brier_uncertainty(part, rates)
+    each = [
+        (entries, decomposition.best_blocks(entries)) for entries in (t.entries() for t in part.tables[1:])
+    ]
     scores: dict[str, Any] = {
         "n": totals.n,
         "weight": float(weight),
@@ -70,10 +79,11 @@ def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
         "mean_entropy": mean_of(totals["entropy"], weight),
         "kl_divergence": loss - mean_of(totals["label_entropy"], weight) if d.soft else None,
         "n_infinite": totals.n_infinite,
-        **calibration(part, loss, uncertainty, brier, brier_null),
+        **calibration(part, each, loss, uncertainty, brier, brier_null),
+        "consistency_band": consistency_band(part.tables[0].entries(), interval),
         "ece_interval": ece_interval(part, interval),
         **surprises(part),
-        "classes": class_results(part, rates, interval),
+        "classes": class_results(part, each, rates, interval),
         "slices": all_slices(part, interval),
         "worst_rows": worst_rows(part),
         "worst_share": None if infinite else part.histogram.share_of_highest(1e-3),
@@ -216,11 +226,12 @@ def clip_ladder(part: Part) -> dict[str, float]:
 
 
 def calibration(
-    part: Part, loss: float, uncertainty: float, brier: float, brier_null: float
+    part: Part, each: list[Fitted], loss: float, uncertainty: float, brier: float, brier_null: float
 ) -> dict[str, Any]:
     """Return the parts of the scores, calibration errors, and what a recalibration would find."""
     d, bins = part.declaration, part.bins.bins()
     entries = part.tables[0].entries()
+    blocks = decomposition.best_blocks(entries)
     result: dict[str, Any] = {
         "ece": reliability.expected_error(bins),
         "maximum_calibration_error": reliability.maximum_error(bins),
@@ -228,6 +239,7 @@ def calibration(
         "ece_equal_mass": reliability.expected_error(reliability.equal_mass_bins(entries, d.bins)),
         "smooth_ece": smooth_error(entries),
         "reliability": reliability.reliability(bins),
+        "calibration_curve": calibration_curve(entries, blocks),
         "classwise_ece": None,
         "cox_slope": None,
         "cox_intercept": None,
@@ -242,20 +254,18 @@ def calibration(
             temperature = recalibration.best_temperature(entries, z)
             fit = recalibration.cox(entries, z)
             result["cox_slope"], result["cox_intercept"] = fit or (None, None)
-        blocks = decomposition.best_blocks(entries)
         best, brier_best = decomposition.log_score(blocks), decomposition.brier_score(blocks) - spread
         error = 0.0
         if not entries.exact:
             error = max(0.0, best - decomposition.log_score(decomposition.least_blocks(entries)))
     else:
-        each = [table.entries() for table in part.tables[1:]]
         if is_plain:
             temperature = recalibration.interpolated_temperature(nodes(part, loss))
         best = NAN if temperature is None else temperature.log_loss
         if each:
-            scores = [decomposition.brier_score(decomposition.best_blocks(table)) for table in each]
+            scores = [decomposition.brier_score(blocks) for _, blocks in each]
             brier_best = math.fsum(scores) - spread
-            classwise = [reliability.expected_error(reliability.binned(table, d.bins)) for table in each]
+            classwise = [reliability.expected_error(reliability.binned(x, d.bins)) for x, _ in each]
             result["classwise_ece"] = math.fsum(classwise) / len(classwise)
         else:
             brier_best = NAN
@@ -309,10 +319,17 @@ def _z(excess: ExactSum, variance: ExactSum) -> float | None:
 # --------------------------------------------------------------------------------------------------- parts of rows
 
 
-def class_results(part: Part, rates: list[float], interval: float) -> list[dict[str, Any]]:
-    """Return the scores of each class; of soft labels the base rates."""
+def class_results(
+    part: Part, each: list[Fitted], rates: list[float], interval: float
+) -> list[dict[str, Any]]:
+    """Return the scores of each class; of soft labels the base rates. Some classes have calibration curves."""
     labels = part.declaration.classes
-    results = [{"label": label, "base_rate": rate} for label, rate in zip(labels, rates, strict=True)]
+    results: list[dict[str, Any]] = [
+        {"label": label, "base_rate": rate} for label, rate in zip(labels, rates, strict=True)
+    ]
+    if len(labels) <= CURVES:
+        for result, fitted in zip(results, each, strict=False):  # of two classes there is one curve
+            result["calibration_curve"] = calibration_curve(*fitted)
     if part.masses is not None:
         return results
     groups = part.class_totals()

@@ -2,8 +2,12 @@
 
 import json
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 __all__ = ["Evaluation"]
@@ -76,6 +80,10 @@ class Evaluation:
     classwise_ece: float | None
     #: The points of the reliability diagram.
     reliability: list[dict[str, Any]]
+    #: The best increasing function of those predictions, as steps; and where it would lie, point by point, if they were
+    #: calibrated.
+    calibration_curve: list[dict[str, float]]
+    consistency_band: list[dict[str, float]]
     #: Brier score and log loss less their expectation under the predictions, in standard deviations.
     spiegelhalter_z: float | None
     log_score_z: float | None
@@ -86,7 +94,8 @@ class Evaluation:
     #: the log loss is infinite or clipped.
     temperature: float | None
     temperature_log_loss: float | None
-    #: For each class and each slice: rows, weight, loss, interval.
+    #: For each class and each slice: rows, weight, loss, interval. From three to nine classes each has its calibration
+    #: curve, against the others.
     classes: list[dict[str, Any]]
     slices: list[dict[str, Any]]
     #: The rows of the highest loss times weight, the worst first.
@@ -107,6 +116,33 @@ class Evaluation:
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return the attributes as JSON; infinite numbers are the texts "Infinity" and "-Infinity", NaN is null."""
         return json.dumps(_for_json(self.to_dict()), indent=indent, ensure_ascii=False, allow_nan=False)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write a report: one file with its pictures, which asks for nothing from anywhere.
+
+        The same evaluation has the same bytes.
+
+        Raises
+        ------
+        ImportError
+            Without Jinja2 and Matplotlib.
+        """
+        with _needs_report():
+            from crossentropy._report.evaluation_page import Provenance, evaluation_html, versions
+        page = evaluation_html(self.to_dict(), Provenance(versions=versions()))
+        Path(path).write_text(page, encoding="utf-8")
+
+    def plot(self) -> Any:
+        """Return the reliability diagram as a figure of Matplotlib.
+
+        Raises
+        ------
+        ImportError
+            Without Matplotlib.
+        """
+        with _needs_report():
+            from crossentropy._report.figures import draw_reliability
+        return draw_reliability(self.to_dict())
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the lines of the table that `print` shows: names and numbers."""
@@ -148,6 +184,19 @@ class Evaluation:
             for name, value in self.rows()
         )
         return f"<table>{cells}</table>"
+
+
+@contextmanager
+def _needs_report() -> Iterator[None]:
+    """Say what to install if an import of what reports are made by fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("jinja2", "markupsafe", "matplotlib"):
+            raise
+        raise ImportError(
+            'reports need Jinja2 and Matplotlib; install them by: pip install "crossentropy[evaluate]"'
+        ) from error
 
 
 def _number(x: float | None) -> str:

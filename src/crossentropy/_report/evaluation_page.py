@@ -1,0 +1,142 @@
+"""The report of an evaluation: one page in one file, which asks for nothing and runs nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from crossentropy._report import sentences
+from crossentropy._report.figures import draw_class_reliability, draw_decomposition, draw_reliability
+from crossentropy._report.interval_marks import scale_of
+from crossentropy._report.sentences import short
+from crossentropy._report.style import COLORS, DARK, to_svg
+
+__all__ = ["Provenance", "Source", "evaluation_html", "evaluation_markdown", "versions"]
+
+#: Groups of a table, and worst rows, that are shown.
+GROUPS, ROWS = 40, 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was read: its name, and of a file its size in bytes and its SHA-256 in hexadecimal digits."""
+
+    name: str
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How an evaluation was made: sources, versions of packages by name, and the command that repeats it."""
+
+    sources: Sequence[Source] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    command: str | None = None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that numbers and pictures come from."""
+    return {name: version(name) for name in ("crossentropy", "numpy", "matplotlib")}
+
+
+def evaluation_html(result: Mapping[str, Any], provenance: Provenance) -> str:
+    """Return the report of an evaluation, given as a mapping, as HTML.
+
+    The same evaluation has the same report, byte by byte.
+    """
+    figures = {
+        "reliability": _reliability(result),
+        "classes": _class_reliability(result),
+        "decomposition": _decomposition(result),
+    }
+    context = _context(result, provenance) | {"figures": figures, "colors": COLORS, "dark": DARK}
+    return _templates().get_template("evaluation.html.j2").render(context)
+
+
+def evaluation_markdown(result: Mapping[str, Any], provenance: Provenance) -> str:
+    """Return the report as Markdown, without pictures."""
+    return _templates().get_template("evaluation.md.j2").render(_context(result, provenance))
+
+
+def _context(result: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
+    return {
+        "result": result,
+        "provenance": provenance,
+        "verdict": sentences.verdict(result),
+        "calibration": sentences.calibration(result),
+        "advice": sentences.advice(result),
+        "classes": _groups(result, result["classes"], [("class", "label")]),
+        "slices": _groups(
+            result,
+            sorted(result["slices"], key=lambda s: -(s["share_of_loss"] or 0.0)),
+            [("column", "column"), ("value", "slice")],
+        ),
+        "worst_rows": result["worst_rows"][:ROWS],
+    }
+
+
+def _reliability(result: Mapping[str, Any]) -> Markup:
+    description = sentences.describe_reliability(result)
+    figure = draw_reliability(result)
+    return Markup(to_svg(figure, "reliability", "Reliability diagram", description))
+
+
+def _class_reliability(result: Mapping[str, Any]) -> Markup | None:
+    """Return the picture of the curves of classes, or None if they have none of their own."""
+    if "calibration_curve" not in result["classes"][-1]:
+        return None
+    description = sentences.describe_classes(result)
+    figure = draw_class_reliability(result["classes"])
+    return Markup(to_svg(figure, "classwise", "Reliability of each class", description))
+
+
+def _decomposition(result: Mapping[str, Any]) -> Markup | None:
+    """Return the picture of the parts of the loss, or None if it has none that are finite."""
+    if result["n_infinite"] or result["miscalibration"] is None:
+        return None
+    description = sentences.describe_decomposition(result)
+    return Markup(to_svg(draw_decomposition(result), "decomposition", "Parts of the log loss", description))
+
+
+def _groups(
+    result: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]]
+) -> dict[str, Any] | None:
+    """Return a table of groups, each with the picture of its interval; None without losses of groups."""
+    if not groups or "log_loss" not in groups[0]:
+        return None
+    shown = groups[:GROUPS]
+    losses = [g["log_loss"] for g in shown]
+    scale = scale_of(losses, [g["interval"] for g in shown], min(result["log_loss"], max(losses)))
+    limit = 1 - result["confidence"]
+    rows = []
+    for g in shown:
+        notable = g.get("adjusted_p_value") is not None and g["adjusted_p_value"] < limit
+        mark = Markup(scale.mark(g["log_loss"], g["interval"], notable=notable))
+        rows.append(
+            {"names": [short(g[key]) for _, key in names], "notable": notable, "mark": mark} | dict(g)
+        )
+    return {"heads": [head for head, _ in names], "rows": rows, "total": len(groups)}
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("crossentropy._report"),
+        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "number": sentences.number,
+        "percent": sentences.percent,
+        "short": short,
+        "cell": lambda name: short(name).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;"),
+    }
+    return environment

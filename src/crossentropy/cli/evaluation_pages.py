@@ -1,0 +1,54 @@
+"""The report that ``evaluate --out`` writes."""
+
+import hashlib
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from crossentropy._report.evaluation_page import (
+    Provenance,
+    Source,
+    evaluation_html,
+    evaluation_markdown,
+    versions,
+)
+from crossentropy.cli.evaluation_report import write_bytes
+from crossentropy.evaluation import Evaluation
+from crossentropy.evaluation._sources.addresses import CALLED, STANDARD_INPUT, addresses
+from crossentropy.training.output import check_writable
+
+__all__ = ["check_page", "write_page"]
+
+PAGES = (".html", ".md", ".json")
+
+
+def check_page(path: Path) -> None:
+    """Raise, before any work is done, if a report cannot be written there."""
+    if path.suffix.lower() not in PAGES:
+        raise ValueError(f"--out is {path.name!r}; pass a file that ends in {', '.join(PAGES)}")
+    check_writable(path.parent)
+
+
+def write_page(result: Evaluation, path: Path, sources: Sequence[str]) -> None:
+    """Write the report of predictions read from sources, in the format that the name of the file ends in."""
+    if path.suffix.lower() == ".json":
+        text = result.to_json() + "\n"
+    else:
+        provenance = Provenance(_described(sources), versions(), shlex.join(["crossentropy", *sys.argv[1:]]))
+        page = evaluation_html if path.suffix.lower() == ".html" else evaluation_markdown
+        text = page(result.to_dict(), provenance)
+    write_bytes(text.encode(), path)
+
+
+def _described(sources: Sequence[str]) -> list[Source]:
+    """Return each file with its size and digest; of standard input and of remote files the name alone."""
+    described = []
+    for address in addresses(sources):
+        if address == STANDARD_INPUT or "://" in address:
+            described.append(Source(CALLED if address == STANDARD_INPUT else address))
+            continue
+        with open(address, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            described.append(Source(address, file.tell(), digest))
+    return described

@@ -1,0 +1,73 @@
+"""Reports in Chromium, at the widths of a desktop and of a telephone: no message, no request, nothing cut off."""
+
+import json
+import re
+import shutil
+import subprocess
+from html import escape, unescape
+
+import pytest
+
+from crossentropy._report.evaluation_page import Provenance, evaluation_html
+from reports import hostile_evaluations
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+WIDTHS = 1280, 390
+# A page that holds the report in frames of these widths, looks at each, and writes what it found into itself.
+WATCH = """
+<pre id="found"></pre>
+<script>
+window.onload = () => {
+  const found = [...document.querySelectorAll("iframe")].map(frame => {
+    const page = frame.contentDocument, view = frame.contentWindow;
+    const seen = element => {
+      const box = element.getBoundingClientRect();
+      return box.width > 0 && box.height > 0 && box.left >= 0 && box.right <= view.innerWidth + 1;
+    };
+    const texts = [...page.querySelectorAll("figure svg text")].map(t => t.getBoundingClientRect().height);
+    return {
+      overflow: page.documentElement.scrollWidth - view.innerWidth,
+      figures: [...page.querySelectorAll("figure svg")].map(seen),
+      texts: texts.length ? Math.min(...texts) : 99,
+      requests: view.performance.getEntriesByType("resource").map(entry => entry.name),
+      scripts: page.scripts.length,
+      focusable: [...page.querySelectorAll("[role=region]")].every(e => (e.focus(), page.activeElement === e)),
+    };
+  });
+  document.getElementById("found").textContent = JSON.stringify(found);
+};
+</script>
+"""
+
+
+def look_at(page, folder, *flags):
+    """What the watching page found in each frame, and the lines that Chromium logged of its console."""
+    frames = "".join(f'<iframe width="{w}" height="900" srcdoc="{escape(page)}"></iframe>' for w in WIDTHS)
+    path = folder / "watch.html"
+    path.write_text(f'<!DOCTYPE html><meta charset="utf-8">{frames}{WATCH}', encoding="utf-8")
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", *flags]
+    command += [
+        f"--user-data-dir={folder / 'profile'}",
+        "--virtual-time-budget=5000",
+        "--dump-dom",
+        path.as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
+    return json.loads(unescape(found[1])), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.mark.parametrize("name", ["hostile classes", "hostile slices", "one row", "a thousand classes"])
+def test_a_report_is_whole_at_each_width(name, tmp_path):
+    page = evaluation_html(hostile_evaluations()[name]().to_dict(), Provenance())
+    frames, messages = look_at(page, tmp_path)
+    assert messages == []
+    for frame in frames:
+        assert frame["overflow"] <= 0
+        assert all(frame["figures"])
+        assert frame["texts"] >= 9  # pixels
+        assert frame["requests"] == []
+        assert frame["scripts"] == 0
+        assert frame["focusable"]
