@@ -17,6 +17,9 @@ demo: .venv/commands
 	$(BIN)/crossentropy train digits --out runs/digits --overwrite
 	$(BIN)/crossentropy train breast_cancer --loss "cross_entropy(label_smoothing=0.05)" \
 		--weight-decay 0.01 --hidden 64 --out runs/breast_cancer --overwrite
+	$(BIN)/crossentropy evaluate runs/digits/predictions.parquet --label label --proba "p[*]" \
+		--out runs/digits/report.html
+	@echo "The report of the digits: $(CURDIR)/runs/digits/report.html"
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile

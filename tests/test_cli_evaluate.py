@@ -1,9 +1,11 @@
 """``crossentropy evaluate`` and ``merge``: what is printed and written, gates, exit codes."""
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -264,3 +266,26 @@ def test_what_is_no_state_cannot_be_merged(path, tmp_path):
 )
 def test_messages_name_options_as_they_are_written(python, command):
     assert in_options(python) == command
+
+
+def test_out_writes_a_page_that_says_how_it_was_made(path, tmp_path):
+    page = tmp_path / "new" / "report.html"
+    result = scored(path, "--out", page)
+    assert (result.exit_code, result.stderr) == (0, "")
+    text = page.read_text()
+    assert text.startswith("<!DOCTYPE html>")
+    assert hashlib.sha256(Path(path).read_bytes()).hexdigest() in text
+    assert f"{of_arrays(DATA).n:,}" in text
+
+
+def test_out_writes_markdown_and_json(path, tmp_path):
+    for name in ("report.md", "report.json"):
+        assert scored(path, "--out", tmp_path / name).exit_code == 0
+    assert (tmp_path / "report.md").read_text().startswith("# Evaluation of predictions")
+    assert json.loads((tmp_path / "report.json").read_text())["n"] == len(DATA["y"])
+
+
+def test_out_of_another_format_is_refused_before_any_work(path, tmp_path):
+    result = scored("no such file", "--out", tmp_path / "report.pdf")
+    assert result.exit_code == 2
+    assert "--out is 'report.pdf'; pass a file that ends in .html, .md, .json" in result.stderr
