@@ -1,6 +1,7 @@
 """What holds for the whole suite."""
 
 import os
+import sys
 
 import hypothesis
 import pytest
@@ -18,3 +19,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr == "not full":
         flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_programs_are_forgotten():
+    """Drop what JAX and PyTorch have compiled once a file is done, or the processes grow by gigabytes."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    if "torch._dynamo" in sys.modules:
+        sys.modules["torch._dynamo"].reset()
