@@ -161,6 +161,17 @@ def test_clips_of_kaggle_and_spark():
     assert doubled.log_loss == pytest.approx((low + high - math.log(2 / 3)) / 3, rel=1e-14)
 
 
+def test_spark_takes_the_loss_next_to_a_probability_of_1_by_log1p():
+    e = evaluate(labels=[0], proba=np.asarray([[1.0, 0.0]]), clip="spark")
+    assert e.log_loss == -math.log1p(-1e-15)
+
+
+def test_kaggles_sums_do_not_depend_on_how_the_predictions_lie_in_memory():
+    p = np.random.default_rng(0).dirichlet(np.ones(30), 200) * 0.9
+    in_columns = evaluate(labels=[0] * 200, proba=np.asfortranarray(p), clip="kaggle")
+    assert evaluate(labels=[0] * 200, proba=p, clip="kaggle") == in_columns
+
+
 def test_a_row_of_zeros_has_no_sum_that_kaggle_could_divide_by():
     p = np.asarray([[0.0, 0.0], [0.5, 1.0]])
     with pytest.raises(ValueError, match="row 0: the probabilities sum to 0"):

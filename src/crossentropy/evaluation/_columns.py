@@ -8,7 +8,7 @@ import numpy as np
 from crossentropy.evaluation._batch import Batch, SliceColumn
 from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._declaration import Declaration
-from crossentropy.evaluation._faults import BadData, find_faults, sum_tolerance
+from crossentropy.evaluation._faults import BadData, find_faults, row_sums, sum_tolerance
 from crossentropy.evaluation._hashing import hash_values
 
 __all__ = ["label_indices", "make_batch", "slice_column"]
@@ -95,7 +95,7 @@ def make_batch(
             counts[fault.kind] = int(found.sum())
             bad |= found
     if d.clip == "kaggle" and x.ndim == 2:
-        sums = x.sum(axis=1, keepdims=True, dtype=np.float64)
+        sums = row_sums(x)[:, None]
         x = x / np.where(sums > 0, sums, 1.0)
     batch = Batch(
         x,

@@ -10,7 +10,7 @@ from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._row_scores import native_matrix
 
-__all__ = ["POLICIES", "BadData", "Fault", "find_faults", "sum_tolerance"]
+__all__ = ["POLICIES", "BadData", "Fault", "find_faults", "row_sums", "sum_tolerance"]
 
 Array = np.ndarray[Any, Any]
 POLICIES = ("error", "skip")
@@ -111,8 +111,7 @@ def _outside_faults(d: Declaration, x: Array, tolerance: float) -> Iterator[Faul
 
 def _sum_faults(x: Array, words: str, kind: str, logs: bool, tolerance: float) -> Iterator[Fault]:
     """Find rows that do not sum to 1, and before them a fault "range" if numbers are outside their range."""
-    totals = np.empty(len(x))
-    _native.row_totals(native_matrix(x), logs, NumpyMemory.address(totals))
+    totals = row_sums(x, logs=logs)
     outside = np.isnan(totals)
     if outside.any():
         yield Fault("range", outside, lambda i: f"{x[i].tolist()} has numbers outside their range")
@@ -126,6 +125,13 @@ def _sum_faults(x: Array, words: str, kind: str, logs: bool, tolerance: float) -
                 "sum_tolerance if they were rounded"
             ),
         )
+
+
+def row_sums(x: Array, *, logs: bool = False) -> Array:
+    """Add up the probabilities of each row (n, C), class after class; NaN where one is outside its range."""
+    totals = np.empty(len(x))
+    _native.row_totals(native_matrix(x), logs, NumpyMemory.address(totals))
+    return totals
 
 
 def _range_faults(d: Declaration, x: Array) -> Iterator[Fault]:

@@ -214,8 +214,8 @@ def top_k(part: Part) -> dict[int, float] | None:
 def clip_ladder(part: Part) -> dict[str, float]:
     """Return the log loss with probabilities clipped from below."""
     totals, ladder = part.totals, {}
-    for eps in LADDER:
-        limit = ExactSum(int(-math.log(eps) * 2**52) << (UNIT - 52))
+    for eps, cost in LADDER.items():
+        limit = ExactSum(int(cost * 2**52) << (UNIT - 52))
         above = (totals[f"above_{eps}"].fraction + totals["infinite"].fraction) * limit.fraction
         rest = totals["loss"].fraction - totals[f"cost_above_{eps}"].fraction
         ladder[f"{eps:g}"] = float((above + rest) / totals["weight"].fraction)

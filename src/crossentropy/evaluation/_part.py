@@ -15,7 +15,7 @@ from crossentropy.evaluation._groups import GroupScores, GroupTerms, GroupTotals
 from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._prediction_table import PredictionTable, count_on_grid, grid_bits, grid_size
 from crossentropy.evaluation._reliability_bins import ReliabilityBins
-from crossentropy.evaluation._row_scores import CLASSWISE, RowScorer, RowScores
+from crossentropy.evaluation._row_scores import CLASSWISE, RowScorer, RowScores, surprisal
 from crossentropy.evaluation._totals import Costs, Totals, costs_of
 from crossentropy.evaluation._worst_rows import LossHistogram, WorstRows
 
@@ -23,6 +23,7 @@ __all__ = ["Part"]
 
 Array = np.ndarray[Any, Any]
 RANKS = 10
+LEAST = 5e-324
 
 
 class Part:
@@ -131,7 +132,7 @@ class Part:
             masses.add((weight, column), np.full(len(t), c, np.int32))
         entropy, spread = np.zeros(len(t)), np.zeros(len(t))
         for x in columns:
-            entropy -= x * np.log(x, out=np.zeros(len(x)), where=x > 0)
+            entropy += x * surprisal(np.maximum(x, LEAST))
             spread += x * (1.0 - x)
         spread *= 0.5 if len(columns) == 2 else 1.0
         self.totals.add_all({"label_entropy": (weight, entropy), "label_spread": (weight, spread)})

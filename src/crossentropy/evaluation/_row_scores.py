@@ -12,7 +12,7 @@ from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._declaration import KINDS, Declaration
 from crossentropy.evaluation._exact import UNIT, ExactSum
 
-__all__ = ["CLASSWISE", "POWERS", "RowScorer", "RowScores", "native_matrix", "rows_together"]
+__all__ = ["CLASSWISE", "POWERS", "RowScorer", "RowScores", "native_matrix", "rows_together", "surprisal"]
 
 Array = np.ndarray[Any, Any]
 
@@ -25,6 +25,7 @@ BOUNDED = ("entropy", "variance", "brier", "brier_excess", "brier_variance", "co
 POWER_NAMES = tuple(f"power_{power}_{order}" for power in POWERS for order in range(3))
 UNITS = 48
 CLIPPED_AT = 1e-15  # by Kaggle and by Spark
+LOSS_NEXT_TO_0 = 1.0000000000000007e-15  # Spark's −log1p(−1e-15)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -187,10 +188,32 @@ def _as_one_column(x: Array, labels: Array) -> tuple[Array, Array]:
     return _difference(x), labels if labels.ndim == 1 else np.ascontiguousarray(labels[:, 1])
 
 
+def surprisal(p: Array) -> Array:
+    """Return −log p of probabilities (n,), with the bits it has in a loss: NumPy's depend on the processor.
+
+    >>> surprisal(np.asarray([1.0, 0.5, 0.0])).tolist()
+    [0.0, 0.6931471805599453, inf]
+    """
+    p = np.ascontiguousarray(p, np.float64)
+    loss, labels = np.empty(len(p)), np.ones(len(p), np.int64)
+    addresses = [NumpyMemory.address(loss), *[0] * 8]
+    _native.binary_scores(
+        NumpyMemory.address(p),
+        CODES[p.dtype],
+        KINDS.index("proba"),
+        NumpyMemory.address(labels),
+        False,
+        len(p),
+        addresses,
+        0,
+    )
+    return loss
+
+
 def clipped_loss(clip: str, p: Array, labels: Array) -> Array:
     """Compute the loss of each row as another tool clips it.
 
-    - "sklearn": ``p`` to [ε, 1 − ε], ε the machine epsilon of its dtype, and the logarithm in that dtype, as
+    - "sklearn": ``p`` to [ε, 1 − ε], ε the machine epsilon of its dtype, and the logarithm rounded to that dtype, as
       `sklearn.metrics.log_loss` since 1.5 (which then adds float32 losses in float32);
     - "kaggle": ``max(min(p, 1 − 1e-15), 1e-15)``, of rows that `make_batch` has divided by their sum;
     - "spark": ``−ln 1e-15`` below 1e-15, ``−log1p(−1e-15)`` above ``1 − 1e-15``, as
@@ -199,5 +222,7 @@ def clipped_loss(clip: str, p: Array, labels: Array) -> Array:
     own = np.where(labels == 1, p, 1 - p) if p.ndim == 1 else p[np.arange(len(p)), labels]
     if clip == "sklearn":
         eps = np.finfo(p.dtype).eps
-        return -np.log(np.clip(own, eps, 1 - eps)).astype(np.float64)
-    return -np.log(np.clip(own.astype(np.float64), CLIPPED_AT, 1 - CLIPPED_AT))
+        return surprisal(np.clip(own, eps, 1 - eps)).astype(p.dtype).astype(np.float64)
+    own = own.astype(np.float64)
+    loss = surprisal(np.clip(own, CLIPPED_AT, 1 - CLIPPED_AT))
+    return np.where(own > 1 - CLIPPED_AT, LOSS_NEXT_TO_0, loss) if clip == "spark" else loss

@@ -12,8 +12,15 @@ __all__ = ["LADDER", "Costs", "Totals", "costs_of"]
 
 Array = np.ndarray[Any, Any]
 
-#: The log loss is given beside for probabilities clipped at these.
-LADDER = (1e-15, 1e-12, 1e-9, 1e-6, 1e-3)
+#: The log loss is given beside for probabilities clipped at these; and −ln of each, the same on every machine.
+LADDER = {
+    1e-15: 34.538776394910684,
+    1e-12: 27.631021115928547,
+    1e-9: 20.72326583694641,
+    1e-6: 13.815510557964274,
+    1e-3: 6.907755278982137,
+}
+LEAST_CLIPPED = min(LADDER.values())
 #: Variances, of which a weighted sum has the squares of the weights.
 SQUARED = ("variance", "brier_variance")
 
@@ -98,7 +105,7 @@ class Totals:
             self.sums["mean_variance"] = self["variance"]
         if costs.infinite is not None:
             self._add_infinite(costs.infinite, weight)
-        if costs.highest > -np.log(LADDER[-1]):
+        if costs.highest > LEAST_CLIPPED:
             self._add_ladder(scores.loss, weight, costs)
 
     def _of_label_one(self, labels: Array, weight: Array | None, costs: Costs) -> dict[str, Term]:
@@ -128,10 +135,10 @@ class Totals:
 
     def _add_ladder(self, loss: Array, weight: Array | None, costs: Costs) -> None:
         """Add what the rows above each clip weigh and cost; infinite ones are counted by themselves."""
-        above = np.flatnonzero((loss > -np.log(LADDER[-1])) & (loss < np.inf))
+        above = np.flatnonzero((loss > LEAST_CLIPPED) & (loss < np.inf))
         loss, cost = loss[above], costs.finite[above]
         weight = np.ones(len(above)) if weight is None else weight[above]
-        for eps in LADDER:
-            clipped = loss > -np.log(eps)
+        for eps, limit in LADDER.items():
+            clipped = loss > limit
             if clipped.any():
                 self.add_all({f"above_{eps}": weight[clipped], f"cost_above_{eps}": cost[clipped]})
