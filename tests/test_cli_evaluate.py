@@ -102,9 +102,11 @@ def test_states_of_parts_add_up_to_the_state_of_the_whole(tmp_path):
         write(rows, tmp_path / f"{name}.parquet")
         assert scored(tmp_path / f"{name}.parquet", "--state", tmp_path / f"{name}.state").exit_code == 0
     parts = [tmp_path / "a.state", tmp_path / "b.state"]
-    merged = invoke("merge", *parts, "--state", tmp_path / "all.state", "--json")
+    options = ["--interval", 0.8, "--prior", "0.5,0.2,0.3", "--json"]
+    merged = invoke("merge", *parts, "--state", tmp_path / "all.state", *options)
     assert merged.exit_code == 0
-    both = scored(tmp_path / "*.parquet", "--json")
+    assert json.loads(merged.stdout)["confidence"] == 0.8
+    both = scored(tmp_path / "*.parquet", *options)
     assert json.loads(merged.stdout) == json.loads(both.stdout)
     assert invoke("merge", parts[1], parts[0]).exit_code == 0
     assert State.from_bytes((tmp_path / "all.state").read_bytes()).finalize().n == len(whole)

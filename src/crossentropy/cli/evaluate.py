@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crossentropy.cli.evaluation_arguments import Interval, Prior, finalizing
 from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes
 from crossentropy.cli.evaluation_report import (
     print_gates,
@@ -89,15 +90,9 @@ def evaluate(
             metavar="COLUMN", help="Score the rows of each value of this column; may be given more than once."
         ),
     ] = None,
-    prior: Annotated[
-        str | None,
-        typer.Option(
-            metavar="X,…",
-            help="Probability of each class, which skill is measured against. Default: base rates.",
-        ),
-    ] = None,
+    prior: Prior = None,
     clip: Annotated[Clip, typer.Option(help="Reproduce the log loss of a tool that clips.")] = Clip.none,
-    interval: Annotated[float, typer.Option(metavar="X", help="Confidence of the intervals.")] = 0.95,
+    interval: Interval = 0.95,
     on_bad_rows: Annotated[
         Policy,
         typer.Option(help="Whether a row that cannot be scored is an error, or is left out and counted."),
@@ -148,12 +143,10 @@ def evaluate(
         kinds = [name for name, value in given.items() if value is not None]
         if len(kinds) != 1:
             raise ValueError("pass one of --proba, --logits and --log-proba: what the predictions are")
-        if not 0 < interval < 1:
-            raise ValueError(f"--interval is {interval:g}; pass a confidence between 0 and 1, as 0.95")
+        rates = finalizing(interval, prior)
         for path in (state, junit):
             if path is not None:
                 check_writable(path.parent)
-        rates = _numbers(prior)
 
         from crossentropy.cli.evaluation_pages import check_page, write_page
 
@@ -205,13 +198,3 @@ def evaluate(
 def _names(columns: str | None) -> Any:
     """Return a name or a pattern, or a list of names."""
     return columns.split(",") if columns and "," in columns else columns
-
-
-def _numbers(prior: str | None) -> Any:
-    if prior is None:
-        return None
-    try:
-        numbers = [float(x) for x in prior.split(",")]
-    except ValueError:
-        raise ValueError(f"--prior is {prior!r}; pass numbers, as 0.2,0.8") from None
-    return numbers if len(numbers) > 1 else numbers[0]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from crossentropy.cli.evaluation_arguments import Interval, Prior, finalizing
 from crossentropy.cli.evaluation_errors import errors_with_codes
 from crossentropy.cli.evaluation_report import print_result, write_bytes
 from crossentropy.training.output import check_writable
@@ -16,10 +17,14 @@ def merge(
         typer.Argument(metavar="STATE…", help="Files that crossentropy evaluate --state has written."),
     ],
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the sum of the states.")] = None,
+    prior: Prior = None,
+    interval: Interval = 0.95,
     json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
 ) -> None:
     """Add up states, and print the scores of all their rows."""
     with errors_with_codes():
+        rates = finalizing(interval, prior)
+
         from crossentropy.evaluation import BadData, State
 
         if state is not None:
@@ -36,7 +41,7 @@ def merge(
             except ValueError as error:
                 raise BadData(f"{path}: {error}") from error
         assert total is not None  # for type checkers
-        result = total.finalize()
+        result = total.finalize(interval=interval, prior=rates)
         if state is not None:
             write_bytes(total.to_bytes(), state)
         print_result(result, ", ".join(map(str, states)), as_json=json)

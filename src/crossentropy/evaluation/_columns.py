@@ -42,7 +42,7 @@ def make_batch(
     cluster : array or list (n,) of any values, optional
     slices : sequence of arrays or lists (n,) of any values
         One for each declared slice column.
-    rows : int64 array or list of str (n,), optional
+    rows : array or list (n,) of integers or texts, optional
         What rows are called. Left out, they are numbered from `first_row` on.
     origin : str
         Where the rows are from; for messages, and as a part of their names.
@@ -139,7 +139,10 @@ def _column(values: Any) -> Any:
 
 def _names(rows: Any) -> Array:
     array = np.asarray(rows)
-    return array.astype(np.int64) if array.dtype.kind in "biu" else array.astype(str).astype(object)
+    if array.dtype.kind in "biu":
+        return array.astype(np.int64)
+    names = [x if type(x) is int else str(x) for x in array.tolist()]
+    return np.fromiter(names, object, len(names))
 
 
 def _soft_labels(labels: Array, x: Array) -> Array:

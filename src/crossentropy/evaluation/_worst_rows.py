@@ -13,6 +13,19 @@ __all__ = ["LossHistogram", "WorstRow", "WorstRows"]
 Array = np.ndarray[Any, Any]
 
 
+def _place(row: int | str) -> tuple[bool, int | str]:
+    """Order the names of rows: numbers before texts."""
+    return isinstance(row, str), row
+
+
+def _order(rows: Array) -> Array:
+    """Return the indices that sort names of rows."""
+    if rows.dtype.kind == "i":
+        return np.argsort(rows, kind="stable")
+    names = rows.tolist()
+    return np.asarray(sorted(range(len(names)), key=lambda i: _place(names[i])), np.int64)
+
+
 class WorstRow(NamedTuple):
     """A row by its share of the loss."""
 
@@ -31,8 +44,7 @@ class WorstRow(NamedTuple):
         return (
             -self.cost,
             self.origin,
-            isinstance(self.row, str),
-            self.row,
+            *_place(self.row),
             self.label,
             self.loss,
             self.weight,
@@ -59,7 +71,7 @@ class WorstRows:
         if len(places) > self.size:  # ties: only the first by name can be kept
             above = places[cost[places] > least]
             tied = places[cost[places] == least]
-            tied = tied[np.argsort(batch.rows[tied], kind="stable")[: self.size]]
+            tied = tied[_order(batch.rows[tied])[: self.size]]
             places = np.concatenate([above, tied])
         labels = batch.labels if batch.labels.dtype.kind == "i" else None
         self._keep(

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._faults import BadData, Fault
 from crossentropy.evaluation._scoring import Columns
-from crossentropy.evaluation._sources.labels import coded, label_column
+from crossentropy.evaluation._sources.labels import coded, float_of, label_column, value_of
 from crossentropy.evaluation._sources.table import Piece, Table
 
 __all__ = ["Roles", "columns_of", "is_list"]
@@ -80,8 +80,8 @@ def columns_of(piece: Piece, roles: Roles, table: Table, *, skip: bool) -> tuple
             predictions,
             labels,
             weight,
-            None if roles.cluster is None else _values(rows.column(roles.cluster)),
-            numbers if roles.key is None else _keys(rows.column(roles.key)),
+            None if roles.cluster is None else _values(rows.column(roles.cluster), table),
+            numbers if roles.key is None else _keys(rows.column(roles.key), table),
             {name: coded(_no_empty(rows.column(column), table)) for name, column in roles.slices.items()},
         ),
         counts,
@@ -168,7 +168,7 @@ class _Reading:
             pass
         texts = [text.strip() for text in column.to_pylist()]
         missing = np.asarray([text in NO_NUMBER for text in texts])
-        values = [None if gone else _number(text) for gone, text in zip(missing, texts, strict=True)]
+        values = [None if gone else float_of(text) for gone, text in zip(missing, texts, strict=True)]
         wrong = np.asarray([x is None for x in values]) & ~missing
         if missing.any():
             self._missing(name, missing)
@@ -216,27 +216,26 @@ def _is_null(column: pa.Array) -> Array:
     return np.asarray(column.is_null().to_numpy(zero_copy_only=False))
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
 def _no_empty(column: pa.Array, table: Table) -> pa.Array:
     """Return the column of a text table with nulls for empty texts."""
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column) if table.is_text else column
 
 
-def _values(column: pa.Array) -> Any:
+def _values(column: pa.Array, table: Table) -> Any:
     """Return a column of any values: numbers as they are, others with each value once."""
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         return column.to_numpy(zero_copy_only=False)
-    return coded(column)
+    values = coded(column)
+    if table.is_text:
+        values.values = [x if x is None else value_of(x) for x in values.values]
+    return values
 
 
-def _keys(column: pa.Array) -> Array:
-    """Return the names of rows: integers, or texts."""
+def _keys(column: pa.Array, table: Table) -> Array:
+    """Return the names of rows: integers, or texts; in a text table both, each as it is written."""
     if pa.types.is_integer(column.type):
         return np.asarray(column.to_numpy(zero_copy_only=False))
-    return np.asarray([str(x) for x in column.to_pylist()], object)
+    texts = [str(x) for x in column.to_pylist()]
+    numbers = [value_of(x) if table.is_text else x for x in texts]
+    keys = (x if type(x) is int else text for text, x in zip(texts, numbers, strict=True))
+    return np.fromiter(keys, object, len(texts))

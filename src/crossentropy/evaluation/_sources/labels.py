@@ -10,7 +10,16 @@ from crossentropy._arguments.words import listed
 from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._declaration import Label
 
-__all__ = ["classes_of_columns", "classes_of_labels", "coded", "kind_of", "label_column", "typed"]
+__all__ = [
+    "classes_of_columns",
+    "classes_of_labels",
+    "coded",
+    "float_of",
+    "kind_of",
+    "label_column",
+    "typed",
+    "value_of",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -58,11 +67,16 @@ def _number(text: str) -> int | float | None:
         return whole if str(whole) == text.strip() else None
     except ValueError:
         pass
+    value = float_of(text)
+    return value if value == value else None
+
+
+def float_of(text: str) -> float | None:
+    """Return the number that a text writes, of Python's forms all but those with underscores; None if it is none."""
     try:
-        value = float(text)
+        return None if "_" in text else float(text)
     except ValueError:
         return None
-    return value if value == value else None
 
 
 def typed(texts: Sequence[str], kind: str) -> tuple[Label, ...]:
@@ -81,16 +95,25 @@ def label_column(column: pa.Array, classes: Sequence[Label], *, is_text: bool) -
         return column.to_numpy(zero_copy_only=False)
     labels = coded(column)
     if is_text and not isinstance(classes[0], str):
-        kind = "bool" if isinstance(classes[0], bool) else "float"
-        labels.values = [x if x is None else _as_number(x, kind) for x in labels.values]
+        labels.values = [x if x is None else _as_number(x) for x in labels.values]
     return labels
 
 
-def _as_number(text: str, kind: str) -> Label:
+def _as_number(text: str) -> Label:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    (label,) = typed([text], kind)
-    return label
+    number = _number(text)
+    return text if number is None else number
+
+
+def value_of(text: str) -> Label:
+    """Return the number that a text is the usual form of, as which other formats have it; or the text.
+
+    >>> value_of("7"), value_of("0.5"), value_of("007"), value_of("1.10")
+    (7, 0.5, '007', '1.10')
+    """
+    number = _number(text)
+    return text if number is None or str(number) != text else number
 
 
 def classes_of_columns(parts: Sequence[str], kind: str, *, by_pattern: bool) -> tuple[Label, ...] | None:

@@ -1,0 +1,34 @@
+"""Options of ``evaluate`` and ``merge``: those by which scores are computed from a state."""
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+__all__ = ["Interval", "Prior", "finalizing"]
+
+Interval: TypeAlias = Annotated[float, typer.Option(metavar="X", help="Confidence of the intervals.")]
+Prior: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="X,…", help="Probability of each class, which skill is measured against. Default: base rates."
+    ),
+]
+
+
+def finalizing(interval: float, prior: str | None) -> float | list[float] | None:
+    """Check both options; return the prior as a number, a list of them, or None.
+
+    Raises
+    ------
+    ValueError
+        If the confidence is none, or the prior has other texts than numbers.
+    """
+    if not 0 < interval < 1:
+        raise ValueError(f"--interval is {interval:g}; pass a confidence between 0 and 1, as 0.95")
+    if prior is None:
+        return None
+    try:
+        numbers = [float(x) for x in prior.split(",")]
+    except ValueError:
+        raise ValueError(f"--prior is {prior!r}; pass numbers, as 0.2,0.8") from None
+    return numbers if len(numbers) > 1 else numbers[0]
