@@ -115,48 +115,6 @@ def test_states_of_other_declarations_are_refused_with_what_differs():
         State(Declaration("proba", (0, 1), one_column=True)).merge(State(other))
 
 
-# ----------------------------------------------------------------------------------------------------- bytes
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda b: b"", "no state"),
-        (lambda b: b"PAR1" + b[4:], "no state.*PAR1"),
-        (lambda b: b[:30], "truncated"),
-        (lambda b: b[:-1], "truncated"),
-        (lambda b: b + b"x", "followed by other bytes"),
-        (lambda b: b[:19] + b"\x02" + b[20:], "version 2.*reads version 1"),
-        (lambda b: b[:-5] + b"\xff" + b[-4:], "damaged"),
-    ],
-)
-def test_bytes_that_are_no_state_are_refused_with_what_they_are(change, words):
-    data = whole(CASES[0], n=20)[2]
-    with pytest.raises(ValueError, match=words):
-        State.from_bytes(change(data))
-
-
-def test_ten_thousand_damaged_states_are_refused():
-    data = np.frombuffer(whole(CASES[0], n=20)[2], np.uint8)
-    r = np.random.default_rng(5)
-    for _ in range(10_000):
-        damaged = data.copy()
-        kind = r.integers(4)
-        if kind == 0:
-            damaged[r.integers(len(data), size=r.integers(1, 4))] ^= np.uint8(r.integers(1, 256))
-        elif kind == 1:
-            damaged = damaged[: r.integers(len(data))]
-        elif kind == 2:
-            damaged = np.delete(damaged, r.integers(len(data)))
-        else:
-            damaged = np.insert(damaged, r.integers(len(data)), r.integers(256))
-        changed = damaged.tobytes()
-        if changed == data.tobytes():
-            continue
-        with pytest.raises(ValueError, match="state"):
-            State.from_bytes(changed)
-
-
 def test_slices_without_rows_leave_no_trace():
     """A dictionary column of Arrow may list values that no row has."""
     d, data, expected = whole(CASES[0])

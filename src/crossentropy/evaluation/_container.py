@@ -5,6 +5,7 @@ The form is canonical: equal trees have equal bytes.
 
 import json
 from hashlib import blake2b
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,10 @@ def unpack(data: bytes) -> Any:
     text, body = data[HEAD : HEAD + texts], data[HEAD + texts :]
     if _digest(data[: HEAD - DIGEST], text, body) != data[HEAD - DIGEST : HEAD]:
         raise ValueError("this state is damaged: its digest does not fit its bytes; write or copy it again")
-    return _with_arrays(json.loads(text), body)
+    try:
+        return _with_arrays(json.loads(text), body)
+    except (ArithmeticError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"this state holds something else than trees and arrays: {error}") from error
 
 
 def _digest(*parts: bytes) -> bytes:
@@ -108,7 +112,7 @@ def _with_arrays(tree: Any, body: bytes) -> Any:
             return x
         if "array" not in x:
             return {key: restored(x[key]) for key in sorted(x)}
-        size = int(np.prod(x["array"], dtype=np.int64))
+        size = prod(x["array"])
         if "nonzero" in x:
             used = numbers("<i4", x["nonzero"])
             flat = np.zeros(size, np.int64)

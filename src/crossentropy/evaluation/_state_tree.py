@@ -50,14 +50,17 @@ def tree_of(part: Part) -> Tree:
 
 
 def fill(part: Part, tree: Tree) -> None:
-    """Write a tree into a new `Part` of its declaration."""
-    part.totals.counts = tree["counts"]
-    part.totals.sums = {name: ExactSum(*total) for name, total in tree["sums"].items()}
+    """Write a tree into a new `Part` of its declaration.
+
+    If it is none that `tree_of` has made, this raises some exception, or `tree_of` makes another one of the part.
+    """
+    part.totals.counts = {name: int(tree["counts"][name]) for name in part.totals.counts}
+    part.totals.sums = {name: ExactSum(*map(int, total)) for name, total in tree["sums"].items()}
     if part.classes is not None:
         _into_groups(part.classes, tree["classes"])
     _into_sums(part.masses, tree["masses"])
     _into_sums(part.ranks, tree["ranks"])
-    part.bins.counts, part.bins.units, *sums = tree["bins"]
+    part.bins.counts[:], part.bins.units[:], *sums = tree["bins"]
     _into_sums(part.bins.probability, sums[0])
     _into_sums(part.bins.weights, sums[1])
     for table, its in zip(part.tables, tree["tables"], strict=True):
@@ -70,9 +73,14 @@ def fill(part: Part, tree: Tree) -> None:
         _into_clusters(part.clusters, tree["clusters"])
     for sums, its in zip(part.replicates or (), tree["replicates"] or (), strict=True):
         _into_sums(sums, its)
-    part.worst.rows = [WorstRow(*row) for row in tree["worst"]]
-    part.histogram.counts = tree["histogram"]
-    part.bad_rows = tree["bad_rows"]
+    part.worst.rows = [_worst_row(*row) for row in tree["worst"]]
+    part.histogram.counts[:] = tree["histogram"]
+    part.bad_rows = {kind: int(count) for kind, count in tree["bad_rows"].items()}
+
+
+def _worst_row(cost: Any, origin: Any, row: Any, label: Any, loss: Any, weight: Any) -> WorstRow:
+    name = row if isinstance(row, str) else int(row)
+    return WorstRow(float(cost), str(origin), name, int(label), float(loss), float(weight))
 
 
 def _of_sums(sums: GroupSums | None, places: Array | None = None) -> Tree | None:

@@ -16,6 +16,11 @@ from crossentropy.evaluation.result import Evaluation
 
 __all__ = ["State"]
 
+UNKNOWN = (
+    "this state is undamaged, but its content is none that this release of crossentropy has written; use the release "
+    "that wrote it, or compute the state again"
+)
+
 
 class State:
     """Everything that is to be known about the rows seen so far: scores, errors, calibration.
@@ -120,14 +125,20 @@ class State:
         Raises
         ------
         ValueError
-            If the bytes are something else, of another version, truncated or damaged; the message says which.
+            If the bytes are something else, of another version, truncated, damaged or made up; the message says which.
         """
         tree = unpack(data)
-        columns = tree["declaration"]
-        for name in ("classes", "slices"):
-            columns[name] = tuple(columns[name])
-        state = cls(Declaration(**columns))
-        fill(state._parts[0], tree)
+        try:
+            columns = tree["declaration"]
+            for name in ("classes", "slices"):
+                columns[name] = tuple(columns[name])
+            state = cls(Declaration(**columns))
+            fill(state._parts[0], tree)
+            same = state.to_bytes() == data
+        except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+            raise ValueError(f"{UNKNOWN}: {type(error).__name__}: {error}") from error
+        if not same:
+            raise ValueError(UNKNOWN)
         return state
 
     def __reduce__(self) -> tuple[Callable[[bytes], "State"], tuple[bytes]]:
