@@ -110,6 +110,15 @@ def test_truncated_files_are_refused(tmp_path):
     refuses(path, path)
 
 
+@pytest.mark.parametrize("row", ["{},{}\n", '{{"y": {}, "p": {}}}\n'])
+def test_a_packed_file_that_is_cut_off_far_from_its_start_is_named(row, tmp_path):
+    p = np.random.default_rng(0).random(30_000)
+    rows = "".join(row.format(i % 2, x) for i, x in enumerate(p))
+    packed = gzip.compress(("" if "{{" in row else "y,p\n").encode() + rows.encode())
+    path = written(tmp_path, "rows.gz", packed[: len(packed) // 2])
+    refuses(f"{path} cannot be unpacked: Truncated compressed stream", path)
+
+
 def test_damaged_pages_are_found_by_their_checksums(tmp_path):
     whole = tmp_path / "whole.parquet"
     values = {"p": np.random.default_rng(0).random(5000), "y": PLAIN["y"]}
@@ -127,6 +136,8 @@ def test_damaged_pages_are_found_by_their_checksums(tmp_path):
     [
         ("rows.csv", "", "is empty; pass a file with predictions"),
         ("rows.csv", "y,p\n", "there are no rows in"),
+        ("rows.csv", "y,p\r0,1\r", "has no line of names that ends in a line feed"),
+        ("rows.csv", 'y,"p\n0,1\n', "has a quotation mark in the names of its columns that is not closed"),
         ("rows.csv", "y,p,p\n0,1,1\n", "has 2 columns with the name 'p'; give each a name of its own"),
         ("rows.csv", "y,p\n0,é\n".encode("latin-1"), "is not in UTF-8, in line 2"),
         ("rows.csv", "y,p\n0,1\n".encode("utf-16"), "is not in UTF-8"),

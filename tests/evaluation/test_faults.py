@@ -108,6 +108,28 @@ def test_a_weight_that_is_none_is_named(weight):
     bad(f"row 1: the weight is {weight}", labels=[0, 1], proba=np.asarray([0.5, 0.5]), weight=[1.0, weight])
 
 
+@pytest.mark.parametrize("weight", [1e-200, 5e-324, 1e200])
+def test_a_weight_whose_square_is_no_number_is_refused(weight):
+    bad(
+        f"row 1: the weight is {weight}; divide all weights by one number, so that they are from 1e-100 to 1e+100",
+        labels=[0, 1],
+        proba=np.asarray([0.5, 0.5]),
+        weight=[0.0, weight],
+    )
+
+
+@pytest.mark.parametrize("kind", ["logits", "log_proba"])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_a_finite_loss_whose_square_is_no_number_is_refused(kind, columns):
+    x = np.log(np.full((3, columns), 1 / columns if columns > 1 else 0.5))
+    x[1, 0], x[2, 0] = -1e200, -np.inf if columns == 1 else np.log(1 / 3)
+    arguments = {"labels": [0, 1, 0], kind: x[:, 0].copy() if columns == 1 else x}
+    if kind == "log_proba" and columns == 3:
+        arguments[kind][1, 1:] = np.log(0.5)
+    bad("row 1: a prediction is -1e+200; they are at most 1e+100 in size, or infinite", **arguments)
+    assert evaluate(on_bad_rows="skip", **arguments).bad_rows == {"range": 1}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

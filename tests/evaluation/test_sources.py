@@ -176,6 +176,11 @@ def test_text_tables_may_have_other_separators_quotes_and_marks(tmp_path):
     assert [s["slice"] for s in result.slices] == ["None", "one; two\nthree"]
 
 
+def test_names_of_columns_may_have_line_breaks_and_separators_in_quotes(tmp_path):
+    path = csv_of(tmp_path, '\n"asked;\non";"y, told";p\n1;1;0.5\n')
+    assert evaluate(path, labels="y, told", proba="p").n == 1
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "bool"])
 def test_columns_of_any_numbers_are_read(dtype):
     p = np.asarray([0, 1, 1]).astype(dtype)

@@ -15,7 +15,7 @@ from crossentropy._report.evaluation_page import (
 )
 from crossentropy.cli.evaluation_report import write_bytes
 from crossentropy.evaluation import Evaluation
-from crossentropy.evaluation._sources.addresses import CALLED, STANDARD_INPUT, addresses
+from crossentropy.evaluation._sources.addresses import STANDARD_INPUT, addresses, called
 from crossentropy.training.output import check_writable
 
 __all__ = ["check_page", "write_page"]
@@ -46,7 +46,7 @@ def _described(sources: Sequence[str]) -> list[Source]:
     described = []
     for address in addresses(sources):
         if address == STANDARD_INPUT or "://" in address:
-            described.append(Source(CALLED if address == STANDARD_INPUT else address))
+            described.append(Source(called(address)))
             continue
         with open(address, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

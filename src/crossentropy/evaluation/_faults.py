@@ -14,6 +14,9 @@ __all__ = ["POLICIES", "BadData", "Fault", "find_faults", "row_sums", "sum_toler
 
 Array = np.ndarray[Any, Any]
 POLICIES = ("error", "skip")
+#: The most that weights, finite logits and log-probabilities may be in size; a weight of less than 1 / MOST must be 0.
+#: Products of them, and squares, are then far from the ends of float64.
+MOST = 1e100
 
 
 class BadData(ValueError):
@@ -53,12 +56,8 @@ def find_faults(
     tolerance : float
         How far sums may be from 1.
     """
-    if weight is not None and not (weight.min(initial=0) >= 0 and weight.max(initial=0) < np.inf):
-        yield Fault(
-            "weight",
-            ~((weight >= 0) & (weight < np.inf)),
-            lambda i: f"the weight is {weight[i]}; weights are finite and not negative",
-        )
+    if weight is not None and not (weight.min(initial=1) >= 1 / MOST and weight.max(initial=1) <= MOST):
+        yield Fault("weight", ~_are_weights(weight), lambda i: _wrong_weight(weight[i]))
     yield from _prediction_faults(d, x, tolerance)
     if not d.soft:
         if labels.min(initial=0) < 0:
@@ -74,15 +73,42 @@ def find_faults(
         yield from _sum_faults(labels, "the soft label sums to", "label", False, tolerance)
 
 
+def _are_weights(weight: Array) -> Array:
+    return (weight == 0) | ((weight >= 1 / MOST) & (weight <= MOST))
+
+
+def _wrong_weight(weight: float) -> str:
+    if 0 < weight < np.inf:
+        return f"the weight is {weight}; divide all weights by one number, so that they are from {1 / MOST} to {MOST}"
+    return f"the weight is {weight}; weights are finite and not negative"
+
+
 def _prediction_faults(d: Declaration, x: Array, tolerance: float) -> Iterator[Fault]:
     if d.kind == "logits":
         yield from _logit_faults(x)
     elif x.ndim == 2:
         yield from _outside_faults(d, x, tolerance)
     else:
-        low, high = (-np.inf, 0.0) if d.kind == "log_proba" else (0.0, 1.0)
-        if not (x.min(initial=low) >= low and x.max(initial=low) <= high):
+        low, high = (-MOST, 0.0) if d.kind == "log_proba" else (0.0, 1.0)
+        if not (x.min(initial=high) >= low and x.max(initial=low) <= high):
             yield from _range_faults(d, x)
+    if d.kind != "proba" and not _is_moderate(x):
+        wrong = (np.abs(x) > MOST) & np.isfinite(x)
+        if wrong.any():
+            words = "a prediction is {}; they are at most {} in size, or infinite"
+            yield Fault("range", _row_wise(wrong), lambda i: words.format(_first(x[i], wrong[i]), MOST))
+
+
+def _is_moderate(x: Array) -> bool:
+    """Tell in one pass over most arrays that all numbers are finite and at most `MOST` in size."""
+    if x.dtype != np.float64:
+        return True  # but infinite ones, which are no fault of size
+    flat = x.ravel(order="K")
+    return bool(np.vdot(flat, flat) <= MOST * MOST)
+
+
+def _first(row: Any, wrong: Any) -> float:
+    return float(row if np.ndim(row) == 0 else row[wrong][0])
 
 
 def _logit_faults(x: Array) -> Iterator[Fault]:
@@ -148,10 +174,7 @@ def _range_faults(d: Declaration, x: Array) -> Iterator[Fault]:
         wrong = (x < 0) | (x > 1)
     if wrong.any():
 
-        def sentence(i: int) -> str:
-            return words.format(x[i] if x.ndim == 1 else x[i][wrong[i]][0])
-
-        yield Fault("range", _row_wise(wrong), sentence)
+        yield Fault("range", _row_wise(wrong), lambda i: words.format(_first(x[i], wrong[i])))
 
 
 def _row_wise(mask: Array) -> Array:

@@ -12,10 +12,12 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-__all__ = ["CALLED", "HEAD", "STANDARD_INPUT", "addresses", "opened", "rejoined", "seekable"]
+from crossentropy.evaluation._faults import BadData
 
-#: The address of standard input, and what messages call it.
-STANDARD_INPUT, CALLED = "-", "standard input"
+__all__ = ["HEAD", "STANDARD_INPUT", "addresses", "called", "opened", "rejoined", "seekable"]
+
+#: The address of standard input.
+STANDARD_INPUT = "-"
 #: Bytes by which a format is recognized.
 HEAD = 1 << 16
 _PACKED = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
@@ -77,6 +79,11 @@ def _fsspec() -> Any:
     return core
 
 
+def called(address: str) -> str:
+    """Return what messages call a file."""
+    return "standard input" if address == STANDARD_INPUT else address
+
+
 @contextmanager
 def opened(address: str) -> Iterator[IO[bytes]]:
     """Open a file for reading, decompressed if its first bytes are those of gzip or zstd."""
@@ -84,7 +91,8 @@ def opened(address: str) -> Iterator[IO[bytes]]:
         head = file.read(HEAD)
         packed = next((name for name, mark in _PACKED.items() if head.startswith(mark)), None)
         if packed:
-            yield rejoined(pa.CompressedInputStream(pa.PythonFile(rejoined(file, head), "r"), packed), b"")
+            stream = pa.CompressedInputStream(pa.PythonFile(rejoined(file, head), "r"), packed)
+            yield BufferedReader(_Unpacked(stream, called(address)), 1 << 20)
         elif file.seekable():
             file.seek(0)
             yield file
@@ -107,6 +115,26 @@ def _raw(address: str) -> Iterator[IO[bytes]]:
 def rejoined(file: IO[bytes], head: bytes) -> IO[bytes]:
     """Return a file that begins with `head`, which was read from it, and goes on with the rest."""
     return BufferedReader(_Rejoined(file, head), 1 << 20)
+
+
+class _Unpacked(RawIOBase):
+    """What a compressed stream holds."""
+
+    def __init__(self, stream: pa.CompressedInputStream, origin: str) -> None:
+        self._stream, self._origin = stream, origin
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except (OSError, EOFError) as error:
+            raise BadData(
+                f"{self._origin} cannot be unpacked: {error}; it may be truncated or damaged"
+            ) from error
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class _Rejoined(RawIOBase):

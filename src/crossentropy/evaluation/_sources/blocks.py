@@ -9,7 +9,7 @@ from typing import IO
 
 from crossentropy.evaluation._faults import BadData
 
-__all__ = ["blocks_of_lines"]
+__all__ = ["LONGEST", "blocks_of_lines"]
 
 #: Bytes that are parsed at once, and the most that may be without the end of a row.
 BLOCK, LONGEST = 1 << 21, 1 << 24

@@ -1,6 +1,7 @@
 """Text tables (CSV), read block by block; cells are texts."""
 
 import csv
+import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from io import BufferedReader, RawIOBase
@@ -11,12 +12,14 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from crossentropy.evaluation._faults import BadData
-from crossentropy.evaluation._sources.blocks import blocks_of_lines
-from crossentropy.evaluation._sources.table import Piece, Table, unreadable
+from crossentropy.evaluation._sources.blocks import LONGEST, blocks_of_lines
+from crossentropy.evaluation._sources.table import Piece, Table, reading
 
 __all__ = ["delimited_table"]
 
 SEPARATORS = (",", ";", "\t", "|")
+#: Bytes of a line without names: spaces, and the mark of UTF-8.
+BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
 def delimited_table(file: IO[bytes], origin: str, *, skip: bool) -> Table:
@@ -30,20 +33,34 @@ def delimited_table(file: IO[bytes], origin: str, *, skip: bool) -> Table:
         Whether lines with another number of cells are left out and counted, or are an error.
     """
     file = BufferedReader(_Utf8(file, origin), 1 << 20)
-    header = ""
-    while not header.strip():
-        line = file.readline()
-        if not line:
-            raise BadData(f"{origin} has no line with the names of its columns; add one")
-        header = line.decode("utf-8-sig")
-    separator = max(SEPARATORS, key=header.count)
-    (names,) = csv.reader([header], delimiter=separator)
+    header = _header(file, origin)
+    separator = max(SEPARATORS, key=re.sub('"[^"]*"', "", header).count)
+    try:
+        (names,) = csv.reader([header], delimiter=separator)
+    except csv.Error as error:
+        raise BadData(
+            f"{origin} has no line of names that ends in a line feed: {header[:60]!r}; write line feeds, alone or after "
+            "carriage returns"
+        ) from error
 
     def read(columns: Sequence[str], numeric: frozenset[str]) -> Iterator[Piece]:
         return _read(blocks_of_lines(file, b"", origin, quoted=True), table, separator, columns, skip=skip)
 
     table = Table(origin, names, read, is_text=True)
     return table
+
+
+def _header(file: IO[bytes], origin: str) -> str:
+    """Read the first line that is not empty; quoted names may have line breaks."""
+    header = b""
+    while not header.strip(BLANK) or header.count(b'"') % 2:
+        line = file.readline(LONGEST)
+        header += line
+        if not line and not header.strip(BLANK):
+            raise BadData(f"{origin} has no line with the names of its columns; add one")
+        if not line or len(header) >= LONGEST:
+            raise BadData(f"{origin} has a quotation mark in the names of its columns that is not closed")
+    return header.decode("utf-8-sig").lstrip("\r\n")
 
 
 def _read(
@@ -57,41 +74,42 @@ def _read(
         return "skip" if skip else "error"
 
     first = 0
-    for block in blocks:
-        if not block.strip():
-            continue
-        broken.clear()
-        try:
-            rows = arrow_csv.read_csv(
-                pa.BufferReader(block),
-                # names may be there twice, numbers are not
-                read_options=arrow_csv.ReadOptions(
-                    column_names=[str(i) for i in range(len(table.names))],
-                    use_threads=False,
-                    block_size=len(block) + 1,
-                ),
-                parse_options=arrow_csv.ParseOptions(
-                    delimiter=separator, newlines_in_values=True, invalid_row_handler=on_broken
-                ),
-                convert_options=arrow_csv.ConvertOptions(
-                    include_columns=places,
-                    column_types=dict.fromkeys(places, pa.string()),
-                    strings_can_be_null=False,
-                ),
+    with reading(table.origin, "CSV"):
+        for block in blocks:
+            if not block.strip():
+                continue
+            broken.clear()
+            try:
+                rows = arrow_csv.read_csv(
+                    pa.BufferReader(block),
+                    # names may be there twice, numbers are not
+                    read_options=arrow_csv.ReadOptions(
+                        column_names=[str(i) for i in range(len(table.names))],
+                        use_threads=False,
+                        block_size=len(block) + 1,
+                    ),
+                    parse_options=arrow_csv.ParseOptions(
+                        delimiter=separator, newlines_in_values=True, invalid_row_handler=on_broken
+                    ),
+                    convert_options=arrow_csv.ConvertOptions(
+                        include_columns=places,
+                        column_types=dict.fromkeys(places, pa.string()),
+                        strings_can_be_null=False,
+                    ),
+                )
+            except pa.ArrowInvalid as error:
+                if broken and not skip:
+                    raise _broken(broken[0], first, table) from error
+                raise
+            batch = pa.RecordBatch.from_arrays(
+                [column.combine_chunks() for column in rows.columns], names=list(columns)
             )
-        except (pa.ArrowException, OSError) as error:
-            if broken and not skip:
-                raise _broken(broken[0], first, table) from error
-            raise unreadable(table.origin, "CSV", error) from error
-        batch = pa.RecordBatch.from_arrays(
-            [column.combine_chunks() for column in rows.columns], names=list(columns)
-        )
-        # of the lines that were left out, those before a row move its number
-        gaps = np.asarray([line.number - 1 for line in broken], np.int64) - np.arange(len(broken))
-        within = np.arange(batch.num_rows)
-        numbers = first + within + np.searchsorted(gaps, within, side="right")
-        yield Piece(batch, numbers, len(broken))
-        first += batch.num_rows + len(broken)
+            # of the lines that were left out, those before a row move its number
+            gaps = np.asarray([line.number - 1 for line in broken], np.int64) - np.arange(len(broken))
+            within = np.arange(batch.num_rows)
+            numbers = first + within + np.searchsorted(gaps, within, side="right")
+            yield Piece(batch, numbers, len(broken))
+            first += batch.num_rows + len(broken)
 
 
 class _Utf8(RawIOBase):

@@ -5,15 +5,7 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from crossentropy.evaluation._faults import BadData
-from crossentropy.evaluation._sources.addresses import (
-    CALLED,
-    HEAD,
-    STANDARD_INPUT,
-    addresses,
-    opened,
-    rejoined,
-    seekable,
-)
+from crossentropy.evaluation._sources.addresses import HEAD, addresses, called, opened, rejoined, seekable
 from crossentropy.evaluation._sources.arrow import arrow_file, arrow_object, arrow_stream
 from crossentropy.evaluation._sources.delimited import delimited_table
 from crossentropy.evaluation._sources.json_lines import json_lines_table
@@ -54,12 +46,9 @@ def open_tables(source: Any, *, skip: bool) -> Iterator[Table]:
 
 @contextmanager
 def _table(address: str, *, skip: bool) -> Iterator[Table]:
-    origin = CALLED if address == STANDARD_INPUT else address
+    origin = called(address)
     with opened(address) as file:
-        try:
-            head = file.read(HEAD)
-        except (OSError, EOFError) as error:
-            raise BadData(f"{origin} cannot be unpacked: {error}; it may be truncated or damaged") from error
+        head = file.read(HEAD)
         if not head.strip():
             raise BadData(f"{origin} is empty; pass a file with predictions")
         for mark, words in _FOREIGN.items():

@@ -4,29 +4,25 @@ from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from typing import IO
 
-import pyarrow as pa
 from pyarrow import parquet
 
-from crossentropy.evaluation._sources.table import BATCH, Piece, Table, pieces, unreadable
+from crossentropy.evaluation._sources.table import BATCH, Piece, Table, pieces, reading
 
 __all__ = ["parquet_table"]
 
 
 def parquet_table(file: IO[bytes], origin: str) -> Table:
     """Open a Parquet file; its footer is read."""
-    try:
+    with reading(origin, "Parquet"):
         # a path is read by Arrow alone, a Python file through the interpreter
         table = parquet.ParquetFile(_path(file) or file, pre_buffer=False, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(origin, "Parquet", error) from error
+        columns = table.schema_arrow.names
 
     def read(names: Sequence[str], numeric: frozenset[str]) -> Iterator[Piece]:
-        try:
+        with reading(origin, "Parquet"):
             yield from pieces(table.iter_batches(BATCH, columns=list(names)), checked=True)
-        except (pa.ArrowException, OSError) as error:
-            raise unreadable(origin, "Parquet", error) from error
 
-    return Table(origin, table.schema_arrow.names, read)
+    return Table(origin, columns, read)
 
 
 def _path(file: IO[bytes]) -> str:

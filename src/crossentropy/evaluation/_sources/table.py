@@ -1,6 +1,7 @@
 """A table that is read piece by piece, whatever its format."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 
 from crossentropy.evaluation._faults import BadData
 
-__all__ = ["BATCH", "Piece", "Table", "pieces", "unreadable"]
+__all__ = ["BATCH", "Piece", "Table", "pieces", "reading"]
 
 Array = np.ndarray[Any, Any]
 #: Rows that are read at once.
@@ -61,9 +62,13 @@ def pieces(batches: Iterable[pa.RecordBatch], *, checked: bool = False) -> Itera
             first += rows.num_rows
 
 
-def unreadable(origin: str, what: str, error: Exception) -> BadData:
-    """Build the error for a file that is not what it seems to be."""
-    reason = str(error).partition("\n")[0].rstrip(". ")
-    return BadData(
-        f"{origin} cannot be read as {what}: {reason}. It may be truncated or damaged: write it again"
-    )
+@contextmanager
+def reading(origin: str, what: str) -> Iterator[None]:
+    """Turn errors of Arrow about a file that is not what it seems to be into `BadData`."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(". ") or "it would take more memory than there is"
+        raise BadData(
+            f"{origin} cannot be read as {what}: {reason}. It may be truncated or damaged: write it again"
+        ) from error
