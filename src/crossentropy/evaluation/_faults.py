@@ -173,7 +173,6 @@ def _range_faults(d: Declaration, x: Array) -> Iterator[Fault]:
         words = "the probability is {}; it must be from 0 to 1. Pass logits= or log_proba= if these are such"
         wrong = (x < 0) | (x > 1)
     if wrong.any():
-
         yield Fault("range", _row_wise(wrong), lambda i: words.format(_first(x[i], wrong[i])))
 
 

@@ -39,8 +39,8 @@ def delimited_table(file: IO[bytes], origin: str, *, skip: bool) -> Table:
         (names,) = csv.reader([header], delimiter=separator)
     except csv.Error as error:
         raise BadData(
-            f"{origin} has no line of names that ends in a line feed: {header[:60]!r}; write line feeds, alone or after "
-            "carriage returns"
+            f"{origin} has no line of names that ends in a line feed: {header[:60]!r}; write line feeds, alone or "
+            "after carriage returns"
         ) from error
 
     def read(columns: Sequence[str], numeric: frozenset[str]) -> Iterator[Piece]:
