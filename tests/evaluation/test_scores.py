@@ -150,6 +150,11 @@ def test_clip_sklearn_is_scikit_learns_log_loss(dtype, columns):
     assert e.log_loss == pytest.approx(theirs, rel=1e-14 if dtype == "float64" else 1e-7, abs=0)
 
 
+def test_clip_sklearn_of_float16_is_refused_since_its_epsilon_is_that_of_float16():
+    with pytest.raises(ValueError, match="pass float32 or float64"):
+        evaluate(labels=[0], proba=np.zeros(1, np.float16), clip="sklearn")
+
+
 def test_clips_of_kaggle_and_spark():
     p = np.asarray([[0.0, 1.0], [1.0, 0.0], [0.25, 0.75]])
     low, high = -math.log(1e-15), -math.log1p(-1e-15)

@@ -114,6 +114,11 @@ def _predictions(d: Declaration, predictions: Any) -> Array:
     x = np.asarray(predictions)
     if x.dtype.kind not in "biuf":
         raise BadData(f"predictions have dtype {x.dtype}; pass numbers")
+    if d.clip == "sklearn" and x.dtype == np.float16:
+        raise BadData(
+            'clip="sklearn" clips by the dtype of the predictions, and float16 is scored as float32; pass float32 or '
+            "float64, as scikit-learn is given"
+        )
     if not d.one_column and x.ndim == 2 and x.shape[1] == len(d.classes):
         pass
     elif d.one_column and x.ndim == 2 and x.shape[1] == 1:
