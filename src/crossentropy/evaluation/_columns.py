@@ -79,7 +79,7 @@ def make_batch(
                 f"{name} has {len(column)} rows, and predictions have {n}; pass columns of one length"
             )
     if tolerance is None:
-        tolerance = sum_tolerance(x.dtype, len(d.classes))
+        tolerance = sum_tolerance(np.asarray(predictions).dtype, len(d.classes))
     bad, counts = np.zeros(n, bool), {}
     for fault in find_faults(d, x, y, given, w, tolerance):
         found = fault.rows & ~bad

@@ -172,6 +172,8 @@ def _range_faults(d: Declaration, x: Array) -> Iterator[Fault]:
     else:
         words = "the probability is {}; it must be from 0 to 1. Pass logits= or log_proba= if these are such"
         wrong = (x < 0) | (x > 1)
+        if wrong.any() and x.min() >= 0 and x.max() <= 100:
+            words += ", and divide percentages by 100"
     if wrong.any():
         yield Fault("range", _row_wise(wrong), lambda i: words.format(_first(x[i], wrong[i])))
 
@@ -186,7 +188,12 @@ def _unknown_label(d: Declaration, label: Any) -> str:
         repr(classes) if len(classes) <= 10 else f"[{', '.join(map(repr, classes[:8]))}, …, {classes[-1]!r}]"
     )
     label = label.item() if hasattr(label, "item") else label
+    if label is None or label != label:
+        return f"the label is {label!r}, which stands for a missing value; fill it in"
     words = f"the label is {label!r}, which is not among the classes {shown}"
+    alike = next((c for c in classes if str(c).casefold() == str(label).strip().casefold()), None)
+    if isinstance(label, str) and isinstance(alike, str):
+        return f"{words}; it is {alike!r} but for spaces or capitals: write both alike"
     if isinstance(label, float) and not label.is_integer():
         return f"{words}; pass soft_labels=True if labels are probabilities"
     if isinstance(label, str) != isinstance(classes[0], str):

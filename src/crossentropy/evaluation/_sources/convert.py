@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._faults import BadData, Fault
 from crossentropy.evaluation._scoring import Columns
-from crossentropy.evaluation._sources.labels import coded, float_of, label_column, value_of
+from crossentropy.evaluation._sources.labels import coded, float_of, label_column, labels_of, single, value_of
 from crossentropy.evaluation._sources.table import Piece, Table
 
 __all__ = ["Roles", "columns_of", "is_list"]
@@ -64,6 +64,9 @@ def columns_of(piece: Piece, roles: Roles, table: Table, *, skip: bool) -> tuple
     for name in (*(() if roles.soft else roles.labels), roles.cluster, roles.key):
         if name is not None:
             reading.no_nulls(name)
+    for name in (roles.cluster, roles.key, *roles.slices.values()):
+        if name is not None:
+            single(piece.rows.column(name), name)
     counts: dict[str, int] = {}
     kept = _kept(reading, weight, piece, table, counts, skip=skip)
     rows, numbers = piece.rows, piece.numbers
@@ -74,7 +77,8 @@ def columns_of(piece: Piece, roles: Roles, table: Table, *, skip: bool) -> tuple
         masses = None if masses is None else masses[kept]
     labels: Any = masses
     if not roles.soft:
-        labels = label_column(rows.column(roles.labels[0]), roles.classes, is_text=table.is_text)
+        column = labels_of(rows.column(roles.labels[0]), roles.labels[0])
+        labels = label_column(column, roles.classes, is_text=table.is_text)
     return (
         Columns(
             predictions,
@@ -139,7 +143,7 @@ class _Reading:
                 result[:, c] = column
             return result
         column = self.rows.column(names[0])
-        if is_list(column.type):
+        if width and is_list(column.type):
             return self._lists(names[0], column, width)
         return self._column(names[0])
 
@@ -149,6 +153,12 @@ class _Reading:
             column = self._parsed(name, column)
         elif column.null_count:
             self._missing(name, _is_null(column))
+        return self._array(name, column)
+
+    def _array(self, name: str, column: pa.Array) -> Array:
+        """Convert numbers of any type; NaN where there is no value."""
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
         kind = column.type
         if pa.types.is_boolean(kind):
             column = column.cast(pa.uint8())
@@ -156,9 +166,9 @@ class _Reading:
             column = column.cast(pa.float64())
         elif not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             raise BadData(
-                f"column {name!r} of {self.table.words()} has type {kind}; pass a column of numbers"
+                f"column {name!r} of {self.table.words()} has values of type {kind}; pass a column of numbers"
             )
-        return np.asarray(column.to_numpy(zero_copy_only=False))  # NaN where there is no value
+        return np.asarray(column.to_numpy(zero_copy_only=False))
 
     def _parsed(self, name: str, column: pa.Array) -> pa.Array:
         """Read the numbers in texts."""
@@ -191,11 +201,7 @@ class _Reading:
             self.faults.append(Fault("ragged", ragged, lambda i: sentence.format(name, lengths[i], width)))
         whole = filled & ~ragged
         flat = (column if whole.all() else column.filter(pa.array(whole))).flatten()
-        values = np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(-1, width)
-        if values.dtype.kind not in "biuf":
-            raise BadData(
-                f"column {name!r} of {self.table.words()} has type {column.type}; pass lists of numbers"
-            )
+        values = self._array(name, flat).reshape(-1, width)
         if flat.null_count:
             gaps = np.zeros(len(column), bool)
             gaps[whole] = _is_null(flat).reshape(-1, width).any(axis=1)

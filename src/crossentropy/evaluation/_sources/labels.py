@@ -9,6 +9,7 @@ import pyarrow as pa
 from crossentropy._arguments.words import listed
 from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._declaration import Label
+from crossentropy.evaluation._faults import BadData
 
 __all__ = [
     "classes_of_columns",
@@ -30,6 +31,35 @@ def coded(column: pa.Array) -> Coded:
         column = column.dictionary_encode(null_encoding="encode")
     codes = column.indices.fill_null(len(column.dictionary)) if column.indices.null_count else column.indices
     return Coded(np.asarray(codes).astype(np.int64), [*column.dictionary.to_pylist(), None])
+
+
+def labels_of(column: pa.Array, name: str) -> pa.Array:
+    """Return labels of other types as texts and numbers: dates as they are printed, decimals as float64.
+
+    Raises
+    ------
+    BadData
+        If each cell holds several values.
+    """
+    if pa.types.is_dictionary(column.type):
+        values = labels_of(column.dictionary, name)
+        return column if values is column.dictionary else values.take(column.indices)
+    single(column, name, "labels that are distributions need soft_labels=True")
+    if pa.types.is_decimal(column.type):
+        return column.cast(pa.float64())
+    if pa.types.is_temporal(column.type):
+        labels = coded(column)
+        texts = pa.array([None if x is None else str(x) for x in labels.values], pa.string())
+        return texts.take(pa.array(labels.codes))
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return column.cast(pa.string())
+    return column
+
+
+def single(column: pa.Array, name: str, advice: str = "write one value in each cell") -> None:
+    """Refuse a column that has several values in each cell."""
+    if pa.types.is_nested(column.type):
+        raise BadData(f"column {name!r} has type {column.type}; pass a column of single values; {advice}")
 
 
 def kind_of(column: pa.Array, *, is_text: bool) -> str:
@@ -150,6 +180,8 @@ def classes_of_labels(labels: pa.Array, kind: str, positive: Label | None) -> tu
     found = [x for x in labels.unique().to_pylist() if x is not None and x != ""]
     if labels and kind in ("int", "float", "bool") and all(isinstance(x, str) for x in found):
         found = list(typed(found, kind))
+    if not found:
+        raise ValueError("the first labels are all missing; pass classes=, the negative and the positive one")
     others = [x for x in found if x != positive]
     if positive is None:
         raise ValueError(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from crossentropy._arguments.words import listed
@@ -11,7 +12,13 @@ from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._scoring import Columns, Request
 from crossentropy.evaluation._sources.columns import NamedColumns, as_names, by_class, find_columns
 from crossentropy.evaluation._sources.convert import Roles, is_list
-from crossentropy.evaluation._sources.labels import classes_of_columns, classes_of_labels, kind_of, typed
+from crossentropy.evaluation._sources.labels import (
+    classes_of_columns,
+    classes_of_labels,
+    kind_of,
+    labels_of,
+    typed,
+)
 from crossentropy.evaluation._sources.table import Piece, Table
 
 __all__ = ["TableRoles", "find_roles"]
@@ -37,20 +44,22 @@ class TableRoles:
     def with_classes(self, request: Request, piece: Piece, *, typed_classes: bool) -> Request:
         """Return the request with its classes, from the first rows of the table if they are not given."""
         column = piece.rows.column(self.labels.names[0])
+        if not request.soft_labels:
+            column = labels_of(column, self.labels.names[0])
         kind = "int" if request.soft_labels else kind_of(column, is_text=self.table.is_text)
         classes, positive = request.classes, request.positive
         if not typed_classes:
             classes = classes if classes is None else typed([str(x) for x in classes], kind)
             positive = positive if positive is None else typed([str(positive)], kind)[0]
         if classes is None:
-            classes = self._found_classes(request, piece, kind, positive)
+            predictions = piece.rows.column(self.predictions.names[0])
+            classes = self._found_classes(request, predictions, column, kind, positive)
         return replace(request, classes=tuple(classes), positive=positive)
 
     def _found_classes(
-        self, request: Request, piece: Piece, kind: str, positive: Label | None
+        self, request: Request, predictions: pa.Array, labels: pa.Array, kind: str, positive: Label | None
     ) -> tuple[Label, ...]:
         names, parts = self.predictions.names, self.predictions.parts
-        predictions, labels = piece.rows.column(names[0]), piece.rows.column(self.labels.names[0])
         if len(names) > 1:
             if request.soft_labels:
                 return typed(parts, "int")
