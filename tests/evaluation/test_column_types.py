@@ -35,7 +35,10 @@ def loss(**arguments):
         (pa.array([b"a", b"b", b"a", b"b"]), {"positive": "b"}),
         (pa.array(DAYS), {"positive": "2020-01-02"}),
         (pa.array(DAYS).dictionary_encode(), {"positive": "2020-01-02"}),
-        (pa.array(DAYS).cast(pa.timestamp("us")), {"classes": ["2020-01-01 00:00:00", "2020-01-02 00:00:00"]}),
+        (
+            pa.array(DAYS).cast(pa.timestamp("us")),
+            {"classes": ["2020-01-01 00:00:00", "2020-01-02 00:00:00"]},
+        ),
     ],
     ids=lambda x: str(x.type) if isinstance(x, pa.Array) else "",
 )

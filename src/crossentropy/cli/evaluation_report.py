@@ -52,23 +52,21 @@ def print_result(result: Evaluation, title: str, *, as_json: bool) -> None:
         table.add_row(name, value)
     console.print(table)
     if len(result.classes) > 2:
-        console.print(_groups("classes", ["class"], [[c["label"]] for c in result.classes], result.classes))
-    if result.slices:
-        slices = sorted(result.slices, key=lambda s: -(s["share_of_loss"] or 0))
-        names = [[s["column"], s["slice"]] for s in slices]
-        console.print(_groups("slices, by their share of the loss", ["column", "value"], names, slices))
+        console.print(_groups("classes", "class", [c["label"] for c in result.classes], result.classes))
+    for column in dict.fromkeys(s["column"] for s in result.slices):
+        slices = [s for s in result.slices if s["column"] == column]
+        slices.sort(key=lambda s: -(s["share_of_loss"] or 0))
+        title = f"slices of {column}, by their share of the loss"
+        console.print(_groups(title, "value", [s["slice"] for s in slices], slices))
     if result.n_infinite:
         console.print(_worst(result.worst_rows[: min(MOST, result.n_infinite)]))
 
 
-def _groups(
-    title: str, heads: Sequence[str], names: Sequence[Sequence[Any]], groups: Sequence[dict[str, Any]]
-) -> Table:
+def _groups(title: str, head: str, names: Sequence[Any], groups: Sequence[dict[str, Any]]) -> Table:
     table = Table(
         title=title if len(groups) <= MOST else f"{title} ({MOST} of {len(groups)})", title_justify="left"
     )
-    for head in heads:
-        table.add_column(head)
+    table.add_column(head, overflow="fold")
     tested = "adjusted_p_value" in groups[0]
     for head in ("rows", "log loss", "interval", *(("share", "adjusted p") if tested else ())):
         table.add_column(head, justify="right", no_wrap=True)
@@ -82,7 +80,7 @@ def _groups(
         if tested:
             share = group["share_of_loss"]
             cells += ["–" if share is None else f"{100 * share:.1f} %", _number(group["adjusted_p_value"])]
-        table.add_row(*(Text(str(x)) for x in name), *cells)
+        table.add_row(Text(str(name)), *cells)
     return table
 
 
