@@ -159,7 +159,7 @@ def train(
         model,
         held_out,
         log_probabilities,
-        score_classes(log_probabilities, labels),
+        score_classes(log_probabilities, labels, model.classes, held_out.rows),
         _other_scores(model, held_out.features, labels),
         score_frequencies(frequencies, labels),
         float(entropy(frequencies)),

@@ -57,6 +57,8 @@ class Scores:
         The 95 % interval of `nats`, by Student's distribution.
     classes : tuple of ClassScores
         In the order of the classes.
+    evaluation : Evaluation, optional
+        What these scores are from, and everything else that is known of the predictions.
     """
 
     nats: float
@@ -64,6 +66,7 @@ class Scores:
     standard_error: float = math.nan
     interval: tuple[float, float] = (math.nan, math.nan)
     classes: tuple[ClassScores, ...] = ()
+    evaluation: Evaluation | None = None
 
     @property
     def bits(self) -> float:
@@ -93,12 +96,12 @@ def score(log_probabilities: np.ndarray, labels: np.ndarray) -> Scores:
     return Scores(nats, float(right.mean()) if len(labels) else math.nan)
 
 
-def evaluation_of(
+def score_classes(
     log_probabilities: np.ndarray,
     labels: np.ndarray,
     classes: Sequence[str | int | float | bool] | None = None,
     rows: np.ndarray | None = None,
-) -> Evaluation:
+) -> Scores:
     """Evaluate log-probabilities (rows, classes) against labels (rows,), which number the classes.
 
     Parameters
@@ -106,23 +109,18 @@ def evaluation_of(
     log_probabilities : array (rows, classes)
     labels : integer array (rows,)
     classes : sequence of labels, optional
-        What the classes are called.
+        What the classes are called in the evaluation.
     rows : integer array (rows,), optional
-        What the rows are called.
+        What the rows are called in it.
     """
     names = range(log_probabilities.shape[1]) if classes is None else classes
-    return evaluate(
+    evaluation = evaluate(
         labels=[names[i] for i in labels.tolist()],
         log_proba=log_probabilities,
         classes=list(names),
         key=rows,
         sum_tolerance=SUM_TOLERANCE,
     )
-
-
-def score_classes(log_probabilities: np.ndarray, labels: np.ndarray) -> Scores:
-    """Score log-probabilities (rows, classes) against labels (rows,), with a standard error and scores by class."""
-    evaluation = evaluation_of(log_probabilities, labels)
     error, interval = evaluation.standard_error, evaluation.interval
     C = log_probabilities.shape[1]
     with warnings.catch_warnings():
@@ -130,7 +128,7 @@ def score_classes(log_probabilities: np.ndarray, labels: np.ndarray) -> Scores:
         precision, recall, _, rows = precision_recall_fscore_support(
             labels, log_probabilities.argmax(axis=1), labels=np.arange(C), zero_division=np.nan
         )
-    classes = tuple(
+    by_class = tuple(
         ClassScores(
             int(rows[c]),
             float(recall[c]) if rows[c] else math.nan,
@@ -144,7 +142,8 @@ def score_classes(log_probabilities: np.ndarray, labels: np.ndarray) -> Scores:
         evaluation.accuracy,
         math.nan if error is None else error,
         (math.nan, math.nan) if interval is None else interval,
-        classes,
+        by_class,
+        evaluation,
     )
 
 

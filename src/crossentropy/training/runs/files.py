@@ -12,7 +12,6 @@ from crossentropy.training.experiment import Run
 from crossentropy.training.output import CURVES, EVALUATION, HISTORY, MODEL, PREDICTIONS, write_together
 from crossentropy.training.runs.history import history
 from crossentropy.training.runs.predictions import predictions_table, write_predictions
-from crossentropy.training.scores import evaluation_of
 
 
 def write_run(run: Run, out: Path, comparison: Comparison | None = None) -> None:
@@ -26,7 +25,8 @@ def write_run(run: Run, out: Path, comparison: Comparison | None = None) -> None
         If they cannot be written; then `out` is as it was.
     """
     predictions = predictions_table(run.held_out, run.log_probabilities, run.model.classes)
-    evaluation = evaluation_of(run.log_probabilities, run.labels, run.model.classes, run.held_out.rows)
+    evaluation = run.scores.evaluation
+    assert evaluation is not None  # for type checkers
     writers: dict[str, Callable[[Path], object]] = {
         MODEL: lambda path: torch.save(run.model.to_state(), path),
         HISTORY: lambda path: path.write_text(json.dumps(history(run, comparison), indent=2) + "\n"),
