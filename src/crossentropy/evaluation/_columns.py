@@ -7,13 +7,15 @@ import numpy as np
 
 from crossentropy.evaluation._batch import Batch, SliceColumn
 from crossentropy.evaluation._coded import Coded
-from crossentropy.evaluation._declaration import Declaration
+from crossentropy.evaluation._declaration import Declaration, Label
 from crossentropy.evaluation._faults import BadData, find_faults, row_sums, sum_tolerance
 from crossentropy.evaluation._hashing import hash_values
+from crossentropy.evaluation._values import as_label, python_values, slice_name
 
 __all__ = ["label_indices", "make_batch", "slice_column"]
 
 Array = np.ndarray[Any, Any]
+SOFT = ", or soft_labels=True if they are distributions"
 
 
 def make_batch(
@@ -65,11 +67,11 @@ def make_batch(
     x = _predictions(d, predictions)
     n = len(x)
     names = np.arange(first_row, first_row + n) if rows is None else _names(rows)
-    given = np.asarray(labels) if d.soft else _column(labels)
+    given = np.asarray(labels) if d.soft else _column(labels, "labels", SOFT)
     y = _soft_labels(given, x) if d.soft else label_indices(given, d.classes)
     w = None
     if d.weighted:
-        w = np.ones(n) if weight is None else np.ascontiguousarray(_column(weight), np.float64)
+        w = np.ones(n) if weight is None else _weights(weight)
     columns = {"labels": y, "weight": w, "cluster": cluster, "rows": names} | dict(
         zip(d.slices, slices, strict=True)
     )
@@ -102,7 +104,7 @@ def make_batch(
         y,
         names,
         w,
-        None if cluster is None or not d.clustered else hash_values(cluster),
+        None if cluster is None or not d.clustered else _clusters(cluster),
         tuple(slice_column(column) for column in slices),
         origin,
     )
@@ -111,6 +113,7 @@ def make_batch(
 
 def _predictions(d: Declaration, predictions: Any) -> Array:
     """Return predictions as a float32 or float64 array of the declared shape, one column contiguous."""
+    _refuse_mask(predictions, d.kind)
     x = np.asarray(predictions)
     if x.dtype.kind not in "biuf":
         raise BadData(f"predictions have dtype {x.dtype}; pass numbers")
@@ -134,12 +137,36 @@ def _predictions(d: Declaration, predictions: Any) -> Array:
     return x if is_regular else np.ascontiguousarray(x)
 
 
-def _column(values: Any) -> Any:
+def _column(values: Any, name: str, advice: str = "") -> Any:
     """Return a column as a one-dimensional array, or as it is if it is `Coded`."""
     if isinstance(values, Coded):
         return values
+    _refuse_mask(values, name)
     array = np.asarray(values)
-    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise BadData(f"{name} has shape {array.shape}; pass one value for each row{advice}")
+    return array
+
+
+def _weights(weight: Any) -> Array:
+    array = _column(weight, "weight")
+    if array.dtype.kind not in "biufO":
+        raise BadData(f"weight has dtype {array.dtype}; pass numbers")
+    return np.ascontiguousarray(array, np.float64)
+
+
+def _clusters(cluster: Any) -> Array:
+    try:
+        return hash_values(cluster)
+    except TypeError as error:
+        raise BadData(f"cluster has values that have no hash ({error}); pass numbers or texts") from None
+
+
+def _refuse_mask(values: Any, name: str) -> None:
+    if isinstance(values, np.ma.MaskedArray):
+        raise BadData(f"{name} is a masked array; pass the rows that are not masked, or {name}.data")
 
 
 def _names(rows: Any) -> Array:
@@ -173,27 +200,18 @@ def label_indices(labels: Array | Coded, classes: Sequence[Any]) -> Array:
     """
     if isinstance(labels, Coded):
         return label_indices(np.asarray([*labels.values, None], object)[:-1], classes)[labels.codes]
-    if labels.ndim != 1:
-        raise BadData(
-            f"labels have shape {labels.shape}; pass one label for each row, or soft_labels=True if they are "
-            "distributions"
-        )
     count = len(classes)
     if labels.dtype.kind in "biu" and tuple(classes) == tuple(range(count)):
         indices = np.ascontiguousarray(labels, np.int64)
         if indices.min(initial=0) >= 0 and indices.max(initial=0) < count:
             return indices
         return np.where((indices >= 0) & (indices < count), indices, -1)
-    places = {label: i for i, label in enumerate(classes)}
+    places: dict[Label | None, int] = {label: i for i, label in enumerate(classes)}
     if labels.dtype.kind == "O":
-        return np.asarray([places.get(x, -1) if _is_label(x) else -1 for x in labels.tolist()], np.int64)
+        return np.asarray([places.get(as_label(x), -1) for x in labels.tolist()], np.int64)
     distinct, inverse = np.unique(labels, return_inverse=True)
-    found = np.asarray([places.get(x, -1) for x in distinct.tolist()], np.int64)
+    found = np.asarray([places.get(as_label(x), -1) for x in python_values(distinct)], np.int64)
     return found[inverse.reshape(-1)] if len(found) else np.zeros(0, np.int64)
-
-
-def _is_label(x: Any) -> bool:
-    return isinstance(x, (str, bytes, bool, int, float)) or getattr(x, "ndim", None) == 0
 
 
 def slice_column(values: Any) -> SliceColumn:
@@ -205,13 +223,14 @@ def slice_column(values: Any) -> SliceColumn:
     >>> column.codes.tolist(), list(column.names)
     ([0, 1, 0], ['de', 'fr'])
     """
-    array = _column(values)
+    array = _column(values, "slice")
     if isinstance(array, Coded):
-        return _named_alike(array.codes, [str(x) for x in array.values])
+        return _named_alike(array.codes, [slice_name(x) for x in array.values])
     if array.dtype.kind == "O":
-        array = array.astype(str)
+        distinct, codes = np.unique([slice_name(x) for x in array.tolist()], return_inverse=True)
+        return SliceColumn(codes.reshape(-1).astype(np.int32), distinct.tolist())
     distinct, codes = np.unique(array, return_inverse=True)
-    return SliceColumn(codes.reshape(-1).astype(np.int32), [str(x) for x in distinct.tolist()])
+    return _named_alike(codes.reshape(-1), [slice_name(x) for x in python_values(distinct)])
 
 
 def _named_alike(codes: Array, names: Sequence[str]) -> SliceColumn:

@@ -82,6 +82,10 @@ def _check(d: Declaration) -> None:
             f"clip={d.clip!r} reproduces a tool that takes probabilities and labels; pass proba= and labels that are "
             "classes, or leave clip out"
         )
+    for name in ("bootstrap", "seed", "bins", "worst"):
+        value = getattr(d, name)
+        if not isinstance(value, int):
+            raise TypeError(f"{name} has type {type(value).__name__}; pass an integer, as int({name})")
     for name, least in (("bootstrap", 0), ("bins", 1), ("worst", 0)):
         if getattr(d, name) < least:
             raise ValueError(f"{name} is {getattr(d, name)}; pass an integer of at least {least}")

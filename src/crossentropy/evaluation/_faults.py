@@ -9,6 +9,7 @@ from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._row_scores import native_matrix
+from crossentropy.evaluation._values import as_label, is_missing
 
 __all__ = ["POLICIES", "BadData", "Fault", "find_faults", "row_sums", "sum_tolerance"]
 
@@ -187,9 +188,9 @@ def _unknown_label(d: Declaration, label: Any) -> str:
     shown = (
         repr(classes) if len(classes) <= 10 else f"[{', '.join(map(repr, classes[:8]))}, …, {classes[-1]!r}]"
     )
-    label = label.item() if hasattr(label, "item") else label
-    if label is None or label != label:
-        return f"the label is {label!r}, which stands for a missing value; fill it in"
+    if is_missing(label):
+        return f"the label is {label}, which stands for a missing value; fill it in"
+    label = as_label(label)
     words = f"the label is {label!r}, which is not among the classes {shown}"
     alike = next((c for c in classes if str(c).casefold() == str(label).strip().casefold()), None)
     if isinstance(label, str) and isinstance(alike, str):

@@ -125,7 +125,10 @@ def cross_entropy_of(rates: list[float], prior: list[float]) -> float:
 
 def checked_prior(prior: Any, d: Declaration) -> list[float]:
     """Return a prior as the probability of each class."""
-    given = np.asarray(prior, np.float64)
+    given = np.asarray(prior)
+    if given.dtype.kind not in "biuf":
+        raise ValueError(f"prior is {prior!r}; pass the probability of each class, as numbers")
+    given = given.astype(np.float64)
     if given.ndim == 0 and d.is_binary:
         given = np.stack([1 - given, given])
     if given.shape != (len(d.classes),):

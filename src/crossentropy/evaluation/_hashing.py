@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy.evaluation._coded import Coded
+from crossentropy.evaluation._values import as_label, python_values
 
 __all__ = ["hash_text", "hash_values"]
 
@@ -43,20 +44,21 @@ def hash_values(values: Any, *, salt: str = "") -> Array:
     if array.dtype.kind == "O":  # numbers and nulls in one column: a number is the same without the nulls
         places: dict[Any, int] = {}
         codes = np.asarray([places.setdefault(x, len(places)) for x in array.tolist()], np.int64)
-        hashes = [_hash_object(value, salt) for value in places]
+        found = list(places)
     else:
-        distinct, codes = np.unique(array.astype(str), return_inverse=True)
-        hashes = [hash_text(f"{salt}\0{value}") for value in distinct.tolist()]
+        distinct, codes = np.unique(array, return_inverse=True)
+        found = python_values(distinct)
+    hashes = [_hash_object(value, salt) for value in found]
     return np.asarray(hashes, np.uint64)[codes.reshape(-1)]
 
 
 def _hash_object(value: Any, salt: str) -> int:
-    if value is None:
+    label = as_label(value)
+    if label is None:
         return hash_text(salt)
-    number = np.asarray(value)
-    if number.dtype.kind in "biuf":
-        return int(hash_values(number.reshape(1), salt=salt)[0])
-    return hash_text(f"{salt}\0{value}")
+    if isinstance(label, str):
+        return hash_text(f"{salt}\0{label}")
+    return int(hash_values(np.asarray([label]), salt=salt)[0])
 
 
 def hash_text(text: str) -> int:

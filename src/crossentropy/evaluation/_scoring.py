@@ -12,7 +12,8 @@ import numpy as np
 
 from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import Declaration, Label
-from crossentropy.evaluation._faults import POLICIES
+from crossentropy.evaluation._faults import POLICIES, BadData
+from crossentropy.evaluation._values import as_label, is_missing
 from crossentropy.evaluation.state import State
 
 __all__ = ["Columns", "Request", "Scoring"]
@@ -61,6 +62,8 @@ class Request:
     def declaration(self, columns: Columns) -> Declaration:
         """Declare the columns, by the shape of the predictions of the first of them."""
         shape = np.shape(columns.predictions)
+        if len(shape) not in (1, 2):
+            raise BadData(f"predictions have shape {shape}; pass (n,) or (n, C)")
         return Declaration(
             self.kind,  # type: ignore[arg-type]
             class_list(self.classes, self.positive, shape, columns.labels, soft=self.soft_labels),
@@ -140,15 +143,28 @@ def class_list(
         array = np.asarray(labels)
         if positive is not None:
             raise ValueError(f"positive={positive!r} is one of two classes; pass both in classes=")
-        if array.dtype.kind in "biuf" or soft:
+        if array.dtype.kind in "biuf" or soft or _are_numbers(array):
             return tuple(range(2 if one_column else shape[1]))
         raise ValueError(
             f"labels are names, such as {array.reshape(-1)[:1].tolist()!r}; pass classes=, the label of each column in "
             "their order (of one column, the negative and the positive one)"
         )
-    table: tuple[Label, ...] = tuple(x.item() if isinstance(x, np.generic) else x for x in classes)
+    known = [as_label(x) for x in classes]
+    table = tuple(x for x in known if x is not None)
+    if len(table) < len(known):
+        raise ValueError(f"classes has a missing value, in {list(classes)!r}; pass the label of each class")
     if positive is None:
         return table
+    positive = as_label(positive)
     if positive not in table:
         raise ValueError(f"positive={positive!r} is not among classes {list(table)!r}")
-    return (*(label for label in table if label != positive), positive)
+    return tuple(sorted(table, key=lambda label: label == positive))
+
+
+def _are_numbers(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether objects are numbers and missing values."""
+    if array.dtype.kind != "O":
+        return False
+    return all(
+        isinstance(as_label(x), (bool, int, float)) or is_missing(x) for x in array.reshape(-1).tolist()
+    )

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._faults import BadData, Fault
 from crossentropy.evaluation._scoring import Columns
-from crossentropy.evaluation._sources.labels import coded, float_of, label_column, labels_of, single, value_of
+from crossentropy.evaluation._sources.labels import coded, float_of, label_column, single, value_of
 from crossentropy.evaluation._sources.table import Piece, Table
 
 __all__ = ["Roles", "columns_of", "is_list"]
@@ -77,8 +77,7 @@ def columns_of(piece: Piece, roles: Roles, table: Table, *, skip: bool) -> tuple
         masses = None if masses is None else masses[kept]
     labels: Any = masses
     if not roles.soft:
-        column = labels_of(rows.column(roles.labels[0]), roles.labels[0])
-        labels = label_column(column, roles.classes, is_text=table.is_text)
+        labels = label_column(rows.column(roles.labels[0]), roles.classes, is_text=table.is_text)
     return (
         Columns(
             predictions,

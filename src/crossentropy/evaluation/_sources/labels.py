@@ -10,6 +10,7 @@ from crossentropy._arguments.words import listed
 from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._values import as_label
 
 __all__ = [
     "classes_of_columns",
@@ -33,29 +34,6 @@ def coded(column: pa.Array) -> Coded:
     return Coded(np.asarray(codes).astype(np.int64), [*column.dictionary.to_pylist(), None])
 
 
-def labels_of(column: pa.Array, name: str) -> pa.Array:
-    """Return labels of other types as texts and numbers: dates as they are printed, decimals as float64.
-
-    Raises
-    ------
-    BadData
-        If each cell holds several values.
-    """
-    if pa.types.is_dictionary(column.type):
-        values = labels_of(column.dictionary, name)
-        return column if values is column.dictionary else values.take(column.indices)
-    single(column, name, "labels that are distributions need soft_labels=True")
-    if pa.types.is_decimal(column.type):
-        return column.cast(pa.float64())
-    if pa.types.is_temporal(column.type):
-        labels = coded(column)
-        texts = pa.array([None if x is None else str(x) for x in labels.values], pa.string())
-        return texts.take(pa.array(labels.codes))
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        return column.cast(pa.string())
-    return column
-
-
 def single(column: pa.Array, name: str, advice: str = "write one value in each cell") -> None:
     """Refuse a column that has several values in each cell."""
     if pa.types.is_nested(column.type):
@@ -71,7 +49,7 @@ def kind_of(column: pa.Array, *, is_text: bool) -> str:
         return "bool"
     if pa.types.is_integer(kind):
         return "int"
-    return "float" if pa.types.is_floating(kind) else "text"
+    return "float" if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else "text"
 
 
 def kind_of_texts(texts: Sequence[str]) -> str:
@@ -121,7 +99,11 @@ def typed(texts: Sequence[str], kind: str) -> tuple[Label, ...]:
 
 def label_column(column: pa.Array, classes: Sequence[Label], *, is_text: bool) -> Any:
     """Return labels as `Columns` takes them; texts that stand for numbers become numbers if the classes are numbers."""
-    if not is_text and not pa.types.is_dictionary(column.type) and kind_of(column, is_text=False) != "text":
+    if (
+        pa.types.is_boolean(column.type)
+        or pa.types.is_integer(column.type)
+        or pa.types.is_floating(column.type)
+    ):
         return column.to_numpy(zero_copy_only=False)
     labels = coded(column)
     if is_text and not isinstance(classes[0], str):
@@ -177,9 +159,9 @@ def classes_of_labels(labels: pa.Array, kind: str, positive: Label | None) -> tu
     """
     if positive is None and kind != "text":
         return (0, 1)
-    found = [x for x in labels.unique().to_pylist() if x is not None and x != ""]
+    found = [x for x in map(as_label, labels.unique().to_pylist()) if x is not None and x != ""]
     if labels and kind in ("int", "float", "bool") and all(isinstance(x, str) for x in found):
-        found = list(typed(found, kind))
+        found = list(typed([str(x) for x in found], kind))
     if not found:
         raise ValueError("the first labels are all missing; pass classes=, the negative and the positive one")
     others = [x for x in found if x != positive]

@@ -16,7 +16,7 @@ from crossentropy.evaluation._sources.labels import (
     classes_of_columns,
     classes_of_labels,
     kind_of,
-    labels_of,
+    single,
     typed,
 )
 from crossentropy.evaluation._sources.table import Piece, Table
@@ -45,7 +45,7 @@ class TableRoles:
         """Return the request with its classes, from the first rows of the table if they are not given."""
         column = piece.rows.column(self.labels.names[0])
         if not request.soft_labels:
-            column = labels_of(column, self.labels.names[0])
+            single(column, self.labels.names[0], "labels that are distributions need soft_labels=True")
         kind = "int" if request.soft_labels else kind_of(column, is_text=self.table.is_text)
         classes, positive = request.classes, request.positive
         if not typed_classes:

@@ -1,0 +1,50 @@
+"""Single values of columns: which are missing, what they are as labels, and how slices are named for them."""
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from crossentropy.evaluation._declaration import Label
+
+__all__ = ["as_label", "is_missing", "python_values", "slice_name"]
+
+MISSING = ("nan", "NaT", "<NA>")
+
+
+def is_missing(x: Any) -> bool:
+    """Tell whether a value stands for none: None, NaN, NaT, pandas' NA."""
+    return x is None or (not isinstance(x, str) and str(x) in MISSING)
+
+
+def as_label(x: Any) -> Label | None:
+    """Return a value as a label: texts and numbers as they are, decimals as numbers, others as their text.
+
+    >>> from datetime import date
+    >>> as_label(Decimal("1.0")), as_label(date(2020, 1, 31)), as_label(b"cat"), as_label(None)
+    (1, '2020-01-31', 'cat', None)
+    """
+    if isinstance(x, (str, bool, int, float)):
+        return x.item() if isinstance(x, np.generic) else x
+    if isinstance(x, np.generic):
+        return as_label(x.item())
+    if isinstance(x, Decimal) and x.is_finite():
+        return int(x) if x == int(x) else float(x)
+    if isinstance(x, bytes):
+        return x.decode("utf-8", "backslashreplace")
+    return None if is_missing(x) else str(x)
+
+
+def slice_name(x: Any) -> str:
+    """Return the name of the slice of a value."""
+    if is_missing(x):
+        return "None"
+    return x.decode("utf-8", "backslashreplace") if isinstance(x, bytes) else str(x)
+
+
+def python_values(array: np.ndarray[Any, Any]) -> list[Any]:
+    """Return the values of an array as Python has them; times to the microsecond."""
+    if array.dtype.kind in "mM" and np.datetime_data(array.dtype)[0] in ("ns", "ps", "fs", "as"):
+        array = array.astype(f"{array.dtype.kind}8[us]")
+    values: list[Any] = array.tolist()
+    return values
