@@ -42,14 +42,22 @@ def test_a_prediction_that_is_none_is_named_with_its_row(kind, value, words, col
     assert e.bad_rows == {"nan" if value != value else "range": 1}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("row", [[INF, 0.0, 0.0], [-INF, -INF, -INF]])
-def test_logits_without_a_softmax_are_refused(row):
-    bad("which have no softmax", labels=[0, 1], logits=np.asarray([[0.0, 0.0, 0.0], row]))
+def test_logits_without_a_softmax_are_refused(row, dtype):
+    bad("which have no softmax", labels=[0, 1], logits=np.asarray([[0.0, 0.0, 0.0], row], dtype))
 
 
 def test_logits_of_minus_infinity_are_impossible_classes():
     e = evaluate(labels=[0, 1], logits=np.asarray([[0.0, 0.0, -INF], [-INF, 3.0, -INF]]))
     assert e.log_loss == pytest.approx(np.log(2) / 2, rel=1e-15)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["logits", "log_proba"])
+def test_impossible_labels_of_float32_are_infinite_losses_and_no_warning(kind):
+    x = np.asarray([-1, -INF, -2], np.float32)
+    assert evaluate(labels=[0, 1, 0], **{kind: x}).n_infinite == 1
 
 
 def test_certain_logits_of_one_column_are_scored():

@@ -86,26 +86,30 @@ def _wrong_weight(weight: float) -> str:
 
 def _prediction_faults(d: Declaration, x: Array, tolerance: float) -> Iterator[Fault]:
     if d.kind == "logits":
-        yield from _logit_faults(x)
+        if not _is_moderate(x):
+            yield from _logit_faults(x)
+            yield from _size_faults(x)
     elif x.ndim == 2:
         yield from _outside_faults(d, x, tolerance)
+        if d.kind == "log_proba" and not _is_moderate(x):
+            yield from _size_faults(x)
     else:
         low, high = (-MOST, 0.0) if d.kind == "log_proba" else (0.0, 1.0)
-        if not (x.min(initial=high) >= low and x.max(initial=low) <= high):
+        if not (float(x.min(initial=0)) >= low and float(x.max(initial=0)) <= high):
             yield from _range_faults(d, x)
-    if d.kind != "proba" and not _is_moderate(x):
-        wrong = (np.abs(x) > MOST) & np.isfinite(x)
-        if wrong.any():
-            words = "a prediction is {}; they are at most {} in size, or infinite"
-            yield Fault("range", _row_wise(wrong), lambda i: words.format(_first(x[i], wrong[i]), MOST))
+            yield from _size_faults(x)
 
 
 def _is_moderate(x: Array) -> bool:
-    """Tell in one pass over most arrays that all numbers are finite and at most `MOST` in size."""
-    if x.dtype != np.float64:
-        return True  # but infinite ones, which are no fault of size
-    flat = x.ravel(order="K")
-    return bool(np.vdot(flat, flat) <= MOST * MOST)
+    """Tell whether all numbers are finite and at most `MOST` in size."""
+    return float(x.min(initial=0)) >= -MOST and float(x.max(initial=0)) <= MOST  # a NaN is neither
+
+
+def _size_faults(x: Array) -> Iterator[Fault]:
+    wrong = (np.abs(x) > np.float64(MOST)) & np.isfinite(x)
+    if wrong.any():
+        words = "a prediction is {}; they are at most {} in size, or infinite"
+        yield Fault("range", _row_wise(wrong), lambda i: words.format(_first(x[i], wrong[i]), MOST))
 
 
 def _first(row: Any, wrong: Any) -> float:
@@ -113,9 +117,6 @@ def _first(row: Any, wrong: Any) -> float:
 
 
 def _logit_faults(x: Array) -> Iterator[Fault]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(x.sum()):  # then all of them are
-            return
     yield Fault("nan", _row_wise(np.isnan(x)), lambda i: f"a logit is NaN, in {x[i].tolist()}")
     if x.ndim == 2:
         wrong = (x == np.inf).any(axis=1) | (x == -np.inf).all(axis=1)
