@@ -167,6 +167,18 @@ def test_a_quotation_mark_that_is_not_closed_is_looked_for_in_a_part_of_the_file
     refuses("look there for a quotation mark that is not closed", path)
 
 
+@pytest.mark.parametrize("policy", ["error", "skip"])
+@pytest.mark.parametrize("row", ['1,0.5,"x\n', '"1,0.5,x\n', '1,"0.5,x\n'])
+def test_a_quotation_mark_that_takes_the_rest_of_the_file_is_an_error(policy, row, tmp_path):
+    path = written(tmp_path, "rows.csv", 'y,p,s\n0,0.5,"a\nb"\n\n' + row + "0,0.5,x\n" * 20_000)
+    refuses(f"{path}, row 1: a quotation mark is not closed", path, on_bad_rows=policy, slice="s")
+
+
+def test_a_quotation_mark_within_a_cell_is_a_letter(tmp_path):
+    path = written(tmp_path, "rows.csv", 'y,p,s\n0,0.5,5" pipe\n1,0.5,x\n')
+    assert [s["slice"] for s in evaluate(path, slice="s", **NAMES).slices] == ['5" pipe', "x"]
+
+
 def test_offsets_that_point_anywhere_are_refused(tmp_path):
     names = pa.StringArray.from_buffers(
         2, pa.py_buffer(np.asarray([0, 1 << 30, 2], np.int32)), pa.py_buffer(b"ab")

@@ -4,7 +4,7 @@ import csv
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
-from io import BufferedReader, RawIOBase
+from io import BufferedReader, RawIOBase, StringIO
 from typing import IO, Any
 
 import numpy as np
@@ -78,6 +78,11 @@ def _read(
         for block in blocks:
             if not block.strip():
                 continue
+            if block.count(b'"') % 2 and (row := _open_row(block, separator)) is not None:
+                raise BadData(
+                    f"{table.origin}, row {first + row}: a quotation mark is not closed before the end of the file; "
+                    "close it, or double it if it belongs to the text"
+                )
             broken.clear()
             try:
                 rows = arrow_csv.read_csv(
@@ -110,6 +115,18 @@ def _read(
             numbers = first + within + np.searchsorted(gaps, within, side="right")
             yield Piece(batch, numbers, len(broken))
             first += batch.num_rows + len(broken)
+
+
+def _open_row(block: bytes, separator: str) -> int | None:
+    """Return the row of a block in which a cell in quotes begins and does not end; None if there is none."""
+    rows = csv.reader(StringIO(block.decode(), newline=""), delimiter=separator, strict=True)
+    row = 0
+    try:
+        for cells in rows:
+            row += bool(cells)
+    except csv.Error as error:
+        return None if "expected after" in str(error) else row
+    return None
 
 
 class _Utf8(RawIOBase):
