@@ -30,4 +30,4 @@ LAZY = {
     "state": ("State",),
 }
 
-__getattr__, __dir__ = attach(__name__, __all__, LAZY)
+__getattr__, __dir__ = attach(__name__, __all__, LAZY, ("ray", "spark"))

@@ -5,7 +5,7 @@ checks and conversions are in here, so that a row is judged alike whatever it wa
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Columns:
     labels: Any
     weight: Any = None
     cluster: Any = None
-    #: What rows are called; None numbers them.
+    #: What rows are called; None numbers them, or leaves them without names if the request says so.
     key: Any = None
     slices: Mapping[str, Any] = field(default_factory=dict)
 
@@ -53,6 +53,8 @@ class Request:
     worst: int = 20
     on_bad_rows: str = "error"
     sum_tolerance: float | None = None
+    #: Whether rows have names or numbers that are the same in each reading.
+    named: bool = True
 
     def __post_init__(self) -> None:
         if self.on_bad_rows not in POLICIES:
@@ -116,6 +118,8 @@ class Scoring:
             on_bad_rows=self.request.on_bad_rows,
             tolerance=self.request.sum_tolerance,
         )
+        if not self.request.named:
+            batch = replace(batch, rows=None, origin="")
         self.rows += len(columns.predictions)
         self.state.update(batch)
         self.state.count_bad_rows(counts)

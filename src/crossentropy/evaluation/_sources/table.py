@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from crossentropy.evaluation._faults import BadData
 
-__all__ = ["BATCH", "Piece", "Table", "pieces", "unreadable"]
+__all__ = ["BATCH", "Piece", "Table", "pieces", "stored", "unreadable"]
 
 Array = np.ndarray[Any, Any]
 #: Rows that are read at once.
@@ -56,9 +56,17 @@ def pieces(batches: Iterable[pa.RecordBatch], *, checked: bool = False) -> Itera
         if checked:
             batch.validate(full=True)
         for start in range(0, batch.num_rows, BATCH):
-            rows = batch.slice(start, BATCH)
+            rows = stored(batch.slice(start, BATCH))
             yield Piece(rows, np.arange(first, first + rows.num_rows))
             first += rows.num_rows
+
+
+def stored(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch with what columns of extension types are stored as, such as tensors as lists."""
+    if not any(isinstance(kind, pa.BaseExtensionType) for kind in batch.schema.types):
+        return batch
+    columns = [x.storage if isinstance(x, pa.ExtensionArray) else x for x in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def unreadable(origin: str, what: str, error: Exception) -> BadData:
