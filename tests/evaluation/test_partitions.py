@@ -149,3 +149,13 @@ def test_the_engines_are_imported_when_they_are_asked_for():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert not {"pyspark", "ray", "pyarrow"} & set(done.stdout.split())
+
+
+def test_a_report_shows_rows_without_names_as_dashes():
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    from crossentropy._report.evaluation_page import Provenance, evaluation_html, evaluation_markdown
+
+    result = evaluate(Tables(cut()), labels="y", proba="p_*").to_dict()
+    for write in (evaluation_html, evaluation_markdown):
+        assert "None" not in write(result, Provenance())
