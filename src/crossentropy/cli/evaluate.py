@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crossentropy.cli.arguments import Interval, Json, Junit, OnBadRows, Policy, check_interval
 from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes
 from crossentropy.cli.evaluation_report import (
     print_gates,
@@ -24,13 +25,6 @@ class Clip(StrEnum):
     sklearn = "sklearn"
     kaggle = "kaggle"
     spark = "spark"
-
-
-class Policy(StrEnum):
-    """What becomes of rows that cannot be scored."""
-
-    error = "error"
-    skip = "skip"
 
 
 NAMED = "a name, a list such as p_cat,p_dog, or a pattern such as 'p_*'"
@@ -97,16 +91,13 @@ def evaluate(
         ),
     ] = None,
     clip: Annotated[Clip, typer.Option(help="Reproduce the log loss of a tool that clips.")] = Clip.none,
-    interval: Annotated[float, typer.Option(metavar="X", help="Confidence of the intervals.")] = 0.95,
-    on_bad_rows: Annotated[
-        Policy,
-        typer.Option(help="Whether a row that cannot be scored is an error, or is left out and counted."),
-    ] = Policy.error,
+    interval: Interval = 0.95,
+    on_bad_rows: OnBadRows = Policy.error,
     sum_tolerance: Annotated[
         float | None,
         typer.Option(metavar="X", help="How far the sum of a row's probabilities may be from 1."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
+    json: Json = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -114,9 +105,7 @@ def evaluate(
             help="Write a report: a page with pictures (.html), text (.md), or the numbers (.json).",
         ),
     ] = None,
-    junit: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the gates as a JUnit report.")
-    ] = None,
+    junit: Junit = None,
     state: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the state, which crossentropy merge adds to others."),
@@ -148,8 +137,7 @@ def evaluate(
         kinds = [name for name, value in given.items() if value is not None]
         if len(kinds) != 1:
             raise ValueError("pass one of --proba, --logits and --log-proba: what the predictions are")
-        if not 0 < interval < 1:
-            raise ValueError(f"--interval is {interval:g}; pass a confidence between 0 and 1, as 0.95")
+        check_interval(interval)
         for path in (state, junit):
             if path is not None:
                 check_writable(path.parent)
@@ -195,7 +183,7 @@ def evaluate(
         if out is not None:
             write_page(result, out, sources)
         if junit is not None:
-            write_junit(gates, junit)
+            write_junit(gates, junit, verb="evaluate")
         print_result(result, ", ".join(sources), as_json=json)
         print_gates(gates)
     if not all(gate.passed for gate in gates):

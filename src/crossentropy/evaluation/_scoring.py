@@ -12,7 +12,7 @@ import numpy as np
 
 from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import Declaration, Label
-from crossentropy.evaluation._faults import POLICIES
+from crossentropy.evaluation._faults import skips
 from crossentropy.evaluation.state import State
 
 __all__ = ["Columns", "Request", "Scoring"]
@@ -57,8 +57,7 @@ class Request:
     named: bool = True
 
     def __post_init__(self) -> None:
-        if self.on_bad_rows not in POLICIES:
-            raise ValueError(f'on_bad_rows is {self.on_bad_rows!r}; pass "error" or "skip"')
+        skips(self.on_bad_rows)  # checks it
 
     def declaration(self, columns: Columns) -> Declaration:
         """Declare the columns, by the shape of the predictions of the first of them."""

@@ -133,6 +133,10 @@ class State:
             If the bytes are something else, of another version, truncated or damaged; the message says which.
         """
         tree = unpack(data)
+        if "declaration" not in tree:
+            raise ValueError(
+                "this is a state of a language model's scores; read it by LanguageState.from_bytes"
+            )
         columns = tree["declaration"]
         for name in ("classes", "slices"):
             columns[name] = tuple(columns[name])

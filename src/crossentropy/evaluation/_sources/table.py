@@ -36,6 +36,8 @@ class Table:
     read: Callable[[Sequence[str], frozenset[str]], Iterator[Piece]]
     #: Whether cells are texts, whatever they stand for.
     is_text: bool = False
+    #: Read rows as they are written, in place of `read`; of JSON lines only.
+    objects: Callable[[], Iterator[dict[str, Any]]] | None = None
 
     def words(self) -> str:
         """Call the table what a message calls it."""
