@@ -76,6 +76,7 @@ class LanguageState:
         words: Any = None,
         document: Any = None,
         origin: str = "",
+        first_row: int | None = None,
         on_bad_rows: str = "error",
     ) -> None:
         """Add texts, or tokens; the arguments are those of `language_score`.
@@ -85,8 +86,10 @@ class LanguageState:
         log_probs, tokens, text, bytes, characters, words, document, on_bad_rows
             As in `language_score`.
         origin : str
-            Where the rows are from, as the name of a file. Rows without `document` are told apart by it and their
-            number in this state, so parts whose states are merged need different ones.
+            Where the rows are from, as the name of a file.
+        first_row : int, optional
+            The number of the first row there; that of the rows so far if left out. Rows are named by `origin` and
+            number. So are the documents of rows without `document`: parts whose states are merged need other names.
 
         Raises
         ------
@@ -96,7 +99,8 @@ class LanguageState:
             If arguments do not fit each other.
         """
         counts = {"tokens": tokens, "bytes": bytes, "characters": characters, "words": words}
-        reading = reading_of_arrays(log_probs, counts, text, document, first_row=self._rows, origin=origin)
+        first = self._rows if first_row is None else first_row
+        reading = reading_of_arrays(log_probs, counts, text, document, first_row=first, origin=origin)
         self._rows += len(reading.names)
         self.add(reading, skip=skips(on_bad_rows))
 
