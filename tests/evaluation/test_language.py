@@ -177,9 +177,9 @@ def test_a_bad_row_is_an_error_that_names_it_or_left_out_and_counted(kind):
 
 
 def test_perplexities_are_refused_with_the_reason():
-    with pytest.raises(BadData, match="[Tt]he mean of perplexities is not the perplexity of all tokens"):
+    with pytest.raises(BadData, match=r"[Tt]he mean of perplexities is not the perplexity of all tokens"):
         language_score(log_probs=[12.5, 30.1])
-    with pytest.raises(BadData, match="[Tt]he mean of perplexities is not the perplexity of all tokens"):
+    with pytest.raises(BadData, match=r"[Tt]he mean of perplexities is not the perplexity of all tokens"):
         language_score([{"perplexities": [12.5, 30.1], "mean_perplexity": 21.3}])
 
 

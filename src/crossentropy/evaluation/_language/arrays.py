@@ -8,7 +8,7 @@ import numpy as np
 
 from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._hashing import hash_values
-from crossentropy.evaluation._language.counting import counted
+from crossentropy.evaluation._language.counting import counted, with_counts
 from crossentropy.evaluation._language.texts import Reading
 
 __all__ = ["reading_of_arrays", "reading_of_rows"]
@@ -55,15 +55,21 @@ def reading_of_arrays(
     else:
         lengths, flat = None, rows
     values, missing = _numbers(flat)
+    numbers = {name: _floats(x, name) for name, x in counts.items()}
+    sums = counts["tokens"] is not None
+    if text is not None:
+        wrong = next((x for x in text if not isinstance(x, (str, type(None)))), None)
+        if wrong is not None:
+            raise BadData(f"a text is {wrong!r:.60}, of type {type(wrong).__name__}; pass str")
+        numbers = with_counts(numbers, counted(list(text), words=sums or lists))
     return reading_of_rows(
         values,
         missing,
         lengths,
         np.arange(first_row, first_row + (len(values) if lengths is None else len(lengths))),
-        {name: _floats(x, name) for name, x in counts.items()},
-        None if text is None else list(text),
+        numbers,
         None if document is None else hash_values(document),
-        sums=counts["tokens"] is not None,
+        sums=sums,
         origin=origin,
     )
 
@@ -74,30 +80,22 @@ def reading_of_rows(
     lengths: Array | None,
     names: Array,
     counts: Mapping[str, Array | None],
-    text: list[Any] | None,
     document: Array | None,
     *,
     sums: bool,
     **others: Any,
 ) -> Reading:
-    """Put columns of one length together, with the counts of texts; `others` are further fields of `Reading`."""
+    """Put columns of one length together; `others` are further fields of `Reading`."""
     if sums and lengths is not None:
         raise ValueError(
             "tokens= says how many tokens each log-probability is the sum of, and log_probs has one for each token; "
             "leave tokens out"
         )
-    for name, column in {**counts, "text": text, "document": document}.items():
+    for name, column in {**counts, "document": document}.items():
         if column is not None and len(column) != len(names):
             raise BadData(
                 f"{name} has {len(column)} rows, and log_probs has {len(names)}; pass columns of one length"
             )
-    if text is not None:
-        wrong = next((x for x in text if not isinstance(x, (str, type(None)))), None)
-        if wrong is not None:
-            raise BadData(f"a text is {wrong!r:.60}, of type {type(wrong).__name__}; pass str")
-        # a row that is one token is no word
-        made = counted(text, words=sums or lengths is not None)
-        counts = {name: made.get(name) if x is None else x for name, x in counts.items()}
     return Reading(values, missing, lengths, names, counts, document, sums=sums, **others)
 
 

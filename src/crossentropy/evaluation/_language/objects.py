@@ -10,6 +10,7 @@ from crossentropy._arguments.words import listed
 from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._hashing import hash_values, mixed
 from crossentropy.evaluation._language.arrays import reading_of_rows
+from crossentropy.evaluation._language.counting import counted, with_counts
 from crossentropy.evaluation._language.names import Names
 from crossentropy.evaluation._language.responses import NotScored, ScoredText, number, texts_in
 from crossentropy.evaluation._language.texts import COUNTS, Reading
@@ -117,13 +118,14 @@ class ObjectReader:
             name: None if first.counts[i] is None else np.asarray([row.counts[i] for row in rows], np.float64)
             for i, name in enumerate(COUNTS)
         }
+        if first.text is not None:
+            counts = with_counts(counts, counted([row.text for row in rows], words=many or sums))
         return reading_of_rows(
             np.asarray([0.0 if x is None else x for x in flat], np.float64),
             missing,
             np.asarray([len(values) for values in each], np.int64) if many else None,  # type: ignore[arg-type]
             places[:, 0].copy(),
             counts,
-            None if first.text is None else [row.text for row in rows],
             document,
             sums=sums,
             origin=origin,

@@ -45,7 +45,9 @@ def texts_in(row: Json) -> Iterator[ScoredText]:
     """
     try:
         yield from _found(row)
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
+    except NotScored:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise NotScored(
             f"its log-probabilities are not written as servers write them: {error!r:.80}"
         ) from error

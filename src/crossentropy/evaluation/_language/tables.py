@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from crossentropy._arguments.words import listed
 from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._language.arrays import reading_of_rows
+from crossentropy.evaluation._language.counting import counted, with_counts
 from crossentropy.evaluation._language.names import Names
 from crossentropy.evaluation._language.objects import ObjectReader
 from crossentropy.evaluation._language.texts import Reading
@@ -35,7 +36,8 @@ def read_source(source: Any, names: Names, objects: ObjectReader, *, skip: bool)
     skip : bool
     """
     for table in open_tables(source, skip=skip):
-        if table.objects is not None:
+        used = {name for name in vars(names).values() if name is not None}
+        if table.objects is not None and (names.log_probs is None or not used <= set(table.names)):
             yield from objects.read(table.objects(), table.origin)
             continue
         if names.log_probs is None:
@@ -48,9 +50,10 @@ def read_source(source: Any, names: Names, objects: ObjectReader, *, skip: bool)
             for role, name in vars(names).items()
         }
         columns = Names(**found)
-        used = list(dict.fromkeys(name for name in found.values() if name is not None))
-        numeric = {columns.log_probs, *columns.counts().values()} - {None}
-        for piece in table.read(used, frozenset(name for name in numeric if name is not None)):
+        numeric = frozenset(
+            name for name in (columns.log_probs, *columns.counts().values()) if name is not None
+        )
+        for piece in table.read(sorted(used), numeric):
             if piece.broken:
                 yield piece.broken
             if piece.rows.num_rows:
@@ -68,6 +71,11 @@ def _reading(piece: Piece, names: Names, table: Table) -> Reading:
     else:
         values, missing = _numbers(names.log_probs, cells)
     counts = {name: None if x is None else _numbers(x, cells)[0] for name, x in names.counts().items()}
+    sums = names.tokens is not None
+    if names.text is not None:
+        counts = with_counts(
+            counts, _counted(piece.rows.column(names.text), words=sums or lengths is not None)
+        )
     for name in (names.text, names.document):
         if name is not None:
             cells.no_nulls(name)
@@ -77,9 +85,8 @@ def _reading(piece: Piece, names: Names, table: Table) -> Reading:
         lengths,
         piece.numbers,
         counts,
-        None if names.text is None else piece.rows.column(names.text).to_pylist(),
         None if names.document is None else hash_values(values_of(piece.rows.column(names.document))),
-        sums=names.tokens is not None,
+        sums=sums,
         origin=table.origin,
         faults=cells.faults,
     )
@@ -105,3 +112,15 @@ def _lists(name: str, column: pa.Array, cells: Cells) -> tuple[Array, Array, Arr
     missing = np.asarray(flat.is_null().to_numpy(zero_copy_only=False))
     values = flat.cast(pa.float64()).fill_null(0.0)
     return np.ascontiguousarray(values), missing, lengths
+
+
+def _counted(column: pa.Array, *, words: bool) -> dict[str, Array | None]:
+    """Count as `counted` does; Arrow counts bytes and characters."""
+    if words:
+        return counted(column.to_pylist(), words=True)
+    text = column.cast(pa.large_string())
+    bytes_, characters = (
+        count(text).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        for count in (pc.binary_length, pc.utf8_length)
+    )
+    return {"bytes": bytes_, "characters": characters}
