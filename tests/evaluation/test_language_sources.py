@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from crossentropy.evaluation import BadData, language_score
+from crossentropy.evaluation import BadData, LanguageState, language_score
+from crossentropy.evaluation._language.names import Names
+from crossentropy.evaluation._language.objects import ObjectReader
 from evaluation_files import write
 
 TEXTS = ["The café, it is", " is open", "日本 日"]
@@ -197,6 +199,25 @@ def test_other_objects_are_refused_with_their_row_or_left_out(row, words):
     assert language_score([of_chat(0), row], on_bad_rows="skip").bad_rows == {"object": 1}
     with pytest.raises(TypeError, match=r"the source has a str; pass mappings, as row\.model_dump"):
         language_score({"choices": []})
+
+
+def test_the_first_tokens_of_infinite_loss_are_named_whatever_is_read_with_them():
+    """Two texts in one row, of which the second has the first places."""
+    late = {"logprobs": {"token_logprobs": [-1.0] * 50 + [-9999.0] * 15}}
+    early = {"logprobs": {"token_logprobs": [-9999.0] * 5}}
+    rows = [{"choices": [{"logprobs": {"token_logprobs": [-9999.0] * 10}}]}, {"choices": [late, early]}]
+    together, apart = LanguageState(), LanguageState()
+    for state, batches in ((together, [rows]), (apart, [rows[:1], [{"choices": []}, rows[1]]])):
+        for batch in batches:
+            reader = ObjectReader(Names(), skip=True)
+            for reading in reader.read(batch, ""):
+                state.add(reading, skip=True)
+    assert together.finalize().infinite_tokens == apart.finalize().infinite_tokens
+    assert [token["token"] for token in apart.finalize().infinite_tokens] == [
+        *range(10),
+        *range(5),
+        *range(50, 55),
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------------- tables

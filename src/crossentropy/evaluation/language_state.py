@@ -135,7 +135,9 @@ class LanguageState:
             place = {} if texts.single else {"token": int(texts.place[i])}
             return {**origin, "row": int(texts.names[texts.row[i]]), **place}
 
-        self._keep([named(i) for i in np.flatnonzero(infinite)[:NAMED].tolist()])
+        found = np.flatnonzero(infinite)
+        first = found[np.lexsort((texts.place[found], texts.names[texts.row[found]]))][:NAMED]
+        self._keep([named(i) for i in first.tolist()])
 
     def _keep(self, named: list[dict[str, Any]]) -> None:
         def order(token: dict[str, Any]) -> tuple[Any, ...]:
