@@ -112,6 +112,14 @@ def test_sums_of_texts_are_scored_as_their_tokens_are():
     )
 
 
+def test_a_text_without_loss_is_a_document_too():
+    got = language_score(log_probs=[[0.0, -0.0], [-3.0]], bytes=[2, 2])
+    assert (got.documents, got.nats_per_token) == (2, 1.0)
+    b = 3 / 4
+    truth = math.sqrt(2 * ((2 * b) ** 2 + (3 - 2 * b) ** 2)) / 4 / LN2
+    assert got.bits_per_byte_standard_error == pytest.approx(truth, rel=1e-14)
+
+
 def test_rows_that_are_tokens_are_scored_as_the_lists_of_their_documents():
     rows, _, _ = documents(5)
     flat = np.asarray([x for row in rows for x in row])
@@ -132,6 +140,7 @@ def test_the_first_token_has_no_log_probability_and_is_counted():
     got = language_score(log_probs=[[None, -1.0, -3.0], [None], [-2.0]], bytes=[9, 5, 3])
     assert (got.tokens, got.unscored_tokens, got.nats_per_token) == (3, 2, 2.0)
     assert got.bytes == 12  # nothing of the second text was scored
+    assert language_score(log_probs=[[None], [-1.0]], bytes=[math.nan, 3]).bytes == 3
     assert got.partly_scored_texts == 1
     assert "1 text begins with a token that has no log-probability" in str(got)
     named = language_score(log_probs=[[None, -1.0]], bytes=[3], prefix="<s>")

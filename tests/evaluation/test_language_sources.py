@@ -70,6 +70,17 @@ def test_prompts_of_vllm(k, ids, tmp_path):
     same(language_score(path, text="t"), WHOLE, "bytes", "words", "unscored_tokens", "partly_scored_texts")
 
 
+def test_the_text_of_a_prompt_is_not_what_was_written_behind_it():
+    with pytest.raises(BadData, match="row 0: it has nothing at 'text'"):
+        language_score([of_vllm(0, 1)], text="text")
+    bodies = [{"response": {"body": of_vllm(i, 1)}, "text": TEXTS[i]} for i in range(3)]
+    same(language_score(bodies, text="text"), WHOLE, "bytes")
+    answers = [{"response": {"body": of_chat(i)}, "text": TEXTS[i]} for i in range(3)]
+    for answer in answers:
+        answer["response"]["body"]["choices"][0]["text"] = "another"
+    assert language_score(answers, text="text").bytes == WHOLE.bytes
+
+
 def test_a_token_of_a_prompt_that_nothing_tells_from_the_likely_ones_is_refused(tmp_path):
     path = lines(tmp_path / "a.jsonl", [of_vllm(0, 3)])
     with pytest.raises(
@@ -120,9 +131,10 @@ def test_what_the_model_wrote_behind_an_echoed_prompt_is_left_out():
     assert got.generated_tokens == 3
     longer = [of_completion(0, [("!", -9.0), ("?", -9.0)])]
     assert language_score([{"choices": longer, "usage": usage(longer, 2)}]).nats == 7.25
-    uneven = [of_completion(0, [("!", -9.0)] * 3), of_completion(1)]
-    with pytest.raises(BadData, match="2 echoed prompts, and the usage does not say"):
-        language_score([{"choices": uneven, "usage": usage(uneven, 3)}])
+    for first, second in ((3, 0), (3, 1)):
+        uneven = [of_completion(0, [("!", -9.0)] * first), of_completion(1, [("!", -9.0)] * second)]
+        with pytest.raises(BadData, match="2 echoed prompts, and the usage does not say"):
+            language_score([{"choices": uneven, "usage": usage(uneven, first + second)}])
 
 
 def of_chat(i):
@@ -250,6 +262,8 @@ def test_lists_in_every_format(form, tmp_path):
     same(language_score(path, log_probs="lp", text="text"), WHOLE, "bytes", "characters", "words")
     got = language_score(path, log_probs="lp", bytes="size", document="doc")
     assert (got.documents, got.bytes, got.words) == (2, WHOLE.bytes, None)
+    other = write(of_texts(), tmp_path / f"other.{form}")
+    assert language_score([path, other], log_probs="lp").documents == 6
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "csv.gz", "jsonl"])

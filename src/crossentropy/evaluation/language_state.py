@@ -111,7 +111,7 @@ class LanguageState:
         self._counts["unscored"] += texts.unscored
         self._counts["partly_scored"] += texts.partly_scored
         infinite = np.isinf(texts.log_prob)
-        loss = np.where(infinite, 0.0, -texts.log_prob) + 0.0
+        loss = np.where(infinite, 0.0, -texts.log_prob)
         if len(loss):
             self._nats += exact_sums([loss])[0]
         self._counts["scored"] += len(loss)

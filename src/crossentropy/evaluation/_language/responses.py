@@ -63,10 +63,10 @@ def _found(row: Json) -> Iterator[ScoredText]:
     generated = _generated(body, [choice.get("logprobs") for choice in choices])
     for choice in choices:
         scored = _of_choice({**body, **choice}, generated)
-        about = {**choice, **body, **row}
-        if about.get("prompt_logprobs") and "text" not in body:
-            about.pop("text", None)  # the model wrote it behind the prompt
-        yield scored._replace(about=about)
+        # behind a prompt that is scored, the model wrote another text
+        written = ("text",) if choice.get("prompt_logprobs") else ()
+        said = {name: x for name, x in choice.items() if name not in written}
+        yield scored._replace(about={**said, **body, **row})
 
 
 def _body(row: Json) -> Json:
