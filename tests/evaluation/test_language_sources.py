@@ -70,6 +70,12 @@ def test_prompts_of_vllm(k, ids, tmp_path):
     same(language_score(path, text="t"), WHOLE, "bytes", "words", "unscored_tokens", "partly_scored_texts")
 
 
+def test_a_prompt_with_several_answers_is_scored_once():
+    choices = of_vllm(0, 1)["choices"]
+    for answer in ({"choices": choices * 3}, {"choices": [{"text": "a"}, {"text": "b"}], **choices[0]}):
+        assert language_score([answer, of_vllm(1, 1)]).nats == 7.25 + 4.0
+
+
 def test_the_text_of_a_prompt_is_not_what_was_written_behind_it():
     with pytest.raises(BadData, match="row 0: it has nothing at 'text'"):
         language_score([of_vllm(0, 1)], text="text")
@@ -191,6 +197,8 @@ def test_samples_of_lm_evaluation_harness_have_the_bytes_of_the_text_that_was_sc
     got = language_score(path, document="doc_id")
     assert (got.nats, got.bytes, got.words, got.tokens) == (WHOLE.nats, WHOLE.bytes, WHOLE.words, None)
     assert got.bits_per_byte_interval == WHOLE.bits_per_byte_interval
+    in_python = [of_lm_eval(i) | {"arguments": [(TEXTS[i],)]} for i in range(3)]
+    assert language_score(in_python).bytes == WHOLE.bytes
     theirs = language_score(path, bytes="bits_per_byte.1", words="word_perplexity.1")
     assert theirs.bytes == WHOLE.bytes + 3 * 5
     assert theirs.words == WHOLE.words + 3

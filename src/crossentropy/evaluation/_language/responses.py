@@ -61,12 +61,16 @@ def _found(row: Json) -> Iterator[ScoredText]:
     body = _body(row)
     choices = body.get("choices") or [{}]
     generated = _generated(body, [choice.get("logprobs") for choice in choices])
+    last = None
     for choice in choices:
-        scored = _of_choice({**body, **choice}, generated)
+        answer = {**body, **choice}
+        prompt = answer.get("prompt_logprobs")
+        if prompt and prompt == last:  # several answers to one prompt, which is scored once
+            continue
+        last = prompt
         # behind a prompt that is scored, the model wrote another text
-        written = ("text",) if choice.get("prompt_logprobs") else ()
-        said = {name: x for name, x in choice.items() if name not in written}
-        yield scored._replace(about={**said, **body, **row})
+        said = {name: x for name, x in choice.items() if not (prompt and name == "text")}
+        yield _of_choice(answer, generated)._replace(about={**said, **body, **row})
 
 
 def _body(row: Json) -> Json:
@@ -185,11 +189,12 @@ def _of_chat(content: Sequence[Json]) -> ScoredText:
 def _of_sample(row: Json, metric: str) -> ScoredText:
     """Read a sample whose text was scored as a whole; the text is the one that the model was given."""
     log_prob, _ = row[metric]
-    try:
-        text = row["arguments"]["gen_args_0"]["arg_0"]
-    except (KeyError, TypeError):
-        text = None
-    return ScoredText(float(log_prob), text if isinstance(text, str) else None)
+    arguments = row.get("arguments")
+    if isinstance(arguments, Mapping):  # in files
+        text = arguments["gen_args_0"]["arg_0"]
+    else:  # in Python
+        text = arguments[0][0] if arguments else None
+    return ScoredText(float(log_prob), text)
 
 
 def number(x: Any) -> float | None:
