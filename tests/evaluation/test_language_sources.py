@@ -210,13 +210,16 @@ def test_samples_of_lm_evaluation_harness_have_the_bytes_of_the_text_that_was_sc
         ({"choices": [{"text": "x", "logprobs": None}]}, "it has no log-probabilities that are known here"),
         ({"choices": [{"logprobs": {"content": [{"logprob": -1.0}]}}]}, "not written as servers write them"),
         ({"choices": "x"}, "not written as servers write them"),
+        ({"choices": [{"logprobs": {"token_logprobs": [-(10**400)]}}]}, "a log-probability is NaN"),
+        ({"choices": [{"logprobs": {"content": [{"token": "", "bytes": 9}]}}]}, "as servers write them"),
         ({"bits_per_byte": [-1.0]}, "not written as servers write them"),
     ],
 )
 def test_other_objects_are_refused_with_their_row_or_left_out(row, words):
     with pytest.raises(BadData, match=f"row 1: .*{words}"):
         language_score([of_chat(0), row])
-    assert language_score([of_chat(0), row], on_bad_rows="skip").bad_rows == {"object": 1}
+    bad = language_score([of_chat(0), row], on_bad_rows="skip").bad_rows
+    assert bad == {"nan" if "NaN" in words else "object": 1}
     with pytest.raises(TypeError, match=r"the source has a str; pass mappings, as row\.model_dump"):
         language_score({"choices": []})
 
@@ -300,6 +303,18 @@ def test_faults_of_tables_are_named_by_file_and_row(tmp_path):
     path = write(pa.table({"lp": [[-1.0], None], "text": ["a", "b"]}), tmp_path / "b.parquet")
     with pytest.raises(BadData, match=r"b\.parquet, row 1: column 'lp' has no value"):
         language_score(path, log_probs="lp")
+
+
+def test_columns_of_other_types_are_refused():
+    columns = pa.table({"lp": [[-1.0], [-2.0]], "names": [["a"], []], "n": [1, 2], "t": ["a", "b"]})
+    with pytest.raises(BadData, match=r"column 'names' of the table has type list.*; pass lists of numbers"):
+        language_score(columns, log_probs="names")
+    with pytest.raises(BadData, match="column 'n' of the table has type int64; pass a column of texts"):
+        language_score(columns, log_probs="lp", text="n")
+    with pytest.raises(BadData, match="column 't' of the table has type string; pass a column of numbers"):
+        language_score(columns, log_probs="t")
+    coded = columns.set_column(3, "t", columns["t"].dictionary_encode())
+    assert language_score(coded, log_probs="lp", text="t").bytes == 2
 
 
 def test_columns_that_are_not_there_are_named(tmp_path):

@@ -47,7 +47,7 @@ def texts_in(row: Json) -> Iterator[ScoredText]:
         yield from _found(row)
     except NotScored:
         raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise NotScored(
             f"its log-probabilities are not written as servers write them: {error!r:.80}"
         ) from error
@@ -178,7 +178,9 @@ def _of_completion(text: Any, log_probs: Json, generated: int) -> ScoredText:
 def _of_chat(content: Sequence[Json]) -> ScoredText:
     """Read the tokens of an answer in a chat; bytes are those of the tokens."""
     parts = [
-        bytes(token["bytes"]) if token.get("bytes") is not None else token["token"].encode("utf-8", "replace")
+        bytes(list(token["bytes"]))
+        if token.get("bytes") is not None
+        else token["token"].encode("utf-8", "replace")
         for token in content
     ]
     whole = b"".join(parts)
@@ -194,11 +196,16 @@ def _of_sample(row: Json, metric: str) -> ScoredText:
         text = arguments["gen_args_0"]["arg_0"]
     else:  # in Python
         text = arguments[0][0] if arguments else None
-    return ScoredText(float(log_prob), text)
+    return ScoredText(float(log_prob), text if isinstance(text, str) else None)
 
 
 def number(x: Any) -> float | None:
     """Return a log-probability; what is no number is NaN, which is a fault."""
     if x is None:
         return None
-    return float(x) if isinstance(x, (int, float)) and not isinstance(x, bool) else math.nan
+    if not isinstance(x, (int, float)) or isinstance(x, bool):
+        return math.nan
+    try:
+        return float(x)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.nan

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crossentropy._arguments.words import listed
+from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._language.arrays import reading_of_rows
 from crossentropy.evaluation._language.counting import counted, with_counts
@@ -67,15 +68,14 @@ def _reading(piece: Piece, names: Names, table: Table) -> Reading:
     column = piece.rows.column(names.log_probs)
     lengths = None
     if is_list(column.type):
-        values, missing, lengths = _lists(names.log_probs, column, cells)
+        values, missing, lengths = _lists(names.log_probs, column, cells, table)
     else:
         values, missing = _numbers(names.log_probs, cells)
     counts = {name: None if x is None else _numbers(x, cells)[0] for name, x in names.counts().items()}
     sums = names.tokens is not None
     if names.text is not None:
-        counts = with_counts(
-            counts, _counted(piece.rows.column(names.text), words=sums or lengths is not None)
-        )
+        text = _texts(names.text, piece.rows.column(names.text), table)
+        counts = with_counts(counts, _counted(text, words=sums or lengths is not None))
     for name in (names.text, names.document):
         if name is not None:
             cells.no_nulls(name)
@@ -104,21 +104,32 @@ def _numbers(name: str, cells: Cells) -> tuple[Array, Array]:
     return values, missing
 
 
-def _lists(name: str, column: pa.Array, cells: Cells) -> tuple[Array, Array, Array]:
+def _lists(name: str, column: pa.Array, cells: Cells, table: Table) -> tuple[Array, Array, Array]:
     """Return the numbers of all lists, where there are none, and how many each list has."""
     cells.no_nulls(name)
     lengths = np.asarray(pc.list_value_length(column).fill_null(0)).astype(np.int64)
     flat = column.flatten()
+    kind = flat.type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        raise BadData(f"column {name!r} of {table.words()} has type {column.type}; pass lists of numbers")
     missing = np.asarray(flat.is_null().to_numpy(zero_copy_only=False))
     values = flat.cast(pa.float64()).fill_null(0.0)
     return np.ascontiguousarray(values), missing, lengths
 
 
-def _counted(column: pa.Array, *, words: bool) -> dict[str, Array | None]:
+def _texts(name: str, column: pa.Array, table: Table) -> pa.Array:
+    """Return a column of texts as Arrow's large strings."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    is_text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    if not any(is_kind(kind) for is_kind in is_text):
+        raise BadData(f"column {name!r} of {table.words()} has type {column.type}; pass a column of texts")
+    return column.cast(pa.large_string())
+
+
+def _counted(text: pa.Array, *, words: bool) -> dict[str, Array | None]:
     """Count as `counted` does; Arrow counts bytes and characters."""
     if words:
-        return counted(column.to_pylist(), words=True)
-    text = column.cast(pa.large_string())
+        return counted(text.to_pylist(), words=True)
     bytes_, characters = (
         count(text).cast(pa.float64()).to_numpy(zero_copy_only=False)
         for count in (pc.binary_length, pc.utf8_length)
