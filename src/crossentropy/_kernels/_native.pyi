@@ -114,6 +114,20 @@ def product(
     add: bool,
     threads: int,
 ) -> None: ...
+def distribution_sums(
+    quantity: int,
+    p: int,
+    q: int,
+    dtype: int,
+    rows: int,
+    classes: int,
+    factors: int,
+    period: int,
+    values: int,
+    p_sums: int,
+    q_sums: int,
+    threads: int,
+) -> bool: ...
 def acquire_memory(bytes: int) -> Any: ...
 def release_kept_memory() -> None: ...
 def are_probabilities(x: View, shape: Shape) -> bool: ...
