@@ -14,26 +14,21 @@ digits. What the functions share:
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.distributions import (
     axis_from_end,
-    check_shapes,
-    check_values,
     checked_distribution,
 )
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._arguments.unit_sums import rounding_tolerance
 from crossentropy._arguments.warnings import warn_user
-from crossentropy._backends import Array, namespace, sum_tolerance, total
+from crossentropy._backends import Array, namespace, total
 from crossentropy._backends.conditions import is_true
+from crossentropy._class_sums import ClassSum
 from crossentropy._entropy_terms import (
     SCALE,
-    cross_entropy_terms,
     divergence,
-    entropy_terms,
     exact_product,
     unit,
 )
@@ -86,7 +81,7 @@ def entropy(
     >>> float(entropy([0.5, 0.25, 0.25], base=2))
     1.5
     """
-    return _Sum("entropy", axis, normalize, keepdims, p=p).in_units(base)
+    return ClassSum("entropy", axis, normalize, keepdims, p=p).in_units(base)
 
 
 @argument_errors
@@ -149,7 +144,7 @@ def cross_entropy(
             f"counts with normalize=True. {THE_LOSS}"
         )
     try:
-        result = _Sum("cross_entropy", axis, normalize, keepdims, p=p, q=q).in_units(base)
+        result = ClassSum("cross_entropy", axis, normalize, keepdims, p=p, q=q).in_units(base)
     except ValueError as error:
         if not (_holds_no_probabilities(p) or _holds_no_probabilities(q)):
             raise
@@ -200,7 +195,7 @@ def kl_divergence(
     >>> print(f"{kl_divergence([0.5, 0.5], [0.5 + 2**-30, 0.5 - 2**-30]):.14e}")  # 2**-59 and more
     1.73472347597681e-18
     """
-    return _Sum("divergence", axis, normalize, keepdims, p=p, q=q).in_units(base)
+    return ClassSum("divergence", axis, normalize, keepdims, p=p, q=q).in_units(base)
 
 
 @argument_errors
@@ -244,7 +239,7 @@ def js_divergence(
     >>> round(float(js_divergence([1.0, 0.0], [0.0, 1.0], base=2)), 12)
     1.0
     """
-    return _Sum("jensen_shannon", axis, normalize, keepdims, p=p, q=q).in_units(base, 2.0)
+    return ClassSum("jensen_shannon", axis, normalize, keepdims, p=p, q=q).in_units(base, 2.0)
 
 
 @argument_errors
@@ -286,7 +281,7 @@ def perplexity(
     named = {"p": p} if q is None else {"p": p, "q": q}
     if q is not None:
         _refuse_labels(p, q)
-    found = _Sum("entropy" if q is None else "cross_entropy", axis, normalize, keepdims, **named)
+    found = ClassSum("entropy" if q is None else "cross_entropy", axis, normalize, keepdims, **named)
     xp = namespace(found.nats)
     return xp.astype(xp.exp(found.nats), found.dtype)
 
@@ -369,75 +364,11 @@ def mutual_information(
     return xp.astype(nats / unit(base), P.dtype)
 
 
-# ------------------------------------------------------------------------------------------------------------ sums
-
-
 def _natively(memory: Any, P: Array) -> Array:
     """Compute the mutual information of the last two axes of ``P``, in nats, by the native kernel."""
     a = memory.contiguous(total(P, -1) / total(P, (-2, -1), keepdims=True)[..., 0])
     b = namespace(P).astype(total(P, -2), P.dtype)
     return total(distribution_sums(memory, "divergence", (P, b), (-1,), factors=a).values, -1)
-
-
-class _Sum:
-    """A quantity of checked distributions, summed over the classes: in nats and not rounded, and the dtype to round to.
-
-    On the CPU one native sweep adds it up and checks the entries; elsewhere, and where a gradient is needed, formulas.
-    """
-
-    def __init__(self, quantity: str, axis: Axes, normalize: bool, keepdims: bool, **arguments: Any) -> None:
-        xp, named, axes = check_shapes(axis, **arguments)
-        arrays = list(named.values())
-        memory = kernel_memory(arrays)
-        found = None
-        if memory is not None and not normalize:
-            found = distribution_sums(memory, quantity, arrays, axes)
-            if not (found.valid and all(map(_are_one, arrays, found[1:3], [axes] * 2))):
-                found = None
-        if found is None:
-            arrays = check_values(named, axes, normalize)
-            if memory is not None:
-                found = distribution_sums(memory, quantity, arrays, axes)
-        self.dtype = xp.result_type(*arrays, xp.float32)
-        if found is None:
-            self.nats = total(FORMULAS[quantity](*arrays), axes, keepdims=keepdims)
-            self.nats = self.nats / SCALE if quantity in SCALED else self.nats
-        else:
-            self.nats = found.values
-            for k in sorted(k + max(x.ndim for x in arrays) for k in axes if keepdims):
-                self.nats = xp.expand_dims(self.nats, axis=k)
-
-    def in_units(self, base: float | None, times: float = 1.0) -> Array:
-        """Return the sum in units of ``log base`` (None for nats), divided by `times` and rounded once."""
-        return namespace(self.nats).astype(self.nats / (times * unit(base)), self.dtype)
-
-
-def _are_one(x: Array, sums: Array, axes: tuple[int, ...]) -> bool:
-    """Tell whether distributions with these sums have a sum of one, as precisely as their numbers are."""
-    off = float(abs(sums - 1).max()) if math.prod(sums.shape) else 0.0
-    return off <= sum_tolerance(x) or off <= rounding_tolerance(x, math.prod(x.shape[k] for k in axes))
-
-
-def _divergence(p: Array, q: Array) -> Array:
-    """Compute the terms of `kl_divergence`, multiplied by `SCALE`."""
-    p, q = SCALE * p, SCALE * q
-    return divergence(p, q, difference=p - q)
-
-
-def _jensen_shannon(p: Array, q: Array) -> Array:
-    """Compute the terms of twice `js_divergence`, multiplied by `SCALE`."""
-    p, q = SCALE * p, SCALE * q
-    middle, half_way = (p + q) / 2, (p - q) / 2
-    return divergence(p, middle, difference=half_way) + divergence(q, middle, difference=-half_way)
-
-
-FORMULAS: dict[str, Callable[..., Array]] = {
-    "entropy": entropy_terms,
-    "cross_entropy": cross_entropy_terms,
-    "divergence": _divergence,
-    "jensen_shannon": _jensen_shannon,
-}
-SCALED = ("divergence", "jensen_shannon")
 
 
 # -------------------------------------------------------------------------------------------------- refusals
