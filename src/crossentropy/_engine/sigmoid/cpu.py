@@ -67,6 +67,19 @@ def gradient(problem: Problem, upstream: Array, divisor: float, memory: type[Mem
     return result
 
 
+def derivatives(problem: Problem, positive: bool, memory: type[Memory]) -> tuple[Array, Array]:
+    """The first and second derivative of every element's loss, or a bound of the second; there is no negative shift."""
+    kernel, arrays = _kernel(problem, memory)
+    z = arrays[0]
+    dtype = "float64" if _element(z.dtype) == FLOATS["float64"] else "float32"
+    first, second = memory.empty_like(z, dtype), memory.empty_like(z, dtype)
+    addresses = memory.address(first), memory.address(second)
+    invalid = _native.sigmoid_derivatives(kernel, positive, *addresses, memory.threads())
+    if problem.options.validate and invalid >= 0:
+        raise binary_label_error(problem.labels, unravel(invalid, problem.logits.shape))
+    return first, second
+
+
 def _kernel(problem: Problem, memory: type[Memory]) -> tuple[Any, tuple[Any, ...]]:
     """`problem` as the kernel takes it, and the contiguous arrays whose addresses that has."""
     options = problem.options
