@@ -219,7 +219,7 @@ def _diagnosis(
     if UNKNOWN.search(str(error)) and not any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
         for name in kwargs:
             if name not in parameters:
-                return _unknown(function.__qualname__.removesuffix(".__init__"), parameters, name)
+                return unknown_keyword(function.__qualname__.removesuffix(".__init__"), parameters, name)
     arguments = _by_position(parameters, args) | kwargs
     for name, value in arguments.items():
         parameter = parameters.get(name.partition(" ")[0])
@@ -239,7 +239,7 @@ def _by_position(parameters: dict[str, Parameter], args: tuple[Any, ...]) -> dic
     return dict(zip(names, args, strict=False))
 
 
-def _unknown(function: str, parameters: dict[str, Parameter], name: str) -> TypeError:
+def unknown_keyword(function: str, parameters: dict[str, Parameter], name: str) -> TypeError:
     """Build the error for an unknown keyword, with our name for it if another library has that keyword."""
     ours = [parameter for parameter in parameters if parameter != "self"]
     meant, advice = ELSEWHERE.get(name, (get_close_matches(name, ours, 1, 0.8), "pass {ours}={name}"))
