@@ -2,6 +2,7 @@
 // logits; it and the weights have their type, float32 or float64.
 #include "xla/sigmoid.hpp"
 
+#include "common/memory.hpp"
 #include "sigmoid/sigmoid.hpp"
 #include "xla/handler.hpp"
 
@@ -49,19 +50,27 @@ struct Elements {
   }
 };
 
+// The address of a result of so many elements, whose memory is new in every step.
+uintptr_t place_of(const Buffer& x, int64_t size) {
+  char* first = static_cast<char*>(x.data);
+  const size_t bytes = size_t(size * size_of(dtype_of(x.type)));
+  LargePages(first, bytes).prepare(first, first + bytes);
+  return address(first);
+}
+
 }  // namespace
 
 Error* sigmoid_losses(Call* call) {
   return handled(call, [](const Call& call) {
     const Elements elements(call);
-    sigmoid_loss(elements.problem, address(result(call, 0).data), elements.threads);
+    sigmoid_loss(elements.problem, place_of(result(call, 0), elements.problem.size), elements.threads);
   });
 }
 
 Error* sigmoid_slopes(Call* call) {
   return handled(call, [](const Call& call) {
     const Elements elements(call);
-    sigmoid_gradient(elements.problem, 1.0, 0, address(result(call, 0).data), elements.threads);
+    sigmoid_gradient(elements.problem, 1.0, 0, place_of(result(call, 0), elements.problem.size), elements.threads);
   });
 }
 
