@@ -138,12 +138,17 @@ def test_a_batch_under_vmap_is_a_loop(of_batch):
     of_batch = {name: jnp.asarray(x) for name, x in of_batch.items()}
     shared = {"class_weight": jnp.asarray([1.0, 2.0, 0.5]), "reduction": "sum"}
     loss = lambda z, t, options: ce.sigmoid_cross_entropy(z, t, **options, **shared)  # noqa: E731
-    step = jax.value_and_grad(loss)
+    step, slope = jax.value_and_grad(loss), jax.grad(loss)
+    ones = jnp.ones_like(z)
     found = jax.vmap(step)(z, t, of_batch)
+    _, turn = jax.jvp(
+        lambda z: jax.vmap(slope)(z, t, of_batch), (z,), (ones,)
+    )  # by formulas, of the whole batch
     for i in range(2):
-        expected = step(z[i], t[i], {name: x[i] for name, x in of_batch.items()})
-        for got, one in zip(found, expected, strict=True):
-            np.testing.assert_allclose(got[i], one, rtol=1e-14)
+        own = {name: x[i] for name, x in of_batch.items()}
+        expected = *step(z[i], t[i], own), jax.jvp(lambda z: slope(z, t[i], own), (z[i],), (ones[i],))[1]  # noqa: B023
+        for got, one in zip((*found, turn), expected, strict=True):
+            np.testing.assert_allclose(got[i], one, rtol=1e-13)
 
 
 # ------------------------------------------------------------------------------------------------- log_loss
