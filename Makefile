@@ -8,8 +8,8 @@ NATIVE := CMakeLists.txt $(wildcard native/*/*.cpp native/*/*.hpp)
 # Where products are made, and where kernels read memory.
 HEADS := $(filter-out %_jax.py,$(wildcard tests/losses/test_linear_*.py)) tests/losses/test_contrastive.py \
 	tests/torch/test_linear_face.py tests/_kernels/test_product.py tests/_kernels/test_triton_linear.py
-KERNELS := $(HEADS) tests/evaluation $(filter-out %_jax.py,\
-	$(wildcard tests/_statistics/test_*.py tests/losses/test_softmax_*.py tests/losses/test_sigmoid*.py))
+KERNELS := $(HEADS) $(filter-out %_jax.py %_spark.py %_ray.py,$(wildcard tests/evaluation/test_*.py \
+	tests/_statistics/test_*.py tests/losses/test_softmax_*.py tests/losses/test_sigmoid*.py))
 
 .PHONY: demo test test-full test-poisoned test-levels sanitize bench bench-cuda lint docs clean
 

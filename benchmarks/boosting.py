@@ -4,8 +4,8 @@ OMP_NUM_THREADS=2 python benchmarks/boosting.py [--rows 100000] [--turns 5] [--t
 
 Twenty rounds on 20 features, data sets made beforehand. Sides take turns in one process; a ratio is our time by that of
 the library's own objective in the same turn, and the table has the median and the quartiles. Both wall time and the
-processor's time are given: where other processes use the cores, the second is the steadier one. CatBoost's objective of
-several classes is called for each row in Python, so it has a smaller data set.
+processor's time are given: where other processes use the cores, the second is the steadier one. CatBoost calls an
+objective of several classes for each row in Python, so it has a smaller data set.
 """
 
 import argparse

@@ -10,6 +10,7 @@ from case import Case
 from measure import Sides
 
 SHAPES = {(1024, 128256): 2.0, (8192, 1000): 1.3, (65536, 10): 1.3}
+QUESTIONS = {(8192, 1000): 1.3, (65536, 10): 1.3}
 
 
 def jax_cases(logits_and_labels: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> list[Case]:
@@ -17,27 +18,39 @@ def jax_cases(logits_and_labels: Callable[..., tuple[torch.Tensor, torch.Tensor]
     if find_spec("jax") is None or find_spec("optax") is None:
         return []
     return [
-        _rows(values, shape, speedup, logits_and_labels)
+        _steps(values, shape, speedup, logits_and_labels, questions)
+        for questions, shapes in ((False, SHAPES), (True, QUESTIONS))
         for values in ("random", "peaky")
-        for shape, speedup in SHAPES.items()
+        for shape, speedup in shapes.items()
     ]
 
 
-def _rows(values: str, shape: tuple[int, int], speedup: float, logits_and_labels: Callable[..., Any]) -> Case:
-    """Value and gradient of the mean over rows, in one compiled function each."""
+def _steps(
+    values: str,
+    shape: tuple[int, int],
+    speedup: float,
+    logits_and_labels: Callable[..., Any],
+    questions: bool,
+) -> Case:
+    """Value and gradient of the mean, over rows or yes-or-no questions, in one compiled function each."""
 
     def build() -> Sides:
         import jax
         import jax.numpy as jnp
         import optax
 
-        from crossentropy.jax import softmax_cross_entropy_with_integer_labels as ours
+        import crossentropy.jax
 
         logits, labels = logits_and_labels(values, shape, torch.float32)
-        z, y = jnp.asarray(logits.numpy()), jnp.asarray(labels.numpy().astype("int32"))
+        if questions:
+            name, labels = "sigmoid_binary_cross_entropy", (logits.roll(1, 0) > 1).float()
+        else:
+            name, labels = "softmax_cross_entropy_with_integer_labels", labels.int()
+        z, y = jnp.asarray(logits.numpy()), jnp.asarray(labels.numpy())
         kept: list[Any] = []
 
-        def stepper(loss: Callable[..., Any]) -> Callable[[], float]:
+        def stepper(losses: Any) -> Callable[[], float]:
+            loss = getattr(losses, name)
             compiled = jax.jit(jax.value_and_grad(lambda z, y: loss(z, y).mean()))
 
             def step() -> float:
@@ -47,11 +60,10 @@ def _rows(values: str, shape: tuple[int, int], speedup: float, logits_and_labels
 
             return step
 
-        peer = optax.losses.softmax_cross_entropy_with_integer_labels
-        return Sides(stepper(ours), stepper(peer), kept.clear)
+        return Sides(stepper(crossentropy.jax), stepper(optax.losses), kept.clear)
 
     return Case(
-        work=f"JAX, jit, fwd+bwd {shape}",
+        work=f"JAX, jit, {'yes or no, ' if questions else ''}fwd+bwd {shape}",
         peer="optax",
         dtype="float32",
         values=values,

@@ -22,6 +22,8 @@ FRAMEWORKS = (
     "xgboost",
     "lightgbm",
     "catboost",
+    "pyspark",
+    "ray",
 )
 
 

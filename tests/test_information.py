@@ -544,7 +544,7 @@ def test_vmap_and_grad_of_torch_func_apply():
 
 
 @pytest.mark.filterwarnings("error")
-def test_compilation_gives_one_graph_and_the_same_values():
+def test_compilation_gives_one_graph_and_the_same_values_to_eight_units_of_the_last_place():
     torch = pytest.importorskip("torch")
     p, q = (torch.randn(4, 4, dtype=torch.float64).softmax(-1) for _ in range(2))
 
@@ -554,7 +554,8 @@ def test_compilation_gives_one_graph_and_the_same_values():
 
     compiled = torch.compile(everything, fullgraph=True, backend="eager")
     for ours, eager in zip(compiled(p, q), everything(p, q), strict=True):
-        torch.testing.assert_close(ours, eager, rtol=0, atol=0)
+        # One by the kernel, one by formulas, each within some units of the last place of the truth.
+        torch.testing.assert_close(ours, eager, rtol=8 * 2**-52, atol=0)
 
 
 def test_a_meta_tensor_gives_the_shape():

@@ -44,6 +44,14 @@ def python_blocks(page: Path) -> Iterator[Block]:
 BLOCKS = [block for page in PAGES for block in python_blocks(page)]
 # Examples that import these run in a process of their own, by tests/keras/test_backends.py.
 OF_KERAS = [block for block in BLOCKS if re.search(r"\b(keras|tensorflow)\b", block.source)]
+# Examples that import these run on a cluster, by tests/evaluation/test_spark.py and test_ray.py.
+OF_ENGINES = {
+    engine: [
+        block for block in BLOCKS if re.search(rf"^(import|from) {engine}\b", block.source, re.MULTILINE)
+    ]
+    for engine in ("pyspark", "ray")
+}
+ELSEWHERE = [*OF_KERAS, *OF_ENGINES["pyspark"], *OF_ENGINES["ray"]]
 
 
 def statements(source: str) -> Iterator[tuple[int, ast.stmt, str]]:
@@ -87,7 +95,7 @@ def check_output(block: Block) -> None:
         assert outcome(node, namespace, str(block)) == expected, f"{block.page.name}:{block.line + line - 1}"
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if block not in OF_KERAS], ids=repr)
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block not in ELSEWHERE], ids=repr)
 def test_the_python_on_the_pages_runs_and_does_what_they_say(block):
     if re.search(r"\btorch\b", block.source):
         pytest.importorskip("torch", reason="this example needs PyTorch")

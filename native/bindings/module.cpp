@@ -1,5 +1,6 @@
 #include <nanobind/nanobind.h>
 
+void bind_distributions(nanobind::module_& m);
 void bind_evaluation(nanobind::module_& m);
 void bind_memory(nanobind::module_& m);
 void bind_product(nanobind::module_& m);
@@ -11,6 +12,7 @@ void bind_xla(nanobind::module_& m);
 NB_MODULE(_native, m) {
   // A graph that is alive when Python ends, as that of a loss at the end of a script, keeps its kernels' objects.
   nanobind::set_leak_warnings(false);
+  bind_distributions(m);
   bind_evaluation(m);
   bind_memory(m);
   bind_product(m);

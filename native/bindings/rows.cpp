@@ -2,7 +2,10 @@
 // caller's to know.
 #include <nanobind/nanobind.h>
 
+#include <vector>
+
 #include "rows/checks.hpp"
+#include "rows/hessian.hpp"
 #include "rows/loss_terms.hpp"
 #include "rows/problem.hpp"
 
@@ -97,6 +100,23 @@ void bind_rows(nb::module_& m) {
           rows_with_any(mask, shape, reinterpret_cast<uint8_t*>(has_any), threads);
         },
         "mask"_a, "shape"_a, "has_any"_a, "threads"_a, free_threads);
+  m.def("row_hessian",
+        [](uintptr_t scores, uintptr_t offset, uintptr_t masses, int64_t classes, double temperature, double gamma,
+           double scale, bool positive) {
+          std::vector<double> numbers(classes * (classes + 1));
+          row_hessian({reinterpret_cast<const double*>(scores), reinterpret_cast<const double*>(offset),
+                       reinterpret_cast<const double*>(masses), classes, temperature, gamma, scale, positive},
+                      numbers.data(), numbers.data() + classes);
+          nb::list lines;
+          for (int64_t i = 0; i <= classes; ++i) {
+            nb::list line;
+            for (int64_t c = 0; c < classes; ++c) line.append(numbers[i * classes + c]);
+            lines.append(line);
+          }
+          return lines;
+        },
+        "scores"_a, "offset"_a, "masses"_a, "classes"_a, "temperature"_a, "gamma"_a, "scale"_a, "positive"_a,
+        "The gradient, and the lines of the Hessian.");
   m.def("are_probabilities", &are_probabilities, "x"_a, "shape"_a, free_threads);
   m.def("probability_rows",
         [](const View& probabilities, const Shape& shape, uintptr_t labels, uintptr_t sums, uintptr_t picked,

@@ -45,4 +45,8 @@ void bind_sigmoid(nb::module_& m) {
   m.def("sigmoid_gradient", &ce::sigmoid_gradient, "problem"_a, "scale"_a, "upstream"_a, "gradient"_a,
         "threads"_a, nb::call_guard<nb::gil_scoped_release>(),
         "Writes the gradient by the logits, times a scale or times one upstream factor for each element.");
+
+  m.def("sigmoid_derivatives", &ce::sigmoid_derivatives, "problem"_a, "positive"_a, "first"_a, "second"_a, "threads"_a,
+        nb::call_guard<nb::gil_scoped_release>(),
+        "Writes the first and second derivative by each logit of its loss; returns the first invalid label or -1.");
 }

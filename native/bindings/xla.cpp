@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 
 #include "xla/rows.hpp"
+#include "xla/sigmoid.hpp"
 
 namespace nb = nanobind;
 
@@ -17,6 +18,8 @@ void bind_xla(nb::module_& m) {
     handlers["crossentropy_row_statistics"] = in_capsule(&ce::xla::statistics);
     handlers["crossentropy_row_pullback"] = in_capsule(&ce::xla::pullback);
     handlers["crossentropy_row_gradients"] = in_capsule(&ce::xla::gradients);
+    handlers["crossentropy_sigmoid_losses"] = in_capsule(&ce::xla::sigmoid_losses);
+    handlers["crossentropy_sigmoid_slopes"] = in_capsule(&ce::xla::sigmoid_slopes);
     return handlers;
   });
 }

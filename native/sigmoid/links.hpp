@@ -28,6 +28,12 @@ struct Terms {
   T positive_slope, negative_slope;
 };
 
+// The second derivatives of φ₊ and φ₋ by the logit, or with `positive` those of their terms that are not negative.
+template <class T>
+struct Bends {
+  T positive, negative;
+};
+
 template <class T>
 struct CrossEntropy {
   using Real = T;
@@ -37,6 +43,8 @@ struct CrossEntropy {
   CE_INLINE Terms<T> operator()(const Logistic<T>& s) const {
     return {s.minus_log_p, s.minus_log_one_minus_p, -s.one_minus_p, s.p};
   }
+
+  CE_INLINE Bends<T> bends(const Logistic<T>& s, bool) const { return {s.p * s.one_minus_p, s.p * s.one_minus_p}; }
 };
 
 template <class T>
@@ -55,6 +63,17 @@ struct Focal {
           terms.negative_slope);
     terms.positive_slope = -terms.positive_slope;
     return terms;
+  }
+
+  CE_INLINE Bends<T> bends(const Logistic<T>& s, bool positive) const {
+    return {bend(positive_gamma, s.p, s.one_minus_p, s.minus_log_p, s.minus_log_one_minus_p, positive),
+            bend(negative_gamma, s.one_minus_p, s.p, s.minus_log_one_minus_p, s.minus_log_p, positive)};
+  }
+
+  CE_INLINE static T bend(T gamma, T p, T one_minus_p, T minus_log_p, T minus_log_one_minus_p, bool positive) {
+    T of_sigmoid, of_gain;
+    focal_bends(gamma, p, one_minus_p, minus_log_p, minus_log_one_minus_p, of_sigmoid, of_gain);
+    return of_sigmoid + (positive && of_gain < T(0) ? T(0) : of_gain);
   }
 };
 

@@ -138,6 +138,13 @@ CE_INLINE bool set_masses(const SigmoidProblem& problem, const T* labels, Factor
 }
 
 template <class T>
+CE_INLINE int first_invalid(const T* labels, const Factors<T>& factors) {
+  int l = 0;
+  while ((labels[l] >= T(0) && labels[l] <= T(1)) || (factors.positive[l] == T(0) && factors.negative[l] == T(0))) ++l;
+  return l;
+}
+
+template <class T>
 CE_INLINE T term(T mass, T value) {
   return mass == T(0) ? T(0) : mass * value;
 }
@@ -178,12 +185,8 @@ CE_INLINE void loss_block(const Link& link, const SigmoidProblem& problem, int64
           least_weight[l] = weight < least_weight[l] ? weight : least_weight[l];
         }
       }
-      if (set_masses<Plain>(problem, t, factors) && totals.invalid_label < 0) {
-        int l = 0;
-        while ((t[l] >= T(0) && t[l] <= T(1)) || (factors.positive[l] == T(0) && factors.negative[l] == T(0)))
-          ++l;
-        totals.invalid_label = i + l;
-      }
+      if (set_masses<Plain>(problem, t, factors) && totals.invalid_label < 0)
+        totals.invalid_label = i + first_invalid(t, factors);
       const Exponentials<T> of(z);
       for (int l = 0; l < kLanes; ++l) {
         const Terms<T> terms = link(logistic(z[l], of.e[l], of.ln[l]));
@@ -225,6 +228,31 @@ CE_INLINE void gradient_block(const Link& link, const SigmoidProblem& problem, i
   }
 }
 
+template <class Link>
+CE_INLINE void derivatives_block(const Link& link, const SigmoidProblem& problem, bool positive, int64_t begin,
+                                 int64_t end, uintptr_t first, uintptr_t second, int64_t& invalid_label) {
+  Factors<double> factors;
+  alignas(64) double logit_buffer[kLanes], label_buffer[kLanes], slope[kLanes], bend[kLanes];
+  for (int64_t i = begin; i < end; i += kLanes) {
+    const int count = int(std::min<int64_t>(kLanes, end - i));
+    const double* z = read_lanes(problem.logits, problem.logits_type, i, count, logit_buffer);
+    const double* t = read_lanes(problem.labels, problem.labels_type, i, count, label_buffer);
+    read_weights(problem, i, count, factors);
+    if (set_masses<false>(problem, t, factors) && invalid_label < 0)
+      invalid_label = i + first_invalid(t, factors);
+    const Exponentials<double> of(z);
+    for (int l = 0; l < kLanes; ++l) {
+      const Logistic<double> s = logistic(z[l], of.e[l], of.ln[l]);
+      const Terms<double> terms = link(s);
+      const Bends<double> bends = link.bends(s, positive);
+      slope[l] = term(factors.positive[l], terms.positive_slope) + term(factors.negative[l], terms.negative_slope);
+      bend[l] = term(factors.positive[l], bends.positive) + term(factors.negative[l], bends.negative);
+    }
+    write_lanes(slope, first, loss_type(problem), i, count);
+    write_lanes(bend, second, loss_type(problem), i, count);
+  }
+}
+
 // body(link, plain). Only the fast cases have a plain version, which gives the same bits.
 template <class Body>
 CE_INLINE void with_link(const SigmoidProblem& problem, const Body& body) {
@@ -239,7 +267,7 @@ CE_INLINE void with_link(const SigmoidProblem& problem, const Body& body) {
   return plain ? body(CrossEntropy<float>(problem), kPlain) : body(CrossEntropy<float>(problem), kGeneral);
 }
 
-// These two are compiled once for each instruction set, with everything above inlined into them.
+// These are compiled once for each instruction set, with everything above inlined into them.
 CE_CLONES void loss_of_block(const SigmoidProblem& problem, int64_t begin, int64_t end, uintptr_t losses,
                              SigmoidTotals& totals) {
   with_link(problem, [&](const auto& link, auto plain) __attribute__((always_inline)) {
@@ -252,6 +280,14 @@ CE_CLONES void gradient_of_block(const SigmoidProblem& problem, int64_t begin, i
   with_link(problem, [&](const auto& link, auto plain) __attribute__((always_inline)) {
     gradient_block<decltype(plain)::value>(link, problem, begin, end, scale, upstream, gradient);
   });
+}
+
+CE_CLONES void derivatives_of_block(const SigmoidProblem& problem, bool positive, int64_t begin, int64_t end,
+                                    uintptr_t first, uintptr_t second, int64_t& invalid_label) {
+  if (problem.positive_gamma > 0.0 || problem.negative_gamma > 0.0)
+    derivatives_block(Focal<double>(problem), problem, positive, begin, end, first, second, invalid_label);
+  else
+    derivatives_block(CrossEntropy<double>(problem), problem, positive, begin, end, first, second, invalid_label);
 }
 
 }  // namespace
@@ -276,6 +312,17 @@ void sigmoid_gradient(const SigmoidProblem& problem, double scale, uintptr_t ups
   parallel_blocks(problem.size, kBlock, threads, [&](int64_t begin, int64_t end) {
     gradient_of_block(problem, begin, end, scale, upstream, gradient);
   });
+}
+
+int64_t sigmoid_derivatives(const SigmoidProblem& problem, bool positive, uintptr_t first, uintptr_t second,
+                            int threads) {
+  std::vector<int64_t> invalid((problem.size + kBlock - 1) / kBlock, -1);
+  parallel_blocks(problem.size, kBlock, threads, [&](int64_t begin, int64_t end) {
+    derivatives_of_block(problem, positive, begin, end, first, second, invalid[begin / kBlock]);
+  });
+  for (const int64_t label : invalid)
+    if (label >= 0) return label;
+  return -1;
 }
 
 }  // namespace ce

@@ -55,7 +55,12 @@ struct Api {
   Error* (*create_error)(ErrorArguments*);
 };
 
-enum class Type : int { kBool = 1, kInt32 = 4, kInt64 = 5, kFloat16 = 10, kFloat32 = 11, kFloat64 = 12, kBFloat16 = 16 };
+enum class Type : int {
+  kBool = 1,
+  kInt8 = 2, kInt16 = 3, kInt32 = 4, kInt64 = 5,
+  kUint8 = 6, kUint16 = 7, kUint32 = 8, kUint64 = 9,
+  kFloat16 = 10, kFloat32 = 11, kFloat64 = 12, kBFloat16 = 16,
+};
 
 struct Buffer {
   Header header;

@@ -6,18 +6,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
-#include <exception>
 #include <iterator>
-#include <new>
-#include <stdexcept>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "common/memory.hpp"
 #include "common/parallel.hpp"
 #include "rows/few_classes.hpp"
+#include "xla/handler.hpp"
 
 namespace ce::xla {
 namespace {
@@ -32,7 +28,6 @@ struct Settings {
   int64_t statistics;   // bits: which there are
   int64_t cotangents;   // bits: which are given
 };
-constexpr size_t kSettings = sizeof(Settings) / sizeof(int64_t);
 
 constexpr uintptr_t Statistics::* kStatistics[] = {
     &Statistics::log_odds,   &Statistics::top,           &Statistics::rest,        &Statistics::set_top,
@@ -43,28 +38,6 @@ constexpr uintptr_t Cotangents::* kCotangents[] = {
     &Cotangents::log_odds,   &Cotangents::log_partition, &Cotangents::prior_term,
     &Cotangents::dense_term, &Cotangents::entropy,
 };
-
-uintptr_t address(const void* p) { return reinterpret_cast<uintptr_t>(p); }
-
-Dtype dtype_of(Type type) {
-  switch (type) {
-    case Type::kFloat32: return Dtype::kFloat32;
-    case Type::kFloat64: return Dtype::kFloat64;
-    case Type::kBFloat16: return Dtype::kBFloat16;
-    case Type::kFloat16: return Dtype::kFloat16;
-    default: throw std::invalid_argument("an array is not of a floating type that the kernels know");
-  }
-}
-
-const Buffer& argument(const Call& call, int64_t i) {
-  if (i >= call.arguments.size) throw std::invalid_argument("an argument is missing");
-  return *call.arguments.at[i];
-}
-
-const Buffer& result(const Call& call, int64_t i) {
-  if (i >= call.results.size) throw std::invalid_argument("a result is missing");
-  return *call.results.at[i];
-}
 
 bool is_double(const Buffer& x) {
   if (x.type != Type::kFloat64 && x.type != Type::kFloat32)
@@ -105,11 +78,7 @@ struct Problem {
   int64_t per_line = 1;  // blocks of rows that share their outer index
 
   explicit Problem(const Call& call) : logits(argument(call, 0)), target(argument(call, 1)) {
-    if (call.attributes.size != 1) throw std::invalid_argument("there is not one attribute");
-    const Array& numbers = *static_cast<const Array*>(call.attributes.at[0]);
-    if (numbers.type != Type::kInt64 || numbers.size != kSettings)
-      throw std::invalid_argument("the attribute is not that of this version of the kernels");
-    std::memcpy(&settings, numbers.data, sizeof(settings));
+    read_settings(call, Type::kInt64, settings);
     const int64_t axis = logits.rank - 1 - settings.axes_behind;
     for (int64_t i = 0; i < logits.rank; ++i)
       (i < axis ? shape.outer : i == axis ? shape.classes : shape.inner) *= logits.sizes[i];
@@ -139,7 +108,7 @@ struct Problem {
 
   // An array in the shape of the logits, from the first entry of a row on.
   View view(const Buffer& x, int64_t row) const {
-    const Dtype dtype = x.type == Type::kBool ? Dtype::kInteger8 : dtype_of(x.type);
+    const Dtype dtype = dtype_of(x.type);
     View result{address(x.data), dtype, shape.classes * shape.inner, shape.inner, shape.inner == 1 ? 0 : 1};
     result.address += uintptr_t(row_offset(result, shape, row) * size_of(dtype));
     return result;
@@ -232,34 +201,6 @@ void in_blocks(const Problem& problem, const Work& work) {
 // How many numbers a row has of a statistic.
 int64_t each(const Problem& problem, uintptr_t Statistics::* name) {
   return name == &Statistics::log_odds ? problem.k : 1;
-}
-
-// XLA asks for the version of a handler by a call without a program. It is XLA's own, for the structs declared here are the
-// same in all minor versions; at version 1 and before XLA did not say which it is.
-bool answers_version(Call* call) {
-  Extension* extension = call->header.extensions;
-  if (!extension || extension->type != 1) return false;
-  Metadata& metadata = *reinterpret_cast<MetadataExtension*>(extension)->metadata;
-  metadata.version.major = kMajorVersion;
-  metadata.version.minor = call->api ? call->api->version.minor : 1;
-  metadata.traits = 0;
-  return true;
-}
-
-template <class Work>
-Error* handled(Call* call, const Work& work) {
-  if (answers_version(call)) return nullptr;
-  std::string message;
-  try {
-    work(*call);
-    return nullptr;
-  } catch (const std::bad_alloc&) {
-    message = "crossentropy: out of memory";
-  } catch (const std::exception& error) {
-    message = std::string("crossentropy: ") + error.what();
-  }
-  ErrorArguments arguments{{sizeof(ErrorArguments), nullptr}, message.c_str(), 13};
-  return call->api->create_error(&arguments);
 }
 
 }  // namespace

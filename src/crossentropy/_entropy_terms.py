@@ -5,7 +5,7 @@ import math
 import numbers
 import operator
 
-from crossentropy._backends import Array, namespace, total
+from crossentropy._backends import Array, namespace
 
 # Divergences are homogeneous, D(λp, λq) = λ D(p, q). Multiplied by this, subnormal probabilities become
 # normal numbers, and so do their reciprocals, which gradients contain.
@@ -71,12 +71,10 @@ def exact_product(a: Array, b: Array) -> tuple[Array, Array]:
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
-def add_up(
-    terms: Array, axes: tuple[int, ...], keepdims: bool, base: float | None, scale: float = 1.0
-) -> Array:
-    """Compute ``Σ terms / scale`` in units of ``log base`` (None for nats), rounded once to the dtype of `terms`."""
-    if base is not None:
-        if not isinstance(base, numbers.Real) or not 0 < base < math.inf or base == 1:
-            raise ValueError(f"base is {base!r}; pass a finite number above 0 but not 1: 2 for bits")
-        scale *= math.log(base)
-    return namespace(terms).astype(total(terms, axes, keepdims=keepdims) / scale, terms.dtype)
+def unit(base: float | None) -> float:
+    """Return ``log base``, what a sum in nats is divided by; 1 for None."""
+    if base is None:
+        return 1.0
+    if not isinstance(base, numbers.Real) or not 0 < base < math.inf or base == 1:
+        raise ValueError(f"base is {base!r}; pass a finite number above 0 but not 1: 2 for bits")
+    return math.log(base)

@@ -17,19 +17,22 @@ import math
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
-from crossentropy._arguments.distributions import axis_from_end, check_distributions, checked_distribution
+from crossentropy._arguments.distributions import (
+    axis_from_end,
+    checked_distribution,
+)
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import warn_user
 from crossentropy._backends import Array, namespace, total
 from crossentropy._backends.conditions import is_true
+from crossentropy._class_sums import ClassSum
 from crossentropy._entropy_terms import (
     SCALE,
-    add_up,
-    cross_entropy_terms,
     divergence,
-    entropy_terms,
     exact_product,
+    unit,
 )
+from crossentropy._statistics.cpu.distributions import distribution_sums, kernel_memory
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
 
@@ -78,8 +81,7 @@ def entropy(
     >>> float(entropy([0.5, 0.25, 0.25], base=2))
     1.5
     """
-    _, (p,), axes = check_distributions(axis, normalize, p=p)
-    return add_up(entropy_terms(p), axes, keepdims, base)
+    return ClassSum("entropy", axis, normalize, keepdims, p=p).in_units(base)
 
 
 @argument_errors
@@ -142,12 +144,11 @@ def cross_entropy(
             f"counts with normalize=True. {THE_LOSS}"
         )
     try:
-        _, (p, q), axes = check_distributions(axis, normalize, p=p, q=q)
+        result = ClassSum("cross_entropy", axis, normalize, keepdims, p=p, q=q).in_units(base)
     except ValueError as error:
         if not (_holds_no_probabilities(p) or _holds_no_probabilities(q)):
             raise
         raise ValueError(f"{error}. {THE_LOSS}") from None
-    result = add_up(cross_entropy_terms(p, q), axes, keepdims, base)
     _warn_of_order(p, q, result)
     return result
 
@@ -194,9 +195,7 @@ def kl_divergence(
     >>> print(f"{kl_divergence([0.5, 0.5], [0.5 + 2**-30, 0.5 - 2**-30]):.14e}")  # 2**-59 and more
     1.73472347597681e-18
     """
-    _, (p, q), axes = check_distributions(axis, normalize, p=p, q=q)
-    p, q = SCALE * p, SCALE * q
-    return add_up(divergence(p, q, difference=p - q), axes, keepdims, base, SCALE)
+    return ClassSum("divergence", axis, normalize, keepdims, p=p, q=q).in_units(base)
 
 
 @argument_errors
@@ -240,11 +239,7 @@ def js_divergence(
     >>> round(float(js_divergence([1.0, 0.0], [0.0, 1.0], base=2)), 12)
     1.0
     """
-    _, (p, q), axes = check_distributions(axis, normalize, p=p, q=q)
-    p, q = SCALE * p, SCALE * q
-    middle, half_way = (p + q) / 2, (p - q) / 2
-    terms = divergence(p, middle, difference=half_way) + divergence(q, middle, difference=-half_way)
-    return add_up(terms, axes, keepdims, base, 2 * SCALE)
+    return ClassSum("jensen_shannon", axis, normalize, keepdims, p=p, q=q).in_units(base, 2.0)
 
 
 @argument_errors
@@ -286,9 +281,9 @@ def perplexity(
     named = {"p": p} if q is None else {"p": p, "q": q}
     if q is not None:
         _refuse_labels(p, q)
-    xp, checked, axes = check_distributions(axis, normalize, **named)
-    terms = entropy_terms(*checked) if q is None else cross_entropy_terms(*checked)
-    return xp.astype(xp.exp(total(terms, axes, keepdims=keepdims)), terms.dtype)
+    found = ClassSum("entropy" if q is None else "cross_entropy", axis, normalize, keepdims, **named)
+    xp = namespace(found.nats)
+    return xp.astype(xp.exp(found.nats), found.dtype)
 
 
 def _refuse_labels(p: Any, q: Any) -> None:
@@ -352,6 +347,12 @@ def mutual_information(
     if x == y:
         raise ValueError(f"axes is {axes!r}, twice the same; pass the axes of the two variables")
     P = checked_distribution("joint", P, both, normalize)
+    memory = kernel_memory([P])
+    if memory is not None:
+        nats = _natively(memory, xp.moveaxis(P, both, (-2, -1)))
+        for k in sorted(k + P.ndim for k in both if keepdims):
+            nats = xp.expand_dims(nats, axis=k)
+        return xp.astype(nats / unit(base), P.dtype)
 
     # KL to any a bᵀ exceeds that to the marginals' by what KL lies between the two, so rounding a and b costs
     # the square of a rounding error; rounding their product would cost more, hence its second, exact piece.
@@ -359,7 +360,15 @@ def mutual_information(
     b = xp.astype(total(P, x, keepdims=True), P.dtype)
     product, rest = exact_product(a, b)
     P = SCALE * P
-    return add_up(divergence(P, a, b, difference=(P - product) - rest), both, keepdims, base, SCALE)
+    nats = total(divergence(P, a, b, difference=(P - product) - rest), both, keepdims=keepdims) / SCALE
+    return xp.astype(nats / unit(base), P.dtype)
+
+
+def _natively(memory: Any, P: Array) -> Array:
+    """Compute the mutual information of the last two axes of ``P``, in nats, by the native kernel."""
+    a = memory.contiguous(total(P, -1) / total(P, (-2, -1), keepdims=True)[..., 0])
+    b = namespace(P).astype(total(P, -2), P.dtype)
+    return total(distribution_sums(memory, "divergence", (P, b), (-1,), factors=a).values, -1)
 
 
 # -------------------------------------------------------------------------------------------------- refusals

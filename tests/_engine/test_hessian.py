@@ -5,7 +5,7 @@ import pytest
 
 from crossentropy import links
 from crossentropy._engine.sigmoid.hessian import element_derivatives
-from crossentropy._engine.softmax.hessian import hessian_of_row, row_derivatives
+from crossentropy._engine.softmax.hessian import RowHessian, row_derivatives
 from links.table import Case, one_of_each
 from oracle import ctx, mpf
 
@@ -49,6 +49,12 @@ def row_loss(
         return ctx.fsum(w[c] * q[c] * phi(case, p[c]) for c in range(3) if q[c])
 
     return loss
+
+
+def hessian_of_row(z, label, positive=False, **options):
+    """One row's gradient and whole Hessian, as arrays."""
+    gradient, hessian = RowHessian(len(z), positive, options)(z, label, 1.0)
+    return np.array(gradient), np.array(hessian)
 
 
 def differences(loss, z):
@@ -99,6 +105,41 @@ def test_the_bound_of_a_softmax_hessian_is_larger_in_every_direction_and_never_n
         assert np.linalg.eigvalsh(bound - exact).min() > -1e-15
         _, (diagonal,) = row_derivatives(z[None], np.array([label]), positive=True, link=case.link, **options)
         np.testing.assert_allclose(diagonal, np.diag(bound), rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("label", [0, 1], ids=["right", "wrong"])
+def test_a_confident_row_keeps_the_digits_of_its_whole_hessian(label, gamma):
+    z = np.array([45.0, 1.0, 0.0])
+    link = links.Focal(gamma)
+    gradient, hessian = hessian_of_row(z, label, link=link, temperature=1.25)
+    case = Case(link, lambda p, q, log_p, log_q: -(q**gamma) * log_p, None, None)
+    of_loss = differences(row_loss(case, label, temperature=1.25), z)
+    np.testing.assert_allclose(gradient, of_loss[0], rtol=1e-13)
+    np.testing.assert_allclose(hessian, of_loss[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("gap", [800.0, 1e6])
+def test_a_row_whose_other_classes_vanish_has_a_finite_hessian(gap):
+    for label in (0, 1):
+        for link in (links.CrossEntropy(), links.Focal(2.0)):
+            gradient, hessian = hessian_of_row(np.array([gap, 0.0]), label, link=link)
+            np.testing.assert_array_equal(hessian, np.zeros((2, 2)))
+            np.testing.assert_array_equal(gradient, [1.0, -1.0] if label else [0.0, 0.0])
+
+
+def test_a_factor_multiplies_both_derivatives_of_a_row():
+    for link in (links.CrossEntropy(), links.Focal(2.0), links.GeneralizedCrossEntropy(0.7)):
+        row = RowHessian(3, False, {"link": link})
+        once, scaled = row(SCORES[0], 1, 1.0), row(SCORES[0], 1, -2.5)
+        for part in (0, 1):
+            np.testing.assert_allclose(np.array(scaled[part]), -2.5 * np.array(once[part]), rtol=1e-15)
+
+
+def test_a_row_of_a_label_outside_the_classes_is_refused():
+    for label in (-1, 3):
+        with pytest.raises(ValueError, match=rf"label {label} is outside \[0, 3\)"):
+            hessian_of_row(SCORES[0], label)
 
 
 def test_the_bound_of_cross_entropy_is_exact():

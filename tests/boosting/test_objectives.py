@@ -140,6 +140,17 @@ class WithoutCurvature:
             'hessian is \'upper\'; write "exact" or "positive"',
         ),
         (lambda: SigmoidObjective(hessian=True), ValueError, "hessian is True"),
+        (
+            lambda: SoftmaxObjective(smoothing=0.1),
+            TypeError,
+            "SoftmaxObjective has no argument smoothing; pass label_smoothing=smoothing. Its arguments are link, "
+            "label_smoothing, smoothing_prior, class_weight, temperature, logit_bias, margin, hessian",
+        ),
+        (
+            lambda: SigmoidObjective(gamma=2.0),
+            TypeError,
+            "SigmoidObjective has no argument gamma. Its arguments are link, negative_link",
+        ),
         (lambda: SoftmaxObjective(temperature=0.0), ValueError, "temperature is 0.0"),
         (
             lambda: SoftmaxObjective(class_weight=[1, 2], logit_bias=[1, 2, 3]),

@@ -317,12 +317,17 @@ def test_a_nan_among_probabilities_makes_its_row_nan():
     assert np.isnan(found).tolist() == [False, True, False, False, False]
 
 
-def test_logits_in_place_of_probabilities_are_nan_in_a_compiled_program():
-    value = compiled(
-        lambda y, p: ck.SparseCategoricalCrossentropy()(y, p),
-        np.array([0, 1, 0, 1]),
-        np.array(SCORES, np.float32),
-    )
+@pytest.mark.parametrize(
+    ("loss", "y"),
+    [
+        (ck.SparseCategoricalCrossentropy(), np.array([0, 1, 0, 1])),
+        (ck.CategoricalCrossentropy(), np.eye(3, dtype=np.float32)[[0, 1, 0, 1]]),
+        (ck.BinaryCrossentropy(), np.ones((4, 3), np.float32)),
+    ],
+    ids=lambda x: getattr(x, "name", ""),
+)
+def test_logits_in_place_of_probabilities_are_nan_in_a_compiled_program(loss, y):
+    value = compiled(lambda y, p: loss(y, p), y, np.array(SCORES, np.float32))
     assert np.isnan(numpy(value))
 
 
@@ -391,6 +396,14 @@ def test_an_option_of_logits_is_refused_beside_probabilities():
 def test_an_unknown_option_is_refused_when_the_loss_is_made():
     with pytest.raises(TypeError, match="SparseCategoricalCrossentropy has no argument smoothing"):
         ck.SparseCategoricalCrossentropy(smoothing=0.1)
+    with pytest.raises(
+        TypeError, match=r"kl_divergence has no argument axis\. Its arguments are y_true, y_pred$"
+    ):
+        ck.kl_divergence([[0.5, 0.5]], [[0.5, 0.5]], axis=-1)
+    with pytest.raises(
+        TypeError, match=r"binary_crossentropy has no argument weight.*pass class_weight=weight"
+    ):
+        ck.binary_crossentropy([[1.0]], [[0.5]], weight=2.0)
     with pytest.raises(TypeError, match="focal_loss has no argument alpha"):
         ck.CrossEntropyLoss("focal_loss", alpha=0.1)
     with pytest.raises(ValueError, match="'entropy', which is no function of logits and labels"):

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
+from losses.catalogue.agreement import assert_agreement
 from losses.catalogue.case import Case
+from losses.catalogue.libraries import Library
 from losses.catalogue.table import CASES
 
 # Losses that write into a state of their own have a `make`; they take arrays that can be written to.
@@ -29,7 +31,7 @@ def tensor(tf, values):
 
 
 @pytest.mark.parametrize("case", FITTING, ids=[case.name for case in FITTING])
-def test_value_and_gradient_are_those_of_the_formula(case: Case, tf):
+def test_value_and_gradient_are_those_of_the_formula_and_numpy_s_to_four_ulp(case: Case, tf):
     truth = case.losses()
     weights = np.linspace(0.5, 2.0, truth.size).reshape(truth.shape) if case.rows else None
     extra = {"reduction": "none"} if case.rows else {}
@@ -48,3 +50,9 @@ def test_value_and_gradient_are_those_of_the_formula(case: Case, tf):
             expected = case.slopes(name, 1.0 if weights is None else weights)
             largest = max(1.0, np.abs(expected).max())
             np.testing.assert_allclose(slope.numpy(), expected, rtol=1e-8, atol=1e-9 * largest)
+    other = Library("numpy")
+    assert_agreement(case.name, loss.numpy(), other.value(case, **extra))
+    others = other.slopes(case, weights, **extra)
+    for name, slope in zip([*case.inputs, *case.parameters], slopes, strict=True):
+        if name in case.differentiable:
+            assert_agreement(case.name, slope.numpy(), others[name])

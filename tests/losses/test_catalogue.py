@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
+from losses.catalogue.agreement import assert_agreement
 from losses.catalogue.case import CLASSES, Case, Helper, logits
 from losses.catalogue.libraries import LIBRARIES, Library
 from losses.catalogue.table import CASES, FAMILIES, HELPERS
@@ -190,6 +191,17 @@ def test_the_gradient_is_the_derivative_of_the_formula(case: Case, library):
     for name in case.differentiable:
         truth = case.slopes(name, 1.0 if cotangent is None else cotangent)
         assert_close(found[name], truth, 1e-8, 1e-9 * max(1.0, np.abs(truth).max()))
+
+
+@each([case for case in CASES if "numpy" in case.libraries], ("torch", "jax"), compiled="family")
+def test_values_and_gradients_of_all_libraries_are_numpy_s_to_four_ulp(case: Case, library):
+    extra = {"reduction": "none"} if case.rows else {}
+    cotangent = row_weights(case.losses()) if case.rows else None
+    found, other = Library(library), Library("numpy")
+    assert_agreement(case.name, found.value(case, **extra), other.value(case, **extra))
+    slopes, others = found.slopes(case, cotangent, **extra), other.slopes(case, cotangent, **extra)
+    for name in case.differentiable:
+        assert_agreement(case.name, slopes[name], others[name])
 
 
 @those(lambda case: case.twice and "torch" in case.libraries)

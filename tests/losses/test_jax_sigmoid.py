@@ -103,6 +103,54 @@ def test_float32_losses_of_confident_answers_keep_their_digits():
     np.testing.assert_allclose(losses, np.logaddexp(0, np.asarray(z, dtype=np.float64)), rtol=3e-7)
 
 
+@pytest.mark.parametrize("link", [None, ce.links.Focal(2.0)], ids=["cross-entropy", "focal"])
+def test_programs_on_the_cpu_call_the_kernels(link):
+    loss = lambda z, t: ce.sigmoid_cross_entropy(z, t, link=link)  # noqa: E731
+    program = jax.jit(jax.value_and_grad(loss)).lower(jnp.zeros((2, 3)), jnp.ones((2, 3))).as_text()
+    assert "crossentropy_sigmoid_losses" in program
+    assert "crossentropy_sigmoid_slopes" in program
+
+
+def test_float32_gradients_have_four_ulps():
+    z = np.linspace(-80, 80, 801, dtype=np.float32)
+    for t in (np.zeros(801), np.ones(801)):
+        slope = jax.jit(jax.grad(lambda z, t: ce.sigmoid_cross_entropy(z, t, reduction="sum")))
+        found = np.asarray(slope(jnp.asarray(z), jnp.asarray(t)))
+        truth = 1 / (1 + np.exp(np.where(t == 1, z, -z).astype(np.float64)))  # of the answer that is wrong
+        assert found.dtype == np.float32
+        errors = np.abs(found - np.where(t == 1, -truth, truth))
+        assert np.all(errors <= 4 * np.spacing(truth.astype(np.float32)))
+
+
+@pytest.mark.parametrize(
+    "of_batch",
+    [
+        {},
+        {"sample_weight": np.linspace(0, 2, 8).reshape(2, 4)},
+        {"sample_weight": np.linspace(0, 2, 24).reshape(2, 4, 3)},
+        {"pos_weight": np.linspace(1, 2, 6).reshape(2, 3)},
+    ],
+    ids=lambda o: "+".join(o) or "plain",
+)
+def test_a_batch_under_vmap_is_a_loop(of_batch):
+    rng = np.random.default_rng(4)
+    z, t = jnp.asarray(rng.normal(size=(2, 4, 3))), jnp.asarray(rng.random((2, 4, 3)))
+    of_batch = {name: jnp.asarray(x) for name, x in of_batch.items()}
+    shared = {"class_weight": jnp.asarray([1.0, 2.0, 0.5]), "reduction": "sum"}
+    loss = lambda z, t, options: ce.sigmoid_cross_entropy(z, t, **options, **shared)  # noqa: E731
+    step, slope = jax.value_and_grad(loss), jax.grad(loss)
+    ones = jnp.ones_like(z)
+    found = jax.vmap(step)(z, t, of_batch)
+    _, turn = jax.jvp(
+        lambda z: jax.vmap(slope)(z, t, of_batch), (z,), (ones,)
+    )  # by formulas, of the whole batch
+    for i in range(2):
+        own = {name: x[i] for name, x in of_batch.items()}
+        expected = *step(z[i], t[i], own), jax.jvp(lambda z: slope(z, t[i], own), (z[i],), (ones[i],))[1]  # noqa: B023
+        for got, one in zip((*found, turn), expected, strict=True):
+            np.testing.assert_allclose(got[i], one, rtol=1e-13)
+
+
 # ------------------------------------------------------------------------------------------------- log_loss
 
 

@@ -121,10 +121,14 @@ def as_arrays(**arguments: Any) -> tuple[Any, list[Array]]:
     >>> p
     array([0.25, 0.75])
     """
-    if all(map(is_torch, arguments.values())):  # what most calls have: there is no library to be chosen
+    if all(
+        map(is_torch, arguments.values())
+    ):  # these two are what most calls have: there is no library to be chosen
         return namespace(next(iter(arguments.values()))), [
             _checked_tensor(x, name) for name, x in arguments.items()
         ]
+    if all(type(x) is numpy.ndarray for x in arguments.values()):
+        return namespace(next(iter(arguments.values()))), [as_array(x, name) for name, x in arguments.items()]
     leading = [name for name, x in arguments.items() if not isinstance(x, FOLLOWING)] or list(arguments)
     leader = next(
         (name for name in leading if takes_numpy(arguments[name]) or is_taped(arguments[name])), leading[0]

@@ -11,20 +11,20 @@ from crossentropy._backends import Array, namespace, sum_tolerance, total
 from crossentropy._backends.conditions import first_true, is_true
 
 
-def check_distributions(
-    axis: int | tuple[int, ...], normalize: bool, **arguments: Any
-) -> tuple[Any, list[Array], tuple[int, ...]]:
-    """Check distributions passed by name, and return their namespace, themselves in one dtype, and negative axes.
+def check_shapes(
+    axis: int | tuple[int, ...], **arguments: Any
+) -> tuple[Any, dict[str, Array], tuple[int, ...]]:
+    """Check the shapes of distributions passed by name; return their namespace, themselves, and negative axes.
 
     Raises
     ------
     ValueError
-        If an axis is out of range, shapes do not fit, an entry is no probability, or a sum is not one.
+        If an axis is out of range, or shapes do not fit.
     TypeError
         As `as_arrays`.
     """
     xp, arrays = as_arrays(**arguments)
-    named = dict(zip(arguments, arrays, strict=True))
+    named = dict(zip(arguments, map(as_floating, arrays), strict=True))
     axes = axis if isinstance(axis, tuple) else (axis,)
     axes = tuple(axis_from_end(k, "axis", axis, named) for k in axes)
     if len(set(axes)) < max(len(axes), 1):
@@ -42,10 +42,20 @@ def check_distributions(
             raise ValueError(
                 f"{_shapes(named)}, which do not broadcast; make the other axes equal, or of size 1"
             )
-    arrays = [
-        checked_distribution(name, x, axes, normalize) for name, x in zip(arguments, arrays, strict=True)
-    ]
-    return xp, [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays], axes
+    return xp, named, axes
+
+
+def check_values(named: dict[str, Array], axes: tuple[int, ...], normalize: bool) -> list[Array]:
+    """Check the entries of distributions and their sums; return them in one dtype, float32 or wider.
+
+    Raises
+    ------
+    ValueError
+        If an entry is no probability, or a sum is not one.
+    """
+    arrays = [checked_distribution(name, x, axes, normalize) for name, x in named.items()]
+    xp = namespace(*arrays)
+    return [xp.astype(x, xp.result_type(*arrays), copy=False) for x in arrays]
 
 
 def _shapes(named: dict[str, Array]) -> str:

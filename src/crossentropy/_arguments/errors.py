@@ -21,6 +21,7 @@ from crossentropy._backends.conditions import traced_error
 from crossentropy._backends.modes import is_jax_tracer
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Class = TypeVar("Class", bound=type)
 
 # Keywords of other libraries: our names for each, of which the first that a function has applies, and the advice.
 # {first} is the function's first argument.
@@ -112,6 +113,23 @@ def argument_errors(function: Function) -> Function:
     return call  # type: ignore[return-value]
 
 
+def constructor_errors(cls: Class) -> Class:
+    """Decorate a dataclass so that the errors of its constructor name the argument that is wrong.
+
+    >>> from dataclasses import dataclass
+    >>> @constructor_errors
+    ... @dataclass
+    ... class Scaled:
+    ...     scale: float = 1.0
+    >>> Scaled(scales=3.0)
+    Traceback (most recent call last):
+        ...
+    TypeError: Scaled has no argument scales; pass scale=scales. Its arguments are scale
+    """
+    cls.__init__ = argument_errors(cls.__init__)  # type: ignore[misc]
+    return cls
+
+
 def renamed_in_errors(**names: str) -> Callable[[Function], Function]:
     """Decorate a function so that the errors of functions that it calls use its own argument names, plurals too.
 
@@ -201,7 +219,7 @@ def _diagnosis(
     if UNKNOWN.search(str(error)) and not any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
         for name in kwargs:
             if name not in parameters:
-                return _unknown(function.__qualname__, parameters, name)
+                return unknown_keyword(function.__qualname__.removesuffix(".__init__"), parameters, name)
     arguments = _by_position(parameters, args) | kwargs
     for name, value in arguments.items():
         parameter = parameters.get(name.partition(" ")[0])
@@ -221,7 +239,7 @@ def _by_position(parameters: dict[str, Parameter], args: tuple[Any, ...]) -> dic
     return dict(zip(names, args, strict=False))
 
 
-def _unknown(function: str, parameters: dict[str, Parameter], name: str) -> TypeError:
+def unknown_keyword(function: str, parameters: dict[str, Parameter], name: str) -> TypeError:
     """Build the error for an unknown keyword, with our name for it if another library has that keyword."""
     ours = [parameter for parameter in parameters if parameter != "self"]
     meant, advice = ELSEWHERE.get(name, (get_close_matches(name, ours, 1, 0.8), "pass {ours}={name}"))

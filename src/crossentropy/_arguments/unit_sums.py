@@ -160,9 +160,15 @@ def _have_bits(x: Array, bits: int) -> bool:
     wide = 1 - round(math.log2(xp.finfo(x.dtype).eps))
     if wide <= bits:
         return False
-    x = xp.where(xp.isfinite(x), x, xp.zeros_like(x))
-    scaled = x * (2.0 ** (wide - bits) + 1)
-    return is_true(xp.all(scaled - (scaled - x) == x))
+
+    def all_have(x: Array) -> bool:
+        x = xp.where(xp.isfinite(x), x, xp.zeros_like(x))
+        scaled = x * (2.0 ** (wide - bits) + 1)
+        return is_true(xp.all(scaled - (scaled - x) == x))
+
+    return all_have(x[:1, ...] if x.ndim else x) and all_have(
+        x
+    )  # the first ones are often enough to know better
 
 
 def _half_decimals(x: Array, places: int) -> Array:

@@ -114,8 +114,32 @@ def product(
     add: bool,
     threads: int,
 ) -> None: ...
+def distribution_sums(
+    quantity: int,
+    p: int,
+    q: int,
+    dtype: int,
+    rows: int,
+    classes: int,
+    factors: int,
+    period: int,
+    values: int,
+    p_sums: int,
+    q_sums: int,
+    threads: int,
+) -> bool: ...
 def acquire_memory(bytes: int) -> Any: ...
 def release_kept_memory() -> None: ...
+def row_hessian(
+    scores: int,
+    offset: int,
+    masses: int,
+    classes: int,
+    temperature: float,
+    gamma: float,
+    scale: float,
+    positive: bool,
+) -> list[list[float]]: ...
 def are_probabilities(x: View, shape: Shape) -> bool: ...
 def probability_rows(
     probabilities: View, shape: Shape, labels: int, sums: int, picked: int, threads: int
@@ -188,6 +212,9 @@ def sigmoid_loss(problem: SigmoidProblem, losses: int, threads: int) -> tuple[fl
 def sigmoid_gradient(
     problem: SigmoidProblem, scale: float, upstream: int, gradient: int, threads: int
 ) -> None: ...
+def sigmoid_derivatives(
+    problem: SigmoidProblem, positive: bool, first: int, second: int, threads: int
+) -> int: ...
 def xla_handlers() -> dict[str, Any]: ...
 
 LIMBS: int

@@ -62,15 +62,18 @@ class YesNoCatBoostObjective(_CatBoostObjective):
     def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> np.ndarray:
         """Compute the two derivatives of every row, shape (rows, 2)."""
         weights = None if weights is None else np.asarray(weights)
-        derivatives = self.objective.derivatives(np.asarray(approxes), np.asarray(targets), weights)
-        return -np.stack(derivatives, axis=1)
+        approxes, targets = np.asarray(approxes), np.asarray(targets)
+        result = np.empty((len(approxes), 2))
+        for column, derivative in enumerate(self.objective.derivatives(approxes, targets, weights)):
+            np.negative(derivative, out=result[:, column])
+        return result
 
 
 class ClassesCatBoostObjective(_CatBoostObjective):
     """An objective for ``loss_function=`` of CatBoost, of several classes; pass ``classes_count=`` to CatBoost as well.
 
     CatBoost goes up: its derivatives are those of the negative loss. It does not multiply them by the weights of the
-    rows, so this object does. It calls Python for every row of every iteration, which takes most of the time.
+    rows, so this object does. It calls Python for every row of every iteration.
 
     Attributes
     ----------
@@ -91,5 +94,4 @@ class ClassesCatBoostObjective(_CatBoostObjective):
         self, approx: Any, target: float, weight: float
     ) -> tuple[list[float], list[list[float]]]:
         """Compute the gradient (C,) and the Hessian (C, C) of one row."""
-        gradient, hessian = self.objective.derivatives_of_row(np.asarray(approx), target)
-        return (-weight * gradient).tolist(), (-weight * hessian).tolist()
+        return self.objective.derivatives_of_row(approx, int(target), -weight)

@@ -37,8 +37,10 @@ class Objective(Protocol):
 class ClassesObjective(Objective, Protocol):
     """One of several classes, whose Hessian is not diagonal."""
 
-    def derivatives_of_row(self, scores: Any, label: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Compute the gradient (C,) and the Hessian (C, C) of one row's loss, without a sample weight."""
+    def derivatives_of_row(
+        self, scores: Any, label: int, scale: float = 1.0
+    ) -> tuple[list[float], list[list[float]]]:
+        """Compute the gradient (C,) and the Hessian (C, C) of one row's loss, times `scale`."""
         ...
 
 

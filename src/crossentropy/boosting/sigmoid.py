@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._arguments.errors import constructor_errors
 from crossentropy._backends import Array
 from crossentropy._engine.sigmoid.constant import constant_log_odds
 from crossentropy._engine.sigmoid.hessian import element_derivatives
@@ -20,6 +21,7 @@ from crossentropy.losses import sigmoid_cross_entropy
 __all__ = ["SigmoidObjective"]
 
 
+@constructor_errors
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SigmoidObjective:
     r"""A sigmoid cross-entropy of boosted trees, for a yes or no.

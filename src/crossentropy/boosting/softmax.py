@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._arguments.errors import constructor_errors
 from crossentropy._backends import Array
 from crossentropy._engine.softmax.constant import constant_logits
-from crossentropy._engine.softmax.hessian import hessian_of_row, row_derivatives
+from crossentropy._engine.softmax.hessian import RowHessian, row_derivatives
 from crossentropy._loss_expressions.objective import LogitTransform
 from crossentropy.boosting._catboost import ClassesCatBoostObjective
 from crossentropy.boosting._lightgbm import LightGBMObjective
@@ -20,6 +21,7 @@ from crossentropy.losses import softmax_cross_entropy
 __all__ = ["SoftmaxObjective"]
 
 
+@constructor_errors
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SoftmaxObjective:
     r"""A softmax cross-entropy of boosted trees, for several classes.
@@ -123,10 +125,18 @@ class SoftmaxObjective:
             **self._options,
         )
 
-    def derivatives_of_row(self, scores: Array, label: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Compute the gradient (C,) and the whole Hessian (C, C) of one row's loss, for scores (C,) and a label."""
-        positive = self.hessian == "positive"
-        return hessian_of_row(scores, int(label), positive=positive, **self._options)
+    def derivatives_of_row(
+        self, scores: Any, label: int, scale: float = 1.0
+    ) -> tuple[list[float], list[list[float]]]:
+        """Compute the gradient (C,) and the whole Hessian (C, C) of one row's loss, times `scale`, as lists.
+
+        >>> SoftmaxObjective().derivatives_of_row(np.zeros(2), 1)
+        ([0.5, -0.5], [[0.25, -0.25], [-0.25, 0.25]])
+        """
+        classes = len(scores)
+        if classes not in self._hessians:
+            self._hessians[classes] = RowHessian(classes, self.hessian == "positive", self._options)
+        return self._hessians[classes](scores, label, scale)
 
     def loss(self, scores: Array, labels: Any, sample_weight: Any = None) -> float:
         """Compute the mean of the losses in nats, weighted by ``ω w_y``."""
@@ -170,6 +180,10 @@ class SoftmaxObjective:
     def catboost(self) -> ClassesCatBoostObjective:
         """The objective for CatBoost."""
         return ClassesCatBoostObjective(self)
+
+    @cached_property
+    def _hessians(self) -> dict[int, RowHessian]:
+        return {}
 
     @cached_property
     def _options(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from crossentropy import __version__
 from crossentropy.cli.evaluate import evaluate
 from crossentropy.cli.losses import losses
 from crossentropy.cli.merge import merge
+from crossentropy.cli.perplexity import perplexity
 from crossentropy.cli.predict import predict
 from crossentropy.cli.train import train
 from crossentropy.cli.train_lm import train_lm
@@ -15,7 +16,7 @@ from crossentropy.cli.train_lm import train_lm
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
-for verb in train, predict, train_lm, losses, evaluate, merge:
+for verb in train, predict, train_lm, losses, evaluate, merge, perplexity:
     app.command()(verb)
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from crossentropy.cli.evaluation_arguments import Interval, Prior, finalizing
+from crossentropy.cli.arguments import Interval, Json, Junit, OnBadRows, Policy
+from crossentropy.cli.evaluation_arguments import Prior, finalizing
 from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes
 from crossentropy.cli.evaluation_report import (
     print_gates,
@@ -25,13 +26,6 @@ class Clip(StrEnum):
     sklearn = "sklearn"
     kaggle = "kaggle"
     spark = "spark"
-
-
-class Policy(StrEnum):
-    """What becomes of rows that cannot be scored."""
-
-    error = "error"
-    skip = "skip"
 
 
 NAMED = "a name, a list such as p_cat,p_dog, or a pattern such as 'p_*'"
@@ -93,15 +87,12 @@ def evaluate(
     prior: Prior = None,
     clip: Annotated[Clip, typer.Option(help="Reproduce the log loss of a tool that clips.")] = Clip.none,
     interval: Interval = 0.95,
-    on_bad_rows: Annotated[
-        Policy,
-        typer.Option(help="Whether a row that cannot be scored is an error, or is left out and counted."),
-    ] = Policy.error,
+    on_bad_rows: OnBadRows = Policy.error,
     sum_tolerance: Annotated[
         float | None,
         typer.Option(metavar="X", help="How far the sum of a row's probabilities may be from 1."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
+    json: Json = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -109,9 +100,7 @@ def evaluate(
             help="Write a report: a page with pictures (.html), text (.md), or the numbers (.json).",
         ),
     ] = None,
-    junit: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the gates as a JUnit report.")
-    ] = None,
+    junit: Junit = None,
     state: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the state, which crossentropy merge adds to others."),
@@ -188,7 +177,7 @@ def evaluate(
         if out is not None:
             write_page(result, out, sources)
         if junit is not None:
-            write_junit(gates, junit)
+            write_junit(gates, junit, verb="evaluate")
         print_result(result, ", ".join(sources), as_json=json)
         print_gates(gates)
     if not all(gate.passed for gate in gates):

@@ -4,9 +4,10 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-__all__ = ["Interval", "Prior", "finalizing"]
+from crossentropy.cli.arguments import check_interval
 
-Interval: TypeAlias = Annotated[float, typer.Option(metavar="X", help="Confidence of the intervals.")]
+__all__ = ["Prior", "finalizing"]
+
 Prior: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -23,8 +24,7 @@ def finalizing(interval: float, prior: str | None) -> float | list[float] | None
     ValueError
         If the confidence is none, or the prior has other texts than numbers.
     """
-    if not 0 < interval < 1:
-        raise ValueError(f"--interval is {interval:g}; pass a confidence between 0 and 1, as 0.95")
+    check_interval(interval)
     if prior is None:
         return None
     try:

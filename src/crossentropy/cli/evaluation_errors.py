@@ -1,4 +1,4 @@
-"""Errors of ``evaluate`` and ``merge``, in the words of the command line: exit code 2 for usage, 3 for bad data."""
+"""Errors of verbs that score files, in the words of the command line: exit code 2 for usage, 3 for bad data."""
 
 import re
 from collections.abc import Iterator
@@ -13,6 +13,9 @@ __all__ = ["USAGE", "errors_with_codes", "in_options"]
 
 FAILED_GATE, USAGE, BAD_DATA = 1, 2, 3
 _OPTIONS = "classes|positive|proba|logits|log_proba|weight|cluster|slice|prior|clip|interval|sum_tolerance"
+#: Arguments that are columns, and options that say so.
+_COLUMNS = ("tokens", "text", "bytes", "characters", "words")
+_OPTIONS += "|log_probs|document|prefix|" + "|".join(_COLUMNS)
 _OPTION = re.compile(rf'\b({_OPTIONS}|on_bad_rows|soft_labels)=(?:"(\w+)"|True\b|\(negative, positive\))?')
 
 
@@ -27,7 +30,8 @@ def in_options(message: str) -> str:
         value = match[2] or ("NEGATIVE,POSITIVE" if "(" in match[0] else "")
         after = match.string[match.end() : match.end() + 1]
         space = " " if value or (after and after not in " ,;.") else ""
-        return f"--{match[1].replace('_', '-')}{space}{value}"
+        name = match[1].replace("_", "-") + ("-column" if match[1] in _COLUMNS else "")
+        return f"--{name}{space}{value}"
 
     return _OPTION.sub(option, message).replace("larger sum_tolerance", "larger --sum-tolerance")
 

@@ -1,4 +1,4 @@
-"""What ``evaluate`` and ``merge`` print and write."""
+"""What ``evaluate``, ``merge`` and ``perplexity`` print and write."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from crossentropy.evaluation import Evaluation
 from crossentropy.evaluation._gates import Gate
 from crossentropy.training.output import write_file
 
-__all__ = ["print_gates", "print_result", "progress_of_rows", "write_bytes", "write_junit"]
+__all__ = ["print_gates", "print_lines", "print_result", "progress_of_rows", "write_bytes", "write_junit"]
 
 #: Lines of a table of groups or rows.
 MOST = 20
@@ -45,12 +45,7 @@ def print_result(result: Evaluation, title: str, *, as_json: bool) -> None:
         typer.echo(result.to_json())
         return
     console = Console(highlight=False)
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column()
-    for name, value in result.rows():
-        table.add_row(name, value)
-    console.print(table)
+    print_lines(result.rows(), title, console)
     if len(result.classes) > 2:
         console.print(_groups("classes", "class", [c["label"] for c in result.classes], result.classes))
     for column in dict.fromkeys(s["column"] for s in result.slices):
@@ -60,6 +55,16 @@ def print_result(result: Evaluation, title: str, *, as_json: bool) -> None:
         console.print(_groups(title, "value", [s["slice"] for s in slices], slices))
     if result.n_infinite:
         console.print(_worst(result.worst_rows[: min(MOST, result.n_infinite)]))
+
+
+def print_lines(lines: Sequence[tuple[str, str]], title: str, console: Console) -> None:
+    """Print names and values as a table."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, value in lines:
+        table.add_row(name, Text(value))
+    console.print(table)
 
 
 def _groups(title: str, head: str, names: Sequence[Any], groups: Sequence[dict[str, Any]]) -> Table:
@@ -113,21 +118,21 @@ def write_bytes(data: bytes, path: Path) -> None:
     write_file(lambda unfinished: unfinished.write_bytes(data), path)
 
 
-def write_junit(gates: Sequence[Gate], path: Path) -> None:
-    """Write a JUnit report: a test for each gate, or a single one that passed if there are none."""
+def write_junit(gates: Sequence[Gate], path: Path, *, verb: str) -> None:
+    """Write a JUnit report of a verb: a test for each gate, or a single one that passed if there are none."""
     failed = [gate for gate in gates if not gate.passed]
     counts = {"tests": str(max(len(gates), 1)), "failures": str(len(failed)), "errors": "0", "skipped": "0"}
     suites = ElementTree.Element("testsuites", counts)
-    suite = ElementTree.SubElement(suites, "testsuite", {"name": "crossentropy evaluate", **counts})
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": f"crossentropy {verb}", **counts})
     for gate in gates:
         case = ElementTree.SubElement(
-            suite, "testcase", {"classname": "crossentropy.evaluate", "name": _option(gate)}
+            suite, "testcase", {"classname": f"crossentropy.{verb}", "name": _option(gate)}
         )
         if gate.passed:
             ElementTree.SubElement(case, "system-out").text = gate.sentence
         else:
             ElementTree.SubElement(case, "failure", {"message": gate.sentence})
     if not gates:
-        ElementTree.SubElement(suite, "testcase", {"classname": "crossentropy.evaluate", "name": "evaluate"})
+        ElementTree.SubElement(suite, "testcase", {"classname": f"crossentropy.{verb}", "name": verb})
     ElementTree.indent(suites)
     write_bytes(ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True) + b"\n", path)

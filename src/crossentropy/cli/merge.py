@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from crossentropy.cli.evaluation_arguments import Interval, Prior, finalizing
+from crossentropy.cli.arguments import Interval
+from crossentropy.cli.evaluation_arguments import Prior, finalizing
 from crossentropy.cli.evaluation_errors import errors_with_codes
 from crossentropy.cli.evaluation_report import print_result, write_bytes
 from crossentropy.training.output import check_writable

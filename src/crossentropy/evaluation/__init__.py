@@ -16,18 +16,39 @@ if TYPE_CHECKING:
     from crossentropy.evaluation._declaration import Declaration
     from crossentropy.evaluation._evaluate import evaluate
     from crossentropy.evaluation._faults import BadData
+    from crossentropy.evaluation._language.windows import Window, windows
+    from crossentropy.evaluation.language import language_score
+    from crossentropy.evaluation.language_result import LanguageScore
+    from crossentropy.evaluation.language_state import LanguageState
     from crossentropy.evaluation.result import Evaluation
     from crossentropy.evaluation.state import State
 
-__all__ = ["BadData", "Batch", "Declaration", "Evaluation", "SliceColumn", "State", "evaluate"]
+__all__ = [
+    "BadData",
+    "Batch",
+    "Declaration",
+    "Evaluation",
+    "LanguageScore",
+    "LanguageState",
+    "SliceColumn",
+    "State",
+    "Window",
+    "evaluate",
+    "language_score",
+    "windows",
+]
 
 LAZY = {
     "_batch": ("Batch", "SliceColumn"),
     "_declaration": ("Declaration",),
     "_evaluate": ("evaluate",),
     "_faults": ("BadData",),
+    "_language.windows": ("Window", "windows"),
+    "language": ("language_score",),
+    "language_result": ("LanguageScore",),
+    "language_state": ("LanguageState",),
     "result": ("Evaluation",),
     "state": ("State",),
 }
 
-__getattr__, __dir__ = attach(__name__, __all__, LAZY)
+__getattr__, __dir__ = attach(__name__, __all__, LAZY, ("ray", "spark"))

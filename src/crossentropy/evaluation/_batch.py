@@ -33,10 +33,10 @@ class Batch:
         As declared, columns beside each other or rows; neither NaN nor outside their range.
     labels : int64 array (n,), or float64 array, shape of `predictions`
         The index of the class; if declared soft, masses.
-    rows : int64 array (n,), or object array (n,) of str and int
+    rows : int64 array (n,), or object array (n,) of str and int, or None
         What each row is called, each name once in all data: its number in its file, or a key of the user's. It breaks
         ties among the worst rows and seeds the bootstrap, so the result is the same for every order of the rows only
-        if a row has the same name in each.
+        if a row has the same name in each. None leaves rows without names; a bootstrap is by cluster then.
     weight : float64 array (n,), optional
         Finite and not negative.
     cluster : uint64 array (n,), optional
@@ -49,7 +49,7 @@ class Batch:
 
     predictions: Array
     labels: Array
-    rows: Array
+    rows: Array | None
     weight: Array | None = None
     cluster: Array | None = None
     slices: tuple[SliceColumn, ...] = ()

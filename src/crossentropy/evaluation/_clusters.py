@@ -1,12 +1,13 @@
 """Sums by cluster, for intervals that do not take the rows of a cluster for independent."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
-from crossentropy.evaluation._exact import GroupSums
+from crossentropy.evaluation._exact import GroupSums, Term
 
 __all__ = ["ClusterSums"]
 
@@ -16,24 +17,25 @@ BUCKETS = 1 << 12
 
 
 class ClusterSums:
-    """Weight and weighted loss of each cluster.
+    """Exact sums for each cluster: weight and weighted loss, or others by their names.
 
     Of more than 16384 clusters, those whose hashes agree in 12 bits are joined. Joined clusters are independent of each
     other too, so that the standard error stays right, and varies itself by about 1 %.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = ("weight", "loss")) -> None:
         self.table: _native.KeyTable | None = _native.KeyTable(LIMIT)
-        self.weight, self.loss = GroupSums(LIMIT), GroupSums(LIMIT)
+        self.columns = {name: GroupSums(LIMIT) for name in names}
 
-    def add(self, cluster: Array, weight: Array, loss: Array) -> None:
-        """Add rows: hashes of their clusters (uint64), weights, weighted losses."""
+    def add(self, cluster: Array, *terms: Term | None) -> None:
+        """Add rows: hashes of their clusters (uint64), and a term for each name; None adds nothing."""
         places = self._find(cluster)
         if places is None:
             self.to_buckets()
             places = _bucket(cluster)
-        self.weight.add(weight, places)
-        self.loss.add(loss, places)
+        for sums, term in zip(self.columns.values(), terms, strict=True):
+            if term is not None:
+                sums.add(term, places)
 
     def _find(self, keys: Array) -> Array | None:
         """Return the places of keys, or None if there are too many."""
@@ -50,33 +52,33 @@ class ClusterSums:
     def to_buckets(self) -> None:
         """Join clusters; nothing if they are joined."""
         if self.table is not None:
-            self.weight, self.loss = self._joined()
+            self.columns = self._joined()
             self.table = None
 
-    def _joined(self) -> tuple[GroupSums, GroupSums]:
+    def _joined(self) -> dict[str, GroupSums]:
         if self.table is None:
-            return self.weight, self.loss
+            return self.columns
         places = _bucket(self.keys())
-        weight, loss = GroupSums(BUCKETS), GroupSums(BUCKETS)
-        weight.add_from(self.weight, places)
-        loss.add_from(self.loss, places)
-        return weight, loss
+        joined = {name: GroupSums(BUCKETS) for name in self.columns}
+        for name, sums in self.columns.items():
+            joined[name].add_from(sums, places)
+        return joined
 
     def merge(self, other: "ClusterSums") -> None:
         """Add the rows of another, which stays as it is."""
         places = self._find(other.keys()) if other.table is not None else None
-        weight, loss = other.weight, other.loss
+        columns = other.columns
         if places is None:
             self.to_buckets()
-            weight, loss = other._joined()
-        self.weight.add_from(weight, places)
-        self.loss.add_from(loss, places)
+            columns = other._joined()
+        for name, sums in self.columns.items():
+            sums.add_from(columns[name], places)
 
-    def sums(self) -> tuple[list[int], list[int]]:
-        """Return weight and weighted loss of each cluster, times 2^1074."""
-        weights, losses = self.weight.scaled(), self.loss.scaled()
-        used = [g for g, w in enumerate(weights) if w]
-        return [weights[g] for g in used], [losses[g] for g in used]
+    def sums(self) -> tuple[list[int], ...]:
+        """Return the sums of each cluster by name, times 2^1074; a cluster whose sums are all 0 is left out."""
+        columns = [sums.scaled() for sums in self.columns.values()]
+        used = [values for values in zip(*columns, strict=True) if any(values)]
+        return tuple([values[i] for values in used] for i in range(len(columns)))
 
 
 def _bucket(keys: Array) -> Array:

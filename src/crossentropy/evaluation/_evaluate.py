@@ -7,6 +7,7 @@ import numpy as np
 
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._partitions import Partitions
 from crossentropy.evaluation._scoring import Columns, Request, Scoring
 from crossentropy.evaluation._tables import is_tabular, score_tables
 from crossentropy.evaluation.result import Evaluation
@@ -148,6 +149,8 @@ def evaluate(
 
 
 def _score(source: Any, columns: Columns, request: Request) -> State:
+    if isinstance(source, Partitions):
+        return source.score(columns, request)
     if is_tabular(source):
         return score_tables(source, columns, request)
     scoring = Scoring(request)

@@ -11,7 +11,7 @@ from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._row_scores import native_matrix
 from crossentropy.evaluation._values import as_label, is_missing
 
-__all__ = ["POLICIES", "BadData", "Fault", "find_faults", "row_sums", "sum_tolerance"]
+__all__ = ["POLICIES", "BadData", "Fault", "find_faults", "row_sums", "skips", "sum_tolerance"]
 
 Array = np.ndarray[Any, Any]
 POLICIES = ("error", "skip")
@@ -30,6 +30,13 @@ class Fault(NamedTuple):
     kind: str
     rows: Array
     sentence: Callable[[int], str]
+
+
+def skips(on_bad_rows: str) -> bool:
+    """Tell whether bad rows are left out, or an error."""
+    if on_bad_rows not in POLICIES:
+        raise ValueError(f'on_bad_rows is {on_bad_rows!r}; pass "error" or "skip"')
+    return on_bad_rows == "skip"
 
 
 def sum_tolerance(dtype: Any, classes: int) -> float:

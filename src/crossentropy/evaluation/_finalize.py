@@ -16,6 +16,7 @@ from crossentropy.evaluation._intervals import (
     bootstrap_interval,
     calibration_variance,
     cluster_variance,
+    exp_or_infinity,
     mean_of,
     sandwich_variance,
     student_interval,
@@ -64,7 +65,7 @@ def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
         "weight": float(weight),
         "log_loss": loss,
         "log_loss_bits": loss / math.log(2),
-        "perplexity": _exp(loss),
+        "perplexity": exp_or_infinity(loss),
         "confidence": interval,
         **(spread := errors(part, loss, interval)),
         "normalized_entropy": loss / null if null > 0 else None,
@@ -92,10 +93,6 @@ def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
         "clip": d.clip,
     }
     return Evaluation(**scores)
-
-
-def _exp(x: float) -> float:
-    return math.exp(x) if x < 709.78 else math.inf
 
 
 # ------------------------------------------------------------------------------------------------------ base rates

@@ -3,9 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from crossentropy.evaluation.language_result import LanguageScore
 from crossentropy.evaluation.result import Evaluation
 
-__all__ = ["Gate", "check_gates"]
+__all__ = ["Gate", "check_gates", "check_language_gates"]
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,15 @@ def check_gates(
     True 0 rows have an infinite loss
     """
     gates = []
-    words = f"its {100 * result.confidence:g} % interval"
-    scores = (
-        ("max_log_loss", max_log_loss, "log loss", result.log_loss, result.interval),
-        ("max_ece", max_ece, "calibration error", result.ece, result.ece_interval),
-    )
-    for name, most, score, value, interval in scores:
-        if most is not None:
-            upper = interval[1] if interval else math.inf
-            reaches = f"{words} reaches to {upper:.6g}" if interval else "it has no interval"
-            gates.append(Gate(name, most, upper <= most, f"{score} is {value:.6g}, {reaches}"))
+    words = _interval_words(result)
+    if max_log_loss is not None:
+        gates.append(
+            _at_most("max_log_loss", max_log_loss, "log loss", result.log_loss, result.interval, words)
+        )
+    if max_ece is not None:
+        gates.append(
+            _at_most("max_ece", max_ece, "calibration error", result.ece, result.ece_interval, words)
+        )
     if min_skill is not None:
         between = result.skill_interval
         lower = between[0] if between else -math.inf
@@ -80,3 +80,54 @@ def check_gates(
         words = "1 row has" if count == 1 else f"{count:,} rows have"
         gates.append(Gate("max_infinite", max_infinite, count <= max_infinite, f"{words} an infinite loss"))
     return gates
+
+
+def check_language_gates(
+    result: LanguageScore, *, max_bits_per_byte: float | None = None, max_perplexity: float | None = None
+) -> list[Gate]:
+    """Check limits of the scores of a language model, on their intervals, as `check_gates` does.
+
+    Parameters
+    ----------
+    result : LanguageScore
+    max_bits_per_byte, max_perplexity : float, optional
+        The most bits per byte, and the largest perplexity of tokens, that are allowed.
+
+    Returns
+    -------
+    list of Gate
+        One for each limit that was passed.
+
+    Raises
+    ------
+    ValueError
+        If the score is not known.
+    """
+    gates = []
+    words = _interval_words(result)
+    if max_bits_per_byte is not None:
+        if result.bits_per_byte is None:
+            raise ValueError(
+                "there are no bits per byte without the bytes of the texts; pass text= or bytes="
+            )
+        bits, interval = result.bits_per_byte, result.bits_per_byte_interval
+        gates.append(_at_most("max_bits_per_byte", max_bits_per_byte, "bits per byte", bits, interval, words))
+    if max_perplexity is not None:
+        if result.perplexity is None:
+            raise ValueError("there is no perplexity without the number of tokens; pass tokens=")
+        perplexity, interval = result.perplexity, result.perplexity_interval
+        gates.append(_at_most("max_perplexity", max_perplexity, "perplexity", perplexity, interval, words))
+    return gates
+
+
+def _interval_words(result: Evaluation | LanguageScore) -> str:
+    return f"its {100 * result.confidence:g} % interval"
+
+
+def _at_most(
+    name: str, most: float, score: str, value: float, interval: tuple[float, float] | None, words: str
+) -> Gate:
+    """Check that the interval of a score ends at a limit or below."""
+    upper = interval[1] if interval else math.inf
+    reaches = f"{words} reaches to {upper:.6g}" if interval else "it has no interval"
+    return Gate(name, most, upper <= most, f"{score} is {value:.6g}, {reaches}")

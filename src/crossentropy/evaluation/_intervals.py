@@ -12,12 +12,18 @@ __all__ = [
     "bootstrap_interval",
     "calibration_variance",
     "cluster_variance",
+    "exp_or_infinity",
     "mean_of",
     "sandwich_variance",
     "student_interval",
     "student_quantile",
     "two_sided_p",
 ]
+
+
+def exp_or_infinity(x: float) -> float:
+    """Return exp x, infinite where that is too large for a float."""
+    return math.exp(x) if x < 709.78 else math.inf
 
 
 def mean_of(total: ExactSum, weight: ExactSum) -> float:

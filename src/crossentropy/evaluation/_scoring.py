@@ -5,14 +5,14 @@ checks and conversions are in here, so that a row is judged alike whatever it wa
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import Declaration, Label
-from crossentropy.evaluation._faults import POLICIES, BadData
+from crossentropy.evaluation._faults import BadData, skips
 from crossentropy.evaluation._values import as_label, is_missing
 from crossentropy.evaluation.state import State
 
@@ -31,7 +31,7 @@ class Columns:
     labels: Any
     weight: Any = None
     cluster: Any = None
-    #: What rows are called; None numbers them.
+    #: What rows are called; None numbers them, or leaves them without names if the request says so.
     key: Any = None
     slices: Mapping[str, Any] = field(default_factory=dict)
 
@@ -54,10 +54,11 @@ class Request:
     worst: int = 20
     on_bad_rows: str = "error"
     sum_tolerance: float | None = None
+    #: Whether rows have names or numbers that are the same in each reading.
+    named: bool = True
 
     def __post_init__(self) -> None:
-        if self.on_bad_rows not in POLICIES:
-            raise ValueError(f'on_bad_rows is {self.on_bad_rows!r}; pass "error" or "skip"')
+        skips(self.on_bad_rows)  # checks it
 
     def declaration(self, columns: Columns) -> Declaration:
         """Declare the columns, by the shape of the predictions of the first of them."""
@@ -119,6 +120,8 @@ class Scoring:
             on_bad_rows=self.request.on_bad_rows,
             tolerance=self.request.sum_tolerance,
         )
+        if not self.request.named:
+            batch = replace(batch, rows=None, origin="")
         self.rows += len(columns.predictions)
         self.state.update(batch)
         self.state.count_bad_rows(counts)

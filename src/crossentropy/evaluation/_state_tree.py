@@ -16,7 +16,7 @@ from crossentropy.evaluation._part import Part
 from crossentropy.evaluation._prediction_table import PredictionTable
 from crossentropy.evaluation._worst_rows import WorstRow
 
-__all__ = ["fill", "tree_of"]
+__all__ = ["fill", "into_clusters", "of_clusters", "tree_of"]
 
 Array = np.ndarray[Any, Any]
 Tree = dict[str, Any]
@@ -41,7 +41,7 @@ def tree_of(part: Part) -> Tree:
         "slices": [
             _of_slices(scores, names) for scores, names in zip(part.slices, part.slice_names, strict=True)
         ],
-        "clusters": None if part.clusters is None else _of_clusters(part.clusters),
+        "clusters": None if part.clusters is None else of_clusters(part.clusters),
         "replicates": None if part.replicates is None else [_of_sums(sums) for sums in part.replicates],
         "worst": [list(row) for row in part.worst.rows],
         "histogram": part.histogram.counts,
@@ -70,7 +70,7 @@ def fill(part: Part, tree: Tree) -> None:
         part.slices[i].grow(len(its["names"]))
         _into_groups(part.slices[i], its["scores"])
     if part.clusters is not None:
-        _into_clusters(part.clusters, tree["clusters"])
+        into_clusters(part.clusters, tree["clusters"])
     for sums, its in zip(part.replicates or (), tree["replicates"] or (), strict=True):
         _into_sums(sums, its)
     part.worst.rows = [_worst_row(*row) for row in tree["worst"]]
@@ -79,7 +79,7 @@ def fill(part: Part, tree: Tree) -> None:
 
 
 def _worst_row(cost: Any, origin: Any, row: Any, label: Any, loss: Any, weight: Any) -> WorstRow:
-    name = row if isinstance(row, str) else int(row)
+    name = row if row is None or isinstance(row, str) else int(row)
     return WorstRow(float(cost), str(origin), name, int(label), float(loss), float(weight))
 
 
@@ -149,25 +149,23 @@ def _into_table(table: PredictionTable, tree: Tree) -> None:
         _remember(table.table, tree["keys"])
 
 
-def _of_clusters(clusters: ClusterSums) -> Tree:
+def of_clusters(clusters: ClusterSums) -> Tree:
+    """Describe the sums of clusters."""
     if clusters.table is None:
-        return {"keys": None, "weight": _of_sums(clusters.weight), "loss": _of_sums(clusters.loss)}
+        return {"keys": None} | {name: _of_sums(sums) for name, sums in clusters.columns.items()}
     keys = clusters.keys().view(np.int64)
     order = np.argsort(keys)
-    return {
-        "keys": keys[order],
-        "weight": _of_sums(clusters.weight, order),
-        "loss": _of_sums(clusters.loss, order),
-    }
+    return {"keys": keys[order]} | {name: _of_sums(sums, order) for name, sums in clusters.columns.items()}
 
 
-def _into_clusters(clusters: ClusterSums, tree: Tree) -> None:
+def into_clusters(clusters: ClusterSums, tree: Tree) -> None:
+    """Write the sums of clusters into new ones of the same names."""
     if tree["keys"] is None:
         clusters.to_buckets()
     elif clusters.table is not None:
         _remember(clusters.table, tree["keys"])
-    _into_sums(clusters.weight, tree["weight"])
-    _into_sums(clusters.loss, tree["loss"])
+    for name, sums in clusters.columns.items():
+        _into_sums(sums, tree[name])
 
 
 def _remember(table: Any, keys: Array) -> None:

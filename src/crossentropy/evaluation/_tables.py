@@ -1,13 +1,14 @@
 """Sources that PyArrow reads: files, standard input, objects with an Arrow stream; it is imported for them alone."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from crossentropy.evaluation._scoring import Columns, Request
 from crossentropy.evaluation.state import State
 
-__all__ = ["is_tabular", "score_tables"]
+__all__ = ["is_tabular", "needs_pyarrow", "score_tables"]
 
 
 def is_tabular(source: Any) -> bool:
@@ -26,12 +27,19 @@ def score_tables(
     on_rows: Callable[[int], None] | None = None,
 ) -> State:
     """Score the rows of such a source; see `crossentropy.evaluation._sources.score.score_source`."""
-    try:
+    with needs_pyarrow():
         from crossentropy.evaluation._sources.score import score_source
+    return score_source(source, names, request, typed_classes=typed_classes, on_rows=on_rows)
+
+
+@contextmanager
+def needs_pyarrow() -> Iterator[None]:
+    """Say what to install if PyArrow is not there."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "pyarrow":
             raise
         raise ImportError(
             'files and tables are read by PyArrow; install it by: pip install "crossentropy[evaluate]"'
         ) from error
-    return score_source(source, names, request, typed_classes=typed_classes, on_rows=on_rows)

@@ -13,17 +13,9 @@ __all__ = ["LossHistogram", "WorstRow", "WorstRows"]
 Array = np.ndarray[Any, Any]
 
 
-def _place(row: int | str) -> tuple[bool, int | str]:
-    """Order the names of rows: numbers before texts."""
-    return isinstance(row, str), row
-
-
-def _order(rows: Array) -> Array:
-    """Return the indices that sort names of rows."""
-    if rows.dtype.kind == "i":
-        return np.argsort(rows, kind="stable")
-    names = rows.tolist()
-    return np.asarray(sorted(range(len(names)), key=lambda i: _place(names[i])), np.int64)
+def _place(row: int | str | None) -> tuple[bool, bool, int | str | None]:
+    """Order the names of rows: none, then numbers, then texts."""
+    return row is not None, isinstance(row, str), row
 
 
 class WorstRow(NamedTuple):
@@ -32,7 +24,7 @@ class WorstRow(NamedTuple):
     #: Weight times loss, infinite for an infinite loss.
     cost: float
     origin: str
-    row: int | str
+    row: int | str | None
     #: The index of the class; −1 for a soft label.
     label: int
     loss: float
@@ -68,17 +60,17 @@ class WorstRows:
         if len(cost) > self.size:
             least = max(least, float(np.partition(cost, -self.size)[-self.size]))
         places = np.flatnonzero(cost >= least)
-        if len(places) > self.size:  # ties: only the first by name can be kept
+        if len(places) > self.size:  # ties: only the first by `WorstRow.rank` can be kept
             above = places[cost[places] > least]
             tied = places[cost[places] == least]
-            tied = tied[_order(batch.rows[tied])[: self.size]]
+            tied = tied[_ranked(batch, loss, tied)[: self.size]]
             places = np.concatenate([above, tied])
         labels = batch.labels if batch.labels.dtype.kind == "i" else None
         self._keep(
             WorstRow(
                 float(cost[i]),
                 batch.origin,
-                batch.rows[i] if isinstance(batch.rows[i], str) else int(batch.rows[i]),
+                _name(batch.rows, i),
                 -1 if labels is None else int(labels[i]),
                 float(loss[i]),
                 1.0 if batch.weight is None else float(batch.weight[i]),
@@ -92,6 +84,24 @@ class WorstRows:
 
     def _keep(self, more: Any) -> None:
         self.rows = sorted([*self.rows, *more], key=lambda row: row.rank)[: self.size]
+
+
+def _name(rows: Array | None, i: int) -> int | str | None:
+    if rows is None:
+        return None
+    return rows[i] if isinstance(rows[i], str) else int(rows[i])
+
+
+def _ranked(batch: Batch, loss: Array, places: Array) -> Array:
+    """Return the order of rows of one cost by `WorstRow.rank`."""
+    keys = [loss[places]] if batch.weight is None else [batch.weight[places], loss[places]]
+    if batch.labels.dtype.kind == "i":
+        keys.append(batch.labels[places])
+    if batch.rows is not None:
+        names = batch.rows[places].tolist()
+        order = {name: i for i, name in enumerate(sorted(set(names), key=_place))}
+        keys.append(np.asarray([order[name] for name in names]))
+    return np.lexsort(keys)
 
 
 class LossHistogram:

@@ -1,14 +1,13 @@
 """The scores of a data set."""
 
-import json
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
+
+from crossentropy.evaluation._display import html_table, number, text_table, to_json, with_interval
 
 __all__ = ["Evaluation"]
 
@@ -115,7 +114,7 @@ class Evaluation:
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return the attributes as JSON; infinite numbers are the texts "Infinity" and "-Infinity", NaN is null."""
-        return json.dumps(_for_json(self.to_dict()), indent=indent, ensure_ascii=False, allow_nan=False)
+        return to_json(self.to_dict(), indent=indent)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write a report: one file with its pictures, which asks for nothing from anywhere.
@@ -149,41 +148,35 @@ class Evaluation:
         percent = f"{100 * self.confidence:g} %"
         lines = [
             ("rows", f"{self.n:,}"),
-            ("log loss", _with_interval(self.log_loss, self.interval, percent)),
-            ("standard error", _number(self.standard_error)),
-            ("in bits", _number(self.log_loss_bits)),
-            ("perplexity", _number(self.perplexity)),
-            ("skill", _number(self.skill)),
-            ("miscalibration", _number(self.miscalibration)),
-            ("discrimination", _number(self.discrimination)),
-            ("uncertainty", _number(self.uncertainty)),
-            ("Brier score", _number(self.brier)),
-            ("accuracy", _number(self.accuracy)),
-            ("mean entropy", _number(self.mean_entropy)),
-            ("calibration error", _number(self.ece)),
-            ("smooth calibration error", _number(self.smooth_ece)),
-            ("best temperature", _number(self.temperature)),
-            ("log loss with it", _number(self.temperature_log_loss)),
+            ("log loss", with_interval(self.log_loss, self.interval, percent)),
+            ("standard error", number(self.standard_error)),
+            ("in bits", number(self.log_loss_bits)),
+            ("perplexity", number(self.perplexity)),
+            ("skill", number(self.skill)),
+            ("miscalibration", number(self.miscalibration)),
+            ("discrimination", number(self.discrimination)),
+            ("uncertainty", number(self.uncertainty)),
+            ("Brier score", number(self.brier)),
+            ("accuracy", number(self.accuracy)),
+            ("mean entropy", number(self.mean_entropy)),
+            ("calibration error", number(self.ece)),
+            ("smooth calibration error", number(self.smooth_ece)),
+            ("best temperature", number(self.temperature)),
+            ("log loss with it", number(self.temperature_log_loss)),
         ]
         if self.n_infinite:
             lines.insert(2, ("rows of infinite loss", f"{self.n_infinite:,}"))
-            lines[3:3] = [(f"log loss clipped at {eps}", _number(x)) for eps, x in self.clip_ladder.items()]
+            lines[3:3] = [(f"log loss clipped at {eps}", number(x)) for eps, x in self.clip_ladder.items()]
         if self.bad_rows:
             left_out = ", ".join(f"{count:,} {kind}" for kind, count in self.bad_rows.items())
             lines.insert(1, ("rows left out", left_out))
         return lines
 
     def __str__(self) -> str:
-        lines = self.rows()
-        width = max(len(name) for name, _ in lines)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+        return text_table(self.rows())
 
     def _repr_html_(self) -> str:
-        cells = "".join(
-            f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(value)}</td></tr>'
-            for name, value in self.rows()
-        )
-        return f"<table>{cells}</table>"
+        return html_table(self.rows())
 
 
 @contextmanager
@@ -197,23 +190,3 @@ def _needs_report() -> Iterator[None]:
         raise ImportError(
             'reports need Jinja2 and Matplotlib; install them by: pip install "crossentropy[evaluate]"'
         ) from error
-
-
-def _number(x: float | None) -> str:
-    return "–" if x is None else f"{x:.6g}"
-
-
-def _with_interval(x: float, interval: tuple[float, float] | None, percent: str) -> str:
-    if interval is None:
-        return _number(x)
-    return f"{_number(x)}  ({percent}: {_number(interval[0])} to {_number(interval[1])})"
-
-
-def _for_json(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {str(key): _for_json(value) for key, value in x.items()}
-    if isinstance(x, (list, tuple)):
-        return [_for_json(value) for value in x]
-    if isinstance(x, float) and not math.isfinite(x):
-        return None if math.isnan(x) else "Infinity" if x > 0 else "-Infinity"
-    return x

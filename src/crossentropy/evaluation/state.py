@@ -61,7 +61,17 @@ class State:
 
         Rows of weight 0 count nothing, whatever is predicted. Large batches are added on ``OMP_NUM_THREADS`` threads,
         or as many as there are processors.
+
+        Raises
+        ------
+        ValueError
+            If rows without names are to be drawn by a bootstrap, and are not in clusters.
         """
+        if self.declaration.bootstrap and batch.rows is None and batch.cluster is None:
+            raise ValueError(
+                f"bootstrap={self.declaration.bootstrap} draws each row by a hash of its name, and these rows have "
+                "none; pass key=, a name for each row, or cluster="
+            )
         if batch.weight is not None and not batch.weight.all():
             batch = batch.take(batch.weight != 0)
         step = rows_together(len(self.declaration.classes))
@@ -128,6 +138,10 @@ class State:
             If the bytes are something else, of another version, truncated, damaged or made up; the message says which.
         """
         tree = unpack(data)
+        if "declaration" not in tree:
+            raise ValueError(
+                "this is a state of a language model's scores; read it by LanguageState.from_bytes"
+            )
         try:
             columns = tree["declaration"]
             for name in ("classes", "slices"):

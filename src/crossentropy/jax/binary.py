@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array
 from crossentropy._engine.sigmoid.solve import sigmoid_loss
-from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.jax._rows import check_floating
 from crossentropy.links import Focal
 
@@ -120,6 +119,7 @@ def sigmoid_focal_loss(
         return sigmoid_loss(logits, labels, link=Focal(gamma), sample_weight=weight, reduction="none")
     losses = sigmoid_loss(logits, labels, sample_weight=weight, reduction="none")
     z = jnp.astype(logits, losses.dtype)
-    terms = jnp.stack([log_sigmoid(z), log_sigmoid(-z)], axis=-1)
-    missed = jax.scipy.special.logsumexp(terms, axis=-1, b=jnp.stack([1 - t, t], axis=-1))
-    return losses * jnp.exp(gamma * missed)
+    missed = t * jax.nn.sigmoid(-z) + (1 - t) * jax.nn.sigmoid(z)
+    return (
+        losses * jnp.maximum(missed, jnp.finfo(z.dtype).tiny) ** gamma
+    )  # a power of 0 may have no derivative

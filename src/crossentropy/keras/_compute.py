@@ -8,13 +8,12 @@ from crossentropy._arguments.errors import argument_errors, renamed_in_errors
 from crossentropy._backends import Array, loss_dtype, namespace
 from crossentropy._engine.probabilities.of_links import class_losses, divergences, log_odds
 from crossentropy._rows import class_axis
+from crossentropy.keras._options import LogitOptions
 from crossentropy.keras._tensors import checked_probabilities
 from crossentropy.losses import sigmoid_cross_entropy, sigmoid_focal_loss, softmax_cross_entropy
 
-__all__ = ["OF_LOGITS", "binary", "categorical", "kullback_leibler"]
+__all__ = ["binary", "categorical", "kullback_leibler"]
 
-# Options of softmax losses that act on logits, which probabilities do not tell.
-OF_LOGITS = ("temperature", "softcap", "logit_bias", "margin", "z_loss", "entropy_bonus")
 # The least probability whose logarithm float32 holds, for a loss that Keras does not clip.
 TINY = 2.0**-100
 
@@ -36,7 +35,7 @@ def categorical(
         return softmax_cross_entropy(
             y_pred, labels, axis=axis, ignore_index=ignore_class, reduction="none", **options
         )
-    for name in OF_LOGITS:
+    for name in LogitOptions.__annotations__:
         if name in options:
             raise ValueError(
                 f"{name} is for scores before the softmax; pass these as y_pred, and from_logits=True"

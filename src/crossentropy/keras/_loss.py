@@ -1,11 +1,12 @@
 """The base of the losses: Keras's own, but that labels are not cast and that sums are in float32 or wider."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from crossentropy._arguments.errors import keywords, unknown_keyword
 from crossentropy._backends import Array
 from crossentropy.keras._config import decoded, encoded
 from crossentropy.keras._tensors import aligned, as_labels, as_predictions
@@ -59,7 +60,7 @@ class _OfLabels(keras.losses.Loss):
 class NamedLoss(RowLoss):
     """A loss of Keras's name: a function of ``(y_true, y_pred, **arguments)``, each argument an attribute.
 
-    `options` are those of the arguments that Keras does not have; `known` names the ones that there are.
+    `options` are those of the arguments that Keras does not have.
     """
 
     def __init__(
@@ -69,14 +70,13 @@ class NamedLoss(RowLoss):
         name: str | None,
         dtype: Any,
         options: dict[str, Any],
-        known: Collection[str],
         **arguments: Any,
     ) -> None:
+        known = keywords(function)
         for option in options:
             if option not in known:
-                raise TypeError(
-                    f"{type(self).__name__} has no argument {option}; besides Keras's they are {', '.join(known)}"
-                )
+                own = {name: x for name, x in known.items() if name not in ("y_true", "y_pred")}
+                raise unknown_keyword(type(self).__name__, own, option)
         arguments |= options
         super().__init__(reduction, name, dtype, arguments)
         self.__dict__.update(arguments)

@@ -3,10 +3,11 @@
 Each returns one loss for every row, in float32 or wider, averaged over the axis that Keras averages over.
 """
 
-from typing import Any
+from typing import Any, Unpack
 
 from crossentropy._backends import Array
 from crossentropy.keras._compute import binary
+from crossentropy.keras._options import QuestionOptions, TwoLinkOptions, known_keywords
 from crossentropy.keras._tensors import as_labels, as_predictions, check_same_shape
 
 __all__ = [
@@ -15,13 +16,14 @@ __all__ = [
 ]
 
 
+@known_keywords
 def binary_crossentropy(
     y_true: Any,
     y_pred: Any,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
-    **options: Any,
+    **options: Unpack[TwoLinkOptions],
 ) -> Array:
     """Cross-entropy of yes-or-no questions, averaged over `axis`, as `keras.losses.binary_crossentropy` has it.
 
@@ -62,6 +64,7 @@ def binary_crossentropy(
     return binary(p, y, from_logits=from_logits, axis=axis, label_smoothing=label_smoothing, **options)
 
 
+@known_keywords
 def binary_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -71,7 +74,7 @@ def binary_focal_crossentropy(
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
-    **options: Any,
+    **options: Unpack[QuestionOptions],
 ) -> Array:
     """Focal loss of yes-or-no questions, averaged over `axis`, as `keras.losses.binary_focal_crossentropy` has it.
 
@@ -111,5 +114,5 @@ def binary_focal_crossentropy(
     p, y = as_predictions(y_pred, from_logits=from_logits), as_labels(y_true)
     check_same_shape(y, p)
     balance = alpha if apply_class_balancing else None
-    options |= {"gamma": gamma, "alpha": balance, "label_smoothing": label_smoothing}
-    return binary(p, y, from_logits=from_logits, axis=axis, **options)
+    focus = {"gamma": gamma, "alpha": balance, "label_smoothing": label_smoothing}
+    return binary(p, y, from_logits=from_logits, axis=axis, **focus, **options)

@@ -3,13 +3,20 @@
 Each returns one loss for every row, in float32 or wider.
 """
 
-from typing import Any
+from typing import Any, Unpack
 
 from keras import ops
 from keras.src import backend
 
 from crossentropy._backends import Array
 from crossentropy.keras._compute import categorical, kullback_leibler
+from crossentropy.keras._options import (
+    FocalOptions,
+    GeneralizedOptions,
+    OneHotOptions,
+    SparseOptions,
+    known_keywords,
+)
 from crossentropy.keras._tensors import as_indices, as_masses, as_predictions, check_same_shape, squeezed
 from crossentropy.links import Focal, GeneralizedCrossEntropy
 from crossentropy.targets import Probabilities
@@ -23,13 +30,14 @@ __all__ = [
 ]
 
 
+@known_keywords
 def categorical_crossentropy(
     y_true: Any,
     y_pred: Any,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
-    **options: Any,
+    **options: Unpack[OneHotOptions],
 ) -> Array:
     """Cross-entropy of classes against one-hot or soft labels, as `keras.losses.categorical_crossentropy` has it.
 
@@ -74,6 +82,7 @@ def categorical_crossentropy(
     )
 
 
+@known_keywords
 def categorical_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -82,7 +91,7 @@ def categorical_focal_crossentropy(
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
-    **options: Any,
+    **options: Unpack[FocalOptions],
 ) -> Array:
     """Focal loss of classes, as `keras.losses.categorical_focal_crossentropy` has it.
 
@@ -128,13 +137,14 @@ def categorical_focal_crossentropy(
     )
 
 
+@known_keywords
 def sparse_categorical_crossentropy(
     y_true: Any,
     y_pred: Any,
     from_logits: bool = False,
     ignore_class: int | None = None,
     axis: int = -1,
-    **options: Any,
+    **options: Unpack[SparseOptions],
 ) -> Array:
     """Cross-entropy of classes against their indices, as `keras.losses.sparse_categorical_crossentropy` has it.
 
@@ -177,8 +187,14 @@ def sparse_categorical_crossentropy(
     return losses
 
 
+@known_keywords
 def categorical_generalized_cross_entropy(
-    y_true: Any, y_pred: Any, q: float, from_logits: bool = False, axis: int = -1, **options: Any
+    y_true: Any,
+    y_pred: Any,
+    q: float,
+    from_logits: bool = False,
+    axis: int = -1,
+    **options: Unpack[GeneralizedOptions],
 ) -> Array:
     """Generalized cross-entropy ``(1 − p^q)/q``, as `keras.losses.categorical_generalized_cross_entropy` has it.
 
@@ -216,6 +232,7 @@ def categorical_generalized_cross_entropy(
     return categorical(p, y, from_logits=from_logits, axis=axis, clipped=False, link=link, **options)
 
 
+@known_keywords
 def kl_divergence(y_true: Any, y_pred: Any) -> Array:
     """Kullback–Leibler divergence ``Σ y ln(y/p)`` over the last axis, as `keras.losses.kl_divergence` has it.
 

@@ -9,7 +9,6 @@ from typing import Any
 from keras.saving import register_keras_serializable
 
 from crossentropy.keras import binary, categorical
-from crossentropy.keras._compute import OF_LOGITS
 from crossentropy.keras._loss import NamedLoss
 
 __all__ = [
@@ -21,9 +20,6 @@ __all__ = [
     "KLDivergence",
     "SparseCategoricalCrossentropy",
 ]
-
-OF_CLASSES = ("smoothing_prior", "class_weight", "validate", *OF_LOGITS)
-OF_QUESTIONS = ("pos_weight", "class_weight", "validate")
 
 registered = register_keras_serializable(package="crossentropy")
 
@@ -62,7 +58,6 @@ class BinaryCrossentropy(NamedLoss):
             name,
             dtype,
             options,
-            (*OF_QUESTIONS, "link", "negative_link", "negative_shift"),
             from_logits=from_logits,
             label_smoothing=label_smoothing,
             axis=axis,
@@ -104,7 +99,6 @@ class BinaryFocalCrossentropy(NamedLoss):
             name,
             dtype,
             options,
-            OF_QUESTIONS,
             apply_class_balancing=apply_class_balancing,
             alpha=alpha,
             gamma=gamma,
@@ -146,7 +140,6 @@ class CategoricalCrossentropy(NamedLoss):
             name,
             dtype,
             options,
-            (*OF_CLASSES, "link"),
             from_logits=from_logits,
             label_smoothing=label_smoothing,
             axis=axis,
@@ -187,7 +180,6 @@ class CategoricalFocalCrossentropy(NamedLoss):
             name,
             dtype,
             options,
-            ("smoothing_prior", "validate", *OF_LOGITS),
             alpha=alpha,
             gamma=gamma,
             from_logits=from_logits,
@@ -229,7 +221,6 @@ class SparseCategoricalCrossentropy(NamedLoss):
             name,
             dtype,
             options,
-            (*OF_CLASSES, "link", "label_smoothing"),
             from_logits=from_logits,
             ignore_class=ignore_class,
             axis=axis,
@@ -271,7 +262,6 @@ class CategoricalGeneralizedCrossEntropy(NamedLoss):
             name,
             dtype,
             options,
-            (*OF_CLASSES, "ignore_class", "label_smoothing"),
             q=q,
             from_logits=from_logits,
             axis=axis,
@@ -296,4 +286,4 @@ class KLDivergence(NamedLoss):
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str = "kl_divergence", dtype: Any = None
     ) -> None:
-        super().__init__(categorical.kl_divergence, reduction, name, dtype, {}, ())
+        super().__init__(categorical.kl_divergence, reduction, name, dtype, {})

@@ -5,18 +5,21 @@ import numpy as np
 import pytest
 
 from crossentropy.training.language.baselines import score_unigram, score_xz
+from crossentropy.training.language.scores import cut_windows
 
 
 def test_the_unigram_coder_adds_one_to_the_training_counts():
-    score = score_unigram(np.array([0, 0, 1]), np.array([0, 2, 2]), vocabulary=3, length=5)
+    windows = cut_windows([np.array([0, 0, 2, 2])], context=2)
+    score = score_unigram(np.array([0, 0, 1]), windows, sizes=np.array([1, 9, 2]))
     nats = -math.log(3 / 6) - 2 * math.log(1 / 6)
     assert score.nats == pytest.approx(nats, rel=1e-14)
     assert score.bits_per_byte == pytest.approx(nats / math.log(2) / 5, rel=1e-14)
-    assert score.tokens == 3
+    assert (score.tokens, score.documents) == (3, 2)
 
 
 def test_without_counts_the_unigram_coder_is_uniform():
-    score = score_unigram(np.array([], dtype=np.int64), np.arange(8), vocabulary=8, length=8)
+    windows = cut_windows([np.arange(9) % 8], context=4)
+    score = score_unigram(np.array([], dtype=np.int64), windows, sizes=np.ones(8, dtype=np.int64))
     assert score.bits_per_byte == pytest.approx(3, rel=1e-14)
 
 

@@ -3,11 +3,11 @@ import io
 import pytest
 from rich.console import Console
 
+from crossentropy.evaluation import language_score
 from crossentropy.training.language.display import language_progress
 from crossentropy.training.language.fit import Evaluation, History
-from crossentropy.training.language.scores import TextScore
 
-SCORE = TextScore(nats=5000.0, tokens=1000, bytes=4000)  # 5 nats a token, 1.803 bits a byte
+SCORE = language_score(log_probs=[-5000.0], tokens=[1000], bytes=[4000])  # 5 nats a token, 1.803 bits a byte
 
 
 @pytest.fixture

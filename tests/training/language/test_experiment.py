@@ -5,6 +5,8 @@ import torch
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.baselines import score_unigram, score_xz
 from crossentropy.training.language.experiment import prepare, train
+from crossentropy.training.language.scores import cut_windows
+from crossentropy.training.language.tokenizer import token_sizes
 
 SENTENCE = "the cat sat on the mat, and the cat did\n"
 
@@ -66,9 +68,8 @@ def test_the_baselines_are_of_all_texts(tiny, tmp_path, text_file):
     assert run.xz == score_xz("".join(texts.training), "".join(texts.held_out))
     tokens = [token for text in prepared.held_out for token in text[1:]]
     training = np.concatenate(prepared.training)
-    assert run.unigram == score_unigram(
-        training, np.array(tokens), run.shape.vocabulary, texts.held_out_bytes
-    )
+    windows = cut_windows(prepared.held_out, run.options.context)
+    assert run.unigram == score_unigram(training, windows, token_sizes(run.tokenizer))
     assert run.score.tokens == len(tokens)
     assert run.score.bytes == len("".join(texts.held_out))
 

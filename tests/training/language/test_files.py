@@ -10,7 +10,7 @@ from crossentropy.training.language.files import write_language_run
 from crossentropy.training.language.model import Shape, Transformer
 from crossentropy.training.language.scores import cut_windows, score_text
 from crossentropy.training.language.text import read_texts
-from crossentropy.training.language.tokenizer import encode
+from crossentropy.training.language.tokenizer import encode, token_sizes
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def folder(tmp_path, bottles_run):
     return tmp_path / "out"
 
 
-def test_the_five_files_and_nothing_else_are_written(folder):
-    names = {"model.pt", "tokenizer.json", "history.json", "sample.txt", "curves.svg"}
+def test_the_six_files_and_nothing_else_are_written(folder):
+    names = {"model.pt", "tokenizer.json", "history.json", "evaluation.json", "sample.txt", "curves.svg"}
     assert {path.name for path in folder.iterdir()} == names
     assert list(folder.parent.iterdir()) == [folder]
 
@@ -32,8 +32,16 @@ def test_the_model_file_alone_gives_the_score(folder, text_file, bottles_run):
     tokenizer = Tokenizer.from_str(saved["tokenizer"])
     texts = read_texts([str(text_file)], 0.1)
     windows = cut_windows([encode(tokenizer, text) for text in texts.held_out], saved["shape"]["context"])
-    score = score_text(model, windows, texts.held_out_bytes, 4, bottles_run.options.logits)
+    score = score_text(model, windows, token_sizes(tokenizer), 4, bottles_run.options.logits)
     assert score.nats == pytest.approx(bottles_run.score.nats, rel=1e-6)
+
+
+def test_the_evaluation_is_the_score_of_the_held_out_text_with_its_intervals(folder, bottles_run):
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert evaluation == json.loads(bottles_run.score.to_json())
+    low, high = evaluation["bits_per_byte_interval"]
+    assert low < evaluation["bits_per_byte"] < high
+    assert evaluation["documents"] == -(-evaluation["tokens"] // 16)  # windows
 
 
 def test_the_tokenizer_file_is_the_tokenizer(folder, bottles_run):

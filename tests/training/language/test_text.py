@@ -34,7 +34,6 @@ def test_the_last_lines_with_at_least_the_share_of_the_bytes_are_held_out(tmp_pa
     texts = read_texts([write(tmp_path, content)], held_out)
     assert texts.held_out == [last]
     assert texts.training[0] + last == content
-    assert texts.held_out_bytes == len(last.encode())
 
 
 def test_each_file_is_split_by_itself(tmp_path):

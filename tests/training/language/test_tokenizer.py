@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossentropy.training.language import tokenizer
-from crossentropy.training.language.tokenizer import BOUNDARY, PIECE, encode, train_tokenizer
+from crossentropy.training.language.tokenizer import BOUNDARY, PIECE, encode, token_sizes, train_tokenizer
 
 SHORT = "the cat sat on the mat, the cat did\n"
 TOKENIZER = train_tokenizer([SHORT * 3], 300)
@@ -17,6 +17,11 @@ def decode(tokens: np.ndarray) -> str:
 @given(st.text())
 def test_any_text_is_read_back_from_its_tokens(text):
     assert decode(encode(TOKENIZER, text)) == text
+
+
+@given(st.text())
+def test_the_sizes_of_the_tokens_of_a_text_are_its_bytes(text):
+    assert token_sizes(TOKENIZER)[encode(TOKENIZER, text)].sum() == len(text.encode())
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,19 @@ def gradient(problem: Problem, upstream: Array, divisor: float, memory: type[Mem
     return result
 
 
+def derivatives(problem: Problem, positive: bool, memory: type[Memory]) -> tuple[Array, Array]:
+    """The first and second derivative of every element's loss, or a bound of the second; there is no negative shift."""
+    kernel, arrays = _kernel(problem, memory)
+    wide = _element(arrays[0].dtype) == FLOATS["float64"]
+    result = memory.empty((2, *problem.logits.shape), "float64" if wide else "float32")
+    first = memory.address(result)
+    second = first + prod(problem.logits.shape) * (8 if wide else 4)
+    invalid = _native.sigmoid_derivatives(kernel, positive, first, second, memory.threads())
+    if problem.options.validate and invalid >= 0:
+        raise binary_label_error(problem.labels, unravel(invalid, problem.logits.shape))
+    return result[0], result[1]
+
+
 def _kernel(problem: Problem, memory: type[Memory]) -> tuple[Any, tuple[Any, ...]]:
     """`problem` as the kernel takes it, and the contiguous arrays whose addresses that has."""
     options = problem.options

@@ -1,6 +1,7 @@
 """The sigmoid loss as a formula, for every library, link and order of derivative."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from crossentropy._backends import Array, loss_dtype, namespace
@@ -14,23 +15,29 @@ from crossentropy.links._probabilities import ROOM, largest_exponent
 from crossentropy.links.link import slope as link_slope
 
 
-def reference_loss(problem: Problem) -> Array:
-    """The reduced loss."""
+def element_losses(problem: Problem, weights: tuple[Array, Array] | None, xp: Any) -> Array:
+    """The losses of elements times their `weights`, in the shape of the logits."""
+    z, positive, negative = logits_and_masses(problem, weights, xp, loss_dtype(problem.logits))
+    D, counts = negative_log_odds(_finite_where_massless(z, negative, xp), problem.options, xp)
+    negative = xp.where(counts, negative, xp.zeros_like(negative))
+    yes = problem.options.link.loss(-_finite_where_massless(z, positive, xp))
+    no = problem.options.negative_link.loss(D)
+    return positive * yes + negative * no
+
+
+def reference_loss(
+    problem: Problem,
+    losses_of: Callable[[Problem, tuple[Array, Array] | None, Any], Array] = element_losses,
+) -> Array:
+    """The reduced loss, of the losses of elements that `losses_of` computes."""
     xp = namespace(problem.logits)
     weights = element_weights(problem, xp)
     if problem.options.validate:
         counted = None if weights is None else weights[1] != 0
         check_binary_labels(problem.labels, valid_labels(problem.labels), counted)
-    dtype = loss_dtype(problem.logits)
-    z, positive, negative = logits_and_masses(problem, weights, xp, dtype)
-    D, counts = negative_log_odds(_finite_where_massless(z, negative, xp), problem.options, xp)
-    negative = xp.where(counts, negative, xp.zeros_like(negative))
-    yes = problem.options.link.loss(-_finite_where_massless(z, positive, xp))
-    no = problem.options.negative_link.loss(D)
-    losses = positive * yes + negative * no
     options = problem.options
     value, _ = reduce_rows(
-        losses,
+        losses_of(problem, weights, xp),
         None if weights is None else weights[1],
         None,
         reduction=options.reduction,

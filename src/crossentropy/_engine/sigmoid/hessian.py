@@ -48,6 +48,8 @@ def element_derivatives(
         Of `make_problem`.
     """
     problem = make_problem(logits, labels, reduction="none", **options)
+    if cpu.is_supported(problem) and problem.options.negative_shift == 0:
+        return cpu.derivatives(problem, positive, NumpyMemory)
     if problem.options.validate:
         weights = element_weights(problem, np)
         counted = None if weights is None else weights[1] != 0

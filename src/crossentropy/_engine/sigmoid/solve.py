@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from crossentropy._backends import Array, is_numpy, is_taped, is_torch, loss_dtype
+from crossentropy._backends import Array, is_jax, is_numpy, is_taped, is_torch, loss_dtype
 from crossentropy._backends.tape import Taped, node, plain
 from crossentropy._engine.sigmoid import cpu
 from crossentropy._engine.sigmoid.formula import reference_gradient, reference_loss
@@ -27,7 +27,11 @@ def sigmoid_loss(logits: Array, labels: Any, **options: Any) -> Array:
     if is_taped(logits):
         value, gradient = _numpy_loss(replace(problem, logits=plain(logits)))
         return node(value, (logits, gradient))
-    # Other libraries, JAX among them, differentiate the formula themselves.
+    if is_jax(logits):
+        from crossentropy._engine.sigmoid import jax_elements
+
+        return reference_loss(problem, jax_elements.losses)
+    # Other libraries differentiate the formula themselves.
     return _numpy_loss(problem)[0] if is_numpy(logits) else reference_loss(problem)
 
 

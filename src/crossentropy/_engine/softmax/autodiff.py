@@ -14,16 +14,15 @@ from crossentropy._statistics import formulas as reference_statistics
 def loss_by_autodiff(
     problem: SoftmaxProblem,
     *,
-    reference: bool = False,
     statistics: Callable[[SoftmaxProblem], RowStatistics] | None = None,
     row_losses: Callable[[SoftmaxProblem], tuple[Array, Array]] = per_class.row_losses,
 ) -> Array:
-    """The loss of `problem`; by formulas alone, which have derivatives of every order, if `reference`.
+    """The loss of `problem`.
 
-    `statistics` computes the statistics of a problem without logits, and `row_losses` the losses and masses of its rows
+    `statistics` computes the statistics in place of `find_statistics`, and `row_losses` the losses and masses of rows
     where the link acts on every class.
     """
-    find = statistics or (lambda problem: find_statistics(problem, reference=reference))
+    find = statistics or find_statistics
     losses, masses, _ = formula.weighted_losses(problem, find, row_losses, formula.target_losses)
     value, _ = reduce_rows(
         losses,

@@ -16,12 +16,15 @@ from torch.autograd.function import Function
 
 from crossentropy._engine.softmax import evaluate, fused_cpu, fused_cuda
 from crossentropy._engine.softmax.arithmetic import Arithmetic, on_host
-from crossentropy._engine.softmax.autodiff import loss_by_autodiff
+from crossentropy._engine.softmax.autodiff import find_statistics, loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._statistics import RowStatistics
 from crossentropy._statistics.cpu.kernel import lay_out
 from crossentropy._statistics.cpu.memory_torch import LOSSES, TorchMemory, is_plain, rounded
+from crossentropy._statistics.torch import transforms
 from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.kernels import kernels_serve
+from crossentropy._statistics.torch.problem import partition
 from crossentropy.links.link import has_no_arrays
 
 
@@ -159,8 +162,24 @@ class _SoftmaxLoss(Function):
 
 
 def _by_formulas(problem: SoftmaxProblem, logits: Tensor) -> list[Tensor]:
-    """The loss of a problem with these logits, by formulas with derivatives of every order."""
-    return [loss_by_autodiff(problem.with_logits(logits), reference=True)]
+    """The loss of a problem with these logits, with derivatives of every order."""
+    return [loss_by_autodiff(problem.with_logits(logits), statistics=_of_every_order)]
+
+
+def _of_every_order(problem: SoftmaxProblem) -> RowStatistics:
+    """The statistics with derivatives of every order: by the kernels where they have them, else by formulas."""
+    settings, tensors = partition(
+        problem.logits,
+        problem.axis,
+        problem.target,
+        problem.transform,
+        problem.prior,
+        problem.requested,
+        validate=False,
+    )
+    if transforms.transforms_serve(settings, tensors):
+        return transforms.statistics(settings, tensors)
+    return find_statistics(problem, reference=True)
 
 
 def overwritten(ctx: Any, logits: Tensor, axis: int) -> Tensor | None:

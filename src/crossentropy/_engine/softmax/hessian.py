@@ -19,7 +19,8 @@ import numpy as np
 from crossentropy._backends import Array
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
-from crossentropy._engine.softmax.terms import check_sums, target_weights, weigh_rows
+from crossentropy._engine.softmax.terms import check_sums, prepare, target_weights, weigh_rows
+from crossentropy._kernels import _native
 from crossentropy._statistics import Cotangents, Requested, Target
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.cpu.kernel import RowKernel
@@ -27,10 +28,11 @@ from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy._statistics.label_errors import check_labels
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links import CrossEntropy
+from crossentropy.links.cross_entropy import focal_gamma
 from crossentropy.links.link import curvature as link_curvature
 from crossentropy.links.link import slope as link_slope
 
-__all__ = ["hessian_of_row", "row_derivatives"]
+__all__ = ["RowHessian", "row_derivatives"]
 
 CLEAR = 1e-3  # what is left beside a probability where its difference from 1 is not accurate enough
 BLOCK = 1 << 15  # entries of a block, few enough for intermediate results to stay in the cache
@@ -80,21 +82,55 @@ def _of_blocks(problem: SoftmaxProblem, positive: bool) -> Callable[[slice], tup
     return lambda rows: _of_masses(_block(problem, rows), positive)
 
 
-def hessian_of_row(
-    logits: Array, label: int, *, positive: bool = False, **options: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the gradient (C,) of one row's loss and its whole Hessian (C, C); the arguments of `row_derivatives`."""
-    problem = make_problem(logits[None], np.asarray([label]), reduction="none", **options)
-    with np.errstate(all="ignore"):
-        masses = _Masses(problem)
-        (g,), (p,), T = masses.gradient(), masses.p, problem.transform.temperature
-        M, bends = masses.convexity(positive)
-        hessian = -M * np.outer(p, p)
-        np.fill_diagonal(hessian, M * p * masses.rest)
-        directions = -np.exp(masses.log_p - masses.log_rest.T)  # (e_j − p) / (1 − p_j)
-        np.fill_diagonal(directions, 1.0)
-        hessian += (directions.T * bends) @ directions
-    return g / T, hessian / T**2
+class RowHessian:
+    """The gradient and the whole Hessian of the losses of single rows, for labels among so many classes.
+
+    What does not depend on the scores is computed once: of each label the masses of the classes, and the offset of the
+    scores before the softmax.
+    """
+
+    def __init__(self, classes: int, positive: bool, options: dict[str, Any]) -> None:
+        labels = np.arange(classes)
+        problem = make_problem(np.zeros((classes, classes)), labels, reduction="none", **options)
+        self.classes, self.positive, self.options = classes, positive, options
+        self.temperature, self.gamma = float(problem.transform.temperature), focal_gamma(problem.link)
+        self.offsets = NumpyMemory.contiguous(prepare(problem, None).u, "float64")
+        masses, _ = per_class.class_masses(problem, self.offsets)
+        self.masses = NumpyMemory.contiguous(masses, "float64")
+
+    def __call__(self, scores: Any, label: int, scale: float) -> tuple[list[float], list[list[float]]]:
+        """Compute the gradient (C,) and the Hessian (C, C) for scores (C,), both times `scale`."""
+        if not 0 <= label < self.classes:
+            raise ValueError(f"the label {label} is outside [0, {self.classes}), the classes of the scores")
+        if self.gamma is None:
+            by_formula = self._by_formula(scores, label)
+            return (scale * by_formula[0]).tolist(), (scale * by_formula[1]).tolist()
+        scores, row = NumpyMemory.contiguous(scores, "float64"), 8 * self.classes * label
+        tables = NumpyMemory.address(self.offsets) + row, NumpyMemory.address(self.masses) + row
+        gradient, *hessian = _native.row_hessian(
+            NumpyMemory.address(scores),
+            *tables,
+            self.classes,
+            self.temperature,
+            self.gamma,
+            scale,
+            self.positive,
+        )
+        return gradient, hessian
+
+    def _by_formula(self, scores: Any, label: int) -> tuple[np.ndarray, np.ndarray]:
+        """Compute them for any link."""
+        problem = make_problem(scores[None], np.asarray([label]), reduction="none", **self.options)
+        with np.errstate(all="ignore"):
+            masses = _Masses(problem)
+            (g,), (p,), T = masses.gradient(), masses.p, self.temperature
+            M, bends = masses.convexity(self.positive)
+            hessian = -M * np.outer(p, p)
+            np.fill_diagonal(hessian, M * p * masses.rest)
+            directions = -np.exp(masses.log_p - masses.log_rest.T)  # (e_j − p) / (1 − p_j)
+            np.fill_diagonal(directions, 1.0)
+            hessian += (directions.T * bends) @ directions
+        return g / T, hessian / T**2
 
 
 def _has_labels_alone(problem: SoftmaxProblem) -> bool:

@@ -1,9 +1,7 @@
-"""The native row kernels in programs of XLA: handlers that it calls with the addresses of its buffers.
+"""The native row kernels in programs of XLA.
 
 A call costs some microseconds. Of the ways to the kernels it is the one that is faster than optax: formulas, compiled
-by XLA, are slower, and so is a callback into Python, which needs its lock as well (docs/numerics.md). Nothing of JAX is
-needed to build the handlers. They are registered by name when this module is imported; if the installed XLA does not
-take them, programs on the CPU are made of formulas, as on every other device.
+by XLA, are slower, and so is a callback into Python, which needs its lock as well (docs/numerics.md).
 """
 
 from collections.abc import Sequence
@@ -14,23 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from crossentropy._backends import Array
-from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy._statistics.jax.problem import FORMS, PRIORS, RowProblem
 from crossentropy._statistics.problem import DIFFERENTIABLE, RowStatistics
 
 #: The order in which native code numbers the statistics.
 STATISTICS = tuple(f.name for f in fields(RowStatistics) if f.name not in ("argmax", "rank", "bad_row"))
-
-
-def register() -> bool:
-    """Make the handlers known to XLA, and tell whether it takes them."""
-    try:
-        for name, handler in _native.xla_handlers().items():
-            jax.ffi.register_ffi_target(name, handler, platform="cpu")
-    except Exception:  # whatever a version of XLA raises that has another interface
-        return False
-    return True
 
 
 def statistics(problem: RowProblem, *arrays: Array) -> Sequence[Array]:

@@ -17,10 +17,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad
 
 from crossentropy._backends import Array
 from crossentropy._statistics.jax import kernel
+from crossentropy._statistics.jax.binding import abstract, make_primitive, same_axes, with_batch_in_front
 from crossentropy._statistics.jax.problem import RowProblem
 
 __all__ = ["row_statistics"]
@@ -29,29 +30,6 @@ __all__ = ["row_statistics"]
 def row_statistics(problem: RowProblem, *arrays: Array) -> list[Array]:
     """The statistics under the problem's `names`, differentiable."""
     return STATISTICS.bind(*same_axes(arrays), problem=problem)
-
-
-def same_axes(arrays: Sequence[Array]) -> list[Array]:
-    """The arrays, each varying over every axis of a mesh, under `shard_map`, over which one of them does."""
-    axes = [_varying(jax.typeof(x)) for x in arrays]
-    every = frozenset[Any]().union(*axes)
-    return [_made_varying(x, every - own) for x, own in zip(arrays, axes, strict=True)]
-
-
-def _made_varying(x: Array, axes: frozenset[Any]) -> Array:
-    """An array that is the same along some axes of a mesh, taken for one that varies."""
-    if not axes:
-        return x
-    if hasattr(jax.lax, "pcast"):
-        return jax.lax.pcast(x, tuple(axes), to="varying")
-    return getattr(jax.lax, "pvary")(x, tuple(axes))  # noqa: B009  # what JAX has now is what is checked
-
-
-def _varying(kind: Any) -> frozenset[Any]:
-    """The axes of a mesh over which arrays of a type vary; JAX has had two names for them."""
-    if hasattr(kind, "vma"):
-        return kind.vma
-    return getattr(getattr(kind, "manual_axis_type", None), "varying", frozenset())
 
 
 # ------------------------------------------------------------------------------------------ what each computes
@@ -84,23 +62,16 @@ def _pullback(*arguments: Array, problem: RowProblem) -> tuple[Array, ...]:
 
 def _abstract_statistics(*arrays: Any, problem: RowProblem) -> list[Any]:
     shapes, dtypes = problem.shapes(*arrays[:2]), problem.dtypes(arrays[0])
-    return [_abstract(shape, dtype, arrays) for shape, dtype in zip(shapes, dtypes, strict=True)]
+    return [abstract(shape, dtype, arrays) for shape, dtype in zip(shapes, dtypes, strict=True)]
 
 
 def _abstract_tangents(*arguments: Any, problem: RowProblem) -> list[Any]:
     shapes = dict(zip(problem.names, problem.shapes(*arguments[:2]), strict=True))
-    return [_abstract(shapes[name], problem.dtype, arguments) for name in problem.differentiable]
+    return [abstract(shapes[name], problem.dtype, arguments) for name in problem.differentiable]
 
 
 def _abstract_pullback(*arguments: Any, problem: RowProblem) -> list[Any]:
-    return [_abstract(x.shape, x.dtype, arguments) for x in problem.moved(arguments)]
-
-
-def _abstract(shape: tuple[int, ...], dtype: Any, arguments: Sequence[Any]) -> Any:
-    """The type of an array that varies as the arguments do."""
-    like = arguments[0]
-    whole = like.sharding.update(spec=jax.sharding.PartitionSpec(*[None] * len(shape)))
-    return like.update(shape=shape, dtype=jnp.dtype(dtype), weak_type=False, sharding=whole)
+    return [abstract(x.shape, x.dtype, arguments) for x in problem.moved(arguments)]
 
 
 # ------------------------------------------------------------------------------------------------ their rules
@@ -201,45 +172,15 @@ def _batch(
     if problem.prior == "given" and axes[2] is not None:
         found = jax.vmap(partial(formula, problem=problem), in_axes=tuple(axes))(*arguments)
         return found, (0,) * len(found)
-    size = next(x.shape[axis] for x, axis in zip(arguments, axes, strict=True) if axis is not None)
-
-    def in_front(x: Array, axis: int | None) -> Array:
-        return jnp.broadcast_to(x, (size, *x.shape)) if axis is None else jnp.moveaxis(x, axis, 0)
-
-    batched = [
-        x if problem.prior == "given" and i == 2 else in_front(x, axis)
-        for i, (x, axis) in enumerate(zip(arguments, axes, strict=True))
-    ]
+    shared = (2,) if problem.prior == "given" else ()
+    batched = with_batch_in_front(arguments, axes, shared)
     found = primitive.bind(*batched, problem=problem)
     return found, (0,) * len(found)
 
 
-def _primitive(
-    name: str,
-    formula: Callable[..., Sequence[Array]],
-    abstract: Callable[..., list[Any]],
-    native: Callable[..., Sequence[Array]] | None,
-) -> Primitive:
-    """A primitive that is `formula`, and on the CPU `native`."""
-    primitive = Primitive(f"crossentropy_{name}")
-    primitive.multiple_results = True
-    primitive.def_abstract_eval(abstract)
-    primitive.def_impl(jax.jit(primitive.bind, static_argnames="problem"))
-    batching.primitive_batchers[primitive] = partial(_batch, primitive, formula)
-    mlir.register_lowering(primitive, mlir.lower_fun(formula, multiple_results=True))
-    if native is not None and AVAILABLE:
-
-        def on_cpu(*arguments: Array, problem: RowProblem) -> Sequence[Array]:
-            return native(problem, *arguments)
-
-        mlir.register_lowering(primitive, mlir.lower_fun(on_cpu, multiple_results=True), platform="cpu")
-    return primitive
-
-
-AVAILABLE = kernel.register()
-STATISTICS = _primitive("row_statistics", _statistics, _abstract_statistics, kernel.statistics)
-TANGENTS = _primitive("row_tangents", _tangents, _abstract_tangents, None)
-PULLBACK = _primitive("row_pullback", _pullback, _abstract_pullback, kernel.pullback)
+STATISTICS = make_primitive("row_statistics", _statistics, _abstract_statistics, _batch, kernel.statistics)
+TANGENTS = make_primitive("row_tangents", _tangents, _abstract_tangents, _batch, None)
+PULLBACK = make_primitive("row_pullback", _pullback, _abstract_pullback, _batch, kernel.pullback)
 ad.primitive_jvps[STATISTICS] = _differentiate_statistics
 ad.primitive_jvps[TANGENTS] = partial(_differentiate_linear, TANGENTS, _tangents)
 ad.primitive_jvps[PULLBACK] = partial(_differentiate_linear, PULLBACK, _pullback)

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-import jax
 import jax.numpy as jnp
 
 from crossentropy._backends import Array, as_indices, widest_dtype
 from crossentropy._statistics import formulas
+from crossentropy._statistics.jax.binding import has_no_sharding
 from crossentropy._statistics.jax.primitives import row_statistics
 from crossentropy._statistics.jax.problem import RowProblem
 from crossentropy._statistics.label_errors import check_labels
@@ -84,10 +84,9 @@ def statistics(
 
 def _serves(logits: Array, requested: Requested) -> bool:
     """Tell whether the primitives serve these logits: no ranks, and no arrays whose types carry a sharding."""
-    explicit = jax.sharding.AxisType.Explicit in jax.typeof(logits).sharding.mesh.axis_types
     return (
         logits.dtype.name in DTYPES
         and logits.size > 0
         and not (requested.argmax or requested.rank)
-        and not explicit
+        and has_no_sharding(logits)
     )

@@ -7,6 +7,7 @@ from crossentropy._backends.modes import is_compiling
 from crossentropy._statistics import formulas
 from crossentropy._statistics.cpu.memory_torch import CODES
 from crossentropy._statistics.problem import Prior, Requested, RowStatistics, Target, Transform
+from crossentropy._statistics.torch import transforms
 from crossentropy._statistics.torch.autograd import _RowStatistics
 from crossentropy._statistics.torch.kernels import forward, kernels_serve
 from crossentropy._statistics.torch.problem import LEARNABLE, as_statistics, partition
@@ -29,9 +30,13 @@ def statistics(
         from crossentropy._statistics.torch import operator
 
         return as_statistics(operator.statistics(settings, tensors), settings, tensors)
-    # Functional transforms, forward-mode autodiff, tracers, tensor subclasses, other devices and dtypes: the formulas,
-    # which PyTorch differentiates operation by operation.
     if not kernels_serve(*tensors):
+        # Functional transforms and forward-mode autodiff of rows with one label: the kernels, by Functions that these
+        # transform.
+        if transforms.transforms_serve(settings, tensors):
+            return transforms.statistics(settings, tensors)
+        # Tracers, tensor subclasses, other targets, devices and dtypes: the formulas, which PyTorch differentiates
+        # operation by operation.
         return formulas.statistics(
             logits, axis, target, transform, prior, requested, validate=validate, idle=idle
         )

@@ -14,7 +14,7 @@ from crossentropy.evaluation._scoring import Columns
 from crossentropy.evaluation._sources.labels import coded, float_of, label_column, single, value_of
 from crossentropy.evaluation._sources.table import Piece, Table
 
-__all__ = ["Roles", "columns_of", "is_list"]
+__all__ = ["Cells", "Roles", "columns_of", "is_list", "values_of"]
 
 Array = np.ndarray[Any, Any]
 #: What stands for a missing number in a text table.
@@ -56,7 +56,7 @@ def columns_of(piece: Piece, roles: Roles, table: Table, *, skip: bool) -> tuple
     (Columns, dict of str to int)
         The rows, and how many were left out for each fault: "null", "ragged", "number".
     """
-    reading = _Reading(piece.rows, table)
+    reading = Cells(piece.rows, table)
     width = len(roles.classes)
     predictions = reading.numbers(roles.predictions, width)
     weight = None if roles.weight is None else reading.numbers((roles.weight,))
@@ -83,7 +83,7 @@ def columns_of(piece: Piece, roles: Roles, table: Table, *, skip: bool) -> tuple
             predictions,
             labels,
             weight,
-            None if roles.cluster is None else _values(rows.column(roles.cluster), table),
+            None if roles.cluster is None else values_of(rows.column(roles.cluster), table),
             numbers if roles.key is None else _keys(rows.column(roles.key), table),
             {name: coded(_no_empty(rows.column(column), table)) for name, column in roles.slices.items()},
         ),
@@ -92,7 +92,7 @@ def columns_of(piece: Piece, roles: Roles, table: Table, *, skip: bool) -> tuple
 
 
 def _kept(
-    reading: "_Reading",
+    reading: "Cells",
     weight: Array | None,
     piece: Piece,
     table: Table,
@@ -117,7 +117,7 @@ def _kept(
     return kept
 
 
-class _Reading:
+class Cells:
     """Some rows, and the faults that are found as their columns are converted."""
 
     def __init__(self, rows: pa.RecordBatch, table: Table) -> None:
@@ -226,7 +226,7 @@ def _no_empty(column: pa.Array, table: Table) -> pa.Array:
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column) if table.is_text else column
 
 
-def _values(column: pa.Array, table: Table) -> Any:
+def values_of(column: pa.Array, table: Table) -> Any:
     """Return a column of any values: numbers as they are, others with each value once."""
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         return column.to_numpy(zero_copy_only=False)

@@ -32,7 +32,15 @@ def json_lines_table(file: IO[bytes], origin: str) -> Table:
         )
         yield from pieces(_parsed_blocks(blocks_of_lines(file, first, origin, quoted=False), schema, origin))
 
-    return Table(origin, names, read)
+    def objects() -> Iterator[dict[str, Any]]:
+        number = 0
+        for block in blocks_of_lines(file, first, origin, quoted=False):
+            for line in block.splitlines():
+                if line.strip():
+                    yield _parsed(line, number, origin)
+                number += 1
+
+    return Table(origin, names, read, objects=objects)
 
 
 def _parsed_blocks(blocks: Iterator[bytes], schema: pa.Schema, origin: str) -> Iterator[pa.RecordBatch]:

@@ -5,13 +5,13 @@ from typing import Any
 
 from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._scoring import Columns, Request, Scoring
-from crossentropy.evaluation._sources.convert import columns_of
+from crossentropy.evaluation._sources.convert import Roles, columns_of
 from crossentropy.evaluation._sources.open import open_tables
 from crossentropy.evaluation._sources.roles import find_roles
-from crossentropy.evaluation._sources.table import Table
+from crossentropy.evaluation._sources.table import Piece, Table
 from crossentropy.evaluation.state import State
 
-__all__ = ["score_source"]
+__all__ = ["add_piece", "check_scored", "score_source"]
 
 
 def score_source(
@@ -40,49 +40,49 @@ def score_source(
     State
     """
     scoring: Scoring | None = None
-    counts: dict[str, int] = {}
+    broken, total = 0, 0
     origins: list[str] = []
-    total = 0
-    skip = request.on_bad_rows == "skip"
-    for table in open_tables(source, skip=skip):
+    for table in open_tables(source, skip=request.on_bad_rows == "skip"):
         origins.append(table.words())
         found, roles = find_roles(table, names, request), None
         for piece in table.read(found.roles.names(), found.roles.numeric()):
-            _count(counts, {"line": piece.broken})
+            broken += piece.broken
             if piece.rows.num_rows == 0:
                 continue
             if scoring is None:
                 request = found.with_classes(request, piece, typed_classes=typed_classes)
                 scoring = Scoring(request)
             roles = roles or found.in_order(tuple(request.classes or ()))
-            columns, left_out = columns_of(piece, roles, table, skip=skip)
-            _count(counts, left_out)
-            _add(scoring, columns, table, keyed=names.key is not None)
+            add_piece(scoring, piece, roles, table)
             total += piece.rows.num_rows
             if on_rows is not None:
                 on_rows(total)
     if scoring is None or scoring.state is None:
         raise BadData(f"there are no rows in {', '.join(origins)}; pass predictions")
-    state = scoring.state
-    state.count_bad_rows({kind: count for kind, count in counts.items() if count})
+    if broken:
+        scoring.state.count_bad_rows({"line": broken})
+    check_scored(scoring.state, ", ".join(origins))
+    return scoring.state
+
+
+def add_piece(scoring: Scoring, piece: Piece, roles: Roles, table: Table) -> None:
+    """Score some rows of a table; what is called by a key is called so whatever file it is in."""
+    columns, left_out = columns_of(piece, roles, table, skip=scoring.request.on_bad_rows == "skip")
+    if roles.key is None:
+        scoring.add(columns, origin=table.origin)
+    else:
+        try:
+            scoring.add(columns)
+        except BadData as error:
+            raise BadData(f"{table.words()}, {error}") from None
+    assert scoring.state is not None  # for type checkers
+    scoring.state.count_bad_rows(left_out)
+
+
+def check_scored(state: State, source: str) -> None:
+    """Raise an error if there is no row that counts."""
     if state.n == 0:
         faults = ", ".join(f"{n:,} {kind}" for kind, n in sorted(state.bad_rows.items()))
-        reason = f"left out by their faults: {faults}" if faults else "their weights are 0"
-        raise BadData(f"no row of {', '.join(origins)} can be scored; {reason}")
-    return state
-
-
-def _count(counts: dict[str, int], more: dict[str, int]) -> None:
-    for kind, count in more.items():
-        counts[kind] = counts.get(kind, 0) + count
-
-
-def _add(scoring: Scoring, columns: Columns, table: Table, *, keyed: bool) -> None:
-    """Score rows; what is called by a key is called so whatever file it is in."""
-    if not keyed:
-        scoring.add(columns, origin=table.origin)
-        return
-    try:
-        scoring.add(columns)
-    except BadData as error:
-        raise BadData(f"{table.words()}, {error}") from None
+        weights = "their weights are 0" if state.declaration.weighted else "there are none"
+        reason = f"left out by their faults: {faults}" if faults else weights
+        raise BadData(f"no row of {source} can be scored; {reason}")

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from crossentropy.evaluation._faults import BadData
 
-__all__ = ["BATCH", "Piece", "Table", "pieces", "reading"]
+__all__ = ["BATCH", "Piece", "Table", "pieces", "reading", "stored"]
 
 Array = np.ndarray[Any, Any]
 #: Rows that are read at once.
@@ -37,6 +37,8 @@ class Table:
     read: Callable[[Sequence[str], frozenset[str]], Iterator[Piece]]
     #: Whether cells are texts, whatever they stand for.
     is_text: bool = False
+    #: Read rows as they are written, in place of `read`; of JSON lines only.
+    objects: Callable[[], Iterator[dict[str, Any]]] | None = None
 
     def words(self) -> str:
         """Call the table what a message calls it."""
@@ -57,9 +59,17 @@ def pieces(batches: Iterable[pa.RecordBatch], *, checked: bool = False) -> Itera
         if checked:
             batch.validate(full=True)
         for start in range(0, batch.num_rows, BATCH):
-            rows = batch.slice(start, BATCH)
+            rows = stored(batch.slice(start, BATCH))
             yield Piece(rows, np.arange(first, first + rows.num_rows))
             first += rows.num_rows
+
+
+def stored(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch with what columns of extension types are stored as, such as tensors as lists."""
+    if not any(isinstance(kind, pa.BaseExtensionType) for kind in batch.schema.types):
+        return batch
+    columns = [x.storage if isinstance(x, pa.ExtensionArray) else x for x in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 @contextmanager

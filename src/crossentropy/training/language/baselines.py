@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossentropy.information import cross_entropy
-from crossentropy.training.language.scores import TextScore
+from crossentropy.evaluation import LanguageScore
+from crossentropy.training.language.scores import NO_LABEL, Windows, WindowScore
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,23 @@ class CompressedScore:
     alone: float
 
 
-def score_unigram(training: np.ndarray, held_out: np.ndarray, vocabulary: int, length: int) -> TextScore:
+def score_unigram(training: np.ndarray, windows: Windows, sizes: np.ndarray) -> LanguageScore:
     r"""Score the coder that gives a token the probability :math:`(n_v + 1) / (n + V)` of its training count.
 
     Parameters
     ----------
-    training, held_out : numpy.ndarray of int
+    training : numpy.ndarray of int
         Tokens.
-    vocabulary : int
-        ``V``; a token that did not occur has a positive probability too.
-    length : int
-        Bytes of the held-out text.
+    windows : Windows
+        Of the held-out text.
+    sizes : numpy.ndarray (V,)
+        The bytes of each token. One that did not occur has a positive probability too.
     """
-    seen = np.bincount(training, minlength=vocabulary) + 1.0
-    wanted = np.bincount(held_out, minlength=vocabulary) / len(held_out)
-    nats = float(cross_entropy(wanted, seen / seen.sum())) * len(held_out)
-    return TextScore(nats, len(held_out), length)
+    seen = np.bincount(training, minlength=len(sizes)) + 1.0
+    labels = windows.labels.numpy()
+    scored = WindowScore(labels.shape[1], sizes)
+    scored.add(np.log(seen / seen.sum())[np.where(labels == NO_LABEL, 0, labels)], labels)
+    return scored.score()
 
 
 def score_xz(training: str, held_out: str) -> CompressedScore:

@@ -12,6 +12,9 @@ import torch
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.options import LanguageOptions
 
+#: Raised when a state has other contents.
+FORMAT = 2
+
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write a state atomically: if the process or machine dies, `path` holds either the earlier state or the new one.
@@ -25,7 +28,7 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(unfinished, "wb") as file:
-            torch.save(state, file)
+            torch.save(state | {"format": FORMAT}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
@@ -39,7 +42,7 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     Raises
     ------
     InputError
-        If the file is not a checkpoint.
+        If the file is not a checkpoint, or one of an earlier release.
     """
     if not path.exists():
         return None
@@ -47,7 +50,7 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
         state = torch.load(path, weights_only=True) if zipfile.is_zipfile(path) else None
     except (OSError, RuntimeError, pickle.UnpicklingError):
         state = None
-    if not (isinstance(state, dict) and "run" in state):
+    if not (isinstance(state, dict) and "run" in state and state.get("format") == FORMAT):
         raise InputError(
             f"{path} is no checkpoint of this command: remove it to begin anew, or choose another --out."
         )

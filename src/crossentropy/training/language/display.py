@@ -38,31 +38,29 @@ def report(run: LanguageRun) -> Group:
     for coder in ("model", "unigram", "xz", "xz alone"):
         table.add_column(coder, justify="right")
     model, unigram, xz = run.score, run.unigram, run.xz
-    table.add_row("nats per token", f"{model.nats_per_token:.4f}", f"{unigram.nats_per_token:.4f}")
-    table.add_row(
-        "bits per byte",
-        *(
-            f"{bits:.4f}"
-            for bits in (model.bits_per_byte, unigram.bits_per_byte, xz.after_training, xz.alone)
-        ),
-    )
-    table.add_row("perplexity per token", f"{model.perplexity:.2f}", f"{unigram.perplexity:.2f}")
+    table.add_row("nats per token", *(f"{score.nats_per_token:.4f}" for score in (model, unigram)))
+    bits = (model.bits_per_byte, unigram.bits_per_byte, xz.after_training, xz.alone)
+    table.add_row("bits per byte", *(f"{x:.4f}" for x in bits))
+    intervals = (model.bits_per_byte_interval, unigram.bits_per_byte_interval)
+    table.add_row("  95 % interval", *("–" if x is None else f"{x[0]:.4f}–{x[1]:.4f}" for x in intervals))
+    table.add_row("perplexity per token", *(f"{score.perplexity:.2f}" for score in (model, unigram)))
     memory = "unknown" if run.memory is None else f"{run.memory / 2**20:.0f} MiB"
     return Group(
         table,
         "The unigram coder gives each token its frequency in the training text, every count one higher. xz is "
         "what the held-out text adds to the training text when both are compressed by xz -9e, xz alone what it "
-        f"takes by itself. Peak memory of the training process: {memory}, logits {run.options.logits}.",
+        f"takes by itself. Intervals take the windows of {run.options.context} tokens for independent. Peak memory of "
+        f"the training process: {memory}, logits {run.options.logits}.",
         *(Text(f"Note: {remark}", "bold") for remark in remarks(run)),
     )
 
 
 def remarks(run: LanguageRun) -> list[str]:
     """Say if the model is no better than the frequencies of the tokens."""
-    excess = run.score.nats_per_token - run.unigram.nats_per_token
-    if excess < 0:
+    model, unigram = run.score.nats_per_token, run.unigram.nats_per_token
+    if model is None or unigram is None or model < unigram:
         return []
     return [
-        f"The model is no better than the unigram coder on the held-out text: it takes {excess:.4f} nats per token "
-        f"more. Pass more --steps than {run.options.steps}, another --learning-rate, or more text."
+        f"The model is no better than the unigram coder on the held-out text: it takes {model - unigram:.4f} nats per "
+        f"token more. Pass more --steps than {run.options.steps}, another --learning-rate, or more text."
     ]

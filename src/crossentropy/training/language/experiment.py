@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from crossentropy.evaluation import LanguageScore
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.baselines import CompressedScore, score_unigram, score_xz
 from crossentropy.training.language.checkpoint import (
@@ -23,9 +24,9 @@ from crossentropy.training.language.memory import peak_memory
 from crossentropy.training.language.model import Shape, Transformer, build_transformer
 from crossentropy.training.language.options import LanguageOptions
 from crossentropy.training.language.sample import sample_tokens
-from crossentropy.training.language.scores import TextScore, cut_windows, score_text
+from crossentropy.training.language.scores import cut_windows, score_text
 from crossentropy.training.language.text import Texts, read_texts
-from crossentropy.training.language.tokenizer import decode, encode, train_tokenizer
+from crossentropy.training.language.tokenizer import decode, encode, token_sizes, train_tokenizer
 from crossentropy.training.threads import cpu_threads
 
 SAMPLE_TOKENS = 400
@@ -64,7 +65,7 @@ class LanguageRun:
     Attributes
     ----------
     training_tokens : int
-    score, unigram : TextScore
+    score, unigram : LanguageScore
         Of the held-out text, by the model and by the frequencies of the training tokens.
     xz : CompressedScore
     sample : str
@@ -81,8 +82,8 @@ class LanguageRun:
     tokenizer: Tokenizer
     history: History
     training_tokens: int
-    score: TextScore
-    unigram: TextScore
+    score: LanguageScore
+    unigram: LanguageScore
     xz: CompressedScore
     sample: str
     memory: int | None
@@ -151,10 +152,10 @@ def train(prepared: Preparation, on_step: Callable[[History], None] = lambda his
         history, threads, memory = _restore(prepared.state, model, optimizer)
     tokens = np.concatenate(prepared.training)
     windows = cut_windows(prepared.held_out, options.context)
-    length = texts.held_out_bytes
+    sizes = token_sizes(tokenizer)
 
-    def evaluate() -> TextScore:
-        return score_text(model, windows, length, options.batch, options.logits)
+    def evaluate() -> LanguageScore:
+        return score_text(model, windows, sizes, options.batch, options.logits)
 
     def keep() -> None:
         nonlocal memory
@@ -173,7 +174,6 @@ def train(prepared: Preparation, on_step: Callable[[History], None] = lambda his
     with cpu_threads(threads):
         fit(model, optimizer, history, tokens, options, evaluate, on_step, keep)
         written = sample_tokens(model, int(tokens[0]), options.context, SAMPLE_TOKENS, options.seed)
-    held_out = np.concatenate([text[1:] for text in prepared.held_out])
     return LanguageRun(
         options,
         shape,
@@ -182,7 +182,7 @@ def train(prepared: Preparation, on_step: Callable[[History], None] = lambda his
         history,
         len(tokens),
         history.evaluations[-1].score,
-        score_unigram(tokens, held_out, shape.vocabulary, length),
+        score_unigram(tokens, windows, sizes),
         score_xz("".join(texts.training), "".join(texts.held_out)),
         decode(tokenizer, written),
         memory,
@@ -197,7 +197,7 @@ def _restore(
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     evaluations = [
-        Evaluation(evaluation["step"], TextScore(**evaluation["score"]))
+        Evaluation(evaluation["step"], LanguageScore(**evaluation["score"]))
         for evaluation in state["history"]["evaluations"]
     ]
     return History(state["history"]["losses"], evaluations), state["threads"], state["memory"]

@@ -9,15 +9,15 @@ from pathlib import Path
 import torch
 
 import crossentropy
+from crossentropy.evaluation import LanguageScore
 from crossentropy.training.language.curves import draw_curves
 from crossentropy.training.language.display import remarks
 from crossentropy.training.language.experiment import LanguageRun
-from crossentropy.training.language.scores import TextScore
-from crossentropy.training.output import write_together
+from crossentropy.training.output import EVALUATION, write_together
 
 
 def write_language_run(run: LanguageRun, out: Path) -> None:
-    """Write the model, its tokenizer, history, sample and curves into the folder `out`.
+    """Write the model, its tokenizer, history, evaluation, sample and curves into the folder `out`.
 
     Raises
     ------
@@ -28,6 +28,7 @@ def write_language_run(run: LanguageRun, out: Path) -> None:
         "model.pt": lambda path: torch.save(model_file(run), path),
         "tokenizer.json": lambda path: run.tokenizer.save(str(path)),
         "history.json": lambda path: path.write_text(json.dumps(history_file(run), indent=2) + "\n"),
+        EVALUATION: lambda path: path.write_text(run.score.to_json() + "\n"),
         "sample.txt": lambda path: path.write_bytes(run.sample.encode() + b"\n"),
         "curves.svg": lambda path: draw_curves(run, path),
     }
@@ -72,12 +73,11 @@ def history_file(run: LanguageRun) -> dict[str, object]:
     }
 
 
-def _score(score: TextScore) -> dict[str, float | None]:
-    """Convert a score for JSON."""
+def _score(score: LanguageScore) -> dict[str, float | None]:
+    """Convert a score for JSON, which has no infinity."""
     values = {
         "nats_per_token": score.nats_per_token,
         "bits_per_byte": score.bits_per_byte,
         "perplexity": score.perplexity,
     }
-    # JSON has no infinity and no NaN
-    return {name: x if math.isfinite(x) else None for name, x in values.items()}
+    return {name: None if x == math.inf else x for name, x in values.items()}

@@ -8,18 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from crossentropy.evaluation import LanguageScore
 from crossentropy.training.errors import InputError
-from crossentropy.training.language.loss import token_loss
+from crossentropy.training.language.loss import DIVERGED, token_loss
 from crossentropy.training.language.model import Transformer
 from crossentropy.training.language.options import LanguageOptions
-from crossentropy.training.language.scores import TextScore
 
 WARM_UP = 0.1
 LAST_RATE = 0.1
 BETAS = (0.9, 0.95)
 WEIGHT_DECAY = 0.1
 LARGEST_GRADIENT = 1.0
-DIVERGED = "The training diverged: the loss is no longer a finite number. Try a lower --learning-rate."
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Evaluation:
     """The score of the held-out text after a step, counted from 1."""
 
     step: int
-    score: TextScore
+    score: LanguageScore
 
 
 @dataclass
@@ -69,7 +68,7 @@ def fit(
     history: History,
     tokens: np.ndarray,
     options: LanguageOptions,
-    evaluate: Callable[[], TextScore],
+    evaluate: Callable[[], LanguageScore],
     on_step: Callable[[History], None],
     on_checkpoint: Callable[[], None],
 ) -> None:

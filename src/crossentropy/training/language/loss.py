@@ -6,6 +6,8 @@ from torch import Tensor
 
 import crossentropy
 
+DIVERGED = "The training diverged: the loss is no longer a finite number. Try a lower --learning-rate."
+
 
 def token_loss(hidden: Tensor, weight: Tensor, labels: Tensor, logits: str, **options: Any) -> Tensor:
     """Compute the cross-entropy of the next tokens, in nats.

@@ -1,6 +1,5 @@
-"""The code length of a text under a model, in bits per byte."""
+"""The score of a model on texts, in windows."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,47 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossentropy.training.language.loss import token_loss
+from crossentropy.evaluation import LanguageScore, LanguageState
+from crossentropy.training.errors import InputError
+from crossentropy.training.language.loss import DIVERGED, token_loss
 from crossentropy.training.language.model import Transformer
+from crossentropy.training.language.tokenizer import BOUNDARY
 
 NO_LABEL = -1
 
 
 @dataclass(frozen=True)
-class TextScore:
-    """The code length of a text under a model of tokens; every score of a text without tokens or bytes is NaN.
-
-    Attributes
-    ----------
-    nats : float
-        Minus the log-probability of all tokens.
-    tokens, bytes : int
-        Length of the text.
-    """
-
-    nats: float
-    tokens: int
-    bytes: int
-
-    @property
-    def nats_per_token(self) -> float:
-        """Mean of minus the log-probability of a token."""
-        return self.nats / self.tokens if self.tokens else math.nan
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Length of the text in this code, in bits for each of its bytes; it does not depend on the tokens."""
-        return self.nats / math.log(2) / self.bytes if self.bytes else math.nan
-
-    @property
-    def perplexity(self) -> float:
-        """The number of equally likely tokens that would be as hard to guess."""
-        return math.inf if self.nats_per_token >= 709 else math.exp(self.nats_per_token)
-
-
-@dataclass(frozen=True)
 class Windows:
-    """Texts cut into windows.
+    """Texts cut into windows, which share no context.
 
     Attributes
     ----------
@@ -58,11 +28,6 @@ class Windows:
 
     inputs: Tensor
     labels: Tensor
-
-    @property
-    def tokens(self) -> int:
-        """The number of tokens to predict."""
-        return int((self.labels != NO_LABEL).sum())
 
 
 def cut_windows(texts: Sequence[np.ndarray], context: int) -> Windows:
@@ -75,12 +40,52 @@ def cut_windows(texts: Sequence[np.ndarray], context: int) -> Windows:
     return Windows(torch.from_numpy(np.concatenate(inputs)), torch.from_numpy(np.concatenate(labels)))
 
 
+class WindowScore:
+    """The score of windows that are added in their order; each is a document of its own in the errors.
+
+    Parameters
+    ----------
+    context : int
+        Tokens in a window.
+    sizes : numpy.ndarray (vocabulary,)
+        The bytes of each token.
+    """
+
+    def __init__(self, context: int, sizes: np.ndarray) -> None:
+        self._state = LanguageState(context=context, stride=context, prefix=BOUNDARY)
+        self._sizes = sizes
+        self._windows = 0
+
+    def add(self, log_probs: np.ndarray, labels: np.ndarray) -> None:
+        """Add the log-probabilities of the labels of some windows, both (windows, context)."""
+        wanted = labels != NO_LABEL
+        number = np.broadcast_to(self._windows + np.arange(len(labels))[:, None], labels.shape)
+        self._windows += len(labels)
+        self._state.update(log_probs[wanted], bytes=self._sizes[labels[wanted]], document=number[wanted])
+
+    def score(self) -> LanguageScore:
+        """Return the score of the windows so far."""
+        return self._state.finalize()
+
+
 @torch.no_grad()
-def score_text(model: Transformer, windows: Windows, length: int, batch: int, logits: str) -> TextScore:
-    """Score a model on a text of `length` bytes, `batch` windows at a time; windows share no context."""
+def score_text(
+    model: Transformer, windows: Windows, sizes: np.ndarray, batch: int, logits: str
+) -> LanguageScore:
+    """Score a model on windows, `batch` at a time; `sizes` are the bytes of each token of the vocabulary.
+
+    Raises
+    ------
+    InputError
+        If a loss is NaN.
+    """
     model.eval()
-    nats = sum(
-        token_loss(model(inputs), model.weight, labels, logits, ignore_index=NO_LABEL, reduction="sum").item()
-        for inputs, labels in zip(windows.inputs.split(batch), windows.labels.split(batch), strict=True)
-    )
-    return TextScore(nats, windows.tokens, length)
+    scored = WindowScore(windows.inputs.shape[1], sizes)
+    for inputs, labels in zip(windows.inputs.split(batch), windows.labels.split(batch), strict=True):
+        losses = token_loss(
+            model(inputs), model.weight, labels, logits, ignore_index=NO_LABEL, reduction="none"
+        )
+        if losses.isnan().any():
+            raise InputError(DIVERGED)
+        scored.add(-losses.numpy(), labels.numpy())
+    return scored.score()

@@ -24,11 +24,6 @@ class Texts:
     held_out: list[str]
     digest: str
 
-    @property
-    def held_out_bytes(self) -> int:
-        """Bytes of the held-out parts in UTF-8."""
-        return sum(len(text.encode()) for text in self.held_out)
-
 
 def check_paths(paths: Iterable[str]) -> None:
     """Raise InputError if a path is no file, before anything slow is imported or read."""

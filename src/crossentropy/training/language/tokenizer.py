@@ -40,6 +40,14 @@ def encode(tokenizer: Tokenizer, text: str) -> np.ndarray:
     return np.concatenate([np.array([tokenizer.token_to_id(BOUNDARY)]), *ids])
 
 
+def token_sizes(tokenizer: Tokenizer) -> np.ndarray:
+    """Return the bytes that each token writes, int64 (vocabulary,): a byte is a letter in the names of tokens."""
+    sizes = np.zeros(tokenizer.get_vocab_size(), np.int64)
+    for name, i in tokenizer.get_vocab().items():
+        sizes[i] = 0 if name == BOUNDARY else len(name)
+    return sizes
+
+
 def decode(tokenizer: Tokenizer, tokens: Iterable[int]) -> str:
     """Decode tokens into a text, without the boundaries among them."""
     boundary = tokenizer.token_to_id(BOUNDARY)

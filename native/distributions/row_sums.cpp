@@ -1,0 +1,176 @@
+#include "distributions/row_sums.hpp"
+
+#include <atomic>
+#include <cmath>
+
+#include "common/parallel.hpp"
+#include "evaluation/logarithm.hpp"
+
+namespace ce {
+namespace {
+
+constexpr double kLargest = 1.7976931348623157e308;
+
+// artanh s − s = s³/3 + s⁵/5 + … for |s| < ¼.
+CE_INLINE double artanh_tail(double s) {
+  const double square = s * s;
+  double series = 0.0;
+#pragma GCC unroll 13
+  for (int k = 27; k > 1; k -= 2) series = square * (1.0 / k + series);
+  return s * series;
+}
+
+// ln(p/q) of positive numbers, the ratio of which may be outside the range of normal numbers. Where p/q is below 2^-900,
+// any such value will do: p ln(p/q) is nothing beside q.
+CE_INLINE double log_ratio(double p, double q) {
+  const double ratio = p / (q * 0x1p60);
+  const bool large = ratio > 0x1p900;
+  double w = large ? ratio : ratio * 0x1p60;
+  w = w < 0x1p-900 ? 0x1p-900 : w;
+  return log_of_sum(w, w - 1.0, 0.0) + (large ? 60.0 * 0.6931471805599453 : 0.0);
+}
+
+// p ln(p/q) − p + q with an accurate difference = p − q and log = ln(p/q). With s = (p − q)/(p + q), so that ln(p/q) =
+// 2 artanh s, it is (p − q) s + 2p (artanh s − s), in which neither part can cancel the other. All are multiplied by 2^60,
+// or subnormal probabilities would lose digits. Unless both are above 0 (inside), it is infinite or q.
+CE_INLINE double divergence(double p, double q, double difference, double log, bool inside) {
+  const double s = inside ? difference / (p + q) : 0.0;
+  const bool is_near = (s < 0.0 ? -s : s) < 0.25;
+  const double rest = is_near ? artanh_tail(s) : 0.5 * log - s;
+  return inside ? difference * s + 2.0 * p * rest : (p > 0.0 ? kInf<double> : q);
+}
+
+CE_INLINE double divergence(double p, double q, double difference) {
+  return divergence(p, q, difference, log_ratio(p, q), p > 0.0 && q > 0.0);
+}
+
+template <Quantity quantity, bool kFactors>
+CE_INLINE double term(double p, double q, double factor) {
+  constexpr double kScale = 0x1p60;
+  if constexpr (quantity == Quantity::kEntropy) return p > 0.0 ? -p * log_probability(p) : 0.0;
+  if constexpr (quantity == Quantity::kCrossEntropy) {
+    const double product = p > 0.0 ? -p * log_probability(q) : 0.0;
+    return p > 0.0 && q == 0.0 ? kInf<double> : product;
+  }
+  p *= kScale;
+  factor *= kScale;
+  const double product = factor * q;
+  if constexpr (quantity == Quantity::kDivergence) {
+    if constexpr (!kFactors) return divergence(p, product, p - product);
+    // The product may be too small for a number where p is not: its logarithm is that of two quotients.
+    const double log = log_ratio(p / factor, q);
+    return divergence(p, product, std::fma(-factor, q, p), log, p > 0.0 && q > 0.0 && factor > 0.0);
+  }
+  const double middle = 0.5 * (p + product), half = 0.5 * (p - product);
+  return divergence(p, middle, half) + divergence(product, middle, -half);
+}
+
+// Entries of one row or of several short ones, as they are worked on.
+struct Entries {
+  alignas(64) double p[kLanes], q[kLanes], factor[kLanes], term[kLanes];
+};
+
+template <Quantity quantity, bool kFactors>
+CE_INLINE bool compute_terms(Entries& e) {
+  int valid = 1;
+  for (int l = 0; l < kLanes; ++l) {
+    const double p = e.p[l], q = e.q[l];
+    valid &= (p >= 0.0) & (p <= kLargest) & (q >= 0.0) & (q <= kLargest);
+    e.term[l] = term<quantity, kFactors>(p, q, e.factor[l]);
+  }
+  return valid;
+}
+
+constexpr bool has_scale(Quantity quantity) {
+  return quantity == Quantity::kDivergence || quantity == Quantity::kJensenShannon;
+}
+
+template <Quantity quantity, bool kFactors, class From>
+CE_CLONES bool sum_rows(const DistributionRows& in, int64_t begin, int64_t end, double* values, double* p_sums,
+                        double* q_sums) {
+  constexpr double kUnscale = has_scale(quantity) ? 0x1p-60 : 1.0;
+  const int64_t C = in.classes;
+  const From* p = pointer<const From>(in.p);
+  const From* q = pointer<const From>(in.q);
+  Entries e;
+  bool valid = true;
+  // Rows shorter than a vector are worked on together, and summed one entry after the other.
+  const int64_t together = C < kLanes ? (C ? kLanes / C : 1) : 1;
+  for (int64_t row = begin; row < end; row += together) {
+    const int64_t rows = end - row < together ? end - row : together;
+    alignas(64) double sums[3][kLanes] = {};
+    for (int64_t from = 0; from < C; from += kLanes) {
+      const int64_t n = C < kLanes ? rows * C : (C - from < kLanes ? C - from : kLanes);
+      for (int l = 0; l < kLanes; ++l) e.p[l] = e.q[l] = 0.0;
+      for (int l = 0; l < kLanes; ++l) e.factor[l] = kFactors && C >= kLanes ? in.factors[row] : 1.0;
+      copy_run(p + row * C + from, e.p, n, WidenTo<double>());
+      if (kFactors && C < kLanes) {
+        for (int64_t l = 0; l < n; ++l) {
+          const int64_t r = row + l / C;
+          e.factor[l] = in.factors[r];
+          e.q[l] = double(widen(q[r / in.period * C + l % C]));
+        }
+      } else {
+        copy_run(q + (kFactors ? row / in.period : row) * C + from, e.q, n, WidenTo<double>());
+      }
+      valid &= compute_terms<quantity, kFactors>(e);
+      if (C < kLanes) {
+        for (int64_t r = 0; r < rows; ++r) {
+          double value = 0.0, of_p = 0.0, of_q = 0.0;
+          for (int64_t l = r * C; l < (r + 1) * C; ++l) {
+            value += e.term[l];
+            of_p += e.p[l];
+            of_q += e.q[l];
+          }
+          values[row + r] = value * kUnscale;
+          p_sums[row + r] = of_p;
+          q_sums[row + r] = of_q;
+        }
+      } else {
+        for (int l = 0; l < kLanes; ++l) {
+          sums[0][l] += e.term[l];
+          sums[1][l] += e.p[l];
+          sums[2][l] += e.q[l];
+        }
+      }
+    }
+    if (C >= kLanes) {
+      values[row] = sum_lanes(sums[0]) * kUnscale;
+      p_sums[row] = sum_lanes(sums[1]);
+      q_sums[row] = sum_lanes(sums[2]);
+    }
+  }
+  return valid;
+}
+
+template <Quantity quantity, bool kFactors = false>
+bool sum_all(const DistributionRows& in, double* values, double* p_sums, double* q_sums, int threads) {
+  constexpr int64_t kBlock = 1 << 15;  // entries
+  const int64_t C = in.classes > 0 ? in.classes : 1;
+  // A multiple of the rows that are worked on together, so that threads work on the same groups as one does.
+  const int64_t together = C < kLanes ? kLanes / C : 1;
+  const int64_t rows = (kBlock / C + together) / together * together;
+  std::atomic<bool> valid{true};
+  with_floating(in.dtype, [&](auto number) {
+    using From = decltype(number);
+    parallel_blocks(in.rows, rows, threads, [&](int64_t begin, int64_t end) {
+      if (!sum_rows<quantity, kFactors, From>(in, begin, end, values, p_sums, q_sums)) valid = false;
+    });
+  });
+  return valid;
+}
+
+}  // namespace
+
+bool row_sums(const DistributionRows& in, double* values, double* p_sums, double* q_sums, int threads) {
+  switch (in.quantity) {
+    case Quantity::kEntropy: return sum_all<Quantity::kEntropy>(in, values, p_sums, q_sums, threads);
+    case Quantity::kCrossEntropy: return sum_all<Quantity::kCrossEntropy>(in, values, p_sums, q_sums, threads);
+    case Quantity::kDivergence:
+      return in.factors ? sum_all<Quantity::kDivergence, true>(in, values, p_sums, q_sums, threads)
+                        : sum_all<Quantity::kDivergence>(in, values, p_sums, q_sums, threads);
+    default: return sum_all<Quantity::kJensenShannon>(in, values, p_sums, q_sums, threads);
+  }
+}
+
+}  // namespace ce

@@ -1,0 +1,212 @@
+"""The sigmoid losses of JAX arrays by two primitives: the losses of elements, and their slopes.
+
+The slope is the derivative by the logit, so the tangent of a loss is the slope times the tangent of the logit. On the
+CPU both are native kernels. Every other derivative, of the slope too, is that of the formula, and so are the two on
+other devices. A batch is more rows, so `vmap` makes no loop.
+
+The arguments are the logits and labels, then those of the sample weights and the weights of the classes that there are.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad
+
+from crossentropy._backends import Array, loss_dtype
+from crossentropy._engine.sigmoid.cpu import ELEMENTS
+from crossentropy._engine.sigmoid.formula import element_losses, element_weights
+from crossentropy._engine.sigmoid.problem import Options, Problem
+from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy._statistics.jax.binding import (
+    abstract,
+    has_no_sharding,
+    make_primitive,
+    same_axes,
+    with_batch_in_front,
+)
+from crossentropy.links import Focal
+
+__all__ = ["losses"]
+
+
+@dataclass(frozen=True)
+class Elements:
+    """The statics of a problem of elements; `axis`, that of the classes, counts from the end."""
+
+    axis: int
+    classes: int
+    inner: int
+    has_sample_weight: bool
+    class_weights: int  # none, w₊, or w₊ and w₋
+    smoothing: float
+    gamma: float
+    negative_gamma: float
+    negative_shift: float
+
+    @property
+    def in_shape_of_rows(self) -> int:
+        """How many arguments have a batch in front: all but the weights of classes."""
+        return 2 + self.has_sample_weight
+
+    def problem(self, logits: Array, labels: Array, *weights: Array) -> Problem:
+        """The problem of its arrays, for the formula."""
+        omega, vectors = weights[: self.has_sample_weight], weights[self.has_sample_weight :]
+        positive, negative = (*vectors, None, None)[:2]
+        options = Options(
+            classes=self.classes,
+            inner=self.inner,
+            axis=logits.ndim + self.axis,
+            label_smoothing=self.smoothing,
+            link=Focal(self.gamma),
+            negative_link=Focal(self.negative_gamma),
+            gamma=self.gamma,
+            negative_gamma=self.negative_gamma,
+            negative_shift=self.negative_shift,
+            reduction="none",
+            normalizer="weight",
+            empty="zero",
+            validate=False,
+            divides_by_weight=False,
+            divides_by_element=False,
+        )
+        return Problem(logits, labels, omega[0] if omega else None, positive, negative, options)
+
+
+def losses(problem: Problem, weights: tuple[Array, Array] | None, xp: Any) -> Array:
+    """The losses of elements times their weights, in the shape of the logits."""
+    options, logits, omega = problem.options, problem.logits, problem.sample_weight
+    if not _serves(problem):
+        return element_losses(problem, weights, xp)
+    vectors = [x for x in (problem.positive_weight, problem.negative_weight) if x is not None]
+    elements = Elements(
+        axis=options.axis - logits.ndim,
+        classes=options.classes,
+        inner=options.inner,
+        has_sample_weight=omega is not None,
+        class_weights=len(vectors),
+        smoothing=options.label_smoothing,
+        gamma=options.gamma or 0.0,
+        negative_gamma=options.negative_gamma or 0.0,
+        negative_shift=options.negative_shift,
+    )
+    wide = jnp.astype(logits, loss_dtype(logits))
+    arrays = [wide, problem.labels, *([] if omega is None else [omega]), *vectors]
+    return LOSSES.bind(*same_axes(arrays), problem=elements)[0]
+
+
+def _serves(problem: Problem) -> bool:
+    """Tell whether the primitives serve a problem; a number that is traced may have a derivative."""
+    options, logits = problem.options, problem.logits
+    return (
+        options.gamma is not None
+        and options.negative_gamma is not None
+        and isinstance(options.label_smoothing, float)
+        and isinstance(options.negative_shift, float)
+        and logits.ndim > 0
+        and logits.size > 0
+        and {logits.dtype.name, problem.labels.dtype.name} <= ELEMENTS.keys()
+        and has_no_sharding(logits)
+    )
+
+
+def _losses(*arrays: Array, problem: Elements) -> list[Array]:
+    stated = problem.problem(*arrays)
+    return [element_losses(stated, element_weights(stated, jnp), jnp)]
+
+
+def _slopes(logits: Array, *arrays: Array, problem: Elements) -> list[Array]:
+    def of_logits(z: Array) -> Array:
+        return _losses(z, *arrays, problem=problem)[0]
+
+    return [jax.jvp(of_logits, (logits,), (jnp.ones_like(logits),))[1]]
+
+
+def _native(handler: str, problem: Elements, *arrays: Array) -> Sequence[Array]:
+    """Call a kernel, with the settings as native/xla/sigmoid.cpp reads them."""
+    logits = arrays[0]
+    settings = [
+        NumpyMemory.threads(),
+        problem.classes,
+        problem.inner,
+        problem.has_sample_weight,
+        problem.has_sample_weight and arrays[2].ndim < logits.ndim,
+        problem.class_weights,
+        problem.smoothing,
+        problem.gamma,
+        problem.negative_gamma,
+        problem.negative_shift,
+    ]
+    result = [jax.ShapeDtypeStruct(logits.shape, logits.dtype)]
+    return jax.ffi.ffi_call(handler, result)(*arrays, problem=np.asarray(settings, np.float64))
+
+
+def _in_shape_of_logits(*arrays: Any, problem: Elements) -> list[Any]:
+    return [abstract(arrays[0].shape, arrays[0].dtype, arrays)]
+
+
+def _batch(
+    primitive: Primitive,
+    formula: Callable[..., Sequence[Array]],
+    arguments: Sequence[Array],
+    axes: Sequence[int | None],
+    *,
+    problem: Elements,
+) -> tuple[Sequence[Array], Sequence[int]]:
+    """A batch in front of the rows, which shares the weights of classes; if each has its own, the formula."""
+    if any(axis is not None for axis in axes[problem.in_shape_of_rows :]):
+        return jax.vmap(partial(formula, problem=problem), in_axes=tuple(axes))(*arguments), (0,)
+    shared = range(problem.in_shape_of_rows, len(arguments))
+    return primitive.bind(*with_batch_in_front(arguments, axes, shared), problem=problem), (0,)
+
+
+def _differentiate_losses(
+    arrays: Sequence[Array], dots: Sequence[Any], *, problem: Elements
+) -> tuple[Sequence[Array], Sequence[Any]]:
+    value = LOSSES.bind(*arrays, problem=problem)
+    tangent = _by_formula(_losses, arrays, [ad.Zero(jax.typeof(arrays[0])), *dots[1:]], problem)
+    if type(dots[0]) is not ad.Zero:
+        (slope,) = SLOPES.bind(*arrays, problem=problem)
+        by_logits = slope * dots[0]
+        tangent = by_logits if tangent is None else tangent + by_logits
+    return value, [ad.Zero(jax.typeof(value[0])) if tangent is None else tangent]
+
+
+def _differentiate_slopes(
+    arrays: Sequence[Array], dots: Sequence[Any], *, problem: Elements
+) -> tuple[Sequence[Array], Sequence[Any]]:
+    value = SLOPES.bind(*arrays, problem=problem)
+    tangent = _by_formula(_slopes, arrays, dots, problem)
+    return value, [ad.Zero(jax.typeof(value[0])) if tangent is None else tangent]
+
+
+def _by_formula(
+    formula: Callable[..., Sequence[Array]], arrays: Sequence[Array], dots: Sequence[Any], problem: Elements
+) -> Array | None:
+    """The tangent along the arrays that move; None if none does."""
+    moving = [i for i, dot in enumerate(dots) if type(dot) is not ad.Zero]
+    if not moving:
+        return None
+
+    def found(*moved: Array) -> Array:
+        replaced = list(arrays)
+        for i, x in zip(moving, moved, strict=True):
+            replaced[i] = x
+        return formula(*replaced, problem=problem)[0]
+
+    return jax.jvp(found, tuple(arrays[i] for i in moving), tuple(dots[i] for i in moving))[1]
+
+
+LOSSES = make_primitive(
+    "sigmoid_losses", _losses, _in_shape_of_logits, _batch, partial(_native, "crossentropy_sigmoid_losses")
+)
+SLOPES = make_primitive(
+    "sigmoid_slopes", _slopes, _in_shape_of_logits, _batch, partial(_native, "crossentropy_sigmoid_slopes")
+)
+ad.primitive_jvps[LOSSES] = _differentiate_losses
+ad.primitive_jvps[SLOPES] = _differentiate_slopes

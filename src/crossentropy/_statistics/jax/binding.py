@@ -1,0 +1,106 @@
+"""How primitives of JAX are made: a formula, which on the CPU a native kernel replaces, and the rules of both.
+
+The kernels are handlers that XLA calls with the addresses of its buffers. Nothing of JAX is needed to build them. They
+are registered by name when this module is imported; if the installed XLA does not take them, programs on the CPU are
+made of formulas, as on every other device.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import batching, mlir
+
+from crossentropy._backends import Array
+from crossentropy._kernels import _native
+
+__all__ = ["abstract", "has_no_sharding", "make_primitive", "same_axes", "with_batch_in_front"]
+
+
+def _register() -> bool:
+    """Make the handlers known to XLA, and tell whether it takes them."""
+    try:
+        for name, handler in _native.xla_handlers().items():
+            jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    except Exception:  # whatever a version of XLA raises that has another interface
+        return False
+    return True
+
+
+AVAILABLE = _register()
+
+
+def make_primitive(
+    name: str,
+    formula: Callable[..., Sequence[Array]],
+    abstract_results: Callable[..., list[Any]],
+    batch: Callable[..., tuple[Sequence[Array], Sequence[int]]],
+    native: Callable[..., Sequence[Array]] | None,
+) -> Primitive:
+    """Make a primitive that is ``formula(*arrays, problem=)``, and on the CPU ``native(problem, *arrays)``."""
+    primitive = Primitive(f"crossentropy_{name}")
+    primitive.multiple_results = True
+    primitive.def_abstract_eval(abstract_results)
+    primitive.def_impl(jax.jit(primitive.bind, static_argnames="problem"))
+    batching.primitive_batchers[primitive] = partial(batch, primitive, formula)
+    mlir.register_lowering(primitive, mlir.lower_fun(formula, multiple_results=True))
+    if native is not None and AVAILABLE:
+
+        def on_cpu(*arguments: Array, problem: Any) -> Sequence[Array]:
+            return native(problem, *arguments)
+
+        mlir.register_lowering(primitive, mlir.lower_fun(on_cpu, multiple_results=True), platform="cpu")
+    return primitive
+
+
+def with_batch_in_front(
+    arguments: Sequence[Array], axes: Sequence[int | None], shared: Collection[int]
+) -> list[Array]:
+    """The arguments with the axis of a batch in front, but those at the places that are `shared` by all of it."""
+    size = next(x.shape[axis] for x, axis in zip(arguments, axes, strict=True) if axis is not None)
+
+    def in_front(x: Array, axis: int | None) -> Array:
+        return jnp.broadcast_to(x, (size, *x.shape)) if axis is None else jnp.moveaxis(x, axis, 0)
+
+    return [
+        x if i in shared else in_front(x, axis)
+        for i, (x, axis) in enumerate(zip(arguments, axes, strict=True))
+    ]
+
+
+def has_no_sharding(x: Array) -> bool:
+    """Tell whether the type of an array carries no sharding, which no rule of the primitives propagates."""
+    return jax.sharding.AxisType.Explicit not in jax.typeof(x).sharding.mesh.axis_types
+
+
+def abstract(shape: tuple[int, ...], dtype: Any, arguments: Sequence[Any]) -> Any:
+    """The type of an array that varies as the arguments do."""
+    like = arguments[0]
+    whole = like.sharding.update(spec=jax.sharding.PartitionSpec(*[None] * len(shape)))
+    return like.update(shape=shape, dtype=jnp.dtype(dtype), weak_type=False, sharding=whole)
+
+
+def same_axes(arrays: Sequence[Array]) -> list[Array]:
+    """The arrays, each varying over every axis of a mesh, under `shard_map`, over which one of them does."""
+    axes = [_varying(jax.typeof(x)) for x in arrays]
+    every = frozenset[Any]().union(*axes)
+    return [_made_varying(x, every - own) for x, own in zip(arrays, axes, strict=True)]
+
+
+def _made_varying(x: Array, axes: frozenset[Any]) -> Array:
+    """An array that is the same along some axes of a mesh, taken for one that varies."""
+    if not axes:
+        return x
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(x, tuple(axes), to="varying")
+    return getattr(jax.lax, "pvary")(x, tuple(axes))  # noqa: B009  # what JAX has now is what is checked
+
+
+def _varying(kind: Any) -> frozenset[Any]:
+    """The axes of a mesh over which arrays of a type vary; JAX has had two names for them."""
+    if hasattr(kind, "vma"):
+        return kind.vma
+    return getattr(getattr(kind, "manual_axis_type", None), "varying", frozenset())

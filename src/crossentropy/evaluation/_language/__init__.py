@@ -1,0 +1,1 @@
+"""Scores of language models from log-probabilities of tokens."""
