@@ -5,7 +5,15 @@ import torch
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
 from crossentropy import softmax_cross_entropy
+from crossentropy._statistics.torch import transforms
+from crossentropy._statistics.torch.kernels import backward
 from crossentropy.links import Focal
+
+
+@pytest.fixture(autouse=True)
+def _small_problems_take_the_kernels_too(monkeypatch):
+    monkeypatch.setattr(transforms, "SMALL", 0)
+
 
 torch.manual_seed(0)
 LOGITS = torch.randn(6, 9)
@@ -102,3 +110,12 @@ def test_a_directional_derivative_is_the_gradient_times_the_direction():
 def test_a_label_outside_the_classes_is_named_in_a_batch():
     with pytest.raises(ValueError, match="label 9"):
         vmap(grad(softmax_cross_entropy))(LOGITS, LABELS + 1)
+
+
+def test_large_problems_take_the_kernels(monkeypatch):
+    monkeypatch.undo()
+    seen = []
+    monkeypatch.setattr(transforms, "backward", lambda *a: seen.append(a) or backward(*a))
+    for rows in (3, 4000):
+        grad(softmax_cross_entropy)(torch.zeros(rows, 9), torch.zeros(rows, dtype=torch.long))
+    assert len(seen) == 1

@@ -34,16 +34,19 @@ from crossentropy._statistics.torch.problem import (
 
 Values = tuple[Tensor, ...]
 INPUTS = len(TensorArgs._fields)
+#: Entries of the logits up to which formulas are faster: each Function costs a transform some 0.2 ms.
+SMALL = 1 << 15
 
 
 def transforms_serve(settings: StaticArgs, tensors: TensorArgs) -> bool:
-    """Tell whether these Functions can take a problem: one label a row, and no other tensor that a transform sees."""
+    """Tell whether these Functions serve a problem: large, one label a row, no other tensor that a transform sees."""
     batched = (tensors.logits, tensors.indices)
     constants = [x for x in tensors if x is not None and not any(x is y for y in batched)]
     return (
         not settings.several
         and all(x is not None and is_plain(_innermost(x)) for x in batched)
         and tensors.logits.dtype in CODES
+        and _innermost(tensors.logits).numel() > SMALL
         and tensors.dense is None
         and (tensors.temperature is None or tensors.temperature.ndim == 0)
         and all(is_plain(x) and not x.requires_grad for x in constants)
