@@ -7,6 +7,7 @@
 
 #include "evaluation/exact_sum.hpp"
 #include "evaluation/grid.hpp"
+#include "evaluation/isotonic.hpp"
 #include "evaluation/key_table.hpp"
 #include "evaluation/row_scores.hpp"
 
@@ -29,10 +30,12 @@ void bind_evaluation(nb::module_& m) {
   m.def(
       "exact_sums",
       [](const std::vector<std::tuple<uintptr_t, uintptr_t>>& terms, int64_t n, uintptr_t limbs, uintptr_t special) {
-        std::vector<ce::ExactTerm> all;
-        for (const auto& [x, y] : terms) all.push_back({pointer<const double>(x), pointer<const double>(y)});
         nb::gil_scoped_release release;
-        ce::exact_sums(all.data(), int(all.size()), n, pointer<int64_t>(limbs), pointer<int64_t>(special));
+        for (size_t t = 0; t < terms.size(); ++t) {
+          const auto& [x, y] = terms[t];
+          ce::exact_sum({pointer<const double>(x), pointer<const double>(y)}, n,
+                        pointer<int64_t>(limbs) + t * ce::kLimbs, pointer<int64_t>(special) + 3 * t);
+        }
       },
       "terms"_a, "n"_a, "limbs"_a, "special"_a);
 
@@ -64,6 +67,26 @@ void bind_evaluation(nb::module_& m) {
                           pointer<ce::FixedSum>(fixed));
       },
       "prediction"_a, "dtype"_a, "kind"_a, "labels"_a, "soft"_a, "n"_a, "out"_a, "fixed"_a);
+
+  m.def(
+      "binary_totals",
+      [](uintptr_t prediction, int dtype, int kind, uintptr_t labels, bool narrow, int64_t n,
+         const std::vector<uintptr_t>& out, uintptr_t fixed, uintptr_t moments, uintptr_t special,
+         const std::tuple<uintptr_t, int, int, int64_t>& octaves, const std::tuple<uintptr_t, int>& bins,
+         uintptr_t grid, int grid_bits, double limit, uintptr_t places, uintptr_t high) {
+        const ce::RowScores scores = scores_at(out);
+        const auto& [octave_counts, octave_bits, octave_low, octave_places] = octaves;
+        const auto& [bin_counts, bin_count] = bins;
+        const auto at = pointer<int64_t>;
+        nb::gil_scoped_release release;
+        return ce::binary_totals(
+            {prediction, ce::Dtype(dtype), ce::Prediction(kind), labels, false, n}, narrow, scores,
+            {pointer<ce::FixedSum>(fixed), at(moments), at(special), at(octave_counts), octave_bits, octave_low,
+             octave_places, pointer<ce::BinCount>(bin_counts), bin_count, at(grid), grid_bits},
+            {limit, at(places), pointer<double>(high)});
+      },
+      "prediction"_a, "dtype"_a, "kind"_a, "labels"_a, "narrow"_a, "n"_a, "out"_a, "fixed"_a, "moments"_a,
+      "special"_a, "octaves"_a, "bins"_a, "grid"_a, "grid_bits"_a, "limit"_a, "places"_a, "high"_a);
 
   nb::class_<ce::Matrix>(m, "Matrix", "Predictions (n, classes) by address; see row_scores.hpp.")
       .def(
@@ -113,11 +136,11 @@ void bind_evaluation(nb::module_& m) {
 
   m.def(
       "bin_counts",
-      [](uintptr_t p, uintptr_t labels, int64_t n, int64_t bins, uintptr_t counts, uintptr_t sums) {
-        ce::bin_counts(pointer<const double>(p), pointer<const int64_t>(labels), n, bins, pointer<int64_t>(counts),
-                       pointer<int64_t>(sums));
+      [](uintptr_t p, uintptr_t labels, int64_t n, int bins, uintptr_t counts) {
+        ce::bin_counts(pointer<const double>(p), pointer<const int64_t>(labels), n, bins,
+                       pointer<ce::BinCount>(counts));
       },
-      "p"_a, "labels"_a, "n"_a, "bins"_a, "counts"_a, "sums"_a, nb::call_guard<nb::gil_scoped_release>());
+      "p"_a, "labels"_a, "n"_a, "bins"_a, "counts"_a, nb::call_guard<nb::gil_scoped_release>());
 
   m.def(
       "octave_counts",
@@ -125,6 +148,13 @@ void bind_evaluation(nb::module_& m) {
         ce::octave_counts(pointer<const double>(x), n, bits, low, places, pointer<int64_t>(counts));
       },
       "x"_a, "n"_a, "bits"_a, "low"_a, "places"_a, "counts"_a, nb::call_guard<nb::gil_scoped_release>());
+
+  m.def(
+      "pool_adjacent_violators",
+      [](uintptr_t weight, uintptr_t positive, int64_t n) {
+        return ce::pool_adjacent_violators(pointer<double>(weight), pointer<double>(positive), n);
+      },
+      "weight"_a, "positive"_a, "n"_a, nb::call_guard<nb::gil_scoped_release>());
 
   nb::class_<ce::KeyTable>(m, "KeyTable", "A set of 64-bit keys in the order of their first appearance.")
       .def(nb::init<int64_t>(), "limit"_a)

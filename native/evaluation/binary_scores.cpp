@@ -32,11 +32,21 @@ constexpr double kFix = 1.5 * 0x1p52 / kFixedUnits;
 
 template <Prediction kind, class From, class Label>
 CE_CLONES void score(const From* x, const Label* labels, int64_t n, int64_t at, const RowScores& out, int64_t* units) {
-  alignas(64) double lanes[9][kTogether];
+  alignas(64) double lanes[9][kTogether], truth[kTogether], log_p[kTogether], log_q[kTogether];
+  double *const p = lanes[7], *const q = lanes[8];
+  copy_run<kTogether>(x, p, n, WidenTo<double>());
+  copy_run<kTogether>(labels, truth, n, [](Label t) { return double(t); });
+  for (int64_t l = n; l < kTogether; ++l) p[l] = p[0], truth[l] = truth[0];
   for (int l = 0; l < kTogether; ++l) {
-    const int64_t i = l < n ? l : 0;
-    const double t = double(labels[i]);
-    const Pair b = pair_of<kind>(double(x[i]));
+    const Pair b = pair_of<kind>(p[l]);
+    p[l] = b.p;
+    q[l] = b.q;
+    log_p[l] = b.log_p;
+    log_q[l] = b.log_q;
+  }
+  for (int l = 0; l < kTogether; ++l) {
+    const double t = truth[l];
+    const Pair b = {p[l], q[l], log_p[l], log_q[l]};
     const double distance = t * b.q - (1.0 - t) * b.p, slope = b.q - b.p, odds = b.log_p - b.log_q;
     lanes[0][l] = 0.0 - (times_log(t, b.log_p) + times_log(1.0 - t, b.log_q));  // never −0
     lanes[1][l] = -(times_log(b.p, b.log_p) + times_log(b.q, b.log_q));
@@ -45,8 +55,6 @@ CE_CLONES void score(const From* x, const Label* labels, int64_t n, int64_t at, 
     lanes[4][l] = distance * slope;
     lanes[5][l] = slope * slope * (b.p * b.q);
     lanes[6][l] = b.p > b.q ? t : 1.0 - t;
-    lanes[7][l] = b.p;
-    lanes[8][l] = b.q;
   }
   double* const targets[9] = {out.loss,           out.entropy, out.variance,    out.brier,     out.brier_excess,
                               out.brier_variance, out.correct, out.probability, out.complement};

@@ -37,14 +37,16 @@ struct ExactTerm {
   const double* y;
 };
 
-// Adds to `limbs`, kLimbs for each term, and to `special`: for each term the numbers of NaN, +∞ and −∞, which are in
-// no limb.
-void exact_sums(const ExactTerm* terms, int count, int64_t n, int64_t* limbs, int64_t* special);
+// Adds to `limbs`, kLimbs of them, and to `special` the numbers of NaN, +∞ and −∞, which are in no limb.
+void exact_sum(const ExactTerm& term, int64_t n, int64_t* limbs, int64_t* special);
 
 // The same by group: row i belongs to group[i] of `groups`. limbs[limb · groups + group]; sets touched[limb] to 1.
 // Rows that are not finite are left out.
 void exact_group_sums(const ExactTerm& term, const int32_t* group, int64_t groups, int64_t n, int64_t* limbs,
                       uint8_t* touched);
+
+// Sums of x and of x², then those of the rows of label 1, not 0: limbs and special have four sums, kLimbs and 3 of each.
+void exact_moments(const double* x, const int64_t* labels, int64_t n, int64_t* limbs, int64_t* special);
 
 // Sums of x and of y under `replicates` random multiplicities of the rows, Poisson(1) from a hash of the seed, the row's
 // key and the replicate: limbs_x[limb · replicates + replicate], and limbs_y alike.

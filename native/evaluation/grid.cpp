@@ -11,6 +11,32 @@ constexpr int64_t kTogether = 1024;
 
 CE_INLINE int64_t half_of(int bits) { return 2 + (int64_t(32) << bits); }
 
+CE_CLONES void octave_places(const double* x, int64_t n, int bits, int low, int64_t places, int32_t* at) {
+  const int64_t first = int64_t(1023 + low) << bits;
+  for (int64_t i = 0; i < n; ++i) {
+    const double finite = x[i] <= 1.7976931348623157e308 ? x[i] : 0.0;
+    const int64_t place = int64_t(bit_cast<uint64_t>(finite) >> (52 - bits)) - first;
+    at[i] = int32_t(place < 0 ? 0 : place < places ? place : places - 1);
+  }
+}
+
+// From places to the counts of a label and of the others, which stand in pairs.
+CE_CLONES void pair_places(const int64_t* labels, int64_t n, int64_t label, int32_t* places) {
+  for (int64_t i = 0; i < n; ++i) places[i] = 2 * places[i] + (labels[i] == label ? 1 : 0);
+}
+
+// The pair of each row's bin, and its probability in units of 2^-54 as high · 2^27 + low.
+CE_CLONES void bin_places(const double* p, const int64_t* labels, int64_t n, int bins, int32_t* places, int32_t* high,
+                          int32_t* low) {
+  constexpr double kRoundUnits = 0x1.8p52;  // adding it rounds to integers, which stand in the lowest bits
+  for (int64_t i = 0; i < n; ++i) {
+    const int32_t bin = int32_t(p[i] * double(bins));
+    places[i] = 2 * (bin < bins ? bin : bins - 1) + int32_t(labels[i]);
+    high[i] = int32_t(p[i] * 0x1p27);
+    low[i] = int32_t(bit_cast<int64_t>((p[i] * 0x1p27 - double(high[i])) * 0x1p27 + kRoundUnits));
+  }
+}
+
 }  // namespace
 
 CE_CLONES void grid_places(const double* p, const double* complement, int64_t n, int bits, int32_t* places) {
@@ -33,26 +59,31 @@ void grid_counts(const double* p, const double* complement, const int64_t* label
     for (int64_t i = 0; i < n; i += kTogether) {
       const int64_t m = n - i < kTogether ? n - i : kTogether;
       grid_places(p + c * n + i, complement ? complement + c * n + i : nullptr, m, bits, places);
-      for (int64_t j = 0; j < m; ++j) ++counts[c * size + 2 * places[j] + (labels[i + j] == first + c)];
+      pair_places(labels + i, m, first + c, places);
+      for (int64_t j = 0; j < m; ++j) ++counts[c * size + places[j]];
     }
 }
 
-CE_CLONES void bin_counts(const double* p, const int64_t* labels, int64_t n, int64_t bins, int64_t* counts,
-                          int64_t* sums) {
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t place = int64_t(p[i] * double(bins)), bin = place < bins ? place : bins - 1;
-    const int64_t units = int64_t(std::nearbyint(p[i] * 0x1p54));
-    ++counts[2 * bin + labels[i]];
-    sums[2 * bin] += units >> 27;
-    sums[2 * bin + 1] += units & 0x7ffffff;
+void bin_counts(const double* p, const int64_t* labels, int64_t n, int bins, BinCount* counts) {
+  alignas(64) int32_t places[kTogether], high[kTogether], low[kTogether];
+  for (int64_t i = 0; i < n; i += kTogether) {
+    const int64_t m = n - i < kTogether ? n - i : kTogether;
+    bin_places(p + i, labels + i, m, bins, places, high, low);
+    for (int64_t j = 0; j < m; ++j) {
+      BinCount& count = counts[places[j]];
+      ++count.rows;
+      count.high += high[j];
+      count.low += low[j];
+    }
   }
 }
 
-CE_CLONES void octave_counts(const double* x, int64_t n, int bits, int low, int64_t places, int64_t* counts) {
-  const int64_t first = int64_t(1023 + low) << bits;
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t place = int64_t(bit_cast<uint64_t>(x[i]) >> (52 - bits)) - first;
-    ++counts[place < 0 ? 0 : place < places ? place : places - 1];
+void octave_counts(const double* x, int64_t n, int bits, int low, int64_t places, int64_t* counts) {
+  alignas(64) int32_t at[kTogether];
+  for (int64_t i = 0; i < n; i += kTogether) {
+    const int64_t m = n - i < kTogether ? n - i : kTogether;
+    octave_places(x + i, m, bits, low, places, at);
+    for (int64_t j = 0; j < m; ++j) ++counts[at[j]];
   }
 }
 

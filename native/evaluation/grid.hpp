@@ -15,11 +15,15 @@ void grid_places(const double* p, const double* complement, int64_t n, int bits,
 void grid_counts(const double* p, const double* complement, const int64_t* labels, int64_t n, int64_t first,
                  int64_t classes, int bits, int64_t* counts);
 
-// Bins of equal width, p in bin min(floor(bins · p), bins − 1): counts[bin][label] += 1, and sums[bin] += p in units of
-// 2^-54, to which it is rounded, as high · 2^27 + low.
-void bin_counts(const double* p, const int64_t* labels, int64_t n, int64_t bins, int64_t* counts, int64_t* sums);
+// Rows, and the sum of their p in units of 2^-54, to which each is rounded, as high · 2^27 + low.
+struct BinCount {
+  int64_t rows, high, low, unused;
+};
+// Bins of equal width, p in bin min(floor(bins · p), bins − 1): counts[bin][label].
+void bin_counts(const double* p, const int64_t* labels, int64_t n, int bins, BinCount* counts);
 
 // counts[place] += 1 for numbers of at least 0, where place is the number's octave from 2^low on and its leading bits.
+// Infinite ones count as 0.
 void octave_counts(const double* x, int64_t n, int bits, int low, int64_t places, int64_t* counts);
 
 }  // namespace ce

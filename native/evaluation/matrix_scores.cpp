@@ -244,25 +244,29 @@ void score(const MatrixRows& rows, const RowScores& out, const MatrixScores& mor
   }
 }
 
-CE_CLONES void add_rows(int64_t classes, bool logarithms, const double* tile, double* sum) {
-  for (int l = 0; l < kRows; ++l) sum[l] = 0.0;
-  for (int64_t c = 0; c < classes; ++c)
-    for (int l = 0; l < kRows; ++l) {
-      const double v = tile[c * kRows + l];
-      const bool inside = logarithms ? v <= 0.0 : v >= 0.0 && v <= 1.0;
-      sum[l] += inside ? (logarithms ? exp_nonpositive(v) : v) : kNaN;
-    }
+CE_INLINE double in_range(double v, bool logarithms) {
+  const bool inside = logarithms ? v <= 0.0 : v >= 0.0 && v <= 1.0;
+  return inside ? (logarithms ? exp_nonpositive(v) : v) : kNaN;
+}
+
+template <class From>
+CE_CLONES void add_column(const From* column, int64_t stride, bool logarithms, int64_t n, double* totals) {
+  if (stride == 1 && !logarithms) {
+    for (int64_t i = 0; i < n; ++i) totals[i] += in_range(double(column[i]), false);
+  } else {
+    for (int64_t i = 0; i < n; ++i) totals[i] += in_range(double(column[i * stride]), logarithms);
+  }
 }
 
 template <class From>
 void totals_of(const Matrix& x, bool logarithms, double* totals) {
-  alignas(64) double sum[kRows];
-  std::vector<double> tile(size_t(x.classes * kRows));
-  for (int64_t from = 0; from < x.n; from += kRows) {
-    const int64_t n = x.n - from < kRows ? x.n - from : kRows;
-    load<From>(x, from, n, tile.data());
-    add_rows(x.classes, logarithms, tile.data(), sum);
-    write(sum, n, totals + from);
+  constexpr int64_t kTogether = 512;  // rows whose numbers stay in the nearest caches
+  for (int64_t from = 0; from < x.n; from += kTogether) {
+    const int64_t n = x.n - from < kTogether ? x.n - from : kTogether;
+    for (int64_t i = 0; i < n; ++i) totals[from + i] = 0.0;
+    const From* first = pointer<const From>(x.address) + from * x.row_stride;
+    for (int64_t c = 0; c < x.classes; ++c)
+      add_column(first + c * x.class_stride, x.row_stride, logarithms, n, totals + from);
   }
 }
 

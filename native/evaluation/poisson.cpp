@@ -19,28 +19,33 @@ constexpr int64_t kBelow[] = {3393088950634442637, 6786177901268885274, 84827223
                               9189615907968282142, 9217891649223569164, 9222604272766117001, 9223277504700766692,
                               9223361658692597904, 9223371009136134705, 9223371944180488385, 9223372029184520538};
 
+// Streams and times have room for whole groups of lanes.
 CE_CLONES void draw(uint64_t key, const uint64_t* streams, int64_t replicates, int64_t* times) {
-  for (int64_t b = 0; b < replicates; ++b) {
-    const int64_t drawn = int64_t(mix(key + streams[b]) >> 1);
-    int64_t count = 0;
-#pragma GCC unroll 12
-    for (int64_t below : kBelow) count += drawn >= below ? 1 : 0;
-    times[b] = count;
+  for (int64_t b = 0; b < replicates; b += kLanes) {
+    alignas(64) int64_t drawn[kLanes], count[kLanes] = {};
+    for (int l = 0; l < kLanes; ++l) drawn[l] = int64_t(mix(key + streams[b + l]) >> 1);
+    for (int64_t below : kBelow)
+      for (int l = 0; l < kLanes; ++l) count[l] += drawn[l] >= below ? 1 : 0;
+    for (int l = 0; l < kLanes; ++l) times[b + l] = count[l];
   }
 }
 
 CE_CLONES void add_times(const Limbs& part, const int64_t* times, int64_t replicates, int64_t* limbs) {
-  int64_t* at = limbs + part.first * replicates;
-  for (int i = 0; i < 3; ++i)
-    for (int64_t b = 0; b < replicates; ++b) at[i * replicates + b] += times[b] * part.value[i];
+  for (int i = 0; i < 3; ++i) {
+    int64_t* at = limbs + (part.first + i) * replicates;
+    const int64_t value = part.value[i];
+    if (value == 0) continue;
+    for (int64_t b = 0; b < replicates; ++b) at[b] += times[b] * value;
+  }
 }
 
 }  // namespace
 
 void poisson_sums(const double* x, const double* y, const uint64_t* keys, int64_t n, uint64_t seed,
                   int64_t replicates, int64_t* limbs_x, int64_t* limbs_y) {
-  std::vector<uint64_t> streams(size_t(replicates), 0);
-  std::vector<int64_t> times(size_t(replicates), 0);
+  const size_t room = size_t((replicates + kLanes - 1) / kLanes * kLanes);
+  std::vector<uint64_t> streams(room, 0);
+  std::vector<int64_t> times(room, 0);
   for (int64_t b = 0; b < replicates; ++b) streams[size_t(b)] = mix(seed + uint64_t(b) * 0x9e3779b97f4a7c15ull);
   for (int64_t i = 0; i < n; ++i) {
     draw(keys[i], streams.data(), replicates, times.data());

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "common/lanes.hpp"
+#include "evaluation/grid.hpp"
 
 namespace ce {
 
@@ -49,6 +50,28 @@ struct BinaryRows {
 };
 // `fixed` may be null.
 void binary_scores(const BinaryRows& rows, const RowScores& out, FixedSum* fixed);
+
+// What rows of one column with hard labels add to counts and exact sums, in one sweep.
+struct BinaryTotals {
+  FixedSum* fixed;             // kFixed of them
+  int64_t *moments, *special;  // of the loss: see exact_moments
+  int64_t* octaves;            // of the loss: see octave_counts
+  int octave_bits, octave_low;
+  int64_t octave_places;
+  BinCount* bins;              // of the probability: see bin_counts
+  int bin_count;
+  int64_t* grid;               // of the probability: see grid_counts; null leaves it out
+  int grid_bits;
+};
+// Where the rows go whose loss is at least the limit.
+struct HighLosses {
+  double limit;
+  int64_t* places;
+  double* loss;
+};
+// Labels are int64, or int8 if `narrow`. Returns how many rows have a high loss.
+int64_t binary_totals(const BinaryRows& rows, bool narrow, const RowScores& out, const BinaryTotals& totals,
+                      const HighLosses& high);
 
 // Predictions (n, classes), with their strides in elements.
 struct Matrix {

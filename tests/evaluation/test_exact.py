@@ -86,6 +86,28 @@ def test_sums_by_group_are_exact_and_merge(rows, cut):
     assert halves[0].fractions() == expected
 
 
+@pytest.mark.parametrize("groups", [1, 7, 100])  # of the last, each has few numbers
+def test_sums_and_products_by_group_of_many_numbers_are_exact(groups):
+    r = np.random.default_rng(groups)
+    x = r.normal(size=3001) * 2.0 ** r.integers(-300, 300, 3001)
+    y = r.normal(size=3001) * 2.0 ** r.integers(-100, 100, 3001)
+    x[[5, 9]] = np.inf, np.nan
+    place = r.integers(0, groups, 3001).astype(np.int32)
+    finite = np.isfinite(x)
+    ones = np.ones(3001)
+    for term in (x, (x, y), (x, x)):
+        sums = GroupSums(groups)
+        sums.add(term, place)
+        factors = term if isinstance(term, tuple) else (term, ones)
+        rows = [
+            Fraction(a) * Fraction(b) for a, b in zip(*(f[finite].tolist() for f in factors), strict=True)
+        ]
+        expected = [Fraction(0)] * groups
+        for value, g in zip(rows, place[finite].tolist(), strict=True):
+            expected[g] += value
+        assert sums.fractions() == expected
+
+
 def test_the_multiplicities_of_a_bootstrap_are_those_of_poisson():
     counts, firsts = GroupSums(2000), GroupSums(2000)
     first = np.zeros(500)

@@ -190,7 +190,7 @@ def test_columns_of_any_numbers_are_read(dtype):
 
 def test_memory_holds_a_few_pieces_of_a_file_and_not_the_whole(tmp_path):
     r = np.random.default_rng(0)
-    data = pa.table({"p": r.random(600_000), "y": r.integers(0, 2, 600_000)})
+    data = pa.table({"p": r.random(2_000_000), "y": r.integers(0, 2, 2_000_000)})
     parquet.write_table(data, tmp_path / "rows.parquet", row_group_size=20_000, use_dictionary=False)
     size, pool = data.nbytes, pa.default_memory_pool()
     del data

@@ -234,6 +234,25 @@ def binary_scores(
     out: list[int],
     fixed: int,
 ) -> None: ...
+def binary_totals(
+    prediction: int,
+    dtype: int,
+    kind: int,
+    labels: int,
+    narrow: bool,
+    n: int,
+    out: list[int],
+    fixed: int,
+    moments: int,
+    special: int,
+    octaves: tuple[int, int, int, int],
+    bins: tuple[int, int],
+    grid: int,
+    grid_bits: int,
+    limit: float,
+    places: int,
+    high: int,
+) -> int: ...
 
 class Matrix:
     def __init__(
@@ -263,7 +282,8 @@ def grid_counts(
     bits: int,
     counts: int,
 ) -> None: ...
-def bin_counts(p: int, labels: int, n: int, bins: int, counts: int, sums: int) -> None: ...
+def bin_counts(p: int, labels: int, n: int, bins: int, counts: int) -> None: ...
+def pool_adjacent_violators(weight: int, positive: int, n: int) -> int: ...
 def octave_counts(x: int, n: int, bits: int, low: int, places: int, counts: int) -> None: ...
 
 class KeyTable:

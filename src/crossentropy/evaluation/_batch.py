@@ -31,9 +31,9 @@ class Batch:
     ----------
     predictions : float32 or float64 array (n,), contiguous, or (n, C) with any strides
         As declared, columns beside each other or rows; neither NaN nor outside their range.
-    labels : int64 array (n,), or float64 array, shape of `predictions`
+    labels : int64 or int8 array (n,), or float64 array, shape of `predictions`
         The index of the class; if declared soft, masses.
-    rows : int64 array (n,), or object array (n,) of str and int, or None
+    rows : range of n, int64 array (n,), object array (n,) of str and int, or None
         What each row is called, each name once in all data: its number in its file, or a key of the user's. It breaks
         ties among the worst rows and seeds the bootstrap, so the result is the same for every order of the rows only
         if a row has the same name in each. None leaves rows without names; a bootstrap is by cluster then.
@@ -49,7 +49,7 @@ class Batch:
 
     predictions: Array
     labels: Array
-    rows: Array | None
+    rows: range | Array | None
     weight: Array | None = None
     cluster: Array | None = None
     slices: tuple[SliceColumn, ...] = ()
@@ -57,6 +57,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.predictions)
+
+    def names(self) -> Array | None:
+        """Return what the rows are called, as an array."""
+        return np.arange(self.rows.start, self.rows.stop) if isinstance(self.rows, range) else self.rows
 
     def take(self, selection: Any) -> "Batch":
         """Return the rows of a slice, a mask or indices."""
@@ -68,8 +72,16 @@ class Batch:
             self,
             predictions=of(self.predictions) if self.predictions.ndim == 1 else self.predictions[selection],
             labels=of(self.labels),
-            rows=of(self.rows),
+            rows=self._names_of(selection),
             weight=of(self.weight),
             cluster=of(self.cluster),
             slices=tuple(SliceColumn(of(s.codes), s.names) for s in self.slices),
         )
+
+    def _names_of(self, selection: Any) -> range | Array | None:
+        if isinstance(self.rows, range) and isinstance(selection, slice):
+            return self.rows[selection]
+        if isinstance(self.rows, range) and selection.dtype.kind == "i":
+            return self.rows.start + selection
+        names = self.names()
+        return None if names is None else np.ascontiguousarray(names[selection])

@@ -44,7 +44,7 @@ def make_batch(
     cluster : array or list (n,) of any values, optional
     slices : sequence of arrays or lists (n,) of any values
         One for each declared slice column.
-    rows : array or list (n,) of integers or texts, optional
+    rows : range, or array or list (n,) of integers or texts, optional
         What rows are called. Left out, they are numbered from `first_row` on.
     origin : str
         Where the rows are from; for messages, and as a part of their names.
@@ -66,7 +66,7 @@ def make_batch(
     d = declaration
     x = _predictions(d, predictions)
     n = len(x)
-    names = np.arange(first_row, first_row + n) if rows is None else _names(rows)
+    names = range(first_row, first_row + n) if rows is None else _names(rows)
     given = np.asarray(labels) if d.soft else _column(labels, "labels", SOFT)
     y = _soft_labels(given, x) if d.soft else label_indices(given, d.classes)
     w = None
@@ -169,10 +169,12 @@ def _refuse_mask(values: Any, name: str) -> None:
         raise BadData(f"{name} is a masked array; pass the rows that are not masked, or {name}.data")
 
 
-def _names(rows: Any) -> Array:
+def _names(rows: Any) -> range | Array:
+    if isinstance(rows, range):
+        return rows
     array = np.asarray(rows)
     if array.dtype.kind in "biu":
-        return array.astype(np.int64)
+        return np.asarray(array, np.int64)
     names = [x if type(x) is int else str(x) for x in array.tolist()]
     return np.fromiter(names, object, len(names))
 
@@ -187,7 +189,7 @@ def _soft_labels(labels: Array, x: Array) -> Array:
 
 
 def label_indices(labels: Array | Coded, classes: Sequence[Any]) -> Array:
-    """Return the index of each label among the classes, −1 where it is none of them; int64.
+    """Return the index of each label among the classes, −1 where it is none of them; int64, or int8 as it was given.
 
     Integers, bools and whole floating numbers are compared as numbers, everything else as it is: the text "1" is not
     the number 1.
@@ -202,10 +204,11 @@ def label_indices(labels: Array | Coded, classes: Sequence[Any]) -> Array:
         return label_indices(np.asarray([*labels.values, None], object)[:-1], classes)[labels.codes]
     count = len(classes)
     if labels.dtype.kind in "biu" and tuple(classes) == tuple(range(count)):
+        inside = labels.min(initial=0) >= 0 and labels.max(initial=0) < count
+        if inside and labels.dtype.itemsize == 1 and count <= 128:
+            return np.ascontiguousarray(labels).view(np.int8)
         indices = np.ascontiguousarray(labels, np.int64)
-        if indices.min(initial=0) >= 0 and indices.max(initial=0) < count:
-            return indices
-        return np.where((indices >= 0) & (indices < count), indices, -1)
+        return indices if inside else np.where((indices >= 0) & (indices < count), indices, -1)
     places: dict[Label | None, int] = {label: i for i, label in enumerate(classes)}
     if labels.dtype.kind == "O":
         return np.asarray([places.get(as_label(x), -1) for x in labels.tolist()], np.int64)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._prediction_table import Entries
 
 __all__ = ["Blocks", "best_blocks", "brier_score", "least_blocks", "log_score", "pool_adjacent_violators"]
@@ -46,14 +48,10 @@ def pool_adjacent_violators(weight: Array, positive: Array) -> Blocks:
     >>> (positive / weight).tolist()
     [0.0, 0.5, 1.0]
     """
-    blocks: list[tuple[float, float]] = []
-    for w, a in zip(weight.tolist(), positive.tolist(), strict=True):
-        while blocks and blocks[-1][1] * w >= a * blocks[-1][0]:  # at least as high: one block
-            before = blocks.pop()
-            w, a = w + before[0], a + before[1]
-        blocks.append((w, a))
-    table = np.asarray(blocks, np.float64).reshape(len(blocks), 2)
-    return Blocks(table[:, 0], table[:, 1])
+    blocks = np.stack([weight, positive])
+    address, n = NumpyMemory.address(blocks), blocks.shape[1]
+    count = _native.pool_adjacent_violators(address, address + n * blocks.itemsize, n)
+    return Blocks(*blocks[:, :count])
 
 
 def best_blocks(entries: Entries) -> Blocks:

@@ -13,7 +13,7 @@ import numpy as np
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
 
-__all__ = ["UNIT", "ExactSum", "GroupSums", "Term", "add_poisson", "exact_sums"]
+__all__ = ["LIMBS", "UNIT", "ExactSum", "GroupSums", "Term", "add_poisson", "exact_sums", "sums_of_limbs"]
 
 UNIT = 1074
 LIMBS: int = _native.LIMBS
@@ -31,7 +31,12 @@ class ExactSum(NamedTuple):
     minus: int = 0
 
     def __add__(self, other: "ExactSum") -> "ExactSum":  # type: ignore[override]
-        return ExactSum(*(a + b for a, b in zip(self, other, strict=True)))
+        return ExactSum(
+            self.scaled + other.scaled,
+            self.nan + other.nan,
+            self.plus + other.plus,
+            self.minus + other.minus,
+        )
 
     @property
     def fraction(self) -> Fraction:
@@ -79,15 +84,18 @@ def exact_sums(terms: Sequence[Term]) -> list[ExactSum]:
     special = np.zeros((len(terms), 3), np.int64)
     pairs = [(_address(x), _address(y)) for x, y in map(_columns, terms)]
     _native.exact_sums(pairs, n, _address(limbs), _address(special))
+    return sums_of_limbs(limbs, special)
+
+
+def sums_of_limbs(limbs: Array, special: Array) -> list[ExactSum]:
+    """Return sums that a kernel has left in limbs (m, LIMBS), and the counts (m, 3) of what was not finite."""
     return [ExactSum(_scaled(row), *counts) for row, counts in zip(limbs, special.tolist(), strict=True)]
 
 
 def _scaled(limbs: Array) -> int:
-    """Add up the limbs of one sum."""
-    total = 0
-    for i in np.flatnonzero(limbs):
-        total += int(limbs[i]) << (32 * int(i))
-    return total
+    """Add up the limbs of one sum, of which all but the highest are in [0, 2^32)."""
+    low = int.from_bytes(limbs[:-1].astype("<u4").tobytes(), "little")
+    return low + (int(limbs[-1]) << (32 * (LIMBS - 1)))
 
 
 class GroupSums:

@@ -100,11 +100,19 @@ def _prediction_faults(d: Declaration, x: Array, tolerance: float) -> Iterator[F
         yield from _outside_faults(d, x, tolerance)
         if d.kind == "log_proba" and not _is_moderate(x):
             yield from _size_faults(x)
-    else:
-        low, high = (-MOST, 0.0) if d.kind == "log_proba" else (0.0, 1.0)
-        if not (float(x.min(initial=0)) >= low and float(x.max(initial=0)) <= high):
-            yield from _range_faults(d, x)
-            yield from _size_faults(x)
+    elif not (_are_logarithms(x) if d.kind == "log_proba" else _are_probabilities(x)):
+        yield from _range_faults(d, x)
+        yield from _size_faults(x)
+
+
+def _are_logarithms(x: Array) -> bool:
+    return float(x.min(initial=0)) >= -MOST and float(x.max(initial=0)) <= 0.0
+
+
+def _are_probabilities(x: Array) -> bool:
+    """Tell whether all numbers are from 0 to 1; False for −0 too. The bits of others are above those of 1."""
+    bits = np.uint32 if x.dtype == np.float32 else np.uint64
+    return bool(x.view(bits).max(initial=0) <= np.ones(1, x.dtype).view(bits)[0])
 
 
 def _is_moderate(x: Array) -> bool:

@@ -1,6 +1,7 @@
 """What is known about some rows: all sums and counts, to which rows and other parts are added."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,20 @@ from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._prediction_table import PredictionTable, count_on_grid, grid_bits, grid_size
 from crossentropy.evaluation._reliability_bins import ReliabilityBins
 from crossentropy.evaluation._row_scores import CLASSWISE, RowScorer, RowScores, surprisal
-from crossentropy.evaluation._totals import Costs, Totals, costs_of
+from crossentropy.evaluation._sweep import can_sweep, sweep
+from crossentropy.evaluation._totals import HIGH, Costs, Totals, costs_of
 from crossentropy.evaluation._worst_rows import LossHistogram, WorstRows
 
-__all__ = ["Part"]
+__all__ = ["Part", "rows_together"]
 
 Array = np.ndarray[Any, Any]
 RANKS = 10
 LEAST = 5e-324
+
+
+def rows_together(d: Declaration) -> int:
+    """Return how many rows to add at once, so that what they need stays in a cache."""
+    return 1 << 17 if can_sweep(d) else max(1024, min(1 << 16, (1 << 18) // len(d.classes)))
 
 
 class Part:
@@ -83,14 +90,45 @@ class Part:
 
     def add(self, batch: Batch) -> None:
         """Add at most `rows_together` rows."""
+        two = self.declaration.is_binary and not self.declaration.soft
+        self.totals.count(len(batch), batch.labels if two else None)
+        high, loss = self._sweep(batch) if can_sweep(self.declaration) else self._score(batch)
+        costs = costs_of(loss, high.weight)
+        self.totals.add_high(loss, high.labels if two else None, high.weight, costs)
+        self.worst.add(high, loss, costs.all)
+
+    def _sweep(self, batch: Batch) -> tuple[Batch, Array]:
+        """Add rows, and return those with a high loss, and their losses."""
+        by_row = bool(self.slices) or self.clusters is not None or self.replicates is not None
+        limit = min(HIGH, self.worst.least)
+        swept = sweep(self._scorer, batch, self.bins, self.histogram, self.tables[0], limit, by_row=by_row)
+        self.totals.add_unweighted(len(batch), swept.sums)
+        if swept.loss is not None:
+            self._add_by_row(batch, swept.bounded, costs_of(swept.loss, None))
+        return batch.take(swept.places), swept.high
+
+    def _score(self, batch: Batch) -> tuple[Batch, Array]:
+        """Add rows, and return all of them, and their losses."""
+        if batch.labels.dtype == np.int8:
+            batch = replace(batch, labels=batch.labels.astype(np.int64))
         scores = self._scorer(batch)
         costs = costs_of(scores.loss, batch.weight)
         two = self.declaration.is_binary and not self.declaration.soft
         self.totals.add(scores, batch.labels if two else None, batch.weight, costs)
-        self._add_groups(batch, scores, costs)
+        self._add_classes(batch, scores, costs)
         self._add_calibration(batch, scores)
-        self.worst.add(batch, scores.loss, costs.all)
         self.histogram.add(costs.finite)
+        self._add_by_row(batch, scores.bounded, costs)
+        return batch, scores.loss
+
+    def _add_by_row(self, batch: Batch, bounded: Mapping[str, Array], costs: Costs) -> None:
+        """Add to slices, clusters and replicates."""
+        terms = _terms(batch.weight, bounded, costs)
+        for i, column in enumerate(batch.slices):
+            known = self.slice_names[i]
+            places = np.asarray([known.setdefault(name, len(known)) for name in column.names], np.int32)
+            self.slices[i].grow(len(known))
+            self.slices[i].add(places[column.codes], terms)
         if self.clusters is not None and batch.cluster is not None:
             self.clusters.add(batch.cluster, _ones(batch), costs.finite)
         if self.replicates is not None:
@@ -99,18 +137,12 @@ class Part:
 
     def _resampled(self, batch: Batch) -> Array:
         """Return the keys of what a bootstrap resamples: the clusters, else the rows."""
-        return hash_values(batch.rows, salt=batch.origin) if batch.cluster is None else batch.cluster
+        return hash_values(batch.names(), salt=batch.origin) if batch.cluster is None else batch.cluster
 
-    def _add_groups(self, batch: Batch, scores: RowScores, costs: Costs) -> None:
+    def _add_classes(self, batch: Batch, scores: RowScores, costs: Costs) -> None:
         weight = batch.weight
-
-        def weighted(name: str) -> Array | None:
-            x = scores.bounded.get(name)
-            return x if x is None or weight is None else x * weight
-
-        terms = GroupTerms(weight, costs.finite, weighted("brier"), weighted("correct"), costs.infinite)
         if self.classes is not None:
-            self.classes.add(batch.labels.astype(np.int32), terms)
+            self.classes.add(batch.labels.astype(np.int32), _terms(weight, scores.bounded, costs))
         if self.masses is not None:
             self._add_masses(batch, self.masses)
         if self.ranks is not None and scores.rank is not None:
@@ -119,11 +151,6 @@ class Part:
                 self.ranks.add_counts(np.bincount(places, minlength=RANKS + 1))
             else:
                 self.ranks.add(weight, places)
-        for i, column in enumerate(batch.slices):
-            known = self.slice_names[i]
-            places = np.asarray([known.setdefault(name, len(known)) for name in column.names], np.int32)
-            self.slices[i].grow(len(known))
-            self.slices[i].add(places[column.codes], terms)
 
     def _add_masses(self, batch: Batch, masses: GroupSums) -> None:
         t, weight = batch.labels, _ones(batch)
@@ -141,7 +168,7 @@ class Part:
         top, each = self.tables[0], self.tables[1:]
         if self.declaration.is_binary:
             labels = batch.labels if batch.labels.ndim == 1 else np.ascontiguousarray(batch.labels[:, 1])
-            key = self._scorer.key(batch, scores)
+            key = self._scorer.key(batch, scores.probability)
         else:
             key = scores.probability
             correct = scores.bounded["correct"]
@@ -200,3 +227,11 @@ class Part:
 
 def _ones(batch: Batch) -> Array:
     return np.ones(len(batch)) if batch.weight is None else batch.weight
+
+
+def _terms(weight: Array | None, bounded: Mapping[str, Array], costs: Costs) -> GroupTerms:
+    def weighted(name: str) -> Array | None:
+        x = bounded.get(name)
+        return x if x is None or weight is None else x * weight
+
+    return GroupTerms(weight, costs.finite, weighted("brier"), weighted("correct"), costs.infinite)

@@ -31,34 +31,42 @@ class ReliabilityBins:
     """
 
     def __init__(self, bins: int, *, weighted: bool) -> None:
-        self.counts = np.zeros((bins, 2), np.int64)
-        self.units = np.zeros((bins, 2), np.int64)  # high · 2^27 + low
+        #: For each bin and label the rows, and without weights their sum as high · 2^27 + low; the last is unused.
+        self.table = np.zeros((bins, 2, 4), np.int64)
         self.probability = GroupSums(bins) if weighted else None
         self.weights = GroupSums(2 * bins) if weighted else None
 
+    @property
+    def counts(self) -> Array:
+        """Rows by bin and label; weighted rows all stand at label 0."""
+        return self.table[:, :, 0]
+
+    @property
+    def units(self) -> Array:
+        """For each bin the sum of the probabilities as high · 2^27 + low."""
+        sums = self.table[:, :, 1:3].sum(axis=1)
+        over = sums[:, 1] >> 27
+        return sums + np.stack([over, -over << 27], axis=1)
+
+    def fill(self, counts: Array, units: Array) -> None:
+        """Set counts and sums."""
+        self.table[:, :, 0] = counts
+        self.table[:, 0, 1:3] = units
+
     def add(self, p: Array, labels: Array, weight: Array | None) -> None:
         """Add rows: labels 0 and 1, or if weighted, the probability of label 1."""
-        bins = len(self.counts)
+        bins, address = len(self.table), NumpyMemory.address
         if self.weights is None or self.probability is None:
-            at = (NumpyMemory.address(x) for x in (self.counts, self.units))
-            _native.bin_counts(NumpyMemory.address(p), NumpyMemory.address(labels), len(p), bins, *at)
-            self.carry()
+            _native.bin_counts(address(p), address(labels), len(p), bins, address(self.table))
             return
         place = np.minimum((p * bins).astype(np.int32), bins - 1)
         self.probability.add(p if weight is None else (p, weight), place)
         self.counts[:, 0] += np.bincount(place, minlength=bins)
         add_by_label(self.weights, place, labels, weight)
 
-    def carry(self) -> None:
-        """Bring low parts into [0, 2^27)."""
-        self.units[:, 0] += self.units[:, 1] >> 27
-        self.units[:, 1] &= (1 << 27) - 1
-
     def merge(self, other: "ReliabilityBins") -> None:
         """Add the rows of another."""
-        self.counts += other.counts
-        self.units += other.units
-        self.carry()
+        self.table += other.table
         for own, its in ((self.probability, other.probability), (self.weights, other.weights)):
             if own is not None and its is not None:
                 own.add_from(its)

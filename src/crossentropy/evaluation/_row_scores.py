@@ -12,7 +12,16 @@ from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._declaration import KINDS, Declaration
 from crossentropy.evaluation._exact import UNIT, ExactSum
 
-__all__ = ["CLASSWISE", "POWERS", "RowScorer", "RowScores", "native_matrix", "rows_together", "surprisal"]
+__all__ = [
+    "BOUNDED",
+    "CLASSWISE",
+    "POWERS",
+    "RowScorer",
+    "RowScores",
+    "fixed_sums",
+    "native_matrix",
+    "surprisal",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -49,13 +58,8 @@ class RowScores:
     probabilities: Array | None = None
 
 
-def rows_together(classes: int) -> int:
-    """Return how many rows to score at once, so that what they need stays in a cache."""
-    return max(1024, min(1 << 16, (1 << 18) // classes))
-
-
 class RowScorer:
-    """Scores batches of at most `rows_together` rows, in memory that it uses again: one result lives at a time."""
+    """Scores batches of rows in memory that it uses again: one result lives at a time."""
 
     def __init__(self, declaration: Declaration) -> None:
         self.declaration = declaration
@@ -64,40 +68,46 @@ class RowScorer:
 
     def __call__(self, batch: Batch) -> RowScores:
         """Score a batch."""
-        d, n, x = self.declaration, len(batch), batch.predictions
-        if d.kind == "logits" and d.is_binary and not d.one_column:
-            x, labels = _as_one_column(x, batch.labels)
-            scores = self._binary(x, labels, n)
-        elif d.one_column:
-            scores = self._binary(x, batch.labels, n)
+        d, n = self.declaration, len(batch)
+        if d.one_column or (d.kind == "logits" and d.is_binary):
+            scores = self._binary(*self.one_column(batch), n)
         else:
-            scores = self._matrix(x, batch.labels, n)
+            scores = self._matrix(batch.predictions, batch.labels, n)
         if d.clip is not None:
             np.copyto(scores.loss, clipped_loss(d.clip, batch.predictions, batch.labels))
         return scores
 
-    def key(self, batch: Batch, scores: RowScores) -> Array:
+    def one_column(self, batch: Batch) -> tuple[Array, Array]:
+        """Return predictions and labels of two classes as one column; two columns of logits become their difference."""
+        x, labels = batch.predictions, batch.labels
+        if self.declaration.one_column:
+            return x, labels
+        return _difference(x), labels if labels.ndim == 1 else np.ascontiguousarray(labels[:, 1])
+
+    def key(self, batch: Batch, probability: Array) -> Array:
         """Return what a prediction of two classes is told apart by, increasing with the probability; float64."""
         x = batch.predictions
         if self.declaration.one_column:
             return x.astype(np.float64) + 0.0  # −0 becomes 0
         if self.declaration.kind == "logits":
             return _difference(x) + 0.0
-        return scores.probability
+        return probability
 
-    def _room(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
+    def room(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
+        """Make an array without values, in memory that is used again under this name."""
         size = int(np.prod(shape))
         if name not in self._made or self._made[name].size < size:
             self._made[name] = np.empty(size, dtype)
         return self._made[name][:size].reshape(shape)
 
-    def _outputs(self, n: int, names: Sequence[str]) -> tuple[dict[str, Array], list[int]]:
+    def outputs(self, n: int, names: Sequence[str]) -> tuple[dict[str, Array], list[int]]:
         """Make the arrays that are needed, and the addresses of all that there could be, 0 for those that are not."""
-        out = dict(zip(names, self._room("scores", (len(names), n)), strict=True))
+        out = dict(zip(names, self.room("scores", (len(names), n)), strict=True))
         order = ("loss", *BOUNDED, "probability", "complement")
         return out, [NumpyMemory.address(out[name]) if name in out else 0 for name in order]
 
-    def _bounded_names(self) -> tuple[str, ...]:
+    def bounded_names(self) -> tuple[str, ...]:
+        """Return what is bounded and needed row by row."""
         d = self.declaration
         if d.weighted:
             return BOUNDED
@@ -106,8 +116,8 @@ class RowScorer:
         return () if d.is_binary else ("correct",)
 
     def _binary(self, x: Array, labels: Array, n: int) -> RowScores:
-        names = self._bounded_names()
-        out, addresses = self._outputs(n, ("loss", "probability", "complement", *names))
+        names = self.bounded_names()
+        out, addresses = self.outputs(n, ("loss", "probability", "complement", *names))
         fixed = np.zeros((len(BOUNDED), 2), np.int64)
         weighted = self.declaration.weighted
         _native.binary_scores(
@@ -125,16 +135,16 @@ class RowScorer:
             out["probability"],
             out["complement"],
             {name: out[name] for name in names},
-            None if weighted else _sums(BOUNDED, fixed),
+            None if weighted else fixed_sums(BOUNDED, fixed),
         )
 
     def _matrix(self, x: Array, labels: Array, n: int) -> RowScores:
         classes, many, weighted = self.columns, self.columns > 2, self.declaration.weighted
-        names = self._bounded_names()
-        out, addresses = self._outputs(n, ("loss", "probability", *names))
-        rank = self._room("rank", (n,), np.int64)
-        p = self._room("probabilities", (classes, n)) if classes <= CLASSWISE else None
-        powers = self._room("powers", (len(POWER_NAMES), n)) if many and weighted else None
+        names = self.bounded_names()
+        out, addresses = self.outputs(n, ("loss", "probability", *names))
+        rank = self.room("rank", (n,), np.int64)
+        p = self.room("probabilities", (classes, n)) if classes <= CLASSWISE else None
+        powers = self.room("powers", (len(POWER_NAMES), n)) if many and weighted else None
         fixed = np.zeros((len(BOUNDED) + len(POWER_NAMES), 2), np.int64)
         _native.matrix_scores(
             native_matrix(x),
@@ -148,7 +158,7 @@ class RowScorer:
             0 if weighted else NumpyMemory.address(fixed),
         )
         bounded = {name: out[name] for name in names}
-        sums = None if weighted else _sums(BOUNDED + POWER_NAMES, fixed)
+        sums = None if weighted else fixed_sums(BOUNDED + POWER_NAMES, fixed)
         if many:
             if powers is not None:
                 bounded |= dict(zip(POWER_NAMES, powers, strict=True))
@@ -163,7 +173,7 @@ def native_matrix(x: Array) -> _native.Matrix:
     return _native.Matrix(NumpyMemory.address(x), CODES[x.dtype], *x.shape, *NumpyMemory.strides(x))
 
 
-def _sums(names: Sequence[str], fixed: Array) -> dict[str, ExactSum]:
+def fixed_sums(names: Sequence[str], fixed: Array) -> dict[str, ExactSum]:
     """Return sums in units of 2⁻⁴⁸, given as high and low parts."""
     totals = [(high << 32) + low for high, low in fixed.tolist()]
     return {name: ExactSum(total << (UNIT - UNITS)) for name, total in zip(names, totals, strict=True)}
@@ -181,11 +191,6 @@ def _halve(bounded: dict[str, Array], sums: dict[str, ExactSum] | None) -> None:
 def _difference(x: Array) -> Array:
     """Return the logit of the second of two classes."""
     return np.subtract(x[:, 1], x[:, 0], dtype=np.float64)
-
-
-def _as_one_column(x: Array, labels: Array) -> tuple[Array, Array]:
-    """Convert two columns of logits to one, and their soft labels too."""
-    return _difference(x), labels if labels.ndim == 1 else np.ascontiguousarray(labels[:, 1])
 
 
 def surprisal(p: Array) -> Array:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import Declaration, Label
 from crossentropy.evaluation._faults import BadData, skips
@@ -82,11 +83,20 @@ class Request:
 
 
 class Scoring:
-    """Rows that are being scored; `state` is None until the first of them."""
+    """Rows that are being scored; `state` is None until the first of them.
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.state: State | None = None
+    Parameters
+    ----------
+    request : Request
+    threads : int, optional
+        On how many threads rows are added; ``OMP_NUM_THREADS`` or as many as there are processors if left out.
+    state : State, optional
+        Where rows are added; a new one, as the first rows are, if left out.
+    """
+
+    def __init__(self, request: Request, *, threads: int | None = None, state: State | None = None) -> None:
+        self.request, self.state = request, state
+        self.threads = threads or NumpyMemory.threads()
         self.rows = 0
 
     def add(self, columns: Columns, *, first_row: int | None = None, origin: str = "") -> None:
@@ -123,7 +133,7 @@ class Scoring:
         if not self.request.named:
             batch = replace(batch, rows=None, origin="")
         self.rows += len(columns.predictions)
-        self.state.update(batch)
+        self.state.update_on(self.threads, batch)
         self.state.count_bad_rows(counts)
 
 

@@ -16,6 +16,7 @@ __all__ = ["smooth_error"]
 
 Array = np.ndarray[Any, Any]
 STEPS = 1 << 13
+EXACT = 1e-15  # the integral less σ falls at least as fast as σ grows
 LEAST = 1e-3  # as relplot: below, the kernel would show the grid
 
 
@@ -23,15 +24,21 @@ def smooth_error(entries: Entries) -> float:
     """Compute the smooth calibration error, on a mesh of 8192 steps."""
     waves = _waves(entries)
     low, high = LEAST, 1.0
-    if _smoothed(waves, low) <= low:
-        return _smoothed(waves, low)
-    for _ in range(50):
-        middle = (low + high) / 2
-        if _smoothed(waves, middle) > middle:
-            low = middle
+    above, below = _smoothed(waves, low) - low, _smoothed(waves, high) - high
+    if above <= 0:
+        return above + low
+    last = 0.0
+    for _ in range(60):  # regula falsi; the value at an end that stays counts half (Illinois)
+        middle = (low * below - high * above) / (below - above)
+        found = _smoothed(waves, middle) - middle
+        if abs(found) <= EXACT:
+            break
+        if found > 0:
+            low, above, below = middle, found, below / 2 if last > 0 else below
         else:
-            high = middle
-    return _smoothed(waves, high)
+            high, below, above = middle, found, above / 2 if last < 0 else above
+        last = found
+    return middle
 
 
 def _waves(entries: Entries) -> Array:

@@ -60,7 +60,8 @@ def fill(part: Part, tree: Tree) -> None:
         _into_groups(part.classes, tree["classes"])
     _into_sums(part.masses, tree["masses"])
     _into_sums(part.ranks, tree["ranks"])
-    part.bins.counts[:], part.bins.units[:], *sums = tree["bins"]
+    counts, units, *sums = tree["bins"]
+    part.bins.fill(counts, units)
     _into_sums(part.bins.probability, sums[0])
     _into_sums(part.bins.weights, sums[1])
     for table, its in zip(part.tables, tree["tables"], strict=True):

@@ -8,7 +8,7 @@ import numpy as np
 from crossentropy.evaluation._exact import UNIT, ExactSum, Term, exact_sums
 from crossentropy.evaluation._row_scores import RowScores
 
-__all__ = ["LADDER", "Costs", "Totals", "costs_of"]
+__all__ = ["HIGH", "LADDER", "Costs", "Totals", "costs_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -20,7 +20,8 @@ LADDER = {
     1e-6: 13.815510557964274,
     1e-3: 6.907755278982137,
 }
-LEAST_CLIPPED = min(LADDER.values())
+#: Losses above this are changed by a clip.
+HIGH = min(LADDER.values())
 #: Variances, of which a weighted sum has the squares of the weights.
 SQUARED = ("variance", "brier_variance")
 
@@ -81,10 +82,15 @@ class Totals:
             self.counts[name] += count
         self.add_sums(other.sums)
 
-    def add(self, scores: RowScores, labels: Array | None, weight: Array | None, costs: Costs) -> None:
-        """Add a chunk of rows; `labels` are those of two classes, whose sums are kept here."""
-        n = len(scores.loss)
+    def count(self, n: int, labels: Array | None) -> None:
+        """Count rows, and those of label 1 of two classes, whose sums are kept here."""
         self.counts["n"] += n
+        if labels is not None:
+            ones = labels.view(np.bool_) if labels.dtype == np.int8 else labels
+            self.counts["n_one"] += int(np.count_nonzero(ones))
+
+    def add(self, scores: RowScores, labels: Array | None, weight: Array | None, costs: Costs) -> None:
+        """Add a chunk of rows; see `add_high` for what else there is to add."""
         terms: dict[str, Term] = {"loss": costs.finite, "loss_square": (costs.finite, costs.finite)}
         if weight is not None:
             terms |= {
@@ -96,34 +102,26 @@ class Totals:
             for name, x in scores.bounded.items():
                 terms[name] = (weight * x, weight) if name in SQUARED else (weight, x)
         if labels is not None:
-            terms |= self._of_label_one(labels, weight, costs)
+            terms |= _of_label_one(labels, weight, costs)
         self.add_all(terms)
         if scores.sums is not None:
-            units = ExactSum(n << UNIT)
-            self.add_sums(scores.sums | {"weight": units, "weight_square": units})
-            self.sums["weight_loss"] = self["loss"]
-            self.sums["mean_variance"] = self["variance"]
+            self.add_unweighted(len(scores.loss), scores.sums)
+
+    def add_unweighted(self, n: int, sums: Mapping[str, ExactSum]) -> None:
+        """Add sums over n rows without weights; all that were not added yet."""
+        units = ExactSum(n << UNIT)
+        self.add_sums({**sums, "weight": units, "weight_square": units})
+        self.sums["weight_loss"] = self["loss"]
+        self.sums["mean_variance"] = self["variance"]
+
+    def add_high(self, loss: Array, labels: Array | None, weight: Array | None, costs: Costs) -> None:
+        """Add what rows contribute because their loss is above `HIGH`; others may be left out."""
         if costs.infinite is not None:
             self._add_infinite(costs.infinite, weight)
-        if costs.highest > LEAST_CLIPPED:
-            self._add_ladder(scores.loss, weight, costs)
-
-    def _of_label_one(self, labels: Array, weight: Array | None, costs: Costs) -> dict[str, Term]:
-        """Return the terms of the rows of label 1; those of label 0 are the others."""
-        self.counts["n_one"] += int(np.count_nonzero(labels))
-        if costs.infinite is not None:
-            self.counts["n_infinite_one"] += int(np.count_nonzero(costs.infinite & (labels == 1)))
-        one = labels.astype(np.float64)
-        own = costs.finite * one
-        terms: dict[str, Term] = {"one_loss": own, "one_loss_square": (own, own)}
-        if weight is not None:
-            one *= weight
-            terms |= {
-                "one_weight": one,
-                "one_weight_square": (one, one),
-                "one_weight_loss": (one, costs.finite),
-            }
-        return terms
+            if labels is not None:
+                self.counts["n_infinite_one"] += int(np.count_nonzero(costs.infinite & (labels == 1)))
+        if costs.highest > HIGH:
+            self._add_ladder(loss, weight, costs)
 
     def _add_infinite(self, infinite: Array, weight: Array | None) -> None:
         count = int(infinite.sum())
@@ -135,10 +133,28 @@ class Totals:
 
     def _add_ladder(self, loss: Array, weight: Array | None, costs: Costs) -> None:
         """Add what the rows above each clip weigh and cost; infinite ones are counted by themselves."""
-        above = np.flatnonzero((loss > LEAST_CLIPPED) & (loss < np.inf))
+        above = np.flatnonzero((loss > HIGH) & (loss < np.inf))
         loss, cost = loss[above], costs.finite[above]
         weight = np.ones(len(above)) if weight is None else weight[above]
+        terms: dict[str, Term] = {}
         for eps, limit in LADDER.items():
             clipped = loss > limit
             if clipped.any():
-                self.add_all({f"above_{eps}": weight[clipped], f"cost_above_{eps}": cost[clipped]})
+                terms |= {f"above_{eps}": weight * clipped, f"cost_above_{eps}": cost * clipped}
+        if terms:
+            self.add_all(terms)
+
+
+def _of_label_one(labels: Array, weight: Array | None, costs: Costs) -> dict[str, Term]:
+    """Return the terms of the rows of label 1; those of label 0 are the others."""
+    one = labels.astype(np.float64)
+    own = costs.finite * one
+    terms: dict[str, Term] = {"one_loss": own, "one_loss_square": (own, own)}
+    if weight is not None:
+        one *= weight
+        terms |= {
+            "one_weight": one,
+            "one_weight_square": (one, one),
+            "one_weight_loss": (one, costs.finite),
+        }
+    return terms

@@ -50,16 +50,22 @@ class WorstRows:
         self.size = size
         self.rows: list[WorstRow] = []
 
+    @property
+    def least(self) -> float:
+        """The cost that a row must have to be among them."""
+        if self.size == 0:
+            return np.inf
+        return self.rows[-1].cost if len(self.rows) == self.size else 0.0
+
     def add(self, batch: Batch, loss: Array, cost: Array) -> None:
         """Add rows: losses, and losses times weights."""
         if self.size == 0 or len(cost) == 0:
             return
-        least = self.rows[-1].cost if len(self.rows) == self.size else 0.0
-        if cost.max() < least:
-            return
-        if len(cost) > self.size:
-            least = max(least, float(np.partition(cost, -self.size)[-self.size]))
+        least = self.least
         places = np.flatnonzero(cost >= least)
+        if len(places) > self.size:
+            least = float(np.partition(cost[places], -self.size)[-self.size])
+            places = places[cost[places] >= least]
         if len(places) > self.size:  # ties: only the first by `WorstRow.rank` can be kept
             above = places[cost[places] > least]
             tied = places[cost[places] == least]
@@ -86,7 +92,7 @@ class WorstRows:
         self.rows = sorted([*self.rows, *more], key=lambda row: row.rank)[: self.size]
 
 
-def _name(rows: Array | None, i: int) -> int | str | None:
+def _name(rows: range | Array | None, i: int) -> int | str | None:
     if rows is None:
         return None
     return rows[i] if isinstance(rows[i], str) else int(rows[i])
@@ -97,7 +103,9 @@ def _ranked(batch: Batch, loss: Array, places: Array) -> Array:
     keys = [loss[places]] if batch.weight is None else [batch.weight[places], loss[places]]
     if batch.labels.dtype.kind == "i":
         keys.append(batch.labels[places])
-    if batch.rows is not None:
+    if isinstance(batch.rows, range):
+        keys.append(places)
+    elif batch.rows is not None:
         names = batch.rows[places].tolist()
         order = {name: i for i, name in enumerate(sorted(set(names), key=_place))}
         keys.append(np.asarray([order[name] for name in names]))
@@ -108,6 +116,8 @@ class LossHistogram:
     """Counts of rows by the cost they add, in bins of 1/64 of a power of two, from 2⁻³² to 2³²."""
 
     STEPS, LOW, HIGH = 64, -32, 32
+    #: The bits of the steps and the lowest power, as the kernels take them.
+    PLACES = (6, LOW)
 
     def __init__(self) -> None:
         self.counts = np.zeros(self.STEPS * (self.HIGH - self.LOW), np.int64)
@@ -117,8 +127,7 @@ class LossHistogram:
         _native.octave_counts(
             NumpyMemory.address(cost),
             len(cost),
-            6,
-            self.LOW,
+            *self.PLACES,
             len(self.counts),
             NumpyMemory.address(self.counts),
         )

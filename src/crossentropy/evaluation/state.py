@@ -9,8 +9,7 @@ from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._container import pack, unpack
 from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._finalize import finalize
-from crossentropy.evaluation._part import Part
-from crossentropy.evaluation._row_scores import rows_together
+from crossentropy.evaluation._part import Part, rows_together
 from crossentropy.evaluation._state_tree import fill, tree_of
 from crossentropy.evaluation.result import Evaluation
 
@@ -67,6 +66,10 @@ class State:
         ValueError
             If rows without names are to be drawn by a bootstrap, and are not in clusters.
         """
+        self.update_on(NumpyMemory.threads(), batch)
+
+    def update_on(self, most: int, batch: Batch) -> None:
+        """Add rows on at most so many threads."""
         if self.declaration.bootstrap and batch.rows is None and batch.cluster is None:
             raise ValueError(
                 f"bootstrap={self.declaration.bootstrap} draws each row by a hash of its name, and these rows have "
@@ -74,9 +77,9 @@ class State:
             )
         if batch.weight is not None and not batch.weight.all():
             batch = batch.take(batch.weight != 0)
-        step = rows_together(len(self.declaration.classes))
+        step = rows_together(self.declaration)
         starts = range(0, len(batch), step)
-        threads = max(1, min(NumpyMemory.threads(), len(starts)))
+        threads = max(1, min(most, len(starts)))
         while len(self._parts) < threads:
             self._parts.append(Part(self.declaration))
 

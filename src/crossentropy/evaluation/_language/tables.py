@@ -83,7 +83,7 @@ def _reading(piece: Piece, names: Names, table: Table) -> Reading:
         values,
         missing,
         lengths,
-        piece.numbers,
+        piece.row_numbers(),
         counts,
         None if names.document is None else hash_values(values_of(piece.rows.column(names.document), table)),
         sums=sums,

@@ -71,7 +71,7 @@ def columns_of(piece: Piece, roles: Roles, table: Table, *, skip: bool) -> tuple
     kept = _kept(reading, weight, piece, table, counts, skip=skip)
     rows, numbers = piece.rows, piece.numbers
     if kept is not None:
-        rows, numbers = rows.filter(pa.array(kept)), numbers[kept]
+        rows, numbers = rows.filter(pa.array(kept)), piece.row_numbers()[kept]
         predictions = predictions[kept]
         weight = None if weight is None else weight[kept]
         masses = None if masses is None else masses[kept]
@@ -136,11 +136,7 @@ class Cells:
     def numbers(self, names: Sequence[str], width: int = 0) -> Array:
         """Return columns of numbers, (n,) of one column, (n, C) of several or of one with lists of C numbers."""
         if len(names) > 1:
-            columns = [self._column(name) for name in names]
-            result = np.empty((len(self.rows), len(names)), np.result_type(*columns))
-            for c, column in enumerate(columns):
-                result[:, c] = column
-            return result
+            return np.stack([self._column(name) for name in names]).T
         column = self.rows.column(names[0])
         if width and is_list(column.type):
             return self._lists(names[0], column, width)

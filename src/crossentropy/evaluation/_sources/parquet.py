@@ -6,7 +6,7 @@ from typing import IO
 
 from pyarrow import parquet
 
-from crossentropy.evaluation._sources.table import BATCH, Piece, Table, pieces, reading
+from crossentropy.evaluation._sources.table import Piece, Table, pieces, reading, rows_at_once
 
 __all__ = ["parquet_table"]
 
@@ -20,7 +20,8 @@ def parquet_table(file: IO[bytes], origin: str) -> Table:
 
     def read(names: Sequence[str], numeric: frozenset[str]) -> Iterator[Piece]:
         with reading(origin, "Parquet"):
-            yield from pieces(table.iter_batches(BATCH, columns=list(names)), checked=True)
+            rows = rows_at_once([table.schema_arrow.field(name).type for name in names])
+            yield from pieces(table.iter_batches(rows, columns=list(names)), checked=True)
 
     return Table(origin, columns, read)
 

@@ -1,6 +1,8 @@
 """Score the rows of a source, table by table and piece by piece."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from crossentropy.evaluation._faults import BadData
@@ -9,6 +11,7 @@ from crossentropy.evaluation._sources.convert import Roles, columns_of
 from crossentropy.evaluation._sources.open import open_tables
 from crossentropy.evaluation._sources.roles import find_roles
 from crossentropy.evaluation._sources.table import Piece, Table
+from crossentropy.evaluation._sources.workers import Work, score_on_threads
 from crossentropy.evaluation.state import State
 
 __all__ = ["add_piece", "check_scored", "score_source"]
@@ -39,30 +42,48 @@ def score_source(
     -------
     State
     """
-    scoring: Scoring | None = None
-    broken, total = 0, 0
-    origins: list[str] = []
+    read, total = Read(), 0
+
+    def done(rows: int) -> None:
+        nonlocal total
+        total += rows
+        if on_rows is not None:
+            on_rows(total)
+
+    state = score_on_threads(_works(source, names, request, typed_classes, read), done)
+    origins = ", ".join(read.origins)
+    if state is None:
+        raise BadData(f"there are no rows in {origins}; pass predictions")
+    if read.broken:
+        state.count_bad_rows({"line": read.broken})
+    check_scored(state, origins)
+    return state
+
+
+@dataclass
+class Read:
+    """What the tables that were read are called, and how many lines were left out."""
+
+    origins: list[str] = field(default_factory=list)
+    broken: int = 0
+
+
+def _works(source: Any, names: Columns, request: Request, typed_classes: bool, read: Read) -> Iterator[Work]:
+    """Read the rows of all tables."""
+    is_first = True
     for table in open_tables(source, skip=request.on_bad_rows == "skip"):
-        origins.append(table.words())
+        read.origins.append(table.words())
         found, roles = find_roles(table, names, request), None
         for piece in table.read(found.roles.names(), found.roles.numeric()):
-            broken += piece.broken
+            read.broken += piece.broken
             if piece.rows.num_rows == 0:
                 continue
-            if scoring is None:
+            if is_first:
                 request = found.with_classes(request, piece, typed_classes=typed_classes)
-                scoring = Scoring(request)
+                is_first = False
             roles = roles or found.in_order(tuple(request.classes or ()))
-            add_piece(scoring, piece, roles, table)
-            total += piece.rows.num_rows
-            if on_rows is not None:
-                on_rows(total)
-    if scoring is None or scoring.state is None:
-        raise BadData(f"there are no rows in {', '.join(origins)}; pass predictions")
-    if broken:
-        scoring.state.count_bad_rows({"line": broken})
-    check_scored(scoring.state, ", ".join(origins))
-    return scoring.state
+            add_to = partial(add_piece, piece=piece, roles=roles, table=table)
+            yield Work(request, piece.rows.num_rows, add_to)
 
 
 def add_piece(scoring: Scoring, piece: Piece, roles: Roles, table: Table) -> None:

@@ -10,20 +10,25 @@ import pyarrow as pa
 
 from crossentropy.evaluation._faults import BadData
 
-__all__ = ["BATCH", "Piece", "Table", "pieces", "reading", "stored"]
+__all__ = ["Piece", "Table", "pieces", "reading", "rows_at_once", "stored"]
 
 Array = np.ndarray[Any, Any]
-#: Rows that are read at once.
-BATCH = 1 << 17
+#: The most rows that are read at once, and about how many cells.
+BATCH, CELLS = 1 << 17, 1 << 20
 
 
 class Piece(NamedTuple):
     """Some rows of a table, what they are called in it, and how many lines were left out since the piece before."""
 
     rows: pa.RecordBatch
-    #: int64 array: the number of each row, from 0 on.
-    numbers: Array
+    #: The number of each row, from 0 on; range or int64 array.
+    numbers: range | Array
     broken: int = 0
+
+    def row_numbers(self) -> Array:
+        """Return the numbers as an array."""
+        numbers = self.numbers
+        return np.arange(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,18 @@ class Table:
         return self.origin or "the table"
 
 
+def rows_at_once(types: Sequence[pa.DataType]) -> int:
+    """Return how many rows of columns of these types to read at once; a list or tensor counts as 64 cells.
+
+    >>> rows_at_once([pa.int8(), pa.float64()]), rows_at_once([pa.float32()] * 1000)
+    (131072, 4096)
+    """
+    width = sum(
+        64 if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType) else 1 for kind in types
+    )
+    return min(BATCH, max(1 << 12, CELLS // max(1, width)))
+
+
 def pieces(batches: Iterable[pa.RecordBatch], *, checked: bool = False) -> Iterator[Piece]:
     """Number the rows of batches, and divide batches that are too large.
 
@@ -58,9 +75,10 @@ def pieces(batches: Iterable[pa.RecordBatch], *, checked: bool = False) -> Itera
     for batch in batches:
         if checked:
             batch.validate(full=True)
-        for start in range(0, batch.num_rows, BATCH):
-            rows = stored(batch.slice(start, BATCH))
-            yield Piece(rows, np.arange(first, first + rows.num_rows))
+        step = rows_at_once(batch.schema.types)
+        for start in range(0, batch.num_rows, step):
+            rows = stored(batch.slice(start, step))
+            yield Piece(rows, range(first, first + rows.num_rows))
             first += rows.num_rows
 
 

@@ -1,0 +1,12 @@
+// The best increasing function of ordered predictions.
+#pragma once
+
+#include <cstdint>
+
+namespace ce {
+
+// Pools adjacent violators: from n weights, and the part of each that has label 1, to those of blocks whose frequency of
+// label 1 increases, written over them. Returns how many blocks there are.
+int64_t pool_adjacent_violators(double* weight, double* positive, int64_t n);
+
+}  // namespace ce
