@@ -151,10 +151,11 @@ void bind_evaluation(nb::module_& m) {
 
   m.def(
       "pool_adjacent_violators",
-      [](uintptr_t weight, uintptr_t positive, int64_t n) {
-        return ce::pool_adjacent_violators(pointer<double>(weight), pointer<double>(positive), n);
+      [](uintptr_t weight, uintptr_t positive, uintptr_t predictions, int64_t n) {
+        return ce::pool_adjacent_violators(pointer<double>(weight), pointer<double>(positive),
+                                           pointer<int64_t>(predictions), n);
       },
-      "weight"_a, "positive"_a, "n"_a, nb::call_guard<nb::gil_scoped_release>());
+      "weight"_a, "positive"_a, "predictions"_a, "n"_a, nb::call_guard<nb::gil_scoped_release>());
 
   nb::class_<ce::KeyTable>(m, "KeyTable", "A set of 64-bit keys in the order of their first appearance.")
       .def(nb::init<int64_t>(), "limit"_a)

@@ -5,8 +5,8 @@
 
 namespace ce {
 
-// Pools adjacent violators: from n weights, and the part of each that has label 1, to those of blocks whose frequency of
-// label 1 increases, written over them. Returns how many blocks there are.
-int64_t pool_adjacent_violators(double* weight, double* positive, int64_t n);
+// Pools adjacent violators: from n weights, the part of each that has label 1, and a count of predictions, to those of
+// blocks whose frequency of label 1 increases, written over them. Returns how many blocks there are.
+int64_t pool_adjacent_violators(double* weight, double* positive, int64_t* predictions, int64_t n);
 
 }  // namespace ce

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from crossentropy._lazy import attach
 
 if TYPE_CHECKING:
+    from crossentropy.evaluation import calibrators
     from crossentropy.evaluation._batch import Batch, SliceColumn
     from crossentropy.evaluation._declaration import Declaration
     from crossentropy.evaluation._evaluate import evaluate
@@ -33,6 +34,7 @@ __all__ = [
     "SliceColumn",
     "State",
     "Window",
+    "calibrators",
     "evaluate",
     "language_score",
     "windows",
@@ -51,4 +53,4 @@ LAZY = {
     "state": ("State",),
 }
 
-__getattr__, __dir__ = attach(__name__, __all__, LAZY, ("ray", "spark"))
+__getattr__, __dir__ = attach(__name__, __all__, LAZY, ("calibrators", "ray", "spark"))

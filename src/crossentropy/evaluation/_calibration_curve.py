@@ -29,11 +29,9 @@ def calibration_curve(entries: Entries, blocks: Blocks) -> list[dict[str, float]
     list of dict
         For each block the least and the greatest prediction in it, its weight, and the share of label 1 in that.
     """
-    used = entries.weight > 0
-    p, ends = entries.probability[used], np.cumsum(entries.weight[used])
-    last = np.searchsorted(ends, np.cumsum(blocks.weight) * (1 - 1e-12))  # sums are rounded
-    last[-1] = len(p) - 1
-    first = np.concatenate([[0], last[:-1] + 1])
+    p = entries.probability[entries.weight > 0]
+    last = np.cumsum(blocks.predictions) - 1
+    first = last - blocks.predictions + 1
     return [
         {"from": float(p[i]), "to": float(p[j]), "weight": w, "frequency": a / w}
         for i, j, w, a in zip(first, last, blocks.weight.tolist(), blocks.positive.tolist(), strict=True)
@@ -86,9 +84,7 @@ def consistency_band(entries: Entries, confidence: float) -> list[dict[str, floa
     for curve in curves:
         frequency = random.binomial(n, p) / n
         blocks = pool_adjacent_violators(weight, weight * frequency)
-        ends = np.searchsorted(np.cumsum(weight), np.cumsum(blocks.weight) * (1 - 1e-12))
-        ends[-1] = len(p) - 1
-        curve[:] = np.repeat(blocks.positive / blocks.weight, np.diff(ends, prepend=-1))
+        curve[:] = np.repeat(blocks.positive / blocks.weight, blocks.predictions)
     lower, upper = np.quantile(curves, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
     return [
         {"probability": float(x), "lower": float(low), "upper": float(high)}

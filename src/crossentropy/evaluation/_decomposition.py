@@ -24,6 +24,8 @@ class Blocks(NamedTuple):
 
     weight: Array
     positive: Array
+    #: int64 array: how many predictions share each.
+    predictions: Array
 
 
 def pool_adjacent_violators(weight: Array, positive: Array) -> Blocks:
@@ -44,14 +46,16 @@ def pool_adjacent_violators(weight: Array, positive: Array) -> Blocks:
     Examples
     --------
     >>> import numpy as np
-    >>> weight, positive = pool_adjacent_violators(np.ones(4), np.asarray([0.0, 1.0, 0.0, 1.0]))
-    >>> (positive / weight).tolist()
-    [0.0, 0.5, 1.0]
+    >>> blocks = pool_adjacent_violators(np.ones(4), np.asarray([0.0, 1.0, 0.0, 1.0]))
+    >>> (blocks.positive / blocks.weight).tolist(), blocks.predictions.tolist()
+    ([0.0, 0.5, 1.0], [1, 2, 1])
     """
-    blocks = np.stack([weight, positive])
+    blocks, counts = np.stack([weight, positive]), np.ones(len(weight), np.int64)
     address, n = NumpyMemory.address(blocks), blocks.shape[1]
-    count = _native.pool_adjacent_violators(address, address + n * blocks.itemsize, n)
-    return Blocks(*blocks[:, :count])
+    count = _native.pool_adjacent_violators(
+        address, address + n * blocks.itemsize, NumpyMemory.address(counts), n
+    )
+    return Blocks(*blocks[:, :count], counts[:count])
 
 
 def best_blocks(entries: Entries) -> Blocks:
@@ -73,7 +77,7 @@ def least_blocks(entries: Entries) -> Blocks:
 
 def log_score(blocks: Blocks) -> float:
     """Return the mean log loss of blocks whose rows are given the frequency of label 1 in them."""
-    weight, positive = blocks
+    weight, positive = blocks.weight, blocks.positive
     with np.errstate(divide="ignore", invalid="ignore"):
         p = positive / weight
         entropy = -np.where(p > 0, p * np.log(p), 0.0) - np.where(p < 1, (1 - p) * np.log1p(-p), 0.0)
@@ -82,6 +86,6 @@ def log_score(blocks: Blocks) -> float:
 
 def brier_score(blocks: Blocks) -> float:
     """Return their mean Brier score."""
-    weight, positive = blocks
+    weight, positive = blocks.weight, blocks.positive
     p = positive / weight
     return float((weight * p * (1 - p)).sum() / weight.sum())

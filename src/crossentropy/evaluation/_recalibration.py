@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from crossentropy.evaluation._newton import fit_logistic, minimize_from_zero, sigmoid
 from crossentropy.evaluation._prediction_table import Entries
 
 __all__ = ["Cox", "Node", "Temperature", "best_temperature", "cox", "interpolated_temperature", "log_odds"]
 
 Array = np.ndarray[Any, Any]
-STEPS = 100
 
 
 class Temperature(NamedTuple):
@@ -83,25 +83,14 @@ def best_temperature(entries: Entries, z: Array) -> Temperature:
         return float((weight * np.logaddexp(0, u) - positive * u).sum() / total)
 
     def slope(beta: float) -> tuple[float, float]:
-        p = _expit(beta * z)
+        p = sigmoid(beta * z)
         return float(((weight * p - positive) * z).sum()), float((weight * p * (1 - p) * z * z).sum())
 
     if slope(0.0)[0] >= 0:
         return Temperature(math.inf, loss(0.0))
     if not (((weight - positive) * (z > 0)).any() or (positive * (z < 0)).any()):
         return Temperature(0.0, float(weight[z == 0].sum() * math.log(2) / total))
-    low, high = 0.0, 1.0
-    while slope(high)[0] < 0:
-        low, high = high, 2 * high
-    beta = (low + high) / 2
-    for _ in range(STEPS):
-        first, second = slope(beta)
-        low, high = (beta, high) if first < 0 else (low, beta)
-        step = beta - first / second if second > 0 else math.inf
-        step = step if low < step < high else (low + high) / 2
-        if abs(step - beta) <= 1e-15 * beta:
-            break
-        beta = step
+    beta = minimize_from_zero(slope)
     return Temperature(1 / beta, loss(beta))
 
 
@@ -116,30 +105,8 @@ def cox(entries: Entries, z: Array) -> Cox | None:
         return None
     if z[positive > 0].min() >= z[negative > 0].max() or z[positive > 0].max() <= z[negative > 0].min():
         return None  # separated: the slope has no bound
-    design = np.stack([np.ones_like(z), z])
-
-    def loss(at: Array) -> float:
-        u = at @ design
-        return float((weight * np.logaddexp(0, u) - positive * u).sum())
-
-    at = np.asarray([0.0, 1.0])
-    current = loss(at)
-    for _ in range(STEPS):
-        p = _expit(at @ design)
-        gradient = design @ (weight * p - positive)
-        hessian = (design * (weight * p * (1 - p))) @ design.T
-        try:
-            step = np.linalg.solve(hessian, gradient)
-        except np.linalg.LinAlgError:
-            return None
-        size = 1.0
-        while size > 1e-10 and not loss(at - size * step) <= current + 1e-15 * abs(current):
-            size /= 2
-        at = at - size * step
-        current = loss(at)
-        if np.abs(size * step).max() <= 1e-14 * max(1.0, float(np.abs(at).max())):
-            break
-    return Cox(float(at[1]), float(at[0]))
+    fit = fit_logistic(np.stack([np.ones_like(z), z]), weight, positive, np.asarray([0.0, 1.0]))
+    return None if fit is None else Cox(float(fit[1]), float(fit[0]))
 
 
 def interpolated_temperature(nodes: list[Node]) -> Temperature:
@@ -171,8 +138,3 @@ def _between(left: Node, right: Node) -> Temperature:
         middle = (low + high) / 2
         low, high = (middle, high) if slope(middle) < 0 else (low, middle)
     return Temperature(1 / (left.power * math.exp(width * high)), float(polynomial(high)))
-
-
-def _expit(u: Array) -> Array:
-    e = np.exp(-np.abs(u))
-    return np.where(u >= 0, 1.0, e) / (1 + e)

@@ -1,0 +1,288 @@
+"""What all calibrators share: scikit-learn's protocol, checks of predictions, JSON."""
+
+import inspect
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from crossentropy.evaluation._columns import make_batch
+from crossentropy.evaluation._declaration import KINDS, Declaration, Label
+from crossentropy.evaluation._scoring import Columns, Request
+from crossentropy.evaluation.calibrators._rows import Rows, probabilities, row_losses, rows_of, scores_of
+
+__all__ = ["FORMAT", "VERSION", "Calibrator", "checked_rows"]
+
+Array = np.ndarray[Any, Any]
+FORMAT, VERSION = "crossentropy calibrator", 1
+
+
+class Calibrator:
+    """A map from predictions to calibrated probabilities, fitted to labels.
+
+    Parameters
+    ----------
+    kind : {"proba", "logits", "log_proba"}
+        What predictions are.
+    classes : sequence of labels, optional
+        The label of each column, in their order; of one column, (negative, positive). Left out, labels are the integers
+        0, 1, … that number the columns.
+    """
+
+    #: What `crossentropy calibrate --method` and files call it.
+    method: ClassVar[str]
+
+    def __init__(self, kind: str, *, classes: Sequence[Label] | None = None) -> None:
+        self.kind = kind
+        self.classes = classes
+
+    # ------------------------------------------------------------------------------------- for each method to say
+
+    def _fit(self, rows: Rows) -> None:
+        raise NotImplementedError
+
+    def _map(self, scores: Array) -> Array:
+        """Return calibrated scores, which need not be normalized."""
+        raise NotImplementedError
+
+    def _least_rows(self, classes: int) -> int:
+        """Return how many rows the method needs."""
+        raise NotImplementedError
+
+    def _fits(self, classes: int) -> bool:
+        """Tell whether the method is for so many classes."""
+        return True
+
+    def _wrong_classes(self, classes: int) -> str:
+        """Return what to use for so many classes that the method is not for."""
+        raise NotImplementedError
+
+    def _to_dict(self) -> dict[str, Any]:
+        """Return the fitted numbers, for JSON."""
+        raise NotImplementedError
+
+    def _restore(self, fitted: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------------ the protocol
+
+    def fit(self, predictions: Any, y: Any, sample_weight: Any = None) -> "Calibrator":
+        """Fit to labels.
+
+        Parameters
+        ----------
+        predictions : array (n,) or (n, C)
+            As `kind` says; one column is of the positive class.
+        y : array or list (n,) of labels
+        sample_weight : array (n,), optional
+
+        Returns
+        -------
+        the calibrator itself
+
+        Raises
+        ------
+        BadData
+            If a row is not as declared: not a number, out of range, a label that is none of the classes; a ValueError.
+        ValueError
+            If there are too few rows for the method, or it is for another number of classes.
+        """
+        self._fit_rows(self._declared(predictions, y), predictions, y, sample_weight)
+        return self
+
+    def _fit_rows(self, declaration: Declaration, predictions: Any, y: Any, weight: Any) -> None:
+        self._fit_to(checked_rows(declaration, predictions, y, weight), declaration)
+
+    def _fit_to(self, rows: Rows, declaration: Declaration) -> None:
+        """Fit to rows that were checked already."""
+        self._check_size(rows)
+        self._declaration = declaration
+        self.classes_ = np.asarray(declaration.classes)
+        self._fit(rows)
+
+    def _restore_all(self, declaration: Declaration, fitted: dict[str, Any]) -> None:
+        """Make this the fitted calibrator that `_to_dict` described."""
+        self._declaration = declaration
+        self.classes_ = np.asarray(declaration.classes)
+        self._restore(fitted)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted calibrator as JSON; `load` reads it.
+
+        Parameters
+        ----------
+        path : str or path
+            The file is complete or, if it cannot be written, as it was.
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted.
+        OSError
+            If the file cannot be written.
+        """
+        text = self.to_json()
+        unfinished = f"{os.fspath(path)}.{os.getpid()}.unfinished"
+        try:
+            with open(unfinished, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(unfinished, path)
+        finally:
+            if os.path.exists(unfinished):
+                os.remove(unfinished)
+
+    def to_json(self) -> str:
+        """Return the fitted calibrator as JSON.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted.
+        """
+        self._check_fitted()
+        d = self._declaration
+        tree = {
+            "format": FORMAT,
+            "version": VERSION,
+            "method": self.method,
+            "kind": d.kind,
+            "classes": list(d.classes),
+            "one_column": d.one_column,
+            "fitted": self._to_dict(),
+        }
+        return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def _declared(self, predictions: Any, labels: Any) -> Declaration:
+        if self.kind not in KINDS:
+            raise ValueError(
+                f"kind is {self.kind!r}; pass 'proba', 'logits' or 'log_proba', what predictions are"
+            )
+        request = Request(self.kind, classes=self.classes, weighted=True)
+        return request.declaration(Columns(predictions, labels))
+
+    def _check_size(self, rows: Rows) -> None:
+        name, least = type(self).__name__, self._least_rows(rows.classes)
+        if not self._fits(rows.classes):
+            raise ValueError(
+                f"{name} is not for {rows.classes} classes; use {self._wrong_classes(rows.classes)}"
+            )
+        if len(rows) < least:
+            raise ValueError(
+                f"{name} of {rows.classes} classes needs {least:,} rows, and there are {len(rows):,}: it would fit "
+                "their noise; pass more rows, or use TemperatureScaling, which needs 10"
+            )
+
+    def predict_proba(self, predictions: Any) -> Array:
+        """Return the calibrated probability of each class.
+
+        Parameters
+        ----------
+        predictions : array (n,) or (n, C)
+            As `fit` takes them.
+
+        Returns
+        -------
+        float64 array (n, C)
+            Dimensionless, in the order of `classes_`.
+
+        Raises
+        ------
+        BadData
+            If a row is not as declared.
+        """
+        return probabilities(self._map(self._scores(predictions)))
+
+    def _scores(self, predictions: Any) -> Array:
+        self._check_fitted()
+        d = self._declaration
+        batch, _ = make_batch(d, predictions, np.full(len(predictions), d.classes[0]))
+        return scores_of(batch.predictions, d, np.asarray(predictions).dtype)
+
+    def predict(self, predictions: Any) -> Array:
+        """Return the most probable label of each row.
+
+        Parameters
+        ----------
+        predictions : array (n,) or (n, C)
+
+        Returns
+        -------
+        array (n,) of labels
+            Dimensionless.
+        """
+        return np.asarray(self.classes_[self.predict_proba(predictions).argmax(axis=1)])
+
+    def _losses(self, rows: Rows) -> Array:
+        """Return the calibrated loss of each row."""
+        return row_losses(self._map(rows.scores), rows.labels)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "_declaration"):
+            raise ValueError(f"this {type(self).__name__} is not fitted; call fit(predictions, y) first")
+
+    # -------------------------------------------------------------------------------------------- for scikit-learn
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of the constructor.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            Of no effect; scikit-learn passes it.
+
+        Returns
+        -------
+        dict
+        """
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **parameters: Any) -> "Calibrator":
+        """Set parameters of the constructor.
+
+        Returns
+        -------
+        the calibrator itself
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        for name, value in parameters.items():
+            if name not in self.get_params():
+                raise ValueError(
+                    f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(self.get_params())}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_declaration")
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(one_d_array=True),
+        )
+
+    def __repr__(self) -> str:
+        given = ", ".join(
+            f"{name}={value!r}" for name, value in self.get_params().items() if value is not None
+        )
+        return f"{type(self).__name__}({given})"
+
+
+def checked_rows(declaration: Declaration, predictions: Any, y: Any, weight: Any) -> Rows:
+    """Check and convert rows."""
+    batch, _ = make_batch(declaration, predictions, y, weight=weight)
+    return rows_of(batch, declaration, np.asarray(predictions).dtype)

@@ -1,0 +1,111 @@
+"""Isotonic calibration."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crossentropy.evaluation._decomposition import pool_adjacent_violators
+from crossentropy.evaluation.calibrators._base import Calibrator
+from crossentropy.evaluation.calibrators._rows import Rows
+
+__all__ = ["IsotonicCalibration"]
+
+Array = np.ndarray[Any, Any]
+#: Beyond it log-odds are as good as infinite.
+FARTHEST = 750.0
+#: Of more rows, log-odds are rounded to such parts of 1.
+MOST_EXACT, PLACES = 1 << 16, 128
+
+
+class _Curve(NamedTuple):
+    """An increasing function: the log-odds of the first and last prediction of each block, and their new log-odds."""
+
+    at: Array
+    to: Array
+
+    def __call__(self, z: Array) -> Array:
+        return np.interp(z, self.at, self.to)
+
+
+class IsotonicCalibration(Calibrator):
+    r"""The best increasing function of the probability, by pooling adjacent violators.
+
+    Between the blocks it is linear in the log-odds. Half a row of label 1 below all predictions and half a row of label
+    0 above them keep probabilities off 0 and 1, which the next row could prove wrong at infinite cost. Of more than two
+    classes, each is calibrated against the rest and the results are divided by their sum (Zadrozny & Elkan 2002).
+
+    Of more than 65536 rows, log-odds are rounded to multiples of 1/128, which changes p and 1 − p by less than 0.4 %.
+
+    Parameters
+    ----------
+    kind : {"proba", "logits", "log_proba"}
+        What predictions are.
+    classes : sequence of labels, optional
+        The label of each column, in their order; of one column, (negative, positive). Left out, labels are the integers
+        0, 1, … that number the columns.
+
+    Attributes
+    ----------
+    classes_ : array (C,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crossentropy.evaluation.calibrators import IsotonicCalibration
+    >>> p, y = np.repeat([0.1, 0.2, 0.9], 400), np.tile([1, 0, 0, 0], 300)
+    >>> IsotonicCalibration("proba").fit(p, y).predict_proba([0.5]).round(2).tolist()
+    [[0.75, 0.25]]
+    """
+
+    method = "isotonic"
+
+    def _least_rows(self, classes: int) -> int:
+        return 1000
+
+    def _fit(self, rows: Rows) -> None:
+        if rows.classes == 2:
+            self._curves = [_fit_curve(rows.scores, rows.labels, rows.weight)]
+            return
+        self._curves = [
+            _fit_curve(z, (rows.labels == k).astype(np.int64), rows.weight)
+            for k, z in enumerate(_against_rest(rows.scores))
+        ]
+
+    def _map(self, scores: Array) -> Array:
+        if len(self._curves) == 1:
+            return self._curves[0](scores)
+        columns = zip(self._curves, _against_rest(scores), strict=True)
+        return -np.logaddexp(0, -np.stack([curve(z) for curve, z in columns], axis=1))
+
+    def _to_dict(self) -> dict[str, Any]:
+        return {"curves": [{"at": curve.at.tolist(), "to": curve.to.tolist()} for curve in self._curves]}
+
+    def _restore(self, fitted: dict[str, Any]) -> None:
+        self._curves = [
+            _Curve(np.asarray(curve["at"], np.float64), np.asarray(curve["to"], np.float64))
+            for curve in fitted["curves"]
+        ]
+
+
+def _against_rest(scores: Array) -> Array:
+    """Return the log-odds (C, n) of each class against the others."""
+    with np.errstate(divide="ignore"):
+        rest = np.where(scores > -np.log(2), np.log(-np.expm1(scores)), np.log1p(-np.exp(scores)))
+    return np.clip(scores - rest, -FARTHEST, FARTHEST).T
+
+
+def _fit_curve(z: Array, labels: Array, weight: Array | None) -> _Curve:
+    if len(z) > MOST_EXACT:
+        z = np.rint(z * PLACES) / PLACES
+    at, place = np.unique(z, return_inverse=True)
+    place = place.reshape(-1)
+    total = np.bincount(place, weight, len(at))
+    positive = np.bincount(place, labels if weight is None else labels * weight, len(at))
+    blocks = pool_adjacent_violators(
+        np.concatenate([[0.5], total, [0.5]]), np.concatenate([[0.5], positive, [0.0]])
+    )
+    at = np.concatenate([at[:1], at, at[-1:]])
+    last = blocks.predictions.cumsum() - 1
+    first = last - blocks.predictions + 1
+    value = np.log(blocks.positive) - np.log(blocks.weight - blocks.positive)
+    return _Curve(np.stack([at[first], at[last]], axis=1).reshape(-1), np.repeat(value, 2))
