@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from crossentropy import __version__
+from crossentropy.cli.calibrate import calibrate
 from crossentropy.cli.evaluate import evaluate
 from crossentropy.cli.losses import losses
 from crossentropy.cli.merge import merge
@@ -16,7 +17,7 @@ from crossentropy.cli.train_lm import train_lm
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
-for verb in train, predict, train_lm, losses, evaluate, merge, perplexity:
+for verb in train, predict, train_lm, losses, evaluate, merge, calibrate, perplexity:
     app.command()(verb)
 
 

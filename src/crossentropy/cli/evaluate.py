@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from crossentropy.cli.evaluation_report import (
     write_bytes,
     write_junit,
 )
+from crossentropy.cli.predictions import names_of, one_kind
 from crossentropy.training.output import check_writable
 
 
@@ -128,10 +129,7 @@ def evaluate(
     The exit code is 0, 1 if a gate failed, 2 if the command is wrong, 3 if the data are.
     """
     with errors_with_codes():
-        given = {"proba": proba, "logits": logits, "log_proba": log_proba}
-        kinds = [name for name, value in given.items() if value is not None]
-        if len(kinds) != 1:
-            raise ValueError("pass one of --proba, --logits and --log-proba: what the predictions are")
+        kind, predictions = one_kind(proba, logits, log_proba)
         rates = finalizing(interval, prior)
         for path in (state, junit):
             if path is not None:
@@ -148,14 +146,14 @@ def evaluate(
 
         slices = tuple(slice or ())
         names = Columns(
-            _names(given[kinds[0]]),
-            _names(label) if soft_labels else label,
+            predictions,
+            names_of(label) if soft_labels else label,
             weight,
             cluster,
             slices={name: name for name in slices},
         )
         request = Request(
-            kinds[0],
+            kind,
             soft_labels=soft_labels,
             classes=None if classes is None else classes.split(","),
             positive=positive,
@@ -182,8 +180,3 @@ def evaluate(
         print_gates(gates)
     if not all(gate.passed for gate in gates):
         raise typer.Exit(FAILED_GATE)
-
-
-def _names(columns: str | None) -> Any:
-    """Return a name or a pattern, or a list of names."""
-    return columns.split(",") if columns and "," in columns else columns

@@ -17,6 +17,7 @@ _OPTIONS = "classes|positive|proba|logits|log_proba|weight|cluster|slice|prior|c
 _COLUMNS = ("tokens", "text", "bytes", "characters", "words")
 _OPTIONS += "|log_probs|document|prefix|" + "|".join(_COLUMNS)
 _OPTION = re.compile(rf'\b({_OPTIONS}|on_bad_rows|soft_labels)=(?:"(\w+)"|True\b|\(negative, positive\))?')
+_METHOD = re.compile(r"\b(?:(Temperature|Platt|Vector|Matrix)Scaling|(Beta|Isotonic)Calibration)\b")
 
 
 def in_options(message: str) -> str:
@@ -33,6 +34,7 @@ def in_options(message: str) -> str:
         name = match[1].replace("_", "-") + ("-column" if match[1] in _COLUMNS else "")
         return f"--{name}{space}{value}"
 
+    message = _METHOD.sub(lambda match: f"--method {(match[1] or match[2]).lower()}", message)
     return _OPTION.sub(option, message).replace("larger sum_tolerance", "larger --sum-tolerance")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import Declaration, Label
 from crossentropy.evaluation._faults import BadData, skips
@@ -133,8 +134,13 @@ class Scoring:
         if not self.request.named:
             batch = replace(batch, rows=None, origin="")
         self.rows += len(columns.predictions)
-        self.state.update_on(self.threads, batch)
+        self.take(batch)
         self.state.count_bad_rows(counts)
+
+    def take(self, batch: Batch) -> None:
+        """Add rows that were checked; a subclass may keep them too."""
+        assert self.state is not None  # for type checkers
+        self.state.update_on(self.threads, batch)
 
 
 def class_list(

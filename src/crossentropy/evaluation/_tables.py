@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from crossentropy.evaluation._scoring import Columns, Request
+from crossentropy.evaluation._scoring import Columns, Request, Scoring
 from crossentropy.evaluation.state import State
 
 __all__ = ["is_tabular", "needs_pyarrow", "score_tables"]
@@ -25,11 +25,14 @@ def score_tables(
     *,
     typed_classes: bool = True,
     on_rows: Callable[[int], None] | None = None,
+    scoring_of: Callable[[Request], Scoring] | None = None,
 ) -> State:
     """Score the rows of such a source; see `crossentropy.evaluation._sources.score.score_source`."""
     with needs_pyarrow():
         from crossentropy.evaluation._sources.score import score_source
-    return score_source(source, names, request, typed_classes=typed_classes, on_rows=on_rows)
+    return score_source(
+        source, names, request, typed_classes=typed_classes, on_rows=on_rows, scoring_of=scoring_of
+    )
 
 
 @contextmanager

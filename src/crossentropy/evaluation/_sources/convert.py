@@ -14,7 +14,7 @@ from crossentropy.evaluation._scoring import Columns
 from crossentropy.evaluation._sources.labels import coded, float_of, label_column, single, value_of
 from crossentropy.evaluation._sources.table import Piece, Table
 
-__all__ = ["Cells", "Roles", "columns_of", "is_list", "values_of"]
+__all__ = ["Cells", "Roles", "columns_of", "is_list", "predictions_of", "values_of"]
 
 Array = np.ndarray[Any, Any]
 #: What stands for a missing number in a text table.
@@ -89,6 +89,14 @@ def columns_of(piece: Piece, roles: Roles, table: Table, *, skip: bool) -> tuple
         ),
         counts,
     )
+
+
+def predictions_of(piece: Piece, names: Sequence[str], table: Table, width: int) -> Array:
+    """Convert the columns of predictions alone; a cell that is no number is an error."""
+    reading = Cells(piece.rows, table)
+    predictions = reading.numbers(names, width)
+    _kept(reading, None, piece, table, {}, skip=False)
+    return predictions
 
 
 def _kept(

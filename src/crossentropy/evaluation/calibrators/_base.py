@@ -198,10 +198,11 @@ class Calibrator:
         """
         return probabilities(self._map(self._scores(predictions)))
 
-    def _scores(self, predictions: Any) -> Array:
+    def _scores(self, predictions: Any, **where: Any) -> Array:
+        """Check predictions and return their scores; `where` says in messages where they are from."""
         self._check_fitted()
         d = self._declaration
-        batch, _ = make_batch(d, predictions, np.full(len(predictions), d.classes[0]))
+        batch, _ = make_batch(d, predictions, np.full(len(predictions), d.classes[0]), **where)
         return scores_of(batch.predictions, d, np.asarray(predictions).dtype)
 
     def predict(self, predictions: Any) -> Array:
