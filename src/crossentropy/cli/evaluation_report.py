@@ -110,7 +110,8 @@ def print_gates(gates: Sequence[Gate]) -> None:
 
 
 def _option(gate: Gate) -> str:
-    return f"--{gate.name.replace('_', '-')} {gate.limit:g}"
+    limit = gate.limit if isinstance(gate.limit, str) else f"{gate.limit:g}"
+    return f"--{gate.name.replace('_', '-')} {limit}" + (f" ({gate.subject})" if gate.subject else "")
 
 
 def write_bytes(data: bytes, path: Path) -> None:

@@ -14,10 +14,12 @@ from crossentropy._lazy import attach
 if TYPE_CHECKING:
     from crossentropy.evaluation import calibrators
     from crossentropy.evaluation._batch import Batch, SliceColumn
+    from crossentropy.evaluation._compare import compare
     from crossentropy.evaluation._declaration import Declaration
     from crossentropy.evaluation._evaluate import evaluate
     from crossentropy.evaluation._faults import BadData
     from crossentropy.evaluation._language.windows import Window, windows
+    from crossentropy.evaluation.comparison import Comparison, Difference
     from crossentropy.evaluation.language import language_score
     from crossentropy.evaluation.language_result import LanguageScore
     from crossentropy.evaluation.language_state import LanguageState
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BadData",
     "Batch",
+    "Comparison",
     "Declaration",
+    "Difference",
     "Evaluation",
     "LanguageScore",
     "LanguageState",
@@ -35,6 +39,7 @@ __all__ = [
     "State",
     "Window",
     "calibrators",
+    "compare",
     "evaluate",
     "language_score",
     "windows",
@@ -42,10 +47,12 @@ __all__ = [
 
 LAZY = {
     "_batch": ("Batch", "SliceColumn"),
+    "_compare": ("compare",),
     "_declaration": ("Declaration",),
     "_evaluate": ("evaluate",),
     "_faults": ("BadData",),
     "_language.windows": ("Window", "windows"),
+    "comparison": ("Comparison", "Difference"),
     "language": ("language_score",),
     "language_result": ("LanguageScore",),
     "language_state": ("LanguageState",),

@@ -15,10 +15,13 @@ class Gate:
 
     #: The argument of `check_gates`, as "max_log_loss".
     name: str
-    limit: float
+    #: A number; for "not_worse_than" the baseline, and the margin.
+    limit: float | str
     passed: bool
     #: What was measured, in words.
     sentence: str
+    #: The model it is about, where there are several.
+    subject: str = ""
 
 
 def check_gates(

@@ -1,0 +1,161 @@
+"""The verb ``compare``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossentropy.cli.arguments import Policy
+from crossentropy.cli.comparison_report import print_comparison
+from crossentropy.cli.evaluate import NAMED
+from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes
+from crossentropy.cli.evaluation_report import print_gates, progress_of_rows, write_junit
+from crossentropy.cli.predictions import one_kind
+from crossentropy.training.output import check_writable
+
+
+def compare(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE…",
+            help="A file of predictions, or a pattern, for each model; the first one is what others are compared with.",
+        ),
+    ],
+    label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the labels.")],
+    proba: Annotated[
+        str | None, typer.Option(metavar="COLUMNS", help=f"Columns of probabilities: {NAMED}.")
+    ] = None,
+    logits: Annotated[
+        str | None, typer.Option(metavar="COLUMNS", help="Columns of logits, in place of --proba.")
+    ] = None,
+    log_proba: Annotated[
+        str | None, typer.Option(metavar="COLUMNS", help="Columns of log-probabilities, in place of --proba.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column that names each row; rows are paired by it.")
+    ] = None,
+    by_position: Annotated[
+        bool, typer.Option("--by-position", help="Pair rows by their order in the files, in place of --key.")
+    ] = False,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Labels of the columns, in their order; of one column, the negative and the positive one. Default: "
+            "the ends of the names of the columns.",
+        ),
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="Label that one column of predictions is for.")
+    ] = None,
+    weight: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the weights of rows.")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Rows with equal values here are not taken for independent."),
+    ] = None,
+    slice: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Compare on the rows of each value of this column; may be given more than once.",
+        ),
+    ] = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option(
+            metavar="H",
+            help="Rows are forecasts in the order of time, H steps ahead: errors of Diebold and Mariano.",
+        ),
+    ] = None,
+    interval: Annotated[float, typer.Option(metavar="X", help="Confidence of the intervals.")] = 0.95,
+    permutations: Annotated[
+        int, typer.Option(metavar="N", help="Replicates of the sign-flip test; 0 leaves it out.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(metavar="N", help="Its seed.")] = 0,
+    on_bad_rows: Annotated[
+        Policy,
+        typer.Option(help="Whether a row that cannot be scored is an error, or is left out and counted."),
+    ] = Policy.error,
+    sum_tolerance: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="How far the sum of a row's probabilities may be from 1."),
+    ] = None,
+    not_worse_than: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Gate: fail if a model is worse than this one beyond chance. A file of predictions, then the others "
+            "are compared with it; or what evaluate --json has printed, then the test is unpaired.",
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="With --not-worse-than: fail unless the interval of the difference ends at X nats or below.",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the gates as a JUnit report.")
+    ] = None,
+) -> None:
+    """Compare models on the same rows: paired differences of the log loss, and what makes them.
+
+    The exit code is 0, 1 if a gate failed, 2 if the command is wrong, 3 if the data are.
+    """
+    with errors_with_codes():
+        kind, predictions = one_kind(proba, logits, log_proba)
+        if margin is not None and not_worse_than is None:
+            raise ValueError("--margin is how much worse than --not-worse-than a model may be; pass both")
+        if junit is not None:
+            check_writable(junit.parent)
+
+        from crossentropy.evaluation._compare import compare_tables
+        from crossentropy.evaluation._comparison.differences import Tests
+        from crossentropy.evaluation._comparison.gates import paired_gate, read_baseline, unpaired_gate
+        from crossentropy.evaluation._scoring import Columns, Request
+
+        alone = not_worse_than is not None and not_worse_than.endswith(".json")
+        baseline = read_baseline(Path(not_worse_than)) if alone and not_worse_than else None
+        models = list(dict.fromkeys([*([not_worse_than] if not_worse_than and not alone else []), *sources]))
+        if len(models) < 2 and baseline is None:
+            raise ValueError("pass two files or more, one for each model")
+        slices = tuple(slice or ())
+        columns = Columns(predictions, label, weight, cluster, key, {name: name for name in slices})
+        request = Request(
+            kind,
+            classes=None if classes is None else classes.split(","),
+            positive=positive,
+            weighted=weight is not None,
+            clustered=cluster is not None,
+            slices=slices,
+            on_bad_rows=on_bad_rows.value,
+            sum_tolerance=sum_tolerance,
+        )
+        tests = Tests(interval, horizon, permutations, seed, worst=20)
+        with progress_of_rows() as on_rows:
+            result = compare_tables(
+                dict(zip(models, models, strict=True)),
+                columns,
+                request,
+                tests,
+                by_position=by_position,
+                typed_classes=False,
+                on_rows=on_rows,
+            )
+        limit = f"{not_worse_than}" + ("" if margin is None else f" --margin {margin:g}")
+        gates = []
+        if baseline is not None:
+            gates = [unpaired_gate(m, e, baseline, margin, limit) for m, e in result.evaluations.items()]
+        elif not_worse_than is not None:
+            gates = [paired_gate(difference, margin, limit) for difference in result.differences]
+        if junit is not None:
+            write_junit(gates, junit, verb="compare")
+        print_comparison(result, as_json=json)
+        print_gates(gates)
+    if not all(gate.passed for gate in gates):
+        raise typer.Exit(FAILED_GATE)

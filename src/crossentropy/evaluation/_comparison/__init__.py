@@ -1,0 +1,1 @@
+"""What is inside `compare`: rows with their losses, pairs, tests, the Murphy diagram."""

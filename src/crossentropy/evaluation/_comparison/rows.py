@@ -1,0 +1,116 @@
+"""The rows of a model with their losses."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from crossentropy.evaluation._batch import Batch, SliceColumn
+from crossentropy.evaluation._row_scores import RowScorer, rows_together
+from crossentropy.evaluation._scoring import Request, Scoring
+
+__all__ = ["KeepingLosses", "ScoredRows"]
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRows:
+    """Rows with their losses, each an array (n,)."""
+
+    #: int64, or object array of str: what rows are called.
+    names: Array
+    losses: Array
+    labels: Array
+    weight: Array | None
+    cluster: Array | None
+    slices: tuple[SliceColumn, ...]
+    #: The probability of the second of two classes; None for more.
+    probability: Array | None
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+    def in_order(self, places: Array) -> "ScoredRows":
+        """Return the rows at these places; clusters and slices are left out."""
+
+        def of(x: Array | None) -> Any:
+            return None if x is None else x[places]
+
+        return replace(
+            self,
+            names=of(self.names),
+            losses=of(self.losses),
+            labels=of(self.labels),
+            weight=of(self.weight),
+            cluster=None,
+            slices=(),
+            probability=of(self.probability),
+        )
+
+
+class KeepingLosses(Scoring):
+    """Scoring that keeps the loss of each row."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self._kept: list[ScoredRows] = []
+        self._score: RowScorer | None = None
+
+    def take(self, batch: Batch) -> None:
+        super().take(batch)
+        assert self.state is not None  # for type checkers
+        self._score = self._score or RowScorer(self.state.declaration)
+        if batch.weight is not None:
+            batch = batch.take(batch.weight != 0)
+        losses, probability = np.empty(len(batch)), np.empty(len(batch))
+        step = rows_together(len(self.state.declaration.classes))
+        for start in range(0, len(batch), step):
+            scores = self._score(batch.take(slice(start, start + step)))
+            losses[start : start + step] = scores.loss
+            probability[start : start + step] = scores.probability
+        self._kept.append(
+            ScoredRows(
+                batch.rows,
+                losses,
+                batch.labels,
+                batch.weight,
+                batch.cluster,
+                batch.slices,
+                probability if self.state.declaration.is_binary else None,
+            )
+        )
+
+    def rows_kept(self) -> ScoredRows:
+        """Return all rows."""
+
+        def joined(arrays: list[Any]) -> Any:
+            return None if arrays[0] is None else np.concatenate(arrays)
+
+        parts = self._kept
+        names = [part.names for part in parts]
+        if len({x.dtype for x in names}) > 1:
+            names = [as_texts(x) for x in names]
+        return ScoredRows(
+            joined(names),
+            joined([part.losses for part in parts]),
+            joined([part.labels for part in parts]),
+            joined([part.weight for part in parts]),
+            joined([part.cluster for part in parts]),
+            tuple(_joined_slices([p.slices[i] for p in parts]) for i in range(len(parts[0].slices))),
+            joined([part.probability for part in parts]),
+        )
+
+
+def as_texts(names: Array) -> Array:
+    """Return the names of rows as texts."""
+    return names.astype(str).astype(object)
+
+
+def _joined_slices(columns: list[SliceColumn]) -> SliceColumn:
+    names = list(dict.fromkeys(name for column in columns for name in column.names))
+    places = {name: i for i, name in enumerate(names)}
+    codes = [
+        np.asarray([places[name] for name in column.names], np.int32)[column.codes] for column in columns
+    ]
+    return SliceColumn(np.concatenate(codes), names)
