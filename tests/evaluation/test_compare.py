@@ -161,6 +161,13 @@ def test_rows_are_paired_by_key_in_any_order_and_batches():
     assert alone.differences == plain.differences
 
 
+def test_models_are_columns_of_one_table():
+    both = pa.table({"y": Y, "p": P, "q": Q, "unit": np.arange(1000) // 10})
+    result = compare(both, labels="y", proba={"old": "p", "new": "q"}, cluster="unit")
+    arrays = compare(labels=Y, proba={"old": P, "new": Q}, cluster=np.arange(1000) // 10)
+    assert result.differences == arrays.differences
+
+
 def test_texts_and_integers_of_one_key_are_one_key():
     texts = source(SHARPER, key=np.arange(len(SHARPER)).astype(str))
     both = compare({"a": source(DATA["p"]), "b": texts}, key="id", **NAMES)

@@ -1,6 +1,7 @@
 """Models on the same rows, in one call."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from crossentropy.evaluation._comparison.differences import Tests, difference_of, with_adjusted_p
@@ -46,13 +47,13 @@ def compare(
 
     Parameters
     ----------
-    sources : mapping from names to sources, or sequence of paths, optional
+    sources : mapping from names to sources, sequence of paths, or one source, optional
         A source for each model, as `evaluate` takes them; paths are called by themselves. Then the other arguments are
-        names of columns, which every source has. Left out, predictions are a mapping from the names of models to arrays
-        whose rows are the same.
+        names of columns, which every source has. Of one source, predictions are a mapping from the names of models to
+        columns. Left out, they are a mapping from the names of models to arrays whose rows are the same.
     labels : array or list (n,), or name
         What happened, as `evaluate` takes it.
-    proba, logits, log_proba : names; or mapping from names of models to arrays (n,) or (n, C)
+    proba, logits, log_proba : names; or mapping from names of models to names, or to arrays (n,) or (n, C)
         Predictions, by what they are: exactly one of the three.
     classes : sequence of labels, optional
         The label of each column, in their order; of one column, (negative, positive).
@@ -107,7 +108,7 @@ def compare(
     >>> print(compare(labels=y, proba={"old": p, "new": p**1.5}))
     old  log loss 0.498594
     new  log loss 0.471675
-    new is better than old: its log loss is 0.0269193 lower (95 %: -0.043996 to -0.00984269), p = 0.002.
+    new is better than old: its log loss is 0.0269193 lower (95 %: -0.0439959 to -0.00984275), p = 0.002.
     """
     given = {"proba": proba, "logits": logits, "log_proba": log_proba}
     kinds = [name for name in KINDS if given[name] is not None]
@@ -130,6 +131,9 @@ def compare(
     )
     tests = _checked(Tests(interval, horizon, permutations, seed, worst), request)
     columns = Columns(predictions, labels, weight, cluster, key, slices)
+    if sources is not None and isinstance(predictions, Mapping):
+        each = dict.fromkeys(predictions, sources)
+        return compare_tables(each, columns, request, tests, by_position=key is None)
     if sources is not None:
         named = sources if isinstance(sources, Mapping) else {str(path): path for path in sources}
         return compare_tables(named, columns, request, tests, by_position=by_position)
@@ -176,8 +180,10 @@ def compare_tables(
             made.append(KeepingLosses(request))
             return made[-1]
 
+        own = names.predictions[model] if isinstance(names.predictions, Mapping) else names.predictions
+        columns = replace(names, predictions=own)
         state = score_tables(
-            source, names, request, typed_classes=typed_classes, on_rows=on_rows, scoring_of=keeping
+            source, columns, request, typed_classes=typed_classes, on_rows=on_rows, scoring_of=keeping
         )
         scored[model] = (state, made[0].rows_kept())
     return _compared(scored, tests, by_key=names.key is not None)
