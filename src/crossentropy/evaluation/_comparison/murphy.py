@@ -44,31 +44,46 @@ def murphy(first: Array, second: Array, labels: Array, weight: Array | None = No
     >>> murphy(sharp, dull, labels).dominant, murphy(dull, dull, labels).dominant
     ('first', 'both')
     """
-    unit = np.ones(len(labels)) if weight is None else weight
-    total = math.fsum(unit)
-    at, positive = np.concatenate([first, second]), np.tile(labels == 1, 2)
-    change = np.concatenate([-unit, unit])
-    order = np.argsort(at, kind="stable")
-    at, positive, change = at[order], positive[order], change[order]
-    above, below = -np.cumsum(np.where(positive, 0.0, change)), np.cumsum(np.where(positive, change, 0.0))
+    total = float(len(labels)) if weight is None else math.fsum(weight)
+    at, positive, change = _in_order(first, second, labels == 1, weight)
+    above, below = _masses(positive, change)
     ends = np.append(at[1:], 1.0)
     # between neighboring probabilities the difference is linear, so its ends decide
     used = ends > at
     used[-1] = True
-    low, high = (x[used] * above[used] + (1 - x[used]) * below[used] for x in (at, ends))
+    low, high = (x[used] * above[1:][used] + (1 - x[used]) * below[1:][used] for x in (at, ends))
     rounding = 0.0 if weight is None else 1e-12 * total
     worse = bool((low > rounding).any() or (high > rounding).any())
     better = bool((low < -rounding).any() or (high < -rounding).any())
     dominant = {(False, False): "both", (True, False): "first", (False, True): "second"}.get((worse, better))
-    scores = [_elementary_scores(p, labels == 1, unit) / total for p in (first, second)]
-    return Murphy(dominant, list(zip(THRESHOLDS.tolist(), *(s.tolist() for s in scores), strict=True)))
+    theta, rows = THRESHOLDS, np.searchsorted(at, THRESHOLDS, side="right")
+    difference = (theta * above[rows] + (1 - theta) * below[rows]) / total
+    above, below = _masses(positive, np.maximum(-change, 0.0))
+    score = (theta * (above[rows] - above[-1]) + (1 - theta) * below[rows]) / total
+    return Murphy(
+        dominant, list(zip(theta.tolist(), score.tolist(), (score + difference).tolist(), strict=True))
+    )
 
 
-def _elementary_scores(p: Array, positive: Array, unit: Array) -> Array:
-    """Return the summed elementary scores at the thresholds."""
-    place = np.searchsorted(THRESHOLDS, p, side="left")  # p is above the thresholds before this place
-    size = len(THRESHOLDS) + 1
-    zero = np.bincount(place, np.where(positive, 0.0, unit), size)
-    one = np.bincount(place, np.where(positive, unit, 0.0), size)
-    above = zero.sum() - np.cumsum(zero)[:-1]
-    return np.asarray(THRESHOLDS * above + (1 - THRESHOLDS) * np.cumsum(one)[:-1])
+def _masses(positive: Array, change: Array) -> tuple[Array, Array]:
+    """Return less the mass of labels 0, and the mass of labels 1, among the first 0, 1, … rows."""
+    zero, one = np.where(positive, 0.0, change), np.where(positive, change, 0.0)
+    return -np.concatenate([[0.0], zero.cumsum()]), np.concatenate([[0.0], one.cumsum()])
+
+
+def _in_order(
+    first: Array, second: Array, positive: Array, weight: Array | None
+) -> tuple[Array, Array, Array]:
+    """Return the probabilities of both in increasing order, with their labels and their weights, those of `first` < 0.
+
+    Without weights, model and label are put into the last two bits of the probability, which is then sorted alone.
+    """
+    if weight is not None:
+        at, change = np.concatenate([first, second]), np.concatenate([-weight, weight])
+        order = np.argsort(at, kind="stable")
+        return at[order], np.tile(positive, 2)[order], change[order]
+    bits = np.concatenate([first, second]).view(np.uint64) & ~np.uint64(3)
+    label = positive.astype(np.uint64)
+    bits |= np.concatenate([label, label + np.uint64(2)])
+    bits.sort()
+    return (bits & ~np.uint64(3)).view(np.float64), (bits & 1).astype(bool), (bits & 2).astype(np.float64) - 1
