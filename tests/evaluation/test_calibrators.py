@@ -9,7 +9,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from calibration_data import drawn, saturated
-from crossentropy.evaluation import BadData, evaluate
+from crossentropy.evaluation import BadData, Declaration, evaluate
+from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation.calibrators import (
     BetaCalibration,
     IsotonicCalibration,
@@ -18,6 +19,7 @@ from crossentropy.evaluation.calibrators import (
     TemperatureScaling,
     VectorScaling,
 )
+from crossentropy.evaluation.calibrators._rows import probabilities, rows_of
 from evaluation_data import synthetic
 
 TWO = (TemperatureScaling, PlattScaling, BetaCalibration, IsotonicCalibration)
@@ -293,3 +295,22 @@ def test_calibration_lowers_the_miscalibration_that_evaluate_finds():
     after = evaluate(labels=y, proba=TemperatureScaling("logits").fit(z, y).predict_proba(z))
     assert after.ece < before.ece / 4
     assert after.temperature == pytest.approx(1, rel=1e-9)
+
+
+@pytest.mark.parametrize("method", [TemperatureScaling, PlattScaling, BetaCalibration])
+def test_fits_of_many_rows_start_from_condensed_ones_and_end_at_the_maximum(method, monkeypatch):
+    z, y = drawn(11, 40_000, 2, temperature=1.7)
+    weight = np.random.default_rng(12).lognormal(size=40_000)
+    truth = method("logits").fit(z, y, weight).predict_proba(z)
+    monkeypatch.setattr("crossentropy.evaluation.calibrators._rows.MANY", 10_000)
+    assert method("logits").fit(z, y, weight).predict_proba(z) == pytest.approx(truth, rel=1e-11)
+    condensed = rows_of(*batch_of(z, y, weight), np.float64).condensed()
+    assert 2000 < len(condensed) < 30_000
+    fit = method("logits")
+    fit._fit(condensed)
+    assert probabilities(fit._map(z[:, 1] - z[:, 0])) == pytest.approx(truth, rel=1e-5)
+
+
+def batch_of(z, y, weight):
+    declaration = Declaration("logits", (0, 1), one_column=False, weighted=True)
+    return make_batch(declaration, z, y, weight=weight)[0], declaration

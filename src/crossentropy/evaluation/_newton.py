@@ -18,22 +18,21 @@ HALVINGS = 2100
 CLOSE = 1e-9
 
 
-def minimize_from_zero(derivatives: Callable[[float], tuple[float, float]]) -> float:
+def minimize_from_zero(derivatives: Callable[[float], tuple[float, float]], start: float = 1.0) -> float:
     """Minimize a convex function of x > 0 that falls at 0 and rises somewhere, in a bracket that shrinks.
-
-    It starts at 1.
 
     Parameters
     ----------
     derivatives : function
         From x to slope and curvature.
+    start : float, default 1.0
 
     Examples
     --------
     >>> round(minimize_from_zero(lambda x: (math.exp(x) - 5, math.exp(x))), 12) == round(math.log(5), 12)
     True
     """
-    low, high, x = 0.0, math.inf, 1.0
+    low, high, x = 0.0, math.inf, start
     for _ in range(HALVINGS):
         slope, curvature = derivatives(x)
         low, high = (x, high) if slope < 0 else (low, x)

@@ -108,7 +108,7 @@ def held_out_losses(calibrator: Calibrator, rows: Rows) -> Array:
         part = type(calibrator)(**calibrator.get_params())
         training = rows.take(~held_out)
         part._check_size(training)
-        part._fit(training)
+        part._fit(training.condensed())
         losses[held_out] = part._losses(rows.take(held_out))
     return losses
 

@@ -23,6 +23,17 @@ class _TwoClasses(Calibrator):
     def _wrong_classes(self, classes: int) -> str:
         return "VectorScaling or MatrixScaling, which are the same for more classes"
 
+    def _coefficients(self, rows: Rows, used: list[int]) -> Array | None:
+        """Fit the logistic regression on some of the features; its last steps are on all rows."""
+        start: Array | None = np.asarray([0.0, *(1.0 for _ in used[1:])])
+        few = rows.condensed()
+        for part in (rows,) if few is rows else (few, rows):
+            if start is not None:
+                start = fit_logistic(
+                    self._features(part.scores)[used], part.weights, self._positive(part), start
+                )
+        return start
+
     def _map(self, scores: Array) -> Array:
         return np.asarray(self.coefficients_ @ self._features(scores))
 
@@ -78,9 +89,8 @@ class PlattScaling(_TwoClasses):
         return 20
 
     def _fit(self, rows: Rows) -> None:
-        start = np.asarray([0.0, 1.0])
-        fit = fit_logistic(self._features(rows.scores), rows.weights, self._positive(rows), start)
-        self.coefficients_ = start if fit is None else fit
+        fit = self._coefficients(rows, [0, 1])
+        self.coefficients_ = np.asarray([0.0, 1.0]) if fit is None else fit
 
     def _features(self, z: Array) -> Array:
         return np.stack([np.ones_like(z), z])
@@ -126,7 +136,7 @@ class BetaCalibration(_TwoClasses):
         best, least = np.asarray([0.0, 1.0, 1.0]), np.inf
         for free in chain.from_iterable(combinations((1, 2), k) for k in (2, 1, 0)):
             used = [0, *free]
-            fit = fit_logistic(features[used], weight, positive, np.asarray([0.0, *(1.0 for _ in free)]))
+            fit = self._coefficients(rows, used)
             if fit is None or (fit[1:] < 0).any():
                 continue
             u = fit @ features[used]

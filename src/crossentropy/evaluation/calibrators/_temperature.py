@@ -66,7 +66,9 @@ class TemperatureScaling(Calibrator):
             bounded = likelihood.is_bounded()
             if not bounded:
                 likelihood.smooth()
-            self._power = minimize_from_zero(likelihood)
+            few = rows.condensed()
+            start = 1.0 if few is rows or not bounded else minimize_from_zero(_Likelihood(few))
+            self._power = minimize_from_zero(likelihood, start)
             if bounded:
                 self.temperature_interval_ = likelihood.interval(self._power)
         self.temperature_ = 1 / self._power if self._power else math.inf
