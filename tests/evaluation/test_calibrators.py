@@ -202,6 +202,18 @@ def test_probabilities_of_0_and_1_survive(method, dtype):
     assert np.isfinite(mean_loss(fit, p.astype(dtype), y))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "least", "below_1"),
+    [(np.float32, 2.0**-149, 2.0**-24), (np.float64, 2.0**-1074, 2.0**-53)],
+)
+def test_0_and_1_stand_for_the_numbers_next_to_them(dtype, least, below_1):
+    p, y = np.tile(np.asarray([0.3, 0.7], dtype), 50), np.tile([0, 1, 0, 0, 1, 1, 0, 1, 1, 0], 10)
+    scaling = TemperatureScaling("proba").fit(p, y)
+    q = scaling.predict_proba(np.asarray([0, 1], dtype))
+    z = np.asarray([math.log(least), -math.log(below_1)]) / scaling.temperature_
+    assert np.log(q[:, 1]) - np.log(q[:, 0]) == pytest.approx(z, rel=1e-6)
+
+
 @pytest.mark.parametrize("method", MORE)
 def test_probabilities_of_0_and_1_of_more_classes_survive(method):
     p = np.tile([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0], [0.2, 0.2, 0.6]], (300, 1))

@@ -245,9 +245,11 @@ def test_slices_and_rows_add_up_to_the_difference():
 
 
 def test_miscalibration_less_discrimination_is_the_difference():
-    result = of_two()
-    both = compare(labels=Y, proba={"p": P, "q": Q}).evaluations
+    noisy = np.clip(Q + 0.1 * np.random.default_rng(8).normal(size=1000), 0.01, 0.99)
+    comparison = compare(labels=Y, proba={"p": P, "q": noisy})
+    (result,), both = comparison.differences, comparison.evaluations
     assert result.miscalibration == both["q"].miscalibration - both["p"].miscalibration
+    assert result.discrimination == both["q"].discrimination - both["p"].discrimination
     assert result.miscalibration - result.discrimination == pytest.approx(result.difference, rel=1e-10)
     assert both["p"] == evaluate(labels=Y, proba=P)
 

@@ -47,11 +47,9 @@ def murphy(first: Array, second: Array, labels: Array, weight: Array | None = No
     total = float(len(labels)) if weight is None else math.fsum(weight)
     at, positive, change = _in_order(first, second, labels == 1, weight)
     above, below = _masses(positive, change)
-    ends = np.append(at[1:], 1.0)
-    # between neighboring probabilities the difference is linear, so its ends decide
-    used = ends > at
-    used[-1] = True
-    low, high = (x[used] * above[1:][used] + (1 - x[used]) * below[1:][used] for x in (at, ends))
+    # between neighboring probabilities the difference is linear, so its ends decide; outside of all it is 0
+    last = np.flatnonzero(at[1:] > at[:-1])
+    low, high = (x * above[last + 1] + (1 - x) * below[last + 1] for x in (at[last], at[last + 1]))
     rounding = 0.0 if weight is None else 1e-12 * total
     worse = bool((low > rounding).any() or (high > rounding).any())
     better = bool((low < -rounding).any() or (high < -rounding).any())
