@@ -135,6 +135,12 @@ def test_a_result_without_rows_allows_an_unpaired_test_alone(tmp_path):
         ),
         (("old.csv", "new.csv", "--key", "id", "--by-position"), 2, "pass one of them"),
         (("old.csv", "new.csv", "--key", "idd"), 2, "Did you mean 'id'?"),
+        (
+            ("old.csv", "new.csv", "--key", "id", "--interval", "95"),
+            2,
+            "interval is 95.0; pass the confidence",
+        ),
+        (("old.csv", "new.csv", "--key", "id", "--horizon", "0"), 2, "horizon is 0"),
         (("old.csv", "new.csv", "--key", "id", "--margin", "1"), 2, "--margin is how much worse"),
         (("old.csv", "none.csv", "--key", "id"), 2, "there is no file 'none.csv'"),
         (("old.csv", "new.csv", "--key", "half"), 3, "old.csv has two rows with key"),

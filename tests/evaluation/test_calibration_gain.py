@@ -182,3 +182,23 @@ def test_calibrators_need_no_scikit_learn():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "kind='proba'" in done.stdout
+
+
+def test_auto_of_many_rows_is_the_choice_of_few_and_its_fit_is_to_all(monkeypatch):
+    z, y = drawn(2, 40_000, 2)
+    z = 2 * (z[:, 1] - z[:, 0]) + 0.5
+    exact = AutoCalibration("logits").fit(z, y)
+    monkeypatch.setattr("crossentropy.evaluation.calibrators._rows.MANY", 10_000)
+    condensed = AutoCalibration("logits").fit(z, y)
+    assert method_of(condensed) == method_of(exact) == "platt"
+    assert condensed.calibrator_.coefficients_ == pytest.approx(exact.calibrator_.coefficients_, rel=1e-10)
+    for gain, truth in zip(condensed.gains_, exact.gains_, strict=True):
+        tolerance = 1e-4 if gain.method == "isotonic" else 1e-7
+        assert gain.gain == pytest.approx(truth.gain, abs=tolerance)
+
+
+def test_many_rows_of_two_predictions_are_calibrated():
+    p, y = np.tile([0.05, 0.95], 50_000), np.tile([0, 1, 0, 1, 0, 1, 0, 1, 1, 0], 10_000)
+    auto = AutoCalibration("proba").fit(p, y)
+    assert method_of(auto) == "temperature"
+    assert auto.predict_proba([0.95])[0, 1] == pytest.approx(0.8, rel=1e-12)

@@ -129,7 +129,7 @@ def compare(
         on_bad_rows=on_bad_rows,
         sum_tolerance=sum_tolerance,
     )
-    tests = _checked(Tests(interval, horizon, permutations, seed, worst), request)
+    tests = Tests(interval, horizon, permutations, seed, worst)
     columns = Columns(predictions, labels, weight, cluster, key, slices)
     if sources is not None and isinstance(predictions, Mapping):
         each = dict.fromkeys(predictions, sources)
@@ -194,6 +194,11 @@ def _compared(scored: Mapping[str, tuple[State, ScoredRows]], tests: Tests, *, b
     state, rows = scored[reference]
     evaluations = {model: each.finalize(interval=tests.confidence) for model, (each, _) in scored.items()}
     d = state.declaration
+    if tests.horizon is not None and (d.weighted or d.clustered):
+        raise ValueError(
+            "horizon= takes rows for a time series, which has neither weights nor clusters; leave weight= and cluster= "
+            "out"
+        )
     differences = []
     for model in others:
         if scored[model][0].declaration.classes != d.classes:
@@ -211,24 +216,3 @@ def _slices(slices: Any, *, named: bool) -> Mapping[str, Any]:
     if named:
         return {name: name for name in ([slices] if isinstance(slices, str) else slices or ())}
     return slices or {}
-
-
-def _checked(tests: Tests, request: Request) -> Tests:
-    if not 0 < tests.confidence < 1:
-        raise ValueError(
-            f"interval is {tests.confidence}; pass the confidence of intervals, between 0 and 1, as 0.95"
-        )
-    for name, value, least in (
-        ("horizon", tests.horizon, 1),
-        ("permutations", tests.permutations, 0),
-        ("seed", tests.seed, 0),
-        ("worst", tests.worst, 0),
-    ):
-        if value is not None and (not isinstance(value, int) or value < least):
-            raise ValueError(f"{name} is {value!r}; pass an integer of at least {least}")
-    if tests.horizon is not None and (request.weighted or request.clustered):
-        raise ValueError(
-            "horizon= takes rows for a time series, which has neither weights nor clusters; leave weight= and cluster= "
-            "out"
-        )
-    return tests

@@ -91,7 +91,9 @@ def fit_logistic(design: Array, weight: Array, positive: Array, start: Array) ->
         u = at @ design
         p = sigmoid(u)
         value = float((weight * np.logaddexp(0, u) - positive * u).sum())
-        return value, design @ (weight * p - positive), (design * (weight * p * (1 - p))) @ design.T
+        gradient = (design * (weight * p - positive)).sum(axis=1)
+        spread = design * (weight * p * (1 - p))
+        return value, gradient, np.asarray([(spread * x).sum(axis=1) for x in design])
 
     return minimize(loss, start)
 

@@ -33,6 +33,16 @@ class Tests:
     seed: int
     worst: int
 
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence < 1:
+            raise ValueError(
+                f"interval is {self.confidence}; pass the confidence of intervals, between 0 and 1, as 0.95"
+            )
+        for name, least in (("horizon", 1), ("permutations", 0), ("seed", 0), ("worst", 0)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise ValueError(f"{name} is {value!r}; pass an integer of at least {least}")
+
 
 def difference_of(
     model: str,

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation.calibrators._base import Calibrator
 from crossentropy.evaluation.calibrators._gain import Gain, folds, gain_of, held_out_losses
 from crossentropy.evaluation.calibrators._isotonic import IsotonicCalibration
@@ -71,25 +70,24 @@ class AutoCalibration(Calibrator):
     def _least_rows(self, classes: int) -> int:
         return 20
 
-    def _fit_to(self, rows: Rows, declaration: Declaration) -> None:
-        super()._fit_to(rows, declaration)
-        if self.calibrator_ is not None:
-            self.calibrator_._fit_to(rows, declaration)
-
-    def _fit(self, rows: Rows) -> None:
+    def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         each = [method(self.kind, classes=self.classes) for method in METHODS]
         kept = len(rows) - int(np.bincount(folds(len(rows))).max())
         candidates = [c for c in each if c._fits(rows.classes) and c._least_rows(rows.classes) <= kept]
         confidence = 1 - ERROR_RATE / len(candidates)
         before = current = row_losses(rows.scores, rows.labels)
         self.calibrator_: Calibrator | None = None
-        gains = []
+        gains, few = [], rows.condensed()
         for candidate in candidates:
+            candidate._declare(self._declaration)
+            candidate._fit(few)
             losses = held_out_losses(candidate, rows)
             gains.append(gain_of(candidate, rows, before, losses, confidence))
             if gain_of(candidate, rows, current, losses, confidence).is_beyond_chance:
                 self.calibrator_, current = candidate, losses
         self.gains_: tuple[Gain, ...] = tuple(gains)
+        if self.calibrator_ is not None and few is not rows:
+            self.calibrator_._fit(rows)
 
     def _map(self, scores: Array) -> Array:
         return scores if self.calibrator_ is None else self.calibrator_._map(scores)

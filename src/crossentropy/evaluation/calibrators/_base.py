@@ -40,7 +40,8 @@ class Calibrator:
 
     # ------------------------------------------------------------------------------------- for each method to say
 
-    def _fit(self, rows: Rows) -> None:
+    def _fit(self, rows: Rows, near: "Calibrator | None" = None) -> None:
+        """Fit; `near` is a calibrator of this class for nearly the same rows, to start from."""
         raise NotImplementedError
 
     def _map(self, scores: Array) -> Array:
@@ -89,23 +90,23 @@ class Calibrator:
         ValueError
             If there are too few rows for the method, or it is for another number of classes.
         """
-        self._fit_rows(self._declared(predictions, y), predictions, y, sample_weight)
+        declaration = self._declared(predictions, y)
+        self._fit_to(checked_rows(declaration, predictions, y, sample_weight), declaration)
         return self
-
-    def _fit_rows(self, declaration: Declaration, predictions: Any, y: Any, weight: Any) -> None:
-        self._fit_to(checked_rows(declaration, predictions, y, weight), declaration)
 
     def _fit_to(self, rows: Rows, declaration: Declaration) -> None:
         """Fit to rows that were checked already."""
         self._check_size(rows)
+        self._declare(declaration)
+        self._fit(rows)
+
+    def _declare(self, declaration: Declaration) -> None:
         self._declaration = declaration
         self.classes_ = np.asarray(declaration.classes)
-        self._fit(rows)
 
     def _restore_all(self, declaration: Declaration, fitted: dict[str, Any]) -> None:
         """Make this the fitted calibrator that `_to_dict` described."""
-        self._declaration = declaration
-        self.classes_ = np.asarray(declaration.classes)
+        self._declare(declaration)
         self._restore(fitted)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -100,7 +100,8 @@ def folds(n: int) -> Array:
 
 
 def held_out_losses(calibrator: Calibrator, rows: Rows) -> Array:
-    """Return the calibrated loss of each row by a fit without its fold."""
+    """Return the calibrated loss of each row by a fit without its fold, near the calibrator's own if it has one."""
+    near = calibrator if calibrator.__sklearn_is_fitted__() else None
     fold = folds(len(rows))
     losses = np.empty(len(rows))
     for k in range(FOLDS):
@@ -108,7 +109,7 @@ def held_out_losses(calibrator: Calibrator, rows: Rows) -> Array:
         part = type(calibrator)(**calibrator.get_params())
         training = rows.take(~held_out)
         part._check_size(training)
-        part._fit(training.condensed())
+        part._fit(training.condensed(), near)
         losses[held_out] = part._losses(rows.take(held_out))
     return losses
 

@@ -62,7 +62,7 @@ class IsotonicCalibration(Calibrator):
     def _least_rows(self, classes: int) -> int:
         return 1000
 
-    def _fit(self, rows: Rows) -> None:
+    def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         if rows.classes == 2:
             self._curves = [_fit_curve(rows.scores, rows.labels, rows.weight)]
             return

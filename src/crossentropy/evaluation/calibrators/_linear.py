@@ -20,6 +20,8 @@ MOST_PARAMETERS = 2000
 class _Linear(Calibrator):
     """Scores ``u_k = θ_k · x_k`` of each class k from features x (C or 1, n, q) of the log-probabilities."""
 
+    coefficients_: Array
+
     def _fits(self, classes: int) -> bool:
         return classes > 2 and self._parameters(classes) <= MOST_PARAMETERS
 
@@ -41,7 +43,7 @@ class _Linear(Calibrator):
     def _features(self, z: Array) -> Array:
         raise NotImplementedError
 
-    def _fit(self, rows: Rows) -> None:
+    def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         z, classes, weight = rows.scores, rows.classes, rows.weights
         identity = self._identity(classes)
         shape = identity.shape
@@ -58,7 +60,8 @@ class _Linear(Calibrator):
                 loss, gradient, hessian = loss + part[0], gradient + part[1], hessian + part[2]
             return loss, gradient, hessian
 
-        fit = minimize(penalized_loss, identity.reshape(-1))
+        start = near.coefficients_ if isinstance(near, _Linear) else identity
+        fit = minimize(penalized_loss, start.reshape(-1))
         self.coefficients_ = identity if fit is None else fit.reshape(shape)
 
     def _map(self, scores: Array) -> Array:

@@ -17,16 +17,20 @@ Array = np.ndarray[Any, Any]
 class _TwoClasses(Calibrator):
     """A logistic regression on features (k, n) of the log-odds."""
 
+    coefficients_: Array
+
     def _fits(self, classes: int) -> bool:
         return classes == 2
 
     def _wrong_classes(self, classes: int) -> str:
         return "VectorScaling or MatrixScaling, which are the same for more classes"
 
-    def _coefficients(self, rows: Rows, used: list[int]) -> Array | None:
+    def _coefficients(self, rows: Rows, used: list[int], near: Calibrator | None) -> Array | None:
         """Fit the logistic regression on some of the features; its last steps are on all rows."""
         start: Array | None = np.asarray([0.0, *(1.0 for _ in used[1:])])
         few = rows.condensed()
+        if isinstance(near, _TwoClasses):
+            start, few = near.coefficients_[used], rows
         for part in (rows,) if few is rows else (few, rows):
             if start is not None:
                 start = fit_logistic(
@@ -88,8 +92,8 @@ class PlattScaling(_TwoClasses):
     def _least_rows(self, classes: int) -> int:
         return 20
 
-    def _fit(self, rows: Rows) -> None:
-        fit = self._coefficients(rows, [0, 1])
+    def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
+        fit = self._coefficients(rows, [0, 1], near)
         self.coefficients_ = np.asarray([0.0, 1.0]) if fit is None else fit
 
     def _features(self, z: Array) -> Array:
@@ -131,12 +135,12 @@ class BetaCalibration(_TwoClasses):
     def _least_rows(self, classes: int) -> int:
         return 30
 
-    def _fit(self, rows: Rows) -> None:
+    def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         features, weight, positive = self._features(rows.scores), rows.weights, self._positive(rows)
         best, least = np.asarray([0.0, 1.0, 1.0]), np.inf
         for free in chain.from_iterable(combinations((1, 2), k) for k in (2, 1, 0)):
             used = [0, *free]
-            fit = self._coefficients(rows, used)
+            fit = self._coefficients(rows, used, near)
             if fit is None or (fit[1:] < 0).any():
                 continue
             u = fit @ features[used]

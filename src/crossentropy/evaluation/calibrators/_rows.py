@@ -40,6 +40,10 @@ class Rows:
         """The weight of each row."""
         return np.ones(len(self)) if self.weight is None else self.weight
 
+    def total(self, values: Array) -> float:
+        """Sum a number of each row, times its weight."""
+        return float((values if self.weight is None else values * self.weight).sum())
+
     def take(self, selection: Array) -> "Rows":
         """Return some of the rows."""
         weight = None if self.weight is None else self.weight[selection]
@@ -63,7 +67,7 @@ class Rows:
         used = np.flatnonzero(weight)
         return Rows(sums[used] / weight[used], used % 2, weight[used].astype(np.float64))
 
-    def smoothed(self) -> "Array":
+    def smoothed(self) -> Array:
         """Return the distributions of labels that keep 1/(n + 2) for the classes that did not occur in a row.
 
         By the rule of succession: n rows that are all right are no proof that the next one will be.

@@ -78,7 +78,8 @@ def fit_to_source(
     calibrator._fit_to(rows, d)
     if isinstance(calibrator, AutoCalibration):
         return calibrator, calibrator.gains_
-    if len(rows) - np.bincount(folds(len(rows))).max() < calibrator._least_rows(rows.classes):
+    least = calibrator._least_rows(rows.classes)
+    if len(rows) < 2 * least and len(rows) - np.bincount(folds(len(rows))).max() < least:
         return calibrator, ()
     before, after = row_losses(rows.scores, rows.labels), held_out_losses(calibrator, rows)
     return calibrator, (gain_of(calibrator, rows, before, after, interval),)

@@ -59,19 +59,24 @@ class TemperatureScaling(Calibrator):
     def _least_rows(self, classes: int) -> int:
         return 10
 
-    def _fit(self, rows: Rows) -> None:
+    def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         likelihood = _Likelihood(rows)
         self._power, self.temperature_interval_ = 0.0, None
         if likelihood(0.0)[0] < 0:
             bounded = likelihood.is_bounded()
             if not bounded:
                 likelihood.smooth()
-            few = rows.condensed()
-            start = 1.0 if few is rows or not bounded else minimize_from_zero(_Likelihood(few))
-            self._power = minimize_from_zero(likelihood, start)
+            self._power = minimize_from_zero(likelihood, self._start(rows, near) if bounded else 1.0)
             if bounded:
                 self.temperature_interval_ = likelihood.interval(self._power)
         self.temperature_ = 1 / self._power if self._power else math.inf
+
+    def _start(self, rows: Rows, near: Calibrator | None) -> float:
+        """Return a power to start from."""
+        if isinstance(near, TemperatureScaling):
+            return near._power or 1.0
+        few = rows.condensed()
+        return 1.0 if few is rows else minimize_from_zero(_Likelihood(few))
 
     def _map(self, scores: Array) -> Array:
         return scores * self._power
@@ -127,13 +132,13 @@ class _Likelihood:
 
     def __call__(self, beta: float) -> tuple[float, float]:
         slopes, curvatures = self.moments(beta)
-        return float(self.rows.weights @ slopes), float(self.rows.weights @ curvatures)
+        return self.rows.total(slopes), self.rows.total(curvatures)
 
     def interval(self, beta: float) -> tuple[float, float] | None:
         """Return the interval of 95 % of the temperature."""
         slopes, curvatures = self.moments(beta)
         weight, n = self.rows.weights, len(slopes)
-        total = float(weight @ curvatures)
+        total = self.rows.total(curvatures)
         if not total:
             return None
         spread = math.sqrt(n / (n - 1) * float(np.square(weight * slopes).sum())) / total
