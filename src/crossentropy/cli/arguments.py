@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,43 @@ class Policy(StrEnum):
     skip = "skip"
 
 
+#: How columns are named.
+NAMED = "a name, a list such as p_cat,p_dog, or a pattern such as 'p_*'"
+
+Proba = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMNS",
+        help=f"Columns of probabilities: {NAMED}. One column, not of lists, "
+        "has the probability of the positive class.",
+    ),
+]
+Logits = Annotated[
+    str | None, typer.Option(metavar="COLUMNS", help="Columns of logits, in place of --proba.")
+]
+LogProba = Annotated[
+    str | None, typer.Option(metavar="COLUMNS", help="Columns of log-probabilities, in place of --proba.")
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,…",
+        help="Labels of the columns, in their order; of one column, the negative and the positive one. Default: "
+        "the ends of the names of the columns.",
+    ),
+]
+Positive = Annotated[
+    str | None, typer.Option(metavar="LABEL", help="Label that one column of predictions is for.")
+]
+Weight = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the weights of rows.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Rows with equal values here are not taken for independent."),
+]
+SumTolerance = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="How far the sum of a row's probabilities may be from 1."),
+]
 OnBadRows = Annotated[
     Policy, typer.Option(help="Whether a row that cannot be scored is an error, or is left out and counted.")
 ]
@@ -38,3 +75,27 @@ def check_interval(confidence: float) -> None:
     """Check a confidence before anything is read."""
     if not 0 < confidence < 1:
         raise ValueError(f"--interval is {confidence:g}; pass a confidence between 0 and 1, as 0.95")
+
+
+def names_of(columns: str | None) -> Any:
+    """Return a name or a pattern, or a list of names.
+
+    >>> names_of("p_*"), names_of("p_cat,p_dog")
+    ('p_*', ['p_cat', 'p_dog'])
+    """
+    return columns.split(",") if columns and "," in columns else columns
+
+
+def one_kind(proba: str | None, logits: str | None, log_proba: str | None) -> tuple[str, Any]:
+    """Return what the predictions are, and the names of their columns.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one is passed.
+    """
+    given = {"proba": proba, "logits": logits, "log_proba": log_proba}
+    kinds = [name for name, value in given.items() if value is not None]
+    if len(kinds) != 1:
+        raise ValueError("pass one of --proba, --logits and --log-proba: what the predictions are")
+    return kinds[0], names_of(given[kinds[0]])

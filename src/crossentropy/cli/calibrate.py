@@ -9,11 +9,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from crossentropy.cli.arguments import Policy
-from crossentropy.cli.evaluate import NAMED
+from crossentropy.cli.arguments import (
+    Classes,
+    Json,
+    Logits,
+    LogProba,
+    Policy,
+    Positive,
+    Proba,
+    SumTolerance,
+    Weight,
+    one_kind,
+)
 from crossentropy.cli.evaluation_errors import errors_with_codes
 from crossentropy.cli.evaluation_report import progress_of_rows, write_bytes
-from crossentropy.cli.predictions import one_kind
 from crossentropy.training.output import check_new_file, check_writable, write_file
 
 
@@ -40,15 +49,9 @@ def calibrate(
     label: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of the labels, to fit a calibrator to.")
     ] = None,
-    proba: Annotated[
-        str | None, typer.Option(metavar="COLUMNS", help=f"Columns of probabilities: {NAMED}.")
-    ] = None,
-    logits: Annotated[
-        str | None, typer.Option(metavar="COLUMNS", help="Columns of logits, in place of --proba.")
-    ] = None,
-    log_proba: Annotated[
-        str | None, typer.Option(metavar="COLUMNS", help="Columns of log-probabilities, in place of --proba.")
-    ] = None,
+    proba: Proba = None,
+    logits: Logits = None,
+    log_proba: LogProba = None,
     method: Annotated[
         Method,
         typer.Option(
@@ -70,31 +73,17 @@ def calibrate(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there.")] = False,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,…",
-            help="Labels of the columns, in their order; of one column, the negative and the positive one. Default: "
-            "the ends of the names of the columns.",
-        ),
-    ] = None,
-    positive: Annotated[
-        str | None, typer.Option(metavar="LABEL", help="Label that one column of predictions is for.")
-    ] = None,
-    weight: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of the weights of rows.")
-    ] = None,
+    classes: Classes = None,
+    positive: Positive = None,
+    weight: Weight = None,
     on_bad_rows: Annotated[
         Policy,
         typer.Option(
             help="In fitting, whether a row that cannot be scored is an error, or is left out and counted."
         ),
     ] = Policy.error,
-    sum_tolerance: Annotated[
-        float | None,
-        typer.Option(metavar="X", help="How far the sum of a row's probabilities may be from 1."),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
+    sum_tolerance: SumTolerance = None,
+    json: Json = False,
 ) -> None:
     """Fit a calibrator to predictions (--save), or calibrate predictions by one (--apply).
 

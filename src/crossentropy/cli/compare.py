@@ -5,12 +5,26 @@ from typing import Annotated
 
 import typer
 
-from crossentropy.cli.arguments import Policy
+from crossentropy.cli.arguments import (
+    Classes,
+    Cluster,
+    Interval,
+    Json,
+    Junit,
+    Logits,
+    LogProba,
+    OnBadRows,
+    Policy,
+    Positive,
+    Proba,
+    SumTolerance,
+    Weight,
+    check_interval,
+    one_kind,
+)
 from crossentropy.cli.comparison_report import print_comparison
-from crossentropy.cli.evaluate import NAMED
 from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes
 from crossentropy.cli.evaluation_report import print_gates, progress_of_rows, write_junit
-from crossentropy.cli.predictions import one_kind
 from crossentropy.training.output import check_writable
 
 
@@ -23,39 +37,19 @@ def compare(
         ),
     ],
     label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the labels.")],
-    proba: Annotated[
-        str | None, typer.Option(metavar="COLUMNS", help=f"Columns of probabilities: {NAMED}.")
-    ] = None,
-    logits: Annotated[
-        str | None, typer.Option(metavar="COLUMNS", help="Columns of logits, in place of --proba.")
-    ] = None,
-    log_proba: Annotated[
-        str | None, typer.Option(metavar="COLUMNS", help="Columns of log-probabilities, in place of --proba.")
-    ] = None,
+    proba: Proba = None,
+    logits: Logits = None,
+    log_proba: LogProba = None,
     key: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column that names each row; rows are paired by it.")
     ] = None,
     by_position: Annotated[
         bool, typer.Option("--by-position", help="Pair rows by their order in the files, in place of --key.")
     ] = False,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,…",
-            help="Labels of the columns, in their order; of one column, the negative and the positive one. Default: "
-            "the ends of the names of the columns.",
-        ),
-    ] = None,
-    positive: Annotated[
-        str | None, typer.Option(metavar="LABEL", help="Label that one column of predictions is for.")
-    ] = None,
-    weight: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of the weights of rows.")
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Rows with equal values here are not taken for independent."),
-    ] = None,
+    classes: Classes = None,
+    positive: Positive = None,
+    weight: Weight = None,
+    cluster: Cluster = None,
     slice: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,19 +64,13 @@ def compare(
             help="Rows are forecasts in the order of time, H steps ahead: errors of Diebold and Mariano.",
         ),
     ] = None,
-    interval: Annotated[float, typer.Option(metavar="X", help="Confidence of the intervals.")] = 0.95,
+    interval: Interval = 0.95,
     permutations: Annotated[
         int, typer.Option(metavar="N", help="Replicates of the sign-flip test; 0 leaves it out.")
     ] = 1000,
     seed: Annotated[int, typer.Option(metavar="N", help="Its seed.")] = 0,
-    on_bad_rows: Annotated[
-        Policy,
-        typer.Option(help="Whether a row that cannot be scored is an error, or is left out and counted."),
-    ] = Policy.error,
-    sum_tolerance: Annotated[
-        float | None,
-        typer.Option(metavar="X", help="How far the sum of a row's probabilities may be from 1."),
-    ] = None,
+    on_bad_rows: OnBadRows = Policy.error,
+    sum_tolerance: SumTolerance = None,
     not_worse_than: Annotated[
         str | None,
         typer.Option(
@@ -98,10 +86,8 @@ def compare(
             help="With --not-worse-than: fail unless the interval of the difference ends at X nats or below.",
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
-    junit: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the gates as a JUnit report.")
-    ] = None,
+    json: Json = False,
+    junit: Junit = None,
 ) -> None:
     """Compare models on the same rows: paired differences of the log loss, and what makes them.
 
@@ -109,6 +95,7 @@ def compare(
     """
     with errors_with_codes():
         kind, predictions = one_kind(proba, logits, log_proba)
+        check_interval(interval)
         if margin is not None and not_worse_than is None:
             raise ValueError("--margin is how much worse than --not-worse-than a model may be; pass both")
         if junit is not None:

@@ -6,7 +6,23 @@ from typing import Annotated
 
 import typer
 
-from crossentropy.cli.arguments import Interval, Json, Junit, OnBadRows, Policy
+from crossentropy.cli.arguments import (
+    Classes,
+    Cluster,
+    Interval,
+    Json,
+    Junit,
+    Logits,
+    LogProba,
+    OnBadRows,
+    Policy,
+    Positive,
+    Proba,
+    SumTolerance,
+    Weight,
+    names_of,
+    one_kind,
+)
 from crossentropy.cli.evaluation_arguments import Prior, finalizing
 from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes
 from crossentropy.cli.evaluation_report import (
@@ -16,7 +32,6 @@ from crossentropy.cli.evaluation_report import (
     write_bytes,
     write_junit,
 )
-from crossentropy.cli.predictions import names_of, one_kind
 from crossentropy.training.output import check_writable
 
 
@@ -29,9 +44,6 @@ class Clip(StrEnum):
     spark = "spark"
 
 
-NAMED = "a name, a list such as p_cat,p_dog, or a pattern such as 'p_*'"
-
-
 def evaluate(
     sources: Annotated[
         list[str],
@@ -41,44 +53,19 @@ def evaluate(
         ),
     ],
     label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the labels.")],
-    proba: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMNS",
-            help=f"Columns of probabilities: {NAMED}. One column, not of lists, "
-            "has the probability of the positive class.",
-        ),
-    ] = None,
-    logits: Annotated[
-        str | None, typer.Option(metavar="COLUMNS", help="Columns of logits, in place of --proba.")
-    ] = None,
-    log_proba: Annotated[
-        str | None, typer.Option(metavar="COLUMNS", help="Columns of log-probabilities, in place of --proba.")
-    ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,…",
-            help="Labels of the columns, in their order; of one column, the negative and the positive one. Default: "
-            "the ends of the names of the columns.",
-        ),
-    ] = None,
-    positive: Annotated[
-        str | None, typer.Option(metavar="LABEL", help="Label that one column of predictions is for.")
-    ] = None,
+    proba: Proba = None,
+    logits: Logits = None,
+    log_proba: LogProba = None,
+    classes: Classes = None,
+    positive: Positive = None,
     soft_labels: Annotated[
         bool,
         typer.Option(
             "--soft-labels", help="The labels are probabilities; --label takes columns as --proba does."
         ),
     ] = False,
-    weight: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of the weights of rows.")
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Rows with equal values here are not taken for independent."),
-    ] = None,
+    weight: Weight = None,
+    cluster: Cluster = None,
     slice: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,10 +76,7 @@ def evaluate(
     clip: Annotated[Clip, typer.Option(help="Reproduce the log loss of a tool that clips.")] = Clip.none,
     interval: Interval = 0.95,
     on_bad_rows: OnBadRows = Policy.error,
-    sum_tolerance: Annotated[
-        float | None,
-        typer.Option(metavar="X", help="How far the sum of a row's probabilities may be from 1."),
-    ] = None,
+    sum_tolerance: SumTolerance = None,
     json: Json = False,
     out: Annotated[
         Path | None,

@@ -69,6 +69,7 @@ class KeepingLosses(Scoring):
             scores = self._score(batch.take(slice(start, start + step)))
             losses[start : start + step] = scores.loss
             probability[start : start + step] = scores.probability
+        assert batch.rows is not None  # for type checkers
         self._kept.append(
             ScoredRows(
                 batch.rows,

@@ -49,10 +49,10 @@ def sign_flip_p(differences: Array, keys: Array, *, replicates: int, seed: int) 
     """
     if not replicates or not np.isfinite(differences).all():
         return None
-    groups = ClusterSums()
-    groups.add(keys, np.ones(len(keys)), differences)
+    groups = ClusterSums(("difference",))
+    groups.add(keys, differences)
     names = groups.keys() if groups.table is not None else np.arange(BUCKETS, dtype=np.uint64)
-    values = _whole_numbers(groups.loss.scaled()[: len(names)])
+    values = _whole_numbers(groups.columns["difference"].scaled()[: len(names)])
     total = float(values.sum())
     salted = names ^ np.uint64(hash_text(f"sign\0{seed}"))
     as_far = 0
