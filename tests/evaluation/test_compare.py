@@ -175,6 +175,14 @@ def test_texts_and_integers_of_one_key_are_one_key():
     assert both.differences[0].difference == plain.differences[0].difference
 
 
+def test_keys_may_be_integers_and_texts_in_one_column():
+    keys = np.asarray([i if i % 2 else f"k{i}" for i in range(1000)], object)
+    result = of_two(worst=1000)
+    mixed = compare(labels=Y, proba={"p": P, "q": Q}, key=keys, worst=1000).differences[0]
+    assert mixed.difference == result.difference
+    assert {row["row"] for row in mixed.rows} == set(keys)
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [

@@ -152,17 +152,21 @@ def _rows(
         return []
     least = np.partition(size, len(d) - count)[len(d) - count]
     found = np.flatnonzero((size >= least) & (size > 0))
-    ordered = sorted(found.tolist(), key=lambda i: (-size[i], first.names[i]))[:count]
+    names = [name if isinstance(name, str) else int(name) for name in first.names[found]]
+    ordered = sorted(
+        zip(found.tolist(), names, strict=True),
+        key=lambda row: (-size[row[0]], isinstance(row[1], str), row[1]),
+    )
     return [
         {
-            "row": first.names[i] if isinstance(first.names[i], str) else int(first.names[i]),
+            "row": name,
             "label": classes[int(first.labels[i])],
             "reference": float(first.losses[i]),
             "model": float(second.losses[i]),
             "difference": float(d[i]),
             "weight": 1.0 if first.weight is None else float(first.weight[i]),
         }
-        for i in ordered
+        for i, name in ordered[:count]
     ]
 
 

@@ -50,7 +50,7 @@ def paired(first: ScoredRows, second: ScoredRows, models: tuple[str, str], *, by
 
 def _places(first: Array, second: Array, models: tuple[str, str]) -> Array:
     """Return where each name of the first is in the second."""
-    if first.dtype != second.dtype:
+    if first.dtype.kind == "O" or second.dtype.kind == "O":
         first, second = as_texts(first), as_texts(second)
     if first.dtype.kind != "O" and np.array_equal(first, second) and (first[1:] > first[:-1]).all():
         return np.arange(len(first))

@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 class ScoredRows:
     """Rows with their losses, each an array (n,)."""
 
-    #: int64, or object array of str: what rows are called.
+    #: int64, or object array of texts and integers: what rows are called.
     names: Array
     losses: Array
     labels: Array
