@@ -97,38 +97,41 @@ class _Likelihood:
     def __init__(self, rows: Rows) -> None:
         self.rows, z = rows, rows.scores
         if z.ndim == 1:
+            self._below = z
             self._of_label = np.where(rows.labels == 1, z, 0.0)
         else:
-            self._of_label = z[np.arange(len(z)), rows.labels]
+            self._below = np.ascontiguousarray(
+                (z - z.max(axis=1, keepdims=True)).T
+            )  # (C, n), the highest are 0
+            self._of_label = self._below[rows.labels, np.arange(len(z))]
 
     def smooth(self) -> None:
         """Let each label keep a little for other classes."""
-        masses, z = self.rows.smoothed(), self.rows.scores
-        self._of_label = masses * z if z.ndim == 1 else (masses * z).sum(axis=1)
+        masses = self.rows.smoothed()
+        self._of_label = masses * self._below if masses.ndim == 1 else (masses.T * self._below).sum(axis=0)
 
     def is_bounded(self) -> bool:
         """Tell whether a label has a lower score than another class."""
-        z = self.rows.scores
-        highest = np.maximum(z, 0.0) if z.ndim == 1 else z.max(axis=1)
+        highest = np.maximum(self._below, 0.0) if self._below.ndim == 1 else 0.0
         return bool((self._of_label < highest).any())
 
     def moments(self, beta: float) -> tuple[Array, Array]:
         """Return each row's slope and curvature."""
-        z = self.rows.scores
+        z = self._below
         if z.ndim == 1:
             p = sigmoid(beta * z)
             return p * z - self._of_label, p * (1 - p) * z * z
-        slopes, curvatures = np.empty(len(z)), np.empty(len(z))
-        step = max(1, CACHED // z.shape[1])
-        for start in range(0, len(z), step):
-            part = z[start : start + step]
-            p = np.exp(beta * (part - part.max(axis=1, keepdims=True)))
-            p /= p.sum(axis=1, keepdims=True)
-            mean = np.einsum("nc,nc->n", p, part)
-            part = part - mean[:, None]
-            slopes[start : start + step] = mean
-            curvatures[start : start + step] = np.einsum("nc,nc,nc->n", p, part, part)
-        return slopes - self._of_label, curvatures
+        slopes, curvatures = np.empty(z.shape[1]), np.empty(z.shape[1])
+        step = max(1, CACHED // len(z))
+        for start in range(0, z.shape[1], step):
+            here = slice(start, start + step)
+            part = z[:, here]
+            p = np.exp(beta * part)
+            p /= p.sum(axis=0)
+            mean = (p * part).sum(axis=0)
+            slopes[here] = mean - self._of_label[here]
+            curvatures[here] = (p * (part - mean) ** 2).sum(axis=0)
+        return slopes, curvatures
 
     def __call__(self, beta: float) -> tuple[float, float]:
         slopes, curvatures = self.moments(beta)
