@@ -55,7 +55,7 @@ def pool_adjacent_violators(weight: Array, positive: Array) -> Blocks:
     count = _native.pool_adjacent_violators(
         address, address + n * blocks.itemsize, NumpyMemory.address(counts), n
     )
-    return Blocks(*blocks[:, :count], counts[:count])
+    return Blocks(blocks[0, :count], blocks[1, :count], counts[:count])
 
 
 def best_blocks(entries: Entries) -> Blocks:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from crossentropy.evaluation._batch import Batch, SliceColumn
-from crossentropy.evaluation._row_scores import RowScorer, rows_together
+from crossentropy.evaluation._part import rows_together
+from crossentropy.evaluation._row_scores import RowScorer
 from crossentropy.evaluation._scoring import Request, Scoring
 
 __all__ = ["KeepingLosses", "ScoredRows"]
@@ -64,15 +65,16 @@ class KeepingLosses(Scoring):
         if batch.weight is not None:
             batch = batch.take(batch.weight != 0)
         losses, probability = np.empty(len(batch)), np.empty(len(batch))
-        step = rows_together(len(self.state.declaration.classes))
+        step = rows_together(self.state.declaration)
         for start in range(0, len(batch), step):
             scores = self._score(batch.take(slice(start, start + step)))
             losses[start : start + step] = scores.loss
             probability[start : start + step] = scores.probability
-        assert batch.rows is not None  # for type checkers
+        names = batch.names()
+        assert names is not None  # for type checkers
         self._kept.append(
             ScoredRows(
-                batch.rows,
+                names,
                 losses,
                 batch.labels,
                 batch.weight,
