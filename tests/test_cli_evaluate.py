@@ -282,6 +282,13 @@ def test_out_writes_a_page_that_says_how_it_was_made(path, tmp_path):
     assert f"{of_arrays(DATA).n:,}" in text
 
 
+def test_merge_writes_a_page_of_states(path, tmp_path):
+    state, page = tmp_path / "1.state", tmp_path / "report.html"
+    assert scored(path, "--state", state).exit_code == 0
+    assert invoke("merge", state, "--out", page).exit_code == 0
+    assert hashlib.sha256(state.read_bytes()).hexdigest() in page.read_text()
+
+
 def test_out_writes_markdown_and_json(path, tmp_path):
     for name in ("report.md", "report.json"):
         assert scored(path, "--out", tmp_path / name).exit_code == 0

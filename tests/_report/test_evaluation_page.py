@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from crossentropy._report.evaluation_page import Provenance, Source, evaluation_html, evaluation_markdown
+from crossentropy._report.evaluation_page import evaluation_html, evaluation_markdown
+from crossentropy._report.provenance import Provenance, Source
 from crossentropy._report.style import COLORS, DARK
 from crossentropy.evaluation import evaluate
 from reports import HOSTILE, hostile_evaluations

@@ -8,7 +8,8 @@ from html import escape, unescape
 
 import pytest
 
-from crossentropy._report.evaluation_page import Provenance, evaluation_html
+from crossentropy._report.evaluation_page import evaluation_html
+from crossentropy._report.provenance import Provenance
 from reports import hostile_evaluations
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -154,7 +154,8 @@ def test_the_engines_are_imported_when_they_are_asked_for():
 def test_a_report_shows_rows_without_names_as_dashes():
     pytest.importorskip("jinja2")
     pytest.importorskip("matplotlib")
-    from crossentropy._report.evaluation_page import Provenance, evaluation_html, evaluation_markdown
+    from crossentropy._report.evaluation_page import evaluation_html, evaluation_markdown
+    from crossentropy._report.provenance import Provenance
 
     result = evaluate(Tables(cut()), labels="y", proba="p_*").to_dict()
     for write in (evaluation_html, evaluation_markdown):

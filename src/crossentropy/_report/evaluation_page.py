@@ -1,9 +1,7 @@
 """The report of an evaluation: one page in one file, which asks for nothing and runs nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,36 +10,14 @@ from markupsafe import Markup
 from crossentropy._report import sentences
 from crossentropy._report.figures import draw_class_reliability, draw_decomposition, draw_reliability
 from crossentropy._report.interval_marks import scale_of
+from crossentropy._report.provenance import Provenance
 from crossentropy._report.sentences import short
 from crossentropy._report.style import COLORS, DARK, to_svg
 
-__all__ = ["Provenance", "Source", "evaluation_html", "evaluation_markdown", "versions"]
+__all__ = ["evaluation_html", "evaluation_markdown"]
 
 #: Groups of a table, and worst rows, that are shown.
 GROUPS, ROWS = 40, 20
-
-
-@dataclass(frozen=True)
-class Source:
-    """What was read: its name, and of a file its size in bytes and its SHA-256 in hexadecimal digits."""
-
-    name: str
-    size: int | None = None
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """How an evaluation was made: sources, versions of packages by name, and the command that repeats it."""
-
-    sources: Sequence[Source] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
-    command: str | None = None
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that numbers and pictures come from."""
-    return {name: version(name) for name in ("crossentropy", "numpy", "matplotlib")}
 
 
 def evaluation_html(result: Mapping[str, Any], provenance: Provenance) -> str:

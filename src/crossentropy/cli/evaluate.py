@@ -23,7 +23,7 @@ from crossentropy.cli.arguments import (
     names_of,
     one_kind,
 )
-from crossentropy.cli.evaluation_arguments import Prior, finalizing
+from crossentropy.cli.evaluation_arguments import Out, Prior, finalizing
 from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes
 from crossentropy.cli.evaluation_report import (
     print_gates,
@@ -78,13 +78,7 @@ def evaluate(
     on_bad_rows: OnBadRows = Policy.error,
     sum_tolerance: SumTolerance = None,
     json: Json = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write a report: a page with pictures (.html), text (.md), or the numbers (.json).",
-        ),
-    ] = None,
+    out: Out = None,
     junit: Junit = None,
     state: Annotated[
         Path | None,

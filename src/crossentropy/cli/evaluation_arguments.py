@@ -1,17 +1,25 @@
-"""Options of ``evaluate`` and ``merge``: those by which scores are computed from a state."""
+"""Options of ``evaluate`` and ``merge``: those by which scores are computed from a state, and the report."""
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
 from crossentropy.cli.arguments import check_interval
 
-__all__ = ["Prior", "finalizing"]
+__all__ = ["Out", "Prior", "finalizing"]
 
 Prior: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="X,…", help="Probability of each class, which skill is measured against. Default: base rates."
+    ),
+]
+Out: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write a report: a page with pictures (.html), text (.md), or the numbers (.json).",
     ),
 ]
 

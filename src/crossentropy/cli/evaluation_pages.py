@@ -1,4 +1,4 @@
-"""The report that ``evaluate --out`` writes."""
+"""The report that ``--out`` of ``evaluate`` and ``merge`` writes."""
 
 import hashlib
 import shlex
@@ -6,13 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from crossentropy._report.evaluation_page import (
-    Provenance,
-    Source,
-    evaluation_html,
-    evaluation_markdown,
-    versions,
-)
+from crossentropy._report.provenance import Provenance, Source, versions
 from crossentropy.cli.evaluation_report import write_bytes
 from crossentropy.evaluation import Evaluation
 from crossentropy.evaluation._sources.addresses import STANDARD_INPUT, addresses, called
@@ -24,10 +18,12 @@ PAGES = (".html", ".md", ".json")
 
 
 def check_page(path: Path) -> None:
-    """Raise, before any work is done, if a report cannot be written there."""
+    """Raise, before any work is done, if a report cannot be written there, or what draws it is not installed."""
     if path.suffix.lower() not in PAGES:
         raise ValueError(f"--out is {path.name!r}; pass a file that ends in {', '.join(PAGES)}")
     check_writable(path.parent)
+    if path.suffix.lower() != ".json":
+        import crossentropy._report.evaluation_page  # noqa: F401
 
 
 def write_page(result: Evaluation, path: Path, sources: Sequence[str]) -> None:
@@ -35,6 +31,8 @@ def write_page(result: Evaluation, path: Path, sources: Sequence[str]) -> None:
     if path.suffix.lower() == ".json":
         text = result.to_json() + "\n"
     else:
+        from crossentropy._report.evaluation_page import evaluation_html, evaluation_markdown
+
         provenance = Provenance(_described(sources), versions(), shlex.join(["crossentropy", *sys.argv[1:]]))
         page = evaluation_html if path.suffix.lower() == ".html" else evaluation_markdown
         text = page(result.to_dict(), provenance)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from crossentropy.cli.arguments import Interval
-from crossentropy.cli.evaluation_arguments import Prior, finalizing
+from crossentropy.cli.arguments import Interval, Json
+from crossentropy.cli.evaluation_arguments import Out, Prior, finalizing
 from crossentropy.cli.evaluation_errors import errors_with_codes
 from crossentropy.cli.evaluation_report import print_result, write_bytes
 from crossentropy.training.output import check_writable
@@ -20,14 +20,18 @@ def merge(
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the sum of the states.")] = None,
     prior: Prior = None,
     interval: Interval = 0.95,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
+    json: Json = False,
+    out: Out = None,
 ) -> None:
     """Add up states, and print the scores of all their rows."""
     with errors_with_codes():
         rates = finalizing(interval, prior)
 
+        from crossentropy.cli.evaluation_pages import check_page, write_page
         from crossentropy.evaluation import BadData, State
 
+        if out is not None:
+            check_page(out)
         if state is not None:
             check_writable(state.parent)
         total: State | None = None
@@ -45,4 +49,6 @@ def merge(
         result = total.finalize(interval=interval, prior=rates)
         if state is not None:
             write_bytes(total.to_bytes(), state)
+        if out is not None:
+            write_page(result, out, [str(path) for path in states])
         print_result(result, ", ".join(map(str, states)), as_json=json)

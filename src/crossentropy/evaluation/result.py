@@ -127,7 +127,8 @@ class Evaluation:
             Without Jinja2 and Matplotlib.
         """
         with _needs_report():
-            from crossentropy._report.evaluation_page import Provenance, evaluation_html, versions
+            from crossentropy._report.evaluation_page import evaluation_html
+            from crossentropy._report.provenance import Provenance, versions
         page = evaluation_html(self.to_dict(), Provenance(versions=versions()))
         Path(path).write_text(page, encoding="utf-8")
 
