@@ -41,7 +41,11 @@ Logits = Annotated[
     str | None, typer.Option(metavar="COLUMNS", help="Columns of logits, in place of --proba.")
 ]
 LogProba = Annotated[
-    str | None, typer.Option(metavar="COLUMNS", help="Columns of log-probabilities, in place of --proba.")
+    str | None,
+    typer.Option(
+        metavar="COLUMNS",
+        help="Columns of log-probabilities of classes, in place of --proba. Of tokens: crossentropy perplexity.",
+    ),
 ]
 Classes = Annotated[
     str | None,

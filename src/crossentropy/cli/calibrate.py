@@ -95,10 +95,10 @@ def calibrate(
         if (save is None) == (apply is None):
             raise ValueError("pass one of --save, to fit a calibrator and write it, and --apply, to use one")
         if save is not None:
-            if label is None or out is not None:
-                raise ValueError(
-                    "pass --label, the column of the labels to fit to; --out is written by --apply alone"
-                )
+            if label is None:
+                raise ValueError("pass --label, the column of the labels to fit to")
+            if out is not None:
+                raise ValueError("--out is written with --apply; with --save, leave it out")
             check_writable(save.parent)
 
             from crossentropy.evaluation._scoring import Columns, Request
@@ -121,6 +121,8 @@ def calibrate(
         elif apply is not None:
             if out is None:
                 raise ValueError("pass --out, the table to write")
+            if label is not None or weight is not None or json:
+                raise ValueError("--label, --weight and --json are for --save; leave them out with --apply")
             check_new_file(out, overwrite=overwrite)
             check_writable(out.parent)
             count = _apply(apply, sources, kind, columns, out, sum_tolerance)

@@ -68,8 +68,8 @@ def _tests(difference: Difference) -> Table:
         ("  of all models (Holm)", _number(difference.adjusted_p_value)),
         ("p of sign flips", _number(difference.permutation_p_value)),
         ("rows better, worse", f"{difference.n_better:,}, {difference.n_worse:,}"),
-        ("miscalibration", _number(difference.miscalibration)),
-        ("discrimination", _number(difference.discrimination)),
+        ("difference of miscalibration", _number(difference.miscalibration)),
+        ("difference of discrimination", _number(difference.discrimination)),
     ]
     if difference.murphy is not None:
         words = {None: "neither", "both": "the same"}.get(difference.dominant, difference.dominant)
@@ -91,7 +91,7 @@ def _slices(difference: Difference) -> Table:
 
 def _rows(difference: Difference) -> Table:
     table = _table(
-        "rows that make most of the difference", ("row", "label"), ("before", "after", "difference")
+        "rows that make most of the difference", ("row", "label"), ("reference", "model", "difference")
     )
     for row in difference.rows[:MOST]:
         numbers = (_number(row[name]) for name in ("reference", "model", "difference"))

@@ -14,13 +14,13 @@ __all__ = ["USAGE", "errors_with_codes", "in_options"]
 FAILED_GATE, USAGE, BAD_DATA = 1, 2, 3
 _OPTIONS = (
     "classes|positive|proba|logits|log_proba|weight|cluster|slice|prior|clip|interval|sum_tolerance|on_bad_rows|"
-    "soft_labels|key|by_position|horizon|permutations|seed"
+    "soft_labels|key|by_position|horizon|permutations|seed|context|stride"
 )
 #: Arguments that are columns, and options that say so.
 _COLUMNS = ("tokens", "text", "bytes", "characters", "words")
 _OPTIONS += "|log_probs|document|prefix|" + "|".join(_COLUMNS)
 _OPTION = re.compile(rf'\b({_OPTIONS})=(?:"(\w+)"|True\b|\(negative, positive\))?')
-_METHOD = re.compile(r"\b(?:(Temperature|Platt|Vector|Matrix)Scaling|(Beta|Isotonic)Calibration)\b")
+_METHOD = re.compile(r"\b(?:(Temperature|Platt|Vector|Matrix)Scaling|(Auto|Beta|Isotonic)Calibration)\b")
 
 
 def in_options(message: str) -> str:

@@ -20,7 +20,7 @@ PAGES = (".html", ".md", ".json")
 def check_page(path: Path) -> None:
     """Raise, before any work is done, if a report cannot be written there, or what draws it is not installed."""
     if path.suffix.lower() not in PAGES:
-        raise ValueError(f"--out is {path.name!r}; pass a file that ends in {', '.join(PAGES)}")
+        raise ValueError(f"--out is {str(path)!r}; pass a file that ends in {', '.join(PAGES)}")
     check_writable(path.parent)
     if path.suffix.lower() != ".json":
         import crossentropy._report.evaluation_page  # noqa: F401

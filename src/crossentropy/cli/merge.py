@@ -36,6 +36,10 @@ def merge(
             check_writable(state.parent)
         total: State | None = None
         for path in states:
+            if not path.is_file():
+                raise ValueError(
+                    f"there is no file {str(path)!r}; pass what crossentropy evaluate --state has written"
+                )
             data = path.read_bytes()
             try:
                 part = State.from_bytes(data)

@@ -36,8 +36,8 @@ def read_baseline(path: Path) -> Baseline:
         return Baseline(str(path), int(tree["n"]), float(tree["log_loss"]), float(tree["standard_error"]))
     except (ValueError, KeyError, TypeError) as error:
         raise BadData(
-            f"{path} is no result with n, log_loss and standard_error: {error!r}; pass what crossentropy evaluate "
-            "--json prints of at least two rows of finite loss, or a file of predictions"
+            f"{path} is no result of crossentropy evaluate --json, of at least two rows of finite loss; predictions in "
+            "JSON lines need a name that ends in .jsonl"
         ) from error
 
 

@@ -77,8 +77,8 @@ def _refuse_missing(names: Array, among: Array, model: str) -> None:
     missing = [name for name in names.tolist() if name not in known]
     if missing:
         raise BadData(
-            f"{model} has no row with key {missing[0]!r}, and lacks {len(missing):,} keys in all; pass predictions for "
-            "the same rows (rows left out for a fault are missing too)"
+            f"{model} has no row with key {missing[0]!r} ({len(missing):,} missing in all); pass predictions for the "
+            "same rows. Rows that were left out for a fault count as missing"
         )
 
 

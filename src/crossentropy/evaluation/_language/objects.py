@@ -88,12 +88,14 @@ class ObjectReader:
             if self.names.text is not None:
                 text = _at(self.names.text, scored.about)
                 if not isinstance(text, str):
-                    raise NotScored(f"it has no text at {self.names.text!r}, but {text!r:.60}")
+                    raise NotScored(f"it has no text at {self.names.text!r}, but {_in_words(text)}")
                 scored = scored._replace(whole=True)
             if self.names.document is not None:
                 document = _at(self.names.document, scored.about)
                 if document is None or isinstance(document, (Mapping, list)):
-                    raise NotScored(f"it has no document at {self.names.document!r}, but {document!r:.60}")
+                    raise NotScored(
+                        f"it has no document at {self.names.document!r}, but {_in_words(document)}"
+                    )
             yield _Row((place, i), scored, tuple(counts.values()), text, document)
 
     def _shape(self, row: _Row) -> tuple[Any, ...]:
@@ -140,7 +142,13 @@ def _at_path(row: Mapping[str, Any], path: str) -> ScoredText:
         return ScoredText([number(x) for x in value], None, about=row)
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         return ScoredText(number(value), None, about=row)
-    raise NotScored(f"it has no number and no list of numbers at {path!r}, but {value!r:.60}")
+    raise NotScored(f"it has no number and no list of numbers at {path!r}, but {_in_words(value)}")
+
+
+def _in_words(value: Any) -> str:
+    """Write a value, cut off if it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _at(path: str, row: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import KINDS, Declaration, Label
+from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._scoring import Columns, Request
 from crossentropy.evaluation.calibrators._rows import Rows, probabilities, row_losses, rows_of, scores_of
 
@@ -174,9 +175,10 @@ class Calibrator:
                 f"{name} is not for {rows.classes} classes; use {self._wrong_classes(rows.classes)}"
             )
         if len(rows) < least:
-            raise ValueError(
+            other = ", or use TemperatureScaling, which needs 10" if least > 10 else ""
+            raise BadData(
                 f"{name} of {rows.classes} classes needs {least:,} rows, and there are {len(rows):,}: it would fit "
-                "their noise; pass more rows, or use TemperatureScaling, which needs 10"
+                f"their noise; pass more rows{other}"
             )
 
     def predict_proba(self, predictions: Any) -> Array:
