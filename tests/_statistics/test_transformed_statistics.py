@@ -77,7 +77,7 @@ def test_second_derivatives_are_those_of_finite_differences(options):
     truth = torch.stack([(grad(loss)(z + u) - grad(loss)(z - u)) / (2 * step) for u in unit]).reshape(
         3, 4, 3, 4
     )
-    for second in (hessian(loss), jacrev(jacrev(loss)), jacrev(jacfwd(loss))):
+    for second in (hessian(loss), jacrev(jacrev(loss)), jacrev(jacfwd(loss)), jacfwd(jacfwd(loss))):
         torch.testing.assert_close(second(z), truth, rtol=1e-6, atol=1e-9)
     x = z.clone().requires_grad_()
     (slope,) = torch.autograd.grad(loss(x), x, create_graph=True)

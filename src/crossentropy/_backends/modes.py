@@ -14,6 +14,7 @@ __all__ = [
     "is_exporting",
     "is_jax_tracer",
     "is_legacy_onnx_export",
+    "is_nested_forward_mode",
     "is_recorded",
     "is_tracer",
 ]
@@ -50,6 +51,15 @@ def is_legacy_onnx_export() -> bool:
     """Tell whether the older ONNX exporter, which is built on `torch.jit.trace`, records operations."""
     torch = sys.modules["torch"]
     return torch.jit.is_tracing() and torch.onnx.is_in_onnx_export()
+
+
+def is_nested_forward_mode() -> bool:
+    """Tell whether PyTorch takes forward derivatives of forward derivatives, of which an autograd Function loses one.
+
+    In the `jvp` of a Function forward mode is off, so that an outer one sees constants, without a word.
+    """
+    functorch = sys.modules["torch"]._C._functorch
+    return sum(level.key().name == "Jvp" for level in functorch.get_interpreter_stack() or ()) > 1
 
 
 def is_recorded(x: Any) -> bool:

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
-from crossentropy._backends.modes import is_compiling, is_exporting
+from crossentropy._backends.modes import is_compiling, is_exporting, is_nested_forward_mode
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
     """Compute ``ln σ(x)`` in nats; see `crossentropy._statistics.log_sigmoid.log_sigmoid`."""
     if is_exporting():  # an exported program holds no autograd Function
         return _formula(x)
-    # Dynamo rejects a Function with a jvp.
-    return _LogSigmoidReverse.apply(x) if is_compiling() else _LogSigmoid.apply(x)
+    if is_compiling():  # Dynamo rejects a Function with a jvp
+        return _LogSigmoidReverse.apply(x)
+    return _formula(x) if is_nested_forward_mode() else _LogSigmoid.apply(x)
 
 
 def _formula(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The statistics of rows with one label under functional transforms, by the kernels: grad, vmap, jvp, all orders.
+"""The statistics of rows with one label under functional transforms, by the kernels: grad, vmap, jvp, higher orders.
 
 The statistics and their pullback are two autograd Functions with derivatives of their own. For the log-odds
 ``D = ln Σ_{c≠y} e^{u_c} − u_y`` of ``u = z/T + b`` and a vector ``v``, with ``w = T ∂D/∂z`` (the softmax ``π`` over the
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
+from crossentropy._backends.modes import is_nested_forward_mode
 from crossentropy._statistics import formulas
 from crossentropy._statistics.cpu.memory_torch import CODES, is_plain
 from crossentropy._statistics.problem import DIFFERENTIABLE, RowStatistics
@@ -53,6 +54,7 @@ def transforms_serve(settings: StaticArgs, tensors: TensorArgs) -> bool:
         and not torch.compiler.is_compiling()
         and not torch._C._is_tracing()
         and torch._C._len_torch_dispatch_stack() == 0
+        and not is_nested_forward_mode()
     )
 
 
