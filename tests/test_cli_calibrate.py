@@ -40,7 +40,7 @@ def test_the_file_is_the_calibrator_that_python_fits(method, path, tmp_path):
     from_file = calibrators.load(tmp_path / "c.json")
     alone = type(from_file)("logits", classes=NAMES.tolist()).fit(Z, NAMES[Y])
     assert from_file.method == method
-    assert (from_file.predict_proba(Z) == alone.predict_proba(Z)).all()
+    np.testing.assert_allclose(from_file.predict_proba(Z), alone.predict_proba(Z), rtol=1e-9)
 
 
 def test_gains_are_printed_with_their_interval_before_a_method_is_recommended(path, tmp_path):

@@ -1,6 +1,7 @@
 """Rows at the edges, in Triton: what makes no sense is NaN alone, what is masked is 0, and no layout is beyond it."""
 
 from dataclasses import replace
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 import numpy as np
 import pytest
@@ -215,7 +216,7 @@ def test_logits_whose_strides_allow_it_are_not_copied(device):
 
 
 def test_rows_further_apart_than_32_bits_count_are_found(device):
-    """The second row lies in an array of its own, so many elements away that an int32 offset would wrap."""
+    """The second row lies so many elements behind the first that an int32 offset would wrap."""
     first, second = torch.randn(2, 1, 10, generator=torch.Generator().manual_seed(0)).to(device)
     if device.type == "cuda":
         whole = torch.empty(2**31 + 16, dtype=torch.bfloat16, device=device)
@@ -223,13 +224,15 @@ def test_rows_further_apart_than_32_bits_count_are_found(device):
         z.copy_(torch.cat([first, second]))
         away = 2**31
     else:
-        other = torch.from_numpy(np.ndarray(10, np.float32, np.zeros(40, np.uint8)))  # small: on the heap
-        mapped = torch.empty(1 << 26, dtype=torch.float32)[:10]  # large: mapped elsewhere
+        away = 2**31
+        reserved = mmap(
+            -1, 4 * (away + 10), flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        )  # two pages are used
+        whole = np.frombuffer(reserved, np.float32)
+        other, far = torch.from_numpy(whole[:10]), torch.from_numpy(whole[away:])
         other.copy_(first[0])
-        mapped.copy_(second[0])
-        away = (mapped.data_ptr() - other.data_ptr()) // 4
-        z = torch.stack([other, mapped])
-    assert abs(away) >= 2**31
+        far.copy_(second[0])
+        z = torch.stack([other, far])
     target = Target(torch.tensor([3, 4], device=device))
     expected = cuda_kernel.RowKernel(z.contiguous(), 1, target, PLAIN, None)
     kernel = cuda_kernel.RowKernel(z, 1, target, PLAIN, None)
