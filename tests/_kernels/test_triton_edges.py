@@ -225,9 +225,7 @@ def test_rows_further_apart_than_32_bits_count_are_found(device):
         away = 2**31
     else:
         away = 2**31
-        reserved = mmap(
-            -1, 4 * (away + 10), flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-        )  # two pages are used
+        reserved = mmap(-1, 4 * (away + 10), flags=MAP_PRIVATE | MAP_ANONYMOUS)  # two pages are used
         whole = np.frombuffer(reserved, np.float32)
         other, far = torch.from_numpy(whole[:10]), torch.from_numpy(whole[away:])
         other.copy_(first[0])
