@@ -1,5 +1,6 @@
 """The report of an evaluation: what it shows, its size, hostile names, colors that can be read."""
 
+import math
 import re
 from html.parser import HTMLParser
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from crossentropy._report.evaluation_page import evaluation_html, evaluation_markdown
+from crossentropy._report.interval_marks import scale_of
 from crossentropy._report.provenance import Provenance, Source
 from crossentropy._report.style import COLORS, DARK
 from crossentropy.evaluation import evaluate
@@ -151,3 +153,14 @@ def test_colors_of_text_have_a_contrast_of_at_least_four_and_a_half(colors, pape
 
 def test_a_plot_is_a_figure(result):
     assert [axes.get_ylabel() for axes in result.plot().axes] == ["frequency of 1", "% of rows"]
+
+
+def test_groups_of_infinite_loss_have_a_report_without_marks():
+    result = evaluate(labels=[0, 1, 0, 1], proba=[1.0, 0.0, 1.0, 0.0])
+    page = evaluation_html(result.to_dict(), Provenance())
+    assert "∞" in page
+    assert 'class="mark"' not in page
+
+
+def test_an_infinite_mean_is_marked_at_the_largest_finite_loss():
+    assert scale_of([0.5, 2.0, math.inf], [None, (1.0, 3.0), None], math.inf).reference == 2.0

@@ -38,8 +38,10 @@ class Scale(NamedTuple):
 
 def scale_of(values: Sequence[float], intervals: Sequence[Sequence[float] | None], reference: float) -> Scale:
     """Return the scale on which all values, and intervals up to three times as wide as their range, are seen."""
-    seen = [x for x in [*values, reference] if math.isfinite(x)]
+    seen = [x for x in [*values, reference] if math.isfinite(x)] or [0.0]
     low, high = min(seen), max(seen)
     reach = (high - low) or abs(high) or 1.0
     ends = [x for interval in intervals if interval is not None for x in interval]
-    return Scale(max(min([low, *ends]), low - reach), min(max([high, *ends]), high + reach), reference)
+    return Scale(
+        max(min([low, *ends]), low - reach), min(max([high, *ends]), high + reach), min(reference, high)
+    )

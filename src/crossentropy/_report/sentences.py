@@ -31,9 +31,11 @@ def number(x: float | None, digits: int = 4) -> str:
 
 
 def percent(x: float | None) -> str:
-    """Return a share in percent; a dash for None."""
-    if x is None or math.isinf(x):
-        return f"{number(x)} %" if x else "–"
+    """Return a share in percent; a dash for None and NaN."""
+    if x is None or math.isnan(x):
+        return number(x)
+    if math.isinf(x):
+        return f"{number(x)} %"
     digits = 1 if x == 0 or abs(x) >= 0.001 else 3
     return f"{100 * x:.{digits}f} %".replace("-", "−")
 
@@ -165,7 +167,8 @@ def _by_slice(result: Result) -> tuple[float, str] | None:
     worse = [
         s
         for s in result["slices"]
-        if (s["adjusted_p_value"] or 1.0) < 1 - result["confidence"]
+        if s["adjusted_p_value"] is not None
+        and s["adjusted_p_value"] < 1 - result["confidence"]
         and s["share_of_loss"] is not None
         and s["share_of_loss"] > s["share_of_weight"]
     ]
