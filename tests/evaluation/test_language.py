@@ -213,7 +213,56 @@ def test_arguments_that_do_not_fit_are_refused():
         language_score(log_probs=[[-1.0]], interval=95)
 
 
+@pytest.mark.parametrize("rows", [np.full((2, 2, 2), -1.0), [[[-1.0], [-2.0]]], [np.full((2, 3), -1.0)]])
+def test_log_probabilities_of_a_vocabulary_are_refused(rows):
+    with pytest.raises(BadData, match="pass the log-probability of each token, not of the vocabulary"):
+        language_score(log_probs=rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (-1.0, "log_probs is -1.0; pass a list"),
+        ([10**400, -1.0], "an integer too large for float64"),
+        ([[10**5000]], "an integer too large for float64"),
+        (["-1.0"], "log_probs has '-1.0', of type str"),
+        ([-1.0, "-2.0"], "log_probs has '-2.0', of type str"),
+        ([[None, b"-1.0"]], "log_probs has b'-1.0', of type bytes"),
+        (np.asarray(["-1.0"]), "log_probs has '-1.0', of type str"),
+        ([[-1.0], -2.0], r"log_probs\[1\] is -2.0, and other rows are lists"),
+        ([[[-1.0], [-2.0, -3.0]]], r"log_probs has \[-1.0\], of type list"),
+    ],
+)
+def test_what_is_no_log_probability_is_named(rows, words):
+    with pytest.raises(BadData, match=words):
+        language_score(log_probs=rows)
+
+
+def test_a_count_too_large_for_a_float_is_refused():
+    with pytest.raises(BadData, match="pass how many bytes each text has"):
+        language_score(log_probs=[[-1.0]], bytes=[10**400])
+
+
+def test_a_row_that_is_none_among_lists_is_a_bad_row():
+    with pytest.raises(BadData, match="row 0: log_probs is None; pass the list"):
+        language_score(log_probs=[None, [-1.0]])
+    got = language_score(log_probs=[None, [-1.0, -2.0]], on_bad_rows="skip")
+    assert (got.tokens, got.nats, got.bad_rows) == (2, 3.0, {"null": 1})
+
+
+def test_arrays_without_dimensions_are_numbers():
+    got = language_score(log_probs=[np.asarray(-1.0), np.asarray(-2.0)])
+    assert (got.tokens, got.documents, got.nats) == (2, 1, 3.0)
+
+
 # ---------------------------------------------------------------------------------------------------------- states
+
+
+def test_a_failed_update_leaves_the_state_as_it_was():
+    state = LanguageState()
+    with pytest.raises(BadData, match="at most 0"):
+        state.update([[-1.0], [1.0]])
+    assert state.to_bytes() == LanguageState().to_bytes()
 
 
 @settings(max_examples=20)

@@ -305,6 +305,12 @@ def test_faults_of_tables_are_named_by_file_and_row(tmp_path):
         language_score(path, log_probs="lp")
 
 
+def test_nulls_in_lists_and_in_counts_are_told_apart():
+    table = pa.table({"lp": pa.array([None, [-1.0], [-2.0]]), "bytes": pa.array([3, None, 5])})
+    got = language_score(table, log_probs="lp", bytes="bytes", on_bad_rows="skip")
+    assert (got.nats, got.bytes, got.bad_rows) == (2.0, 5, {"null": 1, "count": 1})
+
+
 def test_columns_of_other_types_are_refused():
     columns = pa.table({"lp": [[-1.0], [-2.0]], "names": [["a"], []], "n": [1, 2], "t": ["a", "b"]})
     with pytest.raises(BadData, match=r"column 'names' of the table has type list.*; pass lists of numbers"):

@@ -101,8 +101,8 @@ class LanguageState:
         counts = {"tokens": tokens, "bytes": bytes, "characters": characters, "words": words}
         first = self._rows if first_row is None else first_row
         reading = reading_of_arrays(log_probs, counts, text, document, first_row=first, origin=origin)
-        self._rows += len(reading.names)
         self.add(reading, skip=skips(on_bad_rows))
+        self._rows += len(reading.names)
 
     def add(self, reading: Reading, *, skip: bool) -> None:
         """Check rows that a source has read, and add them."""

@@ -1,12 +1,12 @@
 """From arrays and lists to `Reading`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._faults import BadData, Fault
 from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._language.counting import counted, with_counts
 from crossentropy.evaluation._language.texts import Reading
@@ -41,19 +41,16 @@ def reading_of_arrays(
     origin : str
         Where the rows are from.
     """
-    rows = (
-        log_probs
-        if isinstance(log_probs, (list, tuple))
-        else list(log_probs)
-        if _nested(log_probs)
-        else log_probs
-    )
-    lists = _nested(rows)
+    lists = _has_lists(log_probs)
+    faults: list[Fault] = []
     if lists:
-        lengths = np.asarray([len(row) for row in rows], np.int64)
-        flat: Any = list(chain.from_iterable(np.asarray(row, object).tolist() for row in rows))
+        rows = list(log_probs)
+        lengths, none = _lengths(rows)
+        flat: Any = list(chain.from_iterable(_elements(row) for row in rows if row is not None))
+        if none.any():
+            faults = [Fault("null", none, lambda i: "log_probs is None; pass the list of its tokens")]
     else:
-        lengths, flat = None, rows
+        lengths, flat = None, log_probs
     values, missing = _numbers(flat)
     numbers = {name: _floats(x, name) for name, x in counts.items()}
     sums = counts["tokens"] is not None
@@ -71,6 +68,7 @@ def reading_of_arrays(
         None if document is None else hash_values(document),
         sums=sums,
         origin=origin,
+        faults=faults,
     )
 
 
@@ -99,31 +97,74 @@ def reading_of_rows(
     return Reading(values, missing, lengths, names, counts, document, sums=sums, **others)
 
 
-def _nested(rows: Any) -> bool:
-    """Tell whether each row has several log-probabilities."""
-    if getattr(rows, "ndim", 1) == 2:
+def _is_text(x: Any) -> bool:
+    return isinstance(x, (str, bytes))
+
+
+def _is_list(row: Any) -> bool:
+    return hasattr(row, "__len__") and not _is_text(row) and getattr(row, "ndim", 1) > 0
+
+
+def _has_lists(rows: Any) -> bool:
+    """Tell whether each row has several log-probabilities, by the first one that is not None."""
+    if getattr(rows, "ndim", 1) > 1:
         return True
     if isinstance(rows, (list, tuple)) or getattr(getattr(rows, "dtype", None), "kind", "") == "O":
-        return any(hasattr(row, "__len__") and not isinstance(row, str) for row in rows[:1])
+        return _is_list(next((row for row in rows if row is not None), None))
     return False
+
+
+def _lengths(rows: Sequence[Any]) -> tuple[Array, Array]:
+    """Return how many log-probabilities each row has, and which rows are None."""
+    for i, row in enumerate(rows):
+        if row is not None and not _is_list(row):
+            raise BadData(
+                f"log_probs[{i}] is {row!r:.60}, and other rows are lists; pass the list of each text"
+            )
+    none = np.asarray([row is None for row in rows], bool)
+    return np.asarray([0 if row is None else len(row) for row in rows], np.int64), none
+
+
+def _elements(x: Any) -> list[Any]:
+    return list(x) if isinstance(x, (list, tuple)) else np.asarray(x, object).tolist()
 
 
 def _numbers(flat: Any) -> tuple[Array, Array]:
     """Return log-probabilities as float64, and which are missing."""
-    array = np.asarray(flat)
+    try:
+        array = np.asarray(flat)
+    except (OverflowError, ValueError):  # lists of several lengths
+        raise _no_numbers(flat) from None
+    if array.ndim == 0:
+        raise BadData(f"log_probs is {flat!r:.60}; pass a list of log-probabilities, one for each token")
+    if array.ndim > 1:
+        raise BadData(
+            "log_probs has several numbers for each token; pass the log-probability of each token, not of the "
+            "vocabulary"
+        )
+    missing = np.zeros(len(array), bool)
     if array.dtype == object:
         missing = np.asarray([x is None for x in array.tolist()], bool)
         array = np.where(missing, 0.0, array)
-    else:
-        missing = np.zeros(len(array), bool)
+    if array.dtype.kind in "SUT" or (array.dtype == object and any(map(_is_text, array.tolist()))):
+        raise _no_numbers(flat)
     try:
         return np.ascontiguousarray(array, np.float64), missing
-    except (TypeError, ValueError):
-        wrong = next(x for x in array.tolist() if not isinstance(x, (int, float)))
-        raise BadData(
-            f"log_probs has {wrong!r:.60}, of type {type(wrong).__name__}; pass numbers, or None for a token without a "
-            "log-probability"
-        ) from None
+    except (OverflowError, TypeError, ValueError):
+        raise _no_numbers(flat) from None
+
+
+def _no_numbers(flat: Any) -> BadData:
+    """Return the error that names the first value that is neither a number nor None."""
+    wrong = next((x for x in _elements(flat) if not isinstance(x, (int, float, np.number, type(None)))), None)
+    if wrong is None:
+        return BadData(
+            "log_probs has an integer too large for float64; pass log-probabilities, which are at most 0"
+        )
+    return BadData(
+        f"log_probs has {wrong!r:.60}, of type {type(wrong).__name__}; pass numbers, or None for a token without a "
+        "log-probability"
+    )
 
 
 def _floats(counts: Any, name: str) -> Array | None:
@@ -131,5 +172,5 @@ def _floats(counts: Any, name: str) -> Array | None:
         return None
     try:
         return np.ascontiguousarray(counts, np.float64)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise BadData(f"{name} is {counts!r:.60}; pass how many {name} each text has") from None

@@ -127,12 +127,12 @@ def _of_prompt(choice: Json) -> list[float | None]:
     was asked for.
     """
     positions = choice["prompt_logprobs"]
-    numbers = choice.get("prompt_token_ids")
+    tokens = choice.get("prompt_token_ids")
     fewest = min((len(entries) for entries in positions if entries), default=0)
-    if isinstance(numbers, Sequence) and len(numbers) == len(positions):
+    if isinstance(tokens, Sequence) and len(tokens) == len(positions):
         chosen = [
-            entries and _of_token(entries, number, i)
-            for i, (entries, number) in enumerate(zip(positions, numbers, strict=True))
+            entries and _of_token(entries, token, i)
+            for i, (entries, token) in enumerate(zip(positions, tokens, strict=True))
         ]
     elif fewest == 1 and all(_ranked(entries) for entries in positions if entries):
         chosen = [

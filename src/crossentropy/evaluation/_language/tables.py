@@ -100,7 +100,7 @@ def _numbers(name: str, cells: Cells) -> tuple[Array, Array]:
     for fault in cells.faults[known:]:
         if fault.kind == "null":
             missing |= fault.rows
-            cells.faults.remove(fault)
+    cells.faults[known:] = [fault for fault in cells.faults[known:] if fault.kind != "null"]
     return values, missing
 
 
