@@ -138,7 +138,7 @@ def test_a_result_without_rows_allows_an_unpaired_test_alone(tmp_path):
         (
             ("old.csv", "new.csv", "--key", "id", "--interval", "95"),
             2,
-            "--interval is 95; pass a confidence",
+            "--interval is 95; pass the confidence",
         ),
         (("old.csv", "new.csv", "--key", "id", "--horizon", "0"), 2, "horizon is 0"),
         (("old.csv", "new.csv", "--key", "id", "--margin", "1"), 2, "--margin is how much worse"),

@@ -197,7 +197,7 @@ def test_gates_that_are_kept_are_silent(path, tmp_path):
         ),
         (
             ("--label", "y", "--proba", "p_*", "--interval", "95"),
-            "--interval is 95; pass a confidence between 0 and 1",
+            "--interval is 95; pass the confidence of intervals, between 0 and 1",
         ),
         (("--label", "y", "--proba", "p_*", "--prior", "a"), "--prior is 'a'; pass numbers"),
         (

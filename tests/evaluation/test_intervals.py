@@ -8,7 +8,7 @@ from scipy import stats
 
 from crossentropy.evaluation import evaluate
 from crossentropy.evaluation._group_results import adjusted_p
-from crossentropy.evaluation._intervals import student_quantile
+from crossentropy.evaluation._intervals import check_confidence, student_quantile
 
 
 def drawn(n, seed, clusters=None):
@@ -23,6 +23,12 @@ def drawn(n, seed, clusters=None):
 
 def losses(p, y):
     return -np.log(np.where(y == 1, p, 1 - p))
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 95, -0.5, math.nan])
+def test_a_confidence_lies_between_0_and_1(confidence):
+    with pytest.raises(ValueError, match=f"^--interval is {confidence:g}; pass the confidence of intervals"):
+        check_confidence(confidence, "--interval")
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 5, 30, 1000])

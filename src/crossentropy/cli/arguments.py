@@ -77,8 +77,9 @@ Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the gate
 
 def check_interval(confidence: float) -> None:
     """Check a confidence before anything is read."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"--interval is {confidence:g}; pass a confidence between 0 and 1, as 0.95")
+    from crossentropy.evaluation._intervals import check_confidence
+
+    check_confidence(confidence, "--interval")
 
 
 def names_of(columns: str | None) -> Any:

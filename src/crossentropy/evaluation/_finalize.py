@@ -15,6 +15,7 @@ from crossentropy.evaluation._group_results import adjusted_p, group_result, ski
 from crossentropy.evaluation._intervals import (
     bootstrap_interval,
     calibration_variance,
+    check_confidence,
     cluster_variance,
     exp_or_infinity,
     mean_of,
@@ -42,10 +43,7 @@ MOMENTS = ("weight", "weight_square", "loss", "loss_square", "weight_loss")
 def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
     """Compute the scores of a `Part`."""
     totals, d = part.totals, part.declaration
-    if not 0 < interval < 1:
-        raise ValueError(
-            f"interval is {interval}; pass the confidence of intervals, between 0 and 1, as 0.95"
-        )
+    check_confidence(interval)
     if totals.n == 0:
         raise ValueError("there are no rows with weight to score; pass data with rows, or check the weights")
     weight = totals["weight"]

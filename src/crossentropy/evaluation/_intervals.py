@@ -11,6 +11,7 @@ from crossentropy.evaluation._reliability_bins import Bin
 __all__ = [
     "bootstrap_interval",
     "calibration_variance",
+    "check_confidence",
     "cluster_variance",
     "exp_or_infinity",
     "mean_of",
@@ -19,6 +20,20 @@ __all__ = [
     "student_quantile",
     "two_sided_p",
 ]
+
+
+def check_confidence(confidence: float, name: str = "interval") -> None:
+    """Check the confidence of intervals; `name` is what the caller calls the argument.
+
+    Raises
+    ------
+    ValueError
+        Unless it lies between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(
+            f"{name} is {confidence:g}; pass the confidence of intervals, between 0 and 1, as 0.95"
+        )
 
 
 def exp_or_infinity(x: float) -> float:

@@ -14,6 +14,7 @@ from crossentropy.evaluation._comparison.sign_flips import sign_flip_p
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._group_results import adjusted_p
 from crossentropy.evaluation._hashing import hash_values
+from crossentropy.evaluation._intervals import check_confidence
 from crossentropy.evaluation._paired import Mean, mean_over_rows
 from crossentropy.evaluation.comparison import Difference
 from crossentropy.evaluation.result import Evaluation
@@ -34,10 +35,7 @@ class Tests:
     worst: int
 
     def __post_init__(self) -> None:
-        if not 0 < self.confidence < 1:
-            raise ValueError(
-                f"interval is {self.confidence}; pass the confidence of intervals, between 0 and 1, as 0.95"
-            )
+        check_confidence(self.confidence)
         for name, least in (("horizon", 1), ("permutations", 0), ("seed", 0), ("worst", 0)):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < least):

@@ -6,6 +6,7 @@ from typing import Any
 
 from crossentropy.evaluation._exact import UNIT, ExactSum
 from crossentropy.evaluation._intervals import (
+    check_confidence,
     cluster_variance,
     exp_or_infinity,
     mean_of,
@@ -44,10 +45,7 @@ def finalize(
     **others
         Further attributes of the result.
     """
-    if not 0 < confidence < 1:
-        raise ValueError(
-            f"interval is {confidence}; pass the confidence of intervals, between 0 and 1, as 0.95"
-        )
+    check_confidence(confidence)
     if not counts["scored"]:
         raise ValueError("there are no log-probabilities to score; pass texts with tokens that have one")
     infinite = counts["infinite"] > 0

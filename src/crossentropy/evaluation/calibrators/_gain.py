@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy.evaluation._hashing import hash_values
+from crossentropy.evaluation._intervals import check_confidence
 from crossentropy.evaluation._paired import mean_over_rows
 from crossentropy.evaluation.calibrators._base import Calibrator, checked_rows
 from crossentropy.evaluation.calibrators._rows import Rows, row_losses
@@ -84,10 +85,7 @@ def cross_validated_gain(
     >>> cross_validated_gain(TemperatureScaling("logits"), z, y).is_beyond_chance
     False
     """
-    if not 0 < interval < 1:
-        raise ValueError(
-            f"interval is {interval}; pass the confidence of the interval, between 0 and 1, as 0.95"
-        )
+    check_confidence(interval)
     declaration = calibrator._declared(predictions, y)
     rows = checked_rows(declaration, predictions, y, sample_weight)
     before = row_losses(rows.scores, rows.labels)
