@@ -51,9 +51,9 @@ def test_tables_and_sentences_have_the_difference_and_what_makes_it():
     assert (done.exit_code, done.stderr) == (0, "")
     for words in (
         difference.sentence(),
-        f"│ 95 % interval              │ {difference.interval[0]:.4g} to {difference.interval[1]:.4g}",
-        f"│ p of sign flips            │ {difference.permutation_p_value:.4g}",
-        f"│ rows better, worse         │ {difference.n_better}, {difference.n_worse}",
+        f"│ 95 % interval                │ {difference.interval[0]:.4g} to {difference.interval[1]:.4g}",
+        f"│ p of sign flips              │ {difference.permutation_p_value:.4g}",
+        f"│ rows better, worse           │ {difference.n_better}, {difference.n_worse}",
         "slices, by their part of the difference",
         "rows that make most of the difference",
         f"│ {difference.rows[0]['row']}",
@@ -149,7 +149,7 @@ def test_a_result_without_rows_allows_an_unpaired_test_alone(tmp_path):
         (
             ("old.csv", "--not-worse-than", "bad.json"),
             3,
-            "bad.json is no result with n, log_loss and standard_error",
+            "bad.json is no result of crossentropy evaluate --json",
         ),
     ],
 )

@@ -20,6 +20,7 @@ _OPTIONS = (
 _COLUMNS = ("tokens", "text", "bytes", "characters", "words")
 _OPTIONS += "|log_probs|document|prefix|" + "|".join(_COLUMNS)
 _OPTION = re.compile(rf'\b({_OPTIONS})=(?:"(\w+)"|True\b|\(negative, positive\))?')
+_SUBJECT = re.compile(rf"^({_OPTIONS})(?= is )")  # what a message begins with
 _METHOD = re.compile(r"\b(?:(Temperature|Platt|Vector|Matrix)Scaling|(Auto|Beta|Isotonic)Calibration)\b")
 
 
@@ -28,6 +29,8 @@ def in_options(message: str) -> str:
 
     >>> in_options('pass classes=, the label of each column. on_bad_rows="skip" leaves such rows out')
     'pass --classes, the label of each column. --on-bad-rows skip leaves such rows out'
+    >>> in_options("horizon is 0; pass an integer of at least 1")
+    '--horizon is 0; pass an integer of at least 1'
     """
 
     def option(match: re.Match[str]) -> str:
@@ -37,6 +40,7 @@ def in_options(message: str) -> str:
         name = match[1].replace("_", "-") + ("-column" if match[1] in _COLUMNS else "")
         return f"--{name}{space}{value}"
 
+    message = _SUBJECT.sub(lambda match: f"--{match[1].replace('_', '-')}", message)
     message = _METHOD.sub(lambda match: f"--method {(match[1] or match[2]).lower()}", message)
     return _OPTION.sub(option, message).replace("larger sum_tolerance", "larger --sum-tolerance")
 

@@ -55,7 +55,7 @@ class LanguageState:
         for name in ("context", "stride"):
             x = self.provenance[name]
             if x is not None and (not isinstance(x, int) or x < 1):
-                raise ValueError(f"{name}={x!r}; pass the number of tokens, at least 1")
+                raise ValueError(f"{name} is {x!r}; pass the number of tokens, at least 1")
         self._nats = ExactSum()
         self._totals = dict.fromkeys(COUNTS, 0)
         self._unknown = dict.fromkeys(COUNTS, 0)

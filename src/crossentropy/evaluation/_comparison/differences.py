@@ -39,7 +39,7 @@ class Tests:
         for name, least in (("horizon", 1), ("permutations", 0), ("seed", 0), ("worst", 0)):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < least):
-                raise ValueError(f"{name}={value!r}; pass an integer of at least {least}")
+                raise ValueError(f"{name} is {value!r}; pass an integer of at least {least}")
 
 
 def difference_of(
