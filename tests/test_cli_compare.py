@@ -62,6 +62,15 @@ def test_tables_and_sentences_have_the_difference_and_what_makes_it():
     assert "…" not in done.stdout
 
 
+def test_rows_without_keys_are_named_by_their_file():
+    done = invoke("new.csv", "same.csv", "--by-position")
+    (row, *_) = (
+        compare(["new.csv", "same.csv"], labels="y", proba="prob", by_position=True).differences[0].rows
+    )
+    assert row["origin"] == "new.csv"
+    assert f"│ new.csv │ {row['row']} " in done.stdout
+
+
 # -------------------------------------------------------------------------------------------------------- gates
 
 

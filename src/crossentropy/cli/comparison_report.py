@@ -90,12 +90,14 @@ def _slices(difference: Difference) -> Table:
 
 
 def _rows(difference: Difference) -> Table:
-    table = _table(
-        "rows that make most of the difference", ("row", "label"), ("reference", "model", "difference")
-    )
+    heads = {"row": "row", "label": "label"}
+    if "origin" in difference.rows[0]:
+        heads = {"origin": "file", **heads}
+    others = ("reference", "model", "difference")
+    table = _table("rows that make most of the difference", tuple(heads.values()), others)
     for row in difference.rows[:MOST]:
-        numbers = (_number(row[name]) for name in ("reference", "model", "difference"))
-        table.add_row(Text(str(row["row"])), Text(str(row["label"])), *numbers)
+        numbers = (_number(row[name]) for name in others)
+        table.add_row(*(Text(str(row[name])) for name in heads), *numbers)
     return table
 
 

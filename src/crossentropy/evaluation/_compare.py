@@ -1,6 +1,7 @@
 """Models on the same rows, in one call."""
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -94,9 +95,10 @@ def compare(
     BadData
         If a row has no partner, two, or one with another label; or cannot be scored; a ValueError.
     ValueError
-        If neither `key` nor `by_position` says how rows of sources are paired, or an option is out of range.
+        If neither `key` nor `by_position` says how rows of sources are paired, there are fewer than two models, several
+        are in a source that can be read only once, or an option is out of range.
     TypeError
-        If not exactly one kind of predictions is passed.
+        If not exactly one kind of predictions is passed, or models have no names.
 
     Examples
     --------
@@ -132,16 +134,19 @@ def compare(
     tests = Tests(interval, horizon, permutations, seed, worst)
     columns = Columns(predictions, labels, weight, cluster, key, slices)
     if sources is not None and isinstance(predictions, Mapping):
+        _check_models(predictions)
         each = dict.fromkeys(predictions, sources)
         return compare_tables(each, columns, request, tests, by_position=key is None)
     if sources is not None:
-        named = sources if isinstance(sources, Mapping) else {str(path): path for path in sources}
+        named = _named(sources, kinds[0])
+        _check_models(named)
         return compare_tables(named, columns, request, tests, by_position=by_position)
     if not isinstance(predictions, Mapping):
         raise TypeError(
             f"{kinds[0]} has type {type(predictions).__name__}; pass a mapping from the names of models to their "
             "predictions, or sources"
         )
+    _check_models(predictions)
     scored = {}
     for model, of_model in predictions.items():
         scoring = KeepingLosses(request)
@@ -163,6 +168,7 @@ def compare_tables(
     on_rows: Callable[[int], None] | None = None,
 ) -> Comparison:
     """Compare models whose rows are read from a source each."""
+    _check_sources(sources)
     if names.key is None and not by_position and len(sources) > 1:
         raise ValueError(
             "pass key=, the column that names each row in every source, or by_position=True if all sources have the "
@@ -187,6 +193,45 @@ def compare_tables(
         )
         scored[model] = (state, made[0].rows_kept())
     return _compared(scored, tests, by_key=names.key is not None)
+
+
+def _named(sources: Any, kind: str) -> Mapping[str, Any]:
+    """Return the source of each model; paths are called by themselves."""
+    if isinstance(sources, Mapping):
+        return sources
+    is_one = isinstance(sources, (str, os.PathLike)) or hasattr(sources, "__arrow_c_stream__")
+    paths = list(sources) if isinstance(sources, Iterable) and not is_one else [None]
+    if not all(isinstance(path, (str, os.PathLike)) for path in paths):
+        raise TypeError(
+            f"sources has type {type(sources).__name__}; pass a mapping from the names of models to sources, or a list "
+            f"of paths. If one source holds all models, pass {kind}= as a mapping from their names to columns"
+        )
+    return {str(path): path for path in paths}
+
+
+def _check_models(models: Mapping[str, Any]) -> None:
+    if len(models) < 2:
+        known = f": {', '.join(map(repr, models))}" if models else ""
+        raise ValueError(
+            f"there are {len(models)} models{known}; pass two or more, the first of which is the reference"
+        )
+
+
+def _check_sources(sources: Mapping[str, Any]) -> None:
+    """Raise an error if several models are in a source that can be read only once."""
+    read: set[Any] = set()
+    for source in sources.values():
+        for part in source if isinstance(source, (list, tuple)) else [source]:
+            if not (isinstance(part, Iterator) or (isinstance(part, str) and part == "-")):
+                continue
+            name = part if isinstance(part, str) else id(part)
+            if name in read:
+                what = "standard input" if isinstance(part, str) else f"a {type(part).__name__}"
+                raise ValueError(
+                    f"{what} can be read only once, and holds more than one model; write it to a file, or read it into "
+                    "a table, and pass that"
+                )
+            read.add(name)
 
 
 def _compared(scored: Mapping[str, tuple[State, ScoredRows]], tests: Tests, *, by_key: bool) -> Comparison:

@@ -8,7 +8,7 @@ import numpy as np
 from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._values import as_label, python_values
 
-__all__ = ["hash_text", "hash_values"]
+__all__ = ["hash_text", "hash_values", "mixed"]
 
 Array = np.ndarray[Any, Any]
 

@@ -13,7 +13,7 @@ from crossentropy.evaluation._comparison.series import mean_of_series
 from crossentropy.evaluation._comparison.sign_flips import sign_flip_p
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._group_results import adjusted_p
-from crossentropy.evaluation._hashing import hash_values
+from crossentropy.evaluation._hashing import hash_values, mixed
 from crossentropy.evaluation._intervals import check_confidence
 from crossentropy.evaluation._paired import Mean, mean_over_rows
 from crossentropy.evaluation.comparison import Difference
@@ -38,7 +38,7 @@ class Tests:
         check_confidence(self.confidence)
         for name, least in (("horizon", 1), ("permutations", 0), ("seed", 0), ("worst", 0)):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < least):
+            if value is not None and (type(value) is not int or value < least):
                 raise ValueError(f"{name} is {value!r}; pass an integer of at least {least}")
 
 
@@ -63,7 +63,7 @@ def difference_of(
     elif cluster is not None:
         mean, errors = mean_over_rows(d, weight, cluster), "clusters"
     weighted = d if weight is None else d * weight
-    keys = hash_values(first.names) if cluster is None else cluster
+    keys = _row_keys(first) if cluster is None else cluster
     flips = sign_flip_p(weighted, keys, replicates=tests.permutations, seed=tests.seed)
     dominant, curve = None, None
     if first.probability is not None and second.probability is not None:
@@ -98,6 +98,11 @@ def difference_of(
     )
 
 
+def _row_keys(rows: ScoredRows) -> Array:
+    """Hash the name of each row and the place of its file, so that row 0 of one file is not row 0 of another."""
+    return hash_values(rows.names) ^ mixed(rows.origin.codes.astype(np.uint64))
+
+
 def _less(x: float | None, y: float | None) -> float | None:
     known = x is not None and y is not None and math.isfinite(x) and math.isfinite(y)
     return x - y if known else None  # type: ignore[operator]
@@ -122,13 +127,19 @@ def _slices(rows: ScoredRows, d: Array, columns: Sequence[str], confidence: floa
                     "slice": name,
                     "n": len(here),
                     **_of_mean(mean, confidence),
-                    "contribution": share * mean.value,
+                    "contribution": None if math.isnan(mean.value) else share * mean.value,
                 }
             )
     adjusted = adjusted_p([result["p_value"] for result in results])
     for result, p in zip(results, adjusted, strict=True):
         result["adjusted_p_value"] = p
-    return sorted(results, key=lambda r: (-abs(r["contribution"]), r["column"], r["slice"]))
+    return sorted(results, key=_by_contribution)
+
+
+def _by_contribution(result: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what slices are sorted by: a contribution that is not known comes last."""
+    part = result["contribution"]
+    return part is None, -abs(part or 0.0), result["column"], result["slice"]
 
 
 def _of_mean(mean: Mean, confidence: float) -> dict[str, Any]:
@@ -153,10 +164,11 @@ def _rows(
     names = [name if isinstance(name, str) else int(name) for name in first.names[found]]
     ordered = sorted(
         zip(found.tolist(), names, strict=True),
-        key=lambda row: (-size[row[0]], isinstance(row[1], str), row[1]),
+        key=lambda row: (-size[row[0]], first.origin.codes[row[0]], isinstance(row[1], str), row[1]),
     )
     return [
         {
+            **_origin(first, i),
             "row": name,
             "label": classes[int(first.labels[i])],
             "reference": float(first.losses[i]),
@@ -166,6 +178,11 @@ def _rows(
         }
         for i, name in ordered[:count]
     ]
+
+
+def _origin(rows: ScoredRows, i: int) -> dict[str, str]:
+    name = rows.origin.names[rows.origin.codes[i]]
+    return {"origin": name} if name else {}
 
 
 def with_adjusted_p(differences: Sequence[Difference]) -> tuple[Difference, ...]:

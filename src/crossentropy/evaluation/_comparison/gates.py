@@ -18,6 +18,7 @@ class Baseline(NamedTuple):
     """The result of a model whose rows are not there."""
 
     name: str
+    #: The number of rows, or of clusters if the error is by clusters.
     n: int
     log_loss: float
     standard_error: float
@@ -33,8 +34,9 @@ def read_baseline(path: Path) -> Baseline:
     """
     try:
         tree: Any = json.loads(path.read_bytes())
-        return Baseline(str(path), int(tree["n"]), float(tree["log_loss"]), float(tree["standard_error"]))
-    except (ValueError, KeyError, TypeError) as error:
+        n = int(tree.get("clusters") or tree["n"])
+        return Baseline(str(path), n, float(tree["log_loss"]), float(tree["standard_error"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadData(
             f"{path} is no result of crossentropy evaluate --json, of at least two rows of finite loss; predictions in "
             "JSON lines need a name that ends in .jsonl"

@@ -80,7 +80,7 @@ def _in_order(
         at, change = np.concatenate([first, second]), np.concatenate([-weight, weight])
         order = np.argsort(at, kind="stable")
         return at[order], np.tile(positive, 2)[order], change[order]
-    bits = np.concatenate([first, second]).view(np.uint64) & ~np.uint64(3)
+    bits = (np.concatenate([first, second]) + 0.0).view(np.uint64) & ~np.uint64(3)  # −0 becomes 0
     label = positive.astype(np.uint64)
     bits |= np.concatenate([label, label + np.uint64(2)])
     bits.sort()

@@ -26,6 +26,8 @@ class ScoredRows:
     weight: Array | None
     cluster: Array | None
     slices: tuple[SliceColumn, ...]
+    #: The file of each row, in the order in which files were read; "" if rows have keys or are from memory.
+    origin: SliceColumn
     #: The probability of the second of two classes; None for more.
     probability: Array | None
 
@@ -46,6 +48,7 @@ class ScoredRows:
             weight=of(self.weight),
             cluster=None,
             slices=(),
+            origin=SliceColumn(self.origin.codes[places], self.origin.names),
             probability=of(self.probability),
         )
 
@@ -80,6 +83,7 @@ class KeepingLosses(Scoring):
                 batch.weight,
                 batch.cluster,
                 batch.slices,
+                SliceColumn(np.zeros(len(batch), np.int32), [batch.origin]),
                 probability if self.state.declaration.is_binary else None,
             )
         )
@@ -101,6 +105,7 @@ class KeepingLosses(Scoring):
             joined([part.weight for part in parts]),
             joined([part.cluster for part in parts]),
             tuple(_joined_slices([p.slices[i] for p in parts]) for i in range(len(parts[0].slices))),
+            _joined_slices([part.origin for part in parts]),
             joined([part.probability for part in parts]),
         )
 

@@ -19,7 +19,7 @@ def mean_of_series(values: Array, horizon: int) -> Mean:
 
     This is the test of Diebold and Mariano (1995) with the correction of Harvey, Leybourne and Newbold (1997,
     https://doi.org/10.1016/S0169-2070(96)00719-4), by Student's distribution with T − 1 degrees of freedom. There is no
-    error if the autocovariances, which are estimates, do not add up to a positive variance.
+    error if the autocovariances, which are estimates, do not add up to a positive variance, or if a value is infinite.
 
     Examples
     --------
@@ -29,7 +29,10 @@ def mean_of_series(values: Array, horizon: int) -> Mean:
     (2.5, 1.040833, 3)
     """
     n = len(values)
-    mean = math.fsum(values) / n if np.isfinite(values).all() else float(np.mean(values))
+    if not np.isfinite(values).all():
+        with np.errstate(invalid="ignore"):
+            return Mean(float(np.mean(values)), None, max(1, n - 1))
+    mean = math.fsum(values) / n
     away = values - mean
     gammas = [math.fsum(away[k:] * away[: n - k]) / n for k in range(min(horizon, n))]
     variance = gammas[0] + 2 * math.fsum(gammas[1:])

@@ -66,7 +66,7 @@ def sign_flip_p(differences: Array, keys: Array, *, replicates: int, seed: int) 
 
 
 def _whole_numbers(scaled: list[int]) -> Array:
-    """Return integers as float64 in a common unit, in which all sums of them are exact."""
+    """Return integers as float64 in a common unit, in which all sums are exact, rounded toward 0."""
     most = sum(abs(x) for x in scaled)
     shift = max(0, most.bit_length() - 52)
-    return np.asarray([x >> shift for x in scaled], np.float64)
+    return np.asarray([(abs(x) >> shift) * (1 if x > 0 else -1) for x in scaled], np.float64)

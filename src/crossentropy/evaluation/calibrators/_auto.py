@@ -81,7 +81,7 @@ class AutoCalibration(Calibrator):
         for candidate in candidates:
             candidate._declare(self._declaration)
             candidate._fit(few)
-            losses = held_out_losses(candidate, rows)
+            losses = held_out_losses(candidate, rows, candidate)
             gains.append(gain_of(candidate, rows, before, losses, confidence))
             if gain_of(candidate, rows, current, losses, confidence).is_beyond_chance:
                 self.calibrator_, current = candidate, losses
@@ -101,9 +101,17 @@ class AutoCalibration(Calibrator):
         }
 
     def _restore(self, fitted: dict[str, Any]) -> None:
-        self.gains_ = tuple(Gain(**gain) for gain in fitted["gains"])
+        self.gains_ = tuple(_restored_gain(**gain) for gain in fitted["gains"])
         self.calibrator_ = None
         if fitted["method"] is not None:
             (method,) = (m for m in METHODS if m.method == fitted["method"])
             self.calibrator_ = method(self.kind, classes=self.classes)
             self.calibrator_._restore_all(self._declaration, fitted["fitted"])
+
+
+def _restored_gain(*, interval: list[float] | None, **others: Any) -> Gain:
+    """Return a gain as it was before it was written as JSON."""
+    if interval is None:
+        return Gain(interval=None, **others)
+    low, high = interval
+    return Gain(interval=(low, high), **others)

@@ -14,7 +14,7 @@ from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._scoring import Columns, Request
 from crossentropy.evaluation.calibrators._rows import Rows, probabilities, row_losses, rows_of, scores_of
 
-__all__ = ["FORMAT", "VERSION", "Calibrator", "checked_rows"]
+__all__ = ["FORMAT", "VERSION", "Calibrator", "checked_rows", "restored"]
 
 Array = np.ndarray[Any, Any]
 FORMAT, VERSION = "crossentropy calibrator", 1
@@ -66,6 +66,7 @@ class Calibrator:
         raise NotImplementedError
 
     def _restore(self, fitted: dict[str, Any]) -> None:
+        """Take the numbers that `_to_dict` returned, or raise a ValueError if they cannot be such."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------------------------------------ the protocol
@@ -107,6 +108,8 @@ class Calibrator:
 
     def _restore_all(self, declaration: Declaration, fitted: dict[str, Any]) -> None:
         """Make this the fitted calibrator that `_to_dict` described."""
+        if not self._fits(len(declaration.classes)):
+            raise ValueError(f"{type(self).__name__} is not for {len(declaration.classes)} classes")
         self._declare(declaration)
         self._restore(fitted)
 
@@ -290,3 +293,13 @@ def checked_rows(declaration: Declaration, predictions: Any, y: Any, weight: Any
     """Check and convert rows."""
     batch, _ = make_batch(declaration, predictions, y, weight=weight)
     return rows_of(batch, declaration, np.asarray(predictions).dtype)
+
+
+def restored(numbers: Any, shape: tuple[int, ...]) -> Array:
+    """Return numbers of a file as a float64 array; a ValueError if they have another shape or are not finite."""
+    array = np.asarray(numbers, np.float64)
+    if array.shape != shape:
+        raise ValueError(f"numbers have shape {array.shape} in place of {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError("a number is not finite")
+    return array

@@ -97,9 +97,8 @@ def folds(n: int) -> Array:
     return (hash_values(np.arange(n), salt="fold") % np.uint64(FOLDS)).astype(np.int64)
 
 
-def held_out_losses(calibrator: Calibrator, rows: Rows) -> Array:
-    """Return the calibrated loss of each row by a fit without its fold, near the calibrator's own if it has one."""
-    near = calibrator if calibrator.__sklearn_is_fitted__() else None
+def held_out_losses(calibrator: Calibrator, rows: Rows, near: Calibrator | None = None) -> Array:
+    """Return the calibrated loss of each row by a fit without its fold; `near`, fitted to all rows, is its start."""
     fold = folds(len(rows))
     losses = np.empty(len(rows))
     for k in range(FOLDS):

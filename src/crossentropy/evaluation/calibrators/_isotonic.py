@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crossentropy.evaluation._decomposition import pool_adjacent_violators
-from crossentropy.evaluation.calibrators._base import Calibrator
+from crossentropy.evaluation.calibrators._base import Calibrator, restored
 from crossentropy.evaluation.calibrators._rows import Rows
 
 __all__ = ["IsotonicCalibration"]
@@ -81,10 +81,15 @@ class IsotonicCalibration(Calibrator):
         return {"curves": [{"at": curve.at.tolist(), "to": curve.to.tolist()} for curve in self._curves]}
 
     def _restore(self, fitted: dict[str, Any]) -> None:
+        classes, curves = len(self._declaration.classes), fitted["curves"]
+        if len(curves) != (1 if classes == 2 else classes):
+            raise ValueError(f"there are {len(curves)} curves for {classes} classes")
         self._curves = [
-            _Curve(np.asarray(curve["at"], np.float64), np.asarray(curve["to"], np.float64))
-            for curve in fitted["curves"]
+            _Curve(restored(curve["at"], (len(curve["at"]),)), restored(curve["to"], (len(curve["at"]),)))
+            for curve in curves
         ]
+        if not all(len(at) and (np.diff(at) >= 0).all() for at, _ in self._curves):
+            raise ValueError("the predictions of a curve are none, or not in increasing order")
 
 
 def _against_rest(scores: Array) -> Array:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy.evaluation._newton import Quadratic, minimize
-from crossentropy.evaluation.calibrators._base import Calibrator
+from crossentropy.evaluation.calibrators._base import Calibrator, restored
 from crossentropy.evaluation.calibrators._rows import Rows
 
 __all__ = ["MatrixScaling", "VectorScaling"]
@@ -62,7 +62,8 @@ class _Linear(Calibrator):
 
         start = near.coefficients_ if isinstance(near, _Linear) else identity
         fit = minimize(penalized_loss, start.reshape(-1))
-        self.coefficients_ = identity if fit is None else fit.reshape(shape)
+        assert fit is not None  # the prior makes the Hessian positive definite
+        self.coefficients_ = fit.reshape(shape)
 
     def _map(self, scores: Array) -> Array:
         return _linear(self._features(scores), self.coefficients_).T
@@ -71,7 +72,8 @@ class _Linear(Calibrator):
         return {"coefficients": self.coefficients_.tolist()}
 
     def _restore(self, fitted: dict[str, Any]) -> None:
-        self.coefficients_ = np.asarray(fitted["coefficients"], np.float64)
+        shape = self._identity(len(self._declaration.classes)).shape
+        self.coefficients_ = restored(fitted["coefficients"], shape)
 
 
 def _linear(x: Array, theta: Array) -> Array:

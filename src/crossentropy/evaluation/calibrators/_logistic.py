@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy.evaluation._newton import fit_logistic
-from crossentropy.evaluation.calibrators._base import Calibrator
+from crossentropy.evaluation.calibrators._base import Calibrator, restored
 from crossentropy.evaluation.calibrators._rows import Rows
 
 __all__ = ["BetaCalibration", "PlattScaling"]
@@ -47,14 +47,21 @@ class _TwoClasses(Calibrator):
     def _positive(self, rows: Rows) -> Array:
         """Return the weight on label 1; smoothed if a threshold on the predictions separates the labels."""
         one, zero = rows.scores[rows.labels == 1], rows.scores[rows.labels == 0]
-        apart = not len(one) or not len(zero) or one.min() >= zero.max() or zero.min() >= one.max()
+        apart = not len(one) or not len(zero)
+        if not apart and not _are_constant(rows):
+            apart = bool(one.min() >= zero.max() or zero.min() >= one.max())
         return rows.weights * (rows.smoothed() if apart else rows.labels)
 
     def _to_dict(self) -> dict[str, Any]:
         return {"coefficients": self.coefficients_.tolist()}
 
     def _restore(self, fitted: dict[str, Any]) -> None:
-        self.coefficients_ = np.asarray(fitted["coefficients"], np.float64)
+        self.coefficients_ = restored(fitted["coefficients"], self._features(np.zeros(1)).shape[:1])
+
+
+def _are_constant(rows: Rows) -> bool:
+    """Tell whether all predictions are equal."""
+    return bool(np.ptp(rows.scores) == 0)
 
 
 class PlattScaling(_TwoClasses):
@@ -63,7 +70,7 @@ class PlattScaling(_TwoClasses):
     .. math:: \operatorname{logit} q = b + a \operatorname{logit} p
 
     The maximum of the likelihood, as Cox's slope and intercept (Platt 1999). If a threshold separates the labels, which
-    has no maximum, each label keeps 1/(n + 2) for the other class.
+    has no maximum, each label keeps 1/(n + 2) for the other class. If all predictions are equal, the scale is 0.
 
     Parameters
     ----------
@@ -93,8 +100,12 @@ class PlattScaling(_TwoClasses):
         return 20
 
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
-        fit = self._coefficients(rows, [0, 1], near)
-        self.coefficients_ = np.asarray([0.0, 1.0]) if fit is None else fit
+        used = [0] if _are_constant(rows) else [0, 1]
+        fit = self._coefficients(rows, used, near)
+        self.coefficients_ = np.asarray([0.0, 1.0])
+        if fit is not None:
+            self.coefficients_ = np.zeros(2)
+            self.coefficients_[used] = fit
 
     def _features(self, z: Array) -> Array:
         return np.stack([np.ones_like(z), z])

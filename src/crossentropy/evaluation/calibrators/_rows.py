@@ -24,7 +24,9 @@ class Rows:
     scores: Array
     #: int64 array (n,).
     labels: Array
-    #: float64 array (n,), of mean 1; None if all are 1.
+    #: How many rows there were before any were condensed.
+    n: int
+    #: float64 array (n,), as passed, divided by their mean; of condensed rows, their sums. None if all are 1.
     weight: Array | None = None
 
     def __len__(self) -> int:
@@ -47,7 +49,8 @@ class Rows:
     def take(self, selection: Array) -> "Rows":
         """Return some of the rows."""
         weight = None if self.weight is None else self.weight[selection]
-        return Rows(self.scores[selection], self.labels[selection], weight)
+        labels = self.labels[selection]
+        return Rows(self.scores[selection], labels, len(labels), weight)
 
     def condensed(self) -> "Rows":
         """Return fewer rows with nearly the same likelihood, where there are many rows of two classes.
@@ -65,14 +68,15 @@ class Rows:
         weight = np.bincount(place, self.weight)
         sums = np.bincount(place, self.scores * self.weights)
         used = np.flatnonzero(weight)
-        return Rows(sums[used] / weight[used], used % 2, weight[used].astype(np.float64))
+        means = np.clip(sums[used] / weight[used], low, high)  # equal scores stay equal
+        return Rows(means, used % 2, self.n, weight[used].astype(np.float64))
 
     def smoothed(self) -> Array:
         """Return the distributions of labels that keep 1/(n + 2) for the classes that did not occur in a row.
 
         By the rule of succession: n rows that are all right are no proof that the next one will be.
         """
-        miss = 1 / (len(self) + 2)
+        miss = 1 / (self.n + 2)
         if self.classes == 2:
             return np.where(self.labels == 1, 1 - miss, miss)
         masses = np.full(self.scores.shape, miss / (self.classes - 1))
@@ -95,7 +99,8 @@ def rows_of(batch: Batch, declaration: Declaration, dtype: Any) -> Rows:
     weight = batch.weight
     if weight is not None:
         weight = None if (weight == weight[0]).all() else weight / weight.mean()
-    return Rows(scores_of(batch.predictions, declaration, dtype), batch.labels, weight)
+    scores = scores_of(batch.predictions, declaration, dtype)
+    return Rows(scores, batch.labels, len(batch), weight)
 
 
 def scores_of(predictions: Array, declaration: Declaration, dtype: Any) -> Array:

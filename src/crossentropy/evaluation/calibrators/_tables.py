@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def fit_to_source(
     least = calibrator._least_rows(rows.classes)
     if len(rows) < 2 * least and len(rows) - np.bincount(folds(len(rows))).max() < least:
         return calibrator, ()
-    before, after = row_losses(rows.scores, rows.labels), held_out_losses(calibrator, rows)
+    before, after = row_losses(rows.scores, rows.labels), held_out_losses(calibrator, rows, calibrator)
     return calibrator, (gain_of(calibrator, rows, before, after, interval),)
 
 
@@ -147,17 +148,15 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, *, as_csv: bool
         If CSV cannot hold a column.
     """
     count = 0
-    with open(path, "wb") as file:
+    with open(path, "wb") as file, ExitStack() as closed:
         writer: parquet.ParquetWriter | None = None
         for batch in batches:
             if as_csv:
                 file.write(_csv_text(batch, header=not count))
             else:
-                writer = writer or parquet.ParquetWriter(file, batch.schema)
+                writer = writer or closed.enter_context(parquet.ParquetWriter(file, batch.schema))
                 writer.write_batch(batch)
             count += batch.num_rows
-        if writer is not None:
-            writer.close()
     if not count:
         raise BadData("there are no rows to calibrate; pass predictions")
     return count

@@ -7,7 +7,7 @@ import numpy as np
 
 from crossentropy.evaluation._intervals import student_quantile
 from crossentropy.evaluation._newton import minimize_from_zero, sigmoid
-from crossentropy.evaluation.calibrators._base import Calibrator
+from crossentropy.evaluation.calibrators._base import Calibrator, restored
 from crossentropy.evaluation.calibrators._rows import Rows
 
 __all__ = ["TemperatureScaling"]
@@ -85,10 +85,14 @@ class TemperatureScaling(Calibrator):
         return {"power": self._power, "interval": self.temperature_interval_}
 
     def _restore(self, fitted: dict[str, Any]) -> None:
-        self._power = float(fitted["power"])
+        self._power = float(restored(fitted["power"], ()))
+        if self._power < 0:
+            raise ValueError(f"the power is {self._power}, below 0")
         self.temperature_ = 1 / self._power if self._power else math.inf
-        interval = fitted["interval"]
-        self.temperature_interval_ = None if interval is None else (float(interval[0]), float(interval[1]))
+        self.temperature_interval_ = None
+        if fitted["interval"] is not None:
+            low, high = restored(fitted["interval"], (2,)).tolist()
+            self.temperature_interval_ = (low, high)
 
 
 class _Likelihood:
@@ -138,7 +142,7 @@ class _Likelihood:
         return self.rows.total(slopes), self.rows.total(curvatures)
 
     def interval(self, beta: float) -> tuple[float, float] | None:
-        """Return the interval of 95 % of the temperature."""
+        """Return the interval of 95 % of the temperature; None if an end of it is 0 or infinite."""
         slopes, curvatures = self.moments(beta)
         weight, n = self.rows.weights, len(slopes)
         total = self.rows.total(curvatures)
@@ -146,4 +150,6 @@ class _Likelihood:
             return None
         spread = math.sqrt(n / (n - 1) * float(np.square(weight * slopes).sum())) / total
         reach = student_quantile(0.975, n - 1) * spread / beta
-        return math.exp(-reach) / beta, (math.exp(reach) if reach < 700 else math.inf) / beta
+        with np.errstate(over="ignore", under="ignore"):
+            low, high = (np.exp([-reach, reach]) / beta).tolist()
+        return (low, high) if low > 0 and math.isfinite(high) else None
