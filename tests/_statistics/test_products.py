@@ -14,7 +14,8 @@ torch = pytest.importorskip("torch")
 from crossentropy._statistics.head.products import padded_stride, strided_rows  # noqa: E402
 from linear_heads import random  # noqa: E402
 
-#: JAX, NumPy and TensorFlow lay out what they multiply themselves; what is trained is plain PyTorch.
+#: JAX, NumPy and TensorFlow lay out what they multiply themselves; what is trained is plain PyTorch; scores of
+#: predictions multiply arrays that they have made.
 WITH_PRODUCTS = (
     "_statistics/products.py",
     "_statistics/head/products.py",
@@ -25,7 +26,9 @@ ALSO = (
     "_engine/linear/numpy_blocks.py",
     "_engine/softmax/hessian.py",
     "_backends/tensorflow.py",
-    "evaluation/_recalibration.py",
+    "evaluation/_comparison/sign_flips.py",
+    "evaluation/_newton.py",
+    "evaluation/calibrators/",
     "training/",
     "sklearn/_products.py",
     "_kernels/triton/",
