@@ -52,7 +52,7 @@ def test_a_slice_where_both_losses_are_infinite_has_no_contribution_and_is_last(
 
 @pytest.mark.parametrize("name", ["horizon", "permutations", "seed", "worst"])
 def test_a_truth_value_is_no_number(name):
-    with pytest.raises(ValueError, match=f"{name}=True; pass an integer"):
+    with pytest.raises(ValueError, match=f"{name} is True; pass an integer"):
         compare(labels=Y, proba={"p": P, "q": P**1.5}, **{name: True})
 
 
