@@ -8,6 +8,7 @@ import pytest
 
 import crossentropy as ce
 import oracle
+from crossentropy.targets import OneHot, Probabilities
 
 INF = np.inf
 
@@ -305,3 +306,16 @@ def test_an_exported_score_takes_batches_of_any_size(options):
     for n in (32, 32, 7, 1, 0):
         arguments = batch(n)
         torch.testing.assert_close(program(*arguments), Score()(*arguments), equal_nan=True)
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+@pytest.mark.parametrize(
+    "label", [OneHot, Probabilities, lambda x: x.sum(-1)], ids=["one-hot", "soft", "index"]
+)
+@pytest.mark.parametrize("as_array", [np.asarray, pytest.param("torch", id="torch")])
+def test_probabilities_of_no_classes_are_refused(rows, label, as_array):
+    if as_array == "torch":
+        as_array = pytest.importorskip("torch").as_tensor
+    p, labels = np.empty((rows, 0)), np.empty((rows, 0), float if label is Probabilities else int)
+    with pytest.raises(ValueError, match=rf"probabilities of shape \({rows}, 0\) have no classes"):
+        ce.log_loss(as_array(p), label(as_array(labels)))

@@ -45,8 +45,12 @@ class Predictions:
 
 
 def make_predictions(p: Array, *, in_logs: bool, normalize: bool) -> Predictions:
-    """Check the dtype of predictions, and whether they can be normalized."""
+    """Check the dtype of predictions, that there are classes, and whether they can be normalized."""
     xp, made = namespace(p), Predictions(p, in_logs, normalize)
+    if not made.is_binary and p.shape[-1] == 0:
+        raise ValueError(
+            f"{made.name} of shape {tuple(p.shape)} have no classes; pass a column for each class, (N, C)"
+        )
     if normalize and (in_logs or made.is_binary):
         fix = (
             "for numbers whose exponentials do not sum to one use softmax_cross_entropy(log_probabilities, labels)"
