@@ -297,6 +297,7 @@ def test_out_writes_markdown_and_json(path, tmp_path):
 
 
 def test_out_of_another_format_is_refused_before_any_work(path, tmp_path):
-    result = scored("no such file", "--out", tmp_path / "report.pdf")
+    out = tmp_path / "report.pdf"
+    result = scored("no such file", "--out", out)
     assert result.exit_code == 2
-    assert "report.pdf'; pass a file that ends in .html, .md, .json" in result.stderr
+    assert f"--out is {str(out)!r}; pass a file that ends in .html, .md, .json" in result.stderr

@@ -255,7 +255,7 @@ def test_digits_are_looked_for_in_all_rows(rows):
 
 
 def test_a_distribution_without_classes_is_no_distribution():
-    with pytest.raises(ValueError, match="probabilities of shape .* have no classes"):
+    with pytest.raises(ValueError, match=r"probabilities of shape \(1, 0\) have no classes"):
         ce.log_loss(np.zeros((1, 0)), np.zeros((1, 0)))
 
 

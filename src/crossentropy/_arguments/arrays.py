@@ -121,9 +121,8 @@ def as_arrays(**arguments: Any) -> tuple[Any, list[Array]]:
     >>> p
     array([0.25, 0.75])
     """
-    if all(
-        map(is_torch, arguments.values())
-    ):  # these two are what most calls have: there is no library to be chosen
+    # What most calls have: there is no library to be chosen.
+    if all(map(is_torch, arguments.values())):
         return namespace(next(iter(arguments.values()))), [
             _checked_tensor(x, name) for name, x in arguments.items()
         ]

@@ -166,9 +166,8 @@ def _have_bits(x: Array, bits: int) -> bool:
         scaled = x * (2.0 ** (wide - bits) + 1)
         return is_true(xp.all(scaled - (scaled - x) == x))
 
-    return all_have(x[:1, ...] if x.ndim else x) and all_have(
-        x
-    )  # the first ones are often enough to know better
+    few = x[:1, ...] if x.ndim else x  # often enough to know better
+    return all_have(few) and all_have(x)
 
 
 def _half_decimals(x: Array, places: int) -> Array:

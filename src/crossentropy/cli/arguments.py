@@ -26,6 +26,14 @@ class Policy(StrEnum):
     skip = "skip"
 
 
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE…",
+        help="Files or patterns: Parquet, Arrow, CSV, JSON lines, also in gzip or zstd; - for standard input.",
+    ),
+]
+
 #: How columns are named.
 NAMED = "a name, a list such as p_cat,p_dog, or a pattern such as 'p_*'"
 

@@ -17,6 +17,7 @@ from crossentropy.cli.arguments import (
     Policy,
     Positive,
     Proba,
+    Sources,
     SumTolerance,
     Weight,
     one_kind,
@@ -39,13 +40,7 @@ class Method(StrEnum):
 
 
 def calibrate(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE…",
-            help="Files or patterns: Parquet, Arrow, CSV, JSON lines, also in gzip or zstd; - for standard input.",
-        ),
-    ],
+    sources: Sources,
     label: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of the labels, to fit a calibrator to.")
     ] = None,

@@ -18,6 +18,7 @@ from crossentropy.cli.arguments import (
     Policy,
     Positive,
     Proba,
+    Sources,
     SumTolerance,
     Weight,
     names_of,
@@ -45,13 +46,7 @@ class Clip(StrEnum):
 
 
 def evaluate(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE…",
-            help="Files or patterns: Parquet, Arrow, CSV, JSON lines, also in gzip or zstd; - for standard input.",
-        ),
-    ],
+    sources: Sources,
     label: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the labels.")],
     proba: Proba = None,
     logits: Logits = None,

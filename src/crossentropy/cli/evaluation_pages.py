@@ -9,7 +9,6 @@ from pathlib import Path
 from crossentropy._report.provenance import Provenance, Source, versions
 from crossentropy.cli.evaluation_report import write_bytes
 from crossentropy.evaluation import Evaluation
-from crossentropy.evaluation._sources.addresses import STANDARD_INPUT, addresses, called
 from crossentropy.training.output import check_writable
 
 __all__ = ["check_page", "write_page"]
@@ -41,6 +40,8 @@ def write_page(result: Evaluation, path: Path, sources: Sequence[str]) -> None:
 
 def _described(sources: Sequence[str]) -> list[Source]:
     """Return each file with its size and digest; of standard input and of remote files the name alone."""
+    from crossentropy.evaluation._sources.addresses import STANDARD_INPUT, addresses, called
+
     described = []
     for address in addresses(sources):
         if address == STANDARD_INPUT or "://" in address:

@@ -8,8 +8,8 @@ from typing import Any
 from crossentropy.evaluation._comparison.differences import Tests, difference_of, with_adjusted_p
 from crossentropy.evaluation._comparison.pairs import paired
 from crossentropy.evaluation._comparison.rows import KeepingLosses, ScoredRows
-from crossentropy.evaluation._declaration import KINDS, Label
-from crossentropy.evaluation._scoring import Columns, Request
+from crossentropy.evaluation._declaration import Label
+from crossentropy.evaluation._scoring import Columns, Request, one_kind, slices_by_name
 from crossentropy.evaluation._tables import score_tables
 from crossentropy.evaluation.comparison import Comparison
 from crossentropy.evaluation.state import State
@@ -112,17 +112,10 @@ def compare(
     new  log loss 0.471675
     new is better than old: its log loss is 0.0269193 lower (95 %: -0.0439959 to -0.00984275), p = 0.002.
     """
-    given = {"proba": proba, "logits": logits, "log_proba": log_proba}
-    kinds = [name for name in KINDS if given[name] is not None]
-    if len(kinds) != 1:
-        passed = " and ".join(kinds) or "none of them"
-        raise TypeError(
-            f"pass one of proba=, logits= and log_proba=, what the predictions are; passed: {passed}"
-        )
-    predictions = given[kinds[0]]
-    slices = _slices(slice, named=sources is not None)
+    kind, predictions = one_kind(proba=proba, logits=logits, log_proba=log_proba)
+    slices = slices_by_name(slice, named=sources is not None)
     request = Request(
-        kinds[0],
+        kind,
         classes=classes,
         positive=positive,
         weighted=weight is not None,
@@ -138,12 +131,12 @@ def compare(
         each = dict.fromkeys(predictions, sources)
         return compare_tables(each, columns, request, tests, by_position=key is None)
     if sources is not None:
-        named = _named(sources, kinds[0])
+        named = _named(sources, kind)
         _check_models(named)
         return compare_tables(named, columns, request, tests, by_position=by_position)
     if not isinstance(predictions, Mapping):
         raise TypeError(
-            f"{kinds[0]} has type {type(predictions).__name__}; pass a mapping from the names of models to their "
+            f"{kind} has type {type(predictions).__name__}; pass a mapping from the names of models to their "
             "predictions, or sources"
         )
     _check_models(predictions)
@@ -255,9 +248,3 @@ def _compared(scored: Mapping[str, tuple[State, ScoredRows]], tests: Tests, *, b
         pair = (evaluations[reference], evaluations[model])
         differences.append(difference_of(model, reference, (rows, partner), pair, d.slices, d.classes, tests))
     return Comparison(reference, evaluations, with_adjusted_p(differences))
-
-
-def _slices(slices: Any, *, named: bool) -> Mapping[str, Any]:
-    if named:
-        return {name: name for name in ([slices] if isinstance(slices, str) else slices or ())}
-    return slices or {}

@@ -8,7 +8,7 @@ import numpy as np
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._partitions import Partitions
-from crossentropy.evaluation._scoring import Columns, Request, Scoring
+from crossentropy.evaluation._scoring import Columns, Request, Scoring, one_kind, slices_by_name
 from crossentropy.evaluation._tables import is_tabular, score_tables
 from crossentropy.evaluation.result import Evaluation
 from crossentropy.evaluation.state import State
@@ -120,17 +120,11 @@ def evaluate(
     >>> round(result.log_loss, 6), result.n, result.worst_rows[0]["row"]
     (0.960801, 3, 2)
     """
-    given = {"proba": proba, "logits": logits, "log_proba": log_proba}
-    kinds = [name for name, value in given.items() if value is not None]
-    if len(kinds) != 1:
-        passed = " and ".join(kinds) or "none of them"
-        raise TypeError(
-            f"pass one of proba=, logits= and log_proba=, what the predictions are; passed: {passed}"
-        )
-    slices = _as_mapping(slice, named=source is not None)
-    columns = Columns(given[kinds[0]], labels, weight, cluster, key, slices)
+    kind, predictions = one_kind(proba=proba, logits=logits, log_proba=log_proba)
+    slices = slices_by_name(slice, named=source is not None)
+    columns = Columns(predictions, labels, weight, cluster, key, slices)
     request = Request(
-        kinds[0],
+        kind,
         soft_labels=soft_labels,
         classes=classes,
         positive=positive,
@@ -159,15 +153,6 @@ def _score(source: Any, columns: Columns, request: Request) -> State:
     if scoring.state is None:
         raise BadData("the source has no batches; pass at least one")
     return scoring.state
-
-
-def _as_mapping(slices: Any, *, named: bool) -> Mapping[str, Any]:
-    """Return the slice columns by name; of a source their names are what they are looked up by."""
-    if named:
-        return {name: name for name in ([slices] if isinstance(slices, str) else slices or ())}
-    if slices is None or isinstance(slices, Mapping):
-        return slices or {}
-    return {"slice": slices}
 
 
 def _looked_up(names: Columns, batch: Mapping[str, Any]) -> Columns:

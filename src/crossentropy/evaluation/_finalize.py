@@ -55,9 +55,8 @@ def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
     null_rates = rates if prior is None else checked_prior(prior, d)
     null = cross_entropy_of(rates, null_rates)
     brier, brier_null = mean_of(totals["brier"], weight), brier_uncertainty(part, rates)
-    each = [
-        (entries, decomposition.best_blocks(entries)) for entries in (t.entries() for t in part.tables[1:])
-    ]
+    entries, *of_classes = (table.entries() for table in part.tables)
+    each = [(own, decomposition.best_blocks(own)) for own in of_classes]
     scores: dict[str, Any] = {
         "n": totals.n,
         "weight": float(weight),
@@ -78,8 +77,8 @@ def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
         "mean_entropy": mean_of(totals["entropy"], weight),
         "kl_divergence": loss - mean_of(totals["label_entropy"], weight) if d.soft else None,
         "n_infinite": totals.n_infinite,
-        **calibration(part, each, loss, uncertainty, brier, brier_null),
-        "consistency_band": consistency_band(part.tables[0].entries(), interval),
+        **calibration(part, entries, each, loss, uncertainty, brier, brier_null),
+        "consistency_band": consistency_band(entries, interval),
         "ece_interval": ece_interval(part, interval),
         **surprises(part),
         "classes": class_results(part, each, rates, interval),
@@ -224,11 +223,16 @@ def clip_ladder(part: Part) -> dict[str, float]:
 
 
 def calibration(
-    part: Part, each: list[Fitted], loss: float, uncertainty: float, brier: float, brier_null: float
+    part: Part,
+    entries: Entries,
+    each: list[Fitted],
+    loss: float,
+    uncertainty: float,
+    brier: float,
+    brier_null: float,
 ) -> dict[str, Any]:
     """Return the parts of the scores, calibration errors, and what a recalibration would find."""
     d, bins = part.declaration, part.bins.bins()
-    entries = part.tables[0].entries()
     blocks = decomposition.best_blocks(entries)
     result: dict[str, Any] = {
         "ece": reliability.expected_error(bins),

@@ -13,7 +13,7 @@ from crossentropy.evaluation.state import State
 if TYPE_CHECKING:
     from crossentropy.evaluation._sources.partition import Job
 
-__all__ = ["Partitions", "takes_keywords_of"]
+__all__ = ["Partitions", "check_has", "takes_keywords_of"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -46,6 +46,15 @@ class Partitions(ABC):
             ) from error
         job, start = make_job(self.schema(), names, request)
         return total(start, self.results(job), self.words)
+
+
+def check_has(source: Any, method: str, what: str) -> None:
+    """Check that the first argument has the method by which its kind is known."""
+    if not hasattr(source, method):
+        raise TypeError(
+            f"the first argument has type {type(source).__name__}; pass {what}. crossentropy.evaluation.evaluate takes "
+            "arrays and files"
+        )
 
 
 def takes_keywords_of(function: Callable[..., Any]) -> Callable[[Function], Function]:

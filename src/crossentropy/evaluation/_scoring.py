@@ -18,7 +18,7 @@ from crossentropy.evaluation._faults import BadData, skips
 from crossentropy.evaluation._values import as_label, is_missing
 from crossentropy.evaluation.state import State
 
-__all__ = ["Columns", "Request", "Scoring"]
+__all__ = ["Columns", "Request", "Scoring", "one_kind", "slices_by_name"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +141,26 @@ class Scoring:
         """Add rows that were checked; a subclass may keep them too."""
         assert self.state is not None  # for type checkers
         self.state.update_on(self.threads, batch)
+
+
+def one_kind(**given: Any) -> tuple[str, Any]:
+    """Return what the predictions are, and the predictions, of arguments of which exactly one is not None."""
+    kinds = [name for name, value in given.items() if value is not None]
+    if len(kinds) != 1:
+        passed = " and ".join(kinds) or "none of them"
+        raise TypeError(
+            f"pass one of proba=, logits= and log_proba=, what the predictions are; passed: {passed}"
+        )
+    return kinds[0], given[kinds[0]]
+
+
+def slices_by_name(slices: Any, *, named: bool) -> Mapping[str, Any]:
+    """Return the slice columns by name; of a source their names are what they are looked up by."""
+    if named:
+        return {name: name for name in ([slices] if isinstance(slices, str) else slices or ())}
+    if slices is None or isinstance(slices, Mapping):
+        return slices or {}
+    return {"slice": slices}
 
 
 def class_list(

@@ -6,7 +6,7 @@ from typing import Any
 
 from crossentropy.evaluation._evaluate import evaluate as evaluate_source
 from crossentropy.evaluation._faults import BadData
-from crossentropy.evaluation._partitions import Partitions, takes_keywords_of
+from crossentropy.evaluation._partitions import Partitions, check_has, takes_keywords_of
 from crossentropy.evaluation.result import Evaluation
 
 __all__ = ["evaluate"]
@@ -62,11 +62,7 @@ class _Dataset(Partitions):
     words, extra = "the dataset", "ray"
 
     def __init__(self, dataset: Any) -> None:
-        if not hasattr(dataset, "map_batches"):
-            raise TypeError(
-                f"the first argument has type {type(dataset).__name__}; pass a Ray dataset. "
-                "crossentropy.evaluation.evaluate takes arrays and files"
-            )
+        check_has(dataset, "map_batches", "a Ray dataset")
         self.dataset = dataset
 
     def schema(self) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from crossentropy._files import replace_file
 from crossentropy.evaluation._display import html_table, number, text_table, to_json, with_interval
 
 __all__ = ["Evaluation"]
@@ -130,7 +131,7 @@ class Evaluation:
             from crossentropy._report.evaluation_page import evaluation_html
             from crossentropy._report.provenance import Provenance, versions
         page = evaluation_html(self.to_dict(), Provenance(versions=versions()))
-        Path(path).write_text(page, encoding="utf-8")
+        replace_file(lambda unfinished: unfinished.write_text(page, encoding="utf-8"), Path(path))
 
     def plot(self) -> Any:
         """Return the reliability diagram as a figure of Matplotlib.

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from crossentropy.evaluation._evaluate import evaluate as evaluate_source
-from crossentropy.evaluation._partitions import Partitions, takes_keywords_of
+from crossentropy.evaluation._partitions import Partitions, check_has, takes_keywords_of
 from crossentropy.evaluation.result import Evaluation
 
 __all__ = ["evaluate"]
@@ -66,11 +66,7 @@ class _Dataframe(Partitions):
     words, extra = "the dataframe", "spark"
 
     def __init__(self, dataframe: Any) -> None:
-        if not hasattr(dataframe, "mapInArrow"):
-            raise TypeError(
-                f"the first argument has type {type(dataframe).__name__}; pass a Spark dataframe. "
-                "crossentropy.evaluation.evaluate takes arrays and files"
-            )
+        check_has(dataframe, "mapInArrow", "a Spark dataframe")
         self.dataframe = _without_vectors(dataframe)
 
     def schema(self) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from crossentropy._files import replace_file
 from crossentropy.training.errors import InputError
 
 #: the files of a run
@@ -121,12 +122,8 @@ def write_file(write: Callable[[Path], object], path: Path) -> None:
     InputError
         If it cannot be written; then `path` is as it was.
     """
-    unfinished = path.with_name(f".unfinished.{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(unfinished)
-        os.replace(unfinished, path)
+        replace_file(write, path)
     except OSError as error:
         raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -155,18 +155,23 @@ class _SoftmaxLoss(Function):
         problem: SoftmaxProblem = ctx.problem
         cpu = logits.is_cpu
         if torch.is_grad_enabled() or not is_plain(grad, "cpu" if cpu else logits.device.type):
-            return *gradients(partial(_by_formulas, problem), [logits], [True], [grad]), None, None, None
+            return (
+                *gradients(partial(_loss_of_every_order, problem), [logits], [True], [grad]),
+                None,
+                None,
+                None,
+            )
         upstream = grad.item() if cpu and not grad.ndim else grad.double()
         into = overwritten(ctx, logits, problem.axis) if problem.inplace else None
         return ctx.engine.gradient(problem, logits, ctx.found, upstream, into), None, None, None
 
 
-def _by_formulas(problem: SoftmaxProblem, logits: Tensor) -> list[Tensor]:
+def _loss_of_every_order(problem: SoftmaxProblem, logits: Tensor) -> list[Tensor]:
     """The loss of a problem with these logits, with derivatives of every order."""
-    return [loss_by_autodiff(problem.with_logits(logits), statistics=_of_every_order)]
+    return [loss_by_autodiff(problem.with_logits(logits), statistics=_statistics_of_every_order)]
 
 
-def _of_every_order(problem: SoftmaxProblem) -> RowStatistics:
+def _statistics_of_every_order(problem: SoftmaxProblem) -> RowStatistics:
     """The statistics with derivatives of every order: by the kernels where they have them, else by formulas."""
     settings, tensors = partition(
         problem.logits,

@@ -26,7 +26,7 @@ class ScoredText(NamedTuple):
     bytes: int | None = None
     #: How many tokens were left out because the model wrote them.
     generated: int = 0
-    #: All that is said of the text: the row, the answer in it, and the part of the answer.
+    #: The fields that describe the text: of the row, of the answer in it, and of the part of the answer.
     about: Mapping[str, Any] = {}
 
 
@@ -69,8 +69,8 @@ def _found(row: Json) -> Iterator[ScoredText]:
             continue
         last = prompt
         # behind a prompt that is scored, the model wrote another text
-        said = {name: x for name, x in choice.items() if not (prompt and name == "text")}
-        yield _of_choice(answer, generated)._replace(about={**said, **body, **row})
+        fields = {name: x for name, x in choice.items() if not (prompt and name == "text")}
+        yield _of_choice(answer, generated)._replace(about={**fields, **body, **row})
 
 
 def _body(row: Json) -> Json:

@@ -4,10 +4,12 @@ import inspect
 import json
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from crossentropy._files import replace_file
 from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import KINDS, Declaration, Label
 from crossentropy.evaluation._faults import BadData
@@ -129,14 +131,7 @@ class Calibrator:
             If the file cannot be written.
         """
         text = self.to_json()
-        unfinished = f"{os.fspath(path)}.{os.getpid()}.unfinished"
-        try:
-            with open(unfinished, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(unfinished, path)
-        finally:
-            if os.path.exists(unfinished):
-                os.remove(unfinished)
+        replace_file(lambda unfinished: unfinished.write_text(text, encoding="utf-8"), Path(path))
 
     def to_json(self) -> str:
         """Return the fitted calibrator as JSON.
