@@ -1,6 +1,6 @@
 """What cross-entropy is compared with: the squared error of probabilities, and hinges."""
 
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, namespace
@@ -8,6 +8,7 @@ from crossentropy._engine.options import RowOptions
 from crossentropy._engine.rows.formula import prepare_rows, probabilities, row_problem, weight_and_reduce
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._statistics import formulas
+from crossentropy._versions import Unpack
 
 __all__ = ["brier_loss"]
 

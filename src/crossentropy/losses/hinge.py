@@ -1,12 +1,13 @@
 """Hinge losses: margins between the logit of the label and the others."""
 
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, device, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._engine.options import RowOptions
 from crossentropy._engine.rows.formula import one_label, prepare_rows, row_problem, weight_and_reduce
+from crossentropy._versions import Unpack
 
 __all__ = ["hinge_loss"]
 

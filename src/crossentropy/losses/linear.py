@@ -1,6 +1,6 @@
 """Cross-entropy of a linear head, from hidden states to the loss without the logits in between."""
 
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import argument_errors, number
@@ -18,6 +18,7 @@ from crossentropy._engine.options import LastAxisOptions, LinearOptions, check_n
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.cpu.memory import is_for_kernels
 from crossentropy._statistics.problem import arrays
+from crossentropy._versions import Unpack
 from crossentropy.losses.target_statistics import TargetStatistics
 
 __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics"]
