@@ -8,7 +8,7 @@ for them and keeps these alive. Where no build of them loads (a platform without
 import warnings
 
 try:
-    from crossentropy._kernels import _native
+    import crossentropy._kernels._native as _native
 
     COMPILED = True
 except ImportError as error:
