@@ -8,9 +8,10 @@ each other. Distillation trains a student on them:
 .. math:: \ell = \alpha\, (-\log p_y) + (1 - \alpha)\, T^2\, \mathrm{KL}\bigl(\mathrm{softmax}(t / T) \,\|\,
           \mathrm{softmax}(s / T)\bigr),
 
-where a temperature ``T`` above 1 makes the small probabilities count. The teacher needs no labels to speak, so a
-student with few labels learns from all images. Here the teacher has seen 1000 labeled digits; a student has 50 labels,
-or the teacher's word on 50 or on all images.
+where a temperature ``T`` above 1 makes the small probabilities count. On the same 50 images a student learns more from
+the teacher's word than from the labels. And a teacher needs no labels to speak, so a student can learn from all images.
+That helps more than anything; and where images abound, the teacher's best class is as good as its whole word, and a
+temperature of 4 gains nothing.
 """
 
 from pathlib import Path

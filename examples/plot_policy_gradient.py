@@ -47,7 +47,7 @@ def episodes(act, count, seed):
 # Policy gradient
 # ---------------
 # The advantage of a step is the discounted number of steps that followed, less its mean over the batch, in standard
-# deviations. Forty updates of 24 carts each.
+# deviations. Updates of 24 carts each, until three in a row hold the pole for 490 steps; forty at most.
 rng = np.random.default_rng(0)
 torch.manual_seed(0)
 policy = torch.nn.Sequential(torch.nn.Linear(4, 32), torch.nn.Tanh(), torch.nn.Linear(32, 2))
@@ -73,9 +73,11 @@ for update in range(40):
     logits = policy(torch.as_tensor(observations[alive]))
     policy_gradient(logits, torch.as_tensor(actions[alive]), torch.as_tensor(advantage).float()).backward()
     optimizer.step()
-    lengths.append(alive.sum(axis=0).mean())
+    lengths.append(float(alive.sum(axis=0).mean()))
+    if np.mean(lengths[-3:]) > 490:
+        break
 print(
-    f"policy gradient: {lengths[0]:.0f} steps at first, {np.mean(lengths[-3:]):.0f} in the last three updates"
+    f"policy gradient: {lengths[0]:.0f} steps at first, {np.mean(lengths[-3:]):.0f} after {len(lengths)} updates"
 )
 
 # %%

@@ -7,8 +7,8 @@ jumps, and may end above :math:`\ln C`, the loss of knowing nothing about C clas
 part mean that the network learns its rows by heart: weight decay holds it back.
 
 More width and depth lower the training loss as far as one likes. What they do to the held-out loss is another matter,
-and log loss sees it before accuracy does: it charges for being sure and wrong. Here 200 digits, a tenth of them with
-wrong labels, are easily learnt by heart.
+and the log loss shows it more than the accuracy: it charges for being sure and wrong. Here 200 digits, a tenth of them
+with wrong labels, are easily learnt by heart.
 """
 
 import itertools
@@ -60,7 +60,7 @@ KNOBS = {
     "learning_rate": (0.0003, 0.003, 0.03, 1.0),
     "weight_decay": (0.0, 3.0, 10.0, 30.0),
     "depth": (0, 1, 2, 4),
-    "width": (4, 16, 64, 256),
+    "width": (8, 16, 64, 256),
 }
 runs = {}
 for knob, values in KNOBS.items():

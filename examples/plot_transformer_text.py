@@ -29,7 +29,7 @@ pages = list(topics.topics.values())
 train_text = "\n".join(pages[::2] + pages[1::4]).encode()
 test_text = "\n".join(pages[3::4]).encode()[:24_000]
 train_bytes, test_bytes = (torch.tensor(list(text)) for text in (train_text, test_text))
-CONTEXT, WIDTH, STEPS = 64, 64, 200
+CONTEXT, WIDTH, STEPS = 64, 64, 400
 
 
 # %%
@@ -60,7 +60,8 @@ class Transformer(nn.Module):
         super().__init__()
         self.embedding, self.place = nn.Embedding(256, WIDTH), nn.Embedding(CONTEXT, WIDTH)
         self.blocks, self.norm = nn.Sequential(Block(), Block()), nn.LayerNorm(WIDTH)
-        nn.init.normal_(self.embedding.weight, std=0.1)
+        for table in (self.embedding, self.place):
+            nn.init.normal_(table.weight, std=0.1)
 
     def forward(self, tokens):
         x = self.embedding(tokens) + self.place.weight[: tokens.shape[1]]
@@ -73,8 +74,8 @@ class Transformer(nn.Module):
 # ``linear_cross_entropy`` takes the hidden states and the head; ``shift=1`` predicts the next byte.
 torch.manual_seed(0)
 model = Transformer()
-optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.01)
-schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=STEPS)
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.01)
+schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=STEPS)
 batch_bits = []
 for _ in range(STEPS):
     starts = torch.randint(len(train_bytes) - CONTEXT, (12, 1))
