@@ -84,7 +84,7 @@ bits = curve.secondary_yaxis(
 )
 bits.set_ylabel("bits")
 curve.legend()
-right.suptitle("The twelve dearest digits", x=0.02, ha="left", fontsize=10.5)
+right.suptitle("The twelve costliest, in nats", x=0.02, ha="left", fontsize=10.5)
 for axes, worst in zip(right.subplots(3, 4).flat, result.worst_rows, strict=True):
     row = worst["row"]
     axes.imshow(test_x[row, 0], cmap="gray_r")

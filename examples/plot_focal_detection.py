@@ -10,7 +10,7 @@ power,
 
 so a cell that is right with 99 % counts :math:`10^{-4}` of before, at ``γ = 2``. This page looks for digits among their
 own scrambled pixels. It also tries what costs nothing: to start the bias at the log-odds of the rare "yes". In a task
-of this size that alone is enough, and focal loss is no better than cross-entropy.
+of this size that alone saves the first 60 steps, and focal loss is no better than cross-entropy.
 """
 
 from pathlib import Path
@@ -62,7 +62,7 @@ LOSSES = {
 }
 
 
-def train(loss, start, steps=160):
+def train(loss, start, steps=100):
     """Average precision on the test scenes after every 20 steps, and the last logits; `start` is the first bias."""
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -115,7 +115,8 @@ for row, column in test_cells[0].nonzero().tolist():
 best = torch.sigmoid(runs["focal", "bias of the prior"][2][0]).flatten().topk(3)
 for p, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):
     row, column = divmod(place, 17)
-    scene.annotate(f"{p:.0%}", (2 * column, 2 * row + 7.5), color="C2", fontweight="bold")
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    scene.annotate(f"{p:.0%}", (2 * column, 2 * row - 1), color="C2", fontweight="bold", bbox=box)
 scene.set(title="A scene; box: digit; blue: three highest p", xticks=[], yticks=[])
 scene.grid(visible=False)
 for (name, begin), (precision, _, _) in runs.items():
@@ -123,7 +124,7 @@ for (name, begin), (precision, _, _) in runs.items():
         "color": "C0" if name == "cross-entropy" else "C2",
         "linestyle": "--" if begin == "bias 0" else "-",
     }
-    curve.plot(range(20, 161, 20), precision, marker="o", markersize=4, label=f"{name}, {begin}", **style)
+    curve.plot(range(20, 101, 20), precision, marker="o", markersize=4, label=f"{name}, {begin}", **style)
 curve.set(xlabel="step", ylabel="average precision, test scenes", title="Four ways to train", ylim=(0, 1))
 curve.legend(loc="lower right")
 plt.show()

@@ -8,7 +8,8 @@ it: the state is carried on, but as a constant.
 
 What the network remembers it must have been taught by a gradient that reached far enough. With a cut after every
 letter it learns from what lies in the state by luck; with one after 32 letters, what to put there. This page trains the
-same network three times, with the same text, steps and learning rate, and measures how far back a loss pulls.
+same network three times, with the same text, steps and learning rate, and measures how far back a loss pulls. At first
+the shortest reach learns the fastest; in the end it is behind. Most of the gain is had with a reach of four letters.
 """
 
 from pathlib import Path
@@ -90,15 +91,15 @@ print(f"frequencies of single letters: {single:.3f} bits a letter")
 # %%
 # How far back a loss pulls
 # -------------------------
-# The gradient of the loss of the 33rd letter, for the embedding of each of the 32 before it: the mean of its norm over
-# 400 places of the held-out text.
+# The gradient of the loss of a letter, for the embedding of each of the 32 before it: the mean of its norm over 300
+# places of the held-out text.
 def pulls(model):
     """Norm of the gradient, by how many letters back."""
-    windows = test_rows[:, :425].unfold(1, 33, 16).reshape(-1, 33)[:400]
+    windows = test_rows[:, :425].unfold(1, 49, 16).reshape(-1, 49)[:300]
     embedded = model.embedding(windows[:, :-1]).detach().requires_grad_()
     last = model.head(model.recurrent(embedded)[0][:, -1])
     ce.softmax_cross_entropy(last, windows[:, -1], reduction="sum").backward()
-    return embedded.grad.norm(dim=2).mean(dim=0).flip(0).numpy()
+    return embedded.grad.norm(dim=2).mean(dim=0).flip(0)[:32].numpy()
 
 
 reaching = {reach: pulls(model) for reach, model in models.items()}
@@ -106,7 +107,7 @@ reaching = {reach: pulls(model) for reach, model in models.items()}
 figure, (curve, back) = plt.subplots(1, 2)
 for place, reach in enumerate(curves):
     smooth = np.convolve(curves[reach], np.ones(9) / 9, mode="valid")
-    curve.plot(np.arange(5, 5 + len(smooth)), smooth, color=f"C{place}", label=f"through {reach} letters")
+    curve.plot(np.arange(5, 5 + len(smooth)), smooth, color=f"C{place}", label=f"through {reach}")
     back.plot(np.arange(1, 33), reaching[reach], color=f"C{place}")
 curve.axhline(single, color="0.6", linestyle=":", linewidth=1.4, label="single letters")
 curve.set(xlabel="step (mean of nine)", ylabel="bits a letter", title="Training")
@@ -114,6 +115,6 @@ nats = curve.secondary_yaxis(
     "right", functions=(lambda bits: bits * np.log(2), lambda nats: nats / np.log(2))
 )
 nats.set_ylabel("nats")
-curve.legend(title="gradient")
+curve.legend(title="gradient, letters")
 back.set(xlabel="letters back", ylabel="norm of the gradient", yscale="log", title="How far a loss pulls")
 plt.show()

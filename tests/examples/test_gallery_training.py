@@ -54,7 +54,8 @@ def test_a_network_learns_to_spell_without_knowing_the_places(page):
 def test_the_memory_of_a_linear_head_does_not_grow_with_the_rows(page):
     memory = page("linear_head").memory
     assert memory["stored logits"][-1] > 3 * memory["stored logits"][0]
-    assert memory["crossentropy"][-1] < memory["stored logits"][-1] / 3
+    assert memory["crossentropy"][-1] < 1.5 * memory["crossentropy"][0] + 16  # MiB
+    assert memory["crossentropy"][-1] < memory["stored logits"][-1] / 8
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self")
@@ -83,7 +84,8 @@ def test_few_digits_own_half_of_the_loss(page):
 
 def test_a_longer_reach_through_time_predicts_better(page):
     p = page("recurrent_text")
-    assert p.test_bits[32] < p.test_bits[1] < p.single
+    assert p.test_bits[32] < p.test_bits[1] - 0.03
+    assert p.test_bits[1] < p.single - 1
 
 
 # ------------------------------------------------------------------------------------------- plot_transformer_text
@@ -148,10 +150,11 @@ def test_empty_cells_own_the_loss_at_first_unless_the_bias_is_that_of_the_prior(
     assert p.owned["focal", "bias of the prior"] < 1e-4
 
 
-def test_every_detector_finds_digits_and_the_bias_of_the_prior_is_enough(page):
-    precision = {key: values[-1] for key, (values, *_) in page("focal_detection").runs.items()}
-    assert min(precision.values()) > 0.9
-    assert precision["cross-entropy", "bias of the prior"] > precision["focal", "bias 0"] - 0.01
+def test_the_bias_of_the_prior_saves_the_first_steps_with_either_loss(page):
+    precision = {key: values for key, (values, *_) in page("focal_detection").runs.items()}
+    assert min(values[-1] for values in precision.values()) > 0.9
+    for loss in ("cross-entropy", "focal"):
+        assert precision[loss, "bias of the prior"][1] > precision[loss, "bias 0"][1] + 0.3
 
 
 # -------------------------------------------------------------------------------------------- plot_training_curves
