@@ -9,7 +9,8 @@ on real against generated. In the minimax game the generator ascends the same lo
 
 At first the discriminator wins easily: ``g`` is very negative, and the slope is nearly 0 exactly where the generator
 has most to learn. Goodfellow et al. (2014) descend :math:`-\log \sigma(g)` instead, whose slope is
-:math:`\sigma(g) - 1`: nearly −1 there. Both have the same fixed point; only one gets to it.
+:math:`\sigma(g) - 1`: nearly −1 there. In this game only the second one gets to the real numbers. (It makes them less
+varied than they are, a known weakness of the game that no choice of these two mends.)
 """
 
 from pathlib import Path

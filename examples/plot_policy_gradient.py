@@ -9,7 +9,8 @@ drawn as the label and weighs the row's cross-entropy by its advantage, how much
 
 Rows with a positive advantage are learnt, those with a negative one unlearnt. The cross-entropy method needs no
 gradient at all: it draws parameters from a normal distribution, keeps the best fifth, and moves the distribution to the
-least cross-entropy with those. Both balance the pole of CartPole, 500 steps at most; a random policy holds it for 22.
+least cross-entropy with those. Both balance the pole of CartPole for all of the 500 steps that an episode lasts; an
+untrained policy holds it for some 20.
 """
 
 from pathlib import Path

@@ -2,7 +2,7 @@ r"""
 Rare classes: what each remedy does to recall and to calibration
 ================================================================
 
-With one fraud in fifty payments, a model trained by plain cross-entropy rarely says "fraud": its probabilities are
+With two frauds in a hundred payments, a model trained by plain cross-entropy rarely says "fraud": its probabilities are
 right, and few of them exceed one half. The usual remedies raise the recall at that threshold. This page measures what
 they do to everything else.
 

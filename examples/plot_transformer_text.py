@@ -7,8 +7,8 @@ arithmetic coder would make of a text: the sum of :math:`-\log_2 p(x_t \mid x_{<
 the text. That number can be compared with any compressor, whatever the tokens are.
 
 This page trains a transformer of two layers on bytes of Python's help pages, for less than a minute, and scores pages
-that it has not seen, beside the entropies of single bytes and of pairs, and beside ``xz``. So little training is not
-enough to beat ``xz`` with the training text at hand; ``crossentropy train-lm`` trains longer.
+that it has not seen, beside frequencies of single bytes and of pairs, and beside ``xz``. So little training is enough
+to beat the frequencies, and not enough to beat ``xz``; ``crossentropy train-lm`` trains longer.
 """
 
 import lzma

@@ -12,9 +12,9 @@ pytest.importorskip("sklearn")
 # ------------------------------------------------------------------------------------ plot_price_of_confidence
 
 
-def test_being_sure_and_wrong_costs_as_much_as_1374_rows_at_99_percent(page):
+def test_being_sure_and_wrong_costs_as_much_as_1375_rows_at_99_percent(page):
     price = page("price_of_confidence").price
-    assert round(price[4] / price[1]) == 1374
+    assert round(price[4] / price[1]) == 1375
     assert price[4] == pytest.approx(-math.log(1e-6), rel=1e-12)
 
 
