@@ -87,7 +87,7 @@ curve.legend()
 right.suptitle("The twelve costliest, in nats", x=0.02, ha="left", fontsize=10.5)
 for axes, worst in zip(right.subplots(3, 4).flat, result.worst_rows, strict=True):
     row = worst["row"]
-    axes.imshow(test_x[row, 0], cmap="gray_r")
+    axes.imshow(test_x[row, 0].numpy(), cmap="gray_r")
     axes.grid(visible=False)
     axes.set(xticks=[], yticks=[])
     axes.set_title(f"{test_y[row]}, said {logits[row].argmax()}: {losses[row]:.1f}", fontsize=8, loc="center")

@@ -97,21 +97,21 @@ for _ in range(300):
 
 frames, labels, lengths, sounding = batch(200)
 with torch.no_grad():
-    probabilities = torch.softmax(model(frames), dim=-1)
-best = probabilities.argmax(dim=-1)
+    probabilities = torch.softmax(model(frames), dim=-1).numpy()
+best = probabilities.argmax(axis=-1)
 exact = float(
     np.mean([collapse(b) == y[:n].tolist() for b, y, n in zip(best.tolist(), labels, lengths, strict=True)])
 )
 near = np.stack([np.roll(sounding, shift, axis=1) for shift in (-1, 0, 1)])
-letters = (best != BLANK).numpy()
-placed = float((near == best.numpy()).any(axis=0)[letters].mean())
+letters = best != BLANK
+placed = float((near == best).any(axis=0)[letters].mean())
 print(f"loss of a label: {losses[0]:.1f} nats at first, {np.mean(losses[-10:]):.2f} at the end")
 print(f"{exact:.1%} of 200 new recordings are spelt without a fault")
 print(f"{placed:.1%} of the frames that are called a letter are at most one frame from that letter's sound")
 
 figure, (sound, heard) = plt.subplots(2, 1, figsize=(8.6, 4.4), sharex=True)
 shown = int(lengths.argmax())
-sound.imshow(frames[shown].T, aspect="auto")
+sound.imshow(frames[shown].numpy().T, aspect="auto")
 sound.grid(visible=False)
 sound.set(ylabel="sound", yticks=[])
 sound.set_title("A recording: " + "".join(LETTERS[c - 1] for c in labels[shown][: lengths[shown]]))

@@ -85,7 +85,7 @@ print(
 )
 
 figure, (picture, saying, score) = plt.subplots(1, 3, figsize=(10.4, 3.2), width_ratios=(1, 1.7, 1.7))
-picture.imshow(train_x[doubt].reshape(8, 8), cmap="gray_r")
+picture.imshow(train_x[doubt].numpy().reshape(8, 8), cmap="gray_r")
 picture.set(xticks=[], yticks=[], title=f"Label: {train_y[doubt]}")
 picture.grid(visible=False)
 for shift, (T, p) in zip((-0.2, 0.2), spoken.items(), strict=True):

@@ -81,7 +81,9 @@ def train(loss, start, steps=100):
         if step % 20 == 0:
             with torch.no_grad():
                 logits = model(test_images)[:, 0]
-            precision.append(float(average_precision_score(test_cells.flatten(), logits.flatten())))
+            precision.append(
+                float(average_precision_score(test_cells.flatten().numpy(), logits.flatten().numpy()))
+            )
     return precision, first, logits
 
 
@@ -107,7 +109,7 @@ for name, loss in (("cross-entropy", ce.sigmoid_cross_entropy), ("focal", sigmoi
         print(f"{name:13} {begin:17} empty cells own {owned[name, begin]:.2%} of the loss")
 
 figure, (scene, curve) = plt.subplots(1, 2, figsize=(9.4, 3.7), width_ratios=(1, 1.35))
-scene.imshow(test_images[0, 0], cmap="gray_r")
+scene.imshow(test_images[0, 0].numpy(), cmap="gray_r")
 for row, column in test_cells[0].nonzero().tolist():
     scene.add_patch(
         plt.Rectangle((2 * column - 0.5, 2 * row - 0.5), 8, 8, fill=False, color="C1", linewidth=2.5)

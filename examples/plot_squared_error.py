@@ -122,7 +122,7 @@ start.set(xlabel="step", ylabel="test accuracy", title="A start that is sure and
 end.set(xlabel="step", ylabel="test accuracy", title="Two labels in five random", ylim=(0, 1))
 end.legend(loc="lower right")
 for kind, mark in ((0, "o"), (1, "^")):
-    plane.plot(*points[kinds == kind].T, mark, color=("C5", "C3")[kind], markersize=4, alpha=0.6)
+    plane.plot(*points[kinds == kind].numpy().T, mark, color=("C5", "C3")[kind], markersize=4, alpha=0.6)
 plane.annotate("wrong labels", (8, 4.2), ha="center", va="top")
 plane.set(xlim=(-5, 11), ylim=(-5, 11), title="Far outliers: boundaries", xlabel="$x_1$", ylabel="$x_2$")
 plt.show()
