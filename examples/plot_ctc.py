@@ -121,6 +121,11 @@ for c, letter in enumerate(LETTERS, start=1):
         probabilities[shown, :, c], color=f"C{c}", linestyle=("-", "--", "-.", ":")[c - 1], label=letter
     )
     heard.fill_between(np.arange(FRAMES), -0.1, -0.03, where=sounding[shown] == c, color=f"C{c}", step="mid")
-heard.set(xlabel="frame (bars below: where the letters were)", ylabel="probability", ylim=(-0.12, 1.3))
+heard.set(
+    xlabel="frame (bars below: where the letters were)",
+    ylabel="probability",
+    ylim=(-0.12, 1.3),
+    yticks=(0, 0.5, 1),
+)
 heard.legend(ncols=5, loc="upper right")
 plt.show()

@@ -55,6 +55,7 @@ slope.plot(margin, pull)
 slope.set(
     xlabel="margin $z_y - z_{other}$", ylabel="$-\\partial$loss / $\\partial z_y$", title="How hard it pulls"
 )
+plt.show()
 
 # %%
 # How many digits float32 keeps

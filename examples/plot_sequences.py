@@ -86,16 +86,16 @@ print(
     f"mean over tokens {whole:.6f}, mean of means {of_means:.6f}, sum of parts over all tokens {summed:.6f} nats"
 )
 
-figure, (places, curves) = plt.subplots(1, 2, figsize=(9.6, 3.7), gridspec_kw={"width_ratios": [1.25, 1]})
-shown = slice(0, 14)
+figure, (places, curves) = plt.subplots(1, 2, figsize=(10.4, 3.7), gridspec_kw={"width_ratios": [1.4, 1]})
+shown = slice(0, 10)
 each = sequence_cross_entropy(table[tokens[shown]], tokens[shown], shift=1, reduction="none")
 each = np.where(mask[shown, 1:].numpy() > 0, each.numpy() / np.log(2), np.nan)
 image = places.imshow(each, aspect="auto", vmin=0, vmax=10)
 for row, line in enumerate(lines[shown]):
-    for column, letter in enumerate(line[:60]):
+    for column, letter in enumerate(line[:40]):
         bright = each[row, column] > 5
-        places.text(column, row, letter, ha="center", va="center", fontsize=5.5, color="k" if bright else "w")
-places.set(title="Bits a letter; white: padding", xlabel="letter of the line", yticks=[])
+        places.text(column, row, letter, ha="center", va="center", fontsize=7.5, color="k" if bright else "w")
+places.set(title="Bits a letter; white: padding", xlabel="letter of the line", yticks=[], xlim=(-0.5, 39.5))
 places.grid(visible=False)
 figure.colorbar(image, ax=places, label="bits", pad=0.01)
 for name, (reported, right, _) in results.items():
