@@ -46,7 +46,7 @@ for name, values in pull.items():
 # The digits, and a perceptron whose last layer starts with a bias of 12 for the digit 0: it is sure, and mostly wrong.
 # Gradient descent at a learning rate of 0.2, with momentum.
 images, digits = load_digits(return_X_y=True)
-split = train_test_split(images / 16, digits, train_size=600, random_state=0)
+split = train_test_split(images / 16, digits, train_size=600, test_size=500, random_state=0)
 train_x, test_x = (torch.tensor(x, dtype=torch.float32) for x in split[:2])
 train_y, test_y = (torch.tensor(y) for y in split[2:])
 
