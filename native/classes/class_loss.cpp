@@ -202,7 +202,8 @@ void ClassLoss::with_formula(const Work& work) const {
       return is_double ? work(LinkOfClasses<double, FocalLink>(n)) : work(LinkOfClasses<float, FocalLink>(n));
     case Formula::kPower:
       return is_double ? work(LinkOfClasses<double, PowerLink>(n)) : work(LinkOfClasses<float, PowerLink>(n));
-    case Formula::kBrier: return work(Brier(n));
+    case Formula::kBrier:  // beside soft targets a probability may cancel
+      return is_double || target.dense.address ? work(Brier<double>(n)) : work(Brier<float>(n));
     case Formula::kCrammerSinger: return work(Hinge<true>(n));
     case Formula::kWestonWatkins: return work(Hinge<false>(n));
   }

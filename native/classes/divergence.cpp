@@ -51,6 +51,7 @@ class Rows {
     }
     for (Softmax& s : softmaxes) {
       const SoftmaxRow<double> row(s.u, s.e, width, s.place, in.scale);
+      if (row.rest != row.rest) return false;
       s.to_p = row.to_p;
       s.log_sum = row.log_sum;
       s.u[s.place] = 0.0;
@@ -205,40 +206,25 @@ class Rows {
 };
 
 template <DivergenceOf kKind>
-CE_CLONES void values_of(const DivergenceRows& in, int64_t begin, int64_t end, double* values) {
+CE_CLONES void values_of(const DivergenceRows& in, int64_t begin, int64_t end, double* values,
+                         const std::vector<View>& gradients) {
   Rows rows(in);
   for (int64_t row = begin; row < end; row += rows.tile.rows) {
     const int64_t n = std::min(rows.tile.rows, end - row);
     for (size_t i = 0; i < in.logits.size(); ++i)
       rows.tile.load(in.logits[i], in.shape, row, n, -kInf<double>, rows.row(int(i), 0));
     for (int64_t r = 0; r < n; ++r) {
-      if (in.alive && !in.alive[row + r]) {
-        values[row + r] = 0.0;
-      } else {
-        values[row + r] = rows.prepare(r) ? rows.value<kKind>() : kNaN;
-      }
-    }
-  }
-}
-
-template <DivergenceOf kKind>
-CE_CLONES void slopes_of(const DivergenceRows& in, const double* upstream, const std::vector<View>& gradients,
-                         int64_t begin, int64_t end) {
-  Rows rows(in);
-  for (int64_t row = begin; row < end; row += rows.tile.rows) {
-    const int64_t n = std::min(rows.tile.rows, end - row);
-    for (size_t i = 0; i < in.logits.size(); ++i)
-      rows.tile.load(in.logits[i], in.shape, row, n, -kInf<double>, rows.row(int(i), 0));
-    for (int64_t r = 0; r < n; ++r) {
-      const double factor = in.alive && !in.alive[row + r] ? 0.0 : upstream[row + r] * in.scale;
-      if (factor != 0.0 && rows.prepare(r)) {
-        rows.pull<kKind>(factor);
+      const bool counts = !in.alive || in.alive[row + r], valid = counts && rows.prepare(r);
+      values[row + r] = valid ? rows.value<kKind>() : counts ? kNaN : 0.0;
+      if (gradients.empty()) continue;
+      if (valid) {
+        rows.pull<kKind>(in.scale);
       } else {
         for (size_t i = 0; i < in.logits.size(); ++i)
-          for (int64_t c = 0; c < rows.tile.width; ++c) rows.row(int(i), r)[c] = factor == 0.0 ? 0.0 : kNaN;
+          for (int64_t c = 0; c < rows.tile.width; ++c) rows.row(int(i), r)[c] = counts ? kNaN : 0.0;
       }
     }
-    for (size_t i = 0; i < in.logits.size(); ++i)
+    for (size_t i = 0; i < gradients.size(); ++i)
       if (gradients[i].address) rows.tile.store(rows.row(int(i), 0), gradients[i], in.shape, row, n);
   }
 }
@@ -258,18 +244,11 @@ void with_kind(DivergenceOf kind, const Work& work) {
 
 }  // namespace
 
-void divergence_rows(const DivergenceRows& in, double* values, int threads) {
+void divergence_rows(const DivergenceRows& in, double* values, const std::vector<View>& gradients, int threads) {
   with_kind(in.kind, [&](auto kind) {
-    parallel_blocks(in.shape.rows(), rows_of_a_block(in.shape), threads,
-                    [&](int64_t begin, int64_t end) { values_of<kind()>(in, begin, end, values); });
-  });
-}
-
-void divergence_slopes(const DivergenceRows& in, const double* upstream, const std::vector<View>& gradients,
-                       int threads) {
-  with_kind(in.kind, [&](auto kind) {
-    parallel_blocks(in.shape.rows(), rows_of_a_block(in.shape), threads,
-                    [&](int64_t begin, int64_t end) { slopes_of<kind()>(in, upstream, gradients, begin, end); });
+    parallel_blocks(in.shape.rows(), rows_of_a_block(in.shape), threads, [&](int64_t begin, int64_t end) {
+      values_of<kind()>(in, begin, end, values, gradients);
+    });
   });
 }
 

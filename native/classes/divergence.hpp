@@ -19,12 +19,8 @@ struct DivergenceRows {
   const uint8_t* alive;
 };
 
-// The divergence of every row; NaN if one of its logits is.
-void divergence_rows(const DivergenceRows& in, double* values, int threads);
-
-// upstream[row] times the derivative of each row by the logits, for each of the gradients that has an address. The
-// second of two that are compared by KL is a constant.
-void divergence_slopes(const DivergenceRows& in, const double* upstream, const std::vector<View>& gradients,
-                       int threads);
+// The divergence of every row, NaN if one of its logits is, and its derivatives by the logits, for each of the gradients
+// that has an address: none of them if there are none. The second of two that are compared by KL is a constant.
+void divergence_rows(const DivergenceRows& in, double* values, const std::vector<View>& gradients, int threads);
 
 }  // namespace ce

@@ -1,8 +1,7 @@
 // Losses of a row that are sums over its classes, and their derivatives by its logits.
 //
-// A formula is a class with a type to compute in, Real, and three members:
+// A formula is a class with a type to compute in, Real, and two members:
 //
-//   kSoftmax      whether `u` is the softmax of the row, a SoftmaxRow, or its logits
 //   loss(row)     ℓ
 //   pull(row, f)  puts f ∂ℓ/∂u_c in place of u_c
 //
@@ -116,42 +115,43 @@ struct LinkOfClasses {
 // ---- ℓ = Σ_c (p_c − t_c)² ----
 
 // With v = p − t: ∂ℓ/∂u_c = 2 p_c (v_c − Σ p v). Of the top v = (1 − t) − (1 − p), whose terms have all their digits.
+template <class T>
 struct Brier {
-  using Real = double;
+  using Real = T;
   static constexpr bool kMasses = true, kWeighted = false;
   explicit Brier(const FormulaNumbers&) {}
 
-  CE_INLINE double loss(LossRow<double>& row) const {
-    const SoftmaxRow<double> s = row.softmax();
+  CE_INLINE double loss(LossRow<T>& row) const {
+    const SoftmaxRow<T> s = row.softmax();
     const double v_top = difference_at_top(s, row.a);
-    return v_top * v_top + sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) {
-      const double v = s.p(c) - row.a[c];
+    return v_top * v_top + sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+      const T v = s.p(c) - row.a[c];
       return v * v;
     });
   }
 
-  CE_INLINE void pull(LossRow<double>& row, double factor) const {
-    const SoftmaxRow<double> s = row.softmax();
-    double *const u = row.u, *const a = row.a;
+  CE_INLINE void pull(LossRow<T>& row, double factor) const {
+    const SoftmaxRow<T> s = row.softmax();
+    T *const u = row.u, *const a = row.a;
     const double v_top = difference_at_top(s, a);
-    const double others = sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) {
-      const double p = s.p(c);
+    const double others = sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+      const T p = s.p(c);
       return p * (p - a[c]);
     });
-    const double mean = others + s.inverse * v_top, twice = 2.0 * factor;
+    const T mean = T(others + s.inverse * v_top), twice = T(2.0 * factor);
     for (int64_t c = 0; c < row.width; c += kLanes)
       for (int l = 0; l < kLanes; ++l) {
-        const double p = s.p(c + l);
+        const T p = s.p(c + l);
         u[c + l] = twice * (p * ((p - a[c + l]) - mean));
       }
-    u[s.place] = twice * s.inverse * (v_top * s.rest * s.inverse - others);
+    u[s.place] = T(2.0 * factor * s.inverse * (v_top * s.rest * s.inverse - others));
   }
 
  private:
   // Takes the top's mass out of the loops.
-  static CE_INLINE double difference_at_top(const SoftmaxRow<double>& s, double* a) {
-    const double t = a[s.place];
-    a[s.place] = 0.0;
+  static CE_INLINE double difference_at_top(const SoftmaxRow<T>& s, T* a) {
+    const double t = double(a[s.place]);
+    a[s.place] = T(0);
     return (1.0 - t) - s.rest * s.inverse;
   }
 };
@@ -168,6 +168,7 @@ struct Hinge {
 
   CE_INLINE double loss(LossRow<double>& row) const {
     double* const u = row.u;
+    if (has_nan(u, row.width)) return kNaN;
     const double own = take_label(row);
     if (kOnlyBest) return lack(u[find_rival(row)], own);
     return sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) { return lack(u[c], own); });
@@ -175,6 +176,7 @@ struct Hinge {
 
   CE_INLINE void pull(LossRow<double>& row, double factor) const {
     double* const u = row.u;
+    if (has_nan(u, row.width)) factor = kNaN;
     const double own = take_label(row);
     if (kOnlyBest) {
       const int64_t rival = find_rival(row);

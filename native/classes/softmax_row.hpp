@@ -27,24 +27,28 @@ CE_INLINE double sum_row(int64_t width, const Term& term) {
   return total;
 }
 
-// Where the largest number of a row stands; −1 if the row is no distribution: with a NaN or +∞, or all −∞.
+// Where the largest number of a row stands first; −1 if that is infinite, or there is none. NaN is not looked for.
 template <class T>
 CE_INLINE int64_t find_top(const T* u, int64_t width) {
   alignas(64) T high[kLanes];
-  alignas(64) T odd[kLanes] = {};  // u − u of those below +∞ that are no number
   for (int l = 0; l < kLanes; ++l) high[l] = -kInf<T>;
   for (int64_t c = 0; c < width; c += kLanes)
-    for (int l = 0; l < kLanes; ++l) {
-      const T x = u[c + l];
-      high[l] = x > high[l] ? x : high[l];
-      odd[l] += x == x ? T(0) : T(1);
-    }
+    for (int l = 0; l < kLanes; ++l) high[l] = u[c + l] > high[l] ? u[c + l] : high[l];
   const T top = highest_lane(high);
-  if (!(top > -kInf<T> && top < kInf<T>) || highest_lane(odd) > T(0)) return -1;
+  if (!(top > -kInf<T> && top < kInf<T>)) return -1;
   for (int64_t c = 0;; c += kLanes) {
-    const int lane = find_lane(u + c, top);
-    if (lane < kLanes) return c + lane;
+    int found = 0;
+    for (int l = 0; l < kLanes; ++l) found |= u[c + l] == top;
+    if (found) return c + find_lane(u + c, top);
   }
+}
+
+template <class T>
+CE_INLINE bool has_nan(const T* u, int64_t width) {
+  int found = 0;
+  for (int64_t c = 0; c < width; c += kLanes)
+    for (int l = 0; l < kLanes; ++l) found |= u[c + l] != u[c + l];
+  return found != 0;
 }
 
 template <class T>
@@ -52,7 +56,7 @@ struct SoftmaxRow {
   T* u;            // of all but the top: ln(p_c/p_top), of the top −∞
   T* e;            // e^u 2^shift, of the top 0
   int64_t width, place;
-  double rest;     // Σ e^u over all but the top
+  double rest;     // Σ e^u over all but the top; NaN if one of the logits is, and so is all that follows
   double inverse;  // p of the top: 1/(1 + rest)
   double log_total;  // −ln p of the top: ln(1 + rest)
   T to_p, log_sum;  // p_c = e_c · to_p and −ln p_c = log_sum − u_c

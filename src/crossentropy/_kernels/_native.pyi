@@ -128,6 +128,16 @@ def distribution_sums(
     q_sums: int,
     threads: int,
 ) -> bool: ...
+def divergence_rows(
+    kind: int,
+    logits: list[View],
+    shape: Shape,
+    scale: float,
+    alive: int,
+    values: int,
+    gradients: list[View],
+    threads: int,
+) -> None: ...
 def acquire_memory(bytes: int) -> Any: ...
 def release_kept_memory() -> None: ...
 def row_hessian(

@@ -111,6 +111,7 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
         N = _divisors(problem)
         divisors = None if isinstance(N, float) else N
     wide = "float64" if code == 1 else "float32"
+    rows: _native.RowLoss | _native.ClassLoss
     if problem.acts_per_class:
         rows, kept = _class_rows(memory, problem, x, code, divisors)
     else:
