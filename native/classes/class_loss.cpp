@@ -72,8 +72,8 @@ class ClassLoss::Reader {
     const Real kept = Real(1.0 - of.terms.smoothing);
     Real* const a = found.a;
     const auto fill = [&](const auto& mass) __attribute__((always_inline)) {
-      for (int64_t c = 0; c < tile.width; c += kLanes)
-        for (int l = 0; l < kLanes; ++l) a[c + l] = mass(c + l);
+      for (int64_t c = 0; c < tile.width; c += kRowLanes)
+        for (int l = 0; l < kRowLanes; ++l) a[c + l] = mass(c + l);
     };
     if (soft) {
       if (weighted) fill([&](int64_t c) __attribute__((always_inline)) { return a[c] * weight[c]; });
@@ -167,7 +167,7 @@ namespace {
 // In whole lines, the last of which is filled up by zeros.
 template <class Value>
 std::vector<double> class_vector(int64_t classes, const Value& value) {
-  std::vector<double> values(size_t((classes + kLanes - 1) / kLanes * kLanes), 0.0);
+  std::vector<double> values(size_t((classes + kRowLanes - 1) / kRowLanes * kRowLanes), 0.0);
   for (int64_t c = 0; c < classes; ++c) values[size_t(c)] = value(c);
   return values;
 }

@@ -71,14 +71,14 @@ class Rows {
     if constexpr (kKind == DivergenceOf::kJensenShannon) {
       double total = 0.0;
       each_line([&](int64_t c) __attribute__((always_inline)) {
-        alignas(64) double mean[kLanes], term[kLanes] = {};
+        alignas(64) double mean[kRowLanes], term[kRowLanes] = {};
         mean_of_line(c, mean);
         for (const Softmax& s : softmaxes)
-          for (int l = 0; l < kLanes; ++l) {
+          for (int l = 0; l < kRowLanes; ++l) {
             const double p = s.e[c + l] * (s.to_p * kScale);
             term[l] += divergence(p, mean[l], p - mean[l]);
           }
-        total += sum_lanes(term);
+        total += sum_of_line(term);
       });
       total *= 1.0 / kScale;
       for (size_t j = 0; j < places.size(); ++j) {
@@ -106,7 +106,7 @@ class Rows {
     if constexpr (kKind == DivergenceOf::kForward) {
       const Softmax &student = softmaxes[0], &teacher = softmaxes[1];
       each_line([&](int64_t c) __attribute__((always_inline)) {
-        for (int l = 0; l < kLanes; ++l) {
+        for (int l = 0; l < kRowLanes; ++l) {
           const double slope = student.e[c + l] * student.to_p - teacher.e[c + l] * teacher.to_p;
           student.u[c + l] = student.u[c + l] == -kInf<double> ? 0.0 : factor * slope;
         }
@@ -129,18 +129,18 @@ class Rows {
     } else {
       for (double& sum : sums) sum = 0.0;
       each_line([&](int64_t c) __attribute__((always_inline)) {
-        alignas(64) double mean[kLanes];
+        alignas(64) double mean[kRowLanes];
         mean_of_line(c, mean);
         for (int i = 0; i < K; ++i) {
           const Softmax& s = softmaxes[i];
-          alignas(64) double term[kLanes];
-          for (int l = 0; l < kLanes; ++l) {
+          alignas(64) double term[kRowLanes];
+          for (int l = 0; l < kRowLanes; ++l) {
             const double p = s.e[c + l] * (s.to_p * kScale);
             const double log = log_ratio(p, mean[l]);
             s.u[c + l] = p > 0.0 ? -log : 0.0;
             term[l] = s.e[c + l] * s.to_p * s.u[c + l];
           }
-          sums[i] += sum_lanes(term);
+          sums[i] += sum_of_line(term);
         }
       });
       for (int i = 0; i < K; ++i)
@@ -169,14 +169,14 @@ class Rows {
 
   template <class Line>
   CE_INLINE void each_line(const Line& line) const {
-    for (int64_t c = 0; c < width; c += kLanes) line(c);
+    for (int64_t c = 0; c < width; c += kRowLanes) line(c);
   }
 
   CE_INLINE void mean_of_line(int64_t c, double* mean) const {
     const double share = kScale / K;
-    for (int l = 0; l < kLanes; ++l) mean[l] = 0.0;
+    for (int l = 0; l < kRowLanes; ++l) mean[l] = 0.0;
     for (const Softmax& s : softmaxes)
-      for (int l = 0; l < kLanes; ++l) mean[l] += s.e[c + l] * (s.to_p * share);
+      for (int l = 0; l < kRowLanes; ++l) mean[l] += s.e[c + l] * (s.to_p * share);
   }
 
   // ln m = high + log at the j-th place that stands aside, where the largest ln p is `high`.
@@ -198,7 +198,7 @@ class Rows {
     for (size_t j = 0; j < places.size(); ++j)
       if (counts(j)) mean += std::exp(top_logs[i][j]) * delta(j);
     each_line([&](int64_t c) __attribute__((always_inline)) {
-      for (int l = 0; l < kLanes; ++l) s.u[c + l] = (-factor * (s.e[c + l] * s.to_p)) * (s.u[c + l] - mean);
+      for (int l = 0; l < kRowLanes; ++l) s.u[c + l] = (-factor * (s.e[c + l] * s.to_p)) * (s.u[c + l] - mean);
     });
     for (size_t j = 0; j < places.size(); ++j)
       s.u[places[j]] = -factor * std::exp(top_logs[i][j]) * ((counts(j) ? delta(j) : 0.0) - mean);

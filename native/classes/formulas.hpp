@@ -106,8 +106,8 @@ struct LinkOfClasses {
       return G[c] *= link(s.p(c), s.log_sum - s.u[c]).gain;
     });
     const T of_p = T(factor * (others + G_top) * s.inverse * (small ? 1.0 : 0x1p-64)), of_G = T(factor);
-    for (int64_t c = 0; c < row.width; c += kLanes)
-      for (int l = 0; l < kLanes; ++l) u[c + l] = e[c + l] * of_p - of_G * G[c + l];
+    for (int64_t c = 0; c < row.width; c += kRowLanes)
+      for (int l = 0; l < kRowLanes; ++l) u[c + l] = e[c + l] * of_p - of_G * G[c + l];
     u[s.place] = T(factor * (others - G_top * s.rest) * s.inverse);
   }
 };
@@ -139,8 +139,8 @@ struct Brier {
       return p * (p - a[c]);
     });
     const T mean = T(others + s.inverse * v_top), twice = T(2.0 * factor);
-    for (int64_t c = 0; c < row.width; c += kLanes)
-      for (int l = 0; l < kLanes; ++l) {
+    for (int64_t c = 0; c < row.width; c += kRowLanes)
+      for (int l = 0; l < kRowLanes; ++l) {
         const T p = s.p(c + l);
         u[c + l] = twice * (p * ((p - a[c + l]) - mean));
       }
@@ -181,8 +181,8 @@ struct Hinge {
     if (kOnlyBest) {
       const int64_t rival = find_rival(row);
       const double step = lack(u[rival], own) > 0.0 ? factor : 0.0;
-      for (int64_t c = 0; c < row.width; c += kLanes)
-        for (int l = 0; l < kLanes; ++l) u[c + l] = 0.0;
+      for (int64_t c = 0; c < row.width; c += kRowLanes)
+        for (int l = 0; l < kRowLanes; ++l) u[c + l] = 0.0;
       u[rival] = step;
       u[row.label] = -step;
       return;

@@ -13,16 +13,34 @@ namespace ce {
 
 constexpr int64_t kTermsOfALane = 64;  // that are added in the row's type before their sum is in double
 
+// Halves onto halves, in double.
+template <class T>
+CE_INLINE double sum_of_line(const T* line) {
+  alignas(64) double sum[kRowLanes];
+  for (int l = 0; l < kRowLanes; ++l) sum[l] = double(line[l]);
+#pragma GCC unroll 5
+  for (int half = kRowLanes / 2; half > 0; half /= 2)
+    for (int l = 0; l < half; ++l) sum[l] += sum[l + half];
+  return sum[0];
+}
+
+template <class T>
+CE_INLINE T highest_of_line(const T* line) {
+  T high = line[0];
+  for (int l = 1; l < kRowLanes; ++l) high = line[l] > high ? line[l] : high;
+  return high;
+}
+
 // Σ over the row of term(place), a function of a place.
 template <class T, class Term>
 CE_INLINE double sum_row(int64_t width, const Term& term) {
   double total = 0.0;
-  for (int64_t from = 0; from < width; from += kTermsOfALane * kLanes) {
-    const int64_t end = std::min(width, from + kTermsOfALane * kLanes);
-    alignas(64) T sum[kLanes] = {};
-    for (int64_t c = from; c < end; c += kLanes)
-      for (int l = 0; l < kLanes; ++l) sum[l] += term(c + l);
-    total += total_of_lanes(sum);
+  for (int64_t from = 0; from < width; from += kTermsOfALane * kRowLanes) {
+    const int64_t end = std::min(width, from + kTermsOfALane * kRowLanes);
+    alignas(64) T sum[kRowLanes] = {};
+    for (int64_t c = from; c < end; c += kRowLanes)
+      for (int l = 0; l < kRowLanes; ++l) sum[l] += term(c + l);
+    total += sum_of_line(sum);
   }
   return total;
 }
@@ -30,24 +48,25 @@ CE_INLINE double sum_row(int64_t width, const Term& term) {
 // Where the largest number of a row stands first; −1 if that is infinite, or there is none. NaN is not looked for.
 template <class T>
 CE_INLINE int64_t find_top(const T* u, int64_t width) {
-  alignas(64) T high[kLanes];
-  for (int l = 0; l < kLanes; ++l) high[l] = -kInf<T>;
-  for (int64_t c = 0; c < width; c += kLanes)
-    for (int l = 0; l < kLanes; ++l) high[l] = u[c + l] > high[l] ? u[c + l] : high[l];
-  const T top = highest_lane(high);
+  alignas(64) T high[kRowLanes];
+  for (int l = 0; l < kRowLanes; ++l) high[l] = -kInf<T>;
+  for (int64_t c = 0; c < width; c += kRowLanes)
+    for (int l = 0; l < kRowLanes; ++l) high[l] = u[c + l] > high[l] ? u[c + l] : high[l];
+  const T top = highest_of_line(high);
   if (!(top > -kInf<T> && top < kInf<T>)) return -1;
-  for (int64_t c = 0;; c += kLanes) {
+  for (int64_t c = 0;; c += kRowLanes) {
     int found = 0;
-    for (int l = 0; l < kLanes; ++l) found |= u[c + l] == top;
-    if (found) return c + find_lane(u + c, top);
+    for (int l = 0; l < kRowLanes; ++l) found |= u[c + l] == top;
+    for (int l = 0; found; ++l)
+      if (u[c + l] == top) return c + l;
   }
 }
 
 template <class T>
 CE_INLINE bool has_nan(const T* u, int64_t width) {
   int found = 0;
-  for (int64_t c = 0; c < width; c += kLanes)
-    for (int l = 0; l < kLanes; ++l) found |= u[c + l] != u[c + l];
+  for (int64_t c = 0; c < width; c += kRowLanes)
+    for (int l = 0; l < kRowLanes; ++l) found |= u[c + l] != u[c + l];
   return found != 0;
 }
 

@@ -1,4 +1,4 @@
-// Rows copied from wherever they are stored into lines of kLanes numbers, and back.
+// Rows copied from wherever they are stored into lines of kRowLanes numbers, and back.
 #pragma once
 
 #include <algorithm>
@@ -8,6 +8,10 @@
 #include "rows/chunk.hpp"
 
 namespace ce {
+
+// Numbers of a line. Fewer than kLanes: sums of a line stay in registers, of doubles too, and short rows are not padded
+// much.
+constexpr int kRowLanes = 32;
 
 // An aligned array, not cleared.
 template <class T>
@@ -29,7 +33,7 @@ struct Tile {
   int64_t classes, width, rows;  // `width` places for each row: whole lines
 
   Tile(const View& view, const Shape& shape) : classes(shape.classes) {
-    width = std::max<int64_t>(1, (classes + kLanes - 1) / kLanes) * kLanes;
+    width = std::max<int64_t>(1, (classes + kRowLanes - 1) / kRowLanes) * kRowLanes;
     rows = view.class_stride == 1 ? 1 : std::max<int64_t>(1, std::min<int64_t>(32, 16384 / width));
   }
 
