@@ -70,14 +70,21 @@ class Rows {
   CE_INLINE double value() {
     if constexpr (kKind == DivergenceOf::kJensenShannon) {
       double total = 0.0;
+      for (double& sum : sums) sum = 0.0;
       each_line([&](int64_t c) __attribute__((always_inline)) {
-        alignas(64) double mean[kRowLanes], term[kRowLanes] = {};
+        alignas(64) double mean[kRowLanes], term[kRowLanes] = {}, product[kRowLanes], delta[kRowLanes];
         mean_of_line(c, mean);
-        for (const Softmax& s : softmaxes)
+        for (int i = 0; i < K; ++i) {
+          const Softmax s = softmaxes[i];  // a copy, which no store can change
           for (int l = 0; l < kRowLanes; ++l) {
-            const double p = s.e[c + l] * (s.to_p * kScale);
-            term[l] += divergence(p, mean[l], p - mean[l]);
+            const double p = s.e[c + l] * (s.to_p * kScale), log = log_ratio(p, mean[l]);
+            term[l] += divergence(p, mean[l], p - mean[l], log, p > 0.0);
+            delta[l] = p > 0.0 ? -log : 0.0;
+            product[l] = s.e[c + l] * s.to_p * delta[l];
           }
+          for (int l = 0; l < kRowLanes; ++l) s.u[c + l] = delta[l];
+          sums[i] += sum_of_line(product);
+        }
         total += sum_of_line(term);
       });
       total *= 1.0 / kScale;
@@ -100,11 +107,11 @@ class Rows {
     }
   }
 
-  // Puts the derivatives by its logits, times `factor`, in place of u(i), or of the first.
+  // Once the value is known, puts the derivatives by the logits, times `factor`, in their place, or in that of the first.
   template <DivergenceOf kKind>
   CE_INLINE void pull(double factor) {
     if constexpr (kKind == DivergenceOf::kForward) {
-      const Softmax &student = softmaxes[0], &teacher = softmaxes[1];
+      const Softmax student = softmaxes[0], teacher = softmaxes[1];
       each_line([&](int64_t c) __attribute__((always_inline)) {
         for (int l = 0; l < kRowLanes; ++l) {
           const double slope = student.e[c + l] * student.to_p - teacher.e[c + l] * teacher.to_p;
@@ -117,7 +124,7 @@ class Rows {
         student.u[places[j]] = p == -kInf<double> ? 0.0 : factor * slope;
       }
     } else if constexpr (kKind == DivergenceOf::kReverse) {
-      const Softmax &a = softmaxes[0], &b = softmaxes[1];
+      const Softmax a = softmaxes[0], b = softmaxes[1];
       const double shift = a.log_sum - b.log_sum;
       double mean = sum_row<double>(width, [&](int64_t c) __attribute__((always_inline)) {
         const double p = a.e[c] * a.to_p;
@@ -127,22 +134,6 @@ class Rows {
       });
       pull_own(0, mean, factor, [&](size_t j) { return top_logs[1][j] - top_logs[0][j]; });
     } else {
-      for (double& sum : sums) sum = 0.0;
-      each_line([&](int64_t c) __attribute__((always_inline)) {
-        alignas(64) double mean[kRowLanes];
-        mean_of_line(c, mean);
-        for (int i = 0; i < K; ++i) {
-          const Softmax& s = softmaxes[i];
-          alignas(64) double term[kRowLanes];
-          for (int l = 0; l < kRowLanes; ++l) {
-            const double p = s.e[c + l] * (s.to_p * kScale);
-            const double log = log_ratio(p, mean[l]);
-            s.u[c + l] = p > 0.0 ? -log : 0.0;
-            term[l] = s.e[c + l] * s.to_p * s.u[c + l];
-          }
-          sums[i] += sum_of_line(term);
-        }
-      });
       for (int i = 0; i < K; ++i)
         pull_own(i, sums[i], factor / K, [&](size_t j) {
           const TopMean m = mean_of_top(j);
@@ -159,7 +150,7 @@ class Rows {
   const DivergenceRows& in;
   const int K;
   const int64_t width;
-  std::vector<double> sums;
+  std::vector<double> sums;  // of the mean's: Σ p δ of each but for the tops, whose δ are in u once the value is known
   const AlignedArray<double> numbers;
   std::vector<Softmax> softmaxes;
   std::vector<std::vector<double>> top_logs;  // ln p at the places that stand aside, of each row
@@ -175,7 +166,7 @@ class Rows {
   CE_INLINE void mean_of_line(int64_t c, double* mean) const {
     const double share = kScale / K;
     for (int l = 0; l < kRowLanes; ++l) mean[l] = 0.0;
-    for (const Softmax& s : softmaxes)
+    for (const Softmax s : softmaxes)
       for (int l = 0; l < kRowLanes; ++l) mean[l] += s.e[c + l] * (s.to_p * share);
   }
 
@@ -193,7 +184,7 @@ class Rows {
   // −factor p (δ − Σ p δ), where u holds δ but for the tops, which `mean` is still without.
   template <class Delta>
   CE_INLINE void pull_own(int i, double mean, double factor, const Delta& delta) const {
-    const Softmax& s = softmaxes[i];
+    const Softmax s = softmaxes[i];
     const auto counts = [&](size_t j) { return std::exp(top_logs[i][j]) > 0.0 && std::isfinite(delta(j)); };
     for (size_t j = 0; j < places.size(); ++j)
       if (counts(j)) mean += std::exp(top_logs[i][j]) * delta(j);
