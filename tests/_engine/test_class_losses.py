@@ -89,6 +89,28 @@ def test_rivals_agree_with_the_formulas(loss, classes, monkeypatch):
             )
 
 
+@pytest.mark.parametrize("scale", [1, 30])
+@pytest.mark.parametrize("classes", [2, 10, 1000, 20000])
+@each_link
+def test_errors_are_within_the_bounds_of_the_numerics_page(link, classes, scale, monkeypatch):
+    """8 ulp of the sum of the terms' magnitudes, in a gradient times max(1, |log p|); a row's sum within 2 ulp of 0."""
+    rng = np.random.default_rng(classes + scale)
+    z = (scale * rng.normal(size=(max(2, 2000 // classes), classes))).astype("float32")
+    t = rng.dirichlet(np.full(classes, 0.5), len(z)).astype("float32")
+    given = {"link": link, "reduction": "none"}
+    found = ce.loss_and_gradient(ce.softmax_cross_entropy, z, t, **given)
+    monkeypatch.setattr(fused_cpu, "serves", lambda problem: False)
+    value, gradient = ce.loss_and_gradient(ce.softmax_cross_entropy, z.astype("float64"), t, **given)
+    ulp, tiny = 2.0**-23, 1e-36
+    log_p = z - z.max(-1, keepdims=True).astype("float64")
+    log_p -= np.log(np.exp(log_p).sum(-1, keepdims=True))
+    gains = t * link.gain(-np.maximum(log_p, -700.0) + np.log1p(-np.minimum(np.exp(log_p), 1 - 1e-16)))
+    sizes = np.exp(log_p) * gains.sum(-1, keepdims=True) + gains
+    assert (np.abs(found[0] - value) <= 8 * ulp * value).all()
+    assert (np.abs(found[1] - gradient) <= 8 * ulp * sizes * np.maximum(1, -log_p) + tiny).all()
+    assert (np.abs(found[1].sum(-1, dtype="float64")) <= 2 * ulp * sizes.sum(-1) + tiny).all()
+
+
 @pytest.mark.parametrize("margin", [5.0, 30.0, 200.0])
 @each_link
 def test_a_confident_row_keeps_its_digits(link, margin):
