@@ -91,7 +91,8 @@ class Rows {
       for (size_t j = 0; j < places.size(); ++j) {
         const TopMean m = mean_of_top(j);
         for (int i = 0; i < K; ++i)
-          total += kullback_leibler(std::exp(top_logs[i][j]), std::exp(m.high + m.log), m.log - (top_logs[i][j] - m.high));
+          total +=
+              kullback_leibler(std::exp(top_logs[i][j]), std::exp(m.high + m.log), m.log - (top_logs[i][j] - m.high));
       }
       return total / K;
     } else {
