@@ -1,6 +1,8 @@
 #include <nanobind/nanobind.h>
 
+void bind_class_loss(nanobind::module_& m);
 void bind_distributions(nanobind::module_& m);
+void bind_divergence(nanobind::module_& m);
 void bind_evaluation(nanobind::module_& m);
 void bind_memory(nanobind::module_& m);
 void bind_product(nanobind::module_& m);
@@ -12,7 +14,9 @@ void bind_xla(nanobind::module_& m);
 NB_MODULE(_native, m) {
   // A graph that is alive when Python ends, as that of a loss at the end of a script, keeps its kernels' objects.
   nanobind::set_leak_warnings(false);
+  bind_class_loss(m);
   bind_distributions(m);
+  bind_divergence(m);
   bind_evaluation(m);
   bind_memory(m);
   bind_product(m);
