@@ -106,6 +106,13 @@ def other_losses(shape: tuple[int, int]) -> Iterator[Road]:
         logs = (x / 2).log_softmax(-1), (teacher / 2).log_softmax(-1)
         return 4 * F.kl_div(*logs, log_target=True, reduction="batchmean")
 
+    others = [teacher, teacher.flip(0)]
+
+    def consistency(x: Tensor) -> Tensor:
+        p = [z.softmax(-1) for z in (x, *others)]
+        log_m = (sum(p) / 3).clamp_min(1e-7).log()  # type: ignore[union-attr]
+        return sum(F.kl_div(log_m, q, reduction="batchmean") for q in p) / 3  # type: ignore[return-value]
+
     link = GeneralizedCrossEntropy(0.7)
     pairs: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
         "brier_loss": (lambda x: losses.brier_loss(x, y), brier),
@@ -115,6 +122,11 @@ def other_losses(shape: tuple[int, int]) -> Iterator[Road]:
             generalized,
         ),
         "distillation_loss": (lambda x: losses.distillation_loss(x, teacher, temperature=2.0), distillation),
+        "jsd_consistency of three": (lambda x: losses.jsd_consistency(x, *others), consistency),
+        "hinge_loss, Weston–Watkins": (
+            lambda x: losses.hinge_loss(x, y, kind="weston-watkins"),
+            lambda x: F.multi_margin_loss(x, y) * C,
+        ),
     }
     for name, (ours, usual) in pairs.items():
         yield Road(name, lambda ours=ours: _backward(z, ours), lambda usual=usual: _backward(z, usual))

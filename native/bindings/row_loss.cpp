@@ -1,12 +1,6 @@
 // `RowLoss` made of plain numbers: even building its parts from Python would cost more than the loss.
-#include <nanobind/nanobind.h>
-#include <nanobind/stl/tuple.h>
+#include "bindings/loss_methods.hpp"
 
-#include <tuple>
-
-#include "rows/loss.hpp"
-
-namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace {
@@ -17,8 +11,8 @@ const double* doubles(uintptr_t address) { return reinterpret_cast<const double*
 
 void bind_row_loss(nb::module_& m) {
   using namespace ce;
-  nb::class_<RowLoss>(m, "RowLoss")
-      .def("__init__",
+  nb::class_<RowLoss> loss(m, "RowLoss");
+  loss.def("__init__",
            [](RowLoss* self, uintptr_t logits, int dtype, int64_t outer, int64_t classes, int64_t inner,
               int64_t outer_stride, int64_t class_stride, int64_t inner_stride, const Transform& transform,
               uintptr_t labels, int64_t k, bool has_ignore, int64_t ignore_index, uintptr_t mask, double gamma,
@@ -40,27 +34,6 @@ void bind_row_loss(nb::module_& m) {
            "logits"_a, "dtype"_a, "outer"_a, "classes"_a, "inner"_a, "outer_stride"_a, "class_stride"_a,
            "inner_stride"_a, "transform"_a, "labels"_a, "k"_a, "has_ignore"_a, "ignore_index"_a,
            "mask"_a, "gamma"_a, "smoothing"_a, "smoothing_prior"_a, "z_loss"_a, "entropy_bonus"_a, "class_weight"_a,
-           "single_weight"_a, "masses"_a, "sample_weight"_a, "divisors"_a)
-      .def("has_probabilities", &RowLoss::has_probabilities)
-      .def(
-          "evaluate",
-          [](RowLoss& self, uintptr_t losses, int threads) {
-            RowLossTotals totals;
-            {
-              nb::gil_scoped_release release;
-              totals = self.evaluate(losses, threads);
-            }
-            return std::make_tuple(totals.loss, totals.mass, totals.least_mass, totals.counted, totals.bad_row,
-                                   totals.empty_row);
-          },
-          "losses"_a, "threads"_a)
-      .def(
-          "pullback",
-          [](const RowLoss& self, uintptr_t logits, double factor, uintptr_t upstream, uintptr_t gradient, int dtype,
-             int64_t outer_stride, int64_t class_stride, int64_t inner_stride, int threads) {
-            self.pullback(logits, factor, doubles(upstream),
-                      {gradient, Dtype(dtype), outer_stride, class_stride, inner_stride}, threads);
-          },
-          "logits"_a, "factor"_a, "upstream"_a, "gradient"_a, "dtype"_a, "outer_stride"_a, "class_stride"_a,
-          "inner_stride"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>());
+           "single_weight"_a, "masses"_a, "sample_weight"_a, "divisors"_a);
+  bind_loss_methods(loss);
 }

@@ -33,6 +33,7 @@ struct RowLossTotals {
   int64_t counted = 0;            // rows that are not ignored
   int64_t bad_row = -1;           // the first with a label outside the classes
   int64_t empty_row = -1;         // the first without a finite logit in its label set
+  double mass_error = 0.0;        // by how much soft targets of a row that counts miss a sum of 1, at most
 };
 
 class RowLoss {

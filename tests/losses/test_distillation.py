@@ -1,4 +1,4 @@
-"""Distillation: what the literature leaves open, digits near agreement, and large tensors in blocks."""
+"""Distillation: what the literature leaves open, digits near agreement, and memory."""
 
 from __future__ import annotations
 
@@ -169,54 +169,6 @@ def test_the_temperature_can_be_learnt(direction):
     loss = lambda s, T: distillation_loss(s, teacher, temperature=T, direction=direction)  # noqa: E731
     assert torch.autograd.gradcheck(loss, (student, temperature))
     assert torch.autograd.gradgradcheck(loss, (student, temperature))
-
-
-# --------------------------------------------------------------------------------- large tensors in blocks
-
-
-@pytest.fixture
-def blocks(monkeypatch):
-    """Every tensor is a large one, of many blocks."""
-    torch = pytest.importorskip("torch")
-    from crossentropy._engine.divergence import blocks
-
-    monkeypatch.setattr(blocks, "LARGE", 1)
-    monkeypatch.setattr(blocks, "BLOCK", 10)
-    return torch
-
-
-@each_direction
-def test_blocks_of_rows_are_the_formulas(direction, blocks, monkeypatch):
-    from crossentropy._engine.divergence import blocks as divergence_blocks
-
-    student, teacher = STUDENT.copy(), TEACHER.copy()
-    student[0, 1] = teacher[1, 2] = -np.inf
-    student[4] = np.nan
-    weights = np.array([1.0, 2.0, 0.5, 3.0, 0.0, 1.0])
-
-    def value_and_gradient():
-        s = blocks.tensor(student, requires_grad=True)
-        options = {"direction": direction, "temperature": 2.0, "reduction": "none"}
-        loss = distillation_loss(s, blocks.tensor(teacher), sample_weight=blocks.tensor(weights), **options)
-        return loss.detach(), *blocks.autograd.grad(loss, s, blocks.ones_like(loss))
-
-    found = value_and_gradient()
-    monkeypatch.setattr(divergence_blocks, "LARGE", 1000)
-    for one, other in zip(found, value_and_gradient(), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-16)
-
-
-@each_direction
-def test_blocks_have_derivatives_of_the_second_order(direction, blocks):
-    student, teacher = blocks.tensor(STUDENT, requires_grad=True), blocks.tensor(TEACHER)
-    loss = lambda s: distillation_loss(s, teacher, direction=direction)  # noqa: E731
-    assert blocks.autograd.gradcheck(loss, student)
-    assert blocks.autograd.gradgradcheck(loss, student)
-
-
-def test_blocks_serve_every_view_of_a_consistency_loss(blocks):
-    views = [blocks.tensor(z, requires_grad=True) for z in (STUDENT, TEACHER, STUDENT[::-1].copy())]
-    assert blocks.autograd.gradcheck(lambda *z: jsd_consistency(*z), views)
 
 
 def test_the_gradient_of_a_large_tensor_takes_its_own_memory_and_no_more():

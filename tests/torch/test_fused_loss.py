@@ -392,7 +392,8 @@ def test_numpy_gives_the_same_bits(problem):
 @pytest.mark.parametrize(
     "options",
     [
-        {"label_smoothing": 0.1, "link": Focal(2.0)},
+        {"label_smoothing": 0.1, "link": Focal(2.0), "z_loss": 0.1},
+        {"label_smoothing": 0.1, "link": Poly(1.0)},
         {"link": Poly(1.0)},
         {"link": Focal(torch.tensor(2.0))},
         {"sample_weight": torch.ones(2, requires_grad=True)},

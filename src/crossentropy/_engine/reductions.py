@@ -97,7 +97,7 @@ def reduce_rows(
     empty: str,
     signed: bool = False,
     add_up: Callable[[Array], Array] = _sum,
-) -> tuple[Array, Array | None]:
+) -> tuple[Array, Array | float | None]:
     """Reduce losses of rows: to ``Σ ℓ``, to ``Σ ℓ / N`` or not at all; sums are in float64 where the library has it.
 
     Returns the value, and the divisor ``N`` of a mean, else None. The options are checked already.
@@ -117,9 +117,13 @@ def reduce_rows(
     """
     if reduction == "none":
         return losses, None
-    N = None
+    N, each = None, None
+    if weights is None and counted is None and isinstance(normalizer, str):
+        each = number_of(losses.shape, losses)
     if reduction == "sum":
         value = add_up(losses)
+    elif isinstance(each, float) and each:  # a number of rows that is known needs no look at the device
+        value, N = add_up(losses) / each, each
     else:
         N = divisor(losses, weights, counted, normalizer, signed=signed, add_up=add_up)
         value = mean_of(losses, N, empty, add_up)

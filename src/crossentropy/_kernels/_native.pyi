@@ -129,6 +129,16 @@ def distribution_sums(
     q_sums: int,
     threads: int,
 ) -> bool: ...
+def divergence_rows(
+    kind: int,
+    logits: list[View],
+    shape: Shape,
+    scale: float,
+    alive: int,
+    values: int,
+    gradients: list[View],
+    threads: int,
+) -> None: ...
 def acquire_memory(bytes: int) -> Any: ...
 def release_kept_memory() -> None: ...
 def row_hessian(
@@ -175,7 +185,48 @@ class RowLoss:
         divisors: int,
     ) -> None: ...
     def has_probabilities(self) -> bool: ...
-    def evaluate(self, losses: int, threads: int) -> tuple[float, float, float, int, int, int]: ...
+    def evaluate(self, losses: int, threads: int) -> tuple[float, float, float, int, int, int, float]: ...
+    def pullback(
+        self,
+        logits: int,
+        factor: float,
+        upstream: int,
+        gradient: int,
+        dtype: int,
+        outer_stride: int,
+        class_stride: int,
+        inner_stride: int,
+        threads: int,
+    ) -> None: ...
+
+class ClassLoss:
+    def __init__(
+        self,
+        formula: int,
+        parameter: float,
+        factor: float,
+        logits: int,
+        dtype: int,
+        outer: int,
+        classes: int,
+        inner: int,
+        outer_stride: int,
+        class_stride: int,
+        inner_stride: int,
+        scale: float,
+        labels: int,
+        has_ignore: bool,
+        ignore_index: int,
+        masses: View | None,
+        smoothing: float,
+        smoothing_prior: int,
+        class_weight: int,
+        single_weight: bool,
+        sample_weight: int,
+        divisors: int,
+    ) -> None: ...
+    def has_probabilities(self) -> bool: ...
+    def evaluate(self, losses: int, threads: int) -> tuple[float, float, float, int, int, int, float]: ...
     def pullback(
         self,
         logits: int,

@@ -5,7 +5,7 @@ from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, constant, expm1, namespace
-from crossentropy._backends.conditions import check_static, is_zero
+from crossentropy._backends.conditions import check_static, is_true, is_zero
 from crossentropy._engine.checks import check_share
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax import per_class
@@ -54,9 +54,9 @@ def bi_tempered_loss(
         ``ε``: a label keeps ``1 − ε`` and the others share the rest, ``ε/(C − 1)`` each, as in the authors' code. In
         `softmax_cross_entropy` the label has a share too: ``ε/C``; ``ε (C − 1)/C`` here is the same.
     iterations : int, default 10
-        Newton steps for ``λ``, to which two more are added that gradients pass through. They double its digits each;
-        10 give all of them for any logits, but with 1e5 nearly equal ones and `t2` near 0. The authors' 5 steps of a
-        fixed point leave sums that are off by up to 1e-3.
+        Newton steps for ``λ``, at most, to which two more are added that gradients pass through. They double its
+        digits each; 10 give all of them for any logits, but with 1e5 nearly equal ones and `t2` near 0. The authors'
+        5 steps of a fixed point leave sums that are off by up to 1e-3.
     axis, sample_weight, ignore_index, reduction, normalizer, empty, validate
         As in `crossentropy.softmax_cross_entropy`. The mean is over rows.
 
@@ -139,6 +139,8 @@ def bi_tempered_loss(
 
 # --------------------------------------------------------------------------------- tempered probabilities
 
+SETTLED = 1e-6  # the relative change of λ from which on two steps give all digits
+
 
 def _log_tempered_softmax(u: Array, t: float, iterations: int) -> Array:
     """``log p`` with ``p = exp_t(u − λ)`` and ``Σ p = 1``, along the last axis.
@@ -153,7 +155,10 @@ def _log_tempered_softmax(u: Array, t: float, iterations: int) -> Array:
     depth = xp.where(is_top, zero, u - top)
     s, fixed = xp.zeros_like(top), constant(depth)
     for _ in range(iterations):
-        s = _newton(s, fixed, is_top, t)
+        before, s = s, _newton(s, fixed, is_top, t)
+        # Each step squares what is missing, and two more follow. A NaN, which never settles, is not waited for.
+        if is_true(xp.all((abs(s - before) <= SETTLED * s) | (s != s))):
+            break
     s = constant(s)
     # A step from the root has the root's derivative, and two have its second derivative as well.
     for _ in range(2):
@@ -166,11 +171,12 @@ def _newton(s: Array, depth: Array, is_top: Array, t: float) -> Array:
     xp = namespace(depth)
     zero = xp.zeros_like(depth)
     log_p = _log_exp_t(depth - s, t)
-    rest = xp.sum(xp.where(is_top, zero, xp.exp(log_p)), axis=-1, keepdims=True)
+    p = xp.exp(log_p)
+    rest = xp.sum(xp.where(is_top, zero, p), axis=-1, keepdims=True)
     log_sum = xp.log1p(expm1(_log_exp_t(-s, t)) + rest)
-    gone = log_p == -INF
-    powers = xp.where(gone, zero, xp.exp(t * xp.where(gone, zero, log_p)))
-    slope = xp.sum(powers, axis=-1, keepdims=True)
+    # Σ p^t, where p^(t − 1) = 1/(1 + (1 − t) (depth − s)).
+    reached = xp.where(log_p == -INF, zero, depth - s)
+    slope = xp.sum(p / (1 + (1 - t) * reached), axis=-1, keepdims=True)
     return s - _minus_log_t(log_sum, t) * xp.exp(t * log_sum) / slope
 
 

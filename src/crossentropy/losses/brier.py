@@ -1,12 +1,14 @@
 """What cross-entropy is compared with: the squared error of probabilities, and hinges."""
 
+from dataclasses import replace
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, namespace
 from crossentropy._engine.options import RowOptions
 from crossentropy._engine.rows.formula import prepare_rows, probabilities, row_problem, weight_and_reduce
-from crossentropy._engine.warnings import warn_of_probabilities
+from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
+from crossentropy._engine.softmax.solve import solve
 from crossentropy._statistics import formulas
 from crossentropy._versions import Unpack
 
@@ -56,7 +58,6 @@ def brier_loss(logits: Array, labels: Any, **options: Unpack[RowOptions]) -> Arr
 
     The error at the label is formed as the sum of the other probabilities, not as ``1 − p``, so the loss of a confident
     row has all its digits. Its gradient vanishes for rows that are confidently wrong, where cross-entropy's does not.
-    It is computed by plain formulas, without a kernel of its own.
 
     References
     ----------
@@ -75,8 +76,11 @@ def brier_loss(logits: Array, labels: Any, **options: Unpack[RowOptions]) -> Arr
             "brier_loss is given a LabelSet, which says nothing of how likely each of its classes is; "
             "pass targets.Probabilities"
         )
-    if problem.validate:
-        warn_of_probabilities(problem.logits, problem.axis)
+    return solve(replace(problem, formula=BRIER, warns=problem.validate))
+
+
+def _composition(problem: SoftmaxProblem) -> Array:
+    """The loss by formulas."""
     rows = prepare_rows(problem)
     p = probabilities(rows.u)
     xp = namespace(p)
@@ -91,3 +95,6 @@ def brier_loss(logits: Array, labels: Any, **options: Unpack[RowOptions]) -> Arr
     w = problem.class_weight
     masses = None if w is None else xp.sum(t * formulas.widened(w), axis=-1)
     return weight_and_reduce(problem, xp.sum((p - t) ** 2, axis=-1), masses)
+
+
+BRIER = RowFormula("brier", 0.0, _composition)

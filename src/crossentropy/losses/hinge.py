@@ -1,5 +1,7 @@
 """Hinge losses: margins between the logit of the label and the others."""
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
@@ -7,6 +9,8 @@ from crossentropy._backends import INF, Array, device, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._engine.options import RowOptions
 from crossentropy._engine.rows.formula import one_label, prepare_rows, row_problem, weight_and_reduce
+from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
+from crossentropy._engine.softmax.solve import solve
 from crossentropy._versions import Unpack
 
 __all__ = ["hinge_loss"]
@@ -80,13 +84,21 @@ def hinge_loss(
         raise ValueError(f"margin is {margin}; it is a lead that is asked for, so it is 0 or more")
     problem = row_problem(logits, labels, options)
     one_label(problem, "hinge_loss")
+    composition = partial(_composition, margin=margin, only_best=kind == "crammer-singer")
+    if not isinstance(margin, (int, float)):  # it may learn
+        return composition(problem)
+    return solve(replace(problem, formula=RowFormula(kind, float(margin), composition)))
+
+
+def _composition(problem: SoftmaxProblem, *, margin: Any, only_best: bool) -> Array:
+    """The loss by formulas."""
     rows = prepare_rows(problem)
     z: Array = rows.u
     on: Array = rows.on
     xp = namespace(z)
     zero = xp.zeros_like(z)
     own = xp.sum(xp.where(on, z, zero), axis=-1, keepdims=True)
-    if kind == "crammer-singer":
+    if only_best:
         others = xp.where(on, xp.full_like(z, -INF), z)
         best = xp.argmax(others, axis=-1, keepdims=True)
         rival = xp.arange(z.shape[-1], device=device(z)) == best

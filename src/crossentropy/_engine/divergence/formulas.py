@@ -7,33 +7,20 @@ negative, so nothing cancels between classes, and the divergence of nearly equal
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 from typing import Any
 
 from crossentropy._backends import INF, Array, constant, expm1, namespace, total
-from crossentropy._backends.tape import node, plain
 from crossentropy._statistics import PLAIN, Target, Transform, formulas
 from crossentropy._statistics.log_sum import LogSum
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """A divergence as functions of the log-probabilities of several distributions, class axis last."""
+    """A divergence as a function of the log-probabilities of several distributions, class axis last."""
 
+    kind: str
     rows: Callable[..., Array]  # the divergence of every row
-    slopes: Callable[..., list[Array | None]]  # its derivatives by the logits of each; None for a constant
-
-
-def _taped_rows(
-    divergence: Divergence, logits: Sequence[Array], transform: Transform, live: Array | None
-) -> Array:
-    """Compute the divergence of taped logits with derivatives by formula, in one pass instead of a graph of many."""
-    logs = [log_probabilities(plain(z), transform, live) for z in logits]
-
-    def pull(g: Array, i: int) -> Array:
-        return (g / transform.temperature)[..., None] * divergence.slopes(*logs)[i]
-
-    return node(divergence.rows(*logs), *((z, partial(pull, i=i)) for i, z in enumerate(logits)))
 
 
 def log_probabilities(logits: Array, transform: Transform = PLAIN, live: Array | None = None) -> Array:
@@ -60,35 +47,12 @@ def _forward(student: Array, teacher: Array) -> Array:
     return _kullback_leibler(teacher, student)
 
 
-def _forward_slopes(student: Array, teacher: Array) -> list[Array | None]:
-    """Compute ``p − q``, the derivative of ``KL(teacher ‖ student)``; near 0 as ``q (e^δ − 1)``."""
-    xp = namespace(student)
-    p, q = xp.exp(student), xp.exp(teacher)
-    delta = _finite(xp, student) - _finite(xp, teacher)
-    near = xp.abs(delta) < 1
-    slope = xp.where(near, q * expm1(xp.where(near, delta, xp.zeros_like(delta))), p - q)
-    return [xp.where(student == -INF, xp.zeros_like(p), slope), None]
-
-
-def _reverse_slopes(student: Array, teacher: Array) -> list[Array | None]:
-    """Compute the derivative of ``KL(student ‖ teacher)`` with respect to the student's logits."""
-    xp = namespace(student)
-    return [_own_slope(xp, student, teacher, _finite(xp, teacher) - _finite(xp, student)), None]
-
-
 def _jensen_shannon(*log_p: Array) -> Array:
     """Compute ``1/K Σ_i KL(p_i ‖ m)`` of K distributions and their mean ``m``, for every row."""
     xp = namespace(*log_p)
     log_m, deltas = _to_mean(xp, log_p)
     terms = [_terms(xp, l, log_m, delta) for l, delta in zip(log_p, deltas, strict=True)]
     return total(reduce(xp.add, terms), -1) / len(terms)
-
-
-def _jensen_shannon_slopes(*log_p: Array) -> list[Array | None]:
-    """Compute the derivatives of the Jensen–Shannon divergence with respect to each distribution's logits."""
-    xp = namespace(*log_p)
-    log_m, deltas = _to_mean(xp, log_p)
-    return [_own_slope(xp, l, log_m, d) / len(deltas) for l, d in zip(log_p, deltas, strict=True)]
 
 
 def _to_mean(xp: Any, log_p: Sequence[Array]) -> tuple[Array, list[Array]]:
@@ -118,22 +82,11 @@ def _terms(xp: Any, log_a: Array, log_b: Array, delta: Array) -> Array:
     return xp.where(impossible, -constant(a) * xp.where(impossible, log_b, zero), terms)
 
 
-def _own_slope(xp: Any, log_a: Array, log_b: Array, delta: Array) -> Array:
-    """Compute ``−a (δ + KL(a ‖ b))``, the derivative of ``KL(a ‖ b)`` with respect to the logits of ``a``.
-
-    If ``b`` is the mean it depends on ``a``, but that adds nothing: the mean minimizes the sum of the divergences.
-    """
-    a = xp.exp(log_a)
-    void = (a == 0) | (log_b == -INF)
-    delta = xp.where(void, xp.zeros_like(delta), delta)
-    return -a * (delta - xp.sum(a * delta, axis=-1, keepdims=True))
-
-
 def _finite(xp: Any, x: Array) -> Array:
     """Replace −∞ by 0; the terms of such classes are set elsewhere."""
     return xp.where(x == -INF, xp.zeros_like(x), x)
 
 
-FORWARD = Divergence(_forward, _forward_slopes)
-REVERSE = Divergence(_kullback_leibler, _reverse_slopes)
-JENSEN_SHANNON = Divergence(_jensen_shannon, _jensen_shannon_slopes)
+FORWARD = Divergence("forward", _forward)
+REVERSE = Divergence("reverse", _kullback_leibler)
+JENSEN_SHANNON = Divergence("jensen-shannon", _jensen_shannon)

@@ -17,11 +17,13 @@ def loss_by_autodiff(
     statistics: Callable[[SoftmaxProblem], RowStatistics] | None = None,
     row_losses: Callable[[SoftmaxProblem], tuple[Array, Array]] = per_class.row_losses,
 ) -> Array:
-    """The loss of `problem`.
+    """The loss of `problem`, by its own formula if it has one.
 
     `statistics` computes the statistics in place of `find_statistics`, and `row_losses` the losses and masses of rows
     where the link acts on every class.
     """
+    if problem.formula is not None:
+        return problem.formula.composition(problem)
     find = statistics or find_statistics
     losses, masses, _ = formula.weighted_losses(problem, find, row_losses, formula.target_losses)
     value, _ = reduce_rows(

@@ -1,4 +1,4 @@
-"""Losses of labels and of sets of them, under cross-entropy or focal, in one native call each way.
+"""Losses in one native call each way: of labels and sets of them, and of links that act on every class.
 
 The logits are in the CPU's memory and alone have a gradient. At ten classes each further call from Python takes as long
 as the arithmetic, so a checked problem becomes one native object, which knows every option.
@@ -9,19 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy._backends import Array
+from crossentropy._backends import Array, sum_tolerance
 from crossentropy._engine.reductions import negative_weight_error, of_nothing
 from crossentropy._engine.softmax.labels import check_sets
 from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.terms import check_sums
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._kernels import _native
 from crossentropy._statistics import PLAIN
 from crossentropy._statistics.cpu.kernel import NO_TRANSFORM, Layout, lay_out, lay_out_transform
 from crossentropy._statistics.cpu.memory import Memory
 from crossentropy._statistics.label_errors import bad_label_error
-from crossentropy.links import CrossEntropy, Focal
+from crossentropy.links import CrossEntropy, Focal, GeneralizedCrossEntropy, MeanAbsoluteError, Tsallis
 
 NUMBER = (int, float)
+#: As native/classes/class_loss.hpp numbers them.
+FORMULAS = ("focal", "power", "brier", "crammer-singer", "weston-watkins")
 REGULARIZERS = {"z_loss", "entropy_bonus"}  # those that native code knows
 # Dtypes of labels, mask, masses, weights of rows, prior, divisors and weights of classes; these may be single.
 DTYPES = ("int64", "bool", *("float64",) * 5)
@@ -37,7 +40,7 @@ class FusedRows:
     """
 
     value: Any
-    rows: _native.RowLoss
+    rows: _native.RowLoss | _native.ClassLoss
     share: float
     kept: list[Array]
 
@@ -48,6 +51,8 @@ def serves(problem: SoftmaxProblem) -> bool:
     It does not know links in Python, nor numbers that are arrays, which may learn.
     """
     link, target = problem.link, problem.target
+    if problem.acts_per_class:
+        return _serves_classes(problem)
     return (
         problem.may_be_fused
         and (target.indices is not None or target.mask is not None)
@@ -66,6 +71,37 @@ def serves(problem: SoftmaxProblem) -> bool:
     )
 
 
+def _serves_classes(problem: SoftmaxProblem) -> bool:
+    """Whether the native object of losses of every class knows the loss: of one label a row, or of soft targets."""
+    target, transform = problem.target, problem.transform
+    return (
+        formula_of(problem) is not None
+        and target.mask is None
+        and not target.several
+        and problem.label_weight is None
+        and isinstance(problem.label_smoothing, NUMBER)
+        and not problem.regularizers
+        and isinstance(transform.temperature, NUMBER)
+        and transform.softcap is None
+        and transform.logit_bias is None
+        and transform.margin is None
+    )
+
+
+def formula_of(problem: SoftmaxProblem) -> tuple[str, float, float] | None:
+    """The formula of a loss of every class, its number and its factor; None if native code does not know it."""
+    link = problem.link
+    if problem.formula is not None:
+        return problem.formula.name, problem.formula.parameter, 1.0
+    if type(link) is Focal and isinstance(link.gamma, NUMBER):
+        return "focal", link.gamma, 1.0
+    if type(link) is GeneralizedCrossEntropy and isinstance(link.q, NUMBER) and link.truncation is None:
+        return "power", link.q, 1.0
+    if type(link) is Tsallis and link.t < 1:
+        return "power", 1 - link.t, 1.0
+    return ("power", 1.0, 2.0) if type(link) is MeanAbsoluteError else None
+
+
 def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
     """The loss of `problem`: in float64, but of each row in the dtype of losses."""
     target, reduction = problem.target, problem.reduction
@@ -77,9 +113,13 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
         N = _divisors(problem)
         divisors = None if isinstance(N, float) else N
     wide = "float64" if code == 1 else "float32"
-    rows, kept = _native_rows(memory, problem, x, code, wide, divisors)
+    rows: _native.RowLoss | _native.ClassLoss
+    if problem.acts_per_class:
+        rows, kept = _class_rows(memory, problem, x, code, divisors)
+    else:
+        rows, kept = _native_rows(memory, problem, x, code, wide, divisors)
     losses = memory.empty(problem.rows, wide) if reduction == "none" else None
-    total, mass, least, counted, bad, empty = rows.evaluate(
+    total, mass, least, counted, bad, empty, miss = rows.evaluate(
         0 if losses is None else memory.address(losses), memory.threads()
     )
     if problem.validate:
@@ -87,6 +127,8 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
             raise bad_label_error(target, bad, problem.classes)
         if empty >= 0:  # of a finite logit; that of a class is looked for now
             check_sets(target.mask, problem.axis, problem.sample_weight)
+        if miss > 0 and problem.normalized and miss > sum_tolerance(target.dense):
+            check_sums(problem)
     if problem.warns and rows.has_probabilities():
         warn_of_probabilities(problem.logits, problem.axis)
     if losses is not None:
@@ -188,6 +230,48 @@ def _native_rows(
         class_weight,
         single,
         masses,
+        sample_weight,
+        by,
+    )
+    return rows, kept
+
+
+def _class_rows(
+    memory: type[Memory], problem: SoftmaxProblem, x: Layout, code: int, divisors: Array | None
+) -> tuple[_native.ClassLoss, list[Array]]:
+    """The native object of a loss of every class, and the arrays that it has addresses of."""
+    target, weight = problem.target, problem.class_weight
+    name, parameter, factor = formula_of(problem)  # type: ignore[misc]  # it is served
+    single = weight is not None and str(weight.dtype).endswith("float32")  # widened there
+    arrays = (target.indices, problem.sample_weight, problem.smoothing_prior, divisors, weight)
+    kept, addresses = memory.addressed(
+        arrays, ("int64", "float64", "float64", "float64", "float32" if single else "float64")
+    )
+    labels, sample_weight, prior, by, class_weight = addresses
+    masses = None
+    if target.dense is not None:
+        dense = lay_out(memory, target.dense, problem.axis)
+        masses = dense.view(memory)
+        kept.append(dense.array)
+    rows = _native.ClassLoss(
+        FORMULAS.index(name),
+        parameter,
+        factor,
+        memory.address(x.array),
+        code,
+        x.outer,
+        x.classes,
+        x.inner,
+        *x.strides,
+        1.0 / problem.transform.temperature,
+        labels,
+        target.ignore_index is not None,
+        target.ignore_index or 0,
+        masses,
+        problem.label_smoothing,
+        prior,
+        class_weight,
+        single,
         sample_weight,
         by,
     )

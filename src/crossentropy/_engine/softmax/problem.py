@@ -8,9 +8,10 @@ For a row with masses ``t``, of weight ``ω``, and class weights ``w``::
 The last two terms are `regularizers`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from crossentropy._arguments.errors import number
 from crossentropy._backends import INF, Array, device, is_torch, loss_dtype_of, namespace
@@ -46,6 +47,17 @@ def memory_torch() -> Any:
     from crossentropy._statistics.cpu import memory_torch
 
     return memory_torch
+
+
+class RowFormula(NamedTuple):
+    """A loss of a row's classes that is no link's: as `fused_cpu.FORMULAS` names it, its number, and by formulas.
+
+    ``composition(problem)`` is the loss where the kernel does not serve, differentiable to any order.
+    """
+
+    name: str
+    parameter: float
+    composition: Callable[["SoftmaxProblem"], Array]
 
 
 @dataclass(slots=True, eq=False)
@@ -84,10 +96,13 @@ class SoftmaxProblem:
     )
     warns: bool = False  # whether the logits are still to be looked at for probabilities
     label_weight: Array | None = None  # of each label, where `class_weight` is not at hand for all classes
+    formula: RowFormula | None = None  # in place of the link
 
     @property
     def acts_per_class(self) -> bool:
-        """Whether the link acts on every class of a row: no statistic of the row says what it makes of that."""
+        """Whether the loss is made of every class of a row: no statistic of the row says what it is."""
+        if self.formula is not None:
+            return True
         if type(self.link) is CrossEntropy:
             return False
         return self.target.dense is not None or not is_zero(self.label_smoothing)

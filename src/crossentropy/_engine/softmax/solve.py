@@ -33,6 +33,9 @@ def solve(problem: SoftmaxProblem) -> Array:
     logits = problem.logits
     if problem.tensors is not None or is_torch(logits):
         return torch_loss()(problem)
+    if problem.formula is not None and not fused_cpu.serves(problem):
+        fused_cpu.check_unread(problem)
+        return problem.formula.composition(problem)
     # `loss_and_gradient` differentiates by an option as well: each step of the composition is on its tape.
     if problem.is_taped_beside_logits:
         fused_cpu.check_unread(problem)

@@ -1,0 +1,53 @@
+// Losses that act on every class of a row, in one call: for every row or as a sum.
+//
+//   ℓ = ω Σ_c a_c φ(p_c)     a_c = w_c ((1−ε) t_c + ε r_c)     W = ω Σ_c w_c t_c
+//
+// and others of the same shape (formulas.hpp). Nothing is kept from the forward to the backward pass: what a row is made
+// of stays in the cache while it is worked on, so that each pass reads the logits once.
+#pragma once
+
+#include "classes/formulas.hpp"
+#include "rows/loss.hpp"
+
+namespace ce {
+
+enum class Formula : int { kFocal, kPower, kBrier, kCrammerSinger, kWestonWatkins };
+
+// What is summed over the classes, of logits times `scale`. The target is one label or a mass for every class.
+struct ClassFormula {
+  Formula formula;
+  FormulaNumbers numbers;
+  double scale;
+};
+
+class ClassLoss {
+ public:
+  ClassLoss(const ClassFormula& formula, const View& logits, const Shape& shape, const Target& target,
+            const RowTerms& terms, const float* class_weight = nullptr);
+
+  // As of RowLoss.
+  RowLossTotals evaluate(uintptr_t losses, int threads) const;
+  bool has_probabilities() const { return are_probabilities(logits, shape); }
+  void pullback(uintptr_t logits, double factor, const double* upstream, const View& gradient, int threads) const;
+
+ private:
+  ClassFormula formula;
+  View logits;
+  Shape shape;
+  Target target;
+  RowTerms terms;
+  std::vector<double> weights;  // w_c, in whole lines; none if all are 1
+  std::vector<double> prior;    // ε r_c w_c, likewise; none if ε is 0
+
+  template <class Work>
+  void with_formula(const Work& work) const;
+  template <class Form>
+  class Reader;
+  template <class Form>
+  int64_t sum_rows(const Form& form, int64_t begin, int64_t end, double* losses, double* masses, double* errors) const;
+  template <class Form>
+  void pull_rows(const Form& form, const View& from, double factor, const double* upstream, const View& gradient,
+                 int64_t begin, int64_t end) const;
+};
+
+}  // namespace ce

@@ -1,0 +1,218 @@
+// Losses of a row that are sums over its classes, and their derivatives by its logits.
+//
+// A formula is a class with a type to compute in, Real, and two members:
+//
+//   loss(row)     ℓ
+//   pull(row, f)  puts f ∂ℓ/∂u_c in place of u_c
+//
+// Where kMasses, row.a holds a_c, the masses of the target, weighted by class if kWeighted. If not, the weight of the
+// label, or the mean under soft ones, multiplies the whole loss.
+#pragma once
+
+#include "classes/softmax_row.hpp"
+
+namespace ce {
+
+struct FormulaNumbers {
+  double parameter = 0.0, factor = 1.0;
+};
+
+template <class T>
+struct LossRow {
+  T *u, *e, *a;
+  int64_t width;
+  int64_t top;    // where the largest logit stands
+  int64_t label;  // −1 of soft targets
+  double scale;
+
+  CE_INLINE SoftmaxRow<T> softmax(int shift = 64) { return {u, e, width, top, scale, shift}; }
+};
+
+// ---- links: ℓ = Σ_c a_c φ(p_c) ----
+
+// What a link makes of a probability: φ, and gain = −dφ/d log p.
+template <class T>
+struct LinkValue {
+  T loss, gain;
+};
+
+// φ = −(1 − p)^γ log p
+template <class T>
+struct FocalLink {
+  T gamma;
+  explicit FocalLink(const FormulaNumbers& n) : gamma(T(n.parameter)) {}
+
+  CE_INLINE LinkValue<T> operator()(T p, T minus_log_p) const {  // p ≤ 1/2
+    constexpr T kLargest = std::numeric_limits<T>::max();        // in place of ∞, which would meet a 0
+    const T odds = p / (T(1) - p);
+    const T focus = exp_nonpositive(-gamma * log1p_unit(odds));
+    return {focus * minus_log_p, focus * (T(1) + gamma * odds * std::min(minus_log_p, kLargest))};
+  }
+
+  CE_INLINE LinkValue<double> of_top(double rest, double minus_log_p) const {
+    const double minus_log_miss = rest > 0.0 ? std::log1p(1.0 / rest) : kInf<double>;
+    const double focus = gamma == T(0) ? 1.0 : std::exp(-double(gamma) * minus_log_miss);
+    return {focus * minus_log_p, focus * (1.0 + double(gamma) * (rest > 0.0 ? minus_log_p / rest : 1.0))};
+  }
+};
+
+// φ = k (1 − p^q)/q with q > 0
+template <class T>
+struct PowerLink {
+  double q, k;
+  explicit PowerLink(const FormulaNumbers& n) : q(n.parameter), k(n.factor) {}
+
+  CE_INLINE LinkValue<T> operator()(T, T minus_log_p) const {
+    constexpr T kFloor = sizeof(T) == 4 ? T(-87) : T(-708);
+    const T x = T(-q) * minus_log_p;
+    const ReducedExp<T> e = reduce_exp(x < kFloor ? kFloor : x);
+    const T power = power_of_two(e.n);
+    const T minus_loss = power * e.p + (power - T(1));
+    return {T(-k / q) * minus_loss, x < kFloor ? T(0) : T(k) * (power + power * e.p)};
+  }
+
+  CE_INLINE LinkValue<double> of_top(double, double minus_log_p) const {
+    return {-k * std::expm1(-q * minus_log_p) / q, k * std::exp(-q * minus_log_p)};
+  }
+};
+
+// With G_c = a_c gain_c: ∂ℓ/∂u_c = p_c Σ G − G_c, which of the top is p Σ_{c≠top} G − G (1 − p).
+template <class T, template <class> class Link>
+struct LinkOfClasses {
+  using Real = T;
+  static constexpr bool kMasses = true, kWeighted = true;
+  const Link<T> link;
+  explicit LinkOfClasses(const FormulaNumbers& n) : link(n) {}
+
+  CE_INLINE double loss(LossRow<T>& row) const {
+    const SoftmaxRow<T> s = row.softmax();
+    T* const a = row.a;
+    const double a_top = double(a[s.place]);
+    a[s.place] = T(0);
+    const double others = sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+      const T loss = link(s.p(c), s.log_sum - s.u[c]).loss;
+      return a[c] == T(0) ? T(0) : a[c] * loss;  // no mass on an impossible class
+    });
+    return others + (a_top == 0.0 ? 0.0 : a_top * link.of_top(s.rest, s.log_total).loss);
+  }
+
+  CE_INLINE void pull(LossRow<T>& row, double factor) const {
+    const bool small = std::abs(factor) < 0x1p-40;  // whose product with what a shift saves is nothing
+    const SoftmaxRow<T> s = row.softmax(small ? 0 : 64);
+    T *const G = row.a, *const u = row.u, *const e = row.e;
+    const double G_top = double(G[s.place]) * link.of_top(s.rest, s.log_total).gain;
+    G[s.place] = T(0);
+    const double others = sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+      return G[c] *= link(s.p(c), s.log_sum - s.u[c]).gain;
+    });
+    const T of_p = T(factor * (others + G_top) * s.inverse * (small ? 1.0 : 0x1p-64)), of_G = T(factor);
+    for (int64_t c = 0; c < row.width; c += kRowLanes)
+      for (int l = 0; l < kRowLanes; ++l) u[c + l] = e[c + l] * of_p - of_G * G[c + l];
+    u[s.place] = T(factor * (others - G_top * s.rest) * s.inverse);
+  }
+};
+
+// ---- ℓ = Σ_c (p_c − t_c)² ----
+
+// With v = p − t: ∂ℓ/∂u_c = 2 p_c (v_c − Σ p v). Of the top v = (1 − t) − (1 − p), whose terms have all their digits.
+template <class T>
+struct Brier {
+  using Real = T;
+  static constexpr bool kMasses = true, kWeighted = false;
+  explicit Brier(const FormulaNumbers&) {}
+
+  CE_INLINE double loss(LossRow<T>& row) const {
+    const SoftmaxRow<T> s = row.softmax();
+    const double v_top = difference_at_top(s, row.a);
+    return v_top * v_top + sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+      const T v = s.p(c) - row.a[c];
+      return v * v;
+    });
+  }
+
+  CE_INLINE void pull(LossRow<T>& row, double factor) const {
+    const SoftmaxRow<T> s = row.softmax();
+    T *const u = row.u, *const a = row.a;
+    const double v_top = difference_at_top(s, a);
+    const double others = sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+      const T p = s.p(c);
+      return p * (p - a[c]);
+    });
+    const T mean = T(others + s.inverse * v_top), twice = T(2.0 * factor);
+    for (int64_t c = 0; c < row.width; c += kRowLanes)
+      for (int l = 0; l < kRowLanes; ++l) {
+        const T p = s.p(c + l);
+        u[c + l] = twice * (p * ((p - a[c + l]) - mean));
+      }
+    u[s.place] = T(2.0 * factor * s.inverse * (v_top * s.rest * s.inverse - others));
+  }
+
+ private:
+  // Takes the top's mass out of the loops.
+  static CE_INLINE double difference_at_top(const SoftmaxRow<T>& s, T* a) {
+    const double t = double(a[s.place]);
+    a[s.place] = T(0);
+    return (1.0 - t) - s.rest * s.inverse;
+  }
+};
+
+// ---- hinges ----
+
+// ℓ = Σ_{c≠y} max(0, m + u_c − u_y), or of these terms the first of the largest. At a kink the derivative is 0.
+template <bool kOnlyBest>
+struct Hinge {
+  using Real = double;
+  static constexpr bool kMasses = false, kWeighted = false;
+  const double margin;
+  explicit Hinge(const FormulaNumbers& n) : margin(n.parameter) {}
+
+  CE_INLINE double loss(LossRow<double>& row) const {
+    double* const u = row.u;
+    if (has_nan(u, row.width)) return kNaN;
+    const double own = take_label(row);
+    if (kOnlyBest) return lack(u[find_rival(row)], own);
+    return sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) { return lack(u[c], own); });
+  }
+
+  CE_INLINE void pull(LossRow<double>& row, double factor) const {
+    double* const u = row.u;
+    if (has_nan(u, row.width)) factor = kNaN;
+    const double own = take_label(row);
+    if (kOnlyBest) {
+      const int64_t rival = find_rival(row);
+      const double step = lack(u[rival], own) > 0.0 ? factor : 0.0;
+      for (int64_t c = 0; c < row.width; c += kRowLanes)
+        for (int l = 0; l < kRowLanes; ++l) u[c + l] = 0.0;
+      u[rival] = step;
+      u[row.label] = -step;
+      return;
+    }
+    const double count = sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+      const double one = lack(u[c], own) > 0.0 ? 1.0 : 0.0;
+      u[c] = factor * one;
+      return one;
+    });
+    u[row.label] = -factor * count;
+  }
+
+ private:
+  // An impossible class, as the label is from now on, lacks nothing.
+  CE_INLINE double lack(double u, double own) const {
+    const double lead = margin + (u - own);
+    return u == -kInf<double> || lead <= 0.0 ? 0.0 : lead;
+  }
+
+  static CE_INLINE double take_label(LossRow<double>& row) {
+    const double own = row.u[row.label];
+    row.u[row.label] = -kInf<double>;
+    return own;
+  }
+
+  // The first of the largest, of the label itself if no other class is possible.
+  static CE_INLINE int64_t find_rival(const LossRow<double>& row) {
+    const int64_t best = row.top == row.label ? find_top(row.u, row.width) : row.top;
+    return best < 0 ? row.label : best;
+  }
+};
+
+}  // namespace ce
