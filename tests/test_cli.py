@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -246,8 +245,8 @@ def test_a_missing_package_is_named_with_a_line_that_installs_what_is_needed(tmp
     assert result.stderr.startswith(f"Error: The package {module} is not installed")
     assert result.stderr.count("\n") == 1
     packages = re.findall(r'"([^"]+)"', result.stderr.partition("pip install ")[2])
-    wanted = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]["train"]
-    assert sorted(packages) == sorted(wanted)
+    (wanted,) = re.findall(r"^train = (\[.*?\])", PROJECT.read_text(), re.MULTILINE | re.DOTALL)
+    assert sorted(packages) == sorted(re.findall(r'"([^"]+)"', wanted))
 
 
 @pytest.mark.parametrize("loss", ["ldam_loss(scale=1)", "cross_entropy(class_weight=balanced)"])

@@ -1,5 +1,7 @@
 #include <nanobind/nanobind.h>
 
+#include "common/instruction_set.hpp"
+
 void bind_class_loss(nanobind::module_& m);
 void bind_distributions(nanobind::module_& m);
 void bind_divergence(nanobind::module_& m);
@@ -14,6 +16,7 @@ void bind_xla(nanobind::module_& m);
 NB_MODULE(_native, m) {
   // A graph that is alive when Python ends, as that of a loss at the end of a script, keeps its kernels' objects.
   nanobind::set_leak_warnings(false);
+  m.def("instruction_set", &ce::instruction_set);
   bind_class_loss(m);
   bind_distributions(m);
   bind_divergence(m);

@@ -13,6 +13,7 @@
 // Clones are picked at load time by an ifunc, which needs x86-64, GCC and glibc; elsewhere the baseline runs. All read
 // the same, so for a sanitizer, which takes long to compile, one is enough.
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define CE_HAS_CLONES 1
 #define CE_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define CE_CLONES

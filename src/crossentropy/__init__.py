@@ -20,6 +20,7 @@ from crossentropy.losses import (
 
 if TYPE_CHECKING:
     from crossentropy import cross_entropy_method, evaluation, information
+    from crossentropy._config import show_config
     from crossentropy.information import (
         cross_entropy,
         entropy,
@@ -48,6 +49,7 @@ __all__ = [
     "losses",
     "mutual_information",
     "perplexity",
+    "show_config",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
     "target_statistics",
@@ -63,6 +65,7 @@ LAZY = {
         "mutual_information",
         "perplexity",
     ),
+    "_config": ("show_config",),
     "losses.linear": ("linear_cross_entropy", "linear_target_statistics"),
 }
 

@@ -81,8 +81,7 @@ def test_a_dirty_table_is_learnt_from_like_the_clean_one_or_refused(first, tmp_p
         try:
             judge(seed, drawn, tmp_path)
         except Exception as error:
-            error.add_note(f"seed {seed}: {drawn.dirt}")
-            raise
+            raise AssertionError(f"seed {seed}: {drawn.dirt}") from error
 
 
 @pytest.mark.parametrize("dirt", DIRTS, ids=lambda dirt: dirt.__name__)

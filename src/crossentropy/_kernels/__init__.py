@@ -1,15 +1,26 @@
 """Compiled kernels: arrays in, arrays out, no autodiff and no knowledge of frameworks.
 
 `_native` holds the C++ kernels for the CPU. They take addresses; `crossentropy._statistics.cpu.kernel` lays out arrays
-for them and keeps these alive.
+for them and keeps these alive. Where no build of them loads (a platform without a wheel, Python in a browser),
+`COMPILED` is False, `_native` is `_kernels.absent`, and the formulas compute every loss.
 """
 
-try:
-    from crossentropy._kernels import _native
-except ImportError as error:  # pragma: no cover - a broken install
-    raise ImportError(
-        "the compiled part of crossentropy is missing; install the package with `pip install .` "
-        "from its source, where Python's headers and a C++ compiler are needed"
-    ) from error
+import warnings
 
-__all__ = ["_native"]
+try:
+    import crossentropy._kernels._native as _native
+
+    COMPILED = True
+except ImportError as error:
+    from crossentropy._kernels import absent as _native  # type: ignore[no-redef]
+
+    COMPILED = False
+    warnings.warn(
+        f"the compiled part of crossentropy does not load ({error}). Losses and quantities are computed by their "
+        "formulas: the values are right, more time and memory are needed. crossentropy.evaluation needs the compiled "
+        f"part. {_native.ADVICE}",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+__all__ = ["COMPILED", "_native"]

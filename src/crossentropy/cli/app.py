@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from crossentropy import __version__
+from crossentropy import __version__, show_config
 from crossentropy.cli.calibrate import calibrate
 from crossentropy.cli.compare import compare
 from crossentropy.cli.evaluate import evaluate
@@ -22,16 +22,19 @@ for verb in train, predict, train_lm, losses, evaluate, merge, compare, calibrat
     app.command()(verb)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(__version__)
-        raise typer.Exit()
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="With --version: what the package runs on as well.")
     ] = False,
 ) -> None:
     """Train classifiers and language models with cross-entropy losses, use the models, and score predictions."""
+    if verbose and not version:
+        raise typer.BadParameter("--verbose goes with --version: crossentropy --version --verbose")
+    if version:
+        show_config() if verbose else typer.echo(__version__)
+        raise typer.Exit()
+    if context.invoked_subcommand is None:
+        raise typer.BadParameter("a command is missing: crossentropy --help lists them")

@@ -1,10 +1,11 @@
 """Arguments that several verbs take."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from crossentropy._versions import StrEnum
 
 Separator = Annotated[
     str | None,

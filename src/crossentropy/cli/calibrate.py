@@ -1,7 +1,6 @@
 """The verb ``calibrate``."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from crossentropy._versions import StrEnum
 from crossentropy.cli.arguments import (
     Classes,
     Json,

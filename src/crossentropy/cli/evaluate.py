@@ -1,11 +1,11 @@
 """The verb ``evaluate``."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from crossentropy._versions import StrEnum
 from crossentropy.cli.arguments import (
     Classes,
     Cluster,

@@ -48,6 +48,8 @@ def _described(sources: Sequence[str]) -> list[Source]:
             described.append(Source(called(address)))
             continue
         with open(address, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            described.append(Source(address, file.tell(), digest))
+            digest = hashlib.sha256()
+            while part := file.read(1 << 20):
+                digest.update(part)
+            described.append(Source(address, file.tell(), digest.hexdigest()))
     return described

@@ -9,7 +9,13 @@
 
 from typing import TYPE_CHECKING
 
+from crossentropy._kernels import COMPILED, absent
 from crossentropy._lazy import attach
+
+if not COMPILED:  # what is summed here is summed exactly, by kernels alone
+    raise ImportError(
+        f"crossentropy.evaluation needs the compiled part, which does not load here. {absent.ADVICE}"
+    )
 
 if TYPE_CHECKING:
     from crossentropy.evaluation import calibrators

@@ -1,6 +1,6 @@
 """optax's losses of classes that exclude each other, argument for argument, with ours behind them."""
 
-from typing import Any, Unpack
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array
 from crossentropy._engine.options import ExampleOptions, check_names
 from crossentropy._engine.softmax.solve import softmax_loss
+from crossentropy._versions import Unpack
 from crossentropy.jax._rows import Axes, check_floating, masked_rows
 from crossentropy.jax._sharded import sharded_loss
 from crossentropy.links import Poly

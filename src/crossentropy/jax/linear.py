@@ -1,12 +1,13 @@
 """The loss of a linear head, whose logits are never there as a whole, in optax's manner."""
 
-from typing import Any, Unpack
+from typing import Any
 
 import jax
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array
 from crossentropy._engine.options import ExampleOptions, check_names
+from crossentropy._versions import Unpack
 from crossentropy.jax._rows import check_floating
 from crossentropy.losses import linear
 

@@ -3,9 +3,10 @@
 Each returns one loss for every row, in float32 or wider, averaged over the axis that Keras averages over.
 """
 
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._backends import Array
+from crossentropy._versions import Unpack
 from crossentropy.keras._compute import binary
 from crossentropy.keras._options import QuestionOptions, TwoLinkOptions, known_keywords
 from crossentropy.keras._tensors import as_labels, as_predictions, check_same_shape

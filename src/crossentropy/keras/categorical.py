@@ -3,12 +3,13 @@
 Each returns one loss for every row, in float32 or wider.
 """
 
-from typing import Any, Unpack
+from typing import Any
 
 from keras import ops
 from keras.src import backend
 
 from crossentropy._backends import Array
+from crossentropy._versions import Unpack
 from crossentropy.keras._compute import categorical, kullback_leibler
 from crossentropy.keras._options import (
     FocalOptions,

@@ -1,6 +1,6 @@
 """The two losses of a generative adversarial network, which are binary cross-entropies."""
 
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import argument_errors
@@ -8,6 +8,7 @@ from crossentropy._backends import Array, is_torch, namespace
 from crossentropy._engine.checks import check_floating, check_share
 from crossentropy._engine.options import SigmoidOptions
 from crossentropy._engine.sigmoid.problem import check_sample_weight
+from crossentropy._versions import Unpack
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 
 __all__ = ["discriminator_loss", "generator_loss"]

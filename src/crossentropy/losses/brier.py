@@ -1,7 +1,7 @@
 """What cross-entropy is compared with: the squared error of probabilities, and hinges."""
 
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, namespace
@@ -10,6 +10,7 @@ from crossentropy._engine.rows.formula import prepare_rows, probabilities, row_p
 from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._statistics import formulas
+from crossentropy._versions import Unpack
 
 __all__ = ["brier_loss"]
 

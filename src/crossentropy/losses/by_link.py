@@ -4,12 +4,13 @@ Labels are of any form that `crossentropy.softmax_cross_entropy` takes, and so a
 or smoothed targets the loss is the mean under the target of what it is for each label.
 """
 
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy import links
 from crossentropy._arguments.errors import argument_errors, as_written
 from crossentropy._backends import Array
 from crossentropy._engine.options import SoftmaxOptions
+from crossentropy._versions import Unpack
 from crossentropy.links import Link
 from crossentropy.losses.softmax import softmax_cross_entropy
 

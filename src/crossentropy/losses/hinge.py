@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, device, namespace
@@ -11,6 +11,7 @@ from crossentropy._engine.options import RowOptions
 from crossentropy._engine.rows.formula import one_label, prepare_rows, row_problem, weight_and_reduce
 from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
 from crossentropy._engine.softmax.solve import solve
+from crossentropy._versions import Unpack
 
 __all__ = ["hinge_loss"]
 

@@ -2,7 +2,7 @@
 
 from math import log
 from numbers import Integral
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors, number
@@ -16,6 +16,7 @@ from crossentropy._engine.rows.reduce import in_loss_dtype
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.weights import class_vector
 from crossentropy._statistics import formulas
+from crossentropy._versions import Unpack
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Losses for labels that are wrong at times."""
 
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.unit_sums import rounding_tolerance
@@ -24,6 +24,7 @@ from crossentropy._engine.softmax.terms import not_ignored_rows
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._engine.weights import like
 from crossentropy._statistics import formulas
+from crossentropy._versions import Unpack
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.targets import Sparse
 

@@ -1,6 +1,6 @@
 """Losses for noisy labels that remember what the model said before."""
 
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.arrays import as_option
 from crossentropy._arguments.errors import argument_errors
@@ -29,6 +29,7 @@ from crossentropy._engine.rows.state import (
 )
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._statistics.products import product
+from crossentropy._versions import Unpack
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["EarlyLearningRegularization", "OnlineLabelSmoothing"]

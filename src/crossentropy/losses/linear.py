@@ -1,6 +1,6 @@
 """Cross-entropy of a linear head, from hidden states to the loss without the logits in between."""
 
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import argument_errors, number
@@ -18,6 +18,7 @@ from crossentropy._engine.options import LastAxisOptions, LinearOptions, check_n
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.cpu.memory import is_for_kernels
 from crossentropy._statistics.problem import arrays
+from crossentropy._versions import Unpack
 from crossentropy.losses.target_statistics import TargetStatistics
 
 __all__ = ["linear_cross_entropy", "linear_loss_and_gradients", "linear_target_statistics"]
@@ -164,8 +165,12 @@ def linear_loss_and_gradients(
     memory_budget, skip_below = options.pop("memory_budget", None), options.pop("skip_below", 0.0)
     given = _linear_problem(hidden, weight, labels, **options)
     _check_budgets(given, memory_budget, skip_below)
-    if not is_for_kernels(hidden):
+    if hidden.dtype.itemsize > 8:
         raise TypeError(f"hidden has dtype {hidden.dtype}; gradients are for float64 and narrower")
+    if not is_for_kernels(hidden):
+        from crossentropy._engine.linear import whole
+
+        return whole.loss_and_gradients(given)
     from crossentropy._engine.linear import numpy_blocks
 
     value, gradients = numpy_blocks.loss_and_gradients(given, memory_budget)
@@ -282,9 +287,10 @@ def _strategies(given: LinearProblem) -> Any:
     """The module with the functions ``loss`` and ``statistics`` that fit its arrays."""
     hidden = given.hidden
     if is_torch(hidden):
-        from crossentropy._engine.linear import autograd
+        from crossentropy._engine.linear import autograd, whole
+        from crossentropy._statistics.torch.kernels import row_kernel
 
-        return autograd
+        return whole if row_kernel(hidden.device.type) is None else autograd
     others = (given.weight, given.bias, *(given.low_rank or ()))
     is_taped = Taped in map(type, others) or given.problem.is_taped_beside_logits
     if is_numpy(hidden) and is_for_kernels(hidden) and not is_taped:

@@ -1,7 +1,7 @@
 """Losses that ask for a margin between cosines."""
 
 from math import cos, pi, sin
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, as_indices, namespace, taken_along
@@ -21,6 +21,7 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._rows import row_in_words
 from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sigmoid import log_sigmoid
+from crossentropy._versions import Unpack
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["arcface_loss", "cosface_loss"]

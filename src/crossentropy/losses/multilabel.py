@@ -1,7 +1,7 @@
 """Losses of several yes-or-no answers for every row."""
 
 from functools import partial
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import argument_errors, number
@@ -16,6 +16,7 @@ from crossentropy._engine.sigmoid.labels import check_binary_labels, nan_where_i
 from crossentropy._engine.sigmoid.problem import make_problem
 from crossentropy._engine.weights import row_values
 from crossentropy._rows import rows_shape
+from crossentropy._versions import Unpack
 from crossentropy.links import Focal
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy

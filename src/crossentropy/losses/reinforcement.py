@@ -1,7 +1,7 @@
 """Losses of policies: cross-entropies of actions, weighted by what came of them."""
 
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors, renamed_in_errors
@@ -13,6 +13,7 @@ from crossentropy._engine.reductions import count_by_default
 from crossentropy._engine.weights import like, row_values
 from crossentropy._rows import rows_shape
 from crossentropy._statistics.log_sigmoid import log_sigmoid
+from crossentropy._versions import Unpack
 from crossentropy.links import ClippedPolicy
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy

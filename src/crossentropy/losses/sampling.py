@@ -1,7 +1,7 @@
 """Losses over a sample of the classes, where there are too many to look at all of them."""
 
 from functools import partial
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import argument_errors
@@ -10,6 +10,7 @@ from crossentropy._engine.checks import check_logits
 from crossentropy._engine.options import ReductionOptions
 from crossentropy._engine.rows.reduce import reduced_sums
 from crossentropy._engine.weights import row_values
+from crossentropy._versions import Unpack
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 

@@ -1,7 +1,7 @@
 """Losses of sequences: tokens with masks, and labels of unknown alignment."""
 
 import math
-from typing import Any, Unpack
+from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import warn_user
@@ -18,6 +18,7 @@ from crossentropy._engine.tokens import (
     shifted,
     shifted_labels,
 )
+from crossentropy._versions import Unpack
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["ctc_loss", "sequence_cross_entropy", "sequence_log_prob", "sequence_perplexity"]

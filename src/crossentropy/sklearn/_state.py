@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from crossentropy._loss_expressions.objective import LogitTransform
+from crossentropy._versions import Self
 from crossentropy.sklearn._network import network_of_state
 from crossentropy.sklearn._trainer import Epoch, Trainer
 

@@ -5,12 +5,13 @@ by the count of the whole batch: the mean of the parts' means differs, unless al
 """
 
 from contextlib import suppress
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
 
 from crossentropy._engine.options import TokenOptions
+from crossentropy._versions import Unpack
 from crossentropy.losses.sequences import sequence_cross_entropy
 
 __all__ = ["causal_lm_loss", "global_normalizer"]

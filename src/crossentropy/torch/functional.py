@@ -1,6 +1,6 @@
 """`torch.nn.functional`'s cross-entropies of classes, argument for argument, with ours behind them."""
 
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from crossentropy._engine.probabilities.scores import reduce_scores
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._statistics.label_errors import check_labels, outside_classes
+from crossentropy._versions import Unpack
 from crossentropy.links import Focal
 from crossentropy.targets import LabelSet, Probabilities
 from crossentropy.torch._checks import as_weight, check_tensor, check_weight

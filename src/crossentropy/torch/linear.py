@@ -1,7 +1,7 @@
 """`torch.nn.functional.linear_cross_entropy` and its module, argument for argument, with ours behind them."""
 
 from math import prod
-from typing import Any, Unpack
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -11,6 +11,7 @@ from crossentropy._engine.linear.autograd import in_autocast
 from crossentropy._engine.linear.autograd import loss as linear_loss
 from crossentropy._engine.linear.problem import check_memory_budget, check_skip_below, make_linear_problem
 from crossentropy._engine.options import TorchOptions, check_names
+from crossentropy._versions import Unpack
 from crossentropy.targets import LabelSet, Probabilities
 from crossentropy.torch._checks import check_tensor, check_weight
 from crossentropy.torch.functional import cross_entropy

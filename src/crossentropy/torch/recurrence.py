@@ -1,7 +1,7 @@
 """Truncated back-propagation through time."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from crossentropy._backends import widest_dtype
 from crossentropy._engine.options import TokenOptions
 from crossentropy._statistics import Target
 from crossentropy._statistics.label_errors import check_labels
+from crossentropy._versions import Unpack
 from crossentropy.losses.sequences import sequence_cross_entropy
 
 __all__ = ["chunked_through_time"]

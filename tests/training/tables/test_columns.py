@@ -10,7 +10,7 @@ import pytest
 
 from crossentropy.training.tables.columns import describe_column
 
-UTC = datetime.UTC
+UTC = datetime.timezone.utc
 MANY = [str(i) for i in range(2000)]
 
 

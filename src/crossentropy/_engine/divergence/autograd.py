@@ -13,6 +13,7 @@ from torch.autograd.function import Function
 from crossentropy._backends.modes import is_eager_mode
 from crossentropy._engine.divergence.formulas import Divergence, log_probabilities
 from crossentropy._engine.divergence.native import divergence_rows
+from crossentropy._kernels import COMPILED
 from crossentropy._statistics import Transform
 from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain
 from crossentropy._statistics.formulas import class_last
@@ -22,7 +23,8 @@ from crossentropy._statistics.torch.gradients import gradients
 def is_served(logits: Sequence[Tensor], transform: Transform, live: Tensor | None) -> bool:
     """Tell whether the kernel takes these logits: dense tensors in eager mode, a temperature without gradient."""
     return (
-        is_eager_mode()
+        COMPILED
+        and is_eager_mode()
         and all(is_plain(z) and z.dtype in CODES for z in logits)
         and (live is None or is_plain(live))
         and not getattr(transform.temperature, "requires_grad", False)

@@ -12,7 +12,7 @@ from crossentropy._backends.conditions import unravel
 from crossentropy._engine.reductions import check_least_weight, fixed_divisor, mean_of_totals
 from crossentropy._engine.sigmoid.labels import binary_label_error
 from crossentropy._engine.sigmoid.problem import Problem
-from crossentropy._kernels import _native
+from crossentropy._kernels import COMPILED, _native
 from crossentropy._statistics.cpu.memory import Memory
 
 FLOATS = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
@@ -24,7 +24,8 @@ def is_supported(problem: Problem) -> bool:
     """Whether the kernel has the links, the types and the denominator of `problem`."""
     options = problem.options
     return (
-        options.gamma is not None
+        COMPILED
+        and options.gamma is not None
         and options.negative_gamma is not None
         and not options.divides_by_element
         and 0 <= _element(problem.logits.dtype) < len(FLOATS)

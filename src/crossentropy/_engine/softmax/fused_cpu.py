@@ -4,6 +4,8 @@ The logits are in the CPU's memory and alone have a gradient. At ten classes eac
 as the arithmetic, so a checked problem becomes one native object, which knows every option.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -41,10 +41,10 @@ def solve(problem: SoftmaxProblem) -> Array:
         fused_cpu.check_unread(problem)
         return loss_by_autodiff(problem.with_logits(Taped(logits)) if is_numpy(logits) else problem)
     # It differentiates by the logits alone: the kernels have that gradient, and the loss is one step of the tape.
-    if is_taped(logits):
+    if is_taped(logits) and is_for_kernels(plain(logits)):
         value, gradient = _numpy_loss(problem.with_logits(plain(logits)))
         return node(value, (logits, gradient))
-    # JAX and other libraries of the standard, which differentiate the composition, and NumPy's long double.
+    # JAX and other libraries of the standard, which differentiate the composition, and what no kernel reads.
     if not (is_numpy(logits) and is_for_kernels(logits)):
         fused_cpu.check_unread(problem)
         return loss_by_autodiff(problem)

@@ -1,5 +1,7 @@
 """The native row kernels, called on arrays of any framework that lie in the CPU's memory."""
 
+from __future__ import annotations
+
 from dataclasses import fields
 from typing import Any, NamedTuple
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from crossentropy._arguments.foreign import is_bfloat16
 from crossentropy._backends import Array
-from crossentropy._kernels import _native
+from crossentropy._kernels import COMPILED, _native
 
 
 class _Codes(dict[Any, int]):
@@ -54,8 +54,8 @@ class Memory(Protocol):
 
 
 def is_for_kernels(x: Array) -> bool:
-    """Tell whether the kernels read a NumPy array's dtype: all floating ones but long double."""
-    return x.dtype in CODES or is_bfloat16(x.dtype)
+    """Tell whether there are kernels that read a NumPy array's dtype: all floating ones but long double."""
+    return COMPILED and (x.dtype in CODES or is_bfloat16(x.dtype))
 
 
 def _address(x: Array) -> int:

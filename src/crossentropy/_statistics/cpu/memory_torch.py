@@ -11,7 +11,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor, is_legacy_batchedte
 from torch.nn import Parameter
 
 from crossentropy._backends.modes import is_eager_mode
-from crossentropy._kernels import _native
+from crossentropy._kernels import COMPILED, _native
 from crossentropy._statistics.cpu.memory import LARGE
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
@@ -57,7 +57,7 @@ def ready_tensors(logits: Tensor, labels: Any, options: tuple[Any, ...]) -> list
 
     Options may be None, numbers and words, too.
     """
-    if not is_eager_mode():
+    if not (COMPILED and is_eager_mode()):
         return None
     given = tuple(vars(labels).values()) if type(labels) in TARGETS else (labels,)
     if not NO_ARRAYS.issuperset(map(type, options)):

@@ -32,12 +32,13 @@ def statistics(
     idle: Array | None,
 ) -> RowStatistics:
     """Compute the target statistics of every row along `axis`; those of taped logits are on the tape."""
-    if is_taped(logits):
-        return _taped_statistics(logits, axis, target, transform, prior, requested, validate)
-    if not is_for_kernels(logits):  # long double: the kernels compute in float64 at most
+    # Long double: the kernels compute in float64 at most. Or there are no kernels.
+    if not is_for_kernels(plain(logits)):
         return formulas.statistics(
             logits, axis, target, transform, prior, requested, validate=validate, idle=idle
         )
+    if is_taped(logits):
+        return _taped_statistics(logits, axis, target, transform, prior, requested, validate)
     kernel = RowKernel(NumpyMemory, logits, axis, target, transform, prior)
     stats = kernel.statistics(target, rows_shape(logits.shape, axis), requested)
     if stats.bad_row >= 0 and validate:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from crossentropy._backends.modes import is_eager_mode
+from crossentropy._kernels import COMPILED
 from crossentropy._statistics.cpu.kernel import RowKernel
 from crossentropy._statistics.cpu.memory_torch import CODES, LOSSES, TorchMemory, is_plain
 from crossentropy._statistics.label_errors import bad_label_error
@@ -34,7 +35,7 @@ from crossentropy._statistics.torch.problem import (
 
 def row_kernel(device: str) -> Callable[..., Any] | None:
     """Return the constructor of row kernels for this type of device, None if there is none."""
-    if device == "cpu":
+    if device == "cpu" and COMPILED:
         return functools.partial(RowKernel, TorchMemory)
     if device == "cuda":
         from crossentropy._statistics.cuda import kernel
@@ -62,7 +63,8 @@ def kernels_serve(*tensors: Tensor | None) -> bool:
 def cpu_kernels_serve(*tensors: Tensor | None) -> bool:
     """Tell whether the kernels of the CPU can take these tensors: `kernels_serve` for that device alone."""
     return (
-        is_eager_mode()
+        COMPILED
+        and is_eager_mode()
         and all(x is None or is_plain(x) for x in tensors)
         and tensors[0] is not None
         and tensors[0].dtype in CODES

@@ -9,7 +9,7 @@ from crossentropy._statistics.cpu.memory_torch import CODES
 from crossentropy._statistics.problem import Prior, Requested, RowStatistics, Target, Transform
 from crossentropy._statistics.torch import transforms
 from crossentropy._statistics.torch.autograd import _RowStatistics
-from crossentropy._statistics.torch.kernels import forward, kernels_serve
+from crossentropy._statistics.torch.kernels import forward, kernels_serve, row_kernel
 from crossentropy._statistics.torch.problem import LEARNABLE, as_statistics, partition
 
 
@@ -26,7 +26,7 @@ def statistics(
     """Compute the target statistics of every row along `axis`."""
     settings, tensors = partition(logits, axis, target, transform, prior, requested, validate)
     # `torch.compile` cannot trace a kernel called by address: a custom operator carries it through the graph.
-    if is_compiling() and logits.device.type in ("cpu", "cuda") and logits.dtype in CODES:
+    if is_compiling() and row_kernel(logits.device.type) is not None and logits.dtype in CODES:
         from crossentropy._statistics.torch import operator
 
         return as_statistics(operator.statistics(settings, tensors), settings, tensors)

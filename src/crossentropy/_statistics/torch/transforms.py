@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy._backends.modes import is_nested_forward_mode
+from crossentropy._kernels import COMPILED
 from crossentropy._statistics import formulas
 from crossentropy._statistics.cpu.memory_torch import CODES, is_plain
 from crossentropy._statistics.problem import DIFFERENTIABLE, RowStatistics
@@ -44,7 +45,8 @@ def transforms_serve(settings: StaticArgs, tensors: TensorArgs) -> bool:
     batched = (tensors.logits, tensors.indices)
     constants = [x for x in tensors if x is not None and not any(x is y for y in batched)]
     return (
-        not settings.several
+        COMPILED
+        and not settings.several
         and all(x is not None and is_plain(_innermost(x)) for x in batched)
         and tensors.logits.dtype in CODES
         and _innermost(tensors.logits).numel() > SMALL

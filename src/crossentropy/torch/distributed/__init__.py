@@ -11,13 +11,14 @@ afterwards. Forward, the ranks exchange a few numbers for every row, in two coll
 every class; backward they exchange the gradients of what they share, of the logits nothing.
 """
 
-from typing import Any, Unpack
+from typing import Any
 
 from torch import Tensor
 
 from crossentropy._engine.options import LastAxisOptions
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.problem import arrays
+from crossentropy._versions import Unpack
 from crossentropy.losses.target_statistics import TargetStatistics
 from crossentropy.torch.distributed._dtensor import local, sharded
 from crossentropy.torch.distributed._linear import agreed_head

@@ -1,0 +1,9 @@
+// Which of the clones that the kernels were compiled to (see common/simd.hpp) this processor runs.
+#pragma once
+
+namespace ce {
+
+// "x86-64-v4" has vectors of 512 bits, "x86-64-v3" of 256 bits with fused multiply-adds.
+const char* instruction_set();
+
+}  // namespace ce
