@@ -12,6 +12,7 @@ from sphinx.environment import BuildEnvironment
 import crossentropy
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # of the modules beside this one
 os.environ.setdefault("KERAS_BACKEND", "numpy")  # the quickest to import; what the pages say holds for each
 
 project = "crossentropy"
@@ -25,7 +26,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # MathJax among the files of the site, so that no page asks for it elsewhere
     "sphinx_design",
-    # "sphinx_gallery.gen_gallery",
+    "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "gallery/**/*.ipynb"]
 templates_path = ["_templates"]
@@ -70,18 +71,22 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "copyfile_regex": r".*\.mplstyle",
     "remove_config_comments": True,
+    "reset_modules": ("matplotlib", "script_file.define_file"),
 }
 
 
 def draw_pictures(app: Sphinx) -> None:
-    """The pictures of the losses, which the pages show, into a folder that git ignores."""
-    sys.path.insert(0, str(HERE))
+    """The pictures of the losses and of the front page, into a folder that git ignores."""
+    from doors import draw_doors
     from pictures import draw_all
 
     draw_all(HERE / "_build" / "pictures")
+    draw_doors(HERE / "_build" / "pictures")
 
 
-def skip_what_others_document(app: Sphinx, kind: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+def skip_what_others_document(
+    app: Sphinx, kind: str, name: str, value: Any, skip: bool, options: Any
+) -> bool | None:
     """PyTorch documents its own losses, which `crossentropy.torch` passes on, scikit-learn its metadata routing.
 
     A module has a page of its own.
