@@ -56,7 +56,10 @@ default_role = "py:obj"  # a name of the package becomes a link, any other is co
 # What looks like a name of this package must be one.
 nitpicky = True
 nitpick_ignore_regex = [("py:(obj|class|exc)", r"(?!crossentropy\.).*")]
-suppress_warnings = ["ref.python"]  # one word in a type, as the n of (n,), is an attribute of several classes
+suppress_warnings = [
+    "ref.python",  # one word in a type, as the n of (n,), is an attribute of several classes
+    "myst.header",  # sections of README.md are pages here, and their subsections begin at level 3
+]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 
@@ -108,6 +111,6 @@ def link_short_name(app: Sphinx, env: BuildEnvironment, node: Any, content: node
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("builder-inited", draw_pictures)
+    app.connect("builder-inited", draw_pictures, priority=100)  # before the gallery, whose style stays
     app.connect("autodoc-skip-member", skip_what_others_document)
     app.connect("missing-reference", link_short_name)

@@ -1,4 +1,4 @@
-"""``__file__`` for the scripts of the gallery, which find their style beside themselves; Sphinx-Gallery defines none."""
+"""``__file__`` for the scripts of the gallery, which find their style beside themselves: Sphinx-Gallery gives none."""
 
 import builtins
 from typing import Any
