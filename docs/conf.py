@@ -44,6 +44,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+html_context = {"default_mode": "auto"}
 html_sidebars = {"index": []}
 
 napoleon_google_docstring = False
@@ -74,6 +75,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "copyfile_regex": r".*\.mplstyle",
     "remove_config_comments": True,
+    "write_computation_times": False,  # pages with scripts from elsewhere
     "reset_modules": ("matplotlib", "script_file.define_file"),
 }
 

@@ -119,5 +119,7 @@ def walk(site: Path, pages: list[str], queries: list[str], folder: Path, seconds
             browser.wait(timeout=30)
             server.shutdown()
         log.seek(0)
-        console = [line.strip() for line in log if "CONSOLE" in line]
+        console = [
+            line.strip() for line in log if "CONSOLE" in line and '"[PST]: ' not in line
+        ]  # the theme's log
     return {**found[0], "console": console}
