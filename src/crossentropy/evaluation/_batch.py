@@ -24,8 +24,8 @@ class Batch:
     """Rows, as NumPy columns that fit a `Declaration` and have been checked.
 
     `State.update` checks nothing again. A source of rows need not make batches itself: it gives the columns as it reads
-    them to ``crossentropy.evaluation._scoring.Scoring``, which converts labels to indices, checks, and refuses or leaves
-    out bad rows.
+    them to ``crossentropy.evaluation._scoring.Scoring``, which converts labels to indices, checks, and refuses or
+    leaves out bad rows.
 
     Parameters
     ----------
