@@ -45,7 +45,9 @@ html_theme_options = {
     "footer_end": [],
 }
 html_context = {"default_mode": "auto"}
-html_sidebars = {page: [] for page in ("index", "start", "choose", "migration")}  # they have no pages below them
+html_sidebars = {
+    page: [] for page in ("index", "start", "choose", "migration")
+}  # they have no pages below them
 
 napoleon_google_docstring = False
 napoleon_use_param = False  # parameters that are documented together stay together
