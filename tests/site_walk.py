@@ -42,7 +42,7 @@ const look = async (path) => {
     frame.width = width;
     page.documentElement.dataset.theme = theme;
     await pause(30);
-    overflow[`${width} ${theme}`] = page.documentElement.scrollWidth - width;
+    overflow[`${width} ${theme}`] = page.documentElement.scrollWidth - page.documentElement.clientWidth;
   }
   return {
     overflow,
