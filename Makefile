@@ -105,9 +105,11 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Every warning is an error. The pages ask nothing of the network: MathJax and the fonts are among their files.
 docs: .venv/installed
-	$(BIN)/pip install --quiet --editable ".[docs]"
-	$(BIN)/sphinx-build -q -b html docs docs/_build/html
+	$(BIN)/pip install --quiet --group docs
+	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
+	@echo "The pages: $(CURDIR)/docs/_build/html/index.html"
 
 clean:
 	rm -rf .venv build

@@ -1,4 +1,4 @@
-"""The pages of the documentation have every public name, and the pictures they show are drawn."""
+"""The pages of the documentation are reached, have every public name, and show pictures that are drawn."""
 
 import re
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import crossentropy
 from crossentropy import cross_entropy_method, links, losses
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -33,9 +34,41 @@ def test_the_table_of_a_page_lists_what_the_page_documents(page):
     assert " ".join(tables).split() == DIRECTIVE.findall(PAGES[page])
 
 
-def test_every_page_is_in_the_index():
-    index = (DOCS / "index.md").read_text(encoding="utf-8")
-    assert sorted(re.findall(r"^losses/(\w+)$", index, re.MULTILINE)) == [page.stem for page in PAGES]
+def entries(page):
+    """The pages that a page lists in its tables of contents, without those that the build writes."""
+    text = page.read_text(encoding="utf-8")
+    markdown = re.findall(r"^```{toctree}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    restructured = re.findall(r"^\.\. toctree::\n((?:(?: {3}.*)?\n)+)", text, re.MULTILINE)
+    for block in markdown + restructured:
+        for line in block.splitlines():
+            entry = re.sub(r".*<(.*)>$", r"\1", line.strip())
+            if entry and not entry.startswith((":", "gallery/")):
+                yield next(
+                    path
+                    for ending in (".md", ".rst")
+                    if (path := (page.parent / f"{entry}{ending}").resolve()).exists()
+                )
+
+
+def test_every_page_is_reached_from_the_front_page():
+    reached, todo = set(), [DOCS / "index.md"]
+    while todo:
+        page = todo.pop()
+        reached.add(page)
+        todo += [other for other in entries(page) if other not in reached]
+    written = {page for ending in ("md", "rst") for page in DOCS.rglob(f"*.{ending}")}
+    generated = [DOCS / folder for folder in ("_build", "_templates", "gallery", "reference/modules")]
+    assert reached == {page for page in written if not any(page.is_relative_to(path) for path in generated)}
+
+
+def test_every_public_module_is_in_the_reference():
+    reference = (DOCS / "reference" / "index.rst").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^   ([a-z._]+)$", reference, re.MULTILINE))
+    folder = Path(crossentropy.__file__).parent
+    public = {path.stem for path in folder.iterdir() if path.stem[0] != "_" and path.suffix in ("", ".py")}
+    by_family = {"losses", "links", "cross_entropy_method"}
+    assert public - by_family - {"cli"} <= listed
+    assert set(crossentropy.__all__) - by_family - public <= listed
 
 
 def test_the_pages_show_every_picture_and_no_other(pictures):

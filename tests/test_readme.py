@@ -19,7 +19,11 @@ import pytest
 import crossentropy
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *ROOT.glob("docs/*.md")]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/guide/*.md"),
+]
 SAYS = "# →"
 FOLDERS = (ROOT, ROOT / "src", ROOT / "src/crossentropy")  # that paths on the pages start from
 

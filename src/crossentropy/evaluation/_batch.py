@@ -24,8 +24,8 @@ class Batch:
     """Rows, as NumPy columns that fit a `Declaration` and have been checked.
 
     `State.update` checks nothing again. A source of rows need not make batches itself: it gives the columns as it reads
-    them to `crossentropy.evaluation._scoring.Scoring`, which converts labels to indices, checks, and refuses or leaves
-    out bad rows.
+    them to ``crossentropy.evaluation._scoring.Scoring``, which converts labels to indices, checks, and refuses or
+    leaves out bad rows.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Batch:
     weight : float64 array (n,), optional
         Finite and not negative.
     cluster : uint64 array (n,), optional
-        The hash of each row's cluster, as `crossentropy.evaluation._hashing.hash_values` gives it.
+        The hash of each row's cluster, as ``crossentropy.evaluation._hashing.hash_values`` gives it.
     slices : tuple of SliceColumn
         One for each declared slice column.
     origin : str

@@ -47,7 +47,7 @@ def loss_and_gradient(
     -----
     The loss is called with an array that remembers what was computed from it. In functions of your own write
     arithmetic, indexing and the functions of NumPy or of ``logits.__array_namespace__()``; the message for one that
-    has no derivative lists those that have. Comparisons are plain arrays, `crossentropy._backends.constant` makes a
+    has no derivative lists those that have. Comparisons are plain arrays, ``crossentropy._backends.constant`` makes a
     constant of a value, and so is the gradient that a nested call returns.
 
     The value of one call of `crossentropy.softmax_cross_entropy` or `crossentropy.sigmoid_cross_entropy` takes its

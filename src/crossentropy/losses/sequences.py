@@ -75,7 +75,7 @@ def sequence_cross_entropy(
     -----
     Means of parts are not the mean of the whole unless all parts have as many tokens. Whoever accumulates gradients
     over micro-batches, or averages them over processes, divides each part by the tokens of all of them:
-    ``normalizer=total``; see `crossentropy.torch.accumulation.global_normalizer`.
+    ``normalizer=total``; see `crossentropy.torch.global_normalizer`.
 
     The shift moves the labels, which are integers, so that no logits are copied, forwards or backwards.
 
