@@ -1,7 +1,6 @@
 """What is known about some rows: all sums and counts, to which rows and other parts are added."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -109,8 +108,7 @@ class Part:
 
     def _score(self, batch: Batch) -> tuple[Batch, Array]:
         """Add rows, and return all of them, and their losses."""
-        if batch.labels.dtype == np.int8:
-            batch = replace(batch, labels=batch.labels.astype(np.int64))
+        batch = batch.wide()
         scores = self._scorer(batch)
         costs = costs_of(scores.loss, batch.weight)
         two = self.declaration.is_binary and not self.declaration.soft

@@ -68,6 +68,7 @@ class RowScorer:
 
     def __call__(self, batch: Batch) -> RowScores:
         """Score a batch."""
+        batch = batch.wide()
         d, n = self.declaration, len(batch)
         if d.one_column or (d.kind == "logits" and d.is_binary):
             scores = self._binary(*self.one_column(batch), n)
