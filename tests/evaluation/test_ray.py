@@ -51,6 +51,7 @@ def killed_once(rows, marker):
 def engine():
     return SimpleNamespace(
         evaluate=evaluation.evaluate,
+        language_score=evaluation.language_score,
         partitions=evaluation._Dataset,
         rows=ray.data.from_arrow,
         killed_once=killed_once,

@@ -81,6 +81,7 @@ def killed_once(rows, marker):
 def engine(session):
     return SimpleNamespace(
         evaluate=spark.evaluate,
+        language_score=spark.language_score,
         partitions=spark._Dataframe,
         rows=lambda tables: dataframe(session, tables),
         killed_once=killed_once,
