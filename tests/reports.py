@@ -88,8 +88,8 @@ def _all_bad_but_one():
 def hostile_comparisons():
     """Functions that make the comparisons, by name."""
     return {
-        "hostile names": lambda: _models(HOSTILE, n=700),
-        "thirty models and two hundred slices": lambda: _models([f"m{i}" for i in range(30)], slices=200),
+        "hostile names": lambda: _models(HOSTILE[:4], n=400),
+        "fourteen models and two hundred slices": lambda: _models([f"m{i}" for i in range(14)], slices=200),
         "three classes": _models_of_three_classes,
         "one row": lambda: compare(labels=[1], proba={"a": np.asarray([0.7]), "b": np.asarray([0.6])}),
     }
@@ -103,7 +103,7 @@ def tree_of(comparison):
     return tree
 
 
-def _models(names, n=2000, slices=7):
+def _models(names, n=1000, slices=7):
     r = np.random.default_rng(3)
     p = r.random(n)
     parts = np.asarray([*HOSTILE, *(f"s{i}" for i in range(slices))], object)[np.arange(n) % slices]

@@ -15,8 +15,8 @@ from crossentropy._report.templating import render
 
 __all__ = ["comparison_html", "comparison_markdown"]
 
-#: Models in pictures, slices of a table, and rows that make the difference.
-MODELS, SLICES, ROWS = 12, 40, 10
+#: Models in pictures, models that have a section, slices in all of these together, and rows that make a difference.
+MODELS, SECTIONS, SLICES, ROWS = 12, 6, 60, 10
 
 Result = Mapping[str, Any]
 
@@ -27,7 +27,7 @@ def comparison_html(result: Result, provenance: Provenance) -> str:
     The same comparison has the same report, byte by byte.
     """
     figures = {"differences": _differences(result), "parts": _parts(result)}
-    curves = [_murphy(d, i) for i, d in enumerate(result["differences"][:MODELS])]
+    curves = [_murphy(d, i) for i, d in enumerate(result["differences"][:SECTIONS])]
     context = _context(result, provenance) | {"figures": figures, "curves": curves}
     return render("comparison.html.j2", context | {"title": "Comparison of models"})
 
@@ -38,18 +38,19 @@ def comparison_markdown(result: Result, provenance: Provenance) -> str:
 
 
 def _context(result: Result, provenance: Provenance) -> dict[str, Any]:
+    sections = result["differences"][:SECTIONS]
     return {
         "result": result,
         "provenance": provenance,
         "confidence": f"{100 * result['differences'][0]['confidence']:g} %" if result["differences"] else "",
         "models": [{"name": name} | dict(e) for name, e in result["evaluations"].items()],
-        "differences": [_with_marks(d) for d in result["differences"]],
+        "sections": [_with_marks(d, SLICES // len(sections)) for d in sections],
     }
 
 
-def _with_marks(difference: Result) -> dict[str, Any]:
+def _with_marks(difference: Result, slices_shown: int) -> dict[str, Any]:
     """Return a difference with the picture of the interval of each slice, and the rows that are shown."""
-    shown = difference["slices"][:SLICES]
+    shown = difference["slices"][:slices_shown]
     known = [s["difference"] for s in shown if s["difference"] is not None]
     scale = scale_of(known, [s["interval"] for s in shown], 0.0)
     limit = 1 - difference["confidence"]
