@@ -91,5 +91,5 @@ def test_the_examples_on_the_pages(block):
     check_output(block)
 
 
-def test_the_example_of_the_docstring():
-    assert doctest.testmod(evaluation) == (0, 3)
+def test_the_examples_of_the_docstrings():
+    assert doctest.testmod(evaluation) == (0, 7)
