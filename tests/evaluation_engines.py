@@ -2,7 +2,7 @@
 
 `test_spark.py` and `test_ray.py` give a fixture `engine`, an object with these:
 
-- ``evaluate``, which the engine has, and its ``partitions(rows)``, which are `Partitions`;
+- ``evaluate`` and ``language_score``, which the engine has, and its ``partitions(rows)``, which are `Partitions`;
 - ``rows(tables)``: the rows of Arrow tables, each a partition;
 - ``killed_once(rows, marker)``: the same rows, from workers of which the first makes a file and kills itself;
 - ``words`` and ``place``: what messages call the rows, and their first partition.
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from crossentropy.evaluation import BadData, evaluate
+from crossentropy.evaluation import BadData, evaluate, language_score
 from crossentropy.evaluation._scoring import Columns, Request
 from crossentropy.evaluation._tables import score_tables
 from evaluation_files import CLASSES, columns, table
@@ -79,3 +79,28 @@ class EngineTests:
     def test_no_rows_are_an_error(self, engine):
         with pytest.raises(BadData, match=f"(in|of) {engine.words}"):
             engine.evaluate(engine.rows([TABLE.slice(0, 0)]), labels="y", proba="p_*")
+
+    @pytest.mark.parametrize("sizes", [(), (0, 7, 0, 300)])
+    def test_a_language_model_has_the_scores_of_one_machine(self, engine, sizes):
+        r = np.random.default_rng(5)
+        lengths = r.integers(1, 6, N)
+        texts = pa.table(
+            {
+                "lp": [(-r.gamma(2.0, 1.0, n)).tolist() for n in lengths],
+                "text": ["word " * n for n in lengths],
+                "doc": [f"d{i}" for i in r.integers(0, 50, N)],
+            }
+        )
+        parts = [texts.take(x) for x in np.split(r.permutation(N), np.cumsum(sizes, dtype=int))]
+        options = {"log_probs": "lp", "text": "text", "document": "doc", "context": 8, "interval": 0.9}
+        result = engine.language_score(engine.rows(parts), **options)
+        assert result == language_score(texts, **options)
+
+    def test_a_bad_row_of_a_language_model_is_an_error_with_its_place(self, engine):
+        texts = pa.table({"lp": [-1.0] * 7 + [0.5] + [-1.0] * (N - 8), "doc": [1] * N})
+        with pytest.raises(BadData, match=rf"^{engine.place}, row 7: "):
+            engine.language_score(engine.rows([texts]), log_probs="lp", document="doc")
+
+    def test_a_language_model_needs_documents(self, engine):
+        with pytest.raises(TypeError, match="document"):
+            engine.language_score(engine.rows([TABLE]), log_probs="p_ant")

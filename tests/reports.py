@@ -1,8 +1,10 @@
-"""Evaluations whose reports are hard to draw: long, strange and hostile names, many and few rows."""
+"""Evaluations and comparisons whose reports are hard to draw: long, strange and hostile names, many and few rows."""
+
+from html.parser import HTMLParser
 
 import numpy as np
 
-from crossentropy.evaluation import evaluate
+from crossentropy.evaluation import compare, evaluate
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -13,6 +15,29 @@ HOSTILE = [
     "line\nbreak\x00",
     "猫",
 ]
+
+
+class Elements(HTMLParser):
+    """The elements of a page, with their attributes, in order; every opening tag needs its end."""
+
+    VOID = frozenset({"meta", "br", "img"})
+
+    def __init__(self, page):
+        super().__init__()
+        self.found, self.open = [], []
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
 
 
 def hostile_evaluations():
@@ -58,3 +83,36 @@ def _all_bad_but_one():
     p = np.full((100, 2), 7.0)
     p[42] = 0.25, 0.75
     return evaluate(labels=np.ones(100, int), proba=p, on_bad_rows="skip")
+
+
+def hostile_comparisons():
+    """Functions that make the comparisons, by name."""
+    return {
+        "hostile names": lambda: _models(HOSTILE[:4], n=400),
+        "fourteen models and two hundred slices": lambda: _models([f"m{i}" for i in range(14)], slices=200),
+        "three classes": _models_of_three_classes,
+        "one row": lambda: compare(labels=[1], proba={"a": np.asarray([0.7]), "b": np.asarray([0.6])}),
+    }
+
+
+def tree_of(comparison):
+    """A comparison as its page takes it."""
+    tree = comparison.to_dict()
+    for own, difference in zip(tree["differences"], comparison.differences, strict=True):
+        own["sentence"] = difference.sentence()
+    return tree
+
+
+def _models(names, n=1000, slices=7):
+    r = np.random.default_rng(3)
+    p = r.random(n)
+    parts = np.asarray([*HOSTILE, *(f"s{i}" for i in range(slices))], object)[np.arange(n) % slices]
+    proba = {name: p ** (1 + 0.1 * i) for i, name in enumerate(names)}
+    labels = (r.random(n) < p).astype(int)
+    return compare(labels=labels, proba=proba, slice={HOSTILE[0]: parts}, permutations=0)
+
+
+def _models_of_three_classes():
+    r = np.random.default_rng(4)
+    p = r.dirichlet(np.ones(3), 500)
+    return compare(labels=p.argmax(axis=1), proba={"a": p, "b": np.full((500, 3), 1 / 3)}, permutations=0)

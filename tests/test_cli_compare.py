@@ -168,3 +168,13 @@ def test_wrong_commands_and_data_have_their_exit_codes(arguments, code, words, t
     assert (done.exit_code, done.stdout) == (code, "")
     assert words in done.stderr
     assert not (tmp_path / "gates.xml").exists()
+
+
+def test_a_report_is_written_as_its_name_ends(tmp_path):
+    for name, start in (("r.html", "<!DOCTYPE html>"), ("r.md", "# Comparison of models"), ("r.json", "{")):
+        result = invoke("old.csv", "new.csv", "--key", "id", "--out", name)
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / name).read_text().startswith(start)
+    assert "SHA-256" in (tmp_path / "r.md").read_text()
+    assert json.loads((tmp_path / "r.json").read_text())["reference"] == "old.csv"
+    assert invoke("old.csv", "new.csv", "--key", "id", "--out", "r.pdf").exit_code == 2

@@ -5,10 +5,13 @@
 #include <tuple>
 #include <vector>
 
+#include "evaluation/blake2b.hpp"
 #include "evaluation/exact_sum.hpp"
 #include "evaluation/grid.hpp"
 #include "evaluation/isotonic.hpp"
 #include "evaluation/key_table.hpp"
+#include "evaluation/linear_softmax.hpp"
+#include "evaluation/murphy.hpp"
 #include "evaluation/row_scores.hpp"
 
 namespace nb = nanobind;
@@ -19,6 +22,24 @@ namespace {
 ce::RowScores scores_at(const std::vector<uintptr_t>& out) {
   const auto at = [&](size_t i) { return reinterpret_cast<double*>(out.at(i)); };
   return {at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8)};
+}
+
+// The texts of Python objects at an address, which keep them; false if one is no text, or has no UTF-8.
+bool texts_at(uintptr_t objects, int64_t n, std::vector<ce::Text>* texts) {
+  PyObject* const* each = ce::pointer<PyObject*>(objects);
+  if (texts) texts->reserve(size_t(n));
+  for (int64_t i = 0; i < n; ++i) {
+    if (!PyUnicode_Check(each[i])) return false;
+    if (!texts) continue;
+    Py_ssize_t size = 0;
+    const char* bytes = PyUnicode_AsUTF8AndSize(each[i], &size);
+    if (!bytes) {
+      PyErr_Clear();
+      return false;
+    }
+    texts->push_back({bytes, int64_t(size)});
+  }
+  return true;
 }
 
 }  // namespace
@@ -156,6 +177,42 @@ void bind_evaluation(nb::module_& m) {
                                            pointer<int64_t>(predictions), n);
       },
       "weight"_a, "positive"_a, "predictions"_a, "n"_a, nb::call_guard<nb::gil_scoped_release>());
+
+  m.def("are_texts", [](uintptr_t objects, int64_t n) { return texts_at(objects, n, nullptr); }, "objects"_a, "n"_a);
+
+  m.def(
+      "hash_texts",
+      [](uintptr_t objects, int64_t n, nb::bytes prefix, uintptr_t hashes) {
+        std::vector<ce::Text> texts;
+        if (!texts_at(objects, n, &texts)) return false;
+        ce::blake2b_64({prefix.c_str(), int64_t(prefix.size())}, texts.data(), n, pointer<uint64_t>(hashes));
+        return true;
+      },
+      "objects"_a, "n"_a, "prefix"_a, "hashes"_a);
+
+  m.def(
+      "linear_softmax",
+      [](const ce::Matrix& x, uintptr_t labels, bool soft, uintptr_t weight, uintptr_t coefficients, bool diagonal,
+         uintptr_t loss, uintptr_t slope, uintptr_t curvature, uintptr_t gradient, int threads) {
+        const auto at = pointer<double>;
+        nb::gil_scoped_release release;
+        ce::linear_softmax({{x, ce::Prediction::kLogit, labels, soft}, at(weight), at(coefficients), diagonal},
+                           {at(loss), at(slope), at(curvature), at(gradient)}, threads);
+      },
+      "x"_a, "labels"_a, "soft"_a, "weight"_a, "coefficients"_a, "diagonal"_a, "loss"_a, "slope"_a, "curvature"_a,
+      "gradient"_a, "threads"_a);
+
+  m.def(
+      "murphy",
+      [](uintptr_t keys, uintptr_t weight, int64_t n, uintptr_t thresholds, int64_t count, double rounding,
+         uintptr_t sums) {
+        const ce::MurphyOrder order =
+            ce::murphy(pointer<const uint64_t>(keys), pointer<const double>(weight), n,
+                       pointer<const double>(thresholds), count, rounding, pointer<ce::MurphySums>(sums));
+        return std::make_tuple(order.first_is_better, order.second_is_better);
+      },
+      "keys"_a, "weight"_a, "n"_a, "thresholds"_a, "count"_a, "rounding"_a, "sums"_a,
+      nb::call_guard<nb::gil_scoped_release>());
 
   nb::class_<ce::KeyTable>(m, "KeyTable", "A set of 64-bit keys in the order of their first appearance.")
       .def(nb::init<int64_t>(), "limit"_a)

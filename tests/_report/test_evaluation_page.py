@@ -2,7 +2,6 @@
 
 import math
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -12,32 +11,9 @@ from crossentropy._report.interval_marks import scale_of
 from crossentropy._report.provenance import Provenance, Source
 from crossentropy._report.style import COLORS, DARK
 from crossentropy.evaluation import evaluate
-from reports import HOSTILE, hostile_evaluations
+from reports import HOSTILE, Elements, hostile_evaluations
 
 SCRIPT = HOSTILE[0]
-
-
-class Elements(HTMLParser):
-    """The elements of a page, with their attributes, in order; every opening tag needs its end."""
-
-    VOID = frozenset({"meta", "br", "img"})
-
-    def __init__(self, page):
-        super().__init__()
-        self.found, self.open = [], []
-        self.feed(page)
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from html import escape, unescape
 
 import pytest
 
+from crossentropy._report.comparison_page import comparison_html
 from crossentropy._report.evaluation_page import evaluation_html
 from crossentropy._report.provenance import Provenance
-from reports import hostile_evaluations
+from reports import hostile_comparisons, hostile_evaluations, tree_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -62,8 +63,16 @@ def look_at(page, folder, *flags):
 
 @pytest.mark.parametrize("name", ["hostile classes", "hostile slices", "one row", "a thousand classes"])
 def test_a_report_is_whole_at_each_width(name, tmp_path):
-    page = evaluation_html(hostile_evaluations()[name]().to_dict(), Provenance())
-    frames, messages = look_at(page, tmp_path)
+    check_is_whole(evaluation_html(hostile_evaluations()[name]().to_dict(), Provenance()), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["hostile names", "three classes", "one row"])
+def test_a_report_of_models_is_whole_at_each_width(name, tmp_path):
+    check_is_whole(comparison_html(tree_of(hostile_comparisons()[name]()), Provenance()), tmp_path)
+
+
+def check_is_whole(page, folder):
+    frames, messages = look_at(page, folder)
     assert messages == []
     for frame in frames:
         assert frame["overflow"] <= 0

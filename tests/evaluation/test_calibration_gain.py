@@ -24,7 +24,7 @@ from crossentropy.evaluation.calibrators import (
     VectorScaling,
     cross_validated_gain,
 )
-from crossentropy.evaluation.calibrators._gain import folds
+from crossentropy.evaluation.calibrators._folds import folds
 from evaluation_data import synthetic
 
 SETS = 50

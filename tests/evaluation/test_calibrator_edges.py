@@ -39,7 +39,7 @@ def test_condensed_rows_are_smoothed_by_the_number_of_all_rows(monkeypatch):
     monkeypatch.setattr("crossentropy.evaluation.calibrators._rows.MANY", 1000)
     scores = np.repeat([-1.0, 1.0], 5000)
     rows = Rows(scores, (scores > 0).astype(np.int64), 10_000)
-    few = rows.condensed()
+    few = rows.condensed
     assert len(few) == 2
     assert few.smoothed().tolist() == [1 / 10_002, 1 - 1 / 10_002]
     assert rows.take(np.arange(10)).smoothed()[0] == 1 / 12
@@ -47,7 +47,7 @@ def test_condensed_rows_are_smoothed_by_the_number_of_all_rows(monkeypatch):
 
 def test_equal_scores_stay_equal_in_condensed_rows(monkeypatch):
     monkeypatch.setattr("crossentropy.evaluation.calibrators._rows.MANY", 1000)
-    few = Rows(np.full(5000, 0.1), np.arange(5000) % 3 // 2, 5000).condensed()
+    few = Rows(np.full(5000, 0.1), np.arange(5000) % 3 // 2, 5000).condensed
     assert few.scores.tolist() == [0.1, 0.1]
 
 

@@ -316,7 +316,7 @@ def test_fits_of_many_rows_start_from_condensed_ones_and_end_at_the_maximum(meth
     truth = method("logits").fit(z, y, weight).predict_proba(z)
     monkeypatch.setattr("crossentropy.evaluation.calibrators._rows.MANY", 10_000)
     assert method("logits").fit(z, y, weight).predict_proba(z) == pytest.approx(truth, rel=1e-11)
-    condensed = rows_of(*batch_of(z, y, weight), np.float64).condensed()
+    condensed = rows_of(*batch_of(z, y, weight), np.float64).condensed
     assert 2000 < len(condensed) < 30_000
     fit = method("logits")
     fit._fit(condensed)

@@ -16,6 +16,7 @@ from crossentropy.evaluation._intervals import student_quantile
 from evaluation_data import synthetic
 
 P, Y = synthetic()
+Q = P**1.5
 
 
 def test_the_sign_of_all_differences_does_not_change_the_p_value():
@@ -70,3 +71,16 @@ def test_other_json_is_no_baseline(tree, tmp_path):
     (tmp_path / "base.json").write_text(json.dumps(tree))
     with pytest.raises(ValueError, match="is no result of crossentropy evaluate --json"):
         read_baseline(tmp_path / "base.json")
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, bool])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_labels_of_one_byte_are_the_labels(dtype, classes):
+    y = (Y + np.arange(1000) % (classes - 1)).astype(np.int64) % (2 if dtype is bool else classes)
+    p = (
+        {"p": P, "q": Q}
+        if classes == 2
+        else {"p": np.stack([P, 1 - P, P] / (1 + P)).T, "q": np.full((1000, 3), 1 / 3)}
+    )
+    first, second = (compare(labels=labels, proba=p, permutations=100) for labels in (y, y.astype(dtype)))
+    assert first == second

@@ -51,6 +51,7 @@ def killed_once(rows, marker):
 def engine():
     return SimpleNamespace(
         evaluate=evaluation.evaluate,
+        language_score=evaluation.language_score,
         partitions=evaluation._Dataset,
         rows=ray.data.from_arrow,
         killed_once=killed_once,
@@ -90,5 +91,5 @@ def test_the_examples_on_the_pages(block):
     check_output(block)
 
 
-def test_the_example_of_the_docstring():
-    assert doctest.testmod(evaluation) == (0, 3)
+def test_the_examples_of_the_docstrings():
+    assert doctest.testmod(evaluation) == (0, 7)

@@ -67,6 +67,12 @@ Classes = Annotated[
 Positive = Annotated[
     str | None, typer.Option(metavar="LABEL", help="Label that one column of predictions is for.")
 ]
+SoftLabels = Annotated[
+    bool,
+    typer.Option(
+        "--soft-labels", help="The labels are probabilities; --label takes columns as --proba does."
+    ),
+]
 Weight = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the weights of rows.")]
 Cluster = Annotated[
     str | None,
@@ -81,6 +87,10 @@ OnBadRows = Annotated[
 ]
 Interval = Annotated[float, typer.Option(metavar="X", help="Confidence of the intervals.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
+WriteState = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the state, which crossentropy merge adds to others."),
+]
 Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the gates as a JUnit report.")]
 
 

@@ -17,9 +17,11 @@ from crossentropy.cli.arguments import (
     Policy,
     Positive,
     Proba,
+    SoftLabels,
     Sources,
     SumTolerance,
     Weight,
+    names_of,
     one_kind,
 )
 from crossentropy.cli.evaluation_errors import errors_with_codes
@@ -70,7 +72,15 @@ def calibrate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there.")] = False,
     classes: Classes = None,
     positive: Positive = None,
+    soft_labels: SoftLabels = False,
     weight: Weight = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Rows with equal values here are in one fold, and are not taken for independent.",
+        ),
+    ] = None,
     on_bad_rows: Annotated[
         Policy,
         typer.Option(
@@ -103,21 +113,24 @@ def calibrate(
                 kind,
                 classes=None if classes is None else classes.split(","),
                 positive=positive,
+                soft_labels=soft_labels,
                 weighted=weight is not None,
+                clustered=cluster is not None,
                 on_bad_rows=on_bad_rows.value,
                 sum_tolerance=sum_tolerance,
             )
+            names = Columns(columns, names_of(label) if soft_labels else label, weight, cluster)
             with progress_of_rows() as on_rows:
-                fitted, gains = fit_to_source(
-                    method.value, sources, Columns(columns, label, weight), request, on_rows=on_rows
-                )
+                fitted, gains = fit_to_source(method.value, sources, names, request, on_rows=on_rows)
             write_bytes(fitted.to_json().encode(), save)
             _print_gains(gains, _verdict(fitted, gains, save), as_json=json)
         elif apply is not None:
             if out is None:
                 raise ValueError("pass --out, the table to write")
-            if label is not None or weight is not None or json:
-                raise ValueError("--label, --weight and --json are for --save; leave them out with --apply")
+            if label is not None or weight is not None or cluster is not None or soft_labels or json:
+                raise ValueError(
+                    "--label, --soft-labels, --weight, --cluster and --json are for --save; leave them out with --apply"
+                )
             check_new_file(out, overwrite=overwrite)
             check_writable(out.parent)
             count = _apply(apply, sources, kind, columns, out, sum_tolerance)

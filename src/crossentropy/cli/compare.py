@@ -23,6 +23,7 @@ from crossentropy.cli.arguments import (
     one_kind,
 )
 from crossentropy.cli.comparison_report import print_comparison
+from crossentropy.cli.evaluation_arguments import Out
 from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes
 from crossentropy.cli.evaluation_report import print_gates, progress_of_rows, write_junit
 from crossentropy.training.output import check_writable
@@ -87,6 +88,7 @@ def compare(
         ),
     ] = None,
     json: Json = False,
+    out: Out = None,
     junit: Junit = None,
 ) -> None:
     """Compare models on the same rows: paired differences of the log loss, and what makes them.
@@ -101,11 +103,14 @@ def compare(
         if junit is not None:
             check_writable(junit.parent)
 
+        from crossentropy.cli.evaluation_pages import check_page, write_page
         from crossentropy.evaluation._compare import compare_tables
         from crossentropy.evaluation._comparison.differences import Tests
         from crossentropy.evaluation._comparison.gates import paired_gate, read_baseline, unpaired_gate
         from crossentropy.evaluation._scoring import Columns, Request
 
+        if out is not None:
+            check_page(out)
         alone = not_worse_than is not None and not_worse_than.endswith(".json")
         baseline = read_baseline(Path(not_worse_than)) if alone and not_worse_than else None
         models = list(dict.fromkeys([*([not_worse_than] if not_worse_than and not alone else []), *sources]))
@@ -140,6 +145,8 @@ def compare(
             gates = [unpaired_gate(m, e, baseline, margin, limit) for m, e in result.evaluations.items()]
         elif not_worse_than is not None:
             gates = [paired_gate(difference, margin, limit) for difference in result.differences]
+        if out is not None:
+            write_page(result, out, models)
         if junit is not None:
             write_junit(gates, junit, verb="compare")
         print_comparison(result, as_json=json)

@@ -1,6 +1,5 @@
 """The verb ``evaluate``."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,9 +17,11 @@ from crossentropy.cli.arguments import (
     Policy,
     Positive,
     Proba,
+    SoftLabels,
     Sources,
     SumTolerance,
     Weight,
+    WriteState,
     names_of,
     one_kind,
 )
@@ -53,12 +54,7 @@ def evaluate(
     log_proba: LogProba = None,
     classes: Classes = None,
     positive: Positive = None,
-    soft_labels: Annotated[
-        bool,
-        typer.Option(
-            "--soft-labels", help="The labels are probabilities; --label takes columns as --proba does."
-        ),
-    ] = False,
+    soft_labels: SoftLabels = False,
     weight: Weight = None,
     cluster: Cluster = None,
     slice: Annotated[
@@ -75,10 +71,7 @@ def evaluate(
     json: Json = False,
     out: Out = None,
     junit: Junit = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the state, which crossentropy merge adds to others."),
-    ] = None,
+    state: WriteState = None,
     max_log_loss: Annotated[
         float | None,
         typer.Option(metavar="X", help="Gate: fail unless the interval of the log loss ends at X or below."),

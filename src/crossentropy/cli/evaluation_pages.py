@@ -1,19 +1,22 @@
-"""The report that ``--out`` of ``evaluate`` and ``merge`` writes."""
+"""The report that ``--out`` of ``evaluate``, ``merge`` and ``compare`` writes."""
 
 import hashlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from crossentropy._report.provenance import Provenance, Source, versions
 from crossentropy.cli.evaluation_report import write_bytes
-from crossentropy.evaluation import Evaluation
+from crossentropy.evaluation import Comparison, Evaluation
 from crossentropy.training.output import check_writable
 
 __all__ = ["check_page", "write_page"]
 
 PAGES = (".html", ".md", ".json")
+
+Page: TypeAlias = Callable[[Mapping[str, Any], Provenance], str]
 
 
 def check_page(path: Path) -> None:
@@ -25,16 +28,24 @@ def check_page(path: Path) -> None:
         import crossentropy._report.evaluation_page  # noqa: F401
 
 
-def write_page(result: Evaluation, path: Path, sources: Sequence[str]) -> None:
+def write_page(result: Evaluation | Comparison, path: Path, sources: Sequence[str]) -> None:
     """Write the report of predictions read from sources, in the format that the name of the file ends in."""
     if path.suffix.lower() == ".json":
         text = result.to_json() + "\n"
     else:
-        from crossentropy._report.evaluation_page import evaluation_html, evaluation_markdown
+        from crossentropy._report import comparison_page, evaluation_page
 
+        pages: dict[str, tuple[Page, Page]] = {
+            ".html": (evaluation_page.evaluation_html, comparison_page.comparison_html),
+            ".md": (evaluation_page.evaluation_markdown, comparison_page.comparison_markdown),
+        }
+        tree = result.to_dict()
+        if isinstance(result, Comparison):
+            for own, difference in zip(tree["differences"], result.differences, strict=True):
+                own["sentence"] = difference.sentence()
         provenance = Provenance(_described(sources), versions(), shlex.join(["crossentropy", *sys.argv[1:]]))
-        page = evaluation_html if path.suffix.lower() == ".html" else evaluation_markdown
-        text = page(result.to_dict(), provenance)
+        page = pages[path.suffix.lower()][isinstance(result, Comparison)]
+        text = page(tree, provenance)
     write_bytes(text.encode(), path)
 
 

@@ -12,11 +12,20 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextCol
 from rich.table import Table
 from rich.text import Text
 
-from crossentropy.evaluation import Evaluation
+from crossentropy.cli.evaluation_errors import in_options
+from crossentropy.evaluation import Evaluation, LanguageScore
 from crossentropy.evaluation._gates import Gate
 from crossentropy.training.output import write_file
 
-__all__ = ["print_gates", "print_lines", "print_result", "progress_of_rows", "write_bytes", "write_junit"]
+__all__ = [
+    "print_gates",
+    "print_language",
+    "print_lines",
+    "print_result",
+    "progress_of_rows",
+    "write_bytes",
+    "write_junit",
+]
 
 #: Lines of a table of groups or rows.
 MOST = 20
@@ -55,6 +64,17 @@ def print_result(result: Evaluation, title: str, *, as_json: bool) -> None:
         console.print(_groups(title, "value", [s["slice"] for s in slices], slices))
     if result.n_infinite:
         console.print(_worst(result.worst_rows[: min(MOST, result.n_infinite)]))
+
+
+def print_language(result: LanguageScore, title: str, *, as_json: bool) -> None:
+    """Print the scores of a language model: as JSON, or as a table with its notes."""
+    if as_json:
+        typer.echo(result.to_json())
+        return
+    console = Console(highlight=False)
+    print_lines(result.rows(), title, console)
+    for note in result.notes:
+        console.print(f"Note: {in_options(note)}.", markup=False)
 
 
 def print_lines(lines: Sequence[tuple[str, str]], title: str, console: Console) -> None:

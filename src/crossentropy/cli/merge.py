@@ -8,14 +8,17 @@ import typer
 from crossentropy.cli.arguments import Interval, Json
 from crossentropy.cli.evaluation_arguments import Out, Prior, finalizing
 from crossentropy.cli.evaluation_errors import errors_with_codes
-from crossentropy.cli.evaluation_report import print_result, write_bytes
+from crossentropy.cli.evaluation_report import print_language, print_result, write_bytes
 from crossentropy.training.output import check_writable
 
 
 def merge(
     states: Annotated[
         list[Path],
-        typer.Argument(metavar="STATE…", help="Files that crossentropy evaluate --state has written."),
+        typer.Argument(
+            metavar="STATE…",
+            help="Files that --state of crossentropy evaluate has written, or that of perplexity.",
+        ),
     ],
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the sum of the states.")] = None,
     prior: Prior = None,
@@ -28,13 +31,14 @@ def merge(
         rates = finalizing(interval, prior)
 
         from crossentropy.cli.evaluation_pages import check_page, write_page
-        from crossentropy.evaluation import BadData, State
+        from crossentropy.evaluation import BadData, LanguageState, State
+        from crossentropy.evaluation._states import merged, state_of
 
         if out is not None:
             check_page(out)
         if state is not None:
             check_writable(state.parent)
-        total: State | None = None
+        total: State | LanguageState | None = None
         for path in states:
             if not path.is_file():
                 raise ValueError(
@@ -42,17 +46,24 @@ def merge(
                 )
             data = path.read_bytes()
             try:
-                part = State.from_bytes(data)
-                if total is None:
-                    total = part
-                else:
-                    total.merge(part)
+                total = merged(total, state_of(data))
             except ValueError as error:
                 raise BadData(f"{path}: {error}") from error
         assert total is not None  # for type checkers
+        title = ", ".join(map(str, states))
+        if isinstance(total, LanguageState):
+            if rates is not None or out is not None:
+                raise ValueError(
+                    "--prior and --out are for predictions, and these states are of a language model"
+                )
+            score = total.finalize(interval=interval)
+            if state is not None:
+                write_bytes(total.to_bytes(), state)
+            print_language(score, title, as_json=json)
+            return
         result = total.finalize(interval=interval, prior=rates)
         if state is not None:
             write_bytes(total.to_bytes(), state)
         if out is not None:
             write_page(result, out, [str(path) for path in states])
-        print_result(result, ", ".join(map(str, states)), as_json=json)
+        print_result(result, title, as_json=json)

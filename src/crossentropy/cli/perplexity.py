@@ -3,11 +3,16 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from crossentropy.cli.arguments import Interval, Json, Junit, OnBadRows, Policy, check_interval
-from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes, in_options
-from crossentropy.cli.evaluation_report import print_gates, print_lines, progress_of_rows, write_junit
+from crossentropy.cli.arguments import Interval, Json, Junit, OnBadRows, Policy, WriteState, check_interval
+from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes
+from crossentropy.cli.evaluation_report import (
+    print_gates,
+    print_language,
+    progress_of_rows,
+    write_bytes,
+    write_junit,
+)
 from crossentropy.training.output import check_writable
 
 
@@ -63,6 +68,7 @@ def perplexity(
     interval: Interval = 0.95,
     on_bad_rows: OnBadRows = Policy.error,
     json: Json = False,
+    state: WriteState = None,
     junit: Junit = None,
     max_bits_per_byte: Annotated[
         float | None,
@@ -83,8 +89,9 @@ def perplexity(
     """
     with errors_with_codes():
         check_interval(interval)
-        if junit is not None:
-            check_writable(junit.parent)
+        for path in (junit, state):
+            if path is not None:
+                check_writable(path.parent)
 
         from crossentropy.evaluation import LanguageState
         from crossentropy.evaluation._gates import check_language_gates
@@ -94,22 +101,18 @@ def perplexity(
         names = Names(
             log_probs, tokens_column, text_column, bytes_column, characters_column, words_column, document
         )
-        state = LanguageState(context=context, stride=stride, prefix=prefix)
+        scored = LanguageState(context=context, stride=stride, prefix=prefix)
         with progress_of_rows() as on_rows:
-            add_source(state, sources, names, on_bad_rows=on_bad_rows.value, on_rows=on_rows)
-        result = state.finalize(interval=interval)
+            add_source(scored, sources, names, on_bad_rows=on_bad_rows.value, on_rows=on_rows)
+        result = scored.finalize(interval=interval)
         gates = check_language_gates(
             result, max_bits_per_byte=max_bits_per_byte, max_perplexity=max_perplexity
         )
         if junit is not None:
             write_junit(gates, junit, verb="perplexity")
-        if json:
-            typer.echo(result.to_json())
-        else:
-            console = Console(highlight=False)
-            print_lines(result.rows(), ", ".join(sources), console)
-            for note in result.notes:
-                console.print(f"Note: {in_options(note)}.", markup=False)
+        if state is not None:
+            write_bytes(scored.to_bytes(), state)
+        print_language(result, ", ".join(sources), as_json=json)
         print_gates(gates)
     if not all(gate.passed for gate in gates):
         raise typer.Exit(FAILED_GATE)

@@ -58,6 +58,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.predictions)
 
+    def wide(self) -> "Batch":
+        """Return the batch with labels as most kernels read them: int64 in place of int8."""
+        narrow = self.labels.dtype == np.int8
+        return replace(self, labels=self.labels.astype(np.int64)) if narrow else self
+
     def names(self) -> Array | None:
         """Return what the rows are called, as an array."""
         return np.arange(self.rows.start, self.rows.stop) if isinstance(self.rows, range) else self.rows

@@ -10,7 +10,7 @@ from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._declaration import Declaration, Label
 from crossentropy.evaluation._faults import BadData, find_faults, row_sums, sum_tolerance
 from crossentropy.evaluation._hashing import hash_values
-from crossentropy.evaluation._values import as_label, python_values, slice_name
+from crossentropy.evaluation._values import are_texts, as_label, python_values, slice_name
 
 __all__ = ["label_indices", "make_batch", "slice_column"]
 
@@ -175,6 +175,8 @@ def _names(rows: Any) -> range | Array:
     array = np.asarray(rows)
     if array.dtype.kind in "biu":
         return np.asarray(array, np.int64)
+    if are_texts(array):
+        return array
     names = [x if type(x) is int else str(x) for x in array.tolist()]
     return np.fromiter(names, object, len(names))
 

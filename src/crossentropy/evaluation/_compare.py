@@ -7,7 +7,7 @@ from typing import Any
 
 from crossentropy.evaluation._comparison.differences import Tests, difference_of, with_adjusted_p
 from crossentropy.evaluation._comparison.pairs import paired
-from crossentropy.evaluation._comparison.rows import KeepingLosses, ScoredRows
+from crossentropy.evaluation._comparison.rows import KeepingLosses, ScoredRows, rows_kept
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._scoring import Columns, Request, one_kind, slices_by_name
 from crossentropy.evaluation._tables import score_tables
@@ -145,7 +145,7 @@ def compare(
         scoring = KeepingLosses(request)
         scoring.add(Columns(of_model, labels, weight, cluster, key, slices))
         assert scoring.state is not None  # for type checkers
-        scored[model] = (scoring.state, scoring.rows_kept())
+        scored[model] = (scoring.state, rows_kept([scoring]))
     # rows are those of the same arrays; if bad ones are left out, they are paired by their names
     return _compared(scored, tests, by_key=key is not None or on_bad_rows == "skip")
 
@@ -175,8 +175,8 @@ def compare_tables(
     for model, source in sources.items():
         made: list[KeepingLosses] = []
 
-        def keeping(request: Request, made: list[KeepingLosses] = made) -> KeepingLosses:
-            made.append(KeepingLosses(request))
+        def keeping(*of: Any, made: list[KeepingLosses] = made, **options: Any) -> KeepingLosses:
+            made.append(KeepingLosses(*of, **options))
             return made[-1]
 
         own = names.predictions[model] if isinstance(names.predictions, Mapping) else names.predictions
@@ -184,7 +184,7 @@ def compare_tables(
         state = score_tables(
             source, columns, request, typed_classes=typed_classes, on_rows=on_rows, scoring_of=keeping
         )
-        scored[model] = (state, made[0].rows_kept())
+        scored[model] = (state, rows_kept(made))
     return _compared(scored, tests, by_key=names.key is not None)
 
 

@@ -180,12 +180,17 @@ class GroupSums:
     def scaled(self) -> list[int]:
         """Return the sums times 2^1074."""
         self.carry()
-        totals = [0] * self.groups
-        for i in self.planes():
-            plane = self.limbs[i]
-            for g in np.flatnonzero(plane):
-                totals[g] += int(plane[g]) << (32 * i)
-        return totals
+        used = [*self.planes()]
+        if not used:
+            return [0] * self.groups
+        low, end, top = used[0], min(used[-1] + 1, LIMBS - 1), self.limbs[-1].tolist()
+        digits = self.limbs[low:end].T.astype("<u4").tobytes()
+        size = 4 * (end - low)
+        return [
+            (int.from_bytes(digits[g * size : (g + 1) * size], "little") << 32 * low)
+            + (high << 32 * (LIMBS - 1))
+            for g, high in enumerate(top)
+        ]
 
     def fractions(self) -> list[Fraction]:
         """Return the sums."""

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._values import as_label, python_values
 
@@ -41,6 +43,9 @@ def hash_values(values: Any, *, salt: str = "") -> Array:
     )
     if array.dtype.kind in "biuf":
         return mixed(_bits(array) ^ np.uint64(hash_text(salt)))
+    hashes = _hash_texts(array, salt) if array.dtype.kind in "OU" else None
+    if hashes is not None:
+        return hashes
     if array.dtype.kind == "O":  # numbers and nulls in one column: a number is the same without the nulls
         places: dict[Any, int] = {}
         codes = np.asarray([places.setdefault(x, len(places)) for x in array.tolist()], np.int64)
@@ -48,8 +53,16 @@ def hash_values(values: Any, *, salt: str = "") -> Array:
     else:
         distinct, codes = np.unique(array, return_inverse=True)
         found = python_values(distinct)
-    hashes = [_hash_object(value, salt) for value in found]
-    return np.asarray(hashes, np.uint64)[codes.reshape(-1)]
+    of_each = [_hash_object(value, salt) for value in found]
+    return np.asarray(of_each, np.uint64)[codes.reshape(-1)]
+
+
+def _hash_texts(array: Array, salt: str) -> Array | None:
+    """Hash texts as `hash_text` does; None if some values are none, or have surrogates."""
+    texts = np.ascontiguousarray(array, object)
+    hashes, prefix = np.empty(len(texts), np.uint64), _bytes(f"{salt}\0")
+    address = NumpyMemory.address
+    return hashes if _native.hash_texts(address(texts), len(texts), prefix, address(hashes)) else None
 
 
 def _hash_object(value: Any, salt: str) -> int:
@@ -63,7 +76,11 @@ def _hash_object(value: Any, salt: str) -> int:
 
 def hash_text(text: str) -> int:
     """Hash a text into 64 bits."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+    return int.from_bytes(blake2b(_bytes(text), digest_size=8).digest(), "little")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def mixed(z: Array) -> Array:

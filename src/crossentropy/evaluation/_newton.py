@@ -44,8 +44,10 @@ def minimize_from_zero(derivatives: Callable[[float], tuple[float, float]], star
     return x
 
 
-def minimize(function: Callable[[Array], Quadratic], start: Array) -> Array | None:
+def minimize(function: Callable[[Array], Quadratic], start: Array, *, close: float = CLOSE) -> Array | None:
     """Minimize a convex function by Newton's steps, each halved until the function falls; None if they are undefined.
+
+    It ends after a step as small as `close`, relatively.
 
     Examples
     --------
@@ -66,7 +68,7 @@ def minimize(function: Callable[[Array], Quadratic], start: Array) -> Array | No
             reached = function(at - size * step)
         at = at - size * step
         value, gradient, hessian = reached
-        if size == 1 and np.abs(step).max() <= CLOSE * max(1.0, float(np.abs(at).max())):
+        if size == 1 and np.abs(step).max() <= close * max(1.0, float(np.abs(at).max())):
             break
     return at
 

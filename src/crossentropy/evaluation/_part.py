@@ -1,7 +1,6 @@
 """What is known about some rows: all sums and counts, to which rows and other parts are added."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,30 +87,42 @@ class Part:
         )
         return out[7], out[8]
 
-    def add(self, batch: Batch) -> None:
-        """Add at most `rows_together` rows."""
+    def add(self, batch: Batch, scores: tuple[Array, Array] | None = None) -> None:
+        """Add at most `rows_together` rows, and write their losses and probabilities if arrays (n,) are passed."""
         two = self.declaration.is_binary and not self.declaration.soft
         self.totals.count(len(batch), batch.labels if two else None)
-        high, loss = self._sweep(batch) if can_sweep(self.declaration) else self._score(batch)
+        add = self._sweep if can_sweep(self.declaration) else self._score
+        high, loss = add(batch, scores)
         costs = costs_of(loss, high.weight)
         self.totals.add_high(loss, high.labels if two else None, high.weight, costs)
         self.worst.add(high, loss, costs.all)
 
-    def _sweep(self, batch: Batch) -> tuple[Batch, Array]:
+    def _sweep(self, batch: Batch, scores: tuple[Array, Array] | None) -> tuple[Batch, Array]:
         """Add rows, and return those with a high loss, and their losses."""
         by_row = bool(self.slices) or self.clusters is not None or self.replicates is not None
         limit = min(HIGH, self.worst.least)
-        swept = sweep(self._scorer, batch, self.bins, self.histogram, self.tables[0], limit, by_row=by_row)
+        swept = sweep(
+            self._scorer,
+            batch,
+            self.bins,
+            self.histogram,
+            self.tables[0],
+            limit,
+            by_row=by_row or scores is not None,
+        )
         self.totals.add_unweighted(len(batch), swept.sums)
-        if swept.loss is not None:
+        if scores is not None:
+            scores[0][:], scores[1][:] = swept.loss, swept.probability
+        if by_row and swept.loss is not None:
             self._add_by_row(batch, swept.bounded, costs_of(swept.loss, None))
         return batch.take(swept.places), swept.high
 
-    def _score(self, batch: Batch) -> tuple[Batch, Array]:
+    def _score(self, batch: Batch, kept: tuple[Array, Array] | None) -> tuple[Batch, Array]:
         """Add rows, and return all of them, and their losses."""
-        if batch.labels.dtype == np.int8:
-            batch = replace(batch, labels=batch.labels.astype(np.int64))
+        batch = batch.wide()
         scores = self._scorer(batch)
+        if kept is not None:
+            kept[0][:], kept[1][:] = scores.loss, scores.probability
         costs = costs_of(scores.loss, batch.weight)
         two = self.declaration.is_binary and not self.declaration.soft
         self.totals.add(scores, batch.labels if two else None, batch.weight, costs)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -11,9 +12,10 @@ from crossentropy.evaluation._scoring import Columns, Request
 from crossentropy.evaluation.state import State
 
 if TYPE_CHECKING:
+    from crossentropy.evaluation._language.partitions import LanguageJob
     from crossentropy.evaluation._sources.partition import Job
 
-__all__ = ["Partitions", "check_has", "takes_keywords_of"]
+__all__ = ["Partitions", "check_has", "needs_pyarrow_for", "takes_keywords_of"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -30,22 +32,32 @@ class Partitions(ABC):
         """Return the Arrow schema of the rows."""
 
     @abstractmethod
-    def results(self, job: Job) -> Iterable[Any]:
-        """Run ``job.score`` on each partition; return its sums, as `Sum.to_arrow` writes them, added up or not."""
+    def results(self, job: Job | LanguageJob) -> Iterable[Any]:
+        """Run ``job.score`` on each partition; return its sums, as `Sum.to_arrow` writes them, added up or not.
+
+        Its columns are those of ``job.columns()``, in their order.
+        """
 
     def score(self, names: Columns, request: Request) -> State:
         """Score all rows; `names` are names of columns, lists of names, or patterns."""
-        try:
+        with needs_pyarrow_for(self):
             from crossentropy.evaluation._sources.partition import make_job, total
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != "pyarrow":
-                raise
-            raise ImportError(
-                f"rows of {self.words} come by PyArrow; install it by: pip install "
-                f'"crossentropy[{self.extra}]", here and on the workers'
-            ) from error
         job, start = make_job(self.schema(), names, request)
         return total(start, self.results(job), self.words)
+
+
+@contextmanager
+def needs_pyarrow_for(source: Partitions) -> Iterator[None]:
+    """Say what to install if PyArrow is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pyarrow":
+            raise
+        raise ImportError(
+            f"rows of {source.words} come by PyArrow; install it by: pip install "
+            f'"crossentropy[{source.extra}]", here and on the workers'
+        ) from error
 
 
 def check_has(source: Any, method: str, what: str) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "RowScorer",
     "RowScores",
     "fixed_sums",
+    "logistic_loss",
     "native_matrix",
     "surprisal",
 ]
@@ -68,6 +69,7 @@ class RowScorer:
 
     def __call__(self, batch: Batch) -> RowScores:
         """Score a batch."""
+        batch = batch.wide()
         d, n = self.declaration, len(batch)
         if d.one_column or (d.kind == "logits" and d.is_binary):
             scores = self._binary(*self.one_column(batch), n)
@@ -199,19 +201,30 @@ def surprisal(p: Array) -> Array:
     >>> surprisal(np.asarray([1.0, 0.5, 0.0])).tolist()
     [0.0, 0.6931471805599453, inf]
     """
-    p = np.ascontiguousarray(p, np.float64)
-    loss, labels = np.empty(len(p)), np.ones(len(p), np.int64)
-    addresses = [NumpyMemory.address(loss), *[0] * 8]
-    _native.binary_scores(
-        NumpyMemory.address(p),
-        CODES[p.dtype],
-        KINDS.index("proba"),
-        NumpyMemory.address(labels),
-        False,
-        len(p),
-        addresses,
-        0,
+    return _loss_of(p, np.ones(len(p), np.int64), "proba")
+
+
+def logistic_loss(z: Array, targets: Array) -> Array:
+    """Return the log loss of log-odds (n,), of labels (int64) or of masses of the positive class (float64).
+
+    >>> logistic_loss(np.asarray([0.0, -1000.0]), np.asarray([1, 1])).tolist()
+    [0.6931471805599453, 1000.0]
+    """
+    return _loss_of(z, targets, "logits")
+
+
+def _loss_of(x: Array, targets: Array, kind: str) -> Array:
+    x, targets = np.ascontiguousarray(x, np.float64), np.ascontiguousarray(targets)
+    loss, address = np.empty(len(x)), NumpyMemory.address
+    where = (
+        address(x),
+        CODES[x.dtype],
+        KINDS.index(kind),
+        address(targets),
+        targets.dtype.kind == "f",
+        len(x),
     )
+    _native.binary_scores(*where, [address(loss), *[0] * 8], 0)
     return loss
 
 

@@ -99,6 +99,8 @@ class Scoring:
         self.request, self.state = request, state
         self.threads = threads or NumpyMemory.threads()
         self.rows = 0
+        #: Which piece of a source is being added; those that several threads keep are put in order by it.
+        self.piece = 0
 
     def add(self, columns: Columns, *, first_row: int | None = None, origin: str = "") -> None:
         """Check and score some rows.

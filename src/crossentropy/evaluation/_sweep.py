@@ -32,8 +32,9 @@ class Swept(NamedTuple):
 
     #: Of `MOMENTS`, without what is infinite, and of `BOUNDED`.
     sums: dict[str, ExactSum]
-    #: The loss of every row and what is bounded, if they were asked for; float64 arrays (n,).
+    #: The loss and the probability of every row and what is bounded, if they were asked for; float64 arrays (n,).
     loss: Array | None
+    probability: Array | None
     bounded: dict[str, Array]
     #: The places (int64) of the rows whose loss is at least the limit, and their losses.
     places: Array
@@ -54,8 +55,8 @@ def sweep(
     d, n, address = scorer.declaration, len(batch), NumpyMemory.address
     x, labels = scorer.one_column(batch)
     names = ("loss", *scorer.bounded_names()) if by_row else ()
-    counted = ("probability", "complement") if table.is_exact else ()
-    out, addresses = scorer.outputs(n, (*names, *counted))
+    needed = ("probability", "complement") if table.is_exact else ("probability",) if by_row else ()
+    out, addresses = scorer.outputs(n, (*names, *needed))
     fixed = np.zeros((len(BOUNDED), 2), np.int64)
     limbs, special = np.zeros((len(MOMENTS), LIMBS), np.int64), np.zeros((len(MOMENTS), 3), np.int64)
     places, high = scorer.room("places", (n,), np.int64), scorer.room("high", (n,))
@@ -84,4 +85,4 @@ def sweep(
     finite = [ExactSum(total.scaled) for total in sums_of_limbs(limbs, special)]
     sums = fixed_sums(BOUNDED, fixed) | dict(zip(MOMENTS, finite, strict=True))
     bounded = {name: out[name] for name in names[1:]}
-    return Swept(sums, out.get("loss"), bounded, places[:count], high[:count])
+    return Swept(sums, out.get("loss"), out.get("probability"), bounded, places[:count], high[:count])

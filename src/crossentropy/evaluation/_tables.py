@@ -25,7 +25,7 @@ def score_tables(
     *,
     typed_classes: bool = True,
     on_rows: Callable[[int], None] | None = None,
-    scoring_of: Callable[[Request], Scoring] | None = None,
+    scoring_of: Callable[..., Scoring] = Scoring,
 ) -> State:
     """Score the rows of such a source; see `crossentropy.evaluation._sources.score.score_source`."""
     with needs_pyarrow():

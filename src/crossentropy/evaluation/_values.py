@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._declaration import Label
 
-__all__ = ["as_label", "is_missing", "python_values", "slice_name"]
+__all__ = ["are_texts", "as_label", "is_missing", "python_values", "slice_name"]
 
 MISSING = ("nan", "NaT", "<NA>")
 
@@ -15,6 +17,13 @@ MISSING = ("nan", "NaT", "<NA>")
 def is_missing(x: Any) -> bool:
     """Tell whether a value stands for none: None, NaN, NaT, pandas' NA."""
     return x is None or (not isinstance(x, str) and str(x) in MISSING)
+
+
+def are_texts(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether an array is one of objects that are all texts."""
+    if array.dtype.kind != "O" or not array.flags.c_contiguous:
+        return False
+    return _native.are_texts(NumpyMemory.address(array), array.size)
 
 
 def as_label(x: Any) -> Label | None:

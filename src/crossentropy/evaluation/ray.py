@@ -6,10 +6,12 @@ from typing import Any
 
 from crossentropy.evaluation._evaluate import evaluate as evaluate_source
 from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._language.partitions import language_score_of
 from crossentropy.evaluation._partitions import Partitions, check_has, takes_keywords_of
+from crossentropy.evaluation.language_result import LanguageScore
 from crossentropy.evaluation.result import Evaluation
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "language_score"]
 
 
 @takes_keywords_of(evaluate_source)
@@ -58,6 +60,42 @@ def evaluate(dataset: Any, **options: Any) -> Evaluation:
     return evaluate_source(_Dataset(dataset), **options)
 
 
+@takes_keywords_of(language_score_of)
+def language_score(dataset: Any, **options: Any) -> LanguageScore:
+    """Score a language model by the log-probabilities in a Ray dataset, where its rows are.
+
+    Parameters
+    ----------
+    dataset : ray.data.Dataset
+        A row is a text, with a list of log-probabilities or their sum, or it is a token.
+    **options
+        The keywords of `crossentropy.evaluation.language_score`; columns are given by their names. `log_probs` and
+        `document` are needed: rows have no numbers that would tell documents apart.
+
+    Returns
+    -------
+    LanguageScore
+        The same for every division of the rows into blocks, to the bit; but tokens of infinite loss are named by the
+        place of their row in its block.
+
+    Raises
+    ------
+    BadData
+        If a row cannot be scored, with its block.
+    ValueError
+        If there is no such column, or an option is out of range.
+
+    Examples
+    --------
+    >>> import ray
+    >>> rows = [([-1.0, -2.0], 4, "a"), ([-3.0, -3.0], 6, "b")]
+    >>> dataset = ray.data.from_items([dict(zip(("lp", "n", "doc"), row)) for row in rows])
+    >>> round(language_score(dataset, log_probs="lp", document="doc", bytes="n").bits_per_byte, 6)
+    1.298426
+    """
+    return language_score_of(_Dataset(dataset), **options)
+
+
 class _Dataset(Partitions):
     words, extra = "the dataset", "ray"
 
@@ -72,7 +110,7 @@ class _Dataset(Partitions):
         raise BadData(f"there are no rows in {self.words}; pass predictions")
 
     def results(self, job: Any) -> Iterable[Any]:
-        rows = self.dataset.select_columns(job.roles.names())
+        rows = self.dataset.select_columns(job.columns())
         sums = rows.map_batches(partial(_score, job), batch_size=None, batch_format="pyarrow")
         return sums.iter_batches(batch_size=None, batch_format="pyarrow")
 

@@ -5,10 +5,12 @@ from functools import partial
 from typing import Any
 
 from crossentropy.evaluation._evaluate import evaluate as evaluate_source
+from crossentropy.evaluation._language.partitions import language_score_of
 from crossentropy.evaluation._partitions import Partitions, check_has, takes_keywords_of
+from crossentropy.evaluation.language_result import LanguageScore
 from crossentropy.evaluation.result import Evaluation
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "language_score"]
 
 #: The columns of `Sum.to_arrow`; and the tasks that add sums up before the driver adds up theirs.
 RESULT, ADDERS = "state binary, error string", 8
@@ -62,6 +64,43 @@ def evaluate(dataframe: Any, **options: Any) -> Evaluation:
     return evaluate_source(_Dataframe(dataframe), **options)
 
 
+@takes_keywords_of(language_score_of)
+def language_score(dataframe: Any, **options: Any) -> LanguageScore:
+    """Score a language model by the log-probabilities in a Spark dataframe, where its rows are.
+
+    Parameters
+    ----------
+    dataframe : pyspark.sql.DataFrame
+        A row is a text, with a list of log-probabilities or their sum, or it is a token.
+    **options
+        The keywords of `crossentropy.evaluation.language_score`; columns are given by their names. `log_probs` and
+        `document` are needed: rows have no numbers that would tell documents apart.
+
+    Returns
+    -------
+    LanguageScore
+        The same for every partitioning of the rows, to the bit; but tokens of infinite loss are named by the
+        place of their row in its partition.
+
+    Raises
+    ------
+    BadData
+        If a row cannot be scored, with its partition.
+    ValueError
+        If there is no such column, or an option is out of range.
+
+    Examples
+    --------
+    >>> from pyspark.sql import SparkSession
+    >>> session = SparkSession.builder.getOrCreate()
+    >>> rows = [([-1.0, -2.0], 4, "a"), ([-3.0, -3.0], 6, "b")]
+    >>> dataframe = session.createDataFrame(rows, ["lp", "n", "doc"])
+    >>> round(language_score(dataframe, log_probs="lp", document="doc", bytes="n").bits_per_byte, 6)
+    1.298426
+    """
+    return language_score_of(_Dataframe(dataframe), **options)
+
+
 class _Dataframe(Partitions):
     words, extra = "the dataframe", "spark"
 
@@ -74,7 +113,7 @@ class _Dataframe(Partitions):
 
     def results(self, job: Any) -> Iterable[Any]:
         rows = self.dataframe
-        columns = [rows[_quoted(name)].alias(str(i)) for i, name in enumerate(job.roles.names())]
+        columns = [rows[_quoted(name)].alias(str(i)) for i, name in enumerate(job.columns())]
         sums = rows.select(*columns).mapInArrow(partial(_score, job), RESULT)
         return sums.repartition(ADDERS).mapInArrow(_add_up, RESULT).toArrow().to_batches()
 
@@ -99,7 +138,7 @@ def _score(job: Any, batches: Iterator[Any]) -> Iterator[Any]:
     from pyspark import TaskContext
 
     context: Any = TaskContext.get()
-    named = (batch.rename_columns(job.roles.names()) for batch in batches)
+    named = (batch.rename_columns(job.columns()) for batch in batches)
     yield job.score(named, f"partition {context.partitionId()}").to_arrow()
 
 

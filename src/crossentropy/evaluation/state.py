@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._container import pack, unpack
@@ -14,6 +16,8 @@ from crossentropy.evaluation._state_tree import fill, tree_of
 from crossentropy.evaluation.result import Evaluation
 
 __all__ = ["State"]
+
+Array = np.ndarray[Any, Any]
 
 UNKNOWN = (
     "this state is undamaged, but its content is none that this release of crossentropy has written; use the release "
@@ -68,8 +72,11 @@ class State:
         """
         self.update_on(NumpyMemory.threads(), batch)
 
-    def update_on(self, most: int, batch: Batch) -> None:
-        """Add rows on at most so many threads."""
+    def update_on(self, most: int, batch: Batch, scores: tuple[Array, Array] | None = None) -> None:
+        """Add rows on at most so many threads, and write the loss and the probability of each into arrays (n,).
+
+        Weights must not be 0 if arrays are passed.
+        """
         if self.declaration.bootstrap and batch.rows is None and batch.cluster is None:
             raise ValueError(
                 f"bootstrap={self.declaration.bootstrap} draws each row by a hash of its name, and these rows have "
@@ -85,7 +92,9 @@ class State:
 
         def add(thread: int) -> None:
             for start in starts[thread::threads]:
-                self._parts[thread].add(batch.take(slice(start, start + step)))
+                here = slice(start, start + step)
+                own = None if scores is None else (scores[0][here], scores[1][here])
+                self._parts[thread].add(batch.take(here), own)
 
         if threads == 1:
             add(0)
@@ -100,6 +109,10 @@ class State:
             first.merge(part)
         self._parts = [first]
         return first
+
+    def count_rows(self, n: int) -> None:
+        """Count rows that are not scored here."""
+        self._parts[0].totals.count(n, None)
 
     def count_bad_rows(self, counts: Mapping[str, int]) -> None:
         """Count rows that were left out, by their fault."""

@@ -13,7 +13,7 @@ from crossentropy.evaluation._comparison.series import mean_of_series
 from crossentropy.evaluation._comparison.sign_flips import sign_flip_p
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._group_results import adjusted_p
-from crossentropy.evaluation._hashing import hash_values, mixed
+from crossentropy.evaluation._hashing import mixed
 from crossentropy.evaluation._intervals import check_confidence
 from crossentropy.evaluation._paired import Mean, mean_over_rows
 from crossentropy.evaluation.comparison import Difference
@@ -100,7 +100,7 @@ def difference_of(
 
 def _row_keys(rows: ScoredRows) -> Array:
     """Hash the name of each row and the place of its file, so that row 0 of one file is not row 0 of another."""
-    return hash_values(rows.names) ^ mixed(rows.origin.codes.astype(np.uint64))
+    return rows.keys ^ mixed(np.arange(len(rows.origin.names), dtype=np.uint64))[rows.origin.codes]
 
 
 def _less(x: float | None, y: float | None) -> float | None:

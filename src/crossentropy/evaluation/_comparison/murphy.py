@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
+
 __all__ = ["Murphy", "murphy"]
 
 Array = np.ndarray[Any, Any]
@@ -45,43 +48,42 @@ def murphy(first: Array, second: Array, labels: Array, weight: Array | None = No
     ('first', 'both')
     """
     total = float(len(labels)) if weight is None else math.fsum(weight)
-    at, positive, change = _in_order(first, second, labels == 1, weight)
-    above, below = _masses(positive, change)
-    # between neighboring probabilities the difference is linear, so its ends decide; outside of all it is 0
-    last = np.flatnonzero(at[1:] > at[:-1])
-    low, high = (x * above[last + 1] + (1 - x) * below[last + 1] for x in (at[last], at[last + 1]))
-    rounding = 0.0 if weight is None else 1e-12 * total
-    worse = bool((low > rounding).any() or (high > rounding).any())
-    better = bool((low < -rounding).any() or (high < -rounding).any())
-    dominant = {(False, False): "both", (True, False): "first", (False, True): "second"}.get((worse, better))
-    theta, rows = THRESHOLDS, np.searchsorted(at, THRESHOLDS, side="right")
-    difference = (theta * above[rows] + (1 - theta) * below[rows]) / total
-    above, below = _masses(positive, np.maximum(-change, 0.0))
-    score = (theta * (above[rows] - above[-1]) + (1 - theta) * below[rows]) / total
+    keys, masses = _in_order(first, second, labels, weight)
+    address, sums = NumpyMemory.address, np.empty((len(THRESHOLDS) + 1, 4))
+    first_is_better, second_is_better = _native.murphy(
+        address(keys),
+        0 if masses is None else address(masses),
+        len(keys),
+        address(THRESHOLDS),
+        len(THRESHOLDS),
+        0.0 if masses is None else 1e-12 * total,
+        address(sums),
+    )
+    dominant = {(False, False): "both", (True, False): "first", (False, True): "second"}.get(
+        (first_is_better, second_is_better)
+    )
+    theta, (above, below, first_above, first_below) = THRESHOLDS, sums[:-1].T
+    difference = (theta * above + (1 - theta) * below) / total
+    score = (theta * (first_above - sums[-1, 2]) + (1 - theta) * first_below) / total
     return Murphy(
         dominant, list(zip(theta.tolist(), score.tolist(), (score + difference).tolist(), strict=True))
     )
 
 
-def _masses(positive: Array, change: Array) -> tuple[Array, Array]:
-    """Return less the mass of labels 0, and the mass of labels 1, among the first 0, 1, … rows."""
-    zero, one = np.where(positive, 0.0, change), np.where(positive, change, 0.0)
-    return -np.concatenate([[0.0], zero.cumsum()]), np.concatenate([[0.0], one.cumsum()])
+def _in_order(first: Array, second: Array, labels: Array, weight: Array | None) -> tuple[Array, Array | None]:
+    """Return the bits of both models' probabilities in increasing order, the last two replaced, and their weights.
 
-
-def _in_order(
-    first: Array, second: Array, positive: Array, weight: Array | None
-) -> tuple[Array, Array, Array]:
-    """Return the probabilities of both in increasing order, with their labels and their weights, those of `first` < 0.
-
-    Without weights, model and label are put into the last two bits of the probability, which is then sorted alone.
+    The last bit is the label, the one before it is set for the second model: so numbers alone are sorted.
     """
-    if weight is not None:
-        at, change = np.concatenate([first, second]), np.concatenate([-weight, weight])
-        order = np.argsort(at, kind="stable")
-        return at[order], np.tile(positive, 2)[order], change[order]
-    bits = (np.concatenate([first, second]) + 0.0).view(np.uint64) & ~np.uint64(3)  # −0 becomes 0
-    label = positive.astype(np.uint64)
-    bits |= np.concatenate([label, label + np.uint64(2)])
-    bits.sort()
-    return (bits & ~np.uint64(3)).view(np.float64), (bits & 1).astype(bool), (bits & 2).astype(np.float64) - 1
+    n, label = len(first), labels.astype(np.uint64)
+    at = np.concatenate([first, second])
+    at += 0.0  # −0 becomes 0
+    keys = at.view(np.uint64)
+    keys &= ~np.uint64(3)
+    keys[:n] |= label
+    keys[n:] |= label + np.uint64(2)
+    if weight is None:
+        keys.sort()
+        return keys, None
+    order = np.argsort(keys, kind="stable")
+    return keys[order], np.tile(weight, 2)[order]

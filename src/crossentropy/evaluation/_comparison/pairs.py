@@ -6,6 +6,7 @@ import numpy as np
 
 from crossentropy.evaluation._comparison.rows import ScoredRows, as_texts
 from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._hashing import hash_values
 
 __all__ = ["paired"]
 
@@ -29,7 +30,8 @@ def paired(first: ScoredRows, second: ScoredRows, models: tuple[str, str], *, by
         If a row has no partner or two, or another label or weight than its partner.
     """
     if by_key:
-        second = second.in_order(_places(first.names, second.names, models))
+        places = _places(first, second, models)
+        second = second if places is None else second.in_order(places)
     elif len(first) != len(second):
         raise BadData(
             f"{models[0]} has {len(first):,} rows and {models[1]} {len(second):,}; pass key=, the column that names "
@@ -48,38 +50,47 @@ def paired(first: ScoredRows, second: ScoredRows, models: tuple[str, str], *, by
     return second
 
 
-def _places(first: Array, second: Array, models: tuple[str, str]) -> Array:
-    """Return where each name of the first is in the second."""
-    if first.dtype.kind == "O" or second.dtype.kind == "O":
-        first, second = as_texts(first), as_texts(second)
-    if first.dtype.kind != "O" and np.array_equal(first, second) and (first[1:] > first[:-1]).all():
-        return np.arange(len(first))
-    orders = [np.argsort(names, kind="stable") for names in (first, second)]
-    ordered = [first[orders[0]], second[orders[1]]]
-    for names, order, model in zip(ordered, orders, models, strict=True):
-        later = order[1:][names[1:] == names[:-1]]
-        if len(later):
-            where, among = int(later.min()), first if model == models[0] else second
+def _places(first: ScoredRows, second: ScoredRows, models: tuple[str, str]) -> Array | None:
+    """Return where each name of the first is in the second; None if that is the same place everywhere.
+
+    Texts are sorted by their hashes, and then compared.
+    """
+    pair = (first, second)
+    with_texts = any(rows.names.dtype.kind == "O" for rows in pair)
+    names = [as_texts(rows.names) if with_texts else rows.names for rows in pair]
+    keys = names
+    if with_texts:
+        keys = [
+            rows.keys if own is rows.names else hash_values(own)
+            for rows, own in zip(pair, names, strict=True)
+        ]
+    orders = [np.argsort(own) for own in keys]
+    ordered, its = (own[order] for own, order in zip(keys, orders, strict=True))
+    if np.array_equal(ordered, its) and (ordered[1:] != ordered[:-1]).all():
+        places = np.empty(len(first), np.int64)
+        places[orders[0]] = orders[1]
+        if not with_texts or (names[0] == names[1][places]).all():
+            return None if np.array_equal(places, np.arange(len(first))) else places
+    return _places_by_name(names[0].tolist(), names[1].tolist(), models)
+
+
+def _places_by_name(first: list[Any], second: list[Any], models: tuple[str, str]) -> Array:
+    """Return where each name of the first is in the second, one by one, or refuse what has no partner or two."""
+    known: list[dict[Any, int]] = []
+    for names, model in zip((first, second), models, strict=True):
+        places: dict[Any, int] = {}
+        for i, name in enumerate(names):
+            if places.setdefault(name, i) != i:
+                raise BadData(f"{model} has two rows with key {name!r}; give each row a key of its own")
+        known.append(places)
+    for names, there, model in ((first, known[1], models[1]), (second, known[0], models[0])):
+        missing = [name for name in names if name not in there]
+        if missing:
             raise BadData(
-                f"{model} has two rows with key {_shown(among[where])}; give each row a key of its own"
+                f"{model} has no row with key {missing[0]!r} ({len(missing):,} missing in all); pass predictions for "
+                "the same rows. Rows that were left out for a fault count as missing"
             )
-    if not np.array_equal(ordered[0], ordered[1]):
-        _refuse_missing(first, second, models[1])
-        _refuse_missing(second, first, models[0])
-    places = np.empty(len(first), np.int64)
-    places[orders[0]] = orders[1]
-    return places
-
-
-def _refuse_missing(names: Array, among: Array, model: str) -> None:
-    """Raise an error if some names are not among those of a model, with the first of them."""
-    known = set(among.tolist())
-    missing = [name for name in names.tolist() if name not in known]
-    if missing:
-        raise BadData(
-            f"{model} has no row with key {missing[0]!r} ({len(missing):,} missing in all); pass predictions for the "
-            "same rows. Rows that were left out for a fault count as missing"
-        )
+    return np.asarray([known[1][name] for name in first], np.int64)
 
 
 def _shown(name: Any) -> str:

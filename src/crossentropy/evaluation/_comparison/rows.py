@@ -1,16 +1,20 @@
 """The rows of a model with their losses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from crossentropy.evaluation._batch import Batch, SliceColumn
-from crossentropy.evaluation._part import rows_together
-from crossentropy.evaluation._row_scores import RowScorer
+from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._scoring import Request, Scoring
+from crossentropy.evaluation._values import are_texts
+from crossentropy.evaluation.state import State
 
-__all__ = ["KeepingLosses", "ScoredRows"]
+__all__ = ["KeepingLosses", "ScoredRows", "as_texts", "rows_kept"]
 
 Array = np.ndarray[Any, Any]
 
@@ -34,6 +38,11 @@ class ScoredRows:
     def __len__(self) -> int:
         return len(self.losses)
 
+    @cached_property
+    def keys(self) -> Array:
+        """The hashes of the names; uint64."""
+        return hash_values(self.names)
+
     def in_order(self, places: Array) -> "ScoredRows":
         """Return the rows at these places; clusters and slices are left out."""
 
@@ -56,63 +65,57 @@ class ScoredRows:
 class KeepingLosses(Scoring):
     """Scoring that keeps the loss of each row."""
 
-    def __init__(self, request: Request) -> None:
-        super().__init__(request)
-        self._kept: list[ScoredRows] = []
-        self._score: RowScorer | None = None
+    def __init__(self, request: Request, *, threads: int | None = None, state: State | None = None) -> None:
+        super().__init__(request, threads=threads, state=state)
+        self.kept: list[tuple[int, ScoredRows]] = []
 
     def take(self, batch: Batch) -> None:
-        super().take(batch)
         assert self.state is not None  # for type checkers
-        self._score = self._score or RowScorer(self.state.declaration)
         if batch.weight is not None:
             batch = batch.take(batch.weight != 0)
         losses, probability = np.empty(len(batch)), np.empty(len(batch))
-        step = rows_together(self.state.declaration)
-        for start in range(0, len(batch), step):
-            scores = self._score(batch.take(slice(start, start + step)))
-            losses[start : start + step] = scores.loss
-            probability[start : start + step] = scores.probability
+        self.state.update_on(self.threads, batch, (losses, probability))
         names = batch.names()
         assert names is not None  # for type checkers
-        self._kept.append(
-            ScoredRows(
-                names,
-                losses,
-                batch.labels,
-                batch.weight,
-                batch.cluster,
-                batch.slices,
-                SliceColumn(np.zeros(len(batch), np.int32), [batch.origin]),
-                probability if self.state.declaration.is_binary else None,
-            )
+        rows = ScoredRows(
+            names,
+            losses,
+            batch.labels,
+            batch.weight,
+            batch.cluster,
+            batch.slices,
+            SliceColumn(np.zeros(len(batch), np.int32), [batch.origin]),
+            probability if self.state.declaration.is_binary else None,
         )
+        self.kept.append((self.piece, rows))
 
-    def rows_kept(self) -> ScoredRows:
-        """Return all rows."""
 
-        def joined(arrays: list[Any]) -> Any:
-            return None if arrays[0] is None else np.concatenate(arrays)
+def rows_kept(scorings: Sequence[KeepingLosses]) -> ScoredRows:
+    """Return all rows that were kept on several threads, in their order."""
 
-        parts = self._kept
-        names = [part.names for part in parts]
-        if len({x.dtype for x in names}) > 1:
-            names = [as_texts(x) for x in names]
-        return ScoredRows(
-            joined(names),
-            joined([part.losses for part in parts]),
-            joined([part.labels for part in parts]),
-            joined([part.weight for part in parts]),
-            joined([part.cluster for part in parts]),
-            tuple(_joined_slices([p.slices[i] for p in parts]) for i in range(len(parts[0].slices))),
-            _joined_slices([part.origin for part in parts]),
-            joined([part.probability for part in parts]),
-        )
+    def joined(arrays: list[Any]) -> Any:
+        return None if arrays[0] is None else np.concatenate(arrays)
+
+    kept = sorted((part for scoring in scorings for part in scoring.kept), key=itemgetter(0))
+    parts = [rows for _, rows in kept]
+    names = [part.names for part in parts]
+    if len({x.dtype for x in names}) > 1:
+        names = [as_texts(x) for x in names]
+    return ScoredRows(
+        joined(names),
+        joined([part.losses for part in parts]),
+        joined([part.labels for part in parts]),
+        joined([part.weight for part in parts]),
+        joined([part.cluster for part in parts]),
+        tuple(_joined_slices([p.slices[i] for p in parts]) for i in range(len(parts[0].slices))),
+        _joined_slices([part.origin for part in parts]),
+        joined([part.probability for part in parts]),
+    )
 
 
 def as_texts(names: Array) -> Array:
     """Return the names of rows as texts."""
-    return names.astype(str).astype(object)
+    return names if are_texts(names) else names.astype(str).astype(object)
 
 
 def _joined_slices(columns: list[SliceColumn]) -> SliceColumn:

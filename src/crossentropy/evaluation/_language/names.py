@@ -29,3 +29,7 @@ class Names:
     def counts(self) -> dict[str, str | None]:
         """Return the columns of counts."""
         return {name: getattr(self, name) for name in COUNTS}
+
+    def used(self) -> list[str]:
+        """Return all names, each once, in the order of the alphabet."""
+        return sorted({name for name in vars(self).values() if name is not None})

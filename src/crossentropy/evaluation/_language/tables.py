@@ -20,7 +20,7 @@ from crossentropy.evaluation._sources.convert import Cells, is_list, values_of
 from crossentropy.evaluation._sources.open import open_tables
 from crossentropy.evaluation._sources.table import Piece, Table
 
-__all__ = ["read_source"]
+__all__ = ["columns_of", "read_source", "readings_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -37,28 +37,36 @@ def read_source(source: Any, names: Names, objects: ObjectReader, *, skip: bool)
     skip : bool
     """
     for table in open_tables(source, skip=skip):
-        used = {name for name in vars(names).values() if name is not None}
-        if table.objects is not None and (names.log_probs is None or not used <= set(table.names)):
+        known = set(names.used()) <= set(table.names)
+        if table.objects is not None and (names.log_probs is None or not known):
             yield from objects.read(table.objects(), table.origin)
             continue
-        if names.log_probs is None:
-            raise ValueError(
-                f"{table.words()} is a table; pass log_probs=, the name of its column of log-probabilities. Its "
-                f"columns are {listed(table.names)}"
-            )
-        found = {
-            role: name if name is None else find_columns([name], table).names[0]
-            for role, name in vars(names).items()
-        }
-        columns = Names(**found)
-        numeric = frozenset(
-            name for name in (columns.log_probs, *columns.counts().values()) if name is not None
+        yield from readings_of(table, names)
+
+
+def readings_of(table: Table, names: Names) -> Iterator[Reading | int]:
+    """Read a table; between the rows, how many broken lines were left out."""
+    if names.log_probs is None:
+        raise ValueError(
+            f"{table.words()} is a table; pass log_probs=, the name of its column of log-probabilities. Its "
+            f"columns are {listed(table.names)}"
         )
-        for piece in table.read(sorted(used), numeric):
-            if piece.broken:
-                yield piece.broken
-            if piece.rows.num_rows:
-                yield _reading(piece, columns, table)
+    columns = columns_of(table, names)
+    numeric = frozenset(name for name in (columns.log_probs, *columns.counts().values()) if name is not None)
+    for piece in table.read(columns.used(), numeric):
+        if piece.broken:
+            yield piece.broken
+        if piece.rows.num_rows:
+            yield _reading(piece, columns, table)
+
+
+def columns_of(table: Table, names: Names) -> Names:
+    """Return the names as the table has them; a name that it has not is an error."""
+    found = {
+        role: name if name is None else find_columns([name], table).names[0]
+        for role, name in vars(names).items()
+    }
+    return Names(**found)
 
 
 def _reading(piece: Piece, names: Names, table: Table) -> Reading:

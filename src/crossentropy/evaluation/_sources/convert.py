@@ -221,6 +221,11 @@ def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether a type is one of texts."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
 def _is_null(column: pa.Array) -> Array:
     return np.asarray(column.is_null().to_numpy(zero_copy_only=False))
 
@@ -244,6 +249,8 @@ def _keys(column: pa.Array, table: Table) -> Array:
     """Return the names of rows: integers, or texts; in a text table both, each as it is written."""
     if pa.types.is_integer(column.type):
         return np.asarray(column.to_numpy(zero_copy_only=False))
+    if is_text(column.type) and not table.is_text:
+        return np.asarray(column.to_numpy(zero_copy_only=False), object)
     texts = [str(x) for x in column.to_pylist()]
     numbers = [value_of(x) if table.is_text else x for x in texts]
     keys = (x if type(x) is int else text for text, x in zip(texts, numbers, strict=True))

@@ -14,26 +14,24 @@ from crossentropy.evaluation._sources.labels import kind_of
 from crossentropy.evaluation._sources.roles import TableRoles, find_roles
 from crossentropy.evaluation._sources.score import add_piece, check_scored
 from crossentropy.evaluation._sources.table import Piece, Table, pieces, stored
+from crossentropy.evaluation._states import merged, state_of
+from crossentropy.evaluation.language_state import LanguageState
 from crossentropy.evaluation.state import State
 
-__all__ = ["Job", "Sum", "make_job", "total"]
+__all__ = ["Job", "Sum", "add_results", "make_job", "partition_table", "total"]
 
 
 class Sum:
     """The state of some rows, or the error of one that cannot be scored; sums travel as record batches."""
 
-    def __init__(self, state: State | None = None, error: str | None = None) -> None:
+    def __init__(self, state: State | LanguageState | None = None, error: str | None = None) -> None:
         self.state, self.error = state, error
 
     def add(self, results: pa.RecordBatch | pa.Table) -> None:
         """Add sums that `to_arrow` returned."""
         for state in results.column("state").to_pylist():
-            if state is None:
-                continue
-            if self.state is None:
-                self.state = State.from_bytes(state)
-            else:
-                self.state.merge(State.from_bytes(state))
+            if state is not None:
+                self.state = merged(self.state, state_of(state))
         self.error = next((x for x in [self.error, *results.column("error").to_pylist()] if x), None)
 
     def to_arrow(self) -> pa.RecordBatch:
@@ -50,10 +48,14 @@ class Job:
     request: Request
     roles: Roles
 
+    def columns(self) -> list[str]:
+        """Return the columns that rows need to have, in their order."""
+        return self.roles.names()
+
     def score(self, batches: Iterable[pa.RecordBatch], origin: str) -> Sum:
         """Score the rows of a partition, which messages call `origin`."""
-        scoring, names = Scoring(self.request), self.roles.names()
-        table = _table(origin, names, batches)
+        scoring, names = Scoring(self.request), self.columns()
+        table = partition_table(origin, names, batches)
         try:
             for piece in table.read(names, self.roles.numeric()):
                 add_piece(scoring, piece, self.roles, table)
@@ -70,7 +72,7 @@ def make_job(schema: pa.Schema, names: Columns, request: Request) -> tuple[Job, 
     (Job, State)
         The job, which has the same declaration in each partition, and its state of no rows.
     """
-    table = _table("", schema.names, ())
+    table = partition_table("", schema.names, ())
     found = find_roles(table, names, request)
     rows = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
     piece = Piece(stored(rows), np.arange(0))
@@ -87,16 +89,22 @@ def make_job(schema: pa.Schema, names: Columns, request: Request) -> tuple[Job, 
 
 def total(start: State, results: Iterable[pa.RecordBatch | pa.Table], words: str) -> State:
     """Add up what the job returned for the partitions of a source that messages call `words`."""
+    add_results(start, results)
+    check_scored(start, words)
+    return start
+
+
+def add_results(start: State | LanguageState, results: Iterable[pa.RecordBatch | pa.Table]) -> None:
+    """Add what a job returned for partitions to a state; the first error is raised."""
     whole = Sum(start)
     for result in results:
         whole.add(result)
         if whole.error is not None:
             raise BadData(whole.error)
-    check_scored(start, words)
-    return start
 
 
-def _table(origin: str, names: list[str], batches: Iterable[pa.RecordBatch]) -> Table:
+def partition_table(origin: str, names: list[str], batches: Iterable[pa.RecordBatch]) -> Table:
+    """Return the rows of a partition as a table, which messages call `origin`."""
     return Table(origin, names, lambda chosen, _: pieces(batch.select(list(chosen)) for batch in batches))
 
 

@@ -24,7 +24,7 @@ def score_source(
     *,
     typed_classes: bool = True,
     on_rows: Callable[[int], None] | None = None,
-    scoring_of: Callable[[Request], Scoring] | None = None,
+    scoring_of: Callable[..., Scoring] = Scoring,
 ) -> State:
     """Score the rows of files or of an object with an Arrow stream.
 
@@ -38,8 +38,8 @@ def score_source(
         False if the classes of the request are texts, whatever the type of the labels is.
     on_rows : callable, optional
         Is told after each piece how many rows there were so far.
-    scoring_of : callable, optional
-        Makes what all rows go through, in their order; if left out, threads score them.
+    scoring_of : callable, default Scoring
+        Makes what the rows of a thread go through.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def score_source(
             on_rows(total)
 
     works = _works(source, names, request, typed_classes, read)
-    state = score_on_threads(works, done) if scoring_of is None else _score_in_order(works, done, scoring_of)
+    state = score_on_threads(works, done, scoring_of)
     origins = ", ".join(read.origins)
     if state is None:
         raise BadData(f"there are no rows in {origins}; pass predictions")
@@ -70,18 +70,6 @@ class Read:
 
     origins: list[str] = field(default_factory=list)
     broken: int = 0
-
-
-def _score_in_order(
-    works: Iterator[Work], done: Callable[[int], None], scoring_of: Callable[[Request], Scoring]
-) -> State | None:
-    """Score rows one work after the other; None if there was none."""
-    scoring: Scoring | None = None
-    for work in works:
-        scoring = scoring or scoring_of(work.request)
-        work.add_to(scoring)
-        done(work.rows)
-    return None if scoring is None else scoring.state
 
 
 def _works(source: Any, names: Columns, request: Request, typed_classes: bool, read: Read) -> Iterator[Work]:

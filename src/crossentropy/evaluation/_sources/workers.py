@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -21,7 +22,9 @@ class Work(NamedTuple):
     add_to: Callable[[Scoring], None]
 
 
-def score_on_threads(works: Iterator[Work], done: Callable[[int], None]) -> State | None:
+def score_on_threads(
+    works: Iterator[Work], done: Callable[[int], None], scoring_of: Callable[..., Scoring] = Scoring
+) -> State | None:
     """Score rows on ``OMP_NUM_THREADS`` threads, or as many as there are processors, while the caller's thread reads.
 
     Each thread has a state of its own, and in the end they are merged, so that it does not matter who scored what.
@@ -32,6 +35,8 @@ def score_on_threads(works: Iterator[Work], done: Callable[[int], None]) -> Stat
         Reads the rows.
     done : callable
         Is told how many rows a work had, in the caller's thread and in the order of the rows.
+    scoring_of : callable, default Scoring
+        Makes what the rows of a thread go through; called as `Scoring` is.
 
     Returns
     -------
@@ -46,17 +51,19 @@ def score_on_threads(works: Iterator[Work], done: Callable[[int], None]) -> Stat
     first = next(works, None)
     if first is None:
         return None
-    scoring, threads = Scoring(first.request, threads=1), NumpyMemory.threads()
+    scoring, threads = scoring_of(first.request, threads=1), NumpyMemory.threads()
     first.add_to(scoring)
     done(first.rows)
     assert scoring.state is not None  # for type checkers
     state, free = scoring.state, SimpleQueue[Scoring]()
-    states = [state, *(State(state.declaration) for _ in range(threads - 1))]
-    for own in states:
-        free.put(Scoring(first.request, threads=1, state=own))
+    others = [State(state.declaration) for _ in range(threads - 1)]
+    free.put(scoring)
+    for own in others:
+        free.put(scoring_of(first.request, threads=1, state=own))
 
-    def run(work: Work) -> int:
+    def run(work: Work, piece: int) -> int:
         scoring = free.get()
+        scoring.piece = piece
         try:
             work.add_to(scoring)
         finally:
@@ -70,11 +77,13 @@ def score_on_threads(works: Iterator[Work], done: Callable[[int], None]) -> Stat
             done(waiting.popleft().result())
 
     with ThreadPoolExecutor(threads) as pool:
-        while (work := _next(works, finish)) is not None:
-            waiting.append(pool.submit(run, work))
+        for piece in count(1):
+            if (work := _next(works, finish)) is None:
+                break
+            waiting.append(pool.submit(run, work, piece))
             finish(threads + 1)
         finish()
-    for other in states[1:]:
+    for other in others:
         state.merge(other)
     return state
 

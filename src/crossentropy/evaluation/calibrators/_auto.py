@@ -1,15 +1,17 @@
 """The choice of a calibrator, or of none."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from crossentropy.evaluation.calibrators._base import Calibrator
-from crossentropy.evaluation.calibrators._gain import Gain, folds, gain_of, held_out_losses
+from crossentropy.evaluation.calibrators._base import Calibrator, checked_rows
+from crossentropy.evaluation.calibrators._folds import FOLDS, Folds
+from crossentropy.evaluation.calibrators._gain import Gain, gain_of, held_out_losses
 from crossentropy.evaluation.calibrators._isotonic import IsotonicCalibration
 from crossentropy.evaluation.calibrators._linear import MatrixScaling, VectorScaling
 from crossentropy.evaluation.calibrators._logistic import BetaCalibration, PlattScaling
-from crossentropy.evaluation.calibrators._rows import Rows, row_losses
+from crossentropy.evaluation.calibrators._rows import Rows
 from crossentropy.evaluation.calibrators._temperature import TemperatureScaling
 
 __all__ = ["METHODS", "AutoCalibration"]
@@ -70,24 +72,73 @@ class AutoCalibration(Calibrator):
     def _least_rows(self, classes: int) -> int:
         return 20
 
+    def fit(
+        self,
+        predictions: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        soft_labels: bool = False,
+        cluster: Any = None,
+    ) -> "AutoCalibration":
+        """Choose by labels.
+
+        Parameters
+        ----------
+        predictions : array (n,) or (n, C)
+            As `kind` says; one column is of the positive class.
+        y : array or list (n,) of labels; array, shape of `predictions`, of soft ones
+        sample_weight : array (n,), optional
+        soft_labels : bool, default False
+            Whether labels are distributions: the probability of each class, of one column that of the positive one.
+        cluster : array or list (n,), optional
+            Rows of equal values are in one fold, and standard errors do not take them for independent.
+
+        Returns
+        -------
+        the calibrator itself
+
+        Raises
+        ------
+        BadData
+            If a row is not as declared: not a number, out of range, a label that is none of the classes; a ValueError.
+        ValueError
+            If there are too few rows.
+        """
+        declaration = self._declared(predictions, y, soft=soft_labels, clustered=cluster is not None)
+        self._fit_to(checked_rows(declaration, predictions, y, sample_weight, cluster), declaration)
+        return self
+
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
+        folds = Folds(rows)
         each = [method(self.kind, classes=self.classes) for method in METHODS]
-        kept = len(rows) - int(np.bincount(folds(len(rows))).max())
-        candidates = [c for c in each if c._fits(rows.classes) and c._least_rows(rows.classes) <= kept]
-        confidence = 1 - ERROR_RATE / len(candidates)
-        before = current = row_losses(rows.scores, rows.labels)
+        candidates = [
+            c for c in each if c._fits(rows.classes) and c._least_rows(rows.classes) <= folds.least()
+        ]
+        confidence = 1 - ERROR_RATE / max(1, len(candidates))
+        current = folds.before
         self.calibrator_: Calibrator | None = None
-        gains, few = [], rows.condensed()
+        gains = []
         for candidate in candidates:
             candidate._declare(self._declaration)
-            candidate._fit(few)
-            losses = held_out_losses(candidate, rows, candidate)
-            gains.append(gain_of(candidate, rows, before, losses, confidence))
-            if gain_of(candidate, rows, current, losses, confidence).is_beyond_chance:
+            candidate._fit(rows.condensed)
+            losses = held_out_losses(candidate, folds)
+            gain = gain_of(candidate, folds, folds.before, losses, confidence)
+            gains.append(gain)
+            if self.calibrator_ is not None:
+                gain = gain_of(candidate, folds, current, losses, confidence)
+            if gain.is_beyond_chance:
                 self.calibrator_, current = candidate, losses
         self.gains_: tuple[Gain, ...] = tuple(gains)
-        if self.calibrator_ is not None and few is not rows:
+        if self.calibrator_ is not None and rows.condensed is not rows:
             self.calibrator_._fit(rows)
+
+    def _fit_without(self, folds: Folds) -> Iterator[Calibrator]:
+        for k in range(FOLDS):
+            part = self._unfitted()
+            part._declare(self._declaration)
+            part._fit(folds.without(k))
+            yield part
 
     def _map(self, scores: Array) -> Array:
         return scores if self.calibrator_ is None else self.calibrator_._map(scores)

@@ -3,7 +3,8 @@
 import inspect
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import KINDS, Declaration, Label
 from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._scoring import Columns, Request
+from crossentropy.evaluation.calibrators._folds import FOLDS, Folds
 from crossentropy.evaluation.calibrators._rows import Rows, probabilities, row_losses, rows_of, scores_of
 
 __all__ = ["FORMAT", "VERSION", "Calibrator", "checked_rows", "restored"]
@@ -47,6 +49,13 @@ class Calibrator:
         """Fit; `near` is a calibrator of this class for nearly the same rows, to start from."""
         raise NotImplementedError
 
+    def _fit_without(self, folds: Folds) -> Iterator["Calibrator"]:
+        """Yield for each fold a calibrator fitted to the others; this one is fitted to all of them."""
+        for k in range(FOLDS):
+            part = self._unfitted()
+            part._fit(folds.training(k), self)
+            yield part
+
     def _map(self, scores: Array) -> Array:
         """Return calibrated scores, which need not be normalized."""
         raise NotImplementedError
@@ -73,15 +82,19 @@ class Calibrator:
 
     # ------------------------------------------------------------------------------------------------ the protocol
 
-    def fit(self, predictions: Any, y: Any, sample_weight: Any = None) -> "Calibrator":
+    def fit(
+        self, predictions: Any, y: Any, sample_weight: Any = None, *, soft_labels: bool = False
+    ) -> "Calibrator":
         """Fit to labels.
 
         Parameters
         ----------
         predictions : array (n,) or (n, C)
             As `kind` says; one column is of the positive class.
-        y : array or list (n,) of labels
+        y : array or list (n,) of labels; array, shape of `predictions`, of soft ones
         sample_weight : array (n,), optional
+        soft_labels : bool, default False
+            Whether labels are distributions: the probability of each class, of one column that of the positive one.
 
         Returns
         -------
@@ -94,18 +107,18 @@ class Calibrator:
         ValueError
             If there are too few rows for the method, or it is for another number of classes.
         """
-        declaration = self._declared(predictions, y)
+        declaration = self._declared(predictions, y, soft=soft_labels)
         self._fit_to(checked_rows(declaration, predictions, y, sample_weight), declaration)
         return self
 
     def _fit_to(self, rows: Rows, declaration: Declaration) -> None:
         """Fit to rows that were checked already."""
-        self._check_size(rows)
+        self._check_size(rows.n, rows.classes)
         self._declare(declaration)
         self._fit(rows)
 
     def _declare(self, declaration: Declaration) -> None:
-        self._declaration = declaration
+        self._declaration = replace(declaration, soft=False, clustered=False, slices=())
         self.classes_ = np.asarray(declaration.classes)
 
     def _restore_all(self, declaration: Declaration, fitted: dict[str, Any]) -> None:
@@ -158,24 +171,30 @@ class Calibrator:
         }
         return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
-    def _declared(self, predictions: Any, labels: Any) -> Declaration:
+    def _unfitted(self) -> "Calibrator":
+        """Return a calibrator of the same parameters."""
+        return type(self)(**self.get_params())
+
+    def _declared(
+        self, predictions: Any, labels: Any, *, soft: bool = False, clustered: bool = False
+    ) -> Declaration:
         if self.kind not in KINDS:
             raise ValueError(
                 f"kind is {self.kind!r}; pass 'proba', 'logits' or 'log_proba', what predictions are"
             )
-        request = Request(self.kind, classes=self.classes, weighted=True)
+        request = Request(
+            self.kind, soft_labels=soft, classes=self.classes, weighted=True, clustered=clustered
+        )
         return request.declaration(Columns(predictions, labels))
 
-    def _check_size(self, rows: Rows) -> None:
-        name, least = type(self).__name__, self._least_rows(rows.classes)
-        if not self._fits(rows.classes):
-            raise ValueError(
-                f"{name} is not for {rows.classes} classes; use {self._wrong_classes(rows.classes)}"
-            )
-        if len(rows) < least:
+    def _check_size(self, n: int, classes: int) -> None:
+        name, least = type(self).__name__, self._least_rows(classes)
+        if not self._fits(classes):
+            raise ValueError(f"{name} is not for {classes} classes; use {self._wrong_classes(classes)}")
+        if n < least:
             other = ", or use TemperatureScaling, which needs 10" if least > 10 else ""
             raise BadData(
-                f"{name} of {rows.classes} classes needs {least:,} rows, and there are {len(rows):,}: it would fit "
+                f"{name} of {classes} classes needs {least:,} rows, and there are {n:,}: it would fit "
                 f"their noise; pass more rows{other}"
             )
 
@@ -222,7 +241,7 @@ class Calibrator:
 
     def _losses(self, rows: Rows) -> Array:
         """Return the calibrated loss of each row."""
-        return row_losses(self._map(rows.scores), rows.labels)
+        return row_losses(self._map(rows.scores), rows.targets)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "_declaration"):
@@ -284,9 +303,11 @@ class Calibrator:
         return f"{type(self).__name__}({given})"
 
 
-def checked_rows(declaration: Declaration, predictions: Any, y: Any, weight: Any) -> Rows:
+def checked_rows(
+    declaration: Declaration, predictions: Any, y: Any, weight: Any, cluster: Any = None
+) -> Rows:
     """Check and convert rows."""
-    batch, _ = make_batch(declaration, predictions, y, weight=weight)
+    batch, _ = make_batch(declaration, predictions, y, weight=weight, cluster=cluster)
     return rows_of(batch, declaration, np.asarray(predictions).dtype)
 
 

@@ -5,16 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._intervals import check_confidence
 from crossentropy.evaluation._paired import mean_over_rows
 from crossentropy.evaluation.calibrators._base import Calibrator, checked_rows
-from crossentropy.evaluation.calibrators._rows import Rows, row_losses
+from crossentropy.evaluation.calibrators._folds import Folds
 
-__all__ = ["Gain", "cross_validated_gain", "folds", "gain_of", "held_out_losses"]
+__all__ = ["Gain", "cross_validated_gain", "gain_of", "held_out_losses"]
 
 Array = np.ndarray[Any, Any]
-FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -44,19 +42,25 @@ def cross_validated_gain(
     y: Any,
     sample_weight: Any = None,
     *,
+    soft_labels: bool = False,
+    cluster: Any = None,
     interval: float = 0.95,
 ) -> Gain:
     """Estimate by cross-validation what a calibrator gains: fitted to four fifths of the rows, judged on the others.
 
-    Folds are drawn by a hash of the row's number. Weights count as in `fit`.
+    Folds are drawn by a hash of the row's number, or of its cluster. Weights count as in `fit`.
 
     Parameters
     ----------
     calibrator : Calibrator
         It need not be fitted, and is not changed.
     predictions : array (n,) or (n, C)
-    y : array or list (n,) of labels
+    y : array or list (n,) of labels; array, shape of `predictions`, of soft ones
     sample_weight : array (n,), optional
+    soft_labels : bool, default False
+        Whether labels are distributions.
+    cluster : array or list (n,), optional
+        Rows of equal values are in one fold, and the standard error does not take them for independent.
     interval : float, default 0.95
         The confidence of the interval.
 
@@ -86,38 +90,30 @@ def cross_validated_gain(
     False
     """
     check_confidence(interval)
-    declaration = calibrator._declared(predictions, y)
-    rows = checked_rows(declaration, predictions, y, sample_weight)
-    before = row_losses(rows.scores, rows.labels)
-    return gain_of(calibrator, rows, before, held_out_losses(calibrator, rows), interval)
+    declaration = calibrator._declared(predictions, y, soft=soft_labels, clustered=cluster is not None)
+    rows = checked_rows(declaration, predictions, y, sample_weight, cluster)
+    parts, fitted = Folds(rows), calibrator._unfitted()
+    fitted._check_size(parts.least(), rows.classes)
+    fitted._fit_to(rows.condensed, declaration)
+    return gain_of(fitted, parts, parts.before, held_out_losses(fitted, parts), interval)
 
 
-def folds(n: int) -> Array:
-    """Return the fold of each row, by a hash of its number; int64."""
-    return (hash_values(np.arange(n), salt="fold") % np.uint64(FOLDS)).astype(np.int64)
-
-
-def held_out_losses(calibrator: Calibrator, rows: Rows, near: Calibrator | None = None) -> Array:
-    """Return the calibrated loss of each row by a fit without its fold; `near`, fitted to all rows, is its start."""
-    fold = folds(len(rows))
-    losses = np.empty(len(rows))
-    for k in range(FOLDS):
-        held_out = fold == k
-        part = type(calibrator)(**calibrator.get_params())
-        training = rows.take(~held_out)
-        part._check_size(training)
-        part._fit(training.condensed(), near)
-        losses[held_out] = part._losses(rows.take(held_out))
+def held_out_losses(calibrator: Calibrator, folds: Folds) -> Array:
+    """Return the calibrated loss of each row by a fit without its fold; `calibrator` is fitted to all rows."""
+    losses = np.empty(len(folds.rows))
+    for here, held_out, part in zip(folds.places, folds.parts, calibrator._fit_without(folds), strict=True):
+        losses[here] = part._losses(held_out)
     return losses
 
 
-def gain_of(calibrator: Calibrator, rows: Rows, before: Array, after: Array, interval: float) -> Gain:
+def gain_of(calibrator: Calibrator, folds: Folds, before: Array, after: Array, interval: float) -> Gain:
     """Return the mean difference of two losses of each row."""
-    mean = mean_over_rows(before - after, rows.weight)
+    weight, cluster = folds.rows.weight, folds.rows.cluster
+    mean = mean_over_rows(before - after, weight, cluster)
     return Gain(
         calibrator.method,
-        mean_over_rows(before, rows.weight).value,
-        mean_over_rows(after, rows.weight).value,
+        mean_over_rows(before, weight).value,
+        mean_over_rows(after, weight).value,
         mean.value,
         mean.standard_error,
         mean.interval(interval),

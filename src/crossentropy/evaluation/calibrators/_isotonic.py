@@ -1,11 +1,14 @@
 """Isotonic calibration."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from crossentropy.evaluation._decomposition import pool_adjacent_violators
+from crossentropy.evaluation._row_scores import logistic_loss
 from crossentropy.evaluation.calibrators._base import Calibrator, restored
+from crossentropy.evaluation.calibrators._folds import Folds
 from crossentropy.evaluation.calibrators._rows import Rows
 
 __all__ = ["IsotonicCalibration"]
@@ -64,18 +67,37 @@ class IsotonicCalibration(Calibrator):
 
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         if rows.classes == 2:
-            self._curves = [_fit_curve(rows.scores, rows.labels, rows.weight)]
+            self._curves = [_fit_curve(rows.scores, rows.targets, rows.weight)]
             return
         self._curves = [
-            _fit_curve(z, (rows.labels == k).astype(np.int64), rows.weight)
-            for k, z in enumerate(_against_rest(rows.scores))
+            _fit_curve(z, rows.masses_of(k), rows.weight) for k, z in enumerate(_against_rest(rows.scores))
         ]
+
+    def _fit_without(self, folds: Folds) -> Iterator[Calibrator]:
+        """Yield fits without each fold; of many rows of many classes, all from one count of them."""
+        if folds.rows.classes == 2 or len(folds.rows) <= MOST_EXACT:
+            yield from super()._fit_without(folds)
+            return
+        fits = [IsotonicCalibration(self.kind, classes=self.classes) for _ in folds.parts]
+        for fit in fits:
+            fit._curves = []
+        odds = [_against_rest(part.scores) for part in folds.parts]
+        for k in range(folds.rows.classes):
+            counts = [
+                _count_on_grid(z[k], part.masses_of(k), part.weight)
+                for z, part in zip(odds, folds.parts, strict=True)
+            ]
+            whole = np.sum(counts, axis=0)
+            for fit, own in zip(fits, counts, strict=True):
+                fit._curves.append(_curve_of_counts(whole - own))
+        yield from fits
 
     def _map(self, scores: Array) -> Array:
         if len(self._curves) == 1:
             return self._curves[0](scores)
+        ones = np.ones(len(scores), np.int64)
         columns = zip(self._curves, _against_rest(scores), strict=True)
-        return -np.logaddexp(0, -np.stack([curve(z) for curve, z in columns], axis=1))
+        return -np.stack([logistic_loss(curve(z), ones) for curve, z in columns]).T
 
     def _to_dict(self) -> dict[str, Any]:
         return {"curves": [{"at": curve.at.tolist(), "to": curve.to.tolist()} for curve in self._curves]}
@@ -94,18 +116,40 @@ class IsotonicCalibration(Calibrator):
 
 def _against_rest(scores: Array) -> Array:
     """Return the log-odds (C, n) of each class against the others."""
+    z = scores.T
+    p = np.exp(z)
+    rest, high = 1 - p, p > 0.5
+    rest[high] = -np.expm1(z[high])
     with np.errstate(divide="ignore"):
-        rest = np.where(scores > -np.log(2), np.log(-np.expm1(scores)), np.log1p(-np.exp(scores)))
-    return np.clip(scores - rest, -FARTHEST, FARTHEST).T
+        return np.clip(z - np.log(rest), -FARTHEST, FARTHEST)
 
 
-def _fit_curve(z: Array, labels: Array, weight: Array | None) -> _Curve:
+def _fit_curve(z: Array, masses: Array, weight: Array | None) -> _Curve:
     if len(z) > MOST_EXACT:
-        z = np.rint(z * PLACES) / PLACES
+        return _curve_of_counts(_count_on_grid(z, masses, weight))
     at, place = np.unique(z, return_inverse=True)
     place = place.reshape(-1)
     total = np.bincount(place, weight, len(at))
-    positive = np.bincount(place, labels if weight is None else labels * weight, len(at))
+    positive = np.bincount(place, masses if weight is None else masses * weight, len(at))
+    return _curve(at, total, positive)
+
+
+def _count_on_grid(z: Array, masses: Array, weight: Array | None) -> Array:
+    """Return the weight of the rows at each multiple of 1/128, and the part of it that has label 1."""
+    size = 2 * round(FARTHEST * PLACES) + 1
+    place = (np.rint(z * PLACES) + FARTHEST * PLACES).astype(np.int64)
+    weighted = masses if weight is None else masses * weight
+    return np.stack([np.bincount(place, weight, size), np.bincount(place, weighted, size)])
+
+
+def _curve_of_counts(counts: Array) -> _Curve:
+    (used,) = np.nonzero(counts[0] > 0)
+    total, positive = counts[:, used]
+    return _curve(used / PLACES - FARTHEST, total, np.clip(positive, 0.0, total))
+
+
+def _curve(at: Array, total: Array, positive: Array) -> _Curve:
+    """Fit the curve to distinct log-odds with their weight, and the part of it that has label 1."""
     blocks = pool_adjacent_violators(
         np.concatenate([[0.5], total, [0.5]]), np.concatenate([[0.5], positive, [0.0]])
     )

@@ -1,12 +1,15 @@
 """Vector and matrix scaling: linear maps of the log-probabilities of more than two classes."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from crossentropy.evaluation._newton import Quadratic, minimize
 from crossentropy.evaluation.calibrators._base import Calibrator, restored
+from crossentropy.evaluation.calibrators._folds import Folds
 from crossentropy.evaluation.calibrators._rows import Rows
+from crossentropy.evaluation.calibrators._softmax import softmax_terms
 
 __all__ = ["MatrixScaling", "VectorScaling"]
 
@@ -15,6 +18,10 @@ Array = np.ndarray[Any, Any]
 CACHED = 1 << 19
 #: The Hessian of so many parameters takes 32 MB.
 MOST_PARAMETERS = 2000
+#: The Hessian is that of so many rows for each parameter, and of at least so many.
+SOME, LEAST_SOME = 64, 1 << 14
+#: The relative step at which a fit with that Hessian ends.
+NEAR = 1e-6
 
 
 class _Linear(Calibrator):
@@ -44,26 +51,67 @@ class _Linear(Calibrator):
         raise NotImplementedError
 
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
-        z, classes, weight = rows.scores, rows.classes, rows.weights
-        identity = self._identity(classes)
-        shape = identity.shape
-        step = max(1, CACHED // identity.size)
+        """Fit; of many rows, the Hessian is that of some of them, near the minimum."""
+        start = near.coefficients_ if isinstance(near, _Linear) else self._identity(rows.classes)
+        few = self._some(rows)
 
-        def penalized_loss(flat: Array) -> Quadratic:
-            away = flat - identity.reshape(-1)
-            loss, gradient, hessian = 0.5 * float(away @ away), away, np.eye(flat.size)
-            for start in range(0, len(z), step):
-                here = slice(start, start + step)
-                part = _loss_and_derivatives(
-                    self._features(z[here]), flat.reshape(shape), rows.labels[here], weight[here]
-                )
-                loss, gradient, hessian = loss + part[0], gradient + part[1], hessian + part[2]
-            return loss, gradient, hessian
+        def by_hessian(at: Array) -> Quadratic:
+            return *self._value(few, at), self._hessian(few, at)
 
-        start = near.coefficients_ if isinstance(near, _Linear) else identity
-        fit = minimize(penalized_loss, start.reshape(-1))
+        fit = minimize(by_hessian, start.reshape(-1))
         assert fit is not None  # the prior makes the Hessian positive definite
-        self.coefficients_ = fit.reshape(shape)
+        if few is not rows:
+            hessian = self._hessian(few, fit, share=rows.weights.sum() / few.weights.sum())
+            fit = minimize(lambda at: (*self._value(rows, at), hessian), fit, close=NEAR)
+            assert fit is not None
+        self.coefficients_ = fit.reshape(start.shape)
+
+    def _fit_without(self, folds: Folds) -> Iterator[Calibrator]:
+        """Yield fits without each fold; of many rows, one step of Newton's from the fit to all."""
+        few = self._some(folds.rows)
+        if few is folds.rows:
+            yield from super()._fit_without(folds)
+            return
+        at, whole = self.coefficients_.reshape(-1), folds.rows.weights.sum()
+        away = at - self._identity(few.classes).reshape(-1)
+        gradients = np.asarray([self._value(part, at)[1] - away for part in folds.parts])
+        hessian = self._hessian(few, at, share=whole / few.weights.sum()) - np.eye(len(at))
+        for part, own in zip(folds.parts, gradients, strict=True):
+            rest = np.eye(len(at)) + (1 - part.weights.sum() / whole) * hessian
+            fit = self._unfitted()
+            assert isinstance(fit, _Linear)  # for type checkers
+            step = np.linalg.solve(rest, away + gradients.sum(axis=0) - own)
+            fit.coefficients_ = (at - step).reshape(self.coefficients_.shape)
+            yield fit
+
+    def _some(self, rows: Rows) -> Rows:
+        """Return enough rows to know the Hessian within some percent; all, if there are not many more."""
+        return rows.sample(max(LEAST_SOME, SOME * self._parameters(rows.classes)))
+
+    def _value(self, rows: Rows, flat: Array) -> tuple[float, Array]:
+        """Return the penalized loss and its gradient."""
+        identity = self._identity(rows.classes)
+        away = flat - identity.reshape(-1)
+        at = flat.reshape(identity.shape)
+        terms = softmax_terms(
+            rows.scores, rows.targets, at, by_row=("loss",), gradient=True, weight=rows.weight
+        )
+        assert terms.gradient is not None  # for type checkers
+        loss = 0.5 * float(away @ away) + rows.total(terms.by_row["loss"])
+        return loss, away + terms.gradient.reshape(-1)
+
+    def _hessian(self, rows: Rows, flat: Array, share: float = 1.0) -> Array:
+        """Return the Hessian of the penalized loss of so many times the rows."""
+        theta = flat.reshape(self._identity(rows.classes).shape)
+        step, hessian = max(1, CACHED // flat.size), np.zeros((flat.size, flat.size))
+        for start in range(0, len(rows), step):
+            here = slice(start, start + step)
+            hessian += _hessian_of(self._features(rows.scores[here]), theta, rows.weights[here])
+        return np.asarray(np.eye(flat.size) + share * hessian)
+
+    def _losses(self, rows: Rows) -> Array:
+        terms = softmax_terms(rows.scores, rows.targets, self.coefficients_, by_row=("loss",))
+        return terms.by_row["loss"]
 
     def _map(self, scores: Array) -> Array:
         return _linear(self._features(scores), self.coefficients_).T
@@ -81,25 +129,20 @@ def _linear(x: Array, theta: Array) -> Array:
     return np.asarray(theta @ x[0].T) if len(x) == 1 else np.einsum("knq,kq->kn", x, theta)
 
 
-def _loss_and_derivatives(x: Array, theta: Array, labels: Array, weight: Array) -> Quadratic:
-    """Return the summed log loss of rows, its gradient and Hessian by the parameters."""
+def _hessian_of(x: Array, theta: Array, weight: Array) -> Array:
+    """Return the Hessian of the summed log loss of rows by the parameters."""
     classes, q = theta.shape
     u = _linear(x, theta)
     u -= u.max(axis=0)
-    log_sum = np.log(np.exp(u).sum(axis=0))
-    p = np.exp(u - log_sum)
-    rows = np.arange(len(labels))
-    loss = float(weight @ (log_sum - u[labels, rows]))
-    residual = p.copy()
-    residual[labels, rows] -= 1
+    p = np.exp(u)
+    p /= p.sum(axis=0)
     x = np.broadcast_to(x, (classes, *x.shape[1:]))
-    gradient = np.einsum("kn,knq->kq", residual * weight, x).reshape(-1)
     spread = p[:, :, None] * x
-    flat = spread.transpose(1, 0, 2).reshape(len(labels), classes * q)
+    flat = spread.transpose(1, 0, 2).reshape(len(weight), classes * q)
     hessian = -(flat.T @ (flat * weight[:, None]))
     for k in range(classes):
         hessian[k * q : (k + 1) * q, k * q : (k + 1) * q] += spread[k].T @ (x[k] * weight[:, None])
-    return loss, gradient, hessian
+    return hessian
 
 
 class VectorScaling(_Linear):

@@ -28,7 +28,7 @@ class _TwoClasses(Calibrator):
     def _coefficients(self, rows: Rows, used: list[int], near: Calibrator | None) -> Array | None:
         """Fit the logistic regression on some of the features; its last steps are on all rows."""
         start: Array | None = np.asarray([0.0, *(1.0 for _ in used[1:])])
-        few = rows.condensed()
+        few = rows.condensed
         if isinstance(near, _TwoClasses):
             start, few = near.coefficients_[used], rows
         for part in (rows,) if few is rows else (few, rows):
@@ -46,11 +46,11 @@ class _TwoClasses(Calibrator):
 
     def _positive(self, rows: Rows) -> Array:
         """Return the weight on label 1; smoothed if a threshold on the predictions separates the labels."""
-        one, zero = rows.scores[rows.labels == 1], rows.scores[rows.labels == 0]
+        one, zero = rows.scores[rows.targets > 0], rows.scores[rows.targets < 1]
         apart = not len(one) or not len(zero)
         if not apart and not _are_constant(rows):
             apart = bool(one.min() >= zero.max() or zero.min() >= one.max())
-        return rows.weights * (rows.smoothed() if apart else rows.labels)
+        return rows.weights * (rows.smoothed() if apart else rows.targets)
 
     def _to_dict(self) -> dict[str, Any]:
         return {"coefficients": self.coefficients_.tolist()}

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from crossentropy.evaluation._sources.score import score_source
 from crossentropy.evaluation._sources.table import Table
 from crossentropy.evaluation.calibrators._auto import METHODS, AutoCalibration
 from crossentropy.evaluation.calibrators._base import Calibrator
-from crossentropy.evaluation.calibrators._gain import Gain, folds, gain_of, held_out_losses
-from crossentropy.evaluation.calibrators._rows import probabilities, row_losses, rows_of
+from crossentropy.evaluation.calibrators._folds import Folds
+from crossentropy.evaluation.calibrators._gain import Gain, gain_of, held_out_losses
+from crossentropy.evaluation.calibrators._rows import probabilities, rows_of
+from crossentropy.evaluation.state import State
 
 __all__ = ["calibrated_batches", "fit_to_source", "write_batches"]
 
@@ -33,15 +36,16 @@ ADDED = "calibrated"
 
 
 class _Keeping(Scoring):
-    """Scoring that keeps the rows."""
+    """Scoring that keeps the rows in place of scoring them."""
 
-    def __init__(self, request: Request) -> None:
-        super().__init__(request)
-        self.batches: list[Batch] = []
+    def __init__(self, request: Request, *, threads: int | None = None, state: State | None = None) -> None:
+        super().__init__(request, threads=threads, state=state)
+        self.batches: list[tuple[int, Batch]] = []
 
     def take(self, batch: Batch) -> None:
-        super().take(batch)
-        self.batches.append(batch)
+        assert self.state is not None  # for type checkers
+        self.state.count_rows(len(batch) if batch.weight is None else int(np.count_nonzero(batch.weight)))
+        self.batches.append((self.piece, batch))
 
 
 def fit_to_source(
@@ -62,28 +66,30 @@ def fit_to_source(
     """
     made: list[_Keeping] = []
 
-    def keeping(request: Request) -> Scoring:
-        made.append(_Keeping(request))
+    def keeping(*of: Any, **options: Any) -> Scoring:
+        made.append(_Keeping(*of, **options))
         return made[-1]
 
     state = score_source(source, names, request, typed_classes=False, on_rows=on_rows, scoring_of=keeping)
-    batches = [batch for batch in made[0].batches if len(batch)]
+    kept = sorted((part for scoring in made for part in scoring.batches), key=itemgetter(0))
+    batches = [batch for _, batch in kept if len(batch)]
     d = state.declaration
     predictions = np.concatenate([batch.predictions for batch in batches])
     weight = np.concatenate([b.weight for b in batches if b.weight is not None]) if d.weighted else None
+    cluster = np.concatenate([b.cluster for b in batches if b.cluster is not None]) if d.clustered else None
     labels = np.concatenate([batch.labels for batch in batches])
-    rows = rows_of(Batch(predictions, labels, np.arange(len(labels)), weight), d, predictions.dtype)
+    rows = rows_of(Batch(predictions, labels, None, weight, cluster), d, predictions.dtype)
     kinds: tuple[type[Calibrator], ...] = (*METHODS, AutoCalibration)
     (chosen,) = (kind for kind in kinds if kind.method == method)
     calibrator = chosen(d.kind, classes=d.classes)
     calibrator._fit_to(rows, d)
     if isinstance(calibrator, AutoCalibration):
         return calibrator, calibrator.gains_
-    least = calibrator._least_rows(rows.classes)
-    if len(rows) < 2 * least and len(rows) - np.bincount(folds(len(rows))).max() < least:
+    parts = Folds(rows)
+    if parts.least() < calibrator._least_rows(rows.classes):
         return calibrator, ()
-    before, after = row_losses(rows.scores, rows.labels), held_out_losses(calibrator, rows, calibrator)
-    return calibrator, (gain_of(calibrator, rows, before, after, interval),)
+    losses = held_out_losses(calibrator, parts)
+    return calibrator, (gain_of(calibrator, parts, parts.before, losses, interval),)
 
 
 def calibrated_batches(

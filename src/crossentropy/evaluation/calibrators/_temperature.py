@@ -1,6 +1,7 @@
 """Temperature scaling."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,15 @@ import numpy as np
 from crossentropy.evaluation._intervals import student_quantile
 from crossentropy.evaluation._newton import minimize_from_zero, sigmoid
 from crossentropy.evaluation.calibrators._base import Calibrator, restored
-from crossentropy.evaluation.calibrators._rows import Rows
+from crossentropy.evaluation.calibrators._folds import Folds
+from crossentropy.evaluation.calibrators._rows import MANY, Rows
+from crossentropy.evaluation.calibrators._softmax import scaled_by, softmax_terms
 
 __all__ = ["TemperatureScaling"]
 
 Array = np.ndarray[Any, Any]
-#: Numbers that are worked on at once, so that they stay in a cache.
-CACHED = 1 << 17
+#: After a relative step as small as this, the error is about its square.
+SMALL = 1e-2
 
 
 class TemperatureScaling(Calibrator):
@@ -75,8 +78,37 @@ class TemperatureScaling(Calibrator):
         """Return a power to start from."""
         if isinstance(near, TemperatureScaling):
             return near._power or 1.0
-        few = rows.condensed()
+        few = rows.condensed if rows.classes == 2 else rows.sample(MANY)
         return 1.0 if few is rows else minimize_from_zero(_Likelihood(few))
+
+    def _fit_without(self, folds: Folds) -> Iterator[Calibrator]:
+        """Yield fits without each fold; of many rows of many classes, one step of Newton's from the fit to all."""
+        steps = self._steps_without(folds)
+        if steps is None:
+            yield from super()._fit_without(folds)
+            return
+        for power in steps:
+            part = TemperatureScaling(self.kind, classes=self.classes)
+            part._power = power
+            yield part
+
+    def _steps_without(self, folds: Folds) -> list[float] | None:
+        """Return the power after a step for each fold; None where a step is not near enough to the minimum."""
+        rows = folds.rows
+        if rows.classes == 2 or rows.sample(MANY) is rows or not _Likelihood(rows).is_bounded():
+            return None
+        slopes, curvatures = (np.asarray(x) for x in zip(*map(self._derivatives, folds.parts), strict=True))
+        steps = (slopes.sum() - slopes) / (curvatures.sum() - curvatures)
+        return None if (np.abs(steps) > SMALL * self._power).any() else (self._power - steps).tolist()
+
+    def _derivatives(self, rows: Rows) -> tuple[float, float]:
+        return _Likelihood(rows)(self._power)
+
+    def _losses(self, rows: Rows) -> Array:
+        if rows.classes == 2:
+            return super()._losses(rows)
+        power = scaled_by(self._power, rows.classes)
+        return softmax_terms(rows.scores, rows.targets, power, by_row=("loss",)).by_row["loss"]
 
     def _map(self, scores: Array) -> Array:
         return scores * self._power
@@ -99,43 +131,35 @@ class _Likelihood:
     """Slope and curvature of the log loss by the power β = 1/T, summed over rows."""
 
     def __init__(self, rows: Rows) -> None:
-        self.rows, z = rows, rows.scores
-        if z.ndim == 1:
-            self._below = z
-            self._of_label = np.where(rows.labels == 1, z, 0.0)
-        else:
-            self._below = np.ascontiguousarray(
-                (z - z.max(axis=1, keepdims=True)).T
-            )  # (C, n), the highest are 0
-            self._of_label = self._below[rows.labels, np.arange(len(z))]
+        self.rows, self._targets = rows, rows.targets
 
     def smooth(self) -> None:
         """Let each label keep a little for other classes."""
-        masses = self.rows.smoothed()
-        self._of_label = masses * self._below if masses.ndim == 1 else (masses.T * self._below).sum(axis=0)
+        self._targets = self.rows.smoothed()
 
     def is_bounded(self) -> bool:
-        """Tell whether a label has a lower score than another class."""
-        highest = np.maximum(self._below, 0.0) if self._below.ndim == 1 else 0.0
-        return bool((self._of_label < highest).any())
+        """Tell whether a label, or some of its mass, has a lower score than another class."""
+        z, targets, n = self.rows.scores, self.rows.targets, len(self.rows)
+        for start in range(0, n, MANY):
+            part, own = z[start : start + MANY], targets[start : start + MANY]
+            if z.ndim == 1:
+                highest, of_label = np.maximum(part, 0.0), own * part
+            else:
+                highest = part.max(axis=1)
+                of_label = (own * part).sum(axis=1) if self.rows.is_soft else part[np.arange(len(part)), own]
+            if (of_label < highest).any():
+                return True
+        return False
 
     def moments(self, beta: float) -> tuple[Array, Array]:
         """Return each row's slope and curvature."""
-        z = self._below
+        z = self.rows.scores
         if z.ndim == 1:
             p = sigmoid(beta * z)
-            return p * z - self._of_label, p * (1 - p) * z * z
-        slopes, curvatures = np.empty(z.shape[1]), np.empty(z.shape[1])
-        step = max(1, CACHED // len(z))
-        for start in range(0, z.shape[1], step):
-            here = slice(start, start + step)
-            part = z[:, here]
-            p = np.exp(beta * part)
-            p /= p.sum(axis=0)
-            mean = (p * part).sum(axis=0)
-            slopes[here] = mean - self._of_label[here]
-            curvatures[here] = (p * (part - mean) ** 2).sum(axis=0)
-        return slopes, curvatures
+            return (p - self._targets) * z, p * (1 - p) * z * z
+        power = scaled_by(beta, self.rows.classes)
+        terms = softmax_terms(z, self._targets, power, by_row=("slope", "curvature"))
+        return terms.by_row["slope"], terms.by_row["curvature"]
 
     def __call__(self, beta: float) -> tuple[float, float]:
         slopes, curvatures = self.moments(beta)

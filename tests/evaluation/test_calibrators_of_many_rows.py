@@ -1,0 +1,157 @@
+"""Calibrators of more rows than are worked on one by one; labels that are distributions; folds of clusters."""
+
+import numpy as np
+import pytest
+
+from calibration_data import drawn
+from crossentropy.evaluation import BadData
+from crossentropy.evaluation.calibrators import (
+    AutoCalibration,
+    BetaCalibration,
+    IsotonicCalibration,
+    MatrixScaling,
+    PlattScaling,
+    TemperatureScaling,
+    VectorScaling,
+    cross_validated_gain,
+)
+from crossentropy.evaluation.calibrators._folds import fold_of_clusters
+from crossentropy.evaluation.calibrators._softmax import softmax_terms
+
+N = 24_000
+
+
+@pytest.fixture
+def few_are_many(monkeypatch):
+    """Put the numbers of rows from where on fits are shared down to some thousands."""
+    package = "crossentropy.evaluation.calibrators"
+    monkeypatch.setattr(f"{package}._rows.MANY", 5000)
+    monkeypatch.setattr(f"{package}._temperature.MANY", 5000)
+    monkeypatch.setattr(f"{package}._isotonic.MOST_EXACT", 5000)
+    monkeypatch.setattr(f"{package}._linear.LEAST_SOME", 2000)
+
+
+def biased(seed=3, n=N, classes=4):
+    z, y = drawn(seed, n, classes)
+    return 1.7 * z + np.linspace(0, 0.5, classes), y
+
+
+@pytest.mark.parametrize(
+    ("method", "abs_error"),
+    [(TemperatureScaling, 1e-6), (VectorScaling, 1e-5), (MatrixScaling, 3e-5), (IsotonicCalibration, 4e-4)],
+)
+def test_many_rows_of_many_classes_have_the_gain_of_fits_to_each_fold(
+    method, abs_error, monkeypatch, request
+):
+    z, y = biased()
+    weight = np.arange(N) % 3 + 0.5
+    truth = cross_validated_gain(method("logits"), z, y, weight)
+    request.getfixturevalue("few_are_many")
+    gain = cross_validated_gain(method("logits"), z, y, weight)
+    assert gain.gain == pytest.approx(truth.gain, abs=abs_error)
+    assert gain.standard_error == pytest.approx(truth.standard_error, rel=1e-3)
+
+
+@pytest.mark.parametrize("method", [VectorScaling, MatrixScaling])
+def test_many_rows_are_fitted_to_the_maximum(method, request):
+    z, y = biased()
+    truth = method("logits").fit(z, y).coefficients_
+    request.getfixturevalue("few_are_many")
+    assert method("logits").fit(z, y).coefficients_ == pytest.approx(truth, abs=1e-6)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_the_kernel_has_the_derivatives_of_the_loss(soft, diagonal):
+    r = np.random.default_rng(0)
+    z, weight = r.normal(size=(37, 3)), r.random(37)
+    masses = r.dirichlet(np.ones(3), 37)
+    targets = masses if soft else masses.argmax(axis=1)
+    t = masses if soft else np.eye(3)[targets]
+    at = r.normal(size=(3, 2 if diagonal else 4))
+
+    def losses(at):
+        u = z * at[:, 0] + at[:, 1] if diagonal else z @ at[:, :3].T + at[:, 3]
+        return np.log(np.exp(u).sum(axis=1)) - (t * u).sum(axis=1)
+
+    terms = softmax_terms(z, targets, at, by_row=("loss",), gradient=True, weight=weight)
+    assert terms.by_row["loss"] == pytest.approx(losses(at), rel=1e-13)
+    for i in np.ndindex(at.shape):
+        step = np.zeros_like(at)
+        step[i] = 1e-6
+        slope = weight @ (losses(at + step) - losses(at - step)) / 2e-6
+        assert terms.gradient[i] == pytest.approx(slope, rel=1e-7, abs=1e-8)
+
+
+# -------------------------------------------------------------------------------------------------- soft labels
+
+SOFT = [
+    (TemperatureScaling, 2),
+    (PlattScaling, 2),
+    (BetaCalibration, 2),
+    (IsotonicCalibration, 2),
+    (AutoCalibration, 2),
+    (TemperatureScaling, 3),
+    (VectorScaling, 3),
+    (MatrixScaling, 3),
+    (IsotonicCalibration, 3),
+]
+
+
+@pytest.mark.parametrize(("method", "classes"), SOFT)
+def test_a_soft_label_is_a_row_of_each_label_with_its_mass_as_weight(method, classes):
+    z, _ = drawn(0, 1500, classes, 2.0)
+    t = np.random.default_rng(1).dirichlet(np.ones(classes), 1500) ** 2
+    t /= t.sum(axis=1, keepdims=True)
+    soft = method("logits").fit(z, t, soft_labels=True)
+    each = np.tile(np.arange(classes), 1500)
+    if method is AutoCalibration:
+        assert [gain.method for gain in soft.gains_] == ["temperature", "platt", "beta", "isotonic"]
+        return
+    hard = method("logits").fit(np.repeat(z, classes, axis=0), each, t.reshape(-1))
+    loss, truth = (-(t * np.log(fit.predict_proba(z))).sum(axis=1).mean() for fit in (soft, hard))
+    # the prior, and half a row at the ends of a curve, are smaller beside more rows
+    exact = method in (TemperatureScaling, PlattScaling, BetaCalibration)
+    assert loss == pytest.approx(truth, rel=1e-12 if exact else 1e-3)
+
+
+def test_many_rows_of_soft_labels_are_condensed_as_their_labels(request):
+    z, _ = drawn(0, N, 2, 2.0)
+    t = np.random.default_rng(1).beta(0.5, 0.5, N)
+    truth = cross_validated_gain(PlattScaling("logits"), z[:, 1], t, soft_labels=True)
+    request.getfixturevalue("few_are_many")
+    gain = cross_validated_gain(PlattScaling("logits"), z[:, 1], t, soft_labels=True)
+    assert gain.gain == pytest.approx(truth.gain, abs=1e-7)
+
+
+def test_soft_labels_without_the_declaration_are_refused():
+    with pytest.raises(BadData, match="labels has shape"):
+        TemperatureScaling("proba").fit(np.full((20, 2), 0.5), np.full((20, 2), 0.5))
+
+
+# ----------------------------------------------------------------------------------------------------- clusters
+
+
+def test_rows_of_a_cluster_are_in_one_fold():
+    from crossentropy.evaluation._hashing import hash_values
+
+    cluster = hash_values(np.arange(1000) // 10)
+    fold = fold_of_clusters(cluster).reshape(100, 10)
+    assert (fold == fold[:, :1]).all()
+    assert np.bincount(fold[:, 0], minlength=5).min() > 8
+
+
+def test_copies_of_rows_gain_nothing_if_they_are_a_cluster():
+    z, y = drawn(0, 300, 2)
+    z, y, copies = np.repeat(z[:, 1], 20), np.repeat(y, 20), np.repeat(np.arange(300), 20)
+    alone = cross_validated_gain(IsotonicCalibration("logits"), z, y)
+    together = cross_validated_gain(IsotonicCalibration("logits"), z, y, cluster=copies)
+    assert alone.gain > 0.05 > 0.01 > together.gain  # each fold knows the labels of the others' copies
+    assert together.standard_error > 2 * alone.standard_error
+
+
+def test_auto_recommends_nothing_to_copies_of_calibrated_rows_in_clusters():
+    z, y = drawn(1, 300, 2)
+    z, y, copies = np.repeat(z, 20, axis=0), np.repeat(y, 20), np.repeat(np.arange(300), 20)
+    assert AutoCalibration("logits").fit(z, y).calibrator_ is not None
+    assert AutoCalibration("logits").fit(z, y, cluster=copies).calibrator_ is None
