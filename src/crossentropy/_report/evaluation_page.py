@@ -1,13 +1,12 @@
 """The report of an evaluation: one page in one file, which asks for nothing and runs nothing."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from crossentropy._report import sentences
+from crossentropy._report.environment import templates
 from crossentropy._report.figures import draw_class_reliability, draw_decomposition, draw_reliability
 from crossentropy._report.interval_marks import scale_of
 from crossentropy._report.provenance import Provenance
@@ -31,12 +30,12 @@ def evaluation_html(result: Mapping[str, Any], provenance: Provenance) -> str:
         "decomposition": _decomposition(result),
     }
     context = _context(result, provenance) | {"figures": figures, "colors": COLORS, "dark": DARK}
-    return _templates().get_template("evaluation.html.j2").render(context)
+    return templates().get_template("evaluation.html.j2").render(context)
 
 
 def evaluation_markdown(result: Mapping[str, Any], provenance: Provenance) -> str:
     """Return the report as Markdown, without pictures."""
-    return _templates().get_template("evaluation.md.j2").render(_context(result, provenance))
+    return templates().get_template("evaluation.md.j2").render(_context(result, provenance))
 
 
 def _context(result: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
@@ -97,22 +96,3 @@ def _groups(
             {"names": [short(g[key]) for _, key in names], "notable": notable, "mark": mark} | dict(g)
         )
     return {"heads": [head for head, _ in names], "rows": rows, "total": len(groups)}
-
-
-@cache
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("crossentropy._report"),
-        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "number": sentences.number,
-        "percent": sentences.percent,
-        "short": short,
-        "cell": lambda name: short(name).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;"),
-    }
-    return environment
