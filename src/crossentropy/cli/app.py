@@ -7,6 +7,7 @@ import typer
 from crossentropy import __version__
 from crossentropy.cli.calibrate import calibrate
 from crossentropy.cli.compare import compare
+from crossentropy.cli.doctor import doctor
 from crossentropy.cli.evaluate import evaluate
 from crossentropy.cli.explain import explain
 from crossentropy.cli.losses import losses
@@ -19,7 +20,7 @@ from crossentropy.cli.train_lm import train_lm
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
-for verb in train, predict, train_lm, losses, evaluate, merge, compare, calibrate, perplexity, explain:
+for verb in train, predict, train_lm, losses, evaluate, merge, compare, calibrate, perplexity, explain, doctor:
     app.command()(verb)
 
 

@@ -203,7 +203,9 @@ class Readers:
         if not x.requires_grad or x.is_leaf:  # a leaf would keep the hook
             return
 
-        def keep(gradient: Tensor) -> None:
+        def keep(gradient: Tensor | None) -> None:
+            if gradient is None:  # another part of what these are a part of has one
+                return
             some = thin(gradient, axis) if gradient.ndim > 1 else gradient.detach()
             call.gradient = torch.linalg.vector_norm(some.float(), float("inf"))
 

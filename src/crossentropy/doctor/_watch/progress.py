@@ -53,9 +53,10 @@ def _stuck(losses: np.ndarray, sample: Sample) -> Iterator[Finding]:
     H = sample.entropy
     if len(losses) < CALLS or len(sample) < LABELS or H < 0.05 or not np.isfinite(losses).all():
         return
-    first, last = np.array_split(losses, 2)
-    error = float(last.std(ddof=1)) / math.sqrt(len(last))
-    if abs(last.mean() - H) <= max(0.02 * H, 0.0) and first.mean() - last.mean() <= 3 * error:
+    last = np.array_split(losses, 2)[1]  # the first half also undoes the start
+    before, after = np.array_split(last, 2)
+    error = math.sqrt(before.var(ddof=1) / len(before) + after.var(ddof=1) / len(after))
+    if abs(last.mean() - H) <= 0.02 * H and before.mean() - after.mean() <= 3 * error:
         yield Finding(
             "not_learned",
             f"The loss stays at {last.mean():.4g} nats, the entropy of the label frequencies: the model predicts how "
