@@ -20,7 +20,19 @@ from crossentropy.cli.train_lm import train_lm
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
-for verb in train, predict, train_lm, losses, evaluate, merge, compare, calibrate, perplexity, explain, doctor:
+for verb in (
+    train,
+    predict,
+    train_lm,
+    losses,
+    evaluate,
+    merge,
+    compare,
+    calibrate,
+    perplexity,
+    explain,
+    doctor,
+):
     app.command()(verb)
 
 

@@ -1,7 +1,7 @@
 """The verb ``doctor``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -56,7 +56,7 @@ def doctor(
             sources, kind, columns, label, None if classes is None else classes.split(","), positive
         )
         names = {"proba": "probabilities", "log_proba": "log_probabilities"}
-        given = {names.get(kind, kind): x}
+        given: dict[str, Any] = {names.get(kind, kind): x}
         report = examine(labels=y, ignore_index=ignore_index, **given)
         if html is not None:
             write_page(report.to_html(), html)

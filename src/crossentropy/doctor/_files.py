@@ -74,7 +74,9 @@ def _numbers(labels: Any, classes: Sequence[Any]) -> Array:
 def _places(array: Array, values: Any, classes: Sequence[Any]) -> Array:
     """Return the places of names among the classes; of numbers among classes that are 0, 1, …, themselves."""
     if list(classes) == list(range(len(classes))):
-        numbers = [x if isinstance(x, (int, float, np.number)) and x == x else -1 for x in np.asarray(array).tolist()]
+        numbers = [
+            x if isinstance(x, (int, float, np.number)) and x == x else -1 for x in np.asarray(array).tolist()
+        ]
         return np.asarray(numbers, np.float64 if any(x != int(x) for x in numbers) else np.int64)
     places = {label: place for place, label in enumerate(classes)}
     found = [places.get(x) for x in np.asarray(array).tolist()]
