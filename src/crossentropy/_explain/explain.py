@@ -76,8 +76,8 @@ def explain(
 
     Returns
     -------
-    Explanation
-        Its attributes are float64, arrays of shape (C,), and quantities in nats. It is shown as text by `print`, as HTML in a notebook, and
+    Explanation, with arrays (C,)
+        Its attributes are float64, quantities in nats. It is shown as text by `print`, as HTML in a notebook, and
         `to_html` and `to_dict` return it as a page and as numbers.
 
     Raises
