@@ -95,7 +95,6 @@ def _replace_functions(recorder: Recorder, replaced: ExitStack) -> None:
         (torch._C._nn, "nll_loss_nd", readers.nll),
         (torch._C._nn, "binary_cross_entropy", readers.binary),
         (torch, "binary_cross_entropy_with_logits", readers.binary_with_logits),
-        (torch, "kl_div", readers.divergence),
         (sigmoid_losses, "sigmoid_loss", readers.sigmoid),
     ):
         replace(owner, name, partial(recorder.watched, read=read))
@@ -107,10 +106,27 @@ def _replace_functions(recorder: Recorder, replaced: ExitStack) -> None:
     for module in (engine, softmax_losses, face):
         replace(module, "solve", watched_solve)
 
-    for place in (Tensor, torch):
-        for name in ("softmax", "log_softmax"):
-            replace(place, name, partial(_followed, look=recorder.softmax))
-    replace(Tensor, "__truediv__", partial(_followed, look=recorder.divide))
+    def follow_temperatures() -> None:
+        """Follow divisions and softmaxes, of which an optimizer makes many: only where there is a divergence."""
+        for place in (Tensor, torch):
+            for name in ("softmax", "log_softmax"):
+                replace(place, name, partial(_followed, look=recorder.softmax))
+        replace(Tensor, "__truediv__", partial(_followed, look=recorder.divide))
+
+    def watched_divergence(old: Callable[..., Any]) -> Callable[..., Any]:
+        kl_div = recorder.watched(old, readers.divergence)
+        is_first = True
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal is_first
+            if is_first:
+                is_first = False
+                follow_temperatures()
+            return kl_div(*arguments, **options)
+
+        return call
+
+    replace(torch, "kl_div", watched_divergence)
     replace(Tensor, "backward", lambda old: _announced(old, recorder.of_root))
 
 
