@@ -123,9 +123,9 @@ def test_the_top_level_is_what_the_design_says():
     import crossentropy as ce
 
     losses = {"softmax_cross_entropy", "sigmoid_cross_entropy", "linear_cross_entropy", "log_loss"}
-    helpers = {"target_statistics", "linear_target_statistics", "loss_and_gradient", "show_config"}
+    helpers = {"target_statistics", "linear_target_statistics", "loss_and_gradient", "show_config", "explain"}
     quantities = set(ce.information.__all__)
-    modules = {"losses", "links", "targets", "information", "cross_entropy_method", "evaluation"}
+    modules = {"losses", "links", "targets", "information", "cross_entropy_method", "evaluation", "doctor"}
     assert set(ce.__all__) == losses | helpers | quantities | modules
 
 

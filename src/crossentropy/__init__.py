@@ -19,8 +19,9 @@ from crossentropy.losses import (
 )
 
 if TYPE_CHECKING:
-    from crossentropy import cross_entropy_method, evaluation, information
+    from crossentropy import cross_entropy_method, doctor, evaluation, information
     from crossentropy._config import show_config
+    from crossentropy._explain.explain import explain
     from crossentropy.information import (
         cross_entropy,
         entropy,
@@ -36,8 +37,10 @@ __version__ = "0.1.0"
 __all__ = [
     "cross_entropy",
     "cross_entropy_method",
+    "doctor",
     "entropy",
     "evaluation",
+    "explain",
     "information",
     "js_divergence",
     "kl_divergence",
@@ -57,6 +60,7 @@ __all__ = [
 ]
 
 LAZY = {
+    "_explain.explain": ("explain",),
     "information": (
         "cross_entropy",
         "entropy",
@@ -73,5 +77,5 @@ LAZY = {
 FACES = ("boosting", "jax", "keras", "sklearn", "torch")
 
 __getattr__, __dir__ = attach(
-    __name__, __all__, LAZY, ("cross_entropy_method", "evaluation", "information", *FACES)
+    __name__, __all__, LAZY, ("cross_entropy_method", "doctor", "evaluation", "information", *FACES)
 )

@@ -127,6 +127,12 @@ class ExampleOptions(_Classes, _SampleWeight, _Terms, _Smoothing, _Margin, _Offs
     validate: str
 
 
+class ExplainedOptions(_Terms, _Smoothing, _Margin, _Offset, _SampleWeight, total=False):
+    """Keywords of a softmax loss that act on one row."""
+
+    class_weight: Array | None
+
+
 class ReductionOptions(_SampleWeight, _Reduction, total=False):
     """How rows are weighted and reduced."""
 

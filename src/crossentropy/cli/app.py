@@ -7,7 +7,9 @@ import typer
 from crossentropy import __version__, show_config
 from crossentropy.cli.calibrate import calibrate
 from crossentropy.cli.compare import compare
+from crossentropy.cli.doctor import doctor
 from crossentropy.cli.evaluate import evaluate
+from crossentropy.cli.explain import explain
 from crossentropy.cli.losses import losses
 from crossentropy.cli.merge import merge
 from crossentropy.cli.perplexity import perplexity
@@ -18,7 +20,19 @@ from crossentropy.cli.train_lm import train_lm
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
-for verb in train, predict, train_lm, losses, evaluate, merge, compare, calibrate, perplexity:
+for verb in (
+    train,
+    predict,
+    train_lm,
+    losses,
+    evaluate,
+    merge,
+    compare,
+    calibrate,
+    perplexity,
+    explain,
+    doctor,
+):
     app.command()(verb)
 
 

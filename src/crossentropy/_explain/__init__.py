@@ -1,0 +1,1 @@
+"""One loss, step by step."""

@@ -1,0 +1,80 @@
+"""What the predictions say about the labels, and what a temperature would gain."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from crossentropy.doctor._sample import Sample
+from crossentropy.doctor.finding import Finding
+from crossentropy.evaluation.calibrators import TemperatureScaling, cross_validated_gain
+
+__all__ = ["learning_findings", "temperature_findings"]
+
+#: Rows that are needed to tell.
+FEW = 100
+#: The share of the loss that a temperature has to be worth, and how far beyond chance.
+WORTH, CONFIDENCE = 0.05, 0.9999
+#: Rows for the fit of a temperature.
+ROWS = 20_000
+
+
+def learning_findings(sample: Sample) -> Iterator[Finding]:
+    """Find a loss that is the entropy of the label frequencies."""
+    H = sample.entropy
+    if len(sample) < FEW or H < 0.05:
+        return
+    saving = (sample.base_losses - sample.losses).reshape(len(sample), -1).mean(axis=1)
+    mean, error = float(saving.mean()), float(saving.std(ddof=1)) / math.sqrt(len(sample))
+    if abs(mean) <= 0.02 * H and mean < 3 * error + 1e-9:
+        yield Finding(
+            "not_learned",
+            "The loss is the entropy of the label frequencies, that of always predicting how frequent each class "
+            "is: the "
+            "predictions say nothing about the labels.",
+            {
+                "loss_as_called": sample.loss,
+                "entropy_of_label_frequencies": H,
+                "ln_C": math.log(2 if sample.sigmoid else sample.classes),
+                "spread_of_the_predictions": float(sample.x.std(axis=0).mean()),
+            },
+            "a check that the model can learn at all: train on 20 rows until their loss is 0. If it cannot, look "
+            "at the "
+            "inputs (all alike, shuffled against the labels), at the learning rate, and at gradients that are 0",
+        )
+
+
+def temperature_findings(sample: Sample) -> Iterator[Finding]:
+    """Find predictions that a temperature would improve by far more than chance."""
+    if sample.sigmoid and sample.classes > 1:
+        return
+    rows = sample if len(sample) <= ROWS else sample.take(np.arange(0, len(sample), -(-len(sample) // ROWS)))
+    labels = rows.labels[:, 0] if rows.sigmoid else rows.labels
+    x = rows.x[:, 0] if rows.sigmoid else rows.x
+    if (
+        len(rows) < FEW
+        or len(np.unique(labels)) < 2
+        or not np.isin(labels, np.arange(max(2, rows.classes))).all()
+    ):
+        return
+    kind = {"probabilities": "proba", "log_probabilities": "log_proba"}.get(rows.kind, "logits")
+    if kind == "proba" and not rows.sigmoid:
+        x = x / x.sum(axis=1, keepdims=True)
+    gain = cross_validated_gain(TemperatureScaling(kind), x, labels.astype(np.int64), interval=CONFIDENCE)
+    learned = gain.calibrated_log_loss < 0.9 * rows.entropy
+    if learned and gain.is_beyond_chance and gain.gain > max(WORTH * gain.log_loss, 0.005):
+        scaling = TemperatureScaling(kind)
+        scaling.fit(x, labels.astype(np.int64))
+        T = scaling.temperature_
+        sure = "too sure of themselves" if T > 1 else "too careful"
+        yield Finding(
+            "temperature",
+            f"The predictions are {sure}: one temperature would lower the loss on rows that it was not fitted to.",
+            {
+                "loss_as_called": gain.log_loss,
+                "loss_with_the_temperature": gain.calibrated_log_loss,
+                "temperature": float(T),
+            },
+            f"logits / {T:.3g}  # fitted to rows that the model was not trained on: crossentropy calibrate",
+            cost=gain.gain,
+        )

@@ -1,0 +1,1 @@
+"""Calls of losses in a running training loop, and what they show."""
