@@ -25,11 +25,11 @@ PACKAGES = (
 )
 
 
-def describe(version: str) -> dict[str, str]:
+def describe() -> dict[str, str]:
     """Describe the installation, by topic; no framework is imported."""
     found = [(names[0], next(filter(None, map(_version, names)), None)) for names in PACKAGES]
     return {
-        "crossentropy": version,
+        "crossentropy": _version("crossentropy") or "not installed",
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
         "platform": f"{platform.system()} {platform.machine()}",
         "kernels": f"compiled, {_native.instruction_set()}"
@@ -58,9 +58,7 @@ def show_config() -> None:
     crossentropy ...
     python ...
     """
-    from crossentropy import __version__
-
-    for topic, text in describe(__version__).items():
+    for topic, text in describe().items():
         print(f"{topic:14}{text}")
 
 
