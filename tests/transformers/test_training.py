@@ -200,7 +200,7 @@ def test_a_head_that_does_not_record_is_refused_at_apply_time_and_at_the_call():
 
     model = make("llama")
     model.lm_head = Quantized(16, V, dtype=torch.float64)
-    with pytest.raises(TypeError, match="the output layer of this LlamaForCausalLM is a .*Quantized"):
+    with pytest.raises(TypeError, match=r"the output layer of this LlamaForCausalLM is a .*Quantized"):
         apply(model)
 
     model = make("llama")
@@ -216,7 +216,7 @@ def test_a_head_that_does_not_record_is_refused_at_apply_time_and_at_the_call():
 def test_a_model_that_computes_its_loss_otherwise_is_refused():
     model = apply(make("llama"))
     model.loss_function = lambda logits, labels, **kwargs: torch.tensor(0.0)
-    with pytest.raises(TypeError, match="computed no loss by torch.nn.functional.cross_entropy"):
+    with pytest.raises(TypeError, match=r"computed no loss by torch\.nn\.functional\.cross_entropy"):
         model(**batch())
     model.loss_function = lambda logits, labels, **kwargs: torch.log_softmax(logits, -1).sum()
     with pytest.raises(TypeError, match=r"the model calls log_softmax\(\) on them"):
