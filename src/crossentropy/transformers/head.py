@@ -223,7 +223,7 @@ def _forward_of(model: PreTrainedModel) -> Callable[..., Any]:
         return _with_logits(outputs, lambda logits: logits[:, positions].computed())
 
     # `inspect` reads the signature here; without `__wrapped__` nobody unwraps this function by mistake.
-    del forward.__wrapped__  # type: ignore[attr-defined]
+    del forward.__wrapped__
     forward.__signature__ = signature  # type: ignore[attr-defined]
     forward.before = before  # type: ignore[attr-defined]
     return forward

@@ -151,9 +151,9 @@ def train(
         If the training diverges, or a checkpoint cannot be written.
     """
     options, texts, tokenizer = prepared.options, prepared.texts, prepared.tokenizer
-    if options.batch < ranks.count:
+    if options.batch < ranks.world:
         raise InputError(
-            f"A batch of {options.batch} windows is too small for {ranks.count} processes: pass --batch {ranks.count}."
+            f"A batch of {options.batch} windows is too small for {ranks.world} processes: pass --batch {ranks.world}."
         )
     shape = Shape(tokenizer.get_vocab_size(), options.context, options.layers, options.width, options.heads)
     model = build_transformer(shape, options.seed)

@@ -94,7 +94,7 @@ def fit(
     InputError
         If the loss stops being finite.
     """
-    if ranks.count > 1:
+    if ranks.world > 1:
         share_rows(model, ranks.share(options.batch), options.batch)
     with torch.random.fork_rng(devices=[]):
         while (step := len(history.losses)) < options.steps:

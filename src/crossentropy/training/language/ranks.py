@@ -12,7 +12,7 @@ class Ranks(NamedTuple):
     """This process's number, from 0, and how many there are."""
 
     rank: int = 0
-    count: int = 1
+    world: int = 1
 
     @property
     def is_first(self) -> bool:
@@ -20,12 +20,12 @@ class Ranks(NamedTuple):
         return self.rank == 0
 
     def share(self, rows: int) -> slice:
-        """Choose this process's part of a number of rows: every `count`-th."""
-        return slice(self.rank, rows, self.count)
+        """Choose this process's part of a number of rows: every `world`-th."""
+        return slice(self.rank, rows, self.world)
 
     def add_up(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its sum over the processes."""
-        if self.count > 1:
+        if self.world > 1:
             for x in tensors:
                 distributed.all_reduce(x)
 
@@ -36,12 +36,12 @@ ALONE = Ranks()
 @contextmanager
 def joined_ranks() -> Iterator[Ranks]:
     """Join the other processes of `torchrun`, which names them in the environment; without it there is one."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
         yield ALONE
         return
     distributed.init_process_group("gloo")
     try:
-        yield Ranks(distributed.get_rank(), count)
+        yield Ranks(distributed.get_rank(), world)
     finally:
         distributed.destroy_process_group()

@@ -82,7 +82,7 @@ def token_losses(
     """
     model.eval()
     losses = torch.zeros(windows.labels.shape)
-    for i in range(ranks.rank * batch, len(losses), ranks.count * batch):
+    for i in range(ranks.rank * batch, len(losses), ranks.world * batch):
         part = slice(i, i + batch)
         losses[part] = token_loss(
             model(windows.inputs[part]),
