@@ -24,6 +24,7 @@ FRAMEWORKS = (
     "catboost",
     "pyspark",
     "ray",
+    "transformers",
 )
 
 
@@ -132,7 +133,7 @@ def test_the_top_level_is_what_the_design_says():
 def test_dir_shows_the_public_names_and_no_others():
     import crossentropy as ce
 
-    assert dir(ce) == sorted([*ce.__all__, "boosting", "jax", "keras", "sklearn", "torch"])
+    assert dir(ce) == sorted([*ce.__all__, "boosting", "jax", "keras", "sklearn", "torch", "transformers"])
     assert dir(ce.losses) == sorted(ce.losses.__all__)
     assert dir(ce.links) == sorted(ce.links.__all__)
 
@@ -200,7 +201,14 @@ def test_a_face_is_an_attribute_that_imports_its_framework_when_it_is_asked_for(
 
 @pytest.mark.parametrize(
     ("face", "missing"),
-    [("torch", "torch"), ("jax", "jax"), ("keras", "keras"), ("sklearn", "sklearn"), ("sklearn", "torch")],
+    [
+        ("torch", "torch"),
+        ("jax", "jax"),
+        ("keras", "keras"),
+        ("sklearn", "sklearn"),
+        ("sklearn", "torch"),
+        ("transformers", "transformers"),
+    ],
 )
 def test_a_face_without_its_framework_names_the_extra(face, missing):
     out = python(

@@ -74,7 +74,7 @@ LAZY = {
 }
 
 # Faces import their framework, so `from crossentropy import *` leaves them out.
-FACES = ("boosting", "jax", "keras", "sklearn", "torch")
+FACES = ("boosting", "jax", "keras", "sklearn", "torch", "transformers")
 
 __getattr__, __dir__ = attach(
     __name__, __all__, LAZY, ("cross_entropy_method", "doctor", "evaluation", "information", *FACES)

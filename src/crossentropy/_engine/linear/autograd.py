@@ -52,7 +52,7 @@ FEW = 64  # fewest rows for which a product is efficient
 
 def loss(linear: LinearProblem, memory_budget: int | None, skip_below: float = 0.0) -> Tensor:
     """Compute the loss of a linear head, differentiably: 0-d, or with reduction "none" in the shape of the rows."""
-    head, problem = head_of(linear.hidden, linear.weight, linear.bias, linear.low_rank), linear.problem
+    head, problem = _head_of_problem(linear), linear.problem
     if skip_below:
         check_fixed(problem, skip_below)
     kernels = kernels_for(*head.factors, head.bias, *tensors_of(problem))
@@ -126,7 +126,7 @@ def _rows_that_count(head: Head, problem: SoftmaxProblem) -> tuple[Head, Softmax
 
 def statistics(linear: LinearProblem, requested: Requested) -> RowStatistics:
     """Compute the statistics of a head's rows, differentiably."""
-    head = head_of(linear.hidden, linear.weight, linear.bias, linear.low_rank)
+    head = _head_of_problem(linear)
     problem = replace(linear.problem, requested=requested)
     if kernels_serve(*head.factors, head.bias, *tensors_of(problem)):
         return _statistics_of(head)(problem)
@@ -150,6 +150,12 @@ def head_of(
         return Head((hidden, weight), bias)
     down, up = low_rank
     return Head((hidden, weight, product(hidden, down.T), up), bias)
+
+
+def _head_of_problem(linear: LinearProblem) -> Head:
+    """Make the head of a problem, with all of its factors."""
+    head = head_of(linear.hidden, linear.weight, linear.bias, linear.low_rank)
+    return Head((*head.factors, *linear.more_factors), head.bias)
 
 
 def _statistics_of(head: Head, skip_below: float = 0.0) -> Callable[[SoftmaxProblem], RowStatistics]:

@@ -32,6 +32,8 @@ class LinearProblem:
     problem: SoftmaxProblem  # of logits (N, V), which it has not
     rows: tuple[int, ...]  # the shape of the rows before they were flattened
     shift: int
+    # Pairs x (N, r), M (V, r) of PyTorch whose products x Mᵀ are added to the logits, flat: x₁, M₁, x₂, …
+    more_factors: tuple[Array, ...] = ()
 
     def unflatten_rows(self, x: Array) -> Array:
         """Restore the shape of the rows in `x` (N, …), and drop the positions that a shift leaves without a label."""

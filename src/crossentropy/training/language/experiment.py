@@ -23,6 +23,7 @@ from crossentropy.training.language.fit import Evaluation, History, build_optimi
 from crossentropy.training.language.memory import peak_memory
 from crossentropy.training.language.model import Shape, Transformer, build_transformer
 from crossentropy.training.language.options import LanguageOptions
+from crossentropy.training.language.ranks import ALONE, Ranks
 from crossentropy.training.language.sample import sample_tokens
 from crossentropy.training.language.scores import cut_windows, score_text
 from crossentropy.training.language.text import Texts, read_texts
@@ -129,7 +130,11 @@ def prepare(options: LanguageOptions, out: Path) -> Preparation:
     return Preparation(options, path, state, texts, tokenizer, training, held_out, notices)
 
 
-def train(prepared: Preparation, on_step: Callable[[History], None] = lambda history: None) -> LanguageRun:
+def train(
+    prepared: Preparation,
+    on_step: Callable[[History], None] = lambda history: None,
+    ranks: Ranks = ALONE,
+) -> LanguageRun:
     """Train a language model, with regular checkpoints, and score it on the held-out text.
 
     Parameters
@@ -137,6 +142,8 @@ def train(prepared: Preparation, on_step: Callable[[History], None] = lambda his
     prepared : Preparation
     on_step : callable, optional
         Called with the history after each step.
+    ranks : Ranks
+        The processes that train together; the first one writes the checkpoints.
 
     Raises
     ------
@@ -144,6 +151,10 @@ def train(prepared: Preparation, on_step: Callable[[History], None] = lambda his
         If the training diverges, or a checkpoint cannot be written.
     """
     options, texts, tokenizer = prepared.options, prepared.texts, prepared.tokenizer
+    if options.batch < ranks.world:
+        raise InputError(
+            f"A batch of {options.batch} windows is too small for {ranks.world} processes: pass --batch {ranks.world}."
+        )
     shape = Shape(tokenizer.get_vocab_size(), options.context, options.layers, options.width, options.heads)
     model = build_transformer(shape, options.seed)
     optimizer = build_optimizer(model)
@@ -155,10 +166,12 @@ def train(prepared: Preparation, on_step: Callable[[History], None] = lambda his
     sizes = token_sizes(tokenizer)
 
     def evaluate() -> LanguageScore:
-        return score_text(model, windows, sizes, options.batch, options.logits)
+        return score_text(model, windows, sizes, options.batch, options.logits, ranks)
 
     def keep() -> None:
         nonlocal memory
+        if not ranks.is_first:
+            return
         memory = max(filter(None, (memory, peak_memory())), default=None)
         state = {
             "run": describe_run(options, texts.digest),
@@ -172,8 +185,8 @@ def train(prepared: Preparation, on_step: Callable[[History], None] = lambda his
         save_checkpoint(state, prepared.checkpoint)
 
     with cpu_threads(threads):
-        fit(model, optimizer, history, tokens, options, evaluate, on_step, keep)
-        written = sample_tokens(model, int(tokens[0]), options.context, SAMPLE_TOKENS, options.seed)
+        fit(model, optimizer, history, tokens, options, evaluate, on_step, keep, ranks)
+        written = sample_tokens(model, tokens[:1].tolist(), options.context, SAMPLE_TOKENS, options.seed)
     return LanguageRun(
         options,
         shape,

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from crossentropy.evaluation import LanguageScore
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.loss import DIVERGED, token_loss
-from crossentropy.training.language.model import Transformer
+from crossentropy.training.language.model import Transformer, share_rows
 from crossentropy.training.language.options import LanguageOptions
+from crossentropy.training.language.ranks import ALONE, Ranks
 
 WARM_UP = 0.1
 LAST_RATE = 0.1
@@ -71,6 +72,7 @@ def fit(
     evaluate: Callable[[], LanguageScore],
     on_step: Callable[[History], None],
     on_checkpoint: Callable[[], None],
+    ranks: Ranks = ALONE,
 ) -> None:
     """Take the steps that are not in `history` yet.
 
@@ -84,15 +86,19 @@ def fit(
         Called after each step.
     on_checkpoint : callable
         Called after each evaluation, when `model`, `optimizer` and `history` are the whole state.
+    ranks : Ranks
+        The processes, each of which calls this with the same arguments and takes a share of every batch.
 
     Raises
     ------
     InputError
         If the loss stops being finite.
     """
+    if ranks.world > 1:
+        share_rows(model, ranks.share(options.batch), options.batch)
     with torch.random.fork_rng(devices=[]):
         while (step := len(history.losses)) < options.steps:
-            history.losses.append(_take_step(model, optimizer, tokens, step, options))
+            history.losses.append(_take_step(model, optimizer, tokens, step, options, ranks))
             done = step + 1
             checkpoint = done % options.checkpoint_every == 0 or done == options.steps
             if checkpoint:
@@ -108,6 +114,7 @@ def _take_step(
     tokens: np.ndarray,
     step: int,
     options: LanguageOptions,
+    ranks: Ranks,
 ) -> float:
     """Take one step, and return the batch's loss before it, in nats per token."""
     for group in optimizer.param_groups:
@@ -119,11 +126,16 @@ def _take_step(
     )
     model.train()
     optimizer.zero_grad()
-    loss = token_loss(model(inputs), model.weight, labels, options.logits)
+    share = ranks.share(options.batch)
+    loss = token_loss(
+        model(inputs[share]), model.weight, labels[share], options.logits, normalizer=labels.numel()
+    )
     loss.backward()
+    mean = loss.detach()
+    ranks.add_up([mean, *(p.grad for p in model.parameters() if p.grad is not None)])
     nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
     optimizer.step()
-    value = loss.item()
+    value = mean.item()
     if not math.isfinite(value):
         raise InputError(DIVERGED)
     return value

@@ -39,7 +39,7 @@ class Transformer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = RowDropout()
         self.blocks = nn.ModuleList(Block(shape.width, shape.heads) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width)
         half = shape.width // shape.heads // 2
@@ -73,7 +73,7 @@ class Block(nn.Module):
         self.layer_norm = nn.LayerNorm(width)
         self.layer_in = nn.Linear(width, 4 * width)
         self.layer_out = nn.Linear(4 * width, width)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = RowDropout()
 
     def forward(self, hidden: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
         hidden = hidden + self.dropout(self.attend(self.attention_norm(hidden), turn))
@@ -88,6 +88,28 @@ class Block(nn.Module):
             _turned(queries, turn), _turned(keys, turn), values, is_causal=True
         )
         return self.attention_out(mixed.transpose(1, 2).flatten(-2))
+
+
+class RowDropout(nn.Module):
+    """Dropout of a batch of which this process may have only some rows: it drops what one process would.
+
+    The mask is drawn for all rows of the batch. `share` is a slice of them and their number, None if all are here.
+    """
+
+    share: tuple[slice, int] | None = None
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        if self.share is None or not self.training:
+            return F.dropout(hidden, DROPOUT, self.training)
+        rows, count = self.share
+        return hidden * F.dropout(hidden.new_ones((count, *hidden.shape[1:])), DROPOUT)[rows]
+
+
+def share_rows(model: nn.Module, rows: slice, count: int) -> None:
+    """Tell the dropout of a model that it is given these of the `count` rows of a batch."""
+    for module in model.modules():
+        if isinstance(module, RowDropout):
+            module.share = rows, count
 
 
 def _turned(vectors: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:

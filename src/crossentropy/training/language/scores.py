@@ -11,6 +11,7 @@ from crossentropy.evaluation import LanguageScore, LanguageState
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.loss import DIVERGED, token_loss
 from crossentropy.training.language.model import Transformer
+from crossentropy.training.language.ranks import ALONE, Ranks
 from crossentropy.training.language.tokenizer import BOUNDARY
 
 NO_LABEL = -1
@@ -69,8 +70,36 @@ class WindowScore:
 
 
 @torch.no_grad()
+def token_losses(
+    model: Transformer, windows: Windows, batch: int, logits: str, ranks: Ranks = ALONE
+) -> np.ndarray:
+    """Compute the loss of each label of the windows, `batch` windows at a time, in nats: float32 (windows, context).
+
+    Raises
+    ------
+    InputError
+        If a loss is NaN.
+    """
+    model.eval()
+    losses = torch.zeros(windows.labels.shape)
+    for i in range(ranks.rank * batch, len(losses), ranks.world * batch):
+        part = slice(i, i + batch)
+        losses[part] = token_loss(
+            model(windows.inputs[part]),
+            model.weight,
+            windows.labels[part],
+            logits,
+            ignore_index=NO_LABEL,
+            reduction="none",
+        )
+    ranks.add_up([losses])
+    if losses.isnan().any():
+        raise InputError(DIVERGED)
+    return losses.numpy()
+
+
 def score_text(
-    model: Transformer, windows: Windows, sizes: np.ndarray, batch: int, logits: str
+    model: Transformer, windows: Windows, sizes: np.ndarray, batch: int, logits: str, ranks: Ranks = ALONE
 ) -> LanguageScore:
     """Score a model on windows, `batch` at a time; `sizes` are the bytes of each token of the vocabulary.
 
@@ -79,13 +108,6 @@ def score_text(
     InputError
         If a loss is NaN.
     """
-    model.eval()
     scored = WindowScore(windows.inputs.shape[1], sizes)
-    for inputs, labels in zip(windows.inputs.split(batch), windows.labels.split(batch), strict=True):
-        losses = token_loss(
-            model(inputs), model.weight, labels, logits, ignore_index=NO_LABEL, reduction="none"
-        )
-        if losses.isnan().any():
-            raise InputError(DIVERGED)
-        scored.add(-losses.numpy(), labels.numpy())
+    scored.add(-token_losses(model, windows, batch, logits, ranks), windows.labels.numpy())
     return scored.score()

@@ -59,6 +59,17 @@ def read_texts(paths: Iterable[str], held_out: float) -> Texts:
     return Texts(training, last_parts, digest.hexdigest())
 
 
+def read_text(path: str) -> str:
+    """Read a whole UTF-8 file.
+
+    Raises
+    ------
+    InputError
+        If it is no file, or empty, or no UTF-8 text.
+    """
+    return _read(Path(path)).decode()
+
+
 def _cut(content: bytes, most: int) -> int:
     """Choose where to split UTF-8: at most `most` bytes come before, and at least one byte behind.
 
