@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from crossentropy._engine.options import ExplainedOptions, check_names
 from crossentropy._explain.explanation import Contribution, Digits, Explanation, TransformedLogits
 from crossentropy._statistics.formulas import transformed
 from crossentropy._statistics.problem import Transform
+from crossentropy._versions import Unpack
 from crossentropy.losses.numpy_gradient import loss_and_gradient
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.losses.target_statistics import target_statistics

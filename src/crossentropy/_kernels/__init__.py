@@ -7,18 +7,20 @@ for them and keeps these alive. Where no build of them loads (a platform without
 
 import warnings
 
+from crossentropy._kernels import absent
+
 try:
     import crossentropy._kernels._native as _native
 
     COMPILED = True
 except ImportError as error:
-    from crossentropy._kernels import absent as _native  # type: ignore[no-redef]
+    _native = absent  # type: ignore[misc]
 
     COMPILED = False
     warnings.warn(
         f"the compiled part of crossentropy does not load ({error}). Losses and quantities are computed by their "
         "formulas: the values are right, more time and memory are needed. crossentropy.evaluation needs the compiled "
-        f"part. {_native.ADVICE}",
+        f"part. {absent.ADVICE}",
         RuntimeWarning,
         stacklevel=2,
     )

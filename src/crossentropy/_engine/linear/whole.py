@@ -24,16 +24,19 @@ def loss_and_gradients(linear: LinearProblem) -> tuple[Array, LinearGradients]:
     """Compute the loss of NumPy arrays and its gradients with respect to the head, by the tape of NumPy."""
     import numpy
 
-    given = (linear.hidden, linear.weight, linear.bias, *(linear.low_rank or (None, None)))
-    roots = [None if x is None else Taped(x) for x in given]
-    hidden, weight, bias, *low_rank = roots
-    taped = replace(
-        linear, hidden=hidden, weight=weight, bias=bias, low_rank=linear.low_rank and tuple(low_rank)
-    )
+    hidden, weight = Taped(linear.hidden), Taped(linear.weight)
+    bias = None if linear.bias is None else Taped(linear.bias)
+    factors = None if linear.low_rank is None else (Taped(linear.low_rank[0]), Taped(linear.low_rank[1]))
+    taped = replace(linear, hidden=hidden, weight=weight, bias=bias, low_rank=factors)
     with numpy.errstate(all="ignore"):  # infinities are valid results, as they are in the kernels
         value = loss(taped, None)
-        by = [None if x is None else gradient_of(value, x) for x in roots]
-    return value.value, LinearGradients(*by[:3], None if linear.low_rank is None else (by[3], by[4]))
+        gradients = LinearGradients(
+            gradient_of(value, hidden),
+            gradient_of(value, weight),
+            None if bias is None else gradient_of(value, bias),
+            None if factors is None else (gradient_of(value, factors[0]), gradient_of(value, factors[1])),
+        )
+    return value.value, gradients
 
 
 def statistics(linear: LinearProblem, requested: Requested) -> RowStatistics:
