@@ -30,7 +30,7 @@ def print_sections(sections: Sequence[Section], console: Console) -> None:
                 table.add_row(*map(Text, row))
             console.print(Padding(table, (0, 0, 0, 2), expand=False))
         for line in section.code.splitlines():
-            console.print(Padding(Text(line, style="cyan"), (0, 0, 0, 2)), soft_wrap=True)
+            console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)  # never cut: it is to be copied
 
 
 def write_page(html: str, path: Path) -> None:
