@@ -149,3 +149,9 @@ def test_all_forms_have_the_loss_and_the_page_asks_for_nothing():
 def test_an_error_says_what_to_pass(arguments, options, message):
     with pytest.raises((ValueError, TypeError), match=message):
         ce.explain(*arguments, **options)
+
+
+def test_an_array_that_is_more_than_its_numbers_is_refused():
+    """The mask would be lost, and the loss be that of other classes."""
+    with pytest.raises(TypeError, match="mask"):
+        ce.explain(np.ma.masked_array([2.0, 1.0, -1.0], [False, True, False]), 0)

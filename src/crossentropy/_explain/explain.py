@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy import information
+from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.unit_sums import rounding_tolerance
 from crossentropy._engine.options import ExplainedOptions, check_names
@@ -205,8 +206,7 @@ def _one_row(
 
 def _numbers(x: Any, name: str) -> Array:
     """Return an array of any library, or a list, as float64."""
-    if hasattr(x, "detach"):
-        x = x.detach().cpu().double().numpy()
+    x = x.detach().cpu().double().numpy() if hasattr(x, "detach") else as_array(x, name)
     try:
         return np.asarray(x, np.float64)
     except (TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._arguments.arrays import as_array
 from crossentropy.losses.log_loss import binary_log_loss, log_loss
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
@@ -116,7 +117,7 @@ def as_numpy(x: Any, name: str) -> Array:
     if hasattr(x, "detach"):
         x = x.detach().cpu()
         x = (x.float() if x.dtype.is_floating_point and x.dtype.itemsize < 4 else x).numpy()
-    array = np.asarray(x)
+    array = np.asarray(x if type(x) is np.ndarray else as_array(x, name))  # masks and units are refused
     if array.dtype.kind == "V" or "bfloat16" in str(array.dtype):
         array = array.astype(np.float32)
     if array.dtype.kind not in "biuf":
