@@ -70,7 +70,7 @@ def train_lm(
         int | None,
         typer.Option(
             metavar="N",
-            help="Write N tokens behind --prompt with the finished model in --out, and do not train.",
+            help="Write N tokens after --prompt with the finished model in --out, and do not train.",
         ),
     ] = None,
     prompt: Annotated[str, typer.Option(metavar="TEXT", help="Text that --write goes on with.")] = "",
@@ -81,6 +81,8 @@ def train_lm(
     on where an earlier one was stopped. Under torchrun, its processes share each batch.
     """
     with errors_in_a_sentence():
+        if prompt and write is None:
+            raise InputError("--prompt is what --write goes on with: pass --write N too.")
         if score or write is not None:
             _use(out, files, score or [], write, prompt, seed)
             return

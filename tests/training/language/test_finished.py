@@ -70,6 +70,7 @@ def test_the_command_prints_bits_per_byte_with_an_interval(folder, text_file):
         ([], "nothing to train on"),
         (["text.txt", "--write", "3"], "would be trained on"),
         (["--write", "0"], "at least 1"),
+        (["text.txt", "--prompt", "12"], "pass --write N too"),
         (["--write", "3"], "has no finished language model"),
         (["--score", "no_such_text"], "There is no file"),
     ],
