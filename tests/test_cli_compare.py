@@ -128,6 +128,9 @@ def test_a_result_without_rows_allows_an_unpaired_test_alone(tmp_path):
     found = re.search(r"is (\S+), unpaired from (\S+) to ([^;]+);", done.stderr)
     assert [float(x) for x in found.groups()] == pytest.approx([difference, low, high], rel=1e-4)
     assert "a file of predictions in place of evaluation.json would allow the paired test" in done.stderr
+    done = invoke("old.csv", "--not-worse-than", "evaluation.json", "--out", "page.html")
+    assert (done.exit_code, (tmp_path / "page.html").exists()) == (2, False)
+    assert "evaluation.json has no rows; pass the predictions" in done.stderr
 
 
 # --------------------------------------------------------------------------------------------------- exit codes

@@ -116,6 +116,11 @@ def compare(
         models = list(dict.fromkeys([*([not_worse_than] if not_worse_than and not alone else []), *sources]))
         if len(models) < 2 and baseline is None:
             raise ValueError("pass two different files or more, one for each model")
+        if len(models) < 2 and out is not None:
+            raise ValueError(
+                f"--out has the differences of rows, and {not_worse_than} has no rows; pass the predictions it was "
+                "made of, or crossentropy evaluate --out for a report of one model"
+            )
         slices = tuple(slice or ())
         columns = Columns(predictions, label, weight, cluster, key, {name: name for name in slices})
         request = Request(

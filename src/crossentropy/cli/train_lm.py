@@ -144,8 +144,10 @@ def _use(
     language = load_language_model(out)
     if score:
         console, result = Console(highlight=False), score_files(language, score)
-        print_lines(result.rows(), ", ".join(score), console)
-        documents = "files" if len(score) > 1 else f"windows of {language.shape.context} tokens"
-        console.print(f"The intervals take the {documents} for independent.")
+        documents = "files" if len(score) > 1 else "windows"
+        rows = [(documents if name == "documents" else name, value) for name, value in result.rows()]
+        print_lines(rows, ", ".join(score), console)
+        size = "" if len(score) > 1 else f" of {language.shape.context} tokens"
+        console.print(f"The intervals take the {documents}{size} for independent.")
     if write is not None:
         typer.echo(prompt + write_text(language, prompt, write, seed))
