@@ -106,7 +106,7 @@ near = np.stack([np.roll(sounding, shift, axis=1) for shift in (-1, 0, 1)])
 letters = best != BLANK
 placed = float((near == best).any(axis=0)[letters].mean())
 print(f"loss of a label: {losses[0]:.1f} nats at first, {np.mean(losses[-10:]):.2f} at the end")
-print(f"{exact:.1%} of 200 new recordings are spelt without a fault")
+print(f"{exact:.1%} of 200 new recordings are spelled without a fault")
 print(f"{placed:.1%} of the frames that are called a letter are at most one frame from that letter's sound")
 
 figure, (sound, heard) = plt.subplots(2, 1, figsize=(8.6, 4.4), sharex=True)

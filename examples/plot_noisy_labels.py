@@ -7,7 +7,7 @@ the price: mean absolute error charges :math:`1 - p`, generalized cross-entropy 
 cross-entropy at ``q → 0`` and mean absolute error at ``q = 1``. The pull of the first is :math:`p` times that of
 cross-entropy, that of the second :math:`p^q` times: a row with a small ``p`` is given up.
 
-That is also what a hard or unlearnt row looks like. So mean absolute error learns slowly, stays far behind on clean
+That is also what a hard or unlearned row looks like. So mean absolute error learns slowly, stays far behind on clean
 labels, and its probabilities are the worst of all. Forward correction multiplies the predicted probabilities by the
 known matrix of errors before the logarithm. It starts as fast as cross-entropy and keeps more of its accuracy, but with
 600 rows it too learns wrong labels by heart. On clean labels, nothing beats plain cross-entropy by more than chance.

@@ -7,7 +7,7 @@ drawn as the label and weighs the row's cross-entropy by its advantage, how much
 
 .. math:: \ell = -\frac 1 N \sum_t A_t \log \pi(a_t \mid s_t).
 
-Rows with a positive advantage are learnt, those with a negative one unlearnt. The cross-entropy method needs no
+Rows with a positive advantage are learned, those with a negative one unlearned. The cross-entropy method needs no
 gradient at all: it draws parameters from a normal distribution, keeps the best fifth, and moves the distribution to the
 least cross-entropy with those. Both balance the pole of CartPole for all of the 500 steps that an episode lasts; an
 untrained policy holds it for some 20.

@@ -8,7 +8,7 @@ part mean that the network learns its rows by heart: weight decay holds it back.
 
 More width and depth lower the training loss as far as one likes. What they do to the held-out loss is another matter,
 and the log loss shows it more than the accuracy: it charges for being sure and wrong. Here 200 digits, a tenth of them
-with wrong labels, are easily learnt by heart.
+with wrong labels, are easily learned by heart.
 """
 
 import itertools

@@ -140,6 +140,7 @@ def test_a_bad_row_is_named_and_nothing_is_half_written(path, tmp_path):
         ),
         (("--logits", "z_*", "--apply", "good.json"), 2, "pass --out"),
         (("--logits", "z_*", "--apply", "good.json", "--out", "x.txt"), 2, "ends in .parquet or .csv"),
+        (("--logits", "z_*", "--apply", "no.json", "--out", "x.csv"), 2, "Error: no.json: No such file"),
         (("--proba", "z_*", "--apply", "good.json", "--out", "x.csv"), 2, "was fitted to --logits"),
         (("--logits", "z_*", "--apply", "rows.parquet", "--out", "x.csv"), 3, "is no calibrator"),
         (("--logits", "z_a*", "--apply", "good.json", "--out", "x.csv"), 3, "need (n, 3)"),

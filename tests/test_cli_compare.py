@@ -90,7 +90,7 @@ def test_rows_without_keys_are_named_by_their_file():
 def test_the_paired_test_decides(candidate, baseline, options, passed):
     done = invoke(f"{candidate}.csv", "--key", "id", "--not-worse-than", f"{baseline}.csv", *options)
     if passed is None:
-        assert (done.exit_code, "pass two files or more" in done.stderr) == (2, True)
+        assert (done.exit_code, "pass two different files or more" in done.stderr) == (2, True)
         return
     assert done.exit_code == (0 if passed else 1), done.stderr
     assert done.stderr == "" or "by the paired test from" in done.stderr
@@ -128,6 +128,9 @@ def test_a_result_without_rows_allows_an_unpaired_test_alone(tmp_path):
     found = re.search(r"is (\S+), unpaired from (\S+) to ([^;]+);", done.stderr)
     assert [float(x) for x in found.groups()] == pytest.approx([difference, low, high], rel=1e-4)
     assert "a file of predictions in place of evaluation.json would allow the paired test" in done.stderr
+    done = invoke("old.csv", "--not-worse-than", "evaluation.json", "--out", "page.html")
+    assert (done.exit_code, (tmp_path / "page.html").exists()) == (2, False)
+    assert "evaluation.json has no rows; pass the predictions" in done.stderr
 
 
 # --------------------------------------------------------------------------------------------------- exit codes
@@ -136,7 +139,7 @@ def test_a_result_without_rows_allows_an_unpaired_test_alone(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("old.csv", "--key", "id"), 2, "pass two files or more"),
+        (("old.csv", "--key", "id"), 2, "pass two different files or more"),
         (
             ("old.csv", "new.csv"),
             2,

@@ -54,7 +54,9 @@ def test_names_of_labels_are_matched_with_the_columns(tmp_path):
     assert found.exit_code == 1
     assert [f["name"] for f in json.loads(found.stdout)["findings"]] == ["softmax_twice"]
     other = table(tmp_path, {"y": NAMES[(Y + 1) % 3], **of_classes("p", softmax(Z), NAMES)})
-    assert "labels permuted" in invoke(other, "--label", "y", "--proba", "p_*").stdout
+    said = " ".join(invoke(other, "--label", "y", "--proba", "p_*").stdout.split())
+    assert "labels permuted" in said
+    assert f"class 0 is '{NAMES[0]}', 1 is '{NAMES[1]}', 2 is '{NAMES[2]}'" in said
 
 
 def test_a_column_of_log_odds_is_of_yes_or_no_answers(tmp_path):

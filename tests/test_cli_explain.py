@@ -82,7 +82,14 @@ def test_a_page_is_written(tmp_path):
         (["--logits", "2,1", "--label", "0", "--link", "Fokal"], "there is no link 'Fokal'; there are"),
         (["--logits", "2,1", "--label", "0", "--link", "Focal(gamma=-1)"], "gamma"),
         (["--logits", "2,1", "--label", "0", "--link", "Focal(2)"], "cannot be read; write a name"),
-        (["--logits", "2,1", "--label", "0", "--link", "Focal(beta=2)"], "is not possible"),
+        (["--logits", "2,1", "--label", "0", "--link", "Focal(beta=2)"], "Focal has no 'beta'; it has gamma"),
+        (["--logits", "2,1", "--label", "0", "--link", "Focal(gamma='a')"], "gamma of the link Focal is 'a'"),
+        (["--logits", "nan,1", "--label", "0"], "the logit of class 0 is nan"),
+        (["--logits", "2,1", "--label", "0", "--html", "."], "Cannot write to .: it is a folder"),
+        (
+            ["--logits", "2,1", "--label", "cat", "--classes", "cat,dog", "--temperature", "0"],
+            "temperature is 0",
+        ),
     ],
 )
 def test_a_mistake_is_answered_in_a_sentence(arguments, message):

@@ -103,6 +103,7 @@ def test_a_score_without_an_interval_passes_no_gate(tmp_path):
             2,
             "pass --text-column or --bytes-column",
         ),
+        (["a.csv", "--log-probs", "ok", "--state", "."], 2, "Cannot write to .: it is a folder"),
         (["a.jsonl"], 3, "or pass --log-probs, where they are"),
         (["a.jsonl", "--on-bad-rows", "skip"], 3, "there are no texts to score"),
     ],

@@ -205,7 +205,8 @@ def test_half_precision_is_found_where_it_changes_the_loss_by_more_than_a_thousa
     [
         ((Z,), {}, "pass one of logits.* and labels; passed: logits"),
         ((Z, Y), {"probabilities": P}, "passed: logits and probabilities and labels"),
-        ((Z, Y[:5]), {}, r"labels have shape \(5,\) and logits \(1500, 7\)"),
+        ((Z, Y[:5]), {}, r"labels have shape \(5,\) and logits \(1500, 7\).* of shape \(1500,\)"),
+        ((Z, Y), {"ignore_index": "x"}, "ignore_index is 'x'; pass an integer"),
         ((Z, Y), {"axis": 2}, r"axis is 2, and logits have shape \(1500, 7\)"),
         ((Z, Y + 0.5), {}, "labels are floating"),
         ((Z, ["a"]), {}, "labels has dtype <U1"),

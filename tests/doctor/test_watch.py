@@ -360,3 +360,5 @@ def test_nothing_called_is_said():
 def test_steps_are_checked():
     with pytest.raises(ValueError, match="steps is 0; pass the number"), doctor.watch(steps=0):
         pass
+    with pytest.raises(TypeError, match="steps is 'ten'; pass an integer"), doctor.watch(steps="ten"):
+        pass

@@ -61,6 +61,8 @@ def test_any_loss_of_rows_serves_with_its_options():
 def test_what_does_not_fit_is_refused_with_what_would():
     with pytest.raises(TypeError, match=r"focal_loss has no option gama; its options are .*gamma"):
         loss_function(ce.losses.focal_loss, gama=2)
+    with pytest.raises(TypeError, match="loss is 'focal'; pass a loss of rows"):
+        loss_function("focal")
 
     def info_gain(logits, labels, *, base=2.0): ...
 

@@ -45,7 +45,7 @@ DIGITS = 24 * math.log10(2)
 @argument_errors
 def explain(
     logits: Any = None,
-    labels: Any = None,
+    labels: str | Any = None,  # a name of a class is no wrong kind of label
     *,
     probabilities: Any = None,
     row: int = 0,
@@ -191,6 +191,8 @@ def _one_row(
         _check_distribution(z)
         with np.errstate(divide="ignore"):
             z = np.log(z)
+    else:
+        _check_finite(z)
     y = _label(labels, classes, row, n, len(z))
     given = {key: options[key] for key in ORDER if options.get(key) is not None}
     for key in ("sample_weight", "temperature"):
@@ -215,6 +217,17 @@ def _numbers(x: Any, name: str) -> Array:
         ) from error
 
 
+def _check_finite(z: Array) -> None:
+    """Raise ValueError unless logits have a softmax: numbers, or −∞ for classes that are left out."""
+    wrong = np.flatnonzero(~(z < np.inf))
+    if len(wrong):
+        raise ValueError(
+            f"the logit of class {wrong[0]} is {z[wrong[0]]}; pass finite numbers, or -inf for a class that is left out"
+        )
+    if not (z > -np.inf).any():
+        raise ValueError("all logits are -inf; pass a finite number for one class or more")
+
+
 def _check_distribution(p: Array) -> None:
     """Raise ValueError unless these are probabilities that sum to one, within what they may have been rounded by."""
     total = math.fsum(p)
@@ -228,12 +241,24 @@ def _label(labels: Any, classes: Sequence[Any] | None, row: int, n: int, C: int)
     """Return the label of the row: an integer (), or a distribution (C,)."""
     if classes is not None and len(classes) != C:
         raise ValueError(f"classes names {len(classes)} classes, and there are {C}; pass one name for each")
+    if classes is not None and len(set(map(str, classes))) < C:
+        raise ValueError(
+            f"classes are {list(map(str, classes))}, and two are called the same; name each differently"
+        )
     y = np.asarray(labels.detach().cpu().numpy() if hasattr(labels, "detach") else labels)
     if y.dtype.kind == "f" and y.shape[-1:] == (C,):
         return np.atleast_2d(y)[row if y.ndim == 2 else 0].astype(np.float64)
+    if y.dtype.kind == "f" and y.ndim == n == 1:
+        raise ValueError(
+            f"labels is a distribution over {len(y)} classes, and there are {C}; pass the mass of each"
+        )
     if y.ndim > 1 or (y.ndim == 1 and len(y) != n):
         raise ValueError(f"labels have shape {y.shape}, and there are {n} rows; pass one label for each")
     one = y[row] if y.ndim else y[()]
+    if classes is None and y.dtype.kind not in "biuf":
+        raise TypeError(
+            f"labels is {str(one)!r}; pass the number of the class, or name all classes by classes="
+        )
     if classes is not None:
         names = [str(name) for name in classes]
         if str(one) in names:

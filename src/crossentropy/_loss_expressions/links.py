@@ -1,6 +1,7 @@
 """Links by name: ``Focal(gamma=2)``."""
 
 import ast
+import dataclasses
 from typing import Any
 
 from crossentropy import links
@@ -38,7 +39,17 @@ def parse_link(expression: str) -> Any:
         )
     if node.id not in NAMES:
         raise ValueError(f"there is no link {node.id!r}; there are {', '.join(NAMES)}")
+    link = getattr(links, node.id)
+    known = [field.name for field in dataclasses.fields(link)]
+    for name, value in settings.items():
+        if not isinstance(value, (int, float)):
+            raise ValueError(f"{name} of the link {node.id} is {value!r}; pass a number")
+        if name not in known:
+            raise ValueError(
+                f"the link {node.id} has no {name!r}; "
+                + (f"it has {', '.join(known)}" if known else "it takes no numbers")
+            )
     try:
-        return getattr(links, node.id)(**settings)
+        return link(**settings)
     except TypeError as error:
         raise ValueError(f"the link {expression!r} is not possible: {error}") from None

@@ -26,7 +26,7 @@ from crossentropy.cli.arguments import (
 )
 from crossentropy.cli.evaluation_errors import errors_with_codes
 from crossentropy.cli.evaluation_report import progress_of_rows, write_bytes
-from crossentropy.training.output import check_new_file, check_writable, write_file
+from crossentropy.training.output import check_file, check_new_file, write_file
 
 
 class Method(StrEnum):
@@ -104,7 +104,7 @@ def calibrate(
                 raise ValueError("pass --label, the column of the labels to fit to")
             if out is not None:
                 raise ValueError("--out is written with --apply; with --save, leave it out")
-            check_writable(save.parent)
+            check_file(save)
 
             from crossentropy.evaluation._scoring import Columns, Request
             from crossentropy.evaluation.calibrators._tables import fit_to_source
@@ -132,7 +132,7 @@ def calibrate(
                     "--label, --soft-labels, --weight, --cluster and --json are for --save; leave them out with --apply"
                 )
             check_new_file(out, overwrite=overwrite)
-            check_writable(out.parent)
+            check_file(out)
             count = _apply(apply, sources, kind, columns, out, sum_tolerance)
             Console(stderr=True).print(f"{count:,} rows are in {out}.", highlight=False, soft_wrap=True)
 

@@ -26,7 +26,7 @@ from crossentropy.cli.comparison_report import print_comparison
 from crossentropy.cli.evaluation_arguments import Out
 from crossentropy.cli.evaluation_errors import FAILED_GATE, errors_with_codes
 from crossentropy.cli.evaluation_report import print_gates, progress_of_rows, write_junit
-from crossentropy.training.output import check_writable
+from crossentropy.training.output import check_file
 
 
 def compare(
@@ -101,7 +101,7 @@ def compare(
         if margin is not None and not_worse_than is None:
             raise ValueError("--margin is how much worse than --not-worse-than a model may be; pass both")
         if junit is not None:
-            check_writable(junit.parent)
+            check_file(junit)
 
         from crossentropy.cli.evaluation_pages import check_page, write_page
         from crossentropy.evaluation._compare import compare_tables
@@ -115,7 +115,12 @@ def compare(
         baseline = read_baseline(Path(not_worse_than)) if alone and not_worse_than else None
         models = list(dict.fromkeys([*([not_worse_than] if not_worse_than and not alone else []), *sources]))
         if len(models) < 2 and baseline is None:
-            raise ValueError("pass two files or more, one for each model")
+            raise ValueError("pass two different files or more, one for each model")
+        if len(models) < 2 and out is not None:
+            raise ValueError(
+                f"--out has the differences of rows, and {not_worse_than} has no rows; pass the predictions it was "
+                "made of, or crossentropy evaluate --out for a report of one model"
+            )
         slices = tuple(slice or ())
         columns = Columns(predictions, label, weight, cluster, key, {name: name for name in slices})
         request = Request(

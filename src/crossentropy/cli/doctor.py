@@ -1,5 +1,6 @@
 """The verb ``doctor``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +19,11 @@ from crossentropy.cli.arguments import (
 )
 from crossentropy.cli.evaluation_errors import errors_with_codes
 from crossentropy.cli.sections import print_sections, write_page
-from crossentropy.training.output import check_writable
+from crossentropy.training.output import check_file
 
 FOUND = 1
+#: The most classes whose names are printed.
+SHOWN = 12
 
 
 def doctor(
@@ -44,7 +47,7 @@ def doctor(
     with errors_with_codes():
         kind, columns = one_kind(proba, logits, log_proba)
         if html is not None:
-            check_writable(html.parent)
+            check_file(html)
 
         from crossentropy.evaluation._tables import needs_pyarrow
 
@@ -52,12 +55,13 @@ def doctor(
             from crossentropy.doctor._files import read_predictions
         from crossentropy.doctor import examine
 
-        x, y = read_predictions(
+        x, y, called = read_predictions(
             sources, kind, columns, label, None if classes is None else classes.split(","), positive
         )
         names = {"proba": "probabilities", "log_proba": "log_probabilities"}
         given: dict[str, Any] = {names.get(kind, kind): x}
         report = examine(labels=y, ignore_index=ignore_index, **given)
+        report.looked_at += _names(called)
         if html is not None:
             write_page(report.to_html(), html)
         if json:
@@ -68,3 +72,11 @@ def doctor(
             print_sections(report.sections(), Console(highlight=False))
     if report:
         raise typer.Exit(FOUND)
+
+
+def _names(classes: Sequence[Any]) -> str:
+    """Say which class has which number, since findings name classes by their numbers."""
+    if list(classes) == list(range(len(classes))):
+        return ""
+    shown = ", ".join(f"{number} is {name!r}" for number, name in enumerate(classes[:SHOWN]))
+    return f"; class {shown}{', …' if len(classes) > SHOWN else ''}"

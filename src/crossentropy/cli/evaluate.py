@@ -34,7 +34,7 @@ from crossentropy.cli.evaluation_report import (
     write_bytes,
     write_junit,
 )
-from crossentropy.training.output import check_writable
+from crossentropy.training.output import check_file
 
 
 class Clip(StrEnum):
@@ -99,7 +99,7 @@ def evaluate(
         rates = finalizing(interval, prior)
         for path in (state, junit):
             if path is not None:
-                check_writable(path.parent)
+                check_file(path)
 
         from crossentropy.cli.evaluation_pages import check_page, write_page
 

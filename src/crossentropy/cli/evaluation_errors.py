@@ -45,6 +45,13 @@ def in_options(message: str) -> str:
     return _OPTION.sub(option, message).replace("larger sum_tolerance", "larger --sum-tolerance")
 
 
+def _sentence(error: ValueError | OSError) -> str:
+    """Return what an error says, without the number that the operating system has for it."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 @contextmanager
 def errors_with_codes() -> Iterator[None]:
     """Turn what the user can put right into one sentence on stderr and an exit code."""
@@ -54,7 +61,7 @@ def errors_with_codes() -> Iterator[None]:
     except BadData as error:
         sentence, code = str(error), BAD_DATA
     except (ValueError, OSError) as error:
-        sentence, code = str(error), USAGE
+        sentence, code = _sentence(error), USAGE
     except ImportError as error:
         missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
         if not isinstance(missing, ModuleNotFoundError):

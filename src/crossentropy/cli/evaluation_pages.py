@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from crossentropy._report.provenance import Provenance, Source, versions
 from crossentropy.cli.evaluation_report import write_bytes
 from crossentropy.evaluation import Comparison, Evaluation
-from crossentropy.training.output import check_writable
+from crossentropy.training.output import check_file
 
 __all__ = ["check_page", "write_page"]
 
@@ -23,7 +23,7 @@ def check_page(path: Path) -> None:
     """Raise, before any work is done, if a report cannot be written there, or what draws it is not installed."""
     if path.suffix.lower() not in PAGES:
         raise ValueError(f"--out is {str(path)!r}; pass a file that ends in {', '.join(PAGES)}")
-    check_writable(path.parent)
+    check_file(path)
     if path.suffix.lower() != ".json":
         import crossentropy._report.evaluation_page  # noqa: F401
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from crossentropy.cli.arguments import Json
 from crossentropy.cli.evaluation_errors import errors_with_codes
 from crossentropy.cli.sections import print_sections, write_page
-from crossentropy.training.output import check_writable
+from crossentropy.training.output import check_file
 
 Numbers = Annotated[str | None, typer.Option(metavar="X,…", help="A number for each class.")]
 Number = Annotated[float | None, typer.Option(metavar="X")]
@@ -36,7 +36,7 @@ def explain(
     temperature: Annotated[float | None, typer.Option(metavar="X", help="Logits are divided by it.")] = None,
     logit_bias: Numbers = None,
     label_smoothing: Annotated[
-        float | None, typer.Option(metavar="X", help="Share of the label that goes to the other classes.")
+        float | None, typer.Option(metavar="X", help="Share of the label that is spread over all classes.")
     ] = None,
     smoothing_prior: Numbers = None,
     class_weight: Numbers = None,
@@ -57,7 +57,7 @@ def explain(
     """Explain one loss, step by step: from logits or probabilities and a label to the number and its gradient."""
     with errors_with_codes():
         if html is not None:
-            check_writable(html.parent)
+            check_file(html)
 
         from crossentropy._explain.explain import explain as explain_row
         from crossentropy._loss_expressions.links import parse_link

@@ -9,7 +9,7 @@ from crossentropy.cli.arguments import Interval, Json
 from crossentropy.cli.evaluation_arguments import Out, Prior, finalizing
 from crossentropy.cli.evaluation_errors import errors_with_codes
 from crossentropy.cli.evaluation_report import print_language, print_result, write_bytes
-from crossentropy.training.output import check_writable
+from crossentropy.training.output import check_file
 
 
 def merge(
@@ -17,7 +17,7 @@ def merge(
         list[Path],
         typer.Argument(
             metavar="STATE…",
-            help="Files that --state of crossentropy evaluate has written, or that of perplexity.",
+            help="Files that --state of crossentropy evaluate or of perplexity has written.",
         ),
     ],
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the sum of the states.")] = None,
@@ -37,12 +37,12 @@ def merge(
         if out is not None:
             check_page(out)
         if state is not None:
-            check_writable(state.parent)
+            check_file(state)
         total: State | LanguageState | None = None
         for path in states:
             if not path.is_file():
                 raise ValueError(
-                    f"there is no file {str(path)!r}; pass what crossentropy evaluate --state has written"
+                    f"there is no file {str(path)!r}; pass what --state of crossentropy evaluate or perplexity wrote"
                 )
             data = path.read_bytes()
             try:

@@ -13,7 +13,7 @@ from crossentropy.cli.evaluation_report import (
     write_bytes,
     write_junit,
 )
-from crossentropy.training.output import check_writable
+from crossentropy.training.output import check_file
 
 
 def _column(what: str) -> typer.models.OptionInfo:
@@ -91,7 +91,7 @@ def perplexity(
         check_interval(interval)
         for path in (junit, state):
             if path is not None:
-                check_writable(path.parent)
+                check_file(path)
 
         from crossentropy.evaluation import LanguageState
         from crossentropy.evaluation._gates import check_language_gates

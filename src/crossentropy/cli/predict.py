@@ -9,7 +9,7 @@ from rich.console import Console
 
 from crossentropy.cli.arguments import Decimal, Encoding, Separator
 from crossentropy.cli.errors import errors_in_a_sentence
-from crossentropy.training.output import check_new_file, check_run, check_writable, write_file
+from crossentropy.training.output import check_file, check_new_file, check_run, write_file
 from crossentropy.training.tables.source import check_exists
 
 
@@ -35,7 +35,7 @@ def predict(
         check_run(run)
         check_exists(data)
         check_new_file(out, overwrite=overwrite)
-        check_writable(out.parent)
+        check_file(out)
 
         from crossentropy.training.runs.apply import apply_model, report_applied
         from crossentropy.training.runs.load import load_model

@@ -70,7 +70,7 @@ def train_lm(
         int | None,
         typer.Option(
             metavar="N",
-            help="Write N tokens behind --prompt with the finished model in --out, and do not train.",
+            help="Write N tokens after --prompt with the finished model in --out, and do not train.",
         ),
     ] = None,
     prompt: Annotated[str, typer.Option(metavar="TEXT", help="Text that --write goes on with.")] = "",
@@ -81,6 +81,8 @@ def train_lm(
     on where an earlier one was stopped. Under torchrun, its processes share each batch.
     """
     with errors_in_a_sentence():
+        if prompt and write is None:
+            raise InputError("--prompt is what --write goes on with: pass --write N too.")
         if score or write is not None:
             _use(out, files, score or [], write, prompt, seed)
             return
@@ -142,8 +144,10 @@ def _use(
     language = load_language_model(out)
     if score:
         console, result = Console(highlight=False), score_files(language, score)
-        print_lines(result.rows(), ", ".join(score), console)
-        documents = "files" if len(score) > 1 else f"windows of {language.shape.context} tokens"
-        console.print(f"The intervals take the {documents} for independent.")
+        documents = "files" if len(score) > 1 else "windows"
+        rows = [(documents if name == "documents" else name, value) for name, value in result.rows()]
+        print_lines(rows, ", ".join(score), console)
+        size = "" if len(score) > 1 else f" of {language.shape.context} tokens"
+        console.print(f"The intervals take the {documents}{size} for independent.")
     if write is not None:
         typer.echo(prompt + write_text(language, prompt, write, seed))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy._arguments.errors import argument_errors
+from crossentropy._arguments.errors import argument_errors, integer
 from crossentropy.doctor._forms import form_findings, normalized_axis
 from crossentropy.doctor._labels import (
     label_range_findings,
@@ -95,6 +95,8 @@ def examine(
         passed = " and ".join([*kinds, *(["labels"] if labels is not None else [])]) or "nothing"
         raise TypeError(f"pass one of {', '.join(KINDS)}, and labels; passed: {passed}")
     (kind,) = kinds
+    if ignore_index is not None:
+        integer(ignore_index, "ignore_index")
     x, y = as_numpy(given[kind], kind), as_numpy(labels, "labels")
     if x.ndim == 0 or not x.size:
         raise ValueError(f"{kind} have shape {x.shape}; pass predictions of one row or more")
@@ -106,7 +108,7 @@ def _examine(kind: str, x: Array, y: Array, axis: int, ignore_index: int | None,
         raise ValueError(f"axis is {axis}, and {kind} have shape {x.shape}; pass the axis of the classes")
     findings: list[Finding] = []
     unseen: list[str] = []
-    shape = tuple(np.delete(x.shape, axis))
+    shape = tuple(np.delete(x.shape, axis).tolist())
     sigmoid = x.ndim == 1 or y.shape == x.shape
     if x.ndim > 1 and y.shape == x.shape and _are_distributions_of_labels(y, axis):
         sigmoid = False

@@ -22,8 +22,8 @@ def read_predictions(
     label: str,
     classes: Sequence[str] | None = None,
     positive: str | None = None,
-) -> tuple[Array, Array]:
-    """Read the columns of predictions (n, C) or (n,) and the labels of files.
+) -> tuple[Array, Array, tuple[Any, ...]]:
+    """Read the columns of predictions (n, C) or (n,), the labels, and the classes of files.
 
     Labels that are names become the numbers of their columns; numbers stay as they are, so that labels that are counted
     from 1 are seen to be.
@@ -59,7 +59,7 @@ def read_predictions(
     if not parts:
         raise ValueError(f"there are no rows in {', '.join(source)}; pass predictions")
     x, y = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return x, y
+    return x, y, tuple(request.classes or ())
 
 
 def _numbers(labels: Any, classes: Sequence[Any]) -> Array:

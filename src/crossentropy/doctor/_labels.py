@@ -14,7 +14,7 @@ __all__ = ["label_range_findings", "padding_findings", "permutation_findings", "
 LEFT_OUT = (-100, -1, 255)
 #: More classes are not assigned one by one; only shifts are tried.
 MANY = 1024
-#: Standard errors that no chance reaches, beside those for the number of relabellings tried.
+#: Standard errors that no chance reaches, beside those for the number of relabelings tried.
 SIGMAS = 6.0
 #: Losses beyond this are counted as this, so that one impossible label does not decide.
 CLIPPED = 50.0
@@ -89,8 +89,8 @@ def _truth_findings(sample: Sample) -> Iterator[Finding]:
 
 
 def permutation_findings(sample: Sample) -> Iterator[Finding]:
-    """Find a relabelling that would cut the loss by more than chance does."""
-    found = _best_questions(sample) if sample.sigmoid else _best_relabelling(sample)
+    """Find a relabeling that would cut the loss by more than chance does."""
+    found = _best_questions(sample) if sample.sigmoid else _best_relabeling(sample)
     if found is None:
         return
     name, what, saving, after, evidence, instead = found
@@ -100,7 +100,7 @@ def permutation_findings(sample: Sample) -> Iterator[Finding]:
             what,
             {
                 "loss_as_called": sample.loss,
-                "loss_relabelled": after,
+                "loss_relabeled": after,
                 "entropy_of_label_frequencies": sample.entropy,
             }
             | evidence,
@@ -123,7 +123,7 @@ def saving_is_beyond_chance(saving: Array, choices: int = 1) -> bool:
     return mean > 0.05 and mean > (SIGMAS + math.sqrt(2 * math.lgamma(choices + 1))) * error
 
 
-def _best_relabelling(
+def _best_relabeling(
     sample: Sample,
 ) -> tuple[str, str, Array, float, dict[str, object], str] | None:
     y, C = sample.labels, sample.classes
@@ -139,17 +139,17 @@ def _best_relabelling(
     moved = np.flatnonzero(column != present)
     if not len(moved):
         return None
-    relabelled = column[places]
+    relabeled = column[places]
     rows = np.arange(len(y))
-    saving = costs[rows, y] - costs[rows, relabelled]
-    after = float(costs[rows, relabelled].mean())
+    saving = costs[rows, y] - costs[rows, relabeled]
+    after = float(costs[rows, relabeled].mean())
     step = int((column - present)[moved[0]])
     if abs(step) == 1 and ((column - present) % C == step % C).all():
         return _shift_words(step, C, saving, after, y)
     pairs = {int(present[k]): int(column[k]) for k in moved[np.argsort(-counts[moved])][:8]}
     return (
         "labels_permuted",
-        "The labels are in another order than the columns: relabelled, they fit the predictions far better. "
+        "The labels are in another order than the columns: relabeled, they fit the predictions far better. "
         f"{len(moved)} of {len(present)} classes stand elsewhere.",
         saving,
         after,
@@ -282,7 +282,7 @@ def _ignore_findings(sample: Sample, ignored: Array, grid: Array | None) -> Iter
                 "least_label": int(sample.grid.min()),
                 "largest": int(sample.grid.max()),
             },
-            "the label of padding or of unlabelled rows as ignore_index, or none",
+            "the label of padding or of unlabeled rows as ignore_index, or none",
         )
         return
     in_range = value is not None and 0 <= value < sample.classes

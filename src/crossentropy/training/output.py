@@ -34,6 +34,18 @@ def check_writable(out: Path) -> None:
         ) from error
 
 
+def check_file(path: Path) -> None:
+    """Raise InputError, before any work is done, if a file could not be written.
+
+    Raises
+    ------
+    InputError
+    """
+    if path.is_dir():
+        raise InputError(f"Cannot write to {path}: it is a folder; pass the name of a file.")
+    check_writable(path.parent)
+
+
 def check_no_classifier(out: Path) -> None:
     """Raise InputError if a folder holds a run of ``crossentropy train``, which a language model would replace.
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossentropy._arguments.errors import keywords
+from crossentropy._arguments.errors import as_written, keywords
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 IGNORED = -100
@@ -53,11 +53,13 @@ def loss_function(
     >>> compute(outputs, torch.tensor([1, 3]), num_items_in_batch=4)  # two more are elsewhere
     tensor(0.3899)
     """
+    if not callable(loss):
+        raise TypeError(f"loss is {as_written(loss)}; pass a loss of rows, as crossentropy.losses.focal_loss")
     known = keywords(loss)
     name = getattr(loss, "__name__", str(loss))
     for option in options:
         if option not in known:
-            raise TypeError(f"{name} has no option {option}; its options are {', '.join(known)}")
+            raise TypeError(f"{name} has no option {option}; its options are {', '.join(list(known)[2:])}")
     if "normalizer" not in known:
         raise TypeError(
             f"{name} has no normalizer, and the Trainer's losses are divided by the labels in the whole batch; pass a "

@@ -62,6 +62,7 @@ def test_the_command_prints_bits_per_byte_with_an_interval(folder, text_file):
     assert result.exit_code == 0, result.stderr
     assert "bits per byte" in result.stdout
     assert "windows of 16 tokens for independent" in " ".join(result.stdout.split())
+    assert "documents" not in result.stdout  # there is one, and the number is that of its windows
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,7 @@ def test_the_command_prints_bits_per_byte_with_an_interval(folder, text_file):
         ([], "nothing to train on"),
         (["text.txt", "--write", "3"], "would be trained on"),
         (["--write", "0"], "at least 1"),
+        (["text.txt", "--prompt", "12"], "pass --write N too"),
         (["--write", "3"], "has no finished language model"),
         (["--score", "no_such_text"], "There is no file"),
     ],

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import optimizer as optimizers
 
+from crossentropy._arguments.errors import integer
 from crossentropy._engine.softmax import solve as engine
 from crossentropy.doctor._watch.calls import Recorder
 from crossentropy.doctor._watch.findings import findings_of, unseen_of
@@ -44,6 +45,8 @@ def watch(*, steps: int = 100) -> Iterator[Report]:
     ------
     ValueError
         If `steps` is below 1.
+    TypeError
+        If `steps` is no integer.
     ImportError
         If PyTorch is not installed.
 
@@ -61,7 +64,7 @@ def watch(*, steps: int = 100) -> Iterator[Report]:
     >>> report[0].name, round(report[0].evidence["floor_of_the_loss"], 4)
     ('softmax_twice', 0.5514)
     """
-    if steps < 1:
+    if integer(steps, "steps") < 1:
         raise ValueError(f"steps is {steps}; pass the number of optimizer steps to watch, 1 or more")
     recorder, report = Recorder(steps), Report()
     with ExitStack() as hooks, ExitStack() as functions:
