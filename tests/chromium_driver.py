@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any
 
 from site_walk import CHROMIUM
 
+SECONDS = 120
 KEYS = {
     "ArrowRight": 39,
     "ArrowLeft": 37,
@@ -59,6 +61,8 @@ class Page:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            if not select.select([self._read], [], [], SECONDS)[0]:
+                raise RuntimeError(f"Chromium has said nothing for {SECONDS} seconds")
             chunk = os.read(self._read, 1 << 16)
             if not chunk:
                 raise RuntimeError("Chromium has ended")
