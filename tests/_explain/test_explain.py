@@ -162,3 +162,8 @@ def test_an_array_that_is_more_than_its_numbers_is_refused():
     """The mask would be lost, and the loss be that of other classes."""
     with pytest.raises(TypeError, match="mask"):
         ce.explain(np.ma.masked_array([2.0, 1.0, -1.0], [False, True, False]), 0)
+
+
+def test_a_divergence_is_finite_where_a_probability_underflows():
+    """Of q = (1/2, 1/2) and logits (−800, 0): H(q, p) = 400, and H(q) = ln 2."""
+    assert ce.explain([-800.0, 0.0], [0.5, 0.5]).kl_divergence == pytest.approx(400 - np.log(2), rel=1e-15)

@@ -108,7 +108,11 @@ def explain(
     plain = _Losses(u, y)
     smoothing: dict[str, Any] = {k: given[k] for k in ("label_smoothing", "smoothing_prior") if k in given}
     cross_entropy = plain(smoothing)
-    certain = target_entropy == 0
+    # KL(q ‖ p): of a certain label the cross-entropy, which has digits where 1 − p has none; where a probability
+    # underflows the difference, which then does not cancel; else the sum of its terms.
+    divergence = float(information.kl_divergence(q, p))
+    if target_entropy == 0 or (np.isinf(divergence) and np.isfinite(cross_entropy)):
+        divergence = cross_entropy - target_entropy
     shown = _shown(p, q)
     with np.errstate(invalid="ignore"):  # of a loss that is infinite with and without
         unit_changes = losses.of_higher_logits(shown, given) - loss
@@ -129,8 +133,7 @@ def explain(
         entropy=entropy,
         target_entropy=target_entropy,
         cross_entropy=cross_entropy,
-        # of a certain label it is the cross-entropy, which has digits where 1 − p has none
-        kl_divergence=cross_entropy if certain else float(information.kl_divergence(q, p)),
+        kl_divergence=divergence,
         gradient=gradient,
         shown=shown,
         unit_changes=unit_changes,
