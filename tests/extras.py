@@ -42,7 +42,9 @@ def python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
 def try_extra(wheel: str, extra: str, folder: Path) -> list[str]:
     """Install one extra, and list what is wrong."""
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    torch = [os.environ.get("TORCH", "torch")] if extra in ("torch", "sklearn", "train", "transformers") else []
+    torch = (
+        [os.environ.get("TORCH", "torch")] if extra in ("torch", "sklearn", "train", "transformers") else []
+    )
     subprocess.run([folder / "bin/pip", "install", "--quiet", *torch, f"{wheel}[{extra}]"], check=True)
     used = python(folder, USES[extra])
     wrong = [f"[{extra}] {USES[extra]}: {used.stderr[-400:]}"] if used.returncode else []

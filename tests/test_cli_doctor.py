@@ -102,6 +102,7 @@ def test_a_mistake_is_answered_in_a_sentence(arguments, message, tmp_path):
 def test_a_line_to_write_instead_is_never_cut(tmp_path):
     path = table(tmp_path, {"y": Y, **of_classes("z", softmax(Z))})
     result = invoke(path, "--label", "y", "--logits", "z_*")
-    assert "loss = cross_entropy(scores, labels)  # scores before the softmax: drop nn.Softmax or softmax()\n" in (
-        result.stdout
+    assert (
+        "loss = cross_entropy(scores, labels)  # scores before the softmax: drop nn.Softmax or softmax()\n"
+        in (result.stdout)
     )

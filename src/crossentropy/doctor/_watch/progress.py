@@ -29,7 +29,7 @@ def progress_findings(calls: Sequence[Call], sample: Sample | None) -> Iterator[
 
 def _mean_losses(calls: Sequence[Call]) -> np.ndarray:
     losses = torch.stack([c.loss.double().cpu() for c in calls]).numpy()
-    sizes = np.asarray([c.size if c.reduction == "sum" else 1 for c in calls])
+    sizes = np.asarray([max(1, c.size) if c.reduction == "sum" else 1 for c in calls])
     return np.asarray(losses / sizes)
 
 
