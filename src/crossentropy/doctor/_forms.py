@@ -211,8 +211,7 @@ def _log_probability_findings(sample: Sample) -> Iterator[Finding]:
         yield Finding(
             "probabilities_as_log_probabilities",
             "The log-probabilities are probabilities: each row lies in [0, 1] and sums to 1. The loss is then the "
-            "mean of "
-            "−p, which is negative, and hardly punishes a label that was thought impossible.",
+            "mean of −p, which is negative, and hardly punishes a label that was thought impossible.",
             {
                 "loss_as_called": float(-sample.x[np.arange(len(sample)), sample.labels].mean()),
                 "log_loss": sample.read_as("probabilities").loss,

@@ -42,8 +42,7 @@ def learning_findings(sample: Sample) -> Iterator[Finding]:
                 "spread_of_the_predictions": float(sample.x.std(axis=0).mean()),
             },
             "a check that the model can learn at all: train on 20 rows until their loss is 0. If it cannot, look "
-            "at the "
-            "inputs (all alike, shuffled against the labels), at the learning rate, and at gradients that are 0",
+            "at the inputs (all alike, shuffled against the labels), at the learning rate, and at gradients that are 0",
         )
 
 
