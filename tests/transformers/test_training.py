@@ -231,6 +231,9 @@ def test_a_model_that_computes_its_loss_otherwise_is_refused():
     model.loss_function = lambda logits, labels, **kwargs: torch.log_softmax(logits, -1).sum()
     with pytest.raises(TypeError, match=r"the model calls log_softmax\(\) on them"):
         model(**batch())
+    model.loss_function = lambda logits, labels, **kwargs: logits + torch.tensor(1.0)
+    with pytest.raises(TypeError, match=r"the model adds a tensor of shape \(\) to them"):
+        model(**batch())
 
 
 def test_a_label_outside_the_vocabulary_is_an_error_that_names_it():

@@ -38,8 +38,8 @@ def _sums(calls: Sequence[Call]) -> Iterator[Finding]:
         sizes = [c.size for c in roots]
         yield Finding(
             "sum_reduction",
-            'backward is called on a sum over the rows (reduction="sum"): the gradient, and with SGD the step, is as many '
-            "times that of a mean as there are rows, and changes with the batch.",
+            'backward is called on a sum over the rows (reduction="sum"): the gradient, and with SGD the step, is as '
+            "many times that of a mean as there are rows, and changes with the batch.",
             {"rows_of_a_call": int(np.median(sizes)), "fewest": min(sizes), "most": max(sizes)},
             'reduction="mean"  # or loss = losses.sum() / number_of_rows',
         )
