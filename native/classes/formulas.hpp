@@ -176,7 +176,11 @@ struct Hinge {
 
   CE_INLINE void pull(LossRow<double>& row, double factor) const {
     double* const u = row.u;
-    if (has_nan(u, row.width)) factor = kNaN;
+    if (has_nan(u, row.width)) {
+      for (int64_t c = 0; c < row.width; c += kRowLanes)
+        for (int l = 0; l < kRowLanes; ++l) u[c + l] = kNaN;
+      return;
+    }
     const double own = take_label(row);
     if (kOnlyBest) {
       const int64_t rival = find_rival(row);

@@ -183,6 +183,16 @@ def test_a_label_outside_the_classes_and_masses_that_miss_one_are_errors():
     assert np.isfinite(ce.softmax_cross_entropy(z, t, sample_weight=np.array([1.0, 0.0, 1.0]), **given))
 
 
+@pytest.mark.parametrize("kind", ["crammer-singer", "weston-watkins"])
+@pytest.mark.parametrize("lead", [0.0, 100.0])
+def test_the_gradient_of_a_hinge_of_nan_is_nan(kind, lead):
+    z = np.zeros((2, 40))
+    z[1, 39], z[1, 5] = np.nan, lead
+    value, gradient = ce.loss_and_gradient(hinge_loss, z, np.array([5, 5]), kind=kind, reduction="none")
+    np.testing.assert_array_equal(np.isnan(value), [False, True])
+    np.testing.assert_array_equal(np.isnan(gradient).all(-1), [False, True])
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_row_has_the_same_bits_at_any_place_in_any_layout_and_on_any_number_of_threads(axis, monkeypatch):
     rng = np.random.default_rng(0)

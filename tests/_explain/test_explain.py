@@ -130,6 +130,12 @@ def test_all_forms_have_the_loss_and_the_page_asks_for_nothing():
     assert json.loads(json.dumps(e.to_dict()))["options"] == {"link": "Focal(gamma=1.0)"}
 
 
+def test_logits_beyond_float32_have_no_digits_in_it():
+    e = ce.explain([1e300, -1e300, 0.0], 1)
+    assert e.loss == 2e300
+    assert e.digits.loss == e.digits.usual_loss == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
@@ -148,6 +154,7 @@ def test_all_forms_have_the_loss_and_the_page_asks_for_nothing():
         (([-np.inf, -np.inf], 0), {}, "all logits are -inf"),
         ((Z, 0), {"classes": ["cat"]}, "classes names 1 classes, and there are 3"),
         ((Z, 0), {"temperature": 0.0}, "temperature is 0"),
+        (([Z, Z], [0, 1]), {"row": 1, "sample_weight": [0.5]}, r"sample_weight has shape \(1,\).* 2 rows"),
         ((Z, 0), {"reduction": "sum"}, "no argument reduction"),
         ((None, 0), {"probabilities": [0.5, 0.6]}, "sum to 1.1; pass a distribution"),
         (([Z, Z], [0]), {"row": 1}, r"labels have shape \(1,\), and there are 2 rows"),

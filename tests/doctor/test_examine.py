@@ -185,6 +185,36 @@ def test_tensors_are_taken():
     assert doctor.examine(torch.tensor(P).bfloat16(), torch.tensor(Y))[0].name == "softmax_twice"
 
 
+def test_log_probabilities_that_were_rounded_are_looked_at():
+    torch = pytest.importorskip("torch")
+    log_p = torch.log_softmax(torch.tensor(Z), -1)
+    for rounded in (log_p.bfloat16(), log_p.half(), log_p + 1e-4):
+        assert not doctor.examine(log_probabilities=rounded, labels=Y)
+
+
+def test_scores_that_no_calibrator_takes_are_looked_at():
+    assert doctor.examine(1e200 * Z, Y)[0].name == "saturated"
+    assert doctor.examine(1e200 * Z[:, 0], Z[:, 0] > 0)[0].name == "saturated"
+
+
+def test_an_infinite_loss_is_found_of_classes_and_of_questions():
+    certain = np.eye(7)[Y]
+    assert not doctor.examine(probabilities=certain, labels=Y)
+    finding = doctor.examine(probabilities=certain, labels=np.where(np.arange(len(Y)) == 5, (Y + 1) % 7, Y))[
+        0
+    ]
+    assert (finding.name, finding.evidence["first_row"]) == ("zero_probability", 5)
+    yes = (Y > 3).astype(float)
+    assert not doctor.examine(probabilities=yes, labels=yes)
+    finding = doctor.examine(probabilities=yes, labels=np.where(np.arange(len(Y)) == 5, 1 - yes, yes))[0]
+    assert (finding.name, finding.evidence["first_row"]) == ("zero_probability", 5)
+
+
+def test_log_probabilities_of_questions_above_zero_are_logits():
+    report = doctor.examine(log_probabilities=Z[:, 0], labels=(Z[:, 0] > 0).astype(int))
+    assert [finding.name for finding in report] == ["logits_as_log_probabilities"]
+
+
 def test_half_precision_is_found_where_it_changes_the_loss_by_more_than_a_thousandth():
     torch = pytest.importorskip("torch")
     seen = set()

@@ -213,6 +213,16 @@ def test_a_head_that_does_not_record_is_refused_at_apply_time_and_at_the_call():
     assert nn.Linear.forward is forward
 
 
+def test_a_model_that_is_refused_is_as_it_was():
+    model = make("llama")
+    model.forward = lambda **inputs: None
+    before = dict(vars(model))
+    with pytest.raises(TypeError, match="which is no method"):
+        apply(model)
+    assert vars(model) == before
+    assert "forward" not in vars(model.lm_head)
+
+
 def test_a_model_that_computes_its_loss_otherwise_is_refused():
     model = apply(make("llama"))
     model.loss_function = lambda logits, labels, **kwargs: torch.tensor(0.0)
@@ -220,6 +230,9 @@ def test_a_model_that_computes_its_loss_otherwise_is_refused():
         model(**batch())
     model.loss_function = lambda logits, labels, **kwargs: torch.log_softmax(logits, -1).sum()
     with pytest.raises(TypeError, match=r"the model calls log_softmax\(\) on them"):
+        model(**batch())
+    model.loss_function = lambda logits, labels, **kwargs: logits + torch.tensor(1.0)
+    with pytest.raises(TypeError, match=r"the model adds a tensor of shape \(\) to them"):
         model(**batch())
 
 

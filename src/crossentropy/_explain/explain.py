@@ -200,7 +200,12 @@ def _one_row(
     given = {key: options[key] for key in ORDER if options.get(key) is not None}
     for key in ("sample_weight", "temperature"):
         if np.ndim(given.get(key, 0.0)):
-            given[key] = float(np.asarray(given[key], np.float64).reshape(-1)[row])
+            of_rows = _numbers(given[key], key)
+            if of_rows.size != n:
+                raise ValueError(
+                    f"{key} has shape {of_rows.shape}, and there are {n} rows; pass one for each"
+                )
+            given[key] = float(of_rows.reshape(-1)[row])
     if "sample_weight" in given:
         given["sample_weight"] = np.asarray([given["sample_weight"]], np.float64)
     for key in ("logit_bias", "class_weight", "smoothing_prior"):
@@ -331,7 +336,8 @@ def _shown(p: Array, q: Array) -> list[int]:
 
 def _digits(u: Array, y: Array, q: Array, smoothing: Mapping[str, Any]) -> Digits:
     """Compare the usual formula, and this package, in float32 with float64."""
-    narrow = u.astype(np.float32)
+    with np.errstate(over="ignore"):
+        narrow = u.astype(np.float32)
     truth, slopes = _Losses(narrow.astype(np.float64), y).with_gradient(smoothing)
     ours, our_slopes = _Losses(narrow, y).with_gradient(smoothing)
     masses = q.astype(np.float32)

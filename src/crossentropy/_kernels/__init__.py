@@ -19,8 +19,9 @@ except ImportError as error:
     COMPILED = False
     warnings.warn(
         f"the compiled part of crossentropy does not load ({error}). Losses and quantities are computed by their "
-        "formulas: the values are right, more time and memory are needed. crossentropy.evaluation needs the compiled "
-        f"part. {absent.ADVICE}",
+        "formulas: the values are right, more time and memory are needed. crossentropy.evaluation and what stands on "
+        "it (doctor.examine, sklearn, training, the command line) and crossentropy.boosting need the compiled part. "
+        f"{absent.ADVICE}",
         RuntimeWarning,
         stacklevel=2,
     )

@@ -203,8 +203,7 @@ def _axis_by_shape(x: Array, y: Array, axis: int, other: int) -> Finding:
     return Finding(
         "class_axis",
         f"The classes are on axis {other} and not on axis {axis}: labels of shape {y.shape} are the predictions "
-        "without "
-        f"axis {other}.",
+        f"without axis {other}.",
         {"shape_of_predictions": str(x.shape), "shape_of_labels": str(y.shape)},
         f"axis={other}",
     )

@@ -117,6 +117,16 @@ def _sigmoid_findings(sample: Sample) -> Iterator[Finding]:
         )
     elif sample.kind == "probabilities" and (x.min() < 0 or x.max() > 1):
         yield _logits_as_probabilities(sample)
+    elif sample.kind == "probabilities":
+        t = sample.labels
+        yield from _zero_probability(sample, (((x == 0) & (t > 0)) | ((x == 1) & (t < 1))).any(axis=1))
+    elif sample.kind == "log_probabilities" and x.max() > TOLERANCE:
+        yield Finding(
+            "logits_as_log_probabilities",
+            "The log-probabilities are logits: some are above 0, and no probability is above 1.",
+            {"least": float(x.min()), "largest": float(x.max())},
+            "examine(logits, labels)  # the loss: binary_cross_entropy_with_logits",
+        )
 
 
 def _probability_findings(sample: Sample) -> Iterator[Finding]:
@@ -155,19 +165,27 @@ def _probability_findings(sample: Sample) -> Iterator[Finding]:
             "softmax(scores, axis=-1) for classes of which one is true; binary_cross_entropy for any number of them",
         )
     sums = sample.take(~wrong)
-    impossible = sums.x[np.arange(len(sums)), sums.labels] == 0
-    if impossible.any():
-        yield Finding(
-            "zero_probability",
-            "A label was given the probability 0: the log loss is infinite.",
-            {
-                "rows": int(impossible.sum()),
-                "share_of_rows": float(impossible.mean()),
-                "first_row": int(sums.places[impossible.argmax()]),
-            },
-            "cross_entropy(logits, labels)  # scores before the softmax lose no small probability to rounding",
-            cost=float("inf"),
-        )
+    yield from _zero_probability(sums, sums.x[np.arange(len(sums)), sums.labels] == 0)
+
+
+def _zero_probability(sample: Sample, impossible: Array) -> Iterator[Finding]:
+    """Find rows whose label has the probability 0."""
+    if not impossible.any():
+        return
+    loss, last = (
+        ("binary_cross_entropy_with_logits", "sigmoid") if sample.sigmoid else ("cross_entropy", "softmax")
+    )
+    yield Finding(
+        "zero_probability",
+        "A label was given the probability 0: the log loss is infinite.",
+        {
+            "rows": int(impossible.sum()),
+            "share_of_rows": float(impossible.mean()),
+            "first_row": int(sample.places[impossible.argmax()]),
+        },
+        f"{loss}(logits, labels)  # scores before the {last} lose no small probability to rounding",
+        cost=float("inf"),
+    )
 
 
 def _logits_as_probabilities(sample: Sample) -> Finding:
@@ -193,8 +211,7 @@ def _log_probability_findings(sample: Sample) -> Iterator[Finding]:
         yield Finding(
             "probabilities_as_log_probabilities",
             "The log-probabilities are probabilities: each row lies in [0, 1] and sums to 1. The loss is then the "
-            "mean of "
-            "−p, which is negative, and hardly punishes a label that was thought impossible.",
+            "mean of −p, which is negative, and hardly punishes a label that was thought impossible.",
             {
                 "loss_as_called": float(-sample.x[np.arange(len(sample)), sample.labels].mean()),
                 "log_loss": sample.read_as("probabilities").loss,

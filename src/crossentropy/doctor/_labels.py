@@ -37,8 +37,7 @@ def label_range_findings(sample: Sample) -> Iterator[Finding]:
         yield Finding(
             "labels_from_one",
             f"The labels are counted from 1: they are 1 to {C}, and the columns are 0 to {C - 1}. All but the last "
-            "class "
-            "are scored by the column of the next one.",
+            "class are scored by the column of the next one.",
             evidence | {"least_label": int(y.min()), "largest_label": int(y.max()), "columns": C},
             "loss = cross_entropy(logits, labels - 1)",
         )

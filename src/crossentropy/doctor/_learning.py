@@ -7,6 +7,7 @@ import numpy as np
 
 from crossentropy.doctor._sample import Sample
 from crossentropy.doctor.finding import Finding
+from crossentropy.evaluation._faults import MOST
 from crossentropy.evaluation.calibrators import TemperatureScaling, cross_validated_gain
 
 __all__ = ["learning_findings", "temperature_findings"]
@@ -25,6 +26,8 @@ def learning_findings(sample: Sample) -> Iterator[Finding]:
     if len(sample) < FEW or H < 0.05:
         return
     saving = (sample.base_losses - sample.losses).reshape(len(sample), -1).mean(axis=1)
+    if np.abs(saving).max() > MOST:  # an infinite loss is not the entropy, and has no spread
+        return
     mean, error = float(saving.mean()), float(saving.std(ddof=1)) / math.sqrt(len(sample))
     if abs(mean) <= 0.02 * H and mean < 3 * error + 1e-9:
         yield Finding(
@@ -39,8 +42,7 @@ def learning_findings(sample: Sample) -> Iterator[Finding]:
                 "spread_of_the_predictions": float(sample.x.std(axis=0).mean()),
             },
             "a check that the model can learn at all: train on 20 rows until their loss is 0. If it cannot, look "
-            "at the "
-            "inputs (all alike, shuffled against the labels), at the learning rate, and at gradients that are 0",
+            "at the inputs (all alike, shuffled against the labels), at the learning rate, and at gradients that are 0",
         )
 
 
@@ -55,11 +57,13 @@ def temperature_findings(sample: Sample) -> Iterator[Finding]:
         len(rows) < FEW
         or len(np.unique(labels)) < 2
         or not np.isin(labels, np.arange(max(2, rows.classes))).all()
+        or np.abs(x, where=np.isfinite(x), out=np.zeros_like(x)).max() > MOST
     ):
         return
     kind = {"probabilities": "proba", "log_probabilities": "log_proba"}.get(rows.kind, "logits")
-    if kind == "proba" and not rows.sigmoid:
-        x = x / x.sum(axis=1, keepdims=True)
+    if not rows.sigmoid:  # those that were rounded sum to 1 only nearly, which calibrators refuse
+        kind = "logits" if kind == "log_proba" else kind
+        x = x / x.sum(axis=1, keepdims=True) if kind == "proba" else x
     gain = cross_validated_gain(TemperatureScaling(kind), x, labels.astype(np.int64), interval=CONFIDENCE)
     learned = gain.calibrated_log_loss < 0.9 * rows.entropy
     if learned and gain.is_beyond_chance and gain.gain > max(WORTH * gain.log_loss, 0.005):

@@ -47,8 +47,7 @@ def number_findings(sample: Sample) -> Iterator[Finding]:
             "rows_with_NaN": int(np.isnan(sample.x).any(axis=1).sum()),
         },
         "numpy.isfinite(x) after each layer finds the first that is not: a logarithm or a division of 0, an "
-        "overflow in "
-        "half precision, a learning rate that is too large",
+        "overflow in half precision, a learning rate that is too large",
         cost=float("inf"),
     )
 
@@ -70,8 +69,7 @@ def saturation_findings(sample: Sample) -> Iterator[Finding]:
     yield Finding(
         "saturated",
         "The logits saturate: the largest is so far above the others that its probability is 1 in float32, and the "
-        "usual "
-        "formula has no gradient.",
+        "usual formula has no gradient.",
         {
             "share_of_rows": share,
             "median_gap": float(np.median(gap)),

@@ -98,9 +98,10 @@ def apply(
     head = _output_layer(model)
     recording = Recording(head, memory_budget, skip_below, options)
     restore(model)
+    forward = _forward_of(model)  # before anything is changed: it may refuse the model
     setattr(model, NAME, recording)
     _attach(head, recording)
-    model.forward = MethodType(_forward_of(model), model)
+    model.forward = MethodType(forward, model)
     return model
 
 

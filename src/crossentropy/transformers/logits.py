@@ -170,7 +170,9 @@ class LinearLogits:
             if any(x.softcap is not None or x.bias is not None for x in (self, other)):
                 self._refuse("adds logits that are transformed already")
             return replace(self, terms=(*self._scaled(), *other._scaled()), temperature=1.0)
-        is_of_classes = isinstance(other, Tensor) and other.numel() == other.shape[-1] == self.shape[-1]
+        is_of_classes = (
+            isinstance(other, Tensor) and other.ndim and other.numel() == other.shape[-1] == self.shape[-1]
+        )
         if not is_of_classes or self.bias is not None:
             self._refuse(f"adds {_in_words(other)} to them")
         return replace(self, bias=other.reshape(-1))

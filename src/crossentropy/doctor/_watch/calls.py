@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Call", "Recorder", "thin"]
+__all__ = ["Call", "Recorder", "thin", "thin_labels"]
 
 #: Files whose lines are not the caller's.
 OURS = str(Path(__file__).resolve().parents[2])
@@ -89,6 +89,7 @@ class Recorder:
 
     def __init__(self, steps: int) -> None:
         self.steps, self.step = steps, 0
+        self.has_ended = False
         self.calls: list[Call] = []
         self.parameters: list[list[tuple[tuple[int, ...], int, Tensor | None]]] = []
         self.errors: dict[str, str] = {}
@@ -100,8 +101,8 @@ class Recorder:
 
     @property
     def is_done(self) -> bool:
-        """Whether enough was seen."""
-        return self.step >= self.steps or len(self.calls) >= 16 * self.steps
+        """Whether enough was seen, or the block has ended."""
+        return self.has_ended or self.step >= self.steps or len(self.calls) >= 16 * self.steps
 
     def watched(self, function: Callable[..., Any], read: Callable[..., Call | None]) -> Callable[..., Any]:
         """Return a function whose calls are read by ``read(result, where, *arguments)`` and kept."""
@@ -162,6 +163,8 @@ class Recorder:
         found: list[tuple[tuple[int, ...], int, Tensor | None]] = []
         for group in optimizer.param_groups:
             for p in group["params"]:
+                if not p.numel():  # nothing there can learn
+                    continue
                 largest = None
                 if p.grad is not None and not p.grad.is_sparse:
                     largest = torch.linalg.vector_norm(p.grad.detach(), float("inf"))
@@ -173,9 +176,10 @@ class Recorder:
         if type(divisor) in (int, float) and type(quotient) is Tensor:
             self._scales[id(quotient)] = (weakref.ref(quotient), divisor * (self.scale(dividend) or 1.0))
 
-    def softmax(self, result: Any, logits: Any, *_: Any) -> None:
+    def softmax(self, result: Any, *arguments: Any, **options: Any) -> None:
         """Remember what the logits of a softmax were divided by."""
         if type(result) is Tensor:
+            logits = arguments[0] if arguments else options.get("input")
             self._scales[id(result)] = (weakref.ref(result), self.scale(logits) or 1.0)
 
     def scale(self, x: Any) -> float | None:

@@ -36,8 +36,7 @@ def divergence_findings(calls: Sequence[Call]) -> Iterator[Finding]:
         yield Finding(
             "temperatures_differ",
             f"The logits of the first argument are divided by {scales[0]:g}, those of the target by {scales[1]:g}: "
-            "at equal "
-            "logits the divergence is not 0.",
+            "at equal logits the divergence is not 0.",
             {"temperature_of_the_first": scales[0], "temperature_of_the_target": scales[1]},
             "one temperature T for both, and the loss times T²: crossentropy.losses.distillation_loss",
         )

@@ -154,8 +154,7 @@ def unseen_of(recorder: Recorder) -> list[str]:
     if not recorder.calls:
         unseen.append(
             "any loss with a gradient: losses of this package and of torch.nn.functional are watched in the "
-            "process that "
-            "calls them, and not inside compiled functions"
+            "process that calls them, and not inside compiled functions"
         )
     if not recorder.step:
         unseen.append("optimizer steps: none was made by a torch.optim.Optimizer")

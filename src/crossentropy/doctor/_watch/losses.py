@@ -200,7 +200,7 @@ class Readers:
         return call
 
     def _watch_gradient(self, call: Call, x: Tensor, axis: int) -> None:
-        if not x.requires_grad or x.is_leaf:  # a leaf would keep the hook
+        if not x.requires_grad or x.is_leaf or not x.numel():  # a leaf would keep the hook
             return
 
         def keep(gradient: Tensor | None) -> None:

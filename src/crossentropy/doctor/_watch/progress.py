@@ -29,7 +29,7 @@ def progress_findings(calls: Sequence[Call], sample: Sample | None) -> Iterator[
 
 def _mean_losses(calls: Sequence[Call]) -> np.ndarray:
     losses = torch.stack([c.loss.double().cpu() for c in calls]).numpy()
-    sizes = np.asarray([c.size if c.reduction == "sum" else 1 for c in calls])
+    sizes = np.asarray([max(1, c.size) if c.reduction == "sum" else 1 for c in calls])
     return np.asarray(losses / sizes)
 
 
@@ -41,8 +41,7 @@ def _initial(call: Call, loss: float) -> Iterator[Finding]:
     yield Finding(
         "initial_loss",
         f"The first loss is {loss:.4g} nats, far above {what} = {guess:.4g}, that of a model that knows nothing: "
-        "its first "
-        "predictions are confident and wrong, and the first steps only undo that.",
+        "its first predictions are confident and wrong, and the first steps only undo that.",
         {"first_loss": loss, "that_of_equal_probabilities": guess},
         "torch.nn.init.zeros_(head.weight)  # or weights of a size of 1/√width in the last layer; inputs standardized",
         cost=loss - guess,
@@ -68,8 +67,7 @@ def _stuck(losses: np.ndarray, sample: Sample) -> Iterator[Finding]:
                 "calls": len(losses),
             },
             "a check that the model can learn at all: train on 20 rows until their loss is 0. If it cannot, look "
-            "at the "
-            "inputs (all alike, shuffled against the labels), at the learning rate, and at gradients that are 0",
+            "at the inputs (all alike, shuffled against the labels), at the learning rate, and at gradients that are 0",
         )
 
 
@@ -101,8 +99,7 @@ def parameter_findings(recorder: Recorder) -> Iterator[Finding]:
     yield Finding(
         "dead_gradients",
         f"{len(dead)} of {len(sizes)} parameters of the optimizer have no gradient, or one that is exactly 0, at "
-        "every step "
-        "that was looked at: they do not learn.",
+        "every step that was looked at: they do not learn.",
         {
             "parameters": ", ".join(shapes[:6]) + (", …" if len(shapes) > 6 else ""),
             "share_of_numbers": sum(sizes[i] for i in dead) / max(1, sum(sizes)),
@@ -111,6 +108,5 @@ def parameter_findings(recorder: Recorder) -> Iterator[Finding]:
             "steps_looked_at": len(looks),
         },
         "no detach(), no .data, no torch.no_grad() between them and the loss; units of ReLU that are never above 0 "
-        "need a "
-        "smaller learning rate or another start",
+        "need a smaller learning rate or another start",
     )

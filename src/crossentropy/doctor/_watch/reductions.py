@@ -38,9 +38,8 @@ def _sums(calls: Sequence[Call]) -> Iterator[Finding]:
         sizes = [c.size for c in roots]
         yield Finding(
             "sum_reduction",
-            'backward is called on a sum over the rows (reduction="sum"): the gradient, and with SGD the step, is '
-            "as many "
-            "times that of a mean as there are rows, and changes with the batch.",
+            'backward is called on a sum over the rows (reduction="sum"): the gradient, and with SGD the step, is as '
+            "many times that of a mean as there are rows, and changes with the batch.",
             {"rows_of_a_call": int(np.median(sizes)), "fewest": min(sizes), "most": max(sizes)},
             'reduction="mean"  # or loss = losses.sum() / number_of_rows',
         )
@@ -52,8 +51,7 @@ def _accumulation(steps: Sequence[Sequence[Call]]) -> Iterator[Finding]:
         yield Finding(
             "accumulation_not_divided",
             f"{parts} means are added up for each optimizer step: the gradient is {parts} times that of one mean "
-            "over all "
-            "their rows.",
+            "over all their rows.",
             {"means_of_a_step": parts, "steps": len(steps)},
             f"(loss / {parts}).backward()  # if all parts have as many rows",
         )
@@ -73,8 +71,7 @@ def _accumulation(steps: Sequence[Sequence[Call]]) -> Iterator[Finding]:
     yield Finding(
         "mean_of_means",
         "The means of parts of different sizes are added up in one optimizer step: a row of a small part counts "
-        "more than "
-        "one of a large part.",
+        "more than one of a large part.",
         {
             "parts_of_a_step": parts,
             "smallest_part": float(min(w.min() for w in weights)),

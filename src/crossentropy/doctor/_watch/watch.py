@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from crossentropy.losses import softmax as softmax_losses
 from crossentropy.torch import functional as face
 
 __all__ = ["watch"]
+
+#: Functions are put back as they were found, which two blocks that end in any order could not both do.
+_watching = Lock()
 
 
 @contextmanager
@@ -47,6 +51,8 @@ def watch(*, steps: int = 100) -> Iterator[Report]:
         If `steps` is below 1.
     TypeError
         If `steps` is no integer.
+    RuntimeError
+        If losses are watched already.
     ImportError
         If PyTorch is not installed.
 
@@ -66,14 +72,20 @@ def watch(*, steps: int = 100) -> Iterator[Report]:
     """
     if integer(steps, "steps") < 1:
         raise ValueError(f"steps is {steps}; pass the number of optimizer steps to watch, 1 or more")
+    if not _watching.acquire(blocking=False):
+        raise RuntimeError(
+            "losses are watched already; leave the block of the first watch() before the next begins"
+        )
     recorder, report = Recorder(steps), Report()
     with ExitStack() as hooks, ExitStack() as functions:
+        hooks.callback(_watching.release)
         _replace_functions(recorder, functions)
         _add_hooks(recorder, hooks, functions)
         try:
             yield report
         finally:
             functions.close()
+            recorder.has_ended = True  # for functions that were taken out of the block
             report.findings = in_order(findings_of(recorder))
             report.unseen = unseen_of(recorder)
             report.looked_at = f"{len(recorder.calls)} calls of losses in {recorder.step} optimizer steps"
@@ -122,7 +134,7 @@ def _replace_functions(recorder: Recorder, replaced: ExitStack) -> None:
 
         def call(*arguments: Any, **options: Any) -> Any:
             nonlocal is_first
-            if is_first:
+            if is_first and not recorder.is_done:
                 is_first = False
                 follow_temperatures()
             return kl_div(*arguments, **options)
@@ -148,12 +160,12 @@ def _add_hooks(recorder: Recorder, hooks: ExitStack, functions: ExitStack) -> No
 
 
 def _followed(function: Callable[..., Any], *, look: Callable[..., None]) -> Callable[..., Any]:
-    """Return a function after whose calls ``look(result, *arguments)`` is called."""
+    """Return a function after whose calls ``look(result, *arguments, **options)`` is called."""
 
     def call(*arguments: Any, **options: Any) -> Any:
         result = function(*arguments, **options)
         if not torch.compiler.is_compiling():
-            look(result, *arguments)
+            look(result, *arguments, **options)
         return result
 
     return call
