@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
-from crossentropy._backends.modes import is_eager_mode
 from crossentropy._engine.divergence.formulas import Divergence, log_probabilities
 from crossentropy._engine.divergence.native import divergence_rows
-from crossentropy._kernels import COMPILED
 from crossentropy._statistics import Transform
-from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain
+from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, are_readable, is_plain
 from crossentropy._statistics.formulas import class_last
 from crossentropy._statistics.torch.gradients import gradients
 
@@ -23,10 +21,8 @@ from crossentropy._statistics.torch.gradients import gradients
 def is_served(logits: Sequence[Tensor], transform: Transform, live: Tensor | None) -> bool:
     """Tell whether the kernel takes these logits: dense tensors in eager mode, a temperature without gradient."""
     return (
-        COMPILED
-        and is_eager_mode()
-        and all(is_plain(z) and z.dtype in CODES for z in logits)
-        and (live is None or is_plain(live))
+        are_readable(*logits, live)
+        and all(z.dtype in CODES for z in logits)
         and not getattr(transform.temperature, "requires_grad", False)
     )
 

@@ -5,7 +5,6 @@ from typing import Any
 from crossentropy._arguments.arrays import as_array_like
 from crossentropy._backends import Array, as_indices, is_numpy, is_torch, namespace
 from crossentropy._backends.conditions import first_true, is_true
-from crossentropy._backends.modes import is_eager_mode
 from crossentropy._kernels import COMPILED
 from crossentropy._rows import row_in_words, rows_shape
 from crossentropy._statistics import Target
@@ -191,9 +190,9 @@ def _rows_with_any(mask: Array, axis: int) -> Array:
     if is_numpy(mask) and COMPILED:
         return rows_with_any(NumpyMemory, mask, axis)
     if is_torch(mask):
-        from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain
+        from crossentropy._statistics.cpu.memory_torch import TorchMemory, are_readable
 
-        if COMPILED and is_eager_mode() and is_plain(mask):
+        if are_readable(mask):
             return rows_with_any(TorchMemory, mask, axis)
     return namespace(mask).any(mask, axis=axis)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from crossentropy._backends import Array, is_numpy, is_torch, namespace
-from crossentropy._kernels import COMPILED, _native
+from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import Memory, NumpyMemory, is_for_kernels
 
 __all__ = ["QUANTITIES", "DistributionSums", "distribution_sums", "kernel_memory"]
@@ -31,10 +31,9 @@ def kernel_memory(arrays: Sequence[Array]) -> type[Memory] | None:
         return None
     import torch
 
-    from crossentropy._backends.modes import is_eager_mode
-    from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain
+    from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, are_readable
 
-    served = COMPILED and is_eager_mode() and all(is_plain(x) and x.dtype in CODES for x in arrays)
+    served = are_readable(*arrays) and all(x.dtype in CODES for x in arrays)
     learns = torch.is_grad_enabled() and any(x.requires_grad for x in arrays)
     return TorchMemory if served and not learns else None
 

@@ -52,6 +52,14 @@ def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
     )
 
 
+def are_readable(*tensors: Tensor | None) -> bool:
+    """Tell whether the kernels of the CPU may read all of these tensors, of whatever dtype, by their addresses.
+
+    There are kernels, no compiler, transform or tracer follows operations, and all tensors are plain.
+    """
+    return COMPILED and is_eager_mode() and all(x is None or is_plain(x) for x in tensors)
+
+
 def ready_tensors(logits: Tensor, labels: Any, options: tuple[Any, ...]) -> list[Tensor] | None:
     """The tensors besides the logits, if kernels on the CPU can take all as they are, else None.
 

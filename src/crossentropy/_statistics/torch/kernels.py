@@ -16,7 +16,7 @@ from torch import Tensor
 from crossentropy._backends.modes import is_eager_mode
 from crossentropy._kernels import COMPILED
 from crossentropy._statistics.cpu.kernel import RowKernel
-from crossentropy._statistics.cpu.memory_torch import CODES, LOSSES, TorchMemory, is_plain
+from crossentropy._statistics.cpu.memory_torch import CODES, LOSSES, TorchMemory, are_readable, is_plain
 from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy._statistics.problem import (
     Cotangents,
@@ -62,13 +62,7 @@ def kernels_serve(*tensors: Tensor | None) -> bool:
 
 def cpu_kernels_serve(*tensors: Tensor | None) -> bool:
     """Tell whether the kernels of the CPU can take these tensors: `kernels_serve` for that device alone."""
-    return (
-        COMPILED
-        and is_eager_mode()
-        and all(x is None or is_plain(x) for x in tensors)
-        and tensors[0] is not None
-        and tensors[0].dtype in CODES
-    )
+    return tensors[0] is not None and tensors[0].dtype in CODES and are_readable(*tensors)
 
 
 def _kernel(settings: StaticArgs, tensors: TensorArgs) -> tuple[Any, Target]:
