@@ -55,13 +55,12 @@ test-levels: .venv/installed
 test-without-kernels: .venv/installed
 	PYTHONPATH=tests $(BIN)/python -m pytest -p without_native -n 2 --dist loadfile $(VALUES)
 
-# The tests of values on the oldest versions that pyproject.toml takes, in an environment of their own. PyTorch's wheels
-# on PyPI are builds for CUDA of several gigabytes; OLDEST_TORCH names another one, or none.
+# The tests of values on the oldest versions that pyproject.toml takes, in an environment of their own; OLDEST is a
+# Python of version 3.10.
 OLDEST ?= $(PYTHON)
-OLDEST_TORCH ?= torch==2.6.0
 test-oldest:
 	$(OLDEST) -m venv --clear build/oldest
-	build/oldest/bin/pip install --quiet numpy==1.26.0 array-api-compat==1.11 scipy==1.12.0 $(OLDEST_TORCH)
+	build/oldest/bin/pip install --quiet numpy==1.26.0 array-api-compat==1.11 scipy==1.12.0 "$(TORCH)"
 	build/oldest/bin/pip install --quiet . pytest hypothesis mpmath
 	build/oldest/bin/python -m pytest -q $(VALUES)
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/instruction_set.hpp"
 #include "common/parallel.hpp"
 #include "common/simd.hpp"
 
@@ -157,15 +158,7 @@ int64_t up(int64_t n, int64_t step) { return pieces(n, step) * step; }
 
 }  // namespace
 
-bool has_wide_vectors() {
-#if CE_WIDE
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
-#else
-  return false;
-#endif
-}
+bool has_wide_vectors() { return CE_WIDE && has_avx512(); }
 
 void product(const Matrix& a, const Matrix& b, float* c, int64_t c_row, int64_t m, int64_t n, int64_t k, bool add,
              int threads) {
