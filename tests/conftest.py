@@ -2,9 +2,26 @@
 
 import os
 import sys
+from importlib.util import find_spec
 
 import hypothesis
 import pytest
+
+FRAMEWORKS = ("jax", "keras", "sklearn", "torch", "transformers")
+
+
+class Absent:
+    """Finds that a framework is not installed, whose name a folder of tests has: the folder is no package of it."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Absent({x for x in FRAMEWORKS if (spec := find_spec(x)) and spec.origin is None}))
 
 # An example takes as long as the machine is busy: no deadline tells a slow test from a slow machine.
 hypothesis.settings.register_profile("no deadline", deadline=None)

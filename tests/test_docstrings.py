@@ -1,6 +1,6 @@
 """Docstrings of public functions: every section, and in Returns the dtype and the unit."""
 
-import importlib.util
+import importlib
 import inspect
 import re
 
@@ -15,7 +15,7 @@ DTYPE = re.compile(r"\bfloat(64|32)\b|\bdtype\b", re.IGNORECASE)
 def public_functions():
     """Public functions of the package and its faces by qualified name, each once."""
     modules = [ce.losses, ce.information, ce]
-    if _has_torch():
+    if _has("torch"):
         modules += [ce.torch, ce.torch.distributed]
     functions = {}
     for module in modules:
@@ -28,9 +28,9 @@ def public_functions():
     return {name: function for function, name in functions.items()}
 
 
-def _has_torch():
+def _has(library):
     try:
-        import torch  # noqa: F401
+        importlib.import_module(library)
     except ImportError:
         return False
     return True
@@ -40,11 +40,11 @@ def public_callables():
     """All that can be called by a public name: functions, losses that are objects, links, targets, modules,
     estimators."""
     modules = [ce, ce.losses, ce.links, ce.targets, ce.information, ce.cross_entropy_method, ce.boosting]
-    if _has_torch():
+    if _has("torch"):
         modules += [ce.torch, ce.torch.distributed]
-    if _has_torch() and importlib.util.find_spec("sklearn"):
+    if _has("torch") and _has("sklearn"):
         modules += [ce.sklearn]
-    if importlib.util.find_spec("jax"):
+    if _has("jax"):
         modules += [ce.jax]
     found = {f"{m.__name__}.{name}": getattr(m, name) for m in modules for name in m.__all__}
     errors = {

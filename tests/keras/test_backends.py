@@ -41,7 +41,13 @@ def run(backend, *files):
 def needs(*modules):
     """Skip a test if one of these cannot be imported."""
     for module in modules:
-        if not importlib.util.find_spec(module):
+        try:
+            found = importlib.util.find_spec(
+                module
+            )  # without an import: TensorFlow stays out of this process
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
             pytest.skip(f"needs {module}")
 
 
