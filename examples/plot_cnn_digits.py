@@ -90,5 +90,7 @@ for axes, worst in zip(right.subplots(3, 4).flat, result.worst_rows, strict=True
     axes.imshow(test_x[row, 0].numpy(), cmap="gray_r")
     axes.grid(visible=False)
     axes.set(xticks=[], yticks=[])
-    axes.set_title(f"{test_y[row]}, said {logits[row].argmax()}: {losses[row]:.1f}", fontsize=8, loc="center")
+    axes.set_title(
+        f"{test_y[row]}, predicted {logits[row].argmax()}: {losses[row]:.1f}", fontsize=8, loc="center"
+    )
 plt.show()

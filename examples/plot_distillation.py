@@ -60,12 +60,12 @@ teacher, teacher_logits = train(lambda model: ce.softmax_cross_entropy(model(tra
 with torch.no_grad():
     word = teacher(train_x)  # the teacher's logits of all training images
 few = slice(0, LABELED)
-said = word.argmax(dim=1)
+best = word.argmax(dim=1)
 results = {"teacher, 1000 labels": scores(teacher_logits)}
 ways = {
     "50 labels": lambda model: ce.softmax_cross_entropy(model(train_x[few]), train_y[few]),
     "teacher on 50 images": lambda model: distillation_loss(model(train_x[few]), word[few], temperature=4.0),
-    "teacher's best class, all": lambda model: ce.softmax_cross_entropy(model(train_x), said),
+    "teacher's best class, all": lambda model: ce.softmax_cross_entropy(model(train_x), best),
     "teacher's word, all, T = 1": lambda model: distillation_loss(model(train_x), word, temperature=1.0),
     "teacher's word, all, T = 4": lambda model: distillation_loss(model(train_x), word, temperature=4.0),
 }

@@ -61,7 +61,7 @@ def apply(
     ------
     TypeError
         If the model is none of these, or an option is unknown or the model's own. At the first call with labels, if
-        the model does anything else to its logits than what is said above: the error names it.
+        the model does anything to its logits that is not listed above: the error names it.
     ValueError
         If an option is out of range.
 
