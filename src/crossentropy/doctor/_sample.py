@@ -12,6 +12,7 @@ from crossentropy._arguments.arrays import as_array
 from crossentropy.losses.log_loss import binary_log_loss, log_loss
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
+from crossentropy.losses.target_statistics import target_statistics
 
 __all__ = ["Array", "Sample", "as_numpy", "is_half", "make_sample"]
 
@@ -77,6 +78,14 @@ class Sample:
             x = np.exp(x) if self.kind == "log_probabilities" else x
             score = binary_log_loss if self.sigmoid else log_loss
             return np.asarray(score(x, labels, reduction="none", validate="none"))
+
+    def losses_of_classes(self) -> Array:
+        """Return the loss of each row under each class, (n, C)."""
+        with np.errstate(divide="ignore"):
+            log_probs = np.log(self.x) if self.kind == "probabilities" else self.x
+        if self.kind == "logits":
+            log_probs = log_probs - target_statistics(self.x, self.labels).logsumexp[:, None]
+        return -log_probs
 
     @cached_property
     def losses(self) -> Array:
