@@ -305,7 +305,7 @@ def _prediction(u: Array, y: Array) -> tuple[Array, float, float, float | None]:
 
 def _target(y: Array, C: int, options: Mapping[str, Any]) -> Array:
     """Return the smoothed distribution of the label."""
-    q = y.astype(np.float64) if y.ndim else np.eye(C)[int(y)]
+    q = y.astype(np.float64) if y.ndim else np.eye(1, C, int(y))[0]
     epsilon = float(options.get("label_smoothing", 0.0))
     return (
         q if not epsilon else (1 - epsilon) * q + epsilon * options.get("smoothing_prior", np.full(C, 1 / C))
