@@ -10,12 +10,30 @@ from crossentropy.doctor.finding import Finding
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 
-__all__ = ["form_findings", "normalized_axis", "true_form"]
+__all__ = [
+    "HALF",
+    "READ_AS",
+    "TOLERANCE",
+    "are_distributions",
+    "are_log_distributions",
+    "form_findings",
+    "normalized_axis",
+]
 
 #: How far from 1 sums may be, of numbers that were rounded to float32, and to half precision.
 TOLERANCE, HALF = 1e-3, 2e-2
 #: Fewer numbers than this may lie in [0, 1] by chance.
 FEW = 16
+#: What a form that was found is, so that the other checks can go on with it.
+READ_AS = {
+    "softmax_twice": "probabilities",
+    "sigmoid_twice": "probabilities",
+    "logits_as_probabilities": "logits",
+    "log_probabilities_as_probabilities": "log_probabilities",
+    "probabilities_as_log_probabilities": "probabilities",
+    "logits_as_log_probabilities": "logits",
+    "percentages": "probabilities",
+}
 
 
 def are_distributions(x: Array, axis: int = -1, *, tolerance: float = TOLERANCE) -> bool:

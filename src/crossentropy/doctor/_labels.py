@@ -39,7 +39,7 @@ def label_range_findings(sample: Sample) -> Iterator[Finding]:
     if sample.sigmoid:
         yield from _truth_findings(sample)
         return
-    wrong = (y < 0) | (y >= C)
+    wrong = ~sample.in_range
     if not wrong.any():
         return
     first = int(sample.places[wrong.argmax()])

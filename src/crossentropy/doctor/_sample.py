@@ -59,6 +59,13 @@ class Sample:
         """The number of columns."""
         return int(self.x.shape[1])
 
+    @property
+    def in_range(self) -> Array:
+        """Which rows have one of the classes for their label; of questions, all."""
+        if self.sigmoid:
+            return np.ones(len(self), bool)
+        return np.asarray((self.labels >= 0) & (self.labels < self.classes))
+
     def take(self, rows: Array) -> "Sample":
         """Return some of the rows."""
         return replace(self, x=self.x[rows], labels=self.labels[rows], places=self.places[rows])

@@ -7,7 +7,7 @@ from typing import Any
 from crossentropy._report.sections import Section, sections_html, sections_page, sections_text
 from crossentropy._report.sentences import number
 
-__all__ = ["FAULTS", "Finding", "Report"]
+__all__ = ["FAULTS", "Finding", "Report", "in_order"]
 
 #: The names of findings, the most severe first: what makes the loss another one, then what slows its learning, then
 #: what costs digits or can be gained.
