@@ -12,6 +12,7 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.unit_sums import rounding_tolerance
 from crossentropy._engine.options import ExplainedOptions, check_names
 from crossentropy._explain.explanation import Contribution, Digits, Explanation, TransformedLogits
+from crossentropy._explain.words import OPTIONS, TRANSFORMS
 from crossentropy._statistics.formulas import transformed
 from crossentropy._statistics.problem import Transform
 from crossentropy._versions import Unpack
@@ -22,20 +23,6 @@ from crossentropy.losses.target_statistics import target_statistics
 __all__ = ["explain"]
 
 Array = np.ndarray[Any, Any]
-#: The options in the order in which they act.
-TRANSFORMS = ("softcap", "margin", "temperature", "logit_bias")
-ORDER = (
-    *TRANSFORMS,
-    *(
-        "label_smoothing",
-        "smoothing_prior",
-        "class_weight",
-        "sample_weight",
-        "link",
-        "z_loss",
-        "entropy_bonus",
-    ),
-)
 #: The most classes that are shown one by one.
 SHOWN = 12
 #: Decimal digits of a float32 number.
@@ -99,7 +86,7 @@ def explain(
     check_names(options, ExplainedOptions)
     z, y, given = _one_row(logits, labels, probabilities, row, classes, options)
     losses = _Losses(z, y)
-    # The whole loss first: what is wrong with an option is then said by it
+    # The whole loss first: it raises what is wrong with an option
     loss, gradient = losses.with_gradient(given)
     transforms, u = _transforms(z, y, given)
     p, log_partition, entropy, log_odds = _prediction(u, y)
@@ -197,7 +184,7 @@ def _one_row(
     else:
         _check_finite(z)
     y = _label(labels, classes, row, n, len(z))
-    given = {key: options[key] for key in ORDER if options.get(key) is not None}
+    given = {key: options[key] for key in OPTIONS if options.get(key) is not None}
     for key in ("sample_weight", "temperature"):
         if np.ndim(given.get(key, 0.0)):
             of_rows = _numbers(given[key], key)
