@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._arguments.arrays import as_numpy
 from crossentropy._arguments.errors import argument_errors, integer
 from crossentropy.doctor._forms import READ_AS, form_findings, normalized_axis
 from crossentropy.doctor._labels import (
@@ -21,7 +22,7 @@ from crossentropy.doctor._numbers import (
     number_findings,
     saturation_findings,
 )
-from crossentropy.doctor._sample import Array, Sample, as_numpy, is_half, make_sample
+from crossentropy.doctor._sample import Array, Sample, is_half, make_sample
 from crossentropy.doctor.finding import Finding, Report
 
 __all__ = ["examine", "examine_sample"]

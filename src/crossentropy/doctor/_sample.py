@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy._arguments.arrays import as_array
 from crossentropy.losses.log_loss import binary_log_loss, log_loss
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.losses.target_statistics import target_statistics
 
-__all__ = ["Array", "Sample", "as_numpy", "is_half", "make_sample"]
+__all__ = ["Array", "Sample", "is_half", "make_sample"]
 
 Array = np.ndarray[Any, Any]
 #: The most numbers that checks of chance read; more rows are thinned out, evenly.
@@ -126,19 +125,6 @@ class Sample:
     def entropy(self) -> float:
         """The entropy of the label frequencies: the loss of predicting them always. In nats."""
         return float(self.base_losses.mean()) if len(self) else 0.0
-
-
-def as_numpy(x: Any, name: str) -> Array:
-    """Return an array of any library, or a list, as NumPy's; half precision as float32."""
-    if hasattr(x, "detach"):
-        x = x.detach().cpu()
-        x = (x.float() if x.dtype.is_floating_point and x.dtype.itemsize < 4 else x).numpy()
-    array = np.asarray(x if type(x) is np.ndarray else as_array(x, name))  # masks and units are refused
-    if array.dtype.kind == "V" or "bfloat16" in str(array.dtype):
-        array = array.astype(np.float32)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {array.dtype}; pass an array of numbers")
-    return array
 
 
 def is_half(x: Any) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from crossentropy._arguments.arrays import as_numpy
 from crossentropy.doctor._forms import HALF, TOLERANCE, are_distributions, are_log_distributions
-from crossentropy.doctor._sample import as_numpy, is_half
+from crossentropy.doctor._sample import is_half
 from crossentropy.doctor._watch.calls import Call
 from crossentropy.doctor.finding import Finding
 

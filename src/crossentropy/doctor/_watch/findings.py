@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from crossentropy._arguments.arrays import as_numpy
 from crossentropy.doctor._forms import READ_AS, form_findings
 from crossentropy.doctor._labels import padding_findings
 from crossentropy.doctor._numbers import (
@@ -14,7 +15,7 @@ from crossentropy.doctor._numbers import (
     number_findings,
     saturation_findings,
 )
-from crossentropy.doctor._sample import Sample, as_numpy, is_half
+from crossentropy.doctor._sample import Sample, is_half
 from crossentropy.doctor._watch.calls import Call, Recorder
 from crossentropy.doctor._watch.divergences import divergence_findings
 from crossentropy.doctor._watch.progress import parameter_findings, progress_findings
