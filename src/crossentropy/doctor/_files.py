@@ -1,4 +1,4 @@
-"""Predictions and labels of a file, read as they are: what is wrong with them is for the checks to say."""
+"""Predictions and labels of a file, read as they are: the checks find what is wrong with them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,8 +25,8 @@ def read_predictions(
 ) -> tuple[Array, Array, tuple[Any, ...]]:
     """Read the columns of predictions (n, C) or (n,), the labels, and the classes of files.
 
-    Labels that are names become the numbers of their columns; numbers stay as they are, so that labels that are counted
-    from 1 are seen to be.
+    Labels that are names become the numbers of their columns; numbers stay as they are, so that the checks see
+    labels that are counted from 1.
 
     Parameters
     ----------

@@ -46,8 +46,7 @@ def divergence_findings(calls: Sequence[Call]) -> Iterator[Finding]:
         yield Finding(
             "kl_mean",
             'The divergence is divided by the number of classes as well (reduction="mean"): it is so many times '
-            "too small, "
-            "and so is its gradient.",
+            "too small, and so is its gradient.",
             {"classes": last.classes, "loss_as_called": float(np.mean(values))},
             'kl_div(log_q, p, reduction="batchmean")',
             cost=abs(float(np.mean(values))) * (last.classes - 1),
