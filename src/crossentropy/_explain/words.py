@@ -50,7 +50,7 @@ def _logits(e: "Explanation") -> Section:
     cells = _row(e, e.logits)
     if e.from_probabilities:
         return Section("Logits", ["z = ln p of the probabilities; any constant may be added"], *cells)
-    return Section("Logits", ["z, what the model says of each class"], *cells)
+    return Section("Logits", ["z, the scores of the classes"], *cells)
 
 
 def _transforms(e: "Explanation") -> list[Section]:

@@ -20,9 +20,7 @@ def explain(
             metavar="LABEL", help="The class: its number, or its name in --classes; or X,… its masses."
         ),
     ],
-    logits: Annotated[
-        str | None, typer.Option(metavar="X,…", help="What the model says of each class.")
-    ] = None,
+    logits: Annotated[str | None, typer.Option(metavar="X,…", help="Scores of the classes.")] = None,
     proba: Annotated[
         str | None, typer.Option(metavar="X,…", help="Probabilities, in place of --logits.")
     ] = None,
