@@ -34,7 +34,7 @@ class Drawn:
     columns: dict[str, Cells]
     label: list[str]
     name: str = "label"
-    #: patterns of what must be said, and of the refusal if there must be one
+    #: patterns of the notices that must be printed, and of the refusal if there must be one
     said: list[str] = field(default_factory=list)
     refused: str = ""
     options: dict[str, object] = field(default_factory=dict)

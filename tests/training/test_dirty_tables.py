@@ -1,6 +1,6 @@
-"""Tables as people have them: what is learnt from them, what is said, and that the score is that of the clean table.
+"""Tables as people have them: what is learned, the notices, and that the score is that of the clean table.
 
-CROSSENTROPY_TABLES says how many tables are drawn.
+CROSSENTROPY_TABLES is the number of tables that are drawn.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The split and the encoding that all trainings of a command share, and what is said of them."""
+"""The split and the encoding that all trainings of a command share, and the notices about them."""
 
 import numpy as np
 import pandas as pd

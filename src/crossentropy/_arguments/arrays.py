@@ -69,6 +69,30 @@ def as_array(x: Any, name: str) -> Array:
     return foreign.plain(table, name)
 
 
+def as_numpy(x: Any, name: str) -> Any:
+    """Convert what a user passed to a NumPy array, from any library and device, half precision to float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `as_array` does.
+
+    Examples
+    --------
+    >>> as_numpy([0.25, 0.75], "p")
+    array([0.25, 0.75])
+    """
+    if is_torch(x):
+        x = x.detach().cpu()
+        x = (x.float() if x.dtype.is_floating_point and x.dtype.itemsize < 4 else x).numpy()
+    array = numpy.asarray(as_array(x, name))
+    if array.dtype.kind == "V" or "bfloat16" in str(array.dtype):
+        array = array.astype(numpy.float32)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {array.dtype}; pass an array of numbers")
+    return array
+
+
 def as_array_like(x: Any, name: str, like: Array, beside: str = "logits") -> Array:
     """Convert `x` as `as_array` does, to the library of the array `like`, the argument called `beside`.
 

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from crossentropy import information
-from crossentropy._arguments.arrays import as_array
+from crossentropy._arguments.arrays import as_numpy
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.unit_sums import rounding_tolerance
+from crossentropy._backends import is_torch
 from crossentropy._engine.options import ExplainedOptions, check_names
 from crossentropy._explain.explanation import Contribution, Digits, Explanation, TransformedLogits
+from crossentropy._explain.words import OPTIONS, TRANSFORMS
 from crossentropy._statistics.formulas import transformed
 from crossentropy._statistics.problem import Transform
 from crossentropy._versions import Unpack
@@ -22,20 +24,6 @@ from crossentropy.losses.target_statistics import target_statistics
 __all__ = ["explain"]
 
 Array = np.ndarray[Any, Any]
-#: The options in the order in which they act.
-TRANSFORMS = ("softcap", "margin", "temperature", "logit_bias")
-ORDER = (
-    *TRANSFORMS,
-    *(
-        "label_smoothing",
-        "smoothing_prior",
-        "class_weight",
-        "sample_weight",
-        "link",
-        "z_loss",
-        "entropy_bonus",
-    ),
-)
 #: The most classes that are shown one by one.
 SHOWN = 12
 #: Decimal digits of a float32 number.
@@ -99,7 +87,7 @@ def explain(
     check_names(options, ExplainedOptions)
     z, y, given = _one_row(logits, labels, probabilities, row, classes, options)
     losses = _Losses(z, y)
-    # The whole loss first: what is wrong with an option is then said by it
+    # The whole loss first: it raises what is wrong with an option
     loss, gradient = losses.with_gradient(given)
     transforms, u = _transforms(z, y, given)
     p, log_partition, entropy, log_odds = _prediction(u, y)
@@ -178,7 +166,7 @@ def _one_row(
     if labels is None:
         raise TypeError("labels are missing; pass the class of the row, or its distribution over the classes")
     name, values = ("logits", logits) if probabilities is None else ("probabilities", probabilities)
-    z = _numbers(values, name)
+    z = as_numpy(values, name)
     if z.ndim == 0 or z.shape[-1] == 1:
         raise ValueError(
             f"{name} are a single number, of a yes-or-no question; pass both classes: [0, z] of a logit z, "
@@ -189,7 +177,7 @@ def _one_row(
     n = 1 if z.ndim == 1 else len(z)
     if not -n <= row < n:
         raise ValueError(f"row is {row}, and there are {n} rows; pass a number from 0 to {n - 1}")
-    z = np.atleast_2d(z)[row]
+    z = np.atleast_2d(z)[row].astype(np.float64)
     if probabilities is not None:
         _check_distribution(z)
         with np.errstate(divide="ignore"):
@@ -197,10 +185,10 @@ def _one_row(
     else:
         _check_finite(z)
     y = _label(labels, classes, row, n, len(z))
-    given = {key: options[key] for key in ORDER if options.get(key) is not None}
+    given = {key: options[key] for key in OPTIONS if options.get(key) is not None}
     for key in ("sample_weight", "temperature"):
         if np.ndim(given.get(key, 0.0)):
-            of_rows = _numbers(given[key], key)
+            of_rows = as_numpy(given[key], key)
             if of_rows.size != n:
                 raise ValueError(
                     f"{key} has shape {of_rows.shape}, and there are {n} rows; pass one for each"
@@ -212,17 +200,6 @@ def _one_row(
         if key in given:
             given[key] = np.asarray(given[key], np.float64)
     return z, y, given
-
-
-def _numbers(x: Any, name: str) -> Array:
-    """Return an array of any library, or a list, as float64."""
-    x = x.detach().cpu().double().numpy() if hasattr(x, "detach") else as_array(x, name)
-    try:
-        return np.asarray(x, np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{name} are {type(x).__name__}, not an array of numbers; pass one row of them"
-        ) from error
 
 
 def _check_finite(z: Array) -> None:
@@ -253,7 +230,7 @@ def _label(labels: Any, classes: Sequence[Any] | None, row: int, n: int, C: int)
         raise ValueError(
             f"classes are {list(map(str, classes))}, and two are called the same; name each differently"
         )
-    y = np.asarray(labels.detach().cpu().numpy() if hasattr(labels, "detach") else labels)
+    y = as_numpy(labels, "labels") if is_torch(labels) else np.asarray(labels)  # which may be names
     if y.dtype.kind == "f" and y.shape[-1:] == (C,):
         return np.atleast_2d(y)[row if y.ndim == 2 else 0].astype(np.float64)
     if y.dtype.kind == "f" and y.ndim == n == 1:
@@ -305,7 +282,7 @@ def _prediction(u: Array, y: Array) -> tuple[Array, float, float, float | None]:
 
 def _target(y: Array, C: int, options: Mapping[str, Any]) -> Array:
     """Return the smoothed distribution of the label."""
-    q = y.astype(np.float64) if y.ndim else np.eye(C)[int(y)]
+    q = y.astype(np.float64) if y.ndim else np.eye(1, C, int(y))[0]
     epsilon = float(options.get("label_smoothing", 0.0))
     return (
         q if not epsilon else (1 - epsilon) * q + epsilon * options.get("smoothing_prior", np.full(C, 1 / C))

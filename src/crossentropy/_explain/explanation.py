@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class TransformedLogits:
-    """The logits after an option: ``name`` and ``value`` say which, ``logits`` is float64 (C,)."""
+    """The logits after an option: ``name`` and ``value`` are the option's, ``logits`` is float64 (C,)."""
 
     name: str
     value: Any

@@ -11,16 +11,16 @@ from crossentropy._report.sentences import number, short
 if TYPE_CHECKING:
     from crossentropy._explain.explanation import Explanation
 
-__all__ = ["sections_of"]
+__all__ = ["OPTIONS", "TRANSFORMS", "sections_of"]
 
-#: What each transform of the logits computes.
+#: What each transform of the logits computes, in the order in which they act.
 TRANSFORMS = {
     "softcap": "z ← κ tanh(z / κ)",
     "margin": "z_y ← z_y − m, at the label alone",
     "temperature": "u = z / T",
     "logit_bias": "u ← u + b",
 }
-#: How each option enters the loss.
+#: How each option enters the loss, in the order in which they act.
 OPTIONS = TRANSFORMS | {
     "label_smoothing": "q ← (1 − ε) q + ε r",
     "smoothing_prior": "r, which the smoothed part goes to",
@@ -50,7 +50,7 @@ def _logits(e: "Explanation") -> Section:
     cells = _row(e, e.logits)
     if e.from_probabilities:
         return Section("Logits", ["z = ln p of the probabilities; any constant may be added"], *cells)
-    return Section("Logits", ["z, what the model says of each class"], *cells)
+    return Section("Logits", ["z, the scores of the classes"], *cells)
 
 
 def _transforms(e: "Explanation") -> list[Section]:

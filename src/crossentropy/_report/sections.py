@@ -9,7 +9,7 @@ __all__ = ["Section", "sections_html", "sections_page", "sections_text"]
 
 @dataclass(frozen=True)
 class Section:
-    """What is said under one title; `rows` are the lines of a table whose columns have `heads`."""
+    """One part of a result, under a title; `rows` are the lines of a table whose columns have `heads`."""
 
     title: str
     lines: Sequence[str] = ()

@@ -86,6 +86,7 @@ OnBadRows = Annotated[
     Policy, typer.Option(help="Whether a row that cannot be scored is an error, or is left out and counted.")
 ]
 Interval = Annotated[float, typer.Option(metavar="X", help="Confidence of the intervals.")]
+Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page as well.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
 WriteState = Annotated[
     Path | None,
@@ -108,6 +109,15 @@ def names_of(columns: str | None) -> Any:
     ('p_*', ['p_cat', 'p_dog'])
     """
     return columns.split(",") if columns and "," in columns else columns
+
+
+def class_names(classes: str | None) -> list[str] | None:
+    """Return the labels of ``--classes``.
+
+    >>> class_names("cat,dog")
+    ['cat', 'dog']
+    """
+    return None if classes is None else classes.split(",")
 
 
 def one_kind(proba: str | None, logits: str | None, log_proba: str | None) -> tuple[str, Any]:

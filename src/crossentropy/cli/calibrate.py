@@ -21,6 +21,7 @@ from crossentropy.cli.arguments import (
     Sources,
     SumTolerance,
     Weight,
+    class_names,
     names_of,
     one_kind,
 )
@@ -111,7 +112,7 @@ def calibrate(
 
             request = Request(
                 kind,
-                classes=None if classes is None else classes.split(","),
+                classes=class_names(classes),
                 positive=positive,
                 soft_labels=soft_labels,
                 weighted=weight is not None,

@@ -20,6 +20,7 @@ from crossentropy.cli.arguments import (
     SumTolerance,
     Weight,
     check_interval,
+    class_names,
     one_kind,
 )
 from crossentropy.cli.comparison_report import print_comparison
@@ -125,7 +126,7 @@ def compare(
         columns = Columns(predictions, label, weight, cluster, key, {name: name for name in slices})
         request = Request(
             kind,
-            classes=None if classes is None else classes.split(","),
+            classes=class_names(classes),
             positive=positive,
             weighted=weight is not None,
             clustered=cluster is not None,

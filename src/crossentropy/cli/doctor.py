@@ -1,24 +1,24 @@
 """The verb ``doctor``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from crossentropy.cli.arguments import (
     Classes,
+    Html,
     Json,
     Logits,
     LogProba,
     Positive,
     Proba,
     Sources,
+    class_names,
     one_kind,
 )
 from crossentropy.cli.evaluation_errors import errors_with_codes
-from crossentropy.cli.sections import print_sections, write_page
+from crossentropy.cli.sections import show
 from crossentropy.training.output import check_file
 
 FOUND = 1
@@ -37,7 +37,7 @@ def doctor(
     ignore_index: Annotated[
         int | None, typer.Option(metavar="N", help="The label whose rows are left out.")
     ] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page as well.")] = None,
+    html: Html = None,
     json: Json = False,
 ) -> None:
     """Find what is wrong with predictions, their labels, and the way that a loss is to be called with them.
@@ -55,21 +55,12 @@ def doctor(
             from crossentropy.doctor._files import read_predictions
         from crossentropy.doctor import examine
 
-        x, y, called = read_predictions(
-            sources, kind, columns, label, None if classes is None else classes.split(","), positive
-        )
+        x, y, called = read_predictions(sources, kind, columns, label, class_names(classes), positive)
         names = {"proba": "probabilities", "log_proba": "log_probabilities"}
         given: dict[str, Any] = {names.get(kind, kind): x}
         report = examine(labels=y, ignore_index=ignore_index, **given)
         report.looked_at += _names(called)
-        if html is not None:
-            write_page(report.to_html(), html)
-        if json:
-            from crossentropy.evaluation._display import to_json
-
-            typer.echo(to_json(report.to_dict(), indent=2))
-        else:
-            print_sections(report.sections(), Console(highlight=False))
+        show(report, html, as_json=json)
     if report:
         raise typer.Exit(FOUND)
 

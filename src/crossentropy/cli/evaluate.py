@@ -22,6 +22,7 @@ from crossentropy.cli.arguments import (
     SumTolerance,
     Weight,
     WriteState,
+    class_names,
     names_of,
     one_kind,
 )
@@ -121,7 +122,7 @@ def evaluate(
         request = Request(
             kind,
             soft_labels=soft_labels,
-            classes=None if classes is None else classes.split(","),
+            classes=class_names(classes),
             positive=positive,
             weighted=weight is not None,
             clustered=cluster is not None,

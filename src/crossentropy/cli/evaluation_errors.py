@@ -16,7 +16,7 @@ _OPTIONS = (
     "classes|positive|proba|logits|log_proba|weight|cluster|slice|prior|clip|interval|sum_tolerance|on_bad_rows|"
     "soft_labels|key|by_position|horizon|permutations|seed|context|stride"
 )
-#: Arguments that are columns, and options that say so.
+#: Arguments that are columns, whose options end in -column.
 _COLUMNS = ("tokens", "text", "bytes", "characters", "words")
 _OPTIONS += "|log_probs|document|prefix|" + "|".join(_COLUMNS)
 _OPTION = re.compile(rf'\b({_OPTIONS})=(?:"(\w+)"|True\b|\(negative, positive\))?')
@@ -46,7 +46,7 @@ def in_options(message: str) -> str:
 
 
 def _sentence(error: ValueError | OSError) -> str:
-    """Return what an error says, without the number that the operating system has for it."""
+    """Return the message of an error, without the number that the operating system has for it."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)

@@ -3,9 +3,8 @@
 import hashlib
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from crossentropy._report.provenance import Provenance, Source, versions
 from crossentropy.cli.evaluation_report import write_bytes
@@ -15,8 +14,6 @@ from crossentropy.training.output import check_file
 __all__ = ["check_page", "write_page"]
 
 PAGES = (".html", ".md", ".json")
-
-Page: TypeAlias = Callable[[Mapping[str, Any], Provenance], str]
 
 
 def check_page(path: Path) -> None:
@@ -33,20 +30,23 @@ def write_page(result: Evaluation | Comparison, path: Path, sources: Sequence[st
     if path.suffix.lower() == ".json":
         text = result.to_json() + "\n"
     else:
-        from crossentropy._report import comparison_page, evaluation_page
-
-        pages: dict[str, tuple[Page, Page]] = {
-            ".html": (evaluation_page.evaluation_html, comparison_page.comparison_html),
-            ".md": (evaluation_page.evaluation_markdown, comparison_page.comparison_markdown),
-        }
-        tree = result.to_dict()
-        if isinstance(result, Comparison):
-            for own, difference in zip(tree["differences"], result.differences, strict=True):
-                own["sentence"] = difference.sentence()
         provenance = Provenance(_described(sources), versions(), shlex.join(["crossentropy", *sys.argv[1:]]))
-        page = pages[path.suffix.lower()][isinstance(result, Comparison)]
-        text = page(tree, provenance)
+        text = _page(result, provenance, as_html=path.suffix.lower() == ".html")
     write_bytes(text.encode(), path)
+
+
+def _page(result: Evaluation | Comparison, provenance: Provenance, *, as_html: bool) -> str:
+    tree = result.to_dict()
+    if isinstance(result, Evaluation):
+        from crossentropy._report.evaluation_page import evaluation_html, evaluation_markdown
+
+        return (evaluation_html if as_html else evaluation_markdown)(tree, provenance)
+
+    from crossentropy._report.comparison_page import comparison_html, comparison_markdown
+
+    for own, difference in zip(tree["differences"], result.differences, strict=True):
+        own["sentence"] = difference.sentence()
+    return (comparison_html if as_html else comparison_markdown)(tree, provenance)
 
 
 def _described(sources: Sequence[str]) -> list[Source]:

@@ -1,14 +1,12 @@
 """The verb ``explain``."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from crossentropy.cli.arguments import Json
+from crossentropy.cli.arguments import Html, Json, class_names
 from crossentropy.cli.evaluation_errors import errors_with_codes
-from crossentropy.cli.sections import print_sections, write_page
+from crossentropy.cli.sections import show
 from crossentropy.training.output import check_file
 
 Numbers = Annotated[str | None, typer.Option(metavar="X,…", help="A number for each class.")]
@@ -22,9 +20,7 @@ def explain(
             metavar="LABEL", help="The class: its number, or its name in --classes; or X,… its masses."
         ),
     ],
-    logits: Annotated[
-        str | None, typer.Option(metavar="X,…", help="What the model says of each class.")
-    ] = None,
+    logits: Annotated[str | None, typer.Option(metavar="X,…", help="Scores of the classes.")] = None,
     proba: Annotated[
         str | None, typer.Option(metavar="X,…", help="Probabilities, in place of --logits.")
     ] = None,
@@ -51,7 +47,7 @@ def explain(
     entropy_bonus: Annotated[
         float | None, typer.Option(metavar="X", help="Factor of the entropy that is taken off.")
     ] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page as well.")] = None,
+    html: Html = None,
     json: Json = False,
 ) -> None:
     """Explain one loss, step by step: from logits or probabilities and a label to the number and its gradient."""
@@ -64,7 +60,7 @@ def explain(
 
         options: dict[str, Any] = {
             "softcap": softcap,
-            "margin": None if margin is None else _numbers(margin, "--margin", single=True),
+            "margin": _numbers(margin, "--margin", single=True),
             "temperature": temperature,
             "logit_bias": _numbers(logit_bias, "--logit-bias"),
             "label_smoothing": label_smoothing,
@@ -81,17 +77,10 @@ def explain(
             _numbers(logits, "--logits"),
             _label(label, classes),
             probabilities=_numbers(proba, "--proba"),
-            classes=None if classes is None else classes.split(","),
+            classes=class_names(classes),
             **{name: value for name, value in options.items() if value is not None},
         )
-        if html is not None:
-            write_page(explained.to_html(), html)
-        if json:
-            from crossentropy.evaluation._display import to_json
-
-            typer.echo(to_json(explained.to_dict(), indent=2))
-        else:
-            print_sections(explained.sections(), Console(highlight=False))
+        show(explained, html, as_json=json)
 
 
 def _numbers(text: str | None, option: str, *, single: bool = False) -> Any:
@@ -107,7 +96,7 @@ def _numbers(text: str | None, option: str, *, single: bool = False) -> Any:
 
 def _label(text: str, classes: str | None) -> Any:
     """Return the label: a name of the classes, a class number, or masses."""
-    if classes is not None and text in classes.split(","):
+    if text in (class_names(classes) or ()):
         return text
     try:
         return int(text)

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._arguments.arrays import as_numpy
 from crossentropy._arguments.errors import argument_errors, integer
-from crossentropy.doctor._forms import form_findings, normalized_axis
+from crossentropy.doctor._forms import READ_AS, form_findings, normalized_axis
 from crossentropy.doctor._labels import (
     label_range_findings,
     padding_findings,
@@ -21,22 +22,12 @@ from crossentropy.doctor._numbers import (
     number_findings,
     saturation_findings,
 )
-from crossentropy.doctor._sample import Array, Sample, as_numpy, is_half, make_sample
+from crossentropy.doctor._sample import Array, Sample, is_half, make_sample
 from crossentropy.doctor.finding import Finding, Report
 
 __all__ = ["examine", "examine_sample"]
 
 KINDS = ("logits", "probabilities", "log_probabilities")
-#: What a form that was found is, so that the other checks can go on with it.
-READ_AS = {
-    "softmax_twice": "probabilities",
-    "sigmoid_twice": "probabilities",
-    "logits_as_probabilities": "logits",
-    "log_probabilities_as_probabilities": "log_probabilities",
-    "probabilities_as_log_probabilities": "probabilities",
-    "logits_as_log_probabilities": "logits",
-    "percentages": "probabilities",
-}
 
 
 @argument_errors
@@ -153,8 +144,7 @@ def examine_sample(sample: Sample) -> Iterator[Finding]:
     yield from ranges
     if sample.sigmoid and ranges:
         return
-    if not sample.sigmoid:
-        sample = sample.take((sample.labels >= 0) & (sample.labels < sample.classes))
+    sample = sample.take(sample.in_range)
     forms = list(form_findings(sample))
     yield from forms
     if any(f.name == "labels_from_one" for f in ranges) or any(

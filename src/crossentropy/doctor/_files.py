@@ -1,4 +1,4 @@
-"""Predictions and labels of a file, read as they are: what is wrong with them is for the checks to say."""
+"""Predictions and labels of a file, read as they are: the checks find what is wrong with them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,8 +25,8 @@ def read_predictions(
 ) -> tuple[Array, Array, tuple[Any, ...]]:
     """Read the columns of predictions (n, C) or (n,), the labels, and the classes of files.
 
-    Labels that are names become the numbers of their columns; numbers stay as they are, so that labels that are counted
-    from 1 are seen to be.
+    Labels that are names become the numbers of their columns; numbers stay as they are, so that the checks see
+    labels that are counted from 1.
 
     Parameters
     ----------
@@ -65,24 +65,19 @@ def read_predictions(
 def _numbers(labels: Any, classes: Sequence[Any]) -> Array:
     """Return labels as the numbers of the columns, or as the numbers that they are."""
     if isinstance(labels, np.ndarray):
-        return _places(labels, labels, classes)
-    values = [None if value is None else value for value in labels.values]
-    table = _places(np.asarray(values, object), values, classes)
-    return np.asarray(table[labels.codes])
+        return _places(labels.tolist(), classes)
+    return np.asarray(_places(list(labels.values), classes)[labels.codes])
 
 
-def _places(array: Array, values: Any, classes: Sequence[Any]) -> Array:
+def _places(labels: Sequence[Any], classes: Sequence[Any]) -> Array:
     """Return the places of names among the classes; of numbers among classes that are 0, 1, …, themselves."""
     if list(classes) == list(range(len(classes))):
-        numbers = [
-            x if isinstance(x, (int, float, np.number)) and x == x else -1 for x in np.asarray(array).tolist()
-        ]
+        numbers = [x if isinstance(x, (int, float, np.number)) and x == x else -1 for x in labels]
         return np.asarray(numbers, np.float64 if any(x != int(x) for x in numbers) else np.int64)
     places = {label: place for place, label in enumerate(classes)}
-    found = [places.get(x) for x in np.asarray(array).tolist()]
-    unknown = [x for x, place in zip(values, found, strict=True) if place is None and x is not None]
+    unknown = [x for x in labels if x is not None and x not in places]
     if unknown:
         raise ValueError(
             f"the label {unknown[0]!r} is none of the classes {list(classes)[:20]}; pass every class in classes="
         )
-    return np.asarray([-1 if place is None else place for place in found], np.int64)
+    return np.asarray([places.get(x, -1) for x in labels], np.int64)

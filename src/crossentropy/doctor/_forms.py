@@ -1,5 +1,6 @@
 """Whether predictions are what they are declared to be: probabilities, logarithms or logits, on the right axis."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,12 +10,30 @@ from crossentropy.doctor.finding import Finding
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 
-__all__ = ["form_findings", "normalized_axis", "true_form"]
+__all__ = [
+    "HALF",
+    "READ_AS",
+    "TOLERANCE",
+    "are_distributions",
+    "are_log_distributions",
+    "form_findings",
+    "normalized_axis",
+]
 
 #: How far from 1 sums may be, of numbers that were rounded to float32, and to half precision.
 TOLERANCE, HALF = 1e-3, 2e-2
 #: Fewer numbers than this may lie in [0, 1] by chance.
 FEW = 16
+#: What a form that was found is, so that the other checks can go on with it.
+READ_AS = {
+    "softmax_twice": "probabilities",
+    "sigmoid_twice": "probabilities",
+    "logits_as_probabilities": "logits",
+    "log_probabilities_as_probabilities": "log_probabilities",
+    "probabilities_as_log_probabilities": "probabilities",
+    "logits_as_log_probabilities": "logits",
+    "percentages": "probabilities",
+}
 
 
 def are_distributions(x: Array, axis: int = -1, *, tolerance: float = TOLERANCE) -> bool:
@@ -64,24 +83,15 @@ def form_findings(sample: Sample) -> Iterator[Finding]:
 def _logit_findings(sample: Sample) -> Iterator[Finding]:
     form, C = true_form(sample), sample.classes
     if form == "probabilities":
-        certain = np.eye(C)[:1]
-        floor = float(
-            softmax_cross_entropy(certain + 1, np.asarray([0]))
-        )  # shifted, so that it does not warn
-        right = sample.read_as("probabilities").losses
-        finite = right[np.isfinite(right)]
-        yield Finding(
+        # shifted by 1, so that it does not warn
+        floor = float(softmax_cross_entropy(np.eye(1, C) + 1, np.asarray([0])))
+        yield _applied_twice(
+            sample,
             "softmax_twice",
             "The logits are probabilities already: each row lies in [0, 1] and sums to 1. The loss takes their "
             f"softmax once more, and cannot fall below ln(e + {C - 1}) − 1 = {floor:.4g} nats, whatever is learned.",
-            {
-                "loss_as_called": sample.loss,
-                "floor_of_the_loss": floor,
-                "loss_of_these_probabilities": float(finite.mean()) if len(finite) else float("inf"),
-            },
-            "loss = cross_entropy(scores, labels)  # scores before the softmax: drop nn.Softmax or softmax()\n"
-            "crossentropy.log_loss(probabilities, labels)  # if only probabilities are at hand",
-            cost=abs(sample.loss - float(finite.mean())) if len(finite) else None,
+            floor,
+            "loss = cross_entropy(scores, labels)  # scores before the softmax: drop nn.Softmax or softmax()",
         )
     elif form == "log_probabilities":
         yield Finding(
@@ -100,20 +110,13 @@ def _sigmoid_findings(sample: Sample) -> Iterator[Finding]:
     if sample.kind == "logits" and inside and x.max() > x.min():
         t = sample.labels
         floor = float(sigmoid_cross_entropy(np.where(t > 0.5, 1.0, 0.0), t))
-        right = sample.read_as("probabilities").losses
-        finite = right[np.isfinite(right)]
-        yield Finding(
+        yield _applied_twice(
+            sample,
             "sigmoid_twice",
             "The logits are probabilities already: all lie in [0, 1]. The loss takes their sigmoid once more, which is "
             f"never below 1/2, so it cannot fall below {floor:.4g} nats on these labels.",
-            {
-                "loss_as_called": sample.loss,
-                "floor_of_the_loss": floor,
-                "loss_of_these_probabilities": float(finite.mean()) if len(finite) else float("inf"),
-            },
-            "loss = binary_cross_entropy_with_logits(scores, labels)  # scores before the sigmoid\n"
-            "crossentropy.log_loss(probabilities, labels)  # if only probabilities are at hand",
-            cost=abs(sample.loss - float(finite.mean())) if len(finite) else None,
+            floor,
+            "loss = binary_cross_entropy_with_logits(scores, labels)  # scores before the sigmoid",
         )
     elif sample.kind == "probabilities" and (x.min() < 0 or x.max() > 1):
         yield _logits_as_probabilities(sample)
@@ -127,6 +130,20 @@ def _sigmoid_findings(sample: Sample) -> Iterator[Finding]:
             {"least": float(x.min()), "largest": float(x.max())},
             "examine(logits, labels)  # the loss: binary_cross_entropy_with_logits",
         )
+
+
+def _applied_twice(sample: Sample, name: str, what: str, floor: float, instead: str) -> Finding:
+    """Report probabilities that a loss takes for logits: its floor, and the loss that they have themselves."""
+    losses = sample.read_as("probabilities").losses
+    finite = losses[np.isfinite(losses)]
+    own = float(finite.mean()) if len(finite) else math.inf
+    return Finding(
+        name,
+        what,
+        {"loss_as_called": sample.loss, "floor_of_the_loss": floor, "loss_of_these_probabilities": own},
+        f"{instead}\ncrossentropy.log_loss(probabilities, labels)  # if only probabilities are at hand",
+        cost=abs(sample.loss - own) if len(finite) else None,
+    )
 
 
 def _probability_findings(sample: Sample) -> Iterator[Finding]:
@@ -207,13 +224,14 @@ def _log_probability_findings(sample: Sample) -> Iterator[Finding]:
     form = true_form(sample)
     if form == "log_probabilities":
         return
+    loss_as_called = float(-sample.x[np.arange(len(sample)), sample.labels].mean())
     if form == "probabilities":
         yield Finding(
             "probabilities_as_log_probabilities",
             "The log-probabilities are probabilities: each row lies in [0, 1] and sums to 1. The loss is then the "
             "mean of −p, which is negative, and hardly punishes a label that was thought impossible.",
             {
-                "loss_as_called": float(-sample.x[np.arange(len(sample)), sample.labels].mean()),
+                "loss_as_called": loss_as_called,
                 "log_loss": sample.read_as("probabilities").loss,
             },
             "loss = nll_loss(log_softmax(scores, 1), labels)  # or cross_entropy(scores, labels)",
@@ -226,7 +244,7 @@ def _log_probability_findings(sample: Sample) -> Iterator[Finding]:
         "The log-probabilities are logits: the exponentials of a row do not sum to 1. The loss is then the mean of −z, "
         "which has no lower bound: it falls by raising all scores.",
         {
-            "loss_as_called": float(-sample.x[np.arange(len(sample)), sample.labels].mean()),
+            "loss_as_called": loss_as_called,
             "cross_entropy": sample.read_as("logits").loss,
             "mean_log_of_the_sums": float(totals.mean()),
         },

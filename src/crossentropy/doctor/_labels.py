@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,13 +21,25 @@ SIGMAS = 6.0
 CLIPPED = 50.0
 
 
+class Relabeling(NamedTuple):
+    """Other labels for the same predictions: the finding that they make, if the loss is that much lower."""
+
+    name: str
+    what: str
+    #: What each row would save, and the mean loss that is left.
+    saving: Array
+    after: float
+    evidence: dict[str, object]
+    instead: str
+
+
 def label_range_findings(sample: Sample) -> Iterator[Finding]:
     """Find labels outside the classes."""
     y, C = sample.labels, sample.classes
     if sample.sigmoid:
         yield from _truth_findings(sample)
         return
-    wrong = (y < 0) | (y >= C)
+    wrong = ~sample.in_range
     if not wrong.any():
         return
     first = int(sample.places[wrong.argmax()])
@@ -92,19 +105,18 @@ def permutation_findings(sample: Sample) -> Iterator[Finding]:
     found = _best_questions(sample) if sample.sigmoid else _best_relabeling(sample)
     if found is None:
         return
-    name, what, saving, after, evidence, instead = found
-    if saving_is_beyond_chance(saving, sample.classes) and after < 0.9 * sample.entropy:
+    if saving_is_beyond_chance(found.saving, sample.classes) and found.after < 0.9 * sample.entropy:
         yield Finding(
-            name,
-            what,
+            found.name,
+            found.what,
             {
                 "loss_as_called": sample.loss,
-                "loss_relabeled": after,
+                "loss_relabeled": found.after,
                 "entropy_of_label_frequencies": sample.entropy,
             }
-            | evidence,
-            instead,
-            cost=float(saving.mean()),
+            | found.evidence,
+            found.instead,
+            cost=float(found.saving.mean()),
         )
 
 
@@ -122,36 +134,34 @@ def saving_is_beyond_chance(saving: Array, choices: int = 1) -> bool:
     return mean > 0.05 and mean > (SIGMAS + math.sqrt(2 * math.lgamma(choices + 1))) * error
 
 
-def _best_relabeling(
-    sample: Sample,
-) -> tuple[str, str, Array, float, dict[str, object], str] | None:
+def _clipped_losses(sample: Sample, labels: Array) -> Array:
+    return np.minimum(sample.losses_of(labels), CLIPPED)
+
+
+def _best_relabeling(sample: Sample) -> Relabeling | None:
     y, C = sample.labels, sample.classes
     present, places, counts = np.unique(y, return_inverse=True, return_counts=True)
     if C > MANY or len(present) < 2:
         return _best_shift(sample)
-    costs = np.stack([np.minimum(sample.losses_of(np.full(len(y), c)), CLIPPED) for c in range(C)], axis=1)
     sums = np.zeros((len(present), C))
-    np.add.at(sums, places, costs)
+    np.add.at(sums, places, np.minimum(sample.losses_of_classes(), CLIPPED))
     column = _assignment(sums)
     if column is None:
         return _best_shift(sample)
     moved = np.flatnonzero(column != present)
     if not len(moved):
         return None
-    relabeled = column[places]
-    rows = np.arange(len(y))
-    saving = costs[rows, y] - costs[rows, relabeled]
-    after = float(costs[rows, relabeled].mean())
     step = int((column - present)[moved[0]])
     if abs(step) == 1 and ((column - present) % C == step % C).all():
-        return _shift_words(step, C, saving, after, y)
+        return _shift(sample, step)
+    after = _clipped_losses(sample, column[places])
     pairs = {int(present[k]): int(column[k]) for k in moved[np.argsort(-counts[moved])][:8]}
-    return (
+    return Relabeling(
         "labels_permuted",
         "The labels are in another order than the columns: relabeled, they fit the predictions far better. "
         f"{len(moved)} of {len(present)} classes stand elsewhere.",
-        saving,
-        after,
+        np.minimum(sample.losses, CLIPPED) - after,
+        float(after.mean()),
         {"label_to_column": ", ".join(f"{a} → {b}" for a, b in pairs.items()), "classes_moved": len(moved)},
         f"labels = numpy.asarray({_order(present, column, C)})[labels]"
         if C <= 32
@@ -175,59 +185,51 @@ def _assignment(sums: Array) -> Array | None:
     return np.asarray(linear_sum_assignment(sums)[1])
 
 
-def _best_shift(sample: Sample) -> tuple[str, str, Array, float, dict[str, object], str] | None:
+def _best_shift(sample: Sample) -> Relabeling:
     """Try the columns beside those of the labels."""
+    return min((_shift(sample, step) for step in (-1, 1)), key=lambda shift: shift.after)
+
+
+def _shift(sample: Sample, step: int) -> Relabeling:
+    """Move each label to the column before it (−1) or after it (1)."""
     y, C = sample.labels, sample.classes
-    now = np.minimum(sample.losses, CLIPPED)
-    shifted = {step: np.minimum(sample.losses_of((y + step) % C), CLIPPED) for step in (-1, 1)}
-    step = min(shifted, key=lambda step: float(shifted[step].mean()))
-    return _shift_words(step, C, now - shifted[step], float(shifted[step].mean()), y)
-
-
-def _shift_words(
-    step: int, C: int, saving: Array, after: float, y: Array
-) -> tuple[str, str, Array, float, dict[str, object], str]:
+    after = _clipped_losses(sample, (y + step) % C)
     from_one = step == -1 and int(y.min()) >= 1
     side = "before" if step < 0 else "after"
-    return (
+    return Relabeling(
         "labels_from_one" if from_one else "labels_permuted",
         ("The labels are counted from 1: " if from_one else "The labels are shifted against the columns: ")
         + f"each fits the column {side} its own far better.",
-        saving,
-        after,
+        np.minimum(sample.losses, CLIPPED) - after,
+        float(after.mean()),
         {"label_to_column": f"c → c {'−' if step < 0 else '+'} 1", "least_label": int(y.min())},
         "loss = cross_entropy(logits, labels - 1)" if from_one else f"labels = (labels {step:+d}) % {C}",
     )
 
 
-def _best_questions(
-    sample: Sample,
-) -> tuple[str, str, Array, float, dict[str, object], str] | None:
+def _best_questions(sample: Sample) -> Relabeling | None:
     """Find the order of yes-or-no questions, or the exchange of yes and no, that costs least."""
     t, C = sample.labels, sample.classes
     if C == 1 or C > MANY:
-        turned = sample.losses_of(1 - t)
-        saving = (np.minimum(sample.losses, CLIPPED) - np.minimum(turned, CLIPPED)).mean(axis=1)
-        return (
+        turned = _clipped_losses(sample, 1 - t)
+        return Relabeling(
             "labels_permuted",
             "Yes and no are exchanged: the opposite labels fit the predictions far better.",
-            saving,
-            float(np.minimum(turned, CLIPPED).mean()),
+            (np.minimum(sample.losses, CLIPPED) - turned).mean(axis=1),
+            float(turned.mean()),
             {"label_to_column": "0 → 1, 1 → 0"},
             "labels = 1 - labels  # or the probability of the other class",
         )
-    sums = np.stack(
-        [np.minimum(sample.losses_of(np.roll(t, step, axis=1)), CLIPPED).sum(axis=0) for step in range(C)]
-    )
-    # sums[step, c] is the loss of column c under question c − step
-    matrix = np.stack([sums[(np.arange(C) - k) % C, np.arange(C)] for k in range(C)])
-    column = _assignment(matrix)
+    yes, no = (_clipped_losses(sample, np.full_like(t, answer)) for answer in (1, 0))
+    column = _assignment(
+        t.T @ yes + (1 - t).T @ no
+    )  # the loss of question k in column c, which is linear in t
     if column is None or (column == np.arange(C)).all():
         return None
     order = np.argsort(column)  # the question that each column fits
-    after = np.minimum(sample.losses_of(t[:, order]), CLIPPED).mean(axis=1)
+    after = _clipped_losses(sample, t[:, order]).mean(axis=1)
     moved = np.flatnonzero(column != np.arange(C))
-    return (
+    return Relabeling(
         "labels_permuted",
         f"The labels are in another order than the columns: {len(moved)} of {C} questions stand elsewhere.",
         np.minimum(sample.losses, CLIPPED).mean(axis=1) - after,

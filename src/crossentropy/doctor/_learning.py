@@ -1,4 +1,4 @@
-"""What the predictions say about the labels, and what a temperature would gain."""
+"""Whether the predictions are better than the label frequencies, and what a temperature would gain."""
 
 import math
 from collections.abc import Iterator
@@ -33,8 +33,7 @@ def learning_findings(sample: Sample) -> Iterator[Finding]:
         yield Finding(
             "not_learned",
             "The loss is the entropy of the label frequencies, that of always predicting how frequent each class "
-            "is: the "
-            "predictions say nothing about the labels.",
+            "is: the predictions say nothing about the labels.",
             {
                 "loss_as_called": sample.loss,
                 "entropy_of_label_frequencies": H,

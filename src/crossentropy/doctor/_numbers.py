@@ -9,7 +9,7 @@ import numpy as np
 from crossentropy.doctor._sample import Array, Sample
 from crossentropy.doctor.finding import Finding
 
-__all__ = ["finite_rows", "half_precision_finding", "number_findings", "saturation_findings"]
+__all__ = ["finite_rows", "half_precision_finding", "loss_in_half", "number_findings", "saturation_findings"]
 
 #: e^−88 is about the smallest normal float32 number.
 LARGEST_GAP = 88.0

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy._arguments.arrays import as_array
 from crossentropy.losses.log_loss import binary_log_loss, log_loss
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
+from crossentropy.losses.target_statistics import target_statistics
 
-__all__ = ["Array", "Sample", "as_numpy", "is_half", "make_sample"]
+__all__ = ["Array", "Sample", "is_half", "make_sample"]
 
 Array = np.ndarray[Any, Any]
 #: The most numbers that checks of chance read; more rows are thinned out, evenly.
@@ -58,6 +58,13 @@ class Sample:
         """The number of columns."""
         return int(self.x.shape[1])
 
+    @property
+    def in_range(self) -> Array:
+        """Which rows have one of the classes for their label; of questions, all."""
+        if self.sigmoid:
+            return np.ones(len(self), bool)
+        return np.asarray((self.labels >= 0) & (self.labels < self.classes))
+
     def take(self, rows: Array) -> "Sample":
         """Return some of the rows."""
         return replace(self, x=self.x[rows], labels=self.labels[rows], places=self.places[rows])
@@ -77,6 +84,14 @@ class Sample:
             x = np.exp(x) if self.kind == "log_probabilities" else x
             score = binary_log_loss if self.sigmoid else log_loss
             return np.asarray(score(x, labels, reduction="none", validate="none"))
+
+    def losses_of_classes(self) -> Array:
+        """Return the loss of each row under each class, (n, C)."""
+        with np.errstate(divide="ignore"):
+            log_probs = np.log(self.x) if self.kind == "probabilities" else self.x
+        if self.kind == "logits":
+            log_probs = log_probs - target_statistics(self.x, self.labels).logsumexp[:, None]
+        return -log_probs
 
     @cached_property
     def losses(self) -> Array:
@@ -110,19 +125,6 @@ class Sample:
     def entropy(self) -> float:
         """The entropy of the label frequencies: the loss of predicting them always. In nats."""
         return float(self.base_losses.mean()) if len(self) else 0.0
-
-
-def as_numpy(x: Any, name: str) -> Array:
-    """Return an array of any library, or a list, as NumPy's; half precision as float32."""
-    if hasattr(x, "detach"):
-        x = x.detach().cpu()
-        x = (x.float() if x.dtype.is_floating_point and x.dtype.itemsize < 4 else x).numpy()
-    array = np.asarray(x if type(x) is np.ndarray else as_array(x, name))  # masks and units are refused
-    if array.dtype.kind == "V" or "bfloat16" in str(array.dtype):
-        array = array.astype(np.float32)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {array.dtype}; pass an array of numbers")
-    return array
 
 
 def is_half(x: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from crossentropy._report.sections import Section, sections_html, sections_page, sections_text
 from crossentropy._report.sentences import number
 
-__all__ = ["FAULTS", "Finding", "Report"]
+__all__ = ["FAULTS", "Finding", "Report", "in_order"]
 
 #: The names of findings, the most severe first: what makes the loss another one, then what slows its learning, then
 #: what costs digits or can be gained.
@@ -65,8 +65,8 @@ class Finding:
     instead : str
         The line to write instead.
     cost : float or None
-        How much higher the loss is for it, or how far from what it seems to be, in nats. None where that cannot be
-        said.
+        How much higher the loss is for it, or how far from what it seems to be, in nats. None if that is
+        not known.
     where : str
         The file and line of the call; empty for data.
     """
@@ -123,8 +123,8 @@ class Report(Sequence[Finding]):
     def sections(self) -> list[Section]:
         """Return the findings as they are shown."""
         count = len(self.findings)
-        said = "Nothing was found" if not count else f"{count} finding{'s' if count > 1 else ''}"
-        sections = [Section(said, [f"looked at: {self.looked_at}"]), *(f.section() for f in self.findings)]
+        title = "Nothing was found" if not count else f"{count} finding{'s' if count > 1 else ''}"
+        sections = [Section(title, [f"looked at: {self.looked_at}"]), *(f.section() for f in self.findings)]
         if self.unseen:
             sections.append(Section("Not seen", list(self.unseen)))
         return sections

@@ -51,10 +51,10 @@ def run_command(
     earlier = load_model(out) if resume else None
     dataset = load_dataset(options.data, options.label, options.reading)
     messages = Console(stderr=True)
-    said: list[str] = []
+    notices: list[str] = []
 
     def say(notice: str) -> None:
-        said.append(notice)
+        notices.append(notice)
         print_notice(messages, notice)
 
     if options.data not in BUNDLED:
@@ -93,7 +93,7 @@ def run_command(
         raise InputError("No loss could be trained: " + " ".join(failed.values()))
     comparison = Comparison(runs, failed) if len(losses) > 1 else None
     kept = runs[0] if comparison is None else comparison.kept
-    write_run(replace(kept, notices=said), out, comparison)
+    write_run(replace(kept, notices=notices), out, comparison)
     printed = Console(highlight=False)
     if comparison is not None:
         printed.print(comparison_report(comparison), markup=False)

@@ -47,7 +47,7 @@ class Run:
     baseline_entropy : float
         Entropy of the training frequencies, in nats.
     notices : list of str
-        What was said before and during the training.
+        Messages from before and during the training.
     stopped : bool
         Whether the user stopped the training.
     rows_per_second : float

@@ -14,7 +14,7 @@ from crossentropy.training.labels import Class
 from crossentropy.training.options import Options, listed_widths
 from crossentropy.training.prepare import Prepared
 
-#: how PyTorch says that a tensor does not fit, on the CPU and on CUDA
+#: PyTorch's errors for a tensor that does not fit, on the CPU and on CUDA
 _NO_MEMORY = re.compile("allocate memory|out of memory|Storage size")
 
 
@@ -58,7 +58,7 @@ def fit_classifier(
         If the classifier cannot be trained with these options.
     """
     with interrupts(on_notice) as stop_asked, warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a remark of the report says it
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a remark of the report has it
 
         def callback(_: CrossEntropyClassifier, epoch: Epoch) -> None:
             on_epoch(epoch)

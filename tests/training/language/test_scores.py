@@ -9,7 +9,7 @@ from crossentropy.training.errors import InputError
 from crossentropy.training.language.loss import token_loss
 from crossentropy.training.language.model import Shape, build_transformer
 from crossentropy.training.language.options import LOGITS
-from crossentropy.training.language.scores import NO_LABEL, WindowScore, cut_windows, score_text
+from crossentropy.training.language.scores import NO_LABEL, cut_windows, score_text, score_windows
 
 SIZES = np.arange(9)  # bytes of each token
 TEXTS = [np.array([0, 1, 2, 3, 4, 5, 6]), np.array([0, 7, 8])]
@@ -66,13 +66,11 @@ def test_the_loss_and_its_gradients_are_those_of_the_logits(logits):
 
 def test_each_window_is_a_document_of_the_errors():
     log_probs, labels = np.array([[-1.0, -3.0], [-2.0, 0.5]]), np.array([[1, 2], [4, NO_LABEL]])
-    scored = WindowScore(2, SIZES)
-    for i in range(2):
-        scored.add(log_probs[i : i + 1], labels[i : i + 1])
+    score = score_windows(log_probs, labels, SIZES)
     truth = language_score(log_probs=[[-1.0, -3.0], [-2.0]], bytes=[3, 4])
-    assert scored.score().bits_per_byte_interval == truth.bits_per_byte_interval
-    assert scored.score().documents == 2
-    assert (scored.score().context, scored.score().stride, scored.score().prefix) == (2, 2, "<|endoftext|>")
+    assert score.bits_per_byte_interval == truth.bits_per_byte_interval
+    assert score.documents == 2
+    assert (score.context, score.stride, score.prefix) == (2, 2, "<|endoftext|>")
 
 
 def test_a_loss_that_is_no_number_is_said_to_be_of_a_training_that_diverged(model):

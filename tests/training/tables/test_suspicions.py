@@ -1,4 +1,4 @@
-"""What is said before training of columns beside the labels."""
+"""The warnings before training about columns beside the labels."""
 
 import numpy as np
 import pyarrow as pa

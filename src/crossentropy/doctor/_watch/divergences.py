@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from crossentropy.doctor._forms import are_distributions, are_log_distributions
-from crossentropy.doctor._sample import as_numpy, is_half
+from crossentropy._arguments.arrays import as_numpy
+from crossentropy.doctor._forms import HALF, TOLERANCE, are_distributions, are_log_distributions
+from crossentropy.doctor._sample import is_half
 from crossentropy.doctor._watch.calls import Call
 from crossentropy.doctor.finding import Finding
 
@@ -45,8 +46,7 @@ def divergence_findings(calls: Sequence[Call]) -> Iterator[Finding]:
         yield Finding(
             "kl_mean",
             'The divergence is divided by the number of classes as well (reduction="mean"): it is so many times '
-            "too small, "
-            "and so is its gradient.",
+            "too small, and so is its gradient.",
             {"classes": last.classes, "loss_as_called": float(np.mean(values))},
             'kl_div(log_q, p, reduction="batchmean")',
             cost=abs(float(np.mean(values))) * (last.classes - 1),
@@ -58,7 +58,7 @@ def _forms(kept: Sequence[Call]) -> Iterator[Finding]:
     q = np.concatenate([as_numpy(c.rows, "input") for c in kept]).astype(np.float64)
     p = np.concatenate([as_numpy(c.notes["target"], "target") for c in kept]).astype(np.float64)
     log_target = kept[-1].notes["log_target"]
-    tolerance = 2e-2 if is_half(kept[-1]) else 1e-3
+    tolerance = HALF if is_half(kept[-1]) else TOLERANCE
     first_is_plain = are_distributions(q, tolerance=tolerance)
     second_is_log = are_log_distributions(p, tolerance=tolerance)
     evidence = {"least_of_the_first": float(q.min()), "least_of_the_second": float(p.min())}

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from crossentropy.doctor._forms import form_findings
+from crossentropy._arguments.arrays import as_numpy
+from crossentropy.doctor._forms import READ_AS, form_findings
 from crossentropy.doctor._labels import padding_findings
 from crossentropy.doctor._numbers import (
     finite_rows,
@@ -14,7 +15,7 @@ from crossentropy.doctor._numbers import (
     number_findings,
     saturation_findings,
 )
-from crossentropy.doctor._sample import Array, Sample, as_numpy, is_half
+from crossentropy.doctor._sample import Sample, is_half
 from crossentropy.doctor._watch.calls import Call, Recorder
 from crossentropy.doctor._watch.divergences import divergence_findings
 from crossentropy.doctor._watch.progress import parameter_findings, progress_findings
@@ -22,15 +23,6 @@ from crossentropy.doctor._watch.reductions import reduction_findings
 from crossentropy.doctor.finding import Finding
 
 __all__ = ["findings_of", "unseen_of"]
-
-#: Faults of the form of predictions, which the loss cannot be judged beside.
-FORMS = (
-    "softmax_twice",
-    "sigmoid_twice",
-    "probabilities_as_log_probabilities",
-    "logits_as_log_probabilities",
-    "logits_as_probabilities",
-)
 
 
 def findings_of(recorder: Recorder) -> Iterator[Finding]:
@@ -53,21 +45,15 @@ def _of_line(calls: Sequence[Call]) -> Iterator[Finding]:
     if sample is not None:
         forms = list(form_findings(sample.take(finite_rows(sample))))
         yield from forms
-        yield from padding_findings(sample.take(_in_range(sample)))
+        yield from padding_findings(sample.take(sample.in_range))
     yield from _not_finite(calls, sample)
     yield from _half_precision(calls)
     last = _pooled(calls[len(calls) // 2 :])
     if last is not None:
-        yield from saturation_findings(last.take(finite_rows(last) & _in_range(last)))
+        yield from saturation_findings(last.take(finite_rows(last) & last.in_range))
     yield from reduction_findings(calls, None if sample is None else sample.labels)
-    if not any(f.name in FORMS for f in forms):
-        yield from progress_findings(calls, None if sample is None else sample.take(_in_range(sample)))
-
-
-def _in_range(sample: Sample) -> Array:
-    if sample.sigmoid:
-        return np.ones(len(sample), bool)
-    return np.asarray((sample.labels >= 0) & (sample.labels < sample.classes))
+    if not any(f.name in READ_AS for f in forms):  # beside which the loss cannot be judged
+        yield from progress_findings(calls, None if sample is None else sample.take(sample.in_range))
 
 
 def _pooled(calls: Sequence[Call]) -> Sample | None:

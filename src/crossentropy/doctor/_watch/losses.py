@@ -34,7 +34,7 @@ class Readers:
         call = self._of_classes(result, where, "cross_entropy", "logits", input, REDUCTIONS[reduction])
         call.weight, call.label_smoothing = weight, label_smoothing
         labels = None if target.is_floating_point() else target
-        self._labels(call, input, labels, None if ignore_index == -100 else ignore_index)
+        self._labels(call, input, labels, ignore_index)
         return call
 
     def nll(
@@ -50,7 +50,7 @@ class Readers:
         """Read ``torch.nn.functional.nll_loss``."""
         call = self._of_classes(result, where, "nll_loss", "log_probabilities", input, REDUCTIONS[reduction])
         call.weight = weight
-        self._labels(call, input, target, None if ignore_index == -100 else ignore_index)
+        self._labels(call, input, target, ignore_index)
         return call
 
     def binary(
@@ -118,9 +118,8 @@ class Readers:
         smoothing = problem.label_smoothing
         call.weight, call.label_smoothing = problem.class_weight, float(smoothing)
         call.is_plain = type(problem.link) is CrossEntropy and not problem.regularizers
-        ignored = problem.target.ignore_index
         indices = None if problem.target.several else problem.target.indices
-        self._labels(call, logits, indices, None if ignored == -100 else ignored, axis=problem.axis)
+        self._labels(call, logits, indices, problem.target.ignore_index, axis=problem.axis)
         if problem.sample_weight is not None or problem.normalizer != "weight":
             call.reduction = "weighted"
         return call
@@ -161,16 +160,14 @@ class Readers:
     ) -> None:
         """Keep rows with their labels, and what the mean divides by."""
         axis = min(axis, x.ndim - 1)
-        call.ignore_index = ignore_index
+        call.ignore_index = None if ignore_index == -100 else ignore_index  # PyTorch's default
         if labels is not None and call.reduction == "mean":
             call.uncounted = labels.detach()
         if not self.recorder.is_sampled(call.where):
             return
         call.rows = thin(x, axis).clone()
         if labels is not None:
-            call.labels = (
-                thin_labels(x, labels, axis).clone() if x.ndim > 1 else labels.detach().reshape(-1).clone()
-            )
+            call.labels = thin_labels(x, labels, axis).clone()
             if labels.numel() <= LABELS:
                 call.grid = labels.detach().clone()
         self._watch_gradient(call, x, axis)
@@ -192,7 +189,7 @@ class Readers:
         )
         call.weight, call.is_plain = weight, weight is None
         if self.recorder.is_sampled(where):
-            whole = x if x.ndim > 1 else x[:, None] if x.ndim else x.reshape(1, 1)
+            whole = x if x.ndim > 1 else x.reshape(-1, 1)
             call.rows = thin(whole, -1).clone()
             if labels.shape == x.shape:
                 call.labels = thin(labels.reshape(whole.shape), -1).clone()

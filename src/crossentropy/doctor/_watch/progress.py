@@ -12,7 +12,7 @@ from crossentropy.doctor.finding import Finding
 
 __all__ = ["parameter_findings", "progress_findings"]
 
-#: Calls that are needed to say that a loss stays where it is, and labels to know their entropy.
+#: Calls that are needed to tell that a loss stays where it is, and labels to know their entropy.
 CALLS, LABELS = 30, 200
 
 

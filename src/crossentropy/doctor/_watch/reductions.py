@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from crossentropy.doctor._sample import Array, as_numpy
+from crossentropy._arguments.arrays import as_numpy
+from crossentropy.doctor._sample import Array
 from crossentropy.doctor._watch.calls import Call
 from crossentropy.doctor.finding import Finding
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossentropy.evaluation import LanguageScore
-from crossentropy.training.language.scores import NO_LABEL, Windows, WindowScore
+from crossentropy.training.language.scores import NO_LABEL, Windows, score_windows
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,8 @@ def score_unigram(training: np.ndarray, windows: Windows, sizes: np.ndarray) -> 
     """
     seen = np.bincount(training, minlength=len(sizes)) + 1.0
     labels = windows.labels.numpy()
-    scored = WindowScore(labels.shape[1], sizes)
-    scored.add(np.log(seen / seen.sum())[np.where(labels == NO_LABEL, 0, labels)], labels)
-    return scored.score()
+    log_probs = np.log(seen / seen.sum())[np.where(labels == NO_LABEL, 0, labels)]
+    return score_windows(log_probs, labels, sizes)
 
 
 def score_xz(training: str, held_out: str) -> CompressedScore:

@@ -74,7 +74,7 @@ class LanguageRun:
     memory : int, optional
         Peak memory of the process up to the last step, in bytes; if the run was resumed, the largest of its processes.
     notices : list of str
-        What was said before training.
+        Messages from before the training.
     """
 
     options: LanguageOptions

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from crossentropy.evaluation import LanguageScore, LanguageState
+from crossentropy.evaluation import LanguageScore
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.model import Shape, Transformer
 from crossentropy.training.language.sample import sample_tokens
-from crossentropy.training.language.scores import NO_LABEL, cut_windows, token_losses
+from crossentropy.training.language.scores import cut_windows, score_windows, token_losses
 from crossentropy.training.language.text import read_text
-from crossentropy.training.language.tokenizer import BOUNDARY, decode, encode, token_sizes
+from crossentropy.training.language.tokenizer import decode, encode, token_sizes
 
 BATCH = 8
 
@@ -63,18 +63,10 @@ def score_files(language: LanguageModel, paths: Sequence[str]) -> LanguageScore:
     context = language.shape.context
     texts = [encode(language.tokenizer, read_text(path)) for path in paths]
     windows = cut_windows(texts, context)
-    labels = windows.labels.numpy()
     log_probs = -token_losses(language.model, windows, BATCH, "linear")
     counts = [-(-(len(tokens) - 1) // context) for tokens in texts]
-    documents = np.repeat(np.arange(len(texts)), counts) if len(texts) > 1 else np.arange(len(labels))
-    wanted = labels != NO_LABEL
-    state = LanguageState(context=context, stride=context, prefix=BOUNDARY)
-    state.update(
-        log_probs[wanted],
-        bytes=token_sizes(language.tokenizer)[labels[wanted]],
-        document=np.broadcast_to(documents[:, None], labels.shape)[wanted],
-    )
-    return state.finalize()
+    documents = np.repeat(np.arange(len(texts)), counts) if len(texts) > 1 else None
+    return score_windows(log_probs, windows.labels.numpy(), token_sizes(language.tokenizer), documents)
 
 
 def write_text(language: LanguageModel, prompt: str, length: int, seed: int) -> str:

@@ -41,32 +41,29 @@ def cut_windows(texts: Sequence[np.ndarray], context: int) -> Windows:
     return Windows(torch.from_numpy(np.concatenate(inputs)), torch.from_numpy(np.concatenate(labels)))
 
 
-class WindowScore:
-    """The score of windows that are added in their order; each is a document of its own in the errors.
+def score_windows(
+    log_probs: np.ndarray, labels: np.ndarray, sizes: np.ndarray, documents: np.ndarray | None = None
+) -> LanguageScore:
+    """Score the log-probabilities of the labels of windows.
 
     Parameters
     ----------
-    context : int
-        Tokens in a window.
+    log_probs, labels : numpy.ndarray (windows, context)
     sizes : numpy.ndarray (vocabulary,)
         The bytes of each token.
+    documents : numpy.ndarray (windows,) of int, optional
+        The document that each window is of, in the errors; by default each is one of its own.
     """
-
-    def __init__(self, context: int, sizes: np.ndarray) -> None:
-        self._state = LanguageState(context=context, stride=context, prefix=BOUNDARY)
-        self._sizes = sizes
-        self._windows = 0
-
-    def add(self, log_probs: np.ndarray, labels: np.ndarray) -> None:
-        """Add the log-probabilities of the labels of some windows, both (windows, context)."""
-        wanted = labels != NO_LABEL
-        number = np.broadcast_to(self._windows + np.arange(len(labels))[:, None], labels.shape)
-        self._windows += len(labels)
-        self._state.update(log_probs[wanted], bytes=self._sizes[labels[wanted]], document=number[wanted])
-
-    def score(self) -> LanguageScore:
-        """Return the score of the windows so far."""
-        return self._state.finalize()
+    windows, context = labels.shape
+    of_windows = np.arange(windows) if documents is None else documents
+    wanted = labels != NO_LABEL
+    state = LanguageState(context=context, stride=context, prefix=BOUNDARY)
+    state.update(
+        log_probs[wanted],
+        bytes=sizes[labels[wanted]],
+        document=np.broadcast_to(of_windows[:, None], labels.shape)[wanted],
+    )
+    return state.finalize()
 
 
 @torch.no_grad()
@@ -108,6 +105,5 @@ def score_text(
     InputError
         If a loss is NaN.
     """
-    scored = WindowScore(windows.inputs.shape[1], sizes)
-    scored.add(-token_losses(model, windows, batch, logits, ranks), windows.labels.numpy())
-    return scored.score()
+    log_probs = -token_losses(model, windows, batch, logits, ranks)
+    return score_windows(log_probs, windows.labels.numpy(), sizes)

@@ -1,4 +1,4 @@
-"""What was said and measured in a run, as values of JSON."""
+"""The notices and measures of a run, as values of JSON."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from crossentropy.training.trials import SEARCHED, Tuning, found
 
 
 def history(run: Run, comparison: Comparison | None = None) -> dict[str, Any]:
-    """Collect options, columns, all that was said, every epoch, and scores on the held-out rows.
+    """Collect options, columns, all notices, every epoch, and scores on the held-out rows.
 
     If the run was compared with others, their scores and options are there too.
     """

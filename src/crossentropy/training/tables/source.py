@@ -1,4 +1,4 @@
-"""Find a data set by name or path, and read a file's bytes; quick to import, so that a wrong path is soon said."""
+"""Find a data set by name or path, and read a file's bytes; quick to import, so that a wrong path is reported soon."""
 
 import codecs
 import gzip
