@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from crossentropy._backends.numpy_products import matmul
 from crossentropy.doctor._sample import Array, Sample
 from crossentropy.doctor.finding import Finding
 
@@ -221,9 +222,8 @@ def _best_questions(sample: Sample) -> Relabeling | None:
             "labels = 1 - labels  # or the probability of the other class",
         )
     yes, no = (_clipped_losses(sample, np.full_like(t, answer)) for answer in (1, 0))
-    column = _assignment(
-        t.T @ yes + (1 - t).T @ no
-    )  # the loss of question k in column c, which is linear in t
+    # The loss of question k in column c, which is linear in t.
+    column = _assignment(matmul(t.T, yes) + matmul((1 - t).T, no))
     if column is None or (column == np.arange(C)).all():
         return None
     order = np.argsort(column)  # the question that each column fits

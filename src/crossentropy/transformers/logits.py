@@ -22,6 +22,7 @@ from crossentropy._engine.linear.problem import (
     make_linear_problem,
     zero_excluded_hidden,
 )
+from crossentropy._statistics.products import product
 
 PRODUCTS = (Tensor.mul, Tensor.__mul__)
 SUMS = (Tensor.add, Tensor.__add__)
@@ -239,9 +240,10 @@ class LinearLogits:
 
         def compute() -> Tensor:
             (hidden, weight, *more), bias = self._factors()
-            u = F.linear(hidden, weight, bias)
+            u = _linear(hidden, weight)
             for x, M in zip(more[::2], more[1::2], strict=True):
-                u = u + F.linear(x, M)
+                u = u + _linear(x, M)
+            u = u if bias is None else u + bias
             u = u if self.softcap is None else self.softcap * torch.tanh(u / self.softcap)
             u = u / self.temperature
             return u if self.bias is None else u + self.bias
@@ -308,6 +310,11 @@ def _cross_entropy(
         return answer(input, target, ignore_index=ignore_index, reduction=reduction, **given)
 
     return recording.head(input.terms[0].hidden, compute=compute)
+
+
+def _linear(x: Tensor, weight: Tensor) -> Tensor:
+    """Compute ``x Wᵀ`` of hidden states with any leading axes."""
+    return product(x.reshape(-1, x.shape[-1]), weight.mT).reshape(*x.shape[:-1], weight.shape[0])
 
 
 def _check_whole(layer: nn.Linear) -> None:

@@ -48,13 +48,13 @@ class FusedRows:
 def serves(problem: SoftmaxProblem) -> bool:
     """Whether the native object knows the loss, of logits in the CPU's memory.
 
-    It does not know links in Python, nor numbers that are arrays, which may learn.
+    It does not know links in Python, weights of each label, nor numbers that are arrays, which may learn.
     """
     link, target = problem.link, problem.target
     if problem.acts_per_class:
         return _serves_classes(problem)
     return (
-        problem.may_be_fused
+        problem.label_weight is None
         and (target.indices is not None or target.mask is not None)
         and isinstance(problem.label_smoothing, NUMBER)
         and (

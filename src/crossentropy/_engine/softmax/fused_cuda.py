@@ -49,11 +49,15 @@ class FusedRows:
 
 
 def serves(problem: SoftmaxProblem) -> bool:
-    """Whether the kernel knows the loss, and the device of the logits has it."""
+    """Whether the kernel knows the loss, and the device of the logits has it.
+
+    It reads neither soft targets along with the logits nor a weight of each label.
+    """
     N = problem.normalizer
     return (
         row_loss(problem.device.type) is not None
-        and problem.may_be_fused
+        and problem.target.dense is None
+        and problem.label_weight is None
         and focal_gamma(problem.link) is not None
         and not problem.acts_per_class
         and problem.regularizers.keys() <= REGULARIZERS

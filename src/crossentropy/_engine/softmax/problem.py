@@ -9,7 +9,7 @@ The last two terms are `regularizers`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -97,15 +97,13 @@ class SoftmaxProblem:
     warns: bool = False  # whether the logits are still to be looked at for probabilities
     label_weight: Array | None = None  # of each label, where `class_weight` is not at hand for all classes
     formula: RowFormula | None = None  # in place of the link
+    acts_per_class: bool = field(init=False)  # whether each class has a term that no statistic gives
 
-    @property
-    def acts_per_class(self) -> bool:
-        """Whether the loss is made of every class of a row: no statistic of the row says what it is."""
-        if self.formula is not None:
-            return True
-        if type(self.link) is CrossEntropy:
-            return False
-        return self.target.dense is not None or not is_zero(self.label_smoothing)
+    def __post_init__(self) -> None:
+        self.acts_per_class = self.formula is not None or (
+            type(self.link) is not CrossEntropy
+            and (self.target.dense is not None or not is_zero(self.label_smoothing))
+        )
 
     @property
     def prior(self) -> Prior | None:
@@ -140,15 +138,6 @@ class SoftmaxProblem:
             self.label_smoothing,
             *self.regularizers.values(),
         )
-
-    @property
-    def may_be_fused(self) -> bool:
-        """Whether kernels of whole losses may know its terms besides the regularizers.
-
-        A term that they lack is refused here. They have no soft targets, whose sums are checked and whose rows are read
-        along, and no weight of each label.
-        """
-        return self.target.dense is None and self.label_weight is None
 
     @property
     def classes(self) -> int:
