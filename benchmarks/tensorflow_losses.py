@@ -1,4 +1,4 @@
-"""Cross-entropy of TensorFlow's tensors, value and gradient, beside `tf.nn.sparse_softmax_cross_entropy_with_logits`.
+"""Losses of TensorFlow's tensors, value and gradient, beside TensorFlow's own.
 
 TF_CPP_MIN_LOG_LEVEL=3 python benchmarks/tensorflow_losses.py
 
@@ -7,6 +7,7 @@ turns' ratios, our time by TensorFlow's.
 """
 
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -17,18 +18,55 @@ import crossentropy as ce
 from machine import description
 from table import grid
 
-SHAPES = ((64, 10), (65536, 10), (8192, 1000), (512, 32768))
 WAYS: dict[str, Callable] = {
     "eager": lambda f: f,
     "tf.function": tf.function,
     "XLA": lambda f: tf.function(f, jit_compile=True),
 }
-TURNS = 7
+TURNS = 15
 
 
-def theirs(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+def of_labels(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """The mean as TensorFlow's users write it."""
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+
+def of_targets(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """The mean of soft targets."""
+    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+
+
+def of_smoothed(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """The mean of labels of which a tenth is spread over all classes."""
+    C = logits.shape[-1]
+    return of_targets(logits, tf.one_hot(labels, C) * 0.9 + 0.1 / C)
+
+
+def of_answers(logits: tf.Tensor, answers: tf.Tensor) -> tf.Tensor:
+    """The mean of yes-or-no questions."""
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(answers, logits))
+
+
+CASES = [
+    ("labels", ce.softmax_cross_entropy, of_labels, (64, 10)),
+    ("labels", ce.softmax_cross_entropy, of_labels, (65536, 10)),
+    ("labels", ce.softmax_cross_entropy, of_labels, (8192, 1000)),
+    ("labels", ce.softmax_cross_entropy, of_labels, (512, 32768)),
+    ("smoothed labels", partial(ce.softmax_cross_entropy, label_smoothing=0.1), of_smoothed, (4096, 1000)),
+    ("soft targets", ce.softmax_cross_entropy, of_targets, (4096, 1000)),
+    ("yes or no", ce.sigmoid_cross_entropy, of_answers, (4096, 1000)),
+]
+
+
+def inputs_of(peer: Callable, shape: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draw logits and what a loss compares them with."""
+    r = np.random.default_rng(0)
+    logits = tf.constant(r.standard_normal(shape), tf.float32)
+    if peer is of_targets:
+        return logits, tf.constant(r.dirichlet(np.ones(shape[1]), shape[0]), tf.float32)
+    if peer is of_answers:
+        return logits, tf.constant(r.integers(2, size=shape), tf.float32)
+    return logits, tf.constant(r.integers(shape[1], size=shape[0]), tf.int32)
 
 
 def with_gradient(loss: Callable) -> Callable:
@@ -51,14 +89,10 @@ def seconds(function: Callable, *inputs: tf.Tensor, calls: int) -> float:
     return perf_counter() - start
 
 
-def ratio(way: Callable, shape: tuple[int, int]) -> float:
+def ratio(way: Callable, loss: Callable, peer: Callable, shape: tuple[int, int]) -> float:
     """Return our time by TensorFlow's."""
-    r = np.random.default_rng(0)
-    inputs = (
-        tf.constant(r.standard_normal(shape), tf.float32),
-        tf.constant(r.integers(shape[1], size=shape[0]), tf.int32),
-    )
-    sides = [way(with_gradient(ce.softmax_cross_entropy)), way(with_gradient(theirs))]
+    inputs = inputs_of(peer, shape)
+    sides = [way(with_gradient(side)) for side in (loss, peer)]
     calls = max(1, 1_000_000 // (shape[0] * shape[1]))
     for side in sides:
         seconds(side, *inputs, calls=2)
@@ -68,5 +102,8 @@ def ratio(way: Callable, shape: tuple[int, int]) -> float:
 
 if __name__ == "__main__":
     print(f"{description()['processor']}, TensorFlow {tf.__version__}: our time by TensorFlow's\n")
-    rows = [[str(shape), *(f"{ratio(way, shape):.1f}" for way in WAYS.values())] for shape in SHAPES]
-    print(grid(["logits", *WAYS], rows, 1))
+    rows = [
+        [kind, str(shape), *(f"{ratio(way, loss, peer, shape):.1f}" for way in WAYS.values())]
+        for kind, loss, peer, shape in CASES
+    ]
+    print(grid(["targets", "logits", *WAYS], rows, 2))

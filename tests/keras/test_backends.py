@@ -18,6 +18,7 @@ DOCTESTS = SOURCE / "keras"  # on the backend that is the quickest to start
 TENSORS = [
     TESTS / "keras" / "pages_on_tensorflow.py",
     TESTS / "_backends" / "tensors_on_tensorflow.py",
+    TESTS / "_statistics" / "rows_on_tensorflow.py",
     TESTS / "losses" / "catalogue_on_tensorflow.py",
     SOURCE / "_backends" / "tensorflow.py",
 ]

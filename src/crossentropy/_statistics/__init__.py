@@ -6,7 +6,7 @@ For a row of transformed logits ``u`` with ``p = softmax(u)`` they are the log-o
 From ``D`` alone ``−log p = softplus(D)`` and ``1 − p = σ(D)``, to full relative precision.
 """
 
-from crossentropy._backends import Array, is_jax, is_numpy, is_taped, is_torch
+from crossentropy._backends import Array, is_jax, is_numpy, is_taped, is_tensorflow, is_torch
 from crossentropy._backends.tape import Taped
 from crossentropy._statistics.problem import (
     NONE_REQUESTED,
@@ -78,6 +78,10 @@ def row_statistics(
         from crossentropy._statistics.jax import rows as jax_rows
 
         return jax_rows.statistics(logits, axis, target, transform, prior, requested, validate, idle)
+    if is_tensorflow(logits):
+        from crossentropy._statistics import tensorflow_rows
+
+        return tensorflow_rows.statistics(logits, axis, target, transform, prior, requested, validate, idle)
     from crossentropy._statistics import formulas
 
     options = (
@@ -86,7 +90,7 @@ def row_statistics(
         prior and prior.values,
     )
     # The pullback for NumPy gives the gradient of the logits alone. An option that learns takes the formulas, which the
-    # tape differentiates; so do the arrays of TensorFlow, by their own framework.
+    # tape differentiates.
     if Taped in map(type, options):
         logits = Taped(logits) if is_numpy(logits) else logits
     elif is_numpy(logits) or is_taped(logits):
