@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,14 +18,14 @@ REPLICATE = "_replicate_for_data_parallel"
 
 
 class Bound:
-    """A method of one module, which is copied and pickled with it.
+    """A method of one module, which is copied and pickled with it; its other attributes are those of the function.
 
     A `types.MethodType` is pickled by the name of its function, which the module's class does not have.
 
     Parameters
     ----------
-    function : callable
-        Called with the module and the arguments. It is pickled by its own rules.
+    function : function
+        Called with the module and the arguments. It is one of this file, or made by `forward_in_place_of`.
     owner : nn.Module
     """
 
@@ -35,61 +36,78 @@ class Bound:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.__func__(self.__self__, *args, **kwargs)
 
+    def __getattr__(self, name: str) -> Any:
+        if "__func__" not in vars(self):  # while it is copied
+            raise AttributeError(name)
+        return getattr(self.__func__, name)
+
     @property
     def __signature__(self) -> inspect.Signature:
         """That of the function without the module."""
         signature = inspect.signature(self.__func__)
         return signature.replace(parameters=list(signature.parameters.values())[1:])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        before = getattr(self.__func__, "before", None)
+        if before is None:
+            return Bound, (self.__func__, self.__self__)
+        return _rebound, (before, self.__self__)
 
-class ModelForward:
-    """The forward of a model that `apply` was called for, with the signature of the forward it had before.
 
-    It has no `__wrapped__`, so that nobody unwraps it by mistake.
+def _rebound(before: Callable[..., Any], owner: nn.Module) -> Bound:
+    return Bound(forward_in_place_of(before), owner)
+
+
+def forward_in_place_of(before: Callable[..., Any]) -> Any:
+    """Make the forward of a model that `apply` was called for, with the signature of the forward it had before.
 
     Parameters
     ----------
-    before : callable
-        The forward of the model as a function, with the model as its first argument.
-
-    Attributes
-    ----------
-    place : int or None
-        The place of `labels` among the arguments behind the model, None if it takes none.
+    before : function
+        The forward of the model, with the model as its first argument and `labels` among the others. It is the
+        attribute `before` of the result.
     """
+    signature = inspect.signature(before)
+    names = list(signature.parameters)
+    place = names.index("labels") - 1
+    chooses_positions = "logits_to_keep" in names
 
-    def __init__(self, before: Callable[..., Any]):
-        self.before = before
-        self.__signature__ = inspect.signature(before)
-        self.__name__, self.__doc__ = "forward", before.__doc__
-        names = list(self.__signature__.parameters)
-        self.place = names.index("labels") - 1 if "labels" in names else None
-        self.chooses_positions = "logits_to_keep" in names
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ModelForward, (self.before,)
-
-    def __call__(self, model: Any, *args: Any, return_logits: bool = False, **kwargs: Any) -> Any:
+    @wraps(before)
+    def forward(model: Any, *args: Any, return_logits: bool = False, **kwargs: Any) -> Any:
         recording = getattr(model, NAME, None)
-        place = self.place
-        labels = args[place] if place is not None and len(args) > place else kwargs.get("labels")
+        labels = args[place] if len(args) > place else kwargs.get("labels")
         if recording is None or labels is None:
-            return self.before(model, *args, **kwargs)
+            return before(model, *args, **kwargs)
         if kwargs.pop("fused_lm_head", False):
             return fused_outputs(
                 recording,
-                lambda: _recorded(self.before, model, recording, args, kwargs),
+                lambda: _recorded(before, model, recording, args, kwargs),
                 labels,
                 is_shifted=kwargs.get("shift_labels") is not None,
             )
-        keep = kwargs.pop("logits_to_keep", 0) if self.chooses_positions else 0
-        outputs = _recorded(self.before, model, recording, args, kwargs)
+        keep = kwargs.pop("logits_to_keep", 0) if chooses_positions else 0
+        outputs = _recorded(before, model, recording, args, kwargs)
         if return_logits:
             return _with_logits(outputs, LinearLogits.computed)
         if isinstance(keep, int) and keep == 0:
             return _with_logits(outputs, None)
         positions = slice(-keep, None) if isinstance(keep, int) else keep
         return _with_logits(outputs, lambda logits: logits[:, positions].computed())
+
+    # `inspect` reads the signature here; without `__wrapped__` nobody unwraps this function by mistake.
+    del forward.__wrapped__
+    forward.__signature__ = signature  # type: ignore[attr-defined]
+    forward.before = before  # type: ignore[attr-defined]
+    return forward
+
+
+def forward_before(forward: Any) -> Any:
+    """The function that `forward_in_place_of` replaced, or None if it did not make this method.
+
+    A function that wraps one of its has a `__wrapped__`.
+    """
+    function = getattr(forward, "__func__", None)
+    return None if hasattr(function, "__wrapped__") else getattr(function, "before", None)
 
 
 def bind(function: Callable[..., Any], module: nn.Module) -> None:

@@ -1,6 +1,7 @@
 """Models of Hugging Face that compute their loss from hidden states, without logits."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MethodType
 from typing import Any
@@ -12,9 +13,10 @@ from crossentropy._engine.linear.problem import check_memory_budget
 from crossentropy._engine.options import LastAxisOptions, check_names
 from crossentropy.transformers.forward import (
     NAME,
-    ModelForward,
     attach,
     bind,
+    forward_before,
+    forward_in_place_of,
     is_layer_forward,
     is_linear,
     unbind,
@@ -139,11 +141,11 @@ def restore(model: Any) -> PreTrainedModel:
     if recording is None:
         return model
     # If the model's forward has been wrapped since, ours stays in between and passes all calls on.
-    ours = getattr(vars(model).get("forward"), "__func__", None)
-    if isinstance(ours, ModelForward):
+    before = forward_before(vars(model).get("forward"))
+    if before is not None:
         unbind(model)
-        if ours.before is not type(model).forward:
-            model.forward = MethodType(ours.before, model)
+        if before is not type(model).forward:
+            model.forward = MethodType(before, model)
     for layer in model.get_output_embeddings().modules():
         if is_layer_forward(vars(layer).get("forward")):
             unbind(layer)
@@ -188,7 +190,7 @@ def applied(model: Any, **options: Any) -> Iterator[PreTrainedModel]:
         restore(model)
 
 
-def _forward_of(model: PreTrainedModel) -> ModelForward:
+def _forward_of(model: PreTrainedModel) -> Callable[..., Any]:
     """Make the forward of a model that `apply` was called for, or raise TypeError if it computes no loss."""
     before = getattr(model.forward, "__func__", None)
     if before is None:
@@ -196,13 +198,12 @@ def _forward_of(model: PreTrainedModel) -> ModelForward:
             f"the forward of this {type(model).__name__} has been replaced by {model.forward!r}, which is no method; "
             "call apply before whatever replaced it"
         )
-    forward = ModelForward(before)
-    if forward.place is None:
+    if "labels" not in inspect.signature(before).parameters:
         raise TypeError(
             f"the forward of this {type(model).__name__} takes no labels, so it computes no loss; use "
             "crossentropy.linear_cross_entropy on its hidden states"
         )
-    return forward
+    return forward_in_place_of(before)
 
 
 def _pretrained(model: Any) -> PreTrainedModel:
