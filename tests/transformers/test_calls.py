@@ -1,6 +1,7 @@
 """However a model is called and changed after `apply`, its loss and gradients are those of its logits."""
 
 import copy
+from types import MethodType
 
 import pytest
 
@@ -36,10 +37,11 @@ def test_without_a_label_the_loss_is_nan_as_before_and_its_gradients_are_zero(na
     loss = apply(model)(**inputs).loss
     assert loss.isnan()
     assert all(not gradient.any() for gradient in gradients(model, loss).values())
-    if name == "t5":  # which takes no divisor
-        return
-    # Where other parts of the batch have labels, this one adds nothing.
-    loss = model(**inputs, num_items_in_batch=5).loss
+
+
+def test_a_part_of_a_batch_without_a_label_adds_nothing_where_other_parts_have_labels():
+    model, inputs = apply(make("llama")), batch()
+    loss = model(**inputs | {"labels": torch.full_like(inputs["labels"], -100)}, num_items_in_batch=5).loss
     assert loss.item() == 0
     assert all(not gradient.any() for gradient in gradients(model, loss).values())
 
@@ -130,6 +132,14 @@ def test_a_block_with_apply_ends_with_the_model_as_it_was_by_an_error_too():
     with pytest.raises(ValueError, match="label 99 "), applied(model):
         model(**inputs | {"labels": torch.full_like(inputs["labels"], 99)})
     assert model(**inputs).logits is not None
+
+
+def test_what_has_wrapped_the_forward_since_stays_and_the_model_in_it_is_restored():
+    model, inputs = apply(make("llama")), batch()
+    model.forward = MethodType(torch.no_grad()(model.forward.__func__), model)
+    outputs = restore(model)(**inputs)
+    assert outputs.logits.shape == (2, 7, V)
+    assert not outputs.loss.requires_grad
 
 
 def test_an_error_while_the_model_runs_leaves_its_logits_without_labels_as_they_are():
