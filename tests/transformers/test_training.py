@@ -221,11 +221,24 @@ def test_a_head_that_does_not_record_is_refused_at_apply_time_and_at_the_call():
 
     with pytest.raises(TypeError, match="has no output embeddings"):
         apply(BertModel(BertConfig(vocab_size=8, hidden_size=4, num_hidden_layers=1, num_attention_heads=1)))
-    with pytest.raises(TypeError, match=r"pass a transformers.PreTrainedModel"):
+    with pytest.raises(TypeError, match=r"Linear; pass a transformers.PreTrainedModel"):
         apply(nn.Linear(2, 2))
+    with pytest.raises(
+        TypeError, match=r"model is 'gpt2'; pass .* as AutoModelForCausalLM.from_pretrained loads"
+    ):
+        apply("gpt2")
+    with pytest.raises(TypeError, match=r"pass a model, as BertModel\(config\) makes one"):
+        apply(BertModel)
+    for wrapped in (torch.compile(make("llama")), nn.DataParallel(make("llama"))):
+        with pytest.raises(
+            TypeError, match=r"PreTrainedModel that it wraps, and wrap it after apply\(model\)"
+        ):
+            apply(wrapped)
     with pytest.raises(TypeError, match="no option temperature, which is the model's"):
         apply(make("llama"), temperature=2.0)
-    with pytest.raises(TypeError, match="no argument label_smooting"):
+    with pytest.raises(
+        TypeError, match=r"apply has no argument label_smooting; pass label_smoothing=.* Its arguments"
+    ):
         apply(make("llama"), label_smooting=0.1)
 
     class Quantized(nn.Linear):

@@ -3,14 +3,16 @@
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import Parameter
 from types import MethodType
 from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
 
+from crossentropy._arguments.errors import as_written, unknown_keyword
 from crossentropy._engine.linear.problem import check_memory_budget
-from crossentropy._engine.options import LastAxisOptions, check_names
+from crossentropy._engine.options import LastAxisOptions
 from crossentropy.transformers.forward import (
     NAME,
     attach,
@@ -74,9 +76,10 @@ def apply(
 
     Notes
     -----
-    The loss is computed inside a call of the output layer, where its parameters are complete under FSDP. There the
-    layer's forward is called a second time; hooks on it run twice. The model's `forward` is an attribute of the
-    instance until `restore`: parameters, their names, `save_pretrained` and other instances are not affected.
+    A second call replaces the first, with its options. The loss is computed inside a call of the output layer, where
+    its parameters are complete under FSDP. There the layer's forward is called a second time; hooks on it run twice.
+    The model's `forward` is an attribute of the instance until `restore`: parameters, their names, `save_pretrained`
+    and other instances are not affected.
 
     Examples
     --------
@@ -93,13 +96,7 @@ def apply(
     (True, torch.Size([2, 6, 96]))
     """
     check_memory_budget(memory_budget)
-    check_names(options, LastAxisOptions)
-    for name in OF_THE_MODEL:
-        if name in options:
-            raise TypeError(
-                f"apply has no option {name}, which is the model's: {options[name]!r} was passed. Leave it out; "
-                "crossentropy.linear_cross_entropy takes it"
-            )
+    _check_options(options)
     options.setdefault("empty", "nan")
     model = _pretrained(model)
     head = _output_layer(model)
@@ -190,6 +187,20 @@ def applied(model: Any, **options: Any) -> Iterator[PreTrainedModel]:
         restore(model)
 
 
+def _check_options(options: dict[str, Any]) -> None:
+    """Raise TypeError for an option that is unknown or the model's own."""
+    for name, value in options.items():
+        if name in OF_THE_MODEL:
+            raise TypeError(
+                f"apply has no option {name}, which is the model's: {value!r} was passed. Leave it out; "
+                "crossentropy.linear_cross_entropy takes it"
+            )
+        if name not in LastAxisOptions.__annotations__:
+            of_the_loss = sorted(set(LastAxisOptions.__annotations__) - set(OF_THE_MODEL))
+            ours = [*list(inspect.signature(apply).parameters)[:-1], *of_the_loss]
+            raise unknown_keyword("apply", {x: Parameter(x, Parameter.KEYWORD_ONLY) for x in ours}, name)
+
+
 def _forward_of(model: PreTrainedModel) -> Callable[..., Any]:
     """Make the forward of a model that `apply` was called for, or raise TypeError if it computes no loss."""
     before = getattr(model.forward, "__func__", None)
@@ -210,12 +221,15 @@ def _pretrained(model: Any) -> PreTrainedModel:
     """Return the model of Hugging Face, without the adapters of `peft` around it, or raise TypeError."""
     if not isinstance(model, PreTrainedModel) and hasattr(model, "get_base_model"):
         model = model.get_base_model()
-    if not isinstance(model, PreTrainedModel):
-        raise TypeError(
-            f"model is a {type(model).__module__}.{type(model).__name__}; pass a transformers.PreTrainedModel, before "
-            "it is wrapped by DistributedDataParallel or torch.compile"
-        )
-    return model
+    if isinstance(model, PreTrainedModel):
+        return model
+    if isinstance(model, type):
+        advice = f"pass a model, as {model.__name__}(config) makes one"
+    elif isinstance(getattr(model, "module", getattr(model, "_orig_mod", None)), nn.Module):
+        advice = "pass the transformers.PreTrainedModel that it wraps, and wrap it after apply(model)"
+    else:
+        advice = "pass a transformers.PreTrainedModel, as AutoModelForCausalLM.from_pretrained loads"
+    raise TypeError(f"model is {as_written(model)}; {advice}")
 
 
 def _output_layer(model: PreTrainedModel) -> nn.Module:
