@@ -87,6 +87,40 @@ def test_an_adapter_that_scales_the_logits_class_by_class_is_refused_with_what_i
         model(**batch())
 
 
+ADAPTERS = {
+    "IA3": ("IA3Config", {"feedforward_modules": []}),
+    "VeRA": ("VeraConfig", {"r": 3}),
+    "LoHa": ("LoHaConfig", {"r": 3}),
+    "DoRA": ("LoraConfig", {"r": 3, "use_dora": True}),
+}
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_other_adapters_serve_on_other_layers_and_are_refused_on_the_head(name):
+    peft = pytest.importorskip("peft")
+    kind, settings = ADAPTERS[name]
+
+    def adapted(layer):
+        config = getattr(peft, kind)(target_modules=[layer], **settings)
+        return peft.get_peft_model(make("llama"), config).double()
+
+    model, inputs = adapted("q_proj"), batch()
+    expected = gradients(model, loss_of_logits(model, inputs))
+    apply(model)
+    assert model(**inputs).logits is None
+    assert_same(gradients(model, model(**inputs).loss), expected)
+    with pytest.raises(TypeError, match=r"the logits of its output layer.*restore"):
+        apply(adapted("lm_head"))(**inputs)
+
+
+def test_trained_tokens_of_tied_embeddings_are_refused():
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(r=3, target_modules=["q_proj"], trainable_token_indices=[3, 4])
+    model = apply(peft.get_peft_model(make("llama, tied"), config))
+    with pytest.raises(TypeError, match=r"computed no loss .* a TrainableTokensWrapper, .*restore"):
+        model(**batch())
+
+
 def test_a_saved_copy_of_the_head_learns():
     peft = pytest.importorskip("peft")
     config = peft.LoraConfig(r=3, target_modules=["q_proj"], modules_to_save=["lm_head"])
