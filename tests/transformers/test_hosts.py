@@ -24,9 +24,13 @@ def program(word):
     return block
 
 
-def run(word):
-    namespace = {}
-    exec(program(word), namespace)
+def run(word, changes=()):
+    """What the block defines, with each pair of `changes`, (old text, new text), made in it."""
+    text, namespace = program(word), {}
+    for old, new in changes:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    exec(text, namespace)
     return namespace
 
 
@@ -78,17 +82,50 @@ def test_two_processes_of_accelerate_end_with_the_weights_of_one_on_whole_batche
     assert_same_weights(first["weights"], expected_weights(first, fresh))
 
 
-def test_lightning_ends_with_the_weights_of_whole_batches(monkeypatch):
+def trained_by_lightning(changes=()):
+    """What the block for Lightning defines, and the weights that its model begins with."""
     lightning = pytest.importorskip("lightning")
-    begun = {}
+    begun, original = {}, lightning.Trainer.fit
 
     def fit(self, module, loader):
         begun.update({name: x.clone() for name, x in module.model.state_dict().items()})
         return original(self, module, loader)
 
-    original = lightning.Trainer.fit
-    monkeypatch.setattr(lightning.Trainer, "fit", fit)
-    namespace = run("lightning")
+    lightning.Trainer.fit = fit
+    try:
+        return run("lightning", changes), begun
+    finally:
+        lightning.Trainer.fit = original
+
+
+def assert_steps_of_lightning(weights, namespace, begun):
     model = LlamaForCausalLM(LlamaConfig(vocab_size=100, **SIZES))
     model.load_state_dict(begun)
-    assert_same_weights(namespace["module"].model.state_dict(), expected_weights(namespace, model))
+    assert_same_weights(weights, expected_weights(namespace, model))
+
+
+def test_lightning_ends_with_the_weights_of_whole_batches():
+    namespace, begun = trained_by_lightning()
+    assert_steps_of_lightning(namespace["module"].model.state_dict(), namespace, begun)
+
+
+def by_lightning(rank, world):
+    """As the page has it, on several processes that share the rows of each step."""
+    os.environ["LOCAL_RANK"] = str(rank)
+    share = "sampler=torch.utils.data.DistributedSampler(tokens, shuffle=False)"  # Lightning's own shuffles
+    changes = [
+        ("devices=1", f'devices={world}, strategy="ddp"'),
+        ("batch_size=4", f"batch_size={4 // world}, {share}"),
+    ]
+    namespace, begun = trained_by_lightning(changes)
+    assert namespace["trainer"].world_size == world
+    assert namespace["trainer"].global_step == 2
+    found = {name: namespace[name] for name in ("tokens", "labels")}
+    return found | {"weights": namespace["module"].model.state_dict(), "begun": begun}
+
+
+def test_two_processes_of_lightning_end_with_the_weights_of_whole_batches(tmp_path):
+    pytest.importorskip("lightning")
+    first, second = process_groups.run(tmp_path, __file__, "by_lightning", 2)
+    assert_same_weights(first["weights"], second["weights"])
+    assert_steps_of_lightning(first["weights"], first, first["begun"])

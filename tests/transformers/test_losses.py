@@ -7,6 +7,13 @@ pytest.importorskip("transformers")
 
 import torch
 import torch.nn.functional as F
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    Trainer,
+    TrainingArguments,
+)
 from transformers.modeling_outputs import (
     CausalLMOutputWithPast,
     MaskedLMOutput,
@@ -58,9 +65,55 @@ def test_any_loss_of_rows_serves_with_its_options():
     )
 
 
+NEEDED = {
+    "balanced_softmax_loss": {"counts": torch.arange(1, 8)},
+    "ldam_loss": {"counts": torch.arange(1, 8)},
+    "forward_corrected_loss": {"transition": 0.9 * torch.eye(7) + 0.1 / 7},
+    "backward_corrected_loss": {"transition": 0.9 * torch.eye(7) + 0.1 / 7},
+}
+OF_CLASS_INDICES = [
+    "softmax_cross_entropy",
+    "focal_loss",
+    "poly_loss",
+    "generalized_cross_entropy",
+    "mean_absolute_error_loss",
+    "bi_tempered_loss",
+    "brier_loss",
+    "hinge_loss",
+    "active_passive_loss",
+    "normalized_cross_entropy",
+    "symmetric_cross_entropy",
+    "hard_bootstrapping_loss",
+    "soft_bootstrapping_loss",
+    "taylor_cross_entropy",
+    "tsallis_loss",
+    "unlikelihood_loss",
+    "partially_huberized_cross_entropy",
+    "balanced_softmax_loss",
+    "ldam_loss",
+    "forward_corrected_loss",
+    "backward_corrected_loss",
+]
+
+
+@pytest.mark.parametrize("name", OF_CLASS_INDICES)
+def test_every_loss_of_class_indices_is_the_sum_over_the_labels_by_the_count_of_the_whole_batch(name):
+    loss, options = getattr(ce.losses, name), NEEDED.get(name, {})
+    kept = LABELS != -100
+    expected = loss(LOGITS[kept], LABELS[kept], axis=-1, reduction="none", **options).sum() / 40
+    found = loss_function(loss, **options)(
+        TokenClassifierOutput(logits=LOGITS), LABELS, num_items_in_batch=torch.tensor(40)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
 def test_what_does_not_fit_is_refused_with_what_would():
     with pytest.raises(TypeError, match=r"focal_loss has no option gama; its options are .*gamma"):
         loss_function(ce.losses.focal_loss, gama=2)
+    with pytest.raises(TypeError, match=r"ldam_loss needs counts; pass loss_function\(ldam_loss, counts=…\)"):
+        loss_function(ce.losses.ldam_loss)
+    with pytest.raises(ValueError, match=r"labels of dtype torch.float64 are not shifted; pass .*shift=0"):
+        loss_function(ce.sigmoid_cross_entropy, shift=1)(TokenClassifierOutput(logits=LOGITS), LOGITS)
     with pytest.raises(TypeError, match="loss is 'focal'; pass a loss of rows"):
         loss_function("focal")
 
@@ -85,3 +138,68 @@ def test_a_causal_model_under_the_trainer_has_the_loss_of_its_own(tmp_path):
     found = loss_function()(model(**inputs), labels)
     torch.testing.assert_close(found.float(), model(**inputs, labels=labels).loss, rtol=1e-6, atol=0)
     assert model.config.vocab_size == V
+
+
+TINY = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+def trainings(kind, folder):
+    """Return a function from a loss to the losses of the Trainer's steps with it, by a model of this kind."""
+
+    def losses(compute_loss_func):
+        torch.manual_seed(0)
+        if kind == "causal":
+            model = make("llama").float()
+        else:
+            config = BertConfig(vocab_size=V, num_labels=4, hidden_dropout_prob=0, **TINY)
+            config.attention_probs_dropout_prob = 0
+            model = {"sequence": BertForSequenceClassification, "token": BertForTokenClassification}[kind](
+                config
+            )
+        arguments = TrainingArguments(
+            str(folder),
+            max_steps=6,
+            per_device_train_batch_size=2,
+            gradient_accumulation_steps=2,
+            learning_rate=1e-2,
+            logging_steps=1,
+            save_strategy="no",
+            report_to=[],
+            use_cpu=True,
+            disable_tqdm=True,
+        )
+        trainer = Trainer(model, arguments, train_dataset=ROWS[kind], compute_loss_func=compute_loss_func)
+        trainer.train()
+        return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+    return losses
+
+
+def rows_of(kind):
+    rows = []
+    for i in range(24):
+        tokens = torch.arange(3 + i, 11 + i) % V
+        labels = {"sequence": torch.tensor(i % 4), "token": tokens % 4, "causal": tokens.clone()}[kind]
+        if kind != "sequence":
+            labels[: i % 6] = -100
+        rows.append({"input_ids": tokens, "labels": labels})
+    return rows
+
+
+ROWS = {kind: rows_of(kind) for kind in ("sequence", "token", "causal")}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_the_trainer_accumulates_it_to_the_mean_over_the_whole_batch(kind, tmp_path):
+    def by_torch(outputs, labels, num_items_in_batch=None):
+        logits = outputs.logits
+        if kind == "causal":
+            logits, labels = logits[:, :-1], labels[:, 1:]
+        total = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="sum")
+        return total / num_items_in_batch
+
+    train = trainings(kind, tmp_path)
+    found = train(loss_function())
+    assert len(found) == 6
+    assert found == pytest.approx(train(by_torch), rel=1e-4)
+    assert train(loss_function(ce.losses.focal_loss, gamma=2.0))[0] < found[0]

@@ -3,17 +3,27 @@
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from inspect import Parameter
 from types import MethodType
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 
+from crossentropy._arguments.errors import as_written, unknown_keyword
 from crossentropy._engine.linear.problem import check_memory_budget
-from crossentropy._engine.options import LastAxisOptions, check_names
-from crossentropy.transformers.logits import LinearLogits, Recording, Term
-from crossentropy.transformers.trl import fused_outputs
+from crossentropy._engine.options import LastAxisOptions
+from crossentropy.transformers.forward import (
+    NAME,
+    attach,
+    bind,
+    forward_before,
+    forward_in_place_of,
+    is_layer_forward,
+    is_linear,
+    unbind,
+)
+from crossentropy.transformers.logits import Recording
 
 # Options of the loss that the model sets, by what it does to its logits and how it reduces their losses.
 OF_THE_MODEL = (
@@ -25,7 +35,6 @@ OF_THE_MODEL = (
     "reduction",
     "normalizer",
 )
-NAME = "_crossentropy_recording"
 
 
 def apply(
@@ -67,9 +76,10 @@ def apply(
 
     Notes
     -----
-    The loss is computed inside a call of the output layer, where its parameters are complete under FSDP. There the
-    layer's forward is called a second time; hooks on it run twice. The model's `forward` is an attribute of the
-    instance until `restore`: parameters, their names, `save_pretrained` and other instances are not affected.
+    A second call replaces the first, with its options. The loss is computed inside a call of the output layer, where
+    its parameters are complete under FSDP. There the layer's forward is called a second time; hooks on it run twice.
+    The model's `forward` is an attribute of the instance until `restore`: parameters, their names, `save_pretrained`
+    and other instances are not affected.
 
     Examples
     --------
@@ -86,13 +96,7 @@ def apply(
     (True, torch.Size([2, 6, 96]))
     """
     check_memory_budget(memory_budget)
-    check_names(options, LastAxisOptions)
-    for name in OF_THE_MODEL:
-        if name in options:
-            raise TypeError(
-                f"apply has no option {name}, which is the model's: {options[name]!r} was passed. Leave it out; "
-                "crossentropy.linear_cross_entropy takes it"
-            )
+    _check_options(options)
     options.setdefault("empty", "nan")
     model = _pretrained(model)
     head = _output_layer(model)
@@ -100,8 +104,8 @@ def apply(
     restore(model)
     forward = _forward_of(model)  # before anything is changed: it may refuse the model
     setattr(model, NAME, recording)
-    _attach(head, recording)
-    model.forward = MethodType(forward, model)
+    attach(head, recording)
+    bind(forward, model)
     return model
 
 
@@ -134,15 +138,15 @@ def restore(model: Any) -> PreTrainedModel:
     if recording is None:
         return model
     # If the model's forward has been wrapped since, ours stays in between and passes all calls on.
-    ours = getattr(vars(model).get("forward"), "__func__", None)
-    before = getattr(ours, "before", None)
+    before = forward_before(vars(model).get("forward"))
     if before is not None:
-        del model.forward
+        unbind(model)
         if before is not type(model).forward:
             model.forward = MethodType(before, model)
     for layer in model.get_output_embeddings().modules():
-        if getattr(vars(layer).get("forward"), "__func__", None) is _layer_forward:
-            del layer.forward, layer._recording
+        if is_layer_forward(vars(layer).get("forward")):
+            unbind(layer)
+            del layer._recording
     return model
 
 
@@ -183,127 +187,49 @@ def applied(model: Any, **options: Any) -> Iterator[PreTrainedModel]:
         restore(model)
 
 
+def _check_options(options: dict[str, Any]) -> None:
+    """Raise TypeError for an option that is unknown or the model's own."""
+    for name, value in options.items():
+        if name in OF_THE_MODEL:
+            raise TypeError(
+                f"apply has no option {name}, which is the model's: {value!r} was passed. Leave it out; "
+                "crossentropy.linear_cross_entropy takes it"
+            )
+        if name not in LastAxisOptions.__annotations__:
+            of_the_loss = sorted(set(LastAxisOptions.__annotations__) - set(OF_THE_MODEL))
+            ours = [*list(inspect.signature(apply).parameters)[:-1], *of_the_loss]
+            raise unknown_keyword("apply", {x: Parameter(x, Parameter.KEYWORD_ONLY) for x in ours}, name)
+
+
 def _forward_of(model: PreTrainedModel) -> Callable[..., Any]:
-    """Make the forward of a model that `apply` was called for, with the signature of the forward it had before."""
+    """Make the forward of a model that `apply` was called for, or raise TypeError if it computes no loss."""
     before = getattr(model.forward, "__func__", None)
     if before is None:
         raise TypeError(
             f"the forward of this {type(model).__name__} has been replaced by {model.forward!r}, which is no method; "
             "call apply before whatever replaced it"
         )
-    signature = inspect.signature(before)
-    names = list(signature.parameters)
-    place = names.index("labels") if "labels" in names else None
-    if place is None:
+    if "labels" not in inspect.signature(before).parameters:
         raise TypeError(
             f"the forward of this {type(model).__name__} takes no labels, so it computes no loss; use "
             "crossentropy.linear_cross_entropy on its hidden states"
         )
-    chooses_positions = "logits_to_keep" in names
-
-    @wraps(before)
-    def forward(self: Any, *args: Any, return_logits: bool = False, **kwargs: Any) -> Any:
-        recording = getattr(self, NAME, None)
-        labels = args[place - 1] if len(args) >= place else kwargs.get("labels")
-        if recording is None or labels is None:
-            return before(self, *args, **kwargs)
-        if kwargs.pop("fused_lm_head", False):
-            return fused_outputs(
-                recording,
-                lambda: _recorded(before, self, recording, args, kwargs),
-                labels,
-                is_shifted=kwargs.get("shift_labels") is not None,
-            )
-        keep = kwargs.pop("logits_to_keep", 0) if chooses_positions else 0
-        outputs = _recorded(before, self, recording, args, kwargs)
-        if return_logits:
-            return _with_logits(outputs, LinearLogits.computed)
-        if isinstance(keep, int) and keep == 0:
-            return _with_logits(outputs, None)
-        positions = slice(-keep, None) if isinstance(keep, int) else keep
-        return _with_logits(outputs, lambda logits: logits[:, positions].computed())
-
-    # `inspect` reads the signature here; without `__wrapped__` nobody unwraps this function by mistake.
-    del forward.__wrapped__
-    forward.__signature__ = signature  # type: ignore[attr-defined]
-    forward.before = before  # type: ignore[attr-defined]
-    return forward
-
-
-def _recorded(
-    before: Callable[..., Any],
-    model: PreTrainedModel,
-    recording: Recording,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    """Run a model whose output layer returns `LinearLogits`."""
-    head = model.get_output_embeddings()
-    _attach(head, recording)
-    recording.head, recording.is_on, recording.answered = head, True, False
-    try:
-        outputs = before(model, *args, **kwargs)
-    finally:
-        recording.is_on = False
-    if not recording.answered:
-        raise TypeError(
-            f"{type(model).__name__} computed no loss by torch.nn.functional.cross_entropy of what its output layer, a "
-            f"{type(head).__name__}, returned; crossentropy.transformers.apply cannot serve it: call "
-            "crossentropy.transformers.restore(model), and use crossentropy.linear_cross_entropy on its hidden states"
-        )
-    return outputs
-
-
-def _with_logits(outputs: Any, compute: Callable[[LinearLogits], Tensor] | None) -> Any:
-    """Replace the `LinearLogits` in a model's outputs by tensors, or leave them out."""
-    if isinstance(outputs, tuple):
-        kept = (x for x in outputs if compute is not None or not isinstance(x, LinearLogits))
-        return tuple(compute(x) if compute and isinstance(x, LinearLogits) else x for x in kept)
-    changed = {}
-    for name, x in outputs.items():
-        if not isinstance(x, LinearLogits):
-            changed[name] = x
-        elif compute is not None:
-            changed[name] = compute(x)
-    return type(outputs)(**changed)
-
-
-def _layer_forward(self: Any, *args: Any, compute: Callable[[], Tensor] | None = None, **kwargs: Any) -> Any:
-    """The forward of an output layer and of the linear layers in it."""
-    if compute is not None:  # weights are complete inside this call
-        return compute()
-    if not self._recording.is_on or not _is_linear(self):
-        return type(self).forward(self, *args, **kwargs)
-    (hidden,) = args
-    return LinearLogits(self._recording, (Term(hidden, self),))
-
-
-def _attach(head: Any, recording: Recording) -> None:
-    """Let an output layer, and those linear layers in it that return a number for each class, record."""
-    classes = head.weight.shape[0]
-    for layer in head.modules():
-        if layer is not head and not (_is_linear(layer) and layer.out_features == classes):
-            continue
-        if getattr(layer, "_recording", None) is not recording:
-            layer._recording = recording
-            layer.forward = MethodType(_layer_forward, layer)
-
-
-def _is_linear(layer: nn.Module) -> bool:
-    """Tell whether a layer computes what `nn.Linear` does; subclasses of quantized weights do not."""
-    return isinstance(layer, nn.Linear) and type(layer).forward is nn.Linear.forward
+    return forward_in_place_of(before)
 
 
 def _pretrained(model: Any) -> PreTrainedModel:
     """Return the model of Hugging Face, without the adapters of `peft` around it, or raise TypeError."""
     if not isinstance(model, PreTrainedModel) and hasattr(model, "get_base_model"):
         model = model.get_base_model()
-    if not isinstance(model, PreTrainedModel):
-        raise TypeError(
-            f"model is a {type(model).__module__}.{type(model).__name__}; pass a transformers.PreTrainedModel, before "
-            "it is wrapped by DistributedDataParallel or torch.compile"
-        )
-    return model
+    if isinstance(model, PreTrainedModel):
+        return model
+    if isinstance(model, type):
+        advice = f"pass a model, as {model.__name__}(config) makes one"
+    elif isinstance(getattr(model, "module", getattr(model, "_orig_mod", None)), nn.Module):
+        advice = "pass the transformers.PreTrainedModel that it wraps, and wrap it after apply(model)"
+    else:
+        advice = "pass a transformers.PreTrainedModel, as AutoModelForCausalLM.from_pretrained loads"
+    raise TypeError(f"model is {as_written(model)}; {advice}")
 
 
 def _output_layer(model: PreTrainedModel) -> nn.Module:
@@ -316,15 +242,16 @@ def _output_layer(model: PreTrainedModel) -> nn.Module:
             "as AutoModelForCausalLM loads. For classifiers use crossentropy.transformers.loss_function"
         )
     replaced = vars(head).get("forward")
-    if replaced is not None and getattr(replaced, "__func__", None) is not _layer_forward:
+    if replaced is not None and not is_layer_forward(replaced):
         raise TypeError(
             f"the output layer of this {name} has a forward of its own ({replaced!r}), as layers have whose "
             "weights are moved or replaced (device_map with offloading); apply takes a torch.nn.Linear that is called "
             "as it is"
         )
-    if not any(map(_is_linear, head.modules())):
+    if not any(map(is_linear, head.modules())):
         raise TypeError(
             f"the output layer of this {name} is a {type(head).__module__}.{type(head).__name__}; apply takes a "
-            "torch.nn.Linear, or a LoRA of peft around one: leave the output layer out of quantization"
+            "torch.nn.Linear, or a LoRA of peft around one. Leave the output layer out of quantization; "
+            "a model whose output layer does more than a linear one is trained without apply"
         )
     return head

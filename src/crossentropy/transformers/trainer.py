@@ -1,6 +1,7 @@
 """Losses of logits for the Trainer of Hugging Face."""
 
 from collections.abc import Callable
+from inspect import Parameter, signature
 from typing import Any
 
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from crossentropy._arguments.errors import as_written, keywords
 from crossentropy.losses.softmax import softmax_cross_entropy
 
 IGNORED = -100
+VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 def loss_function(
@@ -37,9 +39,10 @@ def loss_function(
     Raises
     ------
     TypeError
-        If `loss` has no such option, or no `normalizer` to divide by the number of labels.
+        If `loss` has no such option, needs one more, or has no `normalizer` to divide by the number of labels.
     ValueError
-        At a call, if the outputs do not tell by their class whether labels are to be shifted.
+        At a call, if the outputs do not tell by their class whether labels are to be shifted, or labels that are to be
+        shifted are no class indices.
 
     Examples
     --------
@@ -66,12 +69,25 @@ def loss_function(
             "loss of rows, as crossentropy.losses.focal_loss"
         )
 
+    required = [
+        x.name for x in signature(loss).parameters.values() if x.default is x.empty and x.kind not in VARIABLE
+    ]
+    if needed := [x for x in required[2:] if x not in options]:
+        raise TypeError(
+            f"{name} needs {', '.join(needed)}; pass loss_function({name}, {', '.join(f'{x}=…' for x in needed)})"
+        )
+
     def compute(outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         logits = outputs.logits
         ahead = _shift_of(outputs) if shift is None else shift
         chosen = dict(options)
         if "ignore_index" in known and not labels.is_floating_point():
             chosen.setdefault("ignore_index", IGNORED)
+        if ahead and "ignore_index" not in chosen:
+            raise ValueError(
+                f"the model's outputs are a {type(outputs).__name__}, whose labels belong to the position ahead, and "
+                f"labels of dtype {labels.dtype} are not shifted; pass token ids, or loss_function(..., shift=0)"
+            )
         if ahead:
             labels = F.pad(labels, (0, ahead), value=chosen["ignore_index"])[..., ahead:]
         if num_items_in_batch is not None:

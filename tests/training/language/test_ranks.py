@@ -67,9 +67,10 @@ def test_two_processes_have_the_losses_of_one_and_print_once(alone, text_file, t
     assert done.stdout.count("perplexity per token") == 1
 
 
-def test_a_run_that_two_processes_began_goes_on_in_one(alone, text_file, tmp_path):
-    assert command(2, tmp_path / "run", text_file, stop=4).returncode != 0
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
+def test_a_run_goes_on_with_another_number_of_processes(alone, text_file, tmp_path, first, then):
+    assert command(first, tmp_path / "run", text_file, stop=4).returncode != 0
     assert not (tmp_path / "run" / "history.json").exists()
-    done = command(1, tmp_path / "run", text_file)
+    done = command(then, tmp_path / "run", text_file)
     assert "after step 4 of 8" in " ".join(done.stderr.split())
     assert_same_run(history(tmp_path / "run"), alone)
