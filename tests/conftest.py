@@ -1,7 +1,9 @@
 """What holds for the whole suite."""
 
+import contextlib
 import os
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 
 import hypothesis
@@ -46,3 +48,19 @@ def _compiled_programs_are_forgotten():
         sys.modules["jax"].clear_caches()
     if "torch._dynamo" in sys.modules:
         sys.modules["torch._dynamo"].reset()
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Let PyTorch and what uses OpenMP or a BLAS use one thread.
+
+    For small arrays more bring nothing, and they cost a hundredfold where other processes use the cores.
+    """
+    with contextlib.ExitStack() as stack:
+        if find_spec("threadpoolctl"):
+            stack.enter_context(import_module("threadpoolctl").threadpool_limits(1))
+        if find_spec("torch"):
+            torch = import_module("torch")
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(1)
+        yield

@@ -23,6 +23,8 @@ selection = pytest.importorskip("sklearn.model_selection")
 import crossentropy as ce  # noqa: E402
 from crossentropy import losses  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def minimize(loss, parameters, steps):
     """Adam with the whole data in every step."""

@@ -20,6 +20,8 @@ selection = pytest.importorskip("sklearn.model_selection")
 from crossentropy import losses  # noqa: E402
 from proof_training import predictions, standardized  # noqa: E402  # imports torch
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def table(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Features and yes-or-no labels of a data set."""

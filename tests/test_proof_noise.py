@@ -21,6 +21,8 @@ selection = pytest.importorskip("sklearn.model_selection")
 from crossentropy import losses  # noqa: E402
 from proof_training import predictions  # noqa: E402  # imports torch
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WRONG = 0.4
 ROBUST = {
     "mean absolute error": losses.mean_absolute_error_loss,

@@ -15,6 +15,8 @@ from crossentropy.losses.reinforcement import policy_gradient
 gymnasium = pytest.importorskip("gymnasium")
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STEPS = 500
 SOLVED = 475.0
 

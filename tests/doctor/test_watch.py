@@ -13,14 +13,7 @@ from crossentropy import doctor  # noqa: E402
 
 C, WIDTH = 5, 16
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Nets are so small that a second thread only waits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def net(*last, width=32):
