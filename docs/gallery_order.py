@@ -11,4 +11,4 @@ class OrderOfTheReadme:
         self.text = readme.read_text(encoding="utf-8") if folder else ""
 
     def __call__(self, file: str) -> int:
-        return self.text.find(f"_{Path(file).name}:")
+        return self.text.index(f"_{Path(file).name}`")
