@@ -56,6 +56,7 @@ html_sidebars = {
 napoleon_google_docstring = False
 napoleon_use_param = False  # parameters that are documented together stay together
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True
 autosummary_ignore_module_all = False  # `__all__` says what is public
 autosummary_imported_members = True
 default_role = "py:obj"  # a name of the package becomes a link, any other is code
