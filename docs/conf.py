@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import crossentropy
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # of the modules beside this one
 os.environ.setdefault("KERAS_BACKEND", "numpy")  # the quickest to import; what the pages say holds for each
+
+# Examples leave memory behind, as compiled programs, for which joblib ends a worker and starts another.
+warnings.filterwarnings("ignore", message="A worker stopped", module="joblib")
 
 project = "crossentropy"
 copyright = "2026, the crossentropy developers"
@@ -52,6 +56,7 @@ html_sidebars = {
 napoleon_google_docstring = False
 napoleon_use_param = False  # parameters that are documented together stay together
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True
 autosummary_ignore_module_all = False  # `__all__` says what is public
 autosummary_imported_members = True
 default_role = "py:obj"  # a name of the package becomes a link, any other is code
@@ -71,6 +76,8 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
     "abort_on_example_error": True,
+    "parallel": 2,  # most examples use one thread
+    "within_subsection_order": "gallery_order.OrderOfTheReadme",
     "min_reported_time": 0,
     "show_memory": False,
     "show_signature": False,

@@ -34,7 +34,7 @@ def train(axes: Axes) -> None:
 
 
 def reliability(axes: Axes) -> None:
-    """The reliability diagram of a forecast that is too sure, with its band of chance."""
+    """The reliability diagram of a forecast that is too sure."""
     draw = np.random.default_rng(0)
     truth = draw.beta(1.2, 1.2, 4000)
     labels = (draw.random(4000) < truth).astype(int)

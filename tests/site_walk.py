@@ -42,7 +42,8 @@ const look = async (path) => {
     frame.width = width;
     page.documentElement.dataset.theme = theme;
     await pause(30);
-    overflow[`${width} ${theme}`] = page.documentElement.scrollWidth - page.documentElement.clientWidth;
+    const parts = [page.documentElement, ...page.querySelectorAll(".bd-article-container")];  // which scrolls by itself
+    overflow[`${width} ${theme}`] = Math.max(...parts.map(part => part.scrollWidth - part.clientWidth));
   }
   return {
     overflow,

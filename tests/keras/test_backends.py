@@ -15,6 +15,7 @@ TESTS = Path(__file__).parents[1]
 SOURCE = TESTS.parent / "src" / "crossentropy"
 FACE = TESTS / "keras" / "on_every_backend.py"
 DOCTESTS = SOURCE / "keras"  # on the backend that is the quickest to start
+WATCHED = [TESTS / "keras" / "on_backends_that_train.py", SOURCE / "doctor" / "_keras.py"]
 TENSORS = [
     TESTS / "keras" / "pages_on_tensorflow.py",
     TESTS / "_backends" / "tensors_on_tensorflow.py",
@@ -56,3 +57,9 @@ def needs(*modules):
 def test_the_face_on_each_backend(backend):
     needs("keras", backend)
     run(backend, FACE, *{"tensorflow": TENSORS, "numpy": [DOCTESTS]}.get(backend, []))
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_the_doctor_watches_a_training_on_each_backend(backend):
+    needs("keras", backend)
+    run(backend, *WATCHED)

@@ -144,10 +144,9 @@ def _use(
     language = load_language_model(out)
     if score:
         console, result = Console(highlight=False), score_files(language, score)
-        documents = "files" if len(score) > 1 else "windows"
-        rows = [(documents if name == "documents" else name, value) for name, value in result.rows()]
+        rows = [("files" if name == "documents" else name, value) for name, value in result.rows()]
         print_lines(rows, ", ".join(score), console)
-        size = "" if len(score) > 1 else f" of {language.shape.context} tokens"
-        console.print(f"The intervals take the {documents}{size} for independent.")
+        parts = "files" if len(score) > 1 else f"windows of {language.shape.context} tokens"
+        console.print(f"The intervals take the {parts} for independent.")
     if write is not None:
         typer.echo(prompt + write_text(language, prompt, write, seed))

@@ -13,13 +13,15 @@ from crossentropy._lazy import attach
 
 if TYPE_CHECKING:
     from crossentropy.doctor._examine import examine
+    from crossentropy.doctor._keras import watch_keras
     from crossentropy.doctor._watch.watch import watch
     from crossentropy.doctor.finding import Finding, Report
 
-__all__ = ["Finding", "Report", "examine", "watch"]
+__all__ = ["Finding", "Report", "examine", "watch", "watch_keras"]
 
 LAZY = {
     "_examine": ("examine",),
+    "_keras": ("watch_keras",),
     "_watch.watch": ("watch",),
     "finding": ("Finding", "Report"),
 }

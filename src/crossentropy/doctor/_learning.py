@@ -1,4 +1,4 @@
-"""Whether the predictions are better than the label frequencies, and what a temperature would gain."""
+"""Whether a first loss is that of knowing nothing, a later one better, and what a temperature would gain."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from crossentropy.doctor.finding import Finding
 from crossentropy.evaluation._faults import MOST
 from crossentropy.evaluation.calibrators import TemperatureScaling, cross_validated_gain
 
-__all__ = ["learning_findings", "temperature_findings"]
+__all__ = ["initial_loss_finding", "learning_findings", "temperature_findings"]
 
 #: Rows that are needed to tell.
 FEW = 100
@@ -18,6 +18,22 @@ FEW = 100
 WORTH, CONFIDENCE = 0.05, 0.9999
 #: Rows for the fit of a temperature.
 ROWS = 20_000
+
+
+def initial_loss_finding(loss: float, classes: int, sigmoid: bool) -> Iterator[Finding]:
+    """Find a first loss far above that of equal probabilities."""
+    guess = math.log(2 if sigmoid else classes)
+    if not math.isfinite(loss) or loss <= 1.5 * guess + 0.5:
+        return
+    what = "ln 2" if sigmoid else f"ln {classes}"
+    yield Finding(
+        "initial_loss",
+        f"The first loss is {loss:.4g} nats, far above {what} = {guess:.4g}, that of a model that knows nothing: "
+        "its first predictions are confident and wrong, and the first steps only undo that.",
+        {"first_loss": loss, "that_of_equal_probabilities": guess},
+        "torch.nn.init.zeros_(head.weight)  # or weights of a size of 1/√width in the last layer; inputs standardized",
+        cost=loss - guess,
+    )
 
 
 def learning_findings(sample: Sample) -> Iterator[Finding]:

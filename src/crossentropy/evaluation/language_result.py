@@ -26,8 +26,8 @@ class LanguageScore:
     bytes: int | None
     characters: int | None
     words: int | None
-    #: The number of documents; of more than 16384, of joined ones.
-    documents: int
+    #: The number of documents; of more than 16384, of joined ones. None if the errors are by window.
+    documents: int | None
     confidence: float
     #: Nats divided by the tokens.
     nats_per_token: float | None
@@ -60,6 +60,8 @@ class LanguageScore:
     context: int | None
     stride: int | None
     prefix: str | None
+    #: The number of windows that a text was cut into, if standard errors are by window and not by document.
+    windows: int | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -95,6 +97,7 @@ class LanguageScore:
         percent = f"{100 * self.confidence:g} %"
         counts = (
             ("documents", self.documents),
+            ("windows", self.windows),
             ("tokens", self.tokens),
             ("bytes", self.bytes),
             ("characters", self.characters),

@@ -14,7 +14,7 @@ def test_the_unigram_coder_adds_one_to_the_training_counts():
     nats = -math.log(3 / 6) - 2 * math.log(1 / 6)
     assert score.nats == pytest.approx(nats, rel=1e-14)
     assert score.bits_per_byte == pytest.approx(nats / math.log(2) / 5, rel=1e-14)
-    assert (score.tokens, score.documents) == (3, 2)
+    assert (score.tokens, score.windows) == (3, 2)
 
 
 def test_without_counts_the_unigram_coder_is_uniform():

@@ -1,5 +1,7 @@
 """A finished model scores other texts and writes behind a prompt."""
 
+import re
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -45,7 +47,8 @@ def test_several_files_are_documents_and_their_mean_is_that_of_all_bytes(folder,
     assert together.bits_per_byte == pytest.approx((bits * sizes).sum() / sizes.sum(), rel=1e-9)
     low, high = together.bits_per_byte_interval
     assert low < together.bits_per_byte < high
-    assert together.documents == 3
+    assert (together.documents, together.windows) == (3, None)
+    assert (alone[0].documents, alone[0].windows) == (None, -(-alone[0].tokens // 16))
 
 
 def test_writing_goes_on_behind_the_prompt_and_repeats_for_the_same_seed(folder):
@@ -62,7 +65,8 @@ def test_the_command_prints_bits_per_byte_with_an_interval(folder, text_file):
     assert result.exit_code == 0, result.stderr
     assert "bits per byte" in result.stdout
     assert "windows of 16 tokens for independent" in " ".join(result.stdout.split())
-    assert "documents" not in result.stdout  # there is one, and the number is that of its windows
+    assert re.search(r"│ windows +│ \d", result.stdout)
+    assert "documents" not in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -64,12 +64,12 @@ def test_the_loss_and_its_gradients_are_those_of_the_logits(logits):
         torch.testing.assert_close(of_ours, of_truth)
 
 
-def test_each_window_is_a_document_of_the_errors():
+def test_errors_are_by_window():
     log_probs, labels = np.array([[-1.0, -3.0], [-2.0, 0.5]]), np.array([[1, 2], [4, NO_LABEL]])
     score = score_windows(log_probs, labels, SIZES)
     truth = language_score(log_probs=[[-1.0, -3.0], [-2.0]], bytes=[3, 4])
     assert score.bits_per_byte_interval == truth.bits_per_byte_interval
-    assert score.documents == 2
+    assert (score.documents, score.windows) == (None, 2)
     assert (score.context, score.stride, score.prefix) == (2, 2, "<|endoftext|>")
 
 

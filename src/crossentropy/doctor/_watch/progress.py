@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from crossentropy.doctor._learning import initial_loss_finding
 from crossentropy.doctor._sample import Sample
 from crossentropy.doctor._watch.calls import Call, Recorder
 from crossentropy.doctor.finding import Finding
@@ -22,7 +23,8 @@ def progress_findings(calls: Sequence[Call], sample: Sample | None) -> Iterator[
     yield from _dead(calls, losses)
     if not all(c.is_plain for c in calls) or calls[0].kind == "log_probabilities":
         return
-    yield from _initial(calls[0], float(losses[0]))
+    if not calls[0].step:
+        yield from initial_loss_finding(float(losses[0]), calls[0].classes, calls[0].sigmoid)
     if sample is not None and calls[0].weight is None and not calls[0].label_smoothing:
         yield from _stuck(losses, sample)
 
@@ -31,21 +33,6 @@ def _mean_losses(calls: Sequence[Call]) -> np.ndarray:
     losses = torch.stack([c.loss.double().cpu() for c in calls]).numpy()
     sizes = np.asarray([max(1, c.size) if c.reduction == "sum" else 1 for c in calls])
     return np.asarray(losses / sizes)
-
-
-def _initial(call: Call, loss: float) -> Iterator[Finding]:
-    guess = math.log(2 if call.sigmoid else call.classes)
-    if call.step or not math.isfinite(loss) or loss <= 1.5 * guess + 0.5:
-        return
-    what = "ln 2" if call.sigmoid else f"ln {call.classes}"
-    yield Finding(
-        "initial_loss",
-        f"The first loss is {loss:.4g} nats, far above {what} = {guess:.4g}, that of a model that knows nothing: "
-        "its first predictions are confident and wrong, and the first steps only undo that.",
-        {"first_loss": loss, "that_of_equal_probabilities": guess},
-        "torch.nn.init.zeros_(head.weight)  # or weights of a size of 1/√width in the last layer; inputs standardized",
-        cost=loss - guess,
-    )
 
 
 def _stuck(losses: np.ndarray, sample: Sample) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def load_language_model(out: Path) -> LanguageModel:
 
 
 def score_files(language: LanguageModel, paths: Sequence[str]) -> LanguageScore:
-    """Score whole texts, each file a document; a single one has its windows for documents.
+    """Score whole texts, each file a document; the errors of a single one are by window.
 
     Raises
     ------

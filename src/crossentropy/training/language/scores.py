@@ -1,7 +1,7 @@
 """The score of a model on texts, in windows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,7 +52,8 @@ def score_windows(
     sizes : numpy.ndarray (vocabulary,)
         The bytes of each token.
     documents : numpy.ndarray (windows,) of int, optional
-        The document that each window is of, in the errors; by default each is one of its own.
+        The document that each window is of. By default the errors are by window, and the score has the number of
+        `windows` in place of that of `documents`.
     """
     windows, context = labels.shape
     of_windows = np.arange(windows) if documents is None else documents
@@ -63,7 +64,8 @@ def score_windows(
         bytes=sizes[labels[wanted]],
         document=np.broadcast_to(of_windows[:, None], labels.shape)[wanted],
     )
-    return state.finalize()
+    score = state.finalize()
+    return replace(score, documents=None, windows=score.documents) if documents is None else score
 
 
 @torch.no_grad()
