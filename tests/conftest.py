@@ -4,6 +4,8 @@ import contextlib
 import os
 import sys
 from importlib import import_module
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 
 import hypothesis
@@ -12,15 +14,23 @@ import pytest
 FRAMEWORKS = ("jax", "keras", "sklearn", "torch", "transformers")
 
 
-class Absent:
-    """Finds that a framework is not installed, whose name a folder of tests has: the folder is no package of it."""
+class Absent(Loader):
+    """Keeps a folder of tests from being imported as the framework of its name, where that is not installed.
+
+    The import fails, and not the search: PyTorch 2.6 searches for packages that it may not find.
+    """
 
     def __init__(self, names: set[str]) -> None:
         self.names = names
 
-    def find_spec(self, name: str, *_: object) -> None:
-        if name in self.names:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name in self.names else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
+
+    def exec_module(self, module: object) -> None:
+        """Is not reached: no module is created."""
 
 
 sys.meta_path.insert(0, Absent({x for x in FRAMEWORKS if (spec := find_spec(x)) and spec.origin is None}))

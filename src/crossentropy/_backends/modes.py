@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from crossentropy._backends.types import PYTHON_VALUES
+from crossentropy._versions import torch_is_exporting
 
 __all__ = [
     "is_compiling",
@@ -35,7 +36,7 @@ def is_eager_mode() -> bool:
 def is_compiling() -> bool:
     """Tell whether `torch.compile` records operations; it takes custom operators, but no `jvp` of a Function."""
     torch = sys.modules["torch"]
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    return torch.compiler.is_compiling() and not torch_is_exporting()
 
 
 def is_exporting() -> bool:
@@ -44,7 +45,7 @@ def is_exporting() -> bool:
     This is so under `torch.export`, `torch.jit.trace` and the ONNX exporters, which are built on these.
     """
     torch = sys.modules["torch"]
-    return torch.compiler.is_exporting() or torch.jit.is_tracing()
+    return torch_is_exporting() or torch.jit.is_tracing()
 
 
 def is_legacy_onnx_export() -> bool:

@@ -13,6 +13,7 @@ from crossentropy._engine.divergence.formulas import log_probabilities
 from crossentropy._engine.reductions import check_reduction
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.weights import row_values
+from crossentropy._versions import torch_is_exporting
 
 
 def loss(
@@ -30,7 +31,7 @@ def loss(
     validate: str,
 ) -> Tensor:
     """Compute `crossentropy.losses.ctc_loss`, whose docstring has the arguments."""
-    if torch.compiler.is_exporting():
+    if torch_is_exporting():
         raise RuntimeError(
             "ctc_loss cannot be exported: what PyTorch's own ctc_loss keeps has a shape that depends on the lengths; "
             "leave the loss out of the program, or record it with torch.jit.trace"

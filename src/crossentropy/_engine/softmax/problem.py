@@ -260,9 +260,13 @@ def make_problem(
 
 def _checked_factors(regularizers: dict[str, Any]) -> tuple[dict[str, Any], Requested]:
     """The factors of regularizers that are not 0, and the statistics that these are functions of."""
-    for name in regularizers.keys() - REGULARIZERS.keys():
-        raise TypeError(f"the loss has no argument {name}")
-    if {float}.issuperset(map(type, regularizers.values())) and not any(regularizers.values()):
+    for name in regularizers:
+        if name not in REGULARIZERS:
+            raise TypeError(f"the loss has no argument {name}")
+    for factor in regularizers.values():
+        if type(factor) is not float or factor:
+            break
+    else:
         return {}, NONE_REQUESTED
     factors, statistics = {}, {}
     for name, factor in regularizers.items():

@@ -226,8 +226,8 @@ def label_weight(problem: SoftmaxProblem) -> Array | None:
     if problem.label_weight is not None or w is None or y is None:
         return problem.label_weight
     xp, y, w = namespace(y), as_indices(y), formulas.widened(w)
-    known = xp.reshape(xp.clip(y, 0, problem.classes - 1), (-1,))  # what is not stays without a loss, or NaN
-    return xp.reshape(xp.take(w, known, axis=0), tuple(y.shape))
+    known = xp.where((y >= 0) & (y < problem.classes), y, xp.zeros_like(y))  # others have no loss, or NaN
+    return xp.reshape(xp.take(w, xp.reshape(known, (-1,)), axis=0), tuple(y.shape))
 
 
 def not_ignored_rows(problem: SoftmaxProblem) -> Array | None:

@@ -184,6 +184,8 @@ def _left(x: Tensor, height: int) -> Tensor:
 def _with_zeros(x: Tensor, height: int) -> Tensor:
     """Copy `x` with zeros behind every row, up to a multiple of `ALIGNED`, and rows of zeros up to `height`."""
     n, k = x.shape[-2:]
+    if height == 0:  # which `pad` does not take in PyTorch 2.6
+        return x
     return pad(x, (0, round_up(k, ALIGNED) - k, 0, height - n))[..., :k]
 
 

@@ -27,6 +27,7 @@ from crossentropy._statistics.torch.problem import (
 _TENSORS = len(TensorArgs._fields)
 # The fields behind it serve parts of the classes, never compiled.
 _SETTINGS = StaticArgs._fields.index("validate") + 1
+_PLAIN = StaticArgs._fields[: StaticArgs._fields.index("requested")]
 _ARGUMENTS = _TENSORS + _SETTINGS
 
 
@@ -39,7 +40,7 @@ def flatten_settings(settings: StaticArgs) -> tuple[Any, ...]:
     """Flatten the settings into arguments of the types that an operator may take."""
     requested = settings.requested
     flags = [requested.log_partition, requested.entropy, requested.argmax, requested.rank]
-    return (*settings[: StaticArgs._fields.index("requested")], flags, settings.validate)
+    return (*(getattr(settings, name) for name in _PLAIN), flags, settings.validate)
 
 
 def unflatten_settings(args: Sequence[Any]) -> StaticArgs:
