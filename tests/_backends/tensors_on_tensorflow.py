@@ -221,3 +221,28 @@ def test_the_jacobian_of_eager_losses_has_a_row_of_gradients_for_each():
     jacobian = tape.jacobian(value, z).numpy()
     expected = softmax(LOGITS) - np.eye(5)[LABELS]
     np.testing.assert_allclose(jacobian[range(4), range(4)], expected, rtol=1e-5, atol=1e-7)
+
+
+@each_mode
+@pytest.mark.parametrize(
+    ("loss", "first", "second"),
+    [
+        (lambda z, y: ce.softmax_cross_entropy(tf.stack([0 * z, z], -1), y), 0.5, 0.25),
+        (lambda z, y: ce.sigmoid_cross_entropy(z, y), 0.5, 0.25),
+        (lambda z, y: ce.sigmoid_cross_entropy(z, y, link=ce.links.Focal(2.0)), 0.298287, 0.399143),
+    ],
+    ids=["softmax", "sigmoid", "focal"],
+)
+def test_equal_logits_have_both_derivatives_of_the_definition(mode, loss, first, second):
+    # A last layer that starts at zero has no other logits, and formulas with |z| have a kink there.
+    def derivatives(z, y):
+        with tf.GradientTape() as outer:
+            outer.watch(z)
+            with tf.GradientTape() as inner:
+                inner.watch(z)
+                value = loss(z, y) * 2.0
+            slope = inner.gradient(value, z)
+        return slope, outer.gradient(slope, z)
+
+    found = mode(derivatives, np.zeros(2, np.float32), np.zeros(2, np.int64))
+    np.testing.assert_allclose(found, [[first, first], [second, second]], rtol=1e-5)
