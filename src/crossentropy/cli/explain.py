@@ -109,6 +109,8 @@ def _label(text: str, classes: str | None) -> Any:
         if "," in text:
             return _numbers(text, "--label")
         known = (
-            f"one of --classes {classes}" if classes else "the number of the class, from 0, or names by --classes"
+            f"one of --classes {classes}"
+            if classes
+            else "the number of the class, from 0, or names by --classes"
         )
         raise ValueError(f"--label is {text!r}; pass {known}, or its masses as 0.9,0.1,0") from None

@@ -18,7 +18,7 @@ CALLS, LABELS = 30, 200
 
 
 def progress_findings(calls: Sequence[Call], sample: Sample | None) -> Iterator[Finding]:
-    """Find a first loss that is too high, one that does not fall below the entropy of the label frequencies, and no gradient."""
+    """Find a first loss that is too high, one that stays at the entropy of the labels or above, and no gradient."""
     losses = _mean_losses(calls)
     yield from _dead(calls, losses)
     if not all(c.is_plain for c in calls) or calls[0].kind == "log_probabilities":
