@@ -101,6 +101,13 @@ def test_a_mistake_is_answered_in_a_sentence(arguments, message, tmp_path):
     assert message in result.stderr
 
 
+def test_a_program_is_not_read_and_the_way_to_look_at_its_loop_is_named():
+    result = invoke("train.py", "--label", "y", "--proba", "p_*")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: train.py is code; pass a file of predictions.")
+    assert "crossentropy.doctor.watch()" in result.stderr
+
+
 def test_a_line_to_write_instead_is_never_cut(tmp_path):
     path = table(tmp_path, {"y": Y, **of_classes("z", softmax(Z))})
     result = invoke(path, "--label", "y", "--logits", "z_*")

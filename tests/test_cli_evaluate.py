@@ -185,6 +185,8 @@ def test_gates_that_are_kept_are_silent(path, tmp_path):
             ("--label", "y", "--proba", "p_*", "--logits", "p_*"),
             "pass one of --proba, --logits and --log-proba",
         ),
+        (("--label", "y"), "such as --proba 'p_*'; passed: none"),
+        (("--label", "y", "--proba", "p_*", "--log-proba", "p_*"), "passed: --proba and --log-proba"),
         (("--label", "why", "--proba", "p_*"), "has no column 'why'"),
         (("--label", "y", "--proba", "p_cta"), "Did you mean 'p_cat'?"),
         (

@@ -73,12 +73,20 @@ def test_a_page_is_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["loss.html"]
 
 
+def test_probabilities_given_as_logits_are_answered_by_a_warning_without_a_line_of_code():
+    result = invoke("--logits", "0.2,0.8", "--label", 0)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Warning: the logits are probabilities already")
+    assert ".py" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--label", "0"], "pass one of --logits and --proba"),
         (["--logits", "2,x", "--label", "0"], "--logits is '2,x'; pass numbers"),
         (["--logits", "2,1", "--label", "cat"], "--label is 'cat'; pass the number of the class"),
+        (["--logits", "2,1", "--label", "cat"], "or names by --classes"),
         (["--logits", "2,1", "--label", "0", "--link", "Fokal"], "there is no link 'Fokal'; there are"),
         (["--logits", "2,1", "--label", "0", "--link", "Focal(gamma=-1)"], "gamma"),
         (["--logits", "2,1", "--label", "0", "--link", "Focal(2)"], "cannot be read; write a name"),

@@ -1,6 +1,7 @@
 """Each number of an explanation is the true one, and it is shown."""
 
 import json
+import warnings
 
 import mpmath as mp
 import numpy as np
@@ -21,6 +22,19 @@ def truth(z, q, *, temperature=1, margin=0, bias=(0, 0, 0), softcap=None, at=0):
     p = [mp.exp(x) / total for x in u]
     plogp = lambda a, b: mp.fsum(-x * mp.log(y) for x, y in zip(a, b, strict=True) if x)  # noqa: E731
     return p, plogp(q, p), plogp(p, p), plogp(q, q), mp.log(total)
+
+
+@pytest.mark.parametrize(("z", "temperature"), [([0.0, 0.0, 0.0], 1.0), ([10.0, 0.0], 10.0)])
+def test_logits_of_which_some_step_looks_like_probabilities_give_no_warning(z, temperature):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ce.explain(z, 0, temperature=temperature)
+
+
+def test_logits_that_are_probabilities_give_one_warning():
+    with pytest.warns(UserWarning, match="the logits are probabilities already") as caught:
+        ce.explain([0.2, 0.8], 0, temperature=2.0)
+    assert len(caught) == 1
 
 
 def test_the_numbers_of_a_plain_loss_are_those_of_mpmath():

@@ -98,6 +98,12 @@ def confident():
     return model
 
 
+def unsure():
+    model = net()
+    nn.init.normal_(model[2].weight, std=0.5)
+    return model
+
+
 WEIGHT = torch.tensor([1.0, 1.0, 1.0, 1.0, 100.0])
 soft2 = lambda z: F.softmax(z / 2, -1)  # noqa: E731
 log2 = lambda z: F.log_softmax(z / 2, -1)  # noqa: E731
@@ -181,6 +187,7 @@ PLANTED = {
         lambda: net(width=8),
         {"lr": 0.01, "steps": 100},
     ),
+    "a learning rate far too small": ("not_learned", plain, unsure, {"lr": 1e-7, "steps": 100}),
     "swapped divergence": (
         "kl_swapped",
         lambda z, y: F.kl_div(log2(TEACHER), soft2(z), reduction="batchmean").backward(),

@@ -88,7 +88,7 @@ def explain(
     z, y, given = _one_row(logits, labels, probabilities, row, classes, options)
     losses = _Losses(z, y)
     # The whole loss first: it raises what is wrong with an option
-    loss, gradient = losses.with_gradient(given)
+    loss, gradient = losses.with_gradient(given, validate="raise")
     transforms, u = _transforms(z, y, given)
     p, log_partition, entropy, log_odds = _prediction(u, y)
     q = _target(y, len(z), given)
@@ -130,16 +130,22 @@ def explain(
 
 
 class _Losses:
-    """The loss of one row under any options."""
+    """The loss of one row under any options.
+
+    Only the row that was passed is checked, once: of the logits that this module makes of it, such as (1, 0, 0) of
+    (0, 0, 0), no one has to be warned that they are probabilities.
+    """
 
     def __init__(self, z: Array, y: Array) -> None:
         self.z, self.y = z[None], y[None]
 
     def __call__(self, options: Mapping[str, Any]) -> float:
-        return float(softmax_cross_entropy(self.z, self.y, reduction="none", **options)[0])
+        return float(softmax_cross_entropy(self.z, self.y, reduction="none", validate="none", **options)[0])
 
-    def with_gradient(self, options: Mapping[str, Any]) -> tuple[float, Array]:
-        loss, gradient = loss_and_gradient(softmax_cross_entropy, self.z, self.y, reduction="none", **options)
+    def with_gradient(self, options: Mapping[str, Any], validate: str = "none") -> tuple[float, Array]:
+        loss, gradient = loss_and_gradient(
+            softmax_cross_entropy, self.z, self.y, reduction="none", validate=validate, **options
+        )
         return float(loss[0]), gradient[0]
 
     def of_higher_logits(self, places: Sequence[int], options: Mapping[str, Any]) -> Array:
@@ -149,7 +155,8 @@ class _Losses:
         z[np.arange(n), places] += 1.0
         weight = options.get("sample_weight")
         options = dict(options) if weight is None else {**options, "sample_weight": np.repeat(weight, n)}
-        return np.asarray(softmax_cross_entropy(z, np.repeat(self.y, n, axis=0), reduction="none", **options))
+        y = np.repeat(self.y, n, axis=0)
+        return np.asarray(softmax_cross_entropy(z, y, reduction="none", validate="none", **options))
 
 
 def _one_row(
@@ -274,7 +281,7 @@ def _prediction(u: Array, y: Array) -> tuple[Array, float, float, float | None]:
     at = np.asarray(0) if y.ndim else y
     stats = target_statistics(u[None], at[None], entropy=True)
     # of the gradient p − q of a label, the entries beside the label are p
-    p = loss_and_gradient(softmax_cross_entropy, u[None], at[None])[1][0]
+    p = loss_and_gradient(softmax_cross_entropy, u[None], at[None], validate="none")[1][0]
     p[at] = stats.prob[0]
     log_odds = None if y.ndim else -float(stats.log_odds[0])
     return p, float(stats.logsumexp[0]), float(stats.entropy[0]), log_odds

@@ -131,5 +131,9 @@ def one_kind(proba: str | None, logits: str | None, log_proba: str | None) -> tu
     given = {"proba": proba, "logits": logits, "log_proba": log_proba}
     kinds = [name for name, value in given.items() if value is not None]
     if len(kinds) != 1:
-        raise ValueError("pass one of --proba, --logits and --log-proba: what the predictions are")
+        passed = " and ".join(f"--{name.replace('_', '-')}" for name in kinds) or "none"
+        raise ValueError(
+            "pass one of --proba, --logits and --log-proba with the columns of the predictions, such as "
+            f"--proba 'p_*'; passed: {passed}"
+        )
     return kinds[0], names_of(given[kinds[0]])

@@ -45,6 +45,12 @@ def doctor(
     The exit code is 0 if nothing was found, 1 if something was, 2 if the command is wrong, 3 if a file cannot be read.
     """
     with errors_with_codes():
+        for source in sources:
+            if source.endswith((".py", ".ipynb")):
+                raise ValueError(
+                    f"{source} is code; pass a file of predictions. To look at a training loop, write "
+                    "`with crossentropy.doctor.watch() as report:` around it, and print(report) after it"
+                )
         kind, columns = one_kind(proba, logits, log_proba)
         if html is not None:
             check_file(html)

@@ -1,5 +1,6 @@
 """The verb ``explain``."""
 
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -72,14 +73,18 @@ def explain(
             "entropy_bonus": entropy_bonus,
         }
         if (logits is None) == (proba is None):
-            raise ValueError("pass one of --logits and --proba")
-        explained = explain_row(
-            _numbers(logits, "--logits"),
-            _label(label, classes),
-            probabilities=_numbers(proba, "--proba"),
-            classes=class_names(classes),
-            **{name: value for name, value in options.items() if value is not None},
-        )
+            raise ValueError("pass one of --logits and --proba, such as --logits 2,1,-1")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            explained = explain_row(
+                _numbers(logits, "--logits"),
+                _label(label, classes),
+                probabilities=_numbers(proba, "--proba"),
+                classes=class_names(classes),
+                **{name: value for name, value in options.items() if value is not None},
+            )
+        for warning in caught:
+            typer.echo(f"Warning: {warning.message}", err=True)
         show(explained, html, as_json=json)
 
 
@@ -103,5 +108,9 @@ def _label(text: str, classes: str | None) -> Any:
     except ValueError:
         if "," in text:
             return _numbers(text, "--label")
-        known = f"one of --classes {classes}" if classes else "the number of the class, from 0"
+        known = (
+            f"one of --classes {classes}"
+            if classes
+            else "the number of the class, from 0, or names by --classes"
+        )
         raise ValueError(f"--label is {text!r}; pass {known}, or its masses as 0.9,0.1,0") from None

@@ -234,4 +234,7 @@ def _unseen(looks: list[Look], why: str) -> Iterator[str]:
         "the batches of fit, with their weights, masks and gradients: the rows given to watch_keras were looked at, "
         "predicted with training=False"
     )
-    yield "labels in a wrong order, and calibration: crossentropy.doctor.examine sees these in predictions"
+    yield (
+        "classes in another order than the columns, and calibration: crossentropy.doctor.examine sees these in "
+        "predictions"
+    )

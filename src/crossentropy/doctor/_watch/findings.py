@@ -150,7 +150,11 @@ def unseen_of(recorder: Recorder) -> list[str]:
         f"the call at {where}, which could not be read: {why}" for where, why in recorder.errors.items()
     ]
     unseen.append(
-        "losses of linear heads, which have no logits; losses written out by hand; labels in a wrong order, "
-        "and calibration: crossentropy.doctor.examine sees these in predictions"
+        "losses of linear heads, which have no logits; losses written out by hand; classes in another order than "
+        "the columns, and calibration: crossentropy.doctor.examine sees these in predictions"
+    )
+    unseen.append(
+        "whether rows are learned or only remembered, as where labels were shuffled against the inputs: the loss of "
+        "rows that were not trained on then stays at the entropy of their label frequencies, or above it"
     )
     return unseen

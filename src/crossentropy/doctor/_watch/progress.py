@@ -18,7 +18,7 @@ CALLS, LABELS = 30, 200
 
 
 def progress_findings(calls: Sequence[Call], sample: Sample | None) -> Iterator[Finding]:
-    """Find a first loss that is too high, one that stays at the entropy of the label frequencies, and no gradient."""
+    """Find a first loss that is too high, one that stays at the entropy of the labels or above, and no gradient."""
     losses = _mean_losses(calls)
     yield from _dead(calls, losses)
     if not all(c.is_plain for c in calls) or calls[0].kind == "log_probabilities":
@@ -39,23 +39,40 @@ def _stuck(losses: np.ndarray, sample: Sample) -> Iterator[Finding]:
     H = sample.entropy
     if len(losses) < CALLS or len(sample) < LABELS or H < 0.05 or not np.isfinite(losses).all():
         return
-    last = np.array_split(losses, 2)[1]  # the first half also undoes the start
+    first, last = np.array_split(losses, 2)  # the first half also undoes the start
     before, after = np.array_split(last, 2)
-    error = math.sqrt(before.var(ddof=1) / len(before) + after.var(ddof=1) / len(after))
-    if abs(last.mean() - H) <= 0.02 * H and before.mean() - after.mean() <= 3 * error:
-        yield Finding(
-            "not_learned",
+    if abs(last.mean() - H) <= 0.02 * H and not _falls(before, after):
+        message = (
             f"The loss stays at {last.mean():.4g} nats, the entropy of the label frequencies: the model predicts how "
-            "frequent each class is, and nothing about a row.",
-            {
-                "loss_of_the_last_calls": float(last.mean()),
-                "entropy_of_label_frequencies": H,
-                "ln_C": math.log(2 if sample.sigmoid else sample.classes),
-                "calls": len(losses),
-            },
-            "a check that the model can learn at all: train on 20 rows until their loss is 0. If it cannot, look "
-            "at the inputs (all alike, shuffled against the labels), at the learning rate, and at gradients that are 0",
+            "frequent each class is, and nothing about a row."
         )
+    elif last.mean() > H and not _falls(first, last):
+        message = (
+            f"The loss does not fall: {first.mean():.4g} nats in the first half of the calls, {last.mean():.4g} in the "
+            f"second, above the {H:.4g} of a model that knows only how frequent each class is."
+        )
+    else:
+        return
+    yield Finding(
+        "not_learned",
+        message,
+        {
+            "loss_of_the_first_calls": float(first.mean()),
+            "loss_of_the_last_calls": float(last.mean()),
+            "entropy_of_label_frequencies": H,
+            "ln_C": math.log(2 if sample.sigmoid else sample.classes),
+            "calls": len(losses),
+        },
+        "a check that the model can learn at all: train on 20 rows until their loss is 0. If it cannot, look at the "
+        "inputs (all alike, shuffled against the labels), at the learning rate (10 times as much, or a tenth), and at "
+        "gradients that are 0",
+    )
+
+
+def _falls(before: np.ndarray, after: np.ndarray) -> bool:
+    """Tell whether the mean falls by more than three standard errors."""
+    error = math.sqrt(before.var(ddof=1) / len(before) + after.var(ddof=1) / len(after))
+    return bool(before.mean() - after.mean() > 3 * error)
 
 
 def _dead(calls: Sequence[Call], losses: np.ndarray) -> Iterator[Finding]:
@@ -94,6 +111,7 @@ def parameter_findings(recorder: Recorder) -> Iterator[Finding]:
             "gradient_None": len(dead) - len(zero),
             "steps_looked_at": len(looks),
         },
-        "no detach(), no .data, no torch.no_grad() between them and the loss; units of ReLU that are never above 0 "
-        "need a smaller learning rate or another start",
+        "no detach(), no .data, no torch.no_grad() between them and the loss; the optimizer made of the parameters of "
+        "the model that is trained; inputs that are not all 0; units of ReLU that are never above 0 need a smaller "
+        "learning rate or another start",
     )
