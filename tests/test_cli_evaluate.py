@@ -90,6 +90,19 @@ def test_options_reach_the_scores(tmp_path):
     assert got["skill"] == pytest.approx(1 - got["log_loss"] / np.log(2), rel=1e-14)
 
 
+def test_probabilities_passed_as_logits_are_scored_with_a_warning_in_options(tmp_path):
+    source = tmp_path / "p.csv"
+    source.write_text("y,p_a,p_b,p_c\na,0.5,0.25,0.25\nb,0.125,0.75,0.125\n")
+    wrong = invoke("evaluate", source, "--label", "y", "--logits", "p_*", "--classes", "a,b,c")
+    assert wrong.exit_code == 0
+    assert wrong.stderr == (
+        "Warning: each of the first 2 rows of logits lies in [0, 1] and sums to 1, as probabilities do; pass "
+        "probabilities as --proba\n"
+    )
+    right = invoke("evaluate", source, "--label", "y", "--proba", "p_*", "--classes", "a,b,c")
+    assert right.stderr == ""
+
+
 def test_soft_labels_and_a_tolerance_of_sums(tmp_path):
     (tmp_path / "rows.csv").write_text("t_a,t_b,p_a,p_b\n0.5,0.5,0.505,0.505\n")
     common = ("evaluate", tmp_path / "rows.csv", "--label", "t_*", "--proba", "p_*", "--soft-labels")

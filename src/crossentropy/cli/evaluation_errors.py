@@ -1,8 +1,10 @@
-"""Errors of verbs that score files, in the words of the command line: exit code 2 for usage, 3 for bad data."""
+"""Errors and warnings of verbs that score, in the words of the command line: exit code 2 for usage, 3 for bad data."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
@@ -52,11 +54,25 @@ def _sentence(error: ValueError | OSError) -> str:
     return str(error)
 
 
+def _shown_by(otherwise: Any) -> Any:
+    """Make a function that shows a warning to the user as a sentence, and any other warning as before."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if issubclass(category, UserWarning):
+            typer.echo(f"Warning: {in_options(str(message))}", err=True)
+        else:
+            otherwise(message, category, *where)
+
+    return show
+
+
 @contextmanager
 def errors_with_codes() -> Iterator[None]:
-    """Turn what the user can put right into one sentence on stderr and an exit code."""
+    """Turn what the user can put right into one sentence on stderr and an exit code, and warnings into sentences."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _shown_by(warnings.showwarning)
+            yield
         return
     except BadData as error:
         sentence, code = str(error), BAD_DATA

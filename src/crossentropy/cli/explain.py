@@ -1,6 +1,5 @@
 """The verb ``explain``."""
 
-import warnings
 from typing import Annotated, Any
 
 import typer
@@ -74,17 +73,13 @@ def explain(
         }
         if (logits is None) == (proba is None):
             raise ValueError("pass one of --logits and --proba, such as --logits 2,1,-1")
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            explained = explain_row(
-                _numbers(logits, "--logits"),
-                _label(label, classes),
-                probabilities=_numbers(proba, "--proba"),
-                classes=class_names(classes),
-                **{name: value for name, value in options.items() if value is not None},
-            )
-        for warning in caught:
-            typer.echo(f"Warning: {warning.message}", err=True)
+        explained = explain_row(
+            _numbers(logits, "--logits"),
+            _label(label, classes),
+            probabilities=_numbers(proba, "--proba"),
+            classes=class_names(classes),
+            **{name: value for name, value in options.items() if value is not None},
+        )
         show(explained, html, as_json=json)
 
 

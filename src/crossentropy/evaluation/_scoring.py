@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy._arguments.warnings import warn_user
+from crossentropy._statistics.cpu.kernel import are_probabilities
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._columns import make_batch
@@ -118,6 +120,7 @@ class Scoring:
         BadData
             If a row cannot be scored and ``on_bad_rows="error"``, or columns do not fit each other.
         """
+        is_first = self.state is None
         if self.state is None:
             self.state = State(self.request.declaration(columns))
         batch, counts = make_batch(
@@ -133,6 +136,8 @@ class Scoring:
             on_bad_rows=self.request.on_bad_rows,
             tolerance=self.request.sum_tolerance,
         )
+        if is_first and self.request.kind == "logits":
+            _warn_of_probabilities(batch.predictions)
         if not self.request.named:
             batch = replace(batch, rows=None, origin="")
         self.rows += len(columns.predictions)
@@ -143,6 +148,15 @@ class Scoring:
         """Add rows that were checked; a subclass may keep them too."""
         assert self.state is not None  # for type checkers
         self.state.update_on(self.threads, batch)
+
+
+def _warn_of_probabilities(logits: Any) -> None:
+    """Warn if each of the first rows lies in [0, 1] and sums to 1: probabilities score badly as logits."""
+    if len(logits) and logits.ndim == 2 and are_probabilities(NumpyMemory, logits, 1):
+        warn_user(
+            f"each of the first {len(logits):,} rows of logits lies in [0, 1] and sums to 1, as probabilities do; "
+            "pass probabilities as proba="
+        )
 
 
 def one_kind(**given: Any) -> tuple[str, Any]:
