@@ -5,6 +5,9 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cpp native/*/*.hpp)
 
+# Files in their order: by the number of their tests, as they come otherwise, the long ones of few tests would be last.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+
 # Where products are made, and where kernels read memory.
 HEADS := $(filter-out %_jax.py,$(wildcard tests/losses/test_linear_*.py)) tests/losses/test_contrastive.py \
 	tests/torch/test_linear_face.py tests/_kernels/test_product.py tests/_kernels/test_triton_linear.py
@@ -28,14 +31,14 @@ demo: .venv/commands
 	@echo "The report of the digits: $(CURDIR)/runs/digits/report.html"
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-full: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m ""
+	$(BIN)/python -m pytest $(PARALLEL) -m ""
 
 # Memory that was not written is NaN, and in C code the largest number there is.
 test-poisoned: .venv/installed
-	MALLOC_PERTURB_=128 PYTHONPATH=tests $(BIN)/python -m pytest -p poison -n 2 --dist loadfile $(KERNELS) \
+	MALLOC_PERTURB_=128 PYTHONPATH=tests $(BIN)/python -m pytest -p poison $(PARALLEL) $(KERNELS) \
 		tests/torch/distributed/test_sharded_head.py
 
 # What the libraries behind PyTorch and NumPy would do on other processors, and on other numbers of threads, which MKL
@@ -48,12 +51,12 @@ LEVELS := $(addprefix ONEDNN_MAX_CPU_ISA=,SSE41 AVX2 AVX512_CORE AVX512_CORE_BF1
 test-levels: .venv/installed
 	for level in $(LEVELS); do \
 		echo $$level && env MKL_DYNAMIC=FALSE TORCHINDUCTOR_CACHE_DIR=build/inductor/$$level $$level \
-			$(BIN)/python -m pytest -q -n 2 --dist loadfile $(HEADS) || exit 1; \
+			$(BIN)/python -m pytest -q $(PARALLEL) $(HEADS) || exit 1; \
 	done
 
 # The tests of values where the compiled part does not load.
 test-without-kernels: .venv/installed
-	PYTHONPATH=tests $(BIN)/python -m pytest -p without_native -n 2 --dist loadfile $(VALUES)
+	PYTHONPATH=tests $(BIN)/python -m pytest -p without_native $(PARALLEL) $(VALUES)
 
 # The tests of values on the oldest versions that pyproject.toml takes, in an environment of their own; OLDEST is a
 # Python of version 3.10.

@@ -256,14 +256,6 @@ def _arange(*bounds: Any, dtype: Any = None, device: Any = None) -> TensorFlowAr
     return TensorFlowArray(tf.range(*[_tensor(n, dtype or np.int64) for n in bounds]))
 
 
-def _abs(x: Any) -> Any:
-    """Return the absolute value; its derivative at 0 is 1, where that of `tf.abs` is 0.
-
-    Formulas that are smooth there, such as ln σ(x) = min(x, 0) − ln(1 + e^(−|x|)), rely on one side's derivative.
-    """
-    return tf.where(x < 0, -x, x)
-
-
 def _mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> TensorFlowArray:
     return TensorFlowArray(tf.reduce_mean(_tensor(x), axis=axis, keepdims=keepdims))
 
@@ -332,8 +324,9 @@ def _isdtype(dtype: Any, kind: Any) -> bool:
     return bool(of_numpy.isdtype(dtype, kind))  # type: ignore[attr-defined]
 
 
+#: The derivative of |x| at 0 is 1, and not 0 as that of `tf.abs`: ``min(x, 0) − ln(1 + e^(−|x|))`` needs one side's.
 UNARY = {
-    "abs": _abs, "exp": tf.exp, "expm1": tf.math.expm1, "floor": tf.floor, "isfinite": tf.math.is_finite,
+    "abs": lambda x: tf.where(x < 0, -x, x), "exp": tf.exp, "expm1": tf.math.expm1, "floor": tf.floor, "isfinite": tf.math.is_finite,
     "isinf": tf.math.is_inf, "isnan": tf.math.is_nan, "log": tf.math.log, "log1p": tf.math.log1p,
     "logical_not": tf.logical_not, "matrix_transpose": tf.linalg.matrix_transpose, "negative": tf.negative,
     "round": tf.round, "sign": tf.sign, "sqrt": tf.sqrt, "square": tf.square, "tanh": tf.tanh,
