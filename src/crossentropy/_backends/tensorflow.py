@@ -326,9 +326,10 @@ def _isdtype(dtype: Any, kind: Any) -> bool:
 
 #: The derivative of |x| at 0 is 1, and not 0 as that of `tf.abs`: ``min(x, 0) − ln(1 + e^(−|x|))`` needs one side's.
 UNARY = {
-    "abs": lambda x: tf.where(x < 0, -x, x), "exp": tf.exp, "expm1": tf.math.expm1, "floor": tf.floor, "isfinite": tf.math.is_finite,
-    "isinf": tf.math.is_inf, "isnan": tf.math.is_nan, "log": tf.math.log, "log1p": tf.math.log1p,
-    "logical_not": tf.logical_not, "matrix_transpose": tf.linalg.matrix_transpose, "negative": tf.negative,
+    "abs": lambda x: tf.where(x < 0, -x, x), "exp": tf.exp, "expm1": tf.math.expm1, "floor": tf.floor,
+    "isfinite": tf.math.is_finite, "isinf": tf.math.is_inf, "isnan": tf.math.is_nan,
+    "log": tf.math.log, "log1p": tf.math.log1p, "logical_not": tf.logical_not,
+    "matrix_transpose": tf.linalg.matrix_transpose, "negative": tf.negative,
     "round": tf.round, "sign": tf.sign, "sqrt": tf.sqrt, "square": tf.square, "tanh": tf.tanh,
     "log10": lambda x: tf.math.log(x) / np.log(10.0).astype(_dtype_of(x)),
 }  # fmt: skip
