@@ -9,8 +9,8 @@ each other. Distillation trains a student on them:
           \mathrm{softmax}(s / T)\bigr),
 
 where a temperature ``T`` above 1 makes the small probabilities count. On the same 50 images a student learns more from
-the teacher's word than from the labels. And a teacher needs no labels to speak, so a student can learn from all images.
-That helps more than anything; and where images abound, the teacher's best class is as good as its whole word, and a
+the teacher's probabilities than from the labels. And a teacher needs no labels, so a student can learn from all images.
+That helps more than anything. With many images, the teacher's best class is as good as all of its probabilities, and a
 temperature of 4 gains nothing.
 """
 
@@ -58,16 +58,22 @@ def scores(logits):
 # --------------------------------------------
 teacher, teacher_logits = train(lambda model: ce.softmax_cross_entropy(model(train_x), train_y), hidden=128)
 with torch.no_grad():
-    word = teacher(train_x)  # the teacher's logits of all training images
+    teacher_train_logits = teacher(train_x)
 few = slice(0, LABELED)
-best = word.argmax(dim=1)
+best = teacher_train_logits.argmax(dim=1)
 results = {"teacher, 1000 labels": scores(teacher_logits)}
 ways = {
     "50 labels": lambda model: ce.softmax_cross_entropy(model(train_x[few]), train_y[few]),
-    "teacher on 50 images": lambda model: distillation_loss(model(train_x[few]), word[few], temperature=4.0),
+    "teacher on 50 images": lambda model: distillation_loss(
+        model(train_x[few]), teacher_train_logits[few], temperature=4.0
+    ),
     "teacher's best class, all": lambda model: ce.softmax_cross_entropy(model(train_x), best),
-    "teacher's word, all, T = 1": lambda model: distillation_loss(model(train_x), word, temperature=1.0),
-    "teacher's word, all, T = 4": lambda model: distillation_loss(model(train_x), word, temperature=4.0),
+    "teacher's p, all, T = 1": lambda model: distillation_loss(
+        model(train_x), teacher_train_logits, temperature=1.0
+    ),
+    "teacher's p, all, T = 4": lambda model: distillation_loss(
+        model(train_x), teacher_train_logits, temperature=4.0
+    ),
 }
 for name, loss in ways.items():
     results[name] = scores(train(loss, hidden=16)[1])
@@ -78,17 +84,19 @@ for name, (accuracy, nats) in results.items():
 # What the teacher says of one digit
 # ----------------------------------
 # The image of the training set of which the teacher is the least sure, at two temperatures.
-doubt = int(ce.entropy(torch.softmax(word, dim=1)).argmax())
-spoken = {T: torch.softmax(word[doubt] / T, dim=0).numpy() for T in (1, 4)}
+doubt = int(ce.entropy(torch.softmax(teacher_train_logits, dim=1)).argmax())
+teacher_p = {T: torch.softmax(teacher_train_logits[doubt] / T, dim=0).numpy() for T in (1, 4)}
 print(
-    "entropy of what it says:", {T: round(float(ce.entropy(p, base=2)), 2) for T, p in spoken.items()}, "bits"
+    "entropy of what it says:",
+    {T: round(float(ce.entropy(p, base=2)), 2) for T, p in teacher_p.items()},
+    "bits",
 )
 
 figure, (picture, saying, score) = plt.subplots(1, 3, figsize=(10.4, 3.2), width_ratios=(1, 1.7, 1.7))
 picture.imshow(train_x[doubt].numpy().reshape(8, 8), cmap="gray_r")
 picture.set(xticks=[], yticks=[], title=f"Label: {train_y[doubt]}")
 picture.grid(visible=False)
-for shift, (T, p) in zip((-0.2, 0.2), spoken.items(), strict=True):
+for shift, (T, p) in zip((-0.2, 0.2), teacher_p.items(), strict=True):
     saying.bar(np.arange(10) + shift, p, 0.4, label=f"T = {T}", color="C1" if T == 1 else "C2")
 saying.set(xticks=range(10), xlabel="digit", ylabel="probability", title="What the teacher says")
 saying.legend()

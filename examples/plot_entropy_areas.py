@@ -76,7 +76,7 @@ axes.text(0.25, 0.5, "H(p)", ha="center", va="center", color="white")
 plain = {"facecolor": "#cfe3f1", "edgecolor": "none", "pad": 2}
 axes.text(0.625, 1.5, f"−{p[1] * (own - visitor)[1]:.2f}", ha="center", va="center", bbox=plain)
 axes.text(0.8125, 2.5, f"−{p[2] * (own - visitor)[2]:.3f}", ha="center", va="center", bbox=plain)
-axes.text(0.25, 3.06, "$-\\log_2 q$: what the visitor feels", ha="center", va="bottom")
+axes.text(0.25, 3.06, "$-\\log_2 q$: surprise of the visitor", ha="center", va="bottom")
 axes.set(
     xlim=(0, 1),
     ylim=(0, 3.5),

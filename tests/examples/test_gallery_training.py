@@ -150,7 +150,7 @@ def test_only_the_other_loss_reaches_the_real_numbers(page):
 # ---------------------------------------------------------------------------------------------- plot_distillation
 
 
-def test_the_teachers_word_is_worth_more_than_labels(page):
+def test_a_teachers_probabilities_are_worth_more_than_labels(page):
     results = {name: accuracy for name, (accuracy, _) in page("distillation").results.items()}
     assert results["teacher on 50 images"] > results["50 labels"] + 0.03
     assert results["teacher's best class, all"] > results["teacher on 50 images"] + 0.05
