@@ -217,7 +217,9 @@ def _diagnosis(
     """Build the error for the argument that is wrong; None if none is found."""
     parameters = keywords(function)
     # While another exception is handled, Python 3.10 and 3.11 raise ``KeyError(name)`` for a keyword given twice.
-    is_unknown = UNKNOWN.search(str(error)) or (isinstance(error, KeyError) and not kwargs.keys().isdisjoint(error.args))
+    is_unknown = UNKNOWN.search(str(error)) or (
+        isinstance(error, KeyError) and not kwargs.keys().isdisjoint(error.args)
+    )
     if is_unknown and not any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
         for name in kwargs:
             if name not in parameters:
