@@ -55,22 +55,24 @@ def both(logits, labels, options):
     return loss, tape.gradient(loss, logits)
 
 
+def assert_as_by_the_kernels(logits, target, options, jit_compile):
+    def of_numpy(z, **more):
+        return ce.softmax_cross_entropy(z, target, validate="none", **options, **more)
+
+    losses = of_numpy(logits, reduction="none")
+    _, gradient = ce.loss_and_gradient(lambda z: of_numpy(z, reduction="sum"), logits)
+    function = tf.function(lambda z, t: both(z, t, options), jit_compile=jit_compile)
+    found, slopes = function(tf.constant(logits), tf.constant(target))
+    rtol = 1e-14 if logits.dtype == np.float64 else 1e-6
+    np.testing.assert_allclose(found, losses, rtol=rtol, atol=1e-300)
+    np.testing.assert_allclose(slopes, gradient, rtol=rtol, atol=rtol * 1e-1)
+
+
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["traced", "compiled"])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_every_kind_of_row_has_the_loss_and_the_gradient_of_the_kernels(dtype, options, jit_compile):
-    logits = LOGITS.astype(dtype)
-
-    def of_numpy(z, **more):
-        return ce.softmax_cross_entropy(z, LABELS, validate="none", **options, **more)
-
-    losses = of_numpy(logits, reduction="none")
-    _, gradient = ce.loss_and_gradient(lambda z: of_numpy(z, reduction="sum"), logits)
-    function = tf.function(lambda z, y: both(z, y, options), jit_compile=jit_compile)
-    found, slopes = function(tf.constant(logits), tf.constant(LABELS))
-    rtol = 1e-14 if dtype == "float64" else 1e-6
-    np.testing.assert_allclose(found, losses, rtol=rtol, atol=1e-300)
-    np.testing.assert_allclose(slopes, gradient, rtol=rtol, atol=rtol * 1e-1)
+    assert_as_by_the_kernels(LOGITS.astype(dtype), LABELS, options, jit_compile)
 
 
 SOFT = {
@@ -95,17 +97,7 @@ def test_every_kind_of_row_of_soft_targets_has_the_loss_and_the_gradient_of_the_
     dtype, options, jit_compile
 ):
     logits, targets = (np.array(x, dtype) for x in zip(*SOFT.values(), strict=True))
-
-    def of_numpy(z, **more):
-        return ce.softmax_cross_entropy(z, targets, validate="none", **options, **more)
-
-    losses = of_numpy(logits, reduction="none")
-    _, gradient = ce.loss_and_gradient(lambda z: of_numpy(z, reduction="sum"), logits)
-    function = tf.function(lambda z, t: both(z, t, options), jit_compile=jit_compile)
-    found, slopes = function(tf.constant(logits), tf.constant(targets))
-    rtol = 1e-14 if dtype == "float64" else 1e-6
-    np.testing.assert_allclose(found, losses, rtol=rtol)
-    np.testing.assert_allclose(slopes, gradient, rtol=rtol, atol=rtol * 1e-1)
+    assert_as_by_the_kernels(logits, targets, options, jit_compile)
 
 
 def test_a_confident_row_of_soft_targets_keeps_the_digits_of_its_gradient():
