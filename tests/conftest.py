@@ -1,15 +1,15 @@
 """What holds for the whole suite."""
 
-import contextlib
 import os
 import sys
-from importlib import import_module
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 
 import hypothesis
 import pytest
+
+from thread_limits import single_thread
 
 FRAMEWORKS = ("jax", "keras", "sklearn", "torch", "transformers")
 
@@ -62,15 +62,6 @@ def _compiled_programs_are_forgotten():
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """Let PyTorch and what uses OpenMP or a BLAS use one thread.
-
-    For small arrays more bring nothing, and they cost a hundredfold where other processes use the cores.
-    """
-    with contextlib.ExitStack() as stack:
-        if find_spec("threadpoolctl"):
-            stack.enter_context(import_module("threadpoolctl").threadpool_limits(1))
-        if find_spec("torch"):
-            torch = import_module("torch")
-            stack.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(1)
+    """Run the tests of a file on one thread."""
+    with single_thread():
         yield

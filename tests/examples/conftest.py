@@ -10,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-torch = pytest.importorskip("torch")
-threadpool_limits = pytest.importorskip("threadpoolctl").threadpool_limits  # comes with scikit-learn
+from thread_limits import single_thread
+
+pytest.importorskip("torch")
+pytest.importorskip("threadpoolctl")  # comes with scikit-learn
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -20,11 +22,10 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 def run(name: str) -> SimpleNamespace:
     """What the script ``examples/plot_{name}.py`` leaves behind, what it printed, and its figures."""
     plt = pytest.importorskip("matplotlib.pyplot")
-    threads, printed = torch.get_num_threads(), io.StringIO()
-    torch.set_num_threads(1)  # the arrays are small, and other tests may be running on the other cores
+    printed = io.StringIO()
     plt.close("all")
     with (
-        threadpool_limits(1),
+        single_thread(),
         contextlib.redirect_stdout(printed),
         warnings.catch_warnings(),
         plt.rc_context(),
@@ -36,7 +37,6 @@ def run(name: str) -> SimpleNamespace:
         for figure in figures:
             figure.canvas.draw()
     plt.close("all")
-    torch.set_num_threads(threads)
     return SimpleNamespace(**names, printed=printed.getvalue(), figures=figures)
 
 
