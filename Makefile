@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cpp native/*/*.hpp)
 
-# Files in their order: by the number of their tests, as they come otherwise, the long ones of few tests would be last.
+# Files run in the order of their names. By default those of most tests are first, and slow ones of few tests last.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 # Where products are made, and where kernels read memory.

@@ -40,6 +40,7 @@ class Settings(nn.Module):
     def _called(self, *inputs: Any, **batch: Any) -> Tensor:
         """Call the function on a batch; keywords of the call that are not None override the settings."""
         overrides = {name: value for name, value in batch.items() if value is not None}
+        # Not `|`, which Dynamo of PyTorch 2.6 does not trace.
         return type(self)._function(*inputs, **{**self._current(), **overrides})
 
     def _shown(self) -> str:

@@ -78,7 +78,7 @@ def element_weights(problem: Problem, xp: Any) -> tuple[Array, Array] | None:
     if omega is not None and problem.weight_per_row:
         omega = xp.expand_dims(omega, axis=options.axis)
 
-    def with_class(vector: Any) -> Array:
+    def with_class(vector: Any) -> Array:  # not `Array | None`, which Dynamo of PyTorch 2.6 does not trace
         if vector is None:
             return xp.broadcast_to(omega, shape)
         after = (1,) * (len(shape) - options.axis - 1)

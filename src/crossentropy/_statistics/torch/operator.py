@@ -27,6 +27,7 @@ from crossentropy._statistics.torch.problem import (
 _TENSORS = len(TensorArgs._fields)
 # The fields behind it serve parts of the classes, never compiled.
 _SETTINGS = StaticArgs._fields.index("validate") + 1
+# By name: Dynamo of PyTorch 2.6 traces no slices of named tuples.
 _PLAIN = StaticArgs._fields[: StaticArgs._fields.index("requested")]
 _ARGUMENTS = _TENSORS + _SETTINGS
 
