@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crossentropy.evaluation._decomposition import Blocks, pool_adjacent_violators
+from crossentropy.evaluation._decomposition import Blocks, increasing_fit
 from crossentropy.evaluation._prediction_table import Entries
 
 __all__ = ["calibration_curve", "consistency_band"]
@@ -80,11 +80,8 @@ def consistency_band(entries: Entries, confidence: float) -> list[dict[str, floa
     p, weight, rows = _grouped(entries)
     random = np.random.RandomState(0)  # whose numbers no later version of NumPy changes
     n = np.maximum(rows, 1).astype(np.int64)
-    curves = np.empty((DRAWS, len(p)))
-    for curve in curves:
-        frequency = random.binomial(n, p) / n
-        blocks = pool_adjacent_violators(weight, weight * frequency)
-        curve[:] = np.repeat(blocks.positive / blocks.weight, blocks.predictions)
+    frequencies = random.binomial(n, p, (DRAWS, len(p))) / n
+    curves = [increasing_fit(weight, weight * frequency) for frequency in frequencies]
     lower, upper = np.quantile(curves, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
     return [
         {"probability": float(x), "lower": float(low), "upper": float(high)}

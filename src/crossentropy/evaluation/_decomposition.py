@@ -14,7 +14,15 @@ from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._prediction_table import Entries
 
-__all__ = ["Blocks", "best_blocks", "brier_score", "least_blocks", "log_score", "pool_adjacent_violators"]
+__all__ = [
+    "Blocks",
+    "best_blocks",
+    "brier_score",
+    "increasing_fit",
+    "least_blocks",
+    "log_score",
+    "pool_adjacent_violators",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -50,12 +58,17 @@ def pool_adjacent_violators(weight: Array, positive: Array) -> Blocks:
     >>> (blocks.positive / blocks.weight).tolist(), blocks.predictions.tolist()
     ([0.0, 0.5, 1.0], [1, 2, 1])
     """
-    blocks, counts = np.stack([weight, positive]), np.ones(len(weight), np.int64)
-    address, n = NumpyMemory.address(blocks), blocks.shape[1]
+    weight, positive, counts = weight.copy(), positive.copy(), np.ones(len(weight), np.int64)
     count = _native.pool_adjacent_violators(
-        address, address + n * blocks.itemsize, NumpyMemory.address(counts), n
+        *(NumpyMemory.address(x) for x in (weight, positive, counts)), len(weight)
     )
-    return Blocks(blocks[0, :count], blocks[1, :count], counts[:count])
+    return Blocks(weight[:count], positive[:count], counts[:count])
+
+
+def increasing_fit(weight: Array, positive: Array) -> Array:
+    """Return the best increasing function at each prediction: the frequency of label 1 in its block."""
+    blocks = pool_adjacent_violators(weight, positive)
+    return np.repeat(blocks.positive / blocks.weight, blocks.predictions)
 
 
 def best_blocks(entries: Entries) -> Blocks:

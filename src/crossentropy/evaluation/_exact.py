@@ -5,7 +5,6 @@ fills them is native (``native/evaluation/exact_sum.hpp``).
 """
 
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,17 @@ import numpy as np
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
 
-__all__ = ["LIMBS", "UNIT", "ExactSum", "GroupSums", "Term", "add_poisson", "exact_sums", "sums_of_limbs"]
+__all__ = [
+    "LIMBS",
+    "UNIT",
+    "ExactSum",
+    "GroupSums",
+    "Term",
+    "add_poisson",
+    "exact_sums",
+    "scaled",
+    "sums_of_limbs",
+]
 
 UNIT = 1074
 LIMBS: int = _native.LIMBS
@@ -38,24 +47,27 @@ class ExactSum(NamedTuple):
             self.minus + other.minus,
         )
 
-    @property
-    def fraction(self) -> Fraction:
-        """The sum of the finite numbers."""
-        return Fraction(self.scaled, 1 << UNIT)
-
     def __float__(self) -> float:
         if self.nan or (self.plus and self.minus):
             return float("nan")
         if self.plus or self.minus:
             return float("inf") if self.plus else float("-inf")
-        return _rounded(self.fraction)
+        try:
+            return self.scaled / (1 << UNIT)  # Python rounds a quotient of integers once, correctly
+        except OverflowError:
+            return float("inf") if self.scaled > 0 else float("-inf")
 
 
-def _rounded(x: Fraction) -> float:
-    try:
-        return float(x)
-    except OverflowError:
-        return float("inf") if x > 0 else float("-inf")
+def scaled(x: float) -> int:
+    """Return a finite number times 2^1074, which is an integer.
+
+    Examples
+    --------
+    >>> scaled(0.75) == 3 << (UNIT - 2)
+    True
+    """
+    numerator, denominator = x.as_integer_ratio()
+    return numerator << (UNIT + 1 - denominator.bit_length())
 
 
 def _address(x: Array | None) -> int:
@@ -191,10 +203,6 @@ class GroupSums:
             + (high << 32 * (LIMBS - 1))
             for g, high in enumerate(top)
         ]
-
-    def fractions(self) -> list[Fraction]:
-        """Return the sums."""
-        return [Fraction(x, 1 << UNIT) for x in self.scaled()]
 
 
 def _carry_into(limbs: Array, touched: Array, i: int, over: Array) -> None:

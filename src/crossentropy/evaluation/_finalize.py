@@ -194,7 +194,7 @@ def skill_interval(
 def ece_interval(part: Part, interval: float) -> tuple[float, float] | None:
     """Return the interval of the calibration error, given the predictions."""
     totals, bins = part.totals, part.bins.bins()
-    design = totals.n * float(totals["weight_square"].fraction / totals["weight"].fraction ** 2)
+    design = totals.n * ((totals["weight_square"].scaled << UNIT) / totals["weight"].scaled ** 2)
     error = math.sqrt(calibration_variance(bins, design))
     return student_interval(reliability.expected_error(bins), error, max(1, totals.n - 1), interval)
 
@@ -212,10 +212,9 @@ def clip_ladder(part: Part) -> dict[str, float]:
     """Return the log loss with probabilities clipped from below."""
     totals, ladder = part.totals, {}
     for eps, cost in LADDER.items():
-        limit = ExactSum(int(cost * 2**52) << (UNIT - 52))
-        above = (totals[f"above_{eps}"].fraction + totals["infinite"].fraction) * limit.fraction
-        rest = totals["loss"].fraction - totals[f"cost_above_{eps}"].fraction
-        ladder[f"{eps:g}"] = float((above + rest) / totals["weight"].fraction)
+        above = (totals[f"above_{eps}"].scaled + totals["infinite"].scaled) * int(cost * 2**52)
+        rest = totals["loss"].scaled - totals[f"cost_above_{eps}"].scaled
+        ladder[f"{eps:g}"] = (above + (rest << 52)) / (totals["weight"].scaled << 52)
     return ladder
 
 

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
-from crossentropy.evaluation._exact import ExactSum
+from crossentropy.evaluation._exact import UNIT, ExactSum, scaled
 from crossentropy.evaluation._groups import GroupTotals
 from crossentropy.evaluation._intervals import mean_of, sandwich_variance, student_interval, two_sided_p
 
@@ -43,18 +42,21 @@ def skill_variance(classes: Sequence[GroupTotals], nulls: Sequence[float]) -> fl
     whole = _sum(classes)
     if whole.n < 2 or whole.n_infinite:
         return None
-    costs = [Fraction(c) for c in nulls]
-    null = sum((c * g.weight.fraction for c, g in zip(costs, classes, strict=True)), Fraction(0))
+    # In integers: costs and sums in units of 2^-1074, `null`, which is W H, in the square of it, and c r as a quotient
+    # by `null`. The variance has the unit to the third power in its divisor.
+    costs = [scaled(c) for c in nulls]
+    null = sum(c * g.weight.scaled for c, g in zip(costs, classes, strict=True))
     if not null:
         return None
-    r, square = whole.loss.fraction / null, Fraction(0)
+    square = 0
     for c, g in zip(costs, classes, strict=True):
+        share = c * whole.loss.scaled
         square += (
-            g.loss_square.fraction
-            - 2 * r * c * g.weight_loss.fraction
-            + (r * c) ** 2 * g.weight_square.fraction
+            null**2 * g.loss_square.scaled
+            - 2 * null * share * g.weight_loss.scaled
+            + share**2 * g.weight_square.scaled
         )
-    return float(Fraction(whole.n, whole.n - 1) * square / null**2)
+    return ((whole.n * square) << 3 * UNIT) / ((whole.n - 1) * null**4)
 
 
 def slice_results(

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 from statistics import NormalDist
 
-from crossentropy.evaluation._exact import ExactSum
+from crossentropy.evaluation._exact import UNIT, ExactSum
 from crossentropy.evaluation._reliability_bins import Bin
 
 __all__ = [
@@ -47,7 +46,7 @@ def mean_of(total: ExactSum, weight: ExactSum) -> float:
         return math.nan
     if total.nan or total.plus or total.minus:
         return float(total)
-    return float(total.fraction / weight.fraction)
+    return total.scaled / weight.scaled
 
 
 def sandwich_variance(
@@ -66,9 +65,9 @@ def sandwich_variance(
     """
     if n < 2 or not weight.scaled or loss_square.plus or loss_square.nan:
         return None
-    W, mean = weight.fraction, loss.fraction / weight.fraction
-    square = loss_square.fraction - 2 * mean * weight_loss.fraction + mean * mean * weight_square.fraction
-    return float(Fraction(n, n - 1) * square / (W * W))
+    W, A = weight.scaled, loss.scaled  # integers in units of 2^-1074, of which one is left in the quotient
+    square = W * W * loss_square.scaled - 2 * A * W * weight_loss.scaled + A * A * weight_square.scaled
+    return ((n * square) << UNIT) / ((n - 1) * W**4)
 
 
 def cluster_variance(weights: Sequence[int], losses: Sequence[int]) -> float | None:
@@ -83,7 +82,7 @@ def cluster_variance(weights: Sequence[int], losses: Sequence[int]) -> float | N
     if count < 2 or not W:
         return None
     square = sum((a * W - A * w) ** 2 for w, a in zip(weights, losses, strict=True))
-    return float(Fraction(count * square, (count - 1) * W**4))
+    return count * square / ((count - 1) * W**4)
 
 
 def calibration_variance(bins: Sequence[Bin], design: float) -> float:
@@ -96,10 +95,10 @@ def calibration_variance(bins: Sequence[Bin], design: float) -> float:
     The design effect d is that of the weights of all rows. Labels in a bin vary at most as much as if they had one
     probability, so that it is too large rather than too small.
     """
-    total = float(sum(b.weight for b in bins))
+    total = sum(b.weight for b in bins)
     filled = [b for b in bins if b.n and b.weight]
-    rates = [float((b.n * b.positive + b.probability) / b.weight) / (b.n + 1) for b in filled]
-    shares = [float(b.weight) / total for b in filled]
+    rates = [(b.n * b.positive + b.probability) / b.weight / (b.n + 1) for b in filled]
+    shares = [b.weight / total for b in filled]
     return design * math.fsum(
         s * s * f * (1 - f) / b.n for s, f, b in zip(shares, rates, filled, strict=True)
     )
@@ -142,7 +141,7 @@ def bootstrap_interval(
     weights: Sequence[int], losses: Sequence[int], confidence: float
 ) -> tuple[float, tuple[float, float]] | None:
     """Return standard error and percentile interval of the replicates' means; None for fewer than two of them."""
-    means = sorted(float(Fraction(a, w)) for w, a in zip(weights, losses, strict=True) if w)
+    means = sorted(a / w for w, a in zip(weights, losses, strict=True) if w)
     if len(means) < 2:
         return None
     center = math.fsum(means) / len(means)

@@ -12,7 +12,7 @@ import numpy as np
 
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
-from crossentropy.evaluation._exact import GroupSums
+from crossentropy.evaluation._exact import ExactSum, GroupSums
 
 __all__ = ["Entries", "PredictionTable", "add_by_label", "count_on_grid", "grid_bits", "grid_size"]
 
@@ -202,9 +202,7 @@ class PredictionTable:
         if self.sums is None:
             weights = self.counts[used].astype(np.float64)
         else:
-            scaled = self.sums.fractions()
-            weights = np.asarray([[float(scaled[2 * i]), float(scaled[2 * i + 1])] for i in used.tolist()])
-            weights = weights.reshape(len(used), 2)
+            weights = np.asarray([float(ExactSum(x)) for x in self.sums.scaled()]).reshape(-1, 2)[used]
         rows = self.counts[used].sum(axis=1).astype(np.float64)
         return Entries(key, p, weights.sum(axis=1), weights[:, 1], rows, self.is_exact)
 

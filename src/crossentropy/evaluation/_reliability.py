@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from crossentropy.evaluation._exact import UNIT, scaled
 from crossentropy.evaluation._prediction_table import Entries
 from crossentropy.evaluation._reliability_bins import Bin
 
@@ -21,13 +22,12 @@ def expected_error(bins: Sequence[Bin]) -> float:
 
     (Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017, https://arxiv.org/abs/1706.04599).
     """
-    total = sum((b.weight for b in bins), Fraction(0))
-    return float(sum((abs(b.positive - b.probability) for b in bins), Fraction(0)) / total)
+    return sum(abs(b.positive - b.probability) for b in bins) / sum(b.weight for b in bins)
 
 
 def maximum_error(bins: Sequence[Bin]) -> float:
     """Compute the largest difference between frequency and mean probability in a bin."""
-    return float(max(abs(b.positive - b.probability) / b.weight for b in bins if b.weight))
+    return max(abs(b.positive - b.probability) / b.weight for b in bins if b.weight)
 
 
 def debiased_square(bins: Sequence[Bin]) -> float | None:
@@ -39,14 +39,13 @@ def debiased_square(bins: Sequence[Bin]) -> float | None:
     others.
     """
     kept = [b for b in bins if b.n > 1 and b.weight]
-    total = sum((b.weight for b in kept), Fraction(0))
-    if not total:
+    if not kept:
         return None
     square = Fraction(0)
     for b in kept:
-        y = b.positive / b.weight
-        square += b.weight * ((y - b.probability / b.weight) ** 2 - y * (1 - y) / (b.n - 1))
-    return float(square / total)
+        chance = Fraction(b.positive * (b.weight - b.positive), b.n - 1)
+        square += ((b.positive - b.probability) ** 2 - chance) / b.weight
+    return float(square / sum(b.weight for b in kept))
 
 
 def equal_mass_bins(entries: Entries, bins: int) -> list[Bin]:
@@ -72,7 +71,7 @@ def _of_entries(entries: Entries, place: Array, bins: int) -> list[Bin]:
         for values in (entries.weight, entries.positive, entries.weight * entries.probability)
     ]
     rows = np.bincount(place, entries.rows, minlength=bins).tolist()
-    return [Bin(int(n), *map(Fraction, values)) for n, *values in zip(rows, *columns, strict=True)]
+    return [Bin(int(n), *map(scaled, values)) for n, *values in zip(rows, *columns, strict=True)]
 
 
 def reliability(bins: Sequence[Bin]) -> list[dict[str, float | int]]:
@@ -83,9 +82,9 @@ def reliability(bins: Sequence[Bin]) -> list[dict[str, float | int]]:
             "from": k / total,
             "to": (k + 1) / total,
             "n": b.n,
-            "weight": float(b.weight),
-            "probability": float(b.probability / b.weight),
-            "frequency": float(b.positive / b.weight),
+            "weight": b.weight / (1 << UNIT),
+            "probability": b.probability / b.weight,
+            "frequency": b.positive / b.weight,
         }
         for k, b in enumerate(bins)
         if b.weight

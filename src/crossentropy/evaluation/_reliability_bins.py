@@ -1,13 +1,12 @@
 """Bins of equal width, for the calibration error."""
 
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
-from crossentropy.evaluation._exact import GroupSums
+from crossentropy.evaluation._exact import UNIT, GroupSums
 from crossentropy.evaluation._prediction_table import add_by_label
 
 __all__ = ["Bin", "ReliabilityBins"]
@@ -16,12 +15,15 @@ Array = np.ndarray[Any, Any]
 
 
 class Bin(NamedTuple):
-    """What is in a bin: its rows, their weight, that of label 1, and the weighted sum of the probabilities."""
+    """What is in a bin: its rows, their weight, that of label 1, and the weighted sum of the probabilities.
+
+    Sums are exact, integers in units of 2^-1074.
+    """
 
     n: int
-    weight: Fraction
-    positive: Fraction
-    probability: Fraction
+    weight: int
+    positive: int
+    probability: int
 
 
 class ReliabilityBins:
@@ -74,10 +76,10 @@ class ReliabilityBins:
     def bins(self) -> list[Bin]:
         """Return the content of each bin."""
         if self.weights is None or self.probability is None:
-            p = [Fraction((high << 27) + low, 1 << 54) for high, low in self.units.tolist()]
-            pairs = [(Fraction(a), Fraction(b)) for a, b in self.counts.tolist()]
+            p = [((high << 27) + low) << (UNIT - 54) for high, low in self.units.tolist()]
+            pairs = [(a << UNIT, b << UNIT) for a, b in self.counts.tolist()]
         else:
-            p, w = self.probability.fractions(), self.weights.fractions()
+            p, w = self.probability.scaled(), self.weights.scaled()
             pairs = [(w[2 * k], w[2 * k + 1]) for k in range(len(self.counts))]
         rows = self.counts.sum(axis=1).tolist()
         return [Bin(n, a + b, b, x) for n, (a, b), x in zip(rows, pairs, p, strict=True)]
