@@ -177,6 +177,12 @@ void bind_evaluation(nb::module_& m) {
                                            pointer<int64_t>(predictions), n);
       },
       "weight"_a, "positive"_a, "predictions"_a, "n"_a, nb::call_guard<nb::gil_scoped_release>());
+  m.def(
+      "increasing_fits",
+      [](uintptr_t weight, uintptr_t positive, int64_t rows, int64_t n) {
+        ce::increasing_fits(pointer<const double>(weight), pointer<double>(positive), rows, n);
+      },
+      "weight"_a, "positive"_a, "rows"_a, "n"_a, nb::call_guard<nb::gil_scoped_release>());
 
   m.def("are_texts", [](uintptr_t objects, int64_t n) { return texts_at(objects, n, nullptr); }, "objects"_a, "n"_a);
 

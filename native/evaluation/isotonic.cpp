@@ -1,5 +1,8 @@
 #include "evaluation/isotonic.hpp"
 
+#include <algorithm>
+#include <vector>
+
 namespace ce {
 
 int64_t pool_adjacent_violators(double* weight, double* positive, int64_t* predictions, int64_t n) {
@@ -17,6 +20,19 @@ int64_t pool_adjacent_violators(double* weight, double* positive, int64_t* predi
     predictions[blocks++] = count;
   }
   return blocks;
+}
+
+void increasing_fits(const double* weight, double* positive, int64_t rows, int64_t n) {
+  std::vector<double> weights(static_cast<size_t>(n)), ones(weights);
+  std::vector<int64_t> predictions(weights.size());
+  for (double* row = positive; row != positive + rows * n; row += n) {
+    std::copy(weight, weight + n, weights.begin());
+    std::copy(row, row + n, ones.begin());
+    std::fill(predictions.begin(), predictions.end(), 1);
+    const int64_t blocks = pool_adjacent_violators(weights.data(), ones.data(), predictions.data(), n);
+    double* end = row;
+    for (int64_t b = 0; b < blocks; ++b) end = std::fill_n(end, predictions[size_t(b)], ones[size_t(b)] / weights[size_t(b)]);
+  }
 }
 
 }  // namespace ce

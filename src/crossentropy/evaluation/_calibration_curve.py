@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crossentropy.evaluation._decomposition import Blocks, increasing_fit
+from crossentropy.evaluation._decomposition import Blocks, increasing_fits
 from crossentropy.evaluation._prediction_table import Entries
 
 __all__ = ["calibration_curve", "consistency_band"]
@@ -81,7 +81,7 @@ def consistency_band(entries: Entries, confidence: float) -> list[dict[str, floa
     random = np.random.RandomState(0)  # whose numbers no later version of NumPy changes
     n = np.maximum(rows, 1).astype(np.int64)
     frequencies = random.binomial(n, p, (DRAWS, len(p))) / n
-    curves = [increasing_fit(weight, weight * frequency) for frequency in frequencies]
+    curves = increasing_fits(weight, weight * frequencies)
     lower, upper = np.quantile(curves, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
     return [
         {"probability": float(x), "lower": float(low), "upper": float(high)}

@@ -18,7 +18,7 @@ __all__ = [
     "Blocks",
     "best_blocks",
     "brier_score",
-    "increasing_fit",
+    "increasing_fits",
     "least_blocks",
     "log_score",
     "pool_adjacent_violators",
@@ -65,10 +65,30 @@ def pool_adjacent_violators(weight: Array, positive: Array) -> Blocks:
     return Blocks(weight[:count], positive[:count], counts[:count])
 
 
-def increasing_fit(weight: Array, positive: Array) -> Array:
-    """Return the best increasing function at each prediction: the frequency of label 1 in its block."""
-    blocks = pool_adjacent_violators(weight, positive)
-    return np.repeat(blocks.positive / blocks.weight, blocks.predictions)
+def increasing_fits(weight: Array, positive: Array) -> Array:
+    """Find the best increasing function of ordered predictions for each of many data sets.
+
+    Parameters
+    ----------
+    weight : float64 array (m,)
+        The weight of the rows at each prediction, in every data set.
+    positive : float64 array (k, m)
+        The part of it that has label 1 in each of k data sets.
+
+    Returns
+    -------
+    float64 array (k, m)
+        The value of the function at each prediction: the frequency of label 1 in its block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> increasing_fits(np.ones(3), np.asarray([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])).tolist()
+    [[0.5, 0.5, 1.0], [0.0, 0.0, 1.0]]
+    """
+    fitted = positive.copy()
+    _native.increasing_fits(*map(NumpyMemory.address, (weight, fitted)), *fitted.shape)
+    return fitted
 
 
 def best_blocks(entries: Entries) -> Blocks:
