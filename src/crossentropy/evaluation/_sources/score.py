@@ -1,6 +1,6 @@
 """Score the rows of a source, table by table and piece by piece."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,6 +15,9 @@ from crossentropy.evaluation._sources.workers import Work, score_on_threads
 from crossentropy.evaluation.state import State
 
 __all__ = ["add_piece", "check_scored", "score_source"]
+
+#: Rows that are scored before there are threads, because they declare what the columns are.
+ALONE = 4096
 
 
 def score_source(
@@ -82,12 +85,15 @@ def _works(source: Any, names: Columns, request: Request, typed_classes: bool, r
             read.broken += piece.broken
             if piece.rows.num_rows == 0:
                 continue
+            parts: Iterable[Piece] = [piece]
             if is_first:
                 request = found.with_classes(request, piece, typed_classes=typed_classes)
+                parts = piece.divided(ALONE)
                 is_first = False
             roles = roles or found.in_order(tuple(request.classes or ()))
-            add_to = partial(add_piece, piece=piece, roles=roles, table=table)
-            yield Work(request, piece.rows.num_rows, add_to)
+            for part in parts:
+                add_to = partial(add_piece, piece=part, roles=roles, table=table)
+                yield Work(request, part.rows.num_rows, add_to)
 
 
 def add_piece(scoring: Scoring, piece: Piece, roles: Roles, table: Table) -> None:

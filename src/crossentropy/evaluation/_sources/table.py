@@ -30,6 +30,12 @@ class Piece(NamedTuple):
         numbers = self.numbers
         return np.arange(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
 
+    def divided(self, rows: int) -> Iterator["Piece"]:
+        """Yield the first rows, and then the others, if there are any."""
+        yield Piece(self.rows.slice(0, rows), self.numbers[:rows], self.broken)
+        if self.rows.num_rows > rows:
+            yield Piece(self.rows.slice(rows), self.numbers[rows:])
+
 
 @dataclass(frozen=True)
 class Table:
