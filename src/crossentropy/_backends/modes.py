@@ -18,6 +18,7 @@ __all__ = [
     "is_nested_forward_mode",
     "is_recorded",
     "is_tracer",
+    "only_differentiates",
 ]
 
 
@@ -61,6 +62,23 @@ def is_nested_forward_mode() -> bool:
     """
     functorch = sys.modules["torch"]._C._functorch
     return sum(level.key().name == "Jvp" for level in functorch.get_interpreter_stack() or ()) > 1
+
+
+def only_differentiates() -> bool:
+    """Tell whether functional transforms of PyTorch are active that all differentiate: `grad`, `vjp`, `jvp`, no `vmap`.
+
+    Forward derivatives of forward derivatives are left out, and so is whatever a compiler or a tracer follows.
+    """
+    torch = sys.modules["torch"]
+    levels = torch._C._functorch.get_interpreter_stack() or ()
+    return (
+        bool(levels)
+        and all(level.key().name in ("Grad", "Jvp") for level in levels)
+        and not is_nested_forward_mode()
+        and not torch.compiler.is_compiling()
+        and not torch._C._is_tracing()
+        and torch._C._len_torch_dispatch_stack() == 0
+    )
 
 
 def is_recorded(x: Any) -> bool:

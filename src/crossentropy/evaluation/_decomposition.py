@@ -59,9 +59,8 @@ def pool_adjacent_violators(weight: Array, positive: Array) -> Blocks:
     ([0.0, 0.5, 1.0], [1, 2, 1])
     """
     weight, positive, counts = weight.copy(), positive.copy(), np.ones(len(weight), np.int64)
-    count = _native.pool_adjacent_violators(
-        *(NumpyMemory.address(x) for x in (weight, positive, counts)), len(weight)
-    )
+    address = NumpyMemory.address
+    count = _native.pool_adjacent_violators(address(weight), address(positive), address(counts), len(weight))
     return Blocks(weight[:count], positive[:count], counts[:count])
 
 

@@ -15,6 +15,7 @@ from crossentropy._engine.divergence.native import divergence_rows
 from crossentropy._statistics import Transform
 from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, are_readable, is_plain
 from crossentropy._statistics.formulas import class_last
+from crossentropy._statistics.torch import functional
 from crossentropy._statistics.torch.gradients import gradients
 
 
@@ -35,6 +36,54 @@ def of_tensors(
     if torch.is_grad_enabled() and any(wanted):
         return _DivergenceRows.apply(divergence, axis, transform, live, wanted, *logits)
     return divergence_rows(TorchMemory, divergence, logits, axis, transform, live, [False] * len(logits))[0]
+
+
+def under_transforms(
+    divergence: Divergence, logits: Sequence[Tensor], axis: int, transform: Transform, live: Tensor | None
+) -> Tensor | None:
+    """The same under transforms that differentiate; None if the kernel does not serve these logits."""
+    if not functional.serves(*logits) or isinstance(transform.temperature, Tensor):
+        return None
+    fixed = [functional.constant(z) for z in logits]
+    wanted = [z is None for z in fixed]
+    alive = functional.constant(live)
+    if not any(wanted) or (live is not None and alive is None):
+        return None
+    if divergence.kind != "jensen-shannon" and wanted[1]:  # whose second logits are constant
+        return None
+
+    def whole(z: Sequence[Tensor]) -> list[Tensor]:
+        each = iter(z)
+        return [next(each) if x is None else x for x in fixed]
+
+    def value(*z: Tensor) -> tuple[Tensor, Any]:
+        return divergence_rows(TorchMemory, divergence, whole(z), axis, transform, alive, wanted)
+
+    def gradients(z: Sequence[Tensor], slopes: Any, upstream: Tensor) -> list[Tensor]:
+        known = [s for s in slopes if s is not None]
+        return [g for g in _times_upstream(known, upstream.unsqueeze(axis), z) if g is not None]
+
+    def formula(*z: Tensor) -> Tensor:
+        return _by_formulas(divergence, whole(z), axis, transform, alive)
+
+    loss = functional.DifferentiableLoss(value, gradients, formula, axis)
+    return functional.differentiable(loss, *(z for z, want in zip(logits, wanted, strict=True) if want))
+
+
+def _by_formulas(
+    divergence: Divergence, logits: Sequence[Tensor], axis: int, transform: Transform, live: Tensor | None
+) -> Tensor:
+    return divergence.rows(*(log_probabilities(class_last(z, axis), transform, live) for z in logits))
+
+
+def _times_upstream(
+    slopes: Sequence[Tensor | None], share: Tensor, logits: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """The gradients by logits, in their dtype, from the slopes of the rows; None where there is no slope."""
+    return [
+        None if s is None else torch.mul(s, share.to(s.dtype), out=TorchMemory.empty_like(z))
+        for s, z in zip(slopes, logits, strict=True)
+    ]
 
 
 class _DivergenceRows(Function):
@@ -63,13 +112,8 @@ class _DivergenceRows(Function):
         if torch.is_grad_enabled() or not is_plain(grad):
 
             def value(*logits: Tensor) -> list[Tensor]:
-                logs = [log_probabilities(class_last(z, axis), transform, live) for z in logits]
-                return [divergence.rows(*logs)]
+                return [_by_formulas(divergence, logits, axis, transform, live)]
 
             return (None,) * 5 + tuple(gradients(value, logits, requested, [grad]))
-        share = grad.unsqueeze(axis)
-        products = [
-            torch.mul(slope, share.to(slope.dtype), out=TorchMemory.empty_like(z)) if want else None
-            for z, slope, want in zip(logits, slopes, requested, strict=True)
-        ]
-        return (None,) * 5 + tuple(products)
+        needed = [slope if want else None for slope, want in zip(slopes, requested, strict=True)]
+        return (None,) * 5 + tuple(_times_upstream(needed, grad.unsqueeze(axis), logits))

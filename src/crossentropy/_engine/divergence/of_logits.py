@@ -23,6 +23,9 @@ def of_rows(
 
         if autograd.is_served(logits, transform, live):
             return autograd.of_tensors(divergence, logits, axis, transform, live)
+        native = autograd.under_transforms(divergence, logits, axis, transform, live)
+        if native is not None:
+            return native
     # NumPy, unless the temperature learns, whose derivative the kernel does not have.
     elif not is_taped(transform.temperature) and all(
         is_numpy(x) and is_for_kernels(x) for x in map(plain, logits)

@@ -1,11 +1,12 @@
 """The sigmoid loss for PyTorch.
 
-Eager tensors take one autograd Function over the kernels of their device, native on the CPU and Triton's on a GPU.
-Whatever those cannot do (function transforms, forward-mode differentiation, compilation, other devices and links,
-labels or sample weights that need a gradient) takes the reference formula, and so does the derivative of the
-Function's own derivative.
+Eager tensors take one autograd Function over the kernels of their device, native on the CPU and Triton's on a GPU, and
+on the CPU two of them under function transforms that differentiate. Whatever those cannot do (`vmap`, forward-mode
+differentiation by dual numbers, compilation, other devices and links, labels or sample weights that need a gradient)
+takes the reference formula, and so does the derivative of the gradient.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from crossentropy._engine.sigmoid import cpu
 from crossentropy._engine.sigmoid.formula import reference_loss
 from crossentropy._engine.sigmoid.problem import Problem
 from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain
+from crossentropy._statistics.torch import functional
 from crossentropy._statistics.torch.gradients import gradients
 
 
@@ -56,25 +58,49 @@ def kernels(device: torch.device) -> Kernels | None:
 def loss(problem: Problem) -> Tensor:
     """The reduced loss of tensors."""
     logits, options = problem.logits, problem.options
-    device = logits.device
-    if (
-        is_eager_mode()  # a compiler, a transform or forward differentiation follows operations, not addresses
-        and is_plain(logits, device.type)
-        # the kernels' gradient is by the logits alone: whatever else may have one takes the formula
-        and _is_constant(problem.labels, device)
-        and (problem.sample_weight is None or _is_constant(problem.sample_weight, device))
+    known = (
+        cpu.is_supported(problem)  # kernels of all devices have the same links and types
         and isinstance(options.label_smoothing, float)
         and isinstance(options.negative_shift, float)
-        and not getattr(options.normalizer, "requires_grad", False)
-        and cpu.is_supported(problem)  # the device's kernels have the same links and types
-        and (device_kernels := kernels(device)) is not None  # there are none for other devices
-    ):
-        return _SigmoidLoss.apply(logits, problem, device_kernels)
+    )
+    # A compiler, a transform or forward differentiation follows operations, not addresses.
+    if known and is_eager_mode():
+        device_kernels = kernels(logits.device)  # there are none for some devices
+        if device_kernels is not None and _is_plain(problem):
+            return _SigmoidLoss.apply(logits, problem, device_kernels)
+    elif known and functional.serves(logits):
+        native = _under_transforms(problem)
+        if native is not None:
+            return functional.differentiable(native, logits)
     return reference_loss(problem)
 
 
-def _is_constant(x: Tensor, device: torch.device) -> bool:
-    return is_plain(x, device.type) and x.device == device and not x.requires_grad
+def _is_plain(problem: Problem) -> bool:
+    """Whether all tensors are on one device, and the logits alone have a gradient."""
+    device, fixed = problem.logits.device, (problem.labels, problem.sample_weight)
+    return (
+        is_plain(problem.logits, device.type)
+        and all(
+            x is None or (is_plain(x, device.type) and x.device == device and not x.requires_grad)
+            for x in fixed
+        )
+        and not getattr(problem.options.normalizer, "requires_grad", False)
+    )
+
+
+def _under_transforms(problem: Problem) -> functional.DifferentiableLoss | None:
+    """The loss as a function of the logits under transforms that differentiate; None if all else is not constant."""
+    given = functional.constant(replace(problem, logits=None))
+    if given is None:
+        return None
+
+    def value(z: Tensor) -> tuple[Tensor, Any]:
+        return CPU_KERNELS.loss(replace(given, logits=z))
+
+    def gradients(z: Sequence[Tensor], divisor: Any, upstream: Tensor) -> list[Tensor]:
+        return [CPU_KERNELS.gradient(replace(given, logits=z[0]), upstream, divisor)]
+
+    return functional.DifferentiableLoss(value, gradients, lambda z: _by_formula(problem, z)[0], -1)
 
 
 class _SigmoidLoss(Function):

@@ -1,12 +1,14 @@
 """Softmax losses of PyTorch tensors.
 
 Eager losses on the CPU and on CUDA whose gradient goes to the logits alone take one autograd Function from logits to
-loss, since a chain of small operations costs more than the kernels at small sizes. Everything else is the composition,
-which PyTorch differentiates: gradients to other inputs, functional transforms, compilation, other devices. A second
-derivative of the Function is the composition's.
+loss, since a chain of small operations costs more than the kernels at small sizes. On the CPU functional transforms
+that differentiate take two, the loss and its gradient. Everything else is the composition, which PyTorch
+differentiates: gradients to other inputs, `vmap`, compilation, other devices. A second derivative of the Functions is
+the composition's.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,10 +23,10 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._statistics import RowStatistics
 from crossentropy._statistics.cpu.kernel import lay_out
 from crossentropy._statistics.cpu.memory_torch import LOSSES, TorchMemory, is_plain, rounded
-from crossentropy._statistics.torch import transforms
+from crossentropy._statistics.torch import functional, transforms
 from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.kernels import kernels_serve
-from crossentropy._statistics.torch.problem import partition
+from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, partition
 from crossentropy.links.link import has_no_arrays
 
 
@@ -106,10 +108,43 @@ def loss(problem: SoftmaxProblem) -> Tensor:
     if own is not FUSED:
         fused_cpu.check_unread(problem)
     if own is None:
-        return loss_by_autodiff(problem)
+        native = _under_transforms(problem)
+        return loss_by_autodiff(problem) if native is None else functional.differentiable(native, logits)
     if torch.is_grad_enabled() and logits.requires_grad:
         return _SoftmaxLoss.apply(logits, problem, own, tensors)
     return rounded(own.evaluate(problem).value, LOSSES[logits.dtype])
+
+
+def _under_transforms(problem: SoftmaxProblem) -> functional.DifferentiableLoss | None:
+    """The loss as a function of the logits under transforms that differentiate it; None if kernels do not serve it.
+
+    Large losses of labels are left to their statistics, whose second derivatives are the kernels' too.
+    """
+    logits: Any = problem.logits
+    if not has_no_arrays(problem.link) or not functional.serves(logits):
+        return None
+    if problem.formula is None and not problem.acts_per_class:
+        settings, parts = _partition(problem)
+        if transforms.transforms_serve(settings, parts):
+            return None
+    engine = FUSED.for_problem(problem)
+    given = None if engine is None else functional.constant(replace(problem, logits=None))
+    if engine is None or given is None:
+        return None
+
+    def value(z: Tensor) -> tuple[Tensor, Any]:
+        own = given.with_logits(z)
+        found = engine.evaluate(own)
+        return rounded(found.value, LOSSES[z.dtype]), (own, found)
+
+    def gradients(z: Sequence[Tensor], kept: Any, upstream: Tensor) -> list[Tensor]:
+        own, found = kept
+        g = upstream.double() if upstream.ndim else upstream.item()
+        return [engine.gradient(own, z[0], found, g, None)]
+
+    return functional.DifferentiableLoss(
+        value, gradients, lambda z: _loss_of_every_order(problem, z)[0], problem.axis
+    )
 
 
 def tensors_of(problem: SoftmaxProblem) -> list[Tensor]:
@@ -173,7 +208,14 @@ def _loss_of_every_order(problem: SoftmaxProblem, logits: Tensor) -> list[Tensor
 
 def _statistics_of_every_order(problem: SoftmaxProblem) -> RowStatistics:
     """The statistics with derivatives of every order: by the kernels where they have them, else by formulas."""
-    settings, tensors = partition(
+    settings, tensors = _partition(problem)
+    if transforms.transforms_serve(settings, tensors):
+        return transforms.statistics(settings, tensors)
+    return find_statistics(problem, reference=True)
+
+
+def _partition(problem: SoftmaxProblem) -> tuple[StaticArgs, TensorArgs]:
+    return partition(
         problem.logits,
         problem.axis,
         problem.target,
@@ -182,9 +224,6 @@ def _statistics_of_every_order(problem: SoftmaxProblem) -> RowStatistics:
         problem.requested,
         validate=False,
     )
-    if transforms.transforms_serve(settings, tensors):
-        return transforms.statistics(settings, tensors)
-    return find_statistics(problem, reference=True)
 
 
 def overwritten(ctx: Any, logits: Tensor, axis: int) -> Tensor | None:

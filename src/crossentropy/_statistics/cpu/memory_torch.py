@@ -40,16 +40,32 @@ READY = frozenset({*CODES, torch.int64, torch.int32, torch.int16, torch.int8, to
 
 
 def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
-    """Tell whether `x` is a dense strided tensor on that device: no subclass, transform, batching or negative view."""
+    """Tell whether `x` is a dense strided tensor on that device, and its memory holds its numbers.
+
+    No subclass, transform, batching or negative view, nor zeros without memory, which forward differentiation makes.
+    """
     return (
         type(x) in TENSORS
         and (x.is_cpu if device_type == "cpu" else x.device.type == device_type)
         and x.layout is STRIDED
         and not x.is_nested
         and not x.is_neg()
+        and not x._is_zerotensor()
         and not is_functorch_wrapped_tensor(x)
         and not is_legacy_batchedtensor(x)  # from is_grads_batched=True
     )
+
+
+def in_memory(x: Tensor) -> Tensor:
+    """The same numbers in memory: zeros may have none, and those of a negative view have the other sign."""
+    return x.clone() if x._is_zerotensor() or x.is_neg() else x
+
+
+def innermost(x: Tensor) -> Tensor:
+    """The tensor within the wrappers of functional transforms."""
+    while is_functorch_wrapped_tensor(x):
+        x = torch._C._functorch.get_unwrapped(x)
+    return x
 
 
 def are_readable(*tensors: Tensor | None) -> bool:

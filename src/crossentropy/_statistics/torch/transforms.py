@@ -19,7 +19,7 @@ from torch.autograd.function import Function
 from crossentropy._backends.modes import is_nested_forward_mode
 from crossentropy._kernels import COMPILED
 from crossentropy._statistics import formulas
-from crossentropy._statistics.cpu.memory_torch import CODES, is_plain
+from crossentropy._statistics.cpu.memory_torch import CODES, in_memory, innermost, is_plain
 from crossentropy._statistics.problem import DIFFERENTIABLE, RowStatistics
 from crossentropy._statistics.torch.autograd import by_formulas
 from crossentropy._statistics.torch.gradients import gradients
@@ -47,9 +47,9 @@ def transforms_serve(settings: StaticArgs, tensors: TensorArgs) -> bool:
     return (
         COMPILED
         and not settings.several
-        and all(x is not None and is_plain(_innermost(x)) for x in batched)
+        and all(x is not None and is_plain(innermost(x)) for x in batched)
         and tensors.logits.dtype in CODES
-        and _innermost(tensors.logits).numel() > SMALL
+        and innermost(tensors.logits).numel() > SMALL
         and tensors.dense is None
         and (tensors.temperature is None or tensors.temperature.ndim == 0)
         and all(is_plain(x) and not x.requires_grad for x in constants)
@@ -58,12 +58,6 @@ def transforms_serve(settings: StaticArgs, tensors: TensorArgs) -> bool:
         and torch._C._len_torch_dispatch_stack() == 0
         and not is_nested_forward_mode()
     )
-
-
-def _innermost(x: Tensor) -> Tensor:
-    while torch._C._functorch.is_functorch_wrapped_tensor(x):
-        x = torch._C._functorch.get_unwrapped(x)
-    return x
 
 
 def statistics(settings: StaticArgs, tensors: TensorArgs) -> RowStatistics:
@@ -122,7 +116,8 @@ class _Pullback(Function):
 
     @staticmethod
     def forward(settings: StaticArgs, *inputs: Any) -> Tensor:
-        tensors, names, stats, grads = _parts(settings, inputs)
+        tensors, names, stats, upstream = _parts(settings, inputs)
+        grads = [None if g is None else in_memory(g) for g in upstream]
         if not all(g is None or is_plain(g) for g in grads):  # batches of is_grads_batched=True
             used = {name: g for name, g in zip(names, grads, strict=True) if g is not None}
 
