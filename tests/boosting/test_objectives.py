@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -193,3 +195,43 @@ def test_class_weights_and_offsets_are_those_of_the_losses():
         SCORES, LABELS, class_weight=objective.class_weight, logit_bias=objective.logit_bias
     )
     assert objective.loss(SCORES, LABELS) == expected
+
+
+@pytest.mark.parametrize("link", [links.CrossEntropy(), links.Focal(2.0), links.Tsallis(0.3)])
+def test_blocks_of_rows_have_the_derivatives_that_they_have_alone(link):
+    """With weights and without, of labels of any type, one after another."""
+    rng = np.random.default_rng(3)
+    objective = SigmoidObjective(link=link, pos_weight=2.0, label_smoothing=0.1, logit_bias=0.5)
+    for dtype in ("float32", "float64", "float32"):
+        for rows in (5, 3):
+            scores, labels = rng.normal(size=rows), rng.integers(0, 2, rows).astype(dtype)
+            for weight in (None, rng.random(rows).astype(np.float32)):
+                found = objective.derivatives_of_block(scores, labels, weight)
+                expected = objective.derivatives(scores, labels, weight)
+                np.testing.assert_array_equal(found, expected)
+
+
+def test_rows_of_several_classes_may_be_asked_for_by_several_threads_at_once():
+    objective, rng = SoftmaxObjective(), np.random.default_rng(4)
+    scores, labels = rng.normal(size=(400, 3)), rng.integers(0, 3, 400)
+    one = [objective.derivatives_of_row(z, int(y)) for z, y in zip(scores, labels, strict=True)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(
+                pool.map(lambda i: objective.derivatives_of_row(scores[i], int(labels[i])), range(400))
+            )
+    finally:
+        sys.setswitchinterval(interval)
+    assert found == one
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_of_an_objective_that_was_used_has_the_same_derivatives(copied):
+    objective = SoftmaxObjective(label_smoothing=0.1)
+    expected = objective.derivatives_of_row(SCORES[0], 1)
+    other = copied(objective)
+    assert other._hessians[3].tables != objective._hessians[3].tables
+    del objective
+    assert other.derivatives_of_row(SCORES[0], 1) == expected

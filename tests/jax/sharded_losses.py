@@ -82,8 +82,76 @@ def rows_over_devices(mesh):
             alike(got, expected)
 
 
+Z3, Y3 = RNG.normal(size=(8, 5, 6)) * 2, RNG.integers(0, 5, (8, 6))
+SOFT, YES = RNG.dirichlet(np.ones(20), 8), RNG.integers(0, 2, (8, 20))
+ROWS = np.clip(Y, 0, 19)
+#: A loss of every row, its logits, and what else has a row for each of theirs.
+OF_ROWS = {
+    "many classes": (
+        ce.softmax_cross_entropy,
+        np.tile(Z, 5),
+        (ROWS,),
+        {"label_smoothing": 0.1, "z_loss": 0.1},
+    ),
+    "few classes": (ce.softmax_cross_entropy, Z, (ROWS,), {}),
+    "float32": (ce.softmax_cross_entropy, Z.astype("float32"), (ROWS.astype("int32"),), {"temperature": 2.0}),
+    "soft": (ce.softmax_cross_entropy, Z, (SOFT,), {"link": ce.links.Focal(2.0), "entropy_bonus": 0.1}),
+    "images": (ce.softmax_cross_entropy, Z3, (Y3,), {"axis": 1}),
+    "two axes of rows": (ce.softmax_cross_entropy, Z3, (RNG.integers(0, 6, (8, 5)),), {}),
+    "questions": (ce.sigmoid_cross_entropy, Z, (YES,), {"label_smoothing": 0.1}),
+    "questions of rows": (ce.sigmoid_cross_entropy, Z[:, 0], (YES[:, 0],), {"link": ce.links.Focal(2.0)}),
+}
+
+
+def rows_stay_where_they_are(mesh):
+    """Kernels are called for each device's rows: no logits are gathered, and every bit is that of one device."""
+    lies = NamedSharding(mesh, P("m"))
+    for loss, z, labels, options in OF_ROWS.values():
+
+        def losses(z, *labels, loss=loss, options=options):
+            return loss(z, *labels, reduction="none", validate="none", **options)
+
+        def first(z, *labels, losses=losses):
+            value, pull = jax.vjp(lambda z: losses(z, *labels), z)
+            return value, pull(jnp.cos(value))[0]
+
+        def forwards(z, *labels, first=first):
+            return jax.jvp(lambda z: first(z, *labels), (z,), (jnp.sin(z),))
+
+        def mapped(z, *labels, losses=losses):
+            return jax.vmap(lambda z: losses(z, *labels), in_axes=-1, out_axes=-1)(jnp.stack([z, 2 * z], -1))
+
+        for derived, equal in ((first, np.testing.assert_array_equal), (forwards, alike), (mapped, alike)):
+            program = jax.jit(derived)
+            arrays = [jax.device_put(x, lies) for x in (z, *labels)]
+            if derived is first:
+                text = program.lower(*arrays).compile().as_text()
+                assert "crossentropy_" in text
+                assert "all-gather" not in text
+            for got, expected in zip(
+                jax.tree.leaves(program(*arrays)), jax.tree.leaves(program(z, *labels)), strict=True
+            ):
+                assert got.sharding.is_equivalent_to(lies, got.ndim)
+                equal(got, expected)
+
+
+def classes_are_gathered(mesh):
+    """Whatever else devices share is brought together for a kernel, and the losses are those of one device."""
+    prior = np.arange(1.0, 21.0) / 210
+    given = {"label_smoothing": 0.1, "smoothing_prior": prior, "validate": "none"}
+    for spec, options in ((P(None, "m"), {}), (P("m"), given), (P("m", None), given)):
+        program = jax.jit(jax.value_and_grad(lambda z, y, o=options: ce.softmax_cross_entropy(z, y, **o)))
+        arrays = jax.device_put(Z, NamedSharding(mesh, spec)), jax.device_put(ROWS, NamedSharding(mesh, P()))
+        for got, expected in zip(program(*arrays), program(Z, ROWS), strict=True):
+            alike(got, expected)
+    weighed = jax.jit(jax.grad(lambda z: ce.sigmoid_cross_entropy(z, YES, pos_weight=prior, validate="none")))
+    alike(weighed(jax.device_put(Z, NamedSharding(mesh, P("m")))), weighed(Z))
+
+
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
     devices = jax.make_mesh((4,), ("m",), axis_types=(AxisType.Auto,))
     classes_over_devices(devices)
     rows_over_devices(devices)
+    rows_stay_where_they_are(devices)
+    classes_are_gathered(devices)

@@ -20,6 +20,7 @@ TENSORS = [
     TESTS / "keras" / "pages_on_tensorflow.py",
     TESTS / "_backends" / "tensors_on_tensorflow.py",
     TESTS / "_statistics" / "rows_on_tensorflow.py",
+    TESTS / "_statistics" / "cosines_on_tensorflow.py",
     TESTS / "losses" / "catalogue_on_tensorflow.py",
     SOURCE / "_backends" / "tensorflow.py",
 ]

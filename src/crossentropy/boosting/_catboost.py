@@ -62,9 +62,9 @@ class YesNoCatBoostObjective(_CatBoostObjective):
     def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> np.ndarray:
         """Compute the two derivatives of every row, shape (rows, 2)."""
         weights = None if weights is None else np.asarray(weights)
-        approxes, targets = np.asarray(approxes), np.asarray(targets)
+        approxes, targets = np.asarray(approxes, np.float64), np.asarray(targets)
         result = np.empty((len(approxes), 2))
-        for column, derivative in enumerate(self.objective.derivatives(approxes, targets, weights)):
+        for column, derivative in enumerate(self.objective.derivatives_of_block(approxes, targets, weights)):
             np.negative(derivative, out=result[:, column])
         return result
 

@@ -9,7 +9,7 @@ import numpy as np
 from crossentropy._arguments.errors import constructor_errors
 from crossentropy._backends import Array
 from crossentropy._engine.sigmoid.constant import constant_log_odds
-from crossentropy._engine.sigmoid.hessian import element_derivatives
+from crossentropy._engine.sigmoid.hessian import BlockDerivatives, element_derivatives
 from crossentropy.boosting._catboost import YesNoCatBoostObjective
 from crossentropy.boosting._lightgbm import LightGBMObjective
 from crossentropy.boosting._options import check_hessian, options_of
@@ -126,6 +126,17 @@ class SigmoidObjective:
             **self._options,
         )
 
+    def derivatives_of_block(
+        self, scores: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the same for one of many blocks of rows, float64 scores and labels (rows,), with few checks.
+
+        >>> SigmoidObjective().derivatives_of_block(np.zeros(2), np.asarray([0.0, 1.0]))
+        (array([ 0.5, -0.5]), array([0.25, 0.25]))
+        """
+        scores, labels = self._shifted(scores, labels)
+        return self._blocks(scores, labels, sample_weight)
+
     def loss(self, scores: Array, labels: Any, sample_weight: Any = None) -> float:
         """Compute the mean of the losses in nats, weighted by ``ω``."""
         scores, labels = self._shifted(scores, labels)
@@ -173,6 +184,10 @@ class SigmoidObjective:
     @cached_property
     def _options(self) -> dict[str, Any]:
         return {name: value for name, value in options_of(self).items() if name != "logit_bias"}
+
+    @cached_property
+    def _blocks(self) -> BlockDerivatives:
+        return BlockDerivatives(self.hessian == "positive", self._options)
 
     def _shifted(self, scores: Array, labels: Any) -> tuple[np.ndarray, np.ndarray]:
         scores, labels = np.asarray(scores), np.asarray(labels)

@@ -12,6 +12,7 @@ from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._statistics.log_sum import LogSum
+from crossentropy._statistics.rounding import difference, times
 
 __all__ = ["bi_tempered_loss"]
 
@@ -163,31 +164,39 @@ def _log_tempered_softmax(u: Array, t: float, iterations: int) -> Array:
     # A step from the root has the root's derivative, and two have its second derivative as well.
     for _ in range(2):
         s = _newton(s, depth, is_top, t)
-    return _log_exp_t(depth - s, t)
+    return _log_exp_t(depth, s, t)
 
 
 def _newton(s: Array, depth: Array, is_top: Array, t: float) -> Array:
     """The next ``s``; the sum is formed less one, so that it keeps its digits where one class has it all."""
     xp = namespace(depth)
     zero = xp.zeros_like(depth)
-    log_p = _log_exp_t(depth - s, t)
+    log_p = _log_exp_t(depth, s, t)
     p = xp.exp(log_p)
     rest = xp.sum(xp.where(is_top, zero, p), axis=-1, keepdims=True)
-    log_sum = xp.log1p(expm1(_log_exp_t(-s, t)) + rest)
+    log_sum = xp.log1p(expm1(_log_exp_t(xp.zeros_like(s), s, t)) + rest)
     # Σ p^t, where p^(t − 1) = 1/(1 + (1 − t) (depth − s)).
     reached = xp.where(log_p == -INF, zero, depth - s)
     slope = xp.sum(p / (1 + (1 - t) * reached), axis=-1, keepdims=True)
     return s - _minus_log_t(log_sum, t) * xp.exp(t * log_sum) / slope
 
 
-def _log_exp_t(x: Array, t: float) -> Array:
-    """``log exp_t(x) = log(1 + (1 − t) x)/(1 − t)`` for ``x ≤ 0``; −∞ where there is no such number."""
+def _log_exp_t(depth: Array, s: Array, t: float) -> Array:
+    """``log exp_t(x) = log(1 + (1 − t) x)/(1 − t)`` for ``x = depth − s ≤ 0``; −∞ where there is no such number.
+
+    Near its end, where ``1 + (1 − t) x`` is 0, what was lost in the rounding of ``x`` and of the product is added.
+    """
+    x = depth - s
     if t == 1:
         return x
     xp = namespace(x)
     y = (1 - t) * x
-    gone = y <= -1
-    log = xp.log1p(xp.where(gone, xp.zeros_like(y), y)) / (1 - t)
+    rounded, lost_before = difference(constant(xp.where(depth == -INF, xp.zeros_like(y), depth)), constant(s))
+    one_more = (1 + y) + (times(rounded, 1 - t)[1] + (1 - t) * lost_before)
+    ending = y < -0.5
+    gone = ending & (one_more <= 0)
+    end = xp.log(xp.where(ending & ~gone, one_more, xp.ones_like(y)))
+    log = xp.where(ending, end, xp.log1p(xp.where(ending, xp.zeros_like(y), y))) / (1 - t)
     return xp.where(gone, xp.full_like(log, -INF), log)
 
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._backends import Array, namespace
+from crossentropy._backends import INF, Array, namespace
 from crossentropy._engine.options import RowOptions
-from crossentropy._engine.rows.formula import prepare_rows, probabilities, row_problem, weight_and_reduce
+from crossentropy._engine.rows.formula import prepare_rows, row_problem, weight_and_reduce
 from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._statistics import formulas
+from crossentropy._statistics.log_sum import LogSum
 from crossentropy._versions import Unpack
 
 __all__ = ["brier_loss"]
@@ -82,19 +83,56 @@ def brier_loss(logits: Array, labels: Any, **options: Unpack[RowOptions]) -> Arr
 def _composition(problem: SoftmaxProblem) -> Array:
     """The loss by formulas."""
     rows = prepare_rows(problem)
-    p = probabilities(rows.u)
-    xp = namespace(p)
+    xp = namespace(rows.u)
     if rows.on is not None and problem.masses is None:
-        others = xp.where(rows.on, xp.zeros_like(p), p)
-        return weight_and_reduce(problem, xp.sum(others, axis=-1) ** 2 + xp.sum(others**2, axis=-1))
+        return weight_and_reduce(problem, _error_of_label(rows.u, rows.on))
+    masses = None
     if problem.masses is not None:
         mass = formulas.widened(problem.masses)[..., None]
         t = xp.sum(xp.where(rows.on, mass, xp.zeros_like(mass)), axis=-2)
-        return weight_and_reduce(problem, xp.sum((p - t) ** 2, axis=-1))
-    t = formulas.class_last(formulas.widened(problem.target.dense), problem.axis)
-    w = problem.class_weight
-    masses = None if w is None else xp.sum(t * formulas.widened(w), axis=-1)
-    return weight_and_reduce(problem, xp.sum((p - t) ** 2, axis=-1), masses)
+    else:
+        t = formulas.class_last(formulas.widened(problem.target.dense), problem.axis)
+        w = problem.class_weight
+        masses = None if w is None else xp.sum(t * formulas.widened(w), axis=-1)
+    return weight_and_reduce(problem, _error(rows.u, t), masses)
+
+
+# The steps are chosen for their derivatives, whose terms nearly cancel where the loss is written with probabilities:
+# exponentials are those of differences from the largest logit, whose derivative is minus the sum of the others'.
+
+
+def _error_of_label(u: Array, on: Array) -> Array:
+    """``q² (1 + Σ r²)``, where ``q = 1 − p_y`` and ``r`` are the shares of the other classes in it."""
+    xp = namespace(u)
+    against = LogSum(xp, xp.where(on, xp.full_like(u, -INF), u))
+    top, e, rest = _from_top(u, against.is_top, ~on)
+    odds = top - xp.sum(xp.where(on, u, xp.zeros_like(u)), axis=-1, keepdims=True)
+    odds = xp.where(against.empty[..., None], xp.full_like(odds, -INF), odds)
+    wrong = odds + xp.log1p(rest) > 0
+    # The odds against the label, or for it where these are smaller.
+    less = xp.exp(xp.where(wrong, -odds, odds)) * xp.where(wrong, 1 / (1 + rest), 1 + rest)
+    q = xp.where(wrong, xp.ones_like(less), less) / (1 + less)
+    shares = e / (1 + rest)
+    return (q * q)[..., 0] * (1 + xp.sum(shares * shares, axis=-1))
+
+
+def _error(u: Array, t: Array) -> Array:
+    """``Σ_c (p_c − t_c)²``; at the largest logit the difference is that of ``1 − t`` and the others' part of ``t``."""
+    xp = namespace(u)
+    is_top = LogSum(xp, u).is_top
+    _, e, rest = _from_top(u, is_top, xp.ones_like(is_top))
+    error = xp.where(is_top, (1 - t) - t * rest, e - t * (1 + rest)) / (1 + rest)
+    return xp.sum(error * error, axis=-1)
+
+
+def _from_top(u: Array, is_top: Array, counted: Array) -> tuple[Array, Array, Array]:
+    """The logit at `is_top`, the exponentials of the counted ones relative to it, and their sum without its own."""
+    xp = namespace(u)
+    zero = xp.zeros_like(u)
+    top = xp.sum(xp.where(is_top, u, zero), axis=-1, keepdims=True)
+    depth = xp.where(counted, u, xp.full_like(u, -INF)) - top
+    e = xp.where(is_top, xp.ones_like(u), xp.exp(xp.where(is_top, zero, depth)))
+    return top, e, xp.sum(xp.where(is_top, zero, e), axis=-1, keepdims=True)
 
 
 BRIER = RowFormula("brier", 0.0, _composition)

@@ -13,9 +13,9 @@ from crossentropy._engine.rows.similarity import (
     features_of,
     l2_normalized,
     paired_features,
-    products_of,
     scalar,
-    similarities_without_self,
+    similarities_of,
+    without_self,
 )
 from crossentropy._statistics.products import product
 
@@ -80,19 +80,22 @@ def info_nce(
     >>> float(info_nce(queries, keys, temperature=0.5).round(6))  # ln(1 + e⁻²)
     0.126928
     """
-    q, k = paired_features(normalize, queries=queries, keys=keys)
+    q, k = paired_features(queries=queries, keys=keys)
     xp, rows = namespace(q, k), q.shape[0]
     own = xp.arange(rows, dtype=index_dtype(q), device=device(q))
     if negatives is None:
-        scores = products_of(q, k)
+        scores = similarities_of(q, k, normalize)
     else:
+        q, k = l2_normalized(q, normalize), l2_normalized(k, normalize)
         n = l2_normalized(features_of(negatives, "negatives", (2, 3)), normalize)
         if n.shape[-1] != q.shape[-1] or (n.ndim == 3 and n.shape[0] != rows):
             raise ValueError(
                 f"negatives have shape {tuple(n.shape)}; beside queries of shape {tuple(q.shape)} pass "
                 f"(M, {q.shape[-1]}), or (N, M, d) with their own for each query"
             )
-        crowd = products_of(q, n) if n.ndim == 2 else product(n, q[..., None])[..., 0]
+        crowd = (
+            product(q, namespace(n).matrix_transpose(n)) if n.ndim == 2 else product(n, q[..., None])[..., 0]
+        )
         scores, own = xp.concat([xp.sum(q * k, axis=-1, keepdims=True), crowd], axis=-1), xp.zeros_like(own)
     return contrast(
         scores,
@@ -168,14 +171,15 @@ def nt_xent(
     >>> nt_xent(first, second, reduction="none").round(4)  # ln(1 + 2e⁻²), four times
     array([0.2395, 0.2395, 0.2395, 0.2395])
     """
-    a, b = paired_features(normalize, first=first, second=second)
+    a, b = paired_features(first=first, second=second)
     xp, rows = namespace(a, b), a.shape[0]
     views = xp.concat([a, b], axis=0)
+    similarities = similarities_of(views, views, normalize)
     check_denominator(denominator)
     if labels is None:
         place = xp.arange(rows, dtype=index_dtype(a), device=device(a))
         return contrast(
-            similarities_without_self(views),
+            without_self(similarities),
             xp.concat([place + rows, place], axis=0),
             temperature=scalar(temperature, "temperature"),
             sample_weight=sample_weight,
@@ -185,7 +189,7 @@ def nt_xent(
         )
     groups = checked_groups(labels, a)
     return contrast_with_batch(
-        views,
+        similarities,
         xp.concat([groups, groups], axis=0),
         temperature,
         "out",
@@ -273,13 +277,13 @@ def supervised_contrastive(
     >>> supervised_contrastive(features, np.asarray([0, 0, 1]), temperature=0.5, reduction="none").round(6)
     array([0.126928, 0.126928, 0.      ])
     """
-    z = l2_normalized(features_of(features, "features", (2,)), normalize)
+    z = features_of(features, "features", (2,))
     if base_temperature is not None and is_false((base_temperature > 0) & (base_temperature < INF)):
         raise ValueError(
             f"base_temperature is {base_temperature}; the loss is divided by it: it must be positive"
         )
     return contrast_with_batch(
-        z,
+        similarities_of(z, z, normalize),
         checked_groups(labels, z),
         temperature,
         variant,

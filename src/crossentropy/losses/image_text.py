@@ -6,7 +6,14 @@ from typing import Any
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, device, index_dtype, namespace
 from crossentropy._engine.rows.reduce import reduced_sums
-from crossentropy._engine.rows.similarity import contrast, paired_features, products_of, same_row, scalar
+from crossentropy._engine.rows.similarity import (
+    contrast,
+    paired_features,
+    products_of,
+    same_row,
+    scalar,
+    similarities_of,
+)
 from crossentropy._engine.weights import row_values
 from crossentropy._statistics.formulas import widened
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
@@ -69,13 +76,13 @@ def clip_loss(
     >>> float(clip_loss(image, text, scale=2.0).round(6))  # ln(1 + e⁻²)
     0.126928
     """
-    x, y = paired_features(normalize, image=image, text=text)
+    x, y = paired_features(image=image, text=text)
     scale = scalar(scale, "scale")
     if isinstance(scale, (int, float)) and not 0 < scale < INF:
         raise ValueError(f"scale is {scale}; cosines are multiplied by it, so it must be positive")
     both_ways = partial(
         contrast,
-        products_of(x, y),
+        similarities_of(x, y, normalize),
         namespace(x).arange(x.shape[0], dtype=index_dtype(x), device=device(x)),
         temperature=1 / scale if isinstance(scale, (int, float)) else 1 / widened(scale),
         sample_weight=sample_weight,
@@ -144,8 +151,8 @@ def siglip_loss(
     >>> float(siglip_loss(image, text, scale=10.0, bias=-10.0).round(6))  # ln 2 + ln(1 + e⁻¹⁰)
     0.693193
     """
-    x, y = paired_features(normalize, image=image, text=text)
-    xp, products = namespace(x), products_of(x, y)
+    x, y = paired_features(image=image, text=text)
+    xp, products = namespace(x), products_of(x, y, normalize)
     logits = xp.astype(scalar(scale, "scale") * products + scalar(bias, "bias"), products.dtype, copy=False)
     weights = row_values(sample_weight, x, (x.shape[0],), "sample_weight")
     call = partial(sigmoid_cross_entropy, logits, same_row(x), sample_weight=weights, validate="none")

@@ -9,6 +9,7 @@ from crossentropy._engine.checks import check_logits
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax.solve import softmax_loss
 from crossentropy._statistics import Requested, Target, Transform, row_statistics
+from crossentropy._statistics.cosines import rows as cosines
 from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.products import product
 from crossentropy.links import CrossEntropy
@@ -16,7 +17,7 @@ from crossentropy.targets import LabelSet, Probabilities
 
 
 def contrast_with_batch(
-    z: Array,
+    similarities: Array,
     groups: Array,
     temperature: Any,
     variant: str,
@@ -25,34 +26,36 @@ def contrast_with_batch(
     factor: Any = 1.0,
     **reduction: Any,
 ) -> Array:
-    """Every row of `z` against all the others, those of its group being right; `reduction` as `reduced` takes it."""
+    """Every row against all the others, those of its group being right, from the similarities of every two rows.
+
+    `reduction` is as `reduced` takes it.
+    """
     if variant not in ("out", "in"):
         raise ValueError(f'variant is {variant!r}; write "out" or "in"')
     check_denominator(denominator)
     temperature = scalar(temperature, "temperature")
-    xp = namespace(z)
-    if z.shape[0] == 0:
-        own = xp.zeros((0,), dtype=index_dtype(z), device=device(z))
-        return contrast(similarities_without_self(z), own, temperature=temperature, **reduction)
+    scores = without_self(similarities)
+    xp = namespace(scores)
+    if scores.shape[0] == 0:
+        own = xp.zeros((0,), dtype=index_dtype(scores), device=device(scores))
+        return contrast(scores, own, temperature=temperature, **reduction)
     alike = groups[:, None] == groups[None, :]
-    positive = alike & ~same_row(z)
-    number = xp.sum(xp.astype(positive, z.dtype), axis=-1)
+    positive = alike & ~same_row(scores)
+    number = xp.sum(xp.astype(positive, scores.dtype), axis=-1)
     has_any = number > 0
     number = xp.where(has_any, number, xp.ones_like(number))
-    share = xp.astype(positive, z.dtype) / number[:, None]
-    whole = partial(
-        softmax_loss, similarities_without_self(z), temperature=temperature, reduction="none", validate="none"
-    )
+    share = xp.astype(positive, scores.dtype) / number[:, None]
+    whole = partial(softmax_loss, scores, temperature=temperature, reduction="none", validate="none")
     if variant == "in":
         # where there is no positive any set will do
         rows = whole(LabelSet(positive | ~has_any[:, None])) + xp.log(number)
     elif denominator == "all":
         rows = whole(Probabilities(share, normalized=False))
     else:
-        odds = _log_odds_against_negatives(z, ~alike, temperature)
+        odds = _log_odds_against_negatives(similarities, ~alike, temperature)
         rows = xp.sum(share * CrossEntropy().loss(odds), axis=-1)
     rows = xp.where(has_any, rows, xp.zeros_like(rows))
-    return reduced(xp.astype(factor * rows, rows.dtype, copy=False), z, keep=has_any, **reduction)
+    return reduced(xp.astype(factor * rows, rows.dtype, copy=False), scores, keep=has_any, **reduction)
 
 
 def contrast(scores: Array, own: Array, *, axis: int = -1, **options: Any) -> Array:
@@ -70,9 +73,9 @@ def contrast(scores: Array, own: Array, *, axis: int = -1, **options: Any) -> Ar
     return softmax_loss(scores, own, axis=axis, validate="none", **options)
 
 
-def _log_odds_against_negatives(z: Array, negative: Array, temperature: Any) -> Array:
+def _log_odds_against_negatives(products: Array, negative: Array, temperature: Any) -> Array:
     """``ln Σ_{negatives} e^{s/T} − s/T`` of every entry; −∞ where there are no negatives."""
-    xp, products = namespace(z), products_of(z, z)
+    xp = namespace(products)
     some = xp.any(negative, axis=-1, keepdims=True)
     summed = negative | ~some  # a row without negatives is anything that makes sense, to be left out
     scores = xp.where(summed, products, xp.full_like(products, -INF))
@@ -99,15 +102,15 @@ def features_of(x: Array, name: str, ndims: tuple[int, ...]) -> Array:
     return x
 
 
-def paired_features(normalize: bool, **given: Array) -> tuple[Array, Array]:
-    """Two arrays of features of the same shape, ready to be multiplied."""
+def paired_features(**given: Array) -> tuple[Array, Array]:
+    """Two arrays of features of the same shape."""
     (one, a), (other, b) = ((name, features_of(x, name, (2,))) for name, x in given.items())
     if tuple(a.shape) != tuple(b.shape):
         raise ValueError(
             f"{one} have shape {tuple(a.shape)} but {other} have shape {tuple(b.shape)}; row i of one belongs to "
             "row i of the other"
         )
-    return l2_normalized(a, normalize), l2_normalized(b, normalize)
+    return a, b
 
 
 def l2_normalized(x: Array, normalize: bool) -> Array:
@@ -121,16 +124,25 @@ def l2_normalized(x: Array, normalize: bool) -> Array:
     return xp.astype(wide / norm, dtype, copy=False)
 
 
-def products_of(x: Array, y: Array) -> Array:
-    """``x_i · y_j``."""
-    return product(x, namespace(y).matrix_transpose(y))
+def similarities_of(x: Array, y: Array, normalize: bool) -> Array:
+    """The product of every row of `x` and every row of `y`, normalized ones if `normalize`.
+
+    Cosines of float64 features have all their digits, and gradients too.
+    """
+    return cosines.cosines(x, y) if normalize and cosines.serves(x, y) else products_of(x, y, normalize)
 
 
-def similarities_without_self(z: Array) -> Array:
-    """The products of every row with the others: its own with itself is −∞, which counts for nothing."""
-    products = products_of(z, z)
-    xp = namespace(products)
-    return xp.where(same_row(z), xp.full_like(products, -INF), products)
+def products_of(x: Array, y: Array, normalize: bool) -> Array:
+    """The same, as the matrix product of normalized features."""
+    a = l2_normalized(x, normalize)
+    b = a if y is x else l2_normalized(y, normalize)
+    return product(a, namespace(b).matrix_transpose(b))
+
+
+def without_self(similarities: Array) -> Array:
+    """Similarities of every row with all: its own with itself is −∞, which counts for nothing."""
+    xp = namespace(similarities)
+    return xp.where(same_row(similarities), xp.full_like(similarities, -INF), similarities)
 
 
 def same_row(x: Array) -> Array:

@@ -28,7 +28,7 @@ from crossentropy.links._probabilities import probability, probability_differenc
 from crossentropy.links.link import curvature as link_curvature
 from crossentropy.links.link import slope as link_slope
 
-__all__ = ["element_derivatives"]
+__all__ = ["BlockDerivatives", "element_derivatives"]
 
 BLOCK = 1 << 15  # elements of a block, few enough for intermediate results to stay in the cache
 
@@ -47,7 +47,36 @@ def element_derivatives(
     **options
         Of `make_problem`.
     """
-    problem = make_problem(logits, labels, reduction="none", **options)
+    return _derivatives(make_problem(logits, labels, reduction="none", **options), positive)
+
+
+class BlockDerivatives:
+    """The derivatives of many blocks of rows, one logit each; what all of them share is checked with the first.
+
+    The logits are float64, and labels and weights have shape (rows,).
+    """
+
+    def __init__(self, positive: bool, options: dict[str, Any]) -> None:
+        self.positive, self.options = positive, options
+        self.known: dict[tuple[Any, bool], Problem] = {}
+
+    def __call__(
+        self, logits: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the first and second derivative of every row's weighted loss."""
+        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        kind = labels.dtype, weight is None
+        if kind not in self.known:
+            self.known[kind] = make_problem(
+                logits, labels, sample_weight=weight, reduction="none", **self.options
+            )
+        like = self.known[kind]
+        problem = Problem(logits, labels, weight, like.positive_weight, like.negative_weight, like.options)
+        return _derivatives(problem, self.positive)
+
+
+def _derivatives(problem: Problem, positive: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The first and second derivative of every element of a problem."""
     if cpu.is_supported(problem) and problem.options.negative_shift == 0:
         return cpu.derivatives(problem, positive, NumpyMemory)
     if problem.options.validate:

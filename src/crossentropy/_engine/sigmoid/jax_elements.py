@@ -30,6 +30,7 @@ from crossentropy._statistics.jax.binding import (
     same_axes,
     with_batch_in_front,
 )
+from crossentropy._statistics.jax.call import call
 from crossentropy.links import Focal
 
 __all__ = ["losses"]
@@ -130,7 +131,7 @@ def _slopes(logits: Array, *arrays: Array, problem: Elements) -> list[Array]:
 def _native(handler: str, problem: Elements, *arrays: Array) -> Sequence[Array]:
     """Call a kernel, with the settings as native/xla/sigmoid.cpp reads them."""
     logits = arrays[0]
-    settings = [
+    numbers = [
         NumpyMemory.threads(),
         problem.classes,
         problem.inner,
@@ -142,8 +143,15 @@ def _native(handler: str, problem: Elements, *arrays: Array) -> Sequence[Array]:
         problem.negative_gamma,
         problem.negative_shift,
     ]
-    result = [jax.ShapeDtypeStruct(logits.shape, logits.dtype)]
-    return jax.ffi.ffi_call(handler, result)(*arrays, problem=np.asarray(settings, np.float64))
+    settings, shape = np.asarray(numbers, np.float64), logits.shape
+    rows = 0 if problem.class_weights else logits.ndim + problem.axis
+    # Elements without classes are rows of one class, whose axis XLA needs to see that they are rows.
+    if problem.classes == problem.inner == 1 and all(x.shape == shape for x in arrays):
+        (found,) = call(
+            handler, [((*shape, 1), logits.dtype)], [x[..., None] for x in arrays], settings, len(shape)
+        )
+        return [found[..., 0]]
+    return call(handler, [(shape, logits.dtype)], arrays, settings, rows)
 
 
 def _in_shape_of_logits(*arrays: Any, problem: Elements) -> list[Any]:

@@ -97,6 +97,12 @@ class RowHessian:
         self.offsets = NumpyMemory.contiguous(prepare(problem, None).u, "float64")
         masses, _ = per_class.class_masses(problem, self.offsets)
         self.masses = NumpyMemory.contiguous(masses, "float64")
+        self.tables = NumpyMemory.address(self.offsets), NumpyMemory.address(self.masses)
+        #: Memory for scores that no call is using, and its address: to ask for one takes longer than to copy a row.
+        self.idle: list[tuple[np.ndarray, int]] = []
+
+    def __reduce__(self) -> Any:
+        return RowHessian, (self.classes, self.positive, self.options)  # a copy has other addresses
 
     def __call__(self, scores: Any, label: int, scale: float) -> tuple[list[float], list[list[float]]]:
         """Compute the gradient (C,) and the Hessian (C, C) for scores (C,), both times `scale`."""
@@ -105,17 +111,24 @@ class RowHessian:
         if self.gamma is None:
             by_formula = self._by_formula(scores, label)
             return (scale * by_formula[0]).tolist(), (scale * by_formula[1]).tolist()
-        scores, row = NumpyMemory.contiguous(scores, "float64"), 8 * self.classes * label
-        tables = NumpyMemory.address(self.offsets) + row, NumpyMemory.address(self.masses) + row
+        try:
+            memory = self.idle.pop()
+        except IndexError:
+            new = np.empty(self.classes)
+            memory = new, NumpyMemory.address(new)
+        memory[0][:] = scores
+        (offsets, masses), row = self.tables, 8 * self.classes * label
         gradient, *hessian = _native.row_hessian(
-            NumpyMemory.address(scores),
-            *tables,
+            memory[1],
+            offsets + row,
+            masses + row,
             self.classes,
             self.temperature,
             self.gamma,
             scale,
             self.positive,
         )
+        self.idle.append(memory)
         return gradient, hessian
 
     def _by_formula(self, scores: Any, label: int) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,7 @@ def _register() -> bool:
     try:
         for name, handler in handlers.items():
             jax.ffi.register_ffi_target(name, handler, platform="cpu")
+            jax.ffi.register_ffi_target_as_batch_partitionable(name)
     except Exception:  # whatever a version of XLA raises that has another interface
         return False
     return bool(handlers)

@@ -7,12 +7,12 @@ by XLA, are slower, and so is a callback into Python, which needs its lock as we
 from collections.abc import Sequence
 from dataclasses import fields
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from crossentropy._backends import Array
 from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy._statistics.jax.call import call
 from crossentropy._statistics.jax.problem import FORMS, PRIORS, RowProblem
 from crossentropy._statistics.problem import DIFFERENTIABLE, RowStatistics
 
@@ -23,9 +23,9 @@ STATISTICS = tuple(f.name for f in fields(RowStatistics) if f.name not in ("argm
 def statistics(problem: RowProblem, *arrays: Array) -> Sequence[Array]:
     """The statistics under the `names` of the problem."""
     shapes, dtypes = problem.shapes(*arrays[:2]), problem.dtypes(arrays[0])
-    results = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
     handler = "crossentropy_row_gradients" if problem.with_gradient else "crossentropy_row_statistics"
-    return jax.ffi.ffi_call(handler, results)(*arrays, problem=_settings(problem))
+    results = list(zip(shapes, dtypes, strict=True))
+    return call(handler, results, arrays, _settings(problem), _rows(problem, arrays[0]))
 
 
 def pullback(problem: RowProblem, *arguments: Array) -> list[Array]:
@@ -46,15 +46,21 @@ def pullback(problem: RowProblem, *arguments: Array) -> list[Array]:
         cotangents["log_odds"] = jnp.where((g != 0) & jnp.isnan(D), jnp.nan, g)
     outputs = arrays[:2] if 1 in problem.moving else arrays[:1]
     if cotangents:
-        results = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in outputs]
-        call = jax.ffi.ffi_call("crossentropy_row_pullback", results)
-        gradients = call(*arrays, *saved, *cotangents.values(), problem=_settings(problem))
+        results = [(x.shape, x.dtype) for x in outputs]
+        known = [*arrays, *saved, *cotangents.values()]
+        rows = _rows(problem, arrays[0])
+        gradients = call("crossentropy_row_pullback", results, known, _settings(problem), rows)
     else:
         gradients = [jnp.zeros_like(x) for x in outputs]
     if total is not None:
         each = jnp.expand_dims(total, problem.axis)
         gradients = [gradients[0], gradients[1] + jnp.astype(each, gradients[1].dtype)]
     return [gradients[i] for i in problem.moving]
+
+
+def _rows(problem: RowProblem, logits: Array) -> int:
+    """How many axes in front of the classes are of rows, in all arrays; a given prior has none."""
+    return 0 if problem.prior == "given" else logits.ndim + problem.axis
 
 
 def _settings(problem: RowProblem) -> np.ndarray:

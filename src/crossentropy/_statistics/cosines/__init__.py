@@ -1,0 +1,1 @@
+"""Cosines of float64 features with more digits than one rounding each leaves: values, tangents, gradients."""
