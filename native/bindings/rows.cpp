@@ -1,6 +1,7 @@
 // The row kernels as Python functions of addresses: who owns an array, and that it is the right one, is the
 // caller's to know.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
 
 #include <vector>
 
@@ -104,19 +105,28 @@ void bind_rows(nb::module_& m) {
         [](uintptr_t scores, uintptr_t offset, uintptr_t masses, int64_t classes, double temperature, double gamma,
            double scale, bool positive) {
           std::vector<double> numbers(classes * (classes + 1));
+          const double *gradient = numbers.data(), *hessian = gradient + classes;
           row_hessian({reinterpret_cast<const double*>(scores), reinterpret_cast<const double*>(offset),
                        reinterpret_cast<const double*>(masses), classes, temperature, gamma, scale, positive},
                       numbers.data(), numbers.data() + classes);
-          nb::list lines;
-          for (int64_t i = 0; i <= classes; ++i) {
-            nb::list line;
-            for (int64_t c = 0; c < classes; ++c) line.append(numbers[i * classes + c]);
-            lines.append(line);
+          // The Hessian is symmetric: a number below the diagonal is the object above it, which need not be made.
+          std::vector<PyObject*> lines(classes);
+          for (PyObject*& line : lines) line = PyList_New(classes);
+          for (int64_t i = 0; i < classes; ++i)
+            for (int64_t c = i; c < classes; ++c) {
+              PyObject* number = PyFloat_FromDouble(hessian[i * classes + c]);
+              PyList_SetItem(lines[i], c, number);
+              if (c > i) PyList_SetItem(lines[c], i, Py_NewRef(number));
+            }
+          PyObject *of_gradient = PyList_New(classes), *of_hessian = PyList_New(classes);
+          for (int64_t i = 0; i < classes; ++i) {
+            PyList_SetItem(of_gradient, i, PyFloat_FromDouble(gradient[i]));
+            PyList_SetItem(of_hessian, i, lines[i]);
           }
-          return lines;
+          return std::pair(nb::steal<nb::list>(of_gradient), nb::steal<nb::list>(of_hessian));
         },
         "scores"_a, "offset"_a, "masses"_a, "classes"_a, "temperature"_a, "gamma"_a, "scale"_a, "positive"_a,
-        "The gradient, and the lines of the Hessian.");
+        "The gradient, and the Hessian.");
   m.def("are_probabilities", &are_probabilities, "x"_a, "shape"_a, free_threads);
   m.def("probability_rows",
         [](const View& probabilities, const Shape& shape, uintptr_t labels, uintptr_t sums, uintptr_t picked,

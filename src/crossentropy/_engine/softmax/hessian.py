@@ -118,7 +118,7 @@ class RowHessian:
             memory = new, NumpyMemory.address(new)
         memory[0][:] = scores
         (offsets, masses), row = self.tables, 8 * self.classes * label
-        gradient, *hessian = _native.row_hessian(
+        gradient, hessian = _native.row_hessian(
             memory[1],
             offsets + row,
             masses + row,
