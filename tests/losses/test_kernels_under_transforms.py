@@ -187,3 +187,11 @@ def test_a_parameter_of_an_outer_graph_gets_its_gradient():
 def test_bad_labels_are_named_under_a_transform():
     with pytest.raises(ValueError, match="labels"):
         func.grad(lambda z: losses.brier_loss(z, LABELS + 1))(numbers(0))
+
+
+def test_another_default_device_changes_nothing():
+    z, v = numbers(0), numbers(6)
+    expected = func.jvp(LOSSES["soft"], (z,), (v,))
+    with torch.device("meta"):
+        found = func.jvp(LOSSES["soft"], (z,), (v,))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))

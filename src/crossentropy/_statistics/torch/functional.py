@@ -106,7 +106,7 @@ class _Loss(Function):
         ctx.loss, *tensors = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
-        ctx.like = output.shape, output.dtype
+        ctx.like = output.shape, output.dtype, output.device
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -114,16 +114,20 @@ class _Loss(Function):
 
     @staticmethod
     def jvp(ctx: Any, _loss: None, *tangents: Tensor | None) -> Tensor:
-        shape, dtype = ctx.like
-        one = torch.ones(shape, dtype=dtype)
+        shape, dtype, device = ctx.like
+        one = torch.ones(shape, dtype=dtype, device=device)
         slopes = _Pullback.apply(ctx.loss, one, *ctx.saved_tensors)
-        total = torch.zeros(shape, dtype=torch.float64)
+        parts = []
         for slope, tangent in zip(slopes, tangents, strict=True):
             if tangent is None:
                 continue
-            axes = [] if slope.shape == shape else [ctx.loss.axis] if shape else list(range(slope.ndim))
-            total = total + (slope * tangent).sum(axes, dtype=torch.float64) if axes else slope * tangent
-        return total.to(dtype)
+            product = slope * tangent
+            if not shape:
+                product = product.sum(dtype=torch.float64)
+            elif product.shape != shape:
+                product = product.sum(ctx.loss.axis, dtype=torch.float64)
+            parts.append(product)
+        return sum(parts[1:], parts[0]).to(dtype)
 
 
 class _Pullback(Function):
