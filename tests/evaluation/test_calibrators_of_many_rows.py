@@ -150,6 +150,57 @@ def test_copies_of_rows_gain_nothing_if_they_are_a_cluster():
     assert together.standard_error > 2 * alone.standard_error
 
 
+def answers_of_users(classes, users=80):
+    """Logits that are too far apart; a user has 1 to 9 rows, and all of these have the user's luck."""
+    r = np.random.default_rng(7)
+    user = np.repeat(np.arange(users), 1 + np.arange(users) % 9)
+    z = 3 * r.normal(size=(len(user), classes))
+    luck = r.gumbel(size=(users, classes))[user]
+    return z, (0.5 * z + np.where(user[:, None] % 2, luck, r.gumbel(size=z.shape))).argmax(axis=1), user
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_interval_of_a_temperature_has_the_sandwich_of_clusters(classes, weighted):
+    z, y, user = answers_of_users(classes)
+    w = np.random.default_rng(1).random(len(y)) if weighted else np.ones(len(y))
+    fit = TemperatureScaling("logits").fit(z, y, w if weighted else None, cluster=user)
+    plain = TemperatureScaling("logits").fit(z, y, w if weighted else None)
+    assert fit.temperature_ == plain.temperature_
+    # by d log loss / d log T, of each user, and its derivative, from differences
+    t, step, n = np.log(fit.temperature_), 1e-4, len(set(user))
+
+    def losses(t):
+        u = z * np.exp(-t)
+        return w * (np.log(np.exp(u).sum(axis=1)) - u[np.arange(len(y)), y])
+
+    slopes = np.bincount(user, (losses(t + step) - losses(t - step)) / (2 * step))
+    curvature = (losses(t + step) - 2 * losses(t) + losses(t - step)).sum() / step**2
+    error = np.sqrt(n / (n - 1) * (slopes**2).sum()) / curvature
+    low, high = np.log(fit.temperature_interval_)
+    assert high - t == pytest.approx(t - low, rel=1e-9)
+    assert high - t == pytest.approx(1.9904502 * error, rel=1e-5)  # Student's quantile of 79
+    assert fit.temperature_interval_ != plain.temperature_interval_
+
+
+def test_the_interval_of_a_temperature_is_that_of_a_bootstrap_of_clusters():
+    z, y, user = answers_of_users(3, users=400)
+    low, high = np.log(TemperatureScaling("logits").fit(z, y, cluster=user).temperature_interval_)
+    r = np.random.default_rng(2)
+    drawn_t = []
+    for _ in range(300):
+        count = np.bincount(r.integers(0, 400, 400), minlength=400)[user].astype(float)
+        drawn_t.append(np.log(TemperatureScaling("logits").fit(z, y, count).temperature_))
+    # the standard deviation of 300 draws is known within 4 %, 2.5 of which are 10 %
+    assert (high - low) / (2 * 1.966) == pytest.approx(np.std(drawn_t), rel=0.1)
+
+
+def test_one_cluster_has_a_temperature_without_an_interval():
+    z, y, _ = answers_of_users(3)
+    fit = TemperatureScaling("logits").fit(z, y, cluster=np.zeros(len(y), int))
+    assert fit.temperature_interval_ is None
+
+
 def test_auto_recommends_nothing_to_copies_of_calibrated_rows_in_clusters():
     z, y = drawn(1, 300, 2)
     z, y, copies = np.repeat(z, 20, axis=0), np.repeat(y, 20), np.repeat(np.arange(300), 20)

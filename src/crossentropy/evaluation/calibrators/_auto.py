@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy.evaluation.calibrators._base import Calibrator, checked_rows
+from crossentropy.evaluation.calibrators._base import Calibrator
 from crossentropy.evaluation.calibrators._folds import FOLDS, Folds
 from crossentropy.evaluation.calibrators._gain import Gain, gain_of, held_out_losses
 from crossentropy.evaluation.calibrators._isotonic import IsotonicCalibration
@@ -105,8 +105,7 @@ class AutoCalibration(Calibrator):
         ValueError
             If there are too few rows.
         """
-        declaration = self._declared(predictions, y, soft=soft_labels, clustered=cluster is not None)
-        self._fit_to(checked_rows(declaration, predictions, y, sample_weight, cluster), declaration)
+        self._fit_to_rows(predictions, y, sample_weight, soft_labels=soft_labels, cluster=cluster)
         return self
 
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:

@@ -107,9 +107,12 @@ class Calibrator:
         ValueError
             If there are too few rows for the method, or it is for another number of classes.
         """
-        declaration = self._declared(predictions, y, soft=soft_labels)
-        self._fit_to(checked_rows(declaration, predictions, y, sample_weight), declaration)
+        self._fit_to_rows(predictions, y, sample_weight, soft_labels=soft_labels, cluster=None)
         return self
+
+    def _fit_to_rows(self, predictions: Any, y: Any, weight: Any, *, soft_labels: bool, cluster: Any) -> None:
+        declaration = self._declared(predictions, y, soft=soft_labels, clustered=cluster is not None)
+        self._fit_to(checked_rows(declaration, predictions, y, weight, cluster), declaration)
 
     def _fit_to(self, rows: Rows, declaration: Declaration) -> None:
         """Fit to rows that were checked already."""
