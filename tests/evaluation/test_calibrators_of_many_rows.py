@@ -16,7 +16,6 @@ from crossentropy.evaluation.calibrators import (
     cross_validated_gain,
 )
 from crossentropy.evaluation.calibrators._folds import fold_of_clusters
-from crossentropy.evaluation.calibrators._softmax import softmax_terms
 
 N = 24_000
 
@@ -60,27 +59,15 @@ def test_many_rows_are_fitted_to_the_maximum(method, request):
     assert method("logits").fit(z, y).coefficients_ == pytest.approx(truth, abs=1e-6)
 
 
-@pytest.mark.parametrize("soft", [False, True])
-@pytest.mark.parametrize("diagonal", [False, True])
-def test_the_kernel_has_the_derivatives_of_the_loss(soft, diagonal):
+def test_isotonic_calibration_of_many_rows_takes_logits_of_any_size():
     r = np.random.default_rng(0)
-    z, weight = r.normal(size=(37, 3)), r.random(37)
-    masses = r.dirichlet(np.ones(3), 37)
-    targets = masses if soft else masses.argmax(axis=1)
-    t = masses if soft else np.eye(3)[targets]
-    at = r.normal(size=(3, 2 if diagonal else 4))
-
-    def losses(at):
-        u = z * at[:, 0] + at[:, 1] if diagonal else z @ at[:, :3].T + at[:, 3]
-        return np.log(np.exp(u).sum(axis=1)) - (t * u).sum(axis=1)
-
-    terms = softmax_terms(z, targets, at, by_row=("loss",), gradient=True, weight=weight)
-    assert terms.by_row["loss"] == pytest.approx(losses(at), rel=1e-13)
-    for i in np.ndindex(at.shape):
-        step = np.zeros_like(at)
-        step[i] = 1e-6
-        slope = weight @ (losses(at + step) - losses(at - step)) / 2e-6
-        assert terms.gradient[i] == pytest.approx(slope, rel=1e-7, abs=1e-8)
+    z = r.normal(size=70_000)
+    y = (r.random(len(z)) < 1 / (1 + np.exp(-z))).astype(int)
+    z[:4], y[:4] = [-1e99, 1e99, -1e9, 1e9], [0, 1, 0, 1]
+    p = IsotonicCalibration("logits").fit(z, y).predict_proba([-1e99, 0.0, 1e99])[:, 1]
+    assert p[0] < 0.1  # the lowest block is of log-odds about -3
+    assert p[1] == pytest.approx(0.5, abs=0.05)
+    assert p[2] > 0.9
 
 
 # -------------------------------------------------------------------------------------------------- soft labels

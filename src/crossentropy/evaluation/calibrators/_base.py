@@ -49,6 +49,11 @@ class Calibrator:
         """Fit; `near` is a calibrator of this class for nearly the same rows, to start from."""
         raise NotImplementedError
 
+    def _fit_to_folds(self, folds: Folds, rows: Rows) -> Iterator["Calibrator"]:
+        """Fit to rows, which are those of all folds, and yield for each fold a calibrator fitted to the others."""
+        self._fit(rows)
+        yield from self._fit_without(folds)
+
     def _fit_without(self, folds: Folds) -> Iterator["Calibrator"]:
         """Yield for each fold a calibrator fitted to the others; this one is fitted to all of them."""
         for k in range(FOLDS):

@@ -2,22 +2,37 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._declaration import Declaration
-from crossentropy.evaluation._row_scores import logistic_loss
+from crossentropy.evaluation._row_scores import logistic_loss, native_matrix
 from crossentropy.evaluation.calibrators._softmax import scaled_by, softmax_terms
 
-__all__ = ["MANY", "Cells", "Rows", "condense", "probabilities", "row_losses", "rows_of", "scores_of"]
+__all__ = [
+    "FARTHEST",
+    "MANY",
+    "Cells",
+    "Rows",
+    "condense",
+    "odds_against_rest",
+    "probabilities",
+    "row_losses",
+    "rows_of",
+    "scores_of",
+]
 
 Array = np.ndarray[Any, Any]
 #: More rows than this are condensed, to such parts of 1 in their log-odds.
 MANY, PLACES = 1 << 16, 1024
+#: Beyond it log-odds are as good as infinite.
+FARTHEST = 750.0
 #: Numbers that are worked on at once, so that they stay in a cache.
 CACHED = 1 << 17
 
@@ -75,7 +90,15 @@ class Rows:
     def sample(self, least: int) -> "Rows":
         """Return every so many-th row, so that there are at least `least`; all if there are not many more."""
         step = len(self) // least
-        return self.take(slice(None, None, step)) if step > 3 else self
+        if step <= 3:
+            return self
+        few = self.take(slice(None, None, step))
+        return replace(few, scores=np.ascontiguousarray(few.scores.T).T)
+
+    @cached_property
+    def odds(self) -> Array:
+        """The log-odds (C, n) of each of more than two classes against the others."""
+        return odds_against_rest(self.scores)
 
     @cached_property
     def condensed(self) -> "Rows":
@@ -201,6 +224,18 @@ def _normalized(x: Array) -> Array:
         part -= part.max(axis=0)
         part -= np.log(np.exp(part).sum(axis=0))
     return z.T
+
+
+def odds_against_rest(scores: Array) -> Array:
+    """Return the log-odds (C, n) of each of more than two classes against the others, not beyond `FARTHEST`.
+
+    >>> odds_against_rest(np.log([[0.2, 0.3, 0.5]])).round(6).tolist()
+    [[-1.386294], [-0.847298], [0.0]]
+    """
+    odds = np.empty(scores.T.shape)
+    address, threads = NumpyMemory.address(odds), NumpyMemory.threads()
+    _native.odds_against_rest(native_matrix(scores), FARTHEST, address, threads)
+    return odds
 
 
 def probabilities(scores: Array) -> Array:

@@ -25,7 +25,7 @@ from crossentropy.evaluation._sources.table import Table
 from crossentropy.evaluation.calibrators._auto import METHODS, AutoCalibration
 from crossentropy.evaluation.calibrators._base import Calibrator
 from crossentropy.evaluation.calibrators._folds import Folds
-from crossentropy.evaluation.calibrators._gain import Gain, gain_of, held_out_losses
+from crossentropy.evaluation.calibrators._gain import Gain, fit_and_hold_out, gain_of
 from crossentropy.evaluation.calibrators._rows import probabilities, rows_of
 from crossentropy.evaluation.state import State
 
@@ -82,13 +82,13 @@ def fit_to_source(
     kinds: tuple[type[Calibrator], ...] = (*METHODS, AutoCalibration)
     (chosen,) = (kind for kind in kinds if kind.method == method)
     calibrator = chosen(d.kind, classes=d.classes)
-    calibrator._fit_to(rows, d)
-    if isinstance(calibrator, AutoCalibration):
-        return calibrator, calibrator.gains_
-    parts = Folds(rows)
-    if parts.least() < calibrator._least_rows(rows.classes):
-        return calibrator, ()
-    losses = held_out_losses(calibrator, parts)
+    parts = None if isinstance(calibrator, AutoCalibration) else Folds(rows)
+    if parts is None or parts.least() < calibrator._least_rows(rows.classes):
+        calibrator._fit_to(rows, d)
+        return calibrator, calibrator.gains_ if isinstance(calibrator, AutoCalibration) else ()
+    calibrator._check_size(rows.n, rows.classes)
+    calibrator._declare(d)
+    losses = fit_and_hold_out(calibrator, parts, rows)
     return calibrator, (gain_of(calibrator, parts, parts.before, losses, interval),)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy.evaluation._intervals import student_quantile
-from crossentropy.evaluation._newton import minimize_from_zero, sigmoid
+from crossentropy.evaluation._newton import CLOSE, minimize_from_zero, sigmoid
 from crossentropy.evaluation.calibrators._base import Calibrator, restored
 from crossentropy.evaluation.calibrators._folds import Folds
 from crossentropy.evaluation.calibrators._rows import MANY, Rows
@@ -169,10 +169,11 @@ class _Likelihood:
 
     def __init__(self, rows: Rows) -> None:
         self.rows, self._targets = rows, rows.targets
+        self._last: tuple[float, Array, Array] | None = None
 
     def smooth(self) -> None:
         """Let each label keep a little for other classes."""
-        self._targets = self.rows.smoothed()
+        self._targets, self._last = self.rows.smoothed(), None
 
     def is_bounded(self) -> bool:
         """Tell whether a label, or some of its mass, has a lower score than another class."""
@@ -198,13 +199,20 @@ class _Likelihood:
         terms = softmax_terms(z, self._targets, power, by_row=("slope", "curvature"))
         return terms.by_row["slope"], terms.by_row["curvature"]
 
+    def moments_near(self, beta: float) -> tuple[Array, Array]:
+        """Return what `moments` returns for this power, or for one that differs by less than it is known."""
+        if self._last is None or abs(self._last[0] - beta) > 2 * CLOSE * beta:
+            return self.moments(beta)
+        return self._last[1:]
+
     def __call__(self, beta: float) -> tuple[float, float]:
         slopes, curvatures = self.moments(beta)
+        self._last = beta, slopes, curvatures
         return self.rows.total(slopes), self.rows.total(curvatures)
 
     def interval(self, beta: float) -> tuple[float, float] | None:
         """Return the interval of 95 % of the temperature; None if an end of it is 0 or infinite."""
-        slopes, curvatures = self.moments(beta)
+        slopes, curvatures = self.moments_near(beta)
         total = self.rows.total(curvatures)
         scores = slopes if self.rows.weight is None else slopes * self.rows.weight
         if self.rows.cluster is not None:
