@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "common/parallel.hpp"
+#include "common/spawn.hpp"
 #include "evaluation/logarithm.hpp"
 
 namespace ce {
@@ -101,7 +101,7 @@ int64_t pool_adjacent_violators(double* weight, double* positive, int64_t* predi
 void odds_against_rest(const Matrix& log_p, double farthest, double* odds, int threads) {
   const int64_t n = log_p.n, classes = log_p.classes;
   const double* first = pointer<const double>(log_p.address);
-  parallel_blocks(n, kBlock, threads, [&](int64_t begin, int64_t end) {
+  spawned_blocks(n, kBlock, threads, [&](int64_t begin, int64_t end) {
     std::vector<double> z(size_t(classes * kRows)), e(z.size());
     for (int64_t from = begin; from < end; from += kRows) {
       const int64_t count = end - from < kRows ? end - from : kRows;
@@ -120,7 +120,7 @@ void interpolate(const std::vector<Knots>& curves, const double* x, int64_t n, b
                  int threads) {
   const std::vector<Cells> cells(curves.begin(), curves.end());
   const int64_t blocks = (n + kBlock - 1) / kBlock;
-  parallel_blocks(blocks * int64_t(curves.size()), 1, threads, [&](int64_t task, int64_t) {
+  spawned_blocks(blocks * int64_t(curves.size()), 1, threads, [&](int64_t task, int64_t) {
     const int64_t curve = task / blocks, begin = task % blocks * kBlock;
     const int64_t count = n - begin < kBlock ? n - begin : kBlock;
     const double* from = x + curve * n + begin;

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "common/parallel.hpp"
+#include "common/spawn.hpp"
 #include "evaluation/linear_softmax_tile.hpp"
 #include "evaluation/logarithm.hpp"
 
@@ -222,7 +222,7 @@ void linear_softmax(const LinearSoftmax& map, const LinearSoftmaxTerms& terms, i
   const int64_t n = map.rows.x.n, classes = map.rows.x.classes;
   const int64_t size = classes * (map.diagonal ? 2 : classes + 1), blocks = (n + kBlock - 1) / kBlock;
   std::vector<double> gradients(terms.gradient ? size_t(blocks * size) : 0);
-  parallel_blocks(n, kBlock, threads, [&](int64_t begin, int64_t end) {
+  spawned_blocks(n, kBlock, threads, [&](int64_t begin, int64_t end) {
     double* gradient = terms.gradient ? gradients.data() + begin / kBlock * size : nullptr;
     add_block(map, terms, begin, end, size, gradient);
   });

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "common/exp.hpp"
-#include "common/parallel.hpp"
+#include "common/spawn.hpp"
 #include "evaluation/linear_softmax.hpp"
 #include "evaluation/linear_softmax_tile.hpp"
 
@@ -104,7 +104,7 @@ void add_pair(const Padded& rows, bool diagonal, int64_t classes, int64_t k, int
 void linear_softmax_hessian(const LinearSoftmax& map, double* hessian, int threads) {
   const int64_t n = map.rows.x.n, classes = map.rows.x.classes;
   Padded rows(classes, n);
-  parallel_blocks(n, kBlock, threads, [&](int64_t begin, int64_t end) {
+  spawned_blocks(n, kBlock, threads, [&](int64_t begin, int64_t end) {
     std::vector<double> z(size_t(classes * kTileRows)), u(z.size());
     for (int64_t from = begin; from < end; from += kTileRows) {
       const int64_t count = end - from < kTileRows ? end - from : kTileRows;
@@ -119,7 +119,7 @@ void linear_softmax_hessian(const LinearSoftmax& map, double* hessian, int threa
     }
   });
   // The pairs k ≥ l of classes, numbered row by row, in turn: each is summed by one thread.
-  parallel_blocks(classes * (classes + 1) / 2, 1, threads, [&](int64_t pair, int64_t) {
+  spawned_blocks(classes * (classes + 1) / 2, 1, threads, [&](int64_t pair, int64_t) {
     int64_t k = 0;
     while ((k + 1) * (k + 2) / 2 <= pair) ++k;
     add_pair(rows, map.diagonal, classes, k, pair - k * (k + 1) / 2, hessian);

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crossentropy._kernels import _native
-from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy._statistics.cpu.memory import NumpyMemory, large_array
 from crossentropy.evaluation._decomposition import pool_adjacent_violators
 from crossentropy.evaluation.calibrators._base import Calibrator, restored
 from crossentropy.evaluation.calibrators._folds import Folds
@@ -140,7 +140,7 @@ class IsotonicCalibration(Calibrator):
 
 def _at(curves: list[_Curve], x: Array, *, log_sigmoid: bool = False) -> Array:
     """Return the values of curves, each at its row of numbers; or the logarithms of their logistic sigmoids."""
-    x, y, address = np.ascontiguousarray(x), np.empty(x.shape), NumpyMemory.address
+    x, y, address = np.ascontiguousarray(x), large_array(x.shape), NumpyMemory.address
     kept = [(np.ascontiguousarray(at), np.ascontiguousarray(to)) for at, to in curves]
     knots = [(address(at), address(to), len(at)) for at, to in kept]
     _native.interpolate(knots, address(x), x.shape[1], log_sigmoid, address(y), NumpyMemory.threads())

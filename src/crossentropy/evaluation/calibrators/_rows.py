@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crossentropy._kernels import _native
-from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy._statistics.cpu.memory import NumpyMemory, large_array
 from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._row_scores import logistic_loss, native_matrix
@@ -207,7 +207,9 @@ def scores_of(predictions: Array, declaration: Declaration, dtype: Any) -> Array
             return _finite(x, least)
         x = np.log(x) if kind == "proba" else x
     x = _finite(x, least)
-    return x[:, 1] - x[:, 0] if declaration.is_binary else _normalized(x)
+    if declaration.is_binary:
+        return x[:, 1] - x[:, 0]
+    return _normalized(x, in_place=x.T.flags.c_contiguous and not np.may_share_memory(x, predictions))
 
 
 def _finite(x: Array, least: float) -> Array:
@@ -215,9 +217,9 @@ def _finite(x: Array, least: float) -> Array:
     return x if np.isfinite(x).all() else np.nan_to_num(x, nan=0.0, posinf=-least, neginf=least)
 
 
-def _normalized(x: Array) -> Array:
+def _normalized(x: Array, *, in_place: bool = False) -> Array:
     """Return the logarithm of the softmax of each row, columns beside each other."""
-    z = np.array(x.T, np.float64, order="C")
+    z = x.T if in_place else np.array(x.T, np.float64, order="C")
     step = max(1, CACHED // len(z))
     for start in range(0, z.shape[1], step):
         part = z[:, start : start + step]
@@ -232,7 +234,7 @@ def odds_against_rest(scores: Array) -> Array:
     >>> odds_against_rest(np.log([[0.2, 0.3, 0.5]])).round(6).tolist()
     [[-1.386294], [-0.847298], [0.0]]
     """
-    odds = np.empty(scores.T.shape)
+    odds = large_array(scores.T.shape)
     address, threads = NumpyMemory.address(odds), NumpyMemory.threads()
     _native.odds_against_rest(native_matrix(scores), FARTHEST, address, threads)
     return odds

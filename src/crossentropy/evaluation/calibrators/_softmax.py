@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crossentropy._kernels import _native
-from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy._statistics.cpu.memory import NumpyMemory, large_array
 from crossentropy.evaluation._row_scores import native_matrix
 
 __all__ = ["SoftmaxTerms", "scaled_by", "softmax_hessian", "softmax_terms"]
@@ -59,7 +59,7 @@ def softmax_terms(
     [0.2, -0.7, 0.5]
     """
     address = NumpyMemory.address
-    out = {name: np.empty(len(scores)) for name in by_row}
+    out = {name: large_array((len(scores),)) for name in by_row}
     total = np.empty(coefficients.shape) if gradient else None
     kept, arguments = _arguments(scores, targets, coefficients, weight)
     loss, slope, curvature = (address(out[name]) if name in out else 0 for name in BY_ROW)

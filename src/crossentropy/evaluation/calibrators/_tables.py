@@ -74,7 +74,7 @@ def fit_to_source(
     kept = sorted((part for scoring in made for part in scoring.batches), key=itemgetter(0))
     batches = [batch for _, batch in kept if len(batch)]
     d = state.declaration
-    predictions = np.concatenate([batch.predictions for batch in batches])
+    predictions = np.concatenate([batch.predictions.T for batch in batches], axis=-1).T  # columns stay whole
     weight = np.concatenate([b.weight for b in batches if b.weight is not None]) if d.weighted else None
     cluster = np.concatenate([b.cluster for b in batches if b.cluster is not None]) if d.clustered else None
     labels = np.concatenate([batch.labels for batch in batches])
