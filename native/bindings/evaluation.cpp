@@ -13,6 +13,7 @@
 #include "evaluation/key_table.hpp"
 #include "evaluation/linear_softmax.hpp"
 #include "evaluation/murphy.hpp"
+#include "evaluation/radix_sort.hpp"
 #include "evaluation/row_scores.hpp"
 
 namespace nb = nanobind;
@@ -244,6 +245,10 @@ void bind_evaluation(nb::module_& m) {
         ce::interpolate(knots, pointer<const double>(x), n, log_sigmoid, pointer<double>(y), threads);
       },
       "curves"_a, "x"_a, "n"_a, "log_sigmoid"_a, "y"_a, "threads"_a);
+
+  m.def(
+      "sort_keys", [](uintptr_t keys, int64_t n) { ce::radix_sort(pointer<uint64_t>(keys), n); }, "keys"_a, "n"_a,
+      nb::call_guard<nb::gil_scoped_release>());
 
   m.def(
       "murphy",

@@ -6,7 +6,7 @@ import numpy as np
 
 from crossentropy.evaluation._comparison.rows import ScoredRows, as_texts
 from crossentropy.evaluation._faults import BadData
-from crossentropy.evaluation._hashing import hash_values
+from crossentropy.evaluation._hashing import hash_values, sort_keys
 
 __all__ = ["paired"]
 
@@ -79,7 +79,11 @@ def _places(first: ScoredRows, second: ScoredRows, models: tuple[str, str]) -> A
 
 
 def _are_distinct(keys: Array) -> bool:
-    ordered = np.sort(keys)
+    """Tell whether integers, or hashes, are all different."""
+    if (keys[1:] > keys[:-1]).all():
+        return True
+    ordered = keys.astype(np.uint64)  # integers below 0 become others, each its own
+    sort_keys(ordered)
     return bool((ordered[1:] != ordered[:-1]).all())
 
 
