@@ -14,14 +14,6 @@ namespace {
 constexpr int kRows = kTileRows;
 constexpr int64_t kBlock = 256 * kRows;
 
-// Sums that stay in registers need a vector type: as arrays they would be stored and read again in each step.
-constexpr int kLane = 8;
-using Vector = double __attribute__((vector_size(8 * kLane)));
-using Unaligned = double __attribute__((vector_size(8 * kLane), aligned(8), may_alias));
-
-CE_INLINE const Unaligned& lanes(const double* x) { return *reinterpret_cast<const Unaligned*>(x); }
-CE_INLINE Unaligned& lanes(double* x) { return *reinterpret_cast<Unaligned*>(x); }
-
 struct Tile {
   Tile(int64_t classes, int64_t sums)
       : z(size_t((classes + 1) * kRows), 1.0), u(z.size()), t(z.size()), sums(size_t(sums * kLane)) {}
@@ -99,23 +91,6 @@ CE_CLONES void subtract_truth(int64_t classes, const int64_t* __restrict label, 
     for (int l = 0; l < kRows; ++l) e[c * kRows + l] *= weight[l];
 }
 
-// Adds r x, lane by lane, for two classes and two features.
-CE_INLINE void add_products(const double* const (&r)[2], const double* const (&x)[2], double* const (&sums)[2][2]) {
-  Vector total[2][2];
-  for (int k = 0; k < 2; ++k)
-    for (int j = 0; j < 2; ++j) total[k][j] = lanes(sums[k][j]);
-#pragma GCC unroll 8
-  for (int l = 0; l < kRows; l += kLane) {
-    const Vector r0 = lanes(r[0] + l), r1 = lanes(r[1] + l), x0 = lanes(x[0] + l), x1 = lanes(x[1] + l);
-    total[0][0] += r0 * x0;
-    total[0][1] += r0 * x1;
-    total[1][0] += r1 * x0;
-    total[1][1] += r1 * x1;
-  }
-  for (int k = 0; k < 2; ++k)
-    for (int j = 0; j < 2; ++j) lanes(sums[k][j]) = total[k][j];
-}
-
 // Of an odd number, the last class or feature stands beside itself, and its second sums are thrown away.
 CE_CLONES void add_gradient(bool diagonal, int64_t classes, const double* __restrict x, const double* __restrict residual,
                             double* __restrict sums) {
@@ -129,8 +104,8 @@ CE_CLONES void add_gradient(bool diagonal, int64_t classes, const double* __rest
       const int64_t first = diagonal ? k : j, second = diagonal ? classes : (pair ? j + 1 : j);
       double* own = sums + (k * features + j) * kLane;
       double* next = two ? own + features * kLane : spare[0];
-      add_products(r, {x + first * kRows, x + second * kRows},
-                   {{own, pair ? own + kLane : spare[1]}, {next, pair && two ? next + kLane : spare[2]}});
+      add_products<kRows>(r, {x + first * kRows, x + second * kRows},
+                          {{own, pair ? own + kLane : spare[1]}, {next, pair && two ? next + kLane : spare[2]}});
     }
   }
 }

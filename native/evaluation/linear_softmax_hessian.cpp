@@ -60,12 +60,23 @@ CE_CLONES void curvatures(const double* __restrict weight, const double* __restr
   for (int64_t r = 0; r < kBlock; ++r) s[r] = weight[r] * (q[r] * (same - other[r]));
 }
 
-// Adds Σ s x_i x_j of a block to sums (features, features), for j ≤ i.
-void add_products(const double* const* x, int64_t features, const double* s, double* sums) {
-  alignas(64) double scaled[kBlock];
-  for (int64_t i = 0; i < features; ++i) {
-    multiply(s, x[i], scaled);
-    for (int64_t j = 0; j <= i; ++j) sums[i * features + j] += product(scaled, x[j]);
+// Adds Σ s x_i x_j of a block to sums (features, features), for j ≤ i at least. Of an odd number, the last feature stands
+// beside itself.
+CE_CLONES void add_block(const double* const* x, int64_t features, const double* s, double* sums) {
+  alignas(64) double scaled[2][kBlock];
+  for (int64_t i = 0; i < features; i += 2) {
+    const int64_t rows[2] = {i, i + 1 < features ? i + 1 : i};
+    for (int k = 0; k < 2; ++k)
+      for (int64_t r = 0; r < kBlock; ++r) scaled[k][r] = s[r] * x[rows[k]][r];
+    for (int64_t j = 0; j <= i; j += 2) {
+      const int64_t columns[2] = {j, j + 1 < features ? j + 1 : j};
+      alignas(64) double lanes[2][2][kLane] = {};
+      add_products<kBlock>({scaled[0], scaled[1]}, {x[columns[0]], x[columns[1]]},
+                           {{lanes[0][0], lanes[0][1]}, {lanes[1][0], lanes[1][1]}});
+      for (int k = 0; k < int(1 + rows[1] - rows[0]); ++k)
+        for (int l = 0; l < int(1 + columns[1] - columns[0]); ++l)
+          for (int lane = 0; lane < kLane; ++lane) sums[rows[k] * features + columns[l]] += lanes[k][l][lane];
+    }
   }
 }
 
@@ -89,7 +100,7 @@ void add_pair(const Padded& rows, bool diagonal, int64_t classes, int64_t k, int
       continue;
     }
     for (int64_t i = 0; i < features; ++i) x[size_t(i)] = feature(i);
-    add_products(x.data(), features, s, sums.data());
+    add_block(x.data(), features, s, sums.data());
   }
   for (int64_t i = 0; i < features; ++i)
     for (int64_t j = 0; j < features; ++j) {
