@@ -83,7 +83,12 @@ class Rows:
         def of(x: Array | None) -> Any:
             return None if x is None else x[selection]
 
-        scores = self.scores.T[..., selection].T
+        scores = self.scores.T
+        if isinstance(selection, np.ndarray) and selection.dtype.kind == "i":
+            whole = large_array((*scores.shape[:-1], len(selection)))
+            scores = np.take(scores, selection, axis=-1, out=whole, mode="clip").T  # "raise" would copy
+        else:
+            scores = scores[..., selection].T
         targets = self.targets[selection]
         return Rows(scores, targets, len(targets), of(self.weight), of(self.cluster))
 
@@ -205,7 +210,7 @@ def scores_of(predictions: Array, declaration: Declaration, dtype: Any) -> Array
             elif kind == "log_proba":
                 x = x - np.where(x > -math.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
             return _finite(x, least)
-        x = np.log(x) if kind == "proba" else x
+        x = np.log(x, out=large_array(x.T.shape).T) if kind == "proba" else x
     x = _finite(x, least)
     if declaration.is_binary:
         return x[:, 1] - x[:, 0]

@@ -14,6 +14,7 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from crossentropy._arguments.words import listed
+from crossentropy._statistics.cpu.memory import large_array
 from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._scoring import Columns, Request, Scoring
@@ -74,7 +75,9 @@ def fit_to_source(
     kept = sorted((part for scoring in made for part in scoring.batches), key=itemgetter(0))
     batches = [batch for _, batch in kept if len(batch)]
     d = state.declaration
-    predictions = np.concatenate([batch.predictions.T for batch in batches], axis=-1).T  # columns stay whole
+    columns = [batch.predictions.T for batch in batches]  # which stay whole
+    shape = (*columns[0].shape[:-1], sum(len(batch) for batch in batches))
+    predictions = np.concatenate(columns, axis=-1, out=large_array(shape, np.result_type(*columns))).T
     weight = np.concatenate([b.weight for b in batches if b.weight is not None]) if d.weighted else None
     cluster = np.concatenate([b.cluster for b in batches if b.cluster is not None]) if d.clustered else None
     labels = np.concatenate([batch.labels for batch in batches])
