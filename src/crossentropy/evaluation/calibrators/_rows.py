@@ -173,8 +173,10 @@ def _count(rows: Rows, low: float, high: float, size: int) -> Cells:
     return Cells(by_label[0][0] + by_label[1][0], by_label[0][1] + by_label[1][1], low, high)
 
 
-def rows_of(batch: Batch, declaration: Declaration, dtype: Any) -> Rows:
+def rows_of(batch: Batch, declaration: Declaration, dtype: Any, *, overwrite: bool = False) -> Rows:
     """Return checked rows with their scores; those of weight 0 are left out.
+
+    With `overwrite`, the scores may take the memory of the predictions.
 
     Raises
     ------
@@ -188,13 +190,16 @@ def rows_of(batch: Batch, declaration: Declaration, dtype: Any) -> Rows:
     weight = batch.weight
     if weight is not None:
         weight = None if (weight == weight[0]).all() else weight / weight.mean()
-    scores, targets = scores_of(batch.predictions, declaration, dtype), batch.wide().labels
+    scores, targets = (
+        scores_of(batch.predictions, declaration, dtype, overwrite=overwrite),
+        batch.wide().labels,
+    )
     if declaration.soft and declaration.is_binary and not declaration.one_column:
         targets = np.ascontiguousarray(targets[:, 1])
     return Rows(scores, targets, len(batch), weight, batch.cluster)
 
 
-def scores_of(predictions: Array, declaration: Declaration, dtype: Any) -> Array:
+def scores_of(predictions: Array, declaration: Declaration, dtype: Any, *, overwrite: bool = False) -> Array:
     """Return finite scores of checked predictions that were passed in a dtype.
 
     A probability of 0 stands for the smallest positive number of the dtype, one of 1 for the largest below 1: it was
@@ -210,11 +215,13 @@ def scores_of(predictions: Array, declaration: Declaration, dtype: Any) -> Array
             elif kind == "log_proba":
                 x = x - np.where(x > -math.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
             return _finite(x, least)
-        x = np.log(x, out=large_array(x.T.shape).T) if kind == "proba" else x
+        if kind == "proba":
+            x = np.log(x, out=x if overwrite else large_array(x.T.shape).T)
     x = _finite(x, least)
     if declaration.is_binary:
         return x[:, 1] - x[:, 0]
-    return _normalized(x, in_place=x.T.flags.c_contiguous and not np.may_share_memory(x, predictions))
+    free = overwrite or not np.may_share_memory(x, predictions)
+    return _normalized(x, in_place=free and x.T.flags.c_contiguous)
 
 
 def _finite(x: Array, least: float) -> Array:

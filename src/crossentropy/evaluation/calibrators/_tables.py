@@ -81,7 +81,7 @@ def fit_to_source(
     weight = np.concatenate([b.weight for b in batches if b.weight is not None]) if d.weighted else None
     cluster = np.concatenate([b.cluster for b in batches if b.cluster is not None]) if d.clustered else None
     labels = np.concatenate([batch.labels for batch in batches])
-    rows = rows_of(Batch(predictions, labels, None, weight, cluster), d, predictions.dtype)
+    rows = rows_of(Batch(predictions, labels, None, weight, cluster), d, predictions.dtype, overwrite=True)
     kinds: tuple[type[Calibrator], ...] = (*METHODS, AutoCalibration)
     (chosen,) = (kind for kind in kinds if kind.method == method)
     calibrator = chosen(d.kind, classes=d.classes)
