@@ -181,3 +181,25 @@ def test_a_report_is_written_as_its_name_ends(tmp_path):
     assert "SHA-256" in (tmp_path / "r.md").read_text()
     assert json.loads((tmp_path / "r.json").read_text())["reference"] == "old.csv"
     assert invoke("old.csv", "new.csv", "--key", "id", "--out", "r.pdf").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("candidate", "outcome"),
+    [("new.csv", "Kept: --not-worse-than old.csv"), ("same.csv", "Failed: --not-worse-than old.csv")],
+)
+def test_a_report_has_the_outcome_of_the_gate(candidate, outcome, tmp_path):
+    margin = ("--margin", "0.00001") if candidate == "same.csv" else ()
+    gate = (candidate, "--key", "id", "--not-worse-than", "old.csv", *margin, "--junit", "gates.xml")
+    for name in ("r.html", "r.md"):
+        done = invoke(*gate, "--out", name)
+        assert done.exit_code == (1 if outcome.startswith("Failed") else 0), done.output
+        text = re.sub(r"<[^>]+>", "", (tmp_path / name).read_text())
+        (case,) = ElementTree.parse(tmp_path / "gates.xml").getroot()[0]
+        measured = case[0].get("message") or case[0].text
+        assert f"{outcome}{' --margin 1e-05' if margin else ''} ({candidate}): {measured}." in text
+
+
+def test_a_report_without_a_gate_speaks_of_no_limits(tmp_path):
+    for name in ("r.html", "r.md"):
+        invoke("old.csv", "new.csv", "--key", "id", "--out", name)
+        assert "Limits" not in (tmp_path / name).read_text()

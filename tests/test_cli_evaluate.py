@@ -181,6 +181,13 @@ def test_gates_that_fail_are_a_line_each_and_all_are_in_the_report(path, tmp_pat
     assert failed == ["--max-log-loss 0.1", "--min-skill 0.9"]
 
 
+def test_a_page_says_which_gates_are_kept(path, tmp_path):
+    scored(path, "--max-log-loss", 0.1, "--max-infinite", 0, "--out", tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    assert "- Failed: --max-log-loss 0.1: log loss is " in text
+    assert "- Kept: --max-infinite 0: 0 rows have an infinite loss.\n" in text
+
+
 def test_gates_that_are_kept_are_silent(path, tmp_path):
     result = scored(path, "--max-log-loss", 9, "--max-infinite", 0, "--junit", tmp_path / "gates.xml")
     assert (result.exit_code, result.stderr) == (0, "")

@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "evaluation/blake2b.hpp"
+#include "evaluation/cholesky.hpp"
 #include "evaluation/exact_sum.hpp"
 #include "evaluation/grid.hpp"
 #include "evaluation/isotonic.hpp"
 #include "evaluation/key_table.hpp"
 #include "evaluation/linear_softmax.hpp"
 #include "evaluation/murphy.hpp"
+#include "evaluation/radix_sort.hpp"
 #include "evaluation/row_scores.hpp"
 
 namespace nb = nanobind;
@@ -207,6 +209,52 @@ void bind_evaluation(nb::module_& m) {
       },
       "x"_a, "labels"_a, "soft"_a, "weight"_a, "coefficients"_a, "diagonal"_a, "loss"_a, "slope"_a, "curvature"_a,
       "gradient"_a, "threads"_a);
+
+  m.def(
+      "linear_softmax_hessian",
+      [](const ce::Matrix& x, uintptr_t labels, bool soft, uintptr_t weight, uintptr_t coefficients, bool diagonal,
+         uintptr_t hessian, int threads) {
+        const auto at = pointer<double>;
+        nb::gil_scoped_release release;
+        ce::linear_softmax_hessian({{x, ce::Prediction::kLogit, labels, soft}, at(weight), at(coefficients), diagonal},
+                                   at(hessian), threads);
+      },
+      "x"_a, "labels"_a, "soft"_a, "weight"_a, "coefficients"_a, "diagonal"_a, "hessian"_a, "threads"_a);
+
+  m.def(
+      "cholesky_factor", [](uintptr_t a, int64_t n) { return ce::cholesky_factor(pointer<double>(a), n); }, "a"_a,
+      "n"_a, nb::call_guard<nb::gil_scoped_release>());
+
+  m.def(
+      "cholesky_solve",
+      [](uintptr_t factor, int64_t n, uintptr_t b) {
+        ce::cholesky_solve(pointer<const double>(factor), n, pointer<double>(b));
+      },
+      "factor"_a, "n"_a, "b"_a, nb::call_guard<nb::gil_scoped_release>());
+
+  m.def(
+      "odds_against_rest",
+      [](const ce::Matrix& log_p, double farthest, uintptr_t odds, int threads) {
+        nb::gil_scoped_release release;
+        ce::odds_against_rest(log_p, farthest, pointer<double>(odds), threads);
+      },
+      "log_p"_a, "farthest"_a, "odds"_a, "threads"_a);
+
+  m.def(
+      "interpolate",
+      [](const std::vector<std::tuple<uintptr_t, uintptr_t, int64_t>>& curves, uintptr_t x, int64_t n, bool log_sigmoid,
+         uintptr_t y, int threads) {
+        std::vector<ce::Knots> knots;
+        for (const auto& [at, to, count] : curves)
+          knots.push_back({pointer<const double>(at), pointer<const double>(to), count});
+        nb::gil_scoped_release release;
+        ce::interpolate(knots, pointer<const double>(x), n, log_sigmoid, pointer<double>(y), threads);
+      },
+      "curves"_a, "x"_a, "n"_a, "log_sigmoid"_a, "y"_a, "threads"_a);
+
+  m.def(
+      "sort_keys", [](uintptr_t keys, int64_t n) { ce::radix_sort(pointer<uint64_t>(keys), n); }, "keys"_a, "n"_a,
+      nb::call_guard<nb::gil_scoped_release>());
 
   m.def(
       "murphy",

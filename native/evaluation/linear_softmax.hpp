@@ -26,4 +26,7 @@ struct LinearSoftmaxTerms {
 // Blocks of rows are summed in their order, so that the sums do not depend on the number of threads.
 void linear_softmax(const LinearSoftmax& map, const LinearSoftmaxTerms& terms, int threads);
 
+// The Hessian of the summed loss by the coefficients, row by row: (size, size), with as many as there are coefficients.
+void linear_softmax_hessian(const LinearSoftmax& map, double* hessian, int threads);
+
 }  // namespace ce

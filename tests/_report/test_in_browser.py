@@ -1,4 +1,4 @@
-"""Reports in Chromium, at the widths of a desktop and of a telephone: no message, no request, nothing cut off."""
+"""Reports in Chromium, on a desktop, a telephone and paper: no message, no request, nothing cut off."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from html import escape, unescape
 
 import pytest
 
+from chromium_driver import page_in_chromium
 from crossentropy._report.comparison_page import comparison_html
 from crossentropy._report.evaluation_page import evaluation_html
 from crossentropy._report.provenance import Provenance
@@ -81,3 +82,67 @@ def check_is_whole(page, folder):
         assert frame["requests"] == []
         assert frame["scripts"] == 0
         assert frame["focusable"]
+
+
+# ------------------------------------------------------------------------------------------------------- on paper
+
+#: A page of A4 within margins of 1 cm, in CSS pixels of 1/96 inch.
+PAPER = 718, 1046
+# Boxes of what must not be cut off or split, and the colors of each picture and of the page.
+PRINTED = """
+(() => {
+  const boxes = selector => [...document.querySelectorAll(selector)].map(element => {
+    const box = element.getBoundingClientRect();
+    return [box.left, box.right, box.height, getComputedStyle(element).breakInside];
+  });
+  const colors = new Set();
+  document.querySelectorAll("body, h1, figure svg *, .mark *").forEach(element => {
+    const style = getComputedStyle(element);
+    colors.add([style.color, style.fill, style.stroke, style.backgroundColor].join());
+  });
+  return {
+    width: innerWidth,
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    figures: boxes("figure"),
+    rows: boxes("tr"),
+    after: [...document.querySelectorAll("h1, h2, h3")].map(e => getComputedStyle(e).breakAfter),
+    tables: [...document.querySelectorAll(".table")].map(e => getComputedStyle(e).overflowX),
+    heads: [...document.querySelectorAll("thead")].map(e => getComputedStyle(e).display),
+    colors: [...colors].sort(),
+  };
+})()
+"""
+
+
+@pytest.mark.parametrize("name", ["hostile classes", "hostile slices", "a thousand classes"])
+def test_a_report_is_whole_on_paper(name, tmp_path):
+    check_is_whole_on_paper(evaluation_html(hostile_evaluations()[name]().to_dict(), Provenance()), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["hostile names", "fourteen models and two hundred slices"])
+def test_a_report_of_models_is_whole_on_paper(name, tmp_path):
+    check_is_whole_on_paper(comparison_html(tree_of(hostile_comparisons()[name]()), Provenance()), tmp_path)
+
+
+def check_is_whole_on_paper(text, folder):
+    (folder / "report.html").write_text(text, encoding="utf-8")
+    with page_in_chromium(folder / "profile") as page:
+        page.open(folder / "report.html")
+        printed = {}
+        for scheme in ("light", "dark"):
+            page.show(*PAPER, prefers_color_scheme=scheme)
+            features = [{"name": "prefers-color-scheme", "value": scheme}]
+            page.ask("Emulation.setEmulatedMedia", media="print", features=features)
+            printed[scheme] = page.run(PRINTED)
+    assert printed["dark"] == printed["light"]  # paper is white: what is light by night would not be seen
+    found = printed["light"]
+    assert found["width"] == PAPER[0]
+    assert found["overflow"] <= 0
+    assert found["figures"]
+    for left, right, height, inside in found["figures"] + found["rows"]:
+        assert 0 <= left < right <= PAPER[0] + 1
+        assert 0 < height < PAPER[1]
+        assert inside == "avoid"  # with the height: not split between two pages
+    assert set(found["after"]) == {"avoid"}  # no heading stands alone at the end of a page
+    assert set(found["tables"]) <= {"visible"}
+    assert set(found["heads"]) <= {"table-header-group"}  # again on each page

@@ -16,7 +16,6 @@ from crossentropy.evaluation.calibrators import (
     cross_validated_gain,
 )
 from crossentropy.evaluation.calibrators._folds import fold_of_clusters
-from crossentropy.evaluation.calibrators._softmax import softmax_terms
 
 N = 24_000
 
@@ -60,27 +59,15 @@ def test_many_rows_are_fitted_to_the_maximum(method, request):
     assert method("logits").fit(z, y).coefficients_ == pytest.approx(truth, abs=1e-6)
 
 
-@pytest.mark.parametrize("soft", [False, True])
-@pytest.mark.parametrize("diagonal", [False, True])
-def test_the_kernel_has_the_derivatives_of_the_loss(soft, diagonal):
+def test_isotonic_calibration_of_many_rows_takes_logits_of_any_size():
     r = np.random.default_rng(0)
-    z, weight = r.normal(size=(37, 3)), r.random(37)
-    masses = r.dirichlet(np.ones(3), 37)
-    targets = masses if soft else masses.argmax(axis=1)
-    t = masses if soft else np.eye(3)[targets]
-    at = r.normal(size=(3, 2 if diagonal else 4))
-
-    def losses(at):
-        u = z * at[:, 0] + at[:, 1] if diagonal else z @ at[:, :3].T + at[:, 3]
-        return np.log(np.exp(u).sum(axis=1)) - (t * u).sum(axis=1)
-
-    terms = softmax_terms(z, targets, at, by_row=("loss",), gradient=True, weight=weight)
-    assert terms.by_row["loss"] == pytest.approx(losses(at), rel=1e-13)
-    for i in np.ndindex(at.shape):
-        step = np.zeros_like(at)
-        step[i] = 1e-6
-        slope = weight @ (losses(at + step) - losses(at - step)) / 2e-6
-        assert terms.gradient[i] == pytest.approx(slope, rel=1e-7, abs=1e-8)
+    z = r.normal(size=70_000)
+    y = (r.random(len(z)) < 1 / (1 + np.exp(-z))).astype(int)
+    z[:4], y[:4] = [-1e99, 1e99, -1e9, 1e9], [0, 1, 0, 1]
+    p = IsotonicCalibration("logits").fit(z, y).predict_proba([-1e99, 0.0, 1e99])[:, 1]
+    assert p[0] < 0.1  # the lowest block is of log-odds about -3
+    assert p[1] == pytest.approx(0.5, abs=0.05)
+    assert p[2] > 0.9
 
 
 # -------------------------------------------------------------------------------------------------- soft labels
@@ -148,6 +135,57 @@ def test_copies_of_rows_gain_nothing_if_they_are_a_cluster():
     together = cross_validated_gain(IsotonicCalibration("logits"), z, y, cluster=copies)
     assert alone.gain > 0.05 > 0.01 > together.gain  # each fold knows the labels of the others' copies
     assert together.standard_error > 2 * alone.standard_error
+
+
+def answers_of_users(classes, users=80):
+    """Logits that are too far apart; a user has 1 to 9 rows, and all of these have the user's luck."""
+    r = np.random.default_rng(7)
+    user = np.repeat(np.arange(users), 1 + np.arange(users) % 9)
+    z = 3 * r.normal(size=(len(user), classes))
+    luck = r.gumbel(size=(users, classes))[user]
+    return z, (0.5 * z + np.where(user[:, None] % 2, luck, r.gumbel(size=z.shape))).argmax(axis=1), user
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_interval_of_a_temperature_has_the_sandwich_of_clusters(classes, weighted):
+    z, y, user = answers_of_users(classes)
+    w = np.random.default_rng(1).random(len(y)) if weighted else np.ones(len(y))
+    fit = TemperatureScaling("logits").fit(z, y, w if weighted else None, cluster=user)
+    plain = TemperatureScaling("logits").fit(z, y, w if weighted else None)
+    assert fit.temperature_ == plain.temperature_
+    # by d log loss / d log T, of each user, and its derivative, from differences
+    t, step, n = np.log(fit.temperature_), 1e-4, len(set(user))
+
+    def losses(t):
+        u = z * np.exp(-t)
+        return w * (np.log(np.exp(u).sum(axis=1)) - u[np.arange(len(y)), y])
+
+    slopes = np.bincount(user, (losses(t + step) - losses(t - step)) / (2 * step))
+    curvature = (losses(t + step) - 2 * losses(t) + losses(t - step)).sum() / step**2
+    error = np.sqrt(n / (n - 1) * (slopes**2).sum()) / curvature
+    low, high = np.log(fit.temperature_interval_)
+    assert high - t == pytest.approx(t - low, rel=1e-9)
+    assert high - t == pytest.approx(1.9904502 * error, rel=1e-5)  # Student's quantile of 79
+    assert fit.temperature_interval_ != plain.temperature_interval_
+
+
+def test_the_interval_of_a_temperature_is_that_of_a_bootstrap_of_clusters():
+    z, y, user = answers_of_users(3, users=400)
+    low, high = np.log(TemperatureScaling("logits").fit(z, y, cluster=user).temperature_interval_)
+    r = np.random.default_rng(2)
+    drawn_t = []
+    for _ in range(300):
+        count = np.bincount(r.integers(0, 400, 400), minlength=400)[user].astype(float)
+        drawn_t.append(np.log(TemperatureScaling("logits").fit(z, y, count).temperature_))
+    # the standard deviation of 300 draws is known within 4 %, 2.5 of which are 10 %
+    assert (high - low) / (2 * 1.966) == pytest.approx(np.std(drawn_t), rel=0.1)
+
+
+def test_one_cluster_has_a_temperature_without_an_interval():
+    z, y, _ = answers_of_users(3)
+    fit = TemperatureScaling("logits").fit(z, y, cluster=np.zeros(len(y), int))
+    assert fit.temperature_interval_ is None
 
 
 def test_auto_recommends_nothing_to_copies_of_calibrated_rows_in_clusters():

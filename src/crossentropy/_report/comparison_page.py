@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from crossentropy._report.comparison_figures import draw_differences, draw_murphy, draw_parts
 from crossentropy._report.interval_marks import scale_of
+from crossentropy._report.limits import Limit
 from crossentropy._report.provenance import Provenance
 from crossentropy._report.sentences import number, short
 from crossentropy._report.style import to_svg
@@ -21,27 +22,28 @@ MODELS, SECTIONS, SLICES, ROWS = 12, 6, 60, 10
 Result = Mapping[str, Any]
 
 
-def comparison_html(result: Result, provenance: Provenance) -> str:
+def comparison_html(result: Result, provenance: Provenance, limits: Sequence[Limit] = ()) -> str:
     """Return the report of a comparison, given as a mapping with the sentence of each difference, as HTML.
 
     The same comparison has the same report, byte by byte.
     """
     figures = {"differences": _differences(result), "parts": _parts(result)}
     curves = [_murphy(d, i) for i, d in enumerate(result["differences"][:SECTIONS])]
-    context = _context(result, provenance) | {"figures": figures, "curves": curves}
+    context = _context(result, provenance, limits) | {"figures": figures, "curves": curves}
     return render("comparison.html.j2", context | {"title": "Comparison of models"})
 
 
-def comparison_markdown(result: Result, provenance: Provenance) -> str:
+def comparison_markdown(result: Result, provenance: Provenance, limits: Sequence[Limit] = ()) -> str:
     """Return the report as Markdown, without pictures."""
-    return render("comparison.md.j2", _context(result, provenance))
+    return render("comparison.md.j2", _context(result, provenance, limits))
 
 
-def _context(result: Result, provenance: Provenance) -> dict[str, Any]:
+def _context(result: Result, provenance: Provenance, limits: Sequence[Limit]) -> dict[str, Any]:
     sections = result["differences"][:SECTIONS]
     return {
         "result": result,
         "provenance": provenance,
+        "limits": limits,
         "confidence": f"{100 * result['differences'][0]['confidence']:g} %" if result["differences"] else "",
         "models": [{"name": name} | dict(e) for name, e in result["evaluations"].items()],
         "sections": [_with_marks(d, SLICES // len(sections)) for d in sections],

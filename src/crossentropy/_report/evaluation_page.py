@@ -8,6 +8,7 @@ from markupsafe import Markup
 from crossentropy._report import sentences
 from crossentropy._report.figures import draw_class_reliability, draw_decomposition, draw_reliability
 from crossentropy._report.interval_marks import scale_of
+from crossentropy._report.limits import Limit
 from crossentropy._report.provenance import Provenance
 from crossentropy._report.sentences import short
 from crossentropy._report.style import to_svg
@@ -19,7 +20,7 @@ __all__ = ["evaluation_html", "evaluation_markdown"]
 GROUPS, ROWS = 40, 20
 
 
-def evaluation_html(result: Mapping[str, Any], provenance: Provenance) -> str:
+def evaluation_html(result: Mapping[str, Any], provenance: Provenance, limits: Sequence[Limit] = ()) -> str:
     """Return the report of an evaluation, given as a mapping, as HTML.
 
     The same evaluation has the same report, byte by byte.
@@ -29,19 +30,25 @@ def evaluation_html(result: Mapping[str, Any], provenance: Provenance) -> str:
         "classes": _class_reliability(result),
         "decomposition": _decomposition(result),
     }
-    context = _context(result, provenance) | {"figures": figures, "title": "Evaluation of predictions"}
+    context = _context(result, provenance, limits) | {
+        "figures": figures,
+        "title": "Evaluation of predictions",
+    }
     return render("evaluation.html.j2", context)
 
 
-def evaluation_markdown(result: Mapping[str, Any], provenance: Provenance) -> str:
+def evaluation_markdown(
+    result: Mapping[str, Any], provenance: Provenance, limits: Sequence[Limit] = ()
+) -> str:
     """Return the report as Markdown, without pictures."""
-    return render("evaluation.md.j2", _context(result, provenance))
+    return render("evaluation.md.j2", _context(result, provenance, limits))
 
 
-def _context(result: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
+def _context(result: Mapping[str, Any], provenance: Provenance, limits: Sequence[Limit]) -> dict[str, Any]:
     return {
         "result": result,
         "provenance": provenance,
+        "limits": limits,
         "verdict": sentences.verdict(result),
         "calibration": sentences.calibration(result),
         "advice": sentences.advice(result),

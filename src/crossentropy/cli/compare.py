@@ -152,7 +152,7 @@ def compare(
         elif not_worse_than is not None:
             gates = [paired_gate(difference, margin, limit) for difference in result.differences]
         if out is not None:
-            write_page(result, out, models)
+            write_page(result, out, models, gates)
         if junit is not None:
             write_junit(gates, junit, verb="compare")
         print_comparison(result, as_json=json)

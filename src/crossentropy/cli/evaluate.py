@@ -140,7 +140,7 @@ def evaluate(
         if state is not None:
             write_bytes(scored.to_bytes(), state)
         if out is not None:
-            write_page(result, out, sources)
+            write_page(result, out, sources, gates)
         if junit is not None:
             write_junit(gates, junit, verb="evaluate")
         print_result(result, ", ".join(sources), as_json=json)

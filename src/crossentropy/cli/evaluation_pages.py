@@ -6,9 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from crossentropy._report.limits import Limit
 from crossentropy._report.provenance import Provenance, Source, versions
-from crossentropy.cli.evaluation_report import write_bytes
+from crossentropy.cli.evaluation_report import option_of, write_bytes
 from crossentropy.evaluation import Comparison, Evaluation
+from crossentropy.evaluation._gates import Gate
 from crossentropy.training.output import check_file
 
 __all__ = ["check_page", "write_page"]
@@ -25,28 +27,33 @@ def check_page(path: Path) -> None:
         import crossentropy._report.evaluation_page  # noqa: F401
 
 
-def write_page(result: Evaluation | Comparison, path: Path, sources: Sequence[str]) -> None:
+def write_page(
+    result: Evaluation | Comparison, path: Path, sources: Sequence[str], gates: Sequence[Gate] = ()
+) -> None:
     """Write the report of predictions read from sources, in the format that the name of the file ends in."""
     if path.suffix.lower() == ".json":
         text = result.to_json() + "\n"
     else:
         provenance = Provenance(_described(sources), versions(), shlex.join(["crossentropy", *sys.argv[1:]]))
-        text = _page(result, provenance, as_html=path.suffix.lower() == ".html")
+        limits = [Limit(option_of(gate), gate.passed, gate.sentence) for gate in gates]
+        text = _page(result, provenance, limits, as_html=path.suffix.lower() == ".html")
     write_bytes(text.encode(), path)
 
 
-def _page(result: Evaluation | Comparison, provenance: Provenance, *, as_html: bool) -> str:
+def _page(
+    result: Evaluation | Comparison, provenance: Provenance, limits: Sequence[Limit], *, as_html: bool
+) -> str:
     tree = result.to_dict()
     if isinstance(result, Evaluation):
         from crossentropy._report.evaluation_page import evaluation_html, evaluation_markdown
 
-        return (evaluation_html if as_html else evaluation_markdown)(tree, provenance)
+        return (evaluation_html if as_html else evaluation_markdown)(tree, provenance, limits)
 
     from crossentropy._report.comparison_page import comparison_html, comparison_markdown
 
     for own, difference in zip(tree["differences"], result.differences, strict=True):
         own["sentence"] = difference.sentence()
-    return (comparison_html if as_html else comparison_markdown)(tree, provenance)
+    return (comparison_html if as_html else comparison_markdown)(tree, provenance, limits)
 
 
 def _described(sources: Sequence[str]) -> list[Source]:

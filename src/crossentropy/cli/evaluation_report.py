@@ -18,6 +18,7 @@ from crossentropy.evaluation._gates import Gate
 from crossentropy.training.output import write_file
 
 __all__ = [
+    "option_of",
     "print_gates",
     "print_language",
     "print_lines",
@@ -126,10 +127,11 @@ def print_gates(gates: Sequence[Gate]) -> None:
     """Print a line for each gate that failed, on stderr."""
     for gate in gates:
         if not gate.passed:
-            typer.echo(f"Failed: {_option(gate)}: {gate.sentence}", err=True)
+            typer.echo(f"Failed: {option_of(gate)}: {gate.sentence}", err=True)
 
 
-def _option(gate: Gate) -> str:
+def option_of(gate: Gate) -> str:
+    """Return a gate as the option that set it, and the model it is about, where there are several."""
     limit = gate.limit if isinstance(gate.limit, str) else f"{gate.limit:g}"
     return f"--{gate.name.replace('_', '-')} {limit}" + (f" ({gate.subject})" if gate.subject else "")
 
@@ -147,7 +149,7 @@ def write_junit(gates: Sequence[Gate], path: Path, *, verb: str) -> None:
     suite = ElementTree.SubElement(suites, "testsuite", {"name": f"crossentropy {verb}", **counts})
     for gate in gates:
         case = ElementTree.SubElement(
-            suite, "testcase", {"classname": f"crossentropy.{verb}", "name": _option(gate)}
+            suite, "testcase", {"classname": f"crossentropy.{verb}", "name": option_of(gate)}
         )
         if gate.passed:
             ElementTree.SubElement(case, "system-out").text = gate.sentence

@@ -22,6 +22,7 @@ class _Codes(dict[Any, int]):
 CODES = _Codes({np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3})
 
 
+_FLOAT64 = np.dtype(np.float64)
 LARGE = 2 << 20  # bytes; results of this size or more reuse memory (native/common/memory.hpp)
 
 
@@ -94,7 +95,7 @@ class NumpyMemory:
 
     @staticmethod
     def empty_stack(n: int, shape: tuple[int, ...]) -> Sequence[Array]:
-        stacked = _large((n, *shape), np.dtype(np.float64))
+        stacked = large_array((n, *shape), _FLOAT64)
         return [stacked[i, ...] for i in range(n)]
 
     @staticmethod
@@ -102,14 +103,14 @@ class NumpyMemory:
         requested = np.dtype(dtype or x.dtype)
         if x.size * requested.itemsize < LARGE or not x.flags.c_contiguous:
             return np.empty_like(x, requested, subok=False)
-        return _large(x.shape, requested)
+        return large_array(x.shape, requested)
 
     @staticmethod
     def scalar(value: float, dtype: str) -> Array:
         return np.dtype(dtype).type(value)
 
 
-def _large(shape: tuple[int, ...], dtype: Any) -> Array:
+def large_array(shape: tuple[int, ...], dtype: Any = _FLOAT64) -> Array:
     """Allocate an uninitialized array, from reused memory if it is large."""
     nbytes = prod(shape) * dtype.itemsize
     if nbytes < LARGE:

@@ -14,6 +14,7 @@ import numpy as np
 
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy.evaluation._hashing import sort_keys
 
 __all__ = ["Murphy", "murphy"]
 
@@ -83,7 +84,7 @@ def _in_order(first: Array, second: Array, labels: Array, weight: Array | None) 
     keys[:n] |= label
     keys[n:] |= label + np.uint64(2)
     if weight is None:
-        keys.sort()
+        sort_keys(keys)
         return keys, None
     order = np.argsort(keys, kind="stable")
     return keys[order], np.tile(weight, 2)[order]

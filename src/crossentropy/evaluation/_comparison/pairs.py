@@ -6,7 +6,7 @@ import numpy as np
 
 from crossentropy.evaluation._comparison.rows import ScoredRows, as_texts
 from crossentropy.evaluation._faults import BadData
-from crossentropy.evaluation._hashing import hash_values
+from crossentropy.evaluation._hashing import hash_values, sort_keys
 
 __all__ = ["paired"]
 
@@ -58,20 +58,33 @@ def _places(first: ScoredRows, second: ScoredRows, models: tuple[str, str]) -> A
     pair = (first, second)
     with_texts = any(rows.names.dtype.kind == "O" for rows in pair)
     names = [as_texts(rows.names) if with_texts else rows.names for rows in pair]
-    keys = names
-    if with_texts:
-        keys = [
-            rows.keys if own is rows.names else hash_values(own)
-            for rows, own in zip(pair, names, strict=True)
-        ]
+
+    def keys_of(i: int) -> Array:
+        if not with_texts:
+            return names[i]
+        return pair[i].keys if names[i] is pair[i].names else hash_values(names[i])
+
+    in_order = len(first) == len(second) and bool((names[0] == names[1]).all())
+    if in_order and _are_distinct(keys_of(0)):
+        return None
+    keys = [keys_of(0), keys_of(1)]
     orders = [np.argsort(own) for own in keys]
     ordered, its = (own[order] for own, order in zip(keys, orders, strict=True))
     if np.array_equal(ordered, its) and (ordered[1:] != ordered[:-1]).all():
         places = np.empty(len(first), np.int64)
         places[orders[0]] = orders[1]
         if not with_texts or (names[0] == names[1][places]).all():
-            return None if np.array_equal(places, np.arange(len(first))) else places
+            return places
     return _places_by_name(names[0].tolist(), names[1].tolist(), models)
+
+
+def _are_distinct(keys: Array) -> bool:
+    """Tell whether integers, or hashes, are all different."""
+    if (keys[1:] > keys[:-1]).all():
+        return True
+    ordered = keys.astype(np.uint64)  # integers below 0 become others, each its own
+    sort_keys(ordered)
+    return bool((ordered[1:] != ordered[:-1]).all())
 
 
 def _places_by_name(first: list[Any], second: list[Any], models: tuple[str, str]) -> Array:

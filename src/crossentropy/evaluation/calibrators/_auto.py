@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy.evaluation.calibrators._base import Calibrator, checked_rows
+from crossentropy.evaluation.calibrators._base import Calibrator
 from crossentropy.evaluation.calibrators._folds import FOLDS, Folds
-from crossentropy.evaluation.calibrators._gain import Gain, gain_of, held_out_losses
+from crossentropy.evaluation.calibrators._gain import Gain, fit_and_hold_out, gain_of
 from crossentropy.evaluation.calibrators._isotonic import IsotonicCalibration
 from crossentropy.evaluation.calibrators._linear import MatrixScaling, VectorScaling
 from crossentropy.evaluation.calibrators._logistic import BetaCalibration, PlattScaling
@@ -105,8 +105,7 @@ class AutoCalibration(Calibrator):
         ValueError
             If there are too few rows.
         """
-        declaration = self._declared(predictions, y, soft=soft_labels, clustered=cluster is not None)
-        self._fit_to(checked_rows(declaration, predictions, y, sample_weight, cluster), declaration)
+        self._fit_to_rows(predictions, y, sample_weight, soft_labels=soft_labels, cluster=cluster)
         return self
 
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
@@ -121,8 +120,7 @@ class AutoCalibration(Calibrator):
         gains = []
         for candidate in candidates:
             candidate._declare(self._declaration)
-            candidate._fit(rows.condensed)
-            losses = held_out_losses(candidate, folds)
+            losses = fit_and_hold_out(candidate, folds, rows.condensed)
             gain = gain_of(candidate, folds, folds.before, losses, confidence)
             gains.append(gain)
             if self.calibrator_ is not None:

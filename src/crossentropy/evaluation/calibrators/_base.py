@@ -49,6 +49,11 @@ class Calibrator:
         """Fit; `near` is a calibrator of this class for nearly the same rows, to start from."""
         raise NotImplementedError
 
+    def _fit_to_folds(self, folds: Folds, rows: Rows) -> Iterator["Calibrator"]:
+        """Fit to rows, which are those of all folds, and yield for each fold a calibrator fitted to the others."""
+        self._fit(rows)
+        yield from self._fit_without(folds)
+
     def _fit_without(self, folds: Folds) -> Iterator["Calibrator"]:
         """Yield for each fold a calibrator fitted to the others; this one is fitted to all of them."""
         for k in range(FOLDS):
@@ -107,9 +112,12 @@ class Calibrator:
         ValueError
             If there are too few rows for the method, or it is for another number of classes.
         """
-        declaration = self._declared(predictions, y, soft=soft_labels)
-        self._fit_to(checked_rows(declaration, predictions, y, sample_weight), declaration)
+        self._fit_to_rows(predictions, y, sample_weight, soft_labels=soft_labels, cluster=None)
         return self
+
+    def _fit_to_rows(self, predictions: Any, y: Any, weight: Any, *, soft_labels: bool, cluster: Any) -> None:
+        declaration = self._declared(predictions, y, soft=soft_labels, clustered=cluster is not None)
+        self._fit_to(checked_rows(declaration, predictions, y, weight, cluster), declaration)
 
     def _fit_to(self, rows: Rows, declaration: Declaration) -> None:
         """Fit to rows that were checked already."""

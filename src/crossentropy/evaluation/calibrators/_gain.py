@@ -9,8 +9,9 @@ from crossentropy.evaluation._intervals import check_confidence
 from crossentropy.evaluation._paired import mean_over_rows
 from crossentropy.evaluation.calibrators._base import Calibrator, checked_rows
 from crossentropy.evaluation.calibrators._folds import Folds
+from crossentropy.evaluation.calibrators._rows import Rows
 
-__all__ = ["Gain", "cross_validated_gain", "gain_of", "held_out_losses"]
+__all__ = ["Gain", "cross_validated_gain", "fit_and_hold_out", "gain_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -94,14 +95,16 @@ def cross_validated_gain(
     rows = checked_rows(declaration, predictions, y, sample_weight, cluster)
     parts, fitted = Folds(rows), calibrator._unfitted()
     fitted._check_size(parts.least(), rows.classes)
-    fitted._fit_to(rows.condensed, declaration)
-    return gain_of(fitted, parts, parts.before, held_out_losses(fitted, parts), interval)
+    fitted._declare(declaration)
+    losses = fit_and_hold_out(fitted, parts, rows.condensed)
+    return gain_of(fitted, parts, parts.before, losses, interval)
 
 
-def held_out_losses(calibrator: Calibrator, folds: Folds) -> Array:
-    """Return the calibrated loss of each row by a fit without its fold; `calibrator` is fitted to all rows."""
+def fit_and_hold_out(calibrator: Calibrator, folds: Folds, rows: Rows) -> Array:
+    """Fit to the rows of all folds, and return the calibrated loss of each row by a fit without its fold."""
     losses = np.empty(len(folds.rows))
-    for here, held_out, part in zip(folds.places, folds.parts, calibrator._fit_without(folds), strict=True):
+    fits = calibrator._fit_to_folds(folds, rows)
+    for here, held_out, part in zip(folds.places, folds.parts, fits, strict=True):
         losses[here] = part._losses(held_out)
     return losses
 

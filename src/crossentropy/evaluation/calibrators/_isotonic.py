@@ -1,21 +1,20 @@
 """Isotonic calibration."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory, large_array
 from crossentropy.evaluation._decomposition import pool_adjacent_violators
-from crossentropy.evaluation._row_scores import logistic_loss
 from crossentropy.evaluation.calibrators._base import Calibrator, restored
 from crossentropy.evaluation.calibrators._folds import Folds
-from crossentropy.evaluation.calibrators._rows import Rows
+from crossentropy.evaluation.calibrators._rows import FARTHEST, Rows, odds_against_rest, row_losses
 
 __all__ = ["IsotonicCalibration"]
 
 Array = np.ndarray[Any, Any]
-#: Beyond it log-odds are as good as infinite.
-FARTHEST = 750.0
 #: Of more rows, log-odds are rounded to such parts of 1.
 MOST_EXACT, PLACES = 1 << 16, 128
 
@@ -26,8 +25,31 @@ class _Curve(NamedTuple):
     at: Array
     to: Array
 
-    def __call__(self, z: Array) -> Array:
-        return np.interp(z, self.at, self.to)
+
+class _Grid(NamedTuple):
+    """Multiples of 1/128, at most `FARTHEST` from 0: those from `low` / 128 on, `size` of them."""
+
+    low: int
+    size: int
+
+    @classmethod
+    def of(cls, parts: Sequence[Array]) -> "_Grid":
+        """Return the multiples that the log-odds of parts are rounded to."""
+        ends = (float(f([f(z) for z in parts if len(z)])) for f in (np.min, np.max))
+        low, high = (round(max(-FARTHEST, min(FARTHEST, z)) * PLACES) for z in ends)
+        return cls(low, high - low + 1)
+
+    def counts(self, z: Array, masses: Array, weight: Array | None) -> Array:
+        """Return the weight of the rows at each multiple, and the part of it that has label 1."""
+        place = (np.clip(np.rint(z * PLACES), self.low, self.low + self.size - 1) - self.low).astype(np.int64)
+        weighted = masses if weight is None else masses * weight
+        return np.stack([np.bincount(place, weight, self.size), np.bincount(place, weighted, self.size)])
+
+    def curve(self, counts: Array) -> _Curve:
+        """Return the best increasing function."""
+        (used,) = np.nonzero(counts[0] > 0)
+        total, positive = counts[:, used]
+        return _curve((used + self.low) / PLACES, total, np.clip(positive, 0.0, total))
 
 
 class IsotonicCalibration(Calibrator):
@@ -68,36 +90,38 @@ class IsotonicCalibration(Calibrator):
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         if rows.classes == 2:
             self._curves = [_fit_curve(rows.scores, rows.targets, rows.weight)]
-            return
-        self._curves = [
-            _fit_curve(z, rows.masses_of(k), rows.weight) for k, z in enumerate(_against_rest(rows.scores))
-        ]
+        else:
+            self._curves = [_fit_curve(z, rows.masses_of(k), rows.weight) for k, z in enumerate(rows.odds)]
 
-    def _fit_without(self, folds: Folds) -> Iterator[Calibrator]:
-        """Yield fits without each fold; of many rows of many classes, all from one count of them."""
-        if folds.rows.classes == 2 or len(folds.rows) <= MOST_EXACT:
-            yield from super()._fit_without(folds)
+    def _fit_to_folds(self, folds: Folds, rows: Rows) -> Iterator[Calibrator]:
+        """Fit to rows, and yield fits without each fold; of many rows of many classes, all from one count of them."""
+        if rows.classes == 2 or len(rows) <= MOST_EXACT:
+            yield from super()._fit_to_folds(folds, rows)
             return
         fits = [IsotonicCalibration(self.kind, classes=self.classes) for _ in folds.parts]
-        for fit in fits:
-            fit._curves = []
-        odds = [_against_rest(part.scores) for part in folds.parts]
-        for k in range(folds.rows.classes):
-            counts = [
-                _count_on_grid(z[k], part.masses_of(k), part.weight)
-                for z, part in zip(odds, folds.parts, strict=True)
-            ]
+        for calibrator in (self, *fits):
+            calibrator._curves = []
+        for k in range(rows.classes):
+            grid = _Grid.of([part.odds[k] for part in folds.parts])
+            counts = [grid.counts(part.odds[k], part.masses_of(k), part.weight) for part in folds.parts]
             whole = np.sum(counts, axis=0)
+            self._curves.append(grid.curve(whole))
             for fit, own in zip(fits, counts, strict=True):
-                fit._curves.append(_curve_of_counts(whole - own))
+                fit._curves.append(grid.curve(whole - own))
         yield from fits
 
     def _map(self, scores: Array) -> Array:
         if len(self._curves) == 1:
-            return self._curves[0](scores)
-        ones = np.ones(len(scores), np.int64)
-        columns = zip(self._curves, _against_rest(scores), strict=True)
-        return -np.stack([logistic_loss(curve(z), ones) for curve, z in columns]).T
+            return _at(self._curves, scores[None])[0]
+        return self._map_odds(odds_against_rest(scores))
+
+    def _map_odds(self, odds: Array) -> Array:
+        return _at(self._curves, odds, log_sigmoid=True).T
+
+    def _losses(self, rows: Rows) -> Array:
+        if rows.classes == 2:
+            return super()._losses(rows)
+        return row_losses(self._map_odds(rows.odds), rows.targets)
 
     def _to_dict(self) -> dict[str, Any]:
         return {"curves": [{"at": curve.at.tolist(), "to": curve.to.tolist()} for curve in self._curves]}
@@ -114,38 +138,24 @@ class IsotonicCalibration(Calibrator):
             raise ValueError("the predictions of a curve are none, or not in increasing order")
 
 
-def _against_rest(scores: Array) -> Array:
-    """Return the log-odds (C, n) of each class against the others."""
-    z = scores.T
-    p = np.exp(z)
-    rest, high = 1 - p, p > 0.5
-    rest[high] = -np.expm1(z[high])
-    with np.errstate(divide="ignore"):
-        return np.clip(z - np.log(rest), -FARTHEST, FARTHEST)
+def _at(curves: list[_Curve], x: Array, *, log_sigmoid: bool = False) -> Array:
+    """Return the values of curves, each at its row of numbers; or the logarithms of their logistic sigmoids."""
+    x, y, address = np.ascontiguousarray(x), large_array(x.shape), NumpyMemory.address
+    kept = [(np.ascontiguousarray(at), np.ascontiguousarray(to)) for at, to in curves]
+    knots = [(address(at), address(to), len(at)) for at, to in kept]
+    _native.interpolate(knots, address(x), x.shape[1], log_sigmoid, address(y), NumpyMemory.threads())
+    return y
 
 
 def _fit_curve(z: Array, masses: Array, weight: Array | None) -> _Curve:
     if len(z) > MOST_EXACT:
-        return _curve_of_counts(_count_on_grid(z, masses, weight))
+        grid = _Grid.of([z])
+        return grid.curve(grid.counts(z, masses, weight))
     at, place = np.unique(z, return_inverse=True)
     place = place.reshape(-1)
     total = np.bincount(place, weight, len(at))
     positive = np.bincount(place, masses if weight is None else masses * weight, len(at))
     return _curve(at, total, positive)
-
-
-def _count_on_grid(z: Array, masses: Array, weight: Array | None) -> Array:
-    """Return the weight of the rows at each multiple of 1/128, and the part of it that has label 1."""
-    size = 2 * round(FARTHEST * PLACES) + 1
-    place = (np.rint(z * PLACES) + FARTHEST * PLACES).astype(np.int64)
-    weighted = masses if weight is None else masses * weight
-    return np.stack([np.bincount(place, weight, size), np.bincount(place, weighted, size)])
-
-
-def _curve_of_counts(counts: Array) -> _Curve:
-    (used,) = np.nonzero(counts[0] > 0)
-    total, positive = counts[:, used]
-    return _curve(used / PLACES - FARTHEST, total, np.clip(positive, 0.0, total))
 
 
 def _curve(at: Array, total: Array, positive: Array) -> _Curve:

@@ -1,31 +1,31 @@
 """Vector and matrix scaling: linear maps of the log-probabilities of more than two classes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from crossentropy.evaluation._newton import Quadratic, minimize
+from crossentropy.evaluation._newton import CLOSE, Cholesky, Quadratic, minimize, minimize_near
 from crossentropy.evaluation.calibrators._base import Calibrator, restored
 from crossentropy.evaluation.calibrators._folds import Folds
 from crossentropy.evaluation.calibrators._rows import Rows
-from crossentropy.evaluation.calibrators._softmax import softmax_terms
+from crossentropy.evaluation.calibrators._softmax import softmax_hessian, softmax_terms
 
 __all__ = ["MatrixScaling", "VectorScaling"]
 
 Array = np.ndarray[Any, Any]
-#: Numbers that are worked on at once.
-CACHED = 1 << 19
 #: The Hessian of so many parameters takes 32 MB.
 MOST_PARAMETERS = 2000
 #: The Hessian is that of so many rows for each parameter, and of at least so many.
 SOME, LEAST_SOME = 64, 1 << 14
 #: The relative step at which a fit with that Hessian ends.
 NEAR = 1e-6
+#: That at which the fit to some of the rows ends, which it starts from.
+ROUGH = 1e-2
 
 
 class _Linear(Calibrator):
-    """Scores ``u_k = θ_k · x_k`` of each class k from features x (C or 1, n, q) of the log-probabilities."""
+    """Linear maps of the log-probabilities, in coefficients as `softmax_terms` takes them."""
 
     coefficients_: Array
 
@@ -47,74 +47,85 @@ class _Linear(Calibrator):
         """Return the parameters that leave predictions as they are (C, q)."""
         raise NotImplementedError
 
-    def _features(self, z: Array) -> Array:
-        raise NotImplementedError
-
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         """Fit; of many rows, the Hessian is that of some of them, near the minimum."""
         start = near.coefficients_ if isinstance(near, _Linear) else self._identity(rows.classes)
         few = self._some(rows)
+        if few is rows:
+            self.coefficients_ = self._minimum(rows, start, CLOSE).reshape(start.shape)
+        else:
+            self._fit_to_parts([rows], few, start)
 
-        def by_hessian(at: Array) -> Quadratic:
-            return *self._value(few, at), self._hessian(few, at)
-
-        fit = minimize(by_hessian, start.reshape(-1))
-        assert fit is not None  # the prior makes the Hessian positive definite
-        if few is not rows:
-            hessian = self._hessian(few, fit, share=rows.weights.sum() / few.weights.sum())
-            fit = minimize(lambda at: (*self._value(rows, at), hessian), fit, close=NEAR)
-            assert fit is not None
-        self.coefficients_ = fit.reshape(start.shape)
-
-    def _fit_without(self, folds: Folds) -> Iterator[Calibrator]:
-        """Yield fits without each fold; of many rows, one step of Newton's from the fit to all."""
+    def _fit_to_folds(self, folds: Folds, rows: Rows) -> Iterator[Calibrator]:
+        """Fit to rows, and yield fits without each fold; of many rows, one step of Newton's from the fit to all."""
         few = self._some(folds.rows)
         if few is folds.rows:
-            yield from super()._fit_without(folds)
+            yield from super()._fit_to_folds(folds, rows)
             return
+        gradients = self._fit_to_parts(folds.parts, few, self._identity(few.classes))
         at, whole = self.coefficients_.reshape(-1), folds.rows.weights.sum()
         away = at - self._identity(few.classes).reshape(-1)
-        gradients = np.asarray([self._value(part, at)[1] - away for part in folds.parts])
-        hessian = self._hessian(few, at, share=whole / few.weights.sum()) - np.eye(len(at))
+        hessian = self._hessian(few, at, share=whole / few.weights.sum())
         for part, own in zip(folds.parts, gradients, strict=True):
-            rest = np.eye(len(at)) + (1 - part.weights.sum() / whole) * hessian
+            rest = np.eye(len(at)) + (1 - part.weights.sum() / whole) * (hessian - np.eye(len(at)))
             fit = self._unfitted()
             assert isinstance(fit, _Linear)  # for type checkers
-            step = np.linalg.solve(rest, away + gradients.sum(axis=0) - own)
+            step = Cholesky(rest).solve(away + gradients.sum(axis=0) - own)
             fit.coefficients_ = (at - step).reshape(self.coefficients_.shape)
             yield fit
+
+    def _minimum(self, rows: Rows, start: Array, close: float) -> Array:
+        """Return the best parameters for rows that are not many, by Newton's method."""
+
+        def by_hessian(at: Array) -> Quadratic:
+            loss, gradient = self._terms(rows, at)
+            away = at - self._identity(rows.classes).reshape(-1)
+            return loss + 0.5 * float(away @ away), gradient + away, self._hessian(rows, at)
+
+        fit = minimize(by_hessian, start.reshape(-1), solve=lambda a, b: Cholesky(a).solve(b), close=close)
+        assert fit is not None  # the prior makes the Hessian positive definite
+        return fit
+
+    def _fit_to_parts(self, parts: Sequence[Rows], few: Rows, start: Array) -> Array:
+        """Fit to the rows of all parts by the Hessian of some, and return the gradient of each part at the minimum."""
+        at = self._minimum(few, start, ROUGH)
+        whole = sum(part.weights.sum() for part in parts)
+        hessian = self._hessian(few, at, share=whole / few.weights.sum())
+        gradients = np.empty((len(parts), len(at)))
+
+        def by_parts(at: Array) -> tuple[float, Array]:
+            away = at - self._identity(few.classes).reshape(-1)
+            loss = 0.5 * float(away @ away)
+            for i, part in enumerate(parts):
+                own, gradients[i] = self._terms(part, at)
+                loss += own
+            return loss, away + gradients.sum(axis=0)
+
+        self.coefficients_ = minimize_near(by_parts, at, hessian, close=NEAR).reshape(start.shape)
+        return gradients
 
     def _some(self, rows: Rows) -> Rows:
         """Return enough rows to know the Hessian within some percent; all, if there are not many more."""
         return rows.sample(max(LEAST_SOME, SOME * self._parameters(rows.classes)))
 
-    def _value(self, rows: Rows, flat: Array) -> tuple[float, Array]:
-        """Return the penalized loss and its gradient."""
-        identity = self._identity(rows.classes)
-        away = flat - identity.reshape(-1)
-        at = flat.reshape(identity.shape)
+    def _terms(self, rows: Rows, flat: Array) -> tuple[float, Array]:
+        """Return the loss and its gradient."""
+        at = flat.reshape(self._identity(rows.classes).shape)
         terms = softmax_terms(
             rows.scores, rows.targets, at, by_row=("loss",), gradient=True, weight=rows.weight
         )
         assert terms.gradient is not None  # for type checkers
-        loss = 0.5 * float(away @ away) + rows.total(terms.by_row["loss"])
-        return loss, away + terms.gradient.reshape(-1)
+        return rows.total(terms.by_row["loss"]), terms.gradient.reshape(-1)
 
     def _hessian(self, rows: Rows, flat: Array, share: float = 1.0) -> Array:
         """Return the Hessian of the penalized loss of so many times the rows."""
         theta = flat.reshape(self._identity(rows.classes).shape)
-        step, hessian = max(1, CACHED // flat.size), np.zeros((flat.size, flat.size))
-        for start in range(0, len(rows), step):
-            here = slice(start, start + step)
-            hessian += _hessian_of(self._features(rows.scores[here]), theta, rows.weights[here])
+        hessian = softmax_hessian(rows.scores, rows.targets, theta, rows.weight)
         return np.asarray(np.eye(flat.size) + share * hessian)
 
     def _losses(self, rows: Rows) -> Array:
         terms = softmax_terms(rows.scores, rows.targets, self.coefficients_, by_row=("loss",))
         return terms.by_row["loss"]
-
-    def _map(self, scores: Array) -> Array:
-        return _linear(self._features(scores), self.coefficients_).T
 
     def _to_dict(self) -> dict[str, Any]:
         return {"coefficients": self.coefficients_.tolist()}
@@ -122,27 +133,6 @@ class _Linear(Calibrator):
     def _restore(self, fitted: dict[str, Any]) -> None:
         shape = self._identity(len(self._declaration.classes)).shape
         self.coefficients_ = restored(fitted["coefficients"], shape)
-
-
-def _linear(x: Array, theta: Array) -> Array:
-    """Return scores (C, n)."""
-    return np.asarray(theta @ x[0].T) if len(x) == 1 else np.einsum("knq,kq->kn", x, theta)
-
-
-def _hessian_of(x: Array, theta: Array, weight: Array) -> Array:
-    """Return the Hessian of the summed log loss of rows by the parameters."""
-    classes, q = theta.shape
-    u = _linear(x, theta)
-    u -= u.max(axis=0)
-    p = np.exp(u)
-    p /= p.sum(axis=0)
-    x = np.broadcast_to(x, (classes, *x.shape[1:]))
-    spread = p[:, :, None] * x
-    flat = spread.transpose(1, 0, 2).reshape(len(weight), classes * q)
-    hessian = -(flat.T @ (flat * weight[:, None]))
-    for k in range(classes):
-        hessian[k * q : (k + 1) * q, k * q : (k + 1) * q] += spread[k].T @ (x[k] * weight[:, None])
-    return hessian
 
 
 class VectorScaling(_Linear):
@@ -180,8 +170,9 @@ class VectorScaling(_Linear):
     def _identity(self, classes: int) -> Array:
         return np.tile([1.0, 0.0], (classes, 1))
 
-    def _features(self, z: Array) -> Array:
-        return np.stack([z.T, np.ones_like(z.T)], axis=2)
+    def _map(self, scores: Array) -> Array:
+        scale, shift = self.coefficients_.T
+        return scores * scale + shift
 
 
 class MatrixScaling(_Linear):
@@ -222,5 +213,5 @@ class MatrixScaling(_Linear):
     def _identity(self, classes: int) -> Array:
         return np.eye(classes, classes + 1)
 
-    def _features(self, z: Array) -> Array:
-        return np.concatenate([z, np.ones((len(z), 1))], axis=1)[None]
+    def _map(self, scores: Array) -> Array:
+        return np.asarray(scores @ self.coefficients_[:, :-1].T + self.coefficients_[:, -1])

@@ -2,22 +2,37 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.memory import NumpyMemory, large_array
 from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._declaration import Declaration
-from crossentropy.evaluation._row_scores import logistic_loss
+from crossentropy.evaluation._row_scores import logistic_loss, native_matrix
 from crossentropy.evaluation.calibrators._softmax import scaled_by, softmax_terms
 
-__all__ = ["MANY", "Cells", "Rows", "condense", "probabilities", "row_losses", "rows_of", "scores_of"]
+__all__ = [
+    "FARTHEST",
+    "MANY",
+    "Cells",
+    "Rows",
+    "condense",
+    "odds_against_rest",
+    "probabilities",
+    "row_losses",
+    "rows_of",
+    "scores_of",
+]
 
 Array = np.ndarray[Any, Any]
 #: More rows than this are condensed, to such parts of 1 in their log-odds.
 MANY, PLACES = 1 << 16, 1024
+#: Beyond it log-odds are as good as infinite.
+FARTHEST = 750.0
 #: Numbers that are worked on at once, so that they stay in a cache.
 CACHED = 1 << 17
 
@@ -68,14 +83,27 @@ class Rows:
         def of(x: Array | None) -> Any:
             return None if x is None else x[selection]
 
-        scores = self.scores.T[..., selection].T
+        scores = self.scores.T
+        if isinstance(selection, np.ndarray) and selection.dtype.kind == "i":
+            whole = large_array((*scores.shape[:-1], len(selection)))
+            scores = np.take(scores, selection, axis=-1, out=whole, mode="clip").T  # "raise" would copy
+        else:
+            scores = scores[..., selection].T
         targets = self.targets[selection]
         return Rows(scores, targets, len(targets), of(self.weight), of(self.cluster))
 
     def sample(self, least: int) -> "Rows":
         """Return every so many-th row, so that there are at least `least`; all if there are not many more."""
         step = len(self) // least
-        return self.take(slice(None, None, step)) if step > 3 else self
+        if step <= 3:
+            return self
+        few = self.take(slice(None, None, step))
+        return replace(few, scores=np.ascontiguousarray(few.scores.T).T)
+
+    @cached_property
+    def odds(self) -> Array:
+        """The log-odds (C, n) of each of more than two classes against the others."""
+        return odds_against_rest(self.scores)
 
     @cached_property
     def condensed(self) -> "Rows":
@@ -145,8 +173,10 @@ def _count(rows: Rows, low: float, high: float, size: int) -> Cells:
     return Cells(by_label[0][0] + by_label[1][0], by_label[0][1] + by_label[1][1], low, high)
 
 
-def rows_of(batch: Batch, declaration: Declaration, dtype: Any) -> Rows:
+def rows_of(batch: Batch, declaration: Declaration, dtype: Any, *, overwrite: bool = False) -> Rows:
     """Return checked rows with their scores; those of weight 0 are left out.
+
+    With `overwrite`, the scores may take the memory of the predictions.
 
     Raises
     ------
@@ -160,13 +190,16 @@ def rows_of(batch: Batch, declaration: Declaration, dtype: Any) -> Rows:
     weight = batch.weight
     if weight is not None:
         weight = None if (weight == weight[0]).all() else weight / weight.mean()
-    scores, targets = scores_of(batch.predictions, declaration, dtype), batch.wide().labels
+    scores, targets = (
+        scores_of(batch.predictions, declaration, dtype, overwrite=overwrite),
+        batch.wide().labels,
+    )
     if declaration.soft and declaration.is_binary and not declaration.one_column:
         targets = np.ascontiguousarray(targets[:, 1])
     return Rows(scores, targets, len(batch), weight, batch.cluster)
 
 
-def scores_of(predictions: Array, declaration: Declaration, dtype: Any) -> Array:
+def scores_of(predictions: Array, declaration: Declaration, dtype: Any, *, overwrite: bool = False) -> Array:
     """Return finite scores of checked predictions that were passed in a dtype.
 
     A probability of 0 stands for the smallest positive number of the dtype, one of 1 for the largest below 1: it was
@@ -182,9 +215,13 @@ def scores_of(predictions: Array, declaration: Declaration, dtype: Any) -> Array
             elif kind == "log_proba":
                 x = x - np.where(x > -math.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
             return _finite(x, least)
-        x = np.log(x) if kind == "proba" else x
+        if kind == "proba":
+            x = np.log(x, out=x if overwrite else large_array(x.T.shape).T)
     x = _finite(x, least)
-    return x[:, 1] - x[:, 0] if declaration.is_binary else _normalized(x)
+    if declaration.is_binary:
+        return x[:, 1] - x[:, 0]
+    free = overwrite or not np.may_share_memory(x, predictions)
+    return _normalized(x, in_place=free and x.T.flags.c_contiguous)
 
 
 def _finite(x: Array, least: float) -> Array:
@@ -192,15 +229,27 @@ def _finite(x: Array, least: float) -> Array:
     return x if np.isfinite(x).all() else np.nan_to_num(x, nan=0.0, posinf=-least, neginf=least)
 
 
-def _normalized(x: Array) -> Array:
+def _normalized(x: Array, *, in_place: bool = False) -> Array:
     """Return the logarithm of the softmax of each row, columns beside each other."""
-    z = np.array(x.T, np.float64, order="C")
+    z = x.T if in_place else np.array(x.T, np.float64, order="C")
     step = max(1, CACHED // len(z))
     for start in range(0, z.shape[1], step):
         part = z[:, start : start + step]
         part -= part.max(axis=0)
         part -= np.log(np.exp(part).sum(axis=0))
     return z.T
+
+
+def odds_against_rest(scores: Array) -> Array:
+    """Return the log-odds (C, n) of each of more than two classes against the others, not beyond `FARTHEST`.
+
+    >>> odds_against_rest(np.log([[0.2, 0.3, 0.5]])).round(6).tolist()
+    [[-1.386294], [-0.847298], [0.0]]
+    """
+    odds = large_array(scores.T.shape)
+    address, threads = NumpyMemory.address(odds), NumpyMemory.threads()
+    _native.odds_against_rest(native_matrix(scores), FARTHEST, address, threads)
+    return odds
 
 
 def probabilities(scores: Array) -> Array:

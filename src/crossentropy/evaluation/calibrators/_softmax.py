@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crossentropy._kernels import _native
-from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy._statistics.cpu.memory import NumpyMemory, large_array
 from crossentropy.evaluation._row_scores import native_matrix
 
-__all__ = ["SoftmaxTerms", "scaled_by", "softmax_terms"]
+__all__ = ["SoftmaxTerms", "scaled_by", "softmax_hessian", "softmax_terms"]
 
 Array = np.ndarray[Any, Any]
 #: What can be computed for each row.
@@ -58,25 +58,55 @@ def softmax_terms(
     >>> softmax_terms(z, labels, scaled_by(1.0, 3), gradient=True).gradient[:, 1].round(6).tolist()
     [0.2, -0.7, 0.5]
     """
-    n = len(scores)
-    soft, address = targets.dtype.kind == "f", NumpyMemory.address
+    address = NumpyMemory.address
+    out = {name: large_array((len(scores),)) for name in by_row}
+    total = np.empty(coefficients.shape) if gradient else None
+    kept, arguments = _arguments(scores, targets, coefficients, weight)
+    loss, slope, curvature = (address(out[name]) if name in out else 0 for name in BY_ROW)
+    gradients = 0 if total is None else address(total)
+    _native.linear_softmax(*arguments, loss, slope, curvature, gradients, NumpyMemory.threads())
+    del kept
+    return SoftmaxTerms(out, total)
+
+
+def softmax_hessian(scores: Array, targets: Array, coefficients: Array, weight: Array | None = None) -> Array:
+    """Compute the Hessian of the summed loss by the coefficients, row by row.
+
+    Parameters
+    ----------
+    scores, targets, coefficients, weight
+        As `softmax_terms` takes them.
+
+    Returns
+    -------
+    float64 array (coefficients.size, coefficients.size)
+
+    Examples
+    --------
+    >>> z, labels = np.log(np.asarray([[0.5, 0.25, 0.25]])), np.asarray([1])
+    >>> softmax_hessian(z, labels, scaled_by(1.0, 3))[1::2, 1::2].tolist()
+    [[0.25, -0.125, -0.125], [-0.125, 0.1875, -0.0625], [-0.125, -0.0625, 0.1875]]
+    """
+    hessian = np.empty((coefficients.size, coefficients.size))
+    kept, arguments = _arguments(scores, targets, coefficients, weight)
+    _native.linear_softmax_hessian(*arguments, NumpyMemory.address(hessian), NumpyMemory.threads())
+    del kept
+    return hessian
+
+
+def _arguments(
+    scores: Array, targets: Array, coefficients: Array, weight: Array | None
+) -> tuple[list[Array], tuple[_native.Matrix, int, bool, int, int, bool]]:
+    """Return the arguments that the kernels share, and the arrays that they point to."""
+    address = NumpyMemory.address
     kept = [
         np.ascontiguousarray(x) for x in (targets, coefficients, np.ones(0) if weight is None else weight)
     ]
-    out = {name: np.empty(n) for name in by_row}
-    loss, slope, curvature = (address(out[name]) if name in out else 0 for name in BY_ROW)
-    total = np.empty(coefficients.shape) if gradient else None
-    _native.linear_softmax(
+    return kept, (
         native_matrix(scores),
         address(kept[0]),
-        soft,
+        targets.dtype.kind == "f",
         0 if weight is None else address(kept[2]),
         address(kept[1]),
         coefficients.shape[1] == 2,
-        loss,
-        slope,
-        curvature,
-        0 if total is None else address(total),
-        NumpyMemory.threads(),
     )
-    return SoftmaxTerms(out, total)

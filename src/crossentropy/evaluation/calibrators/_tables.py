@@ -14,6 +14,7 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from crossentropy._arguments.words import listed
+from crossentropy._statistics.cpu.memory import large_array
 from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._scoring import Columns, Request, Scoring
@@ -25,7 +26,7 @@ from crossentropy.evaluation._sources.table import Table
 from crossentropy.evaluation.calibrators._auto import METHODS, AutoCalibration
 from crossentropy.evaluation.calibrators._base import Calibrator
 from crossentropy.evaluation.calibrators._folds import Folds
-from crossentropy.evaluation.calibrators._gain import Gain, gain_of, held_out_losses
+from crossentropy.evaluation.calibrators._gain import Gain, fit_and_hold_out, gain_of
 from crossentropy.evaluation.calibrators._rows import probabilities, rows_of
 from crossentropy.evaluation.state import State
 
@@ -74,21 +75,23 @@ def fit_to_source(
     kept = sorted((part for scoring in made for part in scoring.batches), key=itemgetter(0))
     batches = [batch for _, batch in kept if len(batch)]
     d = state.declaration
-    predictions = np.concatenate([batch.predictions for batch in batches])
+    columns = [batch.predictions.T for batch in batches]  # which stay whole
+    shape = (*columns[0].shape[:-1], sum(len(batch) for batch in batches))
+    predictions = np.concatenate(columns, axis=-1, out=large_array(shape, np.result_type(*columns))).T
     weight = np.concatenate([b.weight for b in batches if b.weight is not None]) if d.weighted else None
     cluster = np.concatenate([b.cluster for b in batches if b.cluster is not None]) if d.clustered else None
     labels = np.concatenate([batch.labels for batch in batches])
-    rows = rows_of(Batch(predictions, labels, None, weight, cluster), d, predictions.dtype)
+    rows = rows_of(Batch(predictions, labels, None, weight, cluster), d, predictions.dtype, overwrite=True)
     kinds: tuple[type[Calibrator], ...] = (*METHODS, AutoCalibration)
     (chosen,) = (kind for kind in kinds if kind.method == method)
     calibrator = chosen(d.kind, classes=d.classes)
-    calibrator._fit_to(rows, d)
-    if isinstance(calibrator, AutoCalibration):
-        return calibrator, calibrator.gains_
-    parts = Folds(rows)
-    if parts.least() < calibrator._least_rows(rows.classes):
-        return calibrator, ()
-    losses = held_out_losses(calibrator, parts)
+    parts = None if isinstance(calibrator, AutoCalibration) else Folds(rows)
+    if parts is None or parts.least() < calibrator._least_rows(rows.classes):
+        calibrator._fit_to(rows, d)
+        return calibrator, calibrator.gains_ if isinstance(calibrator, AutoCalibration) else ()
+    calibrator._check_size(rows.n, rows.classes)
+    calibrator._declare(d)
+    losses = fit_and_hold_out(calibrator, parts, rows)
     return calibrator, (gain_of(calibrator, parts, parts.before, losses, interval),)
 
 

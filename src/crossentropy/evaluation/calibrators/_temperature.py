@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy.evaluation._intervals import student_quantile
-from crossentropy.evaluation._newton import minimize_from_zero, sigmoid
+from crossentropy.evaluation._newton import CLOSE, minimize_from_zero, sigmoid
 from crossentropy.evaluation.calibrators._base import Calibrator, restored
 from crossentropy.evaluation.calibrators._folds import Folds
 from crossentropy.evaluation.calibrators._rows import MANY, Rows
@@ -42,7 +42,8 @@ class TemperatureScaling(Calibrator):
     ----------
     temperature_ : float
     temperature_interval_ : (float, float), or None
-        The interval of 95 % by the sandwich, on the scale of log T. None if the labels do not bound T.
+        The interval of 95 % by the sandwich, on the scale of log T; of rows in clusters, by the sums of their clusters.
+        None if the labels do not bound T, or there is one cluster.
     classes_ : array (C,)
 
     Examples
@@ -61,6 +62,42 @@ class TemperatureScaling(Calibrator):
 
     def _least_rows(self, classes: int) -> int:
         return 10
+
+    def fit(
+        self,
+        predictions: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        soft_labels: bool = False,
+        cluster: Any = None,
+    ) -> "TemperatureScaling":
+        """Fit to labels.
+
+        Parameters
+        ----------
+        predictions : array (n,) or (n, C)
+            As `kind` says; one column is of the positive class.
+        y : array or list (n,) of labels; array, shape of `predictions`, of soft ones
+        sample_weight : array (n,), optional
+        soft_labels : bool, default False
+            Whether labels are distributions: the probability of each class, of one column that of the positive one.
+        cluster : array or list (n,), optional
+            The interval does not take rows of equal values for independent; the temperature is the same.
+
+        Returns
+        -------
+        the calibrator itself
+
+        Raises
+        ------
+        BadData
+            If a row is not as declared: not a number, out of range, a label that is none of the classes; a ValueError.
+        ValueError
+            If there are too few rows.
+        """
+        self._fit_to_rows(predictions, y, sample_weight, soft_labels=soft_labels, cluster=cluster)
+        return self
 
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         likelihood = _Likelihood(rows)
@@ -132,10 +169,11 @@ class _Likelihood:
 
     def __init__(self, rows: Rows) -> None:
         self.rows, self._targets = rows, rows.targets
+        self._last: tuple[float, Array, Array] | None = None
 
     def smooth(self) -> None:
         """Let each label keep a little for other classes."""
-        self._targets = self.rows.smoothed()
+        self._targets, self._last = self.rows.smoothed(), None
 
     def is_bounded(self) -> bool:
         """Tell whether a label, or some of its mass, has a lower score than another class."""
@@ -161,18 +199,28 @@ class _Likelihood:
         terms = softmax_terms(z, self._targets, power, by_row=("slope", "curvature"))
         return terms.by_row["slope"], terms.by_row["curvature"]
 
+    def moments_near(self, beta: float) -> tuple[Array, Array]:
+        """Return what `moments` returns for this power, or for one that differs by less than it is known."""
+        if self._last is None or abs(self._last[0] - beta) > 2 * CLOSE * beta:
+            return self.moments(beta)
+        return self._last[1:]
+
     def __call__(self, beta: float) -> tuple[float, float]:
         slopes, curvatures = self.moments(beta)
+        self._last = beta, slopes, curvatures
         return self.rows.total(slopes), self.rows.total(curvatures)
 
     def interval(self, beta: float) -> tuple[float, float] | None:
         """Return the interval of 95 % of the temperature; None if an end of it is 0 or infinite."""
-        slopes, curvatures = self.moments(beta)
-        weight, n = self.rows.weights, len(slopes)
+        slopes, curvatures = self.moments_near(beta)
         total = self.rows.total(curvatures)
-        if not total:
+        scores = slopes if self.rows.weight is None else slopes * self.rows.weight
+        if self.rows.cluster is not None:
+            scores = np.bincount(np.unique(self.rows.cluster, return_inverse=True)[1].reshape(-1), scores)
+        n = len(scores)
+        if not total or n < 2:
             return None
-        spread = math.sqrt(n / (n - 1) * float(np.square(weight * slopes).sum())) / total
+        spread = math.sqrt(n / (n - 1) * float(np.square(scores).sum())) / total
         reach = student_quantile(0.975, n - 1) * spread / beta
         with np.errstate(over="ignore", under="ignore"):
             low, high = (np.exp([-reach, reach]) / beta).tolist()
