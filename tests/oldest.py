@@ -1,7 +1,8 @@
 """Print what the installed package requires, each pinned to its lower bound.
 
-``python tests/oldest.py [EXTRA …]``; for `make test-oldest`. Without an extra these are the requirements of the package,
-and with extras those of the extras alone. The bounds are those of pyproject.toml, which the package carries with it.
+``python tests/oldest.py [EXTRA …]``; for `make test-oldest`. Without an extra these are the requirements of the
+package, and with extras those of the extras alone. The bounds are those of pyproject.toml, which the package carries
+with it.
 """
 
 import re

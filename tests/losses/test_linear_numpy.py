@@ -240,7 +240,9 @@ def test_arrays_may_lie_in_any_way():
 
 def test_no_array_of_the_size_of_the_logits_is_made(monkeypatch):
     monkeypatch.undo()
-    hidden, weight, y = head((512,), 4, 8192, "float32")  # beside which NumPy's buffers for casts, 64 KiB, are small
+    hidden, weight, y = head(
+        (512,), 4, 8192, "float32"
+    )  # beside which NumPy's buffers for casts, 64 KiB, are small
     ce.losses.linear_loss_and_gradients(*head())  # what is imported for it is no part of its memory
     whole = 4 * 512 * 8192
     for budget, options in (

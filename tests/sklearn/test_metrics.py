@@ -26,7 +26,9 @@ def test_losses_and_skills_are_those_of_scikit_learn(p, y, weight, labels):
         (face.log_loss, metrics.log_loss),
         (face.log_loss_skill, metrics.d2_log_loss_score),
     ]
-    if hasattr(metrics, "d2_brier_score"):  # from scikit-learn 1.8 on; before it, Brier's score had two classes
+    if hasattr(
+        metrics, "d2_brier_score"
+    ):  # from scikit-learn 1.8 on; before it, Brier's score had two classes
         pairs += [
             (face.brier_score, metrics.brier_score_loss),
             (face.brier_skill, metrics.d2_brier_score),
