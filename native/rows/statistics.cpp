@@ -29,7 +29,7 @@ class RowStatistics {
         place.rows = Wide ? 1 : rows;
         read_rows();
       }
-      const int64_t invalid = finish.store_all();
+      const int64_t invalid = store_finished_rows(finish);
       if (first_invalid < 0) first_invalid = invalid;
     }
     return first_invalid;
@@ -38,7 +38,7 @@ class RowStatistics {
  private:
   const StatisticsProblem& p;
   const Statistics planes;
-  RowFinish<T> finish;
+  RowFinish<> finish;
   int first;  // which of the rows taken together is the first, or with wide chunks the one that is read
   Place<Wide> place;
   alignas(64) double scale[kLanes];

@@ -61,7 +61,7 @@ struct DepthSums {
 };
 
 // With kLogOddsAlone it is known that one label's log-odds are all there is.
-template <class T, bool kLogOddsAlone = false>
+template <bool kLogOddsAlone = false>
 class RowFinish {
  public:
   // What was read of each row, before the scale. A group is the classes off target, or those of a label set.
@@ -263,13 +263,12 @@ class RowFinish {
 
   // r_y (L − u_y) = r_y softplus(D), of each class among the targets once.
   CE_INLINE void add_targets_of_prior(double* term) const {
-    const T* values = pointer<const T>(p.prior.values);
     for (int64_t j = 0; j < k; ++j) {
       alignas(64) double D[kLanes], weight[kLanes];
       for (int l = 0; l < kLanes; ++l) {
         const bool counts = l < rows && labels.is_target(l, j) && first_occurrence(labels.of(l), j);
         D[l] = counts ? log_odds(l)[j] : 0.0;
-        weight[l] = !counts ? 0.0 : values ? double(values[labels.of(l)[j]]) : 1.0;
+        weight[l] = !counts ? 0.0 : p.prior.values ? p.prior.value(labels.of(l)[j], p.logits.dtype) : 1.0;
       }
       for (int l = 0; l < kLanes; ++l) {
         const double own = weight[l] * softplus(D[l]);
@@ -288,5 +287,9 @@ class RowFinish {
     }
   }
 };
+
+// Calls store_all, of which one copy is enough for all kernels that take every case of it: it is large, and a call
+// serves kLanes rows.
+int64_t store_finished_rows(RowFinish<>& finish);
 
 }  // namespace ce

@@ -255,7 +255,8 @@ def test_the_smooth_calibration_error_is_the_fixed_point_of_its_integral():
     images = np.concatenate([p + 2 * k for k in range(-2, 3)] + [2 * k - p for k in range(-2, 3)])
     residual = np.tile(y - p, 10)
     kernel = np.exp(-0.5 * ((t[:, None] - images) / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))
-    assert np.trapezoid(np.abs(kernel @ residual) / 40, t) == pytest.approx(sigma, rel=1e-6)
+    heights = np.abs(kernel @ residual) / 40
+    assert (heights[1:] + heights[:-1]).sum() / 2 / 20_000 == pytest.approx(sigma, rel=1e-6)
 
 
 def test_the_worst_thousandth_of_the_rows_has_its_share_of_the_loss():

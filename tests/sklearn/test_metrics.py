@@ -25,11 +25,30 @@ def test_losses_and_skills_are_those_of_scikit_learn(p, y, weight, labels):
     pairs = [
         (face.log_loss, metrics.log_loss),
         (face.log_loss_skill, metrics.d2_log_loss_score),
-        (face.brier_score, metrics.brier_score_loss),
-        (face.brier_skill, metrics.d2_brier_score),
     ]
+    if hasattr(
+        metrics, "d2_brier_score"
+    ):  # from scikit-learn 1.8 on; before it, Brier's score had two classes
+        pairs += [
+            (face.brier_score, metrics.brier_score_loss),
+            (face.brier_skill, metrics.d2_brier_score),
+        ]
     for own, theirs in pairs:
         assert own(y, p, **given) == pytest.approx(theirs(y, p, **given), rel=1e-12), own.__name__
+
+
+@each_case
+def test_brier_s_score_and_skill_are_those_of_the_definition(p, y, weight, labels):
+    hit = y if p.ndim == 1 else y[:, None] == np.array(labels or [0, 1, 2])
+
+    def score(p):
+        return np.average(((p - hit) ** 2).reshape(len(y), -1).sum(axis=1), weights=weight)
+
+    expected = score(p)
+    skill = 1 - expected / score(np.average(hit, axis=0, weights=weight))
+    given = {"sample_weight": weight, "labels": labels}
+    assert face.brier_score(y, p, **given) == pytest.approx(expected, rel=1e-12)
+    assert face.brier_skill(y, p, **given) == pytest.approx(skill, rel=1e-12)
 
 
 def test_a_loss_is_not_clipped():

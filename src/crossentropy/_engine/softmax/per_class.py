@@ -113,7 +113,7 @@ def _first_least(x: Array) -> Array:
     """Where the first of the least entries along the last axis stands."""
     xp = namespace(x)
     first = xp.argmin(xp.where(x == x, x, xp.full_like(x, float("inf"))), axis=-1, keepdims=True)
-    return xp.arange(x.shape[-1], device=x.device) == first
+    return xp.arange(x.shape[-1], device=device(x)) == first
 
 
 def _from_last(ndim: int, axis: int) -> tuple[int, ...]:

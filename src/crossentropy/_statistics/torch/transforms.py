@@ -42,6 +42,8 @@ SMALL = 1 << 15
 
 def transforms_serve(settings: StaticArgs, tensors: TensorArgs) -> bool:
     """Tell whether these Functions serve a problem: large, one label a row, no other tensor that a transform sees."""
+    if torch.compiler.is_compiling():  # first: Dynamo of PyTorch 2.9 traces no `all` of what is below
+        return False
     batched = (tensors.logits, tensors.indices)
     constants = [x for x in tensors if x is not None and not any(x is y for y in batched)]
     return (
@@ -53,7 +55,6 @@ def transforms_serve(settings: StaticArgs, tensors: TensorArgs) -> bool:
         and tensors.dense is None
         and (tensors.temperature is None or tensors.temperature.ndim == 0)
         and all(is_plain(x) and not x.requires_grad for x in constants)
-        and not torch.compiler.is_compiling()
         and not torch._C._is_tracing()
         and torch._C._len_torch_dispatch_stack() == 0
         and not is_nested_forward_mode()
