@@ -70,15 +70,11 @@ def only_differentiates() -> bool:
     Forward derivatives of forward derivatives are left out, and so is whatever a compiler or a tracer follows.
     """
     torch = sys.modules["torch"]
+    if torch.compiler.is_compiling() or torch._C._is_tracing() or torch._C._len_torch_dispatch_stack():
+        return False
     levels = torch._C._functorch.get_interpreter_stack() or ()
-    return (
-        bool(levels)
-        and all(level.key().name in ("Grad", "Jvp") for level in levels)
-        and not is_nested_forward_mode()
-        and not torch.compiler.is_compiling()
-        and not torch._C._is_tracing()
-        and torch._C._len_torch_dispatch_stack() == 0
-    )
+    differentiate = all(level.key().name in ("Grad", "Jvp") for level in levels)
+    return bool(levels) and differentiate and not is_nested_forward_mode()
 
 
 def is_recorded(x: Any) -> bool:
