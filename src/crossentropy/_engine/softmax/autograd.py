@@ -121,7 +121,7 @@ def _under_transforms(problem: SoftmaxProblem) -> functional.DifferentiableLoss 
     Large losses of labels are left to their statistics, whose second derivatives are the kernels' too.
     """
     logits: Any = problem.logits
-    if not has_no_arrays(problem.link) or not functional.serves(logits):
+    if not functional.serves(logits) or not has_no_arrays(problem.link):  # in this order, for compilers trace it
         return None
     if problem.formula is None and not problem.acts_per_class:
         settings, parts = _partition(problem)
