@@ -121,7 +121,8 @@ def _under_transforms(problem: SoftmaxProblem) -> functional.DifferentiableLoss 
     Large losses of labels are left to their statistics, whose second derivatives are the kernels' too.
     """
     logits: Any = problem.logits
-    if not functional.serves(logits) or not has_no_arrays(problem.link):  # in this order, for compilers trace it
+    # In this order, for compilers trace what is asked first.
+    if not functional.serves(logits) or not has_no_arrays(problem.link):
         return None
     if problem.formula is None and not problem.acts_per_class:
         settings, parts = _partition(problem)
