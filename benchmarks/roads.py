@@ -1,6 +1,6 @@
 """Every loss of the catalogue, and each way of differentiating it, beside what its user would write by hand.
 
-python benchmarks/roads.py [--only REGEX] [--compiled] [--memory] [--budget SECONDS] [--write]
+python benchmarks/roads.py [--only REGEX] [--rows N [N ...]] [--compiled] [--memory] [--budget SECONDS] [--write]
 
 By hand is the composition of `compositions.py`, in the same framework and on the same arrays. Both sides take turns in
 one process; a number is the median of the turns' ratios, by hand by ours, so that more than 1 is faster. ``--compiled``
@@ -10,6 +10,7 @@ adds a column for `torch.compile`, ``--memory`` one for the most memory that a s
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ from table import grid
 SHAPES = ((64, 10), (4096, 1000), (65536, 10))
 OF_MEMORY = SHAPES[1]
 RESULTS = Path(__file__).parent / "results" / "roads.md"
+LEAST = 3  # turns of a long step
 #: The ratio that no row is to fall below; at 64 rows a call has a fixed price.
 GOALS = {SHAPES[0]: 0.7}
 
@@ -159,13 +161,15 @@ def memory_sides(name: str) -> Sides:
 
 def measured(road: Road, budget: float) -> float:
     """How many times as fast ours is."""
-    return interleaved(Sides(road.ours, road.by_hand, lambda: None), budget, 5).speedup
+    return interleaved(Sides(road.ours, road.by_hand, lambda: None), budget, LEAST).speedup
 
 
 def tables(options: argparse.Namespace) -> Iterator[str]:
     """Measure and lay out a table for each shape."""
     ways = ["backward", "none", "func.grad", "vmap(grad)", "jvp", "twice", "compiled", "JAX", "NumPy"]
     for shape in SHAPES:
+        if options.rows and shape[0] not in options.rows:
+            continue
         goal, with_memory = GOALS.get(shape, 1.0), options.memory and shape == OF_MEMORY
         used = [way for way in ways if way != "compiled" or options.compiled]
         rows = []
@@ -199,6 +203,7 @@ def main() -> None:
     """Print the tables, and write them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="a regular expression for losses and quantities")
+    parser.add_argument("--rows", type=int, nargs="+", help="of which shapes; of all, if left out")
     parser.add_argument("--compiled", action="store_true", help="torch.compile too, which takes long")
     parser.add_argument("--memory", action="store_true", help=f"the most memory of a step at {OF_MEMORY}")
     parser.add_argument("--write", action="store_true")
@@ -208,21 +213,22 @@ def main() -> None:
     found = list(tables(options))
     about = {**description(), "others": f"{others.share():.0%} of the cores"}
     lines = "\n".join(f"- {name}: {value}" for name, value in about.items())
-    page = "\n\n".join(["# Roads beside the main one", METHOD, lines, *found]) + "\n"
+    command = f"`python {' '.join(sys.argv)}`"
+    page = "\n\n".join(["# Roads beside the main one", command, METHOD, lines, *found]) + "\n"
     if options.write:
         RESULTS.write_text(page)
     print(page)
 
 
 METHOD = """\
-`python benchmarks/roads.py --compiled --memory --write`. Every loss beside the composition that a user of the same
-framework would write (`benchmarks/compositions.py`), on the same float32 arrays, value and gradient but for NumPy's
-value. A number is the median ratio of turns in one process, by hand by ours: more than 1 is faster. **Bold** ones miss
-the goal of 1 (0.7 at 64 rows, where a call has a fixed price). Ours keeps more digits.
+Every loss beside the composition that a user of the same framework would write (`benchmarks/compositions.py`), on the
+same float32 arrays, value and gradient but for NumPy's value. A number is the median ratio of turns in one process, by
+hand by ours: more than 1 is faster. **Bold** ones miss the goal of 1 (0.7 at 64 rows, where a call has a fixed price).
+Ours keeps more digits.
 
-`backward` and `none` are `.backward()` of the mean and of each row; `twice` is a gradient of a gradient; `compiled` is
-`torch.compile`, JAX's is `jit(value_and_grad)`. Memory is the most that a backward pass takes, by that of the other:
-less than 1 is less."""
+`backward` and `none` are `.backward()` of the mean and of each row, `twice` is a gradient of a gradient, and JAX's is
+`jit(value_and_grad)`. With `--compiled` there is a column for `torch.compile`, and with `--memory` one for the most
+that a backward pass takes, by that of the other: less than 1 is less."""
 
 if __name__ == "__main__":
     main()
