@@ -10,6 +10,7 @@ adds a column for `torch.compile`, ``--memory`` one for the most memory that a s
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -213,7 +214,7 @@ def main() -> None:
     found = list(tables(options))
     about = {**description(), "others": f"{others.share():.0%} of the cores"}
     lines = "\n".join(f"- {name}: {value}" for name, value in about.items())
-    command = f"`python {' '.join(sys.argv)}`"
+    command = f"`python {shlex.join(sys.argv)}`"
     page = "\n\n".join(["# Roads beside the main one", command, METHOD, lines, *found]) + "\n"
     if options.write:
         RESULTS.write_text(page)
