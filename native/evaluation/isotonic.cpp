@@ -108,7 +108,7 @@ void increasing_fits(const double* weight, double* positive, int64_t rows, int64
     std::fill(predictions.begin(), predictions.end(), 1);
     const int64_t blocks = pool_adjacent_violators(weights.data(), ones.data(), predictions.data(), n);
     double* end = row;
-    for (int64_t b = 0; b < blocks; ++b) end = std::fill_n(end, predictions[size_t(b)], ones[size_t(b)] / weights[size_t(b)]);
+    for (size_t b = 0; b < size_t(blocks); ++b) end = std::fill_n(end, predictions[b], ones[b] / weights[b]);
   }
 }
 

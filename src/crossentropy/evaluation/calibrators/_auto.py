@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy.evaluation.calibrators._base import Calibrator
+from crossentropy.evaluation.calibrators._clustered import ClusteredCalibrator
 from crossentropy.evaluation.calibrators._folds import FOLDS, Folds
 from crossentropy.evaluation.calibrators._gain import Gain, fit_and_hold_out, gain_of
 from crossentropy.evaluation.calibrators._isotonic import IsotonicCalibration
@@ -29,7 +30,7 @@ METHODS: tuple[type[Calibrator], ...] = (
 ERROR_RATE = 0.05
 
 
-class AutoCalibration(Calibrator):
+class AutoCalibration(ClusteredCalibrator):
     """Choose a calibrator by what it gains on rows that it was not fitted to, or none.
 
     Methods are tried from few parameters to many: temperature; then Platt and beta for two classes, vector and matrix
@@ -71,42 +72,6 @@ class AutoCalibration(Calibrator):
 
     def _least_rows(self, classes: int) -> int:
         return 20
-
-    def fit(
-        self,
-        predictions: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        soft_labels: bool = False,
-        cluster: Any = None,
-    ) -> "AutoCalibration":
-        """Choose by labels.
-
-        Parameters
-        ----------
-        predictions : array (n,) or (n, C)
-            As `kind` says; one column is of the positive class.
-        y : array or list (n,) of labels; array, shape of `predictions`, of soft ones
-        sample_weight : array (n,), optional
-        soft_labels : bool, default False
-            Whether labels are distributions: the probability of each class, of one column that of the positive one.
-        cluster : array or list (n,), optional
-            Rows of equal values are in one fold, and standard errors do not take them for independent.
-
-        Returns
-        -------
-        the calibrator itself
-
-        Raises
-        ------
-        BadData
-            If a row is not as declared: not a number, out of range, a label that is none of the classes; a ValueError.
-        ValueError
-            If there are too few rows.
-        """
-        self._fit_to_rows(predictions, y, sample_weight, soft_labels=soft_labels, cluster=cluster)
-        return self
 
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         folds = Folds(rows)

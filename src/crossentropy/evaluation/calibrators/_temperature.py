@@ -9,6 +9,7 @@ import numpy as np
 from crossentropy.evaluation._intervals import student_quantile
 from crossentropy.evaluation._newton import CLOSE, minimize_from_zero, sigmoid
 from crossentropy.evaluation.calibrators._base import Calibrator, restored
+from crossentropy.evaluation.calibrators._clustered import ClusteredCalibrator
 from crossentropy.evaluation.calibrators._folds import Folds
 from crossentropy.evaluation.calibrators._rows import MANY, Rows
 from crossentropy.evaluation.calibrators._softmax import scaled_by, softmax_terms
@@ -20,7 +21,7 @@ Array = np.ndarray[Any, Any]
 SMALL = 1e-2
 
 
-class TemperatureScaling(Calibrator):
+class TemperatureScaling(ClusteredCalibrator):
     r"""Divide logits by one number, the temperature, that makes the labels most likely.
 
     .. math:: q = \operatorname{softmax}(z / T)
@@ -62,42 +63,6 @@ class TemperatureScaling(Calibrator):
 
     def _least_rows(self, classes: int) -> int:
         return 10
-
-    def fit(
-        self,
-        predictions: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        soft_labels: bool = False,
-        cluster: Any = None,
-    ) -> "TemperatureScaling":
-        """Fit to labels.
-
-        Parameters
-        ----------
-        predictions : array (n,) or (n, C)
-            As `kind` says; one column is of the positive class.
-        y : array or list (n,) of labels; array, shape of `predictions`, of soft ones
-        sample_weight : array (n,), optional
-        soft_labels : bool, default False
-            Whether labels are distributions: the probability of each class, of one column that of the positive one.
-        cluster : array or list (n,), optional
-            The interval does not take rows of equal values for independent; the temperature is the same.
-
-        Returns
-        -------
-        the calibrator itself
-
-        Raises
-        ------
-        BadData
-            If a row is not as declared: not a number, out of range, a label that is none of the classes; a ValueError.
-        ValueError
-            If there are too few rows.
-        """
-        self._fit_to_rows(predictions, y, sample_weight, soft_labels=soft_labels, cluster=cluster)
-        return self
 
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         likelihood = _Likelihood(rows)
