@@ -123,7 +123,7 @@ def minimize(
             reached = function(at - size * step)
         at = at - size * step
         value, gradient, hessian = reached
-        if size == 1 and _is_small(step, at, close):
+        if size == 1 and _relative(step, at) <= close:
             break
     return at
 
@@ -143,7 +143,8 @@ def minimize_near(
     hessian : float64 array (k, k)
         Positive definite.
     close : float
-        It ends with a step as small as this, relatively, where it calls the function no more.
+        It ends with a step after which the next would be as small as this, relatively, by the slowest shrinking so far;
+        there it calls the function no more.
 
     Examples
     --------
@@ -154,10 +155,14 @@ def minimize_near(
     factor, moves = Cholesky(hessian), list[tuple[Array, Array]]()
     at = start
     value, gradient = function(at)
+    before, shrinking = math.inf, 0.0
     for _ in range(STEPS):
         step = _quasi_newton_step(factor, moves, gradient)
-        if _is_small(step, at, close):
+        length = _relative(step, at)
+        shrinking = max(shrinking, min(1.0, length / before))
+        if length * (shrinking if moves else 1.0) <= close:
             return at - step
+        before = length
         size, reached = 1.0, function(at - step)
         while size > LEAST and not _falls(reached[0], value):
             size /= 2
@@ -186,8 +191,8 @@ def _falls(reached: float, value: float) -> bool:
     return reached <= value + 1e-15 * abs(value)
 
 
-def _is_small(step: Array, at: Array, close: float) -> bool:
-    return bool(np.abs(step).max() <= close * max(1.0, float(np.abs(at).max())))
+def _relative(step: Array, at: Array) -> float:
+    return float(np.abs(step).max()) / max(1.0, float(np.abs(at).max()))
 
 
 def fit_logistic(design: Array, weight: Array, positive: Array, start: Array) -> Array | None:

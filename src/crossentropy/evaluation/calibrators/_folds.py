@@ -1,14 +1,15 @@
 """Rows in parts, each of which is held out once."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from crossentropy.evaluation._hashing import hash_text, hash_values, mixed
+from crossentropy.evaluation._paired import mean_over_rows
 from crossentropy.evaluation.calibrators._rows import Rows, condense, row_losses
 
-__all__ = ["FOLDS", "Folds", "fold_of_clusters", "folds"]
+__all__ = ["FOLDS", "Folds", "Losses", "fold_of_clusters", "folds"]
 
 Array = np.ndarray[Any, Any]
 FOLDS = 5
@@ -22,6 +23,13 @@ def folds(n: int) -> Array:
 def fold_of_clusters(cluster: Array) -> Array:
     """Return the fold of each row, which the rows of its cluster share, by the cluster's hash; int8."""
     return (mixed(cluster ^ np.uint64(hash_text("fold"))) % np.uint64(FOLDS)).astype(np.int8)
+
+
+class Losses(NamedTuple):
+    """The loss of each row (n,), and their weighted mean; in nats."""
+
+    by_row: Array
+    mean: float
 
 
 class Folds:
@@ -40,9 +48,13 @@ class Folds:
         return len(self.rows) - max(map(len, self.parts))
 
     @cached_property
-    def before(self) -> Array:
-        """The loss of each row as it was predicted."""
-        return row_losses(self.rows.scores, self.rows.targets)
+    def before(self) -> "Losses":
+        """The losses as they were predicted."""
+        return self.losses(row_losses(self.rows.scores, self.rows.targets))
+
+    def losses(self, by_row: Array) -> "Losses":
+        """Return losses with their mean."""
+        return Losses(by_row, mean_over_rows(by_row, self.rows.weight).value)
 
     def without(self, k: int) -> Rows:
         """Return the rows of all folds but one."""

@@ -8,7 +8,7 @@ import numpy as np
 from crossentropy.evaluation._intervals import check_confidence
 from crossentropy.evaluation._paired import mean_over_rows
 from crossentropy.evaluation.calibrators._base import Calibrator, checked_rows
-from crossentropy.evaluation.calibrators._folds import Folds
+from crossentropy.evaluation.calibrators._folds import Folds, Losses
 from crossentropy.evaluation.calibrators._rows import Rows
 
 __all__ = ["Gain", "cross_validated_gain", "fit_and_hold_out", "gain_of"]
@@ -100,23 +100,22 @@ def cross_validated_gain(
     return gain_of(fitted, parts, parts.before, losses, interval)
 
 
-def fit_and_hold_out(calibrator: Calibrator, folds: Folds, rows: Rows) -> Array:
+def fit_and_hold_out(calibrator: Calibrator, folds: Folds, rows: Rows) -> Losses:
     """Fit to the rows of all folds, and return the calibrated loss of each row by a fit without its fold."""
     losses = np.empty(len(folds.rows))
     fits = calibrator._fit_to_folds(folds, rows)
     for here, held_out, part in zip(folds.places, folds.parts, fits, strict=True):
         losses[here] = part._losses(held_out)
-    return losses
+    return folds.losses(losses)
 
 
-def gain_of(calibrator: Calibrator, folds: Folds, before: Array, after: Array, interval: float) -> Gain:
+def gain_of(calibrator: Calibrator, folds: Folds, before: Losses, after: Losses, interval: float) -> Gain:
     """Return the mean difference of two losses of each row."""
-    weight, cluster = folds.rows.weight, folds.rows.cluster
-    mean = mean_over_rows(before - after, weight, cluster)
+    mean = mean_over_rows(before.by_row - after.by_row, folds.rows.weight, folds.rows.cluster)
     return Gain(
         calibrator.method,
-        mean_over_rows(before, weight).value,
-        mean_over_rows(after, weight).value,
+        before.mean,
+        after.mean,
         mean.value,
         mean.standard_error,
         mean.interval(interval),

@@ -62,8 +62,8 @@ class _Linear(Calibrator):
         if few is folds.rows:
             yield from super()._fit_to_folds(folds, rows)
             return
-        gradients = self._fit_to_parts(folds.parts, few, self._identity(few.classes))
-        at, whole = self.coefficients_.reshape(-1), folds.rows.weights.sum()
+        at, gradients = self._fit_to_parts(folds.parts, few, self._identity(few.classes))
+        whole = folds.rows.weights.sum()
         away = at - self._identity(few.classes).reshape(-1)
         hessian = self._hessian(few, at, share=whole / few.weights.sum())
         for part, own in zip(folds.parts, gradients, strict=True):
@@ -86,14 +86,19 @@ class _Linear(Calibrator):
         assert fit is not None  # the prior makes the Hessian positive definite
         return fit
 
-    def _fit_to_parts(self, parts: Sequence[Rows], few: Rows, start: Array) -> Array:
-        """Fit to the rows of all parts by the Hessian of some, and return the gradient of each part at the minimum."""
+    def _fit_to_parts(self, parts: Sequence[Rows], few: Rows, start: Array) -> tuple[Array, Array]:
+        """Fit to the rows of all parts by the Hessian of some.
+
+        Returns the last point but one, and the gradient of each part there.
+        """
         at = self._minimum(few, start, ROUGH)
         whole = sum(part.weights.sum() for part in parts)
         hessian = self._hessian(few, at, share=whole / few.weights.sum())
         gradients = np.empty((len(parts), len(at)))
 
-        def by_parts(at: Array) -> tuple[float, Array]:
+        def by_parts(point: Array) -> tuple[float, Array]:
+            nonlocal at
+            at = point
             away = at - self._identity(few.classes).reshape(-1)
             loss = 0.5 * float(away @ away)
             for i, part in enumerate(parts):
@@ -102,7 +107,7 @@ class _Linear(Calibrator):
             return loss, away + gradients.sum(axis=0)
 
         self.coefficients_ = minimize_near(by_parts, at, hessian, close=NEAR).reshape(start.shape)
-        return gradients
+        return at, gradients
 
     def _some(self, rows: Rows) -> Rows:
         """Return enough rows to know the Hessian within some percent; all, if there are not many more."""
