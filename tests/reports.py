@@ -95,14 +95,6 @@ def hostile_comparisons():
     }
 
 
-def tree_of(comparison):
-    """A comparison as its page takes it."""
-    tree = comparison.to_dict()
-    for own, difference in zip(tree["differences"], comparison.differences, strict=True):
-        own["sentence"] = difference.sentence()
-    return tree
-
-
 def _models(names, n=1000, slices=7):
     r = np.random.default_rng(3)
     p = r.random(n)

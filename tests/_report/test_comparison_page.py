@@ -7,8 +7,9 @@ import pytest
 
 from crossentropy._report.comparison_page import comparison_html, comparison_markdown
 from crossentropy._report.provenance import Provenance, Source
+from crossentropy.cli.evaluation_pages import tree_of
 from crossentropy.evaluation import compare
-from reports import Elements, hostile_comparisons, tree_of
+from reports import Elements, hostile_comparisons
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,10 @@ def test_it_has_a_picture_of_the_differences_of_the_parts_and_of_each_murphy_dia
 
 
 def test_the_sentence_of_each_difference_is_its_verdict(result):
-    text = comparison_markdown(tree_of(result), Provenance((Source("a.parquet", 1, "0" * 64),)))
-    for difference in result.differences:
-        assert difference.sentence() in text
+    tree = tree_of(result)
+    text = comparison_markdown(tree, Provenance((Source("a.parquet", 1, "0" * 64),)))
+    for difference in tree["differences"]:
+        assert difference["sentence"] in text
     assert "a.parquet, 1 bytes" in text
 
 
@@ -53,3 +55,10 @@ def test_models_without_a_difference_have_no_picture_of_it():
     assert result.differences[0].difference is None
     assert 'id="differences-title"' not in page
     assert "do not compare" in page
+
+
+def test_a_name_of_ten_thousand_letters_is_short_in_the_verdict():
+    p = np.asarray([0.2, 0.3, 0.9])
+    (difference,) = tree_of(compare(labels=[1, 0, 1], proba={"a" * 10_000: p, "b": p**2}))["differences"]
+    assert "a…a" in difference["sentence"]
+    assert len(difference["sentence"]) < 300

@@ -12,7 +12,8 @@ from chromium_driver import page_in_chromium
 from crossentropy._report.comparison_page import comparison_html
 from crossentropy._report.evaluation_page import evaluation_html
 from crossentropy._report.provenance import Provenance
-from reports import hostile_comparisons, hostile_evaluations, tree_of
+from crossentropy.cli.evaluation_pages import tree_of
+from reports import hostile_comparisons, hostile_evaluations
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

@@ -4,7 +4,9 @@ import hashlib
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from crossentropy._report.limits import Limit
 from crossentropy._report.provenance import Provenance, Source, versions
@@ -13,7 +15,7 @@ from crossentropy.evaluation import Comparison, Evaluation
 from crossentropy.evaluation._gates import Gate
 from crossentropy.training.output import check_file
 
-__all__ = ["check_page", "write_page"]
+__all__ = ["check_page", "tree_of", "write_page"]
 
 PAGES = (".html", ".md", ".json")
 
@@ -43,17 +45,25 @@ def write_page(
 def _page(
     result: Evaluation | Comparison, provenance: Provenance, limits: Sequence[Limit], *, as_html: bool
 ) -> str:
-    tree = result.to_dict()
     if isinstance(result, Evaluation):
         from crossentropy._report.evaluation_page import evaluation_html, evaluation_markdown
 
-        return (evaluation_html if as_html else evaluation_markdown)(tree, provenance, limits)
+        return (evaluation_html if as_html else evaluation_markdown)(result.to_dict(), provenance, limits)
 
     from crossentropy._report.comparison_page import comparison_html, comparison_markdown
 
+    return (comparison_html if as_html else comparison_markdown)(tree_of(result), provenance, limits)
+
+
+def tree_of(result: Comparison) -> dict[str, Any]:
+    """Return a comparison as its page takes it: each difference has its sentence, with names that are not too long."""
+    from crossentropy._report.sentences import short
+
+    tree = result.to_dict()
     for own, difference in zip(tree["differences"], result.differences, strict=True):
-        own["sentence"] = difference.sentence()
-    return (comparison_html if as_html else comparison_markdown)(tree, provenance, limits)
+        named = replace(difference, model=short(difference.model), reference=short(difference.reference))
+        own["sentence"] = named.sentence()
+    return tree
 
 
 def _described(sources: Sequence[str]) -> list[Source]:
