@@ -1,10 +1,31 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <vector>
+
+#include "common/lanes.hpp"
 #include "common/memory.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
+
+namespace {
+
+// float32 numbers as float64 ones, in memory of their own.
+struct Widened {
+  Widened(uintptr_t from, int64_t n) : values(ce::pointer<const float>(from), ce::pointer<const float>(from) + n) {}
+  std::vector<double> values;
+};
+
+template <class T>
+bool all_positive(uintptr_t address, int64_t n) {
+  const T* x = ce::pointer<const T>(address);
+  bool wrong = false;
+  for (int64_t i = 0; i < n; ++i) wrong |= !(x[i] > T(0));  // NaN too
+  return !wrong;
+}
+
+}  // namespace
 
 void bind_memory(nb::module_& m) {
   m.def("acquire_memory",
@@ -15,4 +36,9 @@ void bind_memory(nb::module_& m) {
         },
         "bytes"_a);
   m.def("release_kept_memory", &ce::release_kept);
+  nb::class_<Widened>(m, "Widened")
+      .def(nb::init<uintptr_t, int64_t>(), "address"_a, "n"_a)
+      .def_prop_ro("address", [](const Widened& x) { return reinterpret_cast<uintptr_t>(x.values.data()); });
+  m.def("all_positive_float32", &all_positive<float>, "address"_a, "n"_a);
+  m.def("all_positive_float64", &all_positive<double>, "address"_a, "n"_a);
 }

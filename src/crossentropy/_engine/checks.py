@@ -36,7 +36,7 @@ def check_logits(
     shape = logits.shape
     if not shape:
         raise ValueError(f"{name} are a single number; they need a class axis")
-    axis = class_axis(axis, shape, name)
+    axis = len(shape) - 1 if axis == -1 else class_axis(axis, shape, name)
     if shape[axis] == 0:
         raise no_classes_error(shape, axis, name)
     return logits, axis

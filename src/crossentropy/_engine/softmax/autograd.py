@@ -140,7 +140,7 @@ def _under_transforms(problem: SoftmaxProblem) -> functional.DifferentiableLoss 
 
     def gradients(z: Sequence[Tensor], kept: Any, upstream: Tensor) -> list[Tensor]:
         own, found = kept
-        g = upstream.double() if upstream.ndim else upstream.item()
+        g = upstream if upstream.ndim else upstream.item()
         return [engine.gradient(own, z[0], found, g, None)]
 
     return functional.DifferentiableLoss(
@@ -197,7 +197,7 @@ class _SoftmaxLoss(Function):
                 None,
                 None,
             )
-        upstream = grad.item() if cpu and not grad.ndim else grad.double()
+        upstream: float | Tensor = grad.item() if cpu and not grad.ndim else grad
         into = overwritten(ctx, logits, problem.axis) if problem.inplace else None
         return ctx.engine.gradient(problem, logits, ctx.found, upstream, into), None, None, None
 

@@ -16,6 +16,7 @@ from crossentropy._engine.softmax.arithmetic import Arithmetic
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import Term
 from crossentropy._statistics import Cotangents, RowStatistics
+from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.label_errors import bad_label_error
 
 
@@ -78,7 +79,7 @@ def gradient(
     `upstream` is a number, or with reduction "none" one for every row.
     """
     problem = problem if problem.logits is logits else replace(problem, logits=logits)
-    share = upstream * found.share
+    share = (upstream if isinstance(upstream, float) else widened(upstream)) * found.share
     if not problem.acts_per_class:
         slopes = formula.row_slopes(problem, found.stats, found.slope)
         cotangents = _cotangents(problem, found.stats, slopes, share)

@@ -314,7 +314,9 @@ def make_transform(
             temperature = like(temperature, logits, "temperature")
         if temperature.ndim and not (ready and temperature.shape == rows):
             temperature = row_values(temperature, logits, rows, "temperature")
-    if validate and not (isinstance(temperature, float) or (ready and bool((temperature > 0).all()))):
+    if validate and not (
+        isinstance(temperature, float) or (ready and memory_torch().are_positive(temperature))
+    ):
         xp = namespace(temperature)
         wrong = ~(temperature > 0)
         if is_true(xp.any(wrong)):

@@ -31,7 +31,7 @@ class Memory(Protocol):
 
     `codes` are the dtypes' numbers in the native code, `address` is that of the first element, `strides` are in
     elements. `contiguous` converts to a dtype and copies only if needed; `addressed` does so with several arrays, for
-    each its own dtype, and returns them, to be kept, with their addresses, 0 for None. `empty`, `stats` (n float64
+    each its own dtype, and returns what is to be kept, with the addresses, 0 for None. `empty`, `stats` (n float64
     arrays in one piece) and `empty_like` allocate without writing; the latter two reuse memory for large results.
     """
 
@@ -43,7 +43,7 @@ class Memory(Protocol):
     @staticmethod
     def contiguous(x: Array, dtype: str | None = None) -> Array: ...
     @staticmethod
-    def addressed(arrays: Sequence[Array | None], dtypes: Sequence[str]) -> tuple[list[Array], list[int]]: ...
+    def addressed(arrays: Sequence[Array | None], dtypes: Sequence[str]) -> tuple[list[Any], list[int]]: ...
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: str) -> Array: ...
     @staticmethod
