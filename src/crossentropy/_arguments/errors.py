@@ -8,7 +8,6 @@ nothing for it.
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
-from difflib import get_close_matches
 from functools import wraps
 from inspect import Parameter, signature
 from numbers import Integral, Real
@@ -245,6 +244,8 @@ def _by_position(parameters: dict[str, Parameter], args: tuple[Any, ...]) -> dic
 
 def unknown_keyword(function: str, parameters: dict[str, Parameter], name: str) -> TypeError:
     """Build the error for an unknown keyword, with our name for it if another library has that keyword."""
+    from difflib import get_close_matches  # imported where a call fails
+
     ours = [parameter for parameter in parameters if parameter != "self"]
     meant, advice = ELSEWHERE.get(name, (get_close_matches(name, ours, 1, 0.8), "pass {ours}={name}"))
     same = [known for known in (word.format(first=ours[0]) for word in meant) if known in ours]

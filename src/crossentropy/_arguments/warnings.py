@@ -2,12 +2,12 @@
 
 import sys
 import warnings
-from pathlib import Path
+from os import path
 from typing import Any
 
 from crossentropy._backends.modes import is_recorded
 
-PACKAGE = str(Path(__file__).resolve().parent.parent)
+PACKAGE = path.dirname(path.dirname(path.realpath(__file__)))
 
 
 class _DefaultAxis(int):

@@ -1,7 +1,6 @@
 """Words for messages: lists of values, and the name that was probably meant."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 __all__ = ["listed", "similar"]
 
@@ -19,6 +18,8 @@ def similar(name: str, names: Iterable[str]) -> str:
     >>> similar("Bought", ["age", "bought"])
     " Did you mean 'bought'?"
     """
+    from difflib import get_close_matches  # imported where a call fails
+
     by_lower = {known.lower(): known for known in names}
     close = get_close_matches(name.lower(), by_lower, n=1)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""

@@ -6,13 +6,13 @@ full relative precision there. Its ``gain`` is its gradient in units of cross-en
 ``∂loss/∂D = gain(D) · σ(D)``.
 
 Any object with these two methods is a link; `Custom` makes one from two functions and checks that they agree.
-Links other than `CrossEntropy`, `Focal` and `Poly` are imported on first use.
+Links other than `CrossEntropy` and `Focal` are imported on first use.
 """
 
 from typing import TYPE_CHECKING
 
 from crossentropy._lazy import attach
-from crossentropy.links.cross_entropy import CrossEntropy, Focal, Poly
+from crossentropy.links.cross_entropy import CrossEntropy, Focal
 from crossentropy.links.link import Link
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crossentropy.links.clipped_policy import ClippedPolicy
     from crossentropy.links.custom import Custom
     from crossentropy.links.mixed import PartiallyHuberized, SymmetricCrossEntropy
+    from crossentropy.links.poly import Poly
     from crossentropy.links.unlikelihood import Unlikelihood
 
 __all__ = [
@@ -43,6 +44,7 @@ LAZY = {
     "clipped_policy": ("ClippedPolicy",),
     "custom": ("Custom",),
     "mixed": ("PartiallyHuberized", "SymmetricCrossEntropy"),
+    "poly": ("Poly",),
     "unlikelihood": ("Unlikelihood",),
 }
 
