@@ -50,16 +50,16 @@ struct Halves<BFloat16> {
   define(name##_alone, T, Stored, Beside::kNothing)           \
   define(name##_uniform, T, Stored, Beside::kUniformPrior)    \
   define(name##_weighted, T, Stored, Beside::kVectorPrior)    \
-  define(name##_set, T, Stored, Beside::kLabelSet)
+  define(name##_set, T, Stored, Beside::kLabelSet)            \
+  define(name##_biased, T, Stored, Beside::kBias)
 #define CE_CONTIGUOUS(define)                                 \
   CE_CONTIGUOUS_BESIDE(define, float32, float, float)         \
   CE_CONTIGUOUS_BESIDE(define, float64, double, double)       \
   CE_CONTIGUOUS_BESIDE(define, bfloat16, float, BFloat16)     \
   CE_CONTIGUOUS_BESIDE(define, float16, float, Float16)
-#define CE_CONTIGUOUS_TABLE(name)                                                                     \
-  {{name##_float32_alone, name##_float32_uniform, name##_float32_weighted, name##_float32_set},       \
-   {name##_float64_alone, name##_float64_uniform, name##_float64_weighted, name##_float64_set},       \
-   {name##_bfloat16_alone, name##_bfloat16_uniform, name##_bfloat16_weighted, name##_bfloat16_set},   \
-   {name##_float16_alone, name##_float16_uniform, name##_float16_weighted, name##_float16_set}}
+#define CE_CONTIGUOUS_TABLE(name)                                     \
+  {CE_CONTIGUOUS_LINE(name##_float32), CE_CONTIGUOUS_LINE(name##_float64), \
+   CE_CONTIGUOUS_LINE(name##_bfloat16), CE_CONTIGUOUS_LINE(name##_float16)}
+#define CE_CONTIGUOUS_LINE(name) {name##_alone, name##_uniform, name##_weighted, name##_set, name##_biased}
 
 }  // namespace ce

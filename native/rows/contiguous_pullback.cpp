@@ -11,35 +11,38 @@ class RowGradient {
         alpha{plain(row.alpha[0]), plain(row.alpha[1])},
         rate(T(row.scale * kLog2E)),
         gain(plain(row.gain)),
-        beside(pointer<const Item>(kSet ? uintptr_t(row.mask) : kVector ? problem.prior : 0)),
+        factor(T(row.factor)),
+        beside(pointer<const Item>(kSet ? uintptr_t(row.mask) : kItems ? problem.values : 0)),
         exponential(kSet ? T(1) : alpha[0], T(row.shift)) {}
 
   // The last line of a row, which may be short, goes through a buffer.
   CE_INLINE void write(const Stored* from, Stored* to, int64_t classes) const {
     const int64_t end = classes / kLanes * kLanes;
-    for (int64_t c = 0; c < end; c += kLanes) write_line(from + c, to + c, beside + (kSet || kVector ? c : 0));
+    for (int64_t c = 0; c < end; c += kLanes) write_line(from + c, to + c, beside + (kItems ? c : 0));
     if (end == classes) return;
     const size_t left = size_t(classes - end);
     alignas(64) Stored line[kLanes] = {};
     alignas(64) Item items[kLanes] = {};
     std::memcpy(line, from + end, left * sizeof(Stored));
-    if (kSet || kVector) std::memcpy(items, beside + end, left * sizeof(Item));
+    if (kItems) std::memcpy(items, beside + end, left * sizeof(Item));
     write_line(line, line, items);
     std::memcpy(to + end, line, left * sizeof(Stored));
   }
 
  private:
   static constexpr bool kSet = kBeside == Beside::kLabelSet, kVector = kBeside == Beside::kVectorPrior;
+  static constexpr bool kBias = kBeside == Beside::kBias, kItems = kSet || kVector || kBias;
   using Item = std::conditional_t<kSet, uint8_t, T>;
 
   // With a NaN that no store rounds to a number.
   static CE_INLINE T plain(double x) { return x == x ? T(x) : T(kNaN); }
 
-  const T base[2], alpha[2], rate, gain;
+  const T base[2], alpha[2], rate, gain, factor;
   const Item* const beside;
   const ScaledExp2<T> exponential;  // times α, but with a label set, where it differs from class to class
 
-  CE_INLINE T at(T u, const Item* item, int place) const {
+  CE_INLINE T at(T z, const Item* item, int place) const {
+    const T u = kBias ? z * factor + T(item[place]) : z;
     const bool right = kSet && item[place] != 0;
     const T e = exponential((u - (right ? base[1] : base[0])) * rate);
     const T gradient = !kSet ? e : (right ? alpha[1] : alpha[0]) * e;
@@ -79,7 +82,7 @@ CE_CONTIGUOUS(CE_PULLBACK)
 
 void pullback_contiguous_rows(const ContiguousProblem& problem, const ContiguousGradient* rows, int n,
                               const View& gradient) {
-  static constexpr decltype(&pullback_float32_alone) kPullbacks[4][4] = CE_CONTIGUOUS_TABLE(pullback);
+  static constexpr decltype(&pullback_float32_alone) kPullbacks[4][5] = CE_CONTIGUOUS_TABLE(pullback);
   kPullbacks[int(problem.logits.dtype)][int(problem.beside)](problem, rows, n, gradient);
 }
 

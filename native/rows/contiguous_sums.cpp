@@ -10,9 +10,11 @@ class RowSums {
  public:
   CE_INLINE ContiguousSums read(const ContiguousProblem& problem, const ContiguousRow& row) {
     const Stored* const u = pointer<const Stored>(problem.logits.address) + row.offset;
-    const Item* const items = pointer<const Item>(kSet ? uintptr_t(row.mask) : kVector ? problem.prior : 0);
+    const Item* const items = pointer<const Item>(kSet ? uintptr_t(row.mask) : kNumbers ? problem.values : 0);
+    factor = T(row.factor);
     for (int64_t j = 0; j < problem.k; ++j)
-      if (uint64_t(row.labels[j]) < uint64_t(problem.classes)) row.targets[j] = double(widen(u[row.labels[j]]));
+      if (const int64_t y = row.labels[j]; uint64_t(y) < uint64_t(problem.classes))
+        row.targets[j] = double(u_of(u[y], items, y));
     for (int64_t c = 0; c < problem.classes; c += kChunk) {
       const int64_t here = std::min(kChunk, problem.classes - c);
       lines = u + c;
@@ -32,12 +34,14 @@ class RowSums {
  private:
   static constexpr bool kSet = kBeside == Beside::kLabelSet, kVector = kBeside == Beside::kVectorPrior;
   static constexpr bool kPrior = kVector || kBeside == Beside::kUniformPrior;
+  static constexpr bool kBias = kBeside == Beside::kBias, kNumbers = kVector || kBias;
   static constexpr int kGroups = kSet ? 2 : 1;
   static constexpr int kCopies = kSet ? 3 : int(kMaxContiguousLabels) + 2;  // targets, tops and the row's end
   static constexpr int64_t kChunk = kDepth * kLanes;
   using Item = std::conditional_t<kSet, uint8_t, T>;  // of what lies beside
 
   LogSum sum[kGroups];
+  T factor;
   double depth_sum = 0.0, mass = 0.0;
   double chunk_mass;  // Σ w over the chunk, but for the targets
   const Stored* lines;
@@ -49,6 +53,15 @@ class RowSums {
   alignas(64) T value[kCopies][kLanes];
   alignas(64) Item item[kCopies][kLanes];
   alignas(64) T high[kGroups][kLanes];  // the largest u of a group, lane by lane; of labels but for the copied lines
+
+  CE_INLINE T u_of(Stored z, const Item* items, int64_t at) const {
+    return kBias ? T(widen(z)) * factor + T(items[at]) : T(widen(z));
+  }
+  // Of the l-th number of half a line.
+  CE_INLINE T u_of(const Stored* line, const Item* items, int half, int l) const {
+    const T z = Halves<Stored>::template load<T>(line, half, l);
+    return kBias ? z * factor + T(items[Halves<Stored>::place(half, l)]) : z;
+  }
 
   // ---- lines that are copied ----
 
@@ -63,13 +76,13 @@ class RowSums {
     copied |= uint64_t(1) << line;
     alignas(64) Stored stored[kLanes] = {};
     std::memcpy(stored, lines + int64_t(line) * kLanes, size_t(length) * sizeof(Stored));
-    for (int l = 0; l < kLanes; ++l) value[i][l] = l < length ? T(widen(stored[l])) : -kInf<T>;
-    if (kVector || kSet) {
+    if (kNumbers || kSet) {
       std::memset(item[i], 0, sizeof item[i]);
       std::memcpy(item[i], beside + int64_t(line) * kLanes, size_t(length) * sizeof(Item));
     } else if (kPrior) {
       for (int l = 0; l < kLanes; ++l) item[i][l] = Item(l < length);
     }
+    for (int l = 0; l < kLanes; ++l) value[i][l] = l < length ? u_of(stored[l], item[i], l) : -kInf<T>;
     return i;
   }
 
@@ -92,7 +105,7 @@ class RowSums {
       for (int line = 0; line < whole; ++line) {
         const int64_t at = int64_t(line) * kLanes + lane;
         const uint64_t member = kSet ? uint64_t(beside[at] != 0) ^ uint64_t(1 - g) : 1;
-        holding |= (member & uint64_t(T(widen(lines[at])) >= top)) << line;
+        holding |= (member & uint64_t(u_of(lines[at], beside, at) >= top)) << line;
       }
       if (!kSet) holding &= ~copied;  // where a target may be higher
       i = copy_line(holding ? __builtin_ctzll(holding) : whole);
@@ -199,11 +212,11 @@ class RowSums {
           member += kLanes;
         } else {
           for (int l = 0; l < kHalf; ++l) {
-            const T first = Halves<Stored>::template load<T>(from, 0, l);
-            const T second = Halves<Stored>::template load<T>(from, 1, l);
+            const T first = u_of(from, member, 0, l), second = u_of(from, member, 1, l);
             lanes[0][l] = first > lanes[0][l] ? first : lanes[0][l];
             lanes[0][kHalf + l] = second > lanes[0][kHalf + l] ? second : lanes[0][kHalf + l];
           }
+          if (kBias) member += kLanes;
         }
       }
     });
@@ -215,10 +228,10 @@ class RowSums {
   //
   // Between chunks the processor's own prefetchers lose the thread, and between rows, which mostly lie one behind the
   // other: what is fetched past the row's end is the rows to come. Nothing comes of fetching what is not there. Beside a
-  // vector prior, which goes through the nearest cache too, what is fetched further ahead would be gone before its turn.
+  // vector, which goes through the nearest cache too, what is fetched further ahead would be gone before its turn.
   template <bool kLook>
   CE_INLINE bool sum_lines(T rate, T (*terms)[kLanes], T* depths) {
-    constexpr int64_t kAhead = (kVector ? kDepth / 4 : kDepth) * kLanes;
+    constexpr int64_t kAhead = (kNumbers ? kDepth / 4 : kDepth) * kLanes;
     const T off = base(0), on = base(kGroups - 1);
     const Exp2Shift<T> range(0);
     alignas(64) T sums[kGroups][kLanes] = {}, most[kLanes], deep[kLanes] = {};
@@ -240,8 +253,7 @@ class RowSums {
         } else {
           for (int l = 0; l < kHalf; ++l) {
             const int m = kHalf + l;
-            const T first = Halves<Stored>::template load<T>(from, 0, l);
-            const T second = Halves<Stored>::template load<T>(from, 1, l);
+            const T first = u_of(from, other, 0, l), second = u_of(from, other, 1, l);
             most[l] = first > most[l] ? first : most[l];
             most[m] = second > most[m] ? second : most[m];
             sums[0][l] += exp2_shifted((first - off) * rate, range.floor, range.magic);
@@ -251,7 +263,7 @@ class RowSums {
             deep[m] -= (kVector ? other[Halves<Stored>::place(1, l)] : T(1)) * (second - off);
           }
         }
-        if (kVector || kSet) other += kLanes;
+        if (kNumbers || kSet) other += kLanes;
       }
     });
     std::memcpy(terms, sums, sizeof sums);
@@ -330,7 +342,7 @@ double total_of(const T* values, int64_t begin, int64_t end) {
 }  // namespace
 
 void sum_contiguous_rows(const ContiguousProblem& problem, const ContiguousRow* rows, int n, ContiguousSums* sums) {
-  static constexpr decltype(&sum_float32_alone) kSums[4][4] = CE_CONTIGUOUS_TABLE(sum);
+  static constexpr decltype(&sum_float32_alone) kSums[4][5] = CE_CONTIGUOUS_TABLE(sum);
   kSums[int(problem.logits.dtype)][int(problem.beside)](problem, rows, n, sums);
 }
 

@@ -5,11 +5,11 @@
 //
 //                                                     wide rows          other rows
 //   one label, nothing but its log-odds, C ≤ 64       contiguous*.cpp    few_classes.cpp
-//   labels, with a prior or not                       contiguous*.cpp    chunks of 64 rows, a tile
-//   a label set, no prior and no margin               contiguous*.cpp    chunks of 64 rows, a tile
+//   labels, with a prior or a bias or neither         contiguous*.cpp    chunks of 64 rows, a tile
+//   a label set, no prior, bias nor margin            contiguous*.cpp    chunks of 64 rows, a tile
 //   everything else                                   chunks of a row    chunks of 64 rows, a tile
 //
-// All that is not in chunks has no softcap and no bias. Forward it has at most 4 labels a row, and neither entropy,
+// All that is not in chunks has no softcap, and no bias but on wide rows. Forward it has at most 4 labels a row, and neither entropy,
 // argmax nor rank is asked for. Backward it has no gradient of the entropy, none with respect to temperature or margin
 // is asked for, and that of the logits has their dtype; of contiguous rows it has its classes side by side as well. So
 // has the mask of a contiguous label set.

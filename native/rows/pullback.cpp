@@ -111,7 +111,8 @@ class RowPullback {
   // Whether rows go from the logits to their gradient with nothing in between.
   CE_INLINE bool is_contiguous() const {
     if (!Wide || p.upstream.entropy || p.out.logits.dtype != p.logits.dtype || p.out.logits.class_stride != 1 ||
-        !p.transform.plain() || p.out.scale || p.out.target || p.out.before_transform)
+        !has_one_beside(p.transform, has_set(), p.upstream.prior_term != 0) || p.out.scale || p.out.target ||
+        p.out.before_transform)
       return false;
     if (has_set())
       return p.target.mask.class_stride == 1 && !p.upstream.prior_term && p.transform.margin == 0.0 &&
@@ -131,22 +132,25 @@ class RowPullback {
         std::memset(pointer<char>(p.out.logits.address) + to * size, 0, size_t(p.shape.classes * size));
         continue;
       }
+      const double chain = row_scale(p.transform, row + l);
       gradients[n++] = {row_offset(p.logits, p.shape, row + l),
                         to,
                         {f.off.base[l], f.on.base[l]},
-                        {f.off.alpha[l] * f.scale[l], f.on.alpha[l] * f.scale[l]},
+                        {f.off.alpha[l] * chain, f.on.alpha[l] * chain},
                         f.scale[l],
+                        chain,
                         f.shift[l],
-                        p.upstream.prior_term ? f.prior_gain[l] / shared * f.scale[l] : 0.0,
+                        p.upstream.prior_term ? f.prior_gain[l] / shared * chain : 0.0,
                         has_set() ? pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, row + l) : nullptr};
     }
-    const Beside beside = beside_of(has_set(), p.upstream.prior_term != 0, p.prior.values);
-    pullback_contiguous_rows({p.logits, p.shape.classes, beside, 0, p.prior.values, nullptr}, gradients, n,
-                             p.out.logits);
+    const Beside beside = beside_of(p.transform, has_set(), p.upstream.prior_term != 0, p.prior.values);
+    const uintptr_t values = p.transform.bias ? p.transform.bias : p.prior.values;
+    pullback_contiguous_rows({p.logits, p.shape.classes, beside, 0, values, nullptr}, gradients, n, p.out.logits);
     for (int l = 0; p.target.indices && l < rows; ++l)
       for (int64_t j = 0; !f.excluded[l] && j < p.target.k; ++j)
         if (f.labels.is_target(l, j) && first_occurrence(f.labels.of(l), j))
-          store_one(row_offset(p.out.logits, p.shape, row + l) + f.labels.of(l)[j], f.at_target(l, j) * f.scale[l]);
+          store_one(row_offset(p.out.logits, p.shape, row + l) + f.labels.of(l)[j],
+                    f.at_target(l, j) * row_scale(p.transform, row + l));
   }
 
   CE_INLINE void store_one(int64_t at, double value) const {

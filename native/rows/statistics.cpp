@@ -56,7 +56,9 @@ class RowStatistics {
 
   // Whether rows are summed where they lie.
   CE_INLINE bool is_contiguous() const {
-    if (!Wide || !p.transform.plain() || planes.entropy || planes.argmax || planes.rank) return false;
+    if (!Wide || !has_one_beside(p.transform, has_set(), p.prior.present) || planes.entropy || planes.argmax ||
+        planes.rank)
+      return false;
     if (has_set())
       return p.target.mask.class_stride == 1 && !planes.prior_term && p.transform.margin == 0.0 &&
              !p.transform.class_margin;
@@ -72,7 +74,8 @@ class RowStatistics {
       if (!finish.labels.counts(l)) continue;
       ContiguousRow& task = tasks[n];
       task.offset = row_offset(p.logits, p.shape, row + l);
-      task.scale = row_scale(p.transform, row + l);
+      task.scale = pending_scale(p.transform, row + l);
+      task.factor = row_scale(p.transform, row + l);
       if (has_set()) {
         task.mask = pointer<const uint8_t>(mask.address) + row_offset(mask, p.shape, row + l);
       } else {
@@ -81,9 +84,10 @@ class RowStatistics {
       }
       lane[n++] = l;
     }
-    const Beside beside = beside_of(has_set(), p.prior.present, p.prior.values);
+    const Beside beside = beside_of(p.transform, has_set(), p.prior.present, p.prior.values);
     const int64_t k = has_set() ? 0 : p.target.k;
-    sum_contiguous_rows({p.logits, p.shape.classes, beside, k, p.prior.values, p.prior_masses}, tasks, n, sums);
+    const uintptr_t values = p.transform.bias ? p.transform.bias : p.prior.values;
+    sum_contiguous_rows({p.logits, p.shape.classes, beside, k, values, p.prior_masses}, tasks, n, sums);
     for (int i = 0; i < n; ++i) {
       finish.off.put(lane[i], sums[i].off);
       if (has_set()) finish.on.put(lane[i], sums[i].on);
