@@ -209,22 +209,32 @@ void ClassLoss::with_formula(const Work& work) const {
   }
 }
 
-RowLossTotals ClassLoss::evaluate(uintptr_t row_losses, int threads) const {
-  const int64_t n = shape.rows();
-  const bool soft = target.dense.address != 0;
-  Scratch memory(size_t((soft ? 3 : 2) * n));
-  double *const losses = memory.data(), *const masses = losses + n, *const errors = soft ? masses + n : nullptr;
+// The first row with a label outside the classes, −1 if there is none.
+int64_t ClassLoss::sum_all_rows(double* losses, double* masses, double* errors, int threads) const {
   std::atomic<int64_t> bad{-1};
   with_formula([&](const auto& form) {
-    parallel_blocks(n, rows_of_a_block(shape), threads, [&](int64_t begin, int64_t end) {
+    parallel_blocks(shape.rows(), rows_of_a_block(shape), threads, [&](int64_t begin, int64_t end) {
       const int64_t found = sum_rows(form, begin, end, losses, masses, errors);
       int64_t known = bad;
       while (found >= 0 && (known < 0 || found < known) && !bad.compare_exchange_weak(known, found)) {
       }
     });
   });
+  return bad;
+}
+
+void ClassLoss::evaluate_rows(double* losses, int threads) const {
+  Scratch masses(size_t(shape.rows()));
+  sum_all_rows(losses, masses.data(), nullptr, threads);
+}
+
+RowLossTotals ClassLoss::evaluate(uintptr_t row_losses, int threads) const {
+  const int64_t n = shape.rows();
+  const bool soft = target.dense.address != 0;
+  Scratch memory(size_t((soft ? 3 : 2) * n));
+  double *const losses = memory.data(), *const masses = losses + n, *const errors = soft ? masses + n : nullptr;
   RowLossTotals totals;
-  totals.bad_row = bad;
+  totals.bad_row = sum_all_rows(losses, masses, errors, threads);
   totals.loss = sum_of_rows(losses, n);
   totals.mass = sum_of_rows(masses, n);
   RowWeights weigh(target, terms, shape.classes);

@@ -27,6 +27,8 @@ class ClassLoss {
 
   // As of RowLoss.
   RowLossTotals evaluate(uintptr_t losses, int threads) const;
+  // The losses alone, one double for every row.
+  void evaluate_rows(double* losses, int threads) const;
   bool has_probabilities() const { return are_probabilities(logits, shape); }
   void pullback(uintptr_t logits, double factor, const double* upstream, const View& gradient, int threads) const;
 
@@ -45,6 +47,7 @@ class ClassLoss {
   class Reader;
   template <class Form>
   int64_t sum_rows(const Form& form, int64_t begin, int64_t end, double* losses, double* masses, double* errors) const;
+  int64_t sum_all_rows(double* losses, double* masses, double* errors, int threads) const;
   template <class Form>
   void pull_rows(const Form& form, const View& from, double factor, const double* upstream, const View& gradient,
                  int64_t begin, int64_t end) const;

@@ -108,9 +108,10 @@ class Rows {
     }
   }
 
-  // Once the value is known, puts the derivatives by the logits, times `factor`, in their place, or in that of the first.
+  // Once the value is known, puts the derivatives by the logits, times `factor`, in their place: those that have a
+  // gradient with an address, and of two that are compared by KL the first.
   template <DivergenceOf kKind>
-  CE_INLINE void pull(double factor) {
+  CE_INLINE void pull(double factor, const std::vector<View>& gradients) {
     if constexpr (kKind == DivergenceOf::kForward) {
       const Softmax student = softmaxes[0], teacher = softmaxes[1];
       each_line([&](int64_t c) __attribute__((always_inline)) {
@@ -135,11 +136,13 @@ class Rows {
       });
       pull_own(0, mean, factor, [&](size_t j) { return top_logs[1][j] - top_logs[0][j]; });
     } else {
-      for (int i = 0; i < K; ++i)
+      for (int i = 0; i < K; ++i) {
+        if (!gradients[i].address) continue;
         pull_own(i, sums[i], factor / K, [&](size_t j) {
           const TopMean m = mean_of_top(j);
           return m.log - (top_logs[i][j] - m.high);
         });
+      }
     }
   }
 
@@ -210,7 +213,7 @@ CE_CLONES void values_of(const DivergenceRows& in, int64_t begin, int64_t end, d
       values[row + r] = valid ? rows.value<kKind>() : counts ? kNaN : 0.0;
       if (gradients.empty()) continue;
       if (valid) {
-        rows.pull<kKind>(in.scale);
+        rows.pull<kKind>(in.scale, gradients);
       } else {
         for (size_t i = 0; i < in.logits.size(); ++i)
           for (int64_t c = 0; c < rows.tile.width; ++c) rows.row(int(i), r)[c] = counts ? kNaN : 0.0;

@@ -1,4 +1,5 @@
-// Arguments: logits, target, and the prior if it has values; of the pullback then the statistics, and their cotangents.
+// Arguments: logits, target, the prior if it has values, and the bias of classes if there is one, in the type that kernels
+// compute in; of the pullback then the statistics, and their cotangents.
 // Results: the statistics; or the gradients of the logits and, if it is asked for, of the soft target.
 //
 // All arrays lie row by row. Statistics have the floating type that the program computes in, the kernels float64.
@@ -13,7 +14,7 @@
 #include "common/memory.hpp"
 #include "common/parallel.hpp"
 #include "rows/few_classes.hpp"
-#include "xla/handler.hpp"
+#include "xla/numbers.hpp"
 
 namespace ce::xla {
 namespace {
@@ -27,6 +28,8 @@ struct Settings {
   int64_t prior;        // 0 none, 1 the same for every class, 2 given
   int64_t statistics;   // bits: which there are
   int64_t cotangents;   // bits: which are given
+  int64_t scale;        // of the logits: the bits of a double
+  int64_t has_bias;
 };
 
 constexpr uintptr_t Statistics::* kStatistics[] = {
@@ -39,12 +42,6 @@ constexpr uintptr_t Cotangents::* kCotangents[] = {
     &Cotangents::dense_term, &Cotangents::entropy,
 };
 
-bool is_double(const Buffer& x) {
-  if (x.type != Type::kFloat64 && x.type != Type::kFloat32)
-    throw std::invalid_argument("statistics are neither float32 nor float64");
-  return x.type == Type::kFloat64;
-}
-
 double sum_of(const Buffer& x) {
   const bool wide = is_double(x);
   double total = 0.0;
@@ -53,25 +50,14 @@ double sum_of(const Buffer& x) {
   return total;
 }
 
-CE_CLONES void widen_numbers(const float* from, double* to, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i] = from[i];
-}
-
-CE_CLONES void round_numbers(const double* from, float* to, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i] = float(from[i]);
-}
-
-CE_CLONES void widen_labels(const int32_t* from, int64_t* to, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i] = from[i];
-}
-
 // A problem whose rows are taken in blocks: what a kernel needs in another type is converted block by block.
 struct Problem {
   Settings settings;
-  Shape shape{1, 1, 1};
+  Shape shape;
   const Buffer& logits;
   const Buffer& target;
   Prior prior;
+  Transform transform;
   int64_t k = 1;         // labels of a row
   int64_t next = 2;      // the first argument behind the problem
   int64_t largest = 0;   // rows of a block
@@ -79,18 +65,17 @@ struct Problem {
 
   explicit Problem(const Call& call) : logits(argument(call, 0)), target(argument(call, 1)) {
     read_settings(call, Type::kInt64, settings);
-    const int64_t axis = logits.rank - 1 - settings.axes_behind;
-    for (int64_t i = 0; i < logits.rank; ++i)
-      (i < axis ? shape.outer : i == axis ? shape.classes : shape.inner) *= logits.sizes[i];
+    shape = shape_of(logits, settings.axes_behind);
     if (settings.form == 1) k = target.sizes[target.rank - 1];
-    if (has_labels() && target.type != Type::kInt32 && target.type != Type::kInt64)
-      throw std::invalid_argument("labels are neither int32 nor int64");
+    if (has_labels()) check_labels(target);
     prior.present = settings.prior != 0;
     if (settings.prior == 2) {
       const Buffer& values = argument(call, next++);
       prior.values = address(values.data);
       prior.total = sum_of(values);
     }
+    transform.scale = bit_cast<double>(settings.scale);
+    if (settings.has_bias) transform.bias = address(argument(call, next++).data);
     largest = block_of_rows(shape, use_wide(view(logits, 0), shape), threads());
     if (shape.inner > 1) {
       largest = std::min(largest, shape.inner);
@@ -108,9 +93,8 @@ struct Problem {
 
   // An array in the shape of the logits, from the first entry of a row on.
   View view(const Buffer& x, int64_t row) const {
-    const Dtype dtype = dtype_of(x.type);
-    View result{address(x.data), dtype, shape.classes * shape.inner, shape.inner, shape.inner == 1 ? 0 : 1};
-    result.address += uintptr_t(row_offset(result, shape, row) * size_of(dtype));
+    View result = view_of(x, shape);
+    result.address += uintptr_t(row_offset(result, shape, row) * size_of(result.dtype));
     return result;
   }
 };
@@ -136,7 +120,7 @@ class Block {
       return;
     }
     int64_t* labels = reinterpret_cast<int64_t*>(take(n));
-    widen_labels(static_cast<const int32_t*>(t.data) + first, labels, n);
+    widen(static_cast<const int32_t*>(t.data) + first, labels, n);
     target.indices = address(labels);
   }
 
@@ -144,7 +128,7 @@ class Block {
   uintptr_t doubles(const Buffer& x, int64_t each) {
     if (is_double(x)) return address(static_cast<const double*>(x.data) + begin * each);
     double* to = take(rows * each);
-    widen_numbers(static_cast<const float*>(x.data) + begin * each, to, rows * each);
+    widen(static_cast<const float*>(x.data) + begin * each, to, rows * each);
     return address(to);
   }
 
@@ -154,7 +138,7 @@ class Block {
   }
   void store(uintptr_t from, const Buffer& x, int64_t each) const {
     if (is_double(x)) return;
-    round_numbers(pointer<const double>(from), static_cast<float*>(x.data) + begin * each, rows * each);
+    round(pointer<const double>(from), static_cast<float*>(x.data) + begin * each, rows * each);
   }
 
   View view(const Buffer& x) const { return problem.view(x, begin); }
@@ -216,7 +200,7 @@ Error* statistics(Call* call) {
       Block block(problem, begin, end, results.size());
       Statistics out;
       for (const auto& [name, x] : results) out.*name = block.place_of(*x, each(problem, name));
-      row_statistics(block.view(problem.logits), block.shape, {}, block.target, block.prior, out, 1);
+      row_statistics(block.view(problem.logits), block.shape, problem.transform, block.target, block.prior, out, 1);
       for (const auto& [name, x] : results) block.store(out.*name, *x, each(problem, name));
     });
   });
@@ -248,7 +232,8 @@ Error* pullback(Call* call) {
         pages.prepare(first + problem.bytes_of(gradient, begin), first + problem.bytes_of(gradient, end));
       }
       if (call.results.size > 1) out.dense = block.view(result(call, 1));
-      row_pullback(block.view(problem.logits), block.shape, {}, block.target, block.prior, saved, upstream, out, 1);
+      row_pullback(block.view(problem.logits), block.shape, problem.transform, block.target, block.prior, saved, upstream,
+                   out, 1);
     });
   });
 }

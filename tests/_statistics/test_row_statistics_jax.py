@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crossentropy._statistics import PLAIN, Prior, Requested, Target, formulas, row_statistics
+from crossentropy._statistics import PLAIN, Prior, Requested, Target, Transform, formulas, row_statistics
 from crossentropy._statistics.problem import DIFFERENTIABLE
 from frameworks import JAX
 
@@ -118,6 +118,57 @@ def test_a_prior_has_a_gradient():
     z, y, make, prior, axis = drawn(5, "label", "given")
     term = lambda compute: lambda r: compute(z, axis, make(y), PLAIN, Prior(r)).prior_term.sum()  # noqa: E731
     alike(jax.grad(term(row_statistics))(prior.values), jax.grad(term(formulas.statistics))(prior.values))
+
+
+TRANSFORMS = [
+    (5, "label", "none", NONE, lambda b: Transform(2.0)),
+    (200, "label", "none", NONE, lambda b: Transform(1.0, logit_bias=b)),
+    (7, "labels", "given", ALL, lambda b: Transform(0.5, logit_bias=b)),
+    (200, "dense", "uniform", ALL, lambda b: Transform(3.0, logit_bias=b)),
+]
+
+
+@pytest.mark.parametrize(("classes", "form", "prior", "requested", "transform"), TRANSFORMS)
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_a_temperature_and_a_bias_have_values_and_derivatives_of_two_orders(
+    classes, form, prior, requested, transform, dtype
+):
+    axis = 1 if form in ("labels", "dense") else -1
+    z, target, make, prior, axis = drawn(classes, form, prior, axis)
+    z, bias = jnp.astype(z, dtype), jnp.asarray(np.sin(np.arange(classes)))
+
+    def everything(compute):
+        def total(z, bias):
+            stats = compute(z, axis, make(target), transform(bias), prior, requested)
+            found = [x for name in DIFFERENTIABLE_TOO if (x := getattr(stats, name)) is not None]
+            return sum(jnp.sum(jnp.sin(x)) for x in found)
+
+        gradient = jax.grad(total, (0, 1))
+        dots = jnp.cos(z), jnp.cos(bias)
+        mapped = jax.vmap(jax.grad(total), (0, None))(jnp.stack([z, -z]), bias)
+        by_bias = jax.vmap(total, (None, 0))(z, jnp.stack([bias, -bias]))
+        return gradient(z, bias), jax.jvp(gradient, (z, bias), dots)[1], mapped, by_bias
+
+    got, expected = (jax.jit(lambda c=c: everything(c))() for c in (row_statistics, formulas.statistics))
+    if dtype == "float64":
+        alike(got, expected, 1e-11)
+        return
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == b.dtype
+        a, b = (np.asarray(x, float) for x in (a, b))
+        np.testing.assert_allclose(a, b, rtol=2e-2, atol=2e-2 * np.abs(b).max())
+    # What a bias learns from logits of half precision is not rounded to it.
+    np.testing.assert_allclose(got[0][1], expected[0][1], rtol=1e-4, atol=1e-4 * np.abs(expected[0][1]).max())
+
+
+def test_the_kernels_are_given_logits_without_their_temperature_and_bias():
+    z, y, make, _, axis = drawn(100, "label")
+    transform = Transform(2.0, logit_bias=jnp.arange(100.0))
+    loss = lambda z: row_statistics(z, axis, make(y), transform).log_odds.sum()  # noqa: E731
+    program = jax.jit(jax.grad(loss)).lower(z).as_text()
+    assert "@crossentropy_row_pullback" in program
+    steps = [line for line in program.splitlines() if "tensor<6x100xf64>" in line and "stablehlo." in line]
+    assert all("custom_call" in line for line in steps), steps
 
 
 @pytest.mark.parametrize(("classes", "kernel"), [(10, "row_gradients"), (100, "row_pullback")])

@@ -99,6 +99,10 @@ OF_ROWS = {
     "images": (ce.softmax_cross_entropy, Z3, (Y3,), {"axis": 1}),
     "two axes of rows": (ce.softmax_cross_entropy, Z3, (RNG.integers(0, 6, (8, 5)),), {}),
     "questions": (ce.sigmoid_cross_entropy, Z, (YES,), {"label_smoothing": 0.1}),
+    "focal": (ce.softmax_cross_entropy, Z, (ROWS,), {"link": ce.links.Focal(2.0), "label_smoothing": 0.1}),
+    "squares": (ce.losses.brier_loss, Z3, (Y3,), {"axis": 1}),
+    "hinges": (ce.losses.hinge_loss, Z, (ROWS,), {"kind": "weston-watkins"}),
+    "teacher": (ce.losses.distillation_loss, Z, (np.cos(Z), ROWS), {}),
     "questions of rows": (ce.sigmoid_cross_entropy, Z[:, 0], (YES[:, 0],), {"link": ce.links.Focal(2.0)}),
 }
 
@@ -135,6 +139,24 @@ def rows_stay_where_they_are(mesh):
                 equal(got, expected)
 
 
+def rows_of_classes_over_devices(mesh):
+    """Losses of rows under `shard_map`: logits of each device's own rows, and logits that all devices have."""
+    for name in ("focal", "hinges", "teacher"):
+        loss, z, others, options = OF_ROWS[name]
+
+        def losses(z, *others, loss=loss, options=options):
+            return loss(z, *others, reduction="none", validate="none", **options)
+
+        local = jax.shard_map(losses, mesh=mesh, in_specs=P("m"), out_specs=P("m"))
+        alike(jax.jit(local)(z, *others), losses(z, *others))
+        total = lambda z, f=losses, o=others: f(z, *o).sum()  # noqa: E731
+        alike(jax.jit(jax.grad(lambda z, f=local, o=others: f(z, *o).sum()))(z), jax.grad(total)(z))
+        specs = (P(), *(P("m") for _ in others))
+        shared = jax.shard_map(losses, mesh=mesh, in_specs=specs, out_specs=P("m"))
+        each = lambda z, f=losses, o=others: f(jnp.tile(z, (4, 1)), *o).sum()  # noqa: E731
+        alike(jax.grad(lambda z, f=shared, o=others: f(z, *o).sum())(z[:2]), jax.grad(each)(z[:2]))
+
+
 def classes_are_gathered(mesh):
     """Whatever else devices share is brought together for a kernel, and the losses are those of one device."""
     prior = np.arange(1.0, 21.0) / 210
@@ -154,4 +176,5 @@ if __name__ == "__main__":
     classes_over_devices(devices)
     rows_over_devices(devices)
     rows_stay_where_they_are(devices)
+    rows_of_classes_over_devices(devices)
     classes_are_gathered(devices)

@@ -1,7 +1,6 @@
 """Hinge losses: margins between the logit of the label and the others."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
@@ -84,13 +83,17 @@ def hinge_loss(
         raise ValueError(f"margin is {margin}; it is a lead that is asked for, so it is 0 or more")
     problem = row_problem(logits, labels, options)
     one_label(problem, "hinge_loss")
-    composition = partial(_composition, margin=margin, only_best=kind == "crammer-singer")
     if not isinstance(margin, (int, float)):  # it may learn
-        return composition(problem)
-    return solve(replace(problem, formula=RowFormula(kind, float(margin), composition)))
+        return _by_formulas(problem, kind, margin)
+    return solve(replace(problem, formula=RowFormula(kind, float(margin), _composition)))
 
 
-def _composition(problem: SoftmaxProblem, *, margin: Any, only_best: bool) -> Array:
+def _composition(problem: SoftmaxProblem) -> Array:
+    kind, margin, _ = problem.formula  # type: ignore[misc]  # this is it
+    return _by_formulas(problem, kind, margin)
+
+
+def _by_formulas(problem: SoftmaxProblem, kind: str, margin: Any) -> Array:
     """The loss by formulas."""
     rows = prepare_rows(problem)
     z: Array = rows.u
@@ -98,7 +101,7 @@ def _composition(problem: SoftmaxProblem, *, margin: Any, only_best: bool) -> Ar
     xp = namespace(z)
     zero = xp.zeros_like(z)
     own = xp.sum(xp.where(on, z, zero), axis=-1, keepdims=True)
-    if only_best:
+    if kind == "crammer-singer":
         others = xp.where(on, xp.full_like(z, -INF), z)
         best = xp.argmax(others, axis=-1, keepdims=True)
         rival = xp.arange(z.shape[-1], device=device(z)) == best

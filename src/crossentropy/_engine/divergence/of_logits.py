@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from crossentropy._backends import Array, is_numpy, is_taped, is_torch
+from crossentropy._backends import Array, is_jax, is_numpy, is_taped, is_torch
 from crossentropy._backends.tape import node, plain
 from crossentropy._engine.divergence.formulas import Divergence, log_probabilities
 from crossentropy._engine.divergence.native import divergence_rows
@@ -26,6 +26,11 @@ def of_rows(
         native = autograd.under_transforms(divergence, logits, axis, transform, live)
         if native is not None:
             return native
+    elif is_jax(logits[0]):
+        from crossentropy._engine.divergence import jax_rows
+
+        if jax_rows.serves(logits, transform):
+            return jax_rows.of_arrays(divergence, logits, axis, transform, live)
     # NumPy, unless the temperature learns, whose derivative the kernel does not have.
     elif not is_taped(transform.temperature) and all(
         is_numpy(x) and is_for_kernels(x) for x in map(plain, logits)

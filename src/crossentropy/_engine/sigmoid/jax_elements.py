@@ -31,6 +31,7 @@ from crossentropy._statistics.jax.binding import (
     with_batch_in_front,
 )
 from crossentropy._statistics.jax.call import call
+from crossentropy._statistics.jax.rules import tangents_by_formula
 from crossentropy.links import Focal
 
 __all__ = ["losses"]
@@ -177,37 +178,20 @@ def _differentiate_losses(
     arrays: Sequence[Array], dots: Sequence[Any], *, problem: Elements
 ) -> tuple[Sequence[Array], Sequence[Any]]:
     value = LOSSES.bind(*arrays, problem=problem)
-    tangent = _by_formula(_losses, arrays, [ad.Zero(jax.typeof(arrays[0])), *dots[1:]], problem)
+    found = tangents_by_formula(_losses, arrays, [ad.Zero(jax.typeof(arrays[0])), *dots[1:]], problem)
     if type(dots[0]) is not ad.Zero:
         (slope,) = SLOPES.bind(*arrays, problem=problem)
         by_logits = slope * dots[0]
-        tangent = by_logits if tangent is None else tangent + by_logits
-    return value, [ad.Zero(jax.typeof(value[0])) if tangent is None else tangent]
+        found = (by_logits if found is None else found[0] + by_logits,)
+    return value, [ad.Zero(jax.typeof(value[0]))] if found is None else found
 
 
 def _differentiate_slopes(
     arrays: Sequence[Array], dots: Sequence[Any], *, problem: Elements
 ) -> tuple[Sequence[Array], Sequence[Any]]:
     value = SLOPES.bind(*arrays, problem=problem)
-    tangent = _by_formula(_slopes, arrays, dots, problem)
-    return value, [ad.Zero(jax.typeof(value[0])) if tangent is None else tangent]
-
-
-def _by_formula(
-    formula: Callable[..., Sequence[Array]], arrays: Sequence[Array], dots: Sequence[Any], problem: Elements
-) -> Array | None:
-    """The tangent along the arrays that move; None if none does."""
-    moving = [i for i, dot in enumerate(dots) if type(dot) is not ad.Zero]
-    if not moving:
-        return None
-
-    def found(*moved: Array) -> Array:
-        replaced = list(arrays)
-        for i, x in zip(moving, moved, strict=True):
-            replaced[i] = x
-        return formula(*replaced, problem=problem)[0]
-
-    return jax.jvp(found, tuple(arrays[i] for i in moving), tuple(dots[i] for i in moving))[1]
+    found = tangents_by_formula(_slopes, arrays, dots, problem)
+    return value, [ad.Zero(jax.typeof(value[0]))] if found is None else found
 
 
 LOSSES = make_primitive(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from crossentropy._backends import Array
+from crossentropy._backends import Array, is_jax
 from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -15,14 +15,19 @@ def loss_by_autodiff(
     problem: SoftmaxProblem,
     *,
     statistics: Callable[[SoftmaxProblem], RowStatistics] | None = None,
-    row_losses: Callable[[SoftmaxProblem], tuple[Array, Array]] = per_class.row_losses,
+    row_losses: Callable[[SoftmaxProblem], tuple[Array, Array | None]] = per_class.row_losses,
 ) -> Array:
     """The loss of `problem`, by its own formula if it has one.
 
     `statistics` computes the statistics in place of `find_statistics`, and `row_losses` the losses and masses of rows
     where the link acts on every class.
     """
-    if problem.formula is not None:
+    if statistics is None and row_losses is per_class.row_losses and is_jax(problem.logits):
+        from crossentropy._engine.softmax import jax_classes
+
+        if jax_classes.serves(problem):
+            row_losses = jax_classes.row_losses
+    if problem.formula is not None and row_losses is per_class.row_losses:
         return problem.formula.composition(problem)
     find = statistics or find_statistics
     losses, masses, _ = formula.weighted_losses(problem, find, row_losses, formula.target_losses)

@@ -12,7 +12,7 @@ from typing import Any
 from crossentropy._backends import Array, sum_tolerance
 from crossentropy._engine.reductions import negative_weight_error, of_nothing
 from crossentropy._engine.softmax.labels import check_sets
-from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
 from crossentropy._engine.softmax.terms import check_sums
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._kernels import _native
@@ -20,7 +20,7 @@ from crossentropy._statistics import PLAIN
 from crossentropy._statistics.cpu.kernel import NO_TRANSFORM, Layout, lay_out, lay_out_transform
 from crossentropy._statistics.cpu.memory import Memory
 from crossentropy._statistics.label_errors import bad_label_error
-from crossentropy.links import CrossEntropy, Focal, GeneralizedCrossEntropy, MeanAbsoluteError, Tsallis
+from crossentropy.links import CrossEntropy, Focal, GeneralizedCrossEntropy, Link, MeanAbsoluteError, Tsallis
 
 NUMBER = (int, float)
 #: As native/classes/class_loss.hpp numbers them.
@@ -75,7 +75,7 @@ def _serves_classes(problem: SoftmaxProblem) -> bool:
     """Whether the native object of losses of every class knows the loss: of one label a row, or of soft targets."""
     target, transform = problem.target, problem.transform
     return (
-        formula_of(problem) is not None
+        formula_of(problem.link, problem.formula) is not None
         and target.mask is None
         and not target.several
         and problem.label_weight is None
@@ -88,11 +88,10 @@ def _serves_classes(problem: SoftmaxProblem) -> bool:
     )
 
 
-def formula_of(problem: SoftmaxProblem) -> tuple[str, float, float] | None:
+def formula_of(link: Link, formula: RowFormula | None) -> tuple[str, float, float] | None:
     """The formula of a loss of every class, its number and its factor; None if native code does not know it."""
-    link = problem.link
-    if problem.formula is not None:
-        return problem.formula.name, problem.formula.parameter, 1.0
+    if formula is not None:
+        return formula.name, formula.parameter, 1.0
     if type(link) is Focal and isinstance(link.gamma, NUMBER):
         return "focal", link.gamma, 1.0
     if type(link) is GeneralizedCrossEntropy and isinstance(link.q, NUMBER) and link.truncation is None:
@@ -241,7 +240,7 @@ def _class_rows(
 ) -> tuple[_native.ClassLoss, list[Array]]:
     """The native object of a loss of every class, and the arrays that it has addresses of."""
     target, weight = problem.target, problem.class_weight
-    name, parameter, factor = formula_of(problem)  # type: ignore[misc]  # it is served
+    name, parameter, factor = formula_of(problem.link, problem.formula)  # type: ignore[misc]  # it is served
     single = weight is not None and str(weight.dtype).endswith("float32")  # widened there
     arrays = (target.indices, problem.sample_weight, problem.smoothing_prior, divisors, weight)
     kept, addresses = memory.addressed(

@@ -53,7 +53,7 @@ def added(terms: Sequence[Term]) -> Array:
 def weighted_losses(
     problem: SoftmaxProblem,
     statistics: Callable[[SoftmaxProblem], RowStatistics],
-    row_losses_per_class: Callable[[SoftmaxProblem], tuple[Array, Array]],
+    row_losses_per_class: Callable[[SoftmaxProblem], tuple[Array, Array | None]],
     link_losses: Callable[[SoftmaxProblem, RowStatistics], Array],
 ) -> tuple[Array, Array | None, RowStatistics]:
     """The weighted losses and masses of its rows, and the statistics that they are made of.

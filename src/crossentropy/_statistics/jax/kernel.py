@@ -59,8 +59,8 @@ def pullback(problem: RowProblem, *arguments: Array) -> list[Array]:
 
 
 def _rows(problem: RowProblem, logits: Array) -> int:
-    """How many axes in front of the classes are of rows, in all arrays; a given prior has none."""
-    return 0 if problem.prior == "given" else logits.ndim + problem.axis
+    """How many axes in front of the classes are of rows, in all arrays; vectors of classes have none."""
+    return 0 if problem.arrays > 2 else logits.ndim + problem.axis
 
 
 def _settings(problem: RowProblem) -> np.ndarray:
@@ -75,6 +75,8 @@ def _settings(problem: RowProblem) -> np.ndarray:
             PRIORS.index(problem.prior),
             _bits(problem.names, STATISTICS),
             _bits(problem.cotangents, DIFFERENTIABLE),
+            np.float64(1 / problem.temperature).view(np.int64),
+            problem.has_bias,
         ],
         np.int64,
     )

@@ -23,6 +23,7 @@ from crossentropy._backends import Array
 from crossentropy._statistics.jax import kernel
 from crossentropy._statistics.jax.binding import abstract, make_primitive, same_axes, with_batch_in_front
 from crossentropy._statistics.jax.problem import RowProblem
+from crossentropy._statistics.jax.rules import differentiate_linear, tangents_by_formula
 
 __all__ = ["row_statistics"]
 
@@ -83,19 +84,27 @@ def _differentiate_statistics(
     names = problem.names
     problem = replace(problem, with_gradient=problem.few)
     stats = STATISTICS.bind(*arrays, problem=problem)
-    moving = tuple(i for i in (0, 1) if type(dots[i]) is not ad.Zero)
+    known, linear = list(arrays), list(dots[:2])
+    if problem.has_bias and type(dots[-1]) is not ad.Zero:  # u = z/T + b moves with b as with T b added to z
+        shifted = jnp.expand_dims(problem.temperature * dots[-1], range(1, -problem.axis))
+        # The gradient of b adds up what is not rounded; vectors have the type that the kernels compute in.
+        known = [jnp.astype(x, problem.dtype) if i != 1 else x for i, x in enumerate(known)]
+        own = None if type(dots[0]) is ad.Zero else jnp.astype(dots[0], problem.dtype)
+        shifted = jnp.broadcast_to(shifted, known[0].shape)
+        linear[0] = jnp.astype(shifted, problem.dtype) if own is None else own + shifted
+    moving = tuple(i for i in (0, 1) if type(linear[i]) is not ad.Zero)
     tangents: dict[str, Any] = {}
     if moving:
         moved = replace(problem, moving=moving)
-        linear = [dots[i] for i in moving]
-        found = TANGENTS.bind(*same_axes([*arrays, *stats, *linear]), problem=moved)
+        found = TANGENTS.bind(*same_axes([*known, *stats, *(linear[i] for i in moving)]), problem=moved)
         tangents = dict(zip(moved.differentiable, found, strict=True))
     if problem.prior == "given" and type(dots[2]) is not ad.Zero:
 
-        def by_prior(values: Array) -> Array:
-            return problem.statistics(*arrays[:2], values).prior_term
+        def by_prior(values: Array, *, problem: RowProblem) -> list[Array]:
+            replaced = [*arrays[:2], values, *arrays[3:]]
+            return [problem.statistics(*replaced).prior_term]
 
-        _, dot = jax.jvp(by_prior, (arrays[2],), (dots[2],))
+        (dot,) = tangents_by_formula(by_prior, arrays[2:3], dots[2:3], problem) or ()
         tangents["prior_term"] = tangents["prior_term"] + dot if "prior_term" in tangents else dot
     stats = stats[: len(names)]
     return stats, [
@@ -104,41 +113,8 @@ def _differentiate_statistics(
     ]
 
 
-def _differentiate_linear(
-    primitive: Primitive,
-    formula: Callable[..., Sequence[Array]],
-    arguments: Sequence[Array],
-    dots: Sequence[Any],
-    *,
-    problem: RowProblem,
-) -> tuple[Sequence[Array], Sequence[Array]]:
-    """The rule of a primitive that is linear in what follows the statistics."""
-    value = primitive.bind(*arguments, problem=problem)
-    others = problem.arrays + len(problem.names)
-    dots = [
-        jnp.zeros_like(x) if type(dot) is ad.Zero and i >= others else dot
-        for i, (x, dot) in enumerate(zip(arguments, dots, strict=True))
-    ]
-    if all(type(dot) is ad.Zero for dot in dots[:others]):
-        linear = same_axes([*arguments[:others], *dots[others:]])
-        return value, primitive.bind(*linear, problem=problem)
-    # The statistics are functions of the arrays, through which the formula differentiates.
-    moving = [
-        i for i, dot in enumerate(dots) if type(dot) is not ad.Zero and not problem.arrays <= i < others
-    ]
-
-    def found(*moved: Array) -> tuple[Array, ...]:
-        replaced = list(arguments)
-        for i, x in zip(moving, moved, strict=True):
-            replaced[i] = x
-        return tuple(formula(*replaced, problem=problem))
-
-    _, tangents = jax.jvp(found, tuple(arguments[i] for i in moving), tuple(dots[i] for i in moving))
-    return value, tangents
-
-
 def _transpose_tangents(cotangents: Sequence[Any], *arguments: Any, problem: RowProblem) -> list[Any]:
-    known = problem.arrays + len(problem.names)
+    known = problem.known
     given = {
         name: x for name, x in zip(problem.differentiable, cotangents, strict=True) if type(x) is not ad.Zero
     }
@@ -150,7 +126,7 @@ def _transpose_tangents(cotangents: Sequence[Any], *arguments: Any, problem: Row
 
 
 def _transpose_pullback(dots: Sequence[Any], *arguments: Any, problem: RowProblem) -> list[Any]:
-    known = problem.arrays + len(problem.names)
+    known = problem.known
     dots = [
         jnp.zeros_like(x) if type(dot) is ad.Zero else dot
         for x, dot in zip(problem.moved(tuple(arguments)), dots, strict=True)
@@ -168,11 +144,11 @@ def _batch(
     *,
     problem: RowProblem,
 ) -> tuple[Sequence[Array], Sequence[int]]:
-    """A batch in front of the rows, which shares the prior; if each has a prior of its own, the formula."""
-    if problem.prior == "given" and axes[2] is not None:
+    """A batch in front of the rows, which shares vectors of classes; if each has one of its own, the formula."""
+    shared = range(2, problem.arrays)
+    if any(axes[i] is not None for i in shared):
         found = jax.vmap(partial(formula, problem=problem), in_axes=tuple(axes))(*arguments)
         return found, (0,) * len(found)
-    shared = (2,) if problem.prior == "given" else ()
     batched = with_batch_in_front(arguments, axes, shared)
     found = primitive.bind(*batched, problem=problem)
     return found, (0,) * len(found)
@@ -182,7 +158,7 @@ STATISTICS = make_primitive("row_statistics", _statistics, _abstract_statistics,
 TANGENTS = make_primitive("row_tangents", _tangents, _abstract_tangents, _batch, None)
 PULLBACK = make_primitive("row_pullback", _pullback, _abstract_pullback, _batch, kernel.pullback)
 ad.primitive_jvps[STATISTICS] = _differentiate_statistics
-ad.primitive_jvps[TANGENTS] = partial(_differentiate_linear, TANGENTS, _tangents)
-ad.primitive_jvps[PULLBACK] = partial(_differentiate_linear, PULLBACK, _pullback)
+ad.primitive_jvps[TANGENTS] = partial(differentiate_linear, TANGENTS, _tangents)
+ad.primitive_jvps[PULLBACK] = partial(differentiate_linear, PULLBACK, _pullback)
 ad.primitive_transposes[TANGENTS] = _transpose_tangents
 ad.primitive_transposes[PULLBACK] = _transpose_pullback

@@ -13,11 +13,11 @@ from crossentropy._statistics import formulas
 from crossentropy._statistics.problem import (
     DIFFERENTIABLE,
     NONE_REQUESTED,
-    PLAIN,
     Prior,
     Requested,
     RowStatistics,
     Target,
+    Transform,
     statistic_names,
 )
 
@@ -27,7 +27,7 @@ PRIORS = ("none", "uniform", "given")
 
 @dataclass(frozen=True)
 class RowProblem:
-    """The statics of a problem; its arrays are the logits, the target and the prior if that is "given".
+    """The statics of a problem; its arrays are the logits, the target, the prior if that is "given", and the bias.
 
     Attributes
     ----------
@@ -40,6 +40,10 @@ class RowProblem:
     requested : Requested
     dtype : str
         Of the statistics.
+    temperature : float
+        The divisor of the logits.
+    has_bias : bool
+        Whether a number for each class is added to them then.
     few : bool
         Whether there are so few classes, and nothing asked for but the log-odds of labels, that their gradient is
         computed with them. It takes the place of the statistics that only the pullback needs.
@@ -57,6 +61,8 @@ class RowProblem:
     prior: str
     requested: Requested = NONE_REQUESTED
     dtype: str = "float32"
+    temperature: float = 1.0
+    has_bias: bool = False
     few: bool = False
     with_gradient: bool = False
     moving: tuple[int, ...] = ()
@@ -65,11 +71,16 @@ class RowProblem:
     @property
     def arrays(self) -> int:
         """How many arrays make the problem."""
-        return 3 if self.prior == "given" else 2
+        return 2 + (self.prior == "given") + self.has_bias
+
+    @property
+    def known(self) -> int:
+        """How many arguments of the linear primitives come before those that they are linear in."""
+        return self.arrays + len(self.names)
 
     def parts(self, arguments: Sequence[Any]) -> tuple[tuple[Any, ...], ...]:
         """Split the arguments of a primitive: the arrays of the problem, its statistics, and what follows."""
-        first, second = self.arrays, self.arrays + len(self.names)
+        first, second = self.arrays, self.known
         return tuple(arguments[:first]), tuple(arguments[first:second]), tuple(arguments[second:])
 
     def shapes(self, logits: Any, target: Any) -> list[tuple[int, ...]]:
@@ -110,10 +121,17 @@ class RowProblem:
 
     def statistics(self, *arrays: Array, idle: Array | None = None) -> RowStatistics:
         """The statistics of its arrays by the formulas, without those that only kernels need."""
-        logits, target, *values = arrays
-        prior = None if self.prior == "none" else Prior(*values)
+        logits, target, *vectors = arrays
+        bias = vectors.pop() if self.has_bias else None
+        prior = None if self.prior == "none" else Prior(*vectors)
         return formulas.statistics(
-            logits, logits.ndim + self.axis, self.target(target), PLAIN, prior, self.requested, idle=idle
+            logits,
+            logits.ndim + self.axis,
+            self.target(target),
+            Transform(self.temperature, logit_bias=bias),
+            prior,
+            self.requested,
+            idle=idle,
         )
 
     def tangents(self, arrays: tuple[Array, ...], dots: tuple[Array, ...]) -> tuple[Array, ...]:

@@ -42,10 +42,11 @@ def statistics(
         )
     if validate:
         check_labels(target, logits.shape[axis])
-    offset = None
-    if not transform.is_plain:
+    offset, temperature, bias = None, transform.temperature, transform.logit_bias
+    if not _serves_transform(transform):
         rows = formulas.prepare(logits, axis, target, transform, idle=idle)
         behind, logits, offset, axis = axis, rows.u, rows.offset, rows.u.ndim - 1
+        temperature, bias = 1.0, None
         target = replace(
             target,
             mask=None if target.mask is None else formulas.class_last(target.mask, behind),
@@ -64,9 +65,10 @@ def statistics(
     else:
         form, array = "labels" if target.several else "label", as_indices(target.indices)
     arrays = [logits, array]
-    if prior is not None and prior.values is not None:
-        # The kernels take a prior in the type that they compute in.
-        arrays.append(jnp.astype(prior.values, "float64" if logits.dtype.name == "float64" else "float32"))
+    # The kernels take vectors of classes in the type that they compute in.
+    vectors = (None if prior is None else prior.values, bias)
+    own = "float64" if logits.dtype.name == "float64" else "float32"
+    arrays += [jnp.astype(x, own) for x in vectors if x is not None]
     problem = RowProblem(
         axis=axis - logits.ndim,
         form=form,
@@ -74,12 +76,26 @@ def statistics(
         prior="none" if prior is None else "uniform" if prior.values is None else "given",
         requested=requested,
         dtype=jnp.dtype(wide).name,
-        few=form == "label" and prior is None and requested == NONE_REQUESTED and logits.shape[axis] <= FEW,
+        temperature=float(temperature),
+        has_bias=bias is not None,
+        few=(
+            (form == "label" and prior is None and requested == NONE_REQUESTED)
+            and (logits.shape[axis] <= FEW and bias is None and temperature == 1)
+        ),
     )
     found = dict(zip(problem.names, row_statistics(problem, *arrays), strict=True))
     if offset is not None and "log_partition" in found:
         found["log_partition"] = found["log_partition"] + offset
     return RowStatistics(**found)
+
+
+def _serves_transform(transform: Transform) -> bool:
+    """Tell whether the primitives know a transform: a temperature that is a number, and a bias of the classes."""
+    return (
+        isinstance(transform.temperature, (int, float))
+        and transform.softcap is None
+        and transform.margin is None
+    )
 
 
 def _serves(logits: Array, requested: Requested) -> bool:
