@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "classes/bi_tempered.hpp"
 #include "common/parallel.hpp"
 #include "rows/loss_terms.hpp"
 #include "rows/row_weights.hpp"
@@ -50,8 +51,14 @@ class ClassLoss::Reader {
   }
 
   // A row of numbers, with its masses; `top` is −1 of one that is no distribution.
-  CE_INLINE LossRow<Real> prepare(int64_t r) {
+  CE_INLINE LossRow<Real> prepare(int64_t r, const View* to = nullptr) {
     LossRow<Real> found{row(r), e, a + (soft ? r * tile.width : 0), tile.width, 0, label(r), of.formula.scale};
+    if (Form::kKept) found.kept = of.kept.data() + (first + r) * Form::kKept;
+    if (Form::kAsks && tile.rows == 1) {
+      found.next_u = {from, of.shape, first + 1};
+      found.next_a = {of.target.dense, of.shape, first + 1};
+      if (to) found.gradient = {*to, of.shape, first};
+    }
     found.top = find_top(found.u, tile.width);
     if (!soft && uint64_t(found.label) >= uint64_t(tile.classes)) found.top = -1;
     if (Form::kMasses && found.top >= 0) fill_masses(found);
@@ -107,6 +114,7 @@ CE_CLONES int64_t ClassLoss::sum_rows(const Form& form, int64_t begin, int64_t e
       const double own = weigh.row[r];
       double sum = 1.0;
       if (!target.indices) reader.masses(r, sum, share[r]);
+      if (!target.indices && !Form::kTimesMass) share[r] = 1.0;
       if (errors) {
         const double error = own == 0.0 ? 0.0 : std::abs(sum - 1.0);
         errors[row + r] = error == error ? error : kInf<double>;
@@ -142,6 +150,7 @@ CE_CLONES void ClassLoss::pull_rows(const Form& form, const View& from, double f
       double weight = factor * weigh.row[r], sum;
       if (upstream) weight = product(weight, upstream[row + r]);
       if (!Form::kWeighted && !target.indices) reader.masses(r, sum, share[r]);
+      if (!target.indices && !Form::kTimesMass) share[r] = 1.0;
       if (!Form::kWeighted) weight = product(weight, share[r]);
       Real* const u = reader.row(r);
       const auto fill = [&](Real x) __attribute__((always_inline)) {
@@ -151,7 +160,7 @@ CE_CLONES void ClassLoss::pull_rows(const Form& form, const View& from, double f
         fill(Real(0));
         continue;
       }
-      auto found = reader.prepare(r);
+      auto found = reader.prepare(r, &gradient);
       if (found.top < 0) {
         fill(Real(kNaN));
       } else {
@@ -206,6 +215,9 @@ void ClassLoss::with_formula(const Work& work) const {
       return is_double || target.dense.address ? work(Brier<double>(n)) : work(Brier<float>(n));
     case Formula::kCrammerSinger: return work(Hinge<true>(n));
     case Formula::kWestonWatkins: return work(Hinge<false>(n));
+    case Formula::kBiTempered: return work(BiTempered(n));
+    case Formula::kCrossEntropy:
+      return is_double ? work(CrossEntropyOfClasses<double>()) : work(CrossEntropyOfClasses<float>());
   }
 }
 
@@ -216,6 +228,7 @@ RowLossTotals ClassLoss::evaluate(uintptr_t row_losses, int threads) const {
   double *const losses = memory.data(), *const masses = losses + n, *const errors = soft ? masses + n : nullptr;
   std::atomic<int64_t> bad{-1};
   with_formula([&](const auto& form) {
+    kept.resize(size_t(n * form.kKept));
     parallel_blocks(n, rows_of_a_block(shape), threads, [&](int64_t begin, int64_t end) {
       const int64_t found = sum_rows(form, begin, end, losses, masses, errors);
       int64_t known = bad;

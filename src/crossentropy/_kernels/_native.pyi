@@ -205,6 +205,7 @@ class ClassLoss:
         formula: int,
         parameter: float,
         factor: float,
+        steps: int,
         logits: int,
         dtype: int,
         outer: int,

@@ -87,7 +87,7 @@ def hinge_loss(
     composition = partial(_composition, margin=margin, only_best=kind == "crammer-singer")
     if not isinstance(margin, (int, float)):  # it may learn
         return composition(problem)
-    return solve(replace(problem, formula=RowFormula(kind, float(margin), composition)))
+    return solve(replace(problem, formula=RowFormula(kind, composition, (float(margin), 1.0, 0))))
 
 
 def _composition(problem: SoftmaxProblem, *, margin: Any, only_best: bool) -> Array:

@@ -50,14 +50,15 @@ def memory_torch() -> Any:
 
 
 class RowFormula(NamedTuple):
-    """A loss of a row's classes that is no link's: as `fused_cpu.FORMULAS` names it, its number, and by formulas.
+    """A loss of a row's classes that is no link's: as `fused_cpu.FORMULAS` names it, by formulas, and its numbers.
 
-    ``composition(problem)`` is the loss where the kernel does not serve, differentiable to any order.
+    ``composition(problem)`` is the loss where the kernel does not serve, differentiable to any order. `numbers` are
+    those of `FormulaNumbers` in native/classes/formulas.hpp.
     """
 
     name: str
-    parameter: float
     composition: Callable[["SoftmaxProblem"], Array]
+    numbers: tuple[float, float, int]
 
 
 @dataclass(slots=True, eq=False)
