@@ -9,6 +9,12 @@
 
 namespace ce {
 
+namespace {
+
+bool is_soft(const Target& target) { return target.dense.address && !target.indices; }
+
+}  // namespace
+
 // Rows of a block, read one after the other into what a formula works on.
 template <class Form>
 class ClassLoss::Reader {
@@ -16,7 +22,7 @@ class ClassLoss::Reader {
   using Real = typename Form::Real;
 
   CE_INLINE Reader(const ClassLoss& of, const View& from)
-      : of(of), from(from), tile(from, of.shape), soft(of.target.dense.address != 0),
+      : of(of), from(from), tile(from, of.shape), soft(is_soft(of.target)), table(!soft && of.target.dense.address),
         numbers(tile.width * (tile.rows * (soft ? 2 : 1) + (Form::kMasses ? (soft ? 1 : 2) : 0))),
         vectors(Form::kMasses ? 2 * tile.width : 1) {
     e = numbers.data() + tile.width * tile.rows;
@@ -56,11 +62,14 @@ class ClassLoss::Reader {
     if (Form::kKept) found.kept = of.kept.data() + (first + r) * Form::kKept;
     if (Form::kAsks && tile.rows == 1) {
       found.next_u = {from, of.shape, first + 1};
-      found.next_a = {of.target.dense, of.shape, first + 1};
+      if (soft) found.next_a = {of.target.dense, of.shape, first + 1};
+      if (table && first + 1 < of.shape.rows()) found.next_a = {of.target.dense, of_table(), label(1)};
       if (to) found.gradient = {*to, of.shape, first};
     }
     found.top = find_top(found.u, tile.width);
     if (!soft && uint64_t(found.label) >= uint64_t(tile.classes)) found.top = -1;
+    if (Form::kMasses && table && found.top >= 0)
+      tile.load(of.target.dense, of_table(), found.label, 1, Real(0), a);
     if (Form::kMasses && found.top >= 0) fill_masses(found);
     return found;
   }
@@ -69,10 +78,12 @@ class ClassLoss::Reader {
   const ClassLoss& of;
   const View& from;
   const Tile tile;
-  const bool soft;
+  const bool soft, table;
   const AlignedArray<Real> numbers, vectors;
   Real *e, *a, *weight, *prior;
   int64_t first = 0;
+
+  CE_INLINE Shape of_table() const { return {tile.classes, tile.classes, 1}; }
 
   CE_INLINE void fill_masses(LossRow<Real>& found) const {
     const bool weighted = Form::kWeighted && !of.weights.empty(), smoothed = !of.prior.empty();
@@ -82,7 +93,7 @@ class ClassLoss::Reader {
       for (int64_t c = 0; c < tile.width; c += kRowLanes)
         for (int l = 0; l < kRowLanes; ++l) a[c + l] = mass(c + l);
     };
-    if (soft) {
+    if (soft || table) {
       if (weighted) fill([&](int64_t c) __attribute__((always_inline)) { return a[c] * weight[c]; });
       if (smoothed) fill([&](int64_t c) __attribute__((always_inline)) { return kept * a[c] + prior[c]; });
       return;
@@ -223,7 +234,7 @@ void ClassLoss::with_formula(const Work& work) const {
 
 RowLossTotals ClassLoss::evaluate(uintptr_t row_losses, int threads) const {
   const int64_t n = shape.rows();
-  const bool soft = target.dense.address != 0;
+  const bool soft = is_soft(target);
   Scratch memory(size_t((soft ? 3 : 2) * n));
   double *const losses = memory.data(), *const masses = losses + n, *const errors = soft ? masses + n : nullptr;
   std::atomic<int64_t> bad{-1};

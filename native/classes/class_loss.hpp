@@ -14,7 +14,8 @@ namespace ce {
 
 enum class Formula : int { kFocal, kPower, kBrier, kCrammerSinger, kWestonWatkins, kBiTempered, kCrossEntropy };
 
-// What is summed over the classes, of logits times `scale`. The target is one label or a mass for every class.
+// What is summed over the classes, of logits times `scale`. The target is one label, a mass for every class, or both:
+// masses that are the row of a table (C, C) which the label names.
 struct ClassFormula {
   Formula formula;
   FormulaNumbers numbers;

@@ -26,8 +26,8 @@ struct LossRow {
   int64_t label;  // −1 of soft targets
   double scale;
   double* kept = nullptr;  // kKept numbers of the row that the loss leaves for the derivatives
-  AheadOfUse<false> next_u, next_a;  // of the next row, and of this one's derivatives, where kAsks
-  AheadOfUse<true> gradient;
+  AheadOfUse<false> next_u{}, next_a{};  // of the next row, and of this one's derivatives, where kAsks
+  AheadOfUse<true> gradient{};
 
   CE_INLINE SoftmaxRow<T> softmax(int shift = 64) { return {u, e, width, top, scale, shift}; }
 };

@@ -37,7 +37,7 @@ struct AheadOfUse {
 
   AheadOfUse() = default;
   CE_INLINE AheadOfUse(const View& view, const Shape& shape, int64_t row) {
-    if (!view.address || view.class_stride != 1 || row >= shape.rows()) return;
+    if (!view.address || view.class_stride != 1 || row < 0 || row >= shape.rows()) return;
     size = size_of(view.dtype);
     at = pointer<const char>(view.address) + row_offset(view, shape, row) * size;
   }

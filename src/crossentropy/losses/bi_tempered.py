@@ -124,9 +124,7 @@ def bi_tempered_loss(
         raise ValueError(
             "labels are a LabelSet; the loss compares probabilities of classes: pass targets of classes"
         )
-    composition = partial(
-        _composition, t1=t1, t2=t2, label_smoothing=label_smoothing, iterations=iterations
-    )
+    composition = partial(_composition, t1=t1, t2=t2, label_smoothing=label_smoothing, iterations=iterations)
     if not (t1 <= 1 < t2 and problem.masses is None and _smooths_evenly(problem, label_smoothing)):
         return composition(problem)
     C = problem.classes

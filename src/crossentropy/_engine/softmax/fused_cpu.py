@@ -134,7 +134,8 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
             raise bad_label_error(target, bad, problem.classes)
         if empty >= 0:  # of a finite logit; that of a class is looked for now
             check_sets(target.mask, problem.axis, problem.sample_weight)
-        if problem.normalized and (miss > sum_tolerance(target.dense) or _is_narrower(problem)):
+        dense = target.dense if problem.normalized else None
+        if dense is not None and (miss > sum_tolerance(dense) or _is_narrower(problem)):
             check_sums(problem)
     if problem.warns and rows.has_probabilities():
         warn_of_probabilities(problem.logits, problem.axis)
@@ -261,8 +262,9 @@ def _class_rows(
     )
     labels, sample_weight, prior, by, class_weight = addresses
     masses = None
-    if target.dense is not None:
-        dense = lay_out(memory, target.dense, problem.axis)
+    soft, axis = (target.dense, problem.axis) if problem.table is None else (problem.table, 1)
+    if soft is not None:
+        dense = lay_out(memory, soft, axis)
         masses = dense.view(memory)
         kept.append(dense.array)
     rows = _native.ClassLoss(
