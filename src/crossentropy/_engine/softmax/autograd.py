@@ -4,7 +4,7 @@ Eager losses on the CPU and on CUDA whose gradient goes to the logits alone take
 loss, since a chain of small operations costs more than the kernels at small sizes. On the CPU functional transforms
 that differentiate take two, the loss and its gradient. Everything else is the composition, which PyTorch
 differentiates: gradients to other inputs, `vmap`, compilation, other devices. A second derivative of the Functions is
-the composition's.
+a kernel's for plain cross-entropies (`curvature`), else the composition's.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
-from crossentropy._engine.softmax import evaluate, fused_cpu, fused_cuda
+from crossentropy._engine.softmax import curvature, evaluate, fused_cpu, fused_cuda
 from crossentropy._engine.softmax.arithmetic import Arithmetic, on_host
 from crossentropy._engine.softmax.autodiff import find_statistics, loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
@@ -190,7 +190,12 @@ class _SoftmaxLoss(Function):
         logits = ctx.saved_tensors[0]
         problem: SoftmaxProblem = ctx.problem
         cpu = logits.is_cpu
-        if torch.is_grad_enabled() or not is_plain(grad, "cpu" if cpu else logits.device.type):
+        plain = is_plain(grad, "cpu" if cpu else logits.device.type)
+        if torch.is_grad_enabled() and plain and cpu and curvature.serves(problem, ctx.found):
+            pull = partial(ctx.engine.gradient, problem, found=ctx.found)
+            given = curvature.Pullback(pull, problem, ctx.found, partial(_loss_of_every_order, problem))
+            return curvature.pulled(given, logits, grad), None, None, None
+        if torch.is_grad_enabled() or not plain:
             return (
                 *gradients(partial(_loss_of_every_order, problem), [logits], [True], [grad]),
                 None,
