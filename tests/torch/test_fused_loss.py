@@ -423,7 +423,9 @@ def test_targets_that_learn_are_left_to_the_long_way(labels):
     assert engine_for(torch.zeros(2, 3), labels, -1, {}) is not FUSED
 
 
-@pytest.mark.parametrize("options", [{"z_loss": 0.1}, {"softcap": 5.0}, {"logit_bias": torch.ones(3)}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"z_loss": 0.1}, {"softcap": 5.0}, {"logit_bias": torch.ones(3)}], ids=str
+)
 def test_soft_targets_are_the_native_objects_without_other_terms(options):
     labels = torch.full((2, 3), 1 / 3)
     assert engine_for(torch.zeros(2, 3), labels, -1, {}) is FUSED

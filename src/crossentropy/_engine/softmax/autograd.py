@@ -27,6 +27,7 @@ from crossentropy._statistics.torch import functional, transforms
 from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.kernels import kernels_serve
 from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, partition
+from crossentropy._statistics.torch.second import Pullback, pulled
 from crossentropy.links.link import has_no_arrays
 
 
@@ -192,9 +193,13 @@ class _SoftmaxLoss(Function):
         cpu = logits.is_cpu
         plain = is_plain(grad, "cpu" if cpu else logits.device.type)
         if torch.is_grad_enabled() and plain and cpu and curvature.serves(problem, ctx.found):
-            pull = partial(ctx.engine.gradient, problem, found=ctx.found)
-            given = curvature.Pullback(pull, problem, ctx.found, partial(_loss_of_every_order, problem))
-            return curvature.pulled(given, logits, grad), None, None, None
+            given = Pullback(
+                lambda z, g: ctx.engine.gradient(problem, z, ctx.found, _upstream(g)),
+                partial(curvature.along, problem, ctx.found),
+                partial(_loss_of_every_order, problem),
+                problem.axis,
+            )
+            return pulled(given, logits, grad), None, None, None
         if torch.is_grad_enabled() or not plain:
             return (
                 *gradients(partial(_loss_of_every_order, problem), [logits], [True], [grad]),
@@ -202,9 +207,13 @@ class _SoftmaxLoss(Function):
                 None,
                 None,
             )
-        upstream = grad.item() if cpu and not grad.ndim else grad.double()
         into = overwritten(ctx, logits, problem.axis) if problem.inplace else None
-        return ctx.engine.gradient(problem, logits, ctx.found, upstream, into), None, None, None
+        return ctx.engine.gradient(problem, logits, ctx.found, _upstream(grad), into), None, None, None
+
+
+def _upstream(grad: Tensor) -> Any:
+    """An upstream gradient as engines take it."""
+    return grad.item() if grad.is_cpu and not grad.ndim else grad.double()
 
 
 def _loss_of_every_order(problem: SoftmaxProblem, logits: Tensor) -> list[Tensor]:

@@ -4,12 +4,10 @@ Where a row costs ``s (A ln Σ_c e^{u_c} − Σ_c a_c u_c)`` with ``u = z/T + b`
 ``A``, the gradient is ``s (A p − a)/T``, and the second derivative along ``v`` is ``s A p ⊙ (v − p · v)/T²``.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import Function
 
 from crossentropy._backends.modes import is_eager_mode
 from crossentropy._engine.softmax.fused_cpu import NUMBER, FusedRows
@@ -17,21 +15,8 @@ from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import not_ignored_rows, target_weights, weigh
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.kernel import lay_out
-from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain
-from crossentropy._statistics.torch.gradients import gradients
+from crossentropy._statistics.cpu.memory_torch import TorchMemory
 from crossentropy.links import CrossEntropy
-
-
-class Pullback(NamedTuple):
-    """What takes an upstream gradient to the gradient of a loss by its logits, and what its derivatives need.
-
-    ``pull(logits, upstream=...)`` computes it, ``formula(logits)`` is the loss with derivatives of every order.
-    """
-
-    pull: Callable[..., Tensor]
-    problem: SoftmaxProblem
-    found: FusedRows
-    formula: Callable[[Tensor], Sequence[Tensor]]
 
 
 def serves(problem: SoftmaxProblem, found: Any) -> bool:
@@ -51,48 +36,13 @@ def serves(problem: SoftmaxProblem, found: Any) -> bool:
     )
 
 
-def pulled(given: Pullback, logits: Tensor, upstream: Tensor) -> Tensor:
-    """The gradient of a loss by its logits, times `upstream`, differentiable by both."""
-    result: Tensor = _Pull.apply(given, logits, upstream)
-    return result
-
-
-class _Pull(Function):
-    @staticmethod
-    def forward(ctx: Any, given: Pullback, logits: Tensor, upstream: Tensor) -> Tensor:
-        ctx.given = given
-        ctx.save_for_backward(logits, upstream)
-        return given.pull(logits, upstream=upstream.double() if upstream.ndim else upstream.item())
-
-    @staticmethod
-    def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
-        given: Pullback = ctx.given
-        logits, upstream = ctx.saved_tensors
-        needs = ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled() or not is_plain(v) or v.dtype not in CODES or not is_eager_mode():
-            return None, *_by_formula(given, logits, upstream, needs, v)
-        of_logits = _along(given, logits, upstream, v) if needs[0] else None
-        return None, of_logits, _by_upstream(given, logits, upstream, v) if needs[1] else None
-
-
-def _by_formula(
-    given: Pullback, logits: Tensor, upstream: Tensor, needs: Sequence[bool], v: Tensor
-) -> list[Tensor | None]:
-    """Differentiate ``v · pullback`` with derivatives of every order."""
-
-    def pullback(z: Tensor, g: Tensor) -> list[Any]:
-        return gradients(given.formula, [z], [True], [g])
-
-    return gradients(pullback, [logits, upstream], needs, [v])
-
-
-def _along(given: Pullback, logits: Tensor, upstream: Tensor, v: Tensor) -> Tensor:
+def along(problem: SoftmaxProblem, found: FusedRows, logits: Tensor, upstream: Tensor, v: Tensor) -> Tensor:
     """The second derivatives by the logits along `v`, times `upstream`."""
-    problem, memory = given.problem, TorchMemory
+    memory = TorchMemory
     x, direction = lay_out(memory, logits, problem.axis), lay_out(memory, v, problem.axis)
     out = memory.empty_like(x.array)
     T, bias = float(problem.transform.temperature), problem.transform.logit_bias
-    factors = _row_factors(problem) * (given.found.share / T**2) * upstream.double()
+    factors = _row_factors(problem) * (found.share / T**2) * upstream.double()
     kept, (of_classes, of_rows) = memory.addressed((bias, factors.contiguous()), ("float64", "float64"))
     _native.curvature_rows(
         x.view(memory),
@@ -106,14 +56,6 @@ def _along(given: Pullback, logits: Tensor, upstream: Tensor, v: Tensor) -> Tens
     )
     del kept  # whose addresses were held until now
     return out
-
-
-def _by_upstream(given: Pullback, logits: Tensor, upstream: Tensor, v: Tensor) -> Tensor:
-    """The gradient along `v`, of every row or of all."""
-    if not upstream.ndim:
-        return (given.pull(logits, upstream=1.0) * v).sum(dtype=torch.float64).to(upstream.dtype)
-    slope = given.pull(logits, upstream=torch.ones_like(upstream, dtype=torch.float64))
-    return (slope * v).sum(given.problem.axis, dtype=torch.float64).to(upstream.dtype)
 
 
 def _row_factors(problem: SoftmaxProblem) -> Tensor:
