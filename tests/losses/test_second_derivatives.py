@@ -128,3 +128,68 @@ def test_classes_on_another_axis_and_a_direction_with_other_strides():
     (slope,) = torch.autograd.grad(torch.nn.functional.cross_entropy(z, y), z, create_graph=True)
     (expected,) = torch.autograd.grad(slope, z, v)
     np.testing.assert_allclose(second, expected, rtol=1e-11, atol=1e-15)
+
+
+def _bce(z, t):
+    return torch.nn.functional.softplus(z) - t * z
+
+
+def _focal(z, t, gamma):
+    p = torch.sigmoid(z)
+    return (t * (1 - p) ** gamma + (1 - t) * p**gamma) * _bce(z, t)
+
+
+T_BINARY = torch.tensor(R.integers(0, 2, (N, C))).double()
+ELEMENTS = {
+    "labels": ({}, lambda z: _bce(z, T_BINARY)),
+    "smoothed": ({"label_smoothing": 0.3}, lambda z: _bce(z, 0.7 * T_BINARY + 0.15)),
+    "positive weight": ({"pos_weight": 3.0}, lambda z: _bce(z, T_BINARY) * (1 + 2 * T_BINARY)),
+    "focal": ({"link": ce.links.Focal(2.0)}, lambda z: _focal(z, T_BINARY, 2.0)),
+}
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+@pytest.mark.parametrize("case", ELEMENTS)
+def test_the_second_derivative_of_a_sigmoid_loss_is_that_of_the_composition(case, reduction):
+    options, expected = ELEMENTS[case]
+    z, v = torch.tensor(R.normal(size=(N, C))), torch.tensor(R.normal(size=(N, C)))
+    upstream = torch.tensor(R.normal(size=(N, C))) if reduction == "none" else torch.tensor(1.7).double()
+    reduce = (lambda x: x) if reduction == "none" else torch.sum
+    found = derivatives(
+        lambda z: ce.sigmoid_cross_entropy(z, T_BINARY, reduction=reduction, **options), z, upstream, v
+    )
+    for ours, theirs in zip(found, derivatives(lambda z: reduce(expected(z)), z, upstream, v), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+def test_the_second_derivative_of_a_distillation_is_that_of_the_composition(reduction):
+    z, teacher, v = (torch.tensor(R.normal(size=(N, C))) for _ in range(3))
+    upstream = torch.tensor(R.normal(size=N)) if reduction == "none" else torch.tensor(1.7).double()
+    reduce = (lambda x: x) if reduction == "none" else torch.sum
+    q = torch.softmax(teacher / 2, -1)
+
+    def by_hand(z):
+        return reduce(OMEGA * 4 * (q * (q.log() - torch.log_softmax(z / 2, -1))).sum(-1))
+
+    def ours(z):
+        options = {"temperature": 2.0, "sample_weight": OMEGA, "reduction": reduction}
+        return ce.losses.distillation_loss(z, teacher, **options)
+
+    for one, other in zip(
+        derivatives(ours, z, upstream, v), derivatives(by_hand, z, upstream, v), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["crammer-singer", "weston-watkins"])
+def test_a_hinge_is_linear_and_its_slope_is_that_along_a_direction(kind):
+    z = torch.tensor(R.normal(size=(N, C)), requires_grad=True)
+    upstream, v = torch.tensor(R.normal(size=N), requires_grad=True), torch.tensor(R.normal(size=(N, C)))
+    losses = ce.losses.hinge_loss(z, Y, kind=kind, reduction="none")
+    (slope,) = torch.autograd.grad(losses, z, upstream, create_graph=True)
+    second, by_upstream = torch.autograd.grad((slope * v).sum(), [z, upstream])
+    np.testing.assert_array_equal(second, np.zeros((N, C)))
+    step = 1e-6
+    moved = ce.losses.hinge_loss(z.detach() + step * v, Y, kind=kind, reduction="none")
+    np.testing.assert_allclose(by_upstream, (moved - losses.detach()) / step, rtol=1e-6, atol=1e-8)

@@ -13,9 +13,7 @@ from crossentropy._backends.modes import is_eager_mode
 from crossentropy._engine.softmax.fused_cpu import NUMBER, FusedRows
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import not_ignored_rows, target_weights, weigh
-from crossentropy._kernels import _native
-from crossentropy._statistics.cpu.kernel import lay_out
-from crossentropy._statistics.cpu.memory_torch import TorchMemory
+from crossentropy._statistics.torch.second import softmax_curvature
 from crossentropy.links import CrossEntropy
 
 
@@ -25,7 +23,7 @@ def serves(problem: SoftmaxProblem, found: Any) -> bool:
     return (
         type(found) is FusedRows
         and type(problem.link) is CrossEntropy
-        and (problem.formula is None or problem.formula.name == "cross-entropy")
+        and (problem.formula is None or problem.formula.name == "cross-entropy" or _is_hinge(problem))
         and problem.target.mask is None
         and not problem.regularizers
         and isinstance(transform.temperature, NUMBER)
@@ -38,24 +36,16 @@ def serves(problem: SoftmaxProblem, found: Any) -> bool:
 
 def along(problem: SoftmaxProblem, found: FusedRows, logits: Tensor, upstream: Tensor, v: Tensor) -> Tensor:
     """The second derivatives by the logits along `v`, times `upstream`."""
-    memory = TorchMemory
-    x, direction = lay_out(memory, logits, problem.axis), lay_out(memory, v, problem.axis)
-    out = memory.empty_like(x.array)
+    if _is_hinge(problem):
+        return torch.zeros_like(logits)
     T, bias = float(problem.transform.temperature), problem.transform.logit_bias
-    factors = _row_factors(problem) * (found.share / T**2) * upstream.double()
-    kept, (of_classes, of_rows) = memory.addressed((bias, factors.contiguous()), ("float64", "float64"))
-    _native.curvature_rows(
-        x.view(memory),
-        _native.Shape(x.outer, x.classes, x.inner),
-        1.0 / T,
-        of_classes,
-        of_rows,
-        direction.view(memory),
-        lay_out(memory, out, problem.axis).view(memory),
-        memory.threads(),
-    )
-    del kept  # whose addresses were held until now
-    return out
+    factors = _row_factors(problem) * found.share * upstream.double()
+    return softmax_curvature(logits, problem.axis, 1.0 / T, bias, factors, v)
+
+
+def _is_hinge(problem: SoftmaxProblem) -> bool:
+    """Whether the loss is linear between its kinks."""
+    return problem.formula is not None and problem.formula.name in ("crammer-singer", "weston-watkins")
 
 
 def _row_factors(problem: SoftmaxProblem) -> Tensor:

@@ -8,10 +8,12 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy._backends.modes import is_eager_mode
-from crossentropy._statistics.cpu.memory_torch import CODES, is_plain
+from crossentropy._kernels import _native
+from crossentropy._statistics.cpu.kernel import lay_out
+from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain
 from crossentropy._statistics.torch.gradients import gradients
 
-__all__ = ["Pullback", "pulled"]
+__all__ = ["Pullback", "pulled", "softmax_curvature"]
 
 
 class Pullback(NamedTuple):
@@ -71,3 +73,28 @@ def _by_upstream(given: Pullback, logits: Tensor, upstream: Tensor, v: Tensor) -
     elif given.axis is not None:
         slope = slope.sum(given.axis, dtype=torch.float64)
     return slope.to(upstream.dtype)
+
+
+def softmax_curvature(
+    logits: Tensor, axis: int, scale: float, bias: Tensor | None, factors: Tensor, v: Tensor
+) -> Tensor:
+    """Compute ``f scale² p ⊙ (v − p · v)`` of every row, with ``p`` the softmax of ``scale · z + b`` along `axis`.
+
+    `factors` are a float64 ``f`` of every row; where it is 0 the row may hold anything.
+    """
+    memory = TorchMemory
+    x, direction = lay_out(memory, logits, axis), lay_out(memory, v, axis)
+    out = memory.empty_like(x.array)
+    kept, (of_classes, of_rows) = memory.addressed((bias, factors * scale**2), ("float64", "float64"))
+    _native.curvature_rows(
+        x.view(memory),
+        _native.Shape(x.outer, x.classes, x.inner),
+        scale,
+        of_classes,
+        of_rows,
+        direction.view(memory),
+        lay_out(memory, out, axis).view(memory),
+        memory.threads(),
+    )
+    del kept  # whose addresses were held until now
+    return out
