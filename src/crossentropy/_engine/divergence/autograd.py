@@ -83,10 +83,11 @@ def _times_upstream(
     slopes: Sequence[Tensor | None], share: Tensor, logits: Sequence[Tensor]
 ) -> list[Tensor | None]:
     """The gradients by logits, in their dtype, from the slopes of the rows; None where there is no slope."""
-    return [
-        None if s is None else torch.mul(s, share.to(s.dtype), out=TorchMemory.empty_like(z))
-        for s, z in zip(slopes, logits, strict=True)
-    ]
+    return [None if s is None else _times_slope(s, share, z) for s, z in zip(slopes, logits, strict=True)]
+
+
+def _times_slope(slope: Tensor, share: Tensor, logits: Tensor) -> Tensor:
+    return torch.mul(slope, share.to(slope.dtype), out=TorchMemory.empty_like(logits))
 
 
 def _has_curvature(divergence: Divergence, requested: Sequence[bool]) -> bool:
@@ -128,7 +129,7 @@ class _DivergenceRows(Function):
         plain = is_plain(grad)
         if torch.is_grad_enabled() and plain and _has_curvature(divergence, requested):
             given = Pullback(
-                lambda z, g: _times_upstream(slopes[:1], g.unsqueeze(axis), [z])[0],
+                lambda z, g: _times_slope(slopes[0], g.unsqueeze(axis), z),
                 partial(_along, axis, transform, live),
                 lambda z: [_by_formulas(divergence, (z, logits[1]), axis, transform, live)],
                 axis,

@@ -135,7 +135,7 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
         if empty >= 0:  # of a finite logit; that of a class is looked for now
             check_sets(target.mask, problem.axis, problem.sample_weight)
         dense = target.dense if problem.normalized else None
-        if dense is not None and (miss > sum_tolerance(dense) or _is_narrower(problem)):
+        if dense is not None and (miss > sum_tolerance(dense) or _is_narrower(problem, dense)):
             check_sums(problem)
     if problem.warns and rows.has_probabilities():
         warn_of_probabilities(problem.logits, problem.axis)
@@ -153,9 +153,9 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
     return FusedRows(total / N, rows, 1.0 / N, kept)
 
 
-def _is_narrower(problem: SoftmaxProblem) -> bool:
+def _is_narrower(problem: SoftmaxProblem, dense: Array) -> bool:
     """Whether soft targets, which are summed in the precision of the logits, are held to more than that."""
-    return "64" in str(problem.target.dense.dtype) and "64" not in str(problem.dtype)
+    return "64" in str(dense.dtype) and "64" not in str(problem.dtype)
 
 
 def _divisors(problem: SoftmaxProblem) -> Any:
@@ -254,7 +254,7 @@ def _class_rows(
 ) -> tuple[_native.ClassLoss, list[Array]]:
     """The native object of a loss of every class, and the arrays that it has addresses of."""
     target, weight = problem.target, problem.class_weight
-    name, numbers = formula_of(problem)  # type: ignore[misc]  # it is served
+    name, (parameter, factor, steps) = formula_of(problem)  # type: ignore[misc]  # it is served
     single = weight is not None and str(weight.dtype).endswith("float32")  # widened there
     arrays = (target.indices, problem.sample_weight, problem.smoothing_prior, divisors, weight)
     kept, addresses = memory.addressed(
@@ -269,7 +269,9 @@ def _class_rows(
         kept.append(dense.array)
     rows = _native.ClassLoss(
         FORMULAS.index(name),
-        *numbers,
+        parameter,
+        factor,
+        steps,
         memory.address(x.array),
         code,
         x.outer,
