@@ -1,6 +1,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/vector.h>
 
+#include "classes/curvature.hpp"
 #include "classes/divergence.hpp"
 
 namespace nb = nanobind;
@@ -15,5 +16,13 @@ void bind_divergence(nb::module_& m) {
           ce::divergence_rows(in, ce::pointer<double>(values), gradients, threads);
         },
         "kind"_a, "logits"_a, "shape"_a, "scale"_a, "alive"_a, "values"_a, "gradients"_a, "threads"_a,
+        nb::call_guard<nb::gil_scoped_release>());
+  m.def("curvature_rows",
+        [](const ce::View& logits, const ce::Shape& shape, double scale, uintptr_t bias, uintptr_t factors,
+           const ce::View& direction, const ce::View& out, int threads) {
+          ce::curvature_rows({logits, shape, scale, ce::pointer<const double>(bias)},
+                             ce::pointer<const double>(factors), direction, out, threads);
+        },
+        "logits"_a, "shape"_a, "scale"_a, "bias"_a, "factors"_a, "direction"_a, "out"_a, "threads"_a,
         nb::call_guard<nb::gil_scoped_release>());
 }

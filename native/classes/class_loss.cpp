@@ -2,11 +2,18 @@
 
 #include <atomic>
 
+#include "classes/bi_tempered.hpp"
 #include "common/parallel.hpp"
 #include "rows/loss_terms.hpp"
 #include "rows/row_weights.hpp"
 
 namespace ce {
+
+namespace {
+
+bool is_soft(const Target& target) { return target.dense.address && !target.indices; }
+
+}  // namespace
 
 // Rows of a block, read one after the other into what a formula works on.
 template <class Form>
@@ -15,7 +22,7 @@ class ClassLoss::Reader {
   using Real = typename Form::Real;
 
   CE_INLINE Reader(const ClassLoss& of, const View& from)
-      : of(of), from(from), tile(from, of.shape), soft(of.target.dense.address != 0),
+      : of(of), from(from), tile(from, of.shape), soft(is_soft(of.target)), table(!soft && of.target.dense.address),
         numbers(tile.width * (tile.rows * (soft ? 2 : 1) + (Form::kMasses ? (soft ? 1 : 2) : 0))),
         vectors(Form::kMasses ? 2 * tile.width : 1) {
     e = numbers.data() + tile.width * tile.rows;
@@ -50,10 +57,19 @@ class ClassLoss::Reader {
   }
 
   // A row of numbers, with its masses; `top` is −1 of one that is no distribution.
-  CE_INLINE LossRow<Real> prepare(int64_t r) {
+  CE_INLINE LossRow<Real> prepare(int64_t r, const View* to = nullptr) {
     LossRow<Real> found{row(r), e, a + (soft ? r * tile.width : 0), tile.width, 0, label(r), of.formula.scale};
+    if (Form::kKept) found.kept = of.kept.data() + (first + r) * Form::kKept;
+    if (Form::kAsks && tile.rows == 1) {
+      found.next_u = {from, of.shape, first + 1};
+      if (soft) found.next_a = {of.target.dense, of.shape, first + 1};
+      if (table && first + 1 < of.shape.rows()) found.next_a = {of.target.dense, of_table(), label(1)};
+      if (to) found.gradient = {*to, of.shape, first};
+    }
     found.top = find_top(found.u, tile.width);
     if (!soft && uint64_t(found.label) >= uint64_t(tile.classes)) found.top = -1;
+    if (Form::kMasses && table && found.top >= 0)
+      tile.load(of.target.dense, of_table(), found.label, 1, Real(0), a);
     if (Form::kMasses && found.top >= 0) fill_masses(found);
     return found;
   }
@@ -62,10 +78,12 @@ class ClassLoss::Reader {
   const ClassLoss& of;
   const View& from;
   const Tile tile;
-  const bool soft;
+  const bool soft, table;
   const AlignedArray<Real> numbers, vectors;
   Real *e, *a, *weight, *prior;
   int64_t first = 0;
+
+  CE_INLINE Shape of_table() const { return {tile.classes, tile.classes, 1}; }
 
   CE_INLINE void fill_masses(LossRow<Real>& found) const {
     const bool weighted = Form::kWeighted && !of.weights.empty(), smoothed = !of.prior.empty();
@@ -75,7 +93,7 @@ class ClassLoss::Reader {
       for (int64_t c = 0; c < tile.width; c += kRowLanes)
         for (int l = 0; l < kRowLanes; ++l) a[c + l] = mass(c + l);
     };
-    if (soft) {
+    if (soft || table) {
       if (weighted) fill([&](int64_t c) __attribute__((always_inline)) { return a[c] * weight[c]; });
       if (smoothed) fill([&](int64_t c) __attribute__((always_inline)) { return kept * a[c] + prior[c]; });
       return;
@@ -107,6 +125,7 @@ CE_CLONES int64_t ClassLoss::sum_rows(const Form& form, int64_t begin, int64_t e
       const double own = weigh.row[r];
       double sum = 1.0;
       if (!target.indices) reader.masses(r, sum, share[r]);
+      if (!target.indices && !Form::kTimesMass) share[r] = 1.0;
       if (errors) {
         const double error = own == 0.0 ? 0.0 : std::abs(sum - 1.0);
         errors[row + r] = error == error ? error : kInf<double>;
@@ -142,6 +161,7 @@ CE_CLONES void ClassLoss::pull_rows(const Form& form, const View& from, double f
       double weight = factor * weigh.row[r], sum;
       if (upstream) weight = product(weight, upstream[row + r]);
       if (!Form::kWeighted && !target.indices) reader.masses(r, sum, share[r]);
+      if (!target.indices && !Form::kTimesMass) share[r] = 1.0;
       if (!Form::kWeighted) weight = product(weight, share[r]);
       Real* const u = reader.row(r);
       const auto fill = [&](Real x) __attribute__((always_inline)) {
@@ -151,7 +171,7 @@ CE_CLONES void ClassLoss::pull_rows(const Form& form, const View& from, double f
         fill(Real(0));
         continue;
       }
-      auto found = reader.prepare(r);
+      auto found = reader.prepare(r, &gradient);
       if (found.top < 0) {
         fill(Real(kNaN));
       } else {
@@ -206,14 +226,19 @@ void ClassLoss::with_formula(const Work& work) const {
       return is_double || target.dense.address ? work(Brier<double>(n)) : work(Brier<float>(n));
     case Formula::kCrammerSinger: return work(Hinge<true>(n));
     case Formula::kWestonWatkins: return work(Hinge<false>(n));
+    case Formula::kBiTempered: return work(BiTempered(n));
+    case Formula::kCrossEntropy:
+      return is_double ? work(CrossEntropyOfClasses<double>()) : work(CrossEntropyOfClasses<float>());
   }
 }
 
 // The first row with a label outside the classes, −1 if there is none.
 int64_t ClassLoss::sum_all_rows(double* losses, double* masses, double* errors, int threads) const {
+  const int64_t n = shape.rows();
   std::atomic<int64_t> bad{-1};
   with_formula([&](const auto& form) {
-    parallel_blocks(shape.rows(), rows_of_a_block(shape), threads, [&](int64_t begin, int64_t end) {
+    kept.resize(size_t(n * form.kKept));
+    parallel_blocks(n, rows_of_a_block(shape), threads, [&](int64_t begin, int64_t end) {
       const int64_t found = sum_rows(form, begin, end, losses, masses, errors);
       int64_t known = bad;
       while (found >= 0 && (known < 0 || found < known) && !bad.compare_exchange_weak(known, found)) {
@@ -230,7 +255,7 @@ void ClassLoss::evaluate_rows(double* losses, int threads) const {
 
 RowLossTotals ClassLoss::evaluate(uintptr_t row_losses, int threads) const {
   const int64_t n = shape.rows();
-  const bool soft = target.dense.address != 0;
+  const bool soft = is_soft(target);
   Scratch memory(size_t((soft ? 3 : 2) * n));
   double *const losses = memory.data(), *const masses = losses + n, *const errors = soft ? masses + n : nullptr;
   RowLossTotals totals;

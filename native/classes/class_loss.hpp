@@ -2,8 +2,9 @@
 //
 //   ℓ = ω Σ_c a_c φ(p_c)     a_c = w_c ((1−ε) t_c + ε r_c)     W = ω Σ_c w_c t_c
 //
-// and others of the same shape (formulas.hpp). Nothing is kept from the forward to the backward pass: what a row is made
-// of stays in the cache while it is worked on, so that each pass reads the logits once.
+// and others of the same shape (formulas.hpp, bi_tempered.hpp). No more than some numbers of every row are kept from the
+// forward to the backward pass: what a row is made of stays in the cache while it is worked on, so that each pass reads
+// the logits once.
 #pragma once
 
 #include "classes/formulas.hpp"
@@ -11,9 +12,10 @@
 
 namespace ce {
 
-enum class Formula : int { kFocal, kPower, kBrier, kCrammerSinger, kWestonWatkins };
+enum class Formula : int { kFocal, kPower, kBrier, kCrammerSinger, kWestonWatkins, kBiTempered, kCrossEntropy };
 
-// What is summed over the classes, of logits times `scale`. The target is one label or a mass for every class.
+// What is summed over the classes, of logits times `scale`. The target is one label, a mass for every class, or both:
+// masses that are the row of a table (C, C) which the label names.
 struct ClassFormula {
   Formula formula;
   FormulaNumbers numbers;
@@ -40,6 +42,7 @@ class ClassLoss {
   RowTerms terms;
   std::vector<double> weights;  // w_c, in whole lines; none if all are 1
   std::vector<double> prior;    // ε r_c w_c, likewise; none if ε is 0
+  mutable std::vector<double> kept;  // kKept numbers of every row
 
   template <class Work>
   void with_formula(const Work& work) const;

@@ -3,8 +3,8 @@
 #include <type_traits>
 
 #include "classes/softmax_row.hpp"
+#include "common/exp.hpp"
 #include "common/parallel.hpp"
-#include "distributions/divergence.hpp"
 
 namespace ce {
 namespace {
@@ -25,6 +25,20 @@ CE_INLINE double kullback_leibler(double a, double b, double delta) {
   return a == 0.0 ? b : b == 0.0 && delta == -kInf<double> ? kInf<double> : value;
 }
 
+// p ln(p/q) − p + q and ln(p/q) of p > 0, from 1/q and the difference p − q. With r = p/q − 1 and t = r/(2 + r), ln(p/q) =
+// 2 artanh t; near p = q the sum is (p − q) t + 2p (artanh t − t), in which neither part can cancel the other.
+struct RatioTerm {
+  double divergence, log;
+};
+CE_INLINE RatioTerm ratio_term(double p, double inverse, double difference) {
+  double ratio = p * inverse;
+  ratio = ratio < 0x1p-900 ? 0x1p-900 : ratio;  // of which p ln(p/q) is nothing beside q, whatever the logarithm
+  const ReducedLog w = reduce_log(ratio, difference * inverse);
+  const double tail = w.t * w.s * w.q, twice = w.t + w.t;
+  const double log = w.k * kLn2High + (twice + (2.0 * tail + w.k * kLn2Low));
+  return {w.k == 0.0 ? difference * w.t + 2.0 * p * tail : p * log - difference, log};
+}
+
 // One row of each of the logits. Where one of them is largest, all stand aside: there the differences of probabilities
 // near 1 are taken from logarithms. The loops over lines have p ≤ 1/2 of each.
 class Rows {
@@ -38,6 +52,15 @@ class Rows {
   const Tile tile;
   // Where rows of the i-th logits are loaded to.
   CE_INLINE double* row(int i, int64_t r) const { return numbers.data() + (i * (tile.rows + 1) + r) * width; }
+
+  // Asks for the next row of the logits, and for where the derivatives of this one go, while `value` works on it.
+  CE_INLINE void ask(int64_t row, const std::vector<View>& gradients) {
+    if (tile.rows > 1) return;
+    next.clear();
+    own.clear();
+    for (const View& logits : in.logits) next.emplace_back(logits, in.shape, row + 1);
+    for (const View& gradient : gradients) own.emplace_back(gradient, in.shape, row);
+  }
 
   // Works on the r-th of the rows that are loaded from now on; tells whether all are distributions.
   CE_INLINE bool prepare(int64_t r) {
@@ -72,14 +95,18 @@ class Rows {
       double total = 0.0;
       for (double& sum : sums) sum = 0.0;
       each_line([&](int64_t c) __attribute__((always_inline)) {
-        alignas(64) double mean[kRowLanes], term[kRowLanes] = {}, product[kRowLanes], delta[kRowLanes];
+        ahead(c);
+        alignas(64) double mean[kRowLanes], inverse[kRowLanes], term[kRowLanes] = {}, product[kRowLanes],
+            delta[kRowLanes];
         mean_of_line(c, mean);
+        for (int l = 0; l < kRowLanes; ++l) inverse[l] = 1.0 / mean[l];
         for (int i = 0; i < K; ++i) {
           const Softmax s = softmaxes[i];  // a copy, which no store can change
           for (int l = 0; l < kRowLanes; ++l) {
-            const double p = s.e[c + l] * (s.to_p * kScale), log = log_ratio(p, mean[l]);
-            term[l] += divergence(p, mean[l], p - mean[l], log, p > 0.0);
-            delta[l] = p > 0.0 ? -log : 0.0;
+            const double p = s.e[c + l] * (s.to_p * kScale);
+            const RatioTerm of = ratio_term(p, inverse[l], p - mean[l]);
+            term[l] += p > 0.0 ? of.divergence : mean[l];
+            delta[l] = p > 0.0 ? -of.log : 0.0;
             product[l] = s.e[c + l] * s.to_p * delta[l];
           }
           for (int l = 0; l < kRowLanes; ++l) s.u[c + l] = delta[l];
@@ -100,7 +127,7 @@ class Rows {
       const double shift = a.log_sum - b.log_sum;
       double total = sum_row<double>(width, [&](int64_t c) __attribute__((always_inline)) {
         return kullback_leibler(a.e[c] * a.to_p, b.e[c] * b.to_p, (b.u[c] - a.u[c]) + shift);
-      });
+      }, [&](int64_t c) __attribute__((always_inline)) { ahead(c); });
       const auto &log_a = logs_of(a), &log_b = logs_of(b);
       for (size_t j = 0; j < places.size(); ++j)
         total += kullback_leibler(std::exp(log_a[j]), std::exp(log_b[j]), log_b[j] - log_a[j]);
@@ -159,6 +186,13 @@ class Rows {
   std::vector<Softmax> softmaxes;
   std::vector<std::vector<double>> top_logs;  // ln p at the places that stand aside, of each row
   std::vector<int64_t> places;
+  std::vector<AheadOfUse<false>> next;
+  std::vector<AheadOfUse<true>> own;
+
+  CE_INLINE void ahead(int64_t c) const {
+    for (const auto& ask_for : next) ask_for(c);
+    for (const auto& ask_for : own) ask_for(c);
+  }
 
   CE_INLINE const std::vector<double>& logs_of(const Softmax& s) const { return top_logs[&s - softmaxes.data()]; }
 
@@ -208,6 +242,7 @@ CE_CLONES void values_of(const DivergenceRows& in, int64_t begin, int64_t end, d
     const int64_t n = std::min(rows.tile.rows, end - row);
     for (size_t i = 0; i < in.logits.size(); ++i)
       rows.tile.load(in.logits[i], in.shape, row, n, -kInf<double>, rows.row(int(i), 0));
+    rows.ask(row, gradients);
     for (int64_t r = 0; r < n; ++r) {
       const bool counts = !in.alive || in.alive[row + r], valid = counts && rows.prepare(r);
       values[row + r] = valid ? rows.value<kKind>() : counts ? kNaN : 0.0;

@@ -6,7 +6,7 @@
 //   pull(row, f)  puts f ∂ℓ/∂u_c in place of u_c
 //
 // Where kMasses, row.a holds a_c, the masses of the target, weighted by class if kWeighted. If not, the weight of the
-// label, or the mean under soft ones, multiplies the whole loss.
+// label, or where kTimesMass the mass of soft ones, multiplies the whole loss.
 #pragma once
 
 #include "classes/softmax_row.hpp"
@@ -15,6 +15,7 @@ namespace ce {
 
 struct FormulaNumbers {
   double parameter = 0.0, factor = 1.0;
+  int steps = 0;
 };
 
 template <class T>
@@ -24,6 +25,9 @@ struct LossRow {
   int64_t top;    // where the largest logit stands
   int64_t label;  // −1 of soft targets
   double scale;
+  double* kept = nullptr;  // kKept numbers of the row that the loss leaves for the derivatives
+  AheadOfUse<false> next_u{}, next_a{};  // of the next row, and of this one's derivatives, where kAsks
+  AheadOfUse<true> gradient{};
 
   CE_INLINE SoftmaxRow<T> softmax(int shift = 64) { return {u, e, width, top, scale, shift}; }
 };
@@ -80,7 +84,8 @@ struct PowerLink {
 template <class T, template <class> class Link>
 struct LinkOfClasses {
   using Real = T;
-  static constexpr bool kMasses = true, kWeighted = true;
+  static constexpr bool kMasses = true, kWeighted = true, kTimesMass = true, kAsks = false;
+  static constexpr int kKept = 0;
   const Link<T> link;
   explicit LinkOfClasses(const FormulaNumbers& n) : link(n) {}
 
@@ -112,13 +117,76 @@ struct LinkOfClasses {
   }
 };
 
+// ---- ℓ = −Σ_c a_c log p_c ----
+
+// With d = u − top and A = Σ a: ℓ = Σ a (−d) + A ln(1 + rest) and ∂ℓ/∂u_c = A p_c − a_c, of the top (Σ_{c≠top} a −
+// a rest)/(1 + rest). Each way is one sweep over a row.
+template <class T>
+struct CrossEntropyOfClasses {
+  using Real = T;
+  static constexpr bool kMasses = true, kWeighted = true, kTimesMass = true, kAsks = true;
+  static constexpr int kKept = 2;  // rest, and Σ a but for the top's
+
+  CE_INLINE double loss(LossRow<T>& row) const {
+    constexpr int64_t kTerms = kTermsOfALane * kRowLanes;
+    const T *const u = row.u, *const a = row.a;
+    const T top = u[row.top], rate = T(row.scale * kLog2E), scale = T(-row.scale);
+    const double a_top = double(a[row.top]);
+    row.u[row.top] = -kInf<T>;
+    row.a[row.top] = T(0);
+    const Exp2Shift<T> range{T(64)};
+    double rest = 0.0, others = 0.0, loss = 0.0;
+    for (int64_t from = 0; from < row.width; from += kTerms) {
+      alignas(64) T e[kRowLanes] = {}, masses[kRowLanes] = {}, terms[kRowLanes] = {};
+      for (int64_t c = from; c < std::min(row.width, from + kTerms); c += kRowLanes) {
+        row.next_u(c);
+        row.next_a(c);
+        for (int l = 0; l < kRowLanes; ++l) {
+          const T d = u[c + l] - top, mass = a[c + l];
+          e[l] += exp2_shifted(d * rate, range.floor, range.magic);
+          masses[l] += mass;
+          terms[l] += mass == T(0) ? T(0) : mass * (d * scale);  // no mass on an impossible class
+        }
+      }
+      rest += sum_of_line(e);
+      others += sum_of_line(masses);
+      loss += sum_of_line(terms);
+    }
+    rest *= 0x1p-64;
+    row.kept[0] = rest;
+    row.kept[1] = others;
+    const double all = others + a_top;
+    return loss + all * log1p_nonnegative(rest);
+  }
+
+  CE_INLINE void pull(LossRow<T>& row, double factor) const {
+    const bool small = std::abs(factor) < 0x1p-40;  // whose product with what a shift saves is nothing
+    const double rest = row.kept[0], others = row.kept[1], inverse = 1.0 / (1.0 + rest), a_top = double(row.a[row.top]);
+    T* const u = row.u;
+    const T *const a = row.a, top = u[row.top], rate = T(row.scale * kLog2E), of_a = T(factor);
+    const Exp2Shift<T> range{T(small ? 0 : 64)};
+    const T of_p = T(factor * (others + a_top) * inverse * (small ? 1.0 : 0x1p-64));
+    for (int64_t c = 0; c < row.width; c += kRowLanes) {
+      row.next_u(c);
+      row.next_a(c);
+      row.gradient(c);
+      for (int l = 0; l < kRowLanes; ++l) {
+        const T e = exp2_shifted((u[c + l] - top) * rate, range.floor, range.magic);
+        u[c + l] = e * of_p - of_a * a[c + l];
+      }
+    }
+    u[row.top] = T(factor * (others - a_top * rest) * inverse);
+  }
+};
+
 // ---- ℓ = Σ_c (p_c − t_c)² ----
 
 // With v = p − t: ∂ℓ/∂u_c = 2 p_c (v_c − Σ p v). Of the top v = (1 − t) − (1 − p), whose terms have all their digits.
 template <class T>
 struct Brier {
   using Real = T;
-  static constexpr bool kMasses = true, kWeighted = false;
+  static constexpr bool kMasses = true, kWeighted = false, kTimesMass = true, kAsks = false;
+  static constexpr int kKept = 0;
   explicit Brier(const FormulaNumbers&) {}
 
   CE_INLINE double loss(LossRow<T>& row) const {
@@ -162,7 +230,8 @@ struct Brier {
 template <bool kOnlyBest>
 struct Hinge {
   using Real = double;
-  static constexpr bool kMasses = false, kWeighted = false;
+  static constexpr bool kMasses = false, kWeighted = false, kTimesMass = true, kAsks = false;
+  static constexpr int kKept = 0;
   const double margin;
   explicit Hinge(const FormulaNumbers& n) : margin(n.parameter) {}
 

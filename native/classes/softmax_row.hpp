@@ -31,15 +31,21 @@ CE_INLINE T highest_of_line(const T* line) {
   return high;
 }
 
-// Σ over the row of term(place), a function of a place.
-template <class T, class Term>
-CE_INLINE double sum_row(int64_t width, const Term& term) {
+struct NothingAhead {
+  CE_INLINE void operator()(int64_t) const {}
+};
+
+// Σ over the row of term(place), a function of a place; ahead(place) is called before each line.
+template <class T, class Term, class Ahead = NothingAhead>
+CE_INLINE double sum_row(int64_t width, const Term& term, const Ahead& ahead = {}) {
   double total = 0.0;
   for (int64_t from = 0; from < width; from += kTermsOfALane * kRowLanes) {
     const int64_t end = std::min(width, from + kTermsOfALane * kRowLanes);
     alignas(64) T sum[kRowLanes] = {};
-    for (int64_t c = from; c < end; c += kRowLanes)
+    for (int64_t c = from; c < end; c += kRowLanes) {
+      ahead(c);
       for (int l = 0; l < kRowLanes; ++l) sum[l] += term(c + l);
+    }
     total += sum_of_line(sum);
   }
   return total;

@@ -28,6 +28,25 @@ class AlignedArray {
   std::unique_ptr<T, Free> memory;
 };
 
+// The memory of a row of a view, asked for while another is worked on, a line at a time: rows are loaded, worked on and
+// stored one after the other, so that memory would be idle meanwhile. Of rows whose classes lie apart, nothing.
+template <bool kToWrite = false>
+struct AheadOfUse {
+  const char* at = nullptr;
+  int64_t size = 0;
+
+  AheadOfUse() = default;
+  CE_INLINE AheadOfUse(const View& view, const Shape& shape, int64_t row) {
+    if (!view.address || view.class_stride != 1 || row < 0 || row >= shape.rows()) return;
+    size = size_of(view.dtype);
+    at = pointer<const char>(view.address) + row_offset(view, shape, row) * size;
+  }
+  // The line of the kRowLanes classes from `c` on.
+  CE_INLINE void operator()(int64_t c) const {
+    for (int64_t byte = 0; byte < kRowLanes * size; byte += 64) __builtin_prefetch(at + c * size + byte, kToWrite, 3);
+  }
+};
+
 // As many rows as are worth copying together: where the classes of a row lie apart, they lie among those of others.
 struct Tile {
   int64_t classes, width, rows;  // `width` places for each row: whole lines

@@ -142,15 +142,19 @@ CE_INLINE void tanh_and_derivative(T x, T& value, T& derivative) {
   derivative = T(4) * e / ((T(1) + e) * (T(1) + e));
 }
 
-// ln(1 + x) for a normal number w = 1 + x, rounded, and lost = (1 + x − w)/w, what rounding it dropped. Where w is near 1,
-// x has more digits. With w = 2^k f, f in [√½, √2): ln f = 2 atanh t, t = (f − 1)/(f + 1).
-CE_INLINE double log_of_sum(double w, double x, double lost) {
+constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+
+// ln w = k ln 2 + 2 artanh t for a normal number w = 1 + x, rounded. Where k is 0, x has more digits. With w = 2^k f,
+// f in [√½, √2): t = (f − 1)/(f + 1), s = t² and artanh t = t + t s q.
+struct ReducedLog {
+  double k, t, s, q;
+};
+CE_INLINE ReducedLog reduce_log(double w, double x) {
   constexpr uint64_t kRootHalf = 0x3fe6a09e667f3bcdull;
   const uint64_t shifted = bit_cast<uint64_t>(w) + (0x3ff0000000000000ull - kRootHalf);
   const double k =  // the exponent, converted by writing it into the mantissa of 2^52
       bit_cast<double>((shifted >> 52) | 0x4330000000000000ull) - (4503599627370496.0 + 1023.0);
   const double f = bit_cast<double>((shifted & 0x000fffffffffffffull) + kRootHalf);
-  lost = k == 0.0 ? 0.0 : lost;
   const double numerator = k == 0.0 ? x : f - 1.0;
   const double t = numerator / (2.0 + numerator);
   const double s = t * t;
@@ -161,8 +165,15 @@ CE_INLINE double log_of_sum(double w, double x, double lost) {
   q = q * s + 1.42857143131269188e-1;
   q = q * s + 1.99999999999494453e-1;
   q = q * s + 3.33333333333333485e-1;
-  const double twice = t + t;
-  return k * 6.93147180369123816490e-01 + (twice + (twice * s * q + (k * 1.90821492927058770002e-10 + lost)));
+  return {k, t, s, q};
+}
+
+// The same where rounding w dropped lost = (1 + x − w)/w.
+CE_INLINE double log_of_sum(double w, double x, double lost) {
+  const ReducedLog r = reduce_log(w, x);
+  lost = r.k == 0.0 ? 0.0 : lost;
+  const double twice = r.t + r.t;
+  return r.k * kLn2High + (twice + (twice * r.s * r.q + (r.k * kLn2Low + lost)));
 }
 
 // ln(1 + x) for x ≥ 0.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+
 import mpmath
 import numpy as np
 import pytest
 
 import crossentropy as ce
+from crossentropy._engine.rows import transition as inverses
 from crossentropy.losses.label_noise import (
     backward_corrected_loss,
     forward_corrected_loss,
@@ -358,3 +361,91 @@ def test_a_mean_of_soft_bootstrapping_divides_by_the_weights_of_the_labels(lib, 
 def test_an_impossible_label_costs_soft_bootstrapping_inf(lib, detach):
     z = lib.array(np.array([[0.0, -np.inf, 1.0]]))
     assert float(soft_bootstrapping_loss(z, lib.array([1]), detach=detach)) == np.inf
+
+
+def _arrays_of(lib):
+    T = np.array([[0.8, 0.2, 0.0], [0.1, 0.7, 0.2], [0.3, 0.1, 0.6]])
+    z, y = np.random.default_rng(4).normal(size=(5, 3)), np.array([0, 2, 1, 1, 0])
+    if lib == "numpy":
+        return z, y, T
+    torch = pytest.importorskip("torch")
+    return torch.tensor(z), torch.tensor(y), torch.tensor(T)
+
+
+def _backward_truth(z, y, T):
+    log_p = z - np.log(np.exp(z).sum(1, keepdims=True))
+    return -(np.linalg.inv(T)[y] * log_p).sum(1)
+
+
+@pytest.mark.parametrize("lib", ["numpy", "torch"])
+def test_an_inverse_is_kept_while_its_matrix_keeps_its_values(lib, monkeypatch):
+    found = []
+    inverted = inverses.inverted
+    monkeypatch.setattr(inverses, "inverted", lambda T: found.append(T) or inverted(T))
+    z, y, T = _arrays_of(lib)
+
+    def check():
+        losses = backward_corrected_loss(z, y, T, reduction="none")
+        np.testing.assert_allclose(losses, _backward_truth(*map(np.asarray, (z, y, T))), rtol=1e-12)
+
+    check()
+    check()
+    assert len(found) == 1
+    T[0, 0], T[0, 1] = 0.6, 0.4
+    check()
+    assert len(found) == 2
+    T[[0, 1]] = T[[1, 0]]  # the same numbers elsewhere
+    check()
+    assert len(found) == 3
+    if lib == "torch":
+        import torch
+
+        T.copy_(torch.tensor([[0.9, 0.1, 0.0], [0.1, 0.7, 0.2], [0.0, 0.1, 0.9]]))
+        loss = lambda z: backward_corrected_loss(z, y, T)  # noqa: E731
+        first, again = torch.func.grad(loss)(z), torch.func.grad(loss)(z)
+        x = z.clone().requires_grad_()
+        (expected,) = torch.autograd.grad(loss(x), x)
+        assert len(found) == 4
+        np.testing.assert_array_equal(first, expected)
+        np.testing.assert_array_equal(again, expected)
+    T[0, 0] = 0.5
+    with pytest.raises(ValueError, match="do not sum to 1"):
+        check()
+
+
+def test_an_inverse_goes_with_its_matrix():
+    z, y, T = _arrays_of("numpy")
+    backward_corrected_loss(z, y, T)
+    key = id(T)
+    assert any(place == key for place, *_ in inverses.SEEN)
+    del T
+    gc.collect()
+    assert not any(place == key for place, *_ in inverses.SEEN)
+
+
+def test_the_inverse_of_a_matrix_that_learns_is_differentiated():
+    torch = pytest.importorskip("torch")
+    z, y, T = _arrays_of("torch")
+    backward_corrected_loss(z, y, T)  # kept while it does not learn
+    T.requires_grad_()
+    backward_corrected_loss(z, y, T).backward()
+    assert T.grad.abs().max() > 0
+    slope = torch.func.grad(lambda T: backward_corrected_loss(z, y, T))(T.detach())
+    np.testing.assert_allclose(slope, T.grad, rtol=1e-12)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_weights_and_ignored_rows_of_a_backward_correction(label_smoothing):
+    torch = pytest.importorskip("torch")
+    z, y, T = _arrays_of("torch")
+    y[1], weights = -1, torch.tensor([1.0, 2.0, 0.0, 3.0, 0.5], dtype=torch.float64)
+    z.requires_grad_()
+    options = {"sample_weight": weights, "ignore_index": -1, "label_smoothing": label_smoothing}
+    loss = backward_corrected_loss(z, y, T, **options)
+    (slope,) = torch.autograd.grad(loss, z)
+    x = z.detach().requires_grad_()
+    masses = (1 - label_smoothing) * torch.linalg.inv(T)[y.clamp(min=0)] + label_smoothing / 3
+    own = weights * (y >= 0)
+    expected = -((masses * torch.log_softmax(x, -1)).sum(1) * own).sum() / own.sum()
+    np.testing.assert_allclose(loss.item(), expected.item(), rtol=1e-13)
+    np.testing.assert_allclose(slope, torch.autograd.grad(expected, x)[0], rtol=1e-11, atol=1e-16)

@@ -129,6 +129,16 @@ def distribution_sums(
     q_sums: int,
     threads: int,
 ) -> bool: ...
+def curvature_rows(
+    logits: View,
+    shape: Shape,
+    scale: float,
+    bias: int,
+    factors: int,
+    direction: View,
+    out: View,
+    threads: int,
+) -> None: ...
 def divergence_rows(
     kind: int,
     logits: list[View],
@@ -213,6 +223,7 @@ class ClassLoss:
         formula: int,
         parameter: float,
         factor: float,
+        steps: int,
         logits: int,
         dtype: int,
         outer: int,

@@ -1,6 +1,8 @@
 """The bi-tempered logistic loss: a Bregman divergence of a softmax with another tail."""
 
 import math
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
@@ -10,7 +12,8 @@ from crossentropy._engine.checks import check_share
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
-from crossentropy._engine.softmax.problem import make_problem
+from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem, make_problem
+from crossentropy._engine.softmax.solve import solve
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy._statistics.rounding import difference, times
 
@@ -79,8 +82,9 @@ def bi_tempered_loss(
     -----
     The probabilities of such a model are ``p``, not its softmax; the likeliest class is the same.
 
-    It is no loss of softmax probabilities, so it is computed by array formulas from the logits, in the memory of some
-    twenty arrays of their size. The derivative of ``λ`` is that of the equation that it solves.
+    The derivative of ``λ`` is that of the equation that it solves. On the CPU, arrays of NumPy and PyTorch take the
+    kernels for ``t1 ≤ 1 < t2``. All else, second derivatives as well, is computed by array formulas from the logits, in
+    the memory of some twenty arrays of their size.
 
     References
     ----------
@@ -120,6 +124,27 @@ def bi_tempered_loss(
         raise ValueError(
             "labels are a LabelSet; the loss compares probabilities of classes: pass targets of classes"
         )
+    composition = partial(_composition, t1=t1, t2=t2, label_smoothing=label_smoothing, iterations=iterations)
+    if not (t1 <= 1 < t2 and problem.masses is None and _smooths_evenly(problem, label_smoothing)):
+        return composition(problem)
+    C = problem.classes
+    spread = label_smoothing * C / (C - 1) if C > 1 else 0.0
+    numbers = RowFormula("bi-tempered", composition, (float(t1), float(t2), min(iterations, 1000)))
+    return solve(replace(problem, label_smoothing=spread, formula=numbers))
+
+
+def _smooths_evenly(problem: SoftmaxProblem, label_smoothing: Any) -> bool:
+    """Whether the smoothed target is ``(1 − ε C/(C − 1)) t + ε/(C − 1)`` with all its digits, as kernels form it."""
+    if not isinstance(label_smoothing, (int, float)):
+        return False
+    return label_smoothing == 0 or (problem.target.indices is not None and label_smoothing <= 0.5)
+
+
+def _composition(
+    problem: SoftmaxProblem, *, t1: float, t2: float, label_smoothing: float, iterations: int
+) -> Array:
+    """The loss by formulas."""
+    problem = replace(problem, label_smoothing=0.0, formula=None)
     formula.check_sums(problem)
     rows = formula.prepare(problem, formula.zero_weight_rows(problem))
     q, masses = per_class.class_masses(problem, rows.u)
@@ -131,9 +156,9 @@ def bi_tempered_loss(
         namespace(log_p).sum(_divergence(constant(q), log_p, t1), axis=-1),
         problem.logits,
         sample_weight=problem.sample_weight,
-        reduction=reduction,
-        normalizer=normalizer,
-        empty=empty,
+        reduction=problem.reduction,
+        normalizer=problem.normalizer,
+        empty=problem.empty,
         keep=formula.not_ignored_rows(problem),
     )
 

@@ -135,4 +135,4 @@ def _from_top(u: Array, is_top: Array, counted: Array) -> tuple[Array, Array, Ar
     return top, e, xp.sum(xp.where(is_top, zero, e), axis=-1, keepdims=True)
 
 
-BRIER = RowFormula("brier", 0.0, _composition)
+BRIER = RowFormula("brier", _composition, (0.0, 1.0, 0))

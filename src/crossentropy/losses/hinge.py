@@ -85,12 +85,12 @@ def hinge_loss(
     one_label(problem, "hinge_loss")
     if not isinstance(margin, (int, float)):  # it may learn
         return _by_formulas(problem, kind, margin)
-    return solve(replace(problem, formula=RowFormula(kind, float(margin), _composition)))
+    return solve(replace(problem, formula=RowFormula(kind, _composition, (float(margin), 1.0, 0))))
 
 
 def _composition(problem: SoftmaxProblem) -> Array:
-    kind, margin, _ = problem.formula  # type: ignore[misc]  # this is it
-    return _by_formulas(problem, kind, margin)
+    kind, _, numbers = problem.formula  # type: ignore[misc]  # this is it
+    return _by_formulas(problem, kind, numbers[0])
 
 
 def _by_formulas(problem: SoftmaxProblem, kind: str, margin: Any) -> Array:

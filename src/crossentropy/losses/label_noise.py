@@ -1,11 +1,10 @@
 """Losses for labels that are wrong at times."""
 
+from dataclasses import replace
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
-from crossentropy._arguments.unit_sums import rounding_tolerance
-from crossentropy._backends import Array, as_indices, constant, device, namespace, sum_tolerance, widest_dtype
-from crossentropy._backends.conditions import is_true
+from crossentropy._backends import Array, as_indices, constant, device, namespace, widest_dtype
 from crossentropy._engine.checks import check_logits, check_share
 from crossentropy._engine.options import RowOptions, SoftmaxOptions, WithoutSmoothing
 from crossentropy._engine.rows.formula import (
@@ -19,12 +18,13 @@ from crossentropy._engine.rows.formula import (
     soft_label_table_loss,
 )
 from crossentropy._engine.rows.reduce import in_loss_dtype
-from crossentropy._engine.softmax.problem import make_problem
+from crossentropy._engine.rows.transition import checked_transition, inverse_transition
+from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem, make_problem
+from crossentropy._engine.softmax.solve import solve
 from crossentropy._engine.softmax.terms import not_ignored_rows
 from crossentropy._engine.warnings import warn_of_probabilities
-from crossentropy._engine.weights import like
-from crossentropy._statistics import formulas
 from crossentropy._versions import Unpack
+from crossentropy.links import CrossEntropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.targets import Sparse
 
@@ -92,7 +92,7 @@ def forward_corrected_loss(
     one_label(problem, "forward_corrected_loss")
     if problem.validate:
         warn_of_probabilities(problem.logits, problem.axis)
-    T = _transition(transition, problem.logits, problem.classes)
+    T = checked_transition(transition, problem.logits, problem.classes)
     member = gather_by_label(problem, namespace(T).permute_dims(T, (1, 0)))
     loss = fuzzy_set_loss(
         prepare_rows(problem).u,
@@ -142,7 +142,9 @@ def backward_corrected_loss(
     Notes
     -----
     It is cross-entropy of the masses ``(T⁻¹)[ỹ]``, which sum to one but may be negative. So the loss may be negative
-    too, and of one row it has no least value: only its mean over the noise has. The inverse is computed in each call.
+    too, and of one row it has no least value: only its mean over the noise has. The inverse of an array of NumPy or a
+    tensor that does not learn is kept, with a copy of the array, for as long as the array lives; each call compares the
+    two, and inverts again if one entry has changed. Pass the same array every time.
 
     References
     ----------
@@ -161,8 +163,18 @@ def backward_corrected_loss(
     0.105361
     """
     problem = make_problem(logits, labels, **options)
-    inverse = _inverse(_transition(transition, problem.logits, problem.classes))
-    return soft_label_table_loss(problem, inverse, options, "backward_corrected_loss")
+    inverse = inverse_transition(transition, problem.logits, problem.classes)
+
+    def composition(problem: SoftmaxProblem) -> Array:
+        return soft_label_table_loss(problem, inverse.exact, options, "backward_corrected_loss")
+
+    target, plain = problem.target, type(problem.link) is CrossEntropy and problem.class_weight is None
+    if target.indices is None or target.several or not plain:
+        return composition(problem)
+    formula = RowFormula("cross-entropy", composition, (0.0, 1.0, 0))
+    return solve(
+        replace(problem, formula=formula, table=inverse.masses, tensors=None, warns=problem.validate)
+    )
 
 
 @argument_errors
@@ -303,47 +315,3 @@ def soft_bootstrapping_loss(
     endless = ~xp.isfinite(own)
     entropy = xp.where(endless, xp.zeros_like(own), whole) - xp.where(endless, xp.zeros_like(own), own)
     return own + constant(entropy)
-
-
-def _transition(transition: Any, logits: Array, classes: int) -> Array:
-    """``T`` in float64 where there is one, checked."""
-    T = like(transition, logits, "transition")
-    if tuple(T.shape) != (classes, classes):
-        raise ValueError(
-            f"transition has shape {tuple(T.shape)}; pass the probability of every label for every class, "
-            f"shape ({classes}, {classes})"
-        )
-    given, tolerance = T, sum_tolerance(T)
-    T = formulas.widened(T)
-    xp = namespace(T)
-    if is_true(~xp.all(T >= 0)):
-        raise ValueError(f"transition goes down to {float(xp.min(T)):g}; its entries are probabilities")
-    off = xp.max(xp.abs(xp.sum(T, axis=1) - 1), axis=0)
-    if is_true(~(off <= tolerance)):
-        tolerance = rounding_tolerance(given, classes)
-    if is_true(~(off <= tolerance)):
-        columns = is_true(xp.all(xp.abs(xp.sum(T, axis=0) - 1) <= tolerance))
-        raise ValueError(
-            "the rows of transition do not sum to 1; T[i, j] is the probability that the class i is labeled j"
-            + (". Its columns do: pass transition.T" if columns else "")
-        )
-    return T
-
-
-def _inverse(T: Array) -> Array:
-    """``T⁻¹``, where there is one to speak of."""
-    xp = namespace(T)
-    try:
-        inverse = xp.linalg.inv(T)
-        size = xp.max(xp.sum(xp.abs(T), axis=1)) * xp.max(xp.sum(xp.abs(inverse), axis=1))
-        singular = is_true(~(size * xp.finfo(T.dtype).eps < 0.1), wait=True)
-    except (ValueError, RuntimeError) as error:  # NumPy's LinAlgError is the one, PyTorch's the other
-        if "LinAlg" not in type(error).__name__:
-            raise
-        singular = True
-    if singular:
-        raise ValueError(
-            "transition has no inverse: the noise makes some classes alike, so that no correction can tell them apart; "
-            "forward_corrected_loss needs no inverse"
-        )
-    return inverse

@@ -1,15 +1,17 @@
 """Divergences of PyTorch tensors on the CPU: the kernel computes values and derivatives together, in one sweep.
 
-Second derivatives are those of the formulas.
+Second derivatives are those of the formulas, but a kernel's where the teacher is compared with the student.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
+from crossentropy._backends.modes import is_eager_mode
 from crossentropy._engine.divergence.formulas import Divergence, log_probabilities
 from crossentropy._engine.divergence.native import divergence_rows
 from crossentropy._statistics import Transform
@@ -17,6 +19,7 @@ from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, are_re
 from crossentropy._statistics.formulas import class_last
 from crossentropy._statistics.torch import functional
 from crossentropy._statistics.torch.gradients import gradients
+from crossentropy._statistics.torch.second import Pullback, pulled, softmax_curvature
 
 
 def is_served(logits: Sequence[Tensor], transform: Transform, live: Tensor | None) -> bool:
@@ -80,10 +83,24 @@ def _times_upstream(
     slopes: Sequence[Tensor | None], share: Tensor, logits: Sequence[Tensor]
 ) -> list[Tensor | None]:
     """The gradients by logits, in their dtype, from the slopes of the rows; None where there is no slope."""
-    return [
-        None if s is None else torch.mul(s, share.to(s.dtype), out=TorchMemory.empty_like(z))
-        for s, z in zip(slopes, logits, strict=True)
-    ]
+    return [None if s is None else _times_slope(s, share, z) for s, z in zip(slopes, logits, strict=True)]
+
+
+def _times_slope(slope: Tensor, share: Tensor, logits: Tensor) -> Tensor:
+    return torch.mul(slope, share.to(slope.dtype), out=TorchMemory.empty_like(logits))
+
+
+def _has_curvature(divergence: Divergence, requested: Sequence[bool]) -> bool:
+    """Whether the divergence is cross-entropy, of the first logits, but for a constant: so a kernel bends it."""
+    return divergence.kind == "forward" and list(requested) == [True, False] and is_eager_mode()
+
+
+def _along(
+    axis: int, transform: Transform, live: Tensor | None, logits: Tensor, upstream: Tensor, v: Tensor
+) -> Tensor:
+    """The second derivatives by the student's logits along `v`, times `upstream`."""
+    factors = upstream.double() if live is None else torch.where(live, upstream.double(), 0.0)
+    return softmax_curvature(logits, axis, 1.0 / float(transform.temperature), None, factors, v)
 
 
 class _DivergenceRows(Function):
@@ -109,7 +126,16 @@ class _DivergenceRows(Function):
         divergence, axis, transform, live = ctx.rest
         requested = ctx.needs_input_grad[5:]
         logits, slopes = ctx.saved_tensors[: len(requested)], ctx.saved_tensors[len(requested) :]
-        if torch.is_grad_enabled() or not is_plain(grad):
+        plain = is_plain(grad)
+        if torch.is_grad_enabled() and plain and _has_curvature(divergence, requested):
+            given = Pullback(
+                lambda z, g: _times_slope(slopes[0], g.unsqueeze(axis), z),
+                partial(_along, axis, transform, live),
+                lambda z: [_by_formulas(divergence, (z, logits[1]), axis, transform, live)],
+                axis,
+            )
+            return (None,) * 5 + (pulled(given, logits[0], grad), None)
+        if torch.is_grad_enabled() or not plain:
 
             def value(*logits: Tensor) -> list[Tensor]:
                 return [_by_formulas(divergence, logits, axis, transform, live)]

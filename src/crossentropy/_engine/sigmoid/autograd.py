@@ -3,7 +3,7 @@
 Eager tensors take one autograd Function over the kernels of their device, native on the CPU and Triton's on a GPU, and
 on the CPU two of them under function transforms that differentiate. Whatever those cannot do (`vmap`, forward-mode
 differentiation by dual numbers, compilation, other devices and links, labels or sample weights that need a gradient)
-takes the reference formula, and so does the derivative of the gradient.
+takes the reference formula, and so does the derivative of the gradient unless the native kernel has it.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from crossentropy._engine.sigmoid.problem import Problem
 from crossentropy._statistics.cpu.memory_torch import TorchMemory, is_plain
 from crossentropy._statistics.torch import functional
 from crossentropy._statistics.torch.gradients import gradients
+from crossentropy._statistics.torch.second import Pullback, pulled
 
 
 class Kernels(Protocol):
@@ -118,9 +119,31 @@ class _SigmoidLoss(Function):
         # Addresses are taken anew: hooks on saved tensors may have moved them (to save memory, to checkpoint).
         logits, labels, sample_weight, positive, negative = ctx.saved_tensors
         problem = Problem(logits, labels, sample_weight, positive, negative, ctx.options)
-        if torch.is_grad_enabled() or not is_plain(grad, logits.device.type):
+        plain = is_plain(grad, logits.device.type)
+        if torch.is_grad_enabled() and plain and logits.is_cpu and _has_curvature(problem):
+            given = Pullback(
+                lambda z, g: ctx.kernels.gradient(replace(problem, logits=z), g, ctx.divisor),
+                partial(_along, problem, ctx.divisor),
+                partial(_by_formula, problem),
+                None,
+            )
+            return pulled(given, logits, grad), None, None
+        if torch.is_grad_enabled() or not plain:
             return *gradients(partial(_by_formula, problem), [logits], [True], [grad]), None, None
         return ctx.kernels.gradient(problem, grad, ctx.divisor), None, None
+
+
+def _has_curvature(problem: Problem) -> bool:
+    """Whether the native kernel has second derivatives, and PyTorch runs operations at once."""
+    return problem.options.negative_shift == 0 and is_eager_mode()
+
+
+def _along(problem: Problem, divisor: Any, logits: Tensor, upstream: Tensor, v: Tensor) -> Tensor:
+    """The second derivative of every element times `v` and the upstream gradient."""
+    _, second = cpu.derivatives(replace(problem, logits=logits), False, TorchMemory)
+    if problem.options.reduction == "none":
+        return second.mul_(v).mul_(upstream)
+    return second.mul_(v).mul_(float(upstream) / divisor)
 
 
 def _by_formula(problem: Problem, logits: Tensor) -> list[Tensor]:

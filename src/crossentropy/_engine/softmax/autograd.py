@@ -4,7 +4,7 @@ Eager losses on the CPU and on CUDA whose gradient goes to the logits alone take
 loss, since a chain of small operations costs more than the kernels at small sizes. On the CPU functional transforms
 that differentiate take two, the loss and its gradient. Everything else is the composition, which PyTorch
 differentiates: gradients to other inputs, `vmap`, compilation, other devices. A second derivative of the Functions is
-the composition's.
+a kernel's for plain cross-entropies (`curvature`), else the composition's.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
-from crossentropy._engine.softmax import evaluate, fused_cpu, fused_cuda
+from crossentropy._engine.softmax import curvature, evaluate, fused_cpu, fused_cuda
 from crossentropy._engine.softmax.arithmetic import Arithmetic, on_host
 from crossentropy._engine.softmax.autodiff import find_statistics, loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
@@ -27,6 +27,7 @@ from crossentropy._statistics.torch import functional, transforms
 from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.kernels import kernels_serve
 from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, partition
+from crossentropy._statistics.torch.second import Pullback, pulled
 from crossentropy.links.link import has_no_arrays
 
 
@@ -190,16 +191,29 @@ class _SoftmaxLoss(Function):
         logits = ctx.saved_tensors[0]
         problem: SoftmaxProblem = ctx.problem
         cpu = logits.is_cpu
-        if torch.is_grad_enabled() or not is_plain(grad, "cpu" if cpu else logits.device.type):
+        plain = is_plain(grad, "cpu" if cpu else logits.device.type)
+        if torch.is_grad_enabled() and plain and cpu and curvature.serves(problem, ctx.found):
+            given = Pullback(
+                lambda z, g: ctx.engine.gradient(problem, z, ctx.found, _upstream(g)),
+                partial(curvature.along, problem, ctx.found),
+                partial(_loss_of_every_order, problem),
+                problem.axis,
+            )
+            return pulled(given, logits, grad), None, None, None
+        if torch.is_grad_enabled() or not plain:
             return (
                 *gradients(partial(_loss_of_every_order, problem), [logits], [True], [grad]),
                 None,
                 None,
                 None,
             )
-        upstream: float | Tensor = grad.item() if cpu and not grad.ndim else grad
         into = overwritten(ctx, logits, problem.axis) if problem.inplace else None
-        return ctx.engine.gradient(problem, logits, ctx.found, upstream, into), None, None, None
+        return ctx.engine.gradient(problem, logits, ctx.found, _upstream(grad), into), None, None, None
+
+
+def _upstream(grad: Tensor) -> Any:
+    """An upstream gradient as engines take it."""
+    return grad.item() if grad.is_cpu and not grad.ndim else grad
 
 
 def _loss_of_every_order(problem: SoftmaxProblem, logits: Tensor) -> list[Tensor]:

@@ -24,7 +24,7 @@ from crossentropy.links import CrossEntropy, Focal, GeneralizedCrossEntropy, Lin
 
 NUMBER = (int, float)
 #: As native/classes/class_loss.hpp numbers them.
-FORMULAS = ("focal", "power", "brier", "crammer-singer", "weston-watkins")
+FORMULAS = ("focal", "power", "brier", "crammer-singer", "weston-watkins", "bi-tempered", "cross-entropy")
 REGULARIZERS = {"z_loss", "entropy_bonus"}  # those that native code knows
 # Dtypes of labels, mask, masses, weights of rows, prior, divisors and weights of classes; these may be single.
 DTYPES = ("int64", "bool", *("float64",) * 5)
@@ -51,7 +51,7 @@ def serves(problem: SoftmaxProblem) -> bool:
     It does not know links in Python, weights of each label, nor numbers that are arrays, which may learn.
     """
     link, target = problem.link, problem.target
-    if problem.acts_per_class:
+    if _reads_classes(problem):
         return _serves_classes(problem)
     return (
         problem.label_weight is None
@@ -71,6 +71,11 @@ def serves(problem: SoftmaxProblem) -> bool:
     )
 
 
+def _reads_classes(problem: SoftmaxProblem) -> bool:
+    """Whether the loss is that of `ClassLoss`: each class has a term, as under soft targets."""
+    return problem.acts_per_class or problem.target.dense is not None
+
+
 def _serves_classes(problem: SoftmaxProblem) -> bool:
     """Whether the native object of losses of every class knows the loss: of one label a row, or of soft targets."""
     target, transform = problem.target, problem.transform
@@ -88,17 +93,19 @@ def _serves_classes(problem: SoftmaxProblem) -> bool:
     )
 
 
-def formula_of(link: Link, formula: RowFormula | None) -> tuple[str, float, float] | None:
-    """The formula of a loss of every class, its number and its factor; None if native code does not know it."""
+def formula_of(link: Link, formula: RowFormula | None) -> tuple[str, tuple[float, float, int]] | None:
+    """The formula of a loss of every class, and its numbers; None if native code does not know it."""
     if formula is not None:
-        return formula.name, formula.parameter, 1.0
+        return formula.name, formula.numbers
+    if type(link) is CrossEntropy:
+        return "cross-entropy", (0.0, 1.0, 0)
     if type(link) is Focal and isinstance(link.gamma, NUMBER):
-        return "focal", link.gamma, 1.0
+        return "focal", (link.gamma, 1.0, 0)
     if type(link) is GeneralizedCrossEntropy and isinstance(link.q, NUMBER) and link.truncation is None:
-        return "power", link.q, 1.0
+        return "power", (link.q, 1.0, 0)
     if type(link) is Tsallis and link.t < 1:
-        return "power", 1 - link.t, 1.0
-    return ("power", 1.0, 2.0) if type(link) is MeanAbsoluteError else None
+        return "power", (1 - link.t, 1.0, 0)
+    return ("power", (1.0, 2.0, 0)) if type(link) is MeanAbsoluteError else None
 
 
 def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
@@ -113,7 +120,7 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
         divisors = None if isinstance(N, float) else N
     wide = "float64" if code == 1 else "float32"
     rows: _native.RowLoss | _native.ClassLoss
-    if problem.acts_per_class:
+    if _reads_classes(problem):
         rows, kept = _class_rows(memory, problem, x, code, divisors)
     else:
         rows, kept = _native_rows(memory, problem, x, code, wide, divisors)
@@ -126,7 +133,8 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
             raise bad_label_error(target, bad, problem.classes)
         if empty >= 0:  # of a finite logit; that of a class is looked for now
             check_sets(target.mask, problem.axis, problem.sample_weight)
-        if miss > 0 and problem.normalized and miss > sum_tolerance(target.dense):
+        dense = target.dense if problem.normalized else None
+        if dense is not None and (miss > sum_tolerance(dense) or _is_narrower(problem, dense)):
             check_sums(problem)
     if problem.warns and rows.has_probabilities():
         warn_of_probabilities(problem.logits, problem.axis)
@@ -142,6 +150,11 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
     if N == 0:
         return FusedRows(of_nothing(problem.empty), rows, 0.0, kept)
     return FusedRows(total / N, rows, 1.0 / N, kept)
+
+
+def _is_narrower(problem: SoftmaxProblem, dense: Array) -> bool:
+    """Whether soft targets, which are summed in the precision of the logits, are held to more than that."""
+    return "64" in str(dense.dtype) and "64" not in str(problem.dtype)
 
 
 def _divisors(problem: SoftmaxProblem) -> Any:
@@ -240,7 +253,7 @@ def _class_rows(
 ) -> tuple[_native.ClassLoss, list[Array]]:
     """The native object of a loss of every class, and the arrays that it has addresses of."""
     target, weight = problem.target, problem.class_weight
-    name, parameter, factor = formula_of(problem.link, problem.formula)  # type: ignore[misc]  # it is served
+    name, (parameter, factor, steps) = formula_of(problem.link, problem.formula)  # type: ignore[misc]  # it is served
     single = weight is not None and str(weight.dtype).endswith("float32")  # widened there
     arrays = (target.indices, problem.sample_weight, problem.smoothing_prior, divisors, weight)
     kept, addresses = memory.addressed(
@@ -248,14 +261,16 @@ def _class_rows(
     )
     labels, sample_weight, prior, by, class_weight = addresses
     masses = None
-    if target.dense is not None:
-        dense = lay_out(memory, target.dense, problem.axis)
+    soft, axis = (target.dense, problem.axis) if problem.table is None else (problem.table, 1)
+    if soft is not None:
+        dense = lay_out(memory, soft, axis)
         masses = dense.view(memory)
         kept.append(dense.array)
     rows = _native.ClassLoss(
         FORMULAS.index(name),
         parameter,
         factor,
+        steps,
         memory.address(x.array),
         code,
         x.outer,

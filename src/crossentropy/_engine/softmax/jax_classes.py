@@ -44,6 +44,8 @@ from crossentropy.links import Link
 __all__ = ["row_losses", "serves"]
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
+#: Formulas whose pullback needs nothing that the kernel of the losses keeps.
+FORMULAS = ("focal", "power", "brier", "crammer-singer", "weston-watkins")
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,12 @@ def serves(problem: SoftmaxProblem) -> bool:
     """Tell whether the primitives serve a problem of JAX arrays; a number that is traced may have a derivative."""
     logits: Array = problem.logits
     dense = problem.target.dense
+    formula = fused_cpu.formula_of(problem.link, problem.formula)
     return (
         problem.acts_per_class
         and fused_cpu.serves(problem)
+        and formula is not None
+        and formula[0] in FORMULAS
         # Beside masses of another sum than 1 the formula and the kernel of Brier's score have factors of their own.
         and (problem.formula is None or dense is None or problem.normalized)
         and logits.dtype.name in DTYPES
@@ -198,7 +203,7 @@ def _native_pullback(problem: Classes, *arguments: Array) -> Sequence[Array]:
 
 def _settings(problem: Classes, logits: Array) -> tuple[np.ndarray, int]:
     """The statics as native/xla/classes.cpp reads them; how many axes in front are of rows, in all arrays."""
-    name, parameter, factor = fused_cpu.formula_of(problem.link, problem.formula)  # type: ignore[misc]  # it is served
+    name, (parameter, factor, _) = fused_cpu.formula_of(problem.link, problem.formula)  # type: ignore[misc]  # it is served
     numbers = [
         NumpyMemory.threads(),
         -1 - problem.axis,

@@ -50,14 +50,15 @@ def memory_torch() -> Any:
 
 
 class RowFormula(NamedTuple):
-    """A loss of a row's classes that is no link's: as `fused_cpu.FORMULAS` names it, its number, and by formulas.
+    """A loss of a row's classes that is no link's: as `fused_cpu.FORMULAS` names it, by formulas, and its numbers.
 
-    ``composition(problem)`` is the loss where the kernel does not serve, differentiable to any order.
+    ``composition(problem)`` is the loss where the kernel does not serve, differentiable to any order. `numbers` are
+    those of `FormulaNumbers` in native/classes/formulas.hpp.
     """
 
     name: str
-    parameter: float
     composition: Callable[["SoftmaxProblem"], Array]
+    numbers: tuple[float, float, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +98,7 @@ class SoftmaxProblem:
     warns: bool = False  # whether the logits are still to be looked at for probabilities
     label_weight: Array | None = None  # of each label, where `class_weight` is not at hand for all classes
     formula: RowFormula | None = None  # in place of the link
+    table: Array | None = None  # (C, C), of whose rows, which labels name, a formula takes the masses
     acts_per_class: bool = field(init=False)  # whether each class has a term that no statistic gives
 
     def __post_init__(self) -> None:
@@ -133,7 +135,7 @@ class SoftmaxProblem:
         """What gradients flow to besides the logits and the arrays of the link, if it is an array."""
         transform = self.transform
         return (
-            *(self.target.dense, self.masses, self.sample_weight),
+            *(self.target.dense, self.masses, self.table, self.sample_weight),
             *(transform.temperature, transform.logit_bias, transform.margin),
             self.label_smoothing,
             *self.regularizers.values(),
