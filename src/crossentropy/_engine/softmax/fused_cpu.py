@@ -51,7 +51,7 @@ def serves(problem: SoftmaxProblem) -> bool:
     It does not know links in Python, weights of each label, nor numbers that are arrays, which may learn.
     """
     link, target = problem.link, problem.target
-    if _reads_classes(problem):
+    if problem.has_class_terms:
         return _serves_classes(problem)
     return (
         problem.label_weight is None
@@ -69,11 +69,6 @@ def serves(problem: SoftmaxProblem) -> bool:
             )
         )
     )
-
-
-def _reads_classes(problem: SoftmaxProblem) -> bool:
-    """Whether the loss is that of `ClassLoss`: each class has a term, as under soft targets."""
-    return problem.acts_per_class or problem.target.dense is not None
 
 
 def _serves_classes(problem: SoftmaxProblem) -> bool:
@@ -120,7 +115,7 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
         divisors = None if isinstance(N, float) else N
     wide = "float64" if code == 1 else "float32"
     rows: _native.RowLoss | _native.ClassLoss
-    if _reads_classes(problem):
+    if problem.has_class_terms:
         rows, kept = _class_rows(memory, problem, x, code, divisors)
     else:
         rows, kept = _native_rows(memory, problem, x, code, wide, divisors)
