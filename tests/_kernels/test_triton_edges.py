@@ -15,6 +15,7 @@ from crossentropy._statistics.cuda import kernel as cuda_kernel  # noqa: E402
 from crossentropy._statistics.problem import DIFFERENTIABLE, Cotangents  # noqa: E402
 from device_losses import on_a_gpu  # noqa: E402
 from row_problems import DIFFERENTIATED, FORMS, make, tensors  # noqa: E402
+from sampling import full  # noqa: E402
 
 pytestmark = [
     pytest.mark.usefixtures("triton_rows"),
@@ -62,8 +63,8 @@ def test_a_masked_label_has_an_infinite_loss_and_a_finite_gradient(device, block
 @several_blocks
 @pytest.mark.parametrize(
     "fill",
-    [NAN, pytest.param(INF, marks=pytest.mark.full), -INF],
-    ids=["a NaN", "a +inf", "all -inf"],
+    [NAN, -INF, *full([INF])],
+    ids=["a NaN", "all -inf", "a +inf"],
 )
 @pytest.mark.parametrize("form", FORMS)
 def test_a_row_that_makes_no_sense_is_nan_in_value_and_gradient_and_alone(device, blocks, fill, form):
@@ -166,9 +167,7 @@ def image(x, axis):
     return None if x is None else np.ascontiguousarray(np.moveaxis(x.reshape(1, 3, 2, 5), -1, axis))
 
 
-@pytest.mark.parametrize(
-    "form", ["label", *(pytest.param(f, marks=pytest.mark.full) for f in ("set", "weighted"))]
-)
+@pytest.mark.parametrize("form", ["label", *full(["set", "weighted"])])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_the_class_axis_may_be_any(device, blocks, axis, form):
     problem = make(form, "all", "vector", 6, 5, scale=1.0)
