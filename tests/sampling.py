@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations, product
 from typing import Any
@@ -45,14 +46,20 @@ def sampled(parameters: Mapping[str, Iterable[Any]], *, pairs: bool = False) -> 
 
 
 def covering(sizes: list[int], strength: int) -> set[tuple[int, ...]]:
-    """Few combinations of indices below the sizes that have every choice of `strength` of them at least once."""
+    """Few combinations of indices below the sizes that have every choice of `strength` of them at least once.
+
+    Of those that have as many new choices as another, next is the one whose indices were used least.
+    """
     every = list(product(*map(range, sizes)))
     groups = list(combinations(range(len(sizes)), strength))
     held = {place: {(group, *(place[g] for g in group)) for group in groups} for place in every}
-    missing, chosen = set().union(*held.values()), set()
+    missing, chosen, used = set().union(*held.values()), set(), Counter()
     while missing:
-        best = max(every, key=lambda place: len(held[place] & missing))  # of equals the first
+        best = max(
+            every, key=lambda place: (len(held[place] & missing), -sum(used[x] for x in enumerate(place)))
+        )
         chosen.add(best)
+        used.update(enumerate(best))
         missing -= held[best]
     return chosen
 

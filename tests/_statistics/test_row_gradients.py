@@ -20,8 +20,7 @@ def test_every_statistic_has_its_gradient_by_every_input(rows_of, form, transfor
     assert torch.autograd.gradcheck(statistics, inputs)
 
 
-@pytest.mark.parametrize("classes", [65, 131, 4100])
-@pytest.mark.parametrize("form", FORMS)
+@sampled({"classes": [65, 131, 4100], "form": FORMS})
 def test_long_rows_have_their_gradients_too(rows_of, form, classes):
     problem = rows_of.make(form, "all", "vector", 2, classes, scale=1.0)
     statistics, inputs = as_function(problem.with_logits(problem.logits % 3))
