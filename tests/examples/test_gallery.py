@@ -112,7 +112,6 @@ def test_hinge_keeps_more_accuracy_under_random_labels(page):
 # --------------------------------------------------------------------------------------------- plot_noisy_labels
 
 
-@pytest.mark.full  # test_proof_noise.py has the claim of a smaller network
 def test_bounded_losses_win_under_wrong_labels(page):
     accuracy = page("noisy_labels").accuracy
     for rate in (1, 2):
