@@ -3,6 +3,10 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 
 BIN := .venv/bin
+
+# Tests start the package in hundreds of processes, each of which would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 NATIVE := CMakeLists.txt $(wildcard native/*/*.cpp native/*/*.hpp)
 
 # Files run in the order of their names. By default those of most tests are first, and slow ones of few tests last.

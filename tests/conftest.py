@@ -5,12 +5,24 @@ import sys
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 from thread_limits import single_thread
 
+# Threads of OpenMP that wait for work sleep: more than there are cores would take the time of those that have some.
+# OpenMP reads this when PyTorch or the kernels load it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+#: Compiling is most of what JAX's tests cost, and most programs are those of the last run. Their key is of the program,
+#: the flags and the versions; what cannot be read is compiled again.
+KEPT_PROGRAMS = {
+    "JAX_COMPILATION_CACHE_DIR": str(Path(__file__).parents[1] / "build" / "jax"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 FRAMEWORKS = ("jax", "keras", "sklearn", "torch", "transformers")
 
 
@@ -41,13 +53,15 @@ hypothesis.settings.load_profile("no deadline")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have JAX compile fast rather than fast code, which each test would run once.
+    """Have JAX compile fast rather than fast code, which each test would run once, and keep what it has compiled.
 
-    With the tests marked full (`make test-full`), JAX compiles as it does for its users.
+    With the tests marked full (`make test-full`), JAX compiles as it does for its users, and anew.
     """
     if config.option.markexpr == "not full":
         flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+        for name, value in KEPT_PROGRAMS.items():
+            os.environ.setdefault(name, value)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from crossentropy._statistics import PLAIN, Prior, Requested, RowStatistics, Target, Transform, row_statistics
 from crossentropy._statistics.problem import DIFFERENTIABLE
+from sampling import sampled
 
 WIDE = np.longdouble
 EVERYTHING = Requested(log_partition=True, entropy=True, argmax=True, rank=True)
@@ -18,15 +18,7 @@ DIFFERENTIATED = Requested(log_partition=True, entropy=True)
 FORMS = ("label", "ignored", "several", "set", "dense", "weighted")
 TRANSFORMS = ("plain", "temperature", "row temperature", "softcap", "bias", "margin", "class margin", "all")
 PRIORS = ("none", "uniform", "vector")
-#: Every form and every transform, half of their pairs each time and all of them in the full suite.
-each_form_and_transform = pytest.mark.parametrize(
-    ("form", "transform"),
-    [
-        pytest.param(form, transform, marks=() if (i + j) % 2 == 0 else pytest.mark.full)
-        for i, form in enumerate(FORMS)
-        for j, transform in enumerate(TRANSFORMS)
-    ],
-)
+each_form_and_transform = sampled({"form": FORMS, "transform": TRANSFORMS})
 
 
 @dataclass

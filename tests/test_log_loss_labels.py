@@ -11,6 +11,7 @@ import pytest
 import crossentropy as ce
 from advice import message_of, typed
 from frameworks import each_framework
+from sampling import sampled
 
 P = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.25, 0.25, 0.5], [0.5, 0.4, 0.1]])
 Y = np.array([0, 2, 2, 1])
@@ -303,8 +304,7 @@ def test_soft_rows_of_weight_zero_count_nothing_whatever_they_hold(fill):
     all_of(ce.log_loss(p, t, sample_weight=w), expected)
 
 
-@pytest.mark.parametrize("binary", [False, True])
-@pytest.mark.parametrize("in_logs", [False, True])
+@sampled({"binary": [False, True], "in_logs": [False, True]})
 def test_soft_labels_have_a_gradient_by_predictions_and_labels(binary, in_logs):
     torch = pytest.importorskip("torch")
     p, t = (BINARY, np.array([1.0, 0.25, 0.0])) if binary else (P, SOFT)

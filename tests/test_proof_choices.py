@@ -22,6 +22,7 @@ selection = pytest.importorskip("sklearn.model_selection")
 
 import crossentropy as ce  # noqa: E402
 from crossentropy import losses  # noqa: E402
+from sampling import full  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -39,7 +40,7 @@ def tensors(*arrays):
     return [torch.as_tensor(array, dtype=torch.float32) for array in arrays]
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.full) for seed in (1, 2, 3, 4))])
+@pytest.mark.parametrize("seed", [0, *full([1, 2, 3, 4])])
 def test_of_ordered_classes_coral_has_a_lower_log_loss_than_cross_entropy(seed):
     features, progression = datasets.load_diabetes(return_X_y=True)
     grades = np.searchsorted(np.quantile(progression, [0.2, 0.4, 0.6, 0.8]), progression)

@@ -19,6 +19,7 @@ selection = pytest.importorskip("sklearn.model_selection")
 
 from crossentropy import losses  # noqa: E402
 from proof_training import predictions, standardized  # noqa: E402  # imports torch
+from sampling import full, sampled  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -66,8 +67,7 @@ def balanced_accuracy(name: str, options, seed: int) -> float:
     return float(np.mean([np.mean(predicted[truth == c] == c) for c in (0, 1)]))
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.full) for seed in (1, 2))])
-@pytest.mark.parametrize("remedy", [weighted, adjusted])
-@pytest.mark.parametrize(("name", "points"), [("Default", 0.15), ("Caravan", 0.05)])
+@pytest.mark.parametrize("seed", [0, *full([1, 2])])
+@sampled({"remedy": [weighted, adjusted], "name, points": [("Default", 0.15), ("Caravan", 0.05)]})
 def test_a_remedy_for_rare_positives_beats_plain_cross_entropy(name, points, remedy, seed):
     assert balanced_accuracy(name, remedy, seed) >= balanced_accuracy(name, plain, seed) + points

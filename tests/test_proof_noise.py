@@ -20,6 +20,7 @@ selection = pytest.importorskip("sklearn.model_selection")
 
 from crossentropy import losses  # noqa: E402
 from proof_training import predictions  # noqa: E402  # imports torch
+from sampling import full  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -53,7 +54,7 @@ def clean_accuracy(loss, seed: int) -> float:
     return float(np.mean(predictions(loss, train, test, classes=10, seed=seed, **setting) == truth))
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.full)])
+@pytest.mark.parametrize("seed", [0, *full([1])])
 @pytest.mark.parametrize(
     "loss",
     [

@@ -11,6 +11,7 @@ import pytest
 
 from crossentropy.cross_entropy_method import minimize
 from crossentropy.losses.reinforcement import policy_gradient
+from sampling import full
 
 gymnasium = pytest.importorskip("gymnasium")
 torch = pytest.importorskip("torch")
@@ -89,7 +90,7 @@ def linear(weights: np.ndarray):
     return lambda seen: (np.sum(seen * weights, axis=1) > 0).astype(int)
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.full) for seed in (0, 2))])
+@pytest.mark.parametrize("seed", [1, *full([0, 2])])
 def test_the_policy_gradient_balances_the_pole(seed):
     policy, rng = train(seed)
     _, _, alive = episodes(sampled(policy, rng), 100, seed=999_000 + seed)

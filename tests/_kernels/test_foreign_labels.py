@@ -10,6 +10,7 @@ from crossentropy._statistics import NONE_REQUESTED, Requested, Target  # noqa: 
 from crossentropy._statistics.problem import arrays  # noqa: E402
 from crossentropy._statistics.torch.kernels import row_kernel  # noqa: E402
 from row_problems import TRANSFORMS, make, torch_problem  # noqa: E402
+from sampling import sampled  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the interpreter
 
@@ -39,9 +40,7 @@ def statistics(kernel_of, problem, target):
     return arrays(kernel.statistics(target, rows, problem.requested))
 
 
-@pytest.mark.parametrize(("rows", "classes", "requested"), SIZES)
-@pytest.mark.parametrize("prior", ["none", "vector"])
-@pytest.mark.parametrize("transform", TRANSFORMS)
+@sampled({"rows, classes, requested": SIZES, "prior": ["none", "vector"], "transform": TRANSFORMS})
 def test_a_foreign_label_counts_like_none(kernel_of, transform, prior, rows, classes, requested):
     problem = replace(make("label", transform, prior, rows, classes), requested=requested)
     for labels in (problem.target.indices * 0 - 1, problem.target.indices + classes):
@@ -51,9 +50,7 @@ def test_a_foreign_label_counts_like_none(kernel_of, transform, prior, rows, cla
             torch.testing.assert_close(found[name], expected[name], rtol=1e-6, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize(("rows", "classes", "requested"), SIZES)
-@pytest.mark.parametrize("prior", ["none", "vector"])
-@pytest.mark.parametrize("transform", TRANSFORMS)
+@sampled({"rows, classes, requested": SIZES, "prior": ["none", "vector"], "transform": TRANSFORMS})
 def test_a_foreign_label_beside_another_counts_like_its_repetition(
     kernel_of, transform, prior, rows, classes, requested
 ):

@@ -15,6 +15,7 @@ from crossentropy._statistics.cuda import kernel as cuda_kernel  # noqa: E402
 from crossentropy._statistics.problem import DIFFERENTIABLE, Cotangents  # noqa: E402
 from device_losses import on_a_gpu  # noqa: E402
 from row_problems import DIFFERENTIATED, FORMS, make, tensors  # noqa: E402
+from sampling import full, named, sampled  # noqa: E402
 
 pytestmark = [
     pytest.mark.usefixtures("triton_rows"),
@@ -60,12 +61,7 @@ def test_a_masked_label_has_an_infinite_loss_and_a_finite_gradient(device, block
 
 
 @several_blocks
-@pytest.mark.parametrize(
-    "fill",
-    [NAN, pytest.param(INF, marks=pytest.mark.full), -INF],
-    ids=["a NaN", "a +inf", "all -inf"],
-)
-@pytest.mark.parametrize("form", FORMS)
+@sampled({"fill": [NAN, -INF, *full([INF])], "form": FORMS})
 def test_a_row_that_makes_no_sense_is_nan_in_value_and_gradient_and_alone(device, blocks, fill, form):
     problem = make(form, "plain", "vector", 5, 11)
     bad = 4 if form == "ignored" else 2
@@ -97,8 +93,7 @@ def test_ignored_rows_count_for_nothing_whatever_their_logits(device, blocks):
 
 
 @several_blocks
-@pytest.mark.parametrize("several", [False, True], ids=["label", "several"])
-@pytest.mark.parametrize("label", [-1, 20, 2**32 + 3, -(2**40)])
+@sampled({"several": named([False, True], ["label", "several"]), "label": [-1, 20, 2**32 + 3, -(2**40)]})
 def test_a_label_outside_the_classes_makes_its_row_nan_and_no_other(device, blocks, label, several):
     """It raises nothing: reading it would wait for the device. 2³² + 3 is no label 3 either."""
     z = torch.randn(3, 20, generator=torch.Generator().manual_seed(0)).to(device).requires_grad_()
@@ -166,9 +161,7 @@ def image(x, axis):
     return None if x is None else np.ascontiguousarray(np.moveaxis(x.reshape(1, 3, 2, 5), -1, axis))
 
 
-@pytest.mark.parametrize(
-    "form", ["label", *(pytest.param(f, marks=pytest.mark.full) for f in ("set", "weighted"))]
-)
+@pytest.mark.parametrize("form", ["label", *full(["set", "weighted"])])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_the_class_axis_may_be_any(device, blocks, axis, form):
     problem = make(form, "all", "vector", 6, 5, scale=1.0)

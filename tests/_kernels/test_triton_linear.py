@@ -34,6 +34,7 @@ from linear_on_triton import (  # noqa: E402
     widened,
 )
 from row_problems import TRANSFORMS, make, narrowed, tensors  # noqa: E402
+from sampling import full  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -50,11 +51,7 @@ def _small_tiles(monkeypatch):
     ("transform", "prior"),
     [("plain", "none"), ("all", "uniform"), *((transform, "vector") for transform in TRANSFORMS)],
 )
-@pytest.mark.parametrize(
-    "dtype",
-    [pytest.param(dtype, marks=() if i == 0 else pytest.mark.full) for i, dtype in enumerate(DTYPES)],
-    ids=str,
-)
+@pytest.mark.parametrize("dtype", [DTYPES[0], *full(DTYPES[1:])], ids=str)
 def test_every_option_gives_what_blocks_of_logits_give(dtype, transform, prior, device):
     N, V = 18, 37
     rows = narrowed(make("ignored", transform, prior, N, V))

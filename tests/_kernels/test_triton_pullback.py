@@ -15,6 +15,7 @@ from crossentropy._statistics.cuda import kernel as cuda_kernel  # noqa: E402
 from crossentropy._statistics.problem import DIFFERENTIABLE, NONE_REQUESTED  # noqa: E402
 from crossentropy._statistics.torch import kernels  # noqa: E402
 from row_problems import FORMS, as_function, each_form_and_transform, make, narrowed, tensors  # noqa: E402
+from sampling import full, sampled  # noqa: E402
 
 pytestmark = [
     pytest.mark.usefixtures("triton_rows"),
@@ -67,14 +68,12 @@ def test_gradients_are_the_native_kernels(device, form, transform):
     verify(form, transform, "uniform", 6, 5, "float64", device)
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@sampled({"form": FORMS, "dtype": ["bfloat16", "float16"]})
 def test_gradients_of_halves_are_the_native_kernels_up_to_their_rounding(device, dtype, form):
     verify(form, "all", "vector", 6, 5, dtype, device)
 
 
-@pytest.mark.parametrize("classes", [*(pytest.param(n, marks=pytest.mark.full) for n in (1, 8)), 9, 17])
-@pytest.mark.parametrize("form", FORMS)
+@sampled({"classes": [*full((1, 8)), 9, 17], "form": FORMS})
 def test_gradients_are_the_same_however_many_blocks_a_row_takes(device, monkeypatch, form, classes):
     from crossentropy._kernels.triton import launch
 
@@ -109,8 +108,7 @@ def label_gradient(z, labels, device):
     return gradient.cpu().numpy()
 
 
-@pytest.mark.parametrize("peak", [0.0, 20.0, 60.0, 1e6])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@sampled({"peak": [0.0, 20.0, 60.0, 1e6], "dtype": ["float32", "float64"]})
 def test_gradients_keep_their_digits(device, dtype, peak):
     """Within 4·max(1, |D|, |log p|) ulp of sixty digits: the label's entry is formed of 1 − p, not of p less 1."""
     z = np.random.default_rng(0).normal(size=(2, 40)).astype(dtype) * 3

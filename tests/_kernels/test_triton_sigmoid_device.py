@@ -13,6 +13,7 @@ from crossentropy._engine.sigmoid import autograd, cuda  # noqa: E402
 from crossentropy._kernels.triton import layout, means, sigmoid  # noqa: E402
 from crossentropy.links import Focal, Poly  # noqa: E402
 from device_losses import on_a_gpu  # noqa: E402
+from sampling import sampled  # noqa: E402
 from sigmoids_on_triton import (  # noqa: E402
     OPTIONS,
     SHAPE,
@@ -49,8 +50,7 @@ def strided(x, kind):
 LAYOUTS = ("contiguous", "channels last", "transposed", "every other")
 
 
-@pytest.mark.parametrize("labels_are", LAYOUTS)
-@pytest.mark.parametrize("logits_are", LAYOUTS)
+@sampled({"labels_are": LAYOUTS, "logits_are": LAYOUTS})
 def test_strides_do_not_matter(logits_are, labels_are, device):
     values, labels = batch()
     options = {
@@ -130,10 +130,12 @@ def test_axes_too_long_for_32_bits_are_counted_in_64(device, monkeypatch):
 # --------------------------------------------------------------------------------------- differentiation
 
 
-@pytest.mark.parametrize(
-    "options", [OPTIONS[k] for k in ("smoothed", "two gammas", "asymmetric", "everything")]
+@sampled(
+    {
+        "options": [OPTIONS[k] for k in ("smoothed", "two gammas", "asymmetric", "everything")],
+        "reduction": ["mean", "none"],
+    }
 )
-@pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_first_and_second_derivatives_are_right(options, reduction, device):
     values, labels = batch((2, 3))
     z, t = torch.tensor(values, device=device, requires_grad=True), torch.tensor(labels, device=device)

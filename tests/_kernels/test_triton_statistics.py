@@ -25,6 +25,7 @@ from row_problems import (  # noqa: E402
     torch_problem,
     true_planes,
 )
+from sampling import sampled  # noqa: E402
 
 pytestmark = [
     pytest.mark.usefixtures("triton_rows"),
@@ -50,15 +51,13 @@ def test_statistics_are_those_of_the_definition(device, form, transform):
     verify(form, transform, "vector", 9, 5, "float64", device)
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@sampled({"form": FORMS, "dtype": ["bfloat16", "float16"]})
 def test_statistics_of_halves_are_those_of_the_values_they_hold(device, dtype, form):
     for transform, prior in (("plain", "uniform"), ("all", "vector")):
         verify(form, transform, prior, 9, 5, dtype, device)
 
 
-@pytest.mark.parametrize("classes", [1, 8, 9, 17])
-@pytest.mark.parametrize("form", FORMS)
+@sampled({"classes": [1, 8, 9, 17], "form": FORMS})
 def test_statistics_are_the_same_however_many_blocks_a_row_takes(device, monkeypatch, form, classes):
     from crossentropy._kernels.triton import launch
 
@@ -97,9 +96,7 @@ LOGITS = {
 }
 
 
-@pytest.mark.parametrize("classes", [3, 300])
-@pytest.mark.parametrize("logits", LOGITS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@sampled({"classes": [3, 300], "logits": LOGITS, "dtype": ["float32", "float64"]})
 def test_log_odds_keep_their_digits(device, dtype, logits, classes):
     """Within 4·max(1, |D|) ulp in what becomes a loss, against sixty digits."""
     z = LOGITS[logits](np.random.default_rng(0), classes).astype(dtype)
@@ -117,8 +114,7 @@ def test_log_odds_keep_their_digits(device, dtype, logits, classes):
             assert abs(ulps.errors(loss, row.loss)[0]) <= limit
 
 
-@pytest.mark.parametrize("order", ["rising", "falling", "one late"])
-@pytest.mark.parametrize("form", ["label", "set", "dense"])
+@sampled({"order": ["rising", "falling", "one late"], "form": ["label", "set", "dense"]})
 def test_what_comes_late_is_worth_as_much_as_what_came_first(device, blocks, order, form):
     problem = narrowed(make(form, "plain", "vector", 2, 40))
     z = np.sort(problem.logits, axis=1)

@@ -14,6 +14,7 @@ from crossentropy._report.evaluation_page import evaluation_html
 from crossentropy._report.provenance import Provenance
 from crossentropy.cli.evaluation_pages import tree_of
 from reports import hostile_comparisons, hostile_evaluations
+from sampling import full
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -63,12 +64,14 @@ def look_at(page, folder, *flags):
     return json.loads(unescape(found[1])), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-@pytest.mark.parametrize("name", ["hostile classes", "hostile slices", "one row", "a thousand classes"])
+@pytest.mark.parametrize(
+    "name", ["hostile classes", "hostile slices", "a thousand classes", *full(["one row"])]
+)
 def test_a_report_is_whole_at_each_width(name, tmp_path):
     check_is_whole(evaluation_html(hostile_evaluations()[name]().to_dict(), Provenance()), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["hostile names", "three classes", "one row"])
+@pytest.mark.parametrize("name", ["hostile names", "three classes", *full(["one row"])])
 def test_a_report_of_models_is_whole_at_each_width(name, tmp_path):
     check_is_whole(comparison_html(tree_of(hostile_comparisons()[name]()), Provenance()), tmp_path)
 
@@ -115,7 +118,7 @@ PRINTED = """
 """
 
 
-@pytest.mark.parametrize("name", ["hostile classes", "hostile slices", "a thousand classes"])
+@pytest.mark.parametrize("name", ["hostile classes", "hostile slices", *full(["a thousand classes"])])
 def test_a_report_is_whole_on_paper(name, tmp_path):
     check_is_whole_on_paper(evaluation_html(hostile_evaluations()[name]().to_dict(), Provenance()), tmp_path)
 

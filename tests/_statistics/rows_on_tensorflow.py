@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
+from sampling import named, sampled
 
 tf = pytest.importorskip("tensorflow")
 
@@ -68,9 +69,13 @@ def assert_as_by_the_kernels(logits, target, options, jit_compile):
     np.testing.assert_allclose(slopes, gradient, rtol=rtol, atol=rtol * 1e-1)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["traced", "compiled"])
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@sampled(
+    {
+        "jit_compile": named([False, True], ["traced", "compiled"]),
+        "options": named(OPTIONS.values(), OPTIONS),
+        "dtype": ["float64", "float32"],
+    }
+)
 def test_every_kind_of_row_has_the_loss_and_the_gradient_of_the_kernels(dtype, options, jit_compile):
     assert_as_by_the_kernels(LOGITS.astype(dtype), LABELS, options, jit_compile)
 
@@ -90,9 +95,13 @@ SOFT = {
 }
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["traced", "compiled"])
-@pytest.mark.parametrize("options", [{}, {"class_weight": [1.0, 2.0, 0.5]}], ids=["plain", "weights"])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@sampled(
+    {
+        "jit_compile": named([False, True], ["traced", "compiled"]),
+        "options": named([{}, {"class_weight": [1.0, 2.0, 0.5]}], ["plain", "weights"]),
+        "dtype": ["float64", "float32"],
+    }
+)
 def test_every_kind_of_row_of_soft_targets_has_the_loss_and_the_gradient_of_the_kernels(
     dtype, options, jit_compile
 ):

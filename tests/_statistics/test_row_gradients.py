@@ -8,21 +8,19 @@ import pytest
 from crossentropy._statistics import Requested, Target, Transform, formulas, row_statistics
 from crossentropy._statistics.problem import DIFFERENTIABLE
 from row_problems import DIFFERENTIATED, FORMS, TRANSFORMS, as_function, tensors
+from sampling import named, sampled
 
 torch = pytest.importorskip("torch")
 
 
-@pytest.mark.parametrize("prior", ["none", "vector"])
-@pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize("form", FORMS)
+@sampled({"prior": ["none", "vector"], "transform": TRANSFORMS, "form": FORMS}, pairs=True)
 def test_every_statistic_has_its_gradient_by_every_input(rows_of, form, transform, prior):
     problem = rows_of.make(form, transform, prior, 3, 4, scale=1.0)
     statistics, inputs = as_function(problem.with_logits(problem.logits % 3))
     assert torch.autograd.gradcheck(statistics, inputs)
 
 
-@pytest.mark.parametrize("classes", [65, 131, 4100])
-@pytest.mark.parametrize("form", FORMS)
+@sampled({"classes": [65, 131, 4100], "form": FORMS})
 def test_long_rows_have_their_gradients_too(rows_of, form, classes):
     problem = rows_of.make(form, "all", "vector", 2, classes, scale=1.0)
     statistics, inputs = as_function(problem.with_logits(problem.logits % 3))
@@ -49,9 +47,7 @@ def test_gradients_follow_the_class_axis(rows_of, form, axis):
 UNITS = {torch.float64: 2.0**-53, torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
 
 
-@pytest.mark.parametrize("classes", [1, 2, 10, 128, 129, 8300])
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("dtype", UNITS, ids=str)
+@sampled({"classes": [1, 2, 10, 128, 129, 8300], "form": FORMS, "dtype": named(UNITS, str)}, pairs=True)
 def test_kernel_gradients_are_the_derivatives_of_the_reference(rows_of, dtype, form, classes):
     """With other gradients upstream for every row and statistic; narrow dtypes up to their own rounding."""
     for transform in ("plain", "row temperature", "all"):

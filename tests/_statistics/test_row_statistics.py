@@ -10,6 +10,7 @@ import pytest
 
 from crossentropy._statistics import Requested, Target, Transform, formulas, row_statistics
 from row_problems import FORMS, PRIORS, TRANSFORMS, narrowed, torch_problem
+from sampling import sampled
 
 SIZES = ((1, 1), (1, 2), (67, 5), (130, 10), (3, 128), (3, 129), (2, 4160), (2, 8300))
 EPS = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-24, "float16": 2.0**-24}
@@ -19,9 +20,7 @@ def by_reference(*arguments):
     return formulas.statistics(*arguments)
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@sampled({"transform": TRANSFORMS, "form": FORMS, "dtype": ["float64", "float32"]}, pairs=True)
 def test_numpy_statistics_are_those_of_the_definition(rows_of, dtype, form, transform):
     for rows, classes in SIZES:
         for prior in PRIORS:
@@ -32,9 +31,10 @@ def test_numpy_statistics_are_those_of_the_definition(rows_of, dtype, form, tran
             rows_of.check(found, truth, size, EPS[dtype], f"{prior} {rows}×{classes}")
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+@sampled(
+    {"transform": TRANSFORMS, "form": FORMS, "dtype": ["float64", "float32", "bfloat16", "float16"]},
+    pairs=True,
+)
 def test_torch_statistics_are_those_of_the_definition(rows_of, dtype, form, transform):
     pytest.importorskip("torch")
     for rows, classes in ((67, 5), (3, 131), (2, 4160)):

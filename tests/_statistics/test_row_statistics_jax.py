@@ -8,6 +8,7 @@ import pytest
 from crossentropy._statistics import PLAIN, Prior, Requested, Target, Transform, formulas, row_statistics
 from crossentropy._statistics.problem import DIFFERENTIABLE
 from frameworks import JAX
+from sampling import full, sampled
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -49,9 +50,9 @@ LABELS = (7, "labels", "given", ALL, 1)
 DENSE = (200, "dense", "uniform", ALL, 1)
 CASES = [
     FEW,
-    (5, "label", "none", NONE, 1),
+    *full([(5, "label", "none", NONE, 1)]),
     (100, "label", "none", NONE, -1),
-    (200, "label", "given", ALL, -1),
+    *full([(200, "label", "given", ALL, -1)]),
     LABELS,
     (7, "mask", "none", NONE, -1),
     DENSE,
@@ -182,8 +183,7 @@ def test_on_the_cpu_xla_calls_kernels(classes, kernel):
         assert "crossentropy" not in program.split("custom_call", 1)[-1]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("classes", [10, 100, 300])
+@sampled({"dtype": ["float32", "bfloat16", "float16"], "classes": [10, 100, 300]})
 def test_gradients_have_the_dtype_of_the_logits(dtype, classes):
     z, y, make, _, axis = drawn(classes, "label")
     z = jnp.astype(z, dtype)

@@ -90,8 +90,7 @@ def merged(states, r):
     return states[0]
 
 
-@settings(max_examples=40, deadline=None)
-@given(
+each_way = given(
     seed=st.integers(0, 2**32 - 1),
     kind=KINDS,
     classes=st.sampled_from([2, 3, 5]),
@@ -102,9 +101,9 @@ def merged(states, r):
     batches=st.sampled_from([1, 7, 1000]),
     threads=st.integers(1, 2),
 )
-def test_one_data_set_has_one_state(
-    tmp_path_factory, seed, kind, classes, soft, faulty, way, parts, batches, threads
-):
+
+
+def assert_one_state(tmp_path_factory, seed, kind, classes, soft, faulty, way, parts, batches, threads):
     r = np.random.default_rng(seed)
     rows = drawn_rows(r, 300, kind, classes, soft=soft, faulty=faulty and way != "jsonl")  # JSON has no NaN
     names = names_of(rows, soft)
@@ -138,6 +137,19 @@ def test_one_data_set_has_one_state(
             else:
                 states.append(score_tables(written(part, way, folder / f"{i}.{way}"), names, request))
     assert merged(states, r) == expected
+
+
+@settings(max_examples=15, deadline=None)
+@each_way
+def test_one_data_set_has_one_state(tmp_path_factory, **drawn):
+    assert_one_state(tmp_path_factory, **drawn)
+
+
+@pytest.mark.full
+@settings(max_examples=100, deadline=None)
+@each_way
+def test_many_data_sets_have_one_state_each(tmp_path_factory, **drawn):
+    assert_one_state(tmp_path_factory, **drawn)
 
 
 @pytest.mark.parametrize("way", ["parquet", "csv", "jsonl"])

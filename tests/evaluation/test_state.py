@@ -3,6 +3,7 @@
 import copy
 import pickle
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ CASES = [
 ]
 
 
+@cache
 def whole(case, n=400):
     kind, classes, weighted, distinct = case
     soft, kind = "soft" in kind, kind.removeprefix("soft ")

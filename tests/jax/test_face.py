@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
+from sampling import sampled
 
 jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
@@ -46,9 +47,7 @@ def test_every_function_of_optax_is_called_as_there(name):
 SOFT = ["softmax_cross_entropy", "poly_loss_cross_entropy", "kl_divergence", "generalized_kl_divergence"]
 
 
-@pytest.mark.parametrize("name", SOFT)
-@pytest.mark.parametrize("axis", [-1, 1, (0, 2), (2, 1), None], ids=str)
-@pytest.mark.parametrize("masked", [False, True], ids=["all", "masked"])
+@sampled({"name": SOFT, "axis": [-1, 1, (0, 2), (2, 1), None], "masked": [False, True]})
 def test_losses_of_soft_labels_are_optax_s_over_any_axes(name, axis, masked):
     z, t, _ = batch((2, 3, 4))
     where = jnp.asarray(np.random.default_rng(1).random(z.shape) < 0.7) if masked else None
@@ -71,9 +70,7 @@ def test_a_label_of_several_axes_is_a_flat_index(axis):
     )
 
 
-@pytest.mark.parametrize("labels", ["hard", "soft"])
-@pytest.mark.parametrize("alpha", [None, 0.0, 0.25, 1.0])
-@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@sampled({"labels": ["hard", "soft"], "alpha": [None, 0.0, 0.25, 1.0], "gamma": [0.0, 0.5, 2.0]})
 def test_focal_losses_are_optax_s_in_value_and_gradient(labels, alpha, gamma):
     z, t, _ = batch()
     t = jnp.round(t) if labels == "hard" else t

@@ -11,7 +11,9 @@ import pytest
 import crossentropy.keras as ck
 from crossentropy import doctor
 from crossentropy.links import Focal
+from sampling import full
 
+BACKENDS = ["tensorflow", "jax", "torch"]
 BACKEND = keras.config.backend()
 C, WIDTH, ROWS = 4, 8, 256
 L = keras.losses
@@ -39,6 +41,15 @@ def fit(loss, y=None, model=None, *, x=None, epochs=5, steps=40, watched=True):
     callback = doctor.watch_keras(x, y, steps=steps)
     model.fit(x, y, batch_size=32, epochs=epochs, callbacks=[callback] if watched else [], verbose=0)
     return callback.report
+
+
+def each(trainings):
+    """The trainings by name: each on one of the backends, the first on every one, and all on all in the full suite."""
+    own = BACKENDS.index(BACKEND)
+    return pytest.mark.parametrize(
+        "name",
+        [x for i, name in enumerate(trainings) for x in ([name] if i % 3 == own or not i else full([name]))],
+    )
 
 
 def names(report):
@@ -87,13 +98,13 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("name", HEALTHY)
+@each(HEALTHY)
 def test_nothing_is_found_in_a_good_training(name):
     report = HEALTHY[name](data()[1])
     assert (names(report), report.looked_at[-27:]) == ([], "rows, 3 times in 40 batches")
 
 
-@pytest.mark.parametrize("name", PLANTED)
+@each(PLANTED)
 def test_a_planted_fault_is_named_first(name):
     assert names(PLANTED[name](data()[1]))[:1] == [name]
 

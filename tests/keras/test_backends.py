@@ -24,13 +24,13 @@ TENSORS = [
     TESTS / "losses" / "catalogue_on_tensorflow.py",
     SOURCE / "_backends" / "tensorflow.py",
 ]
-OPTIONS = ("--import-mode=importlib", "--doctest-modules", "-m", "not full", "-p", "no:cacheprovider")
+OPTIONS = ("--import-mode=importlib", "--doctest-modules", "-p", "no:cacheprovider")
 
 
-def run(backend, *files):
-    """Run test files with this backend of Keras."""
+def run(backend, marked, *files):
+    """Run the tests of these files that are marked so, with this backend of Keras."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", *OPTIONS, *map(str, files)],
+        [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", *OPTIONS, "-m", marked, *map(str, files)],
         capture_output=True,
         text=True,
         cwd=TESTS.parent,
@@ -55,12 +55,8 @@ def needs(*modules):
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch", "numpy"])
-def test_the_face_on_each_backend(backend):
+def test_the_face_and_the_doctor_on_each_backend(backend, pytestconfig):
+    """In one process, for Keras takes seconds to begin; NumPy does not train, so the doctor has nothing to watch."""
     needs("keras", backend)
-    run(backend, FACE, *{"tensorflow": TENSORS, "numpy": [DOCTESTS]}.get(backend, []))
-
-
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_the_doctor_watches_a_training_on_each_backend(backend):
-    needs("keras", backend)
-    run(backend, *WATCHED)
+    more = [DOCTESTS] if backend == "numpy" else WATCHED
+    run(backend, pytestconfig.option.markexpr, FACE, *more, *(TENSORS if backend == "tensorflow" else []))

@@ -21,6 +21,7 @@ ODDS = np.array(
 
 HUGE = np.exp(np.log(np.finfo(np.float64).max) - 16.01)  # finite, for 0 · ∞ would be NaN
 TRUTHS: dict[tuple[int, float], tuple[Any, Any, Any]] = {}
+CURVATURES: dict[tuple[int, float], Any] = {}
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class Case:
 
     def curvature(self, D: float) -> Any:
         """d²φ/dD² at log-odds D: a difference of dφ/dD over a step that some hundred digits resolve."""
+        known = (id(self), D)
+        if known not in CURVATURES:
+            CURVATURES[known] = self._curvature(D)
+        return CURVATURES[known]
+
+    def _curvature(self, D: float) -> Any:
         step = mpf(10) ** -250
         with ctx.workdps(DIGITS):
             before, after = (self._slope(mpf(D) + move) for move in (0, step))

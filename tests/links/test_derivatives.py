@@ -15,6 +15,7 @@ from links.table import (
     one_of_each,
     wide,
 )
+from sampling import full
 
 HAZARDS = np.array([-np.inf, -1e30, -1000.0, -745.0, 0.0, 745.0, 1000.0, 1e30, np.inf])
 
@@ -105,7 +106,7 @@ def options(form):
     ), {}
 
 
-@pytest.mark.parametrize("form", [pytest.param("labels", marks=pytest.mark.full), "smoothed", "sparse"])
+@pytest.mark.parametrize("form", [*full(["labels"]), "smoothed", "sparse"])
 @one_of_each
 def test_a_loss_and_its_gradient_are_the_same_in_every_framework(case, form):
     labels, more = options(form)

@@ -13,9 +13,11 @@ from losses.catalogue.agreement import assert_agreement
 from losses.catalogue.case import Case
 from losses.catalogue.libraries import Library
 from losses.catalogue.table import CASES
+from sampling import full
 
 # Losses that write into a state of their own have a `make`; they take arrays that can be written to.
 FITTING = [case for case in CASES if "jax" in case.libraries and case.make is None]
+FIRST = {case.loss: case.name for case in reversed(FITTING)}  # those that run by default
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,11 @@ def tensor(tf, values):
     return tf.constant(values.astype("float64") if values.dtype.kind == "f" else values)
 
 
-@pytest.mark.parametrize("case", FITTING, ids=[case.name for case in FITTING])
+@pytest.mark.parametrize(
+    "case",
+    [x for case in FITTING for x in ([case] if FIRST[case.loss] == case.name else full([case]))],
+    ids=lambda case: case.name,
+)
 def test_value_and_gradient_are_those_of_the_formula_and_numpy_s_to_four_ulp(case: Case, tf):
     truth = case.losses()
     weights = np.linspace(0.5, 2.0, truth.size).reshape(truth.shape) if case.rows else None

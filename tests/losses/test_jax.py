@@ -12,6 +12,7 @@ import oracle
 import ulps
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from frameworks import JAX
+from sampling import full
 from softmax_problems import DENSE, Problem, problems
 
 jax = pytest.importorskip("jax")
@@ -157,7 +158,7 @@ def test_second_derivatives_of_confident_rows_are_p_times_one_minus_p(wide, marg
 
 
 @pytest.mark.parametrize("link", [None, ce.links.Focal(2.0), ce.links.Focal(0.5)], ids=repr)
-@pytest.mark.parametrize("smoothing", [pytest.param(0.0, marks=pytest.mark.full), 0.1])
+@pytest.mark.parametrize("smoothing", [*full([0.0]), 0.1])
 def test_forward_and_second_derivatives_agree_with_differences_of_first_ones(wide, link, smoothing):
     z, y = batch(3, 4)
     loss = lambda z: ce.softmax_cross_entropy(  # noqa: E731
@@ -185,7 +186,7 @@ def test_mapped_losses_and_gradients_are_those_of_the_batch(wide):
 # ------------------------------------------------------------------------------------------- float32
 
 
-@pytest.mark.parametrize("classes", [10, *(pytest.param(n, marks=pytest.mark.full) for n in (2, 1000))])
+@pytest.mark.parametrize("classes", [10, *full([2, 1000])])
 @pytest.mark.parametrize("scale", [0.01, 1.0, 8.0, 60.0])
 def test_in_float32_alone_a_loss_is_right_to_the_last_bits(scale, classes):
     """Within 4·max(1, |D|, ln C) ulp: `D` itself is no wider here. XLA flushes what is under the normal numbers."""

@@ -7,6 +7,7 @@ import pytest
 
 import crossentropy as ce
 from frameworks import JAX
+from sampling import full, named, sampled
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -31,7 +32,7 @@ def gradient(z, y, **options):
 
 
 @each_link
-@pytest.mark.parametrize("smoothing", [pytest.param(0.0, marks=pytest.mark.full), 0.1])
+@pytest.mark.parametrize("smoothing", [*full([0.0]), 0.1])
 def test_masked_classes_have_derivatives_of_zero_and_the_others_theirs(link, smoothing):
     prior = jnp.asarray([0.5, 0.0, 0.25, 0.25])
     options = {"link": link, "label_smoothing": smoothing}
@@ -48,8 +49,7 @@ def test_masked_classes_have_derivatives_of_zero_and_the_others_theirs(link, smo
     np.testing.assert_array_equal(second[:, 1], 0.0)
 
 
-@pytest.mark.parametrize("link", [None, ce.links.Focal(2.0), ce.links.Focal(0.5)], ids=repr)
-@pytest.mark.parametrize("temperature", [1.0, 2.0])
+@sampled({"link": named([None, ce.links.Focal(2.0), ce.links.Focal(0.5)], repr), "temperature": [1.0, 2.0]})
 def test_an_impossible_label_costs_infinity_and_pulls_with_its_whole_weight(link, temperature):
     z, y = jnp.asarray([[-INF, 0.0, np.log(3.0) * temperature]]), jnp.asarray([0])
     options = {"link": link, "temperature": temperature}
@@ -69,15 +69,18 @@ def test_extreme_logits_have_finite_derivatives(link):
         assert np.isfinite(second(z)).all(), scale
 
 
-@pytest.mark.parametrize("senseless", [[NAN, 0.0, 1.0], [INF, 0.0, 1.0], [-INF, -INF, -INF]], ids=repr)
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"label_smoothing": 0.1, "z_loss": 0.1, "entropy_bonus": 0.1},
-        {"label_smoothing": 0.1, "link": ce.links.Focal()},
-    ],
-    ids=repr,
+@sampled(
+    {
+        "senseless": named([[NAN, 0.0, 1.0], [INF, 0.0, 1.0], [-INF, -INF, -INF]], repr),
+        "options": named(
+            [
+                {},
+                {"label_smoothing": 0.1, "z_loss": 0.1, "entropy_bonus": 0.1},
+                {"label_smoothing": 0.1, "link": ce.links.Focal()},
+            ],
+            repr,
+        ),
+    }
 )
 def test_a_row_that_makes_no_sense_is_nan_in_value_and_gradient_and_the_others_are_not(senseless, options):
     z, y = jnp.asarray([[1.0, 2.0, 0.0], senseless]), jnp.asarray([0, 1])
@@ -91,19 +94,20 @@ def test_a_row_that_makes_no_sense_is_nan_in_value_and_gradient_and_the_others_a
 # ----------------------------------------------------------------------------------------- rows left out
 
 
-@pytest.mark.parametrize(
-    "junk", [[NAN, 0.0, 1.0], [INF, 0.0, 1.0], [-INF, -INF, -INF], [0.0, 1.0, -INF]], ids=repr
-)
-@pytest.mark.parametrize("way", ["ignore_index", "sample_weight"])
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"link": ce.links.Unlikelihood()},
-        {"link": ce.links.Focal(), "label_smoothing": 0.1, "z_loss": 0.1},
-        {"softcap": 5.0, "logit_bias": np.arange(3.0), "margin": 0.3, "entropy_bonus": 0.1},
-    ],
-    ids=repr,
+@sampled(
+    {
+        "junk": named([[NAN, 0.0, 1.0], [INF, 0.0, 1.0], [-INF, -INF, -INF], [0.0, 1.0, -INF]], repr),
+        "way": ["ignore_index", "sample_weight"],
+        "options": named(
+            [
+                {},
+                {"link": ce.links.Unlikelihood()},
+                {"link": ce.links.Focal(), "label_smoothing": 0.1, "z_loss": 0.1},
+                {"softcap": 5.0, "logit_bias": np.arange(3.0), "margin": 0.3, "entropy_bonus": 0.1},
+            ],
+            repr,
+        ),
+    }
 )
 def test_a_row_left_out_counts_nothing_whatever_its_logits(junk, way, options):
     z = jnp.asarray([[1.0, 2.0, 0.0], junk])
@@ -133,8 +137,7 @@ def test_a_weight_of_zero_still_has_a_derivative():
     np.testing.assert_allclose(by_weight(jnp.asarray([1.0, 0.0])), rows, rtol=1e-15)
 
 
-@pytest.mark.parametrize("form", ["Probabilities", "Sparse"])
-@pytest.mark.parametrize("link", [None, ce.links.Focal()], ids=repr)
+@sampled({"form": ["Probabilities", "Sparse"], "link": named([None, ce.links.Focal()], repr)})
 def test_a_target_mass_of_zero_on_a_masked_class_counts_nothing(form, link):
     z = jnp.asarray([[1.5, 0.0, -INF]])
     if form == "Sparse":
@@ -163,8 +166,9 @@ def test_nothing_to_average_is_zero_with_a_gradient_of_zero(way):
 # ------------------------------------------------------------------------------- labels, read and unread
 
 
-@pytest.mark.parametrize("label", [-1, 3, 255])
-@pytest.mark.parametrize("options", [{}, {"link": ce.links.Focal(), "label_smoothing": 0.1}], ids=repr)
+@sampled(
+    {"label": [-1, 3, 255], "options": named([{}, {"link": ce.links.Focal(), "label_smoothing": 0.1}], repr)}
+)
 def test_a_label_outside_the_classes_is_refused_where_it_can_be_read(label, options):
     z, y = jnp.zeros((2, 3)), jnp.asarray([0, label])
     with pytest.raises(ValueError, match=f"label {label} at row 1 is outside"):

@@ -7,6 +7,7 @@ import pytest
 
 import crossentropy as ce
 from frameworks import JAX
+from sampling import named, sampled
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -48,8 +49,7 @@ def both(z, t, **options):
     return (value, pull(jnp.ones_like(value))[0]), expected
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "+".join(o) or "plain")
-@pytest.mark.parametrize("links", LINKS, ids=repr)
+@sampled({"options": named(OPTIONS, lambda o: "+".join(o) or "plain"), "links": named(LINKS, repr)})
 def test_values_and_gradients_are_those_of_numpy(links, options):
     rng = np.random.default_rng(0)
     z = rng.normal(size=(5, 3)) * 5
@@ -58,8 +58,7 @@ def test_values_and_gradients_are_those_of_numpy(links, options):
             np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-15)
 
 
-@pytest.mark.parametrize("links", LINKS, ids=repr)
-@pytest.mark.parametrize("weight", [None, 0.0])
+@sampled({"links": named(LINKS, repr), "weight": [None, 0.0]})
 def test_certain_impossible_and_senseless_logits_are_those_of_numpy(links, weight):
     z = np.repeat([INF, -INF, 800.0, -800.0, 3.0, NAN, 0.0], 2)
     t = np.tile([0, 1], 7)
@@ -154,8 +153,9 @@ def test_a_batch_under_vmap_is_a_loop(of_batch):
 # ------------------------------------------------------------------------------------------------- log_loss
 
 
-@pytest.mark.parametrize("logs", [False, True], ids=["p", "log p"])
-@pytest.mark.parametrize("binary", [False, True], ids=["classes", "binary"])
+@sampled(
+    {"logs": named([False, True], ["p", "log p"]), "binary": named([False, True], ["classes", "binary"])}
+)
 def test_log_losses_are_those_of_numpy(logs, binary):
     rng = np.random.default_rng(2)
     p = rng.random(6) if binary else rng.dirichlet(np.ones(3), size=6)

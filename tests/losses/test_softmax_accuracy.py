@@ -8,6 +8,7 @@ import oracle
 import oracle_rows
 import ulps
 from frameworks import TORCH, each_dtype, each_framework, loss_dtype
+from sampling import full
 
 LEVELS = 509  # distinct logits in a long row, so that its exact sum stays cheap
 
@@ -187,7 +188,7 @@ def test_softcap_and_bias_lose_no_more_than_their_size(fw, dtype, transform):
         assert abs(ulps.errors(losses[i], truth)[0]) <= limit
 
 
-@pytest.mark.parametrize("offset", [pytest.param(0.0, marks=pytest.mark.full), 1e4])
+@pytest.mark.parametrize("offset", [*full([0.0]), 1e4])
 @pytest.mark.parametrize("what", ["smoothing", "prior", "dense", "class_weight", "entropy_bonus", "z_loss"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @each_framework

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import crossentropy as ce
 import oracle
 from frameworks import TORCH, each_framework
+from sampling import sampled
 from softmax_problems import DENSE, Problem, problems
 
 bounded = settings(derandomize=True, max_examples=200, deadline=None, database=None)
@@ -66,8 +67,12 @@ def test_any_upstream_gradient_weighs_the_rows(problem, row):
     assert_close(logits.grad.numpy(), problem.truth().gradient * upstream[:, None], 1.0)
 
 
-@pytest.mark.parametrize("name", ["sample_weight", "temperature", "logit_bias", "margin", "Probabilities"])
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@sampled(
+    {
+        "name": ["sample_weight", "temperature", "logit_bias", "margin", "Probabilities"],
+        "reduction": ["sum", "mean"],
+    }
+)
 @settings(bounded, max_examples=25)
 @given(data=st.data())
 def test_gradients_flow_to_what_a_loss_may_learn(name, reduction, data):

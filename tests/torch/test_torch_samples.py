@@ -16,6 +16,7 @@ from torch.testing._internal.common_methods_invocations import op_db  # noqa: E4
 from torch.testing._internal.common_modules import module_db  # noqa: E402
 
 import crossentropy.torch as ct  # noqa: E402
+from sampling import full  # noqa: E402
 
 FUNCTIONS = (
     "cross_entropy",
@@ -112,11 +113,11 @@ def compare(ours, torchs, truth, arguments, keywords):
     [
         torch.float32,
         torch.bfloat16,
-        *(pytest.param(d, marks=pytest.mark.full) for d in (torch.float64, torch.float16)),
+        *full([torch.float64, torch.float16]),
     ],
     ids=lambda d: str(d).removeprefix("torch."),
 )
-@pytest.mark.parametrize("requires_grad", [True, pytest.param(False, marks=pytest.mark.full)])
+@pytest.mark.parametrize("requires_grad", [True, *full([False])])
 def test_values_and_gradients_of_its_samples(name, dtype, requires_grad):
     ours, torchs = getattr(ct, name), getattr(torch.nn.functional, name)
     for sample in samples(name, dtype, requires_grad):

@@ -23,6 +23,7 @@ from transformers.modeling_outputs import (
 
 import crossentropy as ce
 from crossentropy.transformers import loss_function
+from sampling import full
 from tiny_transformers import V, batch, make
 
 RANDOM = torch.Generator().manual_seed(0)
@@ -202,4 +203,9 @@ def test_the_trainer_accumulates_it_to_the_mean_over_the_whole_batch(kind, tmp_p
     found = train(loss_function())
     assert len(found) == 6
     assert found == pytest.approx(train(by_torch), rel=1e-4)
-    assert train(loss_function(ce.losses.focal_loss, gamma=2.0))[0] < found[0]
+
+
+@pytest.mark.parametrize("kind", [next(iter(ROWS)), *full(list(ROWS)[1:])])
+def test_the_trainer_takes_any_loss_with_its_options(kind, tmp_path):
+    train = trainings(kind, tmp_path)
+    assert train(loss_function(ce.losses.focal_loss, gamma=2.0))[0] < train(loss_function())[0]

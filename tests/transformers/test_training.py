@@ -15,6 +15,7 @@ from torch._inductor import config as inductor_config
 from transformers import Trainer, TrainingArguments
 
 from crossentropy.transformers import applied, apply, restore
+from sampling import full
 from tiny_transformers import V, assert_same, batch, gradients, loss_of_logits, make
 
 
@@ -240,7 +241,7 @@ def train(model, folder, **settings):
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
-@pytest.mark.parametrize("name", ["llama", "mixtral"])
+@pytest.mark.parametrize("name", ["llama", *full(["mixtral"])])
 def test_fifty_steps_of_the_trainer_end_at_the_same_losses(name, tmp_path):
     expected = train(make(name), tmp_path, max_steps=50)
     losses = train(apply(make(name)), tmp_path, max_steps=50)

@@ -17,6 +17,7 @@ import crossentropy as ce  # noqa: E402
 import rank_threads  # noqa: E402
 from crossentropy.torch import distributed  # noqa: E402
 from linear_heads import blocks_of, random  # noqa: E402
+from sampling import full  # noqa: E402
 
 N, D, V = 3, 2, 4
 SIZES = {1: [4], 2: [1, 3]}
@@ -120,7 +121,7 @@ def check(world: int, name: str, inputs: dict[str, Any]) -> None:
         assert all(rank_threads.run(world, job))
 
 
-@pytest.mark.parametrize("world", [pytest.param(1, marks=pytest.mark.full), 2])
+@pytest.mark.parametrize("world", [*full([1]), 2])
 @each_case
 def test_derivatives_of_a_head(name, world):
     head = {

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 import crossentropy as ce  # noqa: E402
 from linear_heads import on_logits  # noqa: E402
 from process_groups import run  # noqa: E402
+from sampling import full  # noqa: E402
 
 SIZES = {2: (4, 9), 4: (3, 1, 5, 4)}
 V, D = 13, 5
@@ -118,9 +119,7 @@ def all_cases(rank: int, world: int) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(
-    scope="module", params=[2, pytest.param(4, marks=pytest.mark.full)], ids=["two ranks", "four ranks"]
-)
+@pytest.fixture(scope="module", params=[2, *full([4])], ids=["two ranks", "four ranks"])
 def found(request, tmp_path_factory):
     """What each rank of a group says of all cases."""
     return run(tmp_path_factory.mktemp("group"), __file__, "all_cases", request.param)

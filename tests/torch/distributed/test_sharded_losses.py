@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 import crossentropy as ce  # noqa: E402
 from process_groups import run  # noqa: E402
+from sampling import full  # noqa: E402
 from softmax_problems import draw_target  # noqa: E402
 
 SIZES = {
@@ -197,9 +198,7 @@ def all_cases(rank: int, world: int) -> dict[Any, Any]:
     }
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(2, marks=pytest.mark.full), 4], ids=["two ranks", "four ranks"]
-)
+@pytest.fixture(scope="module", params=[*full([2]), 4], ids=["two ranks", "four ranks"])
 def found(request, tmp_path_factory):
     """What each rank of a group says of all cases."""
     return run(tmp_path_factory.mktemp("group"), __file__, "all_cases", request.param)

@@ -67,7 +67,7 @@ def test_two_processes_have_the_losses_of_one_and_print_once(alone, text_file, t
     assert done.stdout.count("perplexity per token") == 1
 
 
-@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("first", "then"), [(1, 2), pytest.param(2, 1, marks=pytest.mark.full)])
 def test_a_run_goes_on_with_another_number_of_processes(alone, text_file, tmp_path, first, then):
     assert command(first, tmp_path / "run", text_file, stop=4).returncode != 0
     assert not (tmp_path / "run" / "history.json").exists()
