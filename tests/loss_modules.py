@@ -15,6 +15,7 @@ COUNTS = torch.tensor([60, 20, 15, 5])
 NOISE = torch.full((4, 4), 0.1, dtype=torch.float64) + 0.6 * torch.eye(4, dtype=torch.float64)
 ADVANTAGES, OLD = randn(5), -randn(5).abs()
 ROWS = (LOGITS, LABELS)
+THREE_ALIKE = (LOGITS, torch.tensor([0, 1, 1, 1, 0]))
 
 #: module: function, settings, inputs, keywords of the call
 CASES = {
@@ -65,7 +66,7 @@ CASES = {
     ),
     "InfoNCELoss": ("info_nce", {"temperature": 0.3}, (LOGITS, LOGITS.flip(0)), {"negatives": LOGITS + 1}),
     "NTXentLoss": ("nt_xent", {"temperature": 0.3}, (LOGITS, LOGITS.flip(0)), {}),
-    "SupervisedContrastiveLoss": ("supervised_contrastive", {"variant": "in"}, ROWS, {}),
+    "SupervisedContrastiveLoss": ("supervised_contrastive", {"variant": "in"}, THREE_ALIKE, {}),
     "SequenceCrossEntropyLoss": (
         "sequence_cross_entropy",
         {"shift": 1, "normalizer": "sequence"},

@@ -99,7 +99,6 @@ def test_few_digits_own_half_of_the_loss(page):
 # --------------------------------------------------------------------------------------------- plot_recurrent_text
 
 
-@pytest.mark.full
 def test_a_longer_reach_through_time_predicts_better(page):
     p = page("recurrent_text")
     assert p.test_bits[16] < p.test_bits[1] - 0.03

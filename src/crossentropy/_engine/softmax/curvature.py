@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crossentropy._backends import total
 from crossentropy._backends.modes import is_eager_mode
 from crossentropy._engine.softmax.fused_cpu import NUMBER, FusedRows
 from crossentropy._engine.softmax.problem import SoftmaxProblem
@@ -54,15 +55,15 @@ def _row_factors(problem: SoftmaxProblem) -> Tensor:
     masses = torch.ones(problem.rows, dtype=torch.float64, device=problem.device)
     if target.dense is not None:
         t = target.dense.movedim(problem.axis, -1)
-        masses = t.sum(-1, dtype=torch.float64) if w is None else t.double() @ w.double()
+        masses = total(t if w is None else t * w, -1)
     elif problem.table is None:
         shares = target_weights(problem)
         masses = masses if shares is None else shares if problem.masses is None else shares.sum(-1)
     if epsilon:
         r = problem.smoothing_prior
-        of_prior = 1.0 if r is None else r.sum(dtype=torch.float64)
-        if w is not None:
-            of_prior = w.double().mean() if r is None else w.double() @ r.double()
+        of_prior = 1.0 if r is None else total(r if w is None else r * w, -1)
+        if r is None and w is not None:
+            of_prior = total(w, -1) / problem.classes
         masses = (1 - epsilon) * masses + epsilon * of_prior
     keep = not_ignored_rows(problem)
     if keep is not None:
