@@ -58,9 +58,11 @@ const look = async (path) => {
 };
 const search = async (query) => {
   const frame = await open("search.html?q=" + encodeURIComponent(query)), page = frame.contentDocument;
-  await until(() => page.querySelector("#search-results ul.search li a"));
-  await pause(300);
-  return [...page.querySelectorAll("#search-results ul.search li > a")].map(link => link.getAttribute("href"));
+  const links = () => [...page.querySelectorAll("#search-results ul.search li > a")];
+  await until(() => links().length);
+  // Results come one by one, each from a timer, which a browser may let run once a second.
+  for (let before = 0; links().length > before && links().length < 10; await pause(1200)) before = links().length;
+  return links().map(link => link.getAttribute("href"));
 };
 (async () => {
   const found = {pages: {}, searches: {}};
