@@ -8,9 +8,9 @@ void bind_class_loss(nb::module_& m) {
   using namespace ce;
   nb::class_<ClassLoss> loss(m, "ClassLoss");
   loss.def("__init__",
-           [](ClassLoss* self, int formula, double parameter, double factor, int steps, uintptr_t logits, int dtype, int64_t outer,
-              int64_t classes, int64_t inner, int64_t outer_stride, int64_t class_stride, int64_t inner_stride,
-              double scale, uintptr_t labels, bool has_ignore, int64_t ignore_index, const View* masses,
+           [](ClassLoss* self, int formula, double parameter, double factor, int steps, uintptr_t logits, int dtype,
+              int64_t outer, int64_t classes, int64_t inner, int64_t outer_stride, int64_t class_stride,
+              int64_t inner_stride, double scale, uintptr_t labels, bool has_ignore, int64_t ignore_index, const View* masses,
               double smoothing, uintptr_t smoothing_prior, uintptr_t class_weight, bool single_weight,
               uintptr_t sample_weight, uintptr_t divisors) {
              Target target;

@@ -17,11 +17,12 @@ struct Widened {
   std::vector<double> values;
 };
 
-template <class T>
-bool all_positive(uintptr_t address, int64_t n) {
-  const T* x = ce::pointer<const T>(address);
+bool all_positive(uintptr_t address, int dtype, int64_t n) {
   bool wrong = false;
-  for (int64_t i = 0; i < n; ++i) wrong |= !(x[i] > T(0));  // NaN too
+  ce::with_floating(ce::Dtype(dtype), [&](auto stored) {
+    const auto* x = ce::pointer<const decltype(stored)>(address);
+    for (int64_t i = 0; i < n; ++i) wrong |= !(ce::widen(x[i]) > 0);  // NaN too
+  });
   return !wrong;
 }
 
@@ -39,6 +40,5 @@ void bind_memory(nb::module_& m) {
   nb::class_<Widened>(m, "Widened")
       .def(nb::init<uintptr_t, int64_t>(), "address"_a, "n"_a)
       .def_prop_ro("address", [](const Widened& x) { return reinterpret_cast<uintptr_t>(x.values.data()); });
-  m.def("all_positive_float32", &all_positive<float>, "address"_a, "n"_a);
-  m.def("all_positive_float64", &all_positive<double>, "address"_a, "n"_a);
+  m.def("all_positive", &all_positive, "address"_a, "dtype"_a, "n"_a);
 }

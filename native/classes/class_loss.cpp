@@ -11,6 +11,8 @@ namespace ce {
 
 namespace {
 
+constexpr int64_t kBlock = 32768;  // entries of the rows that a thread takes at a time
+
 bool is_soft(const Target& target) { return target.dense.address && !target.indices; }
 
 }  // namespace
@@ -192,10 +194,6 @@ std::vector<double> class_vector(int64_t classes, const Value& value) {
   return values;
 }
 
-int64_t rows_of_a_block(const Shape& shape) {
-  return std::max<int64_t>(1, 32768 / std::max<int64_t>(1, shape.classes));
-}
-
 }  // namespace
 
 ClassLoss::ClassLoss(const ClassFormula& formula, const View& logits, const Shape& shape, const Target& target,
@@ -238,7 +236,7 @@ int64_t ClassLoss::sum_all_rows(double* losses, double* masses, double* errors, 
   std::atomic<int64_t> bad{-1};
   with_formula([&](const auto& form) {
     kept.resize(size_t(n * form.kKept));
-    parallel_blocks(n, rows_of_a_block(shape), threads, [&](int64_t begin, int64_t end) {
+    parallel_blocks(n, rows_with(kBlock, shape), threads, [&](int64_t begin, int64_t end) {
       const int64_t found = sum_rows(form, begin, end, losses, masses, errors);
       int64_t known = bad;
       while (found >= 0 && (known < 0 || found < known) && !bad.compare_exchange_weak(known, found)) {
@@ -281,7 +279,7 @@ void ClassLoss::pullback(uintptr_t from, double factor, const double* upstream, 
   View here = logits;
   here.address = from;
   with_formula([&](const auto& form) {
-    parallel_blocks(shape.rows(), rows_of_a_block(shape), threads, [&](int64_t begin, int64_t end) {
+    parallel_blocks(shape.rows(), rows_with(kBlock, shape), threads, [&](int64_t begin, int64_t end) {
       pull_rows(form, here, factor, upstream, gradient, begin, end);
     });
   });

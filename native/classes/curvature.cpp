@@ -59,8 +59,7 @@ CE_CLONES void bend_rows(const CurvatureRows& in, const double* factors, const V
 
 void curvature_rows(const CurvatureRows& in, const double* factors, const View& direction, const View& out,
                     int threads) {
-  const int64_t block = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, in.shape.classes));
-  parallel_blocks(in.shape.rows(), block, threads, [&](int64_t begin, int64_t end) {
+  parallel_blocks(in.shape.rows(), rows_with(32768, in.shape), threads, [&](int64_t begin, int64_t end) {
     if (in.logits.dtype == Dtype::kFloat64) {
       bend_rows<double>(in, factors, direction, out, begin, end);
     } else {

@@ -259,10 +259,6 @@ CE_CLONES void values_of(const DivergenceRows& in, int64_t begin, int64_t end, d
   }
 }
 
-int64_t rows_of_a_block(const Shape& shape) {
-  return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, shape.classes));
-}
-
 template <class Work>
 void with_kind(DivergenceOf kind, const Work& work) {
   switch (kind) {
@@ -276,7 +272,7 @@ void with_kind(DivergenceOf kind, const Work& work) {
 
 void divergence_rows(const DivergenceRows& in, double* values, const std::vector<View>& gradients, int threads) {
   with_kind(in.kind, [&](auto kind) {
-    parallel_blocks(in.shape.rows(), rows_of_a_block(in.shape), threads, [&](int64_t begin, int64_t end) {
+    parallel_blocks(in.shape.rows(), rows_with(16384, in.shape), threads, [&](int64_t begin, int64_t end) {
       values_of<kind()>(in, begin, end, values, gradients);
     });
   });

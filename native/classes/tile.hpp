@@ -29,7 +29,8 @@ class AlignedArray {
 };
 
 // The memory of a row of a view, asked for while another is worked on, a line at a time: rows are loaded, worked on and
-// stored one after the other, so that memory would be idle meanwhile. Of rows whose classes lie apart, nothing.
+// stored one after the other, so that memory would be idle meanwhile. Of rows whose classes lie apart, nothing. Loading
+// a tile asks for the start of the next row at once; the loops that use this wait for memory and ask line by line.
 template <bool kToWrite = false>
 struct AheadOfUse {
   const char* at = nullptr;
@@ -63,5 +64,10 @@ struct Tile {
   void store(const float* from, const View& view, const Shape& shape, int64_t row, int64_t n) const;
   void store(const double* from, const View& view, const Shape& shape, int64_t row, int64_t n) const;
 };
+
+// How many rows have so many entries, at least one.
+inline int64_t rows_with(int64_t entries, const Shape& shape) {
+  return std::max<int64_t>(1, entries / std::max<int64_t>(1, shape.classes));
+}
 
 }  // namespace ce

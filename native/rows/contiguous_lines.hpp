@@ -45,6 +45,12 @@ struct Halves<BFloat16> {
   }
 };
 
+// The u of a logit z: with a bias factor·z + bias, where `beside` holds the bias at this place.
+template <Beside kBeside, class T, class Item>
+CE_INLINE T u_of(T z, T factor, const Item* beside, int64_t place) {
+  return kBeside == Beside::kBias ? z * factor + T(beside[place]) : z;
+}
+
 // A function for each dtype and each of what lies beside: put together, they would not fit the registers.
 #define CE_CONTIGUOUS_BESIDE(define, name, T, Stored)         \
   define(name##_alone, T, Stored, Beside::kNothing)           \

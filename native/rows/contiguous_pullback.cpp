@@ -31,7 +31,7 @@ class RowGradient {
 
  private:
   static constexpr bool kSet = kBeside == Beside::kLabelSet, kVector = kBeside == Beside::kVectorPrior;
-  static constexpr bool kBias = kBeside == Beside::kBias, kItems = kSet || kVector || kBias;
+  static constexpr bool kItems = kSet || kVector || kBeside == Beside::kBias;
   using Item = std::conditional_t<kSet, uint8_t, T>;
 
   // With a NaN that no store rounds to a number.
@@ -42,7 +42,7 @@ class RowGradient {
   const ScaledExp2<T> exponential;  // times α, but with a label set, where it differs from class to class
 
   CE_INLINE T at(T z, const Item* item, int place) const {
-    const T u = kBias ? z * factor + T(item[place]) : z;
+    const T u = u_of<kBeside>(z, factor, item, place);
     const bool right = kSet && item[place] != 0;
     const T e = exponential((u - (right ? base[1] : base[0])) * rate);
     const T gradient = !kSet ? e : (right ? alpha[1] : alpha[0]) * e;

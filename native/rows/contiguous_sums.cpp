@@ -14,7 +14,7 @@ class RowSums {
     factor = T(row.factor);
     for (int64_t j = 0; j < problem.k; ++j)
       if (const int64_t y = row.labels[j]; uint64_t(y) < uint64_t(problem.classes))
-        row.targets[j] = double(u_of(u[y], items, y));
+        row.targets[j] = double(u_at(u, items, y));
     for (int64_t c = 0; c < problem.classes; c += kChunk) {
       const int64_t here = std::min(kChunk, problem.classes - c);
       lines = u + c;
@@ -54,13 +54,13 @@ class RowSums {
   alignas(64) Item item[kCopies][kLanes];
   alignas(64) T high[kGroups][kLanes];  // the largest u of a group, lane by lane; of labels but for the copied lines
 
-  CE_INLINE T u_of(Stored z, const Item* items, int64_t at) const {
-    return kBias ? T(widen(z)) * factor + T(items[at]) : T(widen(z));
+  CE_INLINE T u_at(const Stored* z, const Item* items, int64_t at) const {
+    return u_of<kBeside>(T(widen(z[at])), factor, items, at);
   }
   // Of the l-th number of half a line.
-  CE_INLINE T u_of(const Stored* line, const Item* items, int half, int l) const {
+  CE_INLINE T u_in_half(const Stored* line, const Item* items, int half, int l) const {
     const T z = Halves<Stored>::template load<T>(line, half, l);
-    return kBias ? z * factor + T(items[Halves<Stored>::place(half, l)]) : z;
+    return u_of<kBeside>(z, factor, items, Halves<Stored>::place(half, l));
   }
 
   // ---- lines that are copied ----
@@ -82,7 +82,7 @@ class RowSums {
     } else if (kPrior) {
       for (int l = 0; l < kLanes; ++l) item[i][l] = Item(l < length);
     }
-    for (int l = 0; l < kLanes; ++l) value[i][l] = l < length ? u_of(stored[l], item[i], l) : -kInf<T>;
+    for (int l = 0; l < kLanes; ++l) value[i][l] = l < length ? u_at(stored, item[i], l) : -kInf<T>;
     return i;
   }
 
@@ -105,7 +105,7 @@ class RowSums {
       for (int line = 0; line < whole; ++line) {
         const int64_t at = int64_t(line) * kLanes + lane;
         const uint64_t member = kSet ? uint64_t(beside[at] != 0) ^ uint64_t(1 - g) : 1;
-        holding |= (member & uint64_t(u_of(lines[at], beside, at) >= top)) << line;
+        holding |= (member & uint64_t(u_at(lines, beside, at) >= top)) << line;
       }
       if (!kSet) holding &= ~copied;  // where a target may be higher
       i = copy_line(holding ? __builtin_ctzll(holding) : whole);
@@ -212,7 +212,7 @@ class RowSums {
           member += kLanes;
         } else {
           for (int l = 0; l < kHalf; ++l) {
-            const T first = u_of(from, member, 0, l), second = u_of(from, member, 1, l);
+            const T first = u_in_half(from, member, 0, l), second = u_in_half(from, member, 1, l);
             lanes[0][l] = first > lanes[0][l] ? first : lanes[0][l];
             lanes[0][kHalf + l] = second > lanes[0][kHalf + l] ? second : lanes[0][kHalf + l];
           }
@@ -253,7 +253,7 @@ class RowSums {
         } else {
           for (int l = 0; l < kHalf; ++l) {
             const int m = kHalf + l;
-            const T first = u_of(from, other, 0, l), second = u_of(from, other, 1, l);
+            const T first = u_in_half(from, other, 0, l), second = u_in_half(from, other, 1, l);
             most[l] = first > most[l] ? first : most[l];
             most[m] = second > most[m] ? second : most[m];
             sums[0][l] += exp2_shifted((first - off) * rate, range.floor, range.magic);

@@ -161,6 +161,31 @@ def test_brier_scores_soft_and_sparse_labels(lib):
     assert float(one_hot) == float(brier_loss(lib.array(z), lib.array(y)))
 
 
+def test_a_brier_score_of_any_masses_is_weighted_by_their_sum(autodiff):
+    z, _ = rows()
+    masses = np.random.default_rng(1).uniform(0.1, 1.5, size=(6, 4))
+    target = ce.targets.Probabilities(autodiff.array(masses), normalized=False)
+    rows_of = lambda z: brier_loss(z, target, reduction="none")  # noqa: E731
+    p, sums = softmax(z), masses.sum(axis=1)
+    error = p - masses
+    np.testing.assert_allclose(
+        autodiff.numpy(rows_of(autodiff.array(z))), sums * np.sum(error**2, axis=1), rtol=1e-13
+    )
+    mean = float(brier_loss(autodiff.array(z), target))
+    assert mean == pytest.approx(np.average(np.sum(error**2, axis=1), weights=sums), rel=1e-13)
+    pull = 2 * p * (error - np.sum(p * error, axis=1, keepdims=True))
+    gradient = autodiff.gradient(lambda z: brier_loss(z, target, reduction="sum"), z)
+    np.testing.assert_allclose(gradient, sums[:, None] * pull, rtol=1e-11)
+
+
+def test_a_brier_score_of_any_masses_is_the_same_under_vmap():
+    torch = pytest.importorskip("torch")
+    z = torch.from_numpy(rows()[0])
+    masses = torch.from_numpy(np.random.default_rng(1).uniform(0.1, 1.5, size=(6, 4)))
+    loss = lambda z, a: brier_loss(z, ce.targets.Probabilities(a, normalized=False), reduction="none")  # noqa: E731
+    torch.testing.assert_close(torch.vmap(loss)(z, masses), loss(z, masses), rtol=1e-13, atol=0)
+
+
 def test_soft_labels_of_a_brier_score_sum_to_one_and_get_a_gradient():
     torch = pytest.importorskip("torch")
     z, _ = rows(3)

@@ -247,19 +247,16 @@ def test_on_the_cpu_xla_calls_the_kernel_and_elsewhere_gets_formulas(name):
         assert "crossentropy" not in text.split("custom_call", 1)[-1]
 
 
-@each_case
-def test_the_formulas_of_other_devices_have_the_values_of_the_definition(name):
-    """Run on the CPU as they are traced for others."""
+def by_formulas(function, *arguments):
+    """The results of a function as devices other than CPUs compute them, run on the CPU."""
     from crossentropy._engine.divergence import jax_rows
     from crossentropy._engine.softmax import jax_classes
 
-    z, *others = arrays(name)
     formulas = {
         jax_classes.LOSSES: jax_classes._losses,
         jax_classes.PULLBACK: jax_classes._pullback,
         jax_rows.WITH_SLOPES: jax_rows._with_slopes,
     }
-    closed = jax.make_jaxpr(jax.value_and_grad(weighted(name, *others)))(z)
     used = []
 
     def run(jaxpr, consts, *arguments):
@@ -278,11 +275,31 @@ def test_the_formulas_of_other_devices_have_the_values_of_the_definition(name):
             known |= dict(zip(eqn.outvars, found, strict=True))
         return [read(v) for v in jaxpr.outvars]
 
-    value, slope = run(closed.jaxpr, closed.consts, z)
+    closed = jax.make_jaxpr(function)(*arguments)
+    results = run(closed.jaxpr, closed.consts, *arguments)
     assert used
+    return results
+
+
+@each_case
+def test_the_formulas_of_other_devices_have_the_values_of_the_definition(name):
+    z, *others = arrays(name)
+    value, slope = by_formulas(jax.value_and_grad(weighted(name, *others)), z)
     expected, gradient = truth(name, z, others)
     alike(value, jnp.sum(expected))
     alike(slope, gradient)
+
+
+@each_case
+def test_to_the_formulas_of_other_devices_senseless_rows_without_weight_are_nothing(name):
+    z, *others = arrays(name)
+    senseless = z.at[0, 1].set(NAN).at[1, 2].set(INF).at[2].set(-INF)
+    weights = jnp.ones(N).at[:3].set(0.0)
+    without = lambda z: jnp.sum(CASES[name][0](z, *others, sample_weight=weights, reduction="none"))  # noqa: E731
+    value, slope = by_formulas(jax.value_and_grad(without), senseless)
+    alike(value, without(z))
+    np.testing.assert_array_equal(slope[:3], 0)
+    alike(slope, jax.grad(without)(z))
 
 
 @each_case

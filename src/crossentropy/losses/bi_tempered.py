@@ -12,7 +12,7 @@ from crossentropy._engine.checks import check_share
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
-from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem, make_problem
+from crossentropy._engine.softmax.problem import FormulaNumbers, RowFormula, SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy._statistics.rounding import difference, times
@@ -129,7 +129,9 @@ def bi_tempered_loss(
         return composition(problem)
     C = problem.classes
     spread = label_smoothing * C / (C - 1) if C > 1 else 0.0
-    numbers = RowFormula("bi-tempered", composition, (float(t1), float(t2), min(iterations, 1000)))
+    numbers = RowFormula(
+        "bi-tempered", composition, FormulaNumbers(float(t1), float(t2), min(iterations, 1000))
+    )
     return solve(replace(problem, label_smoothing=spread, formula=numbers))
 
 

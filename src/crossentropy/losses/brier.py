@@ -9,6 +9,7 @@ from crossentropy._engine.options import RowOptions
 from crossentropy._engine.rows.formula import prepare_rows, row_problem, weight_and_reduce
 from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
 from crossentropy._engine.softmax.solve import solve
+from crossentropy._engine.softmax.terms import dense_masses
 from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy._versions import Unpack
@@ -92,8 +93,8 @@ def _composition(problem: SoftmaxProblem) -> Array:
         t = xp.sum(xp.where(rows.on, mass, xp.zeros_like(mass)), axis=-2)
     else:
         t = formulas.class_last(formulas.widened(problem.target.dense), problem.axis)
-        w = problem.class_weight
-        masses = None if w is None else xp.sum(t * formulas.widened(w), axis=-1)
+        if problem.class_weight is not None or not problem.normalized:
+            masses = dense_masses(problem)
     return weight_and_reduce(problem, _error(rows.u, t), masses)
 
 
@@ -135,4 +136,4 @@ def _from_top(u: Array, is_top: Array, counted: Array) -> tuple[Array, Array, Ar
     return top, e, xp.sum(xp.where(is_top, zero, e), axis=-1, keepdims=True)
 
 
-BRIER = RowFormula("brier", _composition, (0.0, 1.0, 0))
+BRIER = RowFormula("brier", _composition)

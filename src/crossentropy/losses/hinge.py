@@ -8,7 +8,7 @@ from crossentropy._backends import INF, Array, device, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._engine.options import RowOptions
 from crossentropy._engine.rows.formula import one_label, prepare_rows, row_problem, weight_and_reduce
-from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
+from crossentropy._engine.softmax.problem import FormulaNumbers, RowFormula, SoftmaxProblem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._versions import Unpack
 
@@ -85,7 +85,7 @@ def hinge_loss(
     one_label(problem, "hinge_loss")
     if not isinstance(margin, (int, float)):  # it may learn
         return _by_formulas(problem, kind, margin)
-    return solve(replace(problem, formula=RowFormula(kind, _composition, (float(margin), 1.0, 0))))
+    return solve(replace(problem, formula=RowFormula(kind, _composition, FormulaNumbers(float(margin)))))
 
 
 def _composition(problem: SoftmaxProblem) -> Array:

@@ -171,7 +171,7 @@ def backward_corrected_loss(
     target, plain = problem.target, type(problem.link) is CrossEntropy and problem.class_weight is None
     if target.indices is None or target.several or not plain:
         return composition(problem)
-    formula = RowFormula("cross-entropy", composition, (0.0, 1.0, 0))
+    formula = RowFormula("cross-entropy", composition)
     return solve(
         replace(problem, formula=formula, table=inverse.masses, tensors=None, warns=problem.validate)
     )

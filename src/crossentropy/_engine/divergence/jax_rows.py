@@ -7,14 +7,13 @@ other devices, is that of the formulas. A batch is more rows, so `vmap` makes no
 The arguments are the logits, and then which rows are live if not all of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Primitive
 from jax.interpreters import ad
 
 from crossentropy._backends import Array, widest_dtype
@@ -25,18 +24,16 @@ from crossentropy._statistics import Transform
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy._statistics.formulas import class_last
 from crossentropy._statistics.jax.binding import (
+    DTYPES,
     abstract,
     has_no_sharding,
     make_primitive,
     same_axes,
-    with_batch_in_front,
 )
 from crossentropy._statistics.jax.call import call
 from crossentropy._statistics.jax.rules import tangents_by_formula
 
 __all__ = ["of_arrays", "serves"]
-
-DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -128,19 +125,6 @@ def _abstract(*arrays: Any, problem: Rows) -> list[Any]:
     return [abstract(shape, dtype, arrays) for shape, dtype in _results(arrays, problem)]
 
 
-def _batch(
-    primitive: Primitive,
-    _: Callable[..., Sequence[Array]],
-    arguments: Sequence[Array],
-    axes: Sequence[int | None],
-    *,
-    problem: Rows,
-) -> tuple[Sequence[Array], Sequence[int]]:
-    """A batch in front of the rows."""
-    found = primitive.bind(*with_batch_in_front(arguments, axes, ()), problem=problem)
-    return found, (0,) * len(found)
-
-
 def _differentiate(
     arrays: Sequence[Array], dots: Sequence[Any], *, problem: Rows
 ) -> tuple[Sequence[Array], Sequence[Any]]:
@@ -167,7 +151,7 @@ def _differentiate_slopes(
     return found, [ad.Zero(jax.typeof(x)) for x in found] if tangents is None else tangents
 
 
-DIVERGENCES = make_primitive("divergences", _divergences, _abstract, _batch, _native)
-WITH_SLOPES = make_primitive("divergences_with_slopes", _with_slopes, _abstract, _batch, _native)
+DIVERGENCES = make_primitive("divergences", _divergences, _abstract, _native)
+WITH_SLOPES = make_primitive("divergences_with_slopes", _with_slopes, _abstract, _native)
 ad.primitive_jvps[DIVERGENCES] = _differentiate
 ad.primitive_jvps[WITH_SLOPES] = _differentiate_slopes

@@ -7,7 +7,7 @@ other devices. A batch is more rows, so `vmap` makes no loop.
 The arguments are the logits and labels, then those of the sample weights and the weights of the classes that there are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Primitive
 from jax.interpreters import ad
 
 from crossentropy._backends import Array, loss_dtype
@@ -28,7 +27,6 @@ from crossentropy._statistics.jax.binding import (
     has_no_sharding,
     make_primitive,
     same_axes,
-    with_batch_in_front,
 )
 from crossentropy._statistics.jax.call import call
 from crossentropy._statistics.jax.rules import tangents_by_formula
@@ -52,9 +50,10 @@ class Elements:
     negative_shift: float
 
     @property
-    def in_shape_of_rows(self) -> int:
-        """How many arguments have a batch in front: all but the weights of classes."""
-        return 2 + self.has_sample_weight
+    def vectors(self) -> range:
+        """The places of the weights of classes, which a batch shares."""
+        first = 2 + self.has_sample_weight
+        return range(first, first + self.class_weights)
 
     def problem(self, logits: Array, labels: Array, *weights: Array) -> Problem:
         """The problem of its arrays, for the formula."""
@@ -159,21 +158,6 @@ def _in_shape_of_logits(*arrays: Any, problem: Elements) -> list[Any]:
     return [abstract(arrays[0].shape, arrays[0].dtype, arrays)]
 
 
-def _batch(
-    primitive: Primitive,
-    formula: Callable[..., Sequence[Array]],
-    arguments: Sequence[Array],
-    axes: Sequence[int | None],
-    *,
-    problem: Elements,
-) -> tuple[Sequence[Array], Sequence[int]]:
-    """A batch in front of the rows, which shares the weights of classes; if each has its own, the formula."""
-    if any(axis is not None for axis in axes[problem.in_shape_of_rows :]):
-        return jax.vmap(partial(formula, problem=problem), in_axes=tuple(axes))(*arguments), (0,)
-    shared = range(problem.in_shape_of_rows, len(arguments))
-    return primitive.bind(*with_batch_in_front(arguments, axes, shared), problem=problem), (0,)
-
-
 def _differentiate_losses(
     arrays: Sequence[Array], dots: Sequence[Any], *, problem: Elements
 ) -> tuple[Sequence[Array], Sequence[Any]]:
@@ -195,10 +179,10 @@ def _differentiate_slopes(
 
 
 LOSSES = make_primitive(
-    "sigmoid_losses", _losses, _in_shape_of_logits, _batch, partial(_native, "crossentropy_sigmoid_losses")
+    "sigmoid_losses", _losses, _in_shape_of_logits, partial(_native, "crossentropy_sigmoid_losses")
 )
 SLOPES = make_primitive(
-    "sigmoid_slopes", _slopes, _in_shape_of_logits, _batch, partial(_native, "crossentropy_sigmoid_slopes")
+    "sigmoid_slopes", _slopes, _in_shape_of_logits, partial(_native, "crossentropy_sigmoid_slopes")
 )
 ad.primitive_jvps[LOSSES] = _differentiate_losses
 ad.primitive_jvps[SLOPES] = _differentiate_slopes

@@ -15,22 +15,23 @@ def loss_by_autodiff(
     problem: SoftmaxProblem,
     *,
     statistics: Callable[[SoftmaxProblem], RowStatistics] | None = None,
-    row_losses: Callable[[SoftmaxProblem], tuple[Array, Array | None]] = per_class.row_losses,
+    row_losses: Callable[[SoftmaxProblem], tuple[Array, Array | None]] | None = None,
 ) -> Array:
     """The loss of `problem`, by its own formula if it has one.
 
-    `statistics` computes the statistics in place of `find_statistics`, and `row_losses` the losses and masses of rows
-    where the link acts on every class.
+    `statistics` computes the statistics in place of `find_statistics`, and `row_losses`, where the loss acts on every
+    class, the losses and masses of rows in place of the kernels and formulas here.
     """
-    if statistics is None and row_losses is per_class.row_losses and is_jax(problem.logits):
+    if statistics is None and row_losses is None and is_jax(problem.logits):
         from crossentropy._engine.softmax import jax_classes
 
         if jax_classes.serves(problem):
             row_losses = jax_classes.row_losses
-    if problem.formula is not None and row_losses is per_class.row_losses:
+    if problem.formula is not None and row_losses is None:
         return problem.formula.composition(problem)
-    find = statistics or find_statistics
-    losses, masses, _ = formula.weighted_losses(problem, find, row_losses, formula.target_losses)
+    losses, masses, _ = formula.weighted_losses(
+        problem, statistics or find_statistics, row_losses or per_class.row_losses, formula.target_losses
+    )
     value, _ = reduce_rows(
         losses,
         masses,

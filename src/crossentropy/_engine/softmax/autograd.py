@@ -141,8 +141,7 @@ def _under_transforms(problem: SoftmaxProblem) -> functional.DifferentiableLoss 
 
     def gradients(z: Sequence[Tensor], kept: Any, upstream: Tensor) -> list[Tensor]:
         own, found = kept
-        g = upstream if upstream.ndim else upstream.item()
-        return [engine.gradient(own, z[0], found, g, None)]
+        return [engine.gradient(own, z[0], found, _upstream(upstream))]
 
     return functional.DifferentiableLoss(
         value, gradients, lambda z: _loss_of_every_order(problem, z)[0], problem.axis

@@ -13,7 +13,7 @@ from crossentropy._backends import total
 from crossentropy._backends.modes import is_eager_mode
 from crossentropy._engine.softmax.fused_cpu import NUMBER, FusedRows
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._engine.softmax.terms import not_ignored_rows, target_weights, weigh
+from crossentropy._engine.softmax.terms import dense_masses, not_ignored_rows, target_weights, weigh
 from crossentropy._statistics.torch.second import softmax_curvature
 from crossentropy.links import CrossEntropy
 
@@ -54,8 +54,7 @@ def _row_factors(problem: SoftmaxProblem) -> Tensor:
     target, w, epsilon = problem.target, problem.class_weight, problem.label_smoothing
     masses = torch.ones(problem.rows, dtype=torch.float64, device=problem.device)
     if target.dense is not None:
-        t = target.dense.movedim(problem.axis, -1)
-        masses = total(t if w is None else t * w, -1)
+        masses = dense_masses(problem)
     elif problem.table is None:
         shares = target_weights(problem)
         masses = masses if shares is None else shares if problem.masses is None else shares.sum(-1)

@@ -12,7 +12,7 @@ from typing import Any
 from crossentropy._backends import Array, sum_tolerance
 from crossentropy._engine.reductions import negative_weight_error, of_nothing
 from crossentropy._engine.softmax.labels import check_sets
-from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
+from crossentropy._engine.softmax.problem import FormulaNumbers, RowFormula, SoftmaxProblem
 from crossentropy._engine.softmax.terms import check_sums
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._kernels import _native
@@ -88,19 +88,19 @@ def _serves_classes(problem: SoftmaxProblem) -> bool:
     )
 
 
-def formula_of(link: Link, formula: RowFormula | None) -> tuple[str, tuple[float, float, int]] | None:
+def formula_of(link: Link, formula: RowFormula | None) -> tuple[str, FormulaNumbers] | None:
     """The formula of a loss of every class, and its numbers; None if native code does not know it."""
     if formula is not None:
         return formula.name, formula.numbers
     if type(link) is CrossEntropy:
-        return "cross-entropy", (0.0, 1.0, 0)
+        return "cross-entropy", FormulaNumbers()
     if type(link) is Focal and isinstance(link.gamma, NUMBER):
-        return "focal", (link.gamma, 1.0, 0)
+        return "focal", FormulaNumbers(link.gamma)
     if type(link) is GeneralizedCrossEntropy and isinstance(link.q, NUMBER) and link.truncation is None:
-        return "power", (link.q, 1.0, 0)
+        return "power", FormulaNumbers(link.q)
     if type(link) is Tsallis and link.t < 1:
-        return "power", (1 - link.t, 1.0, 0)
-    return ("power", (1.0, 2.0, 0)) if type(link) is MeanAbsoluteError else None
+        return "power", FormulaNumbers(1 - link.t)
+    return ("power", FormulaNumbers(1.0, factor=2.0)) if type(link) is MeanAbsoluteError else None
 
 
 def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:

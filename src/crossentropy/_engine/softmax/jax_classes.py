@@ -9,7 +9,7 @@ The arguments are the logits and the target, then those of class weights and smo
 two primitives then the tangent of the logits, or the cotangent of the losses.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,23 +17,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Primitive
 from jax.interpreters import ad
 
-from crossentropy._backends import Array, as_indices, total, widest_dtype
+from crossentropy._backends import Array, as_indices, widest_dtype
 from crossentropy._engine.softmax import fused_cpu, per_class
 from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
-from crossentropy._engine.softmax.terms import row_masses
+from crossentropy._engine.softmax.terms import dense_masses, row_masses
 from crossentropy._rows import rows_shape
 from crossentropy._statistics import RowStatistics, Target, Transform
 from crossentropy._statistics.cpu.memory import NumpyMemory
-from crossentropy._statistics.formulas import class_last, widened
 from crossentropy._statistics.jax.binding import (
+    DTYPES,
     abstract,
     has_no_sharding,
     make_primitive,
     same_axes,
-    with_batch_in_front,
 )
 from crossentropy._statistics.jax.call import call
 from crossentropy._statistics.jax.rules import differentiate_linear, tangents_by_formula
@@ -43,7 +41,6 @@ from crossentropy.links import Link
 
 __all__ = ["row_losses", "serves"]
 
-DTYPES = ("float32", "float64", "bfloat16", "float16")
 #: Formulas whose pullback needs nothing that the kernel of the losses keeps.
 FORMULAS = ("focal", "power", "brier", "crammer-singer", "weston-watkins")
 
@@ -67,6 +64,11 @@ class Classes:
     def arrays(self) -> int:
         """How many arrays make the problem."""
         return 2 + self.has_class_weight + self.has_prior
+
+    @property
+    def vectors(self) -> range:
+        """The places of the vectors of classes, which a batch shares."""
+        return range(2, self.arrays)
 
     @property
     def known(self) -> int:
@@ -122,15 +124,12 @@ class Classes:
 def serves(problem: SoftmaxProblem) -> bool:
     """Tell whether the primitives serve a problem of JAX arrays; a number that is traced may have a derivative."""
     logits: Array = problem.logits
-    dense = problem.target.dense
     formula = fused_cpu.formula_of(problem.link, problem.formula)
     return (
         problem.acts_per_class
         and fused_cpu.serves(problem)
         and formula is not None
         and formula[0] in FORMULAS
-        # Beside masses of another sum than 1 the formula and the kernel of Brier's score have factors of their own.
-        and (problem.formula is None or dense is None or problem.normalized)
         and logits.dtype.name in DTYPES
         and logits.size > 0
         and has_no_sharding(logits)
@@ -149,8 +148,7 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array | None]:
         array = as_indices(target.indices)
     else:
         array = target.dense if target.dense.dtype.name in DTYPES else jnp.astype(target.dense, wide)
-        t = class_last(widened(array), problem.axis)
-        sums = total(t if problem.class_weight is None else t * widened(problem.class_weight), -1)
+        sums = dense_masses(problem)
     vectors = (problem.class_weight, None if problem.label_smoothing == 0 else problem.smoothing_prior)
     classes = Classes(
         axis=problem.axis - logits.ndim,
@@ -258,24 +256,9 @@ def _transpose_pullback(dots: Sequence[Any], *arguments: Any, problem: Classes) 
     return [None] * known + list(TANGENTS.bind(*same_axes([*arguments[:known], dot]), problem=problem))
 
 
-def _batch(
-    primitive: Primitive,
-    formula: Callable[..., Sequence[Array]],
-    arguments: Sequence[Array],
-    axes: Sequence[int | None],
-    *,
-    problem: Classes,
-) -> tuple[Sequence[Array], Sequence[int]]:
-    """A batch in front of the rows, which shares vectors of classes; if each has one of its own, the formula."""
-    shared = range(2, problem.arrays)
-    if any(axes[i] is not None for i in shared):
-        return jax.vmap(partial(formula, problem=problem), in_axes=tuple(axes))(*arguments), (0,)
-    return primitive.bind(*with_batch_in_front(arguments, axes, shared), problem=problem), (0,)
-
-
-LOSSES = make_primitive("class_losses", _losses, _of_rows, _batch, _native_losses)
-TANGENTS = make_primitive("class_tangents", _tangents, _of_rows, _batch, None)
-PULLBACK = make_primitive("class_pullback", _pullback, _of_logits, _batch, _native_pullback)
+LOSSES = make_primitive("class_losses", _losses, _of_rows, _native_losses)
+TANGENTS = make_primitive("class_tangents", _tangents, _of_rows, None)
+PULLBACK = make_primitive("class_pullback", _pullback, _of_logits, _native_pullback)
 ad.primitive_jvps[LOSSES] = _differentiate_losses
 ad.primitive_jvps[TANGENTS] = partial(differentiate_linear, TANGENTS, _tangents)
 ad.primitive_jvps[PULLBACK] = partial(differentiate_linear, PULLBACK, _pullback)

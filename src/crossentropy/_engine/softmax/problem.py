@@ -49,16 +49,23 @@ def memory_torch() -> Any:
     return memory_torch
 
 
+class FormulaNumbers(NamedTuple):
+    """The numbers of a loss of a row's classes, as native/classes/formulas.hpp has them."""
+
+    parameter: float = 0.0
+    factor: float = 1.0
+    steps: int = 0
+
+
 class RowFormula(NamedTuple):
     """A loss of a row's classes that is no link's: as `fused_cpu.FORMULAS` names it, by formulas, and its numbers.
 
-    ``composition(problem)`` is the loss where the kernel does not serve, differentiable to any order. `numbers` are
-    those of `FormulaNumbers` in native/classes/formulas.hpp.
+    ``composition(problem)`` is the loss where the kernel does not serve, differentiable to any order.
     """
 
     name: str
     composition: Callable[["SoftmaxProblem"], Array]
-    numbers: tuple[float, float, int]
+    numbers: FormulaNumbers = FormulaNumbers()
 
 
 @dataclass(slots=True, eq=False)

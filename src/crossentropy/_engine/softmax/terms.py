@@ -194,16 +194,22 @@ def fill_excluded(problem: SoftmaxProblem, values: Array) -> Array:
 
 def row_masses(problem: SoftmaxProblem, stats: RowStatistics) -> Array | None:
     """``Σ_c w_c t_c`` of every row, 0 where ignored, differentiable; None stands for 1 everywhere."""
-    a, w = problem.target.dense, problem.class_weight
+    a = problem.target.dense
     if getattr(a, "requires_grad", False):  # the denominator is a function of soft targets too
-        a = formulas.class_last(formulas.widened(a), problem.axis)
-        return (a if w is None else a * formulas.widened(w)).sum(-1)
+        return dense_masses(problem)
     if a is not None:
         return stats.dense_total
     shares, keep = target_weights(problem), not_ignored_rows(problem)
     if shares is not None:
         return shares if problem.masses is None else problem.xp.sum(shares, axis=-1)
     return None if keep is None else problem.xp.astype(keep, widest_dtype(keep))
+
+
+def dense_masses(problem: SoftmaxProblem) -> Array:
+    """``Σ_c w_c t_c`` of every row of soft targets, differentiable."""
+    t, w = problem.target.dense, problem.class_weight
+    t = formulas.class_last(formulas.widened(t), problem.axis)
+    return total(t if w is None else t * formulas.widened(w), -1)
 
 
 def target_weights(problem: SoftmaxProblem) -> Array | None:

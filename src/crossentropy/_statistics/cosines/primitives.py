@@ -9,12 +9,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
 from jax.interpreters import ad
 
 from crossentropy._backends import Array
 from crossentropy._statistics.cosines import formulas
-from crossentropy._statistics.jax.binding import abstract, make_primitive, same_axes, with_batch_in_front
+from crossentropy._statistics.jax.binding import abstract, make_primitive, same_axes
 
 
 @jax.custom_jvp
@@ -35,17 +34,6 @@ def _tangents(*arguments: Array, problem: None) -> list[Array]:
 def _abstract_tangents(*arguments: Any, problem: None) -> list[Any]:
     x, y = arguments[:2]
     return [abstract((*x.shape[:-1], y.shape[-2]), x.dtype, arguments)]
-
-
-def _batch(
-    primitive: Primitive,
-    formula: Any,
-    arguments: Sequence[Array],
-    axes: Sequence[int | None],
-    *,
-    problem: None,
-) -> tuple[Sequence[Array], Sequence[int]]:
-    return primitive.bind(*with_batch_in_front(arguments, axes, ()), problem=problem), (0,)
 
 
 def _differentiate_tangents(
@@ -73,6 +61,6 @@ def _transpose_tangents(cotangents: Sequence[Any], *arguments: Any, problem: Non
     ]
 
 
-TANGENTS = make_primitive("cosine_tangents", _tangents, _abstract_tangents, _batch, None)
+TANGENTS = make_primitive("cosine_tangents", _tangents, _abstract_tangents, None)
 ad.primitive_jvps[TANGENTS] = _differentiate_tangents
 ad.primitive_transposes[TANGENTS] = _transpose_tangents

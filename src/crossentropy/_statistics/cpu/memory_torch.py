@@ -81,10 +81,11 @@ def are_readable(*tensors: Tensor | None) -> bool:
 
 def are_positive(x: Tensor) -> bool:
     """Tell whether all numbers of a floating tensor in the CPU's memory are above 0, which NaN is not."""
-    if x.dtype in (SINGLE, DOUBLE) and x.is_contiguous():
-        check = _native.all_positive_float32 if x.dtype is SINGLE else _native.all_positive_float64
-        return check(x.data_ptr(), x.numel())
-    return bool((x > 0).all())
+    return (
+        _native.all_positive(x.data_ptr(), CODES[x.dtype], x.numel())
+        if x.is_contiguous()
+        else bool((x > 0).all())
+    )
 
 
 def ready_tensors(logits: Tensor, labels: Any, options: tuple[Any, ...]) -> list[Tensor] | None:

@@ -17,7 +17,10 @@ from jax.interpreters import batching, mlir
 from crossentropy._backends import Array
 from crossentropy._kernels import _native
 
-__all__ = ["abstract", "has_no_sharding", "make_primitive", "same_axes", "with_batch_in_front"]
+__all__ = ["DTYPES", "abstract", "has_no_sharding", "make_primitive", "same_axes"]
+
+#: Of arrays that the kernels read.
+DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 def _register() -> bool:
@@ -39,15 +42,18 @@ def make_primitive(
     name: str,
     formula: Callable[..., Sequence[Array]],
     abstract_results: Callable[..., list[Any]],
-    batch: Callable[..., tuple[Sequence[Array], Sequence[int]]],
     native: Callable[..., Sequence[Array]] | None,
 ) -> Primitive:
-    """Make a primitive that is ``formula(*arrays, problem=)``, and on the CPU ``native(problem, *arrays)``."""
+    """Make a primitive that is ``formula(*arrays, problem=)``, and on the CPU ``native(problem, *arrays)``.
+
+    A batch of problems is one of more rows. `problem.vectors`, if there are, are the places of arguments that are
+    vectors of classes, which a batch shares.
+    """
     primitive = Primitive(f"crossentropy_{name}")
     primitive.multiple_results = True
     primitive.def_abstract_eval(abstract_results)
     primitive.def_impl(jax.jit(primitive.bind, static_argnames="problem"))
-    batching.primitive_batchers[primitive] = partial(batch, primitive, formula)
+    batching.primitive_batchers[primitive] = partial(_batch, primitive, formula)
     mlir.register_lowering(primitive, mlir.lower_fun(formula, multiple_results=True))
     if native is not None and AVAILABLE:
 
@@ -58,7 +64,24 @@ def make_primitive(
     return primitive
 
 
-def with_batch_in_front(
+def _batch(
+    primitive: Primitive,
+    formula: Callable[..., Sequence[Array]],
+    arguments: Sequence[Array],
+    axes: Sequence[int | None],
+    *,
+    problem: Any,
+) -> tuple[Sequence[Array], Sequence[int]]:
+    """The results of a batch, whose axis is in front of the rows; if each has vectors of its own, by the formula."""
+    vectors = getattr(problem, "vectors", ())
+    if any(axes[i] is not None for i in vectors):
+        found = jax.vmap(partial(formula, problem=problem), in_axes=tuple(axes))(*arguments)
+    else:
+        found = primitive.bind(*_with_batch_in_front(arguments, axes, vectors), problem=problem)
+    return found, (0,) * len(found)
+
+
+def _with_batch_in_front(
     arguments: Sequence[Array], axes: Sequence[int | None], shared: Collection[int]
 ) -> list[Array]:
     """The arguments with the axis of a batch in front, but those at the places that are `shared` by all of it."""

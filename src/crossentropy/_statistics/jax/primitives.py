@@ -9,19 +9,18 @@ The arguments of each are the arrays of the problem; then, of the last two, its 
 and then the tangents of what moves or the cotangents of the statistics.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
 from jax.interpreters import ad
 
 from crossentropy._backends import Array
 from crossentropy._statistics.jax import kernel
-from crossentropy._statistics.jax.binding import abstract, make_primitive, same_axes, with_batch_in_front
+from crossentropy._statistics.jax.binding import abstract, make_primitive, same_axes
 from crossentropy._statistics.jax.problem import RowProblem
 from crossentropy._statistics.jax.rules import differentiate_linear, tangents_by_formula
 
@@ -136,27 +135,9 @@ def _transpose_pullback(dots: Sequence[Any], *arguments: Any, problem: RowProble
     return [None] * known + [found[name] for name in problem.cotangents]
 
 
-def _batch(
-    primitive: Primitive,
-    formula: Callable[..., Sequence[Array]],
-    arguments: Sequence[Array],
-    axes: Sequence[int | None],
-    *,
-    problem: RowProblem,
-) -> tuple[Sequence[Array], Sequence[int]]:
-    """A batch in front of the rows, which shares vectors of classes; if each has one of its own, the formula."""
-    shared = range(2, problem.arrays)
-    if any(axes[i] is not None for i in shared):
-        found = jax.vmap(partial(formula, problem=problem), in_axes=tuple(axes))(*arguments)
-        return found, (0,) * len(found)
-    batched = with_batch_in_front(arguments, axes, shared)
-    found = primitive.bind(*batched, problem=problem)
-    return found, (0,) * len(found)
-
-
-STATISTICS = make_primitive("row_statistics", _statistics, _abstract_statistics, _batch, kernel.statistics)
-TANGENTS = make_primitive("row_tangents", _tangents, _abstract_tangents, _batch, None)
-PULLBACK = make_primitive("row_pullback", _pullback, _abstract_pullback, _batch, kernel.pullback)
+STATISTICS = make_primitive("row_statistics", _statistics, _abstract_statistics, kernel.statistics)
+TANGENTS = make_primitive("row_tangents", _tangents, _abstract_tangents, None)
+PULLBACK = make_primitive("row_pullback", _pullback, _abstract_pullback, kernel.pullback)
 ad.primitive_jvps[STATISTICS] = _differentiate_statistics
 ad.primitive_jvps[TANGENTS] = partial(differentiate_linear, TANGENTS, _tangents)
 ad.primitive_jvps[PULLBACK] = partial(differentiate_linear, PULLBACK, _pullback)

@@ -74,6 +74,11 @@ class RowProblem:
         return 2 + (self.prior == "given") + self.has_bias
 
     @property
+    def vectors(self) -> range:
+        """The places of the vectors of classes, which a batch shares."""
+        return range(2, self.arrays)
+
+    @property
     def known(self) -> int:
         """How many arguments of the linear primitives come before those that they are linear in."""
         return self.arrays + len(self.names)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from crossentropy._backends import Array, as_indices, widest_dtype
 from crossentropy._statistics import formulas
-from crossentropy._statistics.jax.binding import has_no_sharding
+from crossentropy._statistics.jax.binding import DTYPES, has_no_sharding
 from crossentropy._statistics.jax.primitives import row_statistics
 from crossentropy._statistics.jax.problem import RowProblem
 from crossentropy._statistics.label_errors import check_labels
@@ -22,7 +22,6 @@ from crossentropy._statistics.problem import (
 __all__ = ["statistics"]
 
 FEW = 64  # classes, as native/rows/few_classes.hpp has it
-DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 def statistics(
