@@ -6,6 +6,7 @@ void bind_class_loss(nanobind::module_& m);
 void bind_distributions(nanobind::module_& m);
 void bind_divergence(nanobind::module_& m);
 void bind_evaluation(nanobind::module_& m);
+void bind_hessian(nanobind::module_& m);
 void bind_memory(nanobind::module_& m);
 void bind_product(nanobind::module_& m);
 void bind_rows(nanobind::module_& m);
@@ -21,6 +22,7 @@ NB_MODULE(_native, m) {
   bind_distributions(m);
   bind_divergence(m);
   bind_evaluation(m);
+  bind_hessian(m);
   bind_memory(m);
   bind_product(m);
   bind_rows(m);

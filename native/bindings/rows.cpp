@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "rows/checks.hpp"
-#include "rows/hessian.hpp"
 #include "rows/loss_terms.hpp"
 #include "rows/problem.hpp"
 
@@ -101,32 +100,6 @@ void bind_rows(nb::module_& m) {
           rows_with_any(mask, shape, reinterpret_cast<uint8_t*>(has_any), threads);
         },
         "mask"_a, "shape"_a, "has_any"_a, "threads"_a, free_threads);
-  m.def("row_hessian",
-        [](uintptr_t scores, uintptr_t offset, uintptr_t masses, int64_t classes, double temperature, double gamma,
-           double scale, bool positive) {
-          std::vector<double> numbers(classes * (classes + 1));
-          const double *gradient = numbers.data(), *hessian = gradient + classes;
-          row_hessian({reinterpret_cast<const double*>(scores), reinterpret_cast<const double*>(offset),
-                       reinterpret_cast<const double*>(masses), classes, temperature, gamma, scale, positive},
-                      numbers.data(), numbers.data() + classes);
-          // The Hessian is symmetric: a number below the diagonal is the object above it, which need not be made.
-          std::vector<PyObject*> lines(classes);
-          for (PyObject*& line : lines) line = PyList_New(classes);
-          for (int64_t i = 0; i < classes; ++i)
-            for (int64_t c = i; c < classes; ++c) {
-              PyObject* number = PyFloat_FromDouble(hessian[i * classes + c]);
-              PyList_SetItem(lines[i], c, number);
-              if (c > i) PyList_SetItem(lines[c], i, Py_NewRef(number));
-            }
-          PyObject *of_gradient = PyList_New(classes), *of_hessian = PyList_New(classes);
-          for (int64_t i = 0; i < classes; ++i) {
-            PyList_SetItem(of_gradient, i, PyFloat_FromDouble(gradient[i]));
-            PyList_SetItem(of_hessian, i, lines[i]);
-          }
-          return std::pair(nb::steal<nb::list>(of_gradient), nb::steal<nb::list>(of_hessian));
-        },
-        "scores"_a, "offset"_a, "masses"_a, "classes"_a, "temperature"_a, "gamma"_a, "scale"_a, "positive"_a,
-        "The gradient, and the Hessian.");
   m.def("are_probabilities", &are_probabilities, "x"_a, "shape"_a, free_threads);
   m.def("probability_rows",
         [](const View& probabilities, const Shape& shape, uintptr_t labels, uintptr_t sums, uintptr_t picked,

@@ -7,57 +7,68 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "common/focal.hpp"
 
 namespace ce {
 
-void row_hessian(const RowHessian& row, double* gradient, double* hessian) {
-  const int64_t C = row.classes;
-  std::vector<double> memory(4 * C);
-  double *u = memory.data(), *p = u + C, *rest = p + C, *m = rest + C;
-  for (int64_t c = 0; c < C; ++c) u[c] = row.scores[c] / row.temperature + row.offset[c];
-  const int64_t top = std::max_element(u, u + C) - u;
+RowDerivatives::RowDerivatives(const LabelLosses& of, const double* scores, int64_t label, double scale)
+    : classes(of.classes),
+      temperature(of.temperature),
+      gamma(of.gamma),
+      scale(scale),
+      positive(of.positive),
+      memory(5 * classes),
+      a(memory.data()),
+      u(a + classes),
+      p(u + classes),
+      rest(p + classes),
+      m(rest + classes) {
+  const int64_t C = classes;
+  const double *offset = of.offsets.data() + C * label, *masses = of.masses.data() + C * label;
+  for (int64_t c = 0; c < C; ++c) u[c] = scores[c] / temperature + offset[c];
+  const int64_t likeliest = std::max_element(u, u + C) - u;
+  top = u[likeliest];
   double others = 0.0;
   for (int64_t c = 0; c < C; ++c) {
-    p[c] = std::exp(u[c] - u[top]);
-    if (c != top) others += p[c];
+    p[c] = std::exp(u[c] - top);
+    if (c != likeliest) others += p[c];
   }
-  const double total = 1.0 + others, log_total = std::log1p(others);
+  const double total = 1.0 + others;
+  log_total = std::log1p(others);
   for (int64_t c = 0; c < C; ++c) {
     p[c] /= total;
-    rest[c] = c == top ? others / total : 1.0 - p[c];
-  }
-  double M = 0.0, M_convex = 0.0;
-  for (int64_t c = 0; c < C; ++c) {
-    m[c] = row.masses[c];
-    if (row.gamma > 0.0 && m[c] != 0.0) {
-      const double minus_log_p = u[top] - u[c] + log_total;
-      const double ratio = rest[c] > 0.0 ? minus_log_p / rest[c] : 1.0;
-      m[c] *= std::pow(rest[c], row.gamma) * (1.0 + row.gamma * p[c] * ratio);
+    rest[c] = c == likeliest ? others / total : 1.0 - p[c];
+    a[c] = m[c] = masses[c];
+    if (gamma > 0.0 && m[c] != 0.0) {
+      const double ratio = rest[c] > 0.0 ? minus_log_p(c) / rest[c] : 1.0;
+      m[c] *= std::pow(rest[c], gamma) * (1.0 + gamma * p[c] * ratio);
     }
     M += m[c];
-    M_convex += row.positive ? std::max(m[c], 0.0) : m[c];
+    M_convex += positive ? std::max(m[c], 0.0) : m[c];
   }
-  const double by_score = row.scale / row.temperature, by_scores = by_score / row.temperature;
-  for (int64_t c = 0; c < C; ++c) gradient[c] = by_score * ((M - m[c]) * p[c] - m[c] * rest[c]);
+}
+
+void RowDerivatives::gradient(double* numbers) const {
+  const double by_score = scale / temperature;
+  for (int64_t c = 0; c < classes; ++c) numbers[c] = by_score * ((M - m[c]) * p[c] - m[c] * rest[c]);
+}
+
+void RowDerivatives::hessian(double* numbers) const {
+  const int64_t C = classes;
+  const double by_scores = scale / temperature / temperature;
   for (int64_t b = 0; b < C; ++b)
-    for (int64_t c = 0; c < C; ++c)
-      hessian[b * C + c] = by_scores * M_convex * p[b] * (b == c ? rest[b] : -p[c]);
-  if (row.gamma == 0.0) return;
+    for (int64_t c = 0; c < C; ++c) numbers[b * C + c] = by_scores * M_convex * p[b] * (b == c ? rest[b] : -p[c]);
+  if (gamma == 0.0) return;
   for (int64_t j = 0; j < C; ++j) {
-    const double a = row.masses[j];
-    if (a == 0.0) continue;
-    const double minus_log_p = u[top] - u[j] + log_total, minus_log_rest = -std::log(rest[j]);
+    if (a[j] == 0.0) continue;
     double of_softmax, of_gain;
-    focal_bends(row.gamma, p[j], rest[j], minus_log_p, minus_log_rest, of_softmax, of_gain);
-    const double bend = a * of_gain;
-    if (bend == 0.0 || (row.positive && bend < 0.0)) continue;
-    const double scale = by_scores * bend;
+    focal_bends(gamma, p[j], rest[j], minus_log_p(j), -std::log(rest[j]), of_softmax, of_gain);
+    const double bend = a[j] * of_gain;
+    if (bend == 0.0 || (positive && bend < 0.0)) continue;
     const auto direction = [&](int64_t c) { return c == j ? 1.0 : -p[c] / rest[j]; };  // (e_j − p) / (1 − p_j)
     for (int64_t b = 0; b < C; ++b)
-      for (int64_t c = 0; c < C; ++c) hessian[b * C + c] += scale * direction(b) * direction(c);
+      for (int64_t c = 0; c < C; ++c) numbers[b * C + c] += by_scores * bend * direction(b) * direction(c);
   }
 }
 

@@ -53,8 +53,8 @@ def row_loss(
 
 def hessian_of_row(z, label, positive=False, **options):
     """One row's gradient and whole Hessian, as arrays."""
-    gradient, hessian = RowHessian(len(z), positive, options)(z, label, 1.0)
-    return np.array(gradient), np.array(hessian)
+    gradient, hessian = RowHessian(len(z), positive, options).derivatives(z, label, 1.0)
+    return np.array(gradient), np.array(list(hessian))
 
 
 def differences(loss, z):
@@ -131,9 +131,37 @@ def test_a_row_whose_other_classes_vanish_has_a_finite_hessian(gap):
 def test_a_factor_multiplies_both_derivatives_of_a_row():
     for link in (links.CrossEntropy(), links.Focal(2.0), links.GeneralizedCrossEntropy(0.7)):
         row = RowHessian(3, False, {"link": link})
-        once, scaled = row(SCORES[0], 1, 1.0), row(SCORES[0], 1, -2.5)
+        once, scaled = (row.derivatives(SCORES[0], 1, factor) for factor in (1.0, -2.5))
         for part in (0, 1):
-            np.testing.assert_allclose(np.array(scaled[part]), -2.5 * np.array(once[part]), rtol=1e-15)
+            of_once, of_scaled = (np.array(list(x[part])) for x in (once, scaled))
+            np.testing.assert_allclose(of_scaled, -2.5 * of_once, rtol=1e-15)
+
+
+@pytest.mark.parametrize("link", [links.Focal(2.0), links.GeneralizedCrossEntropy(0.7)])
+def test_scores_of_a_row_may_be_any_sequence_of_numbers(link):
+    row = RowHessian(3, False, {"link": link})
+    scores = np.array([0.5, -1.25, 2.0])
+    gradient, hessian = row.derivatives(scores, 1, 1.0)
+    lines = list(hessian)
+    pieces = np.repeat(scores, 2)[::2]
+    for others in (scores.tolist(), tuple(scores), pieces, scores.astype(np.float32), scores.astype(">f8")):
+        found = row.derivatives(others, 1, 1.0)
+        assert (found[0], list(found[1])) == (gradient, lines)
+
+
+def test_a_hessian_is_that_of_the_scores_when_its_gradient_was_computed():
+    """CatBoost's scores are memory that changes later."""
+    row, scores = RowHessian(3, False, {}), SCORES[0].copy()
+    _, hessian = row.derivatives(scores, 1, 1.0)
+    expected = list(row.derivatives(SCORES[0], 1, 1.0)[1])
+    scores[:] = 0.0
+    assert list(hessian) == expected
+    assert list(hessian) == expected
+
+
+def test_a_row_of_other_classes_is_refused():
+    with pytest.raises(ValueError, match="the row has 2 scores, and its loss 3 classes"):
+        RowHessian(3, False, {}).derivatives(np.zeros(2), 1, 1.0)
 
 
 def test_a_row_of_a_label_outside_the_classes_is_refused():

@@ -1,5 +1,6 @@
 # The compiled kernels; addresses are integers, 0 stands for "absent". See native/rows/problem.hpp for the fields.
 
+from collections.abc import Iterator
 from typing import Any
 
 class View:
@@ -158,16 +159,16 @@ class Widened:
     def address(self) -> int: ...
 
 def all_positive(address: int, dtype: int, n: int) -> bool: ...
-def row_hessian(
-    scores: int,
-    offset: int,
-    masses: int,
-    classes: int,
-    temperature: float,
-    gamma: float,
-    scale: float,
-    positive: bool,
-) -> tuple[list[float], list[list[float]]]: ...
+
+class RowDerivatives:
+    def __iter__(self) -> Iterator[list[float]]: ...
+
+class LabelLosses:
+    def __init__(
+        self, classes: int, temperature: float, gamma: float, positive: bool, offsets: int, masses: int
+    ) -> None: ...
+    def derivatives(self, scores: Any, label: int, scale: float) -> tuple[list[float], RowDerivatives]: ...
+
 def are_probabilities(x: View, shape: Shape) -> bool: ...
 def probability_rows(
     probabilities: View, shape: Shape, labels: int, sums: int, picked: int, threads: int

@@ -1,6 +1,6 @@
 """Objectives and metrics as CatBoost takes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,6 @@ class ClassesCatBoostObjective(_CatBoostObjective):
 
     def calc_ders_multi(
         self, approx: Any, target: float, weight: float
-    ) -> tuple[list[float], list[list[float]]]:
+    ) -> tuple[list[float], Iterable[list[float]]]:
         """Compute the gradient (C,) and the Hessian (C, C) of one row."""
         return self.objective.derivatives_of_row(approx, int(target), -weight)

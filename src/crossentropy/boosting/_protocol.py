@@ -1,5 +1,6 @@
 """What the objects for the libraries need to know of an objective, and how the libraries pass labels and weights."""
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -39,7 +40,7 @@ class ClassesObjective(Objective, Protocol):
 
     def derivatives_of_row(
         self, scores: Any, label: int, scale: float = 1.0
-    ) -> tuple[list[float], list[list[float]]]:
+    ) -> tuple[list[float], Iterable[list[float]]]:
         """Compute the gradient (C,) and the Hessian (C, C) of one row's loss, times `scale`."""
         ...
 

@@ -1,5 +1,6 @@
 """The softmax loss of boosted trees, for several classes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -127,16 +128,19 @@ class SoftmaxObjective:
 
     def derivatives_of_row(
         self, scores: Any, label: int, scale: float = 1.0
-    ) -> tuple[list[float], list[list[float]]]:
-        """Compute the gradient (C,) and the whole Hessian (C, C) of one row's loss, times `scale`, as lists.
+    ) -> tuple[list[float], Iterable[list[float]]]:
+        """Compute the gradient (C,) and the whole Hessian (C, C) of one row's loss, times `scale`.
 
-        >>> SoftmaxObjective().derivatives_of_row(np.zeros(2), 1)
+        The Hessian is computed when its lines are iterated.
+
+        >>> gradient, hessian = SoftmaxObjective().derivatives_of_row(np.zeros(2), 1)
+        >>> gradient, list(hessian)
         ([0.5, -0.5], [[0.25, -0.25], [-0.25, 0.25]])
         """
         classes = len(scores)
         if classes not in self._hessians:
             self._hessians[classes] = RowHessian(classes, self.hessian == "positive", self._options)
-        return self._hessians[classes](scores, label, scale)
+        return self._hessians[classes].derivatives(scores, label, scale)
 
     def loss(self, scores: Array, labels: Any, sample_weight: Any = None) -> float:
         """Compute the mean of the losses in nats, weighted by ``ω w_y``."""

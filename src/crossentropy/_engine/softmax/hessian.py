@@ -10,7 +10,7 @@ the sum of what the softmax bends and of what the link bends. The n are taken fr
 bound of the whole that is never negative.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -87,53 +87,38 @@ class RowHessian:
 
     What does not depend on the scores is computed once: of each label the masses of the classes, and the offset of the
     scores before the softmax.
+
+    ``derivatives(scores, label, scale)`` are the gradient (C,) and the Hessian (C, C) for scores (C,), both times
+    `scale`. The Hessian is computed when it is iterated: half of the calls of CatBoost do not read it.
     """
+
+    derivatives: Callable[[Any, int, float], tuple[list[float], Iterable[list[float]]]]
 
     def __init__(self, classes: int, positive: bool, options: dict[str, Any]) -> None:
         labels = np.arange(classes)
         problem = make_problem(np.zeros((classes, classes)), labels, reduction="none", **options)
         self.classes, self.positive, self.options = classes, positive, options
-        self.temperature, self.gamma = float(problem.transform.temperature), focal_gamma(problem.link)
-        self.offsets = NumpyMemory.contiguous(prepare(problem, None).u, "float64")
-        masses, _ = per_class.class_masses(problem, self.offsets)
-        self.masses = NumpyMemory.contiguous(masses, "float64")
-        self.tables = NumpyMemory.address(self.offsets), NumpyMemory.address(self.masses)
-        #: Memory for scores that no call is using, and its address: to ask for one takes longer than to copy a row.
-        self.idle: list[tuple[np.ndarray, int]] = []
+        self.temperature, gamma = float(problem.transform.temperature), focal_gamma(problem.link)
+        if gamma is None:
+            self.derivatives = self._by_formula
+            return
+        offsets = NumpyMemory.contiguous(prepare(problem, None).u, "float64")
+        masses = NumpyMemory.contiguous(per_class.class_masses(problem, offsets)[0], "float64")
+        tables = NumpyMemory.address(offsets), NumpyMemory.address(masses)
+        self.derivatives = _native.LabelLosses(
+            classes, self.temperature, gamma, positive, *tables
+        ).derivatives
 
     def __reduce__(self) -> Any:
-        return RowHessian, (self.classes, self.positive, self.options)  # a copy has other addresses
+        return RowHessian, (self.classes, self.positive, self.options)
 
-    def __call__(self, scores: Any, label: int, scale: float) -> tuple[list[float], list[list[float]]]:
-        """Compute the gradient (C,) and the Hessian (C, C) for scores (C,), both times `scale`."""
+    def _by_formula(self, scores: Any, label: int, scale: float) -> tuple[list[float], Iterable[list[float]]]:
+        """Compute them for any link."""
         if not 0 <= label < self.classes:
             raise ValueError(f"the label {label} is outside [0, {self.classes}), the classes of the scores")
-        if self.gamma is None:
-            by_formula = self._by_formula(scores, label)
-            return (scale * by_formula[0]).tolist(), (scale * by_formula[1]).tolist()
-        try:
-            memory = self.idle.pop()
-        except IndexError:
-            new = np.empty(self.classes)
-            memory = new, NumpyMemory.address(new)
-        memory[0][:] = scores
-        (offsets, masses), row = self.tables, 8 * self.classes * label
-        gradient, hessian = _native.row_hessian(
-            memory[1],
-            offsets + row,
-            masses + row,
-            self.classes,
-            self.temperature,
-            self.gamma,
-            scale,
-            self.positive,
+        problem = make_problem(
+            np.asarray(scores, float)[None], np.asarray([label]), reduction="none", **self.options
         )
-        self.idle.append(memory)
-        return gradient, hessian
-
-    def _by_formula(self, scores: Any, label: int) -> tuple[np.ndarray, np.ndarray]:
-        """Compute them for any link."""
-        problem = make_problem(scores[None], np.asarray([label]), reduction="none", **self.options)
         with np.errstate(all="ignore"):
             masses = _Masses(problem)
             (g,), (p,), T = masses.gradient(), masses.p, self.temperature
@@ -143,7 +128,7 @@ class RowHessian:
             directions = -np.exp(masses.log_p - masses.log_rest.T)  # (e_j − p) / (1 − p_j)
             np.fill_diagonal(directions, 1.0)
             hessian += (directions.T * bends) @ directions
-        return g / T, hessian / T**2
+        return (scale * g / T).tolist(), (scale * hessian / T**2).tolist()
 
 
 def _has_labels_alone(problem: SoftmaxProblem) -> bool:
