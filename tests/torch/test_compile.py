@@ -40,7 +40,7 @@ MODULES = {
     "BCEWithLogitsLoss": (ct.BCEWithLogitsLoss(pos_weight=W), T),
 }
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`:UserWarning"),
+    pytest.mark.filterwarnings("error:Dynamo detected a call to a `functools.lru_cache`:UserWarning"),
     pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning"),
 ]
 

@@ -95,7 +95,8 @@ def argument_errors(function: Function) -> Function:
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            if "tensorflow" in sys.modules and tensors.are_in_call(args, kwargs):
+            # Not by `in`, for which torch.compile looks at every module.
+            if sys.modules.get("tensorflow") is not None and tensors.are_in_call(args, kwargs):
                 return tensors.call(function, args, kwargs)
             return function(*args, **kwargs)
         except Exception as error:

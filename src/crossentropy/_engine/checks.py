@@ -117,7 +117,8 @@ def check_floating(logits: Array, name: str, labels: Any = None) -> None:
 
 def dtype_name(x: Array) -> str:
     """The name of an array's element type, the same in every library."""
-    return _name(x.dtype)
+    # `torch.compile` warns of a cache, which PyTorch's names do not need.
+    return str(x.dtype)[len("torch.") :] if is_torch(x) else _name(x.dtype)
 
 
 @cache

@@ -58,22 +58,27 @@ def kernels(device: torch.device) -> Kernels | None:
 
 def loss(problem: Problem) -> Tensor:
     """The reduced loss of tensors."""
-    logits, options = problem.logits, problem.options
-    known = (
-        cpu.is_supported(problem)  # kernels of all devices have the same links and types
-        and isinstance(options.label_smoothing, float)
-        and isinstance(options.negative_shift, float)
-    )
+    logits = problem.logits
     # A compiler, a transform or forward differentiation follows operations, not addresses.
-    if known and is_eager_mode():
+    if is_eager_mode():
         device_kernels = kernels(logits.device)  # there are none for some devices
-        if device_kernels is not None and _is_plain(problem):
+        if device_kernels is not None and _is_known(problem) and _is_plain(problem):
             return _SigmoidLoss.apply(logits, problem, device_kernels)
-    elif known and functional.serves(logits):
+    elif functional.serves(logits) and _is_known(problem):
         native = _under_transforms(problem)
         if native is not None:
             return functional.differentiable(native, logits)
     return reference_loss(problem)
+
+
+def _is_known(problem: Problem) -> bool:
+    """Whether kernels have the links and types of `problem`, those of all devices the same."""
+    options = problem.options
+    return (
+        cpu.is_supported(problem)
+        and isinstance(options.label_smoothing, float)
+        and isinstance(options.negative_shift, float)
+    )
 
 
 def _is_plain(problem: Problem) -> bool:

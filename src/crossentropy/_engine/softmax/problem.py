@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from crossentropy._arguments.errors import number
 from crossentropy._backends import INF, Array, device, is_torch, loss_dtype_of, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true, is_zero
+from crossentropy._backends.modes import is_eager_mode
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
     as_normalizer,
@@ -43,7 +44,10 @@ CROSS_ENTROPY = CrossEntropy()
 
 @cache
 def memory_torch() -> Any:
-    """The module for tensors, imported with the first one; to execute an import takes a hundredth of a small loss."""
+    """The module for tensors, imported with the first one; to execute an import takes a hundredth of a small loss.
+
+    Asked for in eager mode alone, for `torch.compile` warns of every `functools.cache`.
+    """
     from crossentropy._statistics.cpu import memory_torch
 
     return memory_torch
@@ -198,7 +202,7 @@ def make_problem(
     `regularizers` are the factors of `REGULARIZERS`, by name.
     """
     tensors, (factors, requested) = None, _checked_factors(regularizers)
-    if is_torch(logits):
+    if is_torch(logits) and is_eager_mode():
         weights = (sample_weight, class_weight, smoothing_prior, normalizer, label_smoothing)
         options = (*weights, temperature, logit_bias, margin, *factors.values())
         tensors = memory_torch().ready_tensors(logits, labels, options)

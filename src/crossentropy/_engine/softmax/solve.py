@@ -15,12 +15,14 @@ from crossentropy._statistics.cpu.memory import NumpyMemory, is_for_kernels
 ARITHMETIC = on_host(NumpyMemory)
 
 
-@cache
 def torch_loss() -> Callable[[SoftmaxProblem], Array]:
-    """The loss of tensors, imported with the first one."""
+    """The loss of tensors, whose module is imported with the first one."""
     from crossentropy._engine.softmax.autograd import loss
 
     return loss
+
+
+known_torch_loss = cache(torch_loss)  # in eager mode alone, for `torch.compile` warns of every cache
 
 
 def softmax_loss(logits: Array, labels: Any, **options: Any) -> Array:
@@ -31,7 +33,9 @@ def softmax_loss(logits: Array, labels: Any, **options: Any) -> Array:
 def solve(problem: SoftmaxProblem) -> Array:
     """The loss of a problem, by the way that fits its arrays; the problem may have no logits afterwards."""
     logits = problem.logits
-    if problem.tensors is not None or is_torch(logits):
+    if problem.tensors is not None:
+        return known_torch_loss()(problem)
+    if is_torch(logits):
         return torch_loss()(problem)
     if problem.formula is not None and not fused_cpu.serves(problem):
         fused_cpu.check_unread(problem)

@@ -89,11 +89,11 @@ def are_positive(x: Tensor) -> bool:
 
 
 def ready_tensors(logits: Tensor, labels: Any, options: tuple[Any, ...]) -> list[Tensor] | None:
-    """The tensors besides the logits, if kernels on the CPU can take all as they are, else None.
+    """The tensors besides the logits, if in eager mode kernels on the CPU can take all as they are, else None.
 
     Options may be None, numbers and words, too.
     """
-    if not (COMPILED and is_eager_mode()):
+    if not COMPILED:
         return None
     given = tuple(vars(labels).values()) if type(labels) in TARGETS else (labels,)
     if not NO_ARRAYS.issuperset(map(type, options)):
