@@ -14,7 +14,7 @@ from crossentropy._backends.conditions import first_true, is_true
 from crossentropy._engine.probabilities.predictions import (
     Predictions,
     make_predictions,
-    one_column_error,
+    one_column_advice,
 )
 from crossentropy._engine.softmax.labels import resolve
 from crossentropy._rows import entry_in_words, row_in_words
@@ -133,7 +133,7 @@ def _check_order(p: Array, y: Array, *, normalize: bool) -> None:
 def check_indices(target: Target, p: Predictions, bad: Array) -> None:
     """Raise ValueError for the first label of the rows `bad`, whose labels are not among the classes."""
     hints = Hints(
-        one_class=str(one_column_error(p)),
+        one_class=one_column_advice(p),
         signs="if -1 and 1 are the two classes, pass classes=(-1, 1), in the order of the columns",
         otherwise=f"the {p.name} are of {p.classes} classes. If labels name classes, pass classes=[...], the label of "
         "each of them in the order of the columns",
@@ -337,7 +337,7 @@ def _shape_error(y: Array, p: Predictions, needed: tuple[int, ...]) -> ValueErro
     """Build the error for labels of a wrong shape."""
     shape = tuple(y.shape)
     if p.classes == 1 and shape in (p.rows, tuple(p.values.shape)):
-        return one_column_error(p)
+        return ValueError(one_column_advice(p))
     if shape == (*p.rows, 1):
         fix = "pass labels[..., 0]"
     elif p.is_binary:

@@ -194,7 +194,7 @@ def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> N
         return
     row, text = misfit
     if p.classes == 1:
-        raise one_column_error(p)
+        raise ValueError(one_column_advice(p))
     if p.in_logs or float(sums[row]) == 0:
         fix = logits
     elif is_true(xp.any(p.values[row] > 1)):
@@ -207,10 +207,10 @@ def check_distributions(p: Predictions, sums: Array, counted: Array | None) -> N
     raise ValueError(f"the distribution of {row_in_words(row)} {text}; {fix}")
 
 
-def one_column_error(p: Predictions) -> ValueError:
-    """Build the error for a single column, which is rarely meant as the only class."""
+def one_column_advice(p: Predictions) -> str:
+    """Say what a single column may mean, which is rarely meant as the only class."""
     column = ":, 0" if p.values.ndim == 2 else "..., 0"
-    return ValueError(
+    return (
         f"{p.name} have shape {tuple(p.values.shape)}, one class, whose probability can only be 1. If they are the "
         f"probabilities of label 1 of two, pass {p.name}[{column}]"
     )

@@ -52,6 +52,7 @@ class Classes:
     axis: int
     dtype: str
     soft: bool  # whether the target is a mass for every class, not a label
+    normalized: bool  # whether these masses sum to one
     ignore_index: int | None
     link: Link
     formula: RowFormula | None
@@ -97,7 +98,7 @@ class Classes:
             if self.soft
             else Target(indices=target, ignore_index=self.ignore_index),
             masses=None,
-            normalized=False,
+            normalized=self.normalized,
             transform=Transform(self.temperature),
             requested=NONE_REQUESTED,
             link=self.link,
@@ -154,6 +155,7 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array | None]:
         axis=problem.axis - logits.ndim,
         dtype=jnp.dtype(wide).name,
         soft=target.dense is not None,
+        normalized=problem.normalized,
         ignore_index=target.ignore_index,
         link=problem.link,
         formula=problem.formula,
