@@ -115,6 +115,8 @@ CE_CLONES void RowLoss::finish(int64_t begin, int64_t end, const double* log_odd
                                Part& part) const {
   const int64_t k = target.k;
   const double kept = 1.0 - terms.smoothing;
+  const double most = logits.dtype == Dtype::kFloat64 ? std::numeric_limits<double>::max()
+                                                      : double(std::numeric_limits<float>::max());
   RowWeights weights(target, terms, shape.classes);
   alignas(64) double losses[kLanes] = {}, masses[kLanes] = {}, least[kLanes] = {};
   part.counted = 0;
@@ -125,7 +127,7 @@ CE_CLONES void RowLoss::finish(int64_t begin, int64_t end, const double* log_odd
     weights.begin(row, rows);
     for (int64_t j = 0; j < k; ++j) {
       for (int l = 0; l < rows; ++l) D[l] = log_odds[(row - begin + l) * k + j];
-      focal_lanes(D, terms.gamma, phi, slope);
+      link_lanes(D, terms.link, row, rows, most, phi, slope);
       weights.shares(j, share);
       for (int l = 0; l < rows; ++l) {
         loss[l] += product(kept * share[l], phi[l]);

@@ -1,5 +1,6 @@
 # The compiled kernels; addresses are integers, 0 stands for "absent". See native/rows/problem.hpp for the fields.
 
+from collections.abc import Sequence
 from typing import Any
 
 class View:
@@ -190,7 +191,10 @@ class RowLoss:
         has_ignore: bool,
         ignore_index: int,
         mask: int,
-        gamma: float,
+        link: int,
+        link_numbers: Sequence[float],
+        link_a: int,
+        link_b: int,
         smoothing: float,
         smoothing_prior: int,
         z_loss: float,
