@@ -20,6 +20,8 @@ enum class LinkKind : int {
   kUnlikelihood,   // softplus(−D)
   kAdvantage,      // A softplus(D)
   kClippedPolicy,  // −min(r A, clip(r, 1 − c, 1 + c) A) with r = p/e^B        n = c, ln(1 + c), ln(1 − c)
+  kNormalized,     // α softplus(D)/(C G) + 2β s, of C classes, where G is
+                   // the mean of −ln p_c; see normalized_lanes                n = α, β, C
 };
 
 struct Link {
@@ -129,6 +131,22 @@ CE_INLINE void clipped_policy_lanes(const double* D, const Link& link, const dou
     const double ratio = x > 0.0 ? 1.0 / e : e;
     loss[l] = -A[l] * (flat ? (A[l] > 0.0 ? 1.0 + clip : 1.0 - clip) : ratio);
     slope[l] = flat ? 0.0 : A[l] * ratio * odds.s;
+  }
+}
+
+// An impossible class makes G infinite: the first term is 0 then, or α if that class is the target, and constant. So it
+// is of a single class, where G is 0.
+CE_INLINE void normalized_lanes(const double* D, const double* G, const Link& link, double* loss, double* slope,
+                                double* slope_G) {
+  const double alpha = link.numbers[0], beta = link.numbers[1], C = link.numbers[2];
+  for (int l = 0; l < kLanes; ++l) {
+    const Odds odds(D[l]);
+    const double S = C * G[l];
+    const bool flat = S == 0.0 || S == kInf<double>;
+    const double share = flat ? (odds.minus_log_p == kInf<double> ? 1.0 : 0.0) : odds.minus_log_p / S;
+    loss[l] = alpha * share + 2.0 * beta * odds.s;
+    slope[l] = odds.s * ((flat ? 0.0 : alpha / S) + 2.0 * beta * odds.p);
+    slope_G[l] = flat ? 0.0 : -alpha * share / G[l];
   }
 }
 

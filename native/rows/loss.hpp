@@ -61,6 +61,7 @@ class RowLoss {
     double *top = nullptr, *rest = nullptr;
     double *slope = nullptr, *log_odds = nullptr, *by_log_odds = nullptr;  // k a row
     double *L_above_top = nullptr, *set_top = nullptr, *set_rest = nullptr, *prior_term = nullptr;
+    double* prior_slope = nullptr;  // where it is no constant
     double *log_partition = nullptr, *by_log_partition = nullptr;
     double *entropy = nullptr, *by_entropy = nullptr;
   };
@@ -79,6 +80,7 @@ class RowLoss {
   Planes planes;
 
   void make_prior();
+  bool is_normalized() const { return terms.link.kind == LinkKind::kNormalized; }
   bool has_set() const { return target.mask.address != 0; }
   bool only_log_odds() const {
     return target.indices && target.k == 1 && !prior.present && terms.z_loss == 0.0 && terms.entropy_bonus == 0.0;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -118,6 +120,52 @@ def test_a_ratio_beyond_all_measure_has_a_finite_slope(dtype, old):
     assert loss > 1e30
     assert slope < -1e30
     assert np.isfinite(slope)
+
+
+# ------------------------------------------------------------------------- of the log-odds and the mean of all losses
+
+each_normalized = pytest.mark.parametrize(
+    "loss",
+    [ce.losses.normalized_cross_entropy, partial(ce.losses.active_passive_loss, passive_weight=3.0)],
+    ids=["normalized", "active-passive"],
+)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"temperature": np.linspace(1, 2, 9), "reduction": "none", "ignore_index": 2},
+        {"softcap": 3.0, "logit_bias": np.linspace(-1, 1, 7), "sample_weight": np.arange(9.0)},
+        {"normalizer": np.linspace(1, 2, 9)},
+    ],
+    ids=repr,
+)
+@each_normalized
+def test_a_normalized_loss_is_that_of_the_formulas(loss, options, monkeypatch):
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(9, 7)) * 3, rng.integers(7, size=9)
+    z[1, 2] = -INF  # an impossible class
+    y[1] = 3
+    answers = served(monkeypatch)
+    found = ce.loss_and_gradient(loss, z, y, **options)
+    assert answers
+    assert all(answers)
+    monkeypatch.setattr(fused_cpu, "serves", lambda problem: False)
+    expected = ce.loss_and_gradient(loss, z, y, **options)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-13)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-11, atol=1e-15)
+
+
+@each_normalized
+def test_a_normalized_loss_is_pulled_back_again_with_another_gradient(loss):
+    torch = pytest.importorskip("torch")
+    z = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    losses = loss(z, torch.tensor([0, 1, 2, 0, 1]), reduction="none")
+    upstream = torch.arange(5.0, dtype=torch.float64)
+    once, thrice = (torch.autograd.grad(losses, z, n * upstream, retain_graph=True)[0] for n in (1, 3))
+    torch.testing.assert_close(thrice, 3 * once)
+    assert torch.autograd.gradcheck(lambda z: loss(z, torch.tensor([0, 1, 2, 0, 1])), z)
 
 
 # ------------------------------------------------------------------------------------------ whose numbers they are

@@ -51,9 +51,12 @@ def serves(problem: SoftmaxProblem) -> bool:
     It does not know links of one's own, weights of each label, nor numbers that are arrays, which may learn.
     """
     link, target = problem.link, problem.target
-    if problem.has_class_terms:
+    if problem.has_class_terms and _is_of_classes(problem):
         return _serves_classes(problem)
-    known = problem.native_link = CROSS_ENTROPY if type(link) is CrossEntropy else native_link(link)
+    known = CROSS_ENTROPY if type(link) is CrossEntropy else native_link(link)
+    if problem.formula is not None:
+        known = _link_of_formula(problem)
+    problem.native_link = known
     return (
         known is not None
         and (not known.arrays or _are_of_rows(problem))
@@ -68,6 +71,17 @@ def serves(problem: SoftmaxProblem) -> bool:
             )
         )
     )
+
+
+def _is_of_classes(problem: SoftmaxProblem) -> bool:
+    """Whether a loss with a term of each class is not one of statistics of its rows all the same."""
+    return problem.formula is None or problem.formula.name not in KINDS
+
+
+def _link_of_formula(problem: SoftmaxProblem) -> NativeLink:
+    """A formula of the log-odds and of the mean of all classes' losses, as native code has it."""
+    name, _, (parameter, factor, _) = problem.formula  # type: ignore[misc]  # there is one
+    return NativeLink(name, (factor, parameter, float(problem.classes)))
 
 
 def _are_of_rows(problem: SoftmaxProblem) -> bool:
@@ -123,7 +137,7 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
         divisors = None if isinstance(N, float) else N
     wide = "float64" if code == 1 else "float32"
     rows: _native.RowLoss | _native.ClassLoss
-    if problem.has_class_terms:
+    if problem.has_class_terms and _is_of_classes(problem):
         rows, kept = _class_rows(memory, problem, x, code, divisors)
     else:
         rows, kept = _native_rows(memory, problem, x, code, wide, divisors)
@@ -220,7 +234,9 @@ def _native_rows(
     arrays = (y, target.mask, masses, sample_weight, prior, divisors, weight)
     kept, addresses = memory.addressed(arrays, WITH_SINGLE if single else DTYPES)
     labels, mask, masses, sample_weight, prior, by, class_weight = addresses
-    link: NativeLink = problem.native_link or native_link(problem.link)  # type: ignore[assignment]  # it is served
+    link: Any = problem.native_link
+    if link is None:
+        link = native_link(problem.link) if problem.formula is None else _link_of_formula(problem)
     link_a = link_b = 0
     if link.arrays:
         more, (link_a, link_b, *_) = memory.addressed((*link.arrays, None), ("float64",) * 3)

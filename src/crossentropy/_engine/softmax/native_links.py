@@ -23,7 +23,16 @@ from crossentropy.links.advantage import Advantage
 
 NUMBER = (int, float)
 #: As native/rows/links.hpp numbers them.
-KINDS = ("focal", "power", "polynomial", "huberized", "unlikelihood", "advantage", "clipped-policy")
+KINDS = (
+    "focal",
+    "power",
+    "polynomial",
+    "huberized",
+    "unlikelihood",
+    "advantage",
+    "clipped-policy",
+    "normalized",
+)
 
 
 class NativeLink(NamedTuple):

@@ -58,7 +58,9 @@ class FormulaNumbers(NamedTuple):
 
 
 class RowFormula(NamedTuple):
-    """A loss of a row's classes that is no link's: as `fused_cpu.FORMULAS` names it, by formulas, and its numbers.
+    """A loss of a row's classes that is no link's: its name, the loss by formulas, and its numbers.
+
+    The name is one of `fused_cpu.FORMULAS`, or of `native_links.KINDS` if statistics of the rows tell the loss.
 
     ``composition(problem)`` is the loss where the kernel does not serve, differentiable to any order.
     """
