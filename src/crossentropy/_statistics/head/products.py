@@ -203,6 +203,8 @@ def _without_gaps(x: Tensor) -> Tensor:
 
 def _is_dense(x: Tensor) -> bool:
     """Tell whether `x` has contiguous strides, those of axes of length 1 too: a library reads the strides alone."""
+    if x.ndim == 2:
+        return x.stride() == (x.shape[1], 1)
     step = 1
     for size, stride in zip(reversed(x.shape), reversed(x.stride()), strict=True):
         if stride != step:
