@@ -138,7 +138,7 @@ def distillation_loss(
         logits = (student, constant(teacher))
         soft = of_rows(DIRECTIONS[direction], logits, axis, transform, _live(weight, keep))
         factor = (1 - share) * (transform.temperature**2 if squared_temperature else 1.0)
-        terms.append(soft if type(factor) is float and factor == 1.0 else factor * soft)
+        terms.append(factor * soft)
     if not is_zero(share):
         terms.append(share * _label_losses(student, labels, axis, ignore_index, weight, validate))
     return reduced(

@@ -10,7 +10,13 @@ from crossentropy._arguments.warnings import warn_of_axis
 from crossentropy._backends import INF, Array, constant, device, expm1, namespace, number_of, widest_dtype
 from crossentropy._backends.conditions import check_static, first_true, is_false, is_true
 from crossentropy._engine.checks import check_factor, check_logits
-from crossentropy._engine.options import SoftmaxOptions, WithoutMargin, WithoutOffset, WithoutReduction, check_names
+from crossentropy._engine.options import (
+    SoftmaxOptions,
+    WithoutMargin,
+    WithoutOffset,
+    WithoutReduction,
+    check_names,
+)
 from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.rows.formula import inverse_scale, row_weights
 from crossentropy._engine.rows.reduce import in_loss_dtype

@@ -24,7 +24,10 @@ from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy.links import CrossEntropy, Link
 
 #: As native/classes/class_loss.hpp numbers them.
-FORMULAS = ("focal", "power", "brier", "crammer-singer", "weston-watkins", "bi-tempered", "cross-entropy")
+FORMULAS = (
+    *("focal", "power", "brier", "crammer-singer", "weston-watkins", "bi-tempered", "cross-entropy"),
+    "mixture",
+)
 REGULARIZERS = {"z_loss", "entropy_bonus"}  # those that native code knows
 # Dtypes of labels, mask, masses, weights of rows, prior, divisors and weights of classes; these may be single.
 DTYPES = ("int64", "bool", *("float64",) * 5)
