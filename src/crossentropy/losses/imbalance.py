@@ -1,13 +1,13 @@
 """Losses for classes of unequal size; weights, offsets and margins made of counts; hard examples."""
 
-from math import floor, log
+from math import log
 from numbers import Integral
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors, number
 from crossentropy._arguments.warnings import warn_of_axis
-from crossentropy._backends import INF, Array, constant, device, expm1, namespace, number_of, widest_dtype
+from crossentropy._backends import INF, Array, expm1, widest_dtype
 from crossentropy._backends.conditions import check_static, first_true, is_false, is_true
 from crossentropy._engine.checks import check_factor, check_logits
 from crossentropy._engine.options import (
@@ -17,13 +17,12 @@ from crossentropy._engine.options import (
     WithoutReduction,
     check_names,
 )
-from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.rows.formula import inverse_scale, row_weights
+from crossentropy._engine.rows.hardest import mean_of_hardest
 from crossentropy._engine.rows.reduce import in_loss_dtype
 from crossentropy._engine.softmax.problem import make_problem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._engine.weights import class_vector
-from crossentropy._statistics import formulas
 from crossentropy._versions import Unpack
 from crossentropy.losses.softmax import softmax_cross_entropy
 
@@ -368,29 +367,7 @@ def hard_example_loss(
     problem = make_problem(logits, labels, reduction="none", checks_sets=False, warns=True, **options)
     weights = row_weights(problem)
     losses = solve(problem)
-    empty = options.get("empty", "zero")
-    xp = namespace(losses)
-    wide = xp.reshape(formulas.widened(losses), (-1,))
-    depth = -constant(wide)
-    depth = xp.where(depth == depth, depth, xp.full_like(depth, -INF))  # NaN is the hardest of all
-    rows = number_of(losses.shape, losses)
-    if weights is None and isinstance(rows, float):  # how many are kept is known before they are
-        k = min(int(rows), int(keep) if counted else max(1, floor(keep * rows + 0.5)))
-        hardest = xp.take(wide, xp.argsort(depth, stable=True)[:k], axis=0)
-        value, _ = reduce_rows(hardest, None, None, reduction="mean", normalizer="weight", empty=empty)
-        return in_loss_dtype(value, losses)
-    eligible = xp.ones_like(wide, dtype=xp.bool) if weights is None else xp.reshape(weights != 0, (-1,))
-    rows = xp.sum(xp.astype(eligible, wide.dtype))
-    if counted:
-        k = xp.where(rows < keep, rows, xp.full_like(rows, float(keep)))
-    else:
-        k = xp.where(rows > 0, xp.maximum(xp.ones_like(rows), xp.floor(keep * rows + 0.5)), rows)
-    depth = xp.where(eligible, depth, xp.full_like(wide, INF))
-    ordered = xp.take(wide, xp.argsort(depth, stable=True), axis=0)
-    chosen = xp.arange(wide.shape[0], dtype=wide.dtype, device=device(wide)) < k
-    ordered = xp.where(chosen, ordered, xp.zeros_like(ordered))
-    value, _ = reduce_rows(ordered, ordered, chosen, reduction="mean", normalizer=k, empty=empty)
-    return in_loss_dtype(value, losses)
+    return in_loss_dtype(mean_of_hardest(losses, weights, keep, options.get("empty", "zero")), losses)
 
 
 def _counted(counts: Any) -> tuple[Any, Array]:
