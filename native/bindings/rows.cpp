@@ -7,6 +7,7 @@
 
 #include "rows/checks.hpp"
 #include "rows/loss_terms.hpp"
+#include "rows/norms.hpp"
 #include "rows/problem.hpp"
 
 namespace nb = nanobind;
@@ -92,6 +93,17 @@ void bind_rows(nb::module_& m) {
                      reinterpret_cast<double*>(slope), threads);
         },
         "log_odds"_a, "n"_a, "gamma"_a, "loss"_a, "slope"_a, "threads"_a, free_threads);
+  m.def("divide_by_norms",
+        [](uintptr_t x, int dtype, int64_t n, int64_t width, uintptr_t y, uintptr_t norms, int threads) {
+          divide_by_norms(x, Dtype(dtype), n, width, y, pointer<double>(norms), threads);
+        },
+        "x"_a, "dtype"_a, "n"_a, "width"_a, "y"_a, "norms"_a, "threads"_a, free_threads);
+  m.def("pull_from_norms",
+        [](uintptr_t x, int dtype, int64_t n, int64_t width, uintptr_t norms, uintptr_t upstream, uintptr_t gradient,
+           int threads) {
+          pull_from_norms(x, Dtype(dtype), n, width, pointer<const double>(norms), upstream, gradient, threads);
+        },
+        "x"_a, "dtype"_a, "n"_a, "width"_a, "norms"_a, "upstream"_a, "gradient"_a, "threads"_a, free_threads);
   m.def("sum_of_rows",
         [](uintptr_t x, int64_t n) { return sum_of_rows(reinterpret_cast<const double*>(x), n); },
         "x"_a, "n"_a, free_threads);

@@ -227,6 +227,7 @@ void ClassLoss::with_formula(const Work& work) const {
     case Formula::kBiTempered: return work(BiTempered(n));
     case Formula::kCrossEntropy:
       return is_double ? work(CrossEntropyOfClasses<double>()) : work(CrossEntropyOfClasses<float>());
+    case Formula::kMixture: return work(Mixture(n));
   }
 }
 

@@ -12,7 +12,7 @@
 
 namespace ce {
 
-enum class Formula : int { kFocal, kPower, kBrier, kCrammerSinger, kWestonWatkins, kBiTempered, kCrossEntropy };
+enum class Formula : int { kFocal, kPower, kBrier, kCrammerSinger, kWestonWatkins, kBiTempered, kCrossEntropy, kMixture };
 
 // What is summed over the classes, of logits times `scale`. The target is one label, a mass for every class, or both:
 // masses that are the row of a table (C, C) which the label names.

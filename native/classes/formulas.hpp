@@ -224,6 +224,66 @@ struct Brier {
   }
 };
 
+// ---- ℓ = −ln Σ_c m_c p_c with 0 ≤ m_c ≤ 1 ----
+
+// With e = e^u relative to the top, the members' H = Σ m e^{u − δ} and the others' Σ (1 − m) e, all of positive terms:
+// ℓ = ln(1 + Σ (1 − m) e/(H e^δ)). δ is 0, but the largest u of a member where the top is none. ∂ℓ/∂u_c is p_c less the
+// share of c in H, of the top Σ e_c (m_c − m_top)/(H Σ e), in which nothing large cancels.
+struct Mixture {
+  using Real = double;
+  static constexpr bool kMasses = true, kWeighted = false, kTimesMass = true, kAsks = false;
+  static constexpr int kKept = 0;
+  explicit Mixture(const FormulaNumbers&) {}
+
+  CE_INLINE double loss(LossRow<double>& row) const {
+    constexpr double kLeast = -600.0;  // log-odds whose exponential is a normal number
+    const SoftmaxRow<double> s = row.softmax(0);
+    const double *const e = row.e, *const m = row.a;
+    const Members of(row, s);
+    const double others = sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+      return beside(m[c]) * e[c];
+    });
+    if (of.delta < kLeast) return s.log_total - of.delta - std::log(of.H);
+    return log1p_nonnegative((beside(of.top) + others) / (of.H * std::exp(of.delta)));
+  }
+
+  CE_INLINE void pull(LossRow<double>& row, double factor) const {
+    const SoftmaxRow<double> s = row.softmax(0);
+    double* const u = row.u;
+    const double *const e = row.e, *const m = row.a;
+    const Members of(row, s);
+    const double lead = of.top == 0.0 ? 0.0 : sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+      return e[c] * (m[c] - of.top);
+    });
+    for (int64_t c = 0; c < row.width; c += kRowLanes)
+      for (int l = 0; l < kRowLanes; ++l)
+        u[c + l] = factor * (e[c + l] * s.inverse - (of.H == 0.0 ? 0.0 : of(row, c + l) / of.H));
+    u[s.place] = factor * s.inverse * (of.top == 0.0 ? 1.0 : lead / of.H);
+  }
+
+ private:
+  // What of a class is no member; a mass may be rounded past 1.
+  static CE_INLINE double beside(double m) { return m < 1.0 ? 1.0 - m : 0.0; }
+
+  struct Members {
+    double top, delta = 0.0, H;
+    CE_INLINE Members(const LossRow<double>& row, const SoftmaxRow<double>& s) : top(row.a[s.place]) {
+      if (top == 0.0) {
+        delta = -kInf<double>;
+        for (int64_t c = 0; c < row.width; ++c)
+          if (row.a[c] > 0.0 && row.u[c] > delta) delta = row.u[c];
+      }
+      H = top + sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) { return (*this)(row, c); });
+      if (s.rest != s.rest) H = s.rest;
+    }
+    // Of all but the top.
+    CE_INLINE double operator()(const LossRow<double>& row, int64_t c) const {
+      if (delta == 0.0) return row.a[c] * row.e[c];
+      return row.a[c] == 0.0 || row.u[c] == -kInf<double> ? 0.0 : row.a[c] * exp_nonpositive(row.u[c] - delta);
+    }
+  };
+};
+
 // ---- hinges ----
 
 // ℓ = Σ_{c≠y} max(0, m + u_c − u_y), or of these terms the first of the largest. At a kink the derivative is 0.

@@ -54,7 +54,7 @@ RowLoss::RowLoss(const View& logits, const Shape& shape, const Transform& transf
     class_weights.assign(class_weight, class_weight + shape.classes);
     this->terms.class_weight = class_weights.data();
   }
-  if (terms.smoothing != 0.0) make_prior();
+  if (terms.smoothing != 0.0 || is_normalized()) make_prior();
 }
 
 void RowLoss::make_prior() {
@@ -76,7 +76,7 @@ bool RowLoss::has_few_classes() const {
 void RowLoss::make_planes() {
   const int64_t n = shape.rows(), k = target.k;
   const int64_t columns = 2 + 2 * k + (only_log_odds() ? 0 : k + 1) + (has_set() ? 2 : 0) + (prior.present ? 1 : 0) +
-                          (terms.z_loss != 0.0 ? 2 : 0) + (terms.entropy_bonus != 0.0 ? 2 : 0);
+                          (is_normalized() ? 1 : 0) + (terms.z_loss != 0.0 ? 2 : 0) + (terms.entropy_bonus != 0.0 ? 2 : 0);
   memory.emplace(size_t(columns * n));
   double* free = memory->data();
   const auto next = [&free, n](int64_t columns) {
@@ -92,6 +92,7 @@ void RowLoss::make_planes() {
   if (!only_log_odds()) planes.L_above_top = next(1);
   if (has_set()) planes.set_top = next(1), planes.set_rest = next(1);
   if (prior.present) planes.prior_term = next(1);
+  if (is_normalized()) planes.prior_slope = next(1);
   if (terms.z_loss != 0.0) planes.log_partition = next(1), planes.by_log_partition = next(1);
   if (terms.entropy_bonus != 0.0) planes.entropy = next(1), planes.by_entropy = next(1);
 }
@@ -115,6 +116,8 @@ CE_CLONES void RowLoss::finish(int64_t begin, int64_t end, const double* log_odd
                                Part& part) const {
   const int64_t k = target.k;
   const double kept = 1.0 - terms.smoothing;
+  const double most = logits.dtype == Dtype::kFloat64 ? std::numeric_limits<double>::max()
+                                                      : double(std::numeric_limits<float>::max());
   RowWeights weights(target, terms, shape.classes);
   alignas(64) double losses[kLanes] = {}, masses[kLanes] = {}, least[kLanes] = {};
   part.counted = 0;
@@ -125,15 +128,23 @@ CE_CLONES void RowLoss::finish(int64_t begin, int64_t end, const double* log_odd
     weights.begin(row, rows);
     for (int64_t j = 0; j < k; ++j) {
       for (int l = 0; l < rows; ++l) D[l] = log_odds[(row - begin + l) * k + j];
-      focal_lanes(D, terms.gamma, phi, slope);
       weights.shares(j, share);
+      if (is_normalized()) {
+        alignas(64) double G[kLanes] = {}, slope_G[kLanes];
+        for (int l = 0; l < rows; ++l) G[l] = planes.prior_term[row + l];
+        normalized_lanes(D, G, terms.link, phi, slope, slope_G);
+        for (int l = 0; l < rows; ++l)
+          planes.prior_slope[row + l] = product(weights.row[l] * share[l], slope_G[l]);
+      } else {
+        link_lanes(D, terms.link, row, rows, most, phi, slope);
+      }
       for (int l = 0; l < rows; ++l) {
         loss[l] += product(kept * share[l], phi[l]);
         mass[l] += share[l];
         planes.slope[(row + l) * k + j] = product(weights.row[l] * kept * share[l], slope[l]);
       }
     }
-    for (int l = 0; prior.present && l < rows; ++l) loss[l] += terms.smoothing * planes.prior_term[row + l];
+    for (int l = 0; terms.smoothing != 0.0 && l < rows; ++l) loss[l] += terms.smoothing * planes.prior_term[row + l];
     for (int l = 0; terms.z_loss != 0.0 && l < rows; ++l)
       loss[l] += terms.z_loss * (planes.log_partition[row + l] * planes.log_partition[row + l]);
     for (int l = 0; terms.entropy_bonus != 0.0 && l < rows; ++l)
@@ -202,7 +213,9 @@ CE_CLONES void RowLoss::weigh(double factor, const double* upstream, int64_t beg
     weights.begin(row, rows);
     for (int l = 0; upstream && l < rows; ++l) weights.row[l] = product(weights.row[l], upstream[row + l]);
     for (int l = 0; prior.present && l < rows; ++l)
-      planes.prior_term[row + l] = factor * terms.smoothing * weights.row[l];
+      planes.prior_term[row + l] =
+          is_normalized() ? product(factor * (upstream ? upstream[row + l] : 1.0), planes.prior_slope[row + l])
+                          : factor * terms.smoothing * weights.row[l];
     for (int l = 0; terms.z_loss != 0.0 && l < rows; ++l)
       planes.by_log_partition[row + l] =
           product(factor * (2.0 * terms.z_loss) * weights.row[l], planes.log_partition[row + l]);

@@ -1,4 +1,4 @@
-// The losses of labels and of sets of them, cross-entropy or focal, in one call: for every row or as a sum.
+// The losses of labels and of sets of them, under any link of rows/links.hpp, in one call: for every row or as a sum.
 //
 //   ℓ = ω ((1−ε) Σ_j a_j φ(D_j) + ε G_r + z L² − η H)        W = ω Σ_j a_j        a_j = w_{y_j} t_j
 //
@@ -10,13 +10,14 @@
 
 #include "common/memory.hpp"
 #include "rows/checks.hpp"
+#include "rows/links.hpp"
 #include "rows/problem.hpp"
 
 namespace ce {
 
 // What of the loss is not the logits or the target; what is null is 1, of the smoothing prior 1/classes.
 struct RowTerms {
-  double gamma = 0.0;                   // φ(D) = (1 − p)^γ softplus(D)
+  Link link;                            // φ
   double smoothing = 0.0;               // ε
   const double* smoothing_prior = nullptr;  // [classes], before class weights
   double z_loss = 0.0;                  // z
@@ -60,6 +61,7 @@ class RowLoss {
     double *top = nullptr, *rest = nullptr;
     double *slope = nullptr, *log_odds = nullptr, *by_log_odds = nullptr;  // k a row
     double *L_above_top = nullptr, *set_top = nullptr, *set_rest = nullptr, *prior_term = nullptr;
+    double* prior_slope = nullptr;  // where it is no constant
     double *log_partition = nullptr, *by_log_partition = nullptr;
     double *entropy = nullptr, *by_entropy = nullptr;
   };
@@ -78,6 +80,7 @@ class RowLoss {
   Planes planes;
 
   void make_prior();
+  bool is_normalized() const { return terms.link.kind == LinkKind::kNormalized; }
   bool has_set() const { return target.mask.address != 0; }
   bool only_log_odds() const {
     return target.indices && target.k == 1 && !prior.present && terms.z_loss == 0.0 && terms.entropy_bonus == 0.0;

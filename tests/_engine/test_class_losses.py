@@ -14,6 +14,7 @@ from crossentropy._statistics.cpu import memory
 from crossentropy.links import Focal, GeneralizedCrossEntropy, MeanAbsoluteError, Tsallis
 from crossentropy.losses.brier import brier_loss
 from crossentropy.losses.hinge import hinge_loss
+from crossentropy.losses.label_noise import forward_corrected_loss
 from crossentropy.targets import Probabilities
 
 CLASSES = [1, 2, 10, 63, 64, 65, 128, 1000, 4097]
@@ -242,3 +243,28 @@ def test_the_torch_loss_has_derivatives_of_the_second_order_and_of_soft_targets(
     assert torch.autograd.gradcheck(loss, (z, t))
     y = torch.tensor([0, 4, 2])
     assert torch.autograd.gradgradcheck(lambda z: brier_loss(z, y), z)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(9, 1), (9, 2), (40, 10), (7, 65)], ids=str)
+def test_a_mixture_of_classes_is_that_of_the_formulas(shape, dtype, monkeypatch):
+    n, C = shape
+    rng = np.random.default_rng(n + C)
+    T = rng.dirichlet(np.full(C, 0.2), C)
+    T[:, 0] = np.where(T[:, 0] < 0.1, 0.0, T[:, 0])  # some classes never have the label 0
+    T /= T.sum(axis=1, keepdims=True)
+    z, y = (rng.normal(size=shape) * 4).astype(dtype), rng.integers(C, size=n)
+    options = {"sample_weight": np.arange(n) % 3.0, "class_weight": rng.uniform(0.5, 2, C)}
+    compare(partial(forward_corrected_loss, transition=T), z, y, options, monkeypatch, within=2e-6)
+
+
+@pytest.mark.parametrize("gap", [30.0, 300.0, 650.0, 2000.0])
+def test_a_mixture_without_the_likeliest_class_keeps_its_digits(gap):
+    """The label stands for the second class alone, or for the second and the third."""
+    T = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.25, 0.75]])
+    z = np.array([[0.0, -gap, -gap - 1]])
+    loss, gradient = ce.loss_and_gradient(forward_corrected_loss, z, np.array([1]), T)
+    share = 0.25 * np.exp(-1) / (1 + 0.25 * np.exp(-1))
+    truth = gap - np.log1p(0.25 * np.exp(-1)) + np.log1p(np.exp(-gap) * (1 + np.exp(-1)))
+    np.testing.assert_allclose(loss, truth, rtol=1e-14)
+    np.testing.assert_allclose(gradient, [[1.0, share - 1.0, -share]], rtol=1e-12)

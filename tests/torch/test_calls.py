@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 import crossentropy as ce  # noqa: E402
 import crossentropy.torch as ct  # noqa: E402
-from crossentropy.links import Focal  # noqa: E402
+from crossentropy.links import Focal, GeneralizedCrossEntropy, Poly  # noqa: E402
 from crossentropy.targets import LabelSet, Sparse  # noqa: E402
 
 PACKAGE = str(Path(ce.__file__).parent)
@@ -49,6 +49,8 @@ OPTIONS = [
     {"empty": "nan"},
     {"inplace": True},
     {"link": Focal(2.0)},
+    {"link": GeneralizedCrossEntropy(0.7)},
+    {"link": Poly(1.0)},
     {"labels": labels.to(torch.uint8)},
     {"labels": several},
     {"labels": LabelSet(mask)},

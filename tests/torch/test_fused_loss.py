@@ -22,7 +22,7 @@ from crossentropy._engine.softmax.autograd import (  # noqa: E402
 )
 from crossentropy._engine.softmax.problem import make_problem  # noqa: E402
 from crossentropy._statistics.cpu.memory_torch import LOSSES, rounded  # noqa: E402
-from crossentropy.links import CrossEntropy, Focal, Poly  # noqa: E402
+from crossentropy.links import CrossEntropy, Focal, Poly, Tsallis  # noqa: E402
 from crossentropy.targets import LabelSet, Probabilities, Sparse  # noqa: E402
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -397,7 +397,7 @@ def test_numpy_gives_the_same_bits(problem):
     [
         {"label_smoothing": 0.1, "link": Focal(2.0), "z_loss": 0.1},
         {"label_smoothing": 0.1, "link": Poly(1.0)},
-        {"link": Poly(1.0)},
+        {"link": Tsallis(1.5)},
         {"link": Focal(torch.tensor(2.0))},
         {"sample_weight": torch.ones(2, requires_grad=True)},
         {"temperature": torch.tensor(1.5, requires_grad=True)},

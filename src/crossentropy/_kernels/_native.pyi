@@ -1,6 +1,6 @@
 # The compiled kernels; addresses are integers, 0 stands for "absent". See native/rows/problem.hpp for the fields.
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 class View:
@@ -97,6 +97,10 @@ def row_pullback(
     threads: int,
 ) -> None: ...
 def focal_rows(log_odds: int, n: int, gamma: float, loss: int, slope: int, threads: int) -> None: ...
+def divide_by_norms(x: int, dtype: int, n: int, width: int, y: int, norms: int, threads: int) -> None: ...
+def pull_from_norms(
+    x: int, dtype: int, n: int, width: int, norms: int, upstream: int, gradient: int, threads: int
+) -> None: ...
 def rows_with_any(mask: View, shape: Shape, has_any: int, threads: int) -> None: ...
 def sum_of_rows(x: int, n: int) -> float: ...
 def has_wide_vectors() -> bool: ...
@@ -191,7 +195,10 @@ class RowLoss:
         has_ignore: bool,
         ignore_index: int,
         mask: int,
-        gamma: float,
+        link: int,
+        link_numbers: Sequence[float],
+        link_a: int,
+        link_b: int,
         smoothing: float,
         smoothing_prior: int,
         z_loss: float,

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy._backends.modes import is_compiling, is_exporting, is_nested_forward_mode
+from crossentropy._statistics.torch.functions import applied
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
@@ -20,7 +21,7 @@ def log_sigmoid(x: Tensor) -> Tensor:
         return _formula(x)
     if is_compiling():  # Dynamo rejects a Function with a jvp
         return _LogSigmoidReverse.apply(x)
-    return _formula(x) if is_nested_forward_mode() else _LogSigmoid.apply(x)
+    return _formula(x) if is_nested_forward_mode() else applied(_LogSigmoid, x)
 
 
 def _formula(x: Tensor) -> Tensor:

@@ -137,7 +137,8 @@ def distillation_loss(
     if not is_zero(1 - share):
         logits = (student, constant(teacher))
         soft = of_rows(DIRECTIONS[direction], logits, axis, transform, _live(weight, keep))
-        terms.append((1 - share) * (soft * transform.temperature**2 if squared_temperature else soft))
+        factor = (1 - share) * (transform.temperature**2 if squared_temperature else 1.0)
+        terms.append(factor * soft)
     if not is_zero(share):
         terms.append(share * _label_losses(student, labels, axis, ignore_index, weight, validate))
     return reduced(

@@ -6,16 +6,23 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors, number
-from crossentropy._backends import INF, Array, device, expm1, namespace, widest_dtype
+from crossentropy._arguments.warnings import warn_of_axis
+from crossentropy._backends import INF, Array, expm1, widest_dtype
 from crossentropy._backends.conditions import check_static, first_true, is_false, is_true
 from crossentropy._engine.checks import check_factor, check_logits
-from crossentropy._engine.options import WithoutMargin, WithoutOffset, WithoutReduction
-from crossentropy._engine.reductions import reduce_rows
+from crossentropy._engine.options import (
+    SoftmaxOptions,
+    WithoutMargin,
+    WithoutOffset,
+    WithoutReduction,
+    check_names,
+)
 from crossentropy._engine.rows.formula import inverse_scale, row_weights
+from crossentropy._engine.rows.hardest import mean_of_hardest
 from crossentropy._engine.rows.reduce import in_loss_dtype
 from crossentropy._engine.softmax.problem import make_problem
+from crossentropy._engine.softmax.solve import solve
 from crossentropy._engine.weights import class_vector
-from crossentropy._statistics import formulas
 from crossentropy._versions import Unpack
 from crossentropy.losses.softmax import softmax_cross_entropy
 
@@ -354,25 +361,13 @@ def hard_example_loss(
         raise ValueError(
             f"keep is {keep!r}; pass how many rows to keep, 1 or more, or a share of them above 0 and up to 1.0"
         )
-    losses = softmax_cross_entropy(logits, labels, reduction="none", **options)
-    weights = row_weights(make_problem(logits, labels, **options))
-    xp = namespace(losses)
-    wide = xp.reshape(formulas.widened(losses), (-1,))
-    eligible = xp.ones_like(wide, dtype=xp.bool) if weights is None else xp.reshape(weights != 0, (-1,))
-    rows = xp.sum(xp.astype(eligible, wide.dtype))
-    if counted:
-        k = xp.where(rows < keep, rows, xp.full_like(rows, float(keep)))
-    else:
-        k = xp.where(rows > 0, xp.maximum(xp.ones_like(rows), xp.floor(keep * rows + 0.5)), rows)
-    depth = xp.where(eligible, -wide, xp.full_like(wide, INF))
-    depth = xp.where(depth == depth, depth, xp.full_like(depth, -INF))  # NaN is the hardest of all
-    ordered = xp.take(wide, xp.argsort(depth, stable=True), axis=0)
-    chosen = xp.arange(wide.shape[0], dtype=wide.dtype, device=device(wide)) < k
-    ordered = xp.where(chosen, ordered, xp.zeros_like(ordered))
-    value, _ = reduce_rows(
-        ordered, ordered, chosen, reduction="mean", normalizer=k, empty=options.get("empty", "zero")
-    )
-    return in_loss_dtype(value, losses)
+    check_names(options, SoftmaxOptions)
+    if "axis" not in options and getattr(logits, "ndim", 2) > 2:
+        warn_of_axis(logits, labels)
+    problem = make_problem(logits, labels, reduction="none", checks_sets=False, warns=True, **options)
+    weights = row_weights(problem)
+    losses = solve(problem)
+    return in_loss_dtype(mean_of_hardest(losses, weights, keep, options.get("empty", "zero")), losses)
 
 
 def _counted(counts: Any) -> tuple[Any, Array]:

@@ -22,7 +22,6 @@ from crossentropy._engine.rows.transition import checked_transition, inverse_tra
 from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._engine.softmax.terms import not_ignored_rows
-from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._versions import Unpack
 from crossentropy.links import CrossEntropy
 from crossentropy.losses.softmax import softmax_cross_entropy
@@ -90,19 +89,22 @@ def forward_corrected_loss(
     """
     problem = row_problem(logits, labels, options)
     one_label(problem, "forward_corrected_loss")
-    if problem.validate:
-        warn_of_probabilities(problem.logits, problem.axis)
     T = checked_transition(transition, problem.logits, problem.classes)
-    member = gather_by_label(problem, namespace(T).permute_dims(T, (1, 0)))
-    loss = fuzzy_set_loss(
-        prepare_rows(problem).u,
-        member,
-        sample_weight=row_weights(problem),
-        reduction=problem.reduction,
-        normalizer=labels_as_weights(problem)["normalizer"],
-        empty=problem.empty,
-    )
-    return in_loss_dtype(loss, problem.logits)
+    table = namespace(T).permute_dims(T, (1, 0))
+
+    def composition(problem: SoftmaxProblem) -> Array:
+        loss = fuzzy_set_loss(
+            prepare_rows(problem).u,
+            gather_by_label(problem, table),
+            sample_weight=row_weights(problem),
+            reduction=problem.reduction,
+            normalizer=labels_as_weights(problem)["normalizer"],
+            empty=problem.empty,
+        )
+        return in_loss_dtype(loss, problem.logits)
+
+    formula = RowFormula("mixture", composition)
+    return solve(replace(problem, formula=formula, table=table, tensors=None, warns=problem.validate))
 
 
 @argument_errors

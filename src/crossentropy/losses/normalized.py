@@ -1,14 +1,16 @@
 """Normalized cross-entropy, and the active-passive loss that is made with it."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, namespace
-from crossentropy._backends.conditions import is_false
+from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._engine.rows.reduce import reduce_problem
 from crossentropy._engine.softmax import terms as formula
-from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
+from crossentropy._engine.softmax.problem import FormulaNumbers, RowFormula, SoftmaxProblem, make_problem
+from crossentropy._engine.softmax.solve import solve
 from crossentropy._statistics import Prior, RowStatistics, row_statistics
 from crossentropy.links import MeanAbsoluteError
 
@@ -89,7 +91,7 @@ def normalized_cross_entropy(
         raise ValueError(
             "labels are a LabelSet, and the sum over all labels is not one over sets; pass indices or probabilities"
         )
-    return reduce_problem(problem, _shares(problem, _statistics(problem)), problem.sample_weight)
+    return _solved(problem, 1.0, 0.0)
 
 
 @argument_errors
@@ -175,11 +177,27 @@ def active_passive_loss(
         raise ValueError(
             "labels are sets or probabilities; the mean absolute error here is of one label: pass indices"
         )
+    return _solved(problem, active_weight, passive_weight)
+
+
+def _solved(problem: SoftmaxProblem, active_weight: Any, passive_weight: Any) -> Array:
+    """The loss of a problem: of one label a row by the kernel, where that serves."""
+    composition = partial(_composition, active_weight=active_weight, passive_weight=passive_weight)
+    target, weights = problem.target, (active_weight, passive_weight)
+    if target.indices is None or target.several or not all(isinstance(w, (int, float)) for w in weights):
+        return composition(problem)
+    numbers = FormulaNumbers(float(passive_weight), float(active_weight))
+    return solve(replace(problem, formula=RowFormula("normalized", composition, numbers)))
+
+
+def _composition(problem: SoftmaxProblem, active_weight: Any, passive_weight: Any) -> Array:
     stats = _statistics(problem)
-    passive = formula.row_losses(
-        replace(problem, link=MeanAbsoluteError()), replace(stats, prior_term=None), formula.target_losses
-    )
-    losses = active_weight * _shares(problem, stats) + passive_weight * passive
+    losses = active_weight * _shares(problem, stats)
+    if not is_zero(passive_weight):
+        passive = formula.row_losses(
+            replace(problem, link=MeanAbsoluteError()), replace(stats, prior_term=None), formula.target_losses
+        )
+        losses = losses + passive_weight * passive
     return reduce_problem(problem, losses, problem.sample_weight)
 
 

@@ -1,6 +1,5 @@
 """Losses of policies: cross-entropies of actions, weighted by what came of them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
@@ -12,29 +11,14 @@ from crossentropy._engine.options import SoftmaxOptions
 from crossentropy._engine.reductions import count_by_default
 from crossentropy._engine.weights import like, row_values
 from crossentropy._rows import rows_shape
-from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy._versions import Unpack
 from crossentropy.links import ClippedPolicy
+from crossentropy.links.advantage import Advantage
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
 
 __all__ = ["behavior_cloning", "dpo_loss", "policy_gradient", "ppo_loss"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Advantage:
-    """``φ = −Â log p``, the link of the policy gradient; the advantages have the shape of the rows."""
-
-    advantages: Array
-
-    def loss(self, log_odds_against: Array) -> Array:
-        """``Â softplus(D)``."""
-        return -self.gain(log_odds_against) * log_sigmoid(-log_odds_against)
-
-    def gain(self, log_odds_against: Array) -> Array:
-        """``Â``."""
-        return namespace(log_odds_against).astype(self.advantages, log_odds_against.dtype, copy=False)
 
 
 @argument_errors
@@ -122,7 +106,7 @@ def policy_gradient(
         temperature=temperature,
         sample_weight=weight,
         ignore_index=ignore_index,
-        link=_Advantage(_constant_rows(advantages, logits, rows, weight, "advantages")),
+        link=Advantage(_constant_rows(advantages, logits, rows, weight, "advantages")),
         entropy_bonus=entropy_bonus,
         reduction=reduction,
         normalizer=count_by_default(normalizer, reduction, "count"),

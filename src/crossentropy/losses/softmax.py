@@ -118,10 +118,11 @@ def softmax_cross_entropy(
     Notes
     -----
     The log-odds against a label, ``D = ln Σ_{c≠y} e^{u_c} − u_y``, are formed without the label's own term, so a
-    loss of 1e-30 has all its digits; ``−log p_y = softplus(D)``. Index targets under `CrossEntropy` and `Focal` give
-    the same bits for any number of threads and any place of a row among others. A link other than `CrossEntropy` on
-    soft or smoothed targets acts on every class: `Focal`, `GeneralizedCrossEntropy`, `Tsallis` under 1 and
-    `MeanAbsoluteError` in one pass of the CPU's kernels, others by plain formulas.
+    loss of 1e-30 has all its digits; ``−log p_y = softplus(D)``. On the CPU, index targets under a link of
+    `crossentropy.links` but `Custom` and `Tsallis` over 1 give the same bits for any number of threads and any place of
+    a row among others. A link other than `CrossEntropy` on soft or smoothed targets acts on every class: `Focal`,
+    `GeneralizedCrossEntropy`, `Tsallis` under 1 and `MeanAbsoluteError` in one pass of the CPU's kernels, others by
+    plain formulas.
 
     Options that are numbers may be traced by JAX, and are not checked then; one that decides which formula or shape is
     computed is refused, and its message names ``static_argnames``.

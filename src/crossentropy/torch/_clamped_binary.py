@@ -8,6 +8,7 @@ from torch.autograd.function import Function
 from torch.nn.functional import binary_cross_entropy
 
 from crossentropy._backends.modes import is_compiling, is_exporting, is_legacy_onnx_export
+from crossentropy._statistics.torch.functions import applied
 
 
 def clamped_binary_cross_entropy(p: Tensor, t: Tensor) -> Tensor:
@@ -19,7 +20,7 @@ def clamped_binary_cross_entropy(p: Tensor, t: Tensor) -> Tensor:
     if is_exporting():  # an exported program holds no autograd Function
         return binary_cross_entropy(p, t, reduction="none")
     # Dynamo rejects a Function with a jvp.
-    return _ClampedReverse.apply(p, t) if is_compiling() else _Clamped.apply(p, t)
+    return _ClampedReverse.apply(p, t) if is_compiling() else applied(_Clamped, p, t)
 
 
 def _formula(p: Tensor, t: Tensor) -> Tensor:

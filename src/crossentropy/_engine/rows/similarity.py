@@ -4,7 +4,17 @@ from functools import partial
 from typing import Any
 
 from crossentropy._arguments.arrays import as_array, as_arrays
-from crossentropy._backends import INF, Array, device, index_dtype, is_numpy, loss_dtype, namespace, total
+from crossentropy._backends import (
+    INF,
+    Array,
+    device,
+    index_dtype,
+    is_numpy,
+    is_torch,
+    loss_dtype,
+    namespace,
+    total,
+)
 from crossentropy._engine.checks import check_logits
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax.solve import softmax_loss
@@ -115,10 +125,19 @@ def paired_features(**given: Array) -> tuple[Array, Array]:
 
 def l2_normalized(x: Array, normalize: bool) -> Array:
     """Features in the dtype of their loss, divided by their norms; of a zero vector by 1."""
-    xp, dtype = namespace(x), loss_dtype(x)
+    dtype = loss_dtype(x)
     if not normalize:
-        return xp.astype(x, dtype, copy=False)
-    wide = widened(x)
+        return namespace(x).astype(x, dtype, copy=False)
+    if is_torch(x):
+        from crossentropy._engine.rows import autograd
+
+        return autograd.l2_normalized(x, _over_norms)
+    return _over_norms(x)
+
+
+def _over_norms(x: Array) -> Array:
+    """Features divided by their norms, differentiable."""
+    xp, dtype, wide = namespace(x), loss_dtype(x), widened(x)
     square = total(wide * wide, -1, keepdims=True)
     norm = xp.sqrt(xp.where(square == 0, xp.ones_like(square), square))
     return xp.astype(wide / norm, dtype, copy=False)

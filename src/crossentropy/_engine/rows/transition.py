@@ -30,12 +30,12 @@ def checked_transition(transition: Any, logits: Array, classes: int) -> Array:
     off = xp.max(xp.abs(xp.sum(T, axis=1) - 1), axis=0)
     if is_true(~(off <= tolerance)):
         tolerance = rounding_tolerance(given, classes)
-    if is_true(~(off <= tolerance)):
-        columns = is_true(xp.all(xp.abs(xp.sum(T, axis=0) - 1) <= tolerance))
-        raise ValueError(
-            "the rows of transition do not sum to 1; T[i, j] is the probability that the class i is labeled j"
-            + (". Its columns do: pass transition.T" if columns else "")
-        )
+        if is_true(~(off <= tolerance)):
+            columns = is_true(xp.all(xp.abs(xp.sum(T, axis=0) - 1) <= tolerance))
+            raise ValueError(
+                "the rows of transition do not sum to 1; T[i, j] is the probability that the class i is labeled j"
+                + (". Its columns do: pass transition.T" if columns else "")
+            )
     return T
 
 

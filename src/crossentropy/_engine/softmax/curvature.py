@@ -11,7 +11,8 @@ from torch import Tensor
 
 from crossentropy._backends import total
 from crossentropy._backends.modes import is_eager_mode
-from crossentropy._engine.softmax.fused_cpu import NUMBER, FusedRows
+from crossentropy._engine.softmax.fused_cpu import FusedRows
+from crossentropy._engine.softmax.native_links import NUMBER
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import dense_masses, not_ignored_rows, target_weights, weigh
 from crossentropy._statistics.torch.second import softmax_curvature

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from crossentropy._backends import Array, sum_tolerance
+from crossentropy._backends import INF, Array, is_numpy, is_torch, sum_tolerance
 from crossentropy._engine.reductions import negative_weight_error, of_nothing
 from crossentropy._engine.softmax.labels import check_sets
-from crossentropy._engine.softmax.problem import FormulaNumbers, RowFormula, SoftmaxProblem
+from crossentropy._engine.softmax.native_links import CROSS_ENTROPY, KINDS, NUMBER, NativeLink, native_link
+from crossentropy._engine.softmax.problem import FormulaNumbers, RowFormula, SoftmaxProblem, memory_torch
 from crossentropy._engine.softmax.terms import check_sums
 from crossentropy._engine.warnings import warn_of_probabilities
 from crossentropy._kernels import _native
@@ -20,11 +21,13 @@ from crossentropy._statistics import PLAIN
 from crossentropy._statistics.cpu.kernel import NO_TRANSFORM, Layout, lay_out, lay_out_transform
 from crossentropy._statistics.cpu.memory import Memory
 from crossentropy._statistics.label_errors import bad_label_error
-from crossentropy.links import CrossEntropy, Focal, GeneralizedCrossEntropy, Link, MeanAbsoluteError, Tsallis
+from crossentropy.links import CrossEntropy, Link
 
-NUMBER = (int, float)
 #: As native/classes/class_loss.hpp numbers them.
-FORMULAS = ("focal", "power", "brier", "crammer-singer", "weston-watkins", "bi-tempered", "cross-entropy")
+FORMULAS = (
+    *("focal", "power", "brier", "crammer-singer", "weston-watkins", "bi-tempered", "cross-entropy"),
+    "mixture",
+)
 REGULARIZERS = {"z_loss", "entropy_bonus"}  # those that native code knows
 # Dtypes of labels, mask, masses, weights of rows, prior, divisors and weights of classes; these may be single.
 DTYPES = ("int64", "bool", *("float64",) * 5)
@@ -48,19 +51,21 @@ class FusedRows:
 def serves(problem: SoftmaxProblem) -> bool:
     """Whether the native object knows the loss, of logits in the CPU's memory.
 
-    It does not know links in Python, weights of each label, nor numbers that are arrays, which may learn.
+    It does not know links of one's own, weights of each label, nor numbers that are arrays, which may learn.
     """
     link, target = problem.link, problem.target
-    if problem.has_class_terms:
+    if problem.has_class_terms and _is_of_classes(problem):
         return _serves_classes(problem)
+    known = CROSS_ENTROPY if type(link) is CrossEntropy else native_link(link)
+    if problem.formula is not None:
+        known = _link_of_formula(problem)
+    problem.native_link = known
     return (
-        problem.label_weight is None
+        known is not None
+        and (not known.arrays or _are_of_rows(problem))
+        and problem.label_weight is None
         and (target.indices is not None or target.mask is not None)
         and isinstance(problem.label_smoothing, NUMBER)
-        and (
-            type(link) is CrossEntropy
-            or (type(link) is Focal and isinstance(link.gamma, NUMBER) and problem.label_smoothing == 0)
-        )
         and (
             not problem.regularizers
             or (
@@ -68,6 +73,25 @@ def serves(problem: SoftmaxProblem) -> bool:
                 and {float}.issuperset(map(type, problem.regularizers.values()))
             )
         )
+    )
+
+
+def _is_of_classes(problem: SoftmaxProblem) -> bool:
+    """Whether a loss with a term of each class is not one of statistics of its rows all the same."""
+    return problem.formula is None or problem.formula.name not in KINDS
+
+
+def _link_of_formula(problem: SoftmaxProblem) -> NativeLink:
+    """A formula of the log-odds and of the mean of all classes' losses, as native code has it."""
+    name, _, (parameter, factor, _) = problem.formula  # type: ignore[misc]  # there is one
+    return NativeLink(name, (factor, parameter, float(problem.classes)))
+
+
+def _are_of_rows(problem: SoftmaxProblem) -> bool:
+    """Whether the arrays of a link have a number for every row, each of one target, and native code may read them."""
+    readable = memory_torch().is_constant if is_torch(problem.logits) else is_numpy
+    return not problem.target.several and all(
+        readable(x) and tuple(x.shape) == problem.rows for x in problem.native_link.arrays
     )
 
 
@@ -94,13 +118,14 @@ def formula_of(link: Link, formula: RowFormula | None) -> tuple[str, FormulaNumb
         return formula.name, formula.numbers
     if type(link) is CrossEntropy:
         return "cross-entropy", FormulaNumbers()
-    if type(link) is Focal and isinstance(link.gamma, NUMBER):
-        return "focal", FormulaNumbers(link.gamma)
-    if type(link) is GeneralizedCrossEntropy and isinstance(link.q, NUMBER) and link.truncation is None:
-        return "power", FormulaNumbers(link.q)
-    if type(link) is Tsallis and link.t < 1:
-        return "power", FormulaNumbers(1 - link.t)
-    return ("power", FormulaNumbers(1.0, factor=2.0)) if type(link) is MeanAbsoluteError else None
+    known = native_link(link)
+    if known is None or known.arrays:
+        return None
+    if known.kind == "focal":
+        return "focal", FormulaNumbers(known.numbers[0])
+    if known.kind == "power" and known.numbers[2] == INF:  # not truncated
+        return "power", FormulaNumbers(known.numbers[0], known.numbers[1])
+    return None
 
 
 def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
@@ -115,7 +140,7 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
         divisors = None if isinstance(N, float) else N
     wide = "float64" if code == 1 else "float32"
     rows: _native.RowLoss | _native.ClassLoss
-    if problem.has_class_terms:
+    if problem.has_class_terms and _is_of_classes(problem):
         rows, kept = _class_rows(memory, problem, x, code, divisors)
     else:
         rows, kept = _native_rows(memory, problem, x, code, wide, divisors)
@@ -205,13 +230,20 @@ def _native_rows(
     memory: type[Memory], problem: SoftmaxProblem, x: Layout, code: int, wide: str, divisors: Array | None
 ) -> tuple[_native.RowLoss, list[Array]]:
     """The native object of a problem, and the arrays that it has addresses of."""
-    target, link, weight = problem.target, problem.link, problem.class_weight
+    target, weight = problem.target, problem.class_weight
     ignore_index, y = target.ignore_index, target.indices
     single = weight is not None and str(weight.dtype).endswith("float32")  # widened there
     masses, sample_weight, prior = problem.masses, problem.sample_weight, problem.smoothing_prior
     arrays = (y, target.mask, masses, sample_weight, prior, divisors, weight)
     kept, addresses = memory.addressed(arrays, WITH_SINGLE if single else DTYPES)
     labels, mask, masses, sample_weight, prior, by, class_weight = addresses
+    link: Any = problem.native_link
+    if link is None:
+        link = native_link(problem.link) if problem.formula is None else _link_of_formula(problem)
+    link_a = link_b = 0
+    if link.arrays:
+        more, (link_a, link_b, *_) = memory.addressed((*link.arrays, None), ("float64",) * 3)
+        kept += more
     transform = NO_TRANSFORM
     if problem.transform is not PLAIN:
         transform, others = lay_out_transform(memory, problem.transform, wide)
@@ -229,7 +261,10 @@ def _native_rows(
         ignore_index is not None,
         ignore_index or 0,
         mask,
-        link.gamma if isinstance(link, Focal) else 0.0,
+        KINDS.index(link.kind),
+        link.numbers,
+        link_a,
+        link_b,
         problem.label_smoothing,
         prior,
         problem.regularizers.get("z_loss", 0.0),

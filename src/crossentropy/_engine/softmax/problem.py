@@ -62,7 +62,9 @@ class FormulaNumbers(NamedTuple):
 
 
 class RowFormula(NamedTuple):
-    """A loss of a row's classes that is no link's: as `fused_cpu.FORMULAS` names it, by formulas, and its numbers.
+    """A loss of a row's classes that is no link's: its name, the loss by formulas, and its numbers.
+
+    The name is one of `fused_cpu.FORMULAS`, or of `native_links.KINDS` if statistics of the rows tell the loss.
 
     ``composition(problem)`` is the loss where the kernel does not serve, differentiable to any order.
     """
@@ -110,13 +112,17 @@ class SoftmaxProblem:
     label_weight: Array | None = None  # of each label, where `class_weight` is not at hand for all classes
     formula: RowFormula | None = None  # in place of the link
     table: Array | None = None  # (C, C), of whose rows, which labels name, a formula takes the masses
+    native_link: Any = field(
+        default=None, init=False
+    )  # the link as native code has it, once it has been asked
     has_class_terms: bool = field(init=False)  # whether each class has a term of its own
     acts_per_class: bool = field(init=False)  # and one that no statistic gives
 
     def __post_init__(self) -> None:
-        soft = self.target.dense is not None
+        soft, smoothing = self.target.dense is not None, self.label_smoothing
         self.acts_per_class = self.formula is not None or (
-            type(self.link) is not CrossEntropy and (soft or not is_zero(self.label_smoothing))
+            type(self.link) is not CrossEntropy
+            and (soft or (smoothing != 0 if type(smoothing) is float else not is_zero(smoothing)))
         )
         self.has_class_terms = soft or self.acts_per_class
 

@@ -8,6 +8,7 @@ from torch.autograd.function import Function
 
 from crossentropy._backends.modes import is_exporting, is_nested_forward_mode
 from crossentropy._statistics.cosines import formulas
+from crossentropy._statistics.torch.functions import applied
 from crossentropy._statistics.torch.gradients import gradients
 
 
@@ -18,7 +19,7 @@ def serves() -> bool:
 
 def cosines(x: Tensor, y: Tensor) -> Tensor:
     """The cosines of the rows of two matrices."""
-    found: Tensor = _Cosines.apply(x, y)
+    found: Tensor = applied(_Cosines, x, y)
     return found
 
 

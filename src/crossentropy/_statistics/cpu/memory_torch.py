@@ -59,6 +59,11 @@ def is_plain(x: Tensor, device_type: str = "cpu") -> bool:
     )
 
 
+def is_constant(x: Any) -> bool:
+    """Tell whether `x` is a plain tensor on the CPU without a gradient."""
+    return isinstance(x, Tensor) and is_plain(x) and not x.requires_grad
+
+
 def in_memory(x: Tensor) -> Tensor:
     """The same numbers in memory: zeros may have none, and those of a negative view have the other sign."""
     return x.clone() if x._is_zerotensor() or x.is_neg() else x

@@ -14,7 +14,6 @@ entries along the sum; the last piece includes the memory behind the row, times 
 No other module calls a library's product of PyTorch tensors.
 """
 
-from math import prod
 from typing import Any
 
 import torch
@@ -23,9 +22,11 @@ from torch.autograd.function import Function
 from torch.nn import Parameter
 from torch.nn.functional import pad
 
+from crossentropy._backends.modes import is_eager_mode
 from crossentropy._kernels import _native
 from crossentropy._statistics.blocks import ALIGNED, round_up, slices
 from crossentropy._statistics.cpu.memory_torch import TorchMemory
+from crossentropy._statistics.torch.functions import applied
 
 WIDE = _native.has_wide_vectors()
 PIECE = 2048  # rows of a half-precision product, few enough to be in the cache when they are added in float32
@@ -98,8 +99,14 @@ def product(x: Tensor, y: Tensor) -> Tensor:
         or not (_has_memory(x) and _has_memory(y))
     ):
         return x @ y
-    result: Tensor = _Product.apply(x, y)
+    if is_eager_mode() and not (torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)):
+        return _of_library(x, y)
+    result: Tensor = applied(_Product, x, y)
     return result
+
+
+def _of_library(x: Tensor, y: Tensor) -> Tensor:
+    return _left(x, x.shape[-2]) @ _without_gaps(y)
 
 
 def _has_memory(x: Tensor) -> bool:
@@ -114,7 +121,7 @@ class _Product(Function):
 
     @staticmethod
     def forward(x: Tensor, y: Tensor) -> Tensor:
-        return _left(x, x.shape[-2]) @ _without_gaps(y)
+        return _of_library(x, y)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -196,4 +203,11 @@ def _without_gaps(x: Tensor) -> Tensor:
 
 def _is_dense(x: Tensor) -> bool:
     """Tell whether `x` has contiguous strides, those of axes of length 1 too: a library reads the strides alone."""
-    return x.stride() == tuple(prod(x.shape[i + 1 :]) for i in range(x.ndim))
+    if x.ndim == 2:
+        return x.stride() == (x.shape[1], 1)
+    step = 1
+    for size, stride in zip(reversed(x.shape), reversed(x.stride()), strict=True):
+        if stride != step:
+            return False
+        step *= size
+    return True
