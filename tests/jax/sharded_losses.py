@@ -100,6 +100,8 @@ OF_ROWS = {
     "two axes of rows": (ce.softmax_cross_entropy, Z3, (RNG.integers(0, 6, (8, 5)),), {}),
     "questions": (ce.sigmoid_cross_entropy, Z, (YES,), {"label_smoothing": 0.1}),
     "focal": (ce.softmax_cross_entropy, Z, (ROWS,), {"link": ce.links.Focal(2.0), "label_smoothing": 0.1}),
+    "soft targets": (ce.softmax_cross_entropy, Z, (SOFT,), {}),
+    "tempered": (ce.losses.bi_tempered_loss, Z3, (Y3,), {"axis": 1}),
     "squares": (ce.losses.brier_loss, Z3, (Y3,), {"axis": 1}),
     "hinges": (ce.losses.hinge_loss, Z, (ROWS,), {"kind": "weston-watkins"}),
     "teacher": (ce.losses.distillation_loss, Z, (np.cos(Z), ROWS), {}),
@@ -141,7 +143,7 @@ def rows_stay_where_they_are(mesh):
 
 def rows_of_classes_over_devices(mesh):
     """Losses of rows under `shard_map`: logits of each device's own rows, and logits that all devices have."""
-    for name in ("focal", "hinges", "teacher"):
+    for name in ("focal", "soft targets", "hinges", "teacher"):
         loss, z, others, options = OF_ROWS[name]
 
         def losses(z, *others, loss=loss, options=options):

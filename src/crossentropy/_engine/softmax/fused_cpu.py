@@ -7,7 +7,7 @@ as the arithmetic, so a checked problem becomes one native object, which knows e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from crossentropy._backends import Array, sum_tolerance
 from crossentropy._engine.reductions import negative_weight_error, of_nothing
@@ -23,8 +23,26 @@ from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy.links import CrossEntropy, Focal, GeneralizedCrossEntropy, Link, MeanAbsoluteError, Tsallis
 
 NUMBER = (int, float)
-#: As native/classes/class_loss.hpp numbers them.
-FORMULAS = ("focal", "power", "brier", "crammer-singer", "weston-watkins", "bi-tempered", "cross-entropy")
+
+
+class Kernel(NamedTuple):
+    """What a formula of native/classes is, as `kKept` and `kTimesMass` have it there."""
+
+    kept: int = 0  # numbers of every row that its loss leaves for the gradient
+    times_mass: bool = True  # whether the mass of soft targets multiplies the loss, or is in it
+
+
+#: In the order in which native/classes/class_loss.hpp numbers them.
+FORMULAS = {
+    "focal": Kernel(),
+    "power": Kernel(),
+    "brier": Kernel(),
+    "crammer-singer": Kernel(),
+    "weston-watkins": Kernel(),
+    "bi-tempered": Kernel(kept=1, times_mass=False),
+    "cross-entropy": Kernel(kept=2),
+}
+NUMBERS = {name: i for i, name in enumerate(FORMULAS)}
 REGULARIZERS = {"z_loss", "entropy_bonus"}  # those that native code knows
 # Dtypes of labels, mask, masses, weights of rows, prior, divisors and weights of classes; these may be single.
 DTYPES = ("int64", "bool", *("float64",) * 5)
@@ -262,7 +280,7 @@ def _class_rows(
         masses = dense.view(memory)
         kept.append(dense.array)
     rows = _native.ClassLoss(
-        FORMULAS.index(name),
+        NUMBERS[name],
         parameter,
         factor,
         steps,
