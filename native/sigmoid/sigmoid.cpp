@@ -149,6 +149,11 @@ CE_INLINE T term(T mass, T value) {
   return mass == T(0) ? T(0) : mass * value;
 }
 
+template <class T>
+CE_INLINE T slope_of(const Terms<T>& terms, const Factors<T>& masses, int l) {
+  return term(masses.positive[l], terms.positive_slope) + term(masses.negative[l], terms.negative_slope);
+}
+
 // ---- kernels -----------------------------------------------------------------------------------------------
 
 // Loops are kept short, one function each: a processor sees some sixty operations ahead, and a chain of
@@ -163,13 +168,13 @@ struct Exponentials {
   }
 };
 
-template <bool Plain, class Link>
+template <bool Plain, bool kSlopes, class Link>
 CE_INLINE void loss_block(const Link& link, const SigmoidProblem& problem, int64_t begin, int64_t end,
-                          uintptr_t losses, SigmoidTotals& totals) {
+                          uintptr_t losses, uintptr_t slopes, SigmoidTotals& totals) {
   using T = typename Link::Real;
   constexpr int64_t kFold = 1024;  // elements whose losses are summed in T
   Factors<T> factors;
-  alignas(64) T logit_buffer[kLanes], label_buffer[kLanes], loss[kLanes];
+  alignas(64) T logit_buffer[kLanes], label_buffer[kLanes], loss[kLanes], slope[kLanes];
   alignas(64) double loss_sum[kLanes] = {}, weight_sum[kLanes] = {}, least_weight[kLanes] = {};
   for (int64_t fold = begin; fold < end; fold += kFold) {
     alignas(64) T partial[kLanes] = {};
@@ -191,10 +196,12 @@ CE_INLINE void loss_block(const Link& link, const SigmoidProblem& problem, int64
       for (int l = 0; l < kLanes; ++l) {
         const Terms<T> terms = link(logistic(z[l], of.e[l], of.ln[l]));
         loss[l] = term(factors.positive[l], terms.positive) + term(factors.negative[l], terms.negative);
+        if (kSlopes) slope[l] = slope_of(terms, factors, l);
       }
       for (int l = count; l < kLanes; ++l) loss[l] = T(0);
       for (int l = 0; l < kLanes; ++l) partial[l] += loss[l];
       if (losses) write_lanes(loss, losses, loss_type(problem), i, count);
+      if (kSlopes) write_lanes(slope, slopes, problem.logits_type, i, count);
     }
     for (int l = 0; l < kLanes; ++l) loss_sum[l] += double(partial[l]);
   }
@@ -221,8 +228,7 @@ CE_INLINE void gradient_block(const Link& link, const SigmoidProblem& problem, i
     const Exponentials<T> of(z);
     for (int l = 0; l < kLanes; ++l) {
       const Terms<T> terms = link(logistic(z[l], of.e[l], of.ln[l]));
-      result[l] = factor[l] * (term(factors.positive[l], terms.positive_slope) +
-                               term(factors.negative[l], terms.negative_slope));
+      result[l] = factor[l] * slope_of(terms, factors, l);
     }
     write_lanes(result, gradient, problem.logits_type, i, count);
   }
@@ -245,7 +251,7 @@ CE_INLINE void derivatives_block(const Link& link, const SigmoidProblem& problem
       const Logistic<double> s = logistic(z[l], of.e[l], of.ln[l]);
       const Terms<double> terms = link(s);
       const Bends<double> bends = link.bends(s, positive);
-      slope[l] = term(factors.positive[l], terms.positive_slope) + term(factors.negative[l], terms.negative_slope);
+      slope[l] = slope_of(terms, factors, l);
       bend[l] = term(factors.positive[l], bends.positive) + term(factors.negative[l], bends.negative);
     }
     write_lanes(slope, first, loss_type(problem), i, count);
@@ -260,7 +266,13 @@ CE_INLINE void with_link(const SigmoidProblem& problem, const Body& body) {
   constexpr std::false_type kGeneral;
   const bool focal = problem.positive_gamma > 0.0 || problem.negative_gamma > 0.0;
   const bool plain = !is_weighted(problem) && problem.smoothing == 0.0;
-  if (problem.negative_shift > 0.0) return body(Asymmetric(problem), kGeneral);
+  if (problem.negative_shift > 0.0) {
+    const bool single = problem.logits_type != Dtype::kFloat64 && problem.negative_shift >= AsymmetricSingle<Focal>::kLeast;
+    if (problem.positive_gamma > 0.0)
+      return single ? body(AsymmetricSingle<Focal>(problem), kGeneral) : body(Asymmetric<Focal>(problem), kGeneral);
+    return single ? body(AsymmetricSingle<CrossEntropy>(problem), kGeneral)
+                  : body(Asymmetric<CrossEntropy>(problem), kGeneral);
+  }
   if (problem.logits_type == Dtype::kFloat64)
     return focal ? body(Focal<double>(problem), kGeneral) : body(CrossEntropy<double>(problem), kGeneral);
   if (focal) return plain ? body(Focal<float>(problem), kPlain) : body(Focal<float>(problem), kGeneral);
@@ -271,7 +283,14 @@ CE_INLINE void with_link(const SigmoidProblem& problem, const Body& body) {
 CE_CLONES void loss_of_block(const SigmoidProblem& problem, int64_t begin, int64_t end, uintptr_t losses,
                              SigmoidTotals& totals) {
   with_link(problem, [&](const auto& link, auto plain) __attribute__((always_inline)) {
-    loss_block<decltype(plain)::value>(link, problem, begin, end, losses, totals);
+    loss_block<decltype(plain)::value, false>(link, problem, begin, end, losses, 0, totals);
+  });
+}
+
+CE_CLONES void loss_and_slopes_of_block(const SigmoidProblem& problem, int64_t begin, int64_t end, uintptr_t losses,
+                                        uintptr_t slopes, SigmoidTotals& totals) {
+  with_link(problem, [&](const auto& link, auto plain) __attribute__((always_inline)) {
+    loss_block<decltype(plain)::value, true>(link, problem, begin, end, losses, slopes, totals);
   });
 }
 
@@ -292,10 +311,14 @@ CE_CLONES void derivatives_of_block(const SigmoidProblem& problem, bool positive
 
 }  // namespace
 
-SigmoidTotals sigmoid_loss(const SigmoidProblem& problem, uintptr_t losses, int threads) {
+SigmoidTotals sigmoid_loss(const SigmoidProblem& problem, uintptr_t losses, int threads, uintptr_t slopes) {
   std::vector<SigmoidTotals> blocks((problem.size + kBlock - 1) / kBlock);
   parallel_blocks(problem.size, kBlock, threads, [&](int64_t begin, int64_t end) {
-    loss_of_block(problem, begin, end, losses, blocks[begin / kBlock]);
+    SigmoidTotals& totals = blocks[begin / kBlock];
+    if (slopes)
+      loss_and_slopes_of_block(problem, begin, end, losses, slopes, totals);
+    else
+      loss_of_block(problem, begin, end, losses, totals);
   });
   SigmoidTotals totals;
   for (const SigmoidTotals& block : blocks) {

@@ -1,5 +1,5 @@
-// Arguments: logits, labels, and then those of sample weights, w₊ and w₋ that there are. The result has the shape of the
-// logits; it and the weights have their type, float32 or float64.
+// Arguments: logits, labels, and then those of sample weights, w₊ and w₋ that there are. Results: the losses, and their
+// derivatives by the logits if there is a second. All but labels have the logits' type, float32 or float64.
 #include "xla/sigmoid.hpp"
 
 #include "common/memory.hpp"
@@ -9,7 +9,7 @@
 namespace ce::xla {
 namespace {
 
-// Attribute `problem`, numbers in this order; see _engine/sigmoid/jax.py.
+// Attribute `problem`, numbers in this order; see _engine/sigmoid/jax_elements.py.
 struct Settings {
   double threads;
   double classes, inner;
@@ -63,14 +63,10 @@ uintptr_t place_of(const Buffer& x, int64_t size) {
 Error* sigmoid_losses(Call* call) {
   return handled(call, [](const Call& call) {
     const Elements elements(call);
-    sigmoid_loss(elements.problem, place_of(result(call, 0), elements.problem.size), elements.threads);
-  });
-}
-
-Error* sigmoid_slopes(Call* call) {
-  return handled(call, [](const Call& call) {
-    const Elements elements(call);
-    sigmoid_gradient(elements.problem, 1.0, 0, place_of(result(call, 0), elements.problem.size), elements.threads);
+    const int64_t size = elements.problem.size;
+    const uintptr_t losses = place_of(result(call, 0), size);
+    const uintptr_t slopes = call.results.size > 1 ? place_of(result(call, 1), size) : 0;
+    sigmoid_loss(elements.problem, losses, elements.threads, slopes);
   });
 }
 

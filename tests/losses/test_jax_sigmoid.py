@@ -106,8 +106,7 @@ def test_float32_losses_of_confident_answers_keep_their_digits():
 def test_programs_on_the_cpu_call_the_kernels(link):
     loss = lambda z, t: ce.sigmoid_cross_entropy(z, t, link=link)  # noqa: E731
     program = jax.jit(jax.value_and_grad(loss)).lower(jnp.zeros((2, 3)), jnp.ones((2, 3))).as_text()
-    assert "crossentropy_sigmoid_losses" in program
-    assert "crossentropy_sigmoid_slopes" in program
+    assert program.count("crossentropy_sigmoid_losses") == 1  # losses and slopes in one sweep
 
 
 def test_float32_gradients_have_four_ulps():

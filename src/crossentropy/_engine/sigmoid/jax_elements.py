@@ -1,8 +1,8 @@
-"""The sigmoid losses of JAX arrays by two primitives: the losses of elements, and their slopes.
+"""The sigmoid losses of JAX arrays by two primitives: the losses of elements, and these with their slopes.
 
 The slope is the derivative by the logit, so the tangent of a loss is the slope times the tangent of the logit. On the
-CPU both are native kernels. Every other derivative, of the slope too, is that of the formula, and so are the two on
-other devices. A batch is more rows, so `vmap` makes no loop.
+CPU both are the native kernel, which computes losses and slopes in one sweep. Every other derivative, of the slope too,
+is that of the formula, and so are the two on other devices. A batch is more rows, so `vmap` makes no loop.
 
 The arguments are the logits and labels, then those of the sample weights and the weights of the classes that there are.
 """
@@ -33,6 +33,8 @@ from crossentropy._statistics.jax.rules import tangents_by_formula
 from crossentropy.links import Focal
 
 __all__ = ["losses"]
+
+HANDLER = "crossentropy_sigmoid_losses"
 
 
 @dataclass(frozen=True)
@@ -121,15 +123,15 @@ def _losses(*arrays: Array, problem: Elements) -> list[Array]:
     return [element_losses(stated, element_weights(stated, jnp), jnp)]
 
 
-def _slopes(logits: Array, *arrays: Array, problem: Elements) -> list[Array]:
+def _with_slopes(logits: Array, *arrays: Array, problem: Elements) -> list[Array]:
     def of_logits(z: Array) -> Array:
         return _losses(z, *arrays, problem=problem)[0]
 
-    return [jax.jvp(of_logits, (logits,), (jnp.ones_like(logits),))[1]]
+    return list(jax.jvp(of_logits, (logits,), (jnp.ones_like(logits),)))
 
 
-def _native(handler: str, problem: Elements, *arrays: Array) -> Sequence[Array]:
-    """Call a kernel, with the settings as native/xla/sigmoid.cpp reads them."""
+def _native(results: int, problem: Elements, *arrays: Array) -> Sequence[Array]:
+    """Call the kernel for so many results, with the settings as native/xla/sigmoid.cpp reads them."""
     logits = arrays[0]
     numbers = [
         NumpyMemory.threads(),
@@ -147,42 +149,40 @@ def _native(handler: str, problem: Elements, *arrays: Array) -> Sequence[Array]:
     rows = 0 if problem.class_weights else logits.ndim + problem.axis
     # Elements without classes are rows of one class, whose axis XLA needs to see that they are rows.
     if problem.classes == problem.inner == 1 and all(x.shape == shape for x in arrays):
-        (found,) = call(
-            handler, [((*shape, 1), logits.dtype)], [x[..., None] for x in arrays], settings, len(shape)
-        )
-        return [found[..., 0]]
-    return call(handler, [(shape, logits.dtype)], arrays, settings, rows)
+        columns = [x[..., None] for x in arrays]
+        kinds = [((*shape, 1), logits.dtype)] * results
+        return [x[..., 0] for x in call(HANDLER, kinds, columns, settings, len(shape))]
+    return call(HANDLER, [(shape, logits.dtype)] * results, arrays, settings, rows)
 
 
-def _in_shape_of_logits(*arrays: Any, problem: Elements) -> list[Any]:
-    return [abstract(arrays[0].shape, arrays[0].dtype, arrays)]
+def _in_shape_of_logits(results: int, *arrays: Any, problem: Elements) -> list[Any]:
+    return [abstract(arrays[0].shape, arrays[0].dtype, arrays)] * results
 
 
 def _differentiate_losses(
     arrays: Sequence[Array], dots: Sequence[Any], *, problem: Elements
 ) -> tuple[Sequence[Array], Sequence[Any]]:
-    value = LOSSES.bind(*arrays, problem=problem)
     found = tangents_by_formula(_losses, arrays, [ad.Zero(jax.typeof(arrays[0])), *dots[1:]], problem)
-    if type(dots[0]) is not ad.Zero:
-        (slope,) = SLOPES.bind(*arrays, problem=problem)
+    if type(dots[0]) is ad.Zero:
+        (value,) = LOSSES.bind(*arrays, problem=problem)
+    else:
+        value, slope = WITH_SLOPES.bind(*arrays, problem=problem)
         by_logits = slope * dots[0]
         found = (by_logits if found is None else found[0] + by_logits,)
-    return value, [ad.Zero(jax.typeof(value[0]))] if found is None else found
+    return [value], [ad.Zero(jax.typeof(value))] if found is None else found
 
 
 def _differentiate_slopes(
     arrays: Sequence[Array], dots: Sequence[Any], *, problem: Elements
 ) -> tuple[Sequence[Array], Sequence[Any]]:
-    value = SLOPES.bind(*arrays, problem=problem)
-    found = tangents_by_formula(_slopes, arrays, dots, problem)
-    return value, [ad.Zero(jax.typeof(value[0]))] if found is None else found
+    found = WITH_SLOPES.bind(*arrays, problem=problem)
+    tangents = tangents_by_formula(_with_slopes, arrays, dots, problem)
+    return found, [ad.Zero(jax.typeof(x)) for x in found] if tangents is None else tangents
 
 
-LOSSES = make_primitive(
-    "sigmoid_losses", _losses, _in_shape_of_logits, partial(_native, "crossentropy_sigmoid_losses")
-)
-SLOPES = make_primitive(
-    "sigmoid_slopes", _slopes, _in_shape_of_logits, partial(_native, "crossentropy_sigmoid_slopes")
+LOSSES = make_primitive("sigmoid_losses", _losses, partial(_in_shape_of_logits, 1), partial(_native, 1))
+WITH_SLOPES = make_primitive(
+    "sigmoid_losses_with_slopes", _with_slopes, partial(_in_shape_of_logits, 2), partial(_native, 2)
 )
 ad.primitive_jvps[LOSSES] = _differentiate_losses
-ad.primitive_jvps[SLOPES] = _differentiate_slopes
+ad.primitive_jvps[WITH_SLOPES] = _differentiate_slopes
