@@ -141,6 +141,16 @@ def rows_stay_where_they_are(mesh):
                 equal(got, expected)
 
 
+def sums_of_rows_stay_where_they_are(mesh):
+    """So does a mean, of which the kernel gives the sums of rows."""
+    z, y = np.tile(Z, (10, 1)), np.tile(YES, (10, 1))
+    program = jax.jit(jax.value_and_grad(lambda z, y: ce.sigmoid_cross_entropy(z, y, validate="none")))
+    arrays = [jax.device_put(x, NamedSharding(mesh, P("m"))) for x in (z, y)]
+    assert "all-gather" not in program.lower(*arrays).compile().as_text()
+    for got, expected in zip(program(*arrays), program(z, y), strict=True):
+        alike(got, expected)
+
+
 def rows_of_classes_over_devices(mesh):
     """Losses of rows under `shard_map`: logits of each device's own rows, and logits that all devices have."""
     for name in ("focal", "soft targets", "hinges", "teacher"):
@@ -178,5 +188,6 @@ if __name__ == "__main__":
     classes_over_devices(devices)
     rows_over_devices(devices)
     rows_stay_where_they_are(devices)
+    sums_of_rows_stay_where_they_are(devices)
     rows_of_classes_over_devices(devices)
     classes_are_gathered(devices)
