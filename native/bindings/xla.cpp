@@ -23,7 +23,6 @@ void bind_xla(nb::module_& m) {
     handlers["crossentropy_class_pullback"] = in_capsule(&ce::xla::class_pullback);
     handlers["crossentropy_divergence"] = in_capsule(&ce::xla::divergence);
     handlers["crossentropy_sigmoid_losses"] = in_capsule(&ce::xla::sigmoid_losses);
-    handlers["crossentropy_sigmoid_slopes"] = in_capsule(&ce::xla::sigmoid_slopes);
     return handlers;
   });
 }

@@ -31,6 +31,9 @@ class ClassLoss {
   RowLossTotals evaluate(uintptr_t losses, int threads) const;
   // The losses alone, one double for every row.
   void evaluate_rows(double* losses, int threads) const;
+  // What the last evaluation has left for a pullback, which another object of the same problem may be given.
+  const std::vector<double>& kept_numbers() const { return kept; }
+  void keep(const double* numbers, int64_t n) { kept.assign(numbers, numbers + n); }
   bool has_probabilities() const { return are_probabilities(logits, shape); }
   void pullback(uintptr_t logits, double factor, const double* upstream, const View& gradient, int threads) const;
 

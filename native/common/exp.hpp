@@ -183,18 +183,33 @@ CE_INLINE double log1p_nonnegative(double x) {
   return x <= 1.7976931348623157e308 ? result : x;
 }
 
-// ln(1 + x) for x in [0, 1].
-CE_INLINE double log1p_unit(double x) { return log1p_nonnegative(x); }
-CE_INLINE float log1p_unit(float x) {
-  const float t = x / (2.0f + x);
-  const float s = t * t;
+// (artanh t)/t − 1 of s = t², for |t| ≤ 1/3.
+CE_INLINE float artanh_tail(float s) {
   float q = 0.1161216461f;
   q = q * s + 0.108532879f;
   q = q * s + 0.14296179f;
   q = q * s + 0.1999985317f;
   q = q * s + 0.3333333366f;
+  return s * q;
+}
+
+// ln(1 + x) for x in [0, 1].
+CE_INLINE double log1p_unit(double x) { return log1p_nonnegative(x); }
+CE_INLINE float log1p_unit(float x) {
+  const float t = x / (2.0f + x);
   const float twice = t + t;
-  return twice + twice * s * q;
+  return twice + twice * artanh_tail(t * t);
+}
+
+// ln x for a normal x in (0, 1], rounded: k ln 2 + 2 artanh t as in reduce_log.
+CE_INLINE float log_unit(float x) {
+  constexpr uint32_t kRootHalf = 0x3f3504f3u;
+  const uint32_t shifted = bit_cast<uint32_t>(x) + (0x3f800000u - kRootHalf);
+  const float k = bit_cast<float>((shifted >> 23) | 0x4b000000u) - (8388608.0f + 127.0f);
+  const float f = bit_cast<float>((shifted & 0x007fffffu) + kRootHalf) - 1.0f;
+  const float t = f / (2.0f + f);
+  const float twice = t + t;
+  return k * 0.693359375f + (twice + (twice * artanh_tail(t * t) - k * 2.12194440e-4f));
 }
 
 // softplus(x) = ln(1 + e^x) and its derivative σ(x) = 1/(1 + e^{−x}).

@@ -1,6 +1,8 @@
 // Links of the sigmoid family: what a loss makes of one element, and its derivative by the logit.
 #pragma once
 
+#include <cmath>
+
 #include "common/focal.hpp"
 #include "sigmoid/sigmoid.hpp"
 
@@ -9,7 +11,7 @@ namespace ce {
 // p = σ(z) and its kin, each with full relative precision in both tails.
 template <class T>
 struct Logistic {
-  T p, one_minus_p;
+  T z, p, one_minus_p;
   T minus_log_p, minus_log_one_minus_p;  // softplus(−z), softplus(z)
 };
 
@@ -18,7 +20,7 @@ CE_INLINE Logistic<T> logistic(T z, T e, T ln) {  // e^−|z| and ln(1 + e^−|z
   const bool up = z > T(0);
   const T large = T(1) / (T(1) + e);
   const T small = e * large;
-  return {up ? large : small, up ? small : large, (up ? T(0) : -z) + ln, (up ? z : T(0)) + ln};
+  return {z, up ? large : small, up ? small : large, (up ? T(0) : -z) + ln, (up ? z : T(0)) + ln};
 }
 
 // What a link makes of an element: φ₊ and φ₋, and their derivatives by the logit.
@@ -44,6 +46,8 @@ struct CrossEntropy {
     return {s.minus_log_p, s.minus_log_one_minus_p, -s.one_minus_p, s.p};
   }
 
+  CE_INLINE Terms<T> of_positive(const Logistic<T>& s) const { return (*this)(s); }
+
   CE_INLINE Bends<T> bends(const Logistic<T>& s, bool) const { return {s.p * s.one_minus_p, s.p * s.one_minus_p}; }
 };
 
@@ -56,11 +60,17 @@ struct Focal {
       : positive_gamma(T(problem.positive_gamma)), negative_gamma(T(problem.negative_gamma)) {}
 
   CE_INLINE Terms<T> operator()(const Logistic<T>& s) const {
-    Terms<T> terms;
-    focal(positive_gamma, s.p, s.one_minus_p, s.minus_log_p, s.minus_log_one_minus_p, terms.positive,
-          terms.positive_slope);
+    Terms<T> terms = of_positive(s);
     focal(negative_gamma, s.one_minus_p, s.p, s.minus_log_one_minus_p, s.minus_log_p, terms.negative,
           terms.negative_slope);
+    return terms;
+  }
+
+  // The terms of a yes alone.
+  CE_INLINE Terms<T> of_positive(const Logistic<T>& s) const {
+    Terms<T> terms{};
+    focal(positive_gamma, s.p, s.one_minus_p, s.minus_log_p, s.minus_log_one_minus_p, terms.positive,
+          terms.positive_slope);
     terms.positive_slope = -terms.positive_slope;
     return terms;
   }
@@ -88,17 +98,19 @@ CE_INLINE double log1p_quotient(double a, double b) {
 // φ₋ = p_m^γ (−log(1 − p_m)) and dφ₋/dz = p p_m^γ ((1 − p)/(1 − p_m) + γ (1 − p) (−log(1 − p_m))/p_m) for p > m.
 //
 // Where m is subnormal, so may be p_m and 1 − p_m, and their inverses infinite: none stands alone.
+//
+// The terms of a yes are those of Positive, Focal or, where γ₊ = 0, CrossEntropy.
+template <template <class> class Positive>
 struct Asymmetric {
   using Real = double;
-  Focal<double> unshifted;
-  double shift;
+  Positive<double> unshifted;
+  double gamma, shift;
 
   CE_INLINE explicit Asymmetric(const SigmoidProblem& problem)
-      : unshifted(problem), shift(problem.negative_shift) {}
+      : unshifted(problem), gamma(problem.negative_gamma), shift(problem.negative_shift) {}
 
   CE_INLINE Terms<double> operator()(const Logistic<double>& s) const {
-    Terms<double> terms = unshifted(s);
-    const double gamma = unshifted.negative_gamma;
+    Terms<double> terms = unshifted.of_positive(s);
     const double p_m = s.p - shift;
     const bool counts = !(p_m <= 0.0);  // NaN does
     const double one_minus_p_m = s.one_minus_p + shift;
@@ -107,6 +119,43 @@ struct Asymmetric {
     terms.negative = counts ? focus * minus_log : 0.0;
     terms.negative_slope =
         counts ? s.p * focus * (s.one_minus_p / one_minus_p_m + gamma * s.one_minus_p * (minus_log / p_m)) : 0.0;
+    return terms;
+  }
+};
+
+// The same in single precision, where p − m would cancel. With ln(m/(1 − m)) = k and d = z − k it is p (1 − m) (1 − e^−d),
+// all of whose factors have their digits: k is held as two numbers, of which the difference of z to the first is exact
+// near k. Of shifts of at least kLeast all numbers are normal.
+template <template <class> class Positive>
+struct AsymmetricSingle {
+  using Real = float;
+  static constexpr double kLeast = 0x1p-64;
+  Positive<float> unshifted;
+  float gamma, shift, rest, high, low;
+
+  CE_INLINE explicit AsymmetricSingle(const SigmoidProblem& problem)
+      : unshifted(problem), gamma(float(problem.negative_gamma)), shift(float(problem.negative_shift)),
+        rest(float(1.0 - problem.negative_shift)) {
+    const double k = std::log(problem.negative_shift) - std::log1p(-problem.negative_shift);
+    high = float(k);
+    low = float(k - double(high));
+  }
+
+  CE_INLINE Terms<float> operator()(const Logistic<float>& s) const {
+    Terms<float> terms = unshifted.of_positive(s);
+    const float d = (s.z - high) - low;
+    const bool counts = !(d <= 0.0f);  // NaN does
+    const float p_m = -s.p * rest * expm1_nonpositive(d > 0.0f ? -d : 0.0f);
+    const float one_minus_p_m = s.one_minus_p + shift;
+    const bool up = p_m > one_minus_p_m;
+    const float ratio = up ? one_minus_p_m / p_m : p_m / one_minus_p_m;
+    const float small = log1p_unit(ratio), large = small - log_unit(ratio);  // −ln of the greater of the two, and of the less
+    const float minus_log = up ? large : small;
+    const float focus = exp_nonpositive(-gamma * (up ? small : large));
+    const float slope =
+        s.p * focus * (s.one_minus_p / one_minus_p_m + gamma * s.one_minus_p * (minus_log / p_m));
+    terms.negative = counts ? focus * minus_log : 0.0f;
+    terms.negative_slope = counts ? slope : 0.0f;
     return terms;
   }
 };

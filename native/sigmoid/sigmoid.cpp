@@ -149,6 +149,11 @@ CE_INLINE T term(T mass, T value) {
   return mass == T(0) ? T(0) : mass * value;
 }
 
+template <class T>
+CE_INLINE T slope_of(const Terms<T>& terms, const Factors<T>& masses, int l) {
+  return term(masses.positive[l], terms.positive_slope) + term(masses.negative[l], terms.negative_slope);
+}
+
 // ---- kernels -----------------------------------------------------------------------------------------------
 
 // Loops are kept short, one function each: a processor sees some sixty operations ahead, and a chain of
@@ -163,13 +168,56 @@ struct Exponentials {
   }
 };
 
-template <bool Plain, class Link>
+// Where the results of a block go.
+struct LossResults {
+  uintptr_t losses, slopes;
+  int64_t together;  // losses that are summed
+};
+
+// The sums of losses that lie together, one after the other.
+class SumsTogether {
+ public:
+  CE_INLINE SumsTogether(const LossResults& to, Dtype dtype, int64_t begin)
+      : losses(to.losses), dtype(dtype), together(to.together), next(begin / to.together), missing(to.together) {}
+
+  template <class T>
+  CE_INLINE void add(const T* terms, int count) {
+    for (int from = 0; from < count;) {
+      const int n = int(std::min<int64_t>(count - from, missing));
+      if (n == kLanes) {
+        alignas(64) double wide[kLanes];
+        for (int l = 0; l < kLanes; ++l) wide[l] = double(terms[l]);
+        sum += sum_lanes(wide);
+      } else {
+        for (int l = from; l < from + n; ++l) sum += double(terms[l]);
+      }
+      from += n;
+      if ((missing -= n) > 0) continue;
+      if (dtype == Dtype::kFloat64)
+        pointer<double>(losses)[next++] = sum;
+      else
+        pointer<float>(losses)[next++] = float(sum);
+      sum = 0.0;
+      missing = together;
+    }
+  }
+
+ private:
+  const uintptr_t losses;
+  const Dtype dtype;
+  const int64_t together;
+  int64_t next, missing;
+  double sum = 0.0;
+};
+
+template <bool Plain, bool kSlopes, class Link>
 CE_INLINE void loss_block(const Link& link, const SigmoidProblem& problem, int64_t begin, int64_t end,
-                          uintptr_t losses, SigmoidTotals& totals) {
+                          const LossResults& to, SigmoidTotals& totals) {
   using T = typename Link::Real;
   constexpr int64_t kFold = 1024;  // elements whose losses are summed in T
   Factors<T> factors;
-  alignas(64) T logit_buffer[kLanes], label_buffer[kLanes], loss[kLanes];
+  alignas(64) T logit_buffer[kLanes], label_buffer[kLanes], loss[kLanes], slope[kLanes];
+  SumsTogether sums(to, loss_type(problem), begin);
   alignas(64) double loss_sum[kLanes] = {}, weight_sum[kLanes] = {}, least_weight[kLanes] = {};
   for (int64_t fold = begin; fold < end; fold += kFold) {
     alignas(64) T partial[kLanes] = {};
@@ -191,10 +239,15 @@ CE_INLINE void loss_block(const Link& link, const SigmoidProblem& problem, int64
       for (int l = 0; l < kLanes; ++l) {
         const Terms<T> terms = link(logistic(z[l], of.e[l], of.ln[l]));
         loss[l] = term(factors.positive[l], terms.positive) + term(factors.negative[l], terms.negative);
+        if (kSlopes) slope[l] = slope_of(terms, factors, l);
       }
       for (int l = count; l < kLanes; ++l) loss[l] = T(0);
       for (int l = 0; l < kLanes; ++l) partial[l] += loss[l];
-      if (losses) write_lanes(loss, losses, loss_type(problem), i, count);
+      if (to.losses && to.together == 1)
+        write_lanes(loss, to.losses, loss_type(problem), i, count);
+      else if (to.losses)
+        sums.add(loss, count);
+      if (kSlopes) write_lanes(slope, to.slopes, problem.logits_type, i, count);
     }
     for (int l = 0; l < kLanes; ++l) loss_sum[l] += double(partial[l]);
   }
@@ -221,8 +274,7 @@ CE_INLINE void gradient_block(const Link& link, const SigmoidProblem& problem, i
     const Exponentials<T> of(z);
     for (int l = 0; l < kLanes; ++l) {
       const Terms<T> terms = link(logistic(z[l], of.e[l], of.ln[l]));
-      result[l] = factor[l] * (term(factors.positive[l], terms.positive_slope) +
-                               term(factors.negative[l], terms.negative_slope));
+      result[l] = factor[l] * slope_of(terms, factors, l);
     }
     write_lanes(result, gradient, problem.logits_type, i, count);
   }
@@ -245,7 +297,7 @@ CE_INLINE void derivatives_block(const Link& link, const SigmoidProblem& problem
       const Logistic<double> s = logistic(z[l], of.e[l], of.ln[l]);
       const Terms<double> terms = link(s);
       const Bends<double> bends = link.bends(s, positive);
-      slope[l] = term(factors.positive[l], terms.positive_slope) + term(factors.negative[l], terms.negative_slope);
+      slope[l] = slope_of(terms, factors, l);
       bend[l] = term(factors.positive[l], bends.positive) + term(factors.negative[l], bends.negative);
     }
     write_lanes(slope, first, loss_type(problem), i, count);
@@ -260,7 +312,13 @@ CE_INLINE void with_link(const SigmoidProblem& problem, const Body& body) {
   constexpr std::false_type kGeneral;
   const bool focal = problem.positive_gamma > 0.0 || problem.negative_gamma > 0.0;
   const bool plain = !is_weighted(problem) && problem.smoothing == 0.0;
-  if (problem.negative_shift > 0.0) return body(Asymmetric(problem), kGeneral);
+  if (problem.negative_shift > 0.0) {
+    const bool single = problem.logits_type != Dtype::kFloat64 && problem.negative_shift >= AsymmetricSingle<Focal>::kLeast;
+    if (problem.positive_gamma > 0.0)
+      return single ? body(AsymmetricSingle<Focal>(problem), kGeneral) : body(Asymmetric<Focal>(problem), kGeneral);
+    return single ? body(AsymmetricSingle<CrossEntropy>(problem), kGeneral)
+                  : body(Asymmetric<CrossEntropy>(problem), kGeneral);
+  }
   if (problem.logits_type == Dtype::kFloat64)
     return focal ? body(Focal<double>(problem), kGeneral) : body(CrossEntropy<double>(problem), kGeneral);
   if (focal) return plain ? body(Focal<float>(problem), kPlain) : body(Focal<float>(problem), kGeneral);
@@ -268,10 +326,17 @@ CE_INLINE void with_link(const SigmoidProblem& problem, const Body& body) {
 }
 
 // These are compiled once for each instruction set, with everything above inlined into them.
-CE_CLONES void loss_of_block(const SigmoidProblem& problem, int64_t begin, int64_t end, uintptr_t losses,
+CE_CLONES void loss_of_block(const SigmoidProblem& problem, int64_t begin, int64_t end, const LossResults& to,
                              SigmoidTotals& totals) {
   with_link(problem, [&](const auto& link, auto plain) __attribute__((always_inline)) {
-    loss_block<decltype(plain)::value>(link, problem, begin, end, losses, totals);
+    loss_block<decltype(plain)::value, false>(link, problem, begin, end, to, totals);
+  });
+}
+
+CE_CLONES void loss_and_slopes_of_block(const SigmoidProblem& problem, int64_t begin, int64_t end,
+                                        const LossResults& to, SigmoidTotals& totals) {
+  with_link(problem, [&](const auto& link, auto plain) __attribute__((always_inline)) {
+    loss_block<decltype(plain)::value, true>(link, problem, begin, end, to, totals);
   });
 }
 
@@ -292,10 +357,17 @@ CE_CLONES void derivatives_of_block(const SigmoidProblem& problem, bool positive
 
 }  // namespace
 
-SigmoidTotals sigmoid_loss(const SigmoidProblem& problem, uintptr_t losses, int threads) {
-  std::vector<SigmoidTotals> blocks((problem.size + kBlock - 1) / kBlock);
-  parallel_blocks(problem.size, kBlock, threads, [&](int64_t begin, int64_t end) {
-    loss_of_block(problem, begin, end, losses, blocks[begin / kBlock]);
+SigmoidTotals sigmoid_loss(const SigmoidProblem& problem, uintptr_t losses, int threads, uintptr_t slopes,
+                           int64_t together) {
+  const LossResults to{losses, slopes, together};
+  const int64_t block = std::max<int64_t>(1, kBlock / together) * together;
+  std::vector<SigmoidTotals> blocks((problem.size + block - 1) / block);
+  parallel_blocks(problem.size, block, threads, [&](int64_t begin, int64_t end) {
+    SigmoidTotals& totals = blocks[begin / block];
+    if (slopes)
+      loss_and_slopes_of_block(problem, begin, end, to, totals);
+    else
+      loss_of_block(problem, begin, end, to, totals);
   });
   SigmoidTotals totals;
   for (const SigmoidTotals& block : blocks) {

@@ -34,8 +34,10 @@ struct SigmoidTotals {
   int64_t invalid_label = -1;  // the first that is outside [0, 1] and has weight
 };
 
-// Writes the loss of every element to `losses`, if given, and returns their sum.
-SigmoidTotals sigmoid_loss(const SigmoidProblem&, uintptr_t losses, int threads);
+// Writes the loss of every element, or the sum of so many that lie `together`, to `losses`, and the derivatives by the
+// logits, in their type, to `slopes`, each if given; returns the sum of the losses.
+SigmoidTotals sigmoid_loss(const SigmoidProblem&, uintptr_t losses, int threads, uintptr_t slopes = 0,
+                           int64_t together = 1);
 
 // Writes the gradient, in the logits' type: times `scale`, or times `upstream`, one factor of the loss type
 // for every element.

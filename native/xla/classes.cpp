@@ -1,5 +1,6 @@
-// Arguments of a loss: logits, target, and then those of class weights and smoothing prior that there are; of its pullback
-// then the cotangents of the losses. The result is the loss of every row; or the gradient of the logits.
+// Arguments of a loss: logits, target, and then those of class weights, smoothing prior and table of masses that there are;
+// of its pullback then what the formula has kept, if anything, and the cotangents of the losses. The results are the loss
+// of every row and, if there is a second, what is kept; or the gradient of the logits.
 //
 // Arguments of a divergence: the logits, and then which rows count, if not all. Results: the divergence of every row, and
 // its derivatives by those of the logits that are asked for, in float32 for logits of half precision.
@@ -7,6 +8,7 @@
 // All arrays lie row by row. Losses and class vectors have the floating type that the program computes in.
 #include "xla/classes.hpp"
 
+#include <cstring>
 #include <optional>
 #include <vector>
 
@@ -24,10 +26,10 @@ struct LossSettings {
   double axes_behind;  // how many axes of the logits come behind that of the classes
   double soft;         // whether the target is a mass for every class, not a label
   double has_ignore, ignore_index;
-  double formula, parameter, factor;
+  double formula, parameter, factor, steps;
   double scale;
   double smoothing;
-  double has_class_weight, has_prior;
+  double has_class_weight, has_prior, has_table;
 };
 
 // Of a divergence; see _engine/divergence/jax_rows.py.
@@ -103,8 +105,11 @@ struct Loss {
     terms.smoothing = settings.smoothing;
     if (settings.has_class_weight != 0.0) terms.class_weight = class_weight.emplace(argument(call, next++)).data();
     if (settings.has_prior != 0.0) terms.smoothing_prior = prior.emplace(argument(call, next++)).data();
-    loss.emplace(ClassFormula{Formula(int(settings.formula)), {settings.parameter, settings.factor}, settings.scale},
-                 view_of(logits, shape), shape, target, terms);
+    if (settings.has_table != 0.0)
+      target.dense = view_of(argument(call, next++), {shape.classes, shape.classes, 1});
+    const FormulaNumbers numbers{settings.parameter, settings.factor, int(settings.steps)};
+    loss.emplace(ClassFormula{Formula(int(settings.formula)), numbers, settings.scale}, view_of(logits, shape), shape,
+                 target, terms);
   }
 
   int threads() const { return int(settings.threads); }
@@ -125,12 +130,19 @@ Error* class_losses(Call* call) {
     const RowResult losses(result(call, 0));
     problem.loss->evaluate_rows(losses.data(), problem.threads());
     losses.store();
+    if (call.results.size == 1) return;
+    const std::vector<double>& kept = problem.loss->kept_numbers();
+    std::memcpy(result(call, 1).data, kept.data(), kept.size() * sizeof(double));
   });
 }
 
 Error* class_pullback(Call* call) {
   return handled(call, [](const Call& call) {
-    const Loss problem(call);
+    Loss problem(call);
+    if (call.arguments.size == problem.next + 2) {
+      const Buffer& kept = argument(call, problem.next++);
+      problem.loss->keep(static_cast<const double*>(kept.data), entries(kept) / 2);
+    }
     const Doubles upstream(argument(call, problem.next));
     const Buffer& gradient = result(call, 0);
     prepare(gradient);

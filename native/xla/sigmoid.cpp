@@ -1,5 +1,6 @@
-// Arguments: logits, labels, and then those of sample weights, w₊ and w₋ that there are. The result has the shape of the
-// logits; it and the weights have their type, float32 or float64.
+// Arguments: logits, labels, and then those of sample weights, w₊ and w₋ that there are. Results: the losses, or the sums of
+// those of a row, and their derivatives by the logits if there is a second. All but labels have the logits' type, float32
+// or float64.
 #include "xla/sigmoid.hpp"
 
 #include "common/memory.hpp"
@@ -9,7 +10,7 @@
 namespace ce::xla {
 namespace {
 
-// Attribute `problem`, numbers in this order; see _engine/sigmoid/jax.py.
+// Attribute `problem`, numbers in this order; see _engine/sigmoid/jax_elements.py.
 struct Settings {
   double threads;
   double classes, inner;
@@ -18,11 +19,13 @@ struct Settings {
   double smoothing;
   double positive_gamma, negative_gamma;
   double negative_shift;
+  double summed;  // whether the losses are sums over the classes and what lies behind them
 };
 
 struct Elements {
   SigmoidProblem problem{};
   int threads;
+  int64_t together;  // losses that are summed
 
   explicit Elements(const Call& call) {
     Settings settings;
@@ -47,6 +50,7 @@ struct Elements {
     problem.positive_gamma = settings.positive_gamma;
     problem.negative_gamma = settings.negative_gamma;
     problem.negative_shift = settings.negative_shift;
+    together = settings.summed != 0.0 ? problem.classes * problem.inner : 1;
   }
 };
 
@@ -63,14 +67,10 @@ uintptr_t place_of(const Buffer& x, int64_t size) {
 Error* sigmoid_losses(Call* call) {
   return handled(call, [](const Call& call) {
     const Elements elements(call);
-    sigmoid_loss(elements.problem, place_of(result(call, 0), elements.problem.size), elements.threads);
-  });
-}
-
-Error* sigmoid_slopes(Call* call) {
-  return handled(call, [](const Call& call) {
-    const Elements elements(call);
-    sigmoid_gradient(elements.problem, 1.0, 0, place_of(result(call, 0), elements.problem.size), elements.threads);
+    const int64_t size = elements.problem.size;
+    const uintptr_t losses = place_of(result(call, 0), size / elements.together);
+    const uintptr_t slopes = call.results.size > 1 ? place_of(result(call, 1), size) : 0;
+    sigmoid_loss(elements.problem, losses, elements.threads, slopes, elements.together);
   });
 }
 

@@ -1,4 +1,4 @@
-// The sigmoid kernels as handlers of XLA: the losses of elements, and their derivatives by the logits.
+// The sigmoid kernel as a handler of XLA: the losses of elements, and their derivatives by the logits.
 #pragma once
 
 #include "xla/ffi.hpp"
@@ -6,6 +6,5 @@
 namespace ce::xla {
 
 Error* sigmoid_losses(Call*);
-Error* sigmoid_slopes(Call*);
 
 }  // namespace ce::xla

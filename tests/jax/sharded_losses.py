@@ -100,6 +100,8 @@ OF_ROWS = {
     "two axes of rows": (ce.softmax_cross_entropy, Z3, (RNG.integers(0, 6, (8, 5)),), {}),
     "questions": (ce.sigmoid_cross_entropy, Z, (YES,), {"label_smoothing": 0.1}),
     "focal": (ce.softmax_cross_entropy, Z, (ROWS,), {"link": ce.links.Focal(2.0), "label_smoothing": 0.1}),
+    "soft targets": (ce.softmax_cross_entropy, Z, (SOFT,), {}),
+    "tempered": (ce.losses.bi_tempered_loss, Z3, (Y3,), {"axis": 1}),
     "squares": (ce.losses.brier_loss, Z3, (Y3,), {"axis": 1}),
     "hinges": (ce.losses.hinge_loss, Z, (ROWS,), {"kind": "weston-watkins"}),
     "teacher": (ce.losses.distillation_loss, Z, (np.cos(Z), ROWS), {}),
@@ -139,9 +141,19 @@ def rows_stay_where_they_are(mesh):
                 equal(got, expected)
 
 
+def sums_of_rows_stay_where_they_are(mesh):
+    """So does a mean, of which the kernel gives the sums of rows."""
+    z, y = np.tile(Z, (10, 1)), np.tile(YES, (10, 1))
+    program = jax.jit(jax.value_and_grad(lambda z, y: ce.sigmoid_cross_entropy(z, y, validate="none")))
+    arrays = [jax.device_put(x, NamedSharding(mesh, P("m"))) for x in (z, y)]
+    assert "all-gather" not in program.lower(*arrays).compile().as_text()
+    for got, expected in zip(program(*arrays), program(z, y), strict=True):
+        alike(got, expected)
+
+
 def rows_of_classes_over_devices(mesh):
     """Losses of rows under `shard_map`: logits of each device's own rows, and logits that all devices have."""
-    for name in ("focal", "hinges", "teacher"):
+    for name in ("focal", "soft targets", "hinges", "teacher"):
         loss, z, others, options = OF_ROWS[name]
 
         def losses(z, *others, loss=loss, options=options):
@@ -176,5 +188,6 @@ if __name__ == "__main__":
     classes_over_devices(devices)
     rows_over_devices(devices)
     rows_stay_where_they_are(devices)
+    sums_of_rows_stay_where_they_are(devices)
     rows_of_classes_over_devices(devices)
     classes_are_gathered(devices)

@@ -19,6 +19,7 @@ RNG = np.random.default_rng(0)
 Z, TEACHER, VIEW = (2 * RNG.normal(size=(N, C)) for _ in range(3))
 Y, SOFT = RNG.integers(0, C, N), RNG.dirichlet(np.ones(C), N)
 W, PRIOR = np.linspace(0.5, 2, C), np.arange(1.0, C + 1) / (C * (C + 1) / 2)
+NOISE = 0.75 * np.eye(C) + 0.25 * np.roll(np.eye(C), 1, axis=1)
 
 # ------------------------------------------------------------------- each loss as its definition, for every row
 # Written for JAX in float64, whose derivatives of it are the truth.
@@ -61,6 +62,27 @@ def js(*z):
 
 def focal(gamma):
     return lambda p: -((1 - p) ** gamma) * jnp.log(p)
+
+
+def exp_t(x, t):
+    return (1 + (1 - t) * x) ** (1 / (1 - t))
+
+
+def log_t(x, t):
+    return (x ** (1 - t) - 1) / (1 - t)
+
+
+def bi_tempered(z, q, t1=0.8, t2=1.2):
+    """With λ by Newton's method from below, where the sum of probabilities is convex."""
+
+    def step(top, _):
+        p = exp_t(z - top, t2)
+        return top + (jnp.sum(p, axis=-1, keepdims=True) - 1) / jnp.sum(p**t2, axis=-1, keepdims=True), None
+
+    top, _ = jax.lax.scan(step, jnp.max(z, axis=-1, keepdims=True), length=40)
+    p, some = exp_t(z - top, t2), jnp.where(q > 0, q, 1.0)
+    own = jnp.where(q > 0, q * (log_t(some, t1) - log_t(p, t1)) - some ** (2 - t1) / (2 - t1), 0.0)
+    return jnp.sum(own + p ** (2 - t1) / (2 - t1), axis=-1)
 
 
 def smoothed(y, prior=1 / C):
@@ -114,6 +136,26 @@ CASES = {
         lambda z, t: linked(lambda p: 2 * (1 - p), z, t),
         (SOFT,),
     ),
+    "cross-entropy, soft": (ce.softmax_cross_entropy, lambda z, t: -jnp.sum(t * log_p(z), axis=-1), (SOFT,)),
+    "cross-entropy, soft, smoothed": (
+        lambda z, t, **more: ce.softmax_cross_entropy(
+            z, t, label_smoothing=0.1, smoothing_prior=PRIOR, temperature=2.0, **more
+        ),
+        lambda z, t: -jnp.sum((0.9 * t + 0.1 * PRIOR) * log_p(z / 2), axis=-1),
+        (SOFT,),
+    ),
+    "backward correction": (
+        lambda z, y, **more: losses.backward_corrected_loss(z, y, NOISE, **more),
+        lambda z, y: -jnp.sum(jnp.asarray(np.linalg.inv(NOISE))[y] * log_p(z), axis=-1),
+        (Y,),
+    ),
+    "bi-tempered": (losses.bi_tempered_loss, lambda z, y: bi_tempered(z, hot(y)), (Y,)),
+    "bi-tempered, soft": (losses.bi_tempered_loss, bi_tempered, (SOFT,)),
+    "bi-tempered, smoothed": (
+        lambda z, y, **more: losses.bi_tempered_loss(z, y, label_smoothing=0.12, **more),
+        lambda z, y: bi_tempered(z, 0.86 * hot(y) + 0.02),
+        (Y,),
+    ),
     "distillation": (
         losses.distillation_loss,
         lambda z, t: 16 * kl(log_p(t / 4), log_p(z / 4)),
@@ -136,10 +178,8 @@ CASES = {
         (TEACHER, VIEW, Y),
     ),
 }
-OF_CLASSES = [
-    name for name in CASES if name.startswith(("brier", "hinge", "focal", "gen", "Tsallis", "absolute"))
-]
-OF_LOGITS = [name for name in CASES if name not in OF_CLASSES]
+OF_LOGITS = [name for name in CASES if name.startswith(("distillation", "consistency", "AugMix"))]
+OF_CLASSES = [name for name in CASES if name not in OF_LOGITS]
 each_case = pytest.mark.parametrize("name", CASES)
 each_way = pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
 
@@ -369,6 +409,39 @@ def test_soft_targets_and_smoothing_priors_have_gradients():
         jax.grad(loss, (0, 1))(*point), jax.grad(definition, (0, 1))(*point), strict=True
     ):
         alike(got, expected)
+
+
+def test_a_transition_of_known_values_is_inverted_before_the_program_runs():
+    z, y = arrays("backward correction")
+    for transition in (NOISE, jnp.asarray(NOISE)):
+        program = jax.jit(lambda z, T=transition: losses.backward_corrected_loss(z, y, T)).lower(z).as_text()
+        assert "lapack" not in program
+    assert "lapack" in jax.jit(losses.backward_corrected_loss).lower(z, y, NOISE).as_text()
+
+
+def test_a_transition_that_is_traced_has_its_gradient():
+    z, y = arrays("backward correction")
+    loss = lambda T: losses.backward_corrected_loss(z, y, T, reduction="sum")  # noqa: E731
+    definition = lambda T: -jnp.sum(jnp.linalg.inv(T)[y] * log_p(z))  # noqa: E731
+    # Rows that sum to one have no other neighbors.
+    along = jnp.asarray(RNG.normal(size=(C, C)))
+    along = along - jnp.mean(along, axis=1, keepdims=True)
+    got, expected = (jax.jit(jax.grad(f))(jnp.asarray(NOISE)) for f in (loss, definition))
+    alike(jnp.vdot(got, along), jnp.vdot(expected, along))
+
+
+@pytest.mark.parametrize(
+    "name", ["brier", "hinge", "cross-entropy, soft", "backward correction", "bi-tempered"]
+)
+def test_two_calls_state_one_problem_which_is_compiled_once(name):
+    from crossentropy._engine.softmax import jax_classes
+
+    z, *others = arrays(name)
+    jaxprs = [jax.make_jaxpr(lambda z: CASES[name][0](z, *others))(z) for _ in range(2)]
+    of_losses = [[e for e in x.eqns if e.primitive is jax_classes.LOSSES] for x in jaxprs]
+    first, second = (eqns[0].params["problem"] for eqns in of_losses)
+    assert first == second
+    assert hash(first) == hash(second)
 
 
 def test_other_views_have_gradients_and_a_teacher_has_none():

@@ -49,6 +49,19 @@ def test_a_shift_whose_inverse_is_infinite_is_a_shift_like_any_other(shift, gamm
     np.testing.assert_allclose(gradient, truth[1], rtol=1e-12, atol=1e-322)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 4.0])
+@pytest.mark.parametrize("shift", [1e-18, 1e-3, 0.05, 0.9])
+def test_float32_keeps_relative_precision_next_to_the_shift_too(shift, gamma):
+    """Where a yes is just likelier than the shift, the difference of the two would cancel."""
+    kink = np.float32(np.log(shift) - np.log1p(-shift))
+    z = np.concatenate([kink + np.float32([1e-3, 1e-2, 0.1, 1.0, 10.0]), np.float32([30.0, 90.0])])
+    for values, of in zip(found(z, gamma, shift), (no, slope), strict=True):
+        assert values.dtype == "float32"
+        with ctx.workdps(DIGITS):
+            truth = [float(of(mpf(float(x)), gamma, shift)) for x in z]
+        np.testing.assert_allclose(values, truth, rtol=(8 + gamma * 15) * 2**-23, atol=2e-38)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 4.0])
 @pytest.mark.parametrize("shift", [5e-324, 1e-310])
 def test_a_certain_yes_that_is_a_no_costs_the_logarithm_of_a_shift_of_any_size(shift, gamma):

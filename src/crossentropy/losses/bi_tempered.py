@@ -1,8 +1,7 @@
 """The bi-tempered logistic loss: a Bregman divergence of a softmax with another tail."""
 
 import math
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
@@ -82,8 +81,8 @@ def bi_tempered_loss(
     -----
     The probabilities of such a model are ``p``, not its softmax; the likeliest class is the same.
 
-    The derivative of ``λ`` is that of the equation that it solves. On the CPU, arrays of NumPy and PyTorch take the
-    kernels for ``t1 ≤ 1 < t2``. All else, second derivatives as well, is computed by array formulas from the logits, in
+    The derivative of ``λ`` is that of the equation that it solves. On the CPU, arrays of NumPy, PyTorch and JAX take
+    the kernels for ``t1 ≤ 1 < t2``. All else, second derivatives too, is computed by array formulas from the logits, in
     the memory of some twenty arrays of their size.
 
     References
@@ -124,7 +123,7 @@ def bi_tempered_loss(
         raise ValueError(
             "labels are a LabelSet; the loss compares probabilities of classes: pass targets of classes"
         )
-    composition = partial(_composition, t1=t1, t2=t2, label_smoothing=label_smoothing, iterations=iterations)
+    composition = Composition(t1, t2, label_smoothing, iterations)
     if not (t1 <= 1 < t2 and problem.masses is None and _smooths_evenly(problem, label_smoothing)):
         return composition(problem)
     C = problem.classes
@@ -142,27 +141,34 @@ def _smooths_evenly(problem: SoftmaxProblem, label_smoothing: Any) -> bool:
     return label_smoothing == 0 or (problem.target.indices is not None and label_smoothing <= 0.5)
 
 
-def _composition(
-    problem: SoftmaxProblem, *, t1: float, t2: float, label_smoothing: float, iterations: int
-) -> Array:
-    """The loss by formulas."""
-    problem = replace(problem, label_smoothing=0.0, formula=None)
-    formula.check_sums(problem)
-    rows = formula.prepare(problem, formula.zero_weight_rows(problem))
-    q, masses = per_class.class_masses(problem, rows.u)
-    if not is_zero(label_smoothing) and problem.classes > 1:
-        others = (masses[..., None] - q) / (problem.classes - 1)
-        q = (1 - label_smoothing) * q + label_smoothing * others
-    log_p = _log_tempered_softmax(rows.u, t2, iterations)
-    return reduced(
-        namespace(log_p).sum(_divergence(constant(q), log_p, t1), axis=-1),
-        problem.logits,
-        sample_weight=problem.sample_weight,
-        reduction=problem.reduction,
-        normalizer=problem.normalizer,
-        empty=problem.empty,
-        keep=formula.not_ignored_rows(problem),
-    )
+@dataclass(frozen=True)
+class Composition:
+    """The loss by formulas; two of the same numbers are equal, so that JAX compiles the loss once for them."""
+
+    t1: float
+    t2: float
+    label_smoothing: Any
+    iterations: int
+
+    def __call__(self, problem: SoftmaxProblem) -> Array:
+        """The loss of a problem, whose own label smoothing is not looked at."""
+        problem = replace(problem, label_smoothing=0.0, formula=None)
+        formula.check_sums(problem)
+        rows = formula.prepare(problem, formula.zero_weight_rows(problem))
+        q, masses = per_class.class_masses(problem, rows.u)
+        if not is_zero(self.label_smoothing) and problem.classes > 1:
+            others = (masses[..., None] - q) / (problem.classes - 1)
+            q = (1 - self.label_smoothing) * q + self.label_smoothing * others
+        log_p = _log_tempered_softmax(rows.u, self.t2, self.iterations)
+        return reduced(
+            namespace(log_p).sum(_divergence(constant(q), log_p, self.t1), axis=-1),
+            problem.logits,
+            sample_weight=problem.sample_weight,
+            reduction=problem.reduction,
+            normalizer=problem.normalizer,
+            empty=problem.empty,
+            keep=formula.not_ignored_rows(problem),
+        )
 
 
 # --------------------------------------------------------------------------------- tempered probabilities

@@ -144,9 +144,9 @@ def backward_corrected_loss(
     Notes
     -----
     It is cross-entropy of the masses ``(T⁻¹)[ỹ]``, which sum to one but may be negative. So the loss may be negative
-    too, and of one row it has no least value: only its mean over the noise has. The inverse of an array of NumPy or a
-    tensor that does not learn is kept, with a copy of the array, for as long as the array lives; each call compares the
-    two, and inverts again if one entry has changed. Pass the same array every time.
+    too, and of one row it has no least value: only its mean over the noise has. The inverse of an array whose values
+    are known, of NumPy, PyTorch or JAX, is kept with a copy of the array for as long as the array lives, unless it
+    learns; each call compares the two, and inverts again if one entry has changed. Pass the same array every time.
 
     References
     ----------

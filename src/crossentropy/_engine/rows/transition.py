@@ -7,9 +7,18 @@ from typing import Any, NamedTuple
 import numpy
 
 from crossentropy._arguments.unit_sums import rounding_tolerance
-from crossentropy._backends import Array, device, is_torch, loss_dtype, namespace, sum_tolerance
+from crossentropy._backends import (
+    Array,
+    device,
+    is_jax,
+    is_torch,
+    loss_dtype,
+    namespace,
+    sum_tolerance,
+    widest_dtype,
+)
 from crossentropy._backends.conditions import is_true
-from crossentropy._backends.modes import is_eager_mode, only_differentiates
+from crossentropy._backends.modes import is_eager_mode, is_jax_tracer, only_differentiates
 from crossentropy._engine.weights import like
 from crossentropy._statistics import formulas
 
@@ -73,15 +82,28 @@ class Inverted(NamedTuple):
     inverse: Inverse
 
 
-#: By the identity of the matrix, and the dtype of losses and the device of its inverse. An entry goes with its matrix.
-SEEN: dict[tuple[int, str, str], Inverted] = {}
+#: By the identity of the matrix, the dtype of losses, the widest there is, and the device of its inverse. An entry goes
+#: with its matrix.
+SEEN: dict[tuple[int, str, str, str], Inverted] = {}
 
 
 def inverse_transition(transition: Any, logits: Array, classes: int) -> Inverse:
-    """``T⁻¹`` of a checked ``T``: kept while the caller's array lives unchanged."""
+    """``T⁻¹`` of a checked ``T``: kept while the caller's array lives unchanged.
+
+    JAX has that of a matrix whose values are known before it compiles a program, which does not invert in every step.
+    """
     if not _can_be_kept(transition, logits):
         return _inverse(transition, logits, classes)
-    key = id(transition), str(loss_dtype(logits)), str(device(logits))
+    if is_jax(logits):
+        import jax
+
+        with jax.ensure_compile_time_eval():
+            return _kept(transition, logits, classes)
+    return _kept(transition, logits, classes)
+
+
+def _kept(transition: Any, logits: Array, classes: int) -> Inverse:
+    key = id(transition), str(loss_dtype(logits)), str(widest_dtype(logits)), str(device(logits))
     seen = SEEN.get(key)
     if (
         seen is not None
@@ -117,9 +139,9 @@ def _can_be_kept(transition: Any, logits: Array) -> bool:
         if type(transition) is torch.Tensor:
             wrapped = torch._C._functorch.is_functorch_wrapped_tensor(transition)
             return not (transition.requires_grad or wrapped)
-    elif type(logits) is not numpy.ndarray:
-        return False
-    return type(transition) is numpy.ndarray
+    elif is_jax(logits):
+        return type(transition) is numpy.ndarray or (is_jax(transition) and not is_jax_tracer(transition))
+    return type(logits) is type(transition) is numpy.ndarray
 
 
 def _are_equal(a: Any, b: Any) -> bool:

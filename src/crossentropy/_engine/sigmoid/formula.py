@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from crossentropy._backends import Array, loss_dtype, namespace
+from crossentropy._backends import Array, loss_dtype, namespace, number_of
 from crossentropy._backends.conditions import is_zero
 from crossentropy._engine.checks import dtype_name
 from crossentropy._engine.reductions import divide, divisor, reduce_rows
@@ -29,17 +29,19 @@ def reference_loss(
     problem: Problem,
     losses_of: Callable[[Problem, tuple[Array, Array] | None, Any], Array] = element_losses,
 ) -> Array:
-    """The reduced loss, of the losses of elements that `losses_of` computes."""
+    """The reduced loss, of the losses of elements that `losses_of` computes, or of sums that make up the same total."""
     xp = namespace(problem.logits)
     weights = element_weights(problem, xp)
     if problem.options.validate:
         counted = None if weights is None else weights[1] != 0
         check_binary_labels(problem.labels, valid_labels(problem.labels), counted)
     options = problem.options
+    losses = losses_of(problem, weights, xp)
+    summed = losses.shape != problem.logits.shape
     value, _ = reduce_rows(
-        losses_of(problem, weights, xp),
+        losses,
         None if weights is None else weights[1],
-        None,
+        number_of(problem.logits.shape, losses) if summed else None,
         reduction=options.reduction,
         normalizer=options.normalizer,
         empty=options.empty,

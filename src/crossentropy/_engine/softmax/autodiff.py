@@ -22,15 +22,18 @@ def loss_by_autodiff(
     `statistics` computes the statistics in place of `find_statistics`, and `row_losses`, where the loss acts on every
     class, the losses and masses of rows in place of the kernels and formulas here.
     """
+    per_row = row_losses if problem.acts_per_class else None
     if statistics is None and row_losses is None and is_jax(problem.logits):
         from crossentropy._engine.softmax import jax_classes
 
         if jax_classes.serves(problem):
-            row_losses = jax_classes.row_losses
-    if problem.formula is not None and row_losses is None:
-        return problem.formula.composition(problem)
+            per_row = jax_classes.row_losses
+    if per_row is None and problem.acts_per_class:
+        if problem.formula is not None:
+            return problem.formula.composition(problem)
+        per_row = per_class.row_losses
     losses, masses, _ = formula.weighted_losses(
-        problem, statistics or find_statistics, row_losses or per_class.row_losses, formula.target_losses
+        problem, statistics or find_statistics, per_row, formula.target_losses
     )
     value, _ = reduce_rows(
         losses,

@@ -52,7 +52,8 @@ def evaluate(
         return loss
 
     find = statistics or (lambda problem: kernel_statistics(arithmetic, problem))
-    losses, masses, stats = formula.weighted_losses(problem, find, row_losses, target_losses)
+    per_row = row_losses if problem.acts_per_class else None
+    losses, masses, stats = formula.weighted_losses(problem, find, per_row, target_losses)
     value, N = reduce_rows(
         losses,
         masses,

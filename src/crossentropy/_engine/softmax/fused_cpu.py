@@ -7,7 +7,7 @@ as the arithmetic, so a checked problem becomes one native object, which knows e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from crossentropy._backends import INF, Array, is_numpy, is_torch, sum_tolerance
 from crossentropy._engine.reductions import negative_weight_error, of_nothing
@@ -23,11 +23,26 @@ from crossentropy._statistics.cpu.memory import Memory
 from crossentropy._statistics.label_errors import bad_label_error
 from crossentropy.links import CrossEntropy, Link
 
-#: As native/classes/class_loss.hpp numbers them.
-FORMULAS = (
-    *("focal", "power", "brier", "crammer-singer", "weston-watkins", "bi-tempered", "cross-entropy"),
-    "mixture",
-)
+
+class Kernel(NamedTuple):
+    """What a formula of native/classes is, as `kKept` and `kTimesMass` have it there."""
+
+    kept: int = 0  # numbers of every row that its loss leaves for the gradient
+    times_mass: bool = True  # whether the mass of soft targets multiplies the loss, or is in it
+
+
+#: In the order in which native/classes/class_loss.hpp numbers them.
+FORMULAS = {
+    "focal": Kernel(),
+    "power": Kernel(),
+    "brier": Kernel(),
+    "crammer-singer": Kernel(),
+    "weston-watkins": Kernel(),
+    "bi-tempered": Kernel(kept=1, times_mass=False),
+    "cross-entropy": Kernel(kept=2),
+    "mixture": Kernel(),
+}
+NUMBERS = {name: i for i, name in enumerate(FORMULAS)}
 REGULARIZERS = {"z_loss", "entropy_bonus"}  # those that native code knows
 # Dtypes of labels, mask, masses, weights of rows, prior, divisors and weights of classes; these may be single.
 DTYPES = ("int64", "bool", *("float64",) * 5)
@@ -297,7 +312,7 @@ def _class_rows(
         masses = dense.view(memory)
         kept.append(dense.array)
     rows = _native.ClassLoss(
-        FORMULAS.index(name),
+        NUMBERS[name],
         parameter,
         factor,
         steps,

@@ -5,12 +5,13 @@ native kernels, the same as for NumPy and PyTorch, so that no array of the size 
 Tangents, every other derivative, and all of it on other devices are formulas. A batch is more rows, so `vmap` makes no
 loop.
 
-The arguments are the logits and the target, then those of class weights and smoothing prior that there are; of the last
-two primitives then the tangent of the logits, or the cotangent of the losses.
+The arguments are the logits and the target, then those of class weights, smoothing prior and table of masses that there
+are; of the last two primitives then what the kernel of the losses has kept, and the tangent of the logits, or the
+cotangent of the losses.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,8 @@ import numpy as np
 from jax.interpreters import ad
 
 from crossentropy._backends import Array, as_indices, widest_dtype
-from crossentropy._engine.softmax import fused_cpu, per_class
+from crossentropy._engine.softmax import fused_cpu, per_class, terms
+from crossentropy._engine.softmax.autodiff import find_statistics
 from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
 from crossentropy._engine.softmax.terms import dense_masses, row_masses
 from crossentropy._rows import rows_shape
@@ -41,9 +43,6 @@ from crossentropy.links import Link
 
 __all__ = ["row_losses", "serves"]
 
-#: Formulas whose pullback needs nothing that the kernel of the losses keeps.
-FORMULAS = ("focal", "power", "brier", "crammer-singer", "weston-watkins")
-
 
 @dataclass(frozen=True)
 class Classes:
@@ -60,21 +59,38 @@ class Classes:
     smoothing: float
     has_class_weight: bool
     has_prior: bool
+    has_table: bool  # (C, C), of whose rows, which labels name, the formula takes the masses
+    keeps: bool = False  # whether numbers of rows that the pullback needs are a second result of the losses
 
     @property
     def arrays(self) -> int:
         """How many arrays make the problem."""
-        return 2 + self.has_class_weight + self.has_prior
+        return 2 + self.has_class_weight + self.has_prior + self.has_table
 
     @property
     def vectors(self) -> range:
-        """The places of the vectors of classes, which a batch shares."""
+        """The places of the arrays of classes, which a batch shares."""
         return range(2, self.arrays)
 
     @property
     def known(self) -> int:
         """How many arguments of the linear primitives come before those that they are linear in."""
-        return self.arrays
+        return self.arrays + self.keeps
+
+    @property
+    def kernel(self) -> fused_cpu.Kernel:
+        """What the kernel of the formula does."""
+        return fused_cpu.FORMULAS[fused_cpu.formula_of(self.link, self.formula)[0]]  # type: ignore[index]  # it is served
+
+    def rows(self, logits: Any) -> tuple[int, ...]:
+        """The shape of the rows."""
+        return rows_shape(logits.shape, len(logits.shape) + self.axis)
+
+    def results(self, logits: Any) -> list[tuple[tuple[int, ...], str]]:
+        """Shapes and dtypes of the losses and of what is kept: the bits of doubles, which JAX may not have."""
+        rows = self.rows(logits)
+        kept = [((*rows, 2 * self.kernel.kept), "uint32")] if self.keeps else []
+        return [(rows, self.dtype), *kept]
 
     def problem(
         self, logits: Array, target: Array, *vectors: Array, idle: Array | None = None
@@ -85,7 +101,14 @@ class Classes:
         prior = next(each) if self.has_prior else None
         logits = jnp.astype(logits, self.dtype)
         axis = logits.ndim + self.axis
-        rows = rows_shape(logits.shape, axis)
+        rows = self.rows(logits)
+        if self.has_table:
+            stated = Target(dense=self._masses(target, next(each)), class_weight=weight)
+            idle = self._is_ignored(target) if idle is None else idle | self._is_ignored(target)
+        elif self.soft:
+            stated = Target(dense=target, class_weight=weight)
+        else:
+            stated = Target(indices=target, ignore_index=self.ignore_index)
         return SoftmaxProblem(
             logits=logits,
             shape=tuple(logits.shape),
@@ -94,9 +117,7 @@ class Classes:
             xp=jnp,
             axis=axis,
             rows=rows,
-            target=Target(dense=target, class_weight=weight)
-            if self.soft
-            else Target(indices=target, ignore_index=self.ignore_index),
+            target=stated,
             masses=None,
             normalized=self.normalized,
             transform=Transform(self.temperature),
@@ -117,20 +138,32 @@ class Classes:
     def losses(self, *arrays: Array, idle: Array | None = None) -> Array:
         """The losses of rows by the formulas; of `idle` ones, which make no sense perhaps, whatever is finite."""
         problem = self.problem(*arrays, idle=idle)
-        if problem.formula is None:
-            return jnp.astype(per_class.row_losses(problem)[0], self.dtype)
-        return jnp.astype(problem.formula.composition(problem), self.dtype)
+        if problem.formula is not None:
+            losses = problem.formula.composition(problem)
+        elif problem.acts_per_class:
+            losses, _ = per_class.row_losses(problem)
+        else:
+            losses = terms.row_losses(problem, find_statistics(problem, reference=True), terms.target_losses)
+        return jnp.astype(losses, self.dtype)
+
+    def _is_ignored(self, labels: Array) -> Array:
+        return jnp.zeros(labels.shape, bool) if self.ignore_index is None else labels == self.ignore_index
+
+    def _masses(self, labels: Array, table: Array) -> Array:
+        """The rows of the table that labels name, along the axis of classes: 0 where ignored, NaN if there is none."""
+        known = (labels >= 0) & (labels < len(table))
+        masses = jnp.where(known[..., None], table[jnp.where(known, labels, 0)], jnp.nan)
+        masses = jnp.where(self._is_ignored(labels)[..., None], 0.0, masses)
+        return jnp.moveaxis(masses, -1, self.axis)
 
 
 def serves(problem: SoftmaxProblem) -> bool:
     """Tell whether the primitives serve a problem of JAX arrays; a number that is traced may have a derivative."""
     logits: Array = problem.logits
-    formula = fused_cpu.formula_of(problem.link, problem.formula)
     return (
-        problem.acts_per_class
+        problem.has_class_terms
         and fused_cpu.serves(problem)
-        and formula is not None
-        and formula[0] in FORMULAS
+        and (problem.formula is None or problem.formula.name != "mixture")  # whose formula reads labels
         and logits.dtype.name in DTYPES
         and logits.size > 0
         and has_no_sharding(logits)
@@ -141,6 +174,7 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array | None]:
     """The losses of rows before their sample weights, and their masses; None stands for 1 each."""
     logits: Array = problem.logits
     target = problem.target
+    name, _ = fused_cpu.formula_of(problem.link, problem.formula)  # type: ignore[misc]  # it is served
     wide = widest_dtype(logits)
     sums = None
     if target.dense is None:
@@ -149,8 +183,9 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array | None]:
         array = as_indices(target.indices)
     else:
         array = target.dense if target.dense.dtype.name in DTYPES else jnp.astype(target.dense, wide)
-        sums = dense_masses(problem)
-    vectors = (problem.class_weight, None if problem.label_smoothing == 0 else problem.smoothing_prior)
+        sums = dense_masses(problem) if fused_cpu.FORMULAS[name].times_mass else None
+    prior = None if problem.label_smoothing == 0 else problem.smoothing_prior
+    vectors = (problem.class_weight, prior, problem.table)
     classes = Classes(
         axis=problem.axis - logits.ndim,
         dtype=jnp.dtype(wide).name,
@@ -158,11 +193,12 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array | None]:
         normalized=problem.normalized,
         ignore_index=target.ignore_index,
         link=problem.link,
-        formula=problem.formula,
+        formula=None if name == "cross-entropy" else problem.formula,  # which statistics tell
         temperature=float(problem.transform.temperature),
         smoothing=float(problem.label_smoothing),
         has_class_weight=vectors[0] is not None,
-        has_prior=vectors[1] is not None,
+        has_prior=prior is not None,
+        has_table=problem.table is not None,
     )
     arrays = [logits, array, *(jnp.astype(x, wide) for x in vectors if x is not None)]
     (losses,) = LOSSES.bind(*same_axes(arrays), problem=classes)
@@ -173,16 +209,18 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array | None]:
 
 
 def _losses(*arrays: Array, problem: Classes) -> list[Array]:
-    return [problem.losses(*arrays)]
+    kept = [jnp.zeros(*result) for result in problem.results(arrays[0])[1:]]  # which only the kernel needs
+    return [problem.losses(*arrays), *kept]
 
 
 def _tangents(*arguments: Array, problem: Classes) -> list[Array]:
-    logits, *others, dot = arguments
-    return [jax.jvp(lambda z: problem.losses(z, *others), (logits,), (dot,))[1]]
+    logits, *others = arguments[: problem.arrays]
+    return [jax.jvp(lambda z: problem.losses(z, *others), (logits,), (arguments[-1],))[1]]
 
 
 def _pullback(*arguments: Array, problem: Classes) -> list[Array]:
-    logits, *others, cotangent = arguments
+    logits, *others = arguments[: problem.arrays]
+    cotangent = arguments[-1]
     # A row without a gradient may be one that makes no sense, and 0 · NaN is NaN.
     idle = cotangent == 0
     _, pull = jax.vjp(lambda z: problem.losses(z, *others, idle=idle), logits)
@@ -190,8 +228,9 @@ def _pullback(*arguments: Array, problem: Classes) -> list[Array]:
 
 
 def _native_losses(problem: Classes, *arrays: Array) -> Sequence[Array]:
-    rows = rows_shape(arrays[0].shape, arrays[0].ndim + problem.axis)
-    return call("crossentropy_class_losses", [(rows, problem.dtype)], arrays, *_settings(problem, arrays[0]))
+    return call(
+        "crossentropy_class_losses", problem.results(arrays[0]), arrays, *_settings(problem, arrays[0])
+    )
 
 
 def _native_pullback(problem: Classes, *arguments: Array) -> Sequence[Array]:
@@ -203,20 +242,22 @@ def _native_pullback(problem: Classes, *arguments: Array) -> Sequence[Array]:
 
 def _settings(problem: Classes, logits: Array) -> tuple[np.ndarray, int]:
     """The statics as native/xla/classes.cpp reads them; how many axes in front are of rows, in all arrays."""
-    name, (parameter, factor, _) = fused_cpu.formula_of(problem.link, problem.formula)  # type: ignore[misc]  # it is served
+    name, (parameter, factor, steps) = fused_cpu.formula_of(problem.link, problem.formula)  # type: ignore[misc]  # it is served
     numbers = [
         NumpyMemory.threads(),
         -1 - problem.axis,
         problem.soft,
         problem.ignore_index is not None,
         problem.ignore_index or 0,
-        fused_cpu.FORMULAS.index(name),
+        fused_cpu.NUMBERS[name],
         parameter,
         factor,
+        steps,
         1.0 / problem.temperature,
         problem.smoothing,
         problem.has_class_weight,
         problem.has_prior,
+        problem.has_table,
     ]
     return np.asarray(numbers, np.float64), 0 if problem.arrays > 2 else logits.ndim + problem.axis
 
@@ -224,9 +265,12 @@ def _settings(problem: Classes, logits: Array) -> tuple[np.ndarray, int]:
 # ------------------------------------------------------------------------------------- their results and rules
 
 
-def _of_rows(*arguments: Any, problem: Classes) -> list[Any]:
-    shape = arguments[0].shape
-    return [abstract(rows_shape(shape, len(shape) + problem.axis), problem.dtype, arguments)]
+def _of_rows(*arrays: Any, problem: Classes) -> list[Any]:
+    return [abstract(shape, dtype, arrays) for shape, dtype in problem.results(arrays[0])]
+
+
+def _of_tangents(*arguments: Any, problem: Classes) -> list[Any]:
+    return [abstract(problem.rows(arguments[0]), problem.dtype, arguments)]
 
 
 def _of_logits(*arguments: Any, problem: Classes) -> list[Any]:
@@ -236,12 +280,16 @@ def _of_logits(*arguments: Any, problem: Classes) -> list[Any]:
 def _differentiate_losses(
     arrays: Sequence[Array], dots: Sequence[Any], *, problem: Classes
 ) -> tuple[Sequence[Array], Sequence[Any]]:
-    losses = LOSSES.bind(*arrays, problem=problem)
+    keeping = replace(problem, keeps=problem.kernel.kept > 0)
+    losses, *kept = LOSSES.bind(*arrays, problem=keeping)
     found = tangents_by_formula(_losses, arrays, [ad.Zero(jax.typeof(arrays[0])), *dots[1:]], problem)
+    dot = None if found is None else found[0]
     if type(dots[0]) is not ad.Zero:
-        (by_logits,) = TANGENTS.bind(*same_axes([*arrays, dots[0]]), problem=problem)
-        found = (by_logits if found is None else by_logits + found[0],)
-    return losses, [ad.Zero(jax.typeof(losses[0]))] if found is None else found
+        (by_logits,) = TANGENTS.bind(*same_axes([*arrays, *kept, dots[0]]), problem=keeping)
+        dot = by_logits if dot is None else by_logits + dot
+    results = [losses, *kept] if problem.keeps else [losses]
+    zeros = [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in results]
+    return results, zeros if dot is None else [dot, *zeros[1:]]
 
 
 def _transpose_tangents(cotangents: Sequence[Any], *arguments: Any, problem: Classes) -> list[Any]:
@@ -259,7 +307,7 @@ def _transpose_pullback(dots: Sequence[Any], *arguments: Any, problem: Classes) 
 
 
 LOSSES = make_primitive("class_losses", _losses, _of_rows, _native_losses)
-TANGENTS = make_primitive("class_tangents", _tangents, _of_rows, None)
+TANGENTS = make_primitive("class_tangents", _tangents, _of_tangents, None)
 PULLBACK = make_primitive("class_pullback", _pullback, _of_logits, _native_pullback)
 ad.primitive_jvps[LOSSES] = _differentiate_losses
 ad.primitive_jvps[TANGENTS] = partial(differentiate_linear, TANGENTS, _tangents)

@@ -53,16 +53,16 @@ def added(terms: Sequence[Term]) -> Array:
 def weighted_losses(
     problem: SoftmaxProblem,
     statistics: Callable[[SoftmaxProblem], RowStatistics],
-    row_losses_per_class: Callable[[SoftmaxProblem], tuple[Array, Array | None]],
+    row_losses_per_class: Callable[[SoftmaxProblem], tuple[Array, Array | None]] | None,
     link_losses: Callable[[SoftmaxProblem, RowStatistics], Array],
 ) -> tuple[Array, Array | None, RowStatistics]:
     """The weighted losses and masses of its rows, and the statistics that they are made of.
 
-    `row_losses_per_class` gives losses and masses where the link acts on every class, which statistics do not tell.
+    `row_losses_per_class` gives losses and masses, and has to where statistics do not tell them; None is of statistics.
     Masses of None stand for 1 everywhere. `link_losses` computes `target_losses`.
     """
     stats, masses = RowStatistics(), None
-    if problem.acts_per_class:
+    if row_losses_per_class is not None:
         check_sums(problem)
         losses, masses = row_losses_per_class(problem)
         if problem.regularizers:
