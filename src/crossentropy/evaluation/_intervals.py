@@ -17,7 +17,6 @@ __all__ = [
     "sandwich_variance",
     "student_interval",
     "student_quantile",
-    "two_sided_p",
 ]
 
 
@@ -155,8 +154,3 @@ def _quantile(ordered: Sequence[float], probability: float) -> float:
     place = probability * (len(ordered) - 1)
     low = min(int(place), len(ordered) - 2)
     return ordered[low] + (place - low) * (ordered[low + 1] - ordered[low])
-
-
-def two_sided_p(z: float) -> float:
-    """Return the probability of a standard normal variable at least as far from 0."""
-    return math.erfc(abs(z) / math.sqrt(2))

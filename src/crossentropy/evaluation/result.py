@@ -94,8 +94,8 @@ class Evaluation:
     #: the log loss is infinite or clipped.
     temperature: float | None
     temperature_log_loss: float | None
-    #: For each class and each slice: rows, weight, loss, interval. From three to nine classes each has its calibration
-    #: curve, against the others.
+    #: For each class and each slice: rows, weight, loss, interval; with clusters, wider by as much as that of all rows.
+    #: From three to nine classes each has its calibration curve, against the others.
     classes: list[dict[str, Any]]
     slices: list[dict[str, Any]]
     #: The rows of the highest loss times weight, the worst first.
