@@ -71,6 +71,7 @@ LISTS, STRUCTS = [[1]] * 4, [{"a": 1}] * 4
     [
         ({"p": ["0.5"] * 4}, "column 'p' of the table has values of type string; pass a column of numbers"),
         ({"p": STRUCTS}, "column 'p' of the table has values of type struct<a: int64>"),
+        ({"p": STRUCTS, "y": list("abab")}, "column 'p' of the table has values of type struct<a: int64>"),
         ({"p": [[[0.5]]] * 4}, "column 'p' of the table has values of type list<"),
         ({"p": [["a", "b"]] * 4}, "column 'p' of the table has values of type string"),
         ({"y": LISTS}, "column 'y' has type list<"),

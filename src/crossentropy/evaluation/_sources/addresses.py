@@ -48,14 +48,18 @@ def _files(address: str) -> Sequence[str]:
             raise FileNotFoundError(f"no file matches {address!r}; pass paths, or a pattern that some match")
         return found
     if os.path.isdir(address):
-        raise IsADirectoryError(
-            f"{address} is a folder; pass its files, as {os.path.join(address, '*.parquet')!r}"
-        )
+        raise IsADirectoryError(f"{address} is a folder; pass its files, as {_pattern_in(address)!r}")
     if not os.path.exists(address):
         raise FileNotFoundError(
             f"there is no file {address!r}; pass a path, a pattern, or - for standard input"
         )
     return [address]
+
+
+def _pattern_in(folder: str) -> str:
+    """Return a pattern that matches files of a folder: of its own, or of folders in it as partitions are written."""
+    own = any(entry.is_file() and not entry.name.startswith((".", "_")) for entry in os.scandir(folder))
+    return os.path.join(folder, "*.parquet" if own else os.path.join("**", "*.parquet"))
 
 
 def _remote_files(address: str) -> Sequence[str]:

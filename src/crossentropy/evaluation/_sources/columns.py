@@ -7,6 +7,7 @@ from typing import Any
 
 from crossentropy._arguments.words import listed, similar
 from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._sources.labels import kind_of_texts, typed
 from crossentropy.evaluation._sources.table import Table
 
 __all__ = ["NamedColumns", "as_names", "by_class", "find_columns"]
@@ -108,7 +109,9 @@ def by_class(columns: NamedColumns, classes: Sequence[Any], table: Table) -> tup
             f"{table.words()} has {len(columns.names)} columns of predictions for {len(texts)} classes: {both}; pass "
             "one column for each class"
         )
-    parts = [part if part in texts else part.lower() for part in columns.parts]
+    parts = [
+        part if part in texts else _text(*typed([part], kind_of_texts([part]))) for part in columns.parts
+    ]
     if columns.by_pattern:
         if sorted(parts) != sorted(texts):
             raise ValueError(

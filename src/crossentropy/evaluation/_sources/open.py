@@ -1,5 +1,6 @@
 """Recognize the format of files by their first bytes, and open them as tables."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -60,9 +61,9 @@ def _table(address: str, *, skip: bool) -> Iterator[Table]:
                 yield (parquet_table if head.startswith(b"PAR1") else arrow_file)(file_of_parts, origin)
         elif head.startswith(b"\xff\xff\xff\xff"):
             yield arrow_stream(whole, origin)
-        elif head.lstrip()[:1] == b"{":
+        elif head.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
             yield json_lines_table(whole, origin)
-        elif head.lstrip()[:1] == b"[":
+        elif head.removeprefix(BOM_UTF8).lstrip()[:1] == b"[":
             raise BadData(f"{origin} is a JSON array; write JSON lines, an object in each line")
         else:
             yield delimited_table(whole, origin, skip=skip)
