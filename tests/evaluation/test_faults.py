@@ -158,6 +158,7 @@ def test_exactly_one_kind_of_predictions_is_declared(arguments, words):
         ({"on_bad_rows": "drop"}, 'on_bad_rows is \'drop\'; pass "error" or "skip"'),
         ({"prior": [0.5, 0.4]}, "prior is [0.5, 0.4], which sums to 0.9"),
         ({"prior": [0.2, 0.3, 0.5]}, "prior has shape (3,), and there are 2 classes"),
+        ({"prior": 0}, "prior is [1.0, 0.0], which gives the label 1 no chance, and rows have it"),
         ({"classes": [1, 1]}, "classes names 1 twice"),
         ({"classes": [1, 2, 3]}, "predictions have one column"),
         ({"positive": 1}, "pass both in classes="),

@@ -60,7 +60,7 @@ def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
     rates = base_rates(part)
     uncertainty = entropy_of(rates)
     null_rates = rates if prior is None else checked_prior(prior, d)
-    null = cross_entropy_of(rates, null_rates)
+    null = cross_entropy_of(rates, null_rates, d)
     brier, brier_null = mean_of(totals["brier"], weight), brier_uncertainty(part, rates)
     entries, *of_classes = (table.entries() for table in part.tables)
     each = [(own, decomposition.best_blocks(own)) for own in of_classes]
@@ -91,7 +91,7 @@ def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
         "classes": class_results(part, each, rates, interval, design),
         "slices": all_slices(part, interval, design),
         "worst_rows": worst_rows(part),
-        "worst_share": None if infinite else part.histogram.share_of_highest(1e-3),
+        "worst_share": None if infinite else part.histogram.share_of_highest(1e-3, float(totals["loss"])),
         "bad_rows": dict(sorted(part.bad_rows.items())),
         "clip_ladder": clip_ladder(part),
         "clip": d.clip,
@@ -114,14 +114,18 @@ def base_rates(part: Part) -> list[float]:
 
 def entropy_of(rates: list[float]) -> float:
     """Return −Σ π log π."""
-    return -math.fsum(p * math.log(p) for p in rates if p > 0)
+    return math.fsum(-p * math.log(p) for p in rates if p > 0)
 
 
-def cross_entropy_of(rates: list[float], prior: list[float]) -> float:
+def cross_entropy_of(rates: list[float], prior: list[float], d: Declaration) -> float:
     """Return −Σ π log q."""
-    if any(q == 0 for p, q in zip(rates, prior, strict=True) if p > 0):
-        return math.inf
-    return -math.fsum(p * math.log(q) for p, q in zip(rates, prior, strict=True) if p > 0)
+    for label, p, q in zip(d.classes, rates, prior, strict=True):
+        if p > 0 and q == 0:
+            raise ValueError(
+                f"prior is {prior}, which gives the label {label!r} no chance, and rows have it: against an infinite "
+                "loss there is no skill; pass a probability above 0 for it"
+            )
+    return math.fsum(-p * math.log(q) for p, q in zip(rates, prior, strict=True) if p > 0)
 
 
 def checked_prior(prior: Any, d: Declaration) -> list[float]:
