@@ -176,6 +176,19 @@ def test_data_that_are_bad_are_told_from_arguments_that_are_wrong():
         evaluate(labels=[0, 1], proba=np.asarray([0.5, 1.5]))
 
 
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"y": [0, 1], "p": [0.2, 0.7]}, "the source has type dict, whose columns are one batch"),
+        ([0, 1], "a batch of the source has type int; pass files, a table, or batches"),
+        (np.zeros((2, 2)), "a batch of the source has type ndarray"),
+    ],
+)
+def test_what_is_no_source_is_told_what_one_is(source, words):
+    with pytest.raises(TypeError, match=words):
+        evaluate(source, labels="y", proba="p")
+
+
 def test_batches_are_looked_up_by_name():
     p = np.random.default_rng(0).dirichlet(np.ones(3), 100)
     y = np.random.default_rng(1).integers(0, 3, 100)

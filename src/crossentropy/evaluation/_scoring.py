@@ -17,7 +17,7 @@ from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import Declaration, Label
 from crossentropy.evaluation._faults import BadData, skips
-from crossentropy.evaluation._values import as_label, is_missing
+from crossentropy.evaluation._values import as_array, as_label, is_missing
 from crossentropy.evaluation.state import State
 
 __all__ = ["Columns", "Request", "Scoring", "one_kind", "slices_by_name"]
@@ -195,7 +195,7 @@ def class_list(
             "label of each column in their order"
         )
     if classes is None:
-        array = np.asarray(labels)
+        array = as_array(labels)
         if positive is not None:
             raise ValueError(f"positive={positive!r} is one of two classes; pass both in classes=")
         if array.dtype.kind in "biuf" or soft or _are_numbers(array):
