@@ -323,3 +323,8 @@ def test_out_of_another_format_is_refused_before_any_work(path, tmp_path):
     result = scored("no such file", "--out", out)
     assert result.exit_code == 2
     assert f"--out is {str(out)!r}; pass a file that ends in .html, .md, .json" in result.stderr
+
+
+def test_a_slice_that_is_asked_for_twice_is_scored_once(path):
+    once, twice = (scored(path, *("--slice", "country") * k, "--json").stdout for k in (1, 2))
+    assert once == twice

@@ -141,7 +141,9 @@ def checked_prior(prior: Any, d: Declaration) -> list[float]:
             f"prior has shape {given.shape}, and there are {len(d.classes)} classes, {list(d.classes)!r}; pass the "
             "probability of each, in this order"
         )
-    if not ((given >= 0) & (given <= 1)).all() or abs(given.sum() - 1) > 1e-6:
+    if not ((given >= 0) & (given <= 1)).all():
+        raise ValueError(f"prior is {prior!r}; pass probabilities, from 0 to 1")
+    if abs(given.sum() - 1) > 1e-6:
         raise ValueError(f"prior is {given.tolist()}, which sums to {given.sum():.9g}; pass a distribution")
     return [float(x) for x in given]
 

@@ -6,6 +6,7 @@ checks and conversions are in here, so that a row is judged alike whatever it wa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,9 @@ class Request:
 
     def __post_init__(self) -> None:
         skips(self.on_bad_rows)  # checks it
+        tolerance = self.sum_tolerance
+        if tolerance is not None and not (isinstance(tolerance, Real) and tolerance >= 0):
+            raise ValueError(f"sum_tolerance is {tolerance!r}; pass a number of at least 0")
 
     def declaration(self, columns: Columns) -> Declaration:
         """Declare the columns, by the shape of the predictions of the first of them."""
