@@ -9,7 +9,14 @@ import numpy as np
 from crossentropy.evaluation._batch import Batch, SliceColumn
 from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._declaration import Declaration, Label
-from crossentropy.evaluation._faults import BadData, find_faults, missing_values, row_sums, sum_tolerance
+from crossentropy.evaluation._faults import (
+    SKIPPING,
+    BadData,
+    find_faults,
+    missing_values,
+    row_sums,
+    sum_tolerance,
+)
 from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._values import (
     are_texts,
@@ -103,9 +110,7 @@ def make_batch(
         if on_bad_rows == "error" and found.any():
             i = int(found.argmax())
             where = f"{origin}, row {names[i]}" if origin else f"row {names[i]}"
-            raise BadData(
-                f'{where}: {fault.sentence(i)}. on_bad_rows="skip" leaves such rows out and counts them'
-            )
+            raise BadData(f"{where}: {fault.sentence(i)}{SKIPPING}")
         if found.any():
             counts[fault.kind] = int(found.sum())
             bad |= found

@@ -1,6 +1,7 @@
 """Rows that cannot be scored: what is wrong with them, and what becomes of them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from crossentropy.evaluation._values import are_texts, as_label, is_missing
 
 __all__ = [
     "POLICIES",
+    "SKIPPING",
     "BadData",
     "Fault",
     "find_faults",
@@ -21,10 +23,13 @@ __all__ = [
     "row_sums",
     "skips",
     "sum_tolerance",
+    "without_skipping",
 ]
 
 Array = np.ndarray[Any, Any]
 POLICIES = ("error", "skip")
+#: What the message about a bad row ends with.
+SKIPPING = '. on_bad_rows="skip" leaves such rows out and counts them'
 #: The most that weights, finite logits and log-probabilities may be in size; a weight of less than 1 / MOST must be 0.
 #: Products of them, and squares, are then far from the ends of float64.
 MOST = 1e100
@@ -47,6 +52,15 @@ def skips(on_bad_rows: str) -> bool:
     if on_bad_rows not in POLICIES:
         raise ValueError(f'on_bad_rows is {on_bad_rows!r}; pass "error" or "skip"')
     return on_bad_rows == "skip"
+
+
+@contextmanager
+def without_skipping() -> Iterator[None]:
+    """Take the advice to skip bad rows out of errors, for a caller that cannot leave rows out."""
+    try:
+        yield
+    except BadData as error:
+        raise BadData(str(error).removesuffix(SKIPPING)) from error.__cause__
 
 
 def sum_tolerance(dtype: Any, classes: int) -> float:

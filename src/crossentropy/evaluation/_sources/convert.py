@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crossentropy.evaluation._declaration import Label
-from crossentropy.evaluation._faults import BadData, Fault
+from crossentropy.evaluation._faults import SKIPPING, BadData, Fault
 from crossentropy.evaluation._scoring import Columns
 from crossentropy.evaluation._sources.labels import NO_NUMBER, coded, float_of, label_column, single, value_of
 from crossentropy.evaluation._sources.table import Piece, Table
@@ -116,9 +116,7 @@ def _kept(
         if counted.any() and not skip:
             i = int(counted.argmax())
             where = f"{table.origin}, row {piece.numbers[i]}" if table.origin else f"row {piece.numbers[i]}"
-            raise BadData(
-                f'{where}: {fault.sentence(i)}. on_bad_rows="skip" leaves such rows out and counts them'
-            )
+            raise BadData(f"{where}: {fault.sentence(i)}{SKIPPING}")
         if counted.any():
             counts[fault.kind] = counts.get(fault.kind, 0) + int(counted.sum())
         kept = ~found if kept is None else kept & ~found
