@@ -95,6 +95,22 @@ def test_files_of_a_pattern_are_one_data_set_and_may_order_their_columns_differe
     assert evaluate(both, proba="p_*", classes=CLASSES, **OPTIONS) == result
 
 
+def test_a_file_that_is_named_twice_is_refused(tmp_path):
+    """Its rows would count twice, and the interval would be too narrow."""
+    path = tmp_path / "rows.csv"
+    path.write_text("y,p\n0,0.2\n1,0.7\n")
+    (tmp_path / "link.csv").symlink_to(path)
+    for sources in (
+        [path, path],
+        [str(tmp_path / "*.csv")],
+        [path, tmp_path / ".." / tmp_path.name / "rows.csv"],
+    ):
+        with pytest.raises(
+            ValueError, match=r"\.csv is named twice, and would count twice; pass each file once"
+        ):
+            evaluate(sources, labels="y", proba="p")
+
+
 def test_an_address_of_fsspec_is_opened(folder, truth):
     fsspec = pytest.importorskip("fsspec")
     memory = fsspec.filesystem("memory")

@@ -68,7 +68,8 @@ def tree_of(result: Comparison) -> dict[str, Any]:
 
 def _described(sources: Sequence[str]) -> list[Source]:
     """Return each file with its size and digest; of standard input and of remote files the name alone."""
-    from crossentropy.evaluation._sources.addresses import STANDARD_INPUT, addresses, called
+    from crossentropy.evaluation._sources.addresses import addresses
+    from crossentropy.evaluation._sources.paths import STANDARD_INPUT, called
 
     described = []
     for address in addresses(sources):

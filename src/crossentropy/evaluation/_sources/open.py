@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from crossentropy.evaluation._faults import BadData
-from crossentropy.evaluation._sources.addresses import HEAD, addresses, called, opened, rejoined, seekable
+from crossentropy.evaluation._sources.addresses import HEAD, addresses, opened, rejoined, seekable
 from crossentropy.evaluation._sources.arrow import arrow_file, arrow_object, arrow_stream
 from crossentropy.evaluation._sources.delimited import delimited_table
 from crossentropy.evaluation._sources.json_lines import json_lines_table
 from crossentropy.evaluation._sources.parquet import parquet_table
+from crossentropy.evaluation._sources.paths import called
 from crossentropy.evaluation._sources.table import Table
 
 __all__ = ["open_tables"]
