@@ -162,8 +162,8 @@ def classes_of_labels(labels: pa.Array, kind: str, positive: Label | None) -> tu
     """
     if positive is None and kind != "text":
         return (0, 1)
-    missing = (None, "") if kind == "text" else (None, *NO_NUMBER)
-    found = [x for x in map(as_label, labels.unique().to_pylist()) if x not in missing]
+    missing = ("",) if kind == "text" else NO_NUMBER
+    found = [x for x in map(as_label, labels.unique().to_pylist()) if x is not None and x not in missing]
     if labels and kind in ("int", "float", "bool") and all(isinstance(x, str) for x in found):
         found = list(typed([str(x) for x in found], kind))
     if not found:
