@@ -15,8 +15,8 @@ __all__ = ["Design", "adjusted_p", "group_result", "skill_variance", "slice_resu
 class Design(NamedTuple):
     """What clusters do to standard errors.
 
-    Sums are kept by cluster of all rows together. So the effect of clusters on a class or a slice is taken to be that
-    on all rows, and to narrow nothing.
+    Sums by cluster are kept of the log loss of all rows alone. So the effect of clusters on what is known of a class or
+    a slice is taken to be that on the log loss, and to narrow nothing.
     """
 
     #: The variance of the log loss of all rows by cluster, divided by that of independent rows.
@@ -29,8 +29,8 @@ class Design(NamedTuple):
         return (n if self.clusters is None else min(n, self.clusters)) - 1
 
     @property
-    def of_groups(self) -> float:
-        """The effect on the variance of a class or a slice."""
+    def of_others(self) -> float:
+        """The effect on variances other than that of the log loss of all rows."""
         return max(1.0, self.effect)
 
 
@@ -39,7 +39,7 @@ def group_result(g: GroupTotals, confidence: float, design: Design) -> dict[str,
     infinite = g.n_infinite > 0
     loss = math.inf if infinite else mean_of(g.loss, g.weight)
     variance = None if infinite or design.freedom(g.n) < 1 else _variance(g)
-    error = None if variance is None else math.sqrt(variance * design.of_groups)
+    error = None if variance is None else math.sqrt(variance * design.of_others)
     return {
         "n": g.n,
         "weight": float(g.weight),
@@ -130,7 +130,7 @@ def _p_value(g: GroupTotals, rest: GroupTotals, design: Design) -> float | None:
     ):
         return None
     spread, its = _spread(g), _spread(rest)
-    variance = design.of_groups * max(own / spread, other / its) * (spread + its)
+    variance = design.of_others * max(own / spread, other / its) * (spread + its)
     share = spread / (spread + its)
     freedom = 1 / (share**2 / design.freedom(g.n) + (1 - share) ** 2 / design.freedom(rest.n))
     difference = mean_of(g.loss, g.weight) - mean_of(rest.loss, rest.weight)

@@ -21,8 +21,8 @@ from crossentropy.evaluation._prediction_table import Entries
 __all__ = ["Cox", "Node", "Temperature", "best_temperature", "cox", "interpolated_temperature", "log_odds"]
 
 Array = np.ndarray[Any, Any]
-#: Slopes and curvatures that are nothing but rounding.
-FLAT = 1e-13
+#: Slopes and curvatures of the loss that may be nothing but rounding, of ten thousand classes too.
+FLAT = 1e-10
 
 
 class Temperature(NamedTuple):
