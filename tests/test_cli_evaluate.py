@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -302,6 +303,21 @@ def test_out_writes_a_page_that_says_how_it_was_made(path, tmp_path):
     assert text.startswith("<!DOCTYPE html>")
     assert hashlib.sha256(Path(path).read_bytes()).hexdigest() in text
     assert f"{of_arrays(DATA).n:,}" in text
+
+
+def test_of_what_can_be_read_only_once_a_page_has_the_name_alone(tmp_path):
+    """As of ``<(zcat rows.csv.gz)`` in a shell; a second reading would wait, or find nothing."""
+    source, end = os.pipe()
+    with os.fdopen(end, "wb") as file:
+        file.write(b"y,p\n0,0.2\n1,0.7\n")
+    done = invoke(
+        *("evaluate", f"/dev/fd/{source}", "--label", "y", "--proba", "p", "--out", tmp_path / "report.html")
+    )
+    os.close(source)
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "report.html").read_text()
+    assert f"/dev/fd/{source}" in text
+    assert hashlib.sha256(b"").hexdigest() not in text
 
 
 def test_merge_writes_a_page_of_states(path, tmp_path):

@@ -104,6 +104,17 @@ def test_usual_mistakes_are_told_by_name(arguments, words):
         loss(**arguments)
 
 
+@pytest.mark.parametrize("proba", ["y", "*", ["p", "y"]])
+def test_labels_are_no_predictions(proba):
+    with pytest.raises(ValueError, match="column 'y' of the table has the labels, and proba= names it"):
+        evaluate(pa.table({"p": P, "y": Y}), labels="y", proba=proba)
+
+
+def test_a_column_is_listed_once():
+    with pytest.raises(ValueError, match="column 'p' is listed twice, in 'p', 'p'; pass each column once"):
+        evaluate(pa.table({"p": P, "y": Y}), labels="y", proba=["p", "p"])
+
+
 def test_labels_that_are_all_missing_at_first_need_classes():
     with pytest.raises(ValueError, match="the first labels are all missing; pass classes="):
         loss(y=pa.nulls(4))

@@ -48,6 +48,9 @@ def find_columns(spec: str | Sequence[str], table: Table) -> NamedColumns:
     """
     if not isinstance(spec, str):
         names = [_one(name, table) for name in spec]
+        twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+        if twice is not None:
+            raise ValueError(f"column {twice!r} is listed twice, in {listed(names)}; pass each column once")
         return NamedColumns(tuple(names), tuple(_parts(names)), by_pattern=False)
     if spec in table.names or "*" not in spec:
         name = _one(spec, table)

@@ -107,6 +107,12 @@ def find_roles(table: Table, names: Columns, request: Request) -> TableRoles:
             f"labels has {len(labels.names)} columns, {listed(labels.names)}; pass one column, or soft_labels=True if "
             "they are distributions"
         )
+    both = [name for name in labels.names if name in predictions.names]
+    if both:
+        raise ValueError(
+            f"column {both[0]!r} of {table.words()} has the labels, and {request.kind}= names it as a prediction too; "
+            "pass the columns of predictions alone"
+        )
     roles = Roles(
         predictions.names,
         labels.names,
