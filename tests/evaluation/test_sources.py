@@ -185,10 +185,11 @@ def test_columns_of_whole_numbers_with_a_decimal_point_are_the_labels(tmp_path):
     assert result.log_loss == pytest.approx(-np.log([0.2, 0.7]).mean(), rel=1e-15)
 
 
+@pytest.mark.parametrize("missing", ["NA", "nan"])
 @pytest.mark.parametrize("options", [{}, {"positive": 1}, {"classes": [0, 1]}])
-def test_missing_labels_do_not_turn_numbers_into_names(options, tmp_path):
-    """As R writes a table."""
-    (tmp_path / "rows.csv").write_text('"p","y"\n0.2,1\n0.7,NA\n0.6,0\n')
+def test_missing_labels_do_not_turn_numbers_into_names(missing, options, tmp_path):
+    """As R writes a table, and NumPy."""
+    (tmp_path / "rows.csv").write_text(f'"p","y"\n0.2,1\n0.7,{missing}\n0.6,0\n')
     result = evaluate(str(tmp_path / "rows.csv"), labels="y", proba="p", on_bad_rows="skip", **options)
     assert result.bad_rows == {"null": 1}
     assert result.log_loss == pytest.approx(-np.log([0.2, 0.4]).mean(), rel=1e-15)

@@ -11,7 +11,15 @@ import pyarrow.compute as pc
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._faults import SKIPPING, BadData, Fault
 from crossentropy.evaluation._scoring import Columns
-from crossentropy.evaluation._sources.labels import NO_NUMBER, coded, float_of, label_column, single, value_of
+from crossentropy.evaluation._sources.labels import (
+    NO_LABEL,
+    NO_NUMBER,
+    coded,
+    float_of,
+    label_column,
+    single,
+    value_of,
+)
 from crossentropy.evaluation._sources.table import Piece, Table
 
 __all__ = ["Cells", "Roles", "columns_of", "is_list", "predictions_of", "refuse_others", "values_of"]
@@ -60,7 +68,7 @@ def columns_of(piece: Piece, roles: Roles, table: Table, *, skip: bool) -> tuple
     weight = None if roles.weight is None else reading.numbers((roles.weight,))
     masses = reading.numbers(roles.labels, width) if roles.soft else None
     if not roles.soft:
-        reading.no_nulls(roles.labels[0], NO_NUMBER if not isinstance(roles.classes[0], str) else ("",))
+        reading.no_nulls(roles.labels[0], NO_LABEL if not isinstance(roles.classes[0], str) else ("",))
     for name in (roles.cluster, roles.key):
         if name is not None:
             reading.no_nulls(name)
