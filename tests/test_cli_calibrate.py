@@ -119,6 +119,7 @@ def test_a_bad_row_is_named_and_nothing_is_half_written(path, tmp_path):
     )
     assert done.exit_code == 3
     assert "bad.parquet, row 140000: a logit is NaN" in done.stderr
+    assert "--on-bad-rows" not in done.stderr  # which is for fitting
     assert {p.name for p in tmp_path.iterdir()} == {"c.json", "bad.parquet"}
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -304,6 +305,21 @@ def test_out_writes_a_page_that_says_how_it_was_made(path, tmp_path):
     assert f"{of_arrays(DATA).n:,}" in text
 
 
+def test_of_what_can_be_read_only_once_a_page_has_the_name_alone(tmp_path):
+    """As of ``<(zcat rows.csv.gz)`` in a shell; a second reading would wait, or find nothing."""
+    source, end = os.pipe()
+    with os.fdopen(end, "wb") as file:
+        file.write(b"y,p\n0,0.2\n1,0.7\n")
+    done = invoke(
+        *("evaluate", f"/dev/fd/{source}", "--label", "y", "--proba", "p", "--out", tmp_path / "report.html")
+    )
+    os.close(source)
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "report.html").read_text()
+    assert f"/dev/fd/{source}" in text
+    assert hashlib.sha256(b"").hexdigest() not in text
+
+
 def test_merge_writes_a_page_of_states(path, tmp_path):
     state, page = tmp_path / "1.state", tmp_path / "report.html"
     assert scored(path, "--state", state).exit_code == 0
@@ -323,3 +339,8 @@ def test_out_of_another_format_is_refused_before_any_work(path, tmp_path):
     result = scored("no such file", "--out", out)
     assert result.exit_code == 2
     assert f"--out is {str(out)!r}; pass a file that ends in .html, .md, .json" in result.stderr
+
+
+def test_a_slice_that_is_asked_for_twice_is_scored_once(path):
+    once, twice = (scored(path, *("--slice", "country") * k, "--json").stdout for k in (1, 2))
+    assert once == twice

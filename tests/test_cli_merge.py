@@ -60,3 +60,9 @@ def test_scores_of_other_windows_are_refused(parts, tmp_path):
     (tmp_path / "b.state").write_bytes(LanguageState(context=32).to_bytes())
     result = invoke("merge", parts[0], tmp_path / "b.state")
     assert (result.exit_code, "merge states of one kind" in result.stderr) == (3, True)
+
+
+def test_a_state_that_is_named_twice_is_refused(parts):
+    result = invoke("merge", *parts, parts[0])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{parts[0]} is named twice, and would count twice; pass each file once" in result.stderr

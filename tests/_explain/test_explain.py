@@ -144,6 +144,11 @@ def test_all_forms_have_the_loss_and_the_page_asks_for_nothing():
     assert json.loads(json.dumps(e.to_dict()))["options"] == {"link": "Focal(gamma=1.0)"}
 
 
+@pytest.mark.parametrize("label", [True, np.True_, [True], np.asarray([True])])
+def test_a_yes_is_the_label_1(label):
+    assert str(ce.explain([2.0, 1.0], label)) == str(ce.explain([2.0, 1.0], 1))
+
+
 def test_logits_beyond_float32_have_no_digits_in_it():
     e = ce.explain([1e300, -1e300, 0.0], 1)
     assert e.loss == 2e300

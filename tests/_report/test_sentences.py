@@ -22,6 +22,11 @@ def test_confidence_has_a_direction(temperature, word):
     assert f"The predictions are {word}" in calibration(scored(temperature))
 
 
+def test_with_clusters_calibration_is_said_to_be_tested_on_independent_rows():
+    for temperature in (1.0, 2.0):
+        assert "standard errors of independent rows" in calibration(scored(temperature) | {"clusters": 40})
+
+
 def test_calibrated_predictions_are_not_blamed():
     result = scored()
     assert calibration(result).startswith("No sign of over- or underconfidence")
@@ -46,6 +51,15 @@ def test_the_verdict_is_that_of_the_skill_interval():
 
 def test_a_prior_is_named_in_place_of_the_base_rates():
     assert "of the given prior" in verdict(scored(prior=[0.2, 0.8]))
+
+
+@pytest.mark.parametrize(
+    "options", [{"soft_labels": True}, {"cluster": [1, 1, 1]}], ids=["soft labels", "one cluster"]
+)
+def test_without_an_interval_there_is_no_judgment(options):
+    sentence = verdict(evaluate(labels=[1.0, 1.0, 0.0], proba=[0.7, 0.8, 0.2], **options).to_dict())
+    assert sentence.startswith("The log loss is 0.2")
+    assert sentence.endswith("nats of the base rates. Whether that is chance was not tested.")
 
 
 def test_an_infinite_loss_is_explained_before_all_else():

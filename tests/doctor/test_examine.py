@@ -50,6 +50,11 @@ PLANTED = {
         {"probabilities": np.log(P)},
     ),
     "percentages": ("percentages", (None, Y), {"probabilities": 100 * P}),
+    "shares that were not divided by their sum": (
+        "unnormalized_probabilities",
+        (None, Y),
+        {"probabilities": 3 * P},
+    ),
     "sigmoids of classes": (
         "unnormalized_probabilities",
         (None, Y),

@@ -50,6 +50,49 @@ def test_a_missing_label_is_told_so(labels):
     assert evaluate(labels=labels, proba=P, on_bad_rows="skip").bad_rows == {"label": 1}
 
 
+@pytest.mark.parametrize("name", ["cluster", "key"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 2, None, 3],
+        ["a", "b", float("nan"), "c"],
+        np.asarray([1, 2, np.nan, 3]),
+        pd.array([1, 2, None, 3], "Int64"),
+        np.asarray(["2020-01-01", "2020-01-02", "NaT", "2020-01-03"], "M8[D]"),
+        pa.array([1, 2, None, 3]).dictionary_encode(),
+    ],
+    ids=str,
+)
+def test_a_missing_cluster_or_key_is_told_so_and_is_no_value_of_its_own(name, values):
+    with pytest.raises(BadData, match=f"row .*: the {name} is missing; fill it in"):
+        evaluate(labels=Y, proba=P, **{name: values})
+    result = evaluate(labels=Y, proba=P, on_bad_rows="skip", **{name: values})
+    assert (result.n, result.bad_rows) == (3, {"null": 1})
+    weight = [1, 1, 0, 1]  # what has no weight may hold anything
+    assert evaluate(labels=Y, proba=P, weight=weight, **{name: values}).bad_rows == {}
+
+
+def test_a_list_of_texts_and_other_values_keeps_each_as_it_is():
+    """NumPy makes texts of all: "nan", "1"."""
+    nan = float("nan")
+    assert [s["slice"] for s in evaluate(labels=Y, proba=P, slice=["a", nan, "b", 1]).slices] == [
+        "1",
+        "None",
+        "a",
+        "b",
+    ]
+    with pytest.raises(BadData, match="row 2: the label is nan, which stands for a missing value"):
+        evaluate(labels=["a", "b", nan, "b"], proba=P, classes=["a", "b"])
+    assert evaluate(labels=[0, "b", 0, "b"], proba=P, classes=[0, "b"]).log_loss == pytest.approx(TRUTH)
+    rows = evaluate(labels=Y, proba=P, key=[1, "1", 2, "2"]).worst_rows
+    assert {row["row"] for row in rows} == {1, "1", 2, "2"}
+
+
+@pytest.mark.parametrize("weight", [pd.array([1.5, 1, 0, 1], "Float64"), [Decimal("1.5"), 1, 0, True]])
+def test_weights_of_objects_are_numbers(weight):
+    assert evaluate(labels=Y, proba=P, weight=weight).weight == 3.5
+
+
 def test_missing_values_are_one_slice_whatever_stands_for_them():
     columns = {
         "texts": pd.Series(["x", None, "y", "y"]),
@@ -82,6 +125,9 @@ def test_a_time_has_one_hash_in_arrays_and_in_arrow(unit):
         ),
         ({"weight": np.ones((4, 2))}, "weight has shape (4, 2); pass one value for each row"),
         ({"weight": list("1234")}, "weight has dtype <U1; pass numbers"),
+        ({"weight": [1, None, "x", 1]}, "weight holds 'x', which is no number; pass numbers"),
+        ({"weight": [1, None, 1, 1]}, "row 1: the weight is nan; weights are finite"),
+        ({"weight": pd.array([1, None, 1, 1], "Int64")}, "row 1: the weight is nan; weights are finite"),
         ({"slice": np.ones((4, 2))}, "slice has shape (4, 2); pass one value for each row"),
         ({"cluster": [[1], [2], [1], [2]]}, "cluster has values that have no hash"),
         ({"classes": ["a", None]}, "classes has a missing value, in ['a', None]"),

@@ -38,6 +38,7 @@ def refuses(words, source, *, error=BadData, **options):
         ("1,", "column 'p' has no value; fill it in", "null"),
         (",0.5", "column 'y' has no value; fill it in", "null"),
         ("1,NA", "column 'p' has no value; fill it in", "null"),
+        ("NA,0.5", "column 'y' has no value; fill it in", "null"),
         (
             '1,"0,5"',
             "column 'p' holds '0,5', which is no number; write numbers with a decimal point",
@@ -237,7 +238,17 @@ def test_a_label_without_a_column_is_listed_with_the_classes(tmp_path):
 def test_paths_that_lead_nowhere_are_told_apart(tmp_path):
     refuses("there is no file 'nowhere.csv'", "nowhere.csv", error=FileNotFoundError)
     refuses("no file matches", str(tmp_path / "*.csv"), error=FileNotFoundError)
-    refuses("is a folder; pass its files", tmp_path, error=IsADirectoryError)
+    (tmp_path / "part.parquet").touch()
+    refuses(f"is a folder; pass its files, as '{tmp_path}/*.parquet'", tmp_path, error=IsADirectoryError)
+
+
+def test_a_folder_of_partitions_is_told_the_pattern_of_their_files(tmp_path):
+    (tmp_path / "country=de").mkdir()
+    (tmp_path / "_SUCCESS").touch()
+    parquet.write_table(pa.table({"y": [0, 1], "p": [0.2, 0.7]}), tmp_path / "country=de" / "part-0.parquet")
+    with pytest.raises(IsADirectoryError) as error:
+        evaluate(tmp_path, **NAMES)
+    assert evaluate(str(error.value).partition("as ")[2].strip("'"), **NAMES).n == 2
 
 
 def test_arrays_beside_a_source_are_refused(tmp_path):

@@ -51,6 +51,18 @@ def test_equal_scores_stay_equal_in_condensed_rows(monkeypatch):
     assert few.scores.tolist() == [0.1, 0.1]
 
 
+@pytest.mark.parametrize("p", [np.full(40, 0.5), np.full((40, 3), 1 / 3)])
+def test_predictions_that_no_temperature_changes_have_the_temperature_1(p):
+    assert TemperatureScaling("proba").fit(p, np.arange(40) % p.ndim).temperature_ == 1
+
+
+def test_a_bad_row_is_not_advised_to_be_skipped_where_there_is_no_such_argument():
+    scaling = TemperatureScaling("proba").fit(np.arange(1, 41) / 42, np.arange(40) % 2)
+    for call in (scaling.predict_proba, lambda p: scaling.fit(p, [0, 1])):
+        with pytest.raises(BadData, match=r"row 1: a prediction is NaN, in nan$"):
+            call([0.5, math.nan])
+
+
 def test_an_infinite_interval_of_the_temperature_is_none(tmp_path):
     z = np.tile([1e-3, 2.0], 20)
     y = np.tile([1, 1, 0, 0], 10)

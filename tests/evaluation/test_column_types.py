@@ -71,6 +71,7 @@ LISTS, STRUCTS = [[1]] * 4, [{"a": 1}] * 4
     [
         ({"p": ["0.5"] * 4}, "column 'p' of the table has values of type string; pass a column of numbers"),
         ({"p": STRUCTS}, "column 'p' of the table has values of type struct<a: int64>"),
+        ({"p": STRUCTS, "y": list("abab")}, "column 'p' of the table has values of type struct<a: int64>"),
         ({"p": [[[0.5]]] * 4}, "column 'p' of the table has values of type list<"),
         ({"p": [["a", "b"]] * 4}, "column 'p' of the table has values of type string"),
         ({"y": LISTS}, "column 'y' has type list<"),
@@ -101,6 +102,17 @@ def test_columns_of_other_types_are_refused_by_name(arguments, words):
 def test_usual_mistakes_are_told_by_name(arguments, words):
     with pytest.raises(BadData, match=re.escape(words)):
         loss(**arguments)
+
+
+@pytest.mark.parametrize("proba", ["y", "*", ["p", "y"]])
+def test_labels_are_no_predictions(proba):
+    with pytest.raises(ValueError, match="column 'y' of the table has the labels, and proba= names it"):
+        evaluate(pa.table({"p": P, "y": Y}), labels="y", proba=proba)
+
+
+def test_a_column_is_listed_once():
+    with pytest.raises(ValueError, match="column 'p' is listed twice, in 'p', 'p'; pass each column once"):
+        evaluate(pa.table({"p": P, "y": Y}), labels="y", proba=["p", "p"])
 
 
 def test_labels_that_are_all_missing_at_first_need_classes():

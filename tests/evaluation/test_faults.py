@@ -158,6 +158,10 @@ def test_exactly_one_kind_of_predictions_is_declared(arguments, words):
         ({"on_bad_rows": "drop"}, 'on_bad_rows is \'drop\'; pass "error" or "skip"'),
         ({"prior": [0.5, 0.4]}, "prior is [0.5, 0.4], which sums to 0.9"),
         ({"prior": [0.2, 0.3, 0.5]}, "prior has shape (3,), and there are 2 classes"),
+        ({"prior": 0}, "prior is [1.0, 0.0], which gives the label 1 no chance, and rows have it"),
+        ({"prior": 1.5}, "prior is 1.5; pass probabilities, from 0 to 1"),
+        ({"sum_tolerance": -1e-3}, "sum_tolerance is -0.001; pass a number of at least 0"),
+        ({"sum_tolerance": NAN}, "sum_tolerance is nan; pass a number of at least 0"),
         ({"classes": [1, 1]}, "classes names 1 twice"),
         ({"classes": [1, 2, 3]}, "predictions have one column"),
         ({"positive": 1}, "pass both in classes="),
@@ -173,6 +177,19 @@ def test_options_out_of_range_are_refused_with_what_to_pass(options, words):
 def test_data_that_are_bad_are_told_from_arguments_that_are_wrong():
     with pytest.raises(BadData):
         evaluate(labels=[0, 1], proba=np.asarray([0.5, 1.5]))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"y": [0, 1], "p": [0.2, 0.7]}, "the source has type dict, whose columns are one batch"),
+        ([0, 1], "a batch of the source has type int; pass files, a table, or batches"),
+        (np.zeros((2, 2)), "a batch of the source has type ndarray"),
+    ],
+)
+def test_what_is_no_source_is_told_what_one_is(source, words):
+    with pytest.raises(TypeError, match=words):
+        evaluate(source, labels="y", proba="p")
 
 
 def test_batches_are_looked_up_by_name():

@@ -283,7 +283,7 @@ def test_tokens_in_every_format(form, tmp_path):
     got = language_score(path, log_probs="lp", text="text", document="doc")
     same(got, EXACT, "bytes", "characters")
     assert (got.words, got.unscored_tokens, got.documents) == (None, 3, 3)
-    assert language_score([path, path], log_probs="lp").documents == 1
+    assert language_score(path, log_probs="lp").documents == 1
     other = write(of_tokens(), tmp_path / f"other.{form}")
     assert language_score([path, other], log_probs="lp").documents == 2  # each file
 

@@ -99,7 +99,7 @@ def test_rows_without_names_are_not_drawn_by_a_bootstrap():
         ({"labels": "w", "proba": "p_ant", "positive": 1}, "partitions may have different labels"),
         ({"labels": "y", "proba": "p*s"}, r"no column of the table matches 'p\*s'"),
         ({"labels": "y", "proba": "p_*", "classes": ("ant", "bee", "cat")}, "not those of the classes"),
-        ({"labels": "y", "proba": "y", "classes": CLASSES[:2]}, "column 'y' .* has values of type string"),
+        ({"labels": "w", "proba": "y", "classes": CLASSES[:2]}, "column 'y' .* has values of type string"),
         ({"labels": "y", "proba": "p_*", "bins": 0}, "bins is 0"),
     ],
 )

@@ -86,6 +86,28 @@ def test_temperature_and_cox_make_the_derivatives_zero(n):
     assert abs((z * (p - y)).mean()) < tolerance
 
 
+@pytest.mark.parametrize(
+    "p",
+    [
+        np.asarray([0.0, 1.0, 1.0]),
+        np.asarray([0.5, 1.0, 0.5]),
+        np.eye(3),
+        np.full((3, 3), 1 / 3),
+        np.full((3, 1000), 1e-3),
+    ],
+)
+def test_where_no_temperature_changes_anything_it_is_1(p):
+    e = evaluate(labels=[0, 1, 1 if p.ndim == 1 else 2], proba=p)
+    assert e.temperature == 1
+    assert e.temperature_log_loss == e.log_loss
+
+
+def test_scores_of_one_class_are_not_minus_0():
+    e = evaluate(labels=[1, 1], proba=[1.0, 1.0])
+    assert "-0" not in str(e)
+    assert "-0.0" not in e.to_json()
+
+
 def test_a_probability_that_was_rounded_to_one_and_missed_has_log_odds_of_37():
     p = np.asarray([[1e-20, 1.0], *[[0.1, 0.9]] * 60])
     y, z = np.asarray([0] + [1] * 60), np.asarray([37.0, *[np.log(9)] * 60])
@@ -271,6 +293,15 @@ def test_the_worst_thousandth_of_the_rows_has_its_share_of_the_loss():
     share = (ordered[: int(count)].sum() + (count % 1) * ordered[int(count)]) / ordered.sum()
     assert e.worst_share == pytest.approx(share, rel=0.01)
     assert [row["log_loss"] for row in e.worst_rows] == pytest.approx(ordered[:20].tolist(), rel=1e-14)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6, 1e-12, 1e15])
+def test_the_share_of_the_worst_rows_does_not_depend_on_the_unit_of_weights_or_is_unknown(scale):
+    r = np.random.default_rng(8)
+    p, w = r.beta(1, 1, 5000), r.random(5000)
+    share = evaluate(labels=np.ones(5000, int), proba=p, weight=w).worst_share
+    scaled = evaluate(labels=np.ones(5000, int), proba=p, weight=w * scale).worst_share
+    assert scaled == (pytest.approx(share, rel=0.01) if 1e-7 < scale < 1e7 else None)
 
 
 def test_rows_without_weight_count_nothing_whatever_is_predicted():

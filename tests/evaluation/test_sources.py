@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from crossentropy.evaluation import evaluate
+from crossentropy.evaluation import BadData, evaluate
 from crossentropy.evaluation._scoring import Columns, Request
 from crossentropy.evaluation._sources import blocks
 from crossentropy.evaluation._sources import table as pieces
@@ -95,6 +95,22 @@ def test_files_of_a_pattern_are_one_data_set_and_may_order_their_columns_differe
     assert evaluate(both, proba="p_*", classes=CLASSES, **OPTIONS) == result
 
 
+def test_a_file_that_is_named_twice_is_refused(tmp_path):
+    """Its rows would count twice, and the interval would be too narrow."""
+    path = tmp_path / "rows.csv"
+    path.write_text("y,p\n0,0.2\n1,0.7\n")
+    (tmp_path / "link.csv").symlink_to(path)
+    for sources in (
+        [path, path],
+        [str(tmp_path / "*.csv")],
+        [path, tmp_path / ".." / tmp_path.name / "rows.csv"],
+    ):
+        with pytest.raises(
+            ValueError, match=r"\.csv is named twice, and would count twice; pass each file once"
+        ):
+            evaluate(sources, labels="y", proba="p")
+
+
 def test_an_address_of_fsspec_is_opened(folder, truth):
     fsspec = pytest.importorskip("fsspec")
     memory = fsspec.filesystem("memory")
@@ -161,6 +177,41 @@ def test_one_column_is_of_the_positive_class(texts, options, tmp_path):
     assert evaluate(path, labels="y", proba="p", **options).log_loss == pytest.approx(
         -np.log([0.8, 0.9]).mean()
     )
+
+
+def test_columns_of_whole_numbers_with_a_decimal_point_are_the_labels(tmp_path):
+    (tmp_path / "rows.csv").write_text("p_1.0,p_0.0,y\n0.2,0.8,1.0\n0.7,0.3,1.0\n")
+    result = evaluate(str(tmp_path / "rows.csv"), labels="y", proba="p_*")
+    assert result.log_loss == pytest.approx(-np.log([0.2, 0.7]).mean(), rel=1e-15)
+
+
+@pytest.mark.parametrize("missing", ["NA", "nan"])
+@pytest.mark.parametrize("options", [{}, {"positive": 1}, {"classes": [0, 1]}])
+def test_missing_labels_do_not_turn_numbers_into_names(missing, options, tmp_path):
+    """As R writes a table, and NumPy."""
+    (tmp_path / "rows.csv").write_text(f'"p","y"\n0.2,1\n0.7,{missing}\n0.6,0\n')
+    result = evaluate(str(tmp_path / "rows.csv"), labels="y", proba="p", on_bad_rows="skip", **options)
+    assert result.bad_rows == {"null": 1}
+    assert result.log_loss == pytest.approx(-np.log([0.2, 0.4]).mean(), rel=1e-15)
+
+
+def test_a_label_that_looks_missing_is_a_name_among_names(tmp_path):
+    (tmp_path / "rows.csv").write_text("p_NA,p_US,y\n0.2,0.8,NA\n0.7,0.3,US\n")
+    result = evaluate(str(tmp_path / "rows.csv"), labels="y", proba="p_*")
+    assert result.log_loss == pytest.approx(-np.log([0.2, 0.3]).mean(), rel=1e-15)
+
+
+def test_json_lines_may_begin_with_the_mark_of_utf_8(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('\ufeff{"y": 1, "p": 0.2}\n{"y": 0, "p": 0.4}\n', encoding="utf-8")
+    result = evaluate(str(tmp_path / "rows.jsonl"), labels="y", proba="p")
+    assert result.log_loss == pytest.approx(-np.log([0.2, 0.6]).mean(), rel=1e-15)
+
+
+@pytest.mark.parametrize("cell", ['"0.5"', '{"cat": 0.5}'])
+def test_json_lines_without_numbers_are_told_what_is_there(cell, tmp_path):
+    (tmp_path / "rows.jsonl").write_text(f'{{"y": 1, "p": {cell}}}\n')
+    with pytest.raises(BadData, match=r"rows.jsonl: column 'p' holds .*, which is no number; write numbers"):
+        evaluate(str(tmp_path / "rows.jsonl"), labels="y", proba="p")
 
 
 def test_soft_labels_are_columns_in_the_order_of_the_predictions():

@@ -259,7 +259,7 @@ def _label(labels: Any, classes: Sequence[Any] | None, row: int, n: int, C: int)
             raise ValueError(
                 f"labels is {str(one)!r}, which is none of the classes {names}; pass one of them"
             )
-    return np.asarray(one)
+    return np.asarray(int(one) if y.dtype.kind == "b" else one)
 
 
 def _transforms(z: Array, y: Array, options: Mapping[str, Any]) -> tuple[list[TransformedLogits], Array]:

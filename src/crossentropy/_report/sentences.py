@@ -77,8 +77,7 @@ def verdict(result: Result) -> str:
     skill, interval = result["skill"], result["skill_interval"]
     much = f"{percent(abs(skill))} {'below' if skill >= 0 else 'above'} the {number(null)} nats of {base}"
     if interval is None:
-        judgment = "Better" if skill > 0 else "Worse"
-        return f"{judgment} than {base}: {score[0].lower()}{score[1:]}, {much}."
+        return f"{score}, {much}. Whether that is chance was not tested."
     sure = f"{100 * result['confidence']:g} % interval of the skill {percent(interval[0])} to {percent(interval[1])}"
     if interval[0] > 0:
         judgment = f"Better than {base}"
@@ -99,11 +98,12 @@ def calibration(result: Result) -> str:
     if z is None:
         return f"Whether the predictions are calibrated was not tested.{costs}"
     limit = NormalDist().inv_cdf(0.5 + result["confidence"] / 2)
+    errors = "standard errors" if result["clusters"] is None else "standard errors of independent rows"
     if abs(z) > limit:
         kind, than = ("over", "more") if z > 0 else ("under", "less")
         return (
             f"The predictions are {kind}confident: labels cost {number(abs(gap))} nats {than} than the predictions "
-            f"themselves expect ({number(abs(z), 2)} standard errors).{costs}"
+            f"themselves expect ({number(abs(z), 2)} {errors}).{costs}"
         )
     brier = result["spiegelhalter_z"]
     if brier is not None and abs(brier) > limit:
@@ -113,7 +113,7 @@ def calibration(result: Result) -> str:
         )
     return (
         f"No sign of over- or underconfidence: labels cost what the predictions expect, within {number(abs(z), 2)} "
-        f"standard errors.{costs}"
+        f"{errors}.{costs}"
     )
 
 

@@ -122,7 +122,7 @@ def compare(
                 f"--out has the differences of rows, and {not_worse_than} has no rows; pass the predictions it was "
                 "made of, or crossentropy evaluate --out for a report of one model"
             )
-        slices = tuple(slice or ())
+        slices = tuple(dict.fromkeys(slice or ()))
         columns = Columns(predictions, label, weight, cluster, key, {name: name for name in slices})
         request = Request(
             kind,

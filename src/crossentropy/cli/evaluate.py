@@ -111,7 +111,7 @@ def evaluate(
         from crossentropy.evaluation._scoring import Columns, Request
         from crossentropy.evaluation._tables import score_tables
 
-        slices = tuple(slice or ())
+        slices = tuple(dict.fromkeys(slice or ()))
         names = Columns(
             predictions,
             names_of(label) if soft_labels else label,

@@ -1,6 +1,7 @@
 """The report that ``--out`` of ``evaluate``, ``merge`` and ``compare`` writes."""
 
 import hashlib
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -67,12 +68,13 @@ def tree_of(result: Comparison) -> dict[str, Any]:
 
 
 def _described(sources: Sequence[str]) -> list[Source]:
-    """Return each file with its size and digest; of standard input and of remote files the name alone."""
-    from crossentropy.evaluation._sources.addresses import STANDARD_INPUT, addresses, called
+    """Return each file with its size and digest; of what can be read only once and of remote files the name alone."""
+    from crossentropy.evaluation._sources.addresses import addresses
+    from crossentropy.evaluation._sources.paths import STANDARD_INPUT, called
 
     described = []
     for address in addresses(sources):
-        if address == STANDARD_INPUT or "://" in address:
+        if address == STANDARD_INPUT or "://" in address or not os.path.isfile(address):
             described.append(Source(called(address)))
             continue
         with open(address, "rb") as file:

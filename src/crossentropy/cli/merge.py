@@ -32,8 +32,10 @@ def merge(
 
         from crossentropy.cli.evaluation_pages import check_page, write_page
         from crossentropy.evaluation import BadData, LanguageState, State
+        from crossentropy.evaluation._sources.paths import each_once
         from crossentropy.evaluation._states import merged, state_of
 
+        each_once([str(path) for path in states])
         if out is not None:
             check_page(out)
         if state is not None:

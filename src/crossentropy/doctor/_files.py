@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy.doctor._sample import Array
+from crossentropy.evaluation._faults import without_skipping
 from crossentropy.evaluation._scoring import Columns, Request
 from crossentropy.evaluation._sources.convert import predictions_of
 from crossentropy.evaluation._sources.labels import label_column
@@ -45,17 +46,20 @@ def read_predictions(
     request = Request(kind, classes=classes, positive=positive)
     names = Columns(predictions, label)
     parts: list[tuple[Array, Array]] = []
-    for table in open_tables(source, skip=False):
-        found, roles = find_roles(table, names, request), None
-        for piece in table.read(found.roles.names(), found.roles.numeric()):
-            if piece.rows.num_rows == 0:
-                continue
-            if request.classes is None or not parts:
-                request = found.with_classes(request, piece, typed_classes=False)
-            roles = roles or found.in_order(tuple(request.classes or ()))
-            x = predictions_of(piece, roles.predictions, table, len(roles.classes))
-            labels = label_column(piece.rows.column(roles.labels[0]), roles.classes, is_text=table.is_text)
-            parts.append((np.asarray(x), _numbers(labels, roles.classes)))
+    with without_skipping():
+        for table in open_tables(source, skip=False):
+            found, roles = find_roles(table, names, request), None
+            for piece in table.read(found.roles.names(), found.roles.numeric()):
+                if piece.rows.num_rows == 0:
+                    continue
+                if request.classes is None or not parts:
+                    request = found.with_classes(request, piece, typed_classes=False)
+                roles = roles or found.in_order(tuple(request.classes or ()))
+                x = predictions_of(piece, roles.predictions, table, len(roles.classes))
+                labels = label_column(
+                    piece.rows.column(roles.labels[0]), roles.classes, is_text=table.is_text
+                )
+                parts.append((np.asarray(x), _numbers(labels, roles.classes)))
     if not parts:
         raise ValueError(f"there are no rows in {', '.join(source)}; pass predictions")
     x, y = (np.concatenate(columns) for columns in zip(*parts, strict=True))

@@ -157,6 +157,13 @@ def _probability_findings(sample: Sample) -> Iterator[Finding]:
                 {"largest": float(x.max()), "mean_sum": float(totals.mean())},
                 "probabilities / 100",
             )
+        elif x.min() >= 0 and len(x) > 1 and np.ptp(totals) <= TOLERANCE * totals.mean():
+            yield Finding(
+                "unnormalized_probabilities",
+                "The probabilities are not divided by their sum, which is the same in each row and not 1.",
+                {"largest": float(x.max()), "mean_sum": float(totals.mean())},
+                "probabilities / probabilities.sum(axis=-1, keepdims=True)",
+            )
         elif are_log_distributions(x):
             yield Finding(
                 "log_probabilities_as_probabilities",

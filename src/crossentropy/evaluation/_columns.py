@@ -1,6 +1,7 @@
 """From columns of any kind to a checked `Batch`."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,23 @@ import numpy as np
 from crossentropy.evaluation._batch import Batch, SliceColumn
 from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._declaration import Declaration, Label
-from crossentropy.evaluation._faults import BadData, find_faults, row_sums, sum_tolerance
+from crossentropy.evaluation._faults import (
+    SKIPPING,
+    BadData,
+    find_faults,
+    missing_values,
+    row_sums,
+    sum_tolerance,
+)
 from crossentropy.evaluation._hashing import hash_values
-from crossentropy.evaluation._values import are_texts, as_label, python_values, slice_name
+from crossentropy.evaluation._values import (
+    are_texts,
+    as_array,
+    as_label,
+    is_missing,
+    python_values,
+    slice_name,
+)
 
 __all__ = ["label_indices", "make_batch", "slice_column"]
 
@@ -56,7 +71,7 @@ def make_batch(
     Returns
     -------
     (Batch, dict of str to int)
-        The rows, and how many were left out for each kind of fault: "nan", "range", "sum", "label", "weight".
+        The rows, and how many were left out for each kind of fault: "nan", "range", "sum", "label", "weight", "null".
 
     Raises
     ------
@@ -83,16 +98,19 @@ def make_batch(
     if tolerance is None:
         tolerance = sum_tolerance(np.asarray(predictions).dtype, len(d.classes))
     bad, counts = np.zeros(n, bool), {}
-    for fault in find_faults(d, x, y, given, w, tolerance):
+    faults = chain(
+        find_faults(d, x, y, given, w, tolerance),
+        missing_values(cluster, "cluster"),
+        missing_values(rows, "key"),
+    )
+    for fault in faults:
         found = fault.rows & ~bad
         if w is not None and fault.kind != "weight":
             found &= w != 0  # what has no weight may hold anything
         if on_bad_rows == "error" and found.any():
             i = int(found.argmax())
             where = f"{origin}, row {names[i]}" if origin else f"row {names[i]}"
-            raise BadData(
-                f'{where}: {fault.sentence(i)}. on_bad_rows="skip" leaves such rows out and counts them'
-            )
+            raise BadData(f"{where}: {fault.sentence(i)}{SKIPPING}")
         if found.any():
             counts[fault.kind] = int(found.sum())
             bad |= found
@@ -142,7 +160,7 @@ def _column(values: Any, name: str, advice: str = "") -> Any:
     if isinstance(values, Coded):
         return values
     _refuse_mask(values, name)
-    array = np.asarray(values)
+    array = as_array(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -154,6 +172,11 @@ def _weights(weight: Any) -> Array:
     array = _column(weight, "weight")
     if array.dtype.kind not in "biufO":
         raise BadData(f"weight has dtype {array.dtype}; pass numbers")
+    if array.dtype.kind == "O":
+        array = [np.nan if is_missing(x) else x for x in array.tolist()]
+        wrong = [x for x in array if not isinstance(as_label(x), (bool, int, float))]
+        if wrong:
+            raise BadData(f"weight holds {wrong[0]!r}, which is no number; pass numbers")
     return np.ascontiguousarray(array, np.float64)
 
 
@@ -172,7 +195,7 @@ def _refuse_mask(values: Any, name: str) -> None:
 def _names(rows: Any) -> range | Array:
     if isinstance(rows, range):
         return rows
-    array = np.asarray(rows)
+    array = as_array(rows)
     if array.dtype.kind in "biu":
         return np.asarray(array, np.int64)
     if are_texts(array):

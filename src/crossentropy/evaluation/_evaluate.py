@@ -110,7 +110,7 @@ def evaluate(
     OSError
         If there is no such file.
     TypeError
-        If not exactly one kind of predictions is passed.
+        If not exactly one kind of predictions is passed, or the source is none of these.
 
     Examples
     --------
@@ -147,6 +147,11 @@ def _score(source: Any, columns: Columns, request: Request) -> State:
         return source.score(columns, request)
     if is_tabular(source):
         return score_tables(source, columns, request)
+    if hasattr(source, "keys"):
+        raise TypeError(
+            f"the source has type {type(source).__name__}, whose columns are one batch; pass a list of batches, as "
+            "[source], or the columns themselves without a source"
+        )
     scoring = Scoring(request)
     for rows in [columns] if source is None else (_looked_up(columns, batch) for batch in source):
         scoring.add(rows)
@@ -157,6 +162,11 @@ def _score(source: Any, columns: Columns, request: Request) -> State:
 
 def _looked_up(names: Columns, batch: Mapping[str, Any]) -> Columns:
     """Look the names of columns up in a batch; a list of names becomes the columns beside each other."""
+    if not hasattr(batch, "keys"):
+        raise TypeError(
+            f"a batch of the source has type {type(batch).__name__}; pass files, a table, or batches as mappings from "
+            "names to arrays, and arrays themselves as labels=, proba=, … without a source"
+        )
 
     def get(name: Any) -> Any:
         if isinstance(name, (list, tuple)):

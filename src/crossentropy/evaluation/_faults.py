@@ -1,20 +1,35 @@
 """Rows that cannot be scored: what is wrong with them, and what becomes of them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._row_scores import native_matrix
-from crossentropy.evaluation._values import as_label, is_missing
+from crossentropy.evaluation._values import are_texts, as_label, is_missing
 
-__all__ = ["POLICIES", "BadData", "Fault", "find_faults", "row_sums", "skips", "sum_tolerance"]
+__all__ = [
+    "POLICIES",
+    "SKIPPING",
+    "BadData",
+    "Fault",
+    "find_faults",
+    "missing_values",
+    "row_sums",
+    "skips",
+    "sum_tolerance",
+    "without_skipping",
+]
 
 Array = np.ndarray[Any, Any]
 POLICIES = ("error", "skip")
+#: What the message about a bad row ends with.
+SKIPPING = '. on_bad_rows="skip" leaves such rows out and counts them'
 #: The most that weights, finite logits and log-probabilities may be in size; a weight of less than 1 / MOST must be 0.
 #: Products of them, and squares, are then far from the ends of float64.
 MOST = 1e100
@@ -37,6 +52,15 @@ def skips(on_bad_rows: str) -> bool:
     if on_bad_rows not in POLICIES:
         raise ValueError(f'on_bad_rows is {on_bad_rows!r}; pass "error" or "skip"')
     return on_bad_rows == "skip"
+
+
+@contextmanager
+def without_skipping() -> Iterator[None]:
+    """Take the advice to skip bad rows out of errors, for a caller that cannot leave rows out."""
+    try:
+        yield
+    except BadData as error:
+        raise BadData(str(error).removesuffix(SKIPPING)) from error.__cause__
 
 
 def sum_tolerance(dtype: Any, classes: int) -> float:
@@ -79,6 +103,28 @@ def find_faults(
         )
     elif labels.ndim == 2:
         yield from _sum_faults(labels, "the soft label sums to", "label", False, tolerance)
+
+
+def missing_values(values: Any, what: str) -> Iterator[Fault]:
+    """Find rows of a column that have no value."""
+    missing = _missing(values)
+    if missing is not None and missing.any():
+        yield Fault("null", missing, lambda i: f"the {what} is missing; fill it in")
+
+
+def _missing(values: Any) -> Array | None:
+    if isinstance(values, Coded):
+        return np.asarray([is_missing(x) for x in values.values], bool)[values.codes]
+    if values is None or isinstance(values, range):
+        return None
+    array = (
+        np.fromiter(values, object, len(values)) if isinstance(values, (list, tuple)) else np.asarray(values)
+    )
+    if array.dtype.kind in "fmM":
+        return array != array  # NaN and NaT
+    if array.dtype.kind != "O" or are_texts(array):
+        return None
+    return np.asarray([is_missing(x) for x in array.tolist()], bool)
 
 
 def _are_weights(weight: Array) -> Array:

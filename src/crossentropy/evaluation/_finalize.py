@@ -11,7 +11,13 @@ from crossentropy.evaluation import _reliability as reliability
 from crossentropy.evaluation._calibration_curve import calibration_curve, consistency_band
 from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._exact import UNIT, ExactSum
-from crossentropy.evaluation._group_results import adjusted_p, group_result, skill_variance, slice_results
+from crossentropy.evaluation._group_results import (
+    Design,
+    adjusted_p,
+    group_result,
+    skill_variance,
+    slice_results,
+)
 from crossentropy.evaluation._intervals import (
     bootstrap_interval,
     calibration_variance,
@@ -50,10 +56,11 @@ def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
     infinite = totals.n_infinite > 0
     finite_loss = mean_of(totals["loss"], weight)
     loss = math.inf if infinite else finite_loss
+    variance, design = variance_of_loss(part)
     rates = base_rates(part)
     uncertainty = entropy_of(rates)
     null_rates = rates if prior is None else checked_prior(prior, d)
-    null = cross_entropy_of(rates, null_rates)
+    null = cross_entropy_of(rates, null_rates, d)
     brier, brier_null = mean_of(totals["brier"], weight), brier_uncertainty(part, rates)
     entries, *of_classes = (table.entries() for table in part.tables)
     each = [(own, decomposition.best_blocks(own)) for own in of_classes]
@@ -64,10 +71,10 @@ def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
         "log_loss_bits": loss / math.log(2),
         "perplexity": exp_or_infinity(loss),
         "confidence": interval,
-        **(spread := errors(part, loss, interval)),
+        **errors(part, loss, variance, design, interval),
         "normalized_entropy": loss / null if null > 0 else None,
         "skill": 1 - loss / null if null > 0 else None,
-        "skill_interval": skill_interval(part, loss / null, null_rates, spread, interval)
+        "skill_interval": skill_interval(part, loss / null, null_rates, design, interval)
         if null > 0
         else None,
         "brier": brier,
@@ -81,10 +88,10 @@ def finalize(part: Part, *, interval: float, prior: Any) -> Evaluation:
         "consistency_band": consistency_band(entries, interval),
         "ece_interval": ece_interval(part, interval),
         **surprises(part),
-        "classes": class_results(part, each, rates, interval),
-        "slices": all_slices(part, interval),
+        "classes": class_results(part, each, rates, interval, design),
+        "slices": all_slices(part, interval, design),
         "worst_rows": worst_rows(part),
-        "worst_share": None if infinite else part.histogram.share_of_highest(1e-3),
+        "worst_share": None if infinite else part.histogram.share_of_highest(1e-3, float(totals["loss"])),
         "bad_rows": dict(sorted(part.bad_rows.items())),
         "clip_ladder": clip_ladder(part),
         "clip": d.clip,
@@ -107,14 +114,18 @@ def base_rates(part: Part) -> list[float]:
 
 def entropy_of(rates: list[float]) -> float:
     """Return −Σ π log π."""
-    return -math.fsum(p * math.log(p) for p in rates if p > 0)
+    return math.fsum(-p * math.log(p) for p in rates if p > 0)
 
 
-def cross_entropy_of(rates: list[float], prior: list[float]) -> float:
+def cross_entropy_of(rates: list[float], prior: list[float], d: Declaration) -> float:
     """Return −Σ π log q."""
-    if any(q == 0 for p, q in zip(rates, prior, strict=True) if p > 0):
-        return math.inf
-    return -math.fsum(p * math.log(q) for p, q in zip(rates, prior, strict=True) if p > 0)
+    for label, p, q in zip(d.classes, rates, prior, strict=True):
+        if p > 0 and q == 0:
+            raise ValueError(
+                f"prior is {prior}, which gives the label {label!r} no chance, and rows have it: against an infinite "
+                "loss there is no skill; pass a probability above 0 for it"
+            )
+    return math.fsum(-p * math.log(q) for p, q in zip(rates, prior, strict=True) if p > 0)
 
 
 def checked_prior(prior: Any, d: Declaration) -> list[float]:
@@ -130,7 +141,9 @@ def checked_prior(prior: Any, d: Declaration) -> list[float]:
             f"prior has shape {given.shape}, and there are {len(d.classes)} classes, {list(d.classes)!r}; pass the "
             "probability of each, in this order"
         )
-    if not ((given >= 0) & (given <= 1)).all() or abs(given.sum() - 1) > 1e-6:
+    if not ((given >= 0) & (given <= 1)).all():
+        raise ValueError(f"prior is {prior!r}; pass probabilities, from 0 to 1")
+    if abs(given.sum() - 1) > 1e-6:
         raise ValueError(f"prior is {given.tolist()}, which sums to {given.sum():.9g}; pass a distribution")
     return [float(x) for x in given]
 
@@ -146,17 +159,21 @@ def brier_uncertainty(part: Part, rates: list[float]) -> float:
 # ---------------------------------------------------------------------------------------------------------- errors
 
 
-def errors(part: Part, loss: float, interval: float) -> dict[str, Any]:
+def variance_of_loss(part: Part) -> tuple[float | None, Design]:
+    """Return the variance of the mean of the finite losses, and what clusters do to it."""
+    of_rows = sandwich_variance(part.totals.n, *(part.totals[x] for x in MOMENTS))
+    if part.clusters is None:
+        return of_rows, Design()
+    weights, losses = part.clusters.sums()
+    by_cluster = cluster_variance(weights, losses)
+    effect = by_cluster / of_rows if of_rows and by_cluster is not None else 1.0
+    return by_cluster, Design(effect, len(weights))
+
+
+def errors(
+    part: Part, loss: float, variance: float | None, design: Design, interval: float
+) -> dict[str, Any]:
     """Return the standard error of the log loss and its intervals."""
-    totals = part.totals
-    variance, freedom, clusters = (
-        sandwich_variance(totals.n, *(totals[x] for x in MOMENTS)),
-        totals.n - 1,
-        None,
-    )
-    if part.clusters is not None:
-        weights, losses = part.clusters.sums()
-        variance, freedom, clusters = cluster_variance(weights, losses), len(weights) - 1, len(weights)
     error = None if variance is None or math.isinf(loss) else math.sqrt(variance)
     resampled = None
     if part.replicates is not None and not math.isinf(loss):
@@ -164,30 +181,27 @@ def errors(part: Part, loss: float, interval: float) -> dict[str, Any]:
         resampled = bootstrap_interval(of_weights.scaled(), of_losses.scaled(), interval)
     return {
         "standard_error": error,
-        "interval": student_interval(loss, error, freedom, interval),
-        "clusters": clusters,
+        "interval": student_interval(loss, error, design.freedom(part.totals.n), interval),
+        "clusters": design.clusters,
         "bootstrap_standard_error": resampled and resampled[0],
         "bootstrap_interval": resampled and resampled[1],
     }
 
 
 def skill_interval(
-    part: Part, ratio: float, null_rates: list[float], spread: dict[str, Any], interval: float
+    part: Part, ratio: float, null_rates: list[float], design: Design, interval: float
 ) -> tuple[float, float] | None:
     """Return the interval of the skill; by cluster, as much wider as that of the log loss is."""
     totals = part.totals
-    if part.declaration.soft or not math.isfinite(ratio) or spread["standard_error"] is None:
+    if part.declaration.soft or not math.isfinite(ratio) or design.freedom(totals.n) < 1:
         return None
     nulls = [-math.log(q) if q > 0 else 0.0 for q in null_rates]
     variance = skill_variance(part.class_totals(), nulls)
     if variance is None:
         return None
-    freedom = totals.n - 1
-    if spread["clusters"] is not None:
-        freedom = spread["clusters"] - 1
-        alone = sandwich_variance(totals.n, *(totals[x] for x in MOMENTS))
-        variance *= spread["standard_error"] ** 2 / alone if alone else 1.0
-    reach = student_quantile(0.5 + interval / 2, freedom) * math.sqrt(variance)
+    reach = student_quantile(0.5 + interval / 2, design.freedom(totals.n)) * math.sqrt(
+        variance * design.effect
+    )
     return 1 - ratio - reach, 1 - ratio + reach
 
 
@@ -321,7 +335,7 @@ def _z(excess: ExactSum, variance: ExactSum) -> float | None:
 
 
 def class_results(
-    part: Part, each: list[Fitted], rates: list[float], interval: float
+    part: Part, each: list[Fitted], rates: list[float], interval: float, design: Design
 ) -> list[dict[str, Any]]:
     """Return the scores of each class; of soft labels the base rates. Some classes have calibration curves."""
     labels = part.declaration.classes
@@ -334,14 +348,14 @@ def class_results(
     if part.masses is not None:
         return results
     groups = part.class_totals()
-    return [r | group_result(g, interval) for r, g in zip(results, groups, strict=True)]
+    return [r | group_result(g, interval, design) for r, g in zip(results, groups, strict=True)]
 
 
-def all_slices(part: Part, interval: float) -> list[dict[str, Any]]:
+def all_slices(part: Part, interval: float, design: Design) -> list[dict[str, Any]]:
     """Return the scores of each slice of each column, with p-values adjusted over all of them."""
     results = []
     for column, names, scores in zip(part.declaration.slices, part.slice_names, part.slices, strict=True):
-        results += slice_results(column, list(names), scores.totals(len(names)), interval)
+        results += slice_results(column, list(names), scores.totals(len(names)), interval, design)
     for result, p in zip(results, adjusted_p([r["p_value"] for r in results]), strict=True):
         result["adjusted_p_value"] = p
     return results

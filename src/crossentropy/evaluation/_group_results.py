@@ -2,27 +2,50 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from crossentropy.evaluation._exact import UNIT, ExactSum, scaled
 from crossentropy.evaluation._groups import GroupTotals
-from crossentropy.evaluation._intervals import mean_of, sandwich_variance, student_interval, two_sided_p
+from crossentropy.evaluation._intervals import mean_of, sandwich_variance, student_interval
+from crossentropy.evaluation._student import student_p
 
-__all__ = ["adjusted_p", "group_result", "skill_variance", "slice_results"]
+__all__ = ["Design", "adjusted_p", "group_result", "skill_variance", "slice_results"]
 
 
-def group_result(g: GroupTotals, confidence: float) -> dict[str, Any]:
+class Design(NamedTuple):
+    """What clusters do to standard errors.
+
+    Sums by cluster are kept of the log loss of all rows alone. So the effect of clusters on what is known of a class or
+    a slice is taken to be that on the log loss, and to narrow nothing.
+    """
+
+    #: The variance of the log loss of all rows by cluster, divided by that of independent rows.
+    effect: float = 1.0
+    #: The number of clusters; None for independent rows.
+    clusters: int | None = None
+
+    def freedom(self, n: int) -> int:
+        """Return the degrees of freedom of a variance of n rows."""
+        return (n if self.clusters is None else min(n, self.clusters)) - 1
+
+    @property
+    def of_others(self) -> float:
+        """The effect on variances other than that of the log loss of all rows."""
+        return max(1.0, self.effect)
+
+
+def group_result(g: GroupTotals, confidence: float, design: Design) -> dict[str, Any]:
     """Return number, weight, mean loss and its interval of a group."""
     infinite = g.n_infinite > 0
     loss = math.inf if infinite else mean_of(g.loss, g.weight)
-    variance = None if infinite else _variance(g)
-    error = None if variance is None else math.sqrt(variance)
+    variance = None if infinite or design.freedom(g.n) < 1 else _variance(g)
+    error = None if variance is None else math.sqrt(variance * design.of_others)
     return {
         "n": g.n,
         "weight": float(g.weight),
         "log_loss": loss,
         "standard_error": error,
-        "interval": student_interval(loss, error, g.n - 1, confidence),
+        "interval": student_interval(loss, error, design.freedom(g.n), confidence),
         "n_infinite": g.n_infinite,
     }
 
@@ -60,7 +83,7 @@ def skill_variance(classes: Sequence[GroupTotals], nulls: Sequence[float]) -> fl
 
 
 def slice_results(
-    column: str, names: Sequence[str], groups: Sequence[GroupTotals], confidence: float
+    column: str, names: Sequence[str], groups: Sequence[GroupTotals], confidence: float, design: Design
 ) -> list[dict[str, Any]]:
     """Return the scores of the slices of one column that have rows, by name, and a test of each against the others."""
     whole = _sum(groups)
@@ -69,13 +92,13 @@ def slice_results(
         if not g.n:
             continue
         rest = _difference(whole, g)
-        result = {"column": column, "slice": name, **group_result(g, confidence)}
+        result = {"column": column, "slice": name, **group_result(g, confidence, design)}
         result |= {
             "share_of_weight": mean_of(g.weight, whole.weight),
             "share_of_loss": _share(g, whole),
             "brier": mean_of(g.brier, g.weight),
             "accuracy": mean_of(g.correct, g.weight),
-            "p_value": _p_value(g, rest),
+            "p_value": _p_value(g, rest, design),
         }
         results.append(result)
     return results
@@ -87,12 +110,36 @@ def _share(g: GroupTotals, whole: GroupTotals) -> float | None:
     return mean_of(g.loss, whole.loss)
 
 
-def _p_value(g: GroupTotals, rest: GroupTotals) -> float | None:
-    """Test whether a slice has the mean loss of the other rows; None if there are too few to tell."""
+def _p_value(g: GroupTotals, rest: GroupTotals, design: Design) -> float | None:
+    r"""Test whether a slice has the mean loss of the other rows; None if there are too few to tell.
+
+    .. math:: t = \frac{L_1 - L_2}{\sqrt{v_1 + v_2}}, \qquad v_k = \max(s_1^2, s_2^2)\, \frac{\sum_i w_i^2}{W_k^2}
+
+    by Student's distribution with Welch's degrees of freedom. Both sides are given the larger of the two variances s²
+    of a row, since losses are skewed: most rows have a small one, a few a large one. A few rows of small loss are alike
+    by chance, and their own variance would make them differ from the rest beyond any doubt.
+    """
     own, other = _variance(g), _variance(rest)
-    if g.n_infinite or rest.n_infinite or own is None or other is None or own + other <= 0:
+    if (
+        g.n_infinite
+        or rest.n_infinite
+        or design.clusters == 1
+        or own is None
+        or other is None
+        or own + other <= 0
+    ):
         return None
-    return two_sided_p((mean_of(g.loss, g.weight) - mean_of(rest.loss, rest.weight)) / math.sqrt(own + other))
+    spread, its = _spread(g), _spread(rest)
+    variance = design.of_others * max(own / spread, other / its) * (spread + its)
+    share = spread / (spread + its)
+    freedom = 1 / (share**2 / design.freedom(g.n) + (1 - share) ** 2 / design.freedom(rest.n))
+    difference = mean_of(g.loss, g.weight) - mean_of(rest.loss, rest.weight)
+    return student_p(difference / math.sqrt(variance), freedom)
+
+
+def _spread(g: GroupTotals) -> float:
+    """Return Σ w² / W², by which the variance of a row becomes that of the mean."""
+    return (g.weight_square.scaled << UNIT) / g.weight.scaled**2
 
 
 def _difference(whole: GroupTotals, part: GroupTotals) -> GroupTotals:

@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 from crossentropy.evaluation._exact import UNIT, ExactSum
 from crossentropy.evaluation._reliability_bins import Bin
+from crossentropy.evaluation._student import student_p
 
 __all__ = [
     "bootstrap_interval",
@@ -17,8 +18,11 @@ __all__ = [
     "sandwich_variance",
     "student_interval",
     "student_quantile",
-    "two_sided_p",
 ]
+
+
+#: Up to so many degrees of freedom a quantile's expansion is improved, by so many steps.
+ROUGH, STEPS = 50, 6
 
 
 def check_confidence(confidence: float, name: str = "interval") -> None:
@@ -115,7 +119,9 @@ def student_interval(
 
 
 def student_quantile(probability: float, freedom: int) -> float:
-    """Return a quantile of Student's distribution; by its expansion in 1/ν (Abramowitz & Stegun 26.7.5) for ν > 2.
+    """Return a quantile of Student's distribution, for a probability above ½.
+
+    For ν > 2 it is that of its expansion in 1/ν (Abramowitz & Stegun 26.7.5), after Newton's steps where that is rough.
 
     Examples
     --------
@@ -134,7 +140,14 @@ def student_quantile(probability: float, freedom: int) -> float:
         (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / 384,
         (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / 92160,
     )
-    return x + sum(term / v ** (i + 1) for i, term in enumerate(terms))
+    t = x + sum(term / v ** (i + 1) for i, term in enumerate(terms))
+    if freedom > ROUGH:
+        return t
+    log_peak = math.lgamma((v + 1) / 2) - math.lgamma(v / 2) - 0.5 * math.log(v * math.pi)
+    for _ in range(STEPS):  # from below, where the tail is convex, so that no step goes too far
+        density = math.exp(log_peak - 0.5 * (v + 1) * math.log1p(t * t / v))
+        t += (0.5 * student_p(t, v) - (1 - probability)) / density
+    return t
 
 
 def bootstrap_interval(
@@ -155,8 +168,3 @@ def _quantile(ordered: Sequence[float], probability: float) -> float:
     place = probability * (len(ordered) - 1)
     low = min(int(place), len(ordered) - 2)
     return ordered[low] + (place - low) * (ordered[low + 1] - ordered[low])
-
-
-def two_sided_p(z: float) -> float:
-    """Return the probability of a standard normal variable at least as far from 0."""
-    return math.erfc(abs(z) / math.sqrt(2))

@@ -1,7 +1,9 @@
 """What a recalibration would find: Cox's slope and intercept, and the best temperature.
 
 Of two classes both are computed from the labels counted by prediction, thus exactly while the distinct predictions fit,
-then with the middles of the grid's places, whose log-odds are off by at most 2⁻⁸.
+then with the middles of the grid's places, whose log-odds are off by at most 2⁻⁸ between −22.8 and 22.8. Beyond, all
+are in one place, which stands for ±23.6: if many predictions are there, the best temperature is too low, by a sixth
+where the standard deviation of the log-odds is 100.
 
 Of more classes the loss under a temperature is no function of a few counts. The state keeps the loss, its slope and its
 curvature by the power β of p, the inverse temperature, at ¼, ½, 1 and 2, where powers are roots and squares. Between
@@ -21,6 +23,8 @@ from crossentropy.evaluation._prediction_table import Entries
 __all__ = ["Cox", "Node", "Temperature", "best_temperature", "cox", "interpolated_temperature", "log_odds"]
 
 Array = np.ndarray[Any, Any]
+#: Slopes and curvatures of the loss that may be nothing but rounding, of ten thousand classes too.
+FLAT = 1e-10
 
 
 class Temperature(NamedTuple):
@@ -73,7 +77,8 @@ def _finite(entries: Entries, z: Array) -> tuple[Array, Array, Array]:
 def best_temperature(entries: Entries, z: Array) -> Temperature:
     """Minimize the log loss of two classes over one temperature, by Newton's method in a shrinking bracket.
 
-    Infinite if the best is to predict ½, and 0 if every prediction is on the right side.
+    Infinite if the best is to predict ½, 0 if every prediction is on the right side, and 1 if no temperature changes
+    anything, as where all predictions are ½ or certain.
     """
     total = entries.weight.sum()
     z, weight, positive = _finite(entries, z)
@@ -86,6 +91,8 @@ def best_temperature(entries: Entries, z: Array) -> Temperature:
         p = sigmoid(beta * z)
         return float(((weight * p - positive) * z).sum()), float((weight * p * (1 - p) * z * z).sum())
 
+    if not z.any():
+        return Temperature(1.0, loss(1.0))
     if slope(0.0)[0] >= 0:
         return Temperature(math.inf, loss(0.0))
     if not (((weight - positive) * (z > 0)).any() or (positive * (z < 0)).any()):
@@ -110,7 +117,12 @@ def cox(entries: Entries, z: Array) -> Cox | None:
 
 
 def interpolated_temperature(nodes: list[Node]) -> Temperature:
-    """Minimize the loss between powers of p at which it is known; outside of them, return the last."""
+    """Minimize the loss between powers of p at which it is known; outside of them, return the last.
+
+    1 if the loss does not change, as where all predictions are uniform or certain, but for rounding.
+    """
+    if all(max(abs(node.slope), abs(node.curvature)) <= FLAT for node in nodes):
+        return next(Temperature(1.0, node.loss) for node in nodes if node.power == 1)
     if nodes[0].slope >= 0:
         return Temperature(1 / nodes[0].power, nodes[0].loss)
     if nodes[-1].slope <= 0:

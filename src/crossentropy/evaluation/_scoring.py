@@ -6,6 +6,7 @@ checks and conversions are in here, so that a row is judged alike whatever it wa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import Declaration, Label
 from crossentropy.evaluation._faults import BadData, skips
-from crossentropy.evaluation._values import as_label, is_missing
+from crossentropy.evaluation._values import as_array, as_label, is_missing
 from crossentropy.evaluation.state import State
 
 __all__ = ["Columns", "Request", "Scoring", "one_kind", "slices_by_name"]
@@ -63,6 +64,9 @@ class Request:
 
     def __post_init__(self) -> None:
         skips(self.on_bad_rows)  # checks it
+        tolerance = self.sum_tolerance
+        if tolerance is not None and not (isinstance(tolerance, Real) and tolerance >= 0):
+            raise ValueError(f"sum_tolerance is {tolerance!r}; pass a number of at least 0")
 
     def declaration(self, columns: Columns) -> Declaration:
         """Declare the columns, by the shape of the predictions of the first of them."""
@@ -195,7 +199,7 @@ def class_list(
             "label of each column in their order"
         )
     if classes is None:
-        array = np.asarray(labels)
+        array = as_array(labels)
         if positive is not None:
             raise ValueError(f"positive={positive!r} is one of two classes; pass both in classes=")
         if array.dtype.kind in "biuf" or soft or _are_numbers(array):

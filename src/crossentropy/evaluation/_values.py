@@ -9,7 +9,7 @@ from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._declaration import Label
 
-__all__ = ["are_texts", "as_label", "is_missing", "python_values", "slice_name"]
+__all__ = ["are_texts", "as_array", "as_label", "is_missing", "python_values", "slice_name"]
 
 MISSING = ("nan", "NaT", "<NA>")
 
@@ -24,6 +24,20 @@ def are_texts(array: np.ndarray[Any, Any]) -> bool:
     if array.dtype.kind != "O" or not array.flags.c_contiguous:
         return False
     return _native.are_texts(NumpyMemory.address(array), array.size)
+
+
+def as_array(values: Any) -> np.ndarray[Any, Any]:
+    """Return an array; a list of texts and of other values keeps each as it is, where NumPy makes texts of all.
+
+    >>> as_array(["a", float("nan")]).tolist(), as_array([1, 2.5]).tolist()
+    (['a', nan], [1.0, 2.5])
+    """
+    array = np.asarray(values)
+    if array.ndim == 1 and array.dtype.kind in "US" and isinstance(values, (list, tuple)):
+        kind = str if array.dtype.kind == "U" else bytes
+        if not all(isinstance(x, kind) for x in values):
+            return np.fromiter(values, object, len(values))
+    return array
 
 
 def as_label(x: Any) -> Label | None:

@@ -1,5 +1,6 @@
 """The rows that own the loss, and how much of it the worst of them own."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -132,13 +133,17 @@ class LossHistogram:
             NumpyMemory.address(self.counts),
         )
 
-    def share_of_highest(self, fraction: float) -> float | None:
-        """Return the part of all cost that this fraction of the rows has, to about 1 %."""
+    def share_of_highest(self, fraction: float, total: float) -> float | None:
+        """Return the part of all cost that this fraction of the rows has, to about 1 %.
+
+        None if there is none, or if what all rows cost is not to be told from the bins: then weights are so large or so
+        small that costs are outside of them.
+        """
         steps = np.arange(len(self.counts))
         middle = 2.0 ** (steps // self.STEPS + self.LOW) * (1 + (steps % self.STEPS + 0.5) / self.STEPS)
         middle[0] = 0.0
         cost, rows = self.counts * middle, float(self.counts.sum())
-        if not cost.sum() > 0:
+        if not total > 0 or not math.isclose(cost.sum(), total, rel_tol=1e-2):
             return None
         left = np.cumsum(self.counts[::-1])
         taken = np.clip(fraction * rows - (left - self.counts[::-1]), 0, self.counts[::-1])

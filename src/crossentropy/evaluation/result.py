@@ -90,17 +90,18 @@ class Evaluation:
     #: The logistic regression of labels on log-odds.
     cox_slope: float | None
     cox_intercept: float | None
-    #: What the logits would best be divided by, and the log loss then; of more than two classes within [½, 4]. None if
-    #: the log loss is infinite or clipped.
+    #: What the logits would best be divided by, and the log loss then; of more than two classes within [½, 4]. 1 if
+    #: no temperature changes the loss; None if it is infinite or clipped.
     temperature: float | None
     temperature_log_loss: float | None
-    #: For each class and each slice: rows, weight, loss, interval. From three to nine classes each has its calibration
-    #: curve, against the others.
+    #: For each class and each slice: rows, weight, loss, interval; with clusters, wider by as much as that of all rows.
+    #: From three to nine classes each has its calibration curve, against the others.
     classes: list[dict[str, Any]]
     slices: list[dict[str, Any]]
     #: The rows of the highest loss times weight, the worst first.
     worst_rows: list[dict[str, Any]]
-    #: The share of the loss that the worst 0.1 % of the rows have, to about 1 %.
+    #: The share of the loss that the worst 0.1 % of the rows have, to about 1 %. None if weights are so large that rows
+    #: cost more than 2³² nats, or so small that most of the loss is of rows that cost less than 2⁻³².
     worst_share: float | None
     #: How many rows of each fault were left out.
     bad_rows: dict[str, int]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crossentropy._arguments.words import listed
-from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._faults import SKIPPING, BadData
 from crossentropy.evaluation._hashing import hash_values, mixed
 from crossentropy.evaluation._language.arrays import reading_of_rows
 from crossentropy.evaluation._language.counting import counted, with_counts
@@ -59,9 +59,7 @@ class ObjectReader:
             except NotScored as error:
                 if not self.skip:
                     where = f"{origin}, row {place}" if origin else f"row {place}"
-                    raise BadData(
-                        f'{where}: {error}. on_bad_rows="skip" leaves such rows out and counts them'
-                    ) from None
+                    raise BadData(f"{where}: {error}{SKIPPING}") from None
                 self.left_out += 1
                 continue
             for text in texts:

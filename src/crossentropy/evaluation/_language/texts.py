@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy.evaluation._faults import BadData, Fault
+from crossentropy.evaluation._faults import SKIPPING, BadData, Fault
 from crossentropy.evaluation._hashing import hash_text, hash_values
 
 __all__ = ["COUNTS", "UNLIKELY", "Counts", "Reading", "Texts", "checked"]
@@ -135,10 +135,7 @@ def _refused(reading: Reading, row: Array, *, skip: bool) -> tuple[Array, dict[s
             continue
         if not skip:
             i = int(found.argmax())
-            raise BadData(
-                f"{reading.where(i)}: {fault.sentence(i)}. "
-                'on_bad_rows="skip" leaves such rows out and counts them'
-            )
+            raise BadData(f"{reading.where(i)}: {fault.sentence(i)}{SKIPPING}")
         counts[fault.kind] = counts.get(fault.kind, 0) + int(found.sum())
         bad |= found
     return bad, counts

@@ -13,11 +13,10 @@ from typing import IO, Any
 import pyarrow as pa
 
 from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._sources.paths import STANDARD_INPUT, called, each_once
 
-__all__ = ["HEAD", "STANDARD_INPUT", "addresses", "called", "opened", "rejoined", "seekable"]
+__all__ = ["HEAD", "addresses", "opened", "rejoined", "seekable"]
 
-#: The address of standard input.
-STANDARD_INPUT = "-"
 #: Bytes by which a format is recognized.
 HEAD = 1 << 16
 _PACKED = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
@@ -32,9 +31,11 @@ def addresses(source: Any) -> list[str]:
         If a file is not there, or no file matches a pattern.
     IsADirectoryError
         If a folder is passed.
+    ValueError
+        If a file is named twice.
     """
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    return [file for address in given for file in _files(os.fspath(address))]
+    return each_once([file for address in given for file in _files(os.fspath(address))])
 
 
 def _files(address: str) -> Sequence[str]:
@@ -48,14 +49,18 @@ def _files(address: str) -> Sequence[str]:
             raise FileNotFoundError(f"no file matches {address!r}; pass paths, or a pattern that some match")
         return found
     if os.path.isdir(address):
-        raise IsADirectoryError(
-            f"{address} is a folder; pass its files, as {os.path.join(address, '*.parquet')!r}"
-        )
+        raise IsADirectoryError(f"{address} is a folder; pass its files, as {_pattern_in(address)!r}")
     if not os.path.exists(address):
         raise FileNotFoundError(
             f"there is no file {address!r}; pass a path, a pattern, or - for standard input"
         )
     return [address]
+
+
+def _pattern_in(folder: str) -> str:
+    """Return a pattern that matches files of a folder: of its own, or of folders in it as partitions are written."""
+    own = any(entry.is_file() and not entry.name.startswith((".", "_")) for entry in os.scandir(folder))
+    return os.path.join(folder, "*.parquet" if own else os.path.join("**", "*.parquet"))
 
 
 def _remote_files(address: str) -> Sequence[str]:
@@ -77,11 +82,6 @@ def _fsspec() -> Any:
             "addresses with :// are opened by fsspec; install it by: pip install fsspec"
         ) from error
     return core
-
-
-def called(address: str) -> str:
-    """Return what messages call a file."""
-    return "standard input" if address == STANDARD_INPUT else address
 
 
 @contextmanager

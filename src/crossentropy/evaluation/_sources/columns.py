@@ -7,6 +7,7 @@ from typing import Any
 
 from crossentropy._arguments.words import listed, similar
 from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._sources.labels import kind_of_texts, typed
 from crossentropy.evaluation._sources.table import Table
 
 __all__ = ["NamedColumns", "as_names", "by_class", "find_columns"]
@@ -47,6 +48,9 @@ def find_columns(spec: str | Sequence[str], table: Table) -> NamedColumns:
     """
     if not isinstance(spec, str):
         names = [_one(name, table) for name in spec]
+        twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+        if twice is not None:
+            raise ValueError(f"column {twice!r} is listed twice, in {listed(names)}; pass each column once")
         return NamedColumns(tuple(names), tuple(_parts(names)), by_pattern=False)
     if spec in table.names or "*" not in spec:
         name = _one(spec, table)
@@ -108,7 +112,9 @@ def by_class(columns: NamedColumns, classes: Sequence[Any], table: Table) -> tup
             f"{table.words()} has {len(columns.names)} columns of predictions for {len(texts)} classes: {both}; pass "
             "one column for each class"
         )
-    parts = [part if part in texts else part.lower() for part in columns.parts]
+    parts = [
+        part if part in texts else _text(*typed([part], kind_of_texts([part]))) for part in columns.parts
+    ]
     if columns.by_pattern:
         if sorted(parts) != sorted(texts):
             raise ValueError(

@@ -9,16 +9,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crossentropy.evaluation._declaration import Label
-from crossentropy.evaluation._faults import BadData, Fault
+from crossentropy.evaluation._faults import SKIPPING, BadData, Fault
 from crossentropy.evaluation._scoring import Columns
-from crossentropy.evaluation._sources.labels import coded, float_of, label_column, single, value_of
+from crossentropy.evaluation._sources.labels import (
+    NO_LABEL,
+    NO_NUMBER,
+    coded,
+    float_of,
+    label_column,
+    single,
+    value_of,
+)
 from crossentropy.evaluation._sources.table import Piece, Table
 
-__all__ = ["Cells", "Roles", "columns_of", "is_list", "predictions_of", "values_of"]
+__all__ = ["Cells", "Roles", "columns_of", "is_list", "predictions_of", "refuse_others", "values_of"]
 
 Array = np.ndarray[Any, Any]
-#: What stands for a missing number in a text table.
-NO_NUMBER = ("", "NA", "N/A", "#N/A", "null", "NULL", "None")
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,9 @@ def columns_of(piece: Piece, roles: Roles, table: Table, *, skip: bool) -> tuple
     predictions = reading.numbers(roles.predictions, width)
     weight = None if roles.weight is None else reading.numbers((roles.weight,))
     masses = reading.numbers(roles.labels, width) if roles.soft else None
-    for name in (*(() if roles.soft else roles.labels), roles.cluster, roles.key):
+    if not roles.soft:
+        reading.no_nulls(roles.labels[0], NO_LABEL if not isinstance(roles.classes[0], str) else ("",))
+    for name in (roles.cluster, roles.key):
         if name is not None:
             reading.no_nulls(name)
     for name in (roles.cluster, roles.key, *roles.slices.values()):
@@ -116,9 +124,7 @@ def _kept(
         if counted.any() and not skip:
             i = int(counted.argmax())
             where = f"{table.origin}, row {piece.numbers[i]}" if table.origin else f"row {piece.numbers[i]}"
-            raise BadData(
-                f'{where}: {fault.sentence(i)}. on_bad_rows="skip" leaves such rows out and counts them'
-            )
+            raise BadData(f"{where}: {fault.sentence(i)}{SKIPPING}")
         if counted.any():
             counts[fault.kind] = counts.get(fault.kind, 0) + int(counted.sum())
         kept = ~found if kept is None else kept & ~found
@@ -132,9 +138,9 @@ class Cells:
         self.rows, self.table = rows, table
         self.faults: list[Fault] = []
 
-    def no_nulls(self, name: str) -> None:
-        """Find the rows where a column has no value."""
-        column = _no_empty(self.rows.column(name), self.table)
+    def no_nulls(self, name: str, missing: Sequence[str] = ("",)) -> None:
+        """Find the rows where a column has no value, or in a text table one of those that stand for none."""
+        column = _no_empty(self.rows.column(name), self.table, missing)
         if column.null_count:
             self._missing(name, np.asarray(column.is_null()))
 
@@ -163,14 +169,11 @@ class Cells:
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
         kind = column.type
+        refuse_others(name, kind, self.table)
         if pa.types.is_boolean(kind):
             column = column.cast(pa.uint8())
         elif pa.types.is_decimal(kind) or pa.types.is_null(kind):
             column = column.cast(pa.float64())
-        elif not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-            raise BadData(
-                f"column {name!r} of {self.table.words()} has values of type {kind}; pass a column of numbers"
-            )
         return np.asarray(column.to_numpy(zero_copy_only=False))
 
     def _parsed(self, name: str, column: pa.Array) -> pa.Array:
@@ -221,6 +224,17 @@ def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
+def refuse_others(name: str, kind: pa.DataType, table: Table) -> None:
+    """Refuse a column whose values are neither numbers nor, in a text table, texts that write them."""
+    of = pa.types
+    value = kind.value_type if of.is_dictionary(kind) else kind
+    numbers = (of.is_boolean, of.is_integer, of.is_floating, of.is_decimal, of.is_null)
+    if not table.is_text and not any(is_one(value) for is_one in numbers):
+        raise BadData(
+            f"column {name!r} of {table.words()} has values of type {value}; pass a column of numbers"
+        )
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Tell whether a type is one of texts."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
@@ -230,9 +244,12 @@ def _is_null(column: pa.Array) -> Array:
     return np.asarray(column.is_null().to_numpy(zero_copy_only=False))
 
 
-def _no_empty(column: pa.Array, table: Table) -> pa.Array:
-    """Return the column of a text table with nulls for empty texts."""
-    return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column) if table.is_text else column
+def _no_empty(column: pa.Array, table: Table, missing: Sequence[str] = ("",)) -> pa.Array:
+    """Return the column of a text table with nulls for empty texts, and for others that stand for none."""
+    if not table.is_text:
+        return column
+    empty = pc.is_in(column, value_set=pa.array(missing, column.type))
+    return pc.if_else(empty, pa.scalar(None, column.type), column)
 
 
 def values_of(column: pa.Array, table: Table) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._faults import SKIPPING, BadData
 from crossentropy.evaluation._sources.blocks import LONGEST, blocks_of_lines
 from crossentropy.evaluation._sources.table import Piece, Table, reading
 
@@ -158,6 +158,6 @@ def _broken(line: arrow_csv.InvalidRow, first: int, table: Table) -> BadData:
     text = line.text if len(line.text) <= 60 else line.text[:57] + "…"
     return BadData(
         f"{table.origin}, row {first + line.number - 1}: the line {text!r} has {line.actual_columns} cells, and there "
-        f"are {line.expected_columns} columns; put cells with separators in quotes. "
-        'on_bad_rows="skip" leaves such rows out and counts them'
+        f"are {line.expected_columns} columns; put cells with separators in quotes"
+        f"{SKIPPING}"
     )

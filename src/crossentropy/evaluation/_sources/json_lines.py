@@ -1,6 +1,7 @@
 """JSON lines, read block by block."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
@@ -17,7 +18,7 @@ __all__ = ["json_lines_table"]
 
 def json_lines_table(file: IO[bytes], origin: str) -> Table:
     """Open a file with an object in each line; the first lines say which columns there are, and of which type."""
-    first = file.readline()
+    first = file.readline().removeprefix(BOM_UTF8)
     first += file.read(HEAD)
     first += file.readline()
     rows = [_parsed(line, i, origin) for i, line in enumerate(first.splitlines()) if line.strip()]
@@ -87,9 +88,14 @@ def _type(name: str, values: Sequence[Any], numeric: bool, origin: str) -> pa.Da
     known = [x for x in values if x is not None]
     if any(isinstance(x, list) for x in known):
         return pa.list_(pa.float64())
-    if numeric:
-        return pa.float64()
     kinds = {type(x) for x in known}
+    if numeric and kinds <= {bool, int, float}:
+        return pa.float64()
+    if numeric:
+        wrong = next(x for x in known if not isinstance(x, (bool, int, float)))
+        raise BadData(
+            f"{origin}: column {name!r} holds {wrong!r:.60}, which is no number; write numbers, or lists of them"
+        )
     for kind, of_kind in ((bool, pa.bool_()), (int, pa.int64()), (str, pa.string())):
         if kinds <= {kind}:
             return pa.string() if not kinds else of_kind

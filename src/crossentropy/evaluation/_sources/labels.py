@@ -13,6 +13,8 @@ from crossentropy.evaluation._faults import BadData
 from crossentropy.evaluation._values import as_label
 
 __all__ = [
+    "NO_LABEL",
+    "NO_NUMBER",
     "classes_of_columns",
     "classes_of_labels",
     "coded",
@@ -24,6 +26,10 @@ __all__ = [
 ]
 
 Array = np.ndarray[Any, Any]
+#: What stands for a missing number in a text table.
+NO_NUMBER = ("", "NA", "N/A", "#N/A", "null", "NULL", "None")
+#: And for a missing label where labels are numbers.
+NO_LABEL = (*NO_NUMBER, "nan", "NaN", "NAN")
 
 
 def coded(column: pa.Array) -> Coded:
@@ -44,7 +50,7 @@ def kind_of(column: pa.Array, *, is_text: bool) -> str:
     """Say what labels are: "bool", "int", "float" or "text"; texts of a text table by what they look like."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if is_text:
-        return kind_of_texts([x for x in column.unique().to_pylist() if x])
+        return kind_of_texts([x for x in column.unique().to_pylist() if x not in NO_LABEL])
     if pa.types.is_boolean(kind):
         return "bool"
     if pa.types.is_integer(kind):
@@ -159,7 +165,8 @@ def classes_of_labels(labels: pa.Array, kind: str, positive: Label | None) -> tu
     """
     if positive is None and kind != "text":
         return (0, 1)
-    found = [x for x in map(as_label, labels.unique().to_pylist()) if x is not None and x != ""]
+    missing = ("",) if kind == "text" else NO_LABEL
+    found = [x for x in map(as_label, labels.unique().to_pylist()) if x is not None and x not in missing]
     if labels and kind in ("int", "float", "bool") and all(isinstance(x, str) for x in found):
         found = list(typed([str(x) for x in found], kind))
     if not found:

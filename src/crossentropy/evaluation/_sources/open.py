@@ -1,15 +1,17 @@
 """Recognize the format of files by their first bytes, and open them as tables."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
 from crossentropy.evaluation._faults import BadData
-from crossentropy.evaluation._sources.addresses import HEAD, addresses, called, opened, rejoined, seekable
+from crossentropy.evaluation._sources.addresses import HEAD, addresses, opened, rejoined, seekable
 from crossentropy.evaluation._sources.arrow import arrow_file, arrow_object, arrow_stream
 from crossentropy.evaluation._sources.delimited import delimited_table
 from crossentropy.evaluation._sources.json_lines import json_lines_table
 from crossentropy.evaluation._sources.parquet import parquet_table
+from crossentropy.evaluation._sources.paths import called
 from crossentropy.evaluation._sources.table import Table
 
 __all__ = ["open_tables"]
@@ -60,9 +62,9 @@ def _table(address: str, *, skip: bool) -> Iterator[Table]:
                 yield (parquet_table if head.startswith(b"PAR1") else arrow_file)(file_of_parts, origin)
         elif head.startswith(b"\xff\xff\xff\xff"):
             yield arrow_stream(whole, origin)
-        elif head.lstrip()[:1] == b"{":
+        elif head.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
             yield json_lines_table(whole, origin)
-        elif head.lstrip()[:1] == b"[":
+        elif head.removeprefix(BOM_UTF8).lstrip()[:1] == b"[":
             raise BadData(f"{origin} is a JSON array; write JSON lines, an object in each line")
         else:
             yield delimited_table(whole, origin, skip=skip)

@@ -11,7 +11,7 @@ from crossentropy._arguments.words import listed
 from crossentropy.evaluation._declaration import Label
 from crossentropy.evaluation._scoring import Columns, Request
 from crossentropy.evaluation._sources.columns import NamedColumns, as_names, by_class, find_columns
-from crossentropy.evaluation._sources.convert import Roles, is_list
+from crossentropy.evaluation._sources.convert import Roles, is_list, refuse_others
 from crossentropy.evaluation._sources.labels import (
     classes_of_columns,
     classes_of_labels,
@@ -73,6 +73,7 @@ class TableRoles:
                 )
             lengths = np.asarray(pc.list_value_length(predictions).fill_null(0))
             return tuple(range(int(np.bincount(lengths).argmax())))
+        refuse_others(names[0], predictions.type, self.table)
         if request.soft_labels:
             return (0, 1)
         return classes_of_labels(labels, kind, positive)
@@ -105,6 +106,12 @@ def find_roles(table: Table, names: Columns, request: Request) -> TableRoles:
         raise ValueError(
             f"labels has {len(labels.names)} columns, {listed(labels.names)}; pass one column, or soft_labels=True if "
             "they are distributions"
+        )
+    both = [name for name in labels.names if name in predictions.names]
+    if both:
+        raise ValueError(
+            f"column {both[0]!r} of {table.words()} has the labels, and {request.kind}= names it as a prediction too; "
+            "pass the columns of predictions alone"
         )
     roles = Roles(
         predictions.names,

@@ -13,7 +13,7 @@ import numpy as np
 from crossentropy._files import replace_file
 from crossentropy.evaluation._columns import make_batch
 from crossentropy.evaluation._declaration import KINDS, Declaration, Label
-from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._faults import BadData, without_skipping
 from crossentropy.evaluation._scoring import Columns, Request
 from crossentropy.evaluation.calibrators._folds import FOLDS, Folds
 from crossentropy.evaluation.calibrators._rows import Rows, probabilities, row_losses, rows_of, scores_of
@@ -230,7 +230,8 @@ class Calibrator:
         """Check predictions and return their scores; `where` says in messages where they are from."""
         self._check_fitted()
         d = self._declaration
-        batch, _ = make_batch(d, predictions, np.full(len(predictions), d.classes[0]), **where)
+        with without_skipping():
+            batch, _ = make_batch(d, predictions, np.full(len(predictions), d.classes[0]), **where)
         return scores_of(batch.predictions, d, np.asarray(predictions).dtype)
 
     def predict(self, predictions: Any) -> Array:
@@ -315,7 +316,8 @@ def checked_rows(
     declaration: Declaration, predictions: Any, y: Any, weight: Any, cluster: Any = None
 ) -> Rows:
     """Check and convert rows."""
-    batch, _ = make_batch(declaration, predictions, y, weight=weight, cluster=cluster)
+    with without_skipping():
+        batch, _ = make_batch(declaration, predictions, y, weight=weight, cluster=cluster)
     return rows_of(batch, declaration, np.asarray(predictions).dtype)
 
 

@@ -16,7 +16,7 @@ from pyarrow import parquet
 from crossentropy._arguments.words import listed
 from crossentropy._statistics.cpu.memory import large_array
 from crossentropy.evaluation._batch import Batch
-from crossentropy.evaluation._faults import BadData
+from crossentropy.evaluation._faults import BadData, without_skipping
 from crossentropy.evaluation._scoring import Columns, Request, Scoring
 from crossentropy.evaluation._sources.columns import as_names, by_class, find_columns
 from crossentropy.evaluation._sources.convert import predictions_of
@@ -105,25 +105,26 @@ def calibrated_batches(
     d = calibrator._declaration
     added = [ADDED] if d.one_column else [f"{ADDED}_{label}" for label in d.classes]
     schema = None
-    for table in open_tables(source, skip=False):
-        names = _prediction_names(calibrator, columns, table)
-        _check_columns(table, added)
-        for piece in table.read(list(table.names), frozenset(names)):
-            if not piece.rows.num_rows:
-                continue
-            x = predictions_of(piece, names, table, len(d.classes))
-            where = {"first_row": int(piece.numbers[0]), "origin": table.origin, "tolerance": tolerance}
-            p = probabilities(calibrator._map(calibrator._scores(x, **where)))
-            rows = piece.rows
-            for name, column in zip(added, p[:, 1:].T if d.one_column else p.T, strict=True):
-                rows = rows.append_column(name, pa.array(np.ascontiguousarray(column)))
-            schema = schema or rows.schema
-            if rows.schema.names != schema.names or rows.schema.types != schema.types:
-                raise BadData(
-                    f"{table.words()} has other columns than the first file, {listed(rows.schema.names)}; calibrate "
-                    "files of one kind together"
-                )
-            yield rows
+    with without_skipping():
+        for table in open_tables(source, skip=False):
+            names = _prediction_names(calibrator, columns, table)
+            _check_columns(table, added)
+            for piece in table.read(list(table.names), frozenset(names)):
+                if not piece.rows.num_rows:
+                    continue
+                x = predictions_of(piece, names, table, len(d.classes))
+                where = {"first_row": int(piece.numbers[0]), "origin": table.origin, "tolerance": tolerance}
+                p = probabilities(calibrator._map(calibrator._scores(x, **where)))
+                rows = piece.rows
+                for name, column in zip(added, p[:, 1:].T if d.one_column else p.T, strict=True):
+                    rows = rows.append_column(name, pa.array(np.ascontiguousarray(column)))
+                schema = schema or rows.schema
+                if rows.schema.names != schema.names or rows.schema.types != schema.types:
+                    raise BadData(
+                        f"{table.words()} has other columns than the first file, {listed(rows.schema.names)}; "
+                        "calibrate files of one kind together"
+                    )
+                yield rows
 
 
 def _prediction_names(calibrator: Calibrator, columns: Any, table: Table) -> tuple[str, ...]:

@@ -67,7 +67,9 @@ class TemperatureScaling(ClusteredCalibrator):
     def _fit(self, rows: Rows, near: Calibrator | None = None) -> None:
         likelihood = _Likelihood(rows)
         self._power, self.temperature_interval_ = 0.0, None
-        if likelihood(0.0)[0] < 0:
+        if likelihood.is_flat():
+            self._power = 1.0
+        elif likelihood(0.0)[0] < 0:
             bounded = likelihood.is_bounded()
             if not bounded:
                 likelihood.smooth()
@@ -139,6 +141,11 @@ class _Likelihood:
     def smooth(self) -> None:
         """Let each label keep a little for other classes."""
         self._targets, self._last = self.rows.smoothed(), None
+
+    def is_flat(self) -> bool:
+        """Tell whether all classes of a row have one score, in each row: no temperature changes that."""
+        z = self.rows.scores
+        return not (z if z.ndim == 1 else z != z[:, :1]).any()
 
     def is_bounded(self) -> bool:
         """Tell whether a label, or some of its mass, has a lower score than another class."""
