@@ -8,6 +8,7 @@ from typing import Any
 from keras import ops
 from keras.src import backend
 
+from crossentropy._arguments.errors import renamed_in_errors
 from crossentropy._backends import Array
 from crossentropy._versions import Unpack
 from crossentropy.keras._compute import categorical, kullback_leibler
@@ -83,6 +84,7 @@ def categorical_crossentropy(
     )
 
 
+@renamed_in_errors(class_weight="alpha")
 @known_keywords
 def categorical_focal_crossentropy(
     y_true: Any,
@@ -125,7 +127,8 @@ def categorical_focal_crossentropy(
     array([2.634000e-04, 6.759121e-01], dtype=float32)
     """
     classes = as_predictions(y_pred).shape[axis]
-    weights = [alpha] * classes if isinstance(alpha, (int, float)) else alpha
+    is_one = not isinstance(alpha, (list, tuple)) and len(getattr(alpha, "shape", ())) == 0
+    weights = [float(alpha)] * classes if is_one else alpha
     return categorical_crossentropy(
         y_true,
         y_pred,
