@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import _reduction
 
-from crossentropy._arguments.errors import keywords
+from crossentropy._arguments.errors import argument_errors, keywords
 from crossentropy.links import Focal
 from crossentropy.torch import binary
 from crossentropy.torch import functional as F
@@ -130,6 +130,7 @@ class FocalLoss(CrossEntropyLoss):
     0.173287
     """
 
+    @argument_errors
     def __init__(
         self,
         gamma: float = 2.0,
