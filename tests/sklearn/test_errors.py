@@ -102,7 +102,7 @@ def test_validation_rows_need_their_labels_and_early_stopping():
 )
 def test_partial_fit_refuses_what_needs_the_counts_of_all_rows(parameters):
     with pytest.raises(
-        ValueError, match="needs the counts of the classes in all .* call fit, or pass a loss"
+        ValueError, match=r"needs the counts of the classes in all .* call fit, or pass a loss"
     ):
         CrossEntropyClassifier(**parameters).partial_fit(X, Y, classes=[0, 1, 2])
 

@@ -257,8 +257,8 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
         if objective.uses_counts or self.class_weight == "balanced":
             raise ValueError(
                 f"the loss {self.loss!r} with class_weight={self.class_weight!r} needs the counts of the classes in "
-                "all of the data, which partial_fit does not see; call fit, or pass a loss without counts, and weights of "
-                "classes as class_weight={label: weight, …}"
+                "all of the data, which partial_fit does not see; call fit, or pass a loss without counts, and weights "
+                "of classes as class_weight={label: weight, …}"
             )
         device = choose_device(self.device)
         first = not hasattr(self, "classes_")
