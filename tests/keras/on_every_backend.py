@@ -244,6 +244,22 @@ def test_a_mean_is_over_the_rows_that_are_not_of_the_ignored_class():
     np.testing.assert_allclose(numpy(loss(LABELS, LOGITS)), CROSS_ENTROPY[LABELS != 1].mean(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight", "sum"])
+def test_any_loss_has_the_mean_over_the_rows_that_are_not_ignored(reduction):
+    y = np.where(np.arange(5) < 2, -1, LABELS)
+    loss = ck.CrossEntropyLoss("focal_loss", gamma=0.0, ignore_index=-1, reduction=reduction)
+    expected = CROSS_ENTROPY[2:].sum() if reduction == "sum" else CROSS_ENTROPY[2:].mean()
+    for labels in y, y[:, None]:
+        np.testing.assert_allclose(numpy(loss(labels, LOGITS)), expected, rtol=1e-6)
+
+
+def test_the_mean_of_generalized_cross_entropy_is_over_the_rows_that_are_not_ignored():
+    loss = ck.CategoricalGeneralizedCrossEntropy(q=1.0, ignore_class=-1)
+    kept = 1 - P[range(2, 5), LABELS[2:]]
+    found = loss(np.where(np.arange(5) < 2, -1, LABELS), P.astype(np.float32))
+    np.testing.assert_allclose(numpy(found), kept.mean(), rtol=1e-6)
+
+
 def test_a_mean_is_over_the_steps_that_a_mask_keeps():
     from keras.src import backend
 

@@ -10,7 +10,7 @@ from crossentropy import losses, targets
 from crossentropy._arguments.errors import keywords, renamed_in_errors
 from crossentropy._backends import Array
 from crossentropy.keras._loss import RowLoss
-from crossentropy.keras._tensors import aligned, as_labels, as_predictions
+from crossentropy.keras._tensors import aligned, as_labels, as_predictions, without_ignored
 
 __all__ = ["CrossEntropyLoss"]
 
@@ -43,7 +43,8 @@ class CrossEntropyLoss(RowLoss):
     reduction, name, dtype
         As in `keras.losses.Loss`; rows are added up in float32 or wider, and the result is cast to `dtype`.
     **options
-        Those of the function, but for what Keras does itself: `sample_weight`, `reduction`, `normalizer`, `empty`.
+        Those of the function, but for what Keras does itself: `sample_weight`, `reduction`, `normalizer`, `empty`. A
+        mean is over the rows whose label is not `ignore_index`.
 
     Raises
     ------
@@ -102,7 +103,9 @@ class CrossEntropyLoss(RowLoss):
 
     def _rows(self, y_true: Any, y_pred: Any) -> Array:
         y_true, y_pred = aligned(as_labels(y_true), as_predictions(y_pred, from_logits=True))
-        return self._function(y_pred, self._labels(y_true, y_pred), reduction="none", **self._options)
+        labels = self._labels(y_true, y_pred)
+        losses = self._function(y_pred, labels, reduction="none", **self._options)
+        return without_ignored(losses, labels, self._options.get("ignore_index"))
 
     def _labels(self, y_true: Array, y_pred: Array) -> Any:
         """Return labels in the form that was declared."""
