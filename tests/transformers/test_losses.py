@@ -150,6 +150,8 @@ def test_what_does_not_fit_is_refused_with_what_would():
         loss_function(ce.losses.ldam_loss)
     with pytest.raises(ValueError, match=r"labels of dtype torch.float64 are not shifted; pass .*shift=0"):
         loss_function(ce.sigmoid_cross_entropy, shift=1)(TokenClassifierOutput(logits=LOGITS), LOGITS)
+    with pytest.raises(TypeError, match=r"labels is None: the Trainer found none .* name the column"):
+        loss_function()(TokenClassifierOutput(logits=LOGITS), None)
     with pytest.raises(TypeError, match="loss is 'focal'; pass a loss of rows"):
         loss_function("focal")
 

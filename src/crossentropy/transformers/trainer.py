@@ -82,6 +82,10 @@ def loss_function(
         )
 
     def compute(outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        if labels is None:
+            raise TypeError(
+                'labels is None: the Trainer found none in its inputs; name the column of the data set "labels"'
+            )
         logits = logits_of(outputs)
         ahead = _shift_of(outputs) if shift is None else shift
         chosen = dict(options)
