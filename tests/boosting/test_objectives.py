@@ -143,6 +143,22 @@ class WithoutCurvature:
         ),
         (lambda: SigmoidObjective(hessian=True), ValueError, "hessian is True"),
         (
+            lambda: SigmoidObjective(pos_weight=-1.0),
+            ValueError,
+            "pos_weight is -1.0; a weight must be finite",
+        ),
+        (
+            lambda: SigmoidObjective(pos_weight=np.inf),
+            ValueError,
+            "pos_weight is inf; a weight must be finite",
+        ),
+        (lambda: SigmoidObjective(logit_bias="2"), TypeError, "logit_bias is '2'; pass one number"),
+        (
+            lambda: SoftmaxObjective(class_weight=[-1, 1]),
+            ValueError,
+            r"class_weight is \[-1, 1\]; a weight must",
+        ),
+        (
             lambda: SoftmaxObjective(smoothing=0.1),
             TypeError,
             "SoftmaxObjective has no argument smoothing; pass label_smoothing=smoothing. Its arguments are link, "

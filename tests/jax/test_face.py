@@ -32,6 +32,27 @@ def alike(got, expected, tolerance=2e-5):
     np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
 
 
+def test_an_axis_may_be_an_integer_of_numpy():
+    z, t, y = batch()
+    axis = np.int64(-1)
+    alike(face.softmax_cross_entropy(z, t, axis), face.softmax_cross_entropy(z, t))
+    alike(
+        face.softmax_cross_entropy_with_integer_labels(z, y, (axis,)),
+        face.softmax_cross_entropy(z, jax.nn.one_hot(y, 5)),
+    )
+    alike(face.kl_divergence(z, t, axis), face.kl_divergence(z, t))
+
+
+@pytest.mark.parametrize(
+    "name", ["kl_divergence", "kl_divergence_with_log_targets", "generalized_kl_divergence"]
+)
+def test_a_mask_that_does_not_broadcast_to_the_terms_is_refused(name):
+    z, t, _ = batch()
+    for wider in jnp.ones((2, 4, 5), bool), jnp.ones(4, bool):
+        with pytest.raises(ValueError, match=r"where has shape .*, which does not broadcast to \(4, 5\)"):
+            getattr(face, name)(z, t, where=wider)
+
+
 @pytest.mark.parametrize("name", sorted(set(face.__all__) - OURS_ALONE))
 def test_every_function_of_optax_is_called_as_there(name):
     ours, theirs = (inspect.signature(getattr(module, name)).parameters for module in (face, optax.losses))

@@ -11,6 +11,7 @@ import pytest
 from keras import ops
 
 import crossentropy.keras as ck
+from advice import message_of, typed
 from crossentropy import links
 from sampling import sampled
 
@@ -243,6 +244,22 @@ def test_a_mean_is_over_the_rows_that_are_not_of_the_ignored_class():
     np.testing.assert_allclose(numpy(loss(LABELS, LOGITS)), CROSS_ENTROPY[LABELS != 1].mean(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight", "sum"])
+def test_any_loss_has_the_mean_over_the_rows_that_are_not_ignored(reduction):
+    y = np.where(np.arange(5) < 2, -1, LABELS)
+    loss = ck.CrossEntropyLoss("focal_loss", gamma=0.0, ignore_index=-1, reduction=reduction)
+    expected = CROSS_ENTROPY[2:].sum() if reduction == "sum" else CROSS_ENTROPY[2:].mean()
+    for labels in y, y[:, None]:
+        np.testing.assert_allclose(numpy(loss(labels, LOGITS)), expected, rtol=1e-6)
+
+
+def test_the_mean_of_generalized_cross_entropy_is_over_the_rows_that_are_not_ignored():
+    loss = ck.CategoricalGeneralizedCrossEntropy(q=1.0, ignore_class=-1)
+    kept = 1 - P[range(2, 5), LABELS[2:]]
+    found = loss(np.where(np.arange(5) < 2, -1, LABELS), P.astype(np.float32))
+    np.testing.assert_allclose(numpy(found), kept.mean(), rtol=1e-6)
+
+
 def test_a_mean_is_over_the_steps_that_a_mask_keeps():
     from keras.src import backend
 
@@ -441,6 +458,36 @@ def test_cross_entropy_loss_takes_labels_of_every_form(target, y, truth):
     np.testing.assert_allclose(numpy(loss(y, LOGITS)), truth, rtol=1e-6)
     revived = ck.CrossEntropyLoss.from_config(loss.get_config())
     np.testing.assert_array_equal(numpy(revived(y, LOGITS)), numpy(loss(y, LOGITS)))
+
+
+@pytest.mark.parametrize(
+    ("y_true", "advice", "truth"),
+    [
+        (HOT.astype(int), 'target="OneHot"', CROSS_ENTROPY),
+        (HOT * 2.0, 'target="masses"', 2 * CROSS_ENTROPY),
+    ],
+)
+def test_labels_whose_form_is_to_be_declared_are_refused_with_the_declaration(y_true, advice, truth):
+    with pytest.raises((TypeError, ValueError), match=f"make the loss with {advice}"):
+        ck.CrossEntropyLoss()(y_true, LOGITS)
+    loss = eval(f"ck.CrossEntropyLoss({advice})")
+    np.testing.assert_allclose(numpy(loss(y_true, LOGITS)), truth.mean(), rtol=1e-6)
+
+
+def test_class_indices_that_are_floats_are_refused_with_a_cast_of_any_backend():
+    names = {"loss": ck.CrossEntropyLoss(), "y_true": LABELS.astype(np.float32), "z": LOGITS}
+    said = message_of(TypeError, "loss(y_true, z)", **names)
+    y_true = typed(said, r'keras\.ops\.cast\(y_true, "int32"\)', keras=keras, **names)
+    np.testing.assert_allclose(numpy(ck.CrossEntropyLoss()(y_true, LOGITS)), CROSS_ENTROPY.mean(), rtol=1e-6)
+
+
+def test_a_weight_of_the_focal_loss_may_be_a_number_of_any_library_and_is_named_in_errors():
+    y, p = HOT.astype(np.float32), P.astype(np.float32)
+    expected = numpy(ck.CategoricalFocalCrossentropy(alpha=0.5)(y, p))
+    for alpha in np.float32(0.5), np.asarray(0.5), keras.ops.convert_to_tensor(0.5):
+        np.testing.assert_array_equal(numpy(ck.CategoricalFocalCrossentropy(alpha=alpha)(y, p)), expected)
+    with pytest.raises(ValueError, match=r"alpha has shape \(2,\); pass one number for each of the"):
+        ck.CategoricalFocalCrossentropy(alpha=[0.5, 0.5])(y, p)
 
 
 def test_cross_entropy_loss_is_any_loss_of_logits_and_labels():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from advice import message_of, typed
 from crossentropy import sklearn as face
 
 RNG = np.random.default_rng(0)
@@ -108,3 +109,10 @@ def test_a_calibration_error_is_the_mean_distance_of_the_bins():
 def test_what_are_no_probabilities_of_the_rows_is_refused(y, p, match):
     with pytest.raises(ValueError, match=match):
         face.log_loss(y, p)
+
+
+def test_a_column_of_probabilities_is_asked_for_as_a_vector():
+    names = {"log_loss": face.log_loss, "y_proba": np.array([[0.2], [0.7]])}
+    said = message_of(ValueError, "log_loss([0, 1], y_proba)", **names)
+    y_proba = typed(said, r"y_proba\[:, 0\]", **names)
+    assert face.log_loss([0, 1], y_proba) == pytest.approx(-np.log([0.8, 0.7]).mean())

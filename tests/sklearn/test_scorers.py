@@ -4,10 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_iris
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
 
 from crossentropy import sklearn as face
@@ -69,6 +71,33 @@ def test_weights_count():
     model = clone(MODEL).fit(X, Y)
     expected = -log_loss(Y, model.predict_proba(X), sample_weight=weight)
     assert face.neg_log_loss_scorer(model, X, Y, sample_weight=weight) == pytest.approx(expected, rel=1e-10)
+
+
+def test_searches_pass_their_weights_to_scorers():
+    scorers = {"ours": face.neg_log_loss_scorer, "sklearn": "neg_log_loss"}
+    search = GridSearchCV(MODEL, {"C": [1e-3, 1.0]}, scoring=scorers, refit="ours", cv=shuffled())
+    found = search.fit(X, Y, sample_weight=np.where(Y == 2, 3.0, 1.0)).cv_results_
+    np.testing.assert_allclose(found["mean_test_ours"], found["mean_test_sklearn"], rtol=1e-10)
+
+
+def test_metadata_routing_passes_weights_that_the_scorer_asks_for_and_no_others():
+    weight = np.where(Y == 2, 3.0, 1.0)
+
+    def scores(scorer):
+        model = clone(MODEL).set_fit_request(sample_weight=True)
+        call = {"cv": shuffled(), "scoring": scorer, "params": {"sample_weight": weight}}
+        return cross_validate(model, X, Y, **call)["test_score"]
+
+    with config_context(enable_metadata_routing=True):
+        with pytest.raises(
+            UnsetMetadataPassedError, match=r"ProbabilityScorer\('log_loss'\)\.set_score_request"
+        ):
+            scores(face.neg_log_loss_scorer)
+        theirs = make_scorer(log_loss, greater_is_better=False, response_method="predict_proba")
+        for asks in True, False:
+            expected = scores(theirs.set_score_request(sample_weight=asks))
+            found = scores(face.neg_log_loss_scorer.set_score_request(sample_weight=asks))
+            np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
 class Sure(ClassifierMixin, BaseEstimator):

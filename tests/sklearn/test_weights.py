@@ -115,3 +115,6 @@ def test_a_weight_of_zero_cannot_be_corrected():
     classifier = CrossEntropyClassifier(class_weight={0: 0.0}, correct_weights=True, epochs=1)
     with pytest.raises(ValueError, match=r"correct_weights is True, and the weight of class 0 is 0"):
         classifier.fit(X, y)
+    classifier.set_params(correct_weights=False).fit(X, y)
+    with pytest.raises(ValueError, match=r"correct_weights is True, and the weight of class 0 is 0"):
+        classifier.set_params(correct_weights=True).predict_proba(X)

@@ -5,6 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import crossentropy.torch as ct  # noqa: E402
+from advice import message_of, typed  # noqa: E402
 
 Z = torch.zeros(4, 3)
 Y = torch.tensor([0, 1, 2, 0])
@@ -65,6 +66,11 @@ def test_floating_labels_in_the_shape_of_indices_are_told_to_be_integers(name):
 def test_an_integer_one_hot_is_told_of_its_name():
     with pytest.raises(TypeError, match="OneHot"):
         ct.cross_entropy(Z, torch.eye(3, dtype=torch.long)[Y])
+
+
+def test_nll_loss_asks_for_a_tensor_as_a_target():
+    said = message_of(TypeError, "nll_loss(Z, target)", nll_loss=ct.nll_loss, Z=Z, target=[0, 1, 2, 0])
+    assert typed(said, r"torch\.as_tensor\(target\)", torch=torch, target=[0, 1]).equal(torch.tensor([0, 1]))
 
 
 def test_nll_loss_refuses_probabilities_as_a_target():

@@ -74,6 +74,16 @@ def test_the_mean_over_the_classes_of_a_row_is_torchs(shape, reduction):
         torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
+@pytest.mark.parametrize("reduction", ["batchmean", "mean", "sum", "none"])
+@pytest.mark.parametrize("shapes", [((1, 5), (4, 5)), ((5,), (4, 5)), ((4, 5), (1, 5)), ((), (4,))])
+def test_a_divergence_of_shapes_that_broadcast_is_divided_as_in_torch(shapes, reduction):
+    G = torch.Generator().manual_seed(0)
+    log_q, p = (torch.rand(shape, generator=G) for shape in shapes)
+    found = ct.kl_div(log_q, p, reduction=reduction)
+    torch.testing.assert_close(found, torch.nn.functional.kl_div(log_q, p, reduction=reduction))
+
+
 @pytest.mark.parametrize("reduction", ["batchmean", "mean", "sum", "none"])
 @pytest.mark.parametrize("log_target", [False, True])
 def test_a_class_without_probability_counts_nothing_in_a_divergence(reduction, log_target):

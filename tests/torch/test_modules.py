@@ -172,6 +172,20 @@ def test_sample_weights_go_to_the_call():
     assert ct.CrossEntropyLoss(W)(z, t, sample_weight=ω).equal(ct.cross_entropy(z, t, W, sample_weight=ω))
 
 
+def test_a_subclass_may_take_our_options_as_its_own_parameters():
+    class Regularized(ct.CrossEntropyLoss):
+        def __init__(self, z_loss=0.5, weight=None):
+            super().__init__(weight, z_loss=z_loss)
+
+    class Weighted(ct.BCEWithLogitsLoss):
+        def __init__(self, *, empty):
+            super().__init__(empty=empty)
+
+    z, t = batch("CrossEntropyLoss")
+    assert Regularized()(z, t).equal(ct.cross_entropy(z, t, z_loss=0.5))
+    assert Weighted(empty="zero")(z[:0], z[:0]) == 0
+
+
 @each_module
 def test_a_misspelt_option_is_named(name):
     with pytest.raises(TypeError, match="label_smooting"):

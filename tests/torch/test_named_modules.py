@@ -3,6 +3,7 @@
 import inspect
 from math import log
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -164,3 +165,19 @@ def test_a_named_loss_may_be_subclassed():
             return 2 * super().forward(*inputs, **batch)
 
     assert Mine(2.0)(*ROWS).equal(2 * ct.PolyLoss(2.0)(*ROWS))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: ct.FocalLoss("2"), "gamma is '2'; pass one number"),
+        (lambda: ct.FocalLoss(np.ones(2)), r"gamma is a numpy.ndarray of shape \(2,\); pass one number"),
+        (lambda: ct.PolyLoss(epsilon=None), "epsilon is None; pass one number"),
+        (lambda: ct.GeneralizedCrossEntropyLoss([0.1, 0.2]), r"q is \[0.1, 0.2\]; pass one number"),
+        (lambda: ct.CLIPLoss("10"), "scale is '10'; pass one number"),
+        (lambda: ct.LDAMLoss({"cat": 3, "dog": 2}), r"counts is a dict; pass numpy.array\(\[counts\[c\]"),
+    ],
+)
+def test_a_setting_of_another_kind_is_named_when_the_module_is_made(make, said):
+    with pytest.raises(TypeError, match=said):
+        make()

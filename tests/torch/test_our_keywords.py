@@ -161,6 +161,12 @@ def test_the_focal_loss_takes_the_other_keywords():
     assert value.equal(expected)
 
 
+def test_the_focal_loss_takes_no_other_link_and_names_what_does():
+    for call in (lambda **x: ct.focal_loss(logits(), labels(), **x)), ct.FocalLoss:
+        with pytest.raises(TypeError, match=r"(?i)has no option link, which it sets .*; cross_?entropy"):
+            call(link=links.Poly(1.0))
+
+
 @pytest.mark.parametrize("name", ["temperature", "logit_bias", "margin", "sample_weight"])
 def test_gradients_flow_to_our_keywords(name):
     x = random({"temperature": (), "logit_bias": 5, "margin": (), "sample_weight": ROWS}[name], 14)

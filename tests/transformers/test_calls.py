@@ -113,6 +113,31 @@ def test_changes_of_the_model_after_apply_count():
     assert restore(model)(**inputs).logits.shape[-1] == V + 9
 
 
+def test_a_model_that_has_lost_its_output_layer_says_so_and_can_be_restored():
+    model, inputs = apply(make("llama")), batch()
+    before = model.lm_head
+    for head, said in (
+        (None, "has no output embeddings"),
+        (torch.nn.Sequential(), "output layer .* is a .*Seq"),
+    ):
+        model.lm_head = head
+        with pytest.raises(TypeError, match=said):
+            model(**inputs)
+    assert "forward" not in vars(restore(model))
+    assert "forward" not in vars(before)
+    with applied(make("llama")) as model:
+        model.lm_head = None
+
+
+def test_an_output_layer_that_was_replaced_is_a_plain_one_after_restore():
+    model, inputs = apply(make("llama")), batch()
+    before = model.lm_head
+    model.lm_head = copy.deepcopy(before)
+    assert_serves(model, inputs)
+    restore(model)
+    assert not {"forward", "_recording"} & {*vars(before), *vars(model.lm_head)}
+
+
 def test_a_second_call_of_apply_replaces_the_first():
     model, inputs = make("llama"), batch()
     names = set(vars(model)), set(vars(model.lm_head))

@@ -22,6 +22,7 @@ from transformers.modeling_outputs import (
 )
 
 import crossentropy as ce
+from crossentropy.torch import causal_lm_loss
 from crossentropy.transformers import loss_function
 from sampling import full
 from tiny_transformers import V, batch, make
@@ -64,6 +65,40 @@ def test_any_loss_of_rows_serves_with_its_options():
         rtol=1e-12,
         atol=0,
     )
+
+
+@pytest.mark.parametrize("loss", [ce.softmax_cross_entropy, ce.losses.zlpr_loss])
+def test_a_batch_of_labels_for_each_class_is_divided_by_its_rows(loss):
+    labels = torch.eye(7, dtype=torch.float64)[[3, 6]]
+    counted = labels.ne(-100).sum() * 2  # as the Trainer does; as many are elsewhere
+    found = loss_function(loss)(SequenceClassifierOutput(logits=LOGITS[:, 0]), labels, counted)
+    expected = loss(LOGITS[:, 0], labels, reduction="sum") / 4
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("averaged", [True, False])
+@pytest.mark.parametrize("loss", [loss_function(), causal_lm_loss])
+def test_with_two_gpus_in_one_process_the_trainer_has_the_mean_over_the_batch(loss, averaged, tmp_path):
+    """The Trainer repeats its count for each GPU, and makes up for it or not."""
+    arguments = TrainingArguments(
+        str(tmp_path), use_cpu=True, report_to=[], average_tokens_across_devices=averaged
+    )
+    arguments._n_gpu = 2
+    model, tokens = make("llama"), batch()["input_ids"]
+    inputs = {"input_ids": tokens, "labels": tokens}
+    trainer = Trainer(model, arguments, compute_loss_func=loss)
+    count = trainer._get_num_items_in_batch([inputs], torch.device("cpu"))
+    assert count.shape == (2, 1)
+    found = trainer.compute_loss(model, dict(inputs), num_items_in_batch=count).mean()
+    assert found.item() == pytest.approx(model(**inputs).loss.item(), rel=1e-6)
+
+
+def test_outputs_may_be_a_mapping_or_a_tuple():
+    expected = loss_function(shift=0)(TokenClassifierOutput(logits=LOGITS), LABELS)
+    for outputs in {"logits": LOGITS}, (LOGITS,):
+        assert torch.equal(loss_function(shift=0)(outputs, LABELS), expected)
+        with pytest.raises(ValueError, match=r"which does not tell .* pass loss_function\(shift=1\)"):
+            loss_function()(outputs, LABELS)
 
 
 NEEDED = {
@@ -115,6 +150,8 @@ def test_what_does_not_fit_is_refused_with_what_would():
         loss_function(ce.losses.ldam_loss)
     with pytest.raises(ValueError, match=r"labels of dtype torch.float64 are not shifted; pass .*shift=0"):
         loss_function(ce.sigmoid_cross_entropy, shift=1)(TokenClassifierOutput(logits=LOGITS), LOGITS)
+    with pytest.raises(TypeError, match=r"labels is None: the Trainer found none .* name the column"):
+        loss_function()(TokenClassifierOutput(logits=LOGITS), None)
     with pytest.raises(TypeError, match="loss is 'focal'; pass a loss of rows"):
         loss_function("focal")
 

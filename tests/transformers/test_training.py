@@ -14,6 +14,8 @@ from torch import nn
 from torch._inductor import config as inductor_config
 from transformers import Trainer, TrainingArguments
 
+import crossentropy as ce
+import crossentropy.torch as ct
 from crossentropy.transformers import applied, apply, restore
 from sampling import full
 from tiny_transformers import V, assert_same, batch, gradients, loss_of_logits, make
@@ -313,6 +315,10 @@ def test_a_model_that_computes_its_loss_otherwise_is_refused():
     model.loss_function = lambda logits, labels, **kwargs: torch.log_softmax(logits, -1).sum()
     with pytest.raises(TypeError, match=r"the model calls log_softmax\(\) on them"):
         model(**batch())
+    for loss in ct.cross_entropy, ce.softmax_cross_entropy:
+        model.loss_function = lambda logits, labels, loss=loss, **kwargs: loss(logits, labels)
+        with pytest.raises(TypeError, match=r"the model passes them to a function .*restore\(model\)"):
+            model(**batch())
     model.loss_function = lambda logits, labels, **kwargs: logits + torch.tensor(1.0)
     with pytest.raises(TypeError, match=r"the model adds a tensor of shape \(\) to them"):
         model(**batch())

@@ -104,7 +104,7 @@ def argument_errors(function: Function) -> Function:
             # torch.compile cannot trace the diagnosis
             if torch is not None and torch.compiler.is_compiling():
                 raise
-            better = _diagnosis(function, args, kwargs, error)
+            better = diagnosis(function, args, kwargs, error)
             if better is None:
                 raise
             raise better from error
@@ -211,7 +211,7 @@ def integer(value: Any, name: str) -> Any:
     return value
 
 
-def _diagnosis(
+def diagnosis(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
 ) -> TypeError | None:
     """Build the error for the argument that is wrong; None if none is found."""

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from crossentropy._arguments.errors import constructor_errors
+from crossentropy._arguments.errors import constructor_errors, number
 from crossentropy._backends import Array
 from crossentropy._engine.sigmoid.constant import constant_log_odds
 from crossentropy._engine.sigmoid.hessian import BlockDerivatives, element_derivatives
 from crossentropy.boosting._catboost import YesNoCatBoostObjective
 from crossentropy.boosting._lightgbm import LightGBMObjective
-from crossentropy.boosting._options import check_hessian, options_of
+from crossentropy.boosting._options import check_hessian, check_weights, options_of
 from crossentropy.boosting._xgboost import XGBoostObjective
 from crossentropy.links import Link
 from crossentropy.links._probabilities import probability
@@ -97,6 +97,8 @@ class SigmoidObjective:
 
     def __post_init__(self) -> None:
         check_hessian(self.hessian)
+        check_weights(pos_weight=self.pos_weight)
+        number(self.logit_bias, "logit_bias")
         self.derivatives(np.zeros(2), [0, 1])  # checks the options
 
     def derivatives(

@@ -14,7 +14,7 @@ from crossentropy._engine.softmax.hessian import RowHessian, row_derivatives
 from crossentropy._loss_expressions.objective import LogitTransform
 from crossentropy.boosting._catboost import ClassesCatBoostObjective
 from crossentropy.boosting._lightgbm import LightGBMObjective
-from crossentropy.boosting._options import check_hessian, options_of
+from crossentropy.boosting._options import check_hessian, check_weights, options_of
 from crossentropy.boosting._xgboost import XGBoostObjective
 from crossentropy.links import Link
 from crossentropy.losses import softmax_cross_entropy
@@ -95,6 +95,7 @@ class SoftmaxObjective:
 
     def __post_init__(self) -> None:
         check_hessian(self.hessian)
+        check_weights(class_weight=self.class_weight)
         vectors: Any = (self.smoothing_prior, self.class_weight, self.logit_bias, self.margin)
         classes = next((len(x) for x in vectors if hasattr(x, "__len__")), 2)
         self.derivatives(np.zeros((1, classes)), [0])  # checks the options
@@ -214,7 +215,8 @@ def _class_indices(labels: Any) -> np.ndarray:
         )
     if labels.dtype.kind != "f":
         return labels
-    indices = labels.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # NaN, which is named below
+        indices = labels.astype(np.int64)
     wrong = indices != labels
     if wrong.any():
         row = int(wrong.argmax())

@@ -1,6 +1,7 @@
 """Class axes and masks as optax has them, brought to one class axis and weights of rows."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import jax.numpy as jnp
@@ -27,13 +28,14 @@ def check_floating(**arrays: Any) -> list[Array]:
 
 def class_axes(axis: Axes, ndim: int) -> tuple[int, ...]:
     """The class axes counted from the front; None stands for all."""
-    axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    given: Any = range(ndim) if axis is None else axis
+    axes: tuple[Any, ...] = (given,) if isinstance(given, Integral) else tuple(given)
     for a in axes:
-        if not isinstance(a, int):
+        if not isinstance(a, Integral):
             raise TypeError(f"axis is {axis!r}; pass an integer, or a tuple of them")
-        if not -ndim <= a < ndim:
+        if not -ndim <= int(a) < ndim:
             raise ValueError(f"axis is {axis!r}, but the array has {ndim} axes")
-    axes = tuple(a % ndim for a in axes)
+    axes = tuple(int(a) % ndim for a in axes)
     if len(set(axes)) < len(axes):
         raise ValueError(f"axis is {axis!r}, which names an axis twice")
     return axes

@@ -1,6 +1,7 @@
 """optax's divergences and its label smoothing, with the limits at 0 right in value and gradient."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -172,7 +173,7 @@ def smooth_labels(labels: Array, alpha: Array, *, axis: Axes = -1, where: Array 
     axes = class_axes(axis, labels.ndim)
     if where is None:
         return (1 - alpha) * labels + alpha / math.prod(labels.shape[a] for a in axes)
-    mask = jnp.broadcast_to(jnp.asarray(where) != 0, labels.shape)
+    mask = _mask(where, labels)
     classes = jnp.maximum(jnp.sum(mask, axis=axes, keepdims=True), 1)
     return (1 - alpha) * labels + jnp.where(mask, alpha / classes, 0)
 
@@ -188,5 +189,16 @@ def _check_shapes(log_q: jax.Array, targets: jax.Array, name: str) -> None:
 
 def _total(terms: jax.Array, present: Array, axis: Axes, where: Array | None) -> jax.Array:
     """The sum of the terms that are present and included."""
-    kept = present if where is None else jnp.asarray(where, bool) & present
+    kept = present if where is None else _mask(where, terms) & present
     return jnp.sum(jnp.where(kept, terms, 0), axis=class_axes(axis, terms.ndim))
+
+
+def _mask(where: Any, like: jax.Array) -> jax.Array:
+    """Broadcast a mask to the shape of an array, or raise ValueError."""
+    mask = jnp.asarray(where) != 0
+    try:
+        return jnp.broadcast_to(mask, like.shape)
+    except ValueError:
+        raise ValueError(
+            f"where has shape {mask.shape}, which does not broadcast to {like.shape}, that of what it is to include"
+        ) from None

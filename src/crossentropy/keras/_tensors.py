@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras import ops
+from keras.src import backend
 
 from crossentropy._arguments.warnings import warn_user
 from crossentropy._backends import Array, constant, namespace
@@ -20,6 +21,7 @@ __all__ = [
     "check_same_shape",
     "checked_probabilities",
     "squeezed",
+    "without_ignored",
 ]
 
 # A probability may be beyond its bounds by this much, from rounding.
@@ -84,6 +86,13 @@ def check_same_shape(y_true: Array, y_pred: Array) -> None:
             f"y_true has shape {ours} and y_pred {theirs}; they must have the same shape. Class indices go to "
             "SparseCategoricalCrossentropy"
         )
+
+
+def without_ignored(losses: Array, labels: Array, ignored: int | None) -> Array:
+    """Tell Keras which rows have a label that is not ignored, so that a mean is over those alone."""
+    if ignored is not None:
+        backend.set_keras_mask(losses, ops.not_equal(labels, ignored))
+    return losses
 
 
 def checked_probabilities(p: Array, axis: int | None = None) -> Array:

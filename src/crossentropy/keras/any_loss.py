@@ -7,15 +7,23 @@ from keras import ops
 from keras.saving import register_keras_serializable
 
 from crossentropy import losses, targets
-from crossentropy._arguments.errors import keywords
+from crossentropy._arguments.errors import keywords, renamed_in_errors
 from crossentropy._backends import Array
 from crossentropy.keras._loss import RowLoss
-from crossentropy.keras._tensors import aligned, as_labels, as_predictions
+from crossentropy.keras._tensors import aligned, as_labels, as_predictions, without_ignored
 
 __all__ = ["CrossEntropyLoss"]
 
 # What Keras does itself, after the losses of the rows.
 OF_KERAS = ("logits", "labels", "reduction", "normalizer", "empty", "sample_weight", "inplace")
+# What errors advise to pass to a function, and what to do with this class instead.
+HERE = {
+    "pass crossentropy.targets.OneHot(labels)": 'make the loss with target="OneHot"',
+    "pass targets.Probabilities(labels, normalized=False)": 'make the loss with target="masses"',
+    "crossentropy.sigmoid_cross_entropy(logits, labels)": 'CrossEntropyLoss("sigmoid_cross_entropy")',
+    "labels.long()": 'keras.ops.cast(labels, "int32")',
+    "labels.astype(int)": 'keras.ops.cast(labels, "int32")',
+}
 TARGETS = ("OneHot", "Probabilities", "LabelSet", "masses")
 
 
@@ -35,7 +43,8 @@ class CrossEntropyLoss(RowLoss):
     reduction, name, dtype
         As in `keras.losses.Loss`; rows are added up in float32 or wider, and the result is cast to `dtype`.
     **options
-        Those of the function, but for what Keras does itself: `sample_weight`, `reduction`, `normalizer`, `empty`.
+        Those of the function, but for what Keras does itself: `sample_weight`, `reduction`, `normalizer`, `empty`. A
+        mean is over the rows whose label is not `ignore_index`.
 
     Raises
     ------
@@ -80,10 +89,23 @@ class CrossEntropyLoss(RowLoss):
         super().__init__(reduction, name or loss, dtype, {"loss": loss, "target": target, **options})
         self._function, self._target, self._options = function, target, options
 
+    @renamed_in_errors(logits="y_pred", labels="y_true")
     def call(self, y_true: Any, y_pred: Any) -> Array:
         """Return the loss of every row."""
+        try:
+            return self._rows(y_true, y_pred)
+        except (TypeError, ValueError) as error:
+            message = str(error)
+            for elsewhere, here in HERE.items():
+                message = message.replace(elsewhere, here)
+            error.args = (message,)
+            raise
+
+    def _rows(self, y_true: Any, y_pred: Any) -> Array:
         y_true, y_pred = aligned(as_labels(y_true), as_predictions(y_pred, from_logits=True))
-        return self._function(y_pred, self._labels(y_true, y_pred), reduction="none", **self._options)
+        labels = self._labels(y_true, y_pred)
+        losses = self._function(y_pred, labels, reduction="none", **self._options)
+        return without_ignored(losses, labels, self._options.get("ignore_index"))
 
     def _labels(self, y_true: Array, y_pred: Array) -> Any:
         """Return labels in the form that was declared."""

@@ -5,9 +5,7 @@ Each returns one loss for every row, in float32 or wider.
 
 from typing import Any
 
-from keras import ops
-from keras.src import backend
-
+from crossentropy._arguments.errors import renamed_in_errors
 from crossentropy._backends import Array
 from crossentropy._versions import Unpack
 from crossentropy.keras._compute import categorical, kullback_leibler
@@ -18,7 +16,14 @@ from crossentropy.keras._options import (
     SparseOptions,
     known_keywords,
 )
-from crossentropy.keras._tensors import as_indices, as_masses, as_predictions, check_same_shape, squeezed
+from crossentropy.keras._tensors import (
+    as_indices,
+    as_masses,
+    as_predictions,
+    check_same_shape,
+    squeezed,
+    without_ignored,
+)
 from crossentropy.links import Focal, GeneralizedCrossEntropy
 from crossentropy.targets import Probabilities
 
@@ -83,6 +88,7 @@ def categorical_crossentropy(
     )
 
 
+@renamed_in_errors(class_weight="alpha")
 @known_keywords
 def categorical_focal_crossentropy(
     y_true: Any,
@@ -125,7 +131,8 @@ def categorical_focal_crossentropy(
     array([2.634000e-04, 6.759121e-01], dtype=float32)
     """
     classes = as_predictions(y_pred).shape[axis]
-    weights = [alpha] * classes if isinstance(alpha, (int, float)) else alpha
+    is_one = not isinstance(alpha, (list, tuple)) and len(getattr(alpha, "shape", ())) == 0
+    weights = [float(alpha)] * classes if is_one else alpha
     return categorical_crossentropy(
         y_true,
         y_pred,
@@ -183,9 +190,7 @@ def sparse_categorical_crossentropy(
     p = as_predictions(y_pred, from_logits=from_logits)
     y = squeezed(as_indices(y_true), p, axis)
     losses = categorical(p, y, from_logits=from_logits, axis=axis, ignore_class=ignore_class, **options)
-    if ignore_class is not None:
-        backend.set_keras_mask(losses, ops.not_equal(y, ignore_class))
-    return losses
+    return without_ignored(losses, y, ignore_class)
 
 
 @known_keywords
@@ -230,7 +235,8 @@ def categorical_generalized_cross_entropy(
     p = as_predictions(y_pred, from_logits=from_logits)
     y = squeezed(as_indices(y_true), p, axis)
     link = GeneralizedCrossEntropy(q)
-    return categorical(p, y, from_logits=from_logits, axis=axis, clipped=False, link=link, **options)
+    losses = categorical(p, y, from_logits=from_logits, axis=axis, clipped=False, link=link, **options)
+    return without_ignored(losses, y, options.get("ignore_class"))
 
 
 @known_keywords

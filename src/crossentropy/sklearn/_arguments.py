@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
@@ -102,4 +101,14 @@ def class_weights(
         return None
     if isinstance(class_weight, str):
         return np.asarray(balanced_weights(class_counts(labels, weight, len(classes))))
-    return compute_class_weight(dict(class_weight), classes=classes, y=classes[labels])
+    given, known = dict(class_weight), classes.tolist()
+    unknown = [label for label in given if label not in known]
+    if unknown and not set(known) <= set(
+        given
+    ):  # a fold may lack a class, but the label may also be a wrong one
+        whole = given | {label: 1.0 for label in known if label not in given}
+        raise ValueError(
+            f"class_weight has the label {unknown[0]!r}, which is none of the classes {in_words(classes)}; if these "
+            f"rows lack it, pass a weight for every class: class_weight={whole}"
+        )
+    return np.array([given.get(label, 1.0) for label in known], dtype=np.float64)

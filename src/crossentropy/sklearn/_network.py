@@ -88,9 +88,10 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.zeros(1, device=name).item()
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError, TypeError):
         raise ValueError(
             f"device is {name!r}, which PyTorch does not have here; pass 'cpu', or 'auto' for CUDA if available"
         ) from None
-    return torch.device(name)
+    return device

@@ -1,8 +1,11 @@
 """Checks of the classifier's parameters."""
 
+from collections.abc import Iterable
 from math import inf
 from numbers import Integral, Real
 from typing import Any
+
+from crossentropy._arguments.errors import as_written
 
 __all__ = ["SELECTIONS", "check_parameters"]
 
@@ -19,10 +22,13 @@ def check_parameters(parameters: dict[str, Any]) -> None:
     _check("dropout", parameters["dropout"], Real, 0, 1, "a share of at least 0 and below 1")
     share = parameters["validation_fraction"]
     _check("validation_fraction", share, Real, 0, 1, "a share between 0 and 1", without_least=True)
+    if not isinstance(parameters["loss"], str):
+        raise TypeError(
+            f"loss is {as_written(parameters['loss'])}; it must be a loss by name, such as 'focal(gamma=2)'"
+        )
     hidden: Any = parameters["hidden"]
-    if isinstance(hidden, (str, Integral)) or not all(
-        isinstance(w, Integral) and int(w) >= 1 for w in hidden
-    ):
+    is_row = isinstance(hidden, Iterable) and not isinstance(hidden, str)
+    if not is_row or not all(isinstance(w, Integral) and int(w) >= 1 for w in hidden):
         raise ValueError(
             f"hidden is {hidden!r}; it must be the widths of the hidden layers, such as (256, 128), or () for a "
             "linear model"
@@ -35,10 +41,19 @@ def check_parameters(parameters: dict[str, Any]) -> None:
         raise ValueError(
             f"early_stopping is {parameters['early_stopping']!r}; it must be True, False or 'auto'"
         )
-    weight = parameters["class_weight"]
-    if not (weight is None or weight == "balanced" or isinstance(weight, dict)):
+    seed = parameters["random_state"]
+    if isinstance(seed, Integral) and int(seed) < 0:
+        raise ValueError(f"random_state is {seed}; it must be at least 0, a RandomState or None")
+    _check_class_weight(parameters["class_weight"])
+
+
+def _check_class_weight(weight: Any) -> None:
+    if isinstance(weight, dict):
+        for label, value in weight.items():
+            _check(f"class_weight[{label!r}]", value, Real, 0, inf, "a number of at least 0")
+    elif weight is not None and not (isinstance(weight, str) and weight == "balanced"):
         raise ValueError(
-            f"class_weight is {weight!r}; it must be None, 'balanced', or a dict from labels to weights"
+            f"class_weight is {as_written(weight)}; it must be None, 'balanced', or a dict from labels to weights"
         )
 
 

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from crossentropy._loss_expressions.objective import LogitTransform
+from crossentropy.sklearn._arguments import in_words
 from crossentropy.sklearn._network import logits_in_double
 
 __all__ = ["PredictionMixin"]
@@ -74,6 +75,12 @@ class PredictionMixin:
         """Return the transform from logits to probabilities, without the weights of the classes if asked."""
         if not self.correct_weights:
             return self._transform
+        if not (self.class_weight_ > 0).all():
+            label = in_words(self.classes_[[self.class_weight_.argmin()]])
+            raise ValueError(
+                f"correct_weights is True, and the weight of class {label} is {self.class_weight_.min():g}; its "
+                "logarithm is subtracted, so it must be positive"
+            )
         return replace(self._transform, offset=tuple(np.log(self.class_weight_).tolist()))
 
     def _logits(self, X: Any) -> np.ndarray:

@@ -257,7 +257,8 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
         if objective.uses_counts or self.class_weight == "balanced":
             raise ValueError(
                 f"the loss {self.loss!r} with class_weight={self.class_weight!r} needs the counts of the classes in "
-                "all of the data, which partial_fit does not see; pass class_weight={label: weight, …}"
+                "all of the data, which partial_fit does not see; call fit, or pass a loss without counts, and weights "
+                "of classes as class_weight={label: weight, …}"
             )
         device = choose_device(self.device)
         first = not hasattr(self, "classes_")
@@ -313,6 +314,8 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
         """Split into training rows and validation rows, if there are any."""
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; pass both or none")
+        if X_val is None and sample_weight_val is not None:
+            raise ValueError("sample_weight_val is of the rows of X_val and y_val; pass these as well")
         if X_val is not None:
             if self.early_stopping is False:
                 raise ValueError(
@@ -341,12 +344,6 @@ class CrossEntropyClassifier(ClassifierMixin, PredictionMixin, StateMixin):
         self._transform = objective.transform
         of_loss = 1.0 if objective.class_weight is None else np.asarray(objective.class_weight.cpu())
         self.class_weight_ = np.ones(len(self.classes_)) * of_loss * (1.0 if of_class is None else of_class)
-        if self.correct_weights and not (self.class_weight_ > 0).all():
-            label = in_words(self.classes_[[self.class_weight_.argmin()]])
-            raise ValueError(
-                f"correct_weights is True, and the weight of class {label} is {self.class_weight_.min():g}; its "
-                "logarithm is subtracted, so it must be positive"
-            )
         return replace(objective, transform=self._final_transform())
 
     def _start(self, classes: np.ndarray, seed: int, device: torch.device) -> None:

@@ -180,6 +180,11 @@ def _evaluation(y_true: Any, y_proba: Any, sample_weight: Any, labels: Any, **op
     is_soft = y.ndim == 2 and y.dtype.kind == "f"
     if labels is None and not is_soft:
         labels, columns = np.unique(y), p.shape[1] if p.ndim == 2 else 2
+        if columns == 1:
+            raise ValueError(
+                f"y_proba has shape {p.shape}, one column; pass a column for each class, or for two classes the "
+                "probabilities of the second one as a vector, y_proba[:, 0]"
+            )
         if len(labels) != columns:
             raise ValueError(
                 f"y_true has {len(labels)} different labels, but y_proba {columns} columns; pass the label of each "

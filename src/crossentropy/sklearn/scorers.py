@@ -1,10 +1,13 @@
 """Scorers of predicted probabilities, for ``scoring=`` of scikit-learn's searches and validations."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
+from sklearn.utils.metadata_routing import MetadataRequest
 
+from crossentropy._versions import Self
 from crossentropy.evaluation import evaluate
 
 __all__ = [
@@ -61,6 +64,9 @@ class ProbabilityScorer:
     np.float64(-0.06)
     """
 
+    #: Whether metadata routing passes weights; None raises if any are given.
+    _asks_for_weights: bool | str | None = None
+
     def __init__(self, measure: str, classes: Sequence[Any] | None = None) -> None:
         if measure not in MEASURES:
             raise ValueError(f"measure is {measure!r}; write one of {', '.join(MEASURES)}")
@@ -91,6 +97,34 @@ class ProbabilityScorer:
         )
         value = getattr(result, self.measure)
         return float("nan") if value is None else MEASURES[self.measure] * value
+
+    def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
+        """Return the scorer for searches and validations with metadata routing, which asks them for weights or not.
+
+        Parameters
+        ----------
+        sample_weight : bool, str or None
+            As in scikit-learn: whether weights are asked for, or the name that they have; None raises if any are given.
+
+        Examples
+        --------
+        >>> scorer = neg_log_loss_scorer.set_score_request(sample_weight=True)
+        >>> scorer.get_metadata_routing().score.requests
+        {'sample_weight': True}
+        """
+        scorer = copy(self)
+        scorer._asks_for_weights = sample_weight
+        return scorer
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Return what the scorer asks for, as scikit-learn wants to know."""
+        request = MetadataRequest(owner=repr(self))
+        request.score.add_request(param="sample_weight", alias=self._asks_for_weights)
+        return request
+
+    def _accept_sample_weight(self) -> bool:
+        """Tell scikit-learn's searches, which ask this without metadata routing, that there may be weights."""
+        return True
 
     def __repr__(self) -> str:
         """Show how to make it."""

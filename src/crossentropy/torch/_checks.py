@@ -37,6 +37,11 @@ def check_weight(name: str, weight: Any) -> None:
     )
 
 
+def set_by_itself(name: str, option: str, other: str) -> TypeError:
+    """Build the error for an option that a loss sets itself; `other` is the loss that takes any."""
+    return TypeError(f"{name} has no option {option}, which it sets itself; {other} takes it")
+
+
 def as_weight(weight: Any) -> Tensor | None:
     """Convert a weight to a tensor; None passes."""
     return weight if weight is None or isinstance(weight, Tensor) else torch.as_tensor(weight)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from crossentropy._arguments.errors import keywords
+from crossentropy._arguments.errors import diagnosis, keywords
 from crossentropy._engine.reductions import check_reduction
 from crossentropy.torch._settings import Settings
 
@@ -103,11 +103,17 @@ class NamedLoss(Settings):
         }
         check_reduction(values.get("reduction", REDUCTION), "weight", "zero")
         self._options = tuple(expected.parameters)
-        for setting, value in values.items():
-            setattr(self, setting, torch.as_tensor(value) if setting in self._fixed else value)
-        if self._check is not None:
-            known = signature(self._check).parameters
-            self._check(**{n: x for n, x in values.items() if n in known})
+        try:
+            for setting, value in values.items():
+                setattr(self, setting, torch.as_tensor(value) if setting in self._fixed else value)
+            if self._check is not None:
+                known = signature(self._check).parameters
+                self._check(**{n: x for n, x in values.items() if n in known})
+        except (TypeError, ValueError, RuntimeError) as error:
+            better = diagnosis(type(self), (), values, error)
+            if better is None:
+                raise
+            raise better from error
 
     def forward(self, *inputs: Any, **batch: Any) -> Tensor:
         """Compute the loss of a batch from the function's arrays and the keywords that belong to a batch."""

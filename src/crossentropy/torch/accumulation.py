@@ -121,7 +121,7 @@ def causal_lm_loss(
     tensor(0.3466)
     """
     options.setdefault("ignore_index", -100)
-    logits = _logits(outputs)
+    logits = logits_of(outputs)
     if shift and logits.ndim == 2:
         raise ValueError(
             f"outputs have logits of shape {tuple(logits.shape)}, and a shift of {shift} would set each row against "
@@ -132,12 +132,22 @@ def causal_lm_loss(
         logits,
         labels,
         shift=shift,
-        normalizer="token" if num_items_in_batch is None else num_items_in_batch,
+        normalizer="token" if num_items_in_batch is None else one_count(num_items_in_batch),
         **options,
     )
 
 
-def _logits(outputs: Any) -> Tensor:
+def one_count(num_items_in_batch: Any) -> Any:
+    """Return the count of a batch as one number.
+
+    Where one process has several GPUs, the Trainer passes its count once for each of them, and multiplies the loss of
+    the whole batch by their number; or it passes the count of one GPU.
+    """
+    repeated = isinstance(num_items_in_batch, Tensor) and num_items_in_batch.ndim > 0
+    return num_items_in_batch.sum() if repeated else num_items_in_batch
+
+
+def logits_of(outputs: Any) -> Tensor:
     """Find the logits (N, T, C) in a model's outputs: an attribute, a key, or the first item."""
     logits = getattr(outputs, "logits", None)
     if logits is None:

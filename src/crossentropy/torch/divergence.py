@@ -48,9 +48,12 @@ def kl_div(
     0.1308
     """
     impossible = target == (-torch.inf if log_target else 0)
+    rows = input.shape[0] if input.ndim else 1  # as they were passed: `where` broadcasts the input
     input = torch.where(impossible, 0.0, input)
     if log_target:  # a probability of 1 in both, whose term is 0
         target = torch.where(impossible, 0.0, target)
+    if reduction == "batchmean":
+        return functional.kl_div(input, target, size_average, reduce, "sum", log_target) / rows
     return functional.kl_div(input, target, size_average, reduce, reduction, log_target)
 
 

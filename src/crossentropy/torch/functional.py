@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
-from crossentropy._arguments.errors import argument_errors
+from crossentropy._arguments.errors import argument_errors, as_written
 from crossentropy._engine.options import TorchOptions, check_names
 from crossentropy._engine.probabilities.labels import Truth
 from crossentropy._engine.probabilities.predictions import Predictions
@@ -18,7 +18,7 @@ from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._versions import Unpack
 from crossentropy.links import Focal
 from crossentropy.targets import LabelSet, Probabilities
-from crossentropy.torch._checks import as_weight, check_tensor, check_weight
+from crossentropy.torch._checks import as_weight, check_tensor, check_weight, set_by_itself
 
 __all__ = [
     "cross_entropy",
@@ -158,6 +158,8 @@ def focal_loss(
     >>> round(focal_loss(torch.zeros(1, 2), torch.tensor([1])).item(), 6)  # a quarter of ln 2
     0.173287
     """
+    if "link" in options:
+        raise set_by_itself("focal_loss", "link", "cross_entropy")
     return cross_entropy(
         input, target, weight, ignore_index=ignore_index, reduction=reduction, link=Focal(gamma), **options
     )
@@ -217,6 +219,10 @@ def nll_loss(
     check_weight("weight", weight)
     weight = as_weight(weight)
     normalizer = "weight" if normalizer is None else normalizer
+    if not isinstance(target, Tensor):
+        raise TypeError(
+            f"target is {as_written(target)}; pass class indices as a tensor, torch.as_tensor(target)"
+        )
     if target.is_floating_point():
         raise TypeError(f"target has dtype {target.dtype}; nll_loss takes class indices: target.long()")
     problem = make_problem(

@@ -174,7 +174,7 @@ class LinearCrossEntropyLoss(Loss):
     """
 
     _function = staticmethod(linear_cross_entropy)
-    _given = ("linear_bias",)
+    _given = ("linear_bias", "options")
     _called_with = ("sample_weight", "low_rank")
 
     weight: Tensor | None

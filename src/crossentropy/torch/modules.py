@@ -1,16 +1,15 @@
 """`torch.nn`'s cross-entropy modules, argument for argument, with ours behind them."""
 
-from inspect import signature
 from typing import Any
 
 from torch import Tensor
 from torch.nn import _reduction
 
-from crossentropy._arguments.errors import keywords
+from crossentropy._arguments.errors import argument_errors, keywords
 from crossentropy.links import Focal
 from crossentropy.torch import binary
 from crossentropy.torch import functional as F
-from crossentropy.torch._checks import as_weight, check_weight
+from crossentropy.torch._checks import as_weight, check_weight, set_by_itself
 from crossentropy.torch._settings import Settings
 
 __all__ = [
@@ -41,7 +40,7 @@ class Loss(Settings):
     ) -> None:
         super().__init__()
         known = [name for name, p in keywords(self._function).items() if p.kind is p.KEYWORD_ONLY]
-        others = {*self._given, *self._called_with, *signature(type(self)).parameters}
+        others = {*self._given, *self._called_with, *weights, *settings}
         known = [name for name in known if name not in others]
         for name in options:
             if name in self._called_with:
@@ -131,6 +130,7 @@ class FocalLoss(CrossEntropyLoss):
     0.173287
     """
 
+    @argument_errors
     def __init__(
         self,
         gamma: float = 2.0,
@@ -140,6 +140,8 @@ class FocalLoss(CrossEntropyLoss):
         reduction: str = "mean",
         **options: Any,
     ) -> None:
+        if "link" in options:
+            raise set_by_itself("FocalLoss", "link", "CrossEntropyLoss")
         super().__init__(weight, None, ignore_index, None, reduction, link=Focal(gamma), **options)
 
 

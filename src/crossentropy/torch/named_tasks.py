@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from crossentropy import losses
+from crossentropy._arguments.errors import number
 from crossentropy.torch._named_loss import NamedLoss
 from crossentropy.torch._settings import text
 
@@ -271,5 +272,5 @@ class GeneratorLoss(NamedLoss, function=losses.generator_loss):
 def _check_positive(**numbers: float) -> None:
     """Raise ValueError unless all numbers are positive and finite."""
     for name, value in numbers.items():
-        if not 0 < value < float("inf"):
+        if not 0 < number(value, name) < float("inf"):
             raise ValueError(f"{name} is {value}; cosines are multiplied by it, so it must be positive")

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from crossentropy.transformers.logits import LinearLogits, Recording, Term
+from crossentropy.transformers.logits import LinearLogits, Recording, Term, refusal
 from crossentropy.transformers.trl import fused_outputs
 
 #: Attribute of a model that has its `Recording`, and the method of modules that `torch.nn.DataParallel` copies them by.
@@ -141,11 +141,21 @@ def _recorded(
     kwargs: dict[str, Any],
 ) -> Any:
     """Run a model whose output layer returns `LinearLogits`."""
-    head = model.get_output_embeddings()
+    head = output_layer(model)
+    previous = recording.head
+    # In a replica of `torch.nn.DataParallel`, that is the layer of the model, which has a recording of its own.
+    if previous is not head and getattr(previous, "_recording", None) is recording:
+        detach(previous)
     attach(head, recording)
     recording.head, recording.is_on, recording.answered = head, True, False
     try:
         outputs = before(model, *args, **kwargs)
+    except TypeError as error:
+        if LinearLogits.__name__ in str(
+            error
+        ):  # from a function that they were passed to in place of a tensor
+            raise refusal("passes them to a function that needs their numbers") from error
+        raise
     finally:
         recording.is_on = False
     if not recording.answered:
@@ -181,6 +191,24 @@ def _layer_forward(self: Any, *args: Any, compute: Callable[[], Tensor] | None =
     return LinearLogits(self._recording, (Term(hidden, self),))
 
 
+def output_layer(model: PreTrainedModel) -> nn.Module:
+    """Return a model's output layer, or raise TypeError if it is none that can be recorded."""
+    head = model.get_output_embeddings()
+    name = type(model).__name__
+    if head is None:
+        raise TypeError(
+            f"{name} has no output embeddings (get_output_embeddings() is None); pass a model with a head for tokens, "
+            "as AutoModelForCausalLM loads. For classifiers use crossentropy.transformers.loss_function"
+        )
+    if not hasattr(head, "weight") or not any(is_linear(layer) for layer in head.modules()):
+        raise TypeError(
+            f"the output layer of this {name} is a {type(head).__module__}.{type(head).__name__}; apply takes a "
+            "torch.nn.Linear, or a LoRA of peft around one. Leave the output layer out of quantization; "
+            "a model whose output layer does more than a linear one is trained without apply"
+        )
+    return head
+
+
 def attach(head: Any, recording: Recording) -> None:
     """Let an output layer, and those linear layers in it that return a number for each class, record."""
     classes = head.weight.shape[0]
@@ -190,6 +218,14 @@ def attach(head: Any, recording: Recording) -> None:
         if getattr(layer, "_recording", None) is not recording:
             layer._recording = recording
             bind(_layer_forward, layer)
+
+
+def detach(head: nn.Module) -> None:
+    """Undo `attach`."""
+    for layer in head.modules():
+        if is_layer_forward(vars(layer).get("forward")):
+            unbind(layer)
+            del layer._recording
 
 
 def is_layer_forward(forward: Any) -> bool:

@@ -17,10 +17,11 @@ from crossentropy.transformers.forward import (
     NAME,
     attach,
     bind,
+    detach,
     forward_before,
     forward_in_place_of,
     is_layer_forward,
-    is_linear,
+    output_layer,
     unbind,
 )
 from crossentropy.transformers.logits import Recording
@@ -143,10 +144,9 @@ def restore(model: Any) -> PreTrainedModel:
         unbind(model)
         if before is not type(model).forward:
             model.forward = MethodType(before, model)
-    for layer in model.get_output_embeddings().modules():
-        if is_layer_forward(vars(layer).get("forward")):
-            unbind(layer)
-            del layer._recording
+    for head in (recording.head, model.get_output_embeddings()):  # another one, if it has been replaced since
+        if head is not None:
+            detach(head)
     return model
 
 
@@ -233,25 +233,13 @@ def _pretrained(model: Any) -> PreTrainedModel:
 
 
 def _output_layer(model: PreTrainedModel) -> nn.Module:
-    """Return a model's output layer, or raise TypeError if it is none that can be recorded."""
-    head = model.get_output_embeddings()
-    name = type(model).__name__
-    if head is None:
-        raise TypeError(
-            f"{name} has no output embeddings (get_output_embeddings() is None); pass a model with a head for tokens, "
-            "as AutoModelForCausalLM loads. For classifiers use crossentropy.transformers.loss_function"
-        )
+    """Return a model's output layer, or raise TypeError if it cannot be recorded or has a forward of its own."""
+    head = output_layer(model)
     replaced = vars(head).get("forward")
     if replaced is not None and not is_layer_forward(replaced):
         raise TypeError(
-            f"the output layer of this {name} has a forward of its own ({replaced!r}), as layers have whose "
-            "weights are moved or replaced (device_map with offloading); apply takes a torch.nn.Linear that is called "
-            "as it is"
-        )
-    if not any(map(is_linear, head.modules())):
-        raise TypeError(
-            f"the output layer of this {name} is a {type(head).__module__}.{type(head).__name__}; apply takes a "
-            "torch.nn.Linear, or a LoRA of peft around one. Leave the output layer out of quantization; "
-            "a model whose output layer does more than a linear one is trained without apply"
+            f"the output layer of this {type(model).__name__} has a forward of its own ({replaced!r}), as layers have "
+            "whose weights are moved or replaced (device_map with offloading); apply takes a torch.nn.Linear that is "
+            "called as it is"
         )
     return head

@@ -282,11 +282,16 @@ class LinearLogits:
         return tuple(Term(hidden, layer, scale / self.temperature) for hidden, layer, scale in self.terms)
 
     def _refuse(self, what: str) -> NoReturn:
-        raise TypeError(
-            f"the model {what}, the logits of its output layer, which crossentropy.transformers.apply cannot do "
-            "without computing them; call crossentropy.transformers.restore(model), and the model computes its loss "
-            "as before"
-        )
+        raise refusal(what)
+
+
+def refusal(what: str) -> TypeError:
+    """Build the error for a model that does `what` to its logits."""
+    return TypeError(
+        f"the model {what}, the logits of its output layer, which crossentropy.transformers.apply cannot do "
+        "without computing them; call crossentropy.transformers.restore(model), and the model computes its loss "
+        "as before"
+    )
 
 
 def _cross_entropy(

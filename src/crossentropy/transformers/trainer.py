@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from crossentropy._arguments.errors import as_written, keywords
+from crossentropy.losses.multilabel import zlpr_loss
 from crossentropy.losses.softmax import softmax_cross_entropy
+from crossentropy.torch.accumulation import logits_of, one_count
 
 IGNORED = -100
 VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
@@ -34,7 +36,8 @@ def loss_function(
     callable
         Called with a model's outputs, the labels and `num_items_in_batch`, it returns the loss as `loss` does, in nats.
         The sum is divided by `num_items_in_batch`, the number of labels in the whole batch over all micro-batches and
-        processes, if the Trainer passes it; else it is the mean of `loss`.
+        processes, if the Trainer passes it; else it is the mean of `loss`. Of labels that have an entry for each class
+        the Trainer counts the entries, and the sum of a loss of rows is divided by the number of rows.
 
     Raises
     ------
@@ -69,6 +72,7 @@ def loss_function(
             "loss of rows, as crossentropy.losses.focal_loss"
         )
 
+    of_rows = "ignore_index" in known or loss is zlpr_loss  # else of yes-or-no questions, one for each label
     required = [
         x.name for x in signature(loss).parameters.values() if x.default is x.empty and x.kind not in VARIABLE
     ]
@@ -78,7 +82,11 @@ def loss_function(
         )
 
     def compute(outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
-        logits = outputs.logits
+        if labels is None:
+            raise TypeError(
+                'labels is None: the Trainer found none in its inputs; name the column of the data set "labels"'
+            )
+        logits = logits_of(outputs)
         ahead = _shift_of(outputs) if shift is None else shift
         chosen = dict(options)
         if "ignore_index" in known and not labels.is_floating_point():
@@ -90,10 +98,15 @@ def loss_function(
             )
         if ahead:
             labels = F.pad(labels, (0, ahead), value=chosen["ignore_index"])[..., ahead:]
-        if num_items_in_batch is not None:
-            chosen.setdefault("normalizer", num_items_in_batch)
         if "axis" in known:
             chosen.setdefault("axis", -1)
+        if num_items_in_batch is not None:
+            count = one_count(num_items_in_batch)
+            if (
+                of_rows and labels.ndim == logits.ndim
+            ):  # the Trainer has counted a label for each class of a row
+                count = count / logits.shape[chosen["axis"]]
+            chosen.setdefault("normalizer", count)
         return loss(logits, labels.to(logits.device), **chosen)
 
     return compute

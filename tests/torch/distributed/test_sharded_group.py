@@ -7,6 +7,7 @@ import re
 import signal
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -44,6 +45,11 @@ def wrong_calls(rank: int) -> dict[str, tuple[Any, Any, dict[str, Any]]]:
         "label outside": (z, torch.where(y == 6, 7, y), {}),
         "other labels": (z, torch.full_like(y, 2) if mine else y, {}),
         "other options": (z, y, {"z_loss": 0.1 * rank, "link": ce.links.Focal(gamma=1.0 + rank)}),
+        "other numbers of NumPy": (
+            z,
+            y,
+            {"ignore_index": np.int64(-rank), "link": ce.links.Focal(gamma=np.float32(1 + rank))},
+        ),
         "other dtype": (z.float() if mine else z, y, {}),
         "other rows": (z[:4] if mine else z, y[:4] if mine else y, {}),
         "class weight of one rank": (z, y, {"class_weight": torch.ones(4) if mine else None}),
@@ -110,6 +116,7 @@ EVERYWHERE = {
     "label outside": "label 7 at row 3 is outside [0, 7)",
     "other labels": "ranks of the group differ in labels; pass the same on every rank",
     "other options": "differ in link, z_loss",
+    "other numbers of NumPy": "differ in ignore_index, link",
     "other dtype": "differ in dtype",
     "other rows": "differ in shape, labels",
     "class weight of one rank": "differ in class_weight",

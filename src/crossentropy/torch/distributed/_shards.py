@@ -6,6 +6,7 @@ from itertools import accumulate
 from math import prod
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, distributed
 
@@ -85,6 +86,8 @@ def digest(value: Any) -> int:
         bits = x.double().view(torch.int64) if x.is_floating_point() else x.to(torch.int64)
         odd = torch.arange(1, 2 * bits.numel() + 1, 2, device=CPU)
         return int((bits.cpu() * odd).sum()) ^ digest((str(value.dtype), tuple(value.shape)))
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
     if isinstance(value, (tuple, list)):
         return _of_text(",".join(str(digest(x)) for x in value))
     if value is None or isinstance(value, (str, bool, int, float, type)):
