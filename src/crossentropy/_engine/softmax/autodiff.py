@@ -55,5 +55,5 @@ def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> RowS
         problem.prior,
         problem.requested,
         validate=problem.validate and not reference,
-        idle=formula.zero_weight_rows(problem),
+        idle=formula.weightless_rows(problem),
     )
