@@ -152,21 +152,31 @@ def test_infinite_logits_under_a_cap_are_numbers_in_the_gradient_by_a_weight_of_
     )
 
 
+@pytest.mark.parametrize("fw", [TORCH, JAX()], ids=repr)
+def test_an_invalid_row_without_weight_gives_its_soft_labels_no_gradient(fw):
+    z, t, weight = (
+        np.array([[NAN, 1.0], [0.0, 1.0]]),
+        np.array([[0.25, 0.75], [0.5, 0.5]]),
+        np.array([0.0, 1.0]),
+    )
+    found = gradient_by_labels(fw, z, t, losses.brier_loss, sample_weight=weight, reduction="sum")
+    p = np.exp(z[1]) / np.exp(z[1]).sum()
+    np.testing.assert_allclose(found, [[0, 0], 2 * (t[1] - p) + ((p - t[1]) ** 2).sum()], rtol=1e-13)
+
+
 # -------------------------------------------------------------------------------------- gradients by soft labels
 
 
-def gradient_by_labels(fw, z, t, **options):
+def gradient_by_labels(fw, z, t, loss=ce.softmax_cross_entropy, **options):
     if fw is NUMPY:
-        return ce.loss_and_gradient(lambda t: ce.softmax_cross_entropy(z, t, **options), t)[1]
+        return ce.loss_and_gradient(lambda t: loss(z, t, **options), t)[1]
     if fw is TORCH:
         t = torch.from_numpy(t).requires_grad_()
         options = {name: fw.own(x) for name, x in options.items()}
-        (gradient,) = torch.autograd.grad(ce.softmax_cross_entropy(fw.own(z), t, **options), t)
-        return gradient.numpy()
+        return torch.autograd.grad(loss(fw.own(z), t, **options), t)[0].numpy()
     with fw.wide():
         options = {name: fw.own(x) for name, x in options.items()}
-        loss = lambda t: ce.softmax_cross_entropy(fw.own(z), t, **options)  # noqa: E731
-        return fw.numpy(fw.jax.grad(loss)(fw.own(t)))
+        return fw.numpy(fw.jax.grad(lambda t: loss(fw.own(z), t, **options))(fw.own(t)))
 
 
 @pytest.mark.parametrize("fw", [NUMPY, TORCH, JAX()], ids=repr)
@@ -190,14 +200,7 @@ def test_soft_labels_of_an_impossible_class_that_weighs_nothing_have_no_gradient
 @pytest.mark.parametrize("fw", [TORCH, JAX()], ids=repr)
 def test_soft_labels_of_a_brier_score_have_one_gradient_in_all_libraries(fw):
     z, t = np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([[0.25, 0.75], [0.5, 0.5]])
-    loss = lambda t: losses.brier_loss(fw.own(z), t)  # noqa: E731
-    if fw is TORCH:
-        t = torch.from_numpy(t).requires_grad_()
-        found = torch.autograd.grad(loss(t), t)[0].numpy()
-        t = t.detach().numpy()
-    else:
-        with fw.wide():
-            found = fw.numpy(fw.jax.grad(loss)(fw.own(t)))
+    found = gradient_by_labels(fw, z, t, losses.brier_loss)
     p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
     rows = ((p - t) ** 2).sum(1, keepdims=True)  # Σ_i m_i ℓ_i / Σ_i m_i with the masses m_i, which are 1
     np.testing.assert_allclose(found, (2 * (t - p) + rows - rows.mean()) / 2, rtol=1e-12)
