@@ -239,6 +239,14 @@ def test_labels_of_zlpr_may_be_bools_in_every_library(fw):
 
 
 @every_library
+def test_labels_of_the_distribution_balanced_loss_may_be_bools_in_every_library(fw):
+    z, labels = np.array([[3.0, -2.0, -1.0]]), np.array([[True, False, True]])
+    loss = lambda z, t: losses.distribution_balanced_loss(z, t, [5.0, 2.0, 9.0], total=10.0)  # noqa: E731
+    expected = loss(z, labels.astype(np.int64))
+    assert value(fw, loss, z, labels) == pytest.approx(expected, rel=1e-14)
+
+
+@every_library
 def test_a_label_that_is_no_probability_is_written_as_a_number_in_every_library(fw):
     with pytest.raises(ValueError, match=r"labels\[0\] is 1\.5, but"):
         value(fw, ce.sigmoid_cross_entropy, np.array([0.0, 1.0]), np.array([1.5, 0.5]))
