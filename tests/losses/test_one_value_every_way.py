@@ -152,6 +152,25 @@ def test_infinite_logits_under_a_cap_are_numbers_in_the_gradient_by_a_weight_of_
     )
 
 
+@pytest.mark.parametrize("fw", [NUMPY, TORCH, JAX()], ids=repr)
+@pytest.mark.parametrize("loss", [losses.brier_loss, losses.hinge_loss, losses.bi_tempered_loss])
+def test_a_weight_of_zero_of_an_invalid_row_has_no_gradient(fw, loss):
+    z, labels = np.array([[NAN, 1.0], [0.0, 1.0]]), np.array([0, 0])
+    expected = np.array([0.0, loss(z[1:], labels[1:])])
+    if fw is NUMPY:
+        weighted = lambda w: loss(z, labels, sample_weight=w, reduction="sum")  # noqa: E731
+        found = ce.loss_and_gradient(weighted, np.array([0.0, 1.0]))[1]
+    elif fw is TORCH:
+        w = torch.tensor([0.0, 1.0], dtype=torch.float64, requires_grad=True)
+        loss(fw.own(z), fw.own(labels), sample_weight=w, reduction="sum").backward()
+        found = w.grad.numpy()
+    else:
+        with fw.wide():
+            weighted = lambda w: loss(fw.own(z), fw.own(labels), sample_weight=w, reduction="sum")  # noqa: E731
+            found = fw.numpy(fw.jax.grad(weighted)(fw.own(np.array([0.0, 1.0]))))
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
 @pytest.mark.parametrize("fw", [TORCH, JAX()], ids=repr)
 def test_an_invalid_row_without_weight_gives_its_soft_labels_no_gradient(fw):
     z, t, weight = (

@@ -9,7 +9,7 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, constant, expm1, namespace
 from crossentropy._backends.conditions import check_static, is_true, is_zero
 from crossentropy._engine.checks import check_share
-from crossentropy._engine.rows.formula import nan_in_invalid_rows
+from crossentropy._engine.rows.formula import fill_rows
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -156,7 +156,7 @@ def _composition(
         q = (1 - label_smoothing) * q + label_smoothing * others
     log_p = _log_tempered_softmax(rows.u, t2, iterations)
     return reduced(
-        nan_in_invalid_rows(namespace(log_p).sum(_divergence(constant(q), log_p, t1), axis=-1), rows.u),
+        fill_rows(namespace(log_p).sum(_divergence(constant(q), log_p, t1), axis=-1), rows),
         problem.logits,
         sample_weight=problem.sample_weight,
         reduction=problem.reduction,

@@ -6,12 +6,7 @@ from typing import Any
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, namespace
 from crossentropy._engine.options import RowOptions
-from crossentropy._engine.rows.formula import (
-    nan_in_invalid_rows,
-    prepare_rows,
-    row_problem,
-    weight_and_reduce,
-)
+from crossentropy._engine.rows.formula import fill_rows, prepare_rows, row_problem, weight_and_reduce
 from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._engine.softmax.terms import dense_masses
@@ -92,13 +87,13 @@ def _composition(problem: SoftmaxProblem) -> Array:
     rows = prepare_rows(problem, masses)
     xp = namespace(rows.u)
     if rows.on is not None and problem.masses is None:
-        return weight_and_reduce(problem, nan_in_invalid_rows(_error_of_label(rows.u, rows.on), rows.u))
+        return weight_and_reduce(problem, fill_rows(_error_of_label(rows.u, rows.on), rows))
     if problem.masses is not None:
         mass = formulas.widened(problem.masses)[..., None]
         t = xp.sum(xp.where(rows.on, mass, xp.zeros_like(mass)), axis=-2)
     else:
         t = formulas.class_last(formulas.widened(problem.target.dense), problem.axis)
-    return weight_and_reduce(problem, nan_in_invalid_rows(_error(rows.u, t), rows.u), masses)
+    return weight_and_reduce(problem, fill_rows(_error(rows.u, t), rows), masses)
 
 
 # The steps are chosen for their derivatives, whose terms nearly cancel where the loss is written with probabilities:

@@ -8,7 +8,7 @@ from crossentropy._backends import INF, Array, device, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._engine.options import RowOptions
 from crossentropy._engine.rows.formula import (
-    nan_in_invalid_rows,
+    fill_rows,
     one_label,
     prepare_rows,
     row_problem,
@@ -116,4 +116,4 @@ def _by_formulas(problem: SoftmaxProblem, kind: str, margin: Any) -> Array:
     rival = rival & ~on & (z != -INF)
     lacks = xp.where(rival, margin + (xp.where(rival, z, zero) - own), zero)
     losses = xp.sum(xp.where(lacks <= 0, zero, lacks), axis=-1)
-    return weight_and_reduce(problem, nan_in_invalid_rows(losses, z))
+    return weight_and_reduce(problem, fill_rows(losses, rows))

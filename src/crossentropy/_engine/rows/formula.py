@@ -53,9 +53,13 @@ def prepare_rows(problem: SoftmaxProblem, masses: Array | None = None) -> formul
     return prepare(problem, idle)
 
 
-def nan_in_invalid_rows(losses: Array, u: Array) -> Array:
-    """`losses`, but NaN in invalid rows, which `prepare` has made NaN: a formula may lose that of a single class."""
-    return losses if u.shape[-1] > 1 else losses + (u - u)[..., 0]
+def fill_rows(losses: Array, rows: formulas.Rows) -> Array:
+    """`losses`, but 0 in rows left out, and NaN in invalid ones, which a formula may lose of a single class."""
+    u, out = rows.u, rows.left_out
+    losses = losses if u.shape[-1] > 1 else losses + (u - u)[..., 0]
+    return (
+        losses if out is None else namespace(losses).where(out, namespace(losses).zeros_like(losses), losses)
+    )
 
 
 def row_weights(problem: SoftmaxProblem) -> Array | None:
