@@ -289,6 +289,18 @@ def test_the_other_axes_broadcast(measure, shape):
     np.testing.assert_array_equal(measure(q, p), measure(np.broadcast_to(q, p.shape), p))
 
 
+@pytest.mark.parametrize(("shape", "axis"), [((4, 0), 0), ((4, 0, 3), 0), ((0, 2, 4), (1, 2))])
+def test_an_empty_batch_gives_an_empty_result_along_any_axes(shape, axis):
+    p = np.zeros(shape)
+    rows = tuple(np.delete(shape, axis))
+    assert (
+        entropy(p, axis=axis).shape
+        == perplexity(p, axis=axis).shape
+        == js_divergence(p, p, axis=axis).shape
+        == rows
+    )
+
+
 def test_an_empty_batch_gives_an_empty_result():
     assert entropy(np.ones((0, 3))).shape == (0,)
     assert kl_divergence(np.ones((0, 3)), np.ones((0, 3))).shape == (0,)

@@ -55,12 +55,12 @@ struct BiTempered {
     double *const u = row.u, *const g = row.e, *const q = row.a;
     subtract_top(row);
     const double s = *row.kept;
-    const double log_top = log_exp(0.0, s, t2 - 1.0), q_top = q[row.top], p_top = std::exp(log_top);
+    const double log_top = log_exp(0.0, s, t2 - 1.0), q_top = labeled(q[row.top]), p_top = std::exp(log_top);
     q[row.top] = 0.0;
     const double of_g = sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) {
       const double log_p = log_exp(u[c], s, t2 - 1.0), p = exp_nonpositive(log_p);
       u[c] = p / (1.0 + (t2 - 1.0) * (s - u[c]));
-      return g[c] = exp_nonpositive((t2 - t1) * log_p) * (p - q[c]);
+      return g[c] = exp_nonpositive((t2 - t1) * log_p) * (p - labeled(q[c]));
     });
     const double of_v = sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) { return u[c]; });
     const double g_top = std::exp((t2 - t1) * log_top) * ((1.0 - q_top) + std::expm1(log_top));
@@ -74,6 +74,9 @@ struct BiTempered {
   static constexpr int kTerms = 15;         // of the series in x that are enough for |x| < ¼
   static constexpr double kSettled = 1e-6;  // the relative change of s from which on a step gives all digits
   double series[kTerms];
+
+  // A mass below 0 counts as none.
+  static CE_INLINE double labeled(double q) { return q <= 0.0 ? 0.0 : q; }
 
   static CE_INLINE void subtract_top(const LossRow<double>& row) {
     double* const u = row.u;

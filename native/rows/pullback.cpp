@@ -245,8 +245,9 @@ class RowPullback {
       if (p.out.dense.address) {
         for (int l = 0; l < kLanes; ++l) {
           const T depth = L_above_top[l] - (u.at[k][l] - off.base[l]) * rate[l] / T(kLog2E);  // L − u
-          const bool nothing = other.at[k][l] == T(0) && u.at[k][l] == -kInf<T>;
-          other.at[k][l] = nothing || excluded(l) ? T(0) : dense_gain[l] * weight[l] * depth;
+          const T factor = dense_gain[l] * weight[l];  // where it is 0, the depth may be ∞
+          const bool nothing = factor == T(0) || (other.at[k][l] == T(0) && u.at[k][l] == -kInf<T>);
+          other.at[k][l] = nothing || excluded(l) ? T(0) : factor * depth;
         }
       }
     }

@@ -208,6 +208,8 @@ class RowFinish {
     if (planes.dense_term) {
       alignas(64) double term[kLanes] = {};
       add_total(dense, off_top, to_log_partition, term);
+      for (int l = 0; l < kLanes; ++l)  // an invalid row, even if its masses add up to 0
+        if (L_above_top[l] != L_above_top[l]) term[l] = kNaN;
       store(planes.dense_term, term);
       store(planes.dense_total, dense.mass);
     }

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from crossentropy._backends import Array, is_jax, is_torch, namespace
+from crossentropy._backends import Array, constant, is_jax, is_torch, namespace
 from crossentropy._backends.modes import is_jax_tracer, is_recorded
 
 __all__ = [
     "check_static",
+    "entry_at",
     "first_true",
     "is_false",
     "is_true",
@@ -107,6 +108,23 @@ def first_true(flags: Array) -> tuple[int, ...]:
     """
     xp = namespace(flags)
     return unravel(int(xp.argmax(xp.astype(xp.reshape(flags, (-1,)), xp.int32))), flags.shape)
+
+
+def entry_at(x: Array, place: Sequence[int]) -> Any:
+    """The entry of an array at these indices, as an object of Python to be written in a message.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> entry_at(np.asarray([[1.5, 0.5]]), (0, 1))
+    0.5
+    """
+    entry = constant(x)[tuple(place)]
+    if hasattr(entry, "item"):
+        return entry.item()
+    if not hasattr(entry, "dtype"):  # of an array of objects
+        return entry
+    return float(entry) if namespace(x).isdtype(x.dtype, "real floating") else int(entry)
 
 
 def unravel(flat: int, shape: Sequence[int]) -> tuple[int, ...]:

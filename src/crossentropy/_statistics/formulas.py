@@ -68,12 +68,12 @@ def statistics(
         stats.log_partition = fill_excluded(total.value() + rows.offset, 0.0)
     if prior is not None:
         r = xp.ones_like(u) / u.shape[-1] if prior.values is None else widened(prior.values, u)
-        stats.prior_term = fill_excluded(_weighted(xp, r, u, total), 0.0)
+        stats.prior_term = fill_excluded(_weighted(xp, r, u, total, idle), 0.0)
     if target.dense is not None:
         a = class_last(widened(target.dense, u), axis)
         if target.class_weight is not None:
             a = a * widened(target.class_weight, u)
-        stats.dense_term = fill_excluded(_weighted(xp, a, u, total), 0.0)
+        stats.dense_term = fill_excluded(_weighted(xp, a, u, total, idle), 0.0)
         stats.dense_total = xp.sum(a, axis=-1)
     if requested.entropy:
         stats.entropy = fill_excluded(total.entropy(), 0.0)
@@ -121,12 +121,17 @@ def prepare(
         check_labels(target, z.shape[-1], bad=bad)
     left_out = ignored
     if idle is not None:
-        useless = invalid_rows(xp, z) if bad is None else invalid_rows(xp, z) | bad
+        # Infinities under a cap are numbers.
+        useless = invalid_rows(xp, z) if transform.softcap is None else xp.any(z != z, axis=-1)
+        useless = useless if bad is None else useless | bad
         left_out = idle & useless if ignored is None else ignored | (idle & useless)
     if left_out is not None:
         z = xp.where(left_out[..., None], xp.zeros_like(z), z)
     raw, offset = transformed(z, transform, on)
     wrong = invalid_rows(xp, raw) if bad is None else invalid_rows(xp, raw) | bad
+    if idle is not None:  # a bias of −∞ may have left no class
+        left_out = left_out | (idle & wrong)
+        raw = xp.where(left_out[..., None], xp.zeros_like(raw), raw)
     wrong = wrong if left_out is None else wrong & ~left_out
     one = xp.ones_like(raw[..., :1])
     u = raw * xp.where(wrong[..., None], xp.full_like(one, float("nan")), one)
@@ -176,11 +181,16 @@ def _log_odds_of_set(xp: Any, u: Array, on: Array) -> Array:
     return xp.where(against.empty, D - INF, xp.where(within.empty, D + INF, D))
 
 
-def _weighted(xp: Any, w: Array, u: Array, total: LogSum) -> Array:
-    """Compute ``Σ w (L − u)`` relative to the top; a class of weight 0 at −∞ contributes 0."""
+def _weighted(xp: Any, w: Array, u: Array, total: LogSum, idle: Array | None) -> Array:
+    """Compute ``Σ w (L − u)`` relative to the top; a class of weight 0 at −∞ contributes 0.
+
+    So does an idle row whose sum is infinite: the derivative by ``w`` would be 0 · ∞.
+    """
     deep = xp.log1p(total.rest)[..., None] - total.depth
-    deep = xp.where((w == 0) & (u == -INF), xp.zeros_like(deep), deep)
-    return xp.sum(w * deep, axis=-1)
+    void = (w == 0) & (u == -INF)
+    if idle is not None:
+        void = void | (idle & xp.any(~void & (u == -INF), axis=-1))[..., None]
+    return xp.sum(w * xp.where(void, xp.zeros_like(deep), deep), axis=-1)
 
 
 def _on_target(
@@ -221,7 +231,7 @@ def transformed(z: Array, transform: Transform, on: Array | None) -> tuple[Array
         temperature = temperature[..., None] if temperature.ndim else temperature
         # The derivative of −∞/T with respect to T is 0·∞; that of a masked class is 0.
         masked = z == -INF
-        u = xp.where(masked, z, xp.where(masked, xp.zeros_like(z), z) / temperature)
+        u = xp.where(masked, z / constant(temperature), xp.where(masked, xp.zeros_like(z), z) / temperature)
     else:
         u = z / temperature
     offset = (top / temperature)[..., 0]

@@ -8,6 +8,7 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, constant, expm1, namespace
 from crossentropy._backends.conditions import check_static, is_true, is_zero
 from crossentropy._engine.checks import check_share
+from crossentropy._engine.rows.formula import fill_rows
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -161,7 +162,7 @@ class Composition:
             q = (1 - self.label_smoothing) * q + self.label_smoothing * others
         log_p = _log_tempered_softmax(rows.u, self.t2, self.iterations)
         return reduced(
-            namespace(log_p).sum(_divergence(constant(q), log_p, self.t1), axis=-1),
+            fill_rows(namespace(log_p).sum(_divergence(constant(q), log_p, self.t1), axis=-1), rows),
             problem.logits,
             sample_weight=problem.sample_weight,
             reduction=problem.reduction,

@@ -6,7 +6,7 @@ from typing import Any
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, namespace
 from crossentropy._engine.options import RowOptions
-from crossentropy._engine.rows.formula import prepare_rows, row_problem, weight_and_reduce
+from crossentropy._engine.rows.formula import fill_rows, prepare_rows, row_problem, weight_and_reduce
 from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._engine.softmax.terms import dense_masses
@@ -83,19 +83,19 @@ def brier_loss(logits: Array, labels: Any, **options: Unpack[RowOptions]) -> Arr
 
 def _composition(problem: SoftmaxProblem) -> Array:
     """The loss by formulas."""
-    rows = prepare_rows(problem)
+    masses = None
+    if problem.target.dense is not None and (problem.class_weight is not None or not problem.normalized):
+        masses = dense_masses(problem)
+    rows = prepare_rows(problem, masses)
     xp = namespace(rows.u)
     if rows.on is not None and problem.masses is None:
-        return weight_and_reduce(problem, _error_of_label(rows.u, rows.on))
-    masses = None
+        return weight_and_reduce(problem, fill_rows(_error_of_label(rows.u, rows.on), rows))
     if problem.masses is not None:
         mass = formulas.widened(problem.masses)[..., None]
         t = xp.sum(xp.where(rows.on, mass, xp.zeros_like(mass)), axis=-2)
     else:
         t = formulas.class_last(formulas.widened(problem.target.dense), problem.axis)
-        if problem.class_weight is not None or not problem.normalized:
-            masses = dense_masses(problem)
-    return weight_and_reduce(problem, _error(rows.u, t), masses)
+    return weight_and_reduce(problem, fill_rows(_error(rows.u, t), rows), masses)
 
 
 # The steps are chosen for their derivatives, whose terms nearly cancel where the loss is written with probabilities:
@@ -131,6 +131,7 @@ def _from_top(u: Array, is_top: Array, counted: Array) -> tuple[Array, Array, Ar
     xp = namespace(u)
     zero = xp.zeros_like(u)
     top = xp.sum(xp.where(is_top, u, zero), axis=-1, keepdims=True)
+    top = xp.where(top == -INF, xp.zeros_like(top), top)  # no counted class is possible
     depth = xp.where(counted, u, xp.full_like(u, -INF)) - top
     e = xp.where(is_top, xp.ones_like(u), xp.exp(xp.where(is_top, zero, depth)))
     return top, e, xp.sum(xp.where(is_top, zero, e), axis=-1, keepdims=True)

@@ -5,7 +5,7 @@ from typing import Any
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
-from crossentropy._engine.checks import check_factor
+from crossentropy._engine.checks import check_factor, dtype_name
 from crossentropy._engine.reductions import check_reduction, normalizer_of
 from crossentropy._engine.sigmoid.formula import element_weights
 from crossentropy._engine.sigmoid.labels import check_binary_labels, nan_where_invalid
@@ -134,6 +134,7 @@ def distribution_balanced_loss(
     n = _counts(counts, total, z, axis)
     own = element_weights(problem, xp)
     weights = None if own is None else own[1]
+    t = xp.astype(t, xp.int8) if dtype_name(t) == "bool" else t
     yes = t == 1
     valid = yes | (t == 0)
     counted = None if weights is None else weights != 0

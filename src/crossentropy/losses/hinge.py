@@ -7,7 +7,13 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, device, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._engine.options import RowOptions
-from crossentropy._engine.rows.formula import one_label, prepare_rows, row_problem, weight_and_reduce
+from crossentropy._engine.rows.formula import (
+    fill_rows,
+    one_label,
+    prepare_rows,
+    row_problem,
+    weight_and_reduce,
+)
 from crossentropy._engine.softmax.problem import FormulaNumbers, RowFormula, SoftmaxProblem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._versions import Unpack
@@ -110,4 +116,4 @@ def _by_formulas(problem: SoftmaxProblem, kind: str, margin: Any) -> Array:
     rival = rival & ~on & (z != -INF)
     lacks = xp.where(rival, margin + (xp.where(rival, z, zero) - own), zero)
     losses = xp.sum(xp.where(lacks <= 0, zero, lacks), axis=-1)
-    return weight_and_reduce(problem, losses)
+    return weight_and_reduce(problem, fill_rows(losses, rows))

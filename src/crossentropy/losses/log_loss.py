@@ -5,6 +5,7 @@ from typing import Any
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, namespace, widest_dtype
+from crossentropy._backends.conditions import entry_at
 from crossentropy._engine.checks import check_validate
 from crossentropy._engine.probabilities.labels import resolve_truth, take
 from crossentropy._engine.probabilities.predictions import Predictions, binary_log_prob
@@ -229,7 +230,7 @@ def binary_log_loss(
 
 def _binary_label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
     return ValueError(
-        f"{entry_in_words('labels', place)} is {labels[place].item()}; a label is 0, 1 or a probability. To "
+        f"{entry_in_words('labels', place)} is {entry_at(labels, place)}; a label is 0, 1 or a probability. To "
         "leave elements out, give them a sample_weight of 0, for example sample_weight=(labels >= 0)"
     )
 

@@ -289,7 +289,8 @@ def _times(weight: Any, factor: float, logits: Array) -> Any:
 def _scaled(xp: Any, z: Array, t: Array, *, wrong: bool) -> Array:
     """``z`` of the labels that are wrong (or right) and −∞ of the others; of soft labels ``z + ln`` of their share."""
     if "float" not in dtype_name(t):
-        return xp.where((t == 0) if wrong else (t != 0), z, xp.full_like(z, -INF))
+        right = xp.astype(t, xp.bool)
+        return xp.where(~right if wrong else right, z, xp.full_like(z, -INF))
     t = xp.astype(t, z.dtype)
     none = (t >= 1) if wrong else (t <= 0)
     safe = xp.where(none, xp.full_like(t, 0.5), t)

@@ -10,7 +10,7 @@ from crossentropy._arguments.arrays import as_array, as_arrays
 from crossentropy._arguments.foreign import from_table, masked_error
 from crossentropy._arguments.unit_sums import find_misfit
 from crossentropy._backends import Array, as_indices, device, index_dtype, is_numpy, is_torch, namespace
-from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._backends.conditions import entry_at, first_true, is_true
 from crossentropy._engine.probabilities.predictions import (
     Predictions,
     make_predictions,
@@ -190,8 +190,7 @@ def _named(labels: Any, table: list[Any], p: Predictions, ignore_index: Any, *, 
     unknown = y == C if ignored is None else (y == C) & ~ignored
     if checked and is_true(xp.any(unknown)):
         place = first_true(unknown)
-        label = labels[place]
-        label = label.item() if hasattr(label, "item") else label
+        label = entry_at(labels, place)
         raise ValueError(
             f"label {label!r} at {row_in_words(place)} is not among classes {_shortened(table)}; pass every label in "
             f"classes, in the order of the columns, or leave such rows out with ignore_index={label!r}"

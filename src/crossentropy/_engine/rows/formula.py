@@ -9,7 +9,14 @@ from crossentropy._engine.options import RowOptions, SoftmaxOptions, check_names
 from crossentropy._engine.rows.reduce import reduce_problem
 from crossentropy._engine.softmax.problem import SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.solve import softmax_loss
-from crossentropy._engine.softmax.terms import check_sums, not_ignored_rows, prepare, target_weights, weigh
+from crossentropy._engine.softmax.terms import (
+    check_sums,
+    not_ignored_rows,
+    prepare,
+    target_weights,
+    weigh,
+    zero_weight_rows,
+)
 from crossentropy._statistics import formulas
 from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._statistics.log_sum import LogSum
@@ -33,12 +40,26 @@ def one_label(problem: SoftmaxProblem, loss: str) -> Array:
     return target.indices
 
 
-def prepare_rows(problem: SoftmaxProblem) -> formulas.Rows:
-    """The logits in float64 where there is one, class axis last, with every hazard put out of the way."""
-    weights = row_weights(problem)
+def prepare_rows(problem: SoftmaxProblem, masses: Array | None = None) -> formulas.Rows:
+    """The logits in float64 where there is one, class axis last, with every hazard put out of the way.
+
+    `masses` multiply the losses of soft targets, as in `weight_and_reduce`.
+    """
+    weights, idle = row_weights(problem) if masses is None else masses, zero_weight_rows(problem)
     if problem.target.dense is not None:
         check_sums(problem)
-    return prepare(problem, None if weights is None else weights == 0)
+    if weights is not None:
+        idle = weights == 0 if idle is None else idle | (weights == 0)
+    return prepare(problem, idle)
+
+
+def fill_rows(losses: Array, rows: formulas.Rows) -> Array:
+    """`losses`, but 0 in rows left out, and NaN in invalid ones, which a formula may lose of a single class."""
+    u, out = rows.u, rows.left_out
+    losses = losses if u.shape[-1] > 1 else losses + (u - u)[..., 0]
+    return (
+        losses if out is None else namespace(losses).where(out, namespace(losses).zeros_like(losses), losses)
+    )
 
 
 def row_weights(problem: SoftmaxProblem) -> Array | None:

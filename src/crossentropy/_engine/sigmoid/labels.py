@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from crossentropy._backends import Array, namespace
-from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._backends.conditions import entry_at, first_true, is_true
 from crossentropy._engine.checks import dtype_name
 from crossentropy._rows import entry_in_words
 
@@ -17,7 +17,7 @@ def valid_labels(labels: Array) -> Array:
 
 def binary_label_error(labels: Array, place: tuple[int, ...]) -> ValueError:
     """The error for the label at `place`, which is neither 0 nor 1 nor a probability."""
-    value = labels[place].item() if hasattr(labels[place], "item") else labels[place]
+    value = entry_at(labels, place)
     where = entry_in_words("labels", place) if place else "the label"
     if bool(namespace(labels).all((labels == -1) | (labels == 1))):
         return ValueError(

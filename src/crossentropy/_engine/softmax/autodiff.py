@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from crossentropy._backends import Array, is_jax
+from crossentropy._backends import Array, is_jax, is_torch
 from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
@@ -50,6 +50,9 @@ def loss_by_autodiff(
 def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> RowStatistics:
     """The statistics of its rows, differentiable; by formulas alone if `reference`."""
     statistics = reference_statistics.statistics if reference else row_statistics
+    # Eager kernels of PyTorch tell rows without weight by their gradients, so that a look at the labels is saved.
+    by_kernels = is_torch(problem.logits) and not reference
+    idle = formula.zero_weight_rows(problem) if by_kernels else formula.weightless_rows(problem)
     return statistics(
         problem.logits,
         problem.axis,
@@ -58,5 +61,5 @@ def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> RowS
         problem.prior,
         problem.requested,
         validate=problem.validate and not reference,
-        idle=formula.zero_weight_rows(problem),
+        idle=idle,
     )

@@ -24,7 +24,7 @@ from crossentropy._backends import Array, as_indices, widest_dtype
 from crossentropy._engine.softmax import fused_cpu, per_class, terms
 from crossentropy._engine.softmax.autodiff import find_statistics
 from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
-from crossentropy._engine.softmax.terms import dense_masses, row_masses
+from crossentropy._engine.softmax.terms import dense_masses, row_masses, zero_weight_rows
 from crossentropy._rows import rows_shape
 from crossentropy._statistics import RowStatistics, Target, Transform
 from crossentropy._statistics.cpu.memory import NumpyMemory
@@ -183,6 +183,9 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array | None]:
         array = as_indices(target.indices)
     else:
         array = target.dense if target.dense.dtype.name in DTYPES else jnp.astype(target.dense, wide)
+        idle = zero_weight_rows(problem)
+        if idle is not None:  # the derivative by the masses of an invalid row is NaN, and 0 · NaN is NaN
+            array = jnp.where(jnp.expand_dims(idle, problem.axis), jax.lax.stop_gradient(array), array)
         sums = dense_masses(problem) if fused_cpu.FORMULAS[name].times_mass else None
     prior = None if problem.label_smoothing == 0 else problem.smoothing_prior
     vectors = (problem.class_weight, prior, problem.table)

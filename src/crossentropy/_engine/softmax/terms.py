@@ -9,7 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from crossentropy._arguments.unit_sums import digits_beside_one, rounding_tolerance
-from crossentropy._backends import Array, as_indices, namespace, sum_tolerance, total, widest_dtype
+from crossentropy._backends import (
+    Array,
+    as_indices,
+    namespace,
+    sum_tolerance,
+    total,
+    widest_dtype,
+)
 from crossentropy._backends.conditions import first_true, is_true, is_zero
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.regularizers import REGULARIZERS
@@ -246,8 +253,24 @@ def not_ignored_rows(problem: SoftmaxProblem) -> Array | None:
 
 
 def zero_weight_rows(problem: SoftmaxProblem) -> Array | None:
-    """Which rows have a sample weight of 0; None stands for none."""
-    return None if problem.sample_weight is None else problem.sample_weight == 0
+    """Which rows have a sample weight of 0, or are divided by 0, and so have no gradient; None stands for none."""
+    idle = None if problem.sample_weight is None else problem.sample_weight == 0
+    N, xp = problem.normalizer, problem.xp
+    if is_zero(N):
+        return xp.ones(problem.rows, dtype=xp.bool, device=problem.device)
+    if isinstance(N, (str, int, float)) or tuple(getattr(N, "shape", (-1,))) not in ((), problem.rows):
+        return idle
+    divided = xp.broadcast_to(N == 0, problem.rows)
+    return divided if idle is None else idle | divided
+
+
+def weightless_rows(problem: SoftmaxProblem) -> Array | None:
+    """These rows, and those whose labels have no weight, where the label's loss is all there is."""
+    idle, shares = zero_weight_rows(problem), target_weights(problem)
+    if shares is None or problem.regularizers or not is_zero(problem.label_smoothing):
+        return idle
+    nothing = shares == 0 if problem.masses is None else namespace(shares).all(shares == 0, axis=-1)
+    return nothing if idle is None else idle | nothing
 
 
 def excluded_rows(problem: SoftmaxProblem) -> Array | None:

@@ -1,6 +1,7 @@
 """Entropies and divergences of distributions by the native kernel: one sweep with their sums, for NumPy and PyTorch."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 from crossentropy._backends import Array, is_numpy, is_torch, namespace
@@ -93,4 +94,4 @@ def _classes_last(xp: Any, x: Array, axes: tuple[int, ...]) -> Array:
     if axes == (-1,):
         return x
     moved = xp.permute_dims(x, tuple(k + x.ndim for k in (*others, *axes)))
-    return xp.reshape(moved, (*(x.shape[k] for k in others), -1))
+    return xp.reshape(moved, (*(x.shape[k] for k in others), prod(x.shape[k] for k in axes)))
