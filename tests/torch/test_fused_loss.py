@@ -12,7 +12,7 @@ checkpoint = pytest.importorskip("torch.utils.checkpoint").checkpoint
 
 import crossentropy as ce  # noqa: E402
 import crossentropy.torch as ct  # noqa: E402
-from crossentropy._engine.softmax.autodiff import find_statistics, loss_by_autodiff  # noqa: E402
+from crossentropy._engine.softmax.autodiff import loss_by_autodiff  # noqa: E402
 from crossentropy._engine.softmax.autograd import (  # noqa: E402
     FUSED,
     NATIVE,
@@ -21,6 +21,7 @@ from crossentropy._engine.softmax.autograd import (  # noqa: E402
     tensors_of,
 )
 from crossentropy._engine.softmax.problem import make_problem  # noqa: E402
+from crossentropy._engine.softmax.statistics import find_statistics  # noqa: E402
 from crossentropy._statistics.cpu.memory_torch import LOSSES, rounded  # noqa: E402
 from crossentropy.links import CrossEntropy, Focal, Poly, Tsallis  # noqa: E402
 from crossentropy.targets import LabelSet, Probabilities, Sparse  # noqa: E402

@@ -16,8 +16,8 @@ from crossentropy._engine.rows.formula import (
     weight_and_reduce,
 )
 from crossentropy._engine.softmax import terms as formula
-from crossentropy._engine.softmax.autodiff import find_statistics
 from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.statistics import find_statistics
 from crossentropy._rows import row_in_words
 from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sigmoid import log_sigmoid

@@ -6,8 +6,8 @@ from typing import Any
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import LAST_AXIS, warn_of_axis
 from crossentropy._backends import Array, is_torch, namespace
-from crossentropy._engine.softmax.autodiff import find_statistics
 from crossentropy._engine.softmax.problem import make_problem
+from crossentropy._engine.softmax.statistics import find_statistics
 from crossentropy._engine.softmax.terms import check_sums
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.log_sigmoid import log_sigmoid

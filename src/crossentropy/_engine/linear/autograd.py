@@ -26,10 +26,11 @@ from crossentropy._engine.linear.problem import (
 )
 from crossentropy._engine.reductions import divisor, inverse, mean_of, of_nothing
 from crossentropy._engine.softmax import per_class
-from crossentropy._engine.softmax.autodiff import find_statistics, loss_by_autodiff
+from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.autograd import LossKernels, kernels_for, tensors_of
 from crossentropy._engine.softmax.fused_cuda import on_device
 from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.statistics import find_statistics
 from crossentropy._engine.softmax.terms import excluded_rows, not_ignored_rows, row_masses, weigh_rows
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.blocks import slices

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from crossentropy._backends import Array, widest_dtype
 from crossentropy._engine.linear.problem import LinearProblem, row_parts, rows_per_block, with_rows
 from crossentropy._engine.softmax import per_class
-from crossentropy._engine.softmax.autodiff import find_statistics, loss_by_autodiff
+from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.statistics import find_statistics
 from crossentropy._engine.softmax.terms import is_plain
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.problem import arrays

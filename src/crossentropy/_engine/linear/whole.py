@@ -8,8 +8,9 @@ from dataclasses import replace
 from crossentropy._backends import Array
 from crossentropy._backends.tape import Taped, gradient_of
 from crossentropy._engine.linear.problem import LinearGradients, LinearProblem
-from crossentropy._engine.softmax.autodiff import find_statistics, loss_by_autodiff
+from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.statistics import find_statistics
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.products import product
 

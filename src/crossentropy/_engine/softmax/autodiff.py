@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from crossentropy._backends import Array, is_jax, is_torch
+from crossentropy._backends import Array, is_jax
 from crossentropy._engine.reductions import reduce_rows
 from crossentropy._engine.softmax import per_class
 from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import SoftmaxProblem
-from crossentropy._statistics import RowStatistics, row_statistics
-from crossentropy._statistics import formulas as reference_statistics
+from crossentropy._engine.softmax.statistics import find_statistics
+from crossentropy._statistics import RowStatistics
 
 
 def loss_by_autodiff(
@@ -45,21 +45,3 @@ def loss_by_autodiff(
         signed=problem.signed_weights,
     )
     return problem.xp.astype(value, problem.loss_dtype, copy=False)
-
-
-def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> RowStatistics:
-    """The statistics of its rows, differentiable; by formulas alone if `reference`."""
-    statistics = reference_statistics.statistics if reference else row_statistics
-    # Eager kernels of PyTorch tell rows without weight by their gradients, so that a look at the labels is saved.
-    by_kernels = is_torch(problem.logits) and not reference
-    idle = formula.zero_weight_rows(problem) if by_kernels else formula.weightless_rows(problem)
-    return statistics(
-        problem.logits,
-        problem.axis,
-        problem.target,
-        problem.transform,
-        problem.prior,
-        problem.requested,
-        validate=problem.validate and not reference,
-        idle=idle,
-    )

@@ -18,8 +18,9 @@ from torch.autograd.function import Function
 
 from crossentropy._engine.softmax import curvature, evaluate, fused_cpu, fused_cuda
 from crossentropy._engine.softmax.arithmetic import Arithmetic, on_host
-from crossentropy._engine.softmax.autodiff import find_statistics, loss_by_autodiff
+from crossentropy._engine.softmax.autodiff import loss_by_autodiff
 from crossentropy._engine.softmax.problem import SoftmaxProblem
+from crossentropy._engine.softmax.statistics import find_statistics
 from crossentropy._statistics import RowStatistics
 from crossentropy._statistics.cpu.kernel import lay_out
 from crossentropy._statistics.cpu.memory_torch import LOSSES, TorchMemory, is_plain, rounded

@@ -22,8 +22,8 @@ from jax.interpreters import ad
 
 from crossentropy._backends import Array, as_indices, widest_dtype
 from crossentropy._engine.softmax import fused_cpu, per_class, terms
-from crossentropy._engine.softmax.autodiff import find_statistics
 from crossentropy._engine.softmax.problem import RowFormula, SoftmaxProblem
+from crossentropy._engine.softmax.statistics import find_statistics
 from crossentropy._engine.softmax.terms import dense_masses, row_masses, zero_weight_rows
 from crossentropy._rows import rows_shape
 from crossentropy._statistics import RowStatistics, Target, Transform
@@ -42,6 +42,9 @@ from crossentropy._statistics.problem import NONE_REQUESTED
 from crossentropy.links import Link
 
 __all__ = ["row_losses", "serves"]
+
+#: Those whose composition reads what `Classes.problem` states.
+FORMULAS = fused_cpu.FORMULAS.keys() - {"mixture"}
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def serves(problem: SoftmaxProblem) -> bool:
     return (
         problem.has_class_terms
         and fused_cpu.serves(problem)
-        and (problem.formula is None or problem.formula.name != "mixture")  # whose formula reads labels
+        and (problem.formula is None or problem.formula.name in FORMULAS)
         and logits.dtype.name in DTYPES
         and logits.size > 0
         and has_no_sharding(logits)
@@ -186,7 +189,10 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array | None]:
         idle = zero_weight_rows(problem)
         if idle is not None:  # the derivative by the masses of an invalid row is NaN, and 0 · NaN is NaN
             array = jnp.where(jnp.expand_dims(idle, problem.axis), jax.lax.stop_gradient(array), array)
-        sums = dense_masses(problem) if fused_cpu.FORMULAS[name].times_mass else None
+        # Masses that sum to one do not weigh a loss of its own formula, nor its derivative by them.
+        weighs = problem.formula is None or problem.class_weight is not None or not problem.normalized
+        if weighs and fused_cpu.FORMULAS[name].times_mass:
+            sums = dense_masses(problem)
     prior = None if problem.label_smoothing == 0 else problem.smoothing_prior
     vectors = (problem.class_weight, prior, problem.table)
     classes = Classes(
