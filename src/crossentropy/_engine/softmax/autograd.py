@@ -113,7 +113,8 @@ def loss(problem: SoftmaxProblem) -> Tensor:
         native = _under_transforms(problem)
         return loss_by_autodiff(problem) if native is None else functional.differentiable(native, logits)
     if torch.is_grad_enabled() and logits.requires_grad:
-        return _SoftmaxLoss.apply(logits, problem, own, tensors)
+        apply = _SoftmaxLoss.apply if problem.tensors is None else _apply_to_plain
+        return apply(logits, problem, own, tensors)
     return rounded(own.evaluate(problem).value, LOSSES[logits.dtype])
 
 
@@ -209,6 +210,10 @@ class _SoftmaxLoss(Function):
             )
         into = overwritten(ctx, logits, problem.axis) if problem.inplace else None
         return ctx.engine.gradient(problem, logits, ctx.found, _upstream(grad), into), None, None, None
+
+
+#: `_SoftmaxLoss.apply` of tensors found plain, without its search for wrappers that transforms leave behind.
+_apply_to_plain = super(Function, _SoftmaxLoss).apply
 
 
 def _upstream(grad: Tensor) -> Any:
