@@ -237,7 +237,7 @@ int64_t ClassLoss::sum_all_rows(double* losses, double* masses, double* errors, 
   std::atomic<int64_t> bad{-1};
   with_formula([&](const auto& form) {
     kept.resize(size_t(n * form.kKept));
-    parallel_blocks(n, rows_with(kBlock, shape), threads, [&](int64_t begin, int64_t end) {
+    parallel_blocks(n, rows_with(kBlock, shape.classes), threads, [&](int64_t begin, int64_t end) {
       const int64_t found = sum_rows(form, begin, end, losses, masses, errors);
       int64_t known = bad;
       while (found >= 0 && (known < 0 || found < known) && !bad.compare_exchange_weak(known, found)) {
@@ -280,7 +280,7 @@ void ClassLoss::pullback(uintptr_t from, double factor, const double* upstream, 
   View here = logits;
   here.address = from;
   with_formula([&](const auto& form) {
-    parallel_blocks(shape.rows(), rows_with(kBlock, shape), threads, [&](int64_t begin, int64_t end) {
+    parallel_blocks(shape.rows(), rows_with(kBlock, shape.classes), threads, [&](int64_t begin, int64_t end) {
       pull_rows(form, here, factor, upstream, gradient, begin, end);
     });
   });

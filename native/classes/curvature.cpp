@@ -59,7 +59,7 @@ CE_CLONES void bend_rows(const CurvatureRows& in, const double* factors, const V
 
 void curvature_rows(const CurvatureRows& in, const double* factors, const View& direction, const View& out,
                     int threads) {
-  parallel_blocks(in.shape.rows(), rows_with(32768, in.shape), threads, [&](int64_t begin, int64_t end) {
+  parallel_blocks(in.shape.rows(), rows_with(32768, in.shape.classes), threads, [&](int64_t begin, int64_t end) {
     if (in.logits.dtype == Dtype::kFloat64) {
       bend_rows<double>(in, factors, direction, out, begin, end);
     } else {

@@ -272,7 +272,7 @@ void with_kind(DivergenceOf kind, const Work& work) {
 
 void divergence_rows(const DivergenceRows& in, double* values, const std::vector<View>& gradients, int threads) {
   with_kind(in.kind, [&](auto kind) {
-    parallel_blocks(in.shape.rows(), rows_with(16384, in.shape), threads, [&](int64_t begin, int64_t end) {
+    parallel_blocks(in.shape.rows(), rows_with(16384, in.shape.classes), threads, [&](int64_t begin, int64_t end) {
       values_of<kind()>(in, begin, end, values, gradients);
     });
   });

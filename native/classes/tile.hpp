@@ -65,9 +65,4 @@ struct Tile {
   void store(const double* from, const View& view, const Shape& shape, int64_t row, int64_t n) const;
 };
 
-// How many rows have so many entries, at least one.
-inline int64_t rows_with(int64_t entries, const Shape& shape) {
-  return std::max<int64_t>(1, entries / std::max<int64_t>(1, shape.classes));
-}
-
 }  // namespace ce

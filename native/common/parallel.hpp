@@ -1,6 +1,7 @@
 // Threads: static blocks of work, so that what a thread computes never depends on how many there are.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #if defined(_OPENMP)
@@ -28,6 +29,11 @@ void parallel_blocks(int64_t n, int64_t block, int threads, const Work& work) {
   (void)threads;
 #endif
   for (int64_t b = 0; b < blocks; ++b) work(b * block, b + 1 < blocks ? (b + 1) * block : n);
+}
+
+// How many rows of so many classes have so many entries, at least one: the rows that a thread takes at a time.
+inline int64_t rows_with(int64_t entries, int64_t classes) {
+  return std::max<int64_t>(1, entries / std::max<int64_t>(1, classes));
 }
 
 }  // namespace ce

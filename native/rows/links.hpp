@@ -11,7 +11,7 @@
 
 namespace ce {
 
-// As `native_links.LINKS` numbers them; n are the numbers of a link, A and B its numbers of every row.
+// As `native_links.KINDS` numbers them; n are the numbers of a link, A and B its numbers of every row.
 enum class LinkKind : int {
   kFocal,          // s^γ softplus(D)                                          n = γ
   kPower,          // k (1 − p^q)/q with q > 0, from log-odds b on constant    n = q, k, b, the constant

@@ -1,6 +1,5 @@
 #include "rows/norms.hpp"
 
-#include <algorithm>
 #include <cmath>
 
 #include "common/parallel.hpp"
@@ -47,10 +46,9 @@ CE_CLONES void pull_rows(const T* x, int64_t n, int64_t width, const double* nor
 
 template <class Work>
 void in_parallel(Dtype dtype, int64_t n, int64_t width, int threads, const Work& work) {
-  parallel_blocks(n, std::max<int64_t>(1, kBlock / std::max<int64_t>(1, width)), threads,
-                  [&](int64_t begin, int64_t end) {
-                    dtype == Dtype::kFloat64 ? work(double(), begin, end) : work(float(), begin, end);
-                  });
+  parallel_blocks(n, rows_with(kBlock, width), threads, [&](int64_t begin, int64_t end) {
+    dtype == Dtype::kFloat64 ? work(double(), begin, end) : work(float(), begin, end);
+  });
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._coded import Coded
 from crossentropy.evaluation._declaration import Declaration
 from crossentropy.evaluation._row_scores import native_matrix
-from crossentropy.evaluation._values import are_texts, as_label, is_missing
+from crossentropy.evaluation._values import are_texts, as_array, as_label, is_missing
 
 __all__ = [
     "POLICIES",
@@ -117,9 +117,7 @@ def _missing(values: Any) -> Array | None:
         return np.asarray([is_missing(x) for x in values.values], bool)[values.codes]
     if values is None or isinstance(values, range):
         return None
-    array = (
-        np.fromiter(values, object, len(values)) if isinstance(values, (list, tuple)) else np.asarray(values)
-    )
+    array = as_array(values)
     if array.dtype.kind in "fmM":
         return array != array  # NaN and NaT
     if array.dtype.kind != "O" or are_texts(array):

@@ -13,7 +13,7 @@ from crossentropy._engine.weights import like, row_values
 from crossentropy._rows import rows_shape
 from crossentropy._versions import Unpack
 from crossentropy.links import ClippedPolicy
-from crossentropy.links.advantage import Advantage
+from crossentropy.links._advantage import Advantage
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse

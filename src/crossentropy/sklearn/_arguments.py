@@ -103,9 +103,8 @@ def class_weights(
         return np.asarray(balanced_weights(class_counts(labels, weight, len(classes))))
     given, known = dict(class_weight), classes.tolist()
     unknown = [label for label in given if label not in known]
-    if unknown and not set(known) <= set(
-        given
-    ):  # a fold may lack a class, but the label may also be a wrong one
+    # A fold may lack a class, but the label may also be a wrong one.
+    if unknown and not set(known) <= set(given):
         whole = given | {label: 1.0 for label in known if label not in given}
         raise ValueError(
             f"class_weight has the label {unknown[0]!r}, which is none of the classes {in_words(classes)}; if these "

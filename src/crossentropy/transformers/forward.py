@@ -151,9 +151,8 @@ def _recorded(
     try:
         outputs = before(model, *args, **kwargs)
     except TypeError as error:
-        if LinearLogits.__name__ in str(
-            error
-        ):  # from a function that they were passed to in place of a tensor
+        # From a function that they were passed to in place of a tensor.
+        if LinearLogits.__name__ in str(error):
             raise refusal("passes them to a function that needs their numbers") from error
         raise
     finally:

@@ -102,9 +102,8 @@ def loss_function(
             chosen.setdefault("axis", -1)
         if num_items_in_batch is not None:
             count = one_count(num_items_in_batch)
-            if (
-                of_rows and labels.ndim == logits.ndim
-            ):  # the Trainer has counted a label for each class of a row
+            # The Trainer has counted a label for each class of a row.
+            if of_rows and labels.ndim == logits.ndim:
                 count = count / logits.shape[chosen["axis"]]
             chosen.setdefault("normalizer", count)
         return loss(logits, labels.to(logits.device), **chosen)

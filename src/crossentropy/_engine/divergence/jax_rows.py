@@ -23,13 +23,7 @@ from crossentropy._rows import rows_shape
 from crossentropy._statistics import Transform
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy._statistics.formulas import class_last
-from crossentropy._statistics.jax.binding import (
-    DTYPES,
-    abstract,
-    has_no_sharding,
-    make_primitive,
-    same_axes,
-)
+from crossentropy._statistics.jax.binding import DTYPES, abstract, has_no_sharding, make_primitive, same_axes
 from crossentropy._statistics.jax.call import call
 from crossentropy._statistics.jax.rules import tangents_by_formula
 

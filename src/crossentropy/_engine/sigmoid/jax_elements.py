@@ -26,12 +26,7 @@ from crossentropy._engine.sigmoid.cpu import ELEMENTS
 from crossentropy._engine.sigmoid.formula import element_losses, element_weights
 from crossentropy._engine.sigmoid.problem import Options, Problem
 from crossentropy._statistics.cpu.memory import NumpyMemory
-from crossentropy._statistics.jax.binding import (
-    abstract,
-    has_no_sharding,
-    make_primitive,
-    same_axes,
-)
+from crossentropy._statistics.jax.binding import abstract, has_no_sharding, make_primitive, same_axes
 from crossentropy._statistics.jax.call import call
 from crossentropy._statistics.jax.rules import tangents_by_formula
 from crossentropy.links import Focal

@@ -27,7 +27,7 @@ from crossentropy._statistics.cpu.memory_torch import LOSSES, TorchMemory, is_pl
 from crossentropy._statistics.torch import functional, transforms
 from crossentropy._statistics.torch.gradients import gradients
 from crossentropy._statistics.torch.kernels import kernels_serve
-from crossentropy._statistics.torch.problem import StaticArgs, TensorArgs, partition
+from crossentropy._statistics.torch.problem import partition
 from crossentropy._statistics.torch.second import Pullback, pulled
 from crossentropy.links.link import has_no_arrays
 
@@ -128,7 +128,7 @@ def _under_transforms(problem: SoftmaxProblem) -> functional.DifferentiableLoss 
     if not functional.serves(logits) or not has_no_arrays(problem.link):
         return None
     if problem.formula is None and not problem.acts_per_class:
-        settings, parts = _partition(problem)
+        settings, parts = partition(*problem.of_rows, validate=False)
         if transforms.transforms_serve(settings, parts):
             return None
     engine = FUSED.for_problem(problem)
@@ -228,22 +228,10 @@ def _loss_of_every_order(problem: SoftmaxProblem, logits: Tensor) -> list[Tensor
 
 def _statistics_of_every_order(problem: SoftmaxProblem) -> RowStatistics:
     """The statistics with derivatives of every order: by the kernels where they have them, else by formulas."""
-    settings, tensors = _partition(problem)
+    settings, tensors = partition(*problem.of_rows, validate=False)
     if transforms.transforms_serve(settings, tensors):
         return transforms.statistics(settings, tensors)
     return find_statistics(problem, reference=True)
-
-
-def _partition(problem: SoftmaxProblem) -> tuple[StaticArgs, TensorArgs]:
-    return partition(
-        problem.logits,
-        problem.axis,
-        problem.target,
-        problem.transform,
-        problem.prior,
-        problem.requested,
-        validate=False,
-    )
 
 
 def overwritten(ctx: Any, logits: Tensor, axis: int) -> Tensor | None:

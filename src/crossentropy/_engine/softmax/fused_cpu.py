@@ -7,7 +7,7 @@ as the arithmetic, so a checked problem becomes one native object, which knows e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from crossentropy._backends import INF, Array, is_numpy, is_torch, sum_tolerance
 from crossentropy._engine.reductions import negative_weight_error, of_nothing
@@ -141,6 +141,11 @@ def formula_of(link: Link, formula: RowFormula | None) -> tuple[str, FormulaNumb
     if known.kind == "power" and known.numbers[2] == INF:  # not truncated
         return "power", FormulaNumbers(known.numbers[0], known.numbers[1])
     return None
+
+
+def known_formula(link: Link, formula: RowFormula | None) -> tuple[str, FormulaNumbers]:
+    """The same of a loss that native code knows."""
+    return cast("tuple[str, FormulaNumbers]", formula_of(link, formula))
 
 
 def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
@@ -298,7 +303,7 @@ def _class_rows(
 ) -> tuple[_native.ClassLoss, list[Array]]:
     """The native object of a loss of every class, and the arrays that it has addresses of."""
     target, weight = problem.target, problem.class_weight
-    name, (parameter, factor, steps) = formula_of(problem.link, problem.formula)  # type: ignore[misc]  # it is served
+    name, (parameter, factor, steps) = known_formula(problem.link, problem.formula)
     single = weight is not None and str(weight.dtype).endswith("float32")  # widened there
     arrays = (target.indices, problem.sample_weight, problem.smoothing_prior, divisors, weight)
     kept, addresses = memory.addressed(

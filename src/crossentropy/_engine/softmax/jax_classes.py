@@ -28,13 +28,7 @@ from crossentropy._engine.softmax.terms import dense_masses, row_masses, zero_we
 from crossentropy._rows import rows_shape
 from crossentropy._statistics import RowStatistics, Target, Transform
 from crossentropy._statistics.cpu.memory import NumpyMemory
-from crossentropy._statistics.jax.binding import (
-    DTYPES,
-    abstract,
-    has_no_sharding,
-    make_primitive,
-    same_axes,
-)
+from crossentropy._statistics.jax.binding import DTYPES, abstract, has_no_sharding, make_primitive, same_axes
 from crossentropy._statistics.jax.call import call
 from crossentropy._statistics.jax.rules import differentiate_linear, tangents_by_formula
 from crossentropy._statistics.label_errors import check_labels
@@ -83,7 +77,7 @@ class Classes:
     @property
     def kernel(self) -> fused_cpu.Kernel:
         """What the kernel of the formula does."""
-        return fused_cpu.FORMULAS[fused_cpu.formula_of(self.link, self.formula)[0]]  # type: ignore[index]  # it is served
+        return fused_cpu.FORMULAS[fused_cpu.known_formula(self.link, self.formula)[0]]
 
     def rows(self, logits: Any) -> tuple[int, ...]:
         """The shape of the rows."""
@@ -177,7 +171,7 @@ def row_losses(problem: SoftmaxProblem) -> tuple[Array, Array | None]:
     """The losses of rows before their sample weights, and their masses; None stands for 1 each."""
     logits: Array = problem.logits
     target = problem.target
-    name, _ = fused_cpu.formula_of(problem.link, problem.formula)  # type: ignore[misc]  # it is served
+    name, _ = fused_cpu.known_formula(problem.link, problem.formula)
     wide = widest_dtype(logits)
     sums = None
     if target.dense is None:
@@ -251,7 +245,7 @@ def _native_pullback(problem: Classes, *arguments: Array) -> Sequence[Array]:
 
 def _settings(problem: Classes, logits: Array) -> tuple[np.ndarray, int]:
     """The statics as native/xla/classes.cpp reads them; how many axes in front are of rows, in all arrays."""
-    name, (parameter, factor, steps) = fused_cpu.formula_of(problem.link, problem.formula)  # type: ignore[misc]  # it is served
+    name, (parameter, factor, steps) = fused_cpu.known_formula(problem.link, problem.formula)
     numbers = [
         NumpyMemory.threads(),
         -1 - problem.axis,

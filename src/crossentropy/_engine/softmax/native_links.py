@@ -19,7 +19,7 @@ from crossentropy.links import (
     Tsallis,
     Unlikelihood,
 )
-from crossentropy.links.advantage import Advantage
+from crossentropy.links._advantage import Advantage
 
 NUMBER = (int, float)
 #: As native/rows/links.hpp numbers them.

@@ -112,9 +112,8 @@ class SoftmaxProblem:
     label_weight: Array | None = None  # of each label, where `class_weight` is not at hand for all classes
     formula: RowFormula | None = None  # in place of the link
     table: Array | None = None  # (C, C), of whose rows, which labels name, a formula takes the masses
-    native_link: Any = field(
-        default=None, init=False
-    )  # the link as native code has it, once it has been asked
+    # The link as native code has it, kept by whoever asks first: each function more counts in a small loss.
+    native_link: Any = field(default=None, init=False)
     has_class_terms: bool = field(init=False)  # whether each class has a term of its own
     acts_per_class: bool = field(init=False)  # and one that no statistic gives
 
@@ -125,6 +124,11 @@ class SoftmaxProblem:
             and (soft or (smoothing != 0 if type(smoothing) is float else not is_zero(smoothing)))
         )
         self.has_class_terms = soft or self.acts_per_class
+
+    @property
+    def of_rows(self) -> tuple[Array | None, int, Target, Transform, Prior | None, Requested]:
+        """What the statistics of its rows are made of, in the order of `row_statistics`."""
+        return self.logits, self.axis, self.target, self.transform, self.prior, self.requested
 
     @property
     def prior(self) -> Prior | None:

@@ -12,13 +12,4 @@ def find_statistics(problem: SoftmaxProblem, *, reference: bool = False) -> RowS
     # Eager kernels of PyTorch tell rows without weight by their gradients, so that a look at the labels is saved.
     by_kernels = is_torch(problem.logits) and not reference
     idle = zero_weight_rows(problem) if by_kernels else weightless_rows(problem)
-    return statistics(
-        problem.logits,
-        problem.axis,
-        problem.target,
-        problem.transform,
-        problem.prior,
-        problem.requested,
-        validate=problem.validate and not reference,
-        idle=idle,
-    )
+    return statistics(*problem.of_rows, validate=problem.validate and not reference, idle=idle)
