@@ -12,30 +12,30 @@
 
 namespace ce {
 
-RowDerivatives::RowDerivatives(const LabelLosses& of, const double* scores, int64_t label, double scale)
+RowDerivatives::RowDerivatives(const LabelLosses& of)
     : classes(of.classes),
       temperature(of.temperature),
       gamma(of.gamma),
-      scale(scale),
       positive(of.positive),
-      memory(5 * classes),
-      a(memory.data()),
-      u(a + classes),
-      p(u + classes),
-      rest(p + classes),
-      m(rest + classes) {
+      a(classes),
+      u(classes),
+      p(classes),
+      rest(classes),
+      m(classes) {}
+
+void RowDerivatives::compute(const LabelLosses& of, const double* scores, int64_t label, double factor) {
   const int64_t C = classes;
   const double *offset = of.offsets.data() + C * label, *masses = of.masses.data() + C * label;
   for (int64_t c = 0; c < C; ++c) u[c] = scores[c] / temperature + offset[c];
-  const int64_t likeliest = std::max_element(u, u + C) - u;
+  const int64_t likeliest = std::max_element(u.begin(), u.end()) - u.begin();
   top = u[likeliest];
+  for (int64_t c = 0; c < C; ++c) p[c] = std::exp(u[c] - top);
   double others = 0.0;
-  for (int64_t c = 0; c < C; ++c) {
-    p[c] = std::exp(u[c] - top);
-    if (c != likeliest) others += p[c];
-  }
+  for (int64_t c = 0; c < C; ++c) others += c == likeliest ? 0.0 : p[c];
   const double total = 1.0 + others;
-  log_total = std::log1p(others);
+  if (gamma > 0.0) log_total = std::log1p(others);
+  scale = factor;
+  M = M_convex = 0.0;
   for (int64_t c = 0; c < C; ++c) {
     p[c] /= total;
     rest[c] = c == likeliest ? others / total : 1.0 - p[c];
@@ -49,16 +49,14 @@ RowDerivatives::RowDerivatives(const LabelLosses& of, const double* scores, int6
   }
 }
 
-void RowDerivatives::gradient(double* numbers) const {
-  const double by_score = scale / temperature;
-  for (int64_t c = 0; c < classes; ++c) numbers[c] = by_score * ((M - m[c]) * p[c] - m[c] * rest[c]);
-}
-
 void RowDerivatives::hessian(double* numbers) const {
   const int64_t C = classes;
   const double by_scores = scale / temperature / temperature;
-  for (int64_t b = 0; b < C; ++b)
-    for (int64_t c = 0; c < C; ++c) numbers[b * C + c] = by_scores * M_convex * p[b] * (b == c ? rest[b] : -p[c]);
+  for (int64_t b = 0; b < C; ++b) {
+    const double of_p = by_scores * M_convex * p[b];
+    numbers[b * C + b] = of_p * rest[b];
+    for (int64_t c = b + 1; c < C; ++c) numbers[b * C + c] = -of_p * p[c];
+  }
   if (gamma == 0.0) return;
   for (int64_t j = 0; j < C; ++j) {
     if (a[j] == 0.0) continue;
@@ -68,7 +66,7 @@ void RowDerivatives::hessian(double* numbers) const {
     if (bend == 0.0 || (positive && bend < 0.0)) continue;
     const auto direction = [&](int64_t c) { return c == j ? 1.0 : -p[c] / rest[j]; };  // (e_j − p) / (1 − p_j)
     for (int64_t b = 0; b < C; ++b)
-      for (int64_t c = 0; c < C; ++c) numbers[b * C + c] += by_scores * bend * direction(b) * direction(c);
+      for (int64_t c = b; c < C; ++c) numbers[b * C + c] += by_scores * bend * direction(b) * direction(c);
   }
 }
 

@@ -15,20 +15,20 @@ struct LabelLosses {
   std::vector<double> offsets, masses;  // (C, C): a row for each label
 };
 
-// The derivatives of one row's loss by its scores, times `scale`.
+// The derivatives of one row's loss by its scores, times `scale`; computed anew, it is of another row.
 class RowDerivatives {
  public:
-  RowDerivatives(const LabelLosses& of, const double* scores, int64_t label, double scale);
-  void gradient(double* numbers) const;  // (C)
-  void hessian(double* numbers) const;   // (C, C)
+  explicit RowDerivatives(const LabelLosses& of);
+  void compute(const LabelLosses& of, const double* scores, int64_t label, double scale);
+  double gradient(int64_t c) const { return scale / temperature * ((M - m[c]) * p[c] - m[c] * rest[c]); }
+  void hessian(double* numbers) const;  // (C, C), on and above the diagonal
   const int64_t classes;
 
  private:
-  const double temperature, gamma, scale;
+  const double temperature, gamma;
   const bool positive;
-  std::vector<double> memory;
-  double *a, *u, *p, *rest, *m;
-  double top, log_total, M = 0.0, M_convex = 0.0;
+  std::vector<double> a, u, p, rest, m;
+  double scale, top, log_total, M, M_convex;
 
   double minus_log_p(int64_t c) const { return top - u[c] + log_total; }
 };

@@ -1,5 +1,7 @@
 """Second derivatives of softmax and sigmoid losses: against differences in a hundred digits, and bounds of them."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -159,6 +161,47 @@ def test_a_hessian_is_that_of_the_scores_when_its_gradient_was_computed():
     assert list(hessian) == expected
 
 
+def test_lists_that_are_held_keep_their_numbers():
+    """Lists are filled again for the next row once nobody holds them."""
+    row = RowHessian(3, False, {})
+
+    def numbers(i):
+        gradient, hessian = RowHessian(3, False, {}).derivatives(SCORES[i], 1, 1.0)
+        return gradient, list(hessian)
+
+    gradient, hessian = row.derivatives(SCORES[0], 1, 1.0)
+    others, lines = row.derivatives(SCORES[1], 1, 1.0)
+    all_lines, line = list(hessian), list(lines)[1]
+    for i in range(len(SCORES)):
+        assert list(row.derivatives(SCORES[i], 1, 1.0)[1]) == numbers(i)[1]
+    assert (gradient, all_lines) == numbers(0)
+    assert (others, line) == (numbers(1)[0], numbers(1)[1][1])
+    assert (list(hessian), list(lines)) == (numbers(0)[1], numbers(1)[1])
+
+
+def test_a_list_that_a_caller_changed_is_not_filled_again():
+    row = RowHessian(3, False, {})
+    gradient, hessian = row.derivatives(SCORES[0], 1, 1.0)
+    expected = gradient.copy(), [line.copy() for line in hessian]
+    for line in hessian:
+        line.clear()
+    for changed in (gradient, hessian := list(hessian)):
+        changed.append("more")
+    del gradient, changed, hessian
+    gradient, hessian = row.derivatives(SCORES[0], 1, 1.0)
+    assert (gradient, list(hessian)) == expected
+
+
+@pytest.mark.parametrize("link", [links.CrossEntropy(), links.GeneralizedCrossEntropy(0.7)])
+def test_a_label_of_a_row_may_be_a_float_that_is_whole(link):
+    row = RowHessian(3, False, {"link": link})
+    (gradient, hessian), (found, lines) = (row.derivatives(SCORES[0], x, 1.0) for x in (1, 1.0))
+    assert (found, list(lines)) == (gradient, list(hessian))
+    for label in (0.5, math.nan):
+        with pytest.raises(ValueError, match=rf"label {label} is not an index in \[0, 3\)"):
+            row.derivatives(SCORES[0], label, 1.0)
+
+
 def test_a_row_of_other_classes_is_refused():
     with pytest.raises(ValueError, match="the row has 2 scores, and its loss 3 classes"):
         RowHessian(3, False, {}).derivatives(np.zeros(2), 1, 1.0)
@@ -166,7 +209,7 @@ def test_a_row_of_other_classes_is_refused():
 
 def test_a_row_of_a_label_outside_the_classes_is_refused():
     for label in (-1, 3):
-        with pytest.raises(ValueError, match=rf"label {label} is outside \[0, 3\)"):
+        with pytest.raises(ValueError, match=rf"label {label} is not an index in \[0, 3\)"):
             hessian_of_row(SCORES[0], label)
 
 

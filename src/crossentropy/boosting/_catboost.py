@@ -83,6 +83,7 @@ class ClassesCatBoostObjective(_CatBoostObjective):
 
     def __init__(self, objective: ClassesObjective) -> None:
         super().__init__(objective)
+        self._hessians = objective.row_hessians
 
     def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> Any:
         """Say what CatBoost lacks: it asks for this if it fits one score a row."""
@@ -94,4 +95,4 @@ class ClassesCatBoostObjective(_CatBoostObjective):
         self, approx: Any, target: float, weight: float
     ) -> tuple[list[float], Iterable[list[float]]]:
         """Compute the gradient (C,) and the Hessian (C, C) of one row."""
-        return self.objective.derivatives_of_row(approx, int(target), -weight)
+        return self._hessians[len(approx)].derivatives(approx, target, -weight)

@@ -1,10 +1,11 @@
 """What the objects for the libraries need to know of an objective, and how the libraries pass labels and weights."""
 
-from collections.abc import Iterable
 from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
+
+from crossentropy._engine.softmax.hessian import RowHessians
 
 __all__ = ["ClassesObjective", "Objective", "labels_and_weight", "require"]
 
@@ -38,10 +39,9 @@ class Objective(Protocol):
 class ClassesObjective(Objective, Protocol):
     """One of several classes, whose Hessian is not diagonal."""
 
-    def derivatives_of_row(
-        self, scores: Any, label: int, scale: float = 1.0
-    ) -> tuple[list[float], Iterable[list[float]]]:
-        """Compute the gradient (C,) and the Hessian (C, C) of one row's loss, times `scale`."""
+    @property
+    def row_hessians(self) -> RowHessians:
+        """What computes the derivatives of rows, by the number of classes."""
         ...
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from crossentropy._arguments.errors import constructor_errors
 from crossentropy._backends import Array
 from crossentropy._engine.softmax.constant import constant_logits
-from crossentropy._engine.softmax.hessian import RowHessian, row_derivatives
+from crossentropy._engine.softmax.hessian import RowHessians, row_derivatives
 from crossentropy._loss_expressions.objective import LogitTransform
 from crossentropy.boosting._catboost import ClassesCatBoostObjective
 from crossentropy.boosting._lightgbm import LightGBMObjective
@@ -138,10 +138,7 @@ class SoftmaxObjective:
         >>> gradient, list(hessian)
         ([0.5, -0.5], [[0.25, -0.25], [-0.25, 0.25]])
         """
-        classes = len(scores)
-        if classes not in self._hessians:
-            self._hessians[classes] = RowHessian(classes, self.hessian == "positive", self._options)
-        return self._hessians[classes].derivatives(scores, label, scale)
+        return self.row_hessians[len(scores)].derivatives(scores, label, scale)
 
     def loss(self, scores: Array, labels: Any, sample_weight: Any = None) -> float:
         """Compute the mean of the losses in nats, weighted by ``ω w_y``."""
@@ -187,8 +184,9 @@ class SoftmaxObjective:
         return ClassesCatBoostObjective(self)
 
     @cached_property
-    def _hessians(self) -> dict[int, RowHessian]:
-        return {}
+    def row_hessians(self) -> RowHessians:
+        """What computes the derivatives of rows, by the number of classes."""
+        return RowHessians(self.hessian == "positive", self._options)
 
     @cached_property
     def _options(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from crossentropy.links.cross_entropy import focal_gamma
 from crossentropy.links.link import curvature as link_curvature
 from crossentropy.links.link import slope as link_slope
 
-__all__ = ["RowHessian", "row_derivatives"]
+__all__ = ["RowHessian", "RowHessians", "row_derivatives"]
 
 CLEAR = 1e-3  # what is left beside a probability where its difference from 1 is not accurate enough
 BLOCK = 1 << 15  # entries of a block, few enough for intermediate results to stay in the cache
@@ -89,10 +89,11 @@ class RowHessian:
     scores before the softmax.
 
     ``derivatives(scores, label, scale)`` are the gradient (C,) and the Hessian (C, C) for scores (C,), both times
-    `scale`. The Hessian is computed when it is iterated: half of the calls of CatBoost do not read it.
+    `scale`. The Hessian is computed when it is iterated: half of the calls of CatBoost do not read it. The label may be
+    a float, as CatBoost keeps labels.
     """
 
-    derivatives: Callable[[Any, int, float], tuple[list[float], Iterable[list[float]]]]
+    derivatives: Callable[[Any, float, float], tuple[list[float], Iterable[list[float]]]]
 
     def __init__(self, classes: int, positive: bool, options: dict[str, Any]) -> None:
         labels = np.arange(classes)
@@ -109,15 +110,16 @@ class RowHessian:
             classes, self.temperature, gamma, positive, *tables
         ).derivatives
 
-    def __reduce__(self) -> Any:
-        return RowHessian, (self.classes, self.positive, self.options)
-
-    def _by_formula(self, scores: Any, label: int, scale: float) -> tuple[list[float], Iterable[list[float]]]:
+    def _by_formula(
+        self, scores: Any, label: float, scale: float
+    ) -> tuple[list[float], Iterable[list[float]]]:
         """Compute them for any link."""
-        if not 0 <= label < self.classes:
-            raise ValueError(f"the label {label} is outside [0, {self.classes}), the classes of the scores")
+        if label not in range(self.classes):
+            raise ValueError(
+                f"the label {label:g} is not an index in [0, {self.classes}), the classes of the scores"
+            )
         problem = make_problem(
-            np.asarray(scores, float)[None], np.asarray([label]), reduction="none", **self.options
+            np.asarray(scores, float)[None], np.asarray([int(label)]), reduction="none", **self.options
         )
         with np.errstate(all="ignore"):
             masses = _Masses(problem)
@@ -129,6 +131,21 @@ class RowHessian:
             np.fill_diagonal(directions, 1.0)
             hessian += (directions.T * bends) @ directions
         return (scale * g / T).tolist(), (scale * hessian / T**2).tolist()
+
+
+class RowHessians(dict[int, RowHessian]):
+    """The derivatives of single rows by the number of their classes."""
+
+    def __init__(self, positive: bool, options: dict[str, Any]) -> None:
+        super().__init__()
+        self.positive, self.options = positive, options
+
+    def __missing__(self, classes: int) -> RowHessian:
+        """Prepare them for so many classes."""
+        return self.setdefault(classes, RowHessian(classes, self.positive, self.options))
+
+    def __reduce__(self) -> Any:
+        return RowHessians, (self.positive, self.options)
 
 
 def _has_labels_alone(problem: SoftmaxProblem) -> bool:
