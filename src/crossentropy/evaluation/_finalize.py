@@ -9,8 +9,9 @@ from crossentropy.evaluation import _decomposition as decomposition
 from crossentropy.evaluation import _recalibration as recalibration
 from crossentropy.evaluation import _reliability as reliability
 from crossentropy.evaluation._calibration_curve import calibration_curve, consistency_band
+from crossentropy.evaluation._calibration_evidence import ece_interval, surprises
 from crossentropy.evaluation._declaration import Declaration
-from crossentropy.evaluation._exact import UNIT, ExactSum
+from crossentropy.evaluation._exact import ExactSum
 from crossentropy.evaluation._group_results import (
     Design,
     adjusted_p,
@@ -20,7 +21,6 @@ from crossentropy.evaluation._group_results import (
 )
 from crossentropy.evaluation._intervals import (
     bootstrap_interval,
-    calibration_variance,
     check_confidence,
     cluster_variance,
     exp_or_infinity,
@@ -164,7 +164,7 @@ def variance_of_loss(part: Part) -> tuple[float | None, Design]:
     of_rows = sandwich_variance(part.totals.n, *(part.totals[x] for x in MOMENTS))
     if part.clusters is None:
         return of_rows, Design()
-    weights, losses = part.clusters.sums()
+    weights, losses, *_ = part.clusters.sums.sums()
     by_cluster = cluster_variance(weights, losses)
     effect = by_cluster / of_rows if of_rows and by_cluster is not None else 1.0
     return by_cluster, Design(effect, len(weights))
@@ -203,14 +203,6 @@ def skill_interval(
         variance * design.effect
     )
     return 1 - ratio - reach, 1 - ratio + reach
-
-
-def ece_interval(part: Part, interval: float) -> tuple[float, float] | None:
-    """Return the interval of the calibration error, given the predictions."""
-    totals, bins = part.totals, part.bins.bins()
-    design = totals.n * ((totals["weight_square"].scaled << UNIT) / totals["weight"].scaled ** 2)
-    error = math.sqrt(calibration_variance(bins, design))
-    return student_interval(reliability.expected_error(bins), error, max(1, totals.n - 1), interval)
 
 
 def top_k(part: Part) -> dict[int, float] | None:
@@ -312,23 +304,6 @@ def nodes(part: Part, loss: float) -> list[recalibration.Node]:
         log_sum, mean_log, variance = (mean_of(totals[f"power_{power}_{k}"], weight) for k in range(3))
         found.append(recalibration.Node(power, log_sum + power * loss, mean_log + loss, variance))
     return sorted(found)
-
-
-def surprises(part: Part) -> dict[str, Any]:
-    """Return how far scores are from what the predictions expect, in standard deviations; None for soft labels."""
-    if part.declaration.soft:
-        return {"spiegelhalter_z": None, "log_score_z": None}
-    totals = part.totals
-    brier = _z(totals["brier_excess"], totals["brier_variance"])
-    if totals.n_infinite:
-        return {"spiegelhalter_z": brier, "log_score_z": math.inf}
-    excess = ExactSum(totals["loss"].scaled - totals["entropy"].scaled)
-    return {"spiegelhalter_z": brier, "log_score_z": _z(excess, totals["variance"])}
-
-
-def _z(excess: ExactSum, variance: ExactSum) -> float | None:
-    spread = float(variance)
-    return float(excess) / math.sqrt(spread) if spread > 0 else None
 
 
 # --------------------------------------------------------------------------------------------------- parts of rows

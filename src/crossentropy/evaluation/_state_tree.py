@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy.evaluation._cluster_scores import ClusterScores
 from crossentropy.evaluation._clusters import ClusterSums
 from crossentropy.evaluation._exact import ExactSum, GroupSums
 from crossentropy.evaluation._groups import GroupScores
@@ -41,7 +42,7 @@ def tree_of(part: Part) -> Tree:
         "slices": [
             _of_slices(scores, names) for scores, names in zip(part.slices, part.slice_names, strict=True)
         ],
-        "clusters": None if part.clusters is None else of_clusters(part.clusters),
+        "clusters": None if part.clusters is None else _of_cluster_scores(part.clusters),
         "replicates": None if part.replicates is None else [_of_sums(sums) for sums in part.replicates],
         "worst": [list(row) for row in part.worst.rows],
         "histogram": part.histogram.counts,
@@ -71,7 +72,7 @@ def fill(part: Part, tree: Tree) -> None:
         part.slices[i].grow(len(its["names"]))
         _into_groups(part.slices[i], its["scores"])
     if part.clusters is not None:
-        into_clusters(part.clusters, tree["clusters"])
+        _into_cluster_scores(part.clusters, tree["clusters"])
     for sums, its in zip(part.replicates or (), tree["replicates"] or (), strict=True):
         _into_sums(sums, its)
     part.worst.rows = [_worst_row(*row) for row in tree["worst"]]
@@ -148,6 +149,22 @@ def _into_table(table: PredictionTable, tree: Tree) -> None:
         table.table = None
     elif table.table is not None:
         _remember(table.table, tree["keys"])
+
+
+def _of_cluster_scores(scores: ClusterScores) -> Tree:
+    tree = of_clusters(scores.sums)
+    if scores.has_calibration:
+        tree |= {name: _of_sums(sums) for name, sums in scores.gaps.items()}
+    return tree
+
+
+def _into_cluster_scores(scores: ClusterScores, tree: Tree) -> None:
+    if "entropy" in tree:
+        for name, sums in scores.gaps.items():
+            _into_sums(sums, tree[name])
+    else:  # as earlier releases wrote
+        scores.forget_calibration()
+    into_clusters(scores.sums, tree)
 
 
 def of_clusters(clusters: ClusterSums) -> Tree:

@@ -70,7 +70,8 @@ class Evaluation:
     #: ``[k/B, (k + 1)/B)``, the last one closed; the largest bin's; the square without what chance adds; by bins of
     #: equal weight; without bins.
     ece: float
-    #: Given the predictions, and rather too wide than too narrow. The error itself is above 0 by chance.
+    #: Of the error that more rows would show: the error itself is above 0 by chance, so that the interval reaches 0
+    #: where chance explains it. Rather too wide than too narrow; by cluster no narrower than of independent rows.
     ece_interval: tuple[float, float] | None
     maximum_calibration_error: float
     debiased_squared_error: float | None
@@ -84,7 +85,8 @@ class Evaluation:
     #: calibrated.
     calibration_curve: list[dict[str, float]]
     consistency_band: list[dict[str, float]]
-    #: Brier score and log loss less their expectation under the predictions, in standard deviations.
+    #: Brier score and log loss less their expectation under the predictions, in standard deviations; by cluster if
+    #: there are clusters. None of soft labels and of one cluster.
     spiegelhalter_z: float | None
     log_score_z: float | None
     #: The logistic regression of labels on log-odds.
