@@ -40,12 +40,9 @@ class ClusterScores:
         self._make_gaps()
 
     def _make_gaps(self) -> None:
-        cells = self.groups * self.bins
-        self.gaps = {
-            "group_weight": GroupSums(self.groups),
-            "gap_above": GroupSums(cells),
-            "gap_below": GroupSums(cells),
-        }
+        #: Of each group the weight; and of each of its bins, apart, the gaps below 0 and above.
+        self.group_weights = GroupSums(self.groups)
+        self.gaps = GroupSums(self.groups * self.bins * 2)
 
     @property
     def has_calibration(self) -> bool:
@@ -89,14 +86,14 @@ class ClusterScores:
         def weighted(x: Array) -> Term:
             return x if weight is None else (x, weight)
 
-        above, below = map(weighted, _parts(bounded["brier_excess"]))
+        excess = bounded["brier_excess"]
+        above, below = weighted(np.maximum(excess, 0.0)), weighted(np.maximum(-excess, 0.0))
         self.sums.add(cluster, ones, cost, weighted(bounded["entropy"]), above, below)
         group = (cluster & np.uint64(self.groups - 1)).astype(np.int32)
         cell = group * np.int32(self.bins) + bin_places(probability, self.bins)
-        above, below = map(weighted, _parts(label - probability))
-        self.gaps["group_weight"].add(ones, group)
-        self.gaps["gap_above"].add(above, cell)
-        self.gaps["gap_below"].add(below, cell)
+        gap = label - probability
+        self.group_weights.add(ones, group)
+        self.gaps.add(weighted(np.abs(gap)), 2 * cell + (gap > 0))
 
     def merge(self, other: "ClusterScores") -> None:
         """Add the rows of another, which stays as it is."""
@@ -104,8 +101,8 @@ class ClusterScores:
             self.forget_calibration()
         self.sums.merge(other.sums)
         if self.has_calibration:
-            for name, sums in self.gaps.items():
-                sums.add_from(other.gaps[name])
+            self.group_weights.add_from(other.group_weights)
+            self.gaps.add_from(other.gaps)
 
     def excesses(self) -> tuple[list[int], list[int]]:
         """Return what log loss and Brier score of each cluster have more than expected, weighted and times 2^1074."""
@@ -117,20 +114,15 @@ class ClusterScores:
 
         Both are times 2^1074.
         """
-        group = np.repeat(np.arange(self.groups), self.bins)
-        sign = np.tile(signs, self.groups)
-        sums = GroupSums(3 * self.groups)  # of bins of each sign
-        sums.add_from(self.gaps["gap_above"], group + self.groups * (sign % 3))
-        sums.add_from(self.gaps["gap_below"], group + self.groups * (-sign % 3))
+        sign = np.stack([-signs, signs], axis=1) + np.zeros((self.groups, 1, 1), np.int64)
+        group = np.arange(self.groups)[:, None, None]
+        sums = GroupSums(3 * self.groups)  # of gaps of each sign
+        sums.add_from(self.gaps, (group + self.groups * (sign % 3)).reshape(-1))
         totals = sums.scaled()
         errors = _differences(totals[self.groups : 2 * self.groups], totals[2 * self.groups :])
-        weights = self.gaps["group_weight"].scaled()
+        weights = self.group_weights.scaled()
         used = [g for g, weight in enumerate(weights) if weight]
         return [weights[g] for g in used], [errors[g] for g in used]
-
-
-def _parts(x: Array) -> tuple[Array, Array]:
-    return np.maximum(x, 0.0), np.maximum(-x, 0.0)
 
 
 def _differences(x: list[int], y: list[int]) -> list[int]:

@@ -154,14 +154,14 @@ def _into_table(table: PredictionTable, tree: Tree) -> None:
 def _of_cluster_scores(scores: ClusterScores) -> Tree:
     tree = of_clusters(scores.sums)
     if scores.has_calibration:
-        tree |= {name: _of_sums(sums) for name, sums in scores.gaps.items()}
+        tree |= {"group_weights": _of_sums(scores.group_weights), "gaps": _of_sums(scores.gaps)}
     return tree
 
 
 def _into_cluster_scores(scores: ClusterScores, tree: Tree) -> None:
-    if "entropy" in tree:
-        for name, sums in scores.gaps.items():
-            _into_sums(sums, tree[name])
+    if "gaps" in tree:
+        _into_sums(scores.group_weights, tree["group_weights"])
+        _into_sums(scores.gaps, tree["gaps"])
     else:  # as earlier releases wrote
         scores.forget_calibration()
     into_clusters(scores.sums, tree)
