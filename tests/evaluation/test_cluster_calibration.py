@@ -1,4 +1,4 @@
-"""Tests and intervals of calibration where rows of one cluster are not independent."""
+"""Calibration and classes where rows of one cluster are not independent."""
 
 import math
 from pathlib import Path
@@ -64,13 +64,13 @@ def test_the_tests_of_calibration_are_those_of_sums_by_cluster(classes, weighted
 
 
 def test_calibrated_predictions_in_clusters_are_seldom_called_uncalibrated():
-    """Of 200 data sets 5 % are to be beyond 1.96; were rows taken for independent, 24 % would be."""
+    """Of 100 data sets 5 % are to be beyond 1.96; were rows taken for independent, 24 % would be."""
     beyond = np.zeros(2)
-    for seed in range(200):
+    for seed in range(100):
         p, y, cluster = clustered_rows(seed, clusters=100, size=8)
         e = evaluate(labels=y, proba=p, cluster=cluster)
         beyond += np.abs([e.log_score_z, e.spiegelhalter_z]) > 1.96
-    assert (beyond / 200 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)).all()
+    assert (beyond / 100 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)).all()
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -105,15 +105,36 @@ def test_one_cluster_tells_nothing_of_calibration():
 def test_joined_clusters_leave_the_error_as_it_is(monkeypatch):
     p, y, cluster = clustered_rows(4, clusters=3000, size=3)
     e = evaluate(labels=y, proba=p, cluster=cluster)
-    monkeypatch.setattr(cluster_scores, "CELLS", 1 << 17)
+    monkeypatch.setattr(cluster_scores, "CELLS", 1 << 18)
     apart = evaluate(labels=y, proba=p, cluster=cluster)
     assert e.ece_interval[1] - e.ece == pytest.approx(apart.ece_interval[1] - apart.ece, rel=0.1)
 
 
-@pytest.mark.parametrize("bins", [1, 15, 100_000])
-def test_many_bins_take_fewer_groups_of_clusters(bins):
-    scores = cluster_scores.ClusterScores(bins)
-    assert cluster_scores.LEAST <= scores.groups <= max(cluster_scores.LEAST, cluster_scores.CELLS // bins)
+@pytest.mark.parametrize(("cells", "groups"), [(2, 4096), (31, 512), (100_000, 16)])
+def test_many_cells_take_fewer_groups_of_clusters(cells, groups):
+    assert cluster_scores.CellSums(cells).groups == groups
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_errors_of_classes_are_those_of_sums_by_cluster(classes):
+    """A class whose rows are alike in a cluster has a larger error than the log loss of all rows lets expect."""
+    r = np.random.default_rng(6)
+    cluster = np.repeat(np.arange(40), 25)
+    u = r.normal(size=(40, classes))[cluster] + 0.2 * r.normal(size=(1000, classes))
+    p = special.softmax(u, axis=1)
+    y = (p.cumsum(axis=1) < r.random((1000, 1))).sum(axis=1)
+    e = evaluate(labels=y, proba=p, cluster=cluster)
+    loss = -np.log(p[np.arange(1000), y])
+    for c, found in enumerate(e.classes):
+        own = y == c
+        centered = np.where(own, loss - loss[own].mean(), 0.0)
+        count = len(np.unique(cluster[own]))
+        error = math.sqrt(count / (count - 1) * (sums_by(cluster, centered) ** 2).sum()) / own.sum()
+        assert found["standard_error"] == pytest.approx(error, rel=1e-9)
+        reach = stats.t.ppf(0.975, count - 1) * error
+        assert found["interval"] == pytest.approx(
+            (found["log_loss"] - reach, found["log_loss"] + reach), rel=1e-9
+        )
 
 
 # ------------------------------------------------------------------------------------------- earlier releases

@@ -4,8 +4,6 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-import numpy as np
-
 from crossentropy.evaluation import _reliability as reliability
 from crossentropy.evaluation._exact import UNIT, ExactSum
 from crossentropy.evaluation._intervals import cluster_variance, student_interval
@@ -32,10 +30,10 @@ def ece_interval(part: Part, interval: float) -> tuple[float, float] | None:
     errors, freedom = gap_errors(bins, design), max(1, totals.n - 1)
     variance, effect = math.fsum(s * s for s in errors), 1.0
     if clusters is not None:
-        if not clusters.has_calibration:
+        if not clusters.is_complete:
             return None
         gaps = (b.positive - b.probability for b in bins)
-        weights, sums = clusters.errors_of_groups(np.asarray([(gap > 0) - (gap < 0) for gap in gaps]))
+        weights, sums = clusters.gaps_of_groups([(gap > 0) - (gap < 0) for gap in gaps])
         by_cluster, freedom = cluster_variance(weights, sums), len(weights) - 1
         if by_cluster is None:
             return None
@@ -98,7 +96,7 @@ def surprises(part: Part) -> dict[str, float | None]:
     None for soft labels and one cluster, and where an earlier release has not kept the sums.
     """
     clusters, totals = part.clusters, part.totals
-    if part.declaration.soft or (clusters is not None and not clusters.has_calibration):
+    if part.declaration.soft or (clusters is not None and not clusters.is_complete):
         return {"spiegelhalter_z": None, "log_score_z": None}
     log_excesses, brier_excesses = (None, None) if clusters is None else clusters.excesses()
     log_excess = totals["loss"].scaled - totals["entropy"].scaled

@@ -15,6 +15,7 @@ from crossentropy.evaluation._exact import ExactSum
 from crossentropy.evaluation._group_results import (
     Design,
     adjusted_p,
+    class_designs,
     group_result,
     skill_variance,
     slice_results,
@@ -166,8 +167,7 @@ def variance_of_loss(part: Part) -> tuple[float | None, Design]:
         return of_rows, Design()
     weights, losses, *_ = part.clusters.sums.sums()
     by_cluster = cluster_variance(weights, losses)
-    effect = by_cluster / of_rows if of_rows and by_cluster is not None else 1.0
-    return by_cluster, Design(effect, len(weights))
+    return by_cluster, Design.of(by_cluster, of_rows, len(weights))
 
 
 def errors(
@@ -322,8 +322,13 @@ def class_results(
             result["calibration_curve"] = calibration_curve(*fitted)
     if part.masses is not None:
         return results
-    groups = part.class_totals()
-    return [r | group_result(g, interval, design) for r, g in zip(results, groups, strict=True)]
+    groups, designs = part.class_totals(), [design] * len(labels)
+    if part.clusters is not None and part.clusters.is_complete:
+        designs = class_designs(groups, part.clusters.class_sums())
+    return [
+        result | group_result(g, interval, own)
+        for result, g, own in zip(results, groups, designs, strict=True)
+    ]
 
 
 def all_slices(part: Part, interval: float, design: Design) -> list[dict[str, Any]]:

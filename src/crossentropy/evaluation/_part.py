@@ -48,7 +48,7 @@ class Part:
         self.tables = self._make_tables()
         self.slices = [GroupScores(8, weighted=d.weighted) for _ in d.slices]
         self.slice_names: list[dict[str, int]] = [{} for _ in d.slices]
-        self.clusters = ClusterScores(d.bins) if d.clustered else None
+        self.clusters = ClusterScores(d.bins, 0 if d.soft else classes) if d.clustered else None
         self.replicates = (GroupSums(d.bootstrap), GroupSums(d.bootstrap)) if d.bootstrap else None
         self.worst = WorstRows(d.worst)
         self.histogram = LossHistogram()
@@ -152,7 +152,9 @@ class Part:
             self.slices[i].grow(len(known))
             self.slices[i].add(places[column.codes], terms)
         if self.clusters is not None and batch.cluster is not None:
-            self.clusters.add(batch.cluster, batch.weight, costs.finite, bounded, probability, hits)
+            self.clusters.add(
+                batch.cluster, batch.weight, batch.labels, costs.finite, bounded, probability, hits
+            )
         if self.replicates is not None:
             keys = self._resampled(batch)
             add_poisson(*self.replicates, _ones(batch), costs.finite, keys, self.declaration.seed)

@@ -153,17 +153,17 @@ def _into_table(table: PredictionTable, tree: Tree) -> None:
 
 def _of_cluster_scores(scores: ClusterScores) -> Tree:
     tree = of_clusters(scores.sums)
-    if scores.has_calibration:
-        tree |= {"group_weights": _of_sums(scores.group_weights), "gaps": _of_sums(scores.gaps)}
+    if scores.is_complete:
+        tree |= {"gaps": _of_sums(scores.gaps.sums), "of_classes": _of_sums(scores.of_classes.sums)}
     return tree
 
 
 def _into_cluster_scores(scores: ClusterScores, tree: Tree) -> None:
     if "gaps" in tree:
-        _into_sums(scores.group_weights, tree["group_weights"])
-        _into_sums(scores.gaps, tree["gaps"])
+        _into_sums(scores.gaps.sums, tree["gaps"])
+        _into_sums(scores.of_classes.sums, tree["of_classes"])
     else:  # as earlier releases wrote
-        scores.forget_calibration()
+        scores.keep_loss_alone()
     into_clusters(scores.sums, tree)
 
 

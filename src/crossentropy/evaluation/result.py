@@ -96,7 +96,8 @@ class Evaluation:
     #: no temperature changes the loss; None if it is infinite or clipped.
     temperature: float | None
     temperature_log_loss: float | None
-    #: For each class and each slice: rows, weight, loss, interval; with clusters, wider by as much as that of all rows.
+    #: For each class and each slice: rows, weight, loss, interval; with clusters, by cluster for classes, and of slices
+    #: wider by as much as that of all rows.
     #: From three to nine classes each has its calibration curve, against the others.
     classes: list[dict[str, Any]]
     slices: list[dict[str, Any]]
