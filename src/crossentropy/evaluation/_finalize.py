@@ -257,9 +257,11 @@ def calibration(
     if d.is_binary:
         kind = d.kind if d.one_column or d.kind == "logits" else "proba"
         if is_plain:
-            z = recalibration.log_odds(entries, kind)
-            temperature = recalibration.best_temperature(entries, z)
-            fit = recalibration.cox(entries, z)
+            apart = entries.exact and kind == d.kind and (d.one_column or kind == "logits")
+            far = None if part.far is None or apart else part.far.entries()
+            odds = recalibration.log_odds(entries, kind, far)
+            temperature = recalibration.best_temperature(odds)
+            fit = recalibration.cox(odds)
             result["cox_slope"], result["cox_intercept"] = fit or (None, None)
         best, brier_best = decomposition.log_score(blocks), decomposition.brier_score(blocks) - spread
         error = 0.0

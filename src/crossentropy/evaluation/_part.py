@@ -11,6 +11,7 @@ from crossentropy.evaluation._batch import Batch
 from crossentropy.evaluation._cluster_scores import ClusterScores
 from crossentropy.evaluation._declaration import KINDS, Declaration
 from crossentropy.evaluation._exact import GroupSums, add_poisson
+from crossentropy.evaluation._far_odds import FarOdds
 from crossentropy.evaluation._groups import GroupScores, GroupTerms, GroupTotals, two_classes
 from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._prediction_table import PredictionTable, count_on_grid, grid_bits, grid_size
@@ -46,6 +47,8 @@ class Part:
         self.ranks = GroupSums(RANKS + 1) if several else None
         self.bins = ReliabilityBins(d.bins, weighted=self.in_weights)
         self.tables = self._make_tables()
+        #: None in a state of an earlier release too.
+        self.far = FarOdds(d) if d.is_binary else None
         self.slices = [GroupScores(8, weighted=d.weighted) for _ in d.slices]
         self.slice_names: list[dict[str, int]] = [{} for _ in d.slices]
         self.clusters = ClusterScores(d.bins, 0 if d.soft else classes) if d.clustered else None
@@ -95,6 +98,8 @@ class Part:
         high, loss = add(batch, scores)
         costs = costs_of(loss, high.weight)
         self.totals.add_high(loss, high.labels if two else None, high.weight, costs)
+        if self.far is not None:
+            self.far.add(batch)
         self.worst.add(high, loss, costs.all)
 
     def _sweep(self, batch: Batch, scores: tuple[Array, Array] | None) -> tuple[Batch, Array]:
@@ -219,6 +224,10 @@ class Part:
         self.bins.merge(other.bins)
         for table, its_table in zip(self.tables, other.tables, strict=True):
             table.merge(its_table)
+        if self.far is not None and other.far is not None:
+            self.far.merge(other.far)
+        else:
+            self.far = None
         for i, known in enumerate(self.slice_names):
             places = [known.setdefault(name, len(known)) for name in other.slice_names[i]]
             self.slices[i].grow(len(known))

@@ -25,7 +25,9 @@ Tree = dict[str, Any]
 
 def tree_of(part: Part) -> Tree:
     """Describe a `Part`."""
+    far = part.far
     return {
+        **({} if far is None else {"far": [_of_sums(far.weights), _of_sums(far.odds)]}),
         "declaration": asdict(part.declaration),
         "counts": part.totals.counts,
         "sums": {name: list(total) for name, total in part.totals.sums.items()},
@@ -67,6 +69,11 @@ def fill(part: Part, tree: Tree) -> None:
     _into_sums(part.bins.weights, sums[1])
     for table, its in zip(part.tables, tree["tables"], strict=True):
         _into_table(table, its)
+    if part.far is not None and "far" in tree:
+        _into_sums(part.far.weights, tree["far"][0])
+        _into_sums(part.far.odds, tree["far"][1])
+    else:  # as earlier releases wrote
+        part.far = None
     for i, its in enumerate(tree["slices"]):
         part.slice_names[i] = {name: place for place, name in enumerate(its["names"])}
         part.slices[i].grow(len(its["names"]))
