@@ -31,7 +31,7 @@ class Evaluation:
     #: Of the log loss: by the sandwich, by cluster if there are clusters. None if it is infinite.
     standard_error: float | None
     #: Of the log loss, by Student's distribution. With fewer than 50 rows of a label it ends too low: of 5, it holds
-    #: the log loss in 84 to 88 % of data sets in place of 95 %, and if a label may not have occurred by chance, in 35 %.
+    #: the log loss in 84 to 88 % of data sets in place of 95 %, and in 35 % if a label may well not have occurred.
     interval: tuple[float, float] | None
     confidence: float
     #: The number of clusters; of more than 16384, of joined ones.
