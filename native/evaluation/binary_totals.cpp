@@ -35,7 +35,9 @@ int64_t binary_totals(const BinaryRows& rows, bool narrow, const RowScores& out,
     const auto at = [&](double* array, double* otherwise) { return array ? array + i : otherwise; };
     RowScores block = {};
     block.loss = at(out.loss, loss);
+    block.entropy = at(out.entropy, nullptr);
     block.brier = at(out.brier, nullptr);
+    block.brier_excess = at(out.brier_excess, nullptr);
     block.correct = at(out.correct, nullptr);
     block.probability = at(out.probability, p);
     block.complement = at(out.complement, q);

@@ -22,9 +22,8 @@ def test_confidence_has_a_direction(temperature, word):
     assert f"The predictions are {word}" in calibration(scored(temperature))
 
 
-def test_with_clusters_calibration_is_said_to_be_tested_on_independent_rows():
-    for temperature in (1.0, 2.0):
-        assert "standard errors of independent rows" in calibration(scored(temperature) | {"clusters": 40})
+def test_of_one_cluster_calibration_is_said_to_be_untested():
+    assert "not tested" in calibration(scored(cluster=np.zeros(4000, int)))
 
 
 def test_calibrated_predictions_are_not_blamed():

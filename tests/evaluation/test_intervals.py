@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from crossentropy.evaluation import evaluate
 from crossentropy.evaluation._group_results import adjusted_p
@@ -206,6 +206,22 @@ def test_the_interval_of_the_calibration_error_holds_it_at_least_as_often_as_it_
         e = evaluate(labels=(r.random(2000) < p + 0.1).astype(int), proba=p, bins=10, interval=0.9)
         held += e.ece_interval[0] <= 0.1 <= e.ece_interval[1]
     assert held / 100 > 0.9 - 3 * math.sqrt(0.09 / 100)
+
+
+@pytest.mark.parametrize("rare", [False, True])
+def test_the_interval_of_the_calibration_error_of_calibrated_predictions_begins_at_0(rare):
+    """The error of calibrated predictions is above 0 by chance alone."""
+    at_0 = 0
+    for seed in range(100):
+        r = np.random.default_rng(seed)
+        p = special.expit(1.5 * r.normal(size=300) - 5.5 * rare)
+        at_0 += evaluate(labels=(r.random(300) < p).astype(int), proba=p, worst=0).ece_interval[0] == 0
+    assert at_0 / 100 > 0.95 - 3 * math.sqrt(0.95 * 0.05 / 100)
+
+
+def test_no_event_among_fifty_rows_leaves_room_for_rare_ones():
+    """Of events of 5 % there is none among 50 rows in one of 13 data sets."""
+    assert evaluate(labels=np.zeros(50, int), proba=np.full(50, 0.001)).ece_interval[1] > 0.05
 
 
 def test_a_few_rows_of_one_label_do_not_prove_the_calibration_error_small():

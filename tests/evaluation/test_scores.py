@@ -108,9 +108,9 @@ def test_scores_of_one_class_are_not_minus_0():
     assert "-0.0" not in e.to_json()
 
 
-def test_a_probability_that_was_rounded_to_one_and_missed_has_log_odds_of_37():
+def test_a_probability_that_was_rounded_to_one_and_missed_has_the_log_odds_of_the_other_one():
     p = np.asarray([[1e-20, 1.0], *[[0.1, 0.9]] * 60])
-    y, z = np.asarray([0] + [1] * 60), np.asarray([37.0, *[np.log(9)] * 60])
+    y, z = np.asarray([0] + [1] * 60), np.asarray([-np.log(1e-20), *[np.log(9)] * 60])
     e = evaluate(labels=y, proba=p)
     assert e.n_infinite == 0
     assert abs((z * (special.expit(z / e.temperature) - y)).sum()) < 1e-12

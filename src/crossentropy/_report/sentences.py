@@ -98,12 +98,11 @@ def calibration(result: Result) -> str:
     if z is None:
         return f"Whether the predictions are calibrated was not tested.{costs}"
     limit = NormalDist().inv_cdf(0.5 + result["confidence"] / 2)
-    errors = "standard errors" if result["clusters"] is None else "standard errors of independent rows"
     if abs(z) > limit:
         kind, than = ("over", "more") if z > 0 else ("under", "less")
         return (
             f"The predictions are {kind}confident: labels cost {number(abs(gap))} nats {than} than the predictions "
-            f"themselves expect ({number(abs(z), 2)} {errors}).{costs}"
+            f"themselves expect ({number(abs(z), 2)} standard errors).{costs}"
         )
     brier = result["spiegelhalter_z"]
     if brier is not None and abs(brier) > limit:
@@ -113,7 +112,7 @@ def calibration(result: Result) -> str:
         )
     return (
         f"No sign of over- or underconfidence: labels cost what the predictions expect, within {number(abs(z), 2)} "
-        f"{errors}.{costs}"
+        f"standard errors.{costs}"
     )
 
 

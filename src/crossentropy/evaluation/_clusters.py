@@ -76,7 +76,8 @@ class ClusterSums:
 
     def sums(self) -> tuple[list[int], ...]:
         """Return the sums of each cluster by name, times 2^1074; a cluster whose sums are all 0 is left out."""
-        columns = [sums.scaled() for sums in self.columns.values()]
+        count = None if self.table is None else len(self.keys())
+        columns = [sums.scaled(count) for sums in self.columns.values()]
         used = [values for values in zip(*columns, strict=True) if any(values)]
         return tuple([values[i] for values in used] for i in range(len(columns)))
 

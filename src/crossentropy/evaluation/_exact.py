@@ -189,14 +189,15 @@ class GroupSums:
                 i += 1
         self.carry()
 
-    def scaled(self) -> list[int]:
-        """Return the sums times 2^1074."""
+    def scaled(self, groups: int | None = None) -> list[int]:
+        """Return the sums times 2^1074; of the first groups, if it is said of how many."""
         self.carry()
         used = [*self.planes()]
+        limbs = self.limbs[:, :groups]
         if not used:
-            return [0] * self.groups
-        low, end, top = used[0], min(used[-1] + 1, LIMBS - 1), self.limbs[-1].tolist()
-        digits = self.limbs[low:end].T.astype("<u4").tobytes()
+            return [0] * limbs.shape[1]
+        low, end, top = used[0], min(used[-1] + 1, LIMBS - 1), limbs[-1].tolist()
+        digits = limbs[low:end].T.astype("<u4").tobytes()
         size = 4 * (end - low)
         return [
             (int.from_bytes(digits[g * size : (g + 1) * size], "little") << 32 * low)

@@ -9,18 +9,19 @@ from crossentropy.evaluation import _decomposition as decomposition
 from crossentropy.evaluation import _recalibration as recalibration
 from crossentropy.evaluation import _reliability as reliability
 from crossentropy.evaluation._calibration_curve import calibration_curve, consistency_band
+from crossentropy.evaluation._calibration_evidence import ece_interval, surprises
 from crossentropy.evaluation._declaration import Declaration
-from crossentropy.evaluation._exact import UNIT, ExactSum
+from crossentropy.evaluation._exact import ExactSum
 from crossentropy.evaluation._group_results import (
     Design,
     adjusted_p,
+    class_designs,
     group_result,
     skill_variance,
     slice_results,
 )
 from crossentropy.evaluation._intervals import (
     bootstrap_interval,
-    calibration_variance,
     check_confidence,
     cluster_variance,
     exp_or_infinity,
@@ -164,10 +165,9 @@ def variance_of_loss(part: Part) -> tuple[float | None, Design]:
     of_rows = sandwich_variance(part.totals.n, *(part.totals[x] for x in MOMENTS))
     if part.clusters is None:
         return of_rows, Design()
-    weights, losses = part.clusters.sums()
+    weights, losses, *_ = part.clusters.sums.sums()
     by_cluster = cluster_variance(weights, losses)
-    effect = by_cluster / of_rows if of_rows and by_cluster is not None else 1.0
-    return by_cluster, Design(effect, len(weights))
+    return by_cluster, Design.of(by_cluster, of_rows, len(weights))
 
 
 def errors(
@@ -203,14 +203,6 @@ def skill_interval(
         variance * design.effect
     )
     return 1 - ratio - reach, 1 - ratio + reach
-
-
-def ece_interval(part: Part, interval: float) -> tuple[float, float] | None:
-    """Return the interval of the calibration error, given the predictions."""
-    totals, bins = part.totals, part.bins.bins()
-    design = totals.n * ((totals["weight_square"].scaled << UNIT) / totals["weight"].scaled ** 2)
-    error = math.sqrt(calibration_variance(bins, design))
-    return student_interval(reliability.expected_error(bins), error, max(1, totals.n - 1), interval)
 
 
 def top_k(part: Part) -> dict[int, float] | None:
@@ -265,9 +257,11 @@ def calibration(
     if d.is_binary:
         kind = d.kind if d.one_column or d.kind == "logits" else "proba"
         if is_plain:
-            z = recalibration.log_odds(entries, kind)
-            temperature = recalibration.best_temperature(entries, z)
-            fit = recalibration.cox(entries, z)
+            apart = entries.exact and kind == d.kind and (d.one_column or kind == "logits")
+            far = None if part.far is None or apart else part.far.entries()
+            odds = recalibration.log_odds(entries, kind, far)
+            temperature = recalibration.best_temperature(odds)
+            fit = recalibration.cox(odds)
             result["cox_slope"], result["cox_intercept"] = fit or (None, None)
         best, brier_best = decomposition.log_score(blocks), decomposition.brier_score(blocks) - spread
         error = 0.0
@@ -314,23 +308,6 @@ def nodes(part: Part, loss: float) -> list[recalibration.Node]:
     return sorted(found)
 
 
-def surprises(part: Part) -> dict[str, Any]:
-    """Return how far scores are from what the predictions expect, in standard deviations; None for soft labels."""
-    if part.declaration.soft:
-        return {"spiegelhalter_z": None, "log_score_z": None}
-    totals = part.totals
-    brier = _z(totals["brier_excess"], totals["brier_variance"])
-    if totals.n_infinite:
-        return {"spiegelhalter_z": brier, "log_score_z": math.inf}
-    excess = ExactSum(totals["loss"].scaled - totals["entropy"].scaled)
-    return {"spiegelhalter_z": brier, "log_score_z": _z(excess, totals["variance"])}
-
-
-def _z(excess: ExactSum, variance: ExactSum) -> float | None:
-    spread = float(variance)
-    return float(excess) / math.sqrt(spread) if spread > 0 else None
-
-
 # --------------------------------------------------------------------------------------------------- parts of rows
 
 
@@ -347,8 +324,13 @@ def class_results(
             result["calibration_curve"] = calibration_curve(*fitted)
     if part.masses is not None:
         return results
-    groups = part.class_totals()
-    return [r | group_result(g, interval, design) for r, g in zip(results, groups, strict=True)]
+    groups, designs = part.class_totals(), [design] * len(labels)
+    if part.clusters is not None and part.clusters.is_complete:
+        designs = class_designs(groups, part.clusters.class_sums())
+    return [
+        result | group_result(g, interval, own)
+        for result, g, own in zip(results, groups, designs, strict=True)
+    ]
 
 
 def all_slices(part: Part, interval: float, design: Design) -> list[dict[str, Any]]:

@@ -6,23 +6,28 @@ from typing import Any, NamedTuple
 
 from crossentropy.evaluation._exact import UNIT, ExactSum, scaled
 from crossentropy.evaluation._groups import GroupTotals
-from crossentropy.evaluation._intervals import mean_of, sandwich_variance, student_interval
+from crossentropy.evaluation._intervals import cluster_variance, mean_of, sandwich_variance, student_interval
 from crossentropy.evaluation._student import student_p
 
-__all__ = ["Design", "adjusted_p", "group_result", "skill_variance", "slice_results"]
+__all__ = ["Design", "adjusted_p", "class_designs", "group_result", "skill_variance", "slice_results"]
 
 
 class Design(NamedTuple):
     """What clusters do to standard errors.
 
-    Sums by cluster are kept of the log loss of all rows alone. So the effect of clusters on what is known of a class or
-    a slice is taken to be that on the log loss, and to narrow nothing.
+    Sums by cluster are kept of the log loss of all rows and of each class. The effect of clusters on what is known of a
+    slice is taken to be that on the log loss of all rows, and to narrow nothing.
     """
 
     #: The variance of the log loss of all rows by cluster, divided by that of independent rows.
     effect: float = 1.0
     #: The number of clusters; None for independent rows.
     clusters: int | None = None
+
+    @classmethod
+    def of(cls, by_cluster: float | None, of_rows: float | None, clusters: int) -> "Design":
+        """Compare a variance by cluster with that of independent rows."""
+        return cls(by_cluster / of_rows if of_rows and by_cluster is not None else 1.0, clusters)
 
     def freedom(self, n: int) -> int:
         """Return the degrees of freedom of a variance of n rows."""
@@ -48,6 +53,14 @@ def group_result(g: GroupTotals, confidence: float, design: Design) -> dict[str,
         "interval": student_interval(loss, error, design.freedom(g.n), confidence),
         "n_infinite": g.n_infinite,
     }
+
+
+def class_designs(groups: Sequence[GroupTotals], sums: Sequence[tuple[list[int], list[int]]]) -> list[Design]:
+    """Return what clusters do to the loss of each class, from weights and losses of its groups of clusters."""
+    return [
+        Design.of(cluster_variance(weights, losses), _variance(g), len(weights))
+        for g, (weights, losses) in zip(groups, sums, strict=True)
+    ]
 
 
 def _variance(g: GroupTotals) -> float | None:

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 from crossentropy.evaluation._exact import UNIT, ExactSum
-from crossentropy.evaluation._reliability_bins import Bin
 from crossentropy.evaluation._student import student_p
 
 __all__ = [
     "bootstrap_interval",
-    "calibration_variance",
     "check_confidence",
     "cluster_variance",
     "exp_or_infinity",
@@ -87,25 +85,6 @@ def cluster_variance(weights: Sequence[int], losses: Sequence[int]) -> float | N
         return None
     square = sum((a * W - A * w) ** 2 for w, a in zip(weights, losses, strict=True))
     return count * square / ((count - 1) * W**4)
-
-
-def calibration_variance(bins: Sequence[Bin], design: float) -> float:
-    r"""Variance of the expected calibration error of bins, given the predictions.
-
-    .. math:: d \sum_b \Bigl(\frac{W_b}{W}\Bigr)^2 \frac{f_b (1 - f_b)}{n_b}, \qquad
-       f_b = \frac{n_b \bar y_b + \bar p_b}{n_b + 1}, \qquad d = \frac{n \sum_i w_i^2}{W^2}
-
-    The frequency f has one row more, which has the mean prediction: few rows of one label are no proof that all are.
-    The design effect d is that of the weights of all rows. Labels in a bin vary at most as much as if they had one
-    probability, so that it is too large rather than too small.
-    """
-    total = sum(b.weight for b in bins)
-    filled = [b for b in bins if b.n and b.weight]
-    rates = [(b.n * b.positive + b.probability) / b.weight / (b.n + 1) for b in filled]
-    shares = [b.weight / total for b in filled]
-    return design * math.fsum(
-        s * s * f * (1 - f) / b.n for s, f, b in zip(shares, rates, filled, strict=True)
-    )
 
 
 def student_interval(

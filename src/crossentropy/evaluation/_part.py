@@ -8,9 +8,10 @@ import numpy as np
 from crossentropy._kernels import _native
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._batch import Batch
-from crossentropy.evaluation._clusters import ClusterSums
+from crossentropy.evaluation._cluster_scores import ClusterScores
 from crossentropy.evaluation._declaration import KINDS, Declaration
 from crossentropy.evaluation._exact import GroupSums, add_poisson
+from crossentropy.evaluation._far_odds import FarOdds
 from crossentropy.evaluation._groups import GroupScores, GroupTerms, GroupTotals, two_classes
 from crossentropy.evaluation._hashing import hash_values
 from crossentropy.evaluation._prediction_table import PredictionTable, count_on_grid, grid_bits, grid_size
@@ -46,9 +47,11 @@ class Part:
         self.ranks = GroupSums(RANKS + 1) if several else None
         self.bins = ReliabilityBins(d.bins, weighted=self.in_weights)
         self.tables = self._make_tables()
+        #: None in a state of an earlier release too.
+        self.far = FarOdds(d) if d.is_binary else None
         self.slices = [GroupScores(8, weighted=d.weighted) for _ in d.slices]
         self.slice_names: list[dict[str, int]] = [{} for _ in d.slices]
-        self.clusters = ClusterSums() if d.clustered else None
+        self.clusters = ClusterScores(d.bins, 0 if d.soft else classes) if d.clustered else None
         self.replicates = (GroupSums(d.bootstrap), GroupSums(d.bootstrap)) if d.bootstrap else None
         self.worst = WorstRows(d.worst)
         self.histogram = LossHistogram()
@@ -95,6 +98,8 @@ class Part:
         high, loss = add(batch, scores)
         costs = costs_of(loss, high.weight)
         self.totals.add_high(loss, high.labels if two else None, high.weight, costs)
+        if self.far is not None:
+            self.far.add(batch)
         self.worst.add(high, loss, costs.all)
 
     def _sweep(self, batch: Batch, scores: tuple[Array, Array] | None) -> tuple[Batch, Array]:
@@ -113,8 +118,9 @@ class Part:
         self.totals.add_unweighted(len(batch), swept.sums)
         if scores is not None:
             scores[0][:], scores[1][:] = swept.loss, swept.probability
-        if by_row and swept.loss is not None:
-            self._add_by_row(batch, swept.bounded, costs_of(swept.loss, None))
+        if by_row and swept.loss is not None and swept.probability is not None:
+            costs = costs_of(swept.loss, None)
+            self._add_by_row(batch, swept.bounded, costs, swept.probability, batch.labels)
         return batch.take(swept.places), swept.high
 
     def _score(self, batch: Batch, kept: tuple[Array, Array] | None) -> tuple[Batch, Array]:
@@ -127,12 +133,22 @@ class Part:
         two = self.declaration.is_binary and not self.declaration.soft
         self.totals.add(scores, batch.labels if two else None, batch.weight, costs)
         self._add_classes(batch, scores, costs)
-        self._add_calibration(batch, scores)
+        hits = self._hits(batch, scores)
+        self._add_calibration(batch, scores, hits)
         self.histogram.add(costs.finite)
-        self._add_by_row(batch, scores.bounded, costs)
+        self._add_by_row(batch, scores.bounded, costs, scores.probability, hits)
         return batch, scores.loss
 
-    def _add_by_row(self, batch: Batch, bounded: Mapping[str, Array], costs: Costs) -> None:
+    def _hits(self, batch: Batch, scores: RowScores) -> Array:
+        """Return whether what has `RowScores.probability` occurred, or how much of it in a soft label."""
+        if self.declaration.is_binary:
+            return batch.labels if batch.labels.ndim == 1 else np.ascontiguousarray(batch.labels[:, 1])
+        correct = scores.bounded["correct"]
+        return correct if self.declaration.soft else correct.astype(np.int64)
+
+    def _add_by_row(
+        self, batch: Batch, bounded: Mapping[str, Array], costs: Costs, probability: Array, hits: Array
+    ) -> None:
         """Add to slices, clusters and replicates."""
         terms = _terms(batch.weight, bounded, costs)
         for i, column in enumerate(batch.slices):
@@ -141,7 +157,9 @@ class Part:
             self.slices[i].grow(len(known))
             self.slices[i].add(places[column.codes], terms)
         if self.clusters is not None and batch.cluster is not None:
-            self.clusters.add(batch.cluster, _ones(batch), costs.finite)
+            self.clusters.add(
+                batch.cluster, batch.weight, batch.labels, costs.finite, bounded, probability, hits
+            )
         if self.replicates is not None:
             keys = self._resampled(batch)
             add_poisson(*self.replicates, _ones(batch), costs.finite, keys, self.declaration.seed)
@@ -175,17 +193,12 @@ class Part:
         spread *= 0.5 if len(columns) == 2 else 1.0
         self.totals.add_all({"label_entropy": (weight, entropy), "label_spread": (weight, spread)})
 
-    def _add_calibration(self, batch: Batch, scores: RowScores) -> None:
+    def _add_calibration(self, batch: Batch, scores: RowScores, hits: Array) -> None:
         top, each = self.tables[0], self.tables[1:]
-        if self.declaration.is_binary:
-            labels = batch.labels if batch.labels.ndim == 1 else np.ascontiguousarray(batch.labels[:, 1])
-            key = self._scorer.key(batch, scores.probability)
-        else:
-            key = scores.probability
-            correct = scores.bounded["correct"]
-            labels = correct if self.declaration.soft else correct.astype(np.int64)
-        top.add(key, scores.probability, scores.complement, labels, batch.weight)
-        self.bins.add(scores.probability, labels, batch.weight)
+        binary = self.declaration.is_binary
+        key = self._scorer.key(batch, scores.probability) if binary else scores.probability
+        top.add(key, scores.probability, scores.complement, hits, batch.weight)
+        self.bins.add(scores.probability, hits, batch.weight)
         if each and scores.probabilities is not None:
             self._count_classes(each, scores.probabilities, batch)
 
@@ -211,6 +224,10 @@ class Part:
         self.bins.merge(other.bins)
         for table, its_table in zip(self.tables, other.tables, strict=True):
             table.merge(its_table)
+        if self.far is not None and other.far is not None:
+            self.far.merge(other.far)
+        else:
+            self.far = None
         for i, known in enumerate(self.slice_names):
             places = [known.setdefault(name, len(known)) for name in other.slice_names[i]]
             self.slices[i].grow(len(known))

@@ -1,9 +1,10 @@
 """What a recalibration would find: Cox's slope and intercept, and the best temperature.
 
 Of two classes both are computed from the labels counted by prediction, thus exactly while the distinct predictions fit,
-then with the middles of the grid's places, whose log-odds are off by at most 2⁻⁸ between −22.8 and 22.8. Beyond, all
-are in one place, which stands for ±23.6: if many predictions are there, the best temperature is too low, by a sixth
-where the standard deviation of the log-odds is 100.
+then with the middles of the grid's places, whose log-odds are off by at most 2⁻⁸ between −22.8 and 22.8. Those beyond
+±23 are counted by themselves, in steps of 6 to 13 %, with their means. States of an earlier release have no such
+counts: there all are in one place of the grid, which stands for ±23.6, so that the best temperature is too low, by 2 %
+if it is 3 and the standard deviation of the log-odds 50, by half if it is 60.
 
 Of more classes the loss under a temperature is no function of a few counts. The state keeps the loss, its slope and its
 curvature by the power β of p, the inverse temperature, at ¼, ½, 1 and 2, where powers are roots and squares. Between
@@ -17,12 +18,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from crossentropy.evaluation._far_odds import FAR, HIGHEST, FarEntries
 from crossentropy.evaluation._newton import fit_logistic, minimize_from_zero, sigmoid
 from crossentropy.evaluation._prediction_table import Entries
 
-__all__ = ["Cox", "Node", "Temperature", "best_temperature", "cox", "interpolated_temperature", "log_odds"]
+__all__ = [
+    "Cox",
+    "Node",
+    "Odds",
+    "Temperature",
+    "best_temperature",
+    "cox",
+    "interpolated_temperature",
+    "log_odds",
+]
 
 Array = np.ndarray[Any, Any]
+#: From here on log-odds are in the last places of the grid, or beyond.
+EDGE = 22.9
 #: Slopes and curvatures of the loss that may be nothing but rounding, of ten thousand classes too.
 FLAT = 1e-10
 
@@ -50,8 +63,40 @@ class Node(NamedTuple):
     curvature: float
 
 
-def log_odds(entries: Entries, kind: str) -> Array:
-    """Return the log-odds of each prediction; `kind` is what its key is."""
+class Odds(NamedTuple):
+    """Log-odds of predictions that a temperature changes; float64 (m,)."""
+
+    z: Array
+    #: Total weight, and that on label 1.
+    weight: Array
+    positive: Array
+    #: The weight of all rows, with those whose predictions are certain and right.
+    total: float
+
+
+def log_odds(entries: Entries, kind: str, far: FarEntries | None) -> Odds:
+    """Return the log-odds of each prediction.
+
+    Parameters
+    ----------
+    entries : Entries
+    kind : str
+        What its key is.
+    far : FarEntries, optional
+        Log-odds beyond ±23, which stand for those of the entries.
+    """
+    z, weight, positive = _of_keys(entries, kind), entries.weight, entries.positive
+    certain = (np.isposinf(z) & (positive == weight)) | (np.isneginf(z) & (positive == 0))
+    if far is None:
+        # A probability that was rounded to 1 and missed has log-odds of 37.
+        z = np.where((entries.probability == 1) & np.isposinf(z), 37.0, np.clip(z, -750.0, 750.0))
+    else:
+        z, weight, positive = _with_far(z, weight, positive, far)
+        certain = (np.abs(z) >= HIGHEST) & (positive == np.where(z > 0, weight, 0.0))
+    return Odds(z[~certain], weight[~certain], positive[~certain], float(entries.weight.sum()))
+
+
+def _of_keys(entries: Entries, kind: str) -> Array:
     key = entries.key
     with np.errstate(divide="ignore"):
         if kind == "logits" and entries.exact:
@@ -61,27 +106,30 @@ def log_odds(entries: Entries, kind: str) -> Array:
         return np.log(entries.probability) - np.log1p(-entries.probability)
 
 
-def _finite(entries: Entries, z: Array) -> tuple[Array, Array, Array]:
-    """Return log-odds, weight and positive weight, without certain predictions, which hold under any temperature.
+def _with_far(z: Array, weight: Array, positive: Array, far: FarEntries) -> tuple[Array, Array, Array]:
+    """Put far log-odds in place of those of the last places, in which a few rows remain that are not so far."""
+    near = np.abs(z) < EDGE
+    columns = [[z[near]], [weight[near]], [positive[near]]]
+    for side in (-1.0, 1.0):
+        here, there = ~near & (z * side > 0), far.z * side > 0
+        rest = weight[here].sum() - far.weight[there].sum()
+        ones = min(max(0.0, positive[here].sum() - far.positive[there].sum()), rest)
+        if rest > 1e-9 * weight[here].sum():
+            for column, value in zip(columns, (side * (EDGE + FAR) / 2, rest, ones), strict=True):
+                column.append(np.asarray([value]))
+    for column, more in zip(columns, far, strict=True):
+        column.append(more)
+    z, weight, positive = (np.concatenate(column) for column in columns)
+    return z, weight, positive
 
-    A probability that was rounded to 1 and missed has log-odds of 37.
-    """
-    certain = (np.isposinf(z) & (entries.positive == entries.weight)) | (
-        np.isneginf(z) & (entries.positive == 0)
-    )
-    z = np.clip(z, -750.0, 750.0)
-    z = np.where((entries.probability == 1) & (z == 750.0), 37.0, z)
-    return z[~certain], entries.weight[~certain], entries.positive[~certain]
 
-
-def best_temperature(entries: Entries, z: Array) -> Temperature:
+def best_temperature(odds: Odds) -> Temperature:
     """Minimize the log loss of two classes over one temperature, by Newton's method in a shrinking bracket.
 
     Infinite if the best is to predict ½, 0 if every prediction is on the right side, and 1 if no temperature changes
     anything, as where all predictions are ½ or certain.
     """
-    total = entries.weight.sum()
-    z, weight, positive = _finite(entries, z)
+    z, weight, positive, total = odds
 
     def loss(beta: float) -> float:
         u = beta * z
@@ -101,12 +149,12 @@ def best_temperature(entries: Entries, z: Array) -> Temperature:
     return Temperature(1 / beta, loss(beta))
 
 
-def cox(entries: Entries, z: Array) -> Cox | None:
+def cox(odds: Odds) -> Cox | None:
     """Fit ``logit P(y = 1) = intercept + slope · z`` by Newton's method; None if labels do not determine it.
 
     (Cox 1958, https://doi.org/10.1093/biomet/45.3-4.562.)
     """
-    z, weight, positive = _finite(entries, z)
+    z, weight, positive, _ = odds
     negative = weight - positive
     if not positive.any() or not negative.any():
         return None

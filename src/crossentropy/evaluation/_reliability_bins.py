@@ -9,7 +9,7 @@ from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.evaluation._exact import UNIT, GroupSums
 from crossentropy.evaluation._prediction_table import add_by_label
 
-__all__ = ["Bin", "ReliabilityBins"]
+__all__ = ["Bin", "ReliabilityBins", "bin_places"]
 
 Array = np.ndarray[Any, Any]
 
@@ -24,6 +24,11 @@ class Bin(NamedTuple):
     weight: int
     positive: int
     probability: int
+
+
+def bin_places(p: Array, bins: int) -> Array:
+    """Return the bin (int32) of each probability."""
+    return np.minimum((p * bins).astype(np.int32), np.int32(bins - 1))
 
 
 class ReliabilityBins:
@@ -61,7 +66,7 @@ class ReliabilityBins:
         if self.weights is None or self.probability is None:
             _native.bin_counts(address(p), address(labels), len(p), bins, address(self.table))
             return
-        place = np.minimum((p * bins).astype(np.int32), bins - 1)
+        place = bin_places(p, bins)
         self.probability.add(p if weight is None else (p, weight), place)
         self.counts[:, 0] += np.bincount(place, minlength=bins)
         add_by_label(self.weights, place, labels, weight)

@@ -113,9 +113,10 @@ class RowScorer:
         d = self.declaration
         if d.weighted:
             return BOUNDED
-        if d.slices:
-            return ("brier", "correct")
-        return () if d.is_binary else ("correct",)
+        needed = {"correct"} if d.slices or not d.is_binary else set()
+        needed |= {"brier"} if d.slices else set()
+        needed |= {"entropy", "brier_excess"} if d.clustered else set()
+        return tuple(name for name in BOUNDED if name in needed)
 
     def _binary(self, x: Array, labels: Array, n: int) -> RowScores:
         names = self.bounded_names()

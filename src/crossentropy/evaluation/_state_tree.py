@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from crossentropy._statistics.cpu.memory import NumpyMemory
+from crossentropy.evaluation._cluster_scores import ClusterScores
 from crossentropy.evaluation._clusters import ClusterSums
 from crossentropy.evaluation._exact import ExactSum, GroupSums
 from crossentropy.evaluation._groups import GroupScores
@@ -24,7 +25,9 @@ Tree = dict[str, Any]
 
 def tree_of(part: Part) -> Tree:
     """Describe a `Part`."""
+    far = part.far
     return {
+        **({} if far is None else {"far": [_of_sums(far.weights), _of_sums(far.odds)]}),
         "declaration": asdict(part.declaration),
         "counts": part.totals.counts,
         "sums": {name: list(total) for name, total in part.totals.sums.items()},
@@ -41,7 +44,7 @@ def tree_of(part: Part) -> Tree:
         "slices": [
             _of_slices(scores, names) for scores, names in zip(part.slices, part.slice_names, strict=True)
         ],
-        "clusters": None if part.clusters is None else of_clusters(part.clusters),
+        "clusters": None if part.clusters is None else _of_cluster_scores(part.clusters),
         "replicates": None if part.replicates is None else [_of_sums(sums) for sums in part.replicates],
         "worst": [list(row) for row in part.worst.rows],
         "histogram": part.histogram.counts,
@@ -66,12 +69,17 @@ def fill(part: Part, tree: Tree) -> None:
     _into_sums(part.bins.weights, sums[1])
     for table, its in zip(part.tables, tree["tables"], strict=True):
         _into_table(table, its)
+    if part.far is not None and "far" in tree:
+        _into_sums(part.far.weights, tree["far"][0])
+        _into_sums(part.far.odds, tree["far"][1])
+    else:  # as earlier releases wrote
+        part.far = None
     for i, its in enumerate(tree["slices"]):
         part.slice_names[i] = {name: place for place, name in enumerate(its["names"])}
         part.slices[i].grow(len(its["names"]))
         _into_groups(part.slices[i], its["scores"])
     if part.clusters is not None:
-        into_clusters(part.clusters, tree["clusters"])
+        _into_cluster_scores(part.clusters, tree["clusters"])
     for sums, its in zip(part.replicates or (), tree["replicates"] or (), strict=True):
         _into_sums(sums, its)
     part.worst.rows = [_worst_row(*row) for row in tree["worst"]]
@@ -148,6 +156,22 @@ def _into_table(table: PredictionTable, tree: Tree) -> None:
         table.table = None
     elif table.table is not None:
         _remember(table.table, tree["keys"])
+
+
+def _of_cluster_scores(scores: ClusterScores) -> Tree:
+    tree = of_clusters(scores.sums)
+    if scores.is_complete:
+        tree |= {"gaps": _of_sums(scores.gaps.sums), "of_classes": _of_sums(scores.of_classes.sums)}
+    return tree
+
+
+def _into_cluster_scores(scores: ClusterScores, tree: Tree) -> None:
+    if "gaps" in tree:
+        _into_sums(scores.gaps.sums, tree["gaps"])
+        _into_sums(scores.of_classes.sums, tree["of_classes"])
+    else:  # as earlier releases wrote
+        scores.keep_loss_alone()
+    into_clusters(scores.sums, tree)
 
 
 def of_clusters(clusters: ClusterSums) -> Tree:

@@ -30,7 +30,8 @@ class Evaluation:
     perplexity: float
     #: Of the log loss: by the sandwich, by cluster if there are clusters. None if it is infinite.
     standard_error: float | None
-    #: Of the log loss, by Student's distribution.
+    #: Of the log loss, by Student's distribution. With fewer than 50 rows of a label it ends too low: of 5, it holds
+    #: the log loss in 84 to 88 % of data sets in place of 95 %, and in 35 % if a label may well not have occurred.
     interval: tuple[float, float] | None
     confidence: float
     #: The number of clusters; of more than 16384, of joined ones.
@@ -70,7 +71,8 @@ class Evaluation:
     #: ``[k/B, (k + 1)/B)``, the last one closed; the largest bin's; the square without what chance adds; by bins of
     #: equal weight; without bins.
     ece: float
-    #: Given the predictions, and rather too wide than too narrow. The error itself is above 0 by chance.
+    #: Of the error that more rows would show: the error itself is above 0 by chance, so that the interval reaches 0
+    #: where chance explains it. Rather too wide than too narrow; by cluster no narrower than of independent rows.
     ece_interval: tuple[float, float] | None
     maximum_calibration_error: float
     debiased_squared_error: float | None
@@ -84,7 +86,8 @@ class Evaluation:
     #: calibrated.
     calibration_curve: list[dict[str, float]]
     consistency_band: list[dict[str, float]]
-    #: Brier score and log loss less their expectation under the predictions, in standard deviations.
+    #: Brier score and log loss less their expectation under the predictions, in standard deviations; by cluster if
+    #: there are clusters. None of soft labels and of one cluster.
     spiegelhalter_z: float | None
     log_score_z: float | None
     #: The logistic regression of labels on log-odds.
@@ -94,7 +97,8 @@ class Evaluation:
     #: no temperature changes the loss; None if it is infinite or clipped.
     temperature: float | None
     temperature_log_loss: float | None
-    #: For each class and each slice: rows, weight, loss, interval; with clusters, wider by as much as that of all rows.
+    #: For each class and each slice: rows, weight, loss, interval; with clusters, by cluster for classes, and of slices
+    #: wider by as much as that of all rows.
     #: From three to nine classes each has its calibration curve, against the others.
     classes: list[dict[str, Any]]
     slices: list[dict[str, Any]]

@@ -33,10 +33,11 @@ class State:
     bounded is bounded by a rule that depends on all rows together.
 
     A state does not grow with the number of rows. It has some kilobytes of sums, and counts of labels by prediction:
-    16 bytes for each distinct prediction, up to 131 kB, from where on it stands on a grid of that size. With C > 2
-    classes there is a table for each of up to 100 classes, 2 MB in all, and one of the most probable class; and 24
-    bytes or more of sums for each class and each slice. Rows with weights need two to four times as much. Clusters
-    take some 100 bytes each up to 16384 of them, after which they are joined.
+    16 bytes for each distinct prediction, up to 131 kB, from where on it stands on a grid of that size; log-odds beyond
+    ±23 have some 15 kB of sums more. With C > 2 classes there is a table for each of up to 100 classes, 2 MB in all,
+    and one of the most probable class; and 24 bytes or more of sums for each class and each slice. Rows with weights
+    need two to four times as much. Clusters take 110 to 160 bytes each up to 16384 of them, after which they are
+    joined, and up to 0.9 MB by bin and by class.
 
     Parameters
     ----------
