@@ -75,6 +75,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 10, 10)
 
 
+def pytest_sessionfinish() -> None:
+    """Let the garbage collector see everything again, or nanobind says at the end that it lost what was left out."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _compiled_programs_are_forgotten():
     """Drop what JAX and PyTorch have compiled once a file is done, or the processes grow by gigabytes."""

@@ -180,7 +180,6 @@ CASES = {
 OF_LOGITS = [name for name in CASES if name.startswith(("distillation", "consistency", "AugMix"))]
 OF_CLASSES = [name for name in CASES if name not in OF_LOGITS]
 each_case = pytest.mark.parametrize("name", CASES)
-each_way = pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
 
 
 def arrays(name, dtype="float64"):
