@@ -35,7 +35,10 @@ NEVER_EMPTY = {"ctc_loss", "info_nce", "nt_xent", "supervised_contrastive", "cli
 #: What is quick enough to be run each time, of what is slow.
 QUICK = {"softmax_cross_entropy-transformed", "sigmoid_cross_entropy-weighted", "linear with options"}
 IN_ONNX = {("softmax_cross_entropy-transformed", "dynamo"), ("sigmoid_cross_entropy-weighted", "TorchScript")}
-COMPILED = {"softmax_cross_entropy-transformed", "sigmoid_focal_loss", "kl_divergence"}
+COMPILED = {
+    "softmax_cross_entropy-transformed",
+    "sigmoid_focal_loss",
+}  # test_information.py compiles divergences
 EXPORTED = QUICK | {
     "arcface_loss",
     "corn_loss",
