@@ -9,6 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import torch._dynamo  # noqa: E402, F811 - or each rank imports it by itself
+
 import process_groups  # noqa: E402
 from crossentropy.losses.sequences import sequence_cross_entropy  # noqa: E402
 from crossentropy.torch.accumulation import causal_lm_loss, global_normalizer  # noqa: E402
