@@ -40,13 +40,9 @@ COMPILED = {
     "sigmoid_focal_loss",
 }  # test_information.py compiles divergences
 EXPORTED = QUICK | {
-    "arcface_loss",
-    "corn_loss",
     "distillation_loss-labels",
-    "entropy",
     "focal_loss",
     "kl_divergence",
-    "log_loss",
     "ppo_loss",
     "sequence_cross_entropy-shifted",
     "zlpr_loss",
