@@ -55,6 +55,15 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _traced_programs_are_forgotten():
+    """A trace makes a type of its own, which PyTorch keeps with its graph: of all losses nearly a gigabyte."""
+    yield
+    torch.jit._recursive.concrete_type_store = torch.jit._recursive.ConcreteTypeStore()
+    torch.jit._state._clear_class_state()
+    torch._C._jit_clear_class_registry()
+
+
 def programs(without=(), quick=None):
     """The cases; those that are not quick, by default all but the first of every loss, are for the full suite."""
     seen, params = set(), []
