@@ -10,6 +10,7 @@ import pytest
 
 import crossentropy as ce
 from array_calls import CALLS, Call
+from sampling import named, sampled
 
 torch = pytest.importorskip("torch")
 
@@ -155,15 +156,15 @@ def test_layouts_are_made_dense_as_the_message_says():
         torch.testing.assert_close(ce.softmax_cross_entropy(eval(fix, {"logits": form}), labels), wanted)
 
 
-@pytest.mark.parametrize("weight", [[0.5, 2.0, 1.0], (1, 2, 3), np.asarray([0.5, 2.0, 1.0])], ids=repr)
-def test_weights_of_other_libraries_are_compiled(weight):
+@sampled(
+    {
+        "weight": named([[0.5, 2.0, 1.0], (1, 2, 3), np.asarray([0.5, 2.0, 1.0])], repr),
+        "loss": [ce.softmax_cross_entropy, ce.sigmoid_cross_entropy],
+    }
+)
+def test_weights_of_other_libraries_are_compiled(weight, loss):
     logits, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
-    for loss, target in (
-        (ce.softmax_cross_entropy, labels),
-        (ce.sigmoid_cross_entropy, torch.eye(3)[labels]),
-    ):
-        eager = loss(logits, target, class_weight=weight)
-        compiled = torch.compile(
-            lambda z, t, loss=loss: loss(z, t, class_weight=weight), backend="eager", fullgraph=True
-        )
-        torch.testing.assert_close(compiled(logits, target), eager)
+    target = labels if loss is ce.softmax_cross_entropy else torch.eye(3)[labels]
+    eager = loss(logits, target, class_weight=weight)
+    compiled = torch.compile(lambda z, t: loss(z, t, class_weight=weight), backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(logits, target), eager)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import crossentropy as ce
+from sampling import sampled
 
 tf = pytest.importorskip("tensorflow")
 
@@ -223,15 +224,23 @@ def test_the_jacobian_of_eager_losses_has_a_row_of_gradients_for_each():
     np.testing.assert_allclose(jacobian[range(4), range(4)], expected, rtol=1e-5, atol=1e-7)
 
 
-@each_mode
-@pytest.mark.parametrize(
-    ("loss", "first", "second"),
-    [
-        (lambda z, y: ce.softmax_cross_entropy(tf.stack([0 * z, z], -1), y), 0.5, 0.25),
-        (lambda z, y: ce.sigmoid_cross_entropy(z, y), 0.5, 0.25),
-        (lambda z, y: ce.sigmoid_cross_entropy(z, y, link=ce.links.Focal(2.0)), 0.298287, 0.399143),
-    ],
-    ids=["softmax", "sigmoid", "focal"],
+def softmax_of_two(z, y):
+    return ce.softmax_cross_entropy(tf.stack([0 * z, z], -1), y)
+
+
+def focal(z, y):
+    return ce.sigmoid_cross_entropy(z, y, link=ce.links.Focal(2.0))
+
+
+@sampled(
+    {
+        "mode": [eager, traced, compiled],
+        "loss, first, second": [
+            (softmax_of_two, 0.5, 0.25),
+            (ce.sigmoid_cross_entropy, 0.5, 0.25),
+            (focal, 0.298287, 0.399143),
+        ],
+    }
 )
 def test_equal_logits_have_both_derivatives_of_the_definition(mode, loss, first, second):
     # A last layer that starts at zero has no other logits, and formulas with |z| have a kink there.

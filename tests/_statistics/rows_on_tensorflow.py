@@ -156,8 +156,7 @@ def test_bfloat16_logits_of_images_have_the_float32_loss_of_their_values():
     np.testing.assert_allclose(found, losses, rtol=1e-6)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["traced", "compiled"])
-@pytest.mark.parametrize("form", ["label", "soft"])
+@sampled({"jit_compile": named([False, True], ["traced", "compiled"]), "form": ["label", "soft"]})
 def test_the_second_derivative_is_the_hessian_of_the_softmax(form, jit_compile):
     rng = np.random.default_rng(2)
     z, v = rng.normal(size=(2, 5))

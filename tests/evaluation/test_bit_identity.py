@@ -139,7 +139,7 @@ def assert_one_state(tmp_path_factory, seed, kind, classes, soft, faulty, way, p
     assert merged(states, r) == expected
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @each_way
 def test_one_data_set_has_one_state(tmp_path_factory, **drawn):
     assert_one_state(tmp_path_factory, **drawn)

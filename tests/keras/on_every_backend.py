@@ -335,12 +335,18 @@ def test_a_nan_among_probabilities_makes_its_row_nan():
     assert np.isnan(found).tolist() == [False, True, False, False, False]
 
 
+OTHERS = [
+    (ck.CategoricalCrossentropy(), np.eye(3, dtype=np.float32)[[0, 1, 0, 1]]),
+    (ck.BinaryCrossentropy(), np.ones((4, 3), np.float32)),
+]
+
+
 @pytest.mark.parametrize(
     ("loss", "y"),
     [
         (ck.SparseCategoricalCrossentropy(), np.array([0, 1, 0, 1])),
-        (ck.CategoricalCrossentropy(), np.eye(3, dtype=np.float32)[[0, 1, 0, 1]]),
-        (ck.BinaryCrossentropy(), np.ones((4, 3), np.float32)),
+        # PyTorch traces each for seconds.
+        *(pytest.param(*other, marks=pytest.mark.full if BACKEND == "torch" else ()) for other in OTHERS),
     ],
     ids=lambda x: getattr(x, "name", ""),
 )

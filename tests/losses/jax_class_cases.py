@@ -8,6 +8,7 @@ import pytest
 import crossentropy as ce
 from crossentropy import losses
 from crossentropy.links import Focal, GeneralizedCrossEntropy, MeanAbsoluteError, Tsallis
+from sampling import full
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -179,8 +180,10 @@ CASES = {
 }
 OF_LOGITS = [name for name in CASES if name.startswith(("distillation", "consistency", "AugMix"))]
 OF_CLASSES = [name for name in CASES if name not in OF_LOGITS]
-each_case = pytest.mark.parametrize("name", CASES)
-each_way = pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+VARIANTS = ["bi-tempered, soft", "bi-tempered, smoothed", "focal, smoothed by a prior, weights of classes"]
+each_case = pytest.mark.parametrize(
+    "name", [*[name for name in CASES if name not in VARIANTS], *full(VARIANTS)]
+)
 
 
 def arrays(name, dtype="float64"):

@@ -290,12 +290,11 @@ def test_forward_and_backward_allocate_the_gradient_and_little_else(name, monkey
     assert BIG_BYTES <= sum(taken) + others <= 1.05 * BIG_BYTES
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def only_what_is_new():
-    """The garbage collector looks at what a test makes, and not at all that tests before it have left."""
+    """The garbage collector looks at what these tests make, and no more at all that others before them have left."""
+    gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @every_loss

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,6 @@ from losses.jax_class_cases import (
     alike,
     arrays,
     each_case,
-    each_way,
     focal,
     js,
     kl,
@@ -35,9 +36,11 @@ from losses.jax_class_cases import (
     truth,
     weighted,
 )
+from sampling import sampled
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
+WAYS = [False, True]
 
 
 @pytest.fixture(autouse=True)
@@ -49,9 +52,7 @@ def _wide():
 # ----------------------------------------------------------------------------------------- values and gradients
 
 
-@each_case
-@each_way
-@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+@sampled({"name": CASES, "compiled, dtype": product(WAYS, ["float64", "float32", "bfloat16", "float16"])})
 def test_losses_and_gradients_are_those_of_the_definition(name, compiled, dtype):
     z, *others = arrays(name, dtype)
     run = jax.jit if compiled else lambda f: f
@@ -111,10 +112,10 @@ def test_the_classes_may_lie_along_any_axis(name):
 def test_on_the_cpu_xla_calls_the_kernel_and_elsewhere_gets_formulas(name):
     z, *others = arrays(name)
     kernel = "class_pullback" if name in OF_CLASSES else "divergence"
-    program = jax.jit(jax.grad(weighted(name, *others)))
-    assert f"@crossentropy_{kernel}" in program.lower(z).as_text()
+    program = jax.jit(jax.grad(weighted(name, *others))).trace(z)
+    assert f"@crossentropy_{kernel}" in program.lower().as_text()
     for platform in ("tpu", "cuda"):
-        text = program.trace(z).lower(lowering_platforms=(platform,)).as_text()
+        text = program.lower(lowering_platforms=(platform,)).as_text()
         assert "crossentropy" not in text.split("custom_call", 1)[-1]
 
 
@@ -173,8 +174,7 @@ def test_to_the_formulas_of_other_devices_senseless_rows_without_weight_are_noth
     alike(slope, jax.grad(without)(z))
 
 
-@each_case
-@each_way
+@sampled({"name": CASES, "compiled": WAYS})
 def test_forward_and_second_derivatives_are_those_of_the_definition(name, compiled):
     z, *others = arrays(name)
     run = jax.jit if compiled else lambda f: f

@@ -109,9 +109,13 @@ def test_programs_on_the_cpu_call_the_kernels(link):
     assert program.count("crossentropy_sigmoid_losses") == 1  # losses and slopes in one sweep
 
 
-@pytest.mark.parametrize("shape", [(70, 3), (70, 130), (65, 4, 5)], ids=str)
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@sampled(
+    {
+        "weighted": named([False, True], ["plain", "weighted"]),
+        "dtype": ["float64", "float32"],
+        "shape": [(70, 3), (70, 130), (65, 4, 5)],
+    }
+)
 def test_a_reduced_loss_of_many_rows_has_no_array_of_losses(shape, dtype, weighted):
     rng = np.random.default_rng(0)
     z, t, dot = rng.normal(size=shape).astype(dtype), rng.random(shape), rng.normal(size=shape)

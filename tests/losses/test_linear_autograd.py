@@ -305,7 +305,7 @@ def test_compiled_without_a_break(options):
     "options",
     [
         {},
-        {"reduction": "none"},
+        *full([{"reduction": "none"}]),
         {"label_smoothing": 0.1, "z_loss": 0.1, "temperature": random(64, seed=7).exp()},
     ],
     ids=str,

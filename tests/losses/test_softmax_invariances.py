@@ -27,7 +27,7 @@ def batch(rows=9, classes=33, scale=5.0, seed=0):
 @pytest.mark.parametrize("classes", [2, 33, *full([1000]), 5000])
 @each_dtype
 def test_every_row_of_the_gradient_sums_to_zero(fw, dtype, classes, options):
-    z, labels = batch(classes=classes, seed=classes)
+    z, labels = batch(rows=5, classes=classes, seed=classes)
     z[:3, labels[:3]] += 30.0  # confident rows
     if "class_weight" in options:
         options = {"class_weight": np.linspace(0.5, 2.0, classes)}

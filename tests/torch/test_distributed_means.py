@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
+import torch._dynamo  # noqa: E402, F811 - or each rank imports it by itself
+
+import process_groups  # noqa: E402
 from crossentropy.losses.sequences import sequence_cross_entropy  # noqa: E402
 from crossentropy.torch.accumulation import causal_lm_loss, global_normalizer  # noqa: E402
 
@@ -69,51 +69,26 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
 
 # ---------------------------------------------------------------------------------------------- processes
 
-WORKER = """
-import sys
-import torch
-from torch import distributed
-from torch.nn.parallel import DistributedDataParallel
 
-sys.path.insert(0, sys.argv[1])
-import test_distributed_means as shared
-from crossentropy.losses.sequences import sequence_cross_entropy
-from crossentropy.torch.accumulation import global_normalizer
-
-rank, meeting, out = int(sys.argv[2]), sys.argv[3], sys.argv[4]
-torch.set_num_threads(1)
-distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-model = DistributedDataParallel(shared.make_model())
-tokens, labels = shared.batch()
-mine = [[0], [1]] if rank == 0 else [[2], [3]]
-count = sum((labels[rows, 1:] != -100).sum() for rows in mine)
-normalizer = global_normalizer(count)
-for step, rows in enumerate(mine):
-    model.require_backward_grad_sync = step == 1
-    loss = sequence_cross_entropy(
-        model(tokens[rows]), labels[rows], shift=1, ignore_index=-100, normalizer=normalizer
-    )
-    loss.backward()
-torch.save((normalizer, shared.gradients(model)), f"{out}.{rank}")
-distributed.destroy_process_group()
-"""
+def of_a_rank(rank, world):
+    """The normalizer, and the gradient that DistributedDataParallel has averaged."""
+    model = torch.nn.parallel.DistributedDataParallel(make_model())
+    tokens, labels = batch()
+    mine = [[0], [1]] if rank == 0 else [[2], [3]]
+    count = sum((labels[rows, 1:] != -100).sum() for rows in mine)
+    normalizer = global_normalizer(count)
+    for step, rows in enumerate(mine):
+        model.require_backward_grad_sync = step == 1
+        loss = sequence_cross_entropy(
+            model(tokens[rows]), labels[rows], shift=1, ignore_index=-100, normalizer=normalizer
+        )
+        loss.backward()
+    return normalizer, gradients(model)
 
 
 def test_two_processes_with_uneven_tokens_have_the_gradient_of_one(tmp_path):
     """11 tokens here and 8 there: DistributedDataParallel averages over processes (transformers#34242)."""
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    arguments = [sys.executable, str(script), os.path.dirname(__file__)]
-    rest = [str(tmp_path / "meeting"), str(tmp_path / "out")]
-    workers = [
-        subprocess.Popen([*arguments, str(rank), *rest], env=environment, stderr=subprocess.PIPE, text=True)
-        for rank in (0, 1)
-    ]
-    errors = [worker.communicate(timeout=300)[1] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], errors
-    for rank in (0, 1):
-        normalizer, found = torch.load(tmp_path / f"out.{rank}")
+    for normalizer, found in process_groups.run(tmp_path, __file__, "of_a_rank", 2):
         assert float(normalizer) == sum(LENGTHS) / 2
         assert_same(found, whole_batch()[1])
 

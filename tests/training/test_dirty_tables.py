@@ -23,7 +23,7 @@ from training.dirty_tables import DIRTS, draw
 from training.drawn_tables import Drawn, draw_clean, write
 
 TABLES = int(os.environ.get("CROSSENTROPY_TABLES", "500"))
-BLOCK, OFTEN = 25, 150
+BLOCK, OFTEN = 25, 100
 
 
 def accuracy(dataset: Dataset) -> tuple[float, int]:

@@ -9,6 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import torch._dynamo  # noqa: E402, F811 - or each rank imports it by itself
+
 import crossentropy as ce  # noqa: E402
 from linear_heads import on_logits  # noqa: E402
 from process_groups import run  # noqa: E402
