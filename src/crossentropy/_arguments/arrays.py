@@ -146,12 +146,11 @@ def as_arrays(**arguments: Any) -> tuple[Any, list[Array]]:
     array([0.25, 0.75])
     """
     # What most calls have: there is no library to be chosen.
-    if all(map(is_torch, arguments.values())):
-        return namespace(next(iter(arguments.values()))), [
-            _checked_tensor(x, name) for name, x in arguments.items()
-        ]
-    if all(type(x) is numpy.ndarray for x in arguments.values()):
-        return namespace(next(iter(arguments.values()))), [as_array(x, name) for name, x in arguments.items()]
+    values = list(arguments.values())
+    if all(type(x) is numpy.ndarray for x in values):
+        return namespace(values[0]), [as_array(x, name) for name, x in arguments.items()]
+    if all(map(is_torch, values)):
+        return namespace(values[0]), [_checked_tensor(x, name) for name, x in arguments.items()]
     leading = [name for name, x in arguments.items() if not isinstance(x, FOLLOWING)] or list(arguments)
     leader = next(
         (name for name in leading if takes_numpy(arguments[name]) or is_taped(arguments[name])), leading[0]
@@ -170,8 +169,19 @@ def as_floating(x: Array) -> Array:
     >>> as_floating(np.asarray([1, 1, 2]))
     array([1., 1., 2.])
     """
-    xp = namespace(x)
-    return xp.astype(x, widest_dtype(x)) if xp.isdtype(x.dtype, ("bool", "integral")) else x
+    return namespace(x).astype(x, widest_dtype(x)) if holds_integers(x) else x
+
+
+def holds_integers(x: Array) -> bool:
+    """Tell whether the dtype of `x` is one of integers or of bools.
+
+    >>> import numpy as np
+    >>> holds_integers(np.asarray([1, 1, 2])), holds_integers(np.ones(2))
+    (True, False)
+    """
+    if type(x) is numpy.ndarray:
+        return x.dtype.kind in "biu"
+    return bool(namespace(x).isdtype(x.dtype, ("bool", "integral")))
 
 
 def _taken_over(array: Array, like: Array) -> Array:
