@@ -229,15 +229,15 @@ def zlpr_loss(
     >>> zlpr_loss(logits, np.asarray([[1, 0, 0], [1, 1, 0]]), reduction="none").round(4)
     array([0.4562, 1.7918])
     """
-    xp, (z, t) = as_arrays(logits=logits, labels=labels)
-    z, axis = check_logits(z, axis)
-    if tuple(t.shape) != tuple(z.shape):
+    xp, (logits, t) = as_arrays(logits=logits, labels=labels)
+    logits, axis = check_logits(logits, axis)
+    if tuple(t.shape) != tuple(logits.shape):
         raise ValueError(
-            f"labels have shape {tuple(t.shape)} but logits have shape {tuple(z.shape)}; pass one label for every "
+            f"labels have shape {tuple(t.shape)} but logits have shape {tuple(logits.shape)}; pass one label for every "
             "logit, or class indices to softmax_cross_entropy"
         )
-    weights = row_values(sample_weight, z, rows_shape(tuple(z.shape), axis), "sample_weight")
-    z = xp.astype(z, loss_dtype(z), copy=False)
+    weights = row_values(sample_weight, logits, rows_shape(tuple(logits.shape), axis), "sample_weight")
+    z = xp.astype(logits, loss_dtype(logits), copy=False)
     if weights is not None:  # a row without weight may hold what makes no sense, and 0 · NaN is NaN
         counted = xp.expand_dims(weights != 0, axis=axis)
         z, t = (xp.where(counted, x, xp.zeros_like(x)) for x in (z, t))
