@@ -6,7 +6,8 @@ from typing import Any
 
 from crossentropy._arguments.distributions import check_shapes, check_values
 from crossentropy._arguments.unit_sums import rounding_tolerance
-from crossentropy._backends import Array, namespace, sum_tolerance, total
+from crossentropy._backends import Array, namespace, total
+from crossentropy._backends.dtypes import sum_tolerance
 from crossentropy._entropy_terms import SCALE, cross_entropy_terms, divergence, entropy_terms, unit
 from crossentropy._statistics.cpu.distributions import distribution_sums, kernel_memory
 from crossentropy._statistics.cpu.memory import Memory

@@ -16,7 +16,7 @@ digits. What the functions share:
 import math
 from typing import Any
 
-from crossentropy._arguments.arrays import as_arrays, as_floating, holds_integers
+from crossentropy._arguments.arrays import as_arrays, as_floating
 from crossentropy._arguments.distributions import (
     axis_from_end,
     checked_distribution,
@@ -25,6 +25,7 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import warn_user
 from crossentropy._backends import Array, namespace, total
 from crossentropy._backends.conditions import is_true
+from crossentropy._backends.dtypes import is_kind
 from crossentropy._class_sums import ClassSum, divergence_from_marginals
 from crossentropy._entropy_terms import (
     SCALE,
@@ -138,7 +139,7 @@ def cross_entropy(
     (0.0, inf)
     """
     _, (p, q) = as_arrays(p=p, q=q)
-    if not normalize and holds_integers(q):
+    if not normalize and is_kind(q, ("bool", "integral")):
         raise TypeError(
             f"q has dtype {q.dtype}, as labels have, but q is a prediction: pass probabilities in floating point, or "
             f"counts with normalize=True. {THE_LOSS}"
@@ -292,7 +293,7 @@ def _refuse_labels(p: Any, q: Any) -> None:
     """Raise TypeError if `q` looks like labels, and name the functions for these."""
     _, (p, q) = as_arrays(p=p, q=q)
     is_of_rows = tuple(q.shape) == tuple(p.shape[:-1]) and q.shape[-1:] != p.shape[-1:]
-    if is_of_rows and holds_integers(q):
+    if is_of_rows and is_kind(q, ("bool", "integral")):
         raise TypeError(
             f"q has dtype {q.dtype} and the shape of labels, but perplexity is of distributions; for logits use "
             "crossentropy.losses.sequence_perplexity(logits, labels), for probabilities the exponential of "

@@ -18,6 +18,7 @@ from crossentropy._backends import (
     takes_numpy,
     widest_dtype,
 )
+from crossentropy._backends.dtypes import is_kind
 
 # Values that are converted to the library of the arrays beside them.
 FOLLOWING = (*PYTHON_VALUES, numpy.generic)
@@ -169,19 +170,7 @@ def as_floating(x: Array) -> Array:
     >>> as_floating(np.asarray([1, 1, 2]))
     array([1., 1., 2.])
     """
-    return namespace(x).astype(x, widest_dtype(x)) if holds_integers(x) else x
-
-
-def holds_integers(x: Array) -> bool:
-    """Tell whether the dtype of `x` is one of integers or of bools.
-
-    >>> import numpy as np
-    >>> holds_integers(np.asarray([1, 1, 2])), holds_integers(np.ones(2))
-    (True, False)
-    """
-    if type(x) is numpy.ndarray:
-        return x.dtype.kind in "biu"
-    return bool(namespace(x).isdtype(x.dtype, ("bool", "integral")))
+    return namespace(x).astype(x, widest_dtype(x)) if is_kind(x, ("bool", "integral")) else x
 
 
 def _taken_over(array: Array, like: Array) -> Array:

@@ -7,8 +7,9 @@ from typing import Any
 from crossentropy._arguments.arrays import as_arrays, as_floating
 from crossentropy._arguments.foreign import is_bfloat16
 from crossentropy._arguments.unit_sums import rounding_tolerance
-from crossentropy._backends import Array, namespace, sum_tolerance, total
+from crossentropy._backends import Array, namespace, total
 from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._backends.dtypes import sum_tolerance
 
 
 def check_shapes(

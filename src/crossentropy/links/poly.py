@@ -55,7 +55,7 @@ class Poly:
     epsilon: float | tuple[float, ...] = 1.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.epsilon, Sequence):
+        if isinstance(self.epsilon, Sequence) and not isinstance(self.epsilon, str):
             object.__setattr__(self, "epsilon", tuple(self.epsilon))  # hashable, whatever sequence was given
         if not self._epsilons:
             raise ValueError("epsilon is empty; pass one number for each power of 1 − p that is to change")

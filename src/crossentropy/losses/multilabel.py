@@ -6,7 +6,8 @@ from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import argument_errors, number
 from crossentropy._backends import INF, Array, loss_dtype, namespace
 from crossentropy._backends.conditions import is_false, is_true
-from crossentropy._engine.checks import check_logits, check_validate, dtype_name
+from crossentropy._backends.dtypes import dtype_name
+from crossentropy._engine.checks import check_logits, check_validate
 from crossentropy._engine.options import BinaryOptions
 from crossentropy._engine.reductions import normalizer_of
 from crossentropy._engine.rows.reduce import reduced

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from crossentropy._backends import Array, namespace
 from crossentropy._backends.conditions import entry_at, first_true, is_true
-from crossentropy._engine.checks import dtype_name
+from crossentropy._backends.dtypes import dtype_name
 from crossentropy._rows import entry_in_words
 
 
