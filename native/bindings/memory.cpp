@@ -26,6 +26,18 @@ bool all_positive(uintptr_t address, int dtype, int64_t n) {
   return !wrong;
 }
 
+// Where the first element of a NumPy array is.
+uintptr_t address(nb::handle array) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(array.ptr(), &view, PyBUF_STRIDES) != 0) {  // NumPy exports no buffer of bfloat16
+    PyErr_Clear();
+    return nb::cast<uintptr_t>(array.attr("__array_interface__")["data"][nb::int_(0)]);
+  }
+  const auto found = reinterpret_cast<uintptr_t>(view.buf);
+  PyBuffer_Release(&view);
+  return found;
+}
+
 }  // namespace
 
 void bind_memory(nb::module_& m) {
@@ -40,5 +52,6 @@ void bind_memory(nb::module_& m) {
   nb::class_<Widened>(m, "Widened")
       .def(nb::init<uintptr_t, int64_t>(), "address"_a, "n"_a)
       .def_prop_ro("address", [](const Widened& x) { return reinterpret_cast<uintptr_t>(x.values.data()); });
+  m.def("address", &address, "array"_a);
   m.def("all_positive", &all_positive, "address"_a, "dtype"_a, "n"_a);
 }

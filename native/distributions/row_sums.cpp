@@ -1,7 +1,8 @@
 #include "distributions/row_sums.hpp"
 
-#include <atomic>
+#include <algorithm>
 #include <cmath>
+#include <mutex>
 
 #include "common/parallel.hpp"
 #include "distributions/divergence.hpp"
@@ -54,14 +55,19 @@ constexpr bool has_scale(Quantity quantity) {
 }
 
 template <Quantity quantity, bool kFactors, class From>
-CE_CLONES bool sum_rows(const DistributionRows& in, int64_t begin, int64_t end, double* values, double* p_sums,
-                        double* q_sums) {
+CE_CLONES DistributionChecks sum_rows(const DistributionRows& in, int64_t begin, int64_t end, double* values) {
   constexpr double kUnscale = has_scale(quantity) ? 0x1p-60 : 1.0;
   const int64_t C = in.classes;
   const From* p = pointer<const From>(in.p);
   const From* q = pointer<const From>(in.q);
   Entries e;
-  bool valid = true;
+  DistributionChecks checks;
+  const auto finish = [&](int64_t row, double value, double of_p, double of_q) {
+    values[row] = value * kUnscale;
+    checks.finite &= std::fabs(value) <= kLargest;
+    checks.p_miss = std::max(checks.p_miss, std::fabs(of_p - 1.0));
+    checks.q_miss = std::max(checks.q_miss, std::fabs(of_q - 1.0));
+  };
   // Rows shorter than a vector are worked on together, and summed one entry after the other.
   const int64_t together = C < kLanes ? (C ? kLanes / C : 1) : 1;
   for (int64_t row = begin; row < end; row += together) {
@@ -81,7 +87,7 @@ CE_CLONES bool sum_rows(const DistributionRows& in, int64_t begin, int64_t end, 
       } else {
         copy_run(q + (kFactors ? row / in.period : row) * C + from, e.q, n, WidenTo<double>());
       }
-      valid &= compute_terms<quantity, kFactors>(e);
+      checks.valid &= compute_terms<quantity, kFactors>(e);
       if (C < kLanes) {
         for (int64_t r = 0; r < rows; ++r) {
           double value = 0.0, of_p = 0.0, of_q = 0.0;
@@ -90,9 +96,7 @@ CE_CLONES bool sum_rows(const DistributionRows& in, int64_t begin, int64_t end, 
             of_p += e.p[l];
             of_q += e.q[l];
           }
-          values[row + r] = value * kUnscale;
-          p_sums[row + r] = of_p;
-          q_sums[row + r] = of_q;
+          finish(row + r, value, of_p, of_q);
         }
       } else {
         for (int l = 0; l < kLanes; ++l) {
@@ -102,42 +106,44 @@ CE_CLONES bool sum_rows(const DistributionRows& in, int64_t begin, int64_t end, 
         }
       }
     }
-    if (C >= kLanes) {
-      values[row] = sum_lanes(sums[0]) * kUnscale;
-      p_sums[row] = sum_lanes(sums[1]);
-      q_sums[row] = sum_lanes(sums[2]);
-    }
+    if (C >= kLanes) finish(row, sum_lanes(sums[0]), sum_lanes(sums[1]), sum_lanes(sums[2]));
   }
-  return valid;
+  return checks;
 }
 
 template <Quantity quantity, bool kFactors = false>
-bool sum_all(const DistributionRows& in, double* values, double* p_sums, double* q_sums, int threads) {
+DistributionChecks sum_all(const DistributionRows& in, double* values, int threads) {
   constexpr int64_t kBlock = 1 << 15;  // entries
   const int64_t C = in.classes > 0 ? in.classes : 1;
   // A multiple of the rows that are worked on together, so that threads work on the same groups as one does.
   const int64_t together = C < kLanes ? kLanes / C : 1;
   const int64_t rows = (kBlock / C + together) / together * together;
-  std::atomic<bool> valid{true};
+  DistributionChecks all;
+  std::mutex access;
   with_floating(in.dtype, [&](auto number) {
     using From = decltype(number);
     parallel_blocks(in.rows, rows, threads, [&](int64_t begin, int64_t end) {
-      if (!sum_rows<quantity, kFactors, From>(in, begin, end, values, p_sums, q_sums)) valid = false;
+      const DistributionChecks checks = sum_rows<quantity, kFactors, From>(in, begin, end, values);
+      const std::lock_guard<std::mutex> lock(access);
+      all.valid &= checks.valid;
+      all.finite &= checks.finite;
+      all.p_miss = std::max(all.p_miss, checks.p_miss);
+      all.q_miss = std::max(all.q_miss, checks.q_miss);
     });
   });
-  return valid;
+  return all;
 }
 
 }  // namespace
 
-bool row_sums(const DistributionRows& in, double* values, double* p_sums, double* q_sums, int threads) {
+DistributionChecks row_sums(const DistributionRows& in, double* values, int threads) {
   switch (in.quantity) {
-    case Quantity::kEntropy: return sum_all<Quantity::kEntropy>(in, values, p_sums, q_sums, threads);
-    case Quantity::kCrossEntropy: return sum_all<Quantity::kCrossEntropy>(in, values, p_sums, q_sums, threads);
+    case Quantity::kEntropy: return sum_all<Quantity::kEntropy>(in, values, threads);
+    case Quantity::kCrossEntropy: return sum_all<Quantity::kCrossEntropy>(in, values, threads);
     case Quantity::kDivergence:
-      return in.factors ? sum_all<Quantity::kDivergence, true>(in, values, p_sums, q_sums, threads)
-                        : sum_all<Quantity::kDivergence>(in, values, p_sums, q_sums, threads);
-    default: return sum_all<Quantity::kJensenShannon>(in, values, p_sums, q_sums, threads);
+      return in.factors ? sum_all<Quantity::kDivergence, true>(in, values, threads)
+                        : sum_all<Quantity::kDivergence>(in, values, threads);
+    default: return sum_all<Quantity::kJensenShannon>(in, values, threads);
   }
 }
 

@@ -21,7 +21,13 @@ struct DistributionRows {
   int64_t period;
 };
 
-// Writes the sum of each row, and the sums of p and of q; tells whether all entries are finite and at least 0.
-bool row_sums(const DistributionRows& in, double* values, double* p_sums, double* q_sums, int threads);
+struct DistributionChecks {
+  bool valid = true;                  // all entries are finite and at least 0
+  bool finite = true;                 // all sums are finite
+  double p_miss = 0.0, q_miss = 0.0;  // how far a row's sum is from one, at most; of valid entries alone
+};
+
+// Writes the sum of each row.
+DistributionChecks row_sums(const DistributionRows& in, double* values, int threads);
 
 }  // namespace ce

@@ -16,7 +16,7 @@ digits. What the functions share:
 import math
 from typing import Any
 
-from crossentropy._arguments.arrays import as_arrays
+from crossentropy._arguments.arrays import as_arrays, as_floating
 from crossentropy._arguments.distributions import (
     axis_from_end,
     checked_distribution,
@@ -25,14 +25,15 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._arguments.warnings import warn_user
 from crossentropy._backends import Array, namespace, total
 from crossentropy._backends.conditions import is_true
-from crossentropy._class_sums import ClassSum
+from crossentropy._backends.dtypes import is_kind
+from crossentropy._class_sums import ClassSum, divergence_from_marginals
 from crossentropy._entropy_terms import (
     SCALE,
     divergence,
     exact_product,
     unit,
 )
-from crossentropy._statistics.cpu.distributions import distribution_sums, kernel_memory
+from crossentropy._statistics.cpu.distributions import kernel_memory
 
 __all__ = ["cross_entropy", "entropy", "js_divergence", "kl_divergence", "mutual_information", "perplexity"]
 
@@ -137,19 +138,21 @@ def cross_entropy(
     >>> float(cross_entropy([0.0, 1.0], [0.0, 1.0])), float(cross_entropy([0.5, 0.5, 0.0], [0.0, 0.5, 0.5]))
     (0.0, inf)
     """
-    xp, (p, q) = as_arrays(p=p, q=q)
-    if not normalize and xp.isdtype(q.dtype, ("integral", "bool")):
+    _, (p, q) = as_arrays(p=p, q=q)
+    if not normalize and is_kind(q, ("bool", "integral")):
         raise TypeError(
             f"q has dtype {q.dtype}, as labels have, but q is a prediction: pass probabilities in floating point, or "
             f"counts with normalize=True. {THE_LOSS}"
         )
     try:
-        result = ClassSum("cross_entropy", axis, normalize, keepdims, p=p, q=q).in_units(base)
+        found = ClassSum("cross_entropy", axis, normalize, keepdims, p=p, q=q)
+        result = found.in_units(base)
     except ValueError as error:
         if not (_holds_no_probabilities(p) or _holds_no_probabilities(q)):
             raise
         raise ValueError(f"{error}. {THE_LOSS}") from None
-    _warn_of_order(p, q, result)
+    if not found.is_finite:
+        _warn_of_order(p, q, result)
     return result
 
 
@@ -288,9 +291,9 @@ def perplexity(
 
 def _refuse_labels(p: Any, q: Any) -> None:
     """Raise TypeError if `q` looks like labels, and name the functions for these."""
-    xp, (p, q) = as_arrays(p=p, q=q)
+    _, (p, q) = as_arrays(p=p, q=q)
     is_of_rows = tuple(q.shape) == tuple(p.shape[:-1]) and q.shape[-1:] != p.shape[-1:]
-    if is_of_rows and xp.isdtype(q.dtype, ("integral", "bool")):
+    if is_of_rows and is_kind(q, ("bool", "integral")):
         raise TypeError(
             f"q has dtype {q.dtype} and the shape of labels, but perplexity is of distributions; for logits use "
             "crossentropy.losses.sequence_perplexity(logits, labels), for probabilities the exponential of "
@@ -346,12 +349,18 @@ def mutual_information(
     x, y = both = tuple(axis_from_end(k, "axes", axes, {"joint": P}) for k in axes)
     if x == y:
         raise ValueError(f"axes is {axes!r}, twice the same; pass the axes of the two variables")
-    P = checked_distribution("joint", P, both, normalize)
+    P = as_floating(P)
     memory = kernel_memory([P])
-    if memory is not None:
-        nats = _natively(memory, xp.moveaxis(P, both, (-2, -1)))
-        for k in sorted(k + P.ndim for k in both if keepdims):
-            nats = xp.expand_dims(nats, axis=k)
+    nats = None
+    if memory is not None and not normalize and P.dtype in (xp.float32, xp.float64):
+        nats = divergence_from_marginals(memory, P, both, checks=True)
+    if nats is None:
+        P = checked_distribution("joint", P, both, normalize)
+        nats = None if memory is None else divergence_from_marginals(memory, P, both, checks=False)
+    if nats is not None:
+        if keepdims:
+            for k in sorted(k + P.ndim for k in both):
+                nats = xp.expand_dims(nats, axis=k)
         return xp.astype(nats / unit(base), P.dtype)
 
     # KL to any a bᵀ exceeds that to the marginals' by what KL lies between the two, so rounding a and b costs
@@ -362,13 +371,6 @@ def mutual_information(
     P = SCALE * P
     nats = total(divergence(P, a, b, difference=(P - product) - rest), both, keepdims=keepdims) / SCALE
     return xp.astype(nats / unit(base), P.dtype)
-
-
-def _natively(memory: Any, P: Array) -> Array:
-    """Compute the mutual information of the last two axes of ``P``, in nats, by the native kernel."""
-    a = memory.contiguous(total(P, -1) / total(P, (-2, -1), keepdims=True)[..., 0])
-    b = namespace(P).astype(total(P, -2), P.dtype)
-    return total(distribution_sums(memory, "divergence", (P, b), (-1,), factors=a).values, -1)
 
 
 # -------------------------------------------------------------------------------------------------- refusals

@@ -44,8 +44,20 @@ def test_rows_of_any_length_are_right(quantity, classes):
         for row in range(3):
             true = truth(quantity, p[row], q[row])
             assert abs(float(found.values[row] - true)) <= UNITS * float(true) + 1e-300
-    np.testing.assert_allclose(found.p_sums, p.sum(-1), rtol=1e-14)
-    np.testing.assert_allclose(found.q_sums, q.sum(-1), rtol=1e-14)
+
+
+@pytest.mark.parametrize("classes", LENGTHS)
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("row", [0, 1, 1999])
+def test_the_row_whose_sum_is_farthest_from_one_is_found(quantity, classes, row, monkeypatch):
+    monkeypatch.setattr(memory, "_THREADS", 3)
+    p, q = drawn(2000, classes)
+    p[row] *= 1.25
+    q[row] *= 0.5
+    q[row // 2] *= 0.875
+    found = distribution_sums(memory.NumpyMemory, quantity, (p, q), (-1,))
+    of_q = np.abs(q.sum(-1) - 1).max()
+    assert (found.p_miss, found.q_miss) == (pytest.approx(0.25, rel=1e-13), pytest.approx(of_q, rel=1e-13))
 
 
 @pytest.mark.parametrize("classes", LENGTHS)

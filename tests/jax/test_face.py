@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 
 import numpy as np
 import pytest
@@ -103,6 +104,35 @@ def test_focal_losses_are_optax_s_in_value_and_gradient(labels, alpha, gamma):
     if labels == "hard":
         whole = face.sigmoid_focal_loss(z, t.astype(int), alpha=alpha, gamma=gamma)
         alike(whole, face.sigmoid_focal_loss(z, t, alpha=alpha, gamma=gamma))
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (4, 1), (4, 3)], ids=str)
+def test_settings_of_a_focal_loss_may_be_arrays_as_in_optax_for_labels_of_any_dtype(shape):
+    z, t = jnp.linspace(-2, 2, 12).reshape(4, 3), jnp.arange(12).reshape(4, 3) % 2
+    gamma = jnp.linspace(0.5, 2, math.prod(shape)).reshape(shape)
+    expected = optax.losses.sigmoid_focal_loss(z, t.astype(float), alpha=gamma / 4, gamma=gamma)
+    for labels in (t, t.astype(float)):
+        alike(face.sigmoid_focal_loss(z, labels, alpha=gamma / 4, gamma=gamma), expected)
+
+
+@pytest.mark.parametrize("compile", [lambda f: f, jax.jit], ids=["eager", "jit"])
+def test_an_array_that_is_no_setting_is_refused_by_its_name_and_shape(compile):
+    z, t = jnp.zeros((4, 3)), jnp.ones((4, 3))
+    two = jnp.ones(2)
+    for call, message in (
+        (
+            lambda x: face.sigmoid_focal_loss(z, t, gamma=x),
+            "gamma has shape (2,) but logits have shape (4, 3)",
+        ),
+        (
+            lambda x: face.sigmoid_focal_loss(z, t, alpha=x),
+            "alpha has shape (2,) but logits have shape (4, 3)",
+        ),
+        (lambda x: face.smooth_labels(t, x), "alpha has shape (2,) but labels have shape (4, 3)"),
+        (lambda x: face.poly_loss_cross_entropy(z, t, epsilon=x), "epsilon is a jax"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=rf"^{re.escape(message)}.*; pass one number"):
+            compile(call)(two)
 
 
 def test_ctc_losses_are_those_of_pytorch_in_value_and_gradient():

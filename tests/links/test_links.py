@@ -110,6 +110,26 @@ def test_an_exponent_that_makes_no_sense_is_refused(gamma):
         ce.links.Focal(gamma)
 
 
+@pytest.mark.parametrize("wrong", ["2", None, {}, np.ones(2)], ids=["text", "None", "dict", "array"])
+@pytest.mark.parametrize(
+    ("link", "name"),
+    [
+        (ce.links.Focal, "gamma"),
+        (ce.links.Poly, "epsilon"),
+        (ce.links.GeneralizedCrossEntropy, "q"),
+        (ce.links.Tsallis, "t"),
+        (ce.links.PartiallyHuberized, "tau"),
+        (ce.links.SymmetricCrossEntropy, "forward_weight"),
+        (ce.links.SymmetricCrossEntropy, "reverse_weight"),
+        (ce.links.SymmetricCrossEntropy, "log_zero"),
+        (lambda clip: ce.links.ClippedPolicy(1.0, 0.0, clip), "clip"),
+    ],
+)
+def test_what_is_not_one_number_is_refused_by_the_name_of_the_setting(link, name, wrong):
+    with pytest.raises(TypeError, match=rf"^{name} is .*; pass one number$"):
+        link(**{name: wrong})
+
+
 def test_links_are_values():
     assert ce.links.Focal(2.0) == ce.links.Focal(2.0)
     assert len({ce.links.Focal(2.0), ce.links.Focal(2.0), ce.links.CrossEntropy()}) == 2

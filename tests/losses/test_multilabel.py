@@ -251,6 +251,14 @@ def test_zlpr_of_no_label_or_of_all_has_one_term(library):
     np.testing.assert_allclose(found, [math.log(2 + math.e), math.log(2 + math.exp(-1))], rtol=1e-14)
 
 
+@pytest.mark.parametrize("t", [np.array([[0, 1, 0]]), np.array([[0.3, 1.0, 0.0]])], ids=["hard", "soft"])
+@each_library
+def test_an_infinite_logit_of_a_wrong_label_costs_infinity_and_that_of_a_right_one_nothing(library, t):
+    wrong, right = np.array([[np.inf, 1.0, 0.5]]), np.array([[-1.0, np.inf, 0.5]])
+    assert value(library, zlpr_loss, wrong, t) == np.inf
+    assert value(library, zlpr_loss, right, t) == pytest.approx(zlpr([-1.0, 50.0, 0.5], t[0]), rel=1e-14)
+
+
 @pytest.mark.parametrize("t", [Y, T], ids=["hard", "soft"])
 def test_zlpr_has_the_derivative_of_its_formula(t):
     torch = pytest.importorskip("torch")

@@ -18,6 +18,7 @@ from crossentropy._backends import (
     takes_numpy,
     widest_dtype,
 )
+from crossentropy._backends.dtypes import is_kind
 
 # Values that are converted to the library of the arrays beside them.
 FOLLOWING = (*PYTHON_VALUES, numpy.generic)
@@ -146,12 +147,11 @@ def as_arrays(**arguments: Any) -> tuple[Any, list[Array]]:
     array([0.25, 0.75])
     """
     # What most calls have: there is no library to be chosen.
-    if all(map(is_torch, arguments.values())):
-        return namespace(next(iter(arguments.values()))), [
-            _checked_tensor(x, name) for name, x in arguments.items()
-        ]
-    if all(type(x) is numpy.ndarray for x in arguments.values()):
-        return namespace(next(iter(arguments.values()))), [as_array(x, name) for name, x in arguments.items()]
+    values = list(arguments.values())
+    if all(type(x) is numpy.ndarray for x in values):
+        return namespace(values[0]), [as_array(x, name) for name, x in arguments.items()]
+    if all(map(is_torch, values)):
+        return namespace(values[0]), [_checked_tensor(x, name) for name, x in arguments.items()]
     leading = [name for name, x in arguments.items() if not isinstance(x, FOLLOWING)] or list(arguments)
     leader = next(
         (name for name in leading if takes_numpy(arguments[name]) or is_taped(arguments[name])), leading[0]
@@ -170,8 +170,7 @@ def as_floating(x: Array) -> Array:
     >>> as_floating(np.asarray([1, 1, 2]))
     array([1., 1., 2.])
     """
-    xp = namespace(x)
-    return xp.astype(x, widest_dtype(x)) if xp.isdtype(x.dtype, ("bool", "integral")) else x
+    return namespace(x).astype(x, widest_dtype(x)) if is_kind(x, ("bool", "integral")) else x
 
 
 def _taken_over(array: Array, like: Array) -> Array:

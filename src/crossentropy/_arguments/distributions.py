@@ -7,8 +7,9 @@ from typing import Any
 from crossentropy._arguments.arrays import as_arrays, as_floating
 from crossentropy._arguments.foreign import is_bfloat16
 from crossentropy._arguments.unit_sums import rounding_tolerance
-from crossentropy._backends import Array, namespace, sum_tolerance, total
+from crossentropy._backends import Array, namespace, total
 from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._backends.dtypes import sum_tolerance
 
 
 def check_shapes(
@@ -24,11 +25,19 @@ def check_shapes(
         As `as_arrays`.
     """
     xp, arrays = as_arrays(**arguments)
-    named = dict(zip(arguments, map(as_floating, arrays), strict=True))
+    named = {name: as_floating(x) for name, x in zip(arguments, arrays, strict=True)}
     axes = axis if isinstance(axis, tuple) else (axis,)
     axes = tuple(axis_from_end(k, "axis", axis, named) for k in axes)
     if len(set(axes)) < max(len(axes), 1):
         raise ValueError(f"axis is {axis!r}; pass the axes of the classes, each once")
+    if any(x.shape != arrays[0].shape for x in arrays[1:]):
+        _check_broadcast(named, axes)
+    return xp, named, axes
+
+
+def _check_broadcast(named: dict[str, Array], axes: tuple[int, ...]) -> None:
+    """Raise unless distributions have the same classes, and their other axes broadcast."""
+    arrays = list(named.values())
     for k in axes:
         classes = [x.shape[k] if x.ndim >= -k else None for x in arrays]
         if any(n is None or n != classes[0] for n in classes):
@@ -42,7 +51,6 @@ def check_shapes(
             raise ValueError(
                 f"{_shapes(named)}, which do not broadcast; make the other axes equal, or of size 1"
             )
-    return xp, named, axes
 
 
 def check_values(named: dict[str, Array], axes: tuple[int, ...], normalize: bool) -> list[Array]:
@@ -69,7 +77,7 @@ def axis_from_end(k: int, name: str, axis: Any, named: dict[str, Array]) -> int:
     `axis` is the argument called `name` that it came from, for the error.
     """
     ndim = max(x.ndim for x in named.values())
-    if not isinstance(k, numbers.Integral) or not -ndim <= k < ndim:
+    if not isinstance(k, (int, numbers.Integral)) or not -ndim <= k < ndim:
         raise ValueError(f"{name} is {axis!r} but {_shapes(named)}; pass the number of one of the axes")
     return int(k) - ndim if k >= 0 else int(k)
 

@@ -12,8 +12,9 @@ Accepted distributions are used as they are; nothing is divided by the sum.
 import math
 from collections.abc import Callable, Iterable, Iterator
 
-from crossentropy._backends import Array, constant, namespace, sum_tolerance, total, widest_dtype
+from crossentropy._backends import Array, constant, namespace, total, widest_dtype
 from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._backends.dtypes import sum_tolerance
 
 DTYPES = {
     8: ("bfloat16", 3e-3),

@@ -33,7 +33,6 @@ __all__ = [
     "loss_dtype_of",
     "namespace",
     "number_of",
-    "sum_tolerance",
     "taken_along",
     "takes_numpy",
     "total",
@@ -354,21 +353,3 @@ def number_of(shape: tuple[Any, ...], like: Array) -> Any:
     if is_torch(n):  # under torch.jit.trace sizes are tensors
         return n.to(like.device, widest_dtype(like))
     return namespace(like).full((), n, dtype=widest_dtype(like), device=like.device)
-
-
-def sum_tolerance(x: Array) -> float:
-    """Return the tolerance for the sum of a distribution about 1, by the dtype of `x`.
-
-    Rounding each entry of a bfloat16 distribution changes its sum by up to 2⁻⁹.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> sum_tolerance(np.ones(2, dtype="float32"))
-    1e-05
-    """
-    dtype = str(x.dtype)
-    for name, tolerance in (("bfloat16", 3e-3), ("float16", 1e-3), ("float32", 1e-5)):
-        if dtype.endswith(name):
-            return tolerance
-    return 1e-9

@@ -1,15 +1,15 @@
 """Checks of single arguments that many losses have: logits, shares, links, `ignore_index`, `validate`, `normalizer`."""
 
 from collections.abc import Sequence
-from functools import cache
 from numbers import Integral
 from typing import Any
 
 from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import as_written, integer, number
 from crossentropy._arguments.foreign import is_bfloat16
-from crossentropy._backends import INF, Array, is_number, is_numpy, is_torch, namespace
+from crossentropy._backends import INF, Array, is_number, is_numpy, is_torch
 from crossentropy._backends.conditions import check_static, is_false
+from crossentropy._backends.dtypes import dtype_name, is_kind
 from crossentropy._engine.weights import like
 from crossentropy._rows import class_axis
 from crossentropy.links import Link
@@ -29,7 +29,7 @@ def check_logits(
     floating = (
         logits.is_floating_point()
         if ready or is_torch(logits)
-        else is_bfloat16(logits.dtype) or namespace(logits).isdtype(logits.dtype, "real floating")
+        else is_bfloat16(logits.dtype) or is_kind(logits, "real floating")
     )
     if not floating:
         raise not_floating_error(logits, name, labels)
@@ -113,14 +113,3 @@ def check_floating(logits: Array, name: str, labels: Any = None) -> None:
     """Refuse logits of integers; `name` is the argument that they were passed as."""
     if not (logits.is_floating_point() if is_torch(logits) else "float" in dtype_name(logits)):
         raise not_floating_error(logits, name, labels)
-
-
-def dtype_name(x: Array) -> str:
-    """The name of an array's element type, the same in every library."""
-    # `torch.compile` warns of a cache, which PyTorch's names do not need.
-    return str(x.dtype)[len("torch.") :] if is_torch(x) else _name(x.dtype)
-
-
-@cache
-def _name(dtype: Any) -> str:
-    return str(dtype).rpartition(".")[2]

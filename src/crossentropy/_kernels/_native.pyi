@@ -130,10 +130,8 @@ def distribution_sums(
     factors: int,
     period: int,
     values: int,
-    p_sums: int,
-    q_sums: int,
     threads: int,
-) -> bool: ...
+) -> tuple[bool, bool, float, float]: ...
 def curvature_rows(
     logits: View,
     shape: Shape,
@@ -154,6 +152,7 @@ def divergence_rows(
     gradients: list[View],
     threads: int,
 ) -> None: ...
+def address(array: Any) -> int: ...
 def acquire_memory(bytes: int) -> Any: ...
 def release_kept_memory() -> None: ...
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from crossentropy._backends import INF, Array, constant, device, namespace
+from crossentropy._backends import INF, Array, constant, device, namespace, total
 
 
 class LogSum:
@@ -57,6 +57,20 @@ def logaddexp(a: LogSumExp, b: LogSumExp, scale: Any = 1.0) -> LogSumExp:
     empty = low == -INF
     depth = xp.where(empty, low, (xp.where(empty, xp.zeros_like(low), low) - top) * scale)
     return LogSumExp(top, rest + xp.exp(depth) * (1 + more))
+
+
+def log1p_sum_exp(u: Array, axis: int) -> Array:
+    """``ln(1 + Σ e^u)`` along `axis`, with all its digits where every ``u`` is far below 0 as well.
+
+    It is ``m + ln(e^−m + Σ e^(u − m))`` for any number ``m``, so that ``m = max(0, u)`` is a constant for
+    differentiation; where that is 0, the logarithm is `log1p`'s.
+    """
+    xp = namespace(u)
+    top = constant(xp.max(u, axis=axis, keepdims=True))
+    top = xp.where((top > 0) & (top < INF), top, xp.zeros_like(top))
+    rest = total(xp.exp(u - top), axis)
+    m = xp.astype(xp.squeeze(top, axis=axis), rest.dtype, copy=False)
+    return m + xp.where(m > 0, xp.log(xp.exp(-m) + rest), xp.log1p(rest))
 
 
 def finite_or_zero(top: Array) -> Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from crossentropy._backends import Array
 from crossentropy._rows import rows_shape
 
-__all__ = ["Axes", "check_floating", "class_axes", "masked_rows"]
+__all__ = ["Axes", "check_broadcast", "check_floating", "class_axes", "masked_rows"]
 
 Axes = int | Sequence[int] | None
 
@@ -24,6 +24,18 @@ def check_floating(**arrays: Any) -> list[Array]:
             )
             raise TypeError(f"{name} have dtype {x.dtype}; pass a floating array{hint}")
     return list(converted.values())
+
+
+def check_broadcast(like: str, shape: tuple[int, ...], **settings: Any) -> None:
+    """Raise ValueError unless settings that may be arrays broadcast to a shape, that of the argument called `like`."""
+    for name, value in settings.items():
+        given = tuple(getattr(value, "shape", ()))
+        sizes = zip(reversed(given), reversed(shape), strict=False)
+        if len(given) > len(shape) or any(n not in (1, m) for n, m in sizes):
+            raise ValueError(
+                f"{name} has shape {given} but {like} have shape {shape}; pass one number, or an array that "
+                f"broadcasts to the {like}"
+            )
 
 
 def class_axes(axis: Axes, ndim: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array
 from crossentropy._engine.sigmoid.solve import sigmoid_loss
-from crossentropy.jax._rows import check_floating
+from crossentropy.jax._rows import check_broadcast, check_floating
 from crossentropy.links import Focal
 
 __all__ = ["sigmoid_binary_cross_entropy", "sigmoid_focal_loss"]
@@ -80,10 +80,10 @@ def sigmoid_focal_loss(
     logits : array, floating
     labels : array, shape of `logits`
         Integers 0 and 1, bools, or probabilities. Nothing is broadcast.
-    alpha : float, optional
+    alpha : float or array, optional
         Weight of a "yes"; that of a "no" is ``1 − α``. None weighs both with 1.
-    gamma : float, default 2.0
-        How much less likely answers count.
+    gamma : float or array, default 2.0
+        How much less likely answers count. Arrays are broadcast to `logits`.
 
     Returns
     -------
@@ -111,11 +111,12 @@ def sigmoid_focal_loss(
     [0.0433 0.13  ]
     """
     (logits,) = check_floating(logits=logits)
+    check_broadcast("logits", logits.shape, alpha=alpha, gamma=gamma)
     labels = jnp.asarray(labels)
     soft = jnp.issubdtype(labels.dtype, jnp.floating)
     t = jnp.astype(labels, jnp.promote_types(logits.dtype, jnp.float32))
     weight = None if alpha is None else alpha * t + (1 - alpha) * (1 - t)
-    if not soft:
+    if not soft and not getattr(gamma, "ndim", 0):
         return sigmoid_loss(logits, labels, link=Focal(gamma), sample_weight=weight, reduction="none")
     losses = sigmoid_loss(logits, labels, sample_weight=weight, reduction="none")
     z = jnp.astype(logits, losses.dtype)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array
-from crossentropy.jax._rows import Axes, check_floating, class_axes
+from crossentropy.jax._rows import Axes, check_broadcast, check_floating, class_axes
 
 __all__ = [
     "generalized_kl_divergence",
@@ -170,6 +170,7 @@ def smooth_labels(labels: Array, alpha: Array, *, axis: Axes = -1, where: Array 
     [0.25, 0.75]
     """
     (labels,) = check_floating(labels=labels)
+    check_broadcast("labels", labels.shape, alpha=alpha)
     axes = class_axes(axis, labels.ndim)
     if where is None:
         return (1 - alpha) * labels + alpha / math.prod(labels.shape[a] for a in axes)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+from crossentropy._arguments.errors import number
 from crossentropy._backends import INF, Array, constant, expm1, namespace
 from crossentropy._backends.conditions import check_static, is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
@@ -62,12 +63,12 @@ class GeneralizedCrossEntropy:
     truncation: float | None = None
 
     def __post_init__(self) -> None:
-        if is_false((self.q > 0) & (self.q <= 1)):
+        if is_false((number(self.q, "q") > 0) & (self.q <= 1)):
             raise ValueError(
                 f"q is {self.q}; it lies above 0, where the loss would be links.CrossEntropy(), and is at most 1"
             )
         check_static(truncation=self.truncation)
-        if self.truncation is not None and not 0 < self.truncation < 1:
+        if self.truncation is not None and not 0 < number(self.truncation, "truncation") < 1:
             raise ValueError(f"truncation is {self.truncation}; it is a probability between 0 and 1, or None")
 
     def loss(self, log_odds_against: Array) -> Array:
@@ -134,7 +135,7 @@ class Tsallis:
 
     def __post_init__(self) -> None:
         check_static(t=self.t)
-        if not -INF < self.t < INF:
+        if not -INF < number(self.t, "t") < INF:
             raise ValueError(f"t is {self.t}; pass a finite order of the logarithm, 1 for cross-entropy")
 
     def loss(self, log_odds_against: Array) -> Array:

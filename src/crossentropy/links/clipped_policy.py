@@ -6,6 +6,7 @@ from numbers import Real
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
+from crossentropy._arguments.errors import number
 from crossentropy._backends import Array, is_torch, namespace
 from crossentropy._backends.conditions import is_false
 from crossentropy._statistics.log_sigmoid import log_sigmoid
@@ -54,7 +55,7 @@ class ClippedPolicy:
     clip: float = 0.2
 
     def __post_init__(self) -> None:
-        if is_false((self.clip > 0) & (self.clip < math.inf)):
+        if is_false((number(self.clip, "clip") > 0) & (self.clip < math.inf)):
             raise ValueError(
                 f"clip is {self.clip}; the ratio may move by as much from 1, so it is finite and positive"
             )

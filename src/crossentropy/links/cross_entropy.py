@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from crossentropy._arguments.errors import number
 from crossentropy._backends import INF, Array, namespace
 from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
@@ -66,7 +67,7 @@ class Focal:
     gamma: float = 2.0
 
     def __post_init__(self) -> None:
-        if is_false((self.gamma >= 0) & (self.gamma < INF)):
+        if is_false((number(self.gamma, "gamma") >= 0) & (self.gamma < INF)):
             raise ValueError(f"gamma is {self.gamma}; the focal loss needs a finite exponent of at least 0")
 
     def loss(self, log_odds_against: Array) -> Array:

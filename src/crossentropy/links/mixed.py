@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from crossentropy._arguments.errors import number
 from crossentropy._backends import Array, namespace
 from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
@@ -61,15 +62,14 @@ class SymmetricCrossEntropy:
 
     def __post_init__(self) -> None:
         for name in ("forward_weight", "reverse_weight"):
-            if is_false((getattr(self, name) >= 0) & (getattr(self, name) < math.inf)):
-                raise ValueError(
-                    f"{name} is {getattr(self, name)}; it weighs a loss, so it is finite and at least 0"
-                )
+            weight = number(getattr(self, name), name)
+            if is_false((weight >= 0) & (weight < math.inf)):
+                raise ValueError(f"{name} is {weight}; it weighs a loss, so it is finite and at least 0")
         if is_zero(self.forward_weight) and is_zero(self.reverse_weight):
             raise ValueError(
                 "forward_weight and reverse_weight are both 0, which leaves no loss; make one of them positive"
             )
-        if is_false((-math.inf < self.log_zero) & (self.log_zero < 0)):
+        if is_false((-math.inf < number(self.log_zero, "log_zero")) & (self.log_zero < 0)):
             raise ValueError(
                 f"log_zero is {self.log_zero}; it stands for the logarithm of 0, so it is a finite negative number"
             )
@@ -125,7 +125,7 @@ class PartiallyHuberized:
     tau: float = 10.0
 
     def __post_init__(self) -> None:
-        if is_false((self.tau >= 1) & (self.tau < math.inf)):
+        if is_false((number(self.tau, "tau") >= 1) & (self.tau < math.inf)):
             raise ValueError(
                 f"tau is {self.tau}; the loss is linear under p = 1/tau, so tau is finite and at least 1"
             )

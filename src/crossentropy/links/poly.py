@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from crossentropy._arguments.errors import number
 from crossentropy._backends import INF, Array, namespace
 from crossentropy._backends.conditions import is_false, is_zero
 from crossentropy._statistics.log_sigmoid import log_sigmoid
@@ -54,12 +55,12 @@ class Poly:
     epsilon: float | tuple[float, ...] = 1.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.epsilon, Sequence):
+        if isinstance(self.epsilon, Sequence) and not isinstance(self.epsilon, str):
             object.__setattr__(self, "epsilon", tuple(self.epsilon))  # hashable, whatever sequence was given
         if not self._epsilons:
             raise ValueError("epsilon is empty; pass one number for each power of 1 − p that is to change")
         for j, epsilon in enumerate(self._epsilons, start=1):
-            if is_false((-1 / j <= epsilon) & (epsilon < INF)):
+            if is_false((-1 / j <= number(epsilon, "epsilon")) & (epsilon < INF)):
                 raise ValueError(
                     f"epsilon of (1 − p)^{j} is {epsilon}; it has to be finite and at least −1/{j}, which takes that "
                     "term of cross-entropy away altogether"

@@ -5,7 +5,8 @@ from typing import Any
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
-from crossentropy._engine.checks import check_factor, dtype_name
+from crossentropy._backends.dtypes import dtype_name
+from crossentropy._engine.checks import check_factor
 from crossentropy._engine.reductions import check_reduction, normalizer_of
 from crossentropy._engine.sigmoid.formula import element_weights
 from crossentropy._engine.sigmoid.labels import check_binary_labels, nan_where_invalid

@@ -1,25 +1,25 @@
 """Losses of several yes-or-no answers for every row."""
 
-from functools import partial
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import argument_errors, number
-from crossentropy._backends import INF, Array, device, index_dtype, loss_dtype, namespace
+from crossentropy._backends import INF, Array, loss_dtype, namespace
 from crossentropy._backends.conditions import is_false, is_true
-from crossentropy._engine.checks import check_logits, check_validate, dtype_name
+from crossentropy._backends.dtypes import dtype_name
+from crossentropy._engine.checks import check_logits, check_validate
 from crossentropy._engine.options import BinaryOptions
 from crossentropy._engine.reductions import normalizer_of
-from crossentropy._engine.rows.reduce import reduced_sums
+from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.sigmoid.formula import element_weights
 from crossentropy._engine.sigmoid.labels import check_binary_labels, nan_where_invalid, valid_labels
 from crossentropy._engine.sigmoid.problem import make_problem
 from crossentropy._engine.weights import row_values
 from crossentropy._rows import rows_shape
+from crossentropy._statistics.log_sum import log1p_sum_exp
 from crossentropy._versions import Unpack
 from crossentropy.links import Focal
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
-from crossentropy.losses.softmax import softmax_cross_entropy
 
 __all__ = ["asymmetric_loss", "sigmoid_focal_loss", "zlpr_loss"]
 
@@ -230,40 +230,31 @@ def zlpr_loss(
     >>> zlpr_loss(logits, np.asarray([[1, 0, 0], [1, 1, 0]]), reduction="none").round(4)
     array([0.4562, 1.7918])
     """
-    xp, (z, t) = as_arrays(logits=logits, labels=labels)
-    z, axis = check_logits(z, axis)
-    if tuple(t.shape) != tuple(z.shape):
+    xp, (logits, t) = as_arrays(logits=logits, labels=labels)
+    logits, axis = check_logits(logits, axis)
+    if tuple(t.shape) != tuple(logits.shape):
         raise ValueError(
-            f"labels have shape {tuple(t.shape)} but logits have shape {tuple(z.shape)}; pass one label for every "
+            f"labels have shape {tuple(t.shape)} but logits have shape {tuple(logits.shape)}; pass one label for every "
             "logit, or class indices to softmax_cross_entropy"
         )
-    shape = tuple(z.shape)
-    rows = rows_shape(shape, axis)
-    weights = row_values(sample_weight, z, rows, "sample_weight")
-    valid = valid_labels(t)
-    counted = None if weights is None else xp.expand_dims(weights != 0, axis=axis)
-    if check_validate(validate):
-        check_binary_labels(t, valid, counted)
-
-    z = nan_where_invalid(xp.astype(z, loss_dtype(z)), valid, counted, axis=axis)
-    both = xp.stack([_scaled(xp, z, t, wrong=True), _scaled(xp, -z, t, wrong=False)], axis=0)
-    zero = xp.zeros_like(xp.sum(both, axis=axis + 1, keepdims=True))
-    classes = xp.concat([zero, both], axis=axis + 1)
-    target = xp.zeros((2, *rows), dtype=index_dtype(z), device=device(z))
-    call = partial(
-        softmax_cross_entropy,
-        classes,
-        target,
-        axis=axis + 1,
-        sample_weight=None if weights is None else xp.stack([weights, weights], axis=0),
-        validate="none",
-    )
-    return reduced_sums(
-        call,
-        (2, *rows),
-        0,
-        like=logits,
-        weights=weights,
+    weights = row_values(sample_weight, logits, rows_shape(tuple(logits.shape), axis), "sample_weight")
+    z = xp.astype(logits, loss_dtype(logits), copy=False)
+    if weights is not None:  # a row without weight may hold what makes no sense, and 0 · NaN is NaN
+        counted = xp.expand_dims(weights != 0, axis=axis)
+        z, t = (xp.where(counted, x, xp.zeros_like(x)) for x in (z, t))
+    checks = check_validate(validate)
+    if dtype_name(t) != "bool" and checks and is_true(xp.all((t == 0) | (t == 1))):
+        t = xp.astype(t, xp.bool)  # which needs no check of each label, and no logarithm
+    sides = [_scaled(xp, z, t, wrong=True), _scaled(xp, -z, t, wrong=False)]
+    if dtype_name(t) != "bool":
+        valid = valid_labels(t)
+        if checks:
+            check_binary_labels(t, valid, None)
+        sides = [nan_where_invalid(u, valid, None) for u in sides]
+    return reduced(
+        log1p_sum_exp(sides[0], axis) + log1p_sum_exp(sides[1], axis),
+        logits,
+        sample_weight=weights,
         reduction=reduction,
         normalizer=normalizer,
         empty=empty,

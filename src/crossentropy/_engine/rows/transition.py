@@ -14,10 +14,10 @@ from crossentropy._backends import (
     is_torch,
     loss_dtype,
     namespace,
-    sum_tolerance,
     widest_dtype,
 )
 from crossentropy._backends.conditions import is_true
+from crossentropy._backends.dtypes import sum_tolerance
 from crossentropy._backends.modes import is_eager_mode, is_jax_tracer, only_differentiates
 from crossentropy._engine.weights import like
 from crossentropy._statistics import formulas

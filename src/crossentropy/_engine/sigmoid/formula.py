@@ -6,7 +6,7 @@ from typing import Any
 
 from crossentropy._backends import Array, loss_dtype, namespace, number_of
 from crossentropy._backends.conditions import is_zero
-from crossentropy._engine.checks import dtype_name
+from crossentropy._backends.dtypes import dtype_name
 from crossentropy._engine.reductions import divide, divisor, reduce_rows
 from crossentropy._engine.sigmoid.labels import check_binary_labels, valid_labels
 from crossentropy._engine.sigmoid.problem import Options, Problem

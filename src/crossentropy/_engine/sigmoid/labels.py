@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from crossentropy._backends import Array, namespace
 from crossentropy._backends.conditions import entry_at, first_true, is_true
-from crossentropy._engine.checks import dtype_name
+from crossentropy._backends.dtypes import dtype_name
 from crossentropy._rows import entry_in_words
 
 
@@ -49,17 +49,14 @@ def check_binary_labels(
         raise error(labels, first_true(invalid))
 
 
-def nan_where_invalid(z: Array, valid: Array, counted: Array | None, *, axis: int | None = None) -> Array:
+def nan_where_invalid(z: Array, valid: Array, counted: Array | None) -> Array:
     """Replace logits of invalid labels that count by NaN, so that loss and gradient are NaN.
 
-    A logit that does not count and is not finite, or has an invalid label, becomes 0, and so its gradient is 0. Along
-    `axis`, if given, one invalid label makes all logits NaN.
+    A logit that does not count and is not finite, or has an invalid label, becomes 0, and so its gradient is 0.
     """
     xp = namespace(z)
     if counted is not None:
         excluded = ~counted & ~(valid & xp.isfinite(z))
         z, valid = xp.where(excluded, xp.zeros_like(z), z), valid | excluded
-    if axis is not None:
-        valid = xp.all(valid, axis=axis, keepdims=True)
     one = xp.ones_like(valid, dtype=z.dtype)
     return z * xp.where(valid, one, xp.full_like(one, float("nan")))

@@ -8,6 +8,7 @@ from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import integer, number
 from crossentropy._backends import Array, device, is_numpy, is_torch, loss_dtype
 from crossentropy._backends.conditions import is_false
+from crossentropy._backends.dtypes import dtype_name
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
     as_normalizer,
@@ -15,7 +16,6 @@ from crossentropy._engine.checks import (
     check_share,
     check_validate,
     checked_link,
-    dtype_name,
 )
 from crossentropy._engine.reductions import check_reduction, divides_by_weight
 from crossentropy._engine.weights import along_another_axis

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
-from crossentropy._backends import INF, Array, is_numpy, is_torch, sum_tolerance
+from crossentropy._backends import INF, Array, is_numpy, is_torch
+from crossentropy._backends.dtypes import dtype_name, sum_tolerance
 from crossentropy._engine.reductions import negative_weight_error, of_nothing
 from crossentropy._engine.softmax.labels import check_sets
 from crossentropy._engine.softmax.native_links import CROSS_ENTROPY, KINDS, NUMBER, NativeLink, native_link
@@ -194,7 +195,7 @@ def evaluate(memory: type[Memory], problem: SoftmaxProblem) -> FusedRows:
 
 def _is_narrower(problem: SoftmaxProblem, dense: Array) -> bool:
     """Whether soft targets, which are summed in the precision of the logits, are held to more than that."""
-    return "64" in str(dense.dtype) and "64" not in str(problem.dtype)
+    return "64" in dtype_name(dense) and "64" not in str(problem.dtype)
 
 
 def _divisors(problem: SoftmaxProblem) -> Any:

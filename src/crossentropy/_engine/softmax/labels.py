@@ -5,19 +5,13 @@ from typing import Any
 from crossentropy._arguments.arrays import as_array_like
 from crossentropy._backends import Array, as_indices, is_numpy, is_torch, namespace
 from crossentropy._backends.conditions import first_true, is_true
+from crossentropy._backends.dtypes import is_kind
 from crossentropy._kernels import COMPILED
 from crossentropy._rows import row_in_words, rows_shape
 from crossentropy._statistics import Target
 from crossentropy._statistics.cpu.kernel import rows_with_any
 from crossentropy._statistics.cpu.memory import NumpyMemory
 from crossentropy.targets import LabelSet, OneHot, Probabilities, Sparse
-
-KINDS = (
-    {"bool": "bool"}
-    | {f"{sign}int{bits}": "integral" for sign in ("", "u") for bits in (8, 16, 32, 64)}
-    | dict.fromkeys(("float16", "float32", "float64"), "real floating")
-)
-
 
 #: The target of statistics, the weights of `Sparse`, and whether the rows of soft labels must sum to one.
 ResolvedTarget = tuple[Target, Array | None, bool]
@@ -50,7 +44,7 @@ def resolve(
     if isinstance(labels, LabelSet):
         mask = labels.mask if ready else as_array_like(labels.mask, "mask", like)
         _check_soft(mask, shape, ignore_index, "LabelSet")
-        if not _is_kind(mask, "bool"):
+        if not is_kind(mask, "bool"):
             raise TypeError(
                 f"the mask of LabelSet has dtype {mask.dtype}; pass mask.astype(bool) or mask.bool()"
             )
@@ -60,7 +54,7 @@ def resolve(
     if isinstance(labels, Probabilities):
         return _dense(labels.values, like, shape, ignore_index, labels.normalized)
     y = as_array_like(labels, "labels", like)
-    if _is_kind(y, "real floating"):
+    if is_kind(y, "real floating"):
         if tuple(y.shape) == rows != shape:
             cast = "labels.long()" if is_torch(y) else "labels.astype(int)"
             raise TypeError(
@@ -68,7 +62,7 @@ def resolve(
                 f"the class axis. Pass class indices as integers: {cast}{_yes_or_no(shape, axis)}"
             )
         return _dense(y, like, shape, ignore_index, True)
-    if not _is_kind(y, ("bool", "integral")):
+    if not is_kind(y, ("bool", "integral")):
         raise TypeError(
             f"labels have dtype {y.dtype}; pass integers (class indices) or floats (probabilities)"
         )
@@ -128,13 +122,6 @@ def _yes_or_no(shape: tuple[int, ...], axis: int) -> str:
     return ""
 
 
-def _is_kind(x: Array, kind: str | tuple[str, ...]) -> bool:
-    known = KINDS.get(str(x.dtype).rpartition(".")[2])  # of which no library need be asked
-    if known is not None:
-        return known == kind or known in kind
-    return bool(namespace(x).isdtype(x.dtype, kind))
-
-
 def _check_soft(x: Array, shape: tuple[int, ...], ignore_index: int | None, what: str) -> None:
     if tuple(x.shape) != shape:
         raise ValueError(
@@ -152,7 +139,7 @@ def _dense(
     values: Any, like: Array, shape: tuple[int, ...], ignore_index: int | None, normalized: bool
 ) -> ResolvedTarget:
     a = as_array_like(values, "labels", like)
-    if not _is_kind(a, "real floating"):
+    if not is_kind(a, "real floating"):
         raise TypeError(
             f"probabilities have dtype {a.dtype}; if this is one-hot, pass crossentropy.targets.OneHot(labels), "
             "otherwise convert it to floating point"
@@ -168,7 +155,7 @@ def _sparse(
     if not ready:
         y, t = as_array_like(y, "indices", like), as_array_like(t, "weights", like)
     fits = ready and "int" in str(y.dtype) and t.is_floating_point()
-    if not fits and not (_is_kind(y, "integral") and _is_kind(t, "real floating")):
+    if not fits and not (is_kind(y, "integral") and is_kind(t, "real floating")):
         raise TypeError(
             f"Sparse has indices of {y.dtype} and weights of {t.dtype}; pass integer indices and floating weights"
         )
@@ -207,7 +194,7 @@ def _one_hot_indices(
     validate: bool,
 ) -> Array:
     x = as_array_like(values, "labels", like)
-    if not _is_kind(x, ("bool", "integral")):
+    if not is_kind(x, ("bool", "integral")):
         raise TypeError(
             f"OneHot has dtype {x.dtype}; floating targets are probabilities: pass them as they are"
         )

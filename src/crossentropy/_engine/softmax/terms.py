@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from crossentropy._arguments.unit_sums import digits_beside_one, rounding_tolerance
-from crossentropy._backends import Array, as_indices, namespace, sum_tolerance, total, widest_dtype
+from crossentropy._backends import Array, as_indices, namespace, total, widest_dtype
 from crossentropy._backends.conditions import first_true, is_true, is_zero
+from crossentropy._backends.dtypes import sum_tolerance
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.regularizers import REGULARIZERS
 from crossentropy._rows import row_in_words

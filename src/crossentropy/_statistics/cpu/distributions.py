@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from crossentropy._backends import Array, is_numpy, is_torch, namespace
 from crossentropy._kernels import _native
@@ -16,12 +16,24 @@ QUANTITIES = ("entropy", "cross_entropy", "divergence", "jensen_shannon")
 
 
 class DistributionSums(NamedTuple):
-    """The sums over the classes, float64 in the shape of the rows; whether all entries are finite and at least 0."""
+    """The sums over the classes, float64 in the shape of the rows, and what has been seen of the entries.
+
+    Attributes
+    ----------
+    values : array
+    valid : bool
+        Whether all entries are finite and at least 0.
+    finite : bool
+        Whether all values are finite.
+    p_miss, q_miss : float
+        How far the sum of a row of ``p``, and of ``q``, is from one at most, if all entries are valid.
+    """
 
     values: Array
-    p_sums: Array
-    q_sums: Array
     valid: bool
+    finite: bool
+    p_miss: float
+    q_miss: float
 
 
 def kernel_memory(arrays: Sequence[Array]) -> type[Memory] | None:
@@ -64,34 +76,35 @@ def distribution_sums(
     """
     p, q = arrays[0], arrays[-1]
     if factors is None:
-        xp = namespace(*arrays)
-        dtype = xp.result_type(*arrays)
-        p, q = (_classes_last(xp, xp.astype(x, dtype, copy=False), axes) for x in xp.broadcast_arrays(p, q))
+        if p.dtype != q.dtype or p.shape != q.shape:
+            xp = namespace(p, q)
+            dtype = xp.result_type(p, q)
+            p, q = (xp.astype(x, dtype, copy=False) for x in xp.broadcast_arrays(p, q))
+        p, q = _classes_last(p, axes), _classes_last(q, axes)
     rows, classes = tuple(p.shape[:-1]), int(p.shape[-1])
     period = int(p.shape[-2]) if factors is not None else 1
-    kept = [memory.contiguous(x) for x in (p, q)]
-    values, p_sums, q_sums = (memory.empty(rows, "float64") for _ in range(3))
-    valid = _native.distribution_sums(
+    kept = [memory.contiguous(p), memory.contiguous(q)]
+    values = memory.empty(rows, "float64")
+    seen = _native.distribution_sums(
         QUANTITIES.index(quantity),
         memory.address(kept[0]),
         memory.address(kept[1]),
         memory.codes[p.dtype],
-        values.size if is_numpy(values) else values.numel(),
+        prod(rows),
         classes,
         0 if factors is None else memory.address(factors),
         period,
         memory.address(values),
-        memory.address(p_sums),
-        memory.address(q_sums),
         memory.threads(),
     )
-    return DistributionSums(values, p_sums, q_sums, valid)
+    return DistributionSums(values, *seen)
 
 
-def _classes_last(xp: Any, x: Array, axes: tuple[int, ...]) -> Array:
+def _classes_last(x: Array, axes: tuple[int, ...]) -> Array:
     """Bring the axes of the classes to the end, as one."""
-    others = [k for k in range(-x.ndim, 0) if k not in axes]
     if axes == (-1,):
         return x
+    xp = namespace(x)
+    others = [k for k in range(-x.ndim, 0) if k not in axes]
     moved = xp.permute_dims(x, tuple(k + x.ndim for k in (*others, *axes)))
     return xp.reshape(moved, (*(x.shape[k] for k in others), prod(x.shape[k] for k in axes)))

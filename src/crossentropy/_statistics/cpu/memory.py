@@ -60,7 +60,7 @@ def is_for_kernels(x: Array) -> bool:
 
 
 def _address(x: Array) -> int:
-    return int(x.__array_interface__["data"][0])
+    return _native.address(x)
 
 
 def _strides(x: Array) -> tuple[int, ...]:
