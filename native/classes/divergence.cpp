@@ -296,7 +296,7 @@ CE_CLONES void values_of(const DivergenceRows& in, int64_t begin, int64_t end, d
 }
 
 template <DivergenceOf kKind>
-CE_CLONES_OF_DUALS void bend_rows(const DivergenceRows& in, const double* upstream, const std::vector<View>& directions,
+CE_CLONES void bend_rows(const DivergenceRows& in, const double* upstream, const std::vector<View>& directions,
                          const std::vector<View>& outs, int64_t begin, int64_t end) {
   Rows<Dual> rows(in);
   for (int64_t row = begin; row < end; row += rows.tile.rows) {
