@@ -6,7 +6,8 @@ other classes, and −1 at ``y``),
 
     (∂D/∂z) · v = w · v / T        (∂²D/∂z²) v = π ⊙ (v − π · v) / T²,  0 at y,
 
-so a second derivative reads the logits once more. Those of other statistics are left to the formulas.
+so a second derivative reads the logits once more. In eager mode a kernel has those of all statistics; under transforms
+those of others than the log-odds are left to the formulas.
 """
 
 from collections.abc import Sequence
@@ -48,6 +49,7 @@ def transforms_serve(settings: StaticArgs, tensors: TensorArgs) -> bool:
     return (
         COMPILED
         and not settings.several
+        and not settings.foreign
         and all(x is not None and is_plain(innermost(x)) for x in batched)
         and tensors.logits.dtype in CODES
         and innermost(tensors.logits).numel() > SMALL
