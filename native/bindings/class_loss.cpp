@@ -34,4 +34,11 @@ void bind_class_loss(nb::module_& m) {
            "ignore_index"_a, "masses"_a.none(), "smoothing"_a, "smoothing_prior"_a, "class_weight"_a,
            "single_weight"_a, "sample_weight"_a, "divisors"_a);
   bind_loss_methods(loss);
+  loss.def("pullback_along",
+           [](const ClassLoss& self, uintptr_t logits, double factor, uintptr_t upstream, const View& direction,
+              const View& out, int threads) {
+             self.pullback_along(logits, factor, pointer<const double>(upstream), direction, out, threads);
+           },
+           "logits"_a, "factor"_a, "upstream"_a, "direction"_a, "out"_a, "threads"_a,
+           nb::call_guard<nb::gil_scoped_release>());
 }

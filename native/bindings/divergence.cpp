@@ -1,7 +1,6 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/vector.h>
 
-#include "classes/curvature.hpp"
 #include "classes/divergence.hpp"
 
 namespace nb = nanobind;
@@ -17,12 +16,14 @@ void bind_divergence(nb::module_& m) {
         },
         "kind"_a, "logits"_a, "shape"_a, "scale"_a, "alive"_a, "values"_a, "gradients"_a, "threads"_a,
         nb::call_guard<nb::gil_scoped_release>());
-  m.def("curvature_rows",
-        [](const ce::View& logits, const ce::Shape& shape, double scale, uintptr_t bias, uintptr_t factors,
-           const ce::View& direction, const ce::View& out, int threads) {
-          ce::curvature_rows({logits, shape, scale, ce::pointer<const double>(bias)},
-                             ce::pointer<const double>(factors), direction, out, threads);
+  m.def("divergence_rows_along",
+        [](int kind, std::vector<ce::View> logits, const ce::Shape& shape, double scale, uintptr_t alive,
+           uintptr_t upstream, const std::vector<ce::View>& directions, const std::vector<ce::View>& outs,
+           int threads) {
+          const ce::DivergenceRows in{ce::DivergenceOf(kind), std::move(logits), shape, scale,
+                                      ce::pointer<const uint8_t>(alive)};
+          ce::divergence_rows_along(in, ce::pointer<const double>(upstream), directions, outs, threads);
         },
-        "logits"_a, "shape"_a, "scale"_a, "bias"_a, "factors"_a, "direction"_a, "out"_a, "threads"_a,
+        "kind"_a, "logits"_a, "shape"_a, "scale"_a, "alive"_a, "upstream"_a, "directions"_a, "outs"_a, "threads"_a,
         nb::call_guard<nb::gil_scoped_release>());
 }

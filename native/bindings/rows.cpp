@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "classes/curvature.hpp"
 #include "rows/checks.hpp"
 #include "rows/loss_terms.hpp"
 #include "rows/norms.hpp"
@@ -87,6 +88,8 @@ void bind_rows(nb::module_& m) {
         "threads"_a, free_threads);
   m.def("row_pullback", &row_pullback, "logits"_a, "shape"_a, "transform"_a, "target"_a, "prior"_a, "saved"_a,
         "upstream"_a, "out"_a, "threads"_a, free_threads);
+  m.def("row_curvature", &row_curvature, "logits"_a, "shape"_a, "transform"_a, "target"_a, "prior"_a, "upstream"_a,
+        "direction"_a, "out"_a, "tangents"_a, "threads"_a, free_threads);
   m.def("focal_rows",
         [](uintptr_t log_odds, int64_t n, double gamma, uintptr_t loss, uintptr_t slope, int threads) {
           focal_rows(reinterpret_cast<const double*>(log_odds), n, gamma, reinterpret_cast<double*>(loss),

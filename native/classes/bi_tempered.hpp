@@ -11,8 +11,9 @@
 
 namespace ce {
 
+template <class T>
 struct BiTempered {
-  using Real = double;
+  using Real = T;
   static constexpr bool kMasses = true, kWeighted = false, kTimesMass = false, kAsks = false;
   static constexpr int kKept = 1;
   const double t1, t2;
@@ -28,7 +29,7 @@ struct BiTempered {
     }
   }
 
-  CE_INLINE double loss(LossRow<double>& row) const {
+  CE_INLINE double loss(LossRow<T>& row) const {
     double *const u = row.u, *const p = row.e, *const q = row.a;
     subtract_top(row);
     *row.kept = normalizer(row);
@@ -51,20 +52,20 @@ struct BiTempered {
 
   // With g_c = ∂ℓ/∂p_c p_c^t2 = p_c^(t2−t1) (p_c − q_c) and v_c = p_c^t2: ∂ℓ/∂u_c = g_c − v_c Σ g/Σ v. Of the top p − q is
   // (1 − q) − (1 − p), whose terms have all their digits.
-  CE_INLINE void pull(LossRow<double>& row, double factor) const {
-    double *const u = row.u, *const g = row.e, *const q = row.a;
+  CE_INLINE void pull(LossRow<T>& row, double factor) const {
+    T *const u = row.u, *const g = row.e, *const q = row.a;
     subtract_top(row);
-    const double s = *row.kept;
-    const double log_top = log_exp(0.0, s, t2 - 1.0), q_top = labeled(q[row.top]), p_top = std::exp(log_top);
-    q[row.top] = 0.0;
-    const double of_g = sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) {
-      const double log_p = log_exp(u[c], s, t2 - 1.0), p = exp_nonpositive(log_p);
+    const T s = normalizer_at(row, *row.kept);
+    const T log_top = log_exp(T(0.0), s, t2 - 1.0), q_top = labeled(q[row.top]), p_top = exp(log_top);
+    q[row.top] = T(0.0);
+    const T of_g = sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+      const T log_p = log_exp(u[c], s, t2 - 1.0), p = exp_nonpositive(log_p);
       u[c] = p / (1.0 + (t2 - 1.0) * (s - u[c]));
       return g[c] = exp_nonpositive((t2 - t1) * log_p) * (p - labeled(q[c]));
     });
-    const double of_v = sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) { return u[c]; });
-    const double g_top = std::exp((t2 - t1) * log_top) * ((1.0 - q_top) + std::expm1(log_top));
-    const double v_top = p_top / (1.0 + (t2 - 1.0) * s), all = of_v + v_top, mean = (of_g + g_top) / all;
+    const T of_v = sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) { return u[c]; });
+    const T g_top = exp((t2 - t1) * log_top) * ((1.0 - q_top) + expm1(log_top));
+    const T v_top = p_top / (1.0 + (t2 - 1.0) * s), all = of_v + v_top, mean = (of_g + g_top) / all;
     for (int64_t c = 0; c < row.width; c += kRowLanes)
       for (int l = 0; l < kRowLanes; ++l) u[c + l] = factor * (g[c + l] - u[c + l] * mean);
     u[row.top] = factor * (g_top * (of_v / all) - v_top * (of_g / all));
@@ -76,22 +77,23 @@ struct BiTempered {
   double series[kTerms];
 
   // A mass below 0 counts as none.
-  static CE_INLINE double labeled(double q) { return q <= 0.0 ? 0.0 : q; }
+  static CE_INLINE T labeled(T q) { return q <= 0.0 ? T(0.0) : q; }
 
-  static CE_INLINE void subtract_top(const LossRow<double>& row) {
-    double* const u = row.u;
-    const double top = u[row.top], scale = row.scale;
+  static CE_INLINE void subtract_top(const LossRow<T>& row) {
+    T* const u = row.u;
+    const T top = u[row.top];
+    const double scale = row.scale;
     for (int64_t c = 0; c < row.width; c += kRowLanes)
       for (int l = 0; l < kRowLanes; ++l) u[c + l] = (u[c + l] - top) * scale;
-    u[row.top] = -kInf<double>;
+    u[row.top] = T(-kInf<double>);
   }
 
   // log exp_t2(x) = −log(1 + (t2 − 1)(−x))/(t2 − 1) of x = u − s ≤ 0.
-  static CE_INLINE double log_exp(double u, double s, double rate) {
+  static CE_INLINE T log_exp(T u, T s, double rate) {
     return -log1p_nonnegative(rate * (s - u)) / rate;
   }
 
-  CE_INLINE void fill_logs(const LossRow<double>& row, double s) const {
+  CE_INLINE void fill_logs(const LossRow<T>& row, double s) const {
     const double rate = t2 - 1.0;
     for (int64_t c = 0; c < row.width; c += kRowLanes)
       for (int l = 0; l < kRowLanes; ++l) row.u[c + l] = log_exp(row.u[c + l], s, rate);
@@ -103,7 +105,7 @@ struct BiTempered {
     return t1 == 1.0 ? -log : power;
   }
 
-  CE_INLINE double normalizer(const LossRow<double>& row) const {
+  CE_INLINE double normalizer(const LossRow<T>& row) const {
     double s = 0.0;
     bool settled = false;
     for (int i = 0; i < steps && !settled; ++i) {
@@ -115,20 +117,27 @@ struct BiTempered {
     return s;
   }
 
+  // s as a function of the logits, of which it is known where they are: a step of Newton's has its derivative.
+  CE_INLINE T normalizer_at(const LossRow<T>& row, double s) const {
+    if constexpr (std::is_same_v<T, Dual>) return newton(row, T(s));
+    return T(s);
+  }
+
   // The next s. The sum is formed less one, so that it keeps its digits where one class has it all.
-  CE_INLINE double newton(const LossRow<double>& row, double s) const {
-    const double *const u = row.u, rate = t2 - 1.0, log_top = log_exp(0.0, s, rate);
-    double* const e = row.e;
-    const double rest = sum_row<double>(row.width, [u, e, s, rate](int64_t c) __attribute__((always_inline)) {
+  CE_INLINE T newton(const LossRow<T>& row, T s) const {
+    const double rate = t2 - 1.0;
+    const T *const u = row.u, log_top = log_exp(T(0.0), s, rate);
+    T* const e = row.e;
+    const T rest = sum_row<T>(row.width, [u, e, s, rate](int64_t c) __attribute__((always_inline)) {
       return e[c] = exp_nonpositive(log_exp(u[c], s, rate));
     });
     // Σ p^t2, where p^(t2 − 1) = 1/(1 + (t2 − 1)(s − u)).
-    const double others = sum_row<double>(row.width, [u, e, s, rate](int64_t c) __attribute__((always_inline)) {
+    const T others = sum_row<T>(row.width, [u, e, s, rate](int64_t c) __attribute__((always_inline)) {
       return e[c] / (1.0 + rate * (s - u[c]));
     });
-    const double slope = others + std::exp(log_top) / (1.0 + rate * s);
-    const double log_sum = std::log1p(std::expm1(log_top) + rest);
-    return s - std::expm1(-rate * log_sum) / rate * std::exp(t2 * log_sum) / slope;
+    const T slope = others + exp(log_top) / (1.0 + rate * s);
+    const T log_sum = log1p(expm1(log_top) + rest);
+    return s - expm1(-rate * log_sum) / rate * exp(t2 * log_sum) / slope;
   }
 
   // What a class adds to the loss, at least 0. With p = q e^(−x) it is q^(2−t) (h(1 − t) − h(2 − t)), where h(a) =

@@ -36,8 +36,14 @@ class ClassLoss {
   void keep(const double* numbers, int64_t n) { kept.assign(numbers, numbers + n); }
   bool has_probabilities() const { return are_probabilities(logits, shape); }
   void pullback(uintptr_t logits, double factor, const double* upstream, const View& gradient, int threads) const;
+  // The derivative of the pullback by the logits, along a direction; of all formulas but the hinges and cross-entropy,
+  // whose derivatives are constant and those of curvature.hpp.
+  void pullback_along(uintptr_t logits, double factor, const double* upstream, const View& direction, const View& out,
+                      int threads) const;
 
  private:
+  bool is_soft() const { return target.dense.address && !target.indices; }
+
   ClassFormula formula;
   View logits;
   Shape shape;
@@ -49,14 +55,22 @@ class ClassLoss {
 
   template <class Work>
   void with_formula(const Work& work) const;
+  template <class Work>
+  void with_formula_of_duals(const Work& work) const;
   template <class Form>
   class Reader;
   template <class Form>
   int64_t sum_rows(const Form& form, int64_t begin, int64_t end, double* losses, double* masses, double* errors) const;
   int64_t sum_all_rows(double* losses, double* masses, double* errors, int threads) const;
   template <class Form>
-  void pull_rows(const Form& form, const View& from, double factor, const double* upstream, const View& gradient,
-                 int64_t begin, int64_t end) const;
+  void pull_rows(const Form& form, const View& from, const View* direction, double factor, const double* upstream,
+                 const View& gradient, int64_t begin, int64_t end) const;
+  template <class Form>
+  void pull_block(const Form& form, const View& from, double factor, const double* upstream, const View& gradient,
+                  int64_t begin, int64_t end) const;
+  template <class Form>
+  void pull_block_along(const Form& form, const View& from, const View& direction, double factor,
+                        const double* upstream, const View& out, int64_t begin, int64_t end) const;
 };
 
 }  // namespace ce

@@ -23,4 +23,10 @@ struct DivergenceRows {
 // that has an address: none of them if there are none. The second of two that are compared by KL is a constant.
 void divergence_rows(const DivergenceRows& in, double* values, const std::vector<View>& gradients, int threads);
 
+// The derivatives of these derivatives, times `upstream` of every row, by the logits along directions, for each of the
+// outs that has an address; logits whose direction has none are constant. Of all kinds but kForward, whose second
+// derivative is that of curvature.hpp.
+void divergence_rows_along(const DivergenceRows& in, const double* upstream, const std::vector<View>& directions,
+                           const std::vector<View>& outs, int threads);
+
 }  // namespace ce

@@ -43,20 +43,21 @@ struct LinkValue {
 // φ = −(1 − p)^γ log p
 template <class T>
 struct FocalLink {
-  T gamma;
-  explicit FocalLink(const FormulaNumbers& n) : gamma(T(n.parameter)) {}
+  Constant<T> gamma;
+  explicit FocalLink(const FormulaNumbers& n) : gamma(Constant<T>(n.parameter)) {}
 
   CE_INLINE LinkValue<T> operator()(T p, T minus_log_p) const {  // p ≤ 1/2
-    constexpr T kLargest = std::numeric_limits<T>::max();        // in place of ∞, which would meet a 0
+    constexpr auto kLargest = std::numeric_limits<Constant<T>>::max();  // in place of ∞, which would meet a 0
     const T odds = p / (T(1) - p);
     const T focus = exp_nonpositive(-gamma * log1p_unit(odds));
-    return {focus * minus_log_p, focus * (T(1) + gamma * odds * std::min(minus_log_p, kLargest))};
+    return {focus * minus_log_p, focus * (T(1) + gamma * odds * at_most(minus_log_p, kLargest))};
   }
 
-  CE_INLINE LinkValue<double> of_top(double rest, double minus_log_p) const {
-    const double minus_log_miss = rest > 0.0 ? std::log1p(1.0 / rest) : kInf<double>;
-    const double focus = gamma == T(0) ? 1.0 : std::exp(-double(gamma) * minus_log_miss);
-    return {focus * minus_log_p, focus * (1.0 + double(gamma) * (rest > 0.0 ? minus_log_p / rest : 1.0))};
+  CE_INLINE LinkValue<Wide<T>> of_top(Wide<T> rest, Wide<T> minus_log_p) const {
+    const double power = double(gamma);
+    const Wide<T> minus_log_miss = rest > 0.0 ? log1p(1.0 / rest) : Wide<T>(kInf<double>);
+    const Wide<T> focus = power == 0.0 ? Wide<T>(1.0) : exp(-power * minus_log_miss);
+    return {focus * minus_log_p, focus * (1.0 + power * (rest > 0.0 ? minus_log_p / rest : Wide<T>(1.0)))};
   }
 };
 
@@ -67,16 +68,17 @@ struct PowerLink {
   explicit PowerLink(const FormulaNumbers& n) : q(n.parameter), k(n.factor) {}
 
   CE_INLINE LinkValue<T> operator()(T, T minus_log_p) const {
-    constexpr T kFloor = sizeof(T) == 4 ? T(-87) : T(-708);
-    const T x = T(-q) * minus_log_p;
-    const ReducedExp<T> e = reduce_exp(x < kFloor ? kFloor : x);
-    const T power = power_of_two(e.n);
-    const T minus_loss = power * e.p + (power - T(1));
-    return {T(-k / q) * minus_loss, x < kFloor ? T(0) : T(k) * (power + power * e.p)};
+    using Number = Constant<T>;
+    constexpr Number kFloor = sizeof(Number) == 4 ? Number(-87) : Number(-708);
+    const T x = Number(-q) * minus_log_p;
+    const ReducedExp<T> e = reduce_exp(x < kFloor ? T(kFloor) : x);
+    const Number power = power_of_two(e.n);
+    const T minus_loss = power * e.p + (power - Number(1));
+    return {Number(-k / q) * minus_loss, x < kFloor ? T(0) : Number(k) * (power + power * e.p)};
   }
 
-  CE_INLINE LinkValue<double> of_top(double, double minus_log_p) const {
-    return {-k * std::expm1(-q * minus_log_p) / q, k * std::exp(-q * minus_log_p)};
+  CE_INLINE LinkValue<Wide<T>> of_top(Wide<T>, Wide<T> minus_log_p) const {
+    return {-k * expm1(-q * minus_log_p) / q, k * exp(-q * minus_log_p)};
   }
 };
 
@@ -105,12 +107,13 @@ struct LinkOfClasses {
     const bool small = std::abs(factor) < 0x1p-40;  // whose product with what a shift saves is nothing
     const SoftmaxRow<T> s = row.softmax(small ? 0 : 64);
     T *const G = row.a, *const u = row.u, *const e = row.e;
-    const double G_top = double(G[s.place]) * link.of_top(s.rest, s.log_total).gain;
+    const Wide<T> G_top = Wide<T>(G[s.place]) * link.of_top(s.rest, s.log_total).gain;
     G[s.place] = T(0);
-    const double others = sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+    const Wide<T> others = sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
       return G[c] *= link(s.p(c), s.log_sum - s.u[c]).gain;
     });
-    const T of_p = T(factor * (others + G_top) * s.inverse * (small ? 1.0 : 0x1p-64)), of_G = T(factor);
+    const T of_p = T(factor * (others + G_top) * s.inverse * (small ? 1.0 : 0x1p-64));
+    const Constant<T> of_G = Constant<T>(factor);
     for (int64_t c = 0; c < row.width; c += kRowLanes)
       for (int l = 0; l < kRowLanes; ++l) u[c + l] = e[c + l] * of_p - of_G * G[c + l];
     u[s.place] = T(factor * (others - G_top * s.rest) * s.inverse);
@@ -201,12 +204,13 @@ struct Brier {
   CE_INLINE void pull(LossRow<T>& row, double factor) const {
     const SoftmaxRow<T> s = row.softmax();
     T *const u = row.u, *const a = row.a;
-    const double v_top = difference_at_top(s, a);
-    const double others = sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+    const Wide<T> v_top = difference_at_top(s, a);
+    const Wide<T> others = sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
       const T p = s.p(c);
       return p * (p - a[c]);
     });
-    const T mean = T(others + s.inverse * v_top), twice = T(2.0 * factor);
+    const T mean = T(others + s.inverse * v_top);
+    const Constant<T> twice = Constant<T>(2.0 * factor);
     for (int64_t c = 0; c < row.width; c += kRowLanes)
       for (int l = 0; l < kRowLanes; ++l) {
         const T p = s.p(c + l);
@@ -217,8 +221,8 @@ struct Brier {
 
  private:
   // Takes the top's mass out of the loops.
-  static CE_INLINE double difference_at_top(const SoftmaxRow<T>& s, T* a) {
-    const double t = double(a[s.place]);
+  static CE_INLINE Wide<T> difference_at_top(const SoftmaxRow<T>& s, T* a) {
+    const Wide<T> t = Wide<T>(a[s.place]);
     a[s.place] = T(0);
     return (1.0 - t) - s.rest * s.inverse;
   }
@@ -229,57 +233,59 @@ struct Brier {
 // With e = e^u relative to the top, the members' H = Σ m e^{u − δ} and the others' Σ (1 − m) e, all of positive terms:
 // ℓ = ln(1 + Σ (1 − m) e/(H e^δ)). δ is 0, but the largest u of a member where the top is none. ∂ℓ/∂u_c is p_c less the
 // share of c in H, of the top Σ e_c (m_c − m_top)/(H Σ e), in which nothing large cancels.
+template <class T>
 struct Mixture {
-  using Real = double;
+  using Real = T;
   static constexpr bool kMasses = true, kWeighted = false, kTimesMass = true, kAsks = false;
   static constexpr int kKept = 0;
   explicit Mixture(const FormulaNumbers&) {}
 
-  CE_INLINE double loss(LossRow<double>& row) const {
+  CE_INLINE double loss(LossRow<T>& row) const {
     constexpr double kLeast = -600.0;  // log-odds whose exponential is a normal number
-    const SoftmaxRow<double> s = row.softmax(0);
-    const double *const e = row.e, *const m = row.a;
+    const SoftmaxRow<T> s = row.softmax(0);
+    const T *const e = row.e, *const m = row.a;
     const Members of(row, s);
-    const double others = sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+    const T others = sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
       return beside(m[c]) * e[c];
     });
     if (of.delta < kLeast) return s.log_total - of.delta - std::log(of.H);
     return log1p_nonnegative((beside(of.top) + others) / (of.H * std::exp(of.delta)));
   }
 
-  CE_INLINE void pull(LossRow<double>& row, double factor) const {
-    const SoftmaxRow<double> s = row.softmax(0);
-    double* const u = row.u;
-    const double *const e = row.e, *const m = row.a;
+  CE_INLINE void pull(LossRow<T>& row, double factor) const {
+    const SoftmaxRow<T> s = row.softmax(0);
+    T* const u = row.u;
+    const T *const e = row.e, *const m = row.a;
     const Members of(row, s);
-    const double lead = of.top == 0.0 ? 0.0 : sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) {
+    const T lead = of.top == 0.0 ? T(0) : sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) {
       return e[c] * (m[c] - of.top);
     });
     for (int64_t c = 0; c < row.width; c += kRowLanes)
       for (int l = 0; l < kRowLanes; ++l)
-        u[c + l] = factor * (e[c + l] * s.inverse - (of.H == 0.0 ? 0.0 : of(row, c + l) / of.H));
-    u[s.place] = factor * s.inverse * (of.top == 0.0 ? 1.0 : lead / of.H);
+        u[c + l] = factor * (e[c + l] * s.inverse - (of.H == 0.0 ? T(0) : of(row, c + l) / of.H));
+    u[s.place] = factor * s.inverse * (of.top == 0.0 ? T(1) : lead / of.H);
   }
 
  private:
   // What of a class is no member; a mass may be rounded past 1.
-  static CE_INLINE double beside(double m) { return m < 1.0 ? 1.0 - m : 0.0; }
+  static CE_INLINE T beside(T m) { return m < 1.0 ? 1.0 - m : T(0); }
 
   struct Members {
-    double top, delta = 0.0, H;
-    CE_INLINE Members(const LossRow<double>& row, const SoftmaxRow<double>& s) : top(row.a[s.place]) {
+    T top, H;
+    double delta = 0.0;  // on which nothing depends: a constant
+    CE_INLINE Members(const LossRow<T>& row, const SoftmaxRow<T>& s) : top(row.a[s.place]) {
       if (top == 0.0) {
         delta = -kInf<double>;
         for (int64_t c = 0; c < row.width; ++c)
-          if (row.a[c] > 0.0 && row.u[c] > delta) delta = row.u[c];
+          if (row.a[c] > 0.0 && row.u[c] > delta) delta = value_of(row.u[c]);
       }
-      H = top + sum_row<double>(row.width, [&](int64_t c) __attribute__((always_inline)) { return (*this)(row, c); });
+      H = top + sum_row<T>(row.width, [&](int64_t c) __attribute__((always_inline)) { return (*this)(row, c); });
       if (s.rest != s.rest) H = s.rest;
     }
     // Of all but the top.
-    CE_INLINE double operator()(const LossRow<double>& row, int64_t c) const {
+    CE_INLINE T operator()(const LossRow<T>& row, int64_t c) const {
       if (delta == 0.0) return row.a[c] * row.e[c];
-      return row.a[c] == 0.0 || row.u[c] == -kInf<double> ? 0.0 : row.a[c] * exp_nonpositive(row.u[c] - delta);
+      return row.a[c] == 0.0 || row.u[c] == -kInf<double> ? T(0) : row.a[c] * exp_nonpositive(row.u[c] - delta);
     }
   };
 };

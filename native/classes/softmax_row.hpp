@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "classes/tile.hpp"
+#include "common/dual.hpp"
 
 namespace ce {
 
@@ -15,9 +16,9 @@ constexpr int64_t kTermsOfALane = 64;  // that are added in the row's type befor
 
 // Halves onto halves, in double.
 template <class T>
-CE_INLINE double sum_of_line(const T* line) {
-  alignas(64) double sum[kRowLanes];
-  for (int l = 0; l < kRowLanes; ++l) sum[l] = double(line[l]);
+CE_INLINE Wide<T> sum_of_line(const T* line) {
+  alignas(64) Wide<T> sum[kRowLanes];
+  for (int l = 0; l < kRowLanes; ++l) sum[l] = Wide<T>(line[l]);
 #pragma GCC unroll 5
   for (int half = kRowLanes / 2; half > 0; half /= 2)
     for (int l = 0; l < half; ++l) sum[l] += sum[l + half];
@@ -37,8 +38,8 @@ struct NothingAhead {
 
 // Σ over the row of term(place), a function of a place; ahead(place) is called before each line.
 template <class T, class Term, class Ahead = NothingAhead>
-CE_INLINE double sum_row(int64_t width, const Term& term, const Ahead& ahead = {}) {
-  double total = 0.0;
+CE_INLINE Wide<T> sum_row(int64_t width, const Term& term, const Ahead& ahead = {}) {
+  Wide<T> total = 0.0;
   for (int64_t from = 0; from < width; from += kTermsOfALane * kRowLanes) {
     const int64_t end = std::min(width, from + kTermsOfALane * kRowLanes);
     alignas(64) T sum[kRowLanes] = {};
@@ -54,17 +55,18 @@ CE_INLINE double sum_row(int64_t width, const Term& term, const Ahead& ahead = {
 // Where the largest number of a row stands first; −1 if that is infinite, or there is none. NaN is not looked for.
 template <class T>
 CE_INLINE int64_t find_top(const T* u, int64_t width) {
-  alignas(64) T high[kRowLanes];
-  for (int l = 0; l < kRowLanes; ++l) high[l] = -kInf<T>;
+  using Value = Constant<T>;
+  alignas(64) Value high[kRowLanes];
+  for (int l = 0; l < kRowLanes; ++l) high[l] = -kInf<Value>;
   for (int64_t c = 0; c < width; c += kRowLanes)
-    for (int l = 0; l < kRowLanes; ++l) high[l] = u[c + l] > high[l] ? u[c + l] : high[l];
-  const T top = highest_of_line(high);
-  if (!(top > -kInf<T> && top < kInf<T>)) return -1;
+    for (int l = 0; l < kRowLanes; ++l) high[l] = value_of(u[c + l]) > high[l] ? value_of(u[c + l]) : high[l];
+  const Value top = highest_of_line(high);
+  if (!(top > -kInf<Value> && top < kInf<Value>)) return -1;
   for (int64_t c = 0;; c += kRowLanes) {
     int found = 0;
-    for (int l = 0; l < kRowLanes; ++l) found |= u[c + l] == top;
+    for (int l = 0; l < kRowLanes; ++l) found |= value_of(u[c + l]) == top;
     for (int l = 0; found; ++l)
-      if (u[c + l] == top) return c + l;
+      if (value_of(u[c + l]) == top) return c + l;
   }
 }
 
@@ -81,19 +83,20 @@ struct SoftmaxRow {
   T* u;            // of all but the top: ln(p_c/p_top), of the top −∞
   T* e;            // e^u 2^shift, of the top 0
   int64_t width, place;
-  double rest;     // Σ e^u over all but the top; NaN if one of the logits is, and so is all that follows
-  double inverse;  // p of the top: 1/(1 + rest)
-  double log_total;  // −ln p of the top: ln(1 + rest)
+  Wide<T> rest;    // Σ e^u over all but the top; NaN if one of the logits is, and so is all that follows
+  Wide<T> inverse;  // p of the top: 1/(1 + rest)
+  Wide<T> log_total;  // −ln p of the top: ln(1 + rest)
   T to_p, log_sum;  // p_c = e_c · to_p and −ln p_c = log_sum − u_c
 
   // Replaces logits in `u`, the largest of which stands at `place`; they are multiplied by `scale`. The result of an
   // exponential below the smallest normal number is 0, which a shift, at most 64, makes smaller.
   CE_INLINE SoftmaxRow(T* u, T* e, int64_t width, int64_t place, double scale, int shift = 64)
       : u(u), e(e), width(width), place(place) {
-    const T top = u[place], rate = T(scale * kLog2E), own = T(scale);
-    const Exp2Shift<T> range{T(shift)};
-    u[place] = -kInf<T>;
-    const double sum = sum_row<T>(width, [&](int64_t c) __attribute__((always_inline)) {
+    const T top = u[place];
+    const Constant<T> rate = Constant<T>(scale * kLog2E), own = Constant<T>(scale);
+    const Exp2Shift<Constant<T>> range{Constant<T>(shift)};
+    u[place] = T(-kInf<Constant<T>>);
+    const Wide<T> sum = sum_row<T>(width, [&](int64_t c) __attribute__((always_inline)) {
       const T d = u[c] - top;
       u[c] = d * own;
       return e[c] = exp2_shifted(d * rate, range.floor, range.magic);

@@ -3,18 +3,18 @@
 #include <algorithm>
 #include <limits>
 
-#include "common/exp.hpp"
+#include "common/dual.hpp"
 
 namespace ce {
 
 // φ = (1 − p)^γ (−log p) of the answer whose probability is p, and −dφ/d(log-odds of the answer)
 // = (1 − p)^γ ((1 − p) + γ p (−log p)).
 template <class T>
-CE_INLINE void focal(T gamma, T p, T one_minus_p, T minus_log_p, T minus_log_one_minus_p, T& loss, T& slope) {
-  constexpr T kLargest = std::numeric_limits<T>::max();  // in place of ∞, which would meet a 0
-  const T focus = exp_nonpositive(-gamma * std::min(minus_log_one_minus_p, kLargest));
+CE_INLINE void focal(Constant<T> gamma, T p, T one_minus_p, T minus_log_p, T minus_log_one_minus_p, T& loss, T& slope) {
+  constexpr auto kLargest = std::numeric_limits<Constant<T>>::max();  // in place of ∞, which would meet a 0
+  const T focus = exp_nonpositive(-gamma * at_most(minus_log_one_minus_p, kLargest));
   loss = focus * minus_log_p;
-  slope = focus * (one_minus_p + gamma * p * std::min(minus_log_p, kLargest));
+  slope = focus * (one_minus_p + gamma * p * at_most(minus_log_p, kLargest));
 }
 
 // d²φ/d(log-odds of the answer)² in two terms: p times the slope above, which is not negative, and what bends the gain,

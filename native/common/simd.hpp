@@ -15,8 +15,10 @@
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define CE_HAS_CLONES 1
 #define CE_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define CE_CLONES_OF_DUALS __attribute__((target_clones("arch=x86-64-v3", "default")))  // which are long
 #else
 #define CE_CLONES
+#define CE_CLONES_OF_DUALS
 #endif
 #define CE_INLINE inline __attribute__((always_inline))
 

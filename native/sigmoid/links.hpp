@@ -54,10 +54,10 @@ struct CrossEntropy {
 template <class T>
 struct Focal {
   using Real = T;
-  T positive_gamma, negative_gamma;
+  Constant<T> positive_gamma, negative_gamma;
 
   CE_INLINE explicit Focal(const SigmoidProblem& problem)
-      : positive_gamma(T(problem.positive_gamma)), negative_gamma(T(problem.negative_gamma)) {}
+      : positive_gamma(Constant<T>(problem.positive_gamma)), negative_gamma(Constant<T>(problem.negative_gamma)) {}
 
   CE_INLINE Terms<T> operator()(const Logistic<T>& s) const {
     Terms<T> terms = of_positive(s);
@@ -88,7 +88,8 @@ struct Focal {
 };
 
 // ln(1 + a/b), where a/b may be beyond the largest number.
-CE_INLINE double log1p_quotient(double a, double b) {
+template <class T>
+CE_INLINE T log1p_quotient(T a, T b) {
   const bool small = b < 1e-290;
   const double scale = small ? 0x1p64 : 1.0, log_scale = small ? 44.36141955583650 : 0.0;
   return log1p_nonnegative(a / (b * scale)) + log_scale;
@@ -100,26 +101,43 @@ CE_INLINE double log1p_quotient(double a, double b) {
 // Where m is subnormal, so may be p_m and 1 − p_m, and their inverses infinite: none stands alone.
 //
 // The terms of a yes are those of Positive, Focal or, where γ₊ = 0, CrossEntropy.
-template <template <class> class Positive>
+template <template <class> class Positive, class T = double>
 struct Asymmetric {
-  using Real = double;
-  Positive<double> unshifted;
+  using Real = T;
+  Positive<T> unshifted;
   double gamma, shift;
 
   CE_INLINE explicit Asymmetric(const SigmoidProblem& problem)
       : unshifted(problem), gamma(problem.negative_gamma), shift(problem.negative_shift) {}
 
-  CE_INLINE Terms<double> operator()(const Logistic<double>& s) const {
-    Terms<double> terms = unshifted.of_positive(s);
-    const double p_m = s.p - shift;
+  CE_INLINE Terms<T> operator()(const Logistic<T>& s) const {
+    Terms<T> terms = unshifted.of_positive(s);
+    const T p_m = s.p - shift;
     const bool counts = !(p_m <= 0.0);  // NaN does
-    const double one_minus_p_m = s.one_minus_p + shift;
-    const double minus_log = log1p_quotient(p_m, one_minus_p_m);
-    const double focus = exp_nonpositive(-gamma * log1p_quotient(one_minus_p_m, p_m));
-    terms.negative = counts ? focus * minus_log : 0.0;
+    const T one_minus_p_m = s.one_minus_p + shift;
+    const T minus_log = log1p_quotient(p_m, one_minus_p_m);
+    const T focus = exp_nonpositive(-gamma * log1p_quotient(one_minus_p_m, p_m));
+    terms.negative = counts ? focus * minus_log : T(0.0);
     terms.negative_slope =
-        counts ? s.p * focus * (s.one_minus_p / one_minus_p_m + gamma * s.one_minus_p * (minus_log / p_m)) : 0.0;
+        counts ? s.p * focus * (s.one_minus_p / one_minus_p_m + gamma * s.one_minus_p * (minus_log / p_m)) : T(0.0);
     return terms;
+  }
+};
+
+// With second derivatives: those of the derivatives, of duals. It has no bound of them.
+struct AsymmetricBends : Asymmetric<Focal> {
+  Asymmetric<Focal, Dual> of_duals;
+
+  CE_INLINE explicit AsymmetricBends(const SigmoidProblem& problem) : Asymmetric<Focal>(problem), of_duals(problem) {}
+
+  CE_INLINE Bends<double> bends(const Logistic<double>& s, bool) const {
+    const double slope = s.p * s.one_minus_p;
+    const Terms<Dual> terms = of_duals({{s.z, 1.0},
+                                        {s.p, slope},
+                                        {s.one_minus_p, -slope},
+                                        {s.minus_log_p, -s.one_minus_p},
+                                        {s.minus_log_one_minus_p, s.p}});
+    return {terms.positive_slope.slope, terms.negative_slope.slope};
   }
 };
 

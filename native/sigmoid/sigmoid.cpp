@@ -349,10 +349,12 @@ CE_CLONES void gradient_of_block(const SigmoidProblem& problem, int64_t begin, i
 
 CE_CLONES void derivatives_of_block(const SigmoidProblem& problem, bool positive, int64_t begin, int64_t end,
                                     uintptr_t first, uintptr_t second, int64_t& invalid_label) {
-  if (problem.positive_gamma > 0.0 || problem.negative_gamma > 0.0)
-    derivatives_block(Focal<double>(problem), problem, positive, begin, end, first, second, invalid_label);
-  else
-    derivatives_block(CrossEntropy<double>(problem), problem, positive, begin, end, first, second, invalid_label);
+  const auto write = [&](const auto& link) __attribute__((always_inline)) {
+    derivatives_block(link, problem, positive, begin, end, first, second, invalid_label);
+  };
+  if (problem.negative_shift > 0.0) return write(AsymmetricBends(problem));
+  if (problem.positive_gamma > 0.0 || problem.negative_gamma > 0.0) return write(Focal<double>(problem));
+  write(CrossEntropy<double>(problem));
 }
 
 }  // namespace
@@ -363,11 +365,8 @@ SigmoidTotals sigmoid_loss(const SigmoidProblem& problem, uintptr_t losses, int 
   const int64_t block = std::max<int64_t>(1, kBlock / together) * together;
   std::vector<SigmoidTotals> blocks((problem.size + block - 1) / block);
   parallel_blocks(problem.size, block, threads, [&](int64_t begin, int64_t end) {
-    SigmoidTotals& totals = blocks[begin / block];
-    if (slopes)
-      loss_and_slopes_of_block(problem, begin, end, to, totals);
-    else
-      loss_of_block(problem, begin, end, to, totals);
+    const auto work = slopes ? loss_and_slopes_of_block : loss_of_block;
+    work(problem, begin, end, to, blocks[begin / block]);
   });
   SigmoidTotals totals;
   for (const SigmoidTotals& block : blocks) {

@@ -44,7 +44,7 @@ SigmoidTotals sigmoid_loss(const SigmoidProblem&, uintptr_t losses, int threads,
 void sigmoid_gradient(const SigmoidProblem&, double scale, uintptr_t upstream, uintptr_t gradient, int threads);
 
 // Writes the first and second derivative by each logit of its loss, in the loss type, both computed in double; the
-// second, with `positive`, without its negative terms. There is no shift. Returns the first label that is outside [0, 1]
+// second, with `positive`, without its negative terms, if there is no shift. Returns the first label that is outside [0, 1]
 // and has weight, or -1.
 int64_t sigmoid_derivatives(const SigmoidProblem&, bool positive, uintptr_t first, uintptr_t second, int threads);
 

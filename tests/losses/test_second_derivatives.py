@@ -20,6 +20,7 @@ SEVERAL = torch.stack([Y, (Y + 1) % C], -1)
 SHARES = torch.tensor([[0.7, 0.3]] * N, dtype=torch.float64)
 NOISE = torch.full((C, C), 0.05, dtype=torch.float64) + 0.75 * torch.eye(C, dtype=torch.float64)
 HOT = torch.eye(C, dtype=torch.float64)
+ADVANTAGES = torch.tensor(R.normal(size=N))
 
 #: The call, and the masses a of every row, of logits u = z/T + b.
 CASES = {
@@ -52,6 +53,12 @@ CASES = {
     "several labels": (
         lambda z, **o: ce.softmax_cross_entropy(z, ce.targets.Sparse(SEVERAL, SHARES), **o),
         0.7 * HOT[Y] + 0.3 * HOT[(Y + 1) % C],
+        1.0,
+        0.0,
+    ),
+    "policy gradient": (
+        lambda z, **o: ce.losses.policy_gradient(z, Y, ADVANTAGES, **o),
+        ADVANTAGES[:, None] * HOT[Y],
         1.0,
         0.0,
     ),

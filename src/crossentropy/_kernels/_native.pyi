@@ -96,6 +96,18 @@ def row_pullback(
     out: Gradients,
     threads: int,
 ) -> None: ...
+def row_curvature(
+    logits: View,
+    shape: Shape,
+    transform: Transform,
+    target: Target,
+    prior: Prior,
+    upstream: Cotangents,
+    direction: View,
+    out: View,
+    tangents: Cotangents,
+    threads: int,
+) -> None: ...
 def focal_rows(log_odds: int, n: int, gamma: float, loss: int, slope: int, threads: int) -> None: ...
 def divide_by_norms(x: int, dtype: int, n: int, width: int, y: int, norms: int, threads: int) -> None: ...
 def pull_from_norms(
@@ -132,16 +144,6 @@ def distribution_sums(
     values: int,
     threads: int,
 ) -> tuple[bool, bool, float, float]: ...
-def curvature_rows(
-    logits: View,
-    shape: Shape,
-    scale: float,
-    bias: int,
-    factors: int,
-    direction: View,
-    out: View,
-    threads: int,
-) -> None: ...
 def divergence_rows(
     kind: int,
     logits: list[View],
@@ -150,6 +152,17 @@ def divergence_rows(
     alive: int,
     values: int,
     gradients: list[View],
+    threads: int,
+) -> None: ...
+def divergence_rows_along(
+    kind: int,
+    logits: list[View],
+    shape: Shape,
+    scale: float,
+    alive: int,
+    upstream: int,
+    directions: list[View],
+    outs: list[View],
     threads: int,
 ) -> None: ...
 def address(array: Any) -> int: ...
@@ -263,6 +276,9 @@ class ClassLoss:
         class_stride: int,
         inner_stride: int,
         threads: int,
+    ) -> None: ...
+    def pullback_along(
+        self, logits: int, factor: float, upstream: int, direction: View, out: View, threads: int
     ) -> None: ...
 
 class SigmoidProblem:

@@ -1,10 +1,9 @@
 """Divergences of PyTorch tensors on the CPU: the kernel computes values and derivatives together, in one sweep.
 
-Second derivatives are those of the formulas, but a kernel's where the teacher is compared with the student.
+Second derivatives are the kernel's too; those of a higher order, and under transforms, are the formulas'.
 """
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch.autograd.function import Function
 
 from crossentropy._backends.modes import is_eager_mode
 from crossentropy._engine.divergence.formulas import Divergence, log_probabilities
-from crossentropy._engine.divergence.native import divergence_rows
+from crossentropy._engine.divergence.native import derivatives_along, divergence_rows
 from crossentropy._statistics import Transform
 from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, are_readable, is_plain
 from crossentropy._statistics.formulas import class_last
@@ -90,17 +89,25 @@ def _times_slope(slope: Tensor, share: Tensor, logits: Tensor) -> Tensor:
     return torch.mul(slope, share.to(slope.dtype), out=TorchMemory.empty_like(logits))
 
 
-def _has_curvature(divergence: Divergence, requested: Sequence[bool]) -> bool:
-    """Whether the divergence is cross-entropy, of the first logits, but for a constant: so a kernel bends it."""
-    return divergence.kind == "forward" and list(requested) == [True, False] and is_eager_mode()
-
-
 def _along(
-    axis: int, transform: Transform, live: Tensor | None, logits: Tensor, upstream: Tensor, v: Tensor
-) -> Tensor:
-    """The second derivatives by the student's logits along `v`, times `upstream`."""
-    factors = upstream.double() if live is None else torch.where(live, upstream.double(), 0.0)
-    return softmax_curvature(logits, axis, 1.0 / float(transform.temperature), None, factors, v)
+    divergence: Divergence,
+    logits: Sequence[Tensor],
+    requested: Sequence[bool],
+    axis: int,
+    transform: Transform,
+    live: Tensor | None,
+    upstream: Tensor,
+    directions: Sequence[Tensor],
+) -> list[Tensor]:
+    """Compute the second derivatives by the requested logits along the directions, one of each, times `upstream`."""
+    upstream = upstream.double()
+    if divergence.kind == "forward":  # cross-entropy of the student's logits, but for a constant
+        factors = upstream if live is None else torch.where(live, upstream, 0.0)
+        return [softmax_curvature(logits[0], axis, transform, factors, directions[0])]
+    each = iter(directions)
+    along = [next(each) if want else None for want in requested]
+    found = derivatives_along(TorchMemory, divergence, logits, axis, transform, live, upstream, along)
+    return [x for x in found if x is not None]
 
 
 class _DivergenceRows(Function):
@@ -127,19 +134,29 @@ class _DivergenceRows(Function):
         requested = ctx.needs_input_grad[5:]
         logits, slopes = ctx.saved_tensors[: len(requested)], ctx.saved_tensors[len(requested) :]
         plain = is_plain(grad)
-        if torch.is_grad_enabled() and plain and _has_curvature(divergence, requested):
-            given = Pullback(
-                lambda z, g: _times_slope(slopes[0], g.unsqueeze(axis), z),
-                partial(_along, axis, transform, live),
-                lambda z: [_by_formulas(divergence, (z, logits[1]), axis, transform, live)],
-                axis,
-            )
-            return (None,) * 5 + (pulled(given, logits[0], grad), None)
+
+        def whole(z: Sequence[Tensor]) -> list[Tensor]:
+            each = iter(z)
+            return [next(each) if want else x for want, x in zip(requested, logits, strict=True)]
+
+        def value(*z: Tensor) -> list[Tensor]:
+            return [_by_formulas(divergence, whole(z), axis, transform, live)]
+
         if torch.is_grad_enabled() or not plain:
-
-            def value(*logits: Tensor) -> list[Tensor]:
-                return [_by_formulas(divergence, logits, axis, transform, live)]
-
-            return (None,) * 5 + tuple(gradients(value, logits, requested, [grad]))
+            learning = [x for x, want in zip(logits, requested, strict=True) if want]
+            if plain and is_eager_mode():
+                known = [s for s, want in zip(slopes, requested, strict=True) if want]
+                given = Pullback(
+                    lambda z, g: [
+                        _times_slope(s, g.unsqueeze(axis), x) for s, x in zip(known, z, strict=True)
+                    ],
+                    lambda z, g, v: _along(divergence, whole(z), requested, axis, transform, live, g, v),
+                    lambda z: value(*z),
+                    axis,
+                )
+                found: Iterator[Tensor | None] = iter(pulled(given, learning, grad))
+            else:
+                found = iter(gradients(value, learning, [True] * len(learning), [grad]))
+            return (None,) * 5 + tuple(next(found) if want else None for want in requested)
         needed = [slope if want else None for slope, want in zip(slopes, requested, strict=True)]
         return (None,) * 5 + tuple(_times_upstream(needed, grad.unsqueeze(axis), logits))

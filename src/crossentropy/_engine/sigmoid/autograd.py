@@ -125,22 +125,17 @@ class _SigmoidLoss(Function):
         logits, labels, sample_weight, positive, negative = ctx.saved_tensors
         problem = Problem(logits, labels, sample_weight, positive, negative, ctx.options)
         plain = is_plain(grad, logits.device.type)
-        if torch.is_grad_enabled() and plain and logits.is_cpu and _has_curvature(problem):
+        if torch.is_grad_enabled() and plain and logits.is_cpu and is_eager_mode():
             given = Pullback(
-                lambda z, g: ctx.kernels.gradient(replace(problem, logits=z), g, ctx.divisor),
-                partial(_along, problem, ctx.divisor),
-                partial(_by_formula, problem),
+                lambda z, g: [ctx.kernels.gradient(replace(problem, logits=z[0]), g, ctx.divisor)],
+                lambda z, g, v: [_along(problem, ctx.divisor, z[0], g, v[0])],
+                lambda z: _by_formula(problem, z[0]),
                 None,
             )
-            return pulled(given, logits, grad), None, None
+            return *pulled(given, [logits], grad), None, None
         if torch.is_grad_enabled() or not plain:
             return *gradients(partial(_by_formula, problem), [logits], [True], [grad]), None, None
         return ctx.kernels.gradient(problem, grad, ctx.divisor), None, None
-
-
-def _has_curvature(problem: Problem) -> bool:
-    """Whether the native kernel has second derivatives, and PyTorch runs operations at once."""
-    return problem.options.negative_shift == 0 and is_eager_mode()
 
 
 def _along(problem: Problem, divisor: Any, logits: Tensor, upstream: Tensor, v: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def gradient(problem: Problem, upstream: Array, divisor: float, memory: type[Mem
 
 
 def derivatives(problem: Problem, positive: bool, memory: type[Memory]) -> tuple[Array, Array]:
-    """The first and second derivative of every element's loss, or a bound of the second; there is no negative shift."""
+    """The first and second derivative of every element's loss, or without a negative shift a bound of the second."""
     kernel, arrays = _kernel(problem, memory)
     wide = _element(arrays[0].dtype) == FLOATS["float64"]
     result = memory.empty((2, *problem.logits.shape), "float64" if wide else "float32")

@@ -195,12 +195,12 @@ class _SoftmaxLoss(Function):
         plain = is_plain(grad, "cpu" if cpu else logits.device.type)
         if torch.is_grad_enabled() and plain and cpu and curvature.serves(problem, ctx.found):
             given = Pullback(
-                lambda z, g: ctx.engine.gradient(problem, z, ctx.found, _upstream(g)),
-                partial(curvature.along, problem, ctx.found),
-                partial(_loss_of_every_order, problem),
+                lambda z, g: [ctx.engine.gradient(problem, z[0], ctx.found, _upstream(g))],
+                lambda z, g, v: [curvature.along(problem, ctx.found, z[0], g, v[0])],
+                lambda z: _loss_of_every_order(problem, z[0]),
                 problem.axis,
             )
-            return pulled(given, logits, grad), None, None, None
+            return *pulled(given, [logits], grad), None, None, None
         if torch.is_grad_enabled() or not plain:
             return (
                 *gradients(partial(_loss_of_every_order, problem), [logits], [True], [grad]),

@@ -26,10 +26,11 @@ from crossentropy.links import CrossEntropy, Link
 
 
 class Kernel(NamedTuple):
-    """What a formula of native/classes is, as `kKept` and `kTimesMass` have it there."""
+    """What a formula of native/classes is, as `kKept`, `kTimesMass` and `with_formula_of_duals` have it there."""
 
     kept: int = 0  # numbers of every row that its loss leaves for the gradient
     times_mass: bool = True  # whether the mass of soft targets multiplies the loss, or is in it
+    has_duals: bool = True  # whether its second derivatives are those of `pullback_along`
 
 
 #: In the order in which native/classes/class_loss.hpp numbers them.
@@ -37,10 +38,10 @@ FORMULAS = {
     "focal": Kernel(),
     "power": Kernel(),
     "brier": Kernel(),
-    "crammer-singer": Kernel(),
-    "weston-watkins": Kernel(),
+    "crammer-singer": Kernel(has_duals=False),
+    "weston-watkins": Kernel(has_duals=False),
     "bi-tempered": Kernel(kept=1, times_mass=False),
-    "cross-entropy": Kernel(kept=2),
+    "cross-entropy": Kernel(kept=2, has_duals=False),
     "mixture": Kernel(),
 }
 NUMBERS = {name: i for i, name in enumerate(FORMULAS)}
@@ -242,6 +243,27 @@ def gradient(
         memory.address(out),
         memory.codes[out.dtype],
         *strides,
+        memory.threads(),
+    )
+    return out
+
+
+def gradient_along(
+    memory: type[Memory], problem: SoftmaxProblem, logits: Array, found: FusedRows, upstream: Any, v: Array
+) -> Array:
+    """The derivative of `gradient` by the logits along `v`, of a loss of every class."""
+    x = lay_out(memory, logits, problem.axis)
+    out = memory.empty_like(x.array)
+    number = isinstance(upstream, float)
+    _kept, (each,) = ((), (0,)) if number else memory.addressed((upstream,), ("float64",))
+    direction = lay_out(memory, v, problem.axis)
+    rows = cast("_native.ClassLoss", found.rows)
+    rows.pullback_along(
+        memory.address(x.array),
+        found.share * upstream if number else found.share,
+        each,
+        direction.view(memory),
+        lay_out(memory, out, problem.axis).view(memory),
         memory.threads(),
     )
     return out

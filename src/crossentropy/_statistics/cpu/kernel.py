@@ -240,6 +240,35 @@ class RowKernel:
         )
         return gradients
 
+    def curvature(self, upstream: Cotangents, v: Array, rows: tuple[int, ...]) -> tuple[Array, Cotangents]:
+        """Differentiate ``v · pullback`` by the logits, and by the upstream gradients that there are.
+
+        The target is one label at most, and there is no softcap.
+        """
+        memory = self.memory
+        out = memory.empty_like(self.layout.array)
+        tangents = Cotangents(
+            **{
+                name: memory.empty(rows, "float64")
+                for name in DIFFERENTIABLE
+                if getattr(upstream, name) is not None
+            }
+        )
+        direction = lay_out(memory, v, self.axis)
+        _native.row_curvature(
+            self.view,
+            self.shape,
+            self.transform,
+            self.target,
+            self.prior,
+            _native.Cotangents(*self._addresses(upstream, DIFFERENTIABLE)),
+            direction.view(memory),
+            self._output_view(out),
+            _native.Cotangents(*self._addresses(tangents, DIFFERENTIABLE)),
+            memory.threads(),
+        )
+        return out, tangents
+
     def _output_view(self, x: Array) -> _native.View:
         """Describe an output in the shape of the logits."""
         return lay_out(self.memory, x, self.axis).view(self.memory)

@@ -9,8 +9,8 @@ from torch.autograd.function import Function
 from crossentropy._statistics.head.head import Head
 from crossentropy._statistics.head.passes import backward, forward
 from crossentropy._statistics.head.skip import tiles_below
-from crossentropy._statistics.torch.autograd import by_formulas, needs_autodiff, save_for_backward
-from crossentropy._statistics.torch.gradients import gradients
+from crossentropy._statistics.torch.autograd import needs_autodiff, save_for_backward
+from crossentropy._statistics.torch.gradients import by_formulas, gradients
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
     StaticArgs,

@@ -1,7 +1,5 @@
 """The statistics of rows as an autograd Function around the kernels, and their gradients by formulas."""
 
-import functools
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,44 +7,19 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function
 
-from crossentropy._statistics import formulas
 from crossentropy._statistics.cpu.memory_torch import is_plain
 from crossentropy._statistics.problem import DIFFERENTIABLE, RowStatistics
-from crossentropy._statistics.torch.gradients import gradients
+from crossentropy._statistics.torch import transforms
+from crossentropy._statistics.torch.gradients import by_formulas, gradients
 from crossentropy._statistics.torch.kernels import backward, forward
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
     StaticArgs,
     TensorArgs,
     as_statistics,
-    combine,
     cotangents,
     requested_statistics,
-    rows_of,
 )
-
-
-def by_formulas(
-    settings: StaticArgs, tensors: TensorArgs, names: Sequence[str], grads: Sequence[Tensor | None]
-) -> list[Any]:
-    """Compute the statistics of these names by the formulas, for upstream gradients `grads`."""
-    idle = _without_gradient([g for g in grads if g is not None], len(rows_of(settings, tensors.logits)))
-    target, transform, prior = combine(settings, tensors)
-    stats = formulas.statistics(
-        tensors.logits, settings.axis, target, transform, prior, settings.requested, idle=idle
-    )
-    return [getattr(stats, name) for name in names]
-
-
-def _without_gradient(grads: Sequence[Tensor], ndim: int) -> Tensor | None:
-    """Find the rows whose upstream gradients are all 0; those of k log-odds a row have `ndim` + 1 axes.
-
-    Returns None for the batched tensors of ``is_grads_batched=True``, which do not support the operations.
-    """
-    if any(torch._C._functorch.is_legacy_batchedtensor(g) for g in grads):
-        return None
-    zeros = [(g == 0).all(-1) if g.ndim > ndim else g == 0 for g in grads]
-    return functools.reduce(operator.and_, zeros) if zeros else None
 
 
 def save_for_backward(
@@ -96,6 +69,11 @@ class _RowStatistics(Function):
         others = (None,) * (len(TensorArgs._fields) - LEARNABLE)
         needs = ctx.needs_input_grad[1 : 1 + LEARNABLE]
         if needs_autodiff(tensors, grads):
+            plain = all(g is None or is_plain(g, "cpu") for g in grads)
+            if plain and needs[0] and not any(needs[1:]) and transforms.transforms_serve(settings, tensors):
+                stats = saved[len(TensorArgs._fields) :]
+                by_logits = transforms.pullback(settings, tensors, stats, names, grads)
+                return (None, by_logits, *[None] * (LEARNABLE - 1), *others)
 
             def value(*learnable: Any) -> list[Any]:
                 return by_formulas(settings, TensorArgs(*learnable, *tensors[LEARNABLE:]), names, grads)

@@ -121,6 +121,17 @@ def backward(
     return out
 
 
+def row_curvature(
+    settings: StaticArgs, tensors: TensorArgs, upstream: Cotangents, v: Tensor
+) -> tuple[Tensor, Cotangents]:
+    """Differentiate ``v · backward`` by the logits, and by the upstream gradients, of rows with one label."""
+    kernel, _ = _kernel(settings, tensors)
+    if upstream.log_odds is not None:
+        upstream.log_odds = clip_to_dtype(upstream.log_odds, LOSSES[tensors.logits.dtype])
+    found: tuple[Tensor, Cotangents] = kernel.curvature(upstream, v, rows_of(settings, tensors.logits))
+    return found
+
+
 def _margin_gradient(settings: StaticArgs, tensors: TensorArgs, at_target: Tensor) -> Tensor:
     """Compute the margin's gradient, ``−Σ ∂u_y / temperature``: over all rows, or over those of each class (C,)."""
     margin, y = tensors.margin, tensors.indices

@@ -8,93 +8,84 @@ from torch import Tensor
 from torch.autograd.function import Function
 
 from crossentropy._backends.modes import is_eager_mode
-from crossentropy._kernels import _native
-from crossentropy._statistics.cpu.kernel import lay_out
+from crossentropy._statistics.cpu.kernel import RowKernel
 from crossentropy._statistics.cpu.memory_torch import CODES, TorchMemory, is_plain
+from crossentropy._statistics.problem import Cotangents, Target, Transform
 from crossentropy._statistics.torch.gradients import gradients
 
 __all__ = ["Pullback", "pulled", "softmax_curvature"]
 
 
 class Pullback(NamedTuple):
-    """What takes an upstream gradient to the gradient of a loss by its logits, and the derivatives of that.
+    """What takes an upstream gradient to the gradients of a loss by its logits, and the derivatives of that.
 
-    ``pull(logits, upstream)`` is the gradient and ``along(logits, upstream, v)`` its derivative by the logits along
-    ``v``. ``formula(logits)`` is the loss with derivatives of every order. `axis` is what losses of rows lack; None if
-    losses have the shape of the logits.
+    ``pull(logits, upstream)`` are the gradients by each of the logits and ``along(logits, upstream, v)`` the
+    derivatives of ``Σ v · gradient`` by the logits. ``formula(logits)`` is the loss with derivatives of every order.
+    `axis` is what losses of rows lack; None if losses have the shape of the logits.
     """
 
-    pull: Callable[[Tensor, Tensor], Tensor]
-    along: Callable[[Tensor, Tensor, Tensor], Tensor]
-    formula: Callable[[Tensor], Sequence[Tensor]]
+    pull: Callable[[Sequence[Tensor], Tensor], Sequence[Tensor]]
+    along: Callable[[Sequence[Tensor], Tensor, Sequence[Tensor]], Sequence[Tensor]]
+    formula: Callable[[Sequence[Tensor]], Sequence[Tensor]]
     axis: int | None
 
 
-def pulled(given: Pullback, logits: Tensor, upstream: Tensor) -> Tensor:
-    """Compute the gradient of a loss by its logits, times `upstream`, with derivatives of any order by both."""
-    result: Tensor = _Pull.apply(given, logits, upstream)
+def pulled(given: Pullback, logits: Sequence[Tensor], upstream: Tensor) -> tuple[Tensor, ...]:
+    """Compute the gradients of a loss by its logits, times `upstream`, with derivatives of any order by both."""
+    result: tuple[Tensor, ...] = _Pull.apply(given, upstream, *logits)
     return result
 
 
 class _Pull(Function):
     @staticmethod
-    def forward(ctx: Any, given: Pullback, logits: Tensor, upstream: Tensor) -> Tensor:
+    def forward(ctx: Any, given: Pullback, upstream: Tensor, *logits: Tensor) -> tuple[Tensor, ...]:
         ctx.given = given
-        ctx.save_for_backward(logits, upstream)
-        return given.pull(logits, upstream)
+        ctx.save_for_backward(upstream, *logits)
+        return tuple(given.pull(logits, upstream))
 
     @staticmethod
-    def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *v: Tensor) -> tuple[Tensor | None, ...]:
         given: Pullback = ctx.given
-        logits, upstream = ctx.saved_tensors
+        upstream, *logits = ctx.saved_tensors
         needs = ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled() or not is_plain(v) or v.dtype not in CODES or not is_eager_mode():
-            return None, *_by_formula(given, logits, upstream, needs, v)
-        by_logits = given.along(logits, upstream, v).to(logits.dtype) if needs[0] else None
-        return None, by_logits, _by_upstream(given, logits, upstream, v) if needs[1] else None
+        plain = all(is_plain(x) and x.dtype in CODES for x in v)
+        if torch.is_grad_enabled() or not plain or not is_eager_mode():
+            return None, *_by_formula(given, upstream, logits, needs, v)
+        by_upstream = _by_upstream(given, logits, upstream, v) if needs[0] else None
+        if not any(needs[1:]):
+            return None, by_upstream, *(None for _ in logits)
+        found = given.along(logits, upstream, v)
+        return None, by_upstream, *(x.to(z.dtype) for x, z in zip(found, logits, strict=True))
 
 
 def _by_formula(
-    given: Pullback, logits: Tensor, upstream: Tensor, needs: Sequence[bool], v: Tensor
+    given: Pullback, upstream: Tensor, logits: Sequence[Tensor], needs: Sequence[bool], v: Sequence[Tensor]
 ) -> list[Tensor | None]:
-    """Differentiate ``v · pullback`` with derivatives of every order."""
+    """Differentiate ``Σ v · pullback`` with derivatives of every order."""
 
-    def pullback(z: Tensor, g: Tensor) -> list[Any]:
-        return gradients(given.formula, [z], [True], [g])
+    def pullback(g: Tensor, *z: Tensor) -> list[Any]:
+        return gradients(lambda *z: given.formula(z), z, [True] * len(z), [g])
 
-    return gradients(pullback, [logits, upstream], needs, [v])
-
-
-def _by_upstream(given: Pullback, logits: Tensor, upstream: Tensor, v: Tensor) -> Tensor:
-    """Differentiate ``v · pullback`` by the upstream gradient: the slope of every loss along `v`."""
-    slope = given.pull(logits, torch.ones_like(upstream)) * v
-    if not upstream.ndim:
-        slope = slope.sum(dtype=torch.float64)
-    elif given.axis is not None:
-        slope = slope.sum(given.axis, dtype=torch.float64)
-    return slope.to(upstream.dtype)
+    return gradients(pullback, [upstream, *logits], needs, v)
 
 
-def softmax_curvature(
-    logits: Tensor, axis: int, scale: float, bias: Tensor | None, factors: Tensor, v: Tensor
-) -> Tensor:
-    """Compute ``f scale² p ⊙ (v − p · v)`` of every row, with ``p`` the softmax of ``scale · z + b`` along `axis`.
+def _by_upstream(given: Pullback, logits: Sequence[Tensor], upstream: Tensor, v: Sequence[Tensor]) -> Tensor:
+    """Differentiate ``Σ v · pullback`` by the upstream gradient: the slope of every loss along `v`."""
+
+    def part(slope: Tensor) -> Tensor:
+        if not upstream.ndim:
+            return slope.sum(dtype=torch.float64)
+        return slope if given.axis is None else slope.sum(given.axis, dtype=torch.float64)
+
+    slopes = given.pull(logits, torch.ones_like(upstream))
+    parts = [part(slope * x) for slope, x in zip(slopes, v, strict=True)]
+    return sum(parts[1:], parts[0]).to(upstream.dtype)
+
+
+def softmax_curvature(logits: Tensor, axis: int, transform: Transform, factors: Tensor, v: Tensor) -> Tensor:
+    """Compute the second derivatives of ``Σ f L`` by the logits along `v`, where ``L`` is the log-partition of a row.
 
     `factors` are a float64 ``f`` of every row; where it is 0 the row may hold anything.
     """
-    memory = TorchMemory
-    x, direction = lay_out(memory, logits, axis), lay_out(memory, v, axis)
-    out = memory.empty_like(x.array)
-    kept, (of_classes, of_rows) = memory.addressed((bias, factors * scale**2), ("float64", "float64"))
-    _native.curvature_rows(
-        x.view(memory),
-        _native.Shape(x.outer, x.classes, x.inner),
-        scale,
-        of_classes,
-        of_rows,
-        direction.view(memory),
-        lay_out(memory, out, axis).view(memory),
-        memory.threads(),
-    )
-    del kept  # whose addresses were held until now
-    return out
+    kernel = RowKernel(TorchMemory, logits, axis, Target(), transform, None)
+    return kernel.curvature(Cotangents(log_partition=factors.contiguous()), v, tuple(factors.shape))[0]

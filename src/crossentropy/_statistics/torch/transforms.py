@@ -6,7 +6,8 @@ other classes, and −1 at ``y``),
 
     (∂D/∂z) · v = w · v / T        (∂²D/∂z²) v = π ⊙ (v − π · v) / T²,  0 at y,
 
-so a second derivative reads the logits once more. Those of other statistics are left to the formulas.
+so a second derivative reads the logits once more. In eager mode a kernel has those of all statistics; under transforms
+those of others than the log-odds are left to the formulas.
 """
 
 from collections.abc import Sequence
@@ -21,9 +22,8 @@ from crossentropy._kernels import COMPILED
 from crossentropy._statistics import formulas
 from crossentropy._statistics.cpu.memory_torch import CODES, in_memory, innermost, is_plain
 from crossentropy._statistics.problem import DIFFERENTIABLE, RowStatistics
-from crossentropy._statistics.torch.autograd import by_formulas
-from crossentropy._statistics.torch.gradients import gradients
-from crossentropy._statistics.torch.kernels import backward, forward
+from crossentropy._statistics.torch.gradients import by_formulas, gradients
+from crossentropy._statistics.torch.kernels import backward, cpu_kernels_serve, forward, row_curvature
 from crossentropy._statistics.torch.problem import (
     LEARNABLE,
     StaticArgs,
@@ -49,6 +49,7 @@ def transforms_serve(settings: StaticArgs, tensors: TensorArgs) -> bool:
     return (
         COMPILED
         and not settings.several
+        and not settings.foreign
         and all(x is not None and is_plain(innermost(x)) for x in batched)
         and tensors.logits.dtype in CODES
         and innermost(tensors.logits).numel() > SMALL
@@ -90,8 +91,7 @@ class _Statistics(Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         tensors, stats = TensorArgs(*ctx.saved_tensors[:INPUTS]), ctx.saved_tensors[INPUTS:]
         names = requested_statistics(ctx.settings, tensors)
-        upstream = [g if name in DIFFERENTIABLE else None for name, g in zip(names, grads, strict=True)]
-        return None, _Pullback.apply(ctx.settings, *tensors, *stats, *upstream), *[None] * (INPUTS - 1)
+        return None, pullback(ctx.settings, tensors, stats, names, grads), *[None] * (INPUTS - 1)
 
     @staticmethod
     def jvp(ctx: Any, _settings: None, tangent: Tensor, *_others: Any) -> tuple[Tensor | None, ...]:
@@ -110,6 +110,19 @@ class _Statistics(Function):
         settings, folded = _folded(info, in_dims[1:], settings, inputs)
         outputs = _Statistics.apply(settings, *folded)
         return outputs, (0,) * len(outputs)
+
+
+def pullback(
+    settings: StaticArgs,
+    tensors: TensorArgs,
+    stats: Sequence[Tensor],
+    names: Sequence[str],
+    grads: Sequence[Tensor | None],
+) -> Tensor:
+    """Compute the gradient by the logits of statistics of these names, with derivatives of any order."""
+    upstream = [g if name in DIFFERENTIABLE else None for name, g in zip(names, grads, strict=True)]
+    found: Tensor = _Pullback.apply(settings, *tensors, *stats, *upstream)
+    return found
 
 
 class _Pullback(Function):
@@ -195,6 +208,10 @@ def _second_derivative(
     settings: StaticArgs, tensors: TensorArgs, names: Sequence[str], stats: Values, grads: Values, v: Tensor
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Differentiate ``v · pullback`` by the logits, and by the upstream gradients."""
+    if not torch.is_grad_enabled() and settings.softcap is None and cpu_kernels_serve(v, *tensors, *grads):
+        by_logits, tangents = row_curvature(settings, tensors, cotangents(names, grads), v)
+        found = [None if g is None else getattr(tangents, name) for name, g in zip(names, grads, strict=True)]
+        return by_logits, found
     used = [name for name, g in zip(names, grads, strict=True) if g is not None]
     wide = tensors.logits.dtype in (torch.float32, torch.float64)
     if used != ["log_odds"] or settings.softcap is not None or not wide:
