@@ -100,3 +100,41 @@ def test_a_weight_of_zero_of_a_normalized_cross_entropy_has_the_loss_as_its_grad
     )
     found = ce.loss_and_gradient(loss, np.array([1.0, 0.0]))[1]
     np.testing.assert_allclose(found, SHARES[:, 2], rtol=1e-14)
+
+
+# -------------------------------------------------------------------------------------------- divided by nothing
+
+Z = np.array([[0.0, 1.0], [0.0, 2.0]])
+NOTHING_FIRST = np.array([0.0, 1.0])
+
+
+@every_way
+@pytest.mark.parametrize("logit", [NAN, INF, -INF])
+@pytest.mark.parametrize("options", [{}, {"link": ce.links.Poly(1.0)}, {"negative_shift": 0.05}], ids=repr)
+def test_an_element_of_a_sigmoid_loss_that_is_divided_by_zero_has_no_gradient(gradient, logit, options):
+    z, t = Z.copy(), np.array([[0.0, 1.0], [1.0, 0.0]])
+    expected = gradient(ce.sigmoid_cross_entropy, z, t, normalizer=1.0, **options) * [[0, 1], [1, 1]]
+    z[0, 0] = logit
+    divisor = np.array([[0.0, 1.0], [1.0, 1.0]])
+    found = gradient(ce.sigmoid_cross_entropy, z, t, normalizer=divisor, **options)
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+    np.testing.assert_array_equal(gradient(ce.sigmoid_cross_entropy, z, t, normalizer=0.0, **options), 0)
+
+
+@every_way
+@pytest.mark.parametrize("log_prob", [NAN, INF, -INF])
+def test_a_preference_that_is_divided_by_zero_has_no_gradient(gradient, log_prob):
+    chosen, same = np.array([log_prob, 1.0]), np.zeros(2)
+    found = gradient(ce.losses.dpo_loss, chosen, same, same, same, beta=1.0, normalizer=NOTHING_FIRST)
+    np.testing.assert_allclose(found, [0, -1 / (1 + np.e)], rtol=1e-13)
+
+
+@every_way
+@pytest.mark.parametrize("logit", [NAN, INF, -INF])
+def test_the_weight_of_a_row_that_is_divided_by_zero_has_no_gradient(gradient, logit):
+    def loss(weight, z, labels, normalizer):
+        return ce.losses.hinge_loss(z, labels, sample_weight=weight, normalizer=normalizer)
+
+    z = np.array([[logit, 0.0], [3.0, 2.5]])
+    found = gradient(loss, np.ones(2), z, np.array([0, 0]), normalizer=NOTHING_FIRST)
+    np.testing.assert_allclose(found, [0, 0.5], rtol=1e-13)

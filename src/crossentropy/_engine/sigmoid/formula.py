@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from crossentropy._backends import Array, loss_dtype, namespace, number_of
+from crossentropy._backends import Array, device, loss_dtype, namespace, number_of
 from crossentropy._backends.conditions import is_zero
 from crossentropy._engine.checks import dtype_name
-from crossentropy._engine.reductions import divide, divisor, reduce_rows
+from crossentropy._engine.reductions import divide, divided_by_zero, divisor, reduce_rows
 from crossentropy._engine.sigmoid.labels import check_binary_labels, valid_labels
 from crossentropy._engine.sigmoid.problem import Options, Problem
 from crossentropy._statistics.log_sigmoid import log_sigmoid
@@ -31,6 +32,7 @@ def reference_loss(
 ) -> Array:
     """The reduced loss, of the losses of elements that `losses_of` computes, or of sums that make up the same total."""
     xp = namespace(problem.logits)
+    problem = _finite_where_divided_by_zero(problem, xp)
     weights = element_weights(problem, xp)
     if problem.options.validate:
         counted = None if weights is None else weights[1] != 0
@@ -104,6 +106,15 @@ def logits_and_masses(
     epsilon = problem.options.label_smoothing
     yes, no = (1 - epsilon) * t + epsilon / 2, (1 - epsilon) * (1 - t) + epsilon / 2
     return (z, yes, no) if weights is None else (z, weights[0] * yes, weights[1] * no)
+
+
+def _finite_where_divided_by_zero(problem: Problem, xp: Any) -> Problem:
+    """The problem, with logits of 0 for infinite and NaN ones where the loss is divided by 0 and has no gradient."""
+    z = problem.logits
+    divided = divided_by_zero(problem.options.normalizer, tuple(z.shape), xp, device(z))
+    if divided is None:
+        return problem
+    return replace(problem, logits=xp.where(divided & ~xp.isfinite(z), xp.zeros_like(z), z))
 
 
 def _finite_where_massless(x: Array, mass: Array, xp: Any) -> Array:

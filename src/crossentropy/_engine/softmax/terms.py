@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from crossentropy._arguments.unit_sums import digits_beside_one, rounding_tolerance
 from crossentropy._backends import Array, as_indices, namespace, sum_tolerance, total, widest_dtype
 from crossentropy._backends.conditions import first_true, is_true, is_zero
+from crossentropy._engine.reductions import divided_by_zero
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.regularizers import REGULARIZERS
 from crossentropy._rows import row_in_words
@@ -248,12 +249,9 @@ def not_ignored_rows(problem: SoftmaxProblem) -> Array | None:
 def zero_weight_rows(problem: SoftmaxProblem) -> Array | None:
     """Which rows have a sample weight of 0, or are divided by 0, and so have no gradient; None stands for none."""
     idle = None if problem.sample_weight is None else problem.sample_weight == 0
-    N, xp = problem.normalizer, problem.xp
-    if is_zero(N):
-        return xp.ones(problem.rows, dtype=xp.bool, device=problem.device)
-    if isinstance(N, (str, int, float)) or tuple(getattr(N, "shape", (-1,))) not in ((), problem.rows):
+    divided = divided_by_zero(problem.normalizer, problem.rows, problem.xp, problem.device)
+    if divided is None:
         return idle
-    divided = xp.broadcast_to(N == 0, problem.rows)
     return divided if idle is None else idle | divided
 
 
@@ -314,13 +312,18 @@ def check_whole(problem: SoftmaxProblem, sums: Array) -> None:
         )
 
 
-def weigh(weights: Array, values: Array) -> Array:
-    """``weights · values``, where a weight of 0 makes 0 of anything, and a gradient by the weight still flows."""
+def weigh(weights: Array, values: Array, divided: Array | None = None) -> Array:
+    """``weights · values``, where a weight of 0 makes 0 of anything, and a gradient by the weight still flows.
+
+    So does a divisor of 0: values that are `divided` by it have no gradient, and 0 · ∞ is no 0.
+    """
     xp = namespace(values)
-    void = (weights == 0) & ~xp.isfinite(values)
+    void = ((weights == 0) if divided is None else (weights == 0) | divided) & ~xp.isfinite(values)
     return xp.where(void, xp.zeros_like(values), weights * xp.where(void, xp.zeros_like(values), values))
 
 
 def weigh_rows(problem: SoftmaxProblem, values: Array) -> Array:
     """``ω · values``."""
-    return values if problem.sample_weight is None else weigh(problem.sample_weight, values)
+    if problem.sample_weight is None:
+        return values
+    return weigh(problem.sample_weight, values, zero_weight_rows(problem))
