@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -138,3 +139,68 @@ def test_the_weight_of_a_row_that_is_divided_by_zero_has_no_gradient(gradient, l
     z = np.array([[logit, 0.0], [3.0, 2.5]])
     found = gradient(loss, np.ones(2), z, np.array([0, 0]), normalizer=NOTHING_FIRST)
     np.testing.assert_allclose(found, [0, 0.5], rtol=1e-13)
+
+
+# --------------------------------------------------------------------------------------------- what has no weight
+
+
+def weighted(weight, z, *labels, **options):
+    """The loss as a function of its weights."""
+    labels = labels if len(labels) == 1 else (ce.targets.LabelSet(labels[1]),)
+    return ce.softmax_cross_entropy(z, *labels, sample_weight=weight, reduction="sum", **options)
+
+
+OPTIONS = [{}, {"link": ce.links.Poly(1.0)}, {"margin": 0.3, "entropy_bonus": 0.2}]
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("is_set", "options"),
+    [*itertools.product([False, True], OPTIONS), (False, {"label_smoothing": 0.1})],
+    ids=repr,
+)
+def test_a_weight_of_zero_of_an_invalid_row_has_no_gradient(gradient, is_set, options):
+    z, y = np.array([[NAN, 1.0, 2.0], [1.0, 0.0, 3.0], [0.0, INF, 1.0]]), np.array([0, 1, 1])
+    labels = (y, np.eye(3, dtype=bool)[y]) if is_set else (y,)
+    found = gradient(weighted, np.array([0.0, 1.0, 0.0]), z, *labels, **options)
+    alone = ce.softmax_cross_entropy(z[1:2], y[1:2], **options)
+    np.testing.assert_allclose(found, [0, alone, 0], rtol=1e-12)
+
+
+def by_masses(t, z, **options):
+    """The loss as a function of its soft labels."""
+    return ce.softmax_cross_entropy(z, t, reduction="sum", validate="none", **options)
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("link", "limit"),
+    [
+        (ce.links.MeanAbsoluteError(), 2.0),
+        (ce.links.GeneralizedCrossEntropy(0.5), 2.0),
+        (ce.links.Poly(1.0), 0.0),
+    ],
+)
+def test_soft_labels_without_mass_of_an_impossible_class_have_the_limit_of_the_link(gradient, link, limit):
+    z, t = np.array([[0.0, -INF, 0.0]]), np.array([[0.5, 0.0, 0.5]])
+    even = float(link.loss(np.asarray(0.0)))
+    found = gradient(by_masses, t, z, link=link)
+    np.testing.assert_allclose(found, [[even, limit, even]], rtol=1e-13)
+
+
+@every_way
+def test_labels_of_certain_elements_have_the_limits_of_the_links(gradient):
+    z, t = np.array([INF, -INF, 0.0]), np.array([1.0, 0.0, 0.5])
+    loss = lambda t, z, **options: ce.sigmoid_cross_entropy(z, t, **options)  # noqa: E731
+    found = gradient(loss, t, z, link=ce.links.MeanAbsoluteError(), reduction="sum")
+    np.testing.assert_allclose(found, [-2, 2, 0], atol=1e-14)
+
+
+@every_way
+@pytest.mark.parametrize("logit", [NAN, INF])
+def test_the_log_odds_of_an_invalid_row_have_a_gradient_of_nan_in_the_whole_row(gradient, logit):
+    z = np.array([[logit, 1.0, 2.0], [1.0, 0.0, 3.0]])
+    log_odds = lambda z, y: ce.target_statistics(z, y).log_odds  # noqa: E731
+    found = gradient(log_odds, z, np.array([1, 0]))
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1]).all()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from crossentropy._backends import Array, device, loss_dtype, namespace, number_of
+from crossentropy._backends import Array, constant, device, loss_dtype, namespace, number_of
 from crossentropy._backends.conditions import is_zero
 from crossentropy._engine.checks import dtype_name
 from crossentropy._engine.reductions import divide, divided_by_zero, divisor, reduce_rows
@@ -13,16 +13,18 @@ from crossentropy._engine.sigmoid.labels import check_binary_labels, valid_label
 from crossentropy._engine.sigmoid.problem import Options, Problem
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import ROOM, largest_exponent
+from crossentropy.links.link import loss_beside_nothing
 from crossentropy.links.link import slope as link_slope
 
 
 def element_losses(problem: Problem, weights: tuple[Array, Array] | None, xp: Any) -> Array:
     """The losses of elements times their `weights`, in the shape of the logits."""
     z, positive, negative = logits_and_masses(problem, weights, xp, loss_dtype(problem.logits))
-    D, counts = negative_log_odds(_finite_where_massless(z, negative, xp), problem.options, xp)
+    up, down = _massless(z, positive, xp), _massless(z, negative, xp)
+    D, counts = negative_log_odds(xp.where(down, constant(z), z), problem.options, xp)
     negative = xp.where(counts, negative, xp.zeros_like(negative))
-    yes = problem.options.link.loss(-_finite_where_massless(z, positive, xp))
-    no = problem.options.negative_link.loss(D)
+    yes = loss_beside_nothing(problem.options.link, -z, up)
+    no = loss_beside_nothing(problem.options.negative_link, D, down & ~xp.isfinite(D))
     return positive * yes + negative * no
 
 
@@ -57,8 +59,8 @@ def reference_gradient(problem: Problem, upstream: Array) -> Array:
     options = problem.options
     weights = element_weights(problem, xp)
     z, positive, negative = logits_and_masses(problem, weights, xp, xp.float64)
-    up = _finite_where_massless(z, positive, xp)
-    down = _finite_where_massless(z, negative, xp)
+    up = xp.where(_massless(z, positive, xp), xp.zeros_like(z), z)
+    down = xp.where(_massless(z, negative, xp), xp.zeros_like(z), z)
     D, counts = negative_log_odds(down, options, xp)
     fall = link_slope(options.negative_link, D)
     if not is_zero(options.negative_shift):  # dD/dz = p (1 − p) / (p_m (1 − p_m)), and p_m = σ(D)
@@ -117,12 +119,9 @@ def _finite_where_divided_by_zero(problem: Problem, xp: Any) -> Problem:
     return replace(problem, logits=xp.where(divided & ~xp.isfinite(z), xp.zeros_like(z), z))
 
 
-def _finite_where_massless(x: Array, mass: Array, xp: Any) -> Array:
-    """`x`, or 0 where it is infinite or NaN and has no mass: then the product with the mass is 0.
-
-    A finite `x` stays, since its loss is the derivative by the mass.
-    """
-    return xp.where((mass == 0) & ~xp.isfinite(x), xp.zeros_like(x), x)
+def _massless(z: Array, mass: Array, xp: Any) -> Array:
+    """Where a logit is infinite or NaN and has no mass."""
+    return (mass == 0) & ~xp.isfinite(z)
 
 
 def negative_log_odds(z: Array, options: Options, xp: Any) -> tuple[Array, Array]:

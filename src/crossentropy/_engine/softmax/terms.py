@@ -17,6 +17,7 @@ from crossentropy._engine.softmax.regularizers import REGULARIZERS
 from crossentropy._rows import row_in_words
 from crossentropy._statistics import RowStatistics, formulas
 from crossentropy._statistics.problem import clip_to_dtype
+from crossentropy.links.link import loss_beside_nothing
 from crossentropy.links.link import slope as link_slope
 
 
@@ -159,7 +160,10 @@ def is_plain(problem: SoftmaxProblem) -> bool:
 
 def target_losses(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
     """``φ`` at the targets, 0 where the row is ignored."""
-    return fill_excluded(problem, problem.link.loss(link_odds(problem, stats.log_odds)))
+    void = void_odds(problem, stats.log_odds)
+    if void is None:
+        return fill_excluded(problem, problem.link.loss(stats.log_odds))
+    return fill_excluded(problem, loss_beside_nothing(problem.link, stats.log_odds, void))
 
 
 def target_slope(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
@@ -173,15 +177,18 @@ def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
 
     What a link makes of an infinity may have no derivative, and 0 times that is no 0.
     """
+    void = void_odds(problem, D)
+    return D if void is None else problem.xp.where(void, problem.xp.zeros_like(D), D)
+
+
+def void_odds(problem: SoftmaxProblem, D: Array) -> Array | None:
+    """Where the log-odds of targets are infinite or NaN and count for nothing; None stands for nowhere."""
     shares, out = target_weights(problem), excluded_rows(problem)
     void = None if shares is None else shares == 0
     if out is not None:
         out = out[..., None] if problem.masses is not None else out
         void = out if void is None else void | out
-    if void is None:
-        return D
-    xp = problem.xp
-    return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
+    return None if void is None else void & ~problem.xp.isfinite(D)
 
 
 def fill_excluded(problem: SoftmaxProblem, values: Array) -> Array:
