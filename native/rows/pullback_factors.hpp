@@ -115,7 +115,7 @@ class RowFactors {
       const double g = target.upstream[l] * (kLogOddsAlone ? scale[l] : 1.0), factor = g / (1.0 + rest[l]);
       shift[l] = shift_for(factor);
       off.alpha[l] = unshifted(factor, shift[l]);
-      target.gradient[l] = -g;
+      target.gradient[l] = rest[l] == rest[l] ? -g : kNaN;  // an invalid row
       no_upstream[l] = target.upstream[l] == 0.0;  // whatever rest is
     }
   }

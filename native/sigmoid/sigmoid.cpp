@@ -274,7 +274,8 @@ CE_INLINE void gradient_block(const Link& link, const SigmoidProblem& problem, i
     const Exponentials<T> of(z);
     for (int l = 0; l < kLanes; ++l) {
       const Terms<T> terms = link(logistic(z[l], of.e[l], of.ln[l]));
-      result[l] = factor[l] * slope_of(terms, factors, l);
+      const T product = factor[l] * slope_of(terms, factors, l);
+      result[l] = factor[l] == T(0) ? T(0) : product;  // whatever the slope is
     }
     write_lanes(result, gradient, problem.logits_type, i, count);
   }

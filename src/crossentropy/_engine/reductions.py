@@ -21,7 +21,7 @@ from crossentropy._backends import (
     total,
     widest_dtype,
 )
-from crossentropy._backends.conditions import is_true
+from crossentropy._backends.conditions import is_true, is_zero
 
 REDUCTIONS = ("mean", "sum", "none")
 NORMALIZERS = ("weight", "count")
@@ -157,6 +157,18 @@ def divisor(
             "pass a number, or one divisor for every row"
         )
     return N
+
+
+def divided_by_zero(normalizer: Any, shape: tuple[int, ...], xp: Any, device: Any) -> Array | None:
+    """Which of the losses of this shape are divided by 0, and so have no gradient; None stands for none."""
+    if is_zero(normalizer):
+        return xp.ones(shape, dtype=xp.bool, device=device)
+    if isinstance(normalizer, (str, int, float)) or tuple(getattr(normalizer, "shape", (-1,))) not in (
+        (),
+        shape,
+    ):
+        return None
+    return xp.broadcast_to(normalizer == 0, shape)
 
 
 def inverse(N: Any) -> Any:

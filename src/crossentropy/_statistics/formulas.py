@@ -20,6 +20,7 @@ from crossentropy._backends import (
 from crossentropy._statistics.label_errors import check_labels, outside_classes
 from crossentropy._statistics.log_sum import LogSum
 from crossentropy._statistics.problem import (
+    DIFFERENTIABLE,
     NONE_REQUESTED,
     PLAIN,
     Prior,
@@ -51,35 +52,43 @@ def statistics(
     whole = prior is not None or target.dense is not None or requested.log_partition or requested.entropy
     total: Any = LogSum(xp, u) if whole else None
 
-    def fill_excluded(x: Array, when_left_out: float) -> Array:
-        """Replace `x` in the excluded rows by `when_left_out`, the value of a row that is certain."""
-        return x if rows.left_out is None else xp.where(rows.left_out, xp.full_like(x, when_left_out), x)
-
     stats = RowStatistics()
     if target.indices is not None:
         if target.several:
             D = [_log_odds(xp, u, on[..., j, :]) for j in range(on.shape[-2])]
-            stats.log_odds = xp.stack([fill_excluded(x, -INF) for x in D], axis=-1)
+            stats.log_odds = xp.stack(D, axis=-1)
         else:
-            stats.log_odds = fill_excluded(_log_odds(xp, u, on), -INF)
+            stats.log_odds = _log_odds(xp, u, on)
     elif target.mask is not None:
-        stats.log_odds = fill_excluded(_log_odds_of_set(xp, u, on), -INF)
+        stats.log_odds = _log_odds_of_set(xp, u, on)
     if requested.log_partition:
-        stats.log_partition = fill_excluded(total.value() + rows.offset, 0.0)
+        stats.log_partition = total.value() + rows.offset
     if prior is not None:
         r = xp.ones_like(u) / u.shape[-1] if prior.values is None else widened(prior.values, u)
-        stats.prior_term = fill_excluded(_weighted(xp, r, u, total, idle), 0.0)
+        stats.prior_term = _weighted(xp, r, u, total, idle)
     if target.dense is not None:
         a = class_last(widened(target.dense, u), axis)
         if target.class_weight is not None:
             a = a * widened(target.class_weight, u)
-        stats.dense_term = fill_excluded(_weighted(xp, a, u, total, idle), 0.0)
+        stats.dense_term = _weighted(xp, a, u, total, idle)
         stats.dense_total = xp.sum(a, axis=-1)
     if requested.entropy:
-        stats.entropy = fill_excluded(total.entropy(), 0.0)
+        stats.entropy = total.entropy()
+    if rows.left_out is not None:
+        fill_excluded(stats, rows.left_out)
     if requested.argmax or requested.rank:
         _count(xp, stats, requested, rows)
     return stats
+
+
+def fill_excluded(stats: RowStatistics, left_out: Array) -> None:
+    """Set the statistics of excluded rows to those of a row that is certain, in place."""
+    for name in DIFFERENTIABLE:
+        x = getattr(stats, name)
+        if x is not None:
+            out = left_out[..., None] if x.ndim > left_out.ndim else left_out
+            certain = -INF if name == "log_odds" else 0.0
+            setattr(stats, name, namespace(x).where(out, namespace(x).full_like(x, certain), x))
 
 
 class Rows(NamedTuple):

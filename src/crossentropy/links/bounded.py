@@ -275,6 +275,9 @@ def _power_loss(q: float, D: Array) -> Array:
     x = -q * xp.where(unlikely, D, -log_sigmoid(-xp.where(unlikely, zero, D)))
     largest = largest_exponent(x)
     endless = x > largest + min(0.0, log(-q))  # the loss or its derivative overflows
-    moved = xp.where(endless & (D < INF), D, zero)
-    rise = math.exp(largest - ROOM) * (moved - constant(moved))  # 0, with a large finite derivative
+    impossible = D == INF
+    moved = xp.where(endless & ~impossible, D, zero)
+    # 0, or ∞ of an impossible target, with a derivative of 1
+    line = xp.where(impossible, -log_sigmoid(-xp.where(impossible, D, zero)), moved - constant(moved))
+    rise = math.exp(largest - ROOM) * line  # its derivative is large and finite
     return xp.where(endless, rise + INF, expm1(xp.where(endless, zero, x)) / -q)

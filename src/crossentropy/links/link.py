@@ -7,7 +7,10 @@ from typing import Protocol, runtime_checkable
 from crossentropy._backends import Array, namespace
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
-__all__ = ["FlattenedLink", "Link", "curvature", "has_no_arrays", "slope"]
+__all__ = ["FlattenedLink", "Link", "curvature", "has_no_arrays", "loss_beside_nothing", "slope"]
+
+FAR = 1e30  # log-odds where a loss is as good as its limit
+MOST = 1e6  # a loss that is larger there has no limit
 
 
 @runtime_checkable
@@ -86,6 +89,42 @@ def curvature(link: Link, log_odds_against: Array) -> Array:
             "log-odds against the target, or pass curvature= to links.Custom"
         )
     return own_curvature(log_odds_against)
+
+
+def loss_beside_nothing(link: Link, log_odds_against: Array, void: Array) -> Array:
+    """Compute a link's loss, which where `void` is its limit, or 0 if that is infinite, and has no derivative.
+
+    There the log-odds are infinite or NaN, and the loss is multiplied by a weight of 0: 0 · ∞ would be NaN, in the
+    derivative as well. The loss is the derivative by that weight.
+
+    Parameters
+    ----------
+    link : Link
+    log_odds_against : array, floating
+        ``D``.
+    void : array of bool, shape of `log_odds_against`
+        The entries that are infinite or NaN and have no weight.
+
+    Returns
+    -------
+    array, shape of `log_odds_against`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crossentropy.links import CrossEntropy, MeanAbsoluteError
+    >>> D = np.asarray([-np.inf, np.inf, np.nan, 0.0])
+    >>> loss_beside_nothing(MeanAbsoluteError(), D, ~np.isfinite(D))
+    array([0., 2., 0., 1.])
+    >>> loss_beside_nothing(CrossEntropy(), D, ~np.isfinite(D)).round(4)
+    array([0.    , 0.    , 0.    , 0.6931])
+    """
+    xp, D = namespace(log_odds_against), log_odds_against
+    zero, known = xp.zeros_like(D), D == D
+    far = xp.where(D > 0, xp.full_like(D, FAR), xp.full_like(D, -FAR))  # where links have finite derivatives
+    losses = link.loss(xp.where(void, xp.where(known, far, zero), D))
+    bounded = known & (xp.abs(losses) < MOST)
+    return xp.where(void & ~bounded, zero, losses)
 
 
 def has_no_arrays(link: Link) -> bool:

@@ -12,6 +12,7 @@ from crossentropy._engine.softmax import terms as formula
 from crossentropy._engine.softmax.problem import FormulaNumbers, RowFormula, SoftmaxProblem, make_problem
 from crossentropy._engine.softmax.solve import solve
 from crossentropy._statistics import Prior, RowStatistics, row_statistics
+from crossentropy._statistics.formulas import class_last, widened
 from crossentropy.links import MeanAbsoluteError
 
 __all__ = ["active_passive_loss", "normalized_cross_entropy"]
@@ -51,7 +52,8 @@ def normalized_cross_entropy(
     -------
     array () or the rows' shape
         A share, dimensionless: float64 for float64 logits, else float32. With a single class it is 0; where another
-        class is impossible it is 0 too, and where the label is, 1.
+        class is impossible it is 0 too, and where the label is, 1. Of soft targets it then is the mass on impossible
+        classes.
 
     Raises
     ------
@@ -191,8 +193,8 @@ def _solved(problem: SoftmaxProblem, active_weight: Any, passive_weight: Any) ->
 
 
 def _composition(problem: SoftmaxProblem, active_weight: Any, passive_weight: Any) -> Array:
-    stats = _statistics(problem)
-    losses = active_weight * _shares(problem, stats)
+    stats, impossible = _statistics(problem)
+    losses = active_weight * _shares(problem, stats, impossible)
     if not is_zero(passive_weight):
         passive = formula.row_losses(
             replace(problem, link=MeanAbsoluteError()), replace(stats, prior_term=None), formula.target_losses
@@ -201,28 +203,43 @@ def _composition(problem: SoftmaxProblem, active_weight: Any, passive_weight: An
     return reduce_problem(problem, losses, problem.sample_weight)
 
 
-def _statistics(problem: SoftmaxProblem) -> RowStatistics:
-    """The target's log-odds, and the mean of all labels' cross-entropies, from one pass."""
-    return row_statistics(
+def _statistics(problem: SoftmaxProblem) -> tuple[RowStatistics, Array]:
+    """The target's log-odds and the mean of all labels' cross-entropies, and the mass on impossible classes."""
+    idle, dense = formula.zero_weight_rows(problem), problem.target.dense
+    if dense is not None:  # whose masses have no derivative where another class is impossible
+        u = formula.prepare(problem, idle).u
+        xp, masses = namespace(u), class_last(widened(dense), problem.axis)
+        impossible = xp.sum(xp.where(u == -INF, masses, xp.zeros_like(masses)), axis=-1)
+        endless = xp.any(u == -INF, axis=-1)
+        idle = endless if idle is None else idle | endless
+    stats = row_statistics(
         problem.logits,
         problem.axis,
         problem.target,
         problem.transform,
         Prior(),
         validate=problem.validate,
-        idle=formula.zero_weight_rows(problem),
+        idle=idle,
     )
+    if dense is None:
+        masses = formula.target_weights(problem)
+        xp, never = problem.xp, stats.log_odds == INF
+        impossible = xp.astype(never, stats.log_odds.dtype)
+        if masses is not None:
+            impossible = xp.sum(xp.where(never, masses, xp.zeros_like(masses)), axis=-1)
+    return stats, impossible
 
 
-def _shares(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
-    """``−log p_y / −Σ_c log p_c`` of every row."""
+def _shares(problem: SoftmaxProblem, stats: RowStatistics, impossible: Array) -> Array:
+    """``−log p_y / −Σ_c log p_c`` of every row; `impossible` is the mass that targets put on impossible classes."""
     formula.check_sums(problem, stats.dense_total)
-    own = formula.row_losses(problem, replace(stats, prior_term=None), formula.target_losses)
+    xp, D = problem.xp, stats.log_odds
+    D = None if D is None else xp.where(D == INF, xp.zeros_like(D), D)
+    own = formula.row_losses(problem, replace(stats, log_odds=D, prior_term=None), formula.target_losses)
     every = problem.classes * stats.prior_term
-    xp = namespace(every)
     # Of a single class, and of an ignored row, both are 0; a class of no probability makes the sum infinite.
-    endless, idle = every == INF, formula.zero_weight_rows(problem)
-    void = (every == 0) | endless
-    void = void if idle is None else void | idle
+    void, idle = (every == 0) | (every == INF), formula.zero_weight_rows(problem)
+    if idle is not None:
+        void = void | (idle & ~xp.isfinite(own + every))
     share = xp.where(void, xp.zeros_like(own), own) / xp.where(void, xp.ones_like(every), every)
-    return xp.where(endless & (own == INF), xp.ones_like(share), share)
+    return xp.where(void, impossible, share)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from crossentropy._backends import Array, loss_dtype, namespace, total
-from crossentropy._engine.reductions import check_reduction, normalizer_of, reduce_rows
+from crossentropy._backends import Array, device, loss_dtype, namespace, total
+from crossentropy._engine.reductions import check_reduction, divided_by_zero, normalizer_of, reduce_rows
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.terms import not_ignored_rows, weigh
 from crossentropy._engine.weights import row_values
@@ -37,8 +37,11 @@ def reduced(
     if keep is not None:
         weights = xp.ones_like(losses) if weights is None else weights
         weights = xp.where(keep, weights, xp.zeros_like(weights))
+    if weights is not None:
+        shape = tuple(losses.shape)
+        losses = weigh(weights, losses, divided_by_zero(normalizer, shape, xp, device(losses)))
     value, _ = reduce_rows(
-        losses if weights is None else weigh(weights, losses),
+        losses,
         weights,
         keep,
         reduction=reduction,

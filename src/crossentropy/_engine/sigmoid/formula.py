@@ -2,26 +2,29 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from crossentropy._backends import Array, loss_dtype, namespace, number_of
+from crossentropy._backends import Array, constant, device, loss_dtype, namespace, number_of
 from crossentropy._backends.conditions import is_zero
 from crossentropy._backends.dtypes import dtype_name
-from crossentropy._engine.reductions import divide, divisor, reduce_rows
+from crossentropy._engine.reductions import divide, divided_by_zero, divisor, reduce_rows
 from crossentropy._engine.sigmoid.labels import check_binary_labels, valid_labels
 from crossentropy._engine.sigmoid.problem import Options, Problem
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import ROOM, largest_exponent
+from crossentropy.links.link import loss_beside_nothing
 from crossentropy.links.link import slope as link_slope
 
 
 def element_losses(problem: Problem, weights: tuple[Array, Array] | None, xp: Any) -> Array:
     """The losses of elements times their `weights`, in the shape of the logits."""
     z, positive, negative = logits_and_masses(problem, weights, xp, loss_dtype(problem.logits))
-    D, counts = negative_log_odds(_finite_where_massless(z, negative, xp), problem.options, xp)
+    up, down = _massless(z, positive, xp), _massless(z, negative, xp)
+    D, counts = negative_log_odds(xp.where(down, constant(z), z), problem.options, xp)
     negative = xp.where(counts, negative, xp.zeros_like(negative))
-    yes = problem.options.link.loss(-_finite_where_massless(z, positive, xp))
-    no = problem.options.negative_link.loss(D)
+    yes = loss_beside_nothing(problem.options.link, -z, up)
+    no = loss_beside_nothing(problem.options.negative_link, D, down & ~xp.isfinite(D))
     return positive * yes + negative * no
 
 
@@ -31,6 +34,7 @@ def reference_loss(
 ) -> Array:
     """The reduced loss, of the losses of elements that `losses_of` computes, or of sums that make up the same total."""
     xp = namespace(problem.logits)
+    problem = _finite_where_divided_by_zero(problem, xp)
     weights = element_weights(problem, xp)
     if problem.options.validate:
         counted = None if weights is None else weights[1] != 0
@@ -55,8 +59,8 @@ def reference_gradient(problem: Problem, upstream: Array) -> Array:
     options = problem.options
     weights = element_weights(problem, xp)
     z, positive, negative = logits_and_masses(problem, weights, xp, xp.float64)
-    up = _finite_where_massless(z, positive, xp)
-    down = _finite_where_massless(z, negative, xp)
+    up = xp.where(_massless(z, positive, xp), xp.zeros_like(z), z)
+    down = xp.where(_massless(z, negative, xp), xp.zeros_like(z), z)
     D, counts = negative_log_odds(down, options, xp)
     fall = link_slope(options.negative_link, D)
     if not is_zero(options.negative_shift):  # dD/dz = p (1 − p) / (p_m (1 − p_m)), and p_m = σ(D)
@@ -106,12 +110,18 @@ def logits_and_masses(
     return (z, yes, no) if weights is None else (z, weights[0] * yes, weights[1] * no)
 
 
-def _finite_where_massless(x: Array, mass: Array, xp: Any) -> Array:
-    """`x`, or 0 where it is infinite or NaN and has no mass: then the product with the mass is 0.
+def _finite_where_divided_by_zero(problem: Problem, xp: Any) -> Problem:
+    """The problem, with logits of 0 for infinite and NaN ones where the loss is divided by 0 and has no gradient."""
+    z = problem.logits
+    divided = divided_by_zero(problem.options.normalizer, tuple(z.shape), xp, device(z))
+    if divided is None:
+        return problem
+    return replace(problem, logits=xp.where(divided & ~xp.isfinite(z), xp.zeros_like(z), z))
 
-    A finite `x` stays, since its loss is the derivative by the mass.
-    """
-    return xp.where((mass == 0) & ~xp.isfinite(x), xp.zeros_like(x), x)
+
+def _massless(z: Array, mass: Array, xp: Any) -> Array:
+    """Where a logit is infinite or NaN and has no mass."""
+    return (mass == 0) & ~xp.isfinite(z)
 
 
 def negative_log_odds(z: Array, options: Options, xp: Any) -> tuple[Array, Array]:

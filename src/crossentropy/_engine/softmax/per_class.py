@@ -10,6 +10,7 @@ from crossentropy._engine.softmax.terms import excluded_rows, not_ignored_rows, 
 from crossentropy._statistics import formulas
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy._statistics.log_sum import LogSum
+from crossentropy.links.link import loss_beside_nothing
 from crossentropy.links.link import slope as link_slope
 
 
@@ -63,19 +64,18 @@ def losses_of_classes(problem: SoftmaxProblem, D: Array) -> tuple[Array, Array]:
     """The same, from ``D_c`` of every class."""
     xp = namespace(D)
     a, masses = class_masses(problem, D)
-    losses = xp.sum(a * problem.link.loss(_without_void(problem, a, D)), axis=-1)
+    losses = xp.sum(a * loss_beside_nothing(problem.link, D, _void(problem, a, D)), axis=-1)
     keep = not_ignored_rows(problem)
     if keep is None:
         return losses, masses
     return xp.where(keep, losses, xp.zeros_like(losses)), xp.where(keep, masses, xp.zeros_like(masses))
 
 
-def _without_void(problem: SoftmaxProblem, a: Array, D: Array) -> Array:
-    """``D``, but 0 where it is no number and counts for nothing, whatever the link would make of it."""
-    xp = namespace(D)
+def _void(problem: SoftmaxProblem, a: Array, D: Array) -> Array:
+    """Where ``D`` is infinite or NaN and counts for nothing, whatever the link would make of it."""
     void, out = a == 0, excluded_rows(problem)
     void = void if out is None else void | out[..., None]
-    return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
+    return void & ~namespace(D).isfinite(D)
 
 
 def row_gradients(problem: SoftmaxProblem, share: Array) -> Array:
@@ -87,7 +87,7 @@ def row_gradients(problem: SoftmaxProblem, share: Array) -> Array:
     xp = namespace(D)
     a, _ = class_masses(problem, D)
     # G (1 − p) = a dφ/dD. Of the likeliest class 1 − p may vanish, so its slope is shared out by p_c/(1 − p).
-    slopes = a * link_slope(problem.link, _without_void(problem, a, D))
+    slopes = a * link_slope(problem.link, xp.where(_void(problem, a, D), xp.zeros_like(D), D))
     likeliest = _first_least(D)
     zero = xp.zeros_like(D)
     G = xp.where(likeliest, zero, slopes / xp.exp(log_sigmoid(D)))

@@ -12,11 +12,13 @@ from crossentropy._arguments.unit_sums import digits_beside_one, rounding_tolera
 from crossentropy._backends import Array, as_indices, namespace, total, widest_dtype
 from crossentropy._backends.conditions import first_true, is_true, is_zero
 from crossentropy._backends.dtypes import sum_tolerance
+from crossentropy._engine.reductions import divided_by_zero
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.regularizers import REGULARIZERS
 from crossentropy._rows import row_in_words
 from crossentropy._statistics import RowStatistics, formulas
 from crossentropy._statistics.problem import clip_to_dtype
+from crossentropy.links.link import loss_beside_nothing
 from crossentropy.links.link import slope as link_slope
 
 
@@ -159,7 +161,10 @@ def is_plain(problem: SoftmaxProblem) -> bool:
 
 def target_losses(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
     """``φ`` at the targets, 0 where the row is ignored."""
-    return fill_excluded(problem, problem.link.loss(link_odds(problem, stats.log_odds)))
+    void = void_odds(problem, stats.log_odds)
+    if void is None:
+        return fill_excluded(problem, problem.link.loss(stats.log_odds))
+    return fill_excluded(problem, loss_beside_nothing(problem.link, stats.log_odds, void))
 
 
 def target_slope(problem: SoftmaxProblem, stats: RowStatistics) -> Array:
@@ -173,15 +178,18 @@ def link_odds(problem: SoftmaxProblem, D: Array) -> Array:
 
     What a link makes of an infinity may have no derivative, and 0 times that is no 0.
     """
+    void = void_odds(problem, D)
+    return D if void is None else problem.xp.where(void, problem.xp.zeros_like(D), D)
+
+
+def void_odds(problem: SoftmaxProblem, D: Array) -> Array | None:
+    """Where the log-odds of targets are infinite or NaN and count for nothing; None stands for nowhere."""
     shares, out = target_weights(problem), excluded_rows(problem)
     void = None if shares is None else shares == 0
     if out is not None:
         out = out[..., None] if problem.masses is not None else out
         void = out if void is None else void | out
-    if void is None:
-        return D
-    xp = problem.xp
-    return xp.where(void & ~xp.isfinite(D), xp.zeros_like(D), D)
+    return None if void is None else void & ~problem.xp.isfinite(D)
 
 
 def fill_excluded(problem: SoftmaxProblem, values: Array) -> Array:
@@ -249,12 +257,9 @@ def not_ignored_rows(problem: SoftmaxProblem) -> Array | None:
 def zero_weight_rows(problem: SoftmaxProblem) -> Array | None:
     """Which rows have a sample weight of 0, or are divided by 0, and so have no gradient; None stands for none."""
     idle = None if problem.sample_weight is None else problem.sample_weight == 0
-    N, xp = problem.normalizer, problem.xp
-    if is_zero(N):
-        return xp.ones(problem.rows, dtype=xp.bool, device=problem.device)
-    if isinstance(N, (str, int, float)) or tuple(getattr(N, "shape", (-1,))) not in ((), problem.rows):
+    divided = divided_by_zero(problem.normalizer, problem.rows, problem.xp, problem.device)
+    if divided is None:
         return idle
-    divided = xp.broadcast_to(N == 0, problem.rows)
     return divided if idle is None else idle | divided
 
 
@@ -315,13 +320,18 @@ def check_whole(problem: SoftmaxProblem, sums: Array) -> None:
         )
 
 
-def weigh(weights: Array, values: Array) -> Array:
-    """``weights · values``, where a weight of 0 makes 0 of anything, and a gradient by the weight still flows."""
+def weigh(weights: Array, values: Array, divided: Array | None = None) -> Array:
+    """``weights · values``, where a weight of 0 makes 0 of anything, and a gradient by the weight still flows.
+
+    So does a divisor of 0: values that are `divided` by it have no gradient, and 0 · ∞ is no 0.
+    """
     xp = namespace(values)
-    void = (weights == 0) & ~xp.isfinite(values)
+    void = ((weights == 0) if divided is None else (weights == 0) | divided) & ~xp.isfinite(values)
     return xp.where(void, xp.zeros_like(values), weights * xp.where(void, xp.zeros_like(values), values))
 
 
 def weigh_rows(problem: SoftmaxProblem, values: Array) -> Array:
     """``ω · values``."""
-    return values if problem.sample_weight is None else weigh(problem.sample_weight, values)
+    if problem.sample_weight is None:
+        return values
+    return weigh(problem.sample_weight, values, zero_weight_rows(problem))

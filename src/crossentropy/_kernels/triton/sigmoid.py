@@ -207,7 +207,7 @@ def _gradient_kernel(
         N = tl.load(divisor)
         scale = tl.load(upstream).to(tl.float64) / tl.where(N == 0, 1.0, N)
         factor = tl.where(N == 0, 0.0, scale).to(REAL)
-    slope = factor * (_weighed(positive_mass, positive) + _weighed(negative_mass, negative))
+    slope = _weighed(factor, _weighed(positive_mass, positive) + _weighed(negative_mass, negative))
     if gradient.dtype.element_ty != REAL:
         slope = slope.to(tl.float32)  # float64 reaches half precision by way of float32
     tl.store(_at(gradient, places, strides[6]), slope.to(gradient.dtype.element_ty), mask=mask)

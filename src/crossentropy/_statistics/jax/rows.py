@@ -41,10 +41,11 @@ def statistics(
         )
     if validate:
         check_labels(target, logits.shape[axis])
-    offset, temperature, bias = None, transform.temperature, transform.logit_bias
+    offset, left_out, temperature, bias = None, None, transform.temperature, transform.logit_bias
     if not _serves_transform(transform):
         rows = formulas.prepare(logits, axis, target, transform, idle=idle)
         behind, logits, offset, axis = axis, rows.u, rows.offset, rows.u.ndim - 1
+        left_out = rows.left_out
         temperature, bias = 1.0, None
         target = replace(
             target,
@@ -85,7 +86,10 @@ def statistics(
     found = dict(zip(problem.names, row_statistics(problem, *arrays), strict=True))
     if offset is not None and "log_partition" in found:
         found["log_partition"] = found["log_partition"] + offset
-    return RowStatistics(**found)
+    stats = RowStatistics(**found)
+    if left_out is not None:
+        formulas.fill_excluded(stats, left_out)
+    return stats
 
 
 def _serves_transform(transform: Transform) -> bool:
