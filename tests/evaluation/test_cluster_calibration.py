@@ -1,5 +1,6 @@
 """Calibration and classes where rows of one cluster are not independent."""
 
+import gc
 import math
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from scipy import special, stats
 
 from crossentropy.evaluation import Batch, Declaration, State, evaluate
 from crossentropy.evaluation import _cluster_scores as cluster_scores
+from crossentropy.evaluation._part import Part
 from evaluation_data import SIX, rows_of
 
 OLD = Path(__file__).parent / "clustered_of_0.1.state"
@@ -161,3 +163,14 @@ def test_states_of_an_earlier_and_of_this_release_merge_both_ways():
     updated.update(rows)
     assert old.to_bytes() == new.to_bytes() == updated.to_bytes()
     assert State.from_bytes(new.to_bytes()).finalize().n == 12
+
+
+def test_the_memory_of_an_evaluation_is_free_when_it_ends():
+    """Sums for each cluster are megabytes, so they do not wait for the garbage collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        evaluate(labels=[0, 1, 1], proba=[0.2, 0.7, 0.4], cluster=[0, 0, 1])
+        assert not [x for x in gc.get_objects() if isinstance(x, Part)]
+    finally:
+        gc.enable()

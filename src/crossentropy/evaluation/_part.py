@@ -1,6 +1,7 @@
 """What is known about some rows: all sums and counts, to which rows and other parts are added."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,34 +62,19 @@ class Part:
     def _make_tables(self) -> list[PredictionTable]:
         """Make the tables of predictions: of the positive class; of many classes, the most probable one, then each."""
         classes = len(self.declaration.classes)
-        fine = PredictionTable(grid_bits(1), weighted=self.in_weights, probability=self._probability)
+        # A bound method would make a circle of references, which keeps the memory of many sums for some time.
+        probability = partial(_probability, self.declaration)
+        fine = PredictionTable(grid_bits(1), weighted=self.in_weights, probability=probability)
         if classes == 2 or classes > CLASSWISE:
             return [fine]
         bits = grid_bits(classes)
         counts = np.zeros((classes, grid_size(bits), 2), np.int64)
         each = [
-            PredictionTable(bits, weighted=self.in_weights, probability=self._probability, counts=own)
+            PredictionTable(bits, weighted=self.in_weights, probability=probability, counts=own)
             for own in counts
         ]
         self._class_counts = counts
         return [fine, *each]
-
-    def _probability(self, keys: Array) -> tuple[Array, Array]:
-        """Return the probabilities that keys of a table stand for, to the bit as rows have them."""
-        d = self.declaration
-        kind = d.kind if d.is_binary and (d.one_column or d.kind == "logits") else "proba"
-        out, labels = np.empty((9, len(keys))), np.zeros(len(keys), np.int64)
-        _native.binary_scores(
-            NumpyMemory.address(keys),
-            1,
-            KINDS.index(kind),
-            NumpyMemory.address(labels),
-            False,
-            len(keys),
-            [NumpyMemory.address(row) for row in out],
-            0,
-        )
-        return out[7], out[8]
 
     def add(self, batch: Batch, scores: tuple[Array, Array] | None = None) -> None:
         """Add at most `rows_together` rows, and write their losses and probabilities if arrays (n,) are passed."""
@@ -263,3 +249,20 @@ def _terms(weight: Array | None, bounded: Mapping[str, Array], costs: Costs) -> 
         return x if x is None or weight is None else x * weight
 
     return GroupTerms(weight, costs.finite, weighted("brier"), weighted("correct"), costs.infinite)
+
+
+def _probability(d: Declaration, keys: Array) -> tuple[Array, Array]:
+    """Return the probabilities that keys of a table stand for, to the bit as rows have them."""
+    kind = d.kind if d.is_binary and (d.one_column or d.kind == "logits") else "proba"
+    out, labels = np.empty((9, len(keys))), np.zeros(len(keys), np.int64)
+    _native.binary_scores(
+        NumpyMemory.address(keys),
+        1,
+        KINDS.index(kind),
+        NumpyMemory.address(labels),
+        False,
+        len(keys),
+        [NumpyMemory.address(row) for row in out],
+        0,
+    )
+    return out[7], out[8]
