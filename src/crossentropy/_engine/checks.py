@@ -118,9 +118,13 @@ def check_floating(logits: Array, name: str, labels: Any = None) -> None:
 def dtype_name(x: Array) -> str:
     """The name of an array's element type, the same in every library."""
     # `torch.compile` warns of a cache, which PyTorch's names do not need.
-    return str(x.dtype)[len("torch.") :] if is_torch(x) else _name(x.dtype)
+    if is_torch(x):
+        return str(x.dtype)[len("torch.") :]
+    kind: Any = type(x.dtype)
+    return _name(kind, x.dtype)
 
 
 @cache
-def _name(dtype: Any) -> str:
+def _name(kind: Any, dtype: Any) -> str:
+    # By kind first: some libraries warn where their types are compared with another's.
     return str(dtype).rpartition(".")[2]
