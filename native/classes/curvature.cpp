@@ -24,6 +24,19 @@ CE_INLINE void bend(T* u, T* e, T* v, int64_t width, int64_t top, double scale, 
   u[top] = T(factor * s.inverse * (v_top * (s.rest * s.inverse) - others));
 }
 
+// scale·z + bias in place, but for a number that is the same for all: see Anchors.
+template <class T>
+CE_INLINE void add_bias(const CurvatureRows& in, T* z, int64_t classes) {
+  const T scale = T(in.scale);
+  T high = -kInf<T>;
+  for (int64_t c = 0; c < classes; ++c) {
+    const T u = scale * z[c] + T(in.bias[c]);
+    high = u > high ? u : high;
+  }
+  const T anchor = anchor_of<T>(double(high), in.scale);
+  for (int64_t c = 0; c < classes; ++c) z[c] = scale * (z[c] - anchor) + T(in.bias[c]);
+}
+
 template <class T>
 CE_CLONES void bend_rows(const CurvatureRows& in, const double* factors, const View& direction, const View& out,
                          int64_t begin, int64_t end) {
@@ -42,8 +55,7 @@ CE_CLONES void bend_rows(const CurvatureRows& in, const double* factors, const V
     for (int64_t r = 0; r < n; ++r) {
       T* const own = u + r * tile.width;
       const double factor = factors[row + r];
-      if (in.bias)
-        for (int64_t c = 0; c < tile.classes; ++c) own[c] = T(in.scale) * own[c] + T(in.bias[c]);
+      if (in.bias) add_bias(in, own, tile.classes);
       const int64_t top = factor == 0.0 ? -1 : find_top(own, tile.width);
       if (top < 0) {
         for (int64_t c = 0; c < tile.classes; ++c) own[c] = factor == 0.0 ? T(0) : T(kNaN);
