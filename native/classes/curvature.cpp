@@ -4,6 +4,7 @@
 
 #include "classes/softmax_row.hpp"
 #include "common/parallel.hpp"
+#include "rows/chunk.hpp"
 
 namespace ce {
 namespace {
@@ -107,6 +108,19 @@ class Bend {
   double mean_u = 0.0, of_entropy = 0.0;
 };
 
+// What is added to logits near 10⁵ keeps its digits beside them near 0: see Anchors. Here nothing depends on a number
+// that all u of a row have in them.
+template <class T>
+CE_INLINE void take_off_anchor(T* z, int64_t classes, double scale, const T* bias) {
+  T high = -kInf<T>;
+  for (int64_t c = 0; c < classes; ++c) {
+    const T u = T(scale) * z[c] + (bias ? bias[c] : T(0));
+    high = u > high ? u : high;
+  }
+  const T anchor = anchor_of<T>(double(high), scale);
+  for (int64_t c = 0; c < classes; ++c) z[c] -= anchor;
+}
+
 template <class T>
 struct Vectors {
   const T* bias;
@@ -146,10 +160,9 @@ CE_CLONES void bend_rows(const View& logits, const Shape& shape, const Transform
       const bool known = !labels || uint64_t(label) < uint64_t(tile.classes);
       double scale = transform.temperatures ? pointer<const double>(transform.temperatures)[row + r] : transform.scale;
       const double slope = scale;
-      if (known && labels) {
-        const double margin = vectors.margins ? vectors.margins[label] : transform.margin;
-        own[label] = T(double(own[label]) - margin);
-      }
+      const double margin = !labels || !known ? 0.0 : vectors.margins ? vectors.margins[label] : transform.margin;
+      if (vectors.bias || margin != 0.0) take_off_anchor(own, tile.classes, scale, vectors.bias);
+      if (margin != 0.0) own[label] = T(double(own[label]) - margin);
       if (vectors.bias) {
         for (int64_t c = 0; c < tile.classes; ++c) own[c] = T(scale) * own[c] + vectors.bias[c];
         scale = 1.0;

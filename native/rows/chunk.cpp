@@ -74,7 +74,8 @@ CE_INLINE void write_any(const Chunk<T>& chunk, const Shape& shape, const Extent
 }
 
 template <class T, bool Wide>
-CE_INLINE void transform_placed(const Transform& transform, const Extent& extent, Chunk<T>& u, Chunk<T>* slope) {
+CE_INLINE void transform_placed(const Transform& transform, const Extent& extent, Chunk<T>& u, Chunk<T>* slope,
+                                const Anchors<T>* anchors) {
   const Place<Wide> place{extent};
   const int depth = place.depth();
   if (transform.softcap != 0.0) {
@@ -85,6 +86,10 @@ CE_INLINE void transform_placed(const Transform& transform, const Extent& extent
       for (int l = 0; l < kLanes; ++l) u.at[k][l] = cap * value[l];
       for (int l = 0; l < kLanes && slope; ++l) slope->at[k][l] = derivative[l];
     }
+  }
+  if (anchors) {
+    for (int k = 0; k < depth; ++k)
+      for (int l = 0; l < kLanes; ++l) u.at[k][l] -= anchors->of_logits[l];
   }
   if (transform.bias) {
     alignas(64) T line[kLanes], scale[kLanes];
@@ -102,11 +107,11 @@ CE_INLINE void transform_placed(const Transform& transform, const Extent& extent
 
 template <class T>
 CE_INLINE void transform_any(const Transform& transform, const Extent& extent, bool wide, Chunk<T>& u,
-                             Chunk<T>* slope) {
+                             Chunk<T>* slope, const Anchors<T>* anchors) {
   if (wide)
-    transform_placed<T, true>(transform, extent, u, slope);
+    transform_placed<T, true>(transform, extent, u, slope, anchors);
   else
-    transform_placed<T, false>(transform, extent, u, slope);
+    transform_placed<T, false>(transform, extent, u, slope, anchors);
 }
 
 }  // namespace
@@ -121,8 +126,8 @@ CE_INLINE void transform_any(const Transform& transform, const Extent& extent, b
     write_any(chunk, shape, extent, wide, view);                                                                  \
   }                                                                                                               \
   CE_CLONES void apply_transform(const Transform& transform, const Extent& extent, bool wide, Chunk<T>& u,        \
-                                 Chunk<T>* slope) {                                                               \
-    if (!transform.plain()) transform_any(transform, extent, wide, u, slope);                                     \
+                                 Chunk<T>* slope, const Anchors<T>* anchors) {                                    \
+    if (!transform.plain() || anchors) transform_any(transform, extent, wide, u, slope, anchors);                 \
   }
 CE_CHUNK(float)
 CE_CHUNK(double)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/exp.hpp"
 #include "rows/problem.hpp"
@@ -72,11 +73,29 @@ void write_chunk(const Chunk<float>& chunk, const Shape& shape, const Extent& ex
 void write_chunk(const Chunk<double>& chunk, const Shape& shape, const Extent& extent, bool wide,
                  const View& view);
 
-// z → softcap(z), or with a bias scale·softcap(z) + bias, in place. `slope`, if given, receives softcap'(z).
+// What is taken off the logits of a row, in every lane the same or each its own, before a bias or a margin is added:
+// near 0 these sums keep the digits that they would lose beside logits near 10⁵. `offset` is that in units of u.
+template <class T>
+struct Anchors {
+  alignas(64) T of_logits[kLanes];
+  alignas(64) double offset[kLanes];
+};
+
+// Up to here an anchor gains no more than some millionths.
+constexpr double kNearZero = 64.0;
+
+// The anchor of a row whose u are as large as this, where u = unit·z + b.
+template <class T>
+CE_INLINE T anchor_of(double u, double unit) {
+  return std::abs(u) > kNearZero && std::abs(u) < kInf<double> ? T(u / unit) : T(0);
+}
+
+// z → softcap(z), or with a bias scale·softcap(z) + bias, in place, both with anchors taken off softcap(z), if given.
+// `slope`, if given, receives softcap'(z).
 void apply_transform(const Transform& transform, const Extent& extent, bool wide, Chunk<float>& u,
-                     Chunk<float>* slope);
+                     Chunk<float>* slope, const Anchors<float>* anchors);
 void apply_transform(const Transform& transform, const Extent& extent, bool wide, Chunk<double>& u,
-                     Chunk<double>* slope);
+                     Chunk<double>* slope, const Anchors<double>* anchors);
 
 CE_INLINE int64_t row_offset(const View& view, const Shape& shape, int64_t row) {
   if (shape.inner == 1) return row * view.outer_stride;
@@ -150,6 +169,10 @@ CE_INLINE void load_pending_scales(const Transform& transform, int64_t row, int 
   if (transform.temperatures)
     for (int l = 1; l < rows; ++l) scale[l] = pending_scale(transform, row + l);
 }
+// What u counts of a logit in a chunk.
+CE_INLINE double unit_of(const Transform& transform, int64_t row) {
+  return transform.bias ? row_scale(transform, row) : 1.0;
+}
 // What the margin takes off class c's logit, in the chunk's units.
 CE_INLINE double margin_of(const Transform& transform, int64_t row, int64_t c) {
   const double margin =
@@ -159,7 +182,7 @@ CE_INLINE double margin_of(const Transform& transform, int64_t row, int64_t c) {
 template <class T, bool Wide>
 CE_INLINE void subtract_set_margins(const Transform& transform, const Place<Wide>& place, const Chunk<T>& mask,
                                 Chunk<T>& u) {
-  if (transform.margin == 0.0 && !transform.class_margin) return;
+  if (!transform.has_margin()) return;
   for (int k = 0; k < place.depth(); ++k)
     for (int l = 0; l < kLanes; ++l)
       if (mask.at[k][l] != T(0))

@@ -45,10 +45,11 @@ struct Halves<BFloat16> {
   }
 };
 
-// The u of a logit z: with a bias factor·z + bias, where `beside` holds the bias at this place.
-template <Beside kBeside, class T, class Item>
-CE_INLINE T u_of(T z, T factor, const Item* beside, int64_t place) {
-  return kBeside == Beside::kBias ? z * factor + T(beside[place]) : z;
+// The u of a logit z: with a bias factor·z + bias, where `beside` holds the bias at this place. If kAnchored, the anchor
+// is taken off z before.
+template <Beside kBeside, bool kAnchored, class T, class Item>
+CE_INLINE T u_of(T z, T anchor, T factor, const Item* beside, int64_t place) {
+  return kBeside == Beside::kBias ? (kAnchored ? z - anchor : z) * factor + T(beside[place]) : z;
 }
 
 // A function for each dtype and each of what lies beside: put together, they would not fit the registers.

@@ -7,7 +7,8 @@ template <class T, class Stored, Beside kBeside>
 class RowGradient {
  public:
   CE_INLINE RowGradient(const ContiguousProblem& problem, const ContiguousGradient& row)
-      : base{plain(row.base[0]), plain(row.base[1])},
+      : anchor(kBias ? anchor_of<T>(row.base[0], row.factor) : T(0)),
+        base{plain(row.base[0] - row.factor * double(anchor)), plain(row.base[1])},
         alpha{plain(row.alpha[0]), plain(row.alpha[1])},
         rate(T(row.scale * kLog2E)),
         gain(plain(row.gain)),
@@ -15,34 +16,43 @@ class RowGradient {
         beside(pointer<const Item>(kSet ? uintptr_t(row.mask) : kItems ? problem.values : 0)),
         exponential(kSet ? T(1) : alpha[0], T(row.shift)) {}
 
-  // The last line of a row, which may be short, goes through a buffer.
   CE_INLINE void write(const Stored* from, Stored* to, int64_t classes) const {
+    if (kBias && anchor != T(0))
+      write_lines<kBias>(from, to, classes);
+    else
+      write_lines<false>(from, to, classes);
+  }
+
+ private:
+  // The last line of a row, which may be short, goes through a buffer.
+  template <bool kAnchored>
+  CE_INLINE void write_lines(const Stored* from, Stored* to, int64_t classes) const {
     const int64_t end = classes / kLanes * kLanes;
-    for (int64_t c = 0; c < end; c += kLanes) write_line(from + c, to + c, beside + (kItems ? c : 0));
+    for (int64_t c = 0; c < end; c += kLanes) write_line<kAnchored>(from + c, to + c, beside + (kItems ? c : 0));
     if (end == classes) return;
     const size_t left = size_t(classes - end);
     alignas(64) Stored line[kLanes] = {};
     alignas(64) Item items[kLanes] = {};
     std::memcpy(line, from + end, left * sizeof(Stored));
     if (kItems) std::memcpy(items, beside + end, left * sizeof(Item));
-    write_line(line, line, items);
+    write_line<kAnchored>(line, line, items);
     std::memcpy(to + end, line, left * sizeof(Stored));
   }
 
- private:
   static constexpr bool kSet = kBeside == Beside::kLabelSet, kVector = kBeside == Beside::kVectorPrior;
-  static constexpr bool kItems = kSet || kVector || kBeside == Beside::kBias;
+  static constexpr bool kBias = kBeside == Beside::kBias, kItems = kSet || kVector || kBias;
   using Item = std::conditional_t<kSet, uint8_t, T>;
 
   // With a NaN that no store rounds to a number.
   static CE_INLINE T plain(double x) { return x == x ? T(x) : T(kNaN); }
 
-  const T base[2], alpha[2], rate, gain, factor;
+  const T anchor, base[2], alpha[2], rate, gain, factor;
   const Item* const beside;
   const ScaledExp2<T> exponential;  // times α, but with a label set, where it differs from class to class
 
+  template <bool kAnchored>
   CE_INLINE T at(T z, const Item* item, int place) const {
-    const T u = u_of<kBeside>(z, factor, item, place);
+    const T u = u_of<kBeside, kAnchored>(z, anchor, factor, item, place);
     const bool right = kSet && item[place] != 0;
     const T e = exponential((u - (right ? base[1] : base[0])) * rate);
     const T gradient = !kSet ? e : (right ? alpha[1] : alpha[0]) * e;
@@ -50,18 +60,19 @@ class RowGradient {
     return kBeside == Beside::kUniformPrior ? gradient - gain : gradient;
   }
 
+  template <bool kAnchored>
   CE_INLINE void write_line(const Stored* from, Stored* to, const Item* items) const {
     if constexpr (kSet) {
 #pragma GCC ivdep
       for (int l = 0; l < kLanes; ++l)  // reads and writes may be of the same place, never of a neighbor's
-        to[l] = narrow<Stored>(at(T(widen(from[l])), items, l));
+        to[l] = narrow<Stored>(at<kAnchored>(T(widen(from[l])), items, l));
     } else {
 #pragma GCC ivdep
       for (int l = 0; l < kHalf; ++l) {
         const T first = Halves<Stored>::template load<T>(from, 0, l);
         const T second = Halves<Stored>::template load<T>(from, 1, l);
-        Halves<Stored>::store(to, l, at(first, items, Halves<Stored>::place(0, l)),
-                              at(second, items, Halves<Stored>::place(1, l)));
+        Halves<Stored>::store(to, l, at<kAnchored>(first, items, Halves<Stored>::place(0, l)),
+                              at<kAnchored>(second, items, Halves<Stored>::place(1, l)));
       }
     }
   }

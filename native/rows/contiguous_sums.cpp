@@ -11,23 +11,28 @@ class RowSums {
   CE_INLINE ContiguousSums read(const ContiguousProblem& problem, const ContiguousRow& row) {
     const Stored* const u = pointer<const Stored>(problem.logits.address) + row.offset;
     const Item* const items = pointer<const Item>(kSet ? uintptr_t(row.mask) : kNumbers ? problem.values : 0);
-    factor = T(row.factor);
+    unit = row.factor;
     for (int64_t j = 0; j < problem.k; ++j)
-      if (const int64_t y = row.labels[j]; uint64_t(y) < uint64_t(problem.classes))
-        row.targets[j] = double(u_at(u, items, y));
+      if (const int64_t y = row.labels[j]; uint64_t(y) < uint64_t(problem.classes)) {
+        const double z = double(T(widen(u[y])));
+        row.targets[j] = kBias ? z * unit + double(items[y]) : z;
+      }
     for (int64_t c = 0; c < problem.classes; c += kChunk) {
       const int64_t here = std::min(kChunk, problem.classes - c);
       lines = u + c;
       beside = items ? items + c : nullptr;
-      chunk_mass = kVector ? problem.prior_masses[c / kChunk] : double(here);
-      whole = int(here / kLanes);
-      copies = 0;
-      copied = 0;
-      if (here % kLanes) copy_line(whole, int(here % kLanes));
-      for (int64_t j = 0; j < problem.k; ++j)
-        if (row.labels[j] >= c && row.labels[j] < c + here) mask_target(row.labels[j] - c);
-      add_chunk(row.scale, c == 0);
+      for (bool may_move = kBias;; may_move = false) {
+        chunk_mass = kVector ? problem.prior_masses[c / kChunk] : double(here);
+        whole = int(here / kLanes);
+        copies = 0;
+        copied = 0;
+        if (here % kLanes) copy_line(whole, int(here % kLanes));
+        for (int64_t j = 0; j < problem.k; ++j)
+          if (row.labels[j] >= c && row.labels[j] < c + here) mask_target(row.labels[j] - c);
+        if (add_chunk(row.scale, c == 0, may_move)) break;
+      }
     }
+    if (kBias) sum[0].top += unit * double(anchor);
     return {sum[0], sum[kGroups - 1], depth_sum, mass};
   }
 
@@ -40,8 +45,9 @@ class RowSums {
   static constexpr int64_t kChunk = kDepth * kLanes;
   using Item = std::conditional_t<kSet, uint8_t, T>;  // of what lies beside
 
-  LogSum sum[kGroups];
-  T factor;
+  LogSum sum[kGroups];   // with a bias, of u without the anchor
+  double unit;           // what u counts of a logit
+  T anchor = T(0);       // what is taken off the logits before a bias is added: see Anchors
   double depth_sum = 0.0, mass = 0.0;
   double chunk_mass;  // Σ w over the chunk, but for the targets
   const Stored* lines;
@@ -55,12 +61,13 @@ class RowSums {
   alignas(64) T high[kGroups][kLanes];  // the largest u of a group, lane by lane; of labels but for the copied lines
 
   CE_INLINE T u_at(const Stored* z, const Item* items, int64_t at) const {
-    return u_of<kBeside>(T(widen(z[at])), factor, items, at);
+    return u_of<kBeside, kBias>(T(widen(z[at])), anchor, T(unit), items, at);
   }
   // Of the l-th number of half a line.
+  template <bool kAnchored>
   CE_INLINE T u_in_half(const Stored* line, const Item* items, int half, int l) const {
     const T z = Halves<Stored>::template load<T>(line, half, l);
-    return u_of<kBeside>(z, factor, items, Halves<Stored>::place(half, l));
+    return u_of<kBeside, kAnchored>(z, anchor, T(unit), items, Halves<Stored>::place(half, l));
   }
 
   // ---- lines that are copied ----
@@ -130,13 +137,18 @@ class RowSums {
   // A row's first chunk is searched for its tops before it is summed. Those after it are summed below the tops that
   // are known. If one holds a higher one, its term is taken off the sum again where that leaves most of it, so that
   // no digits are lost; otherwise the chunk is summed once more.
-  CE_INLINE void add_chunk(double scale, bool first) {
+  //
+  // With a bias, tops far from 0 move the anchor, and the chunk is to be begun again: then this returns false.
+  CE_INLINE bool add_chunk(double scale, bool first, bool may_move) {
     const T rate = T(scale * kLog2E);
     alignas(64) T terms[kGroups][kLanes], depths[kLanes];
     if (first) {
       find_high_lanes();
-      for (int g = 0; g < kGroups; ++g)
-        if (const T top = highest(g); top != -kInf<T>) exclude_top(g, top, scale);
+      for (int g = 0; g < kGroups; ++g) {
+        const T top = highest(g);
+        if (may_move && move_anchor(top)) return false;
+        if (top != -kInf<T>) exclude_top(g, top, scale);
+      }
     }
     for (bool searched = first;; searched = false) {
       const bool higher = searched ? sum_lines<false>(rate, terms, depths) : sum_lines<true>(rate, terms, depths);
@@ -147,6 +159,7 @@ class RowSums {
         chunk[g] = total_of_lanes(terms[g]);
         top[g] = higher ? highest(g) : -kInf<T>;
         if (!(double(top[g]) > sum[g].top)) continue;
+        if (may_move && move_anchor(top[g])) return false;
         const double own = term_of(g, top[g], rate);
         if (chunk[g] - own >= 4.0 * own) {
           chunk[g] -= own;
@@ -160,8 +173,17 @@ class RowSums {
       if (kPrior) add_depths(depths);
       for (int g = 0; g < kGroups; ++g)
         if (double(top[g]) > sum[g].top) raise_top(g, double(top[g]), scale);
-      return;
+      return true;
     }
+  }
+
+  // Puts the anchor where a top that is far from 0 comes near it.
+  CE_INLINE bool move_anchor(T top) {
+    const T to = anchor_of<T>(double(top), 1.0) == T(0) ? anchor : T(double(anchor) + double(top) / unit);
+    if (to == anchor) return false;
+    sum[0].top += unit * (double(anchor) - double(to));
+    anchor = to;
+    return true;
   }
 
   // What the sum of a group has in it of a u above its top; NaN where that is no number.
@@ -212,7 +234,7 @@ class RowSums {
           member += kLanes;
         } else {
           for (int l = 0; l < kHalf; ++l) {
-            const T first = u_in_half(from, member, 0, l), second = u_in_half(from, member, 1, l);
+            const T first = u_in_half<kBias>(from, member, 0, l), second = u_in_half<kBias>(from, member, 1, l);
             lanes[0][l] = first > lanes[0][l] ? first : lanes[0][l];
             lanes[0][kHalf + l] = second > lanes[0][kHalf + l] ? second : lanes[0][kHalf + l];
           }
@@ -231,6 +253,12 @@ class RowSums {
   // vector, which goes through the nearest cache too, what is fetched further ahead would be gone before its turn.
   template <bool kLook>
   CE_INLINE bool sum_lines(T rate, T (*terms)[kLanes], T* depths) {
+    if (kBias && anchor != T(0)) return sum_lines_with<kLook, kBias>(rate, terms, depths);
+    return sum_lines_with<kLook, false>(rate, terms, depths);
+  }
+
+  template <bool kLook, bool kAnchored>
+  CE_INLINE bool sum_lines_with(T rate, T (*terms)[kLanes], T* depths) {
     constexpr int64_t kAhead = (kNumbers ? kDepth / 4 : kDepth) * kLanes;
     const T off = base(0), on = base(kGroups - 1);
     const Exp2Shift<T> range(0);
@@ -253,7 +281,7 @@ class RowSums {
         } else {
           for (int l = 0; l < kHalf; ++l) {
             const int m = kHalf + l;
-            const T first = u_in_half(from, other, 0, l), second = u_in_half(from, other, 1, l);
+            const T first = u_in_half<kAnchored>(from, other, 0, l), second = u_in_half<kAnchored>(from, other, 1, l);
             most[l] = first > most[l] ? first : most[l];
             most[m] = second > most[m] ? second : most[m];
             sums[0][l] += exp2_shifted((first - off) * rate, range.floor, range.magic);

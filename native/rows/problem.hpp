@@ -41,6 +41,7 @@ struct Transform {
   double margin = 0.0;            // in place of it, double[classes]:
   uintptr_t class_margin = 0;
   bool plain() const { return softcap == 0.0 && bias == 0; }
+  bool has_margin() const { return margin != 0.0 || class_margin; }
 };
 
 // Exactly one form: `indices` (k per row), `mask` (a set of classes), or `dense` (a mass for every class).

@@ -48,6 +48,10 @@ class RowPullback {
   alignas(64) T rate[kLanes], chain[kLanes], prior_gain[kLanes], floor[kLanes], magic[kLanes];
   alignas(64) T dense_gain[kLanes], dense_total[kLanes], dense_share[kLanes], tie_miss[kLanes], L_above_top[kLanes];
   alignas(64) double scale_sum[kLanes];
+  Anchors<T> anchors;  // that of a row is of the largest u off target or on its set
+  bool anchored;
+  // How far from the top a u may be to be taken for it: with an anchor it may have been rounded otherwise.
+  alignas(64) T near_top[kLanes];
 
   CE_INLINE bool has_set() const { return p.target.mask.address != 0; }
   CE_INLINE bool has_dense() const { return p.target.dense.address != 0; }
@@ -73,6 +77,7 @@ class RowPullback {
   // A lane for every row, or with wide chunks one row's numbers in every lane.
   CE_INLINE void load_factors() {
     const RowFactors<>& f = factors;
+    anchored = (p.transform.bias || p.transform.has_margin()) && find_anchors();
     for (int l = 0; l < kLanes; ++l) {
       const int64_t row = place.row + (Wide || l >= place.rows ? 0 : l);
       const int from = Wide ? first : l;
@@ -84,12 +89,17 @@ class RowPullback {
       off.base[l] = T(f.off.base[from]);
       off.alpha[l] = T(f.off.alpha[from]);
       scale_sum[l] = 0.0;
+      near_top[l] = T(0);
+    }
+    for (int l = 0; anchored && l < kLanes; ++l) {
+      off.base[l] = T(f.off.base[Wide ? first : l] - anchors.offset[l]);
+      near_top[l] = anchors.of_logits[l] == T(0) ? T(0) : T(0x1p-10);
     }
     if (p.only_log_odds()) return;
     for (int l = 0; l < kLanes; ++l) {
       const int from = Wide ? first : l;
       off.beta[l] = T(f.off.beta[from]);
-      on.base[l] = T(f.on.base[from]);
+      on.base[l] = T(anchored ? f.on.base[from] - anchors.offset[l] : f.on.base[from]);
       on.alpha[l] = T(f.on.alpha[from]);
       on.beta[l] = T(f.on.beta[from]);
       prior_gain[l] = T(f.prior_gain[from]);
@@ -99,6 +109,19 @@ class RowPullback {
       tie_miss[l] = T(f.tie_miss[from]);
       L_above_top[l] = T(f.L_above_top[from]);
     }
+  }
+
+  CE_INLINE bool find_anchors() {
+    bool some = false;
+    for (int l = 0; l < kLanes; ++l) {
+      const int from = Wide ? first : l;
+      const double unit = unit_of(p.transform, place.row + (Wide || l >= place.rows ? 0 : l));
+      const double largest = has_set() ? std::max(factors.off.base[from], factors.on.base[from]) : factors.off.base[from];
+      anchors.of_logits[l] = anchor_of<T>(largest, unit);
+      anchors.offset[l] = unit * double(anchors.of_logits[l]);
+      some |= anchors.of_logits[l] != T(0);
+    }
+    return some;
   }
 
   // A wide row that counts for nothing.
@@ -115,8 +138,7 @@ class RowPullback {
         p.out.before_transform)
       return false;
     if (has_set())
-      return p.target.mask.class_stride == 1 && !p.upstream.prior_term && p.transform.margin == 0.0 &&
-             !p.transform.class_margin;
+      return p.target.mask.class_stride == 1 && !p.upstream.prior_term && !p.transform.has_margin();
     return p.target.indices != 0;
   }
 
@@ -163,7 +185,7 @@ class RowPullback {
     const int depth = place.depth();
     const bool capped = p.transform.softcap != 0.0;
     read_chunk(p.logits, p.shape, place, Wide, -kInf<T>, u);
-    apply_transform(p.transform, place, Wide, u, capped ? &slope : nullptr);
+    apply_transform(p.transform, place, Wide, u, capped ? &slope : nullptr, anchored ? &anchors : nullptr);
     const Ahead reads = ahead_of(p.logits, p.shape, place), writes = ahead_of(p.out.logits, p.shape, place);
     if (p.only_log_odds()) {
       for (int k = 0; k < depth; ++k) {
@@ -238,7 +260,7 @@ class RowPullback {
         const T a = other.at[k][l] * weight[l];
         const T at_top = dense_gain[l] * ((dense_total[l] - a) - tie_miss[l]);
         const T elsewhere = dense_gain[l] * a;
-        const bool tie = u.at[k][l] == off.base[l];
+        const bool tie = std::abs(u.at[k][l] - off.base[l]) <= near_top[l];
         const T taken = g.at[k][l] - elsewhere;
         g.at[k][l] = tie ? at_top + (g.at[k][l] - dense_share[l]) : taken;
       }
@@ -272,7 +294,8 @@ class RowPullback {
     }
   }
 
-  // d/d(scale) = Σ_c ∂u_c v_c with u = scale·v + bias. The ∂u of a row sum to g_L, so v is taken off the base.
+  // d/d(scale) = Σ_c ∂u_c v_c with u = scale·v + bias. The ∂u of a row sum to g_L, so v is taken off the base, or with a
+  // bias off the anchor.
   CE_INLINE void add_scale_gradient() {
     alignas(64) T line[kLanes];
     for (int l = 0; l < kLanes; ++l) line[l] = T(0);
@@ -286,12 +309,17 @@ class RowPullback {
         scale_sum[l] += nothing ? 0.0 : own * (v - origin);
       }
     }
-    if (p.transform.bias || place.first_class != 0) return;
+    if (place.first_class != 0) return;
     for (int l = 0; l < (Wide ? 1 : kLanes); ++l) {
       const int64_t row = place.row + (l < place.rows ? l : 0);
       if (!excluded(l) && p.upstream.log_partition)
-        scale_sum[l] += double(off.base[l]) * pointer<const double>(p.upstream.log_partition)[row];
+        scale_sum[l] += origin_of(l) * pointer<const double>(p.upstream.log_partition)[row];
     }
+  }
+  // What is taken off the logits there.
+  CE_INLINE double origin_of(int l) const {
+    const double anchor = anchored ? double(anchors.of_logits[l]) : 0.0;
+    return p.transform.bias ? anchor : double(off.base[l]) + anchor;
   }
   CE_INLINE double chain_scale(int l) const {
     return row_scale(p.transform, place.row + (Wide || l >= place.rows ? 0 : l));

@@ -48,6 +48,8 @@ class RowStatistics {
   alignas(64) T best[kLanes], own[kLanes];
   int64_t best_class[kLanes], above[kLanes];
   Ahead ahead;
+  Anchors<T> anchors;
+  bool anchored;
 
   CE_INLINE const int64_t* labels(int l) const { return finish.labels.of(first + l); }
   CE_INLINE bool counts(int l) const { return finish.labels.counts(first + l); }
@@ -60,8 +62,7 @@ class RowStatistics {
         planes.rank)
       return false;
     if (has_set())
-      return p.target.mask.class_stride == 1 && !planes.prior_term && p.transform.margin == 0.0 &&
-             !p.transform.class_margin;
+      return p.target.mask.class_stride == 1 && !planes.prior_term && !p.transform.has_margin();
     return p.target.indices && p.target.k <= kMaxContiguousLabels;
   }
 
@@ -95,9 +96,31 @@ class RowStatistics {
     }
   }
 
+  // Rows whose sums turn out to need anchors are read twice.
   CE_INLINE void read_rows() {
-    for (int l = 0; l < kLanes; ++l)
+    for (int l = 0; l < kLanes; ++l) {
       scale[l] = pending_scale(p.transform, place.row + (Wide || l >= place.rows ? 0 : l));
+      anchors.of_logits[l] = T(0);
+      anchors.offset[l] = 0.0;
+    }
+    anchored = false;
+    sum_rows();
+    if ((p.transform.bias || p.transform.has_margin()) && find_anchors()) sum_rows();
+    for (int l = 0; l < place.rows; ++l) store_row(l);
+  }
+
+  CE_INLINE bool find_anchors() {
+    for (int l = 0; l < kLanes; ++l) {
+      const double unit = unit_of(p.transform, place.row + (Wide || l >= place.rows ? 0 : l));
+      const double top = has_set() ? std::max(sums[0].top[l], sums[1].top[l]) : sums[0].top[l];
+      anchors.of_logits[l] = anchor_of<T>(top, unit);
+      anchors.offset[l] = unit * double(anchors.of_logits[l]);
+      anchored |= anchors.of_logits[l] != T(0);
+    }
+    return anchored;
+  }
+
+  CE_INLINE void sum_rows() {
     for (int side = 0; side < (has_set() ? 2 : 1); ++side) {
       sums[side].clear();
       if (planes.prior_term) prior[side].clear();
@@ -111,7 +134,7 @@ class RowStatistics {
       place.classes = std::min<int64_t>(place.kClasses, p.shape.classes - c);
       ahead = ahead_of(p.logits, p.shape, place);
       read_chunk(p.logits, p.shape, place, Wide, -kInf<T>, u);
-      apply_transform(p.transform, place, Wide, u, nullptr);
+      apply_transform(p.transform, place, Wide, u, nullptr, anchored ? &anchors : nullptr);
       if (p.target.indices)
         mask_targets();
       else if (has_set())
@@ -121,14 +144,20 @@ class RowStatistics {
       add_groups();
       if (has_dense()) add_dense();
     }
-    for (int l = 0; l < place.rows; ++l) store_row(l);
+  }
+
+  // The sum of the l-th row, its top as it would be without an anchor.
+  CE_INLINE LogSum sum_of(int side, int l) const {
+    LogSum sum = sums[side].at(l);
+    sum.top += anchors.offset[l];
+    return sum;
   }
 
   // What was read of the l-th row, for it to be finished.
   CE_INLINE void store_row(int l) {
     const int to = first + l;
-    finish.off.put(to, sums[0].at(l));
-    if (has_set()) finish.on.put(to, sums[1].at(l));
+    finish.off.put(to, sum_of(0, l));
+    if (has_set()) finish.on.put(to, sum_of(1, l));
     if (planes.prior_term) {
       put_depths(prior[0], l, finish.prior_off);
       if (has_set()) put_depths(prior[1], l, finish.prior_on);
@@ -161,7 +190,7 @@ class RowStatistics {
   // end, where no rounding of u is in the way; only what is compared needs them here.
   CE_INLINE void mask_targets() {
     each_target([&](int k, int lane, int l, int64_t j) __attribute__((always_inline)) {
-      finish.log_odds(first + l)[j] = double(u.at[k][lane]);
+      finish.log_odds(first + l)[j] = double(u.at[k][lane]) + anchors.offset[lane];
     });
     if (planes.argmax || planes.rank)
       each_target([&](int k, int lane, int l, int64_t j) __attribute__((always_inline)) {
@@ -243,7 +272,7 @@ class RowStatistics {
       single.first_class = Wide ? y - y % kLanes : y;
       single.classes = Wide ? std::min<int64_t>(kLanes, p.shape.classes - single.first_class) : 1;
       read_chunk(p.logits, p.shape, single, Wide, -kInf<T>, u);
-      apply_transform(p.transform, single, Wide, u, nullptr);
+      apply_transform(p.transform, single, Wide, u, nullptr, anchored ? &anchors : nullptr);
       own[l] = less_margin(u.at[single.depth_of(y)][single.lane_of(y, l)], l, y);
     }
   }

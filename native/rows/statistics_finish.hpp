@@ -153,7 +153,7 @@ class RowFinish {
     for (int l = 0; !kLogOddsAlone && l < kLanes; ++l)
       targets[l] = l >= rows || !labels.counts(l) ? 0.0 : labels.is_target(l, j) ? log_odds(l)[j] : -kInf<double>;
     for (int l = 0; l < kLanes; ++l) margins[l] = 0.0;
-    if (p.transform.margin == 0.0 && !p.transform.class_margin) return;
+    if (!p.transform.has_margin()) return;
     for (int l = 0; l < rows; ++l)
       if (labels.is_target(l, j)) margins[l] = margin_of(p.transform, row + l, labels.of(l)[j]);
   }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -275,3 +277,10 @@ def test_a_label_that_is_no_probability_is_written_as_a_number_in_every_library(
 def test_a_label_that_is_no_probability_is_written_as_a_number_while_it_is_differentiated():
     with pytest.raises(ValueError, match=r"labels\[0\] is 1\.5, but"):
         ce.loss_and_gradient(lambda t: ce.sigmoid_cross_entropy(np.zeros(2), t), np.array([1.5, 0.5]))
+
+
+def test_types_of_numbers_of_different_libraries_are_not_compared():
+    loss = lambda fw: fw.numpy(ce.sigmoid_cross_entropy(fw.own(np.zeros(1)), fw.own(np.ones(1))))  # noqa: E731
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert loss(NUMPY) == loss(Strict()) == loss(NUMPY)

@@ -29,6 +29,13 @@ def same(found, expected):
 # ------------------------------------------------------------------------------------------------ shifts
 
 
+def test_the_error_about_a_shifted_label_names_no_ignored_label_that_nobody_passed():
+    with pytest.raises(
+        ValueError, match=r"^label -1 at row \(0, 0\) is outside \[0, 4\); to leave such rows out"
+    ):
+        sequence_cross_entropy(LOGITS[:1, :2], np.array([[0, -1]]), shift=1)
+
+
 def test_a_shift_sets_tokens_against_the_logits_of_the_steps_before():
     expected = costs(LOGITS[:, :-1], TOKENS[:, 1:])
     same(sequence_cross_entropy(LOGITS, TOKENS, shift=1, reduction="none"), expected)

@@ -55,6 +55,16 @@ def test_every_shape(name, shape, reduction):
         assert_same(ours, torchs, z, t)
 
 
+@pytest.mark.parametrize("place", ["input", "target"])
+def test_probabilities_that_are_nan_are_an_error_as_in_pytorch(place):
+    p = torch.tensor([0.2, float("nan")])
+    pair = (p, torch.ones(2)) if place == "input" else (torch.full((2,), 0.5), p)
+    with pytest.raises(RuntimeError, match="between 0 and 1"):
+        F.binary_cross_entropy(*pair)
+    with pytest.raises(ValueError, match=f"{place} has entries that are NaN"):
+        ct.binary_cross_entropy(*pair)
+
+
 @both
 @each_weight
 @each_reduction

@@ -183,7 +183,7 @@ def binary_cross_entropy(
     Raises
     ------
     ValueError
-        If the shapes differ, or an entry on the CPU is outside [0, 1].
+        If the shapes differ, or an entry on the CPU is NaN or outside [0, 1].
     TypeError
         If either is not floating.
 
@@ -207,9 +207,11 @@ def binary_cross_entropy(
         void = (element_weights == 0) & ~((input >= 0) & (input <= 1) & (target >= 0) & (target <= 1))
         input, target = (torch.where(void, 0.5, x) for x in (input, target))
     for name, x in (("input", input), ("target", target)):
-        if x.device.type == "cpu" and is_true(((x < 0) | (x > 1)).any()):
+        if x.device.type == "cpu" and is_true((~((x >= 0) & (x <= 1))).any()):
             raise ValueError(
-                f"{name} has entries outside [0, 1], but it is of probabilities here. "
+                f"{name} has entries that are NaN, but it is of probabilities here"
+                if is_true(((x >= 0) & (x <= 1) | x.isnan()).all())
+                else f"{name} has entries outside [0, 1], but it is of probabilities here. "
                 "For logits use binary_cross_entropy_with_logits"
             )
     losses = clamped_binary_cross_entropy(input, target).double()

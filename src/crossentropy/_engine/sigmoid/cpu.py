@@ -3,12 +3,12 @@
 One call forward and one back, for every library whose arrays `Memory` can address: PyTorch's and NumPy's.
 """
 
-from functools import cache
 from math import prod
 from typing import Any
 
 from crossentropy._backends import Array
 from crossentropy._backends.conditions import unravel
+from crossentropy._backends.dtypes import dtype_name
 from crossentropy._engine.reductions import check_least_weight, fixed_divisor, mean_of_totals
 from crossentropy._engine.sigmoid.labels import binary_label_error
 from crossentropy._engine.sigmoid.problem import Problem
@@ -28,8 +28,8 @@ def is_supported(problem: Problem) -> bool:
         and options.gamma is not None
         and options.negative_gamma is not None
         and not options.divides_by_element
-        and 0 <= _element(problem.logits.dtype) < len(FLOATS)
-        and _element(problem.labels.dtype) >= 0
+        and dtype_name(problem.logits) in FLOATS
+        and dtype_name(problem.labels) in ELEMENTS
     )
 
 
@@ -37,7 +37,7 @@ def evaluate(problem: Problem, memory: type[Memory]) -> tuple[Array, float]:
     """The loss, a number or the losses of elements, and what its gradient is divided by."""
     options, logits = problem.options, problem.logits
     kernel, _arrays = _kernel(problem, memory)
-    wide = _element(logits.dtype) == FLOATS["float64"]
+    wide = dtype_name(logits) == "float64"
     dtype, losses, address = "float64" if wide else "float32", None, 0
     if options.reduction == "none":
         losses = memory.empty(logits.shape, dtype)
@@ -71,7 +71,7 @@ def gradient(problem: Problem, upstream: Array, divisor: float, memory: type[Mem
 def derivatives(problem: Problem, positive: bool, memory: type[Memory]) -> tuple[Array, Array]:
     """The first and second derivative of every element's loss, or without a negative shift a bound of the second."""
     kernel, arrays = _kernel(problem, memory)
-    wide = _element(arrays[0].dtype) == FLOATS["float64"]
+    wide = dtype_name(arrays[0]) == "float64"
     result = memory.empty((2, *problem.logits.shape), "float64" if wide else "float32")
     first = memory.address(result)
     second = first + prod(problem.logits.shape) * (8 if wide else 4)
@@ -91,9 +91,9 @@ def _kernel(problem: Problem, memory: type[Memory]) -> tuple[Any, tuple[Any, ...
     )
     kernel = _native.SigmoidProblem(
         logits=memory.address(z),
-        logits_type=_element(z.dtype),
+        logits_type=ELEMENTS[dtype_name(z)],
         labels=memory.address(t),
-        labels_type=_element(t.dtype),
+        labels_type=ELEMENTS[dtype_name(t)],
         size=prod(z.shape),
         classes=options.classes,
         inner=options.inner,
@@ -107,9 +107,3 @@ def _kernel(problem: Problem, memory: type[Memory]) -> tuple[Any, tuple[Any, ...
         negative_shift=options.negative_shift,
     )
     return kernel, (z, t, omega, positive, negative)
-
-
-@cache
-def _element(dtype: Any) -> int:
-    """The kernel's number of a library's dtype; −1 where it has none."""
-    return ELEMENTS.get(str(dtype).rpartition(".")[2], -1)
