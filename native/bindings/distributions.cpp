@@ -15,5 +15,6 @@ void bind_distributions(nb::module_& m) {
           const auto checks = ce::row_sums(in, ce::pointer<double>(values), threads);
           return std::tuple(checks.valid, checks.finite, checks.p_miss, checks.q_miss);
         },
-        "quantity"_a, "p"_a, "q"_a, "dtype"_a, "rows"_a, "classes"_a, "factors"_a, "period"_a, "values"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>());
+        "quantity"_a, "p"_a, "q"_a, "dtype"_a, "rows"_a, "classes"_a, "factors"_a, "period"_a, "values"_a, "threads"_a,
+        nb::call_guard<nb::gil_scoped_release>());
 }

@@ -16,7 +16,8 @@ class ClassLoss::Reader {
   using Real = typename Form::Real;
 
   CE_INLINE Reader(const ClassLoss& of, const View& from, const View* direction = nullptr)
-      : of(of), from(from), direction(direction), tile(from, of.shape), soft(of.is_soft()), table(!soft && of.target.dense.address),
+      : of(of), from(from), direction(direction), tile(from, of.shape), soft(of.is_soft()),
+        table(!soft && of.target.dense.address),
         numbers(tile.width * (tile.rows * (soft ? 2 : 1) + (Form::kMasses ? (soft ? 1 : 2) : 0))),
         vectors(Form::kMasses ? 2 * tile.width : 1), parts(kDuals ? tile.width * tile.rows : 1) {
     e = numbers.data() + tile.width * tile.rows;

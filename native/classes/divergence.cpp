@@ -46,14 +46,16 @@ CE_INLINE RatioTerm<Dual> ratio_term(Dual p, Dual inverse, Dual difference) {
   return {0.0, {log, p.slope / p.value + inverse.slope / inverse.value}};
 }
 
-// One row of each of the logits, with the rows of directions in their slopes if they are duals. Where one of them is largest, all stand aside: there the differences of probabilities
+// One row of each of the logits, with the rows of directions in their slopes if they are duals. Where one of them is
+// largest, all stand aside: there the differences of probabilities
 // near 1 are taken from logarithms. The loops over lines have p ≤ 1/2 of each.
 template <class T>
 class Rows {
  public:
   CE_INLINE explicit Rows(const DivergenceRows& in)
       : tile(in.logits[0], in.shape), in(in), K(int(in.logits.size())), width(tile.width), sums(in.logits.size()),
-        numbers((tile.rows + 1) * width * K), softmaxes(in.logits.size()), top_logs(in.logits.size()), parts(kDuals ? tile.rows * width : 1) {
+        numbers((tile.rows + 1) * width * K), softmaxes(in.logits.size()), top_logs(in.logits.size()),
+        parts(kDuals ? tile.rows * width : 1) {
     for (int i = 0; i < K; ++i) softmaxes[i].e = numbers.data() + (i * (tile.rows + 1) + tile.rows) * width;
   }
 

@@ -7,6 +7,8 @@ import crossentropy as ce
 
 torch = pytest.importorskip("torch")
 
+from second_order import derivatives  # noqa: E402
+
 from crossentropy._engine.softmax import curvature  # noqa: E402
 
 N, C = 6, 5
@@ -74,16 +76,6 @@ CASES = {
 def by_hand(z, a, T, b, weights=1.0):
     u = z / T + b
     return weights * (a.sum(-1) * torch.logsumexp(u, -1) - (a * u).sum(-1))
-
-
-def derivatives(function, z, upstream, v):
-    """Of ``v · upstream · ∂ℓ/∂z`` by the logits and the upstream gradient, and of the former's square."""
-    z, upstream = z.clone().requires_grad_(), upstream.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(function(z), z, upstream, create_graph=True)
-    second, by_upstream = torch.autograd.grad((slope * v).sum(), [z, upstream], retain_graph=True)
-    (graphed,) = torch.autograd.grad((slope * v).sum(), z, create_graph=True)
-    (third,) = torch.autograd.grad((graphed**2).sum(), z)
-    return slope.detach(), second, by_upstream, third
 
 
 @pytest.mark.parametrize("reduction", ["none", "sum"])

@@ -1,4 +1,4 @@
-"""What rows add to their clusters: for intervals, and for what is said of calibration."""
+"""Sums of rows by cluster: for intervals, and for tests of calibration."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -190,7 +190,7 @@ class GroupSums:
         self.carry()
 
     def scaled(self, groups: int | None = None) -> list[int]:
-        """Return the sums times 2^1074; of the first groups, if it is said of how many."""
+        """Return the sums times 2^1074 of all groups, or of the first `groups`."""
         self.carry()
         used = [*self.planes()]
         limbs = self.limbs[:, :groups]

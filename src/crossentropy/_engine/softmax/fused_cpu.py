@@ -234,11 +234,10 @@ def gradient(
     out = memory.empty_like(x.array) if into is None else into
     alike = memory.strides(out) == memory.strides(x.array)
     strides = x.strides if alike else lay_out(memory, out, problem.axis).strides
-    number = isinstance(upstream, float)
-    _kept, (each,) = ((), (0,)) if number else memory.addressed((upstream,), ("float64",))
+    factor, each, _kept = _weights(memory, found, upstream)
     found.rows.pullback(
         memory.address(x.array),
-        found.share * upstream if number else found.share,
+        factor,
         each,
         memory.address(out),
         memory.codes[out.dtype],
@@ -254,19 +253,26 @@ def gradient_along(
     """The derivative of `gradient` by the logits along `v`, of a loss of every class."""
     x = lay_out(memory, logits, problem.axis)
     out = memory.empty_like(x.array)
-    number = isinstance(upstream, float)
-    _kept, (each,) = ((), (0,)) if number else memory.addressed((upstream,), ("float64",))
+    factor, each, _kept = _weights(memory, found, upstream)
     direction = lay_out(memory, v, problem.axis)
     rows = cast("_native.ClassLoss", found.rows)
     rows.pullback_along(
         memory.address(x.array),
-        found.share * upstream if number else found.share,
+        factor,
         each,
         direction.view(memory),
         lay_out(memory, out, problem.axis).view(memory),
         memory.threads(),
     )
     return out
+
+
+def _weights(memory: type[Memory], found: FusedRows, upstream: Any) -> tuple[float, int, Any]:
+    """A number and the address of one for each row, whose product multiplies a gradient; and what is at the address."""
+    if isinstance(upstream, float):
+        return found.share * upstream, 0, None
+    kept, (each,) = memory.addressed((upstream,), ("float64",))
+    return found.share, each, kept
 
 
 def _native_rows(
