@@ -7,9 +7,8 @@ import crossentropy as ce
 
 torch = pytest.importorskip("torch")
 
-from second_order import derivatives  # noqa: E402
-
 from crossentropy._engine.softmax import curvature  # noqa: E402
+from losses.second_order import derivatives  # noqa: E402
 
 N, C = 6, 5
 R = np.random.default_rng(0)

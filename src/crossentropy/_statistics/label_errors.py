@@ -16,8 +16,9 @@ class Hints(NamedTuple):
     otherwise: str
 
 
-#: The least integers: what stands behind shifted labels is ignored as such a label, which nobody passes.
-UNSAID = {-(2**31), -(2**63)}
+#: The smallest integers. Shifting labels fills the last place with one of them as the label to ignore,
+#: so an error does not name it: no user passed it.
+PLACEHOLDERS = {-(2**31), -(2**63)}
 
 OF_LOGITS = Hints(
     one_class="there is one class. For a yes or no in each row write "
@@ -65,17 +66,17 @@ def bad_label_error(target: Target, row: int, classes: int, hints: Hints = OF_LO
     place = row_in_words(unravel(row, indices.shape[:-1] if several else indices.shape))
     counted = as_indices(flat)
     counted = counted if ignore_index is None else counted[counted != ignore_index]
-    said = None if ignore_index in UNSAID else ignore_index
+    named = None if ignore_index in PLACEHOLDERS else ignore_index
     smallest, largest = int(xp.min(counted)), int(xp.max(counted))
     if classes == 1:
         hint = hints.one_class
     elif classes == 2 and bool(xp.all((counted == -1) | (counted == 1))):
         hint = hints.signs
-    elif said is None and (label < 0 or label == 255):
+    elif named is None and (label < 0 or label == 255):
         hint = f"to leave such rows out, pass ignore_index={label}"
     elif smallest >= 1 and largest == classes:
         hint = "labels count from 0; if yours count from 1, pass labels - 1"
     else:
         hint = hints.otherwise.format(classes=classes)
-    but = "" if said is None else f" and is not ignore_index={said}"
+    but = "" if named is None else f" and is not ignore_index={named}"
     return ValueError(f"label {label} at {place} is outside [0, {classes}){but}; {hint}")

@@ -86,9 +86,9 @@ def _kernel(problem: Problem, memory: type[Memory]) -> tuple[Any, tuple[Any, ...
     options = problem.options
     z, t = memory.contiguous(problem.logits), memory.contiguous(problem.labels)
     omega, positive, negative = problem.sample_weight, problem.positive_weight, problem.negative_weight
-    omega, positive, negative = (
+    omega, positive, negative = [
         None if x is None else memory.contiguous(x) for x in (omega, positive, negative)
-    )
+    ]
     kernel = _native.SigmoidProblem(
         logits=memory.address(z),
         logits_type=ELEMENTS[dtype_name(z)],
