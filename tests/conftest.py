@@ -2,6 +2,8 @@
 
 import gc
 import os
+import platform
+import re
 import sys
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
@@ -78,6 +80,23 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish() -> None:
     """Let the garbage collector see everything again, or nanobind says at the end that it lost what was left out."""
     gc.unfreeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which processor ran the tests, for products of matrices are not the same on all."""
+    terminalreporter.write_line(f"processor: {_processor()}")
+
+
+def _processor() -> str:
+    try:
+        fields = dict(re.findall(r"^([\w ]+?)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+        flags = fields["flags"].split()
+    except (OSError, KeyError):  # not Linux, or not x86
+        return platform.processor() or platform.machine()
+    vectors = [x for x in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if x in flags]
+    return ", ".join(
+        [fields["model name"], f"family {fields['cpu family']}, model {fields['model']}", *vectors]
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")
