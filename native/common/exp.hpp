@@ -96,7 +96,11 @@ constexpr double kExp2<double>[] = {
     1.52527338298670806e-5,  1.54035304417941374e-4, 1.33335581464169169e-3, 9.61812910760685395e-3,
     5.55041086648215944e-2,  2.40226506959100983e-1, 6.93147180559945309e-1, 1.0};
 
-template <class T>
+// The same to 2^−21, and 1 for f = 0: for results that are rounded to half precision.
+constexpr float kShortExp2[] = {1.112550926e-3f, 9.666282547e-3f, 5.557400469e-2f,
+                                2.402235065e-1f, 6.931428306e-1f, 1.0f};
+
+template <class T, int kTerms = kExp2Terms<T>>
 CE_INLINE T exp2_shifted(T y, T floor, T magic, const T* coefficients = kExp2<T>) {
   using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
   y = y < floor ? floor : y;
@@ -104,22 +108,25 @@ CE_INLINE T exp2_shifted(T y, T floor, T magic, const T* coefficients = kExp2<T>
   const T f = y - (t - magic);
   T power = coefficients[0];
 #pragma GCC unroll 12
-  for (int i = 1; i < kExp2Terms<T>; ++i) power = power * f + coefficients[i];
+  for (int i = 1; i < kTerms; ++i) power = power * f + coefficients[i];
   return power * bit_cast<T>(bit_cast<Bits>(t) << (sizeof(T) == 4 ? 23 : 52));
 }
 
-// factor · 2^y · 2^shift. With the factor in the coefficients it costs nothing, and is rounded no worse.
-template <class T>
+// factor · 2^y · 2^shift, stored in `Stored`. With the factor in the coefficients it costs nothing, and is rounded no
+// worse.
+template <class T, class Stored>
 class ScaledExp2 {
  public:
   CE_INLINE ScaledExp2(T factor, T shift) : range(shift) {
-    for (int i = 0; i < kExp2Terms<T>; ++i) coefficients[i] = factor * kExp2<T>[i];
+    for (int i = 0; i < kTerms; ++i) coefficients[i] = factor * (kShort ? T(kShortExp2[i]) : kExp2<T>[i]);
   }
-  CE_INLINE T operator()(T y) const { return exp2_shifted(y, range.floor, range.magic, coefficients); }
+  CE_INLINE T operator()(T y) const { return exp2_shifted<T, kTerms>(y, range.floor, range.magic, coefficients); }
 
  private:
+  static constexpr bool kShort = sizeof(Stored) < sizeof(float);
+  static constexpr int kTerms = kShort ? 6 : kExp2Terms<T>;
   const Exp2Shift<T> range;
-  T coefficients[kExp2Terms<T>];
+  T coefficients[kTerms];
 };
 
 // e^x − 1 for x ≤ 0, to full relative precision near 0.

@@ -48,7 +48,7 @@ class RowGradient {
 
   const T anchor, base[2], alpha[2], rate, gain, factor;
   const Item* const beside;
-  const ScaledExp2<T> exponential;  // times α, but with a label set, where it differs from class to class
+  const ScaledExp2<T, Stored> exponential;  // times α, but with a label set, where it differs from class to class
 
   template <bool kAnchored>
   CE_INLINE T at(T z, const Item* item, int place) const {
