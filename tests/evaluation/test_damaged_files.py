@@ -155,8 +155,9 @@ def of_csv(text):
 
 @each_seed
 def test_a_damaged_csv_file_is_refused_or_has_the_rows_that_are_whole(seed, tmp_path):
-    rows = [f"{R.choice(['a', 'b'])},{R.random():.3f},x{i}" for i in range(12)]
-    whole, r = "\n".join(["y,p,s", *rows, ""]).encode(), np.random.default_rng(seed)
+    r = np.random.default_rng(seed)
+    rows = [f"{r.choice(['a', 'b'])},{r.random():.3f},x{i}" for i in range(12)]
+    whole = "\n".join(["y,p,s", *rows, ""]).encode()
     scored = 0
     for _ in range(2 * TIMES):
         content = damaged(whole, r)
@@ -171,8 +172,9 @@ def test_a_damaged_csv_file_is_refused_or_has_the_rows_that_are_whole(seed, tmp_
 
 @each_seed
 def test_a_damaged_file_of_json_lines_is_refused_or_has_the_rows_that_it_says(seed, tmp_path):
-    rows = [json.dumps({"y": str(R.choice(["a", "b"])), "p": round(R.random(), 3)}) for _ in range(4)]
-    whole, r = "\n".join([*rows, ""]).encode(), np.random.default_rng(seed)
+    r = np.random.default_rng(seed)
+    rows = [json.dumps({"y": str(r.choice(["a", "b"])), "p": r.random()}) for _ in range(4)]
+    whole = "\n".join([*rows, ""]).encode()
     scored = 0
     for _ in range(2 * TIMES):
         content = damaged(whole, r, most=1)
