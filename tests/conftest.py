@@ -5,12 +5,15 @@ import os
 import platform
 import re
 import sys
+from functools import cache
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import hypothesis
+import numpy as np
 import pytest
 
 from thread_limits import single_thread
@@ -75,6 +78,19 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Have each test draw the same numbers, alone and after others, from the generators of its file."""
+    for generator, state in _generators(getattr(item, "module", None)):
+        generator.bit_generator.state = state
+
+
+@cache
+def _generators(module: ModuleType | None) -> list[tuple[np.random.Generator, object]]:
+    """The generators of a file and their states when it was imported: this is called before its first test."""
+    found = [x for x in vars(module).values() if isinstance(x, np.random.Generator)] if module else []
+    return [(x, x.bit_generator.state) for x in found]
 
 
 def pytest_sessionfinish() -> None:
