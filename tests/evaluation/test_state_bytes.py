@@ -127,3 +127,9 @@ def test_made_up_states_are_refused_or_are_what_their_bytes_say(options):
             assert state.to_bytes() == made_up
     assert len(refusals) > 100
     assert all("this state" in words for words in refusals)
+
+
+def test_an_array_of_more_numbers_than_have_a_place_is_refused_before_it_is_made():
+    text = json.dumps({"array": [2**31 + 1], "nonzero": 0}).encode()
+    with pytest.raises(ValueError, match="an array of 2147483649 numbers"):
+        container.unpack(sealed(text, b""))

@@ -15,6 +15,8 @@ __all__ = ["pack", "unpack"]
 MAGIC = b"crossentropy state\n"
 VERSION = 1
 DIGEST = 16
+#: How many numbers an array that is mostly 0 has at most: the places of those that are not have 32 bits.
+MOST = 1 << 31
 HEAD = len(MAGIC) + 4 + 8 + 8 + DIGEST
 
 
@@ -114,6 +116,8 @@ def _with_arrays(tree: Any, body: bytes) -> Any:
             return {key: restored(x[key]) for key in sorted(x)}
         size = prod(x["array"])
         if "nonzero" in x:
+            if size > MOST:
+                raise ValueError(f"an array of {size} numbers")
             used = numbers("<i4", x["nonzero"])
             flat = np.zeros(size, np.int64)
             flat[used] = numbers("<i8", len(used))
