@@ -147,7 +147,6 @@ COMPILE = """
 """
 
 
-@pytest.mark.full
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton compiles on Linux")
 def test_the_kernels_compile_for_a_gpu(tmp_path):
     """Without one, by the compiler that Triton brings along: it refuses things that the interpreter runs."""

@@ -241,12 +241,12 @@ def row_pullback(
             by_masses = tl.where(tie, at_top, elsewhere)
             if by_dense is not None:
                 depth = L_above_top.to(WIDE)[:, None] - y / LOG2E  # L − u
-                share = gain * weight  # where it is 0, the depth may be ∞
-                nothing = (share == 0.0) | ((soft_target == 0.0) & (u == float("-inf")))
+                mass_gain = gain * weight  # where it is 0, the depth may be ∞
+                nothing = (mass_gain == 0.0) | ((soft_target == 0.0) & (u == float("-inf")))
                 to_dense = (
                     by_dense + outer * by_dense_outer_stride + (within * by_dense_inner_stride)[:, None]
                 )
-                value = tl.where(nothing | ~inside, 0.0, share * depth)
+                value = tl.where(nothing | ~inside, 0.0, mass_gain * depth)
                 tl.store(
                     to_dense + at * by_dense_class_stride, value.to(by_dense.dtype.element_ty), mask=exists
                 )
