@@ -6,7 +6,6 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import as_written, integer, number
-from crossentropy._arguments.foreign import is_bfloat16
 from crossentropy._backends import INF, Array, is_number, is_numpy, is_torch
 from crossentropy._backends.conditions import check_static, is_false
 from crossentropy._backends.dtypes import dtype_name, is_kind
@@ -26,11 +25,7 @@ def check_logits(
     if not isinstance(axis, int):
         integer(axis, "axis")
     logits = logits if ready else as_array(logits, name)
-    floating = (
-        logits.is_floating_point()
-        if ready or is_torch(logits)
-        else is_bfloat16(logits.dtype) or is_kind(logits, "real floating")
-    )
+    floating = logits.is_floating_point() if ready or is_torch(logits) else is_kind(logits, "real floating")
     if not floating:
         raise not_floating_error(logits, name, labels)
     shape = logits.shape

@@ -191,7 +191,7 @@ def _prior(problem: SoftmaxProblem, shard: Shard) -> Prior:
     r, w = problem.smoothing_prior, problem.class_weight
     if r is None:
         r = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64, device=problem.device)
-    return Prior(r if w is None else r * w)
+    return Prior(r if w is None else r.double() * w.double())
 
 
 def _own_label_weight(problem: SoftmaxProblem, shard: Shard) -> Tensor:
