@@ -41,7 +41,7 @@ def linear_cross_entropy(
     shift: int = 0,
     memory_budget: int | None = None,
     skip_below: float = 0.0,
-    normalizer: Any = None,
+    normalizer: str | Any = None,
     empty: str = "nan",
     **keywords: Unpack[TorchOptions],
 ) -> Tensor:
@@ -212,7 +212,7 @@ class LinearCrossEntropyLoss(Loss):
         target: Any,
         *,
         sample_weight: Tensor | None = None,
-        normalizer: Any = None,
+        normalizer: str | Any = None,
         low_rank: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """The loss of a batch; as in `CrossEntropyLoss`, and `low_rank` as in the function."""
