@@ -11,6 +11,7 @@ from crossentropy._backends.conditions import check_static, is_false
 from crossentropy._backends.dtypes import dtype_name, is_kind
 from crossentropy._engine.weights import like
 from crossentropy._rows import class_axis
+from crossentropy._statistics.formulas import widened
 from crossentropy.links import Link
 
 
@@ -60,10 +61,11 @@ def python_number(value: Any, name: str) -> Any:
     return float(as_array(value, name)) if is_numpy(value) and value.ndim == 0 else value
 
 
-def check_share(value: Any, name: str) -> None:
-    """Refuse what is no share of a label."""
+def as_share(value: Any, name: str) -> Any:
+    """`value`, an array of one number in the widest dtype, which holds what is left of 1; refuse what is no share."""
     if is_false((number(value, name) >= 0) & (value <= 1)):
         raise ValueError(f"{name} is {value}; it is a share of the label, from 0 to 1")
+    return widened(value)
 
 
 def check_factor(value: Any, name: str) -> None:
