@@ -240,6 +240,20 @@ def test_bfloat16_of_another_byte_order_is_read():
     assert float(ce.softmax_cross_entropy(z, Y)) == pytest.approx(exact_loss(Z, Y), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    "name", ["temperature", "logit_bias", "class_weight", "sample_weight", "soft labels"]
+)
+def test_options_of_bfloat16_are_read_as_numbers(name):
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    values = np.asarray([0.5, 0.25, 0.25])
+    given = (values[None].repeat(3, axis=0),) if name == "soft labels" else (Y,)
+    options = {} if name == "soft labels" else {name: values}
+    expected = ce.softmax_cross_entropy(Z, *given, **options)
+    narrow = [x.astype(bfloat16) if name == "soft labels" else x for x in given]
+    found = ce.softmax_cross_entropy(Z, *narrow, **{k: x.astype(bfloat16) for k, x in options.items()})
+    assert float(found) == pytest.approx(float(expected), rel=1e-14)
+
+
 def test_a_field_of_packed_records_is_read_as_its_values():
     records = np.zeros((3, 3), dtype=[("flag", "u1"), ("z", "f4")])
     records["z"], records["flag"] = Z, 255

@@ -126,6 +126,17 @@ def test_gradients_flow_to_what_is_learned_while_the_logits_are_frozen(rows_of, 
     assert torch.equal(alone, torch.autograd.grad(stats.log_odds.sum(), [parameter, logits])[0])
 
 
+@pytest.mark.parametrize(
+    "dtype", [torch.int8, torch.uint8, torch.uint16, torch.uint32, torch.uint64], ids=str
+)
+def test_a_margin_of_every_class_learns_from_labels_of_any_integer_dtype(dtype):
+    z, y = torch.randn(4, 3, dtype=torch.float64), torch.tensor([0, 2, 2, 1])
+    margin = torch.rand(3, dtype=torch.float64).requires_grad_()
+    D = row_statistics(z, 1, Target(indices=y.to(dtype)), Transform(margin=margin)).log_odds
+    (gradient,) = torch.autograd.grad(D.sum(), margin)
+    torch.testing.assert_close(gradient, torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64))
+
+
 def test_ranks_and_maxima_have_no_gradient():
     z = torch.randn(4, 5, requires_grad=True)
     stats = row_statistics(

@@ -101,6 +101,24 @@ def test_what_is_learned_has_its_gradient_compiled_too(learned):
     assert_same(found, torch.autograd.grad(loss(z, x), [z, x]), units=8)
 
 
+@pytest.mark.parametrize("margin", [torch.tensor(0.2).double(), WEIGHT], ids=["one", "of every class"])
+@pytest.mark.parametrize("function", ["softmax_cross_entropy", "linear_cross_entropy"])
+@pytest.mark.parametrize("way", [lambda f: f, compiled], ids=["eager", "compiled"])
+def test_a_margin_of_label_sets_has_the_gradient_of_the_formula(way, function, margin):
+    z, mask, T = logits(torch.float64), SOFT > 0.2, ROW_WEIGHT
+    margin = margin.clone().requires_grad_()
+    head = (torch.eye(CLASSES, dtype=torch.float64),) if function == "linear_cross_entropy" else ()
+
+    def loss(z, margin):
+        options = {"margin": margin, "temperature": T, "softcap": 9.0, "logit_bias": WEIGHT}
+        return getattr(ce, function)(z, *head, ce.targets.LabelSet(mask), **options)
+
+    u = (9 * torch.tanh(z / 9) - torch.where(mask, margin, 0.0)) / T[:, None] + WEIGHT
+    truth = (u.logsumexp(-1) - torch.where(mask, u, -torch.inf).logsumexp(-1)).mean()
+    found = torch.autograd.grad(way(loss)(z, margin), [z, margin])
+    torch.testing.assert_close(found, torch.autograd.grad(truth, [z, margin]), rtol=1e-12, atol=1e-14)
+
+
 def test_a_compiled_model_around_the_loss_trains_like_an_eager_one():
     torch.manual_seed(0)
     model = torch.nn.Linear(4, CLASSES)

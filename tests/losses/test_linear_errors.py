@@ -43,6 +43,22 @@ def test_factors_of_other_shapes(shapes):
     refused(ValueError, r"pass \(A, B\) with A \(r, D\)", low_rank=tuple(random(*shape) for shape in shapes))
 
 
+NO_PAIRS = {
+    "a number": (1, "low_rank is 1"),
+    "a matrix": (random(2, 5), r"low_rank is a torch.Tensor of shape \(2, 5\)"),
+    "one matrix": ((random(2, 5),), "low_rank is"),
+    "nothing in it": ((), r"low_rank is \(\)"),
+    "None in it": ((None, None), r"low_rank is \(None, None\)"),
+}
+
+
+@pytest.mark.parametrize("library", ["torch", "numpy"])
+@pytest.mark.parametrize(("update", "said"), NO_PAIRS.values(), ids=NO_PAIRS)
+def test_an_update_that_is_no_pair(update, said, library):
+    parts = (H, W, Y) if library == "torch" else [x.numpy() for x in (H, W, Y)]
+    refused(TypeError, rf"{said}.*; pass \(A, B\) with A \(r, D\)", *parts, low_rank=update)
+
+
 @pytest.mark.parametrize("part", ["weight", "bias", "A of low_rank", "B of low_rank"])
 def test_parts_of_another_dtype(part):
     dtype = lambda name: torch.float32 if name == part else torch.float64  # noqa: E731

@@ -112,7 +112,11 @@ def test_any_strides(laid_out, budget):
 
 
 @each_strategy
-@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.uint8], ids=str)
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.int8, torch.int16, torch.int32, torch.uint8, torch.uint16, torch.uint32, torch.uint64],
+    ids=str,
+)
 def test_labels_of_any_integer_dtype(dtype, budget):
     hidden, weight, y = head()
     with blocks_of(4):
@@ -127,6 +131,14 @@ def test_labels_and_weights_may_be_lists():
     w = random(3, 7).exp()
     found = ce.linear_cross_entropy(hidden, weight, y.tolist(), sample_weight=w.tolist(), shift=1)
     assert_close(found, ce.linear_cross_entropy(hidden, weight, y, sample_weight=w, shift=1))
+
+
+def test_a_shift_of_true_is_one_place():
+    hidden, weight, y = sequences()
+    expected = ce.linear_cross_entropy(hidden, weight, y, shift=1)
+    assert_close(ce.linear_cross_entropy(hidden, weight, y, shift=True), expected)
+    parts = (x.detach().numpy() for x in (hidden, weight, y))
+    assert float(ce.linear_cross_entropy(*parts, shift=True)) == pytest.approx(expected.item(), rel=1e-12)
 
 
 @each_strategy

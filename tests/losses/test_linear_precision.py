@@ -7,7 +7,7 @@ import crossentropy as ce
 torch = pytest.importorskip("torch")
 from torch.nn import functional as F  # noqa: E402
 
-from linear_heads import blocks_of, each_strategy, labels, on_logits, random  # noqa: E402
+from linear_heads import assert_same_loss, blocks_of, each_strategy, labels, on_logits, random  # noqa: E402
 
 HALVES = (torch.bfloat16, torch.float16)
 each_half = pytest.mark.parametrize("dtype", HALVES, ids=str)
@@ -104,3 +104,24 @@ def test_the_error_of_a_bfloat16_weight_gradient_does_not_grow_with_the_blocks(r
         many = norm_errors(value, [hidden, weight], truth, exact)
     for a, b in zip(many, one, strict=True):
         assert a <= 1.45 * b
+
+
+@each_strategy
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.25])
+def test_what_masses_and_weights_of_classes_add_up_to_is_summed_in_float64(label_smoothing, budget):
+    """Both are exact in bfloat16, their products are not."""
+    N, D, V = 130, 3, 7
+    hidden, weight = random(N, D, seed=1).requires_grad_(), random(V, D, seed=2).requires_grad_()
+    masses, class_weight = (random(*shape, seed=3).exp().bfloat16() for shape in ((N, V), (V,)))
+    value = ce.linear_cross_entropy(
+        hidden,
+        weight,
+        ce.targets.Probabilities(masses, normalized=False),
+        class_weight=class_weight,
+        label_smoothing=label_smoothing,
+        memory_budget=budget,
+    )
+    t, w = masses.double(), class_weight.double()
+    a = w * ((1 - label_smoothing) * t + label_smoothing / V)
+    truth = -(a * (hidden @ weight.T).log_softmax(-1)).sum() / (w * t).sum()
+    assert_same_loss(value, truth, [hidden, weight])

@@ -167,6 +167,20 @@ def test_a_weight_of_zero_of_an_invalid_row_has_no_gradient(gradient, is_set, op
     np.testing.assert_allclose(found, [0, alone, 0], rtol=1e-12)
 
 
+@every_way
+@pytest.mark.parametrize("smoothed", [False, True])
+def test_a_weight_of_zero_beside_an_infinite_term_has_the_other_terms_as_its_gradient(gradient, smoothed):
+    z = np.array([[0.0, -INF, 1.0]])
+    L, p = np.log1p(np.e), np.array([1.0, np.e]) / (1 + np.e)
+    H = -(p * np.log(p)).sum()
+    labels, options = np.array([[0.5, 0.2, 0.3]]), {"z_loss": 0.1, "entropy_bonus": 0.2}
+    expected = 0.1 * L**2 - 0.2 * H
+    if smoothed:
+        labels, options, expected = np.array([0]), {**options, "label_smoothing": 0.1}, expected + 0.9 * L
+    found = gradient(weighted, np.array([0.0]), z, labels, **options)
+    np.testing.assert_allclose(found, [expected], rtol=1e-12)
+
+
 def by_masses(t, z, **options):
     """The loss as a function of its soft labels."""
     return ce.softmax_cross_entropy(z, t, reduction="sum", validate="none", **options)

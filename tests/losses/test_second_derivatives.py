@@ -21,6 +21,7 @@ SEVERAL = torch.stack([Y, (Y + 1) % C], -1)
 SHARES = torch.tensor([[0.7, 0.3]] * N, dtype=torch.float64)
 NOISE = torch.full((C, C), 0.05, dtype=torch.float64) + 0.75 * torch.eye(C, dtype=torch.float64)
 HOT = torch.eye(C, dtype=torch.float64)
+HALF = torch.tensor(R.dirichlet(np.ones(C))).bfloat16()
 ADVANTAGES = torch.tensor(R.normal(size=N))
 
 #: The call, and the masses a of every row, of logits u = z/T + b.
@@ -41,6 +42,14 @@ CASES = {
     "smoothed, of weighted classes": (
         lambda z, **o: ce.softmax_cross_entropy(z, Y, label_smoothing=0.2, class_weight=W, **o),
         W * (0.8 * HOT[Y] + 0.2 / C),
+        1.0,
+        0.0,
+    ),
+    "smoothed by a prior and weights of bfloat16, whose products it does not hold": (
+        lambda z, **o: ce.softmax_cross_entropy(
+            z, Y, label_smoothing=0.2, smoothing_prior=HALF, class_weight=W.bfloat16(), **o
+        ),
+        W.bfloat16().double() * (0.8 * HOT[Y] + 0.2 * HALF.double()),
         1.0,
         0.0,
     ),

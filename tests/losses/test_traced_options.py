@@ -127,6 +127,13 @@ def test_pytorch_takes_a_tensor_of_one_number_and_differentiates_by_it(case: Cas
         assert gradient.item() == pytest.approx(slope_of(numbers, float(value)), rel=1e-6, abs=1e-7)
 
 
+@each("torch")
+def test_a_tensor_of_a_narrow_dtype_is_the_number_that_it_holds(case: Case, name, value):
+    torch = pytest.importorskip("torch")
+    loss, x = summed(case, name, Library("torch")), torch.tensor(float(value), dtype=torch.bfloat16)
+    assert loss(x).item() == pytest.approx(loss(x.item()).item(), rel=1e-12)
+
+
 ONE_OF_EACH = {case.loss: case for case in reversed(CASES) if "jax" in case.libraries}
 del ONE_OF_EACH["EarlyLearningRegularization"]  # it writes to its state, which a trace cannot do
 

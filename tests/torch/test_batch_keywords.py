@@ -140,6 +140,14 @@ def test_weights_of_another_shape_are_refused_under_their_name(name):
         make()(z, t, sample_weight=torch.ones(3))
 
 
+@each_module
+@pytest.mark.parametrize("word", ["weight", "count"])
+def test_a_word_for_the_denominator_is_not_blamed_for_another_error(word, name):
+    make, z, t, _ = TORCHS[name]
+    with pytest.raises(ValueError, match=r"sample_weight has shape \(3,\); pass .*\(5,\)"):
+        make()(z, t, sample_weight=torch.ones(3), normalizer=word)
+
+
 @pytest.mark.parametrize("name", [n for n in TORCHS if "elements" not in n])
 def test_parts_of_a_batch_add_up(name):
     make, z, t, truth = TORCHS[name]

@@ -257,6 +257,12 @@ def test_other_mistakes():
         ct.linear_cross_entropy(input, weight, target, memory_budget=-1)
     with pytest.raises(TypeError, match=r"input is a numpy\.ndarray"):
         ct.linear_cross_entropy(input.detach().numpy(), weight, target)
+    with pytest.raises(TypeError, match=r"linear_weight is a numpy\.ndarray"):
+        ct.linear_cross_entropy(input, weight.detach().numpy(), target)
+    with pytest.raises(TypeError, match="skip_below is None; pass one number"):
+        ct.linear_cross_entropy(input, weight, target, skip_below=None)
+    with pytest.raises(TypeError, match=r"low_rank is \(\); pass \(A, B\)"):
+        ct.linear_cross_entropy(input, weight, target, low_rank=())
     with pytest.raises(ValueError, match="label 4 at row 0"):
         ct.linear_cross_entropy(input, weight, torch.full_like(target, 4))
     with pytest.raises(TypeError, match="floating labels are probabilities"):

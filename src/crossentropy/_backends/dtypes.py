@@ -13,7 +13,7 @@ __all__ = ["dtype_name", "is_kind", "sum_tolerance"]
 KINDS = (
     {"bool": "bool"}
     | {f"{sign}int{bits}": "integral" for sign in ("", "u") for bits in (8, 16, 32, 64)}
-    | dict.fromkeys(("float16", "float32", "float64"), "real floating")
+    | dict.fromkeys(("bfloat16", "float16", "float32", "float64"), "real floating")
 )
 
 TOLERANCES = {"bfloat16": 3e-3, "float16": 1e-3, "float32": 1e-5}

@@ -6,12 +6,12 @@ from typing import Any
 
 from crossentropy._arguments.arrays import as_array
 from crossentropy._arguments.errors import as_written, integer, number
-from crossentropy._arguments.foreign import is_bfloat16
 from crossentropy._backends import INF, Array, is_number, is_numpy, is_torch
 from crossentropy._backends.conditions import check_static, is_false
 from crossentropy._backends.dtypes import dtype_name, is_kind
 from crossentropy._engine.weights import like
 from crossentropy._rows import class_axis
+from crossentropy._statistics.formulas import widened
 from crossentropy.links import Link
 
 
@@ -26,11 +26,7 @@ def check_logits(
     if not isinstance(axis, int):
         integer(axis, "axis")
     logits = logits if ready else as_array(logits, name)
-    floating = (
-        logits.is_floating_point()
-        if ready or is_torch(logits)
-        else is_bfloat16(logits.dtype) or is_kind(logits, "real floating")
-    )
+    floating = logits.is_floating_point() if ready or is_torch(logits) else is_kind(logits, "real floating")
     if not floating:
         raise not_floating_error(logits, name, labels)
     shape = logits.shape
@@ -65,10 +61,11 @@ def python_number(value: Any, name: str) -> Any:
     return float(as_array(value, name)) if is_numpy(value) and value.ndim == 0 else value
 
 
-def check_share(value: Any, name: str) -> None:
-    """Refuse what is no share of a label."""
+def as_share(value: Any, name: str) -> Any:
+    """`value`, an array of one number in the widest dtype, which holds what is left of 1; refuse what is no share."""
     if is_false((number(value, name) >= 0) & (value <= 1)):
         raise ValueError(f"{name} is {value}; it is a share of the label, from 0 to 1")
+    return widened(value)
 
 
 def check_factor(value: Any, name: str) -> None:

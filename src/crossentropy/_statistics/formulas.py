@@ -257,9 +257,11 @@ def class_last(x: Array, axis: int) -> Array:
 def widened(x: Array, like: Array | None = None) -> Array:
     """Convert `x` to the widest floating dtype of its library and device, which is that of `like` if it is given.
 
-    A number becomes an array like `like`.
+    A number becomes an array like `like`, or stays one.
     """
-    if like is not None and not hasattr(x, "dtype"):
+    if not hasattr(x, "dtype"):
+        if like is None:
+            return x
         return namespace(like).asarray(x, dtype=like.dtype, device=device(like))
     dtype = widest_dtype(x) if like is None else like.dtype
     return x.to(dtype) if is_torch(x) else namespace(x).astype(x, dtype)

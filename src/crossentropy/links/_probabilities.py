@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from crossentropy._backends import Array, expm1, namespace
+from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 
 LARGE = 60.0  # log-odds from which on softplus(D) rounds to D
@@ -42,8 +43,8 @@ def one_minus_exp(x: Array) -> Array:
 
 
 def log(x: Any) -> Any:
-    """Compute ``ln x`` of a number, or of an array, differentiably."""
-    return namespace(x).log(x) if hasattr(x, "shape") else math.log(x)
+    """Compute ``ln x`` of a number, or of an array, differentiably and in its widest dtype."""
+    return namespace(x).log(widened(x)) if hasattr(x, "shape") else math.log(x)
 
 
 def filled(x: Array, value: Any) -> Array:

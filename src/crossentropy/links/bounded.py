@@ -8,6 +8,7 @@ from typing import Any
 from crossentropy._arguments.errors import number
 from crossentropy._backends import INF, Array, constant, expm1, namespace
 from crossentropy._backends.conditions import check_static, is_false, is_zero
+from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import (
     LARGE,
@@ -92,7 +93,7 @@ class GeneralizedCrossEntropy:
 
     def _with_flat(self, D: Array, values: Array, constant: Any) -> Array:
         """Replace `values` by the constant where ``p ≤ k``."""
-        k, xp = self.truncation or 0.0, namespace(D)
+        k, xp = widened(self.truncation or 0.0), namespace(D)
         where_p_is_k = log(1 - k) - log(k)
         return xp.where(where_p_is_k <= D, filled(values, constant), values)
 
@@ -140,15 +141,15 @@ class Tsallis:
 
     def loss(self, log_odds_against: Array) -> Array:
         """``(1 − e^((1−t) log p))/(1 − t)``."""
-        return _power_loss(1 - self.t, log_odds_against)
+        return _power_loss(1 - widened(self.t), log_odds_against)
 
     def gain(self, log_odds_against: Array) -> Array:
         """``p^(1−t)``."""
-        return _power(1 - self.t, log_odds_against)
+        return _power(1 - widened(self.t), log_odds_against)
 
     def curvature(self, log_odds_against: Array) -> Array:
         """``p^(1−t) (1 − p) (p − (1 − t)(1 − p))``."""
-        return _power_curvature(1 - self.t, log_odds_against)
+        return _power_curvature(1 - widened(self.t), log_odds_against)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import number
 from crossentropy._backends import Array, is_torch, namespace
 from crossentropy._backends.conditions import is_false
+from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links._probabilities import exp, one_minus_probability, probability_difference
 
@@ -96,8 +97,8 @@ class ClippedPolicy:
         """Return ``log(1 + clip)``, and ``log(1 − clip)``, −∞ if the clip is 1 or more."""
         if isinstance(self.clip, Real):
             return math.log1p(self.clip), math.log1p(-self.clip) if self.clip < 1 else -math.inf
-        xp = namespace(self.clip)
-        return xp.log1p(self.clip), xp.where(self.clip < 1, xp.log1p(-self.clip), -math.inf)
+        clip, xp = widened(self.clip), namespace(self.clip)
+        return xp.log1p(clip), xp.where(clip < 1, xp.log1p(-clip), -math.inf)
 
     def _ratio(self, D: Array) -> tuple[Array, Array, Array]:
         """Return ``Â``, ``log r``, and the mask of rows whose loss is constant."""

@@ -5,7 +5,7 @@ from typing import Any
 from crossentropy._arguments.arrays import as_arrays, as_option
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, is_torch, namespace
-from crossentropy._engine.checks import check_floating, check_share
+from crossentropy._engine.checks import as_share, check_floating
 from crossentropy._engine.options import SigmoidOptions
 from crossentropy._engine.sigmoid.problem import check_sample_weight
 from crossentropy._versions import Unpack
@@ -72,7 +72,7 @@ def discriminator_loss(
             f'reduction is {reduction!r}; write "mean" or "sum". Real and generated examples have no rows in common; '
             "for the loss of each, use sigmoid_cross_entropy"
         )
-    check_share(label_smoothing, "label_smoothing")
+    label_smoothing = as_share(label_smoothing, "label_smoothing")
     _, (real, fake) = as_arrays(real_logits=real_logits, fake_logits=fake_logits)
     for kind, logits, weight in (("real", real, real_weight), ("fake", fake, fake_weight)):
         check_floating(logits, f"{kind}_logits")

@@ -7,7 +7,7 @@ from typing import Any
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import INF, Array, constant, expm1, namespace
 from crossentropy._backends.conditions import check_static, is_true, is_zero
-from crossentropy._engine.checks import check_share
+from crossentropy._engine.checks import as_share
 from crossentropy._engine.rows.formula import fill_rows
 from crossentropy._engine.rows.reduce import reduced
 from crossentropy._engine.softmax import per_class
@@ -104,7 +104,7 @@ def bi_tempered_loss(
         if not least <= value < end or math.isinf(value):
             what = "finite and under 2" if name == "t1" else "finite and at least 0"
             raise ValueError(f"{name} is {value}; it has to be {what}")
-    check_share(label_smoothing, "label_smoothing")
+    label_smoothing = as_share(label_smoothing, "label_smoothing")
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0:
         raise ValueError(
             f"iterations is {iterations!r}; it counts Newton steps: pass an integer of at least 0"

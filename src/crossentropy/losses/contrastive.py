@@ -17,6 +17,7 @@ from crossentropy._engine.rows.similarity import (
     similarities_of,
     without_self,
 )
+from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.products import product
 
 __all__ = ["info_nce", "nt_xent", "supervised_contrastive"]
@@ -277,7 +278,7 @@ def supervised_contrastive(
     >>> supervised_contrastive(features, np.asarray([0, 0, 1]), temperature=0.5, reduction="none").round(6)
     array([0.126928, 0.126928, 0.      ])
     """
-    z = features_of(features, "features", (2,))
+    z, temperature = features_of(features, "features", (2,)), scalar(temperature, "temperature")
     if base_temperature is not None and is_false((base_temperature > 0) & (base_temperature < INF)):
         raise ValueError(
             f"base_temperature is {base_temperature}; the loss is divided by it: it must be positive"
@@ -288,7 +289,7 @@ def supervised_contrastive(
         temperature,
         variant,
         denominator,
-        factor=1.0 if base_temperature is None else temperature / base_temperature,
+        factor=1.0 if base_temperature is None else widened(temperature) / widened(base_temperature),
         sample_weight=sample_weight,
         reduction=reduction,
         normalizer=normalizer,

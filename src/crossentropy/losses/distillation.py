@@ -7,7 +7,7 @@ from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, constant, is_torch, namespace
 from crossentropy._backends.conditions import check_static, is_zero
-from crossentropy._engine.checks import check_factor, check_logits, check_share, check_validate
+from crossentropy._engine.checks import as_share, check_factor, check_logits, check_validate
 from crossentropy._engine.divergence import formulas as divergences
 from crossentropy._engine.divergence.of_logits import of_rows
 from crossentropy._engine.reductions import check_reduction
@@ -17,7 +17,7 @@ from crossentropy._engine.softmax.terms import not_ignored_rows
 from crossentropy._engine.weights import row_values
 from crossentropy._rows import rows_shape
 from crossentropy._statistics import PLAIN, Target, row_statistics
-from crossentropy._statistics.formulas import class_last
+from crossentropy._statistics.formulas import class_last, widened
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.losses.softmax import softmax_cross_entropy
 from crossentropy.targets import Sparse
@@ -116,7 +116,7 @@ def distillation_loss(
     """
     if direction not in DIRECTIONS:
         raise ValueError(f'direction is {direction!r}; write "forward", "reverse" or "jensen-shannon"')
-    check_share(label_weight, "label_weight")
+    label_weight = as_share(label_weight, "label_weight")
     check_validate(validate)
     if labels is None and ignore_index is not None:
         raise ValueError(f"ignore_index={ignore_index} names a label and there are none; use sample_weight")
@@ -137,7 +137,7 @@ def distillation_loss(
     if not is_zero(1 - share):
         logits = (student, constant(teacher))
         soft = of_rows(DIRECTIONS[direction], logits, axis, transform, _live(weight, keep))
-        factor = (1 - share) * (transform.temperature**2 if squared_temperature else 1.0)
+        factor = (1 - share) * (widened(transform.temperature) ** 2 if squared_temperature else 1.0)
         terms.append(factor * soft)
     if not is_zero(share):
         terms.append(share * _label_losses(student, labels, axis, ignore_index, weight, validate))

@@ -13,6 +13,7 @@ from crossentropy._engine.sigmoid.labels import check_binary_labels, nan_where_i
 from crossentropy._engine.sigmoid.problem import make_problem
 from crossentropy._engine.weights import class_vector
 from crossentropy._rows import entry_in_words
+from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.log_sigmoid import log_sigmoid
 from crossentropy.links import Focal
 from crossentropy.losses.sigmoid import sigmoid_cross_entropy
@@ -148,7 +149,7 @@ def distribution_balanced_loss(
     share = 1 / (n * xp.where(none, xp.ones_like(repeats), repeats))
     r = offset + xp.where(none, xp.ones_like(share), xp.exp(log_sigmoid(slope * (share - midpoint))))
     element = xp.astype(balance * xp.where(yes, r, r / negative_scale), dtype)
-    bias = xp.astype(kappa / negative_scale * xp.log(total / n - 1), dtype)
+    bias = xp.astype(widened(kappa) / widened(negative_scale) * xp.log(total / n - 1), dtype)
     v = nan_where_invalid(xp.astype(z, dtype), valid, counted) - bias
     if reduction == "mean":
         normalizer = normalizer_of(normalizer, weights, tuple(z.shape), z)

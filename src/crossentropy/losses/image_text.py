@@ -84,7 +84,7 @@ def clip_loss(
         contrast,
         similarities_of(x, y, normalize),
         namespace(x).arange(x.shape[0], dtype=index_dtype(x), device=device(x)),
-        temperature=1 / scale if isinstance(scale, (int, float)) else 1 / widened(scale),
+        temperature=1 / widened(scale),
         sample_weight=sample_weight,
         reduction=reduction,
         normalizer=normalizer,

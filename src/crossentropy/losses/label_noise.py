@@ -5,7 +5,7 @@ from typing import Any
 
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, as_indices, constant, device, namespace, widest_dtype
-from crossentropy._engine.checks import check_logits, check_share
+from crossentropy._engine.checks import as_share, check_logits
 from crossentropy._engine.options import RowOptions, SoftmaxOptions, WithoutSmoothing
 from crossentropy._engine.rows.formula import (
     fuzzy_set_loss,
@@ -227,7 +227,7 @@ def hard_bootstrapping_loss(
     >>> float(hard_bootstrapping_loss(logits, np.asarray([1])).round(6))  # −0.8 ln 0.2 − 0.2 ln 0.7
     1.358885
     """
-    check_share(label_weight, "label_weight")
+    label_weight = as_share(label_weight, "label_weight")
     problem = make_problem(logits, labels, **options)
     y = as_indices(one_label(problem, "hard_bootstrapping_loss"))
     xp, keep = namespace(y), not_ignored_rows(problem)
@@ -294,7 +294,7 @@ def soft_bootstrapping_loss(
     >>> float(soft_bootstrapping_loss(logits, np.asarray([1])).round(6))  # −0.95 ln 0.2 + 0.05 · 0.801819
     1.569057
     """
-    check_share(label_weight, "label_weight")
+    label_weight = as_share(label_weight, "label_weight")
     logits, axis = check_logits(logits, options.get("axis", -1))
     xp = namespace(logits)
     # Smoothing towards nothing takes β of the label's mass and leaves its weight in the mean.

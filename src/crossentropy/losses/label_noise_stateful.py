@@ -7,7 +7,7 @@ from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, as_indices, constant, device, loss_dtype, namespace
 from crossentropy._backends.conditions import first_true, is_false, is_true
 from crossentropy._backends.modes import is_tracer
-from crossentropy._engine.checks import check_share
+from crossentropy._engine.checks import as_share
 from crossentropy._engine.options import RowOptions, SoftmaxOptions
 from crossentropy._engine.rows.formula import (
     fuzzy_set_loss,
@@ -89,7 +89,7 @@ class OnlineLabelSmoothing:
     def __init__(self, classes: int, *, label_smoothing: float = 0.5) -> None:
         if classes < 1:
             raise ValueError(f"classes is {classes}; there is at least one")
-        check_share(label_smoothing, "label_smoothing")
+        label_smoothing = as_share(label_smoothing, "label_smoothing")
         import numpy
 
         self.classes, self.label_smoothing = classes, label_smoothing

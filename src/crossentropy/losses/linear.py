@@ -3,7 +3,7 @@
 from typing import Any
 
 from crossentropy._arguments.arrays import as_array
-from crossentropy._arguments.errors import argument_errors, number
+from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, is_jax, is_numpy, is_torch
 from crossentropy._backends.conditions import check_static
 from crossentropy._backends.tape import Taped
@@ -12,6 +12,7 @@ from crossentropy._engine.linear.problem import (
     LinearProblem,
     check_memory_budget,
     check_skip_below,
+    factors_of,
     make_linear_problem,
 )
 from crossentropy._engine.options import LastAxisOptions, LinearOptions, check_names
@@ -267,7 +268,7 @@ def _linear_problem(
     if is_torch(hidden):
         from crossentropy._engine.linear import autograd
 
-        parts = (hidden, weight, bias, *(low_rank or ()))
+        parts = (hidden, weight, bias, *factors_of(low_rank))
         hidden, weight, bias, *rest = autograd.in_autocast(*parts)
         low_rank = tuple(rest) or None  # type: ignore[assignment]
     return make_linear_problem(hidden, weight, labels, bias=bias, low_rank=low_rank, shift=shift, **options)
@@ -277,10 +278,9 @@ def _check_budgets(given: LinearProblem, memory_budget: int | None, skip_below: 
     """Refuse a budget or a bound that is none, or not for these arrays."""
     check_static(memory_budget=memory_budget, skip_below=skip_below)
     check_memory_budget(memory_budget)
-    if number(skip_below, "skip_below"):
-        check_skip_below(skip_below, given.problem)
-        if not is_torch(given.hidden):
-            raise ValueError("skip_below is for PyTorch tensors; leave it out for arrays of other libraries")
+    check_skip_below(skip_below, given.problem)
+    if skip_below and not is_torch(given.hidden):
+        raise ValueError("skip_below is for PyTorch tensors; leave it out for arrays of other libraries")
 
 
 def _strategies(given: LinearProblem) -> Any:

@@ -1,12 +1,13 @@
 """Any loss of the logits of a linear head, a block of rows at a time."""
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 from crossentropy._arguments.arrays import as_arrays
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._backends import Array, is_torch
-from crossentropy._engine.linear.problem import check_head
+from crossentropy._engine.linear.problem import check_head, factors_of
 from crossentropy._statistics.products import product
 from crossentropy.losses.distillation import distillation_loss
 
@@ -64,13 +65,11 @@ def linear_row_losses(
     _check_tensor(hidden, "linear_row_losses")
     from crossentropy._engine.linear import any_loss, autograd
 
-    factors: list[Any] = autograd.in_autocast(hidden, weight, bias, *(low_rank or ()))
-    hidden, weight, bias = factors[:3]
-    low_rank = (factors[3], factors[4]) if low_rank else None
+    hidden, weight, bias, *factors = autograd.in_autocast(hidden, weight, bias, *factors_of(low_rank))
+    low_rank = tuple(factors) or None  # type: ignore[assignment]
     check_head(hidden, weight, bias, low_rank)
-    found = any_loss.losses(
-        loss, autograd.head_of(hidden.reshape(-1, hidden.shape[-1]), weight, bias, low_rank)
-    )
+    in_line = hidden.reshape(prod(hidden.shape[:-1]), hidden.shape[-1])
+    found = any_loss.losses(loss, autograd.head_of(in_line, weight, bias, low_rank))
     return found.reshape(hidden.shape[:-1])
 
 
@@ -122,7 +121,7 @@ def linear_distillation_losses(
     _check_tensor(hidden, "linear_distillation_losses")
     given = {"weight": weight, "teacher_hidden": teacher_hidden, "teacher_weight": teacher_weight}
     _, (hidden, weight, teacher_hidden, teacher_weight) = as_arrays(hidden=hidden, **given)
-    teacher = teacher_hidden.detach().reshape(-1, teacher_hidden.shape[-1])
+    teacher = teacher_hidden.detach().reshape(prod(teacher_hidden.shape[:-1]), teacher_hidden.shape[-1])
     check_head(teacher, teacher_weight, None, None)
     if teacher_hidden.shape[:-1] != hidden.shape[:-1] or teacher_weight.shape[0] != weight.shape[0]:
         raise ValueError(

@@ -16,6 +16,7 @@ from crossentropy._engine.sigmoid.labels import check_binary_labels, nan_where_i
 from crossentropy._engine.sigmoid.problem import make_problem
 from crossentropy._engine.weights import row_values
 from crossentropy._rows import rows_shape
+from crossentropy._statistics.formulas import widened
 from crossentropy._statistics.log_sum import log1p_sum_exp
 from crossentropy._versions import Unpack
 from crossentropy.links import Focal
@@ -162,6 +163,7 @@ def sigmoid_focal_loss(
             f"alpha is {alpha}; it is the weight of a yes and 1 − alpha that of a no: 0 ≤ alpha < 1, or None. "
             "To leave every no out, pass alpha=None and sample_weight=labels"
         )
+    alpha = widened(alpha)
     _, (logits, labels) = as_arrays(logits=logits, labels=labels)
     axis, reduction = options.get("axis", -1), options.get("reduction", "mean")
     class_weight, normalizer = options.get("class_weight"), options.get("normalizer", "weight")

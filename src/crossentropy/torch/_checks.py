@@ -9,11 +9,11 @@ from torch import Tensor
 COUNTS = "torch.bincount(labels, minlength=C)"
 
 
-def check_tensor(input: Any) -> None:
-    """Raise TypeError unless `input` is a tensor."""
+def check_tensor(input: Any, name: str = "input") -> None:
+    """Raise TypeError unless `input`, the argument of this name, is a tensor."""
     if not isinstance(input, Tensor):
         raise TypeError(
-            f"input is a {type(input).__module__}.{type(input).__name__}; pass a tensor, torch.as_tensor(input), "
+            f"{name} is a {type(input).__module__}.{type(input).__name__}; pass a tensor, torch.as_tensor({name}), "
             "or use crossentropy's functions of the same kind, which take NumPy arrays too"
         )
 

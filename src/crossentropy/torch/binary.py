@@ -35,7 +35,7 @@ def binary_cross_entropy_with_logits(
     negative_link: Link | None = None,
     negative_shift: float = 0.0,
     sample_weight: Tensor | None = None,
-    normalizer: Any = None,
+    normalizer: str | Any = None,
     empty: str = "nan",
 ) -> Tensor:
     """Binary cross-entropy of logits, as `torch.nn.functional.binary_cross_entropy_with_logits` has it.
@@ -156,7 +156,7 @@ def binary_cross_entropy(
     reduction: str = "mean",
     *,
     sample_weight: Tensor | None = None,
-    normalizer: Any = None,
+    normalizer: str | Any = None,
     empty: str = "nan",
 ) -> Tensor:
     """Binary cross-entropy of probabilities, as `torch.nn.functional.binary_cross_entropy` has it.
@@ -237,7 +237,7 @@ def multilabel_soft_margin_loss(
     reduction: str = "mean",
     *,
     sample_weight: Tensor | None = None,
-    normalizer: Any = None,
+    normalizer: str | Any = None,
     empty: str = "nan",
 ) -> Tensor:
     """Binary cross-entropy of logits, the mean over the classes of a row, as `torch.nn.functional` has it.

@@ -38,7 +38,7 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
     *,
-    normalizer: Any = None,
+    normalizer: str | Any = None,
     empty: str = "nan",
     inplace: bool = False,
     **options: Unpack[TorchOptions],
@@ -176,7 +176,7 @@ def nll_loss(
     reduction: str = "mean",
     *,
     sample_weight: Tensor | None = None,
-    normalizer: Any = None,
+    normalizer: str | Any = None,
     empty: str = "nan",
     validate: str = "raise",
 ) -> Tensor:

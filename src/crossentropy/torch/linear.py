@@ -9,7 +9,12 @@ from torch.nn.functional import linear
 from crossentropy._arguments.errors import argument_errors
 from crossentropy._engine.linear.autograd import in_autocast
 from crossentropy._engine.linear.autograd import loss as linear_loss
-from crossentropy._engine.linear.problem import check_memory_budget, check_skip_below, make_linear_problem
+from crossentropy._engine.linear.problem import (
+    check_memory_budget,
+    check_skip_below,
+    factors_of,
+    make_linear_problem,
+)
 from crossentropy._engine.options import TorchOptions, check_names
 from crossentropy._versions import Unpack
 from crossentropy.targets import LabelSet, Probabilities
@@ -36,7 +41,7 @@ def linear_cross_entropy(
     shift: int = 0,
     memory_budget: int | None = None,
     skip_below: float = 0.0,
-    normalizer: Any = None,
+    normalizer: str | Any = None,
     empty: str = "nan",
     **keywords: Unpack[TorchOptions],
 ) -> Tensor:
@@ -91,6 +96,7 @@ def linear_cross_entropy(
     1.2437
     """
     check_tensor(input)
+    check_tensor(linear_weight, "linear_weight")
     check_weight("weight", weight)
     check_memory_budget(memory_budget)
     check_names(keywords, TorchOptions)
@@ -132,7 +138,7 @@ def linear_cross_entropy(
         return cross_entropy(logits.reshape(logits_shape), target, weight, ignore_index=ignored, **choices)
     factors: Any
     input, linear_weight, linear_bias, *factors = in_autocast(  # type: ignore[assignment]
-        input, linear_weight, linear_bias, *(low_rank or ())
+        input, linear_weight, linear_bias, *factors_of(low_rank)
     )
     linear_problem = make_linear_problem(
         input,
@@ -146,8 +152,7 @@ def linear_cross_entropy(
         signed_weights=True,
         **choices,
     )
-    if skip_below:
-        check_skip_below(skip_below, linear_problem.problem)
+    check_skip_below(skip_below, linear_problem.problem)
     return linear_loss(linear_problem, memory_budget, skip_below)
 
 
@@ -207,7 +212,7 @@ class LinearCrossEntropyLoss(Loss):
         target: Any,
         *,
         sample_weight: Tensor | None = None,
-        normalizer: Any = None,
+        normalizer: str | Any = None,
         low_rank: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """The loss of a batch; as in `CrossEntropyLoss`, and `low_rank` as in the function."""

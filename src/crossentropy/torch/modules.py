@@ -58,7 +58,7 @@ class Loss(Settings):
             setattr(self, name, value)
 
     def forward(
-        self, input: Tensor, target: Any, *, sample_weight: Tensor | None = None, normalizer: Any = None
+        self, input: Tensor, target: Any, *, sample_weight: Tensor | None = None, normalizer: str | Any = None
     ) -> Tensor:
         """The loss of a batch.
 

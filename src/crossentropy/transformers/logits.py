@@ -231,8 +231,7 @@ class LinearLogits:
         """Compute the cross-entropy; only inside a call of the head."""
         recording = self.recording
         problem = self.problem(labels, **options, **recording.options)
-        if recording.skip_below:
-            check_skip_below(recording.skip_below, problem.problem)
+        check_skip_below(recording.skip_below, problem.problem)
         return linear_loss(problem, recording.memory_budget, recording.skip_below)
 
     def computed(self) -> Tensor:

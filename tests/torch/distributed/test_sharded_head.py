@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -292,6 +293,53 @@ def test_ranks_that_differ_in_their_head_are_told_so(name):
     for said in rank_threads.run(len(PARTS), job):
         assert "ranks of the group differ in " in said
         assert name in said.split(";")[0]
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "hidden states of integers": {"hidden": labels(4, D, classes=9), "weight": labels(V, D, classes=9)},
+    "a bias that is a word": {"bias": "none"},
+    "a matrix for a pair": {"low_rank": random(2, D)},
+    "nothing for a pair": {"low_rank": ()},
+    "a word for a bound": {"skip_below": "never"},
+    "None for a bound": {"skip_below": None},
+    "a word for weights": {"class_weight": "balanced"},
+    "a word for a temperature": {"temperature": "warm"},
+    "no labels": {"labels": None},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_one_process_refuses_is_refused_in_its_words(name):
+    given = {"hidden": random(4, D), "weight": random(V, D), "labels": labels(4, classes=V)} | WRONG[name]
+
+    def said_by(loss: Any) -> str:
+        with pytest.raises(TypeError) as error:
+            loss(**given)
+        return str(error.value)
+
+    expected = said_by(ce.linear_cross_entropy).partition(";")[0]
+    (found,) = rank_threads.run(1, lambda rank: said_by(distributed.linear_cross_entropy))
+    assert found.startswith(expected)
+
+
+@pytest.mark.parametrize("name", ["hidden", "weight", "logits"])
+def test_an_array_that_is_no_tensor_is_refused_by_name(name):
+    loss, parts = distributed.linear_cross_entropy, {"hidden": random(4, D), "weight": random(V, D)}
+    if name == "logits":
+        loss, parts = distributed.softmax_cross_entropy, {"logits": random(4, V)}
+    parts[name] = parts[name].numpy()
+
+    def job(rank: int) -> None:
+        with pytest.raises(TypeError, match=rf"{name} is a numpy.ndarray .*torch\.as_tensor\({name}\)"):
+            loss(*parts.values(), labels(4, classes=V))
+
+    rank_threads.run(1, job)
+
+
+def test_hidden_states_without_features_have_logits_of_zero():
+    hidden, weight, y = random(4, 0), random(V, 0), labels(4, classes=V)
+    (found,) = rank_threads.run(1, lambda rank: distributed.linear_cross_entropy(hidden, weight, y))
+    assert float(found) == pytest.approx(math.log(V), rel=1e-14)
 
 
 @pytest.mark.parametrize(("dtype", "relative"), [(torch.float64, 1e-12), (torch.bfloat16, 0.04)], ids=str)

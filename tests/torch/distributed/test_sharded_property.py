@@ -194,3 +194,21 @@ def test_far_from_zero_a_gradient_that_is_to_be_differentiated_keeps_its_digits(
     for near, near_twice, far, far_twice in rank_threads.run(2, job):
         torch.testing.assert_close(far, near, rtol=1e-13, atol=1e-16)
         torch.testing.assert_close(far_twice, near_twice, rtol=1e-13, atol=1e-16)
+
+
+def test_a_prior_times_weights_of_classes_is_not_rounded_to_their_dtype():
+    """Both are exact in bfloat16, their product is not."""
+    z, y = random(6, 9, seed=1), labels(6, classes=9)
+    prior, class_weight = random(9, seed=2).exp().bfloat16(), random(9, seed=3).exp().bfloat16()
+
+    def job(rank: int) -> Any:
+        part = slice(0, 4) if rank == 0 else slice(4, 9)
+        own = {"smoothing_prior": prior[part], "class_weight": class_weight[part]}
+        return distributed.softmax_cross_entropy(
+            z[:, part].clone(), y, label_smoothing=0.25, reduction="none", **own
+        )
+
+    a = class_weight.double() * (0.75 * torch.eye(9, dtype=torch.float64)[y] + 0.25 * prior.double())
+    truth = -(a * z.log_softmax(-1)).sum(-1)
+    for found in rank_threads.run(2, job):
+        torch.testing.assert_close(found, truth, rtol=1e-13, atol=0)

@@ -224,12 +224,18 @@ def _denominator(problem: SoftmaxProblem) -> float | Tensor:
     target, known = problem.target, RowStatistics()
     like = torch.empty(problem.rows, dtype=torch.float64, device=problem.device)
     if target.dense is not None:
-        a = target.dense if problem.class_weight is None else target.dense * problem.class_weight
-        known.dense_total = a.sum(1, dtype=torch.float64)
+        known.dense_total = _dense_masses(target.dense, problem.class_weight)
     masses, signed = row_masses(problem, known), problem.signed_weights
     weights = problem.sample_weight if masses is None else weigh_rows(problem, masses)
     N = divisor(like, weights, not_ignored_rows(problem), problem.normalizer, signed=signed)
     return float(N) if N.device.type == "cpu" else N
+
+
+def _dense_masses(t: Tensor, w: Tensor | None) -> Tensor:
+    """Compute ``Σ_c w_c t_c`` of every row in float64, by blocks of rows: the products take as much as the logits."""
+    if w is None:
+        return t.sum(1, dtype=torch.float64)
+    return torch.cat([(t[rows].double() * w.double()).sum(1) for rows in slices(len(t), FEW)])
 
 
 class _LinearLoss(Function):

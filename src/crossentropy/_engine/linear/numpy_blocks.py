@@ -113,7 +113,6 @@ def _factors(linear: LinearProblem, rows: slice) -> list[tuple[Array, Array]]:
 
 
 @np.errstate(all="ignore")
-@np.errstate(all="ignore")
 def _gradients(
     linear: LinearProblem, evaluation: ForwardResult, memory_budget: int | None
 ) -> LinearGradients:

@@ -6,6 +6,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from crossentropy._arguments.arrays import as_arrays
+from crossentropy._arguments.errors import as_written, number
 from crossentropy._backends import Array, is_torch, namespace
 from crossentropy._backends.conditions import is_true
 from crossentropy._engine.checks import check_floating, check_validate
@@ -93,7 +94,9 @@ def check_memory_budget(memory_budget: int | None) -> None:
 
 
 def check_skip_below(skip_below: float, problem: SoftmaxProblem) -> None:
-    """Raise ValueError unless the bound is a probability, and the problem one whose gradient it bounds."""
+    """Raise unless the bound is 0, or a probability and the problem one whose gradient it bounds."""
+    if not number(skip_below, "skip_below"):
+        return
     if not 0 < skip_below < 1:
         raise ValueError(f"skip_below is {skip_below}; it is a probability, from 0 to 1")
     target, transform = problem.target, problem.transform
@@ -158,6 +161,18 @@ def _with_parts(problem: SoftmaxProblem, parts: dict[str, Array], n: int, **chan
     )
 
 
+def factors_of(low_rank: Any) -> tuple[Any, ...]:
+    """Return the two matrices of a low-rank update, none if there is no update, or raise TypeError."""
+    if low_rank is None:
+        return ()
+    if not isinstance(low_rank, (tuple, list)) or len(low_rank) != 2 or any(x is None for x in low_rank):
+        raise TypeError(
+            f"low_rank is {as_written(low_rank)}; pass (A, B) with A (r, D) and B (V, r), whose product B A is added "
+            "to the weight, or None"
+        )
+    return tuple(low_rank)
+
+
 def check_head(
     hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
 ) -> None:
@@ -198,9 +213,9 @@ def _of_one_library(
     hidden: Array, weight: Array, bias: Array | None, low_rank: tuple[Array, Array] | None
 ) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
     """Convert the arrays of a head to one library."""
-    down, up = (None, None) if low_rank is None else low_rank
-    arrays = {"hidden": hidden, "weight": weight, "bias": bias, "low_rank[0]": down, "low_rank[1]": up}
-    _, (hidden, weight, *rest) = as_arrays(**{name: x for name, x in arrays.items() if x is not None})
+    arrays = {"hidden": hidden, "weight": weight} | ({} if bias is None else {"bias": bias})
+    arrays |= {f"low_rank[{i}]": x for i, x in enumerate(factors_of(low_rank))}
+    _, (hidden, weight, *rest) = as_arrays(**arrays)
     if bias is not None:
         bias, *rest = rest
     return hidden, weight, bias, None if low_rank is None else (rest[0], rest[1])

@@ -28,7 +28,8 @@ def apply_shift(
         if not (isinstance(value, str) or is_number(value)):
             value = like(value, hidden, name)
             moved[name] = row_values(value, hidden, rows, name) if value.ndim else value
-    if not integer(shift, "shift"):
+    shift = int(integer(shift, "shift"))  # NumPy takes no True for a length
+    if not shift:
         return labels, moved
     labels, moved["ignore_index"] = _shifted_labels(labels, hidden, rows, shift, options.get("ignore_index"))
     for name in ("sample_weight", "normalizer", "temperature"):

@@ -153,4 +153,4 @@ def inverse_scale(scale: float) -> float:
     """The temperature of logits that are multiplied by `scale`."""
     if is_false((number(scale, "scale") > 0) & (scale < INF)):
         raise ValueError(f"scale is {scale}; cosines are multiplied by it, so it must be positive")
-    return 1 / scale
+    return 1 / formulas.widened(scale)

@@ -83,14 +83,12 @@ def _is_known(problem: Problem) -> bool:
 
 def _is_plain(problem: Problem) -> bool:
     """Whether all tensors are on one device, and the logits alone have a gradient."""
-    device, fixed = problem.logits.device, (problem.labels, problem.sample_weight)
-    return (
-        is_plain(problem.logits, device.type)
-        and all(
-            x is None or (is_plain(x, device.type) and x.device == device and not x.requires_grad)
-            for x in fixed
-        )
-        and not getattr(problem.options.normalizer, "requires_grad", False)
+    device = problem.logits.device
+    for x in (problem.labels, problem.sample_weight):
+        if x is not None and (not is_plain(x, device.type) or x.device != device or x.requires_grad):
+            return False
+    return is_plain(problem.logits, device.type) and not getattr(
+        problem.options.normalizer, "requires_grad", False
     )
 
 

@@ -12,8 +12,8 @@ from crossentropy._backends.dtypes import dtype_name
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
     as_normalizer,
+    as_share,
     check_floating,
-    check_share,
     check_validate,
     checked_link,
 )
@@ -101,7 +101,7 @@ def make_problem(
     """Check the arguments of `crossentropy.sigmoid_cross_entropy`, but for the values of its arrays."""
     check_reduction(reduction, normalizer, empty)
     integer(axis, "axis")
-    check_share(label_smoothing, "label_smoothing")
+    label_smoothing = as_share(label_smoothing, "label_smoothing")
     if is_false((number(negative_shift, "negative_shift") >= 0) & (negative_shift < 1)):
         raise ValueError(f"negative_shift is {negative_shift}; it is taken off a probability: 0 ≤ m < 1")
     xp, (logits, labels) = as_arrays(logits=logits, labels=labels)

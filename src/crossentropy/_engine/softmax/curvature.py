@@ -82,7 +82,7 @@ def _row_factors(problem: SoftmaxProblem) -> Tensor:
         masses = masses if shares is None else shares if problem.masses is None else shares.sum(-1)
     if epsilon:
         r = problem.smoothing_prior
-        of_prior = 1.0 if r is None else total(r if w is None else r * w, -1)
+        of_prior = 1.0 if r is None else total(r if w is None else r.double() * w.double(), -1)
         if r is None and w is not None:
             of_prior = total(w, -1) / problem.classes
         masses = (1 - epsilon) * masses + epsilon * of_prior

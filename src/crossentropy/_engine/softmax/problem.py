@@ -20,10 +20,10 @@ from crossentropy._backends.modes import is_eager_mode
 from crossentropy._backends.tape import Taped
 from crossentropy._engine.checks import (
     as_normalizer,
+    as_share,
     check_factor,
     check_ignore_index,
     check_logits,
-    check_share,
     check_validate,
     checked_link,
     no_classes_error,
@@ -231,8 +231,7 @@ def make_problem(
     if ignore_index is not None and type(ignore_index) is not int:
         check_ignore_index(ignore_index)
     if type(label_smoothing) is not float or not 0 <= label_smoothing <= 1:
-        check_share(label_smoothing, "label_smoothing")
-        label_smoothing = python_number(label_smoothing, "label_smoothing")
+        label_smoothing = python_number(as_share(label_smoothing, "label_smoothing"), "label_smoothing")
     if sample_weight is not None:
         sample_weight = row_values(sample_weight, logits, rows, "sample_weight", ready=ready)
     target, masses, normalized = resolve(

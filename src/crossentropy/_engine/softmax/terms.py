@@ -100,25 +100,31 @@ def row_terms(
     kept, terms = 1 - problem.label_smoothing, []
     if not is_zero(kept):  # a label without mass counts nothing, whatever its loss
         if target_loss is None:
-            terms.append(Term(kept, None, stats.dense_term))
+            terms.append(Term(kept, None, _without_endless(problem, stats.dense_term)))
         else:
             terms.append(Term(kept, shares, target_loss, problem.masses is not None))
     if stats.prior_term is not None:
-        terms.append(Term(problem.label_smoothing, None, stats.prior_term))
+        terms.append(Term(problem.label_smoothing, None, _without_endless(problem, stats.prior_term)))
     return terms + regularizer_terms(problem, stats)
 
 
 def regularizer_terms(problem: SoftmaxProblem, stats: RowStatistics) -> list[Term]:
     """The terms of its `regularizers`."""
-    idle, terms = zero_weight_rows(problem), []
+    terms = []
     for name, factor in problem.regularizers.items():
         statistic, value, _ = REGULARIZERS[name]
-        s = getattr(stats, statistic)
-        if idle is not None:  # a square has no derivative at a NaN, and 0 times that is no 0
-            xp = namespace(s)
-            s = xp.where(idle & ~xp.isfinite(s), xp.zeros_like(s), s)
-        terms.append(Term(factor, None, value(s)))
+        # a square has no derivative at a NaN, and 0 times that is no 0
+        terms.append(Term(factor, None, value(_without_endless(problem, getattr(stats, statistic)))))
     return terms
+
+
+def _without_endless(problem: SoftmaxProblem, s: Array) -> Array:
+    """A statistic of every row, 0 where it is infinite or NaN and the row has no weight.
+
+    What is left of the row's loss is the derivative by that weight.
+    """
+    idle, xp = zero_weight_rows(problem), namespace(s)
+    return s if idle is None else xp.where(idle & ~xp.isfinite(s), xp.zeros_like(s), s)
 
 
 def row_slopes(

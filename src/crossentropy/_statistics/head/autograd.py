@@ -44,7 +44,7 @@ class _LinearStatistics(Function):
         requested = ctx.needs_input_grad[3 : 3 + size]
         needs, needs_others = requested[: count + 1], requested[count + 1 : count + LEARNABLE]
         # The kernels have no second derivative and take no batched gradients: there the formulas on all logits.
-        if needs_autodiff(tensors, grads):
+        if needs_autodiff(grads):
 
             def value(*learnable: Any) -> list[Any]:
                 head, others = unpack_inputs(count, [*learnable, *tensors[LEARNABLE:]])

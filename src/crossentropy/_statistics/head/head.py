@@ -71,5 +71,6 @@ class Head(NamedTuple):
 
 def entries_of(labels: Tensor, width: int) -> tuple[Tensor, Tensor]:
     """Return the rows whose label is in [0, width), and those labels as int64: an index of the labels' entries."""
+    labels = labels.to(torch.int64)  # PyTorch compares no unsigned integers but uint8
     rows = ((labels >= 0) & (labels < width)).nonzero()[:, 0]
-    return rows, labels[rows].to(torch.int64)
+    return rows, labels[rows]

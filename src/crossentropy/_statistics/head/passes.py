@@ -19,7 +19,6 @@ from crossentropy._statistics.head.head import Head
 from crossentropy._statistics.head.products import aligned_copy, padded_stride, strided_rows
 from crossentropy._statistics.head.skip import add_targets, tile_maxima
 from crossentropy._statistics.head.tiles import (
-    LOGIT_BIAS,
     blocks_of_logits,
     of_classes,
     of_rows,
@@ -91,6 +90,7 @@ def backward(
     """
     N, V = head.rows, head.classes
     height = rows_in_a_block(head)
+    learning = (True, *needs_others)
     # A gradient that sums over a row's classes, such as that of its temperature, needs all of them in one tile.
     whole = any(needs_others)
     tiles = slices(V, V) if whole else tiles_of(head)
@@ -125,8 +125,8 @@ def backward(
                 part._replace(logits=z[:n]),
                 saved,
                 g,
-                (True, *needs_others),
-                into=None if needs_others[LOGIT_BIAS - 1] else z[:n],
+                learning,
+                into=None if rowwise.runs_twice(tensors, learning) else z[:n],
             )
             others.append(rest)
             if dz is not None:

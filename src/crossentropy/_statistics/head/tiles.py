@@ -15,7 +15,6 @@ BLOCK = 512  # most rows in a product
 BUFFER = 1 << 25  # most entries of a block's logits
 GROUP = 2048  # rows of a tile that are in memory at once, backward
 ON_DEVICE = 4  # factor on each of these on a GPU, whose products are faster when larger
-LOGIT_BIAS = TensorArgs._fields.index("logit_bias")
 
 
 def rows_in_a_block(head: Head) -> int:

@@ -42,15 +42,14 @@ def save_for_backward(
     return (*statistics.values(), *also)
 
 
-def needs_autodiff(tensors: TensorArgs, grads: Sequence[Tensor | None]) -> bool:
+def needs_autodiff(grads: Sequence[Tensor | None]) -> bool:
     """Tell whether the formulas have to compute a gradient.
 
-    The backward kernels serve no gradient that is itself differentiated (``create_graph=True``), no batch of upstream
-    gradients, and no margin of a label set that learns.
+    The backward kernels serve no gradient that is itself differentiated (``create_graph=True``), and no batch of
+    upstream gradients.
     """
-    learns_margin = tensors.margin is not None and tensors.margin.requires_grad
     batched = not all(g is None or is_plain(g, g.device.type) for g in grads)
-    return torch.is_grad_enabled() or batched or (learns_margin and tensors.indices is None)
+    return torch.is_grad_enabled() or batched
 
 
 class _RowStatistics(Function):
@@ -68,7 +67,7 @@ class _RowStatistics(Function):
         names = requested_statistics(settings, tensors)
         others = (None,) * (len(TensorArgs._fields) - LEARNABLE)
         needs = ctx.needs_input_grad[1 : 1 + LEARNABLE]
-        if needs_autodiff(tensors, grads):
+        if needs_autodiff(grads):
             plain = all(g is None or is_plain(g, "cpu") for g in grads)
             if plain and needs[0] and not any(needs[1:]) and transforms.transforms_serve(settings, tensors):
                 stats = saved[len(TensorArgs._fields) :]

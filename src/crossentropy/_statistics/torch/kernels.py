@@ -92,7 +92,7 @@ def backward(
 ) -> list[Tensor | None]:
     """Run the backward kernel for the gradients of the LEARNABLE tensors, None where `needs` is false.
 
-    The logits' gradient is written to `into`, which may be the logits themselves unless `logit_bias` learns too.
+    The logits' gradient is written to `into`, which may be the logits themselves unless `runs_twice`.
     """
     kernel, _ = _kernel(settings, tensors)
     rows = rows_of(settings, tensors.logits)
@@ -101,24 +101,39 @@ def backward(
         upstream.log_odds = clip_to_dtype(upstream.log_odds, LOSSES[tensors.logits.dtype])
     out: list[Tensor | None] = [None] * LEARNABLE
     dense = torch.empty_like(tensors.dense, memory_format=torch.contiguous_format) if needs_dense else None
-    if needs_logits or needs_dense or needs_temperature or needs_margin:
+    of_labels = needs_margin and tensors.mask is None
+    if needs_logits or needs_dense or needs_temperature or of_labels:
         gradients = kernel.pullback(
-            stats, upstream, rows, into=into, dense=dense, scale=needs_temperature, target=needs_margin
+            stats, upstream, rows, into=into, dense=dense, scale=needs_temperature, target=of_labels
         )
         out[0], out[1] = gradients.logits if needs_logits else None, gradients.dense
         if needs_temperature:
             T = tensors.temperature
             by_temperature = -gradients.scale / T.double() ** 2
             out[2] = (by_temperature if T.ndim else by_temperature.sum()).to(T.dtype)
-        if needs_margin:
+        if of_labels:
             out[4] = _margin_gradient(settings, tensors, gradients.target)
-    # The bias is added to u, so its gradient sums over rows that of u, not of the logits: the kernel runs once more.
-    if needs_bias:
-        # one axis more, so that a single row has an axis to sum over
-        du = kernel.pullback(stats, upstream, rows, before_transform=True).logits[None]
-        others = [d for d in range(du.ndim) if d != settings.axis + 1]
-        out[3] = du.sum(others, dtype=torch.float64).to(tensors.logit_bias.dtype)
+    # The bias is added to u, and a margin is taken off it at all classes of a set, so their gradients are sums of that
+    # of u, not of the logits: the kernel runs once more.
+    if runs_twice(tensors, needs):
+        du = kernel.pullback(stats, upstream, rows, before_transform=True).logits
+        if needs_bias:
+            out[3] = _over_rows(du, settings.axis).to(tensors.logit_bias.dtype)
+        if needs_margin and not of_labels:
+            out[4] = _margin_gradient_of_sets(settings, tensors, du)
     return out
+
+
+def runs_twice(tensors: TensorArgs, needs: Sequence[bool]) -> bool:
+    """Tell whether the backward kernel runs twice for the gradients of the LEARNABLE tensors that `needs` marks."""
+    *_, needs_bias, needs_margin = needs
+    return needs_bias or (needs_margin and tensors.mask is not None)
+
+
+def _over_rows(du: Tensor, axis: int) -> Tensor:
+    """Sum over all axes but that of the classes, in float64."""
+    du = du[None]  # one axis more, so that a single row has an axis to sum over
+    return du.sum([d for d in range(du.ndim) if d != axis + 1], dtype=torch.float64)
 
 
 def row_curvature(
@@ -132,6 +147,15 @@ def row_curvature(
     return found
 
 
+def _margin_gradient_of_sets(settings: StaticArgs, tensors: TensorArgs, du: Tensor) -> Tensor:
+    """Compute the margin's gradient, ``−Σ ∂u_c / temperature`` over the classes of every row's set."""
+    T: Any = settings.temperature if tensors.temperature is None else tensors.temperature.double()
+    T = T.unsqueeze(settings.axis) if isinstance(T, Tensor) and T.ndim else T
+    by_margin = -torch.where(tensors.mask, du, 0.0).double() / T
+    total = _over_rows(by_margin, settings.axis) if tensors.margin.ndim else by_margin.sum()
+    return total.to(tensors.margin.dtype)
+
+
 def _margin_gradient(settings: StaticArgs, tensors: TensorArgs, at_target: Tensor) -> Tensor:
     """Compute the margin's gradient, ``−Σ ∂u_y / temperature``: over all rows, or over those of each class (C,)."""
     margin, y = tensors.margin, tensors.indices
@@ -143,9 +167,9 @@ def _margin_gradient(settings: StaticArgs, tensors: TensorArgs, at_target: Tenso
     if margin.ndim == 0:
         return by_margin.sum().to(margin.dtype)
     C = tensors.logits.shape[settings.axis]
-    y = y.reshape(-1)
+    y = y.reshape(-1).long()  # PyTorch compares no unsigned integers but uint8
     known = (y >= 0) & (y < C)
     total = torch.zeros(C, dtype=torch.float64, device=y.device)
     # On CUDA index_add_ adds in an arbitrary order, index_put_ in the same order every time.
-    total.index_put_((torch.where(known, y, 0).long(),), by_margin.reshape(-1) * known, accumulate=True)
+    total.index_put_((torch.where(known, y, 0),), by_margin.reshape(-1) * known, accumulate=True)
     return total.to(margin.dtype)

@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from crossentropy._arguments.errors import argument_errors
 from crossentropy._engine.options import LastAxisOptions
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.problem import arrays
@@ -32,6 +33,7 @@ from crossentropy.torch.distributed._problem import (
 __all__ = ["linear_cross_entropy", "linear_target_statistics", "softmax_cross_entropy", "target_statistics"]
 
 
+@argument_errors
 def softmax_cross_entropy(
     logits: Tensor, labels: Any, *, group: Any = None, **options: Unpack[LastAxisOptions]
 ) -> Tensor:
@@ -87,6 +89,7 @@ def softmax_cross_entropy(
     )
 
 
+@argument_errors
 def linear_cross_entropy(
     hidden: Tensor,
     weight: Tensor,
@@ -158,6 +161,7 @@ def linear_cross_entropy(
     return head.kept(loss) if head.problem.reduction == "none" else loss
 
 
+@argument_errors
 def target_statistics(
     logits: Tensor,
     labels: Any,
@@ -222,6 +226,7 @@ def target_statistics(
     return TargetStatistics(stats, problem.masses, problem.loss_dtype)
 
 
+@argument_errors
 def linear_target_statistics(
     hidden: Tensor,
     weight: Tensor,

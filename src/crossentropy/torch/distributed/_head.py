@@ -148,7 +148,7 @@ class _ShardedHead(Function):
         head, tensors = unpack_inputs(count, inputs)
         stats, upstream_grads = load_statistics(ctx, tensors, grads)
         # The kernels have no second derivative: a gradient with a graph goes through formulas on all local logits.
-        if needs_autodiff(tensors, grads):
+        if needs_autodiff(grads):
 
             def value(*learnable: Any) -> list[Tensor]:
                 local_head, others = unpack_inputs(count, [*learnable, *tensors[LEARNABLE:]])

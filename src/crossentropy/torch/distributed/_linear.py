@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from crossentropy._engine.checks import check_floating
 from crossentropy._engine.linear.autograd import check_fixed, head_of, in_autocast
 from crossentropy._engine.linear.problem import (
     check_head,
     check_memory_budget,
     check_skip_below,
+    factors_of,
     zero_excluded_hidden,
 )
 from crossentropy._engine.linear.shift import apply_shift, drop_shifted_rows
@@ -25,6 +28,7 @@ from crossentropy.torch.distributed._problem import (
     agree_on_problem,
     check_arguments,
     check_plain,
+    check_tensors,
     learns,
 )
 from crossentropy.torch.distributed._rank_sums import shared
@@ -74,21 +78,27 @@ def agreed_head(
 ) -> ShardedHead:
     """Check the arguments of `function` on this rank, and return its head once all ranks agree."""
     weight, group = sharded(weight, 0, "weight", group)
-    parts: list[Any] = in_autocast(local(hidden), weight, local(bias), *map(local, low_rank or ()))
-    hidden, weight, bias, *pair = parts
-    low_rank = tuple(pair) or None
+    hidden, bias = local(hidden), local(bias)
     labels, options = local(labels), {name: local(x) for name, x in options.items()}
 
     def prepare() -> tuple[SoftmaxProblem, int, dict[str, Any]]:
+        nonlocal hidden, weight, bias, low_rank
+        pair = [local(x) for x in factors_of(low_rank)]
+        given = {"hidden": hidden, "weight": weight} | ({} if bias is None else {"bias": bias})
+        check_tensors(**given, **{f"low_rank[{i}]": x for i, x in enumerate(pair)})
+        parts: list[Any] = in_autocast(hidden, weight, bias, *pair)
+        hidden, weight, bias, *pair = parts
+        low_rank = tuple(pair) or None
         check_head(hidden, weight, bias, low_rank)
+        check_floating(hidden, "hidden")
         check_plain(hidden, weight, bias, *pair)
         check_memory_budget(memory_budget)
         moved, row_options = apply_shift(hidden, labels, shift, options)
         problem, size, same = check_arguments(
             function, hidden, moved, row_options, requested, weight.shape[0]
         )
+        check_skip_below(skip_below, problem)
         if skip_below:
-            check_skip_below(skip_below, problem)
             check_fixed(problem, skip_below)
             problem.requested = replace(problem.requested, log_partition=True)
         same |= {
@@ -104,6 +114,6 @@ def agreed_head(
     problem, shard = agree_on_problem(
         prepare, group, lambda problem: drop_shifted_rows(problem, shift, ignore_index)
     )
-    line = zero_excluded_hidden(hidden, problem).reshape(-1, hidden.shape[-1])
+    line = zero_excluded_hidden(hidden, problem).reshape(prod(problem.rows), hidden.shape[-1])
     thrift = MemoryOptions(KEPT if memory_budget is None else memory_budget, skip_below)
     return ShardedHead(problem, shard, head_of(line, weight, bias, low_rank), shift, thrift)

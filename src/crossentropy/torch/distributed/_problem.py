@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crossentropy._arguments.errors import as_written
 from crossentropy._backends import as_indices, total
 from crossentropy._backends.conditions import first_true, is_true
 from crossentropy._engine.options import LastAxisOptions
@@ -57,6 +58,8 @@ def check_arguments(
         raise TypeError(
             "labels are a OneHot, of which no rank sees the whole; pass indices, counted over the classes of all ranks"
         )
+    if classes is None:
+        check_tensors(logits=logits)
     problem = make_problem(logits, labels, axis=-1, classes=classes, checks_sets=False, **options)
     if requested is not None:
         problem.requested = requested
@@ -102,6 +105,15 @@ def _check_supported(problem: SoftmaxProblem, logits: Tensor) -> None:
         *(problem.masses, problem.class_weight, problem.smoothing_prior, problem.sample_weight),
         *(transform.temperature, transform.logit_bias, transform.margin),
     )
+
+
+def check_tensors(**values: Any) -> None:
+    """Raise TypeError unless every value is a tensor: no other array has a rank's slice of anything."""
+    for name, x in values.items():
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"{name} is {as_written(x)}; sharded classes need tensors: pass torch.as_tensor({name})"
+            )
 
 
 def check_plain(x: Tensor, *others: Any) -> None:
@@ -191,7 +203,7 @@ def _prior(problem: SoftmaxProblem, shard: Shard) -> Prior:
     r, w = problem.smoothing_prior, problem.class_weight
     if r is None:
         r = torch.full((shard.size,), 1 / shard.classes, dtype=torch.float64, device=problem.device)
-    return Prior(r if w is None else r * w)
+    return Prior(r if w is None else r.double() * w.double())
 
 
 def _own_label_weight(problem: SoftmaxProblem, shard: Shard) -> Tensor:

@@ -149,7 +149,7 @@ class _ShardedStatistics(Function):
         tensors = TensorArgs(*ctx.saved_tensors[: len(TensorArgs._fields)])
         stats, upstream_grads = load_statistics(ctx, tensors, grads)
         # The kernels have no second derivative: a gradient with a graph goes through formulas around sums over ranks.
-        if needs_autodiff(tensors, grads):
+        if needs_autodiff(grads):
 
             def value(*learnable: Any) -> list[Tensor]:
                 inputs = TensorArgs(*learnable, *tensors[LEARNABLE:])
