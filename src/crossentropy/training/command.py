@@ -4,8 +4,6 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from crossentropy._loss_expressions.parse import parse_loss
 from crossentropy.training.comparison import Comparison
 from crossentropy.training.comparison_display import comparison_report
@@ -20,6 +18,7 @@ from crossentropy.training.progress import print_notice
 from crossentropy.training.runs.files import write_run
 from crossentropy.training.runs.load import load_model
 from crossentropy.training.tables.source import BUNDLED
+from crossentropy.training.terminal import terminal
 from crossentropy.training.trials import found
 
 
@@ -50,7 +49,7 @@ def run_command(
         parse_loss(loss)
     earlier = load_model(out) if resume else None
     dataset = load_dataset(options.data, options.label, options.reading)
-    messages = Console(stderr=True)
+    messages = terminal(stderr=True)
     notices: list[str] = []
 
     def say(notice: str) -> None:
@@ -94,10 +93,10 @@ def run_command(
     comparison = Comparison(runs, failed) if len(losses) > 1 else None
     kept = runs[0] if comparison is None else comparison.kept
     write_run(replace(kept, notices=notices), out, comparison)
-    printed = Console(highlight=False)
+    printed = terminal()
     if comparison is not None:
-        printed.print(comparison_report(comparison), markup=False)
-    printed.print(report(kept), markup=False)
+        printed.print(comparison_report(comparison))
+    printed.print(report(kept))
 
 
 def _held_out_table(options: Options, dataset: Dataset) -> Rows | None:

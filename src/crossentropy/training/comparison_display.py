@@ -2,7 +2,6 @@
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 
 from crossentropy.training.comparison import Comparison, Difference, conclusions
@@ -36,7 +35,7 @@ def comparison_report(comparison: Comparison) -> Group:
     for run, (nats, hits) in zip(comparison.runs, differences, strict=True):
         scores = run.scores
         table.add_row(
-            escape(run.given_loss) + (" (kept)" if run is comparison.kept else ""),
+            run.given_loss + (" (kept)" if run is comparison.kept else ""),
             f"{scores.nats:.4f}\n± {NORMAL_QUANTILE * scores.standard_error:.4f}",
             "–" if run is first else _signed(nats),
             f"{scores.accuracy:.2%}",

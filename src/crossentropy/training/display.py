@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -67,7 +66,7 @@ def columns_table(fates: list[Fate]) -> Table:
     table.add_column("remark", overflow="fold")
     for group in grouped(fates):
         missing = str(group.missing) if group.missing else ""
-        table.add_row(escape(group.names), group.use, missing, escape("; ".join(group.remarks)))
+        table.add_row(group.names, group.use, missing, "; ".join(group.remarks))
     return table
 
 
@@ -89,7 +88,7 @@ def report(run: Run) -> Group:
 
 def scores_table(title: str, model: Scores, baseline: Scores | None = None) -> Table:
     """Format the scores of all rows, beside those of a baseline if there is one."""
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     both = [model]
     table.add_column("model", justify="right")
@@ -122,9 +121,7 @@ def classes_table(title: str, scores: Scores, classes: list[Class]) -> Table:
             f"{of_class.precision:.2%}",
             f"{of_class.average_precision:.4f}",
         )
-        table.add_row(
-            escape(str(value)), str(of_class.rows), *("–" if x.startswith("nan") else x for x in numbers)
-        )
+        table.add_row(str(value), str(of_class.rows), *("–" if x.startswith("nan") else x for x in numbers))
     return table
 
 
