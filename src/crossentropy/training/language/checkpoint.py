@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pickle
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.options import LanguageOptions
+from crossentropy.training.state_file import write_state
 
 #: Raised when a state has other contents.
 FORMAT = 2
@@ -27,13 +29,12 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "wb") as file:
-            torch.save(state | {"format": FORMAT}, file)
-            file.flush()
-            os.fsync(file.fileno())
+        write_state(state | {"format": FORMAT}, unfinished)
         os.replace(unfinished, path)
-    except (OSError, RuntimeError) as error:  # PyTorch's writer makes a RuntimeError of a full disk
-        raise InputError(f"Cannot write {path}: {error}.") from error
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
