@@ -9,6 +9,7 @@ from crossentropy.cli.errors import errors_in_a_sentence
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.options import LanguageOptions
 from crossentropy.training.language.text import check_paths
+from crossentropy.training.options import check_seed
 from crossentropy.training.output import check_no_classifier, check_writable
 from crossentropy.training.terminal import terminal
 
@@ -137,6 +138,7 @@ def _use(
         )
     if write is not None and write < 1:
         raise InputError(f"--write is a number of tokens, at least 1, so not {write}.")
+    check_seed(seed)
     check_paths(score)
     from crossentropy.cli.evaluation_report import print_lines
     from crossentropy.training.language.finished import load_language_model, score_files, write_text

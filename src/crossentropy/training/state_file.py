@@ -1,6 +1,7 @@
-"""Write plain values and tensors to a file."""
+"""Plain values and tensors in a file."""
 
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,3 +25,12 @@ def write_state(state: Mapping[str, Any], path: Path) -> None:
     except RuntimeError as error:
         cause = error.__context__  # what the file raised
         raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """Read what `write_state` has written; None if the file is damaged or holds anything else, which is not loaded."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True) if zipfile.is_zipfile(path) else None
+    except Exception:  # damaged bytes make the reader raise errors of any kind
+        return None
+    return state if isinstance(state, dict) else None

@@ -2,17 +2,13 @@
 
 import dataclasses
 import os
-import pickle
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.options import LanguageOptions
-from crossentropy.training.state_file import write_state
+from crossentropy.training.state_file import read_state, write_state
 
 #: Raised when a state has other contents.
 FORMAT = 2
@@ -47,11 +43,8 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    try:
-        state = torch.load(path, weights_only=True) if zipfile.is_zipfile(path) else None
-    except (OSError, RuntimeError, pickle.UnpicklingError):
-        state = None
-    if not (isinstance(state, dict) and "run" in state and state.get("format") == FORMAT):
+    state = read_state(path)
+    if state is None or "run" not in state or state.get("format") != FORMAT:
         raise InputError(
             f"{path} is no checkpoint of this command: remove it to begin anew, or choose another --out."
         )
