@@ -103,7 +103,15 @@ def _held_out_table(options: Options, dataset: Dataset) -> Rows | None:
     """Read the held-out rows from a table of the user's own, if there is one, and put its notices to the others."""
     if options.test is None:
         return None
-    rows, notices = read_rows(options.test, dataset.fates, dataset.classes, options.reading)
+    try:
+        rows, notices = read_rows(options.test, dataset.fates, dataset.classes, options.reading)
+    except InputError as error:
+        raise InputError(f"--test: {error}") from error
+    if rows.labels is None:
+        raise InputError(
+            f"--test: {options.test} has no column {dataset.label!r}, that of the labels: to predict its rows, train "
+            "without --test, and pass it to crossentropy predict."
+        )
     rows = rows.take(rows.labeled)
     if not len(rows.rows):
         raise InputError(
