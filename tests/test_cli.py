@@ -118,6 +118,15 @@ def test_a_table_of_held_out_rows_is_scored_and_the_rest_split_in_two(tmp_path):
     assert "held_out.csv: 3 held-out rows" in "".join(result.stdout.split("\n"))
 
 
+def test_held_out_rows_need_a_column_of_labels(tmp_path):
+    (tmp_path / "t.csv").write_text(GOOD)
+    (tmp_path / "new.csv").write_text("size\n3\n10\n")
+    arguments = ["train", tmp_path / "t.csv", "--test", tmp_path / "new.csv", "--epochs", 1]
+    result = invoke(*arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "new.csv has no column 'label', that of the labels: to predict its rows, train" in result.stderr
+
+
 def test_weights_by_name_weigh_these_classes(tmp_path):
     (tmp_path / "t.csv").write_text(GOOD)
     arguments = ["train", tmp_path / "t.csv", "--class-weight", "b=60", "--epochs", 2]
@@ -201,6 +210,7 @@ def test_classes_around_two_to_the_63_have_a_probability_each(tmp_path):
         (GOOD, ["--class-weight", "a=0"], "positive numbers"),
         (GOOD, ["--class-weight", "c=2"], "no class 'c'; the classes are 'a', 'b'"),
         (GOOD, ["--test", "no_such.csv"], "no file 'no_such.csv'"),
+        (GOOD, ["--test", "iris"], "--test: The table has no column 'size', which the model was trained on"),
         (GOOD, ["--resume"], "There is no folder"),
         (GOOD, ["--id", "size", "--drop", "size"], "--drop and --id both name 'size'"),
         (GOOD, ["--label", "Label"], "Did you mean 'label'?"),

@@ -57,6 +57,16 @@ def test_json_is_alone_on_standard_output_and_has_the_scores_of_the_arrays(path)
     assert printed == truth
 
 
+def test_brackets_and_colons_in_names_are_printed_as_they_are(tmp_path):
+    frame = table(DATA).rename_columns({"country": "by[/]"})
+    path = write(frame, tmp_path / "rows[b] :cat:.csv")
+    result = scored(path, "--slice", "by[/]")
+    assert (result.exit_code, result.stderr) == (0, "")
+    shown = result.stdout.replace("\n", "")
+    assert "rows[b] :cat:.csv" in shown
+    assert "slices of by[/], by their share of the loss" in shown
+
+
 def test_the_tables_have_scores_classes_and_slices_in_eighty_columns(path):
     result = scored(path, "--slice", "country", "--slice", "user", "--interval", "0.9")
     assert (result.exit_code, result.stderr) == (0, "")

@@ -144,6 +144,16 @@ def test_it_finds_the_largest_cut_of_a_graph(seed):
     assert uncut(found.x[None])[0] == least
 
 
+def test_a_function_may_write_into_its_candidates():
+    def shifts(x):
+        x -= 1
+        return np.sum(x**2, axis=1)
+
+    plain, shifted = (minimize(function, [0.0, 0.0], 1.0, seed=0) for function in (sphere, shifts))
+    np.testing.assert_array_equal(shifted.x, plain.x)
+    np.testing.assert_array_equal(shifted.mean, plain.mean)
+
+
 def test_it_stays_within_bounds_and_finds_minima_on_them():
     function = Recorded(sphere)
     found = minimize(function, [0.0, 0.0], 1.0, bounds=([-1.0, -2.0], [0.5, 2.0]), seed=0)
@@ -191,7 +201,17 @@ def test_each_kind_of_result_names_its_own_parameters():
         (lambda: minimize(sphere, 0.0, 1.0), r"mean has shape \(\)"),
         (lambda: minimize(sphere, [0.0, 1.0], -1.0), "std is -1.0"),
         (lambda: minimize(sphere, [0.0, 1.0], [1.0, 1.0, 1.0]), "one, or 2"),
-        (lambda: minimize(sphere, [0.0], 1.0, bounds=(1.0, 0.0)), "bounds"),
+        (lambda: minimize(sphere, [0.0, np.nan], 1.0), r"mean is \[0.0, nan\]; pass finite"),
+        (lambda: minimize(sphere, [0.0], 1.0, bounds=(1.0, 0.0)), "the low ones not above"),
+        (lambda: minimize(sphere, [0.0], 1.0, bounds=(np.zeros(3), 1.0)), "each a number or 1 of them"),
+        (lambda: minimize(sphere, [0.0, 1.0], 1.0, bounds=(np.zeros((100, 1)), 1.0)), "or 2 of them"),
+        (lambda: minimize(sphere, [0.0], 1.0, bounds=(0.0, 1.0, 2.0)), r"pass \(low, high\)"),
+        (lambda: minimize(sphere, [0.0], 1.0, bounds=1.0), r"pass \(low, high\)"),
+        (lambda: minimize(sphere, [0.0], 1.0, noise=-0.5), "noise is -0.5 in iteration 0"),
+        (lambda: minimize(sphere, [0.0], 1.0, noise=lambda i: np.nan), "noise is nan in iteration 0"),
+        (lambda: minimize(sphere, [0.0], 1.0, samples=50.0), "samples is 50.0; pass a whole number"),
+        (lambda: minimize(sphere, [0.0], 1.0, samples=1), "samples is 1; .*at least 2"),
+        (lambda: minimize(sphere, [0.0], 1.0, tolerance=np.nan), "tolerance is nan"),
         (lambda: minimize(sphere, [0.0], 1.0, elite=0.0), "elite is 0.0"),
         (lambda: minimize(sphere, [0.0], 1.0, smoothing=1.5), "smoothing is 1.5"),
         (lambda: minimize(sphere, [0.0], 1.0, iterations=0), "iterations is 0"),

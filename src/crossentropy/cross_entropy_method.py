@@ -19,6 +19,7 @@ from __future__ import annotations  # NumPy's ArrayLike is a screen long where i
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -129,8 +130,8 @@ def minimize(
     smoothing : float, default 0.7
         ``α`` in (0, 1], the step from the old mean and standard deviation to the elite's.
     noise : float or function of the iteration, default 0.0
-        Added to the standard deviation after each step, against settling too early: for functions that are noisy or
-        have a narrow valley. To converge, let it die away: ``lambda i: 0.3 * 0.97**i``.
+        A number of at least 0 that is added to the standard deviation after each step, against settling too early: for
+        functions that are noisy or have a narrow valley. To converge, let it die away: ``lambda i: 0.3 * 0.97**i``.
     bounds : (low, high), numbers or arrays (d,), optional
         Candidates beyond are moved to the bound.
     tolerance : float, default 1e-6
@@ -164,13 +165,13 @@ def minimize(
     start = np.array(mean, dtype=np.float64)
     if start.ndim != 1 or start.size == 0:
         raise ValueError(f"mean has shape {start.shape}; pass one number for each coordinate, shape (d,)")
+    if not np.isfinite(start).all():
+        raise ValueError(f"mean is {mean!r}; pass finite numbers")
     width = np.array(std, dtype=np.float64)
     if width.shape not in ((), start.shape) or not (np.isfinite(width) & (width > 0)).all():
         raise ValueError(f"std is {std!r}; pass positive numbers: one, or {start.size}, as the mean has")
     width = np.broadcast_to(width, start.shape).copy()
-    low, high = (-math.inf, math.inf) if bounds is None else (np.asarray(b, dtype=np.float64) for b in bounds)
-    if not np.all(np.asarray(low) <= high):
-        raise ValueError(f"bounds are {bounds!r}; pass (low, high), the low ones not above the high")
+    low, high = _limits(bounds, start.size)
     rng = np.random.default_rng(seed)
 
     def draw(parameters: tuple[Floats, ...], n: int) -> Floats:
@@ -180,7 +181,13 @@ def minimize(
     def fit(best: Floats, parameters: tuple[Floats, ...], iteration: int) -> tuple[Floats, ...]:
         fitted = best.mean(axis=0), best.std(axis=0)
         center, spread = (a + smoothing * (b - a) for a, b in zip(parameters, fitted, strict=True))
-        return center, spread + (noise(iteration) if callable(noise) else noise)
+        added = noise(iteration) if callable(noise) else noise
+        if not np.all((np.asarray(added) >= 0) & np.isfinite(added)):
+            raise ValueError(
+                f"noise is {added} in iteration {iteration}; it is added to the standard deviation, so it is a finite "
+                "number of at least 0"
+            )
+        return center, spread + added
 
     return _search(
         function,
@@ -194,6 +201,23 @@ def minimize(
         tolerance,
         iterations,
     )
+
+
+def _limits(bounds: tuple[ArrayLike, ArrayLike] | None, d: int) -> tuple[Floats, Floats]:
+    """Check bounds of `d` coordinates; each is a number or an array (d,)."""
+    try:
+        low, high = (
+            np.asarray(b, dtype=np.float64) for b in ((-math.inf, math.inf) if bounds is None else bounds)
+        )
+        fit = {low.shape, high.shape} <= {(), (d,)} and bool(np.all(low <= high))
+    except (TypeError, ValueError):
+        fit = False
+    if not fit:
+        raise ValueError(
+            f"bounds are {bounds!r}; pass (low, high), each a number or {d} of them, the low ones not above the high; "
+            "an infinite one is no bound"
+        )
+    return low, high
 
 
 def minimize_discrete(
@@ -294,19 +318,22 @@ def _search(
     iterations: int,
 ) -> Result:
     """Draw samples, evaluate them, keep the elite and fit to it, until the distribution is narrow."""
-    if not (0 < elite <= 1 and samples >= 2):
-        raise ValueError(f"elite is {elite} of {samples} samples; pass a share in (0, 1] of at least 2")
+    for name, number, least in (("samples", samples, 2), ("iterations", iterations, 1)):
+        if not isinstance(number, Integral) or number < least:
+            raise ValueError(f"{name} is {number!r}; pass a whole number of at least {least}")
+    if not 0 < elite <= 1:
+        raise ValueError(f"elite is {elite}; it is a share of the samples, in (0, 1]")
     if not 0 < smoothing <= 1:
         raise ValueError(f"smoothing is {smoothing}; it is the step to the elite's parameters, in (0, 1]")
-    if iterations < 1:
-        raise ValueError(f"iterations is {iterations}; there must be at least one")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance is {tolerance}; pass a number of at least 0")
     kept = max(2, math.ceil(elite * samples - 1e-9))
     best_x, best_value = np.empty(0), math.inf
     history: list[Iteration] = []
     converged = False
     for i in range(iterations):
         x = draw(parameters, samples)
-        values = np.asarray(function(x), dtype=np.float64)
+        values = np.asarray(function(x.copy()), dtype=np.float64)  # a copy, which it may write into
         if values.shape != (samples,):
             raise ValueError(
                 f"the function returned shape {values.shape} for candidates of shape {x.shape}; "

@@ -156,6 +156,18 @@ def test_the_cost_of_a_temperature_is_what_another_temperature_saves():
     assert finding.cost == pytest.approx(losses[0] - losses[1], rel=0.05)
 
 
+def test_predictions_too_sure_by_the_factor_at_which_their_loss_is_the_entropy_did_learn():
+    H = -np.log(np.bincount(Y) / len(Y))[Y].mean()
+
+    def loss(factor):
+        return -np.log(softmax(factor * Z)[np.arange(len(Y)), Y]).mean()
+
+    factors = np.linspace(1, 20, 2000)
+    factor = factors[np.argmin([abs(loss(k) - H) for k in factors])]
+    assert loss(factor) == pytest.approx(H, rel=0.01)
+    assert [finding.name for finding in doctor.examine(factor * Z, Y)] == ["temperature"]
+
+
 def test_the_first_row_that_is_not_finite_is_named_among_all_rows():
     x = Z.copy()
     x[40:, 1] = np.nan

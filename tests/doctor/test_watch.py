@@ -10,6 +10,7 @@ from torch import nn  # noqa: E402
 import crossentropy as ce  # noqa: E402
 import crossentropy.torch as ct  # noqa: E402
 from crossentropy import doctor  # noqa: E402
+from crossentropy.doctor._watch.calls import Recorder  # noqa: E402
 
 C, WIDTH = 5, 16
 
@@ -288,6 +289,14 @@ def test_nothing_is_found_in_a_good_loop(name):
     assert [finding.name for finding in report] == []
     assert not [line for line in report.unseen if "could not be read" in line]
     assert report.looked_at.startswith(("40 calls", "60 calls", "80 calls"))
+
+
+@pytest.mark.parametrize("turns", [2, 3, 4, 5, 6, 8, 10])
+def test_of_calls_that_take_turns_all_are_kept_alike(turns):
+    recorder = Recorder(steps=100)
+    kept = [call for call in range(1600) if recorder.is_sampled("loop.py:1")][4:]
+    counts = [sum(call % turns == turn for call in kept) for turn in range(turns)]
+    assert max(counts) - min(counts) <= 1
 
 
 def test_there_are_many_healthy_loops():

@@ -1,5 +1,8 @@
 """Finished runs, small enough to be made once for all the tests that look at one."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -43,3 +46,19 @@ def mixed_run(mixed_table, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "mixed"
     write_run(train(prepare(load_dataset(str(mixed_table)), options), options), out)
     return out
+
+
+@pytest.fixture
+def small_files() -> AbstractContextManager[None]:
+    """Within it, files end at 1000 bytes, as on a disk that is full by then."""
+
+    @contextmanager
+    def limit() -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit()

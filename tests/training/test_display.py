@@ -5,7 +5,9 @@ import io
 from rich.console import Console
 
 from crossentropy.sklearn import Epoch
-from crossentropy.training.display import training_progress
+from crossentropy.training.display import classes_table, training_progress
+from crossentropy.training.scores import ClassScores, Scores
+from crossentropy.training.terminal import terminal
 
 EPOCH = Epoch(199, 0.1, 0.1, 0.9, 0.5, 0.5, 0.9)
 TITLE = "generalized_cross_entropy(q=0.7): "
@@ -27,3 +29,12 @@ def test_without_a_terminal_nothing_is_shown():
     with training_progress(console, 200, TITLE) as show:
         show(EPOCH)
     assert console.file.getvalue() == ""
+
+
+def test_classes_are_shown_as_they_are_called(capsys):
+    classes = ["[b]old", "[/]", ":cat:"]
+    scores = Scores(0.5, 0.5, classes=(ClassScores(1, 1.0, 1.0, 1.0),) * 3)
+    terminal().print(classes_table("rows of [b].csv", scores, classes))
+    shown = capsys.readouterr().out
+    assert all(f"│ {name} " in shown for name in classes)
+    assert "rows of [b].csv" in shown

@@ -68,3 +68,10 @@ def test_a_class_without_rows_has_no_scores_and_is_left_out_of_the_means():
     assert math.isnan(scores.classes[2].recall)
     assert math.isnan(scores.classes[2].average_precision)
     assert scores.balanced_accuracy == 1.0
+
+
+def test_classes_beyond_int64_are_scored_by_their_numbers():
+    classes = [3, 2**63 + 5]
+    scores = score_classes(np.log([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1]), classes)
+    assert scores.nats == pytest.approx((math.log(2) - math.log(0.75)) / 2, rel=1e-15)
+    assert [group["label"] for group in scores.evaluation.classes] == classes

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from crossentropy._versions import StrEnum
@@ -28,6 +27,7 @@ from crossentropy.cli.arguments import (
 from crossentropy.cli.evaluation_errors import errors_with_codes
 from crossentropy.cli.evaluation_report import progress_of_rows, write_bytes
 from crossentropy.training.output import check_file, check_new_file, write_file
+from crossentropy.training.terminal import terminal
 
 
 class Method(StrEnum):
@@ -135,7 +135,7 @@ def calibrate(
             check_new_file(out, overwrite=overwrite)
             check_file(out)
             count = _apply(apply, sources, kind, columns, out, sum_tolerance)
-            Console(stderr=True).print(f"{count:,} rows are in {out}.", highlight=False, soft_wrap=True)
+            terminal(stderr=True).print(f"{count:,} rows are in {out}.", soft_wrap=True)
 
 
 def _apply(
@@ -178,7 +178,7 @@ def _print_gains(gains: Sequence[Any], verdict: str, *, as_json: bool) -> None:
 
         typer.echo(json.dumps({"gains": [vars(gain) for gain in gains], "verdict": verdict}, indent=2))
         return
-    console = Console(highlight=False)
+    console = terminal()
     if gains:
         percent = f"{100 * gains[0].confidence:.3g} % interval"
         table = Table(title="on rows out of the fit, in nats", title_justify="left")

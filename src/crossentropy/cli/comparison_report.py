@@ -3,11 +3,10 @@
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from crossentropy.evaluation import Comparison, Difference
+from crossentropy.training.terminal import terminal
 
 __all__ = ["print_comparison"]
 
@@ -20,10 +19,10 @@ def print_comparison(result: Comparison, *, as_json: bool) -> None:
     if as_json:
         typer.echo(result.to_json())
         return
-    console = Console(highlight=False)
+    console = terminal()
     console.print(_models(result))
     for difference in result.differences:
-        console.print(Text(difference.sentence()), soft_wrap=True)
+        console.print(difference.sentence(), soft_wrap=True)
         console.print(_tests(difference))
         if difference.slices:
             console.print(_slices(difference))
@@ -32,7 +31,7 @@ def print_comparison(result: Comparison, *, as_json: bool) -> None:
 
 
 def _table(title: str, first: tuple[str, ...], others: tuple[str, ...]) -> Table:
-    table = Table(title=Text(title), title_justify="left")
+    table = Table(title=title, title_justify="left")
     for head in first:
         table.add_column(head, overflow="fold")
     for head in others:
@@ -44,7 +43,7 @@ def _models(result: Comparison) -> Table:
     table = _table("", ("model",), ("log loss", "interval", "miscalibration", "discrimination"))
     for name, scores in result.evaluations.items():
         table.add_row(
-            Text(name),
+            name,
             _number(scores.log_loss),
             _interval(scores.interval),
             _number(scores.miscalibration),
@@ -55,7 +54,7 @@ def _models(result: Comparison) -> Table:
 
 def _tests(difference: Difference) -> Table:
     table = Table(
-        title=Text(f"{difference.model} less {difference.reference}"),
+        title=f"{difference.model} less {difference.reference}",
         title_justify="left",
         show_header=False,
     )
@@ -75,7 +74,7 @@ def _tests(difference: Difference) -> Table:
         words = {None: "neither", "both": "the same"}.get(difference.dominant, difference.dominant)
         lines.append(("best by every proper score", str(words)))
     for name, value in lines:
-        table.add_row(name, Text(value))
+        table.add_row(name, value)
     return table
 
 
@@ -85,7 +84,7 @@ def _slices(difference: Difference) -> Table:
     table = _table(title, ("column", "value"), ("rows", "difference", "part", "adjusted p"))
     for s in difference.slices[:MOST]:
         numbers = (_number(s[name]) for name in ("difference", "contribution", "adjusted_p_value"))
-        table.add_row(Text(s["column"]), Text(s["slice"]), f"{s['n']:,}", *numbers)
+        table.add_row(s["column"], s["slice"], f"{s['n']:,}", *numbers)
     return table
 
 
@@ -97,7 +96,7 @@ def _rows(difference: Difference) -> Table:
     table = _table("rows that make most of the difference", tuple(heads.values()), others)
     for row in difference.rows[:MOST]:
         numbers = (_number(row[name]) for name in others)
-        table.add_row(*(Text(str(row[name])) for name in heads), *numbers)
+        table.add_row(*(str(row[name]) for name in heads), *numbers)
     return table
 
 

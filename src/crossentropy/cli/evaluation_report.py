@@ -16,6 +16,7 @@ from crossentropy.cli.evaluation_errors import in_options
 from crossentropy.evaluation import Evaluation, LanguageScore
 from crossentropy.evaluation._gates import Gate
 from crossentropy.training.output import write_file
+from crossentropy.training.terminal import terminal
 
 __all__ = [
     "option_of",
@@ -42,7 +43,7 @@ class _Speed(ProgressColumn):
 @contextmanager
 def progress_of_rows() -> Iterator[Callable[[int], None]]:
     """Show the number of rows and their speed on stderr while it is a terminal."""
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,} rows"), _Speed(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("", total=None)
@@ -54,7 +55,7 @@ def print_result(result: Evaluation, title: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(result.to_json())
         return
-    console = Console(highlight=False)
+    console = terminal()
     print_lines(result.rows(), title, console)
     if len(result.classes) > 2:
         console.print(_groups("classes", "class", [c["label"] for c in result.classes], result.classes))
@@ -72,10 +73,10 @@ def print_language(result: LanguageScore, title: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(result.to_json())
         return
-    console = Console(highlight=False)
+    console = terminal()
     print_lines(result.rows(), title, console)
     for note in result.notes:
-        console.print(f"Note: {in_options(note)}.", markup=False)
+        console.print(f"Note: {in_options(note)}.")
 
 
 def print_lines(lines: Sequence[tuple[str, str]], title: str, console: Console) -> None:
@@ -84,7 +85,7 @@ def print_lines(lines: Sequence[tuple[str, str]], title: str, console: Console) 
     table.add_column(no_wrap=True)
     table.add_column()
     for name, value in lines:
-        table.add_row(name, Text(value))
+        table.add_row(name, value)
     console.print(table)
 
 
@@ -106,7 +107,7 @@ def _groups(title: str, head: str, names: Sequence[Any], groups: Sequence[dict[s
         if tested:
             share = group["share_of_loss"]
             cells += ["–" if share is None else f"{100 * share:.1f} %", _number(group["adjusted_p_value"])]
-        table.add_row(Text(str(name)), *cells)
+        table.add_row(str(name), *cells)
     return table
 
 
@@ -115,7 +116,7 @@ def _worst(rows: Sequence[dict[str, Any]]) -> Table:
     for head in ("file", "row", "label"):
         table.add_column(head)
     for row in rows:
-        table.add_row(*(Text(str(row.get(key, ""))) for key in ("origin", "row", "label")))
+        table.add_row(*(str(row.get(key, "")) for key in ("origin", "row", "label")))
     return table
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from crossentropy.cli.arguments import Decimal, Encoding, Separator
 from crossentropy.cli.errors import errors_in_a_sentence
 from crossentropy.training.output import check_file, check_new_file, check_run, write_file
 from crossentropy.training.tables.source import check_exists
+from crossentropy.training.terminal import terminal
 
 
 def predict(
@@ -43,6 +43,6 @@ def predict(
 
         model = load_model(run)
         options = replace(model.reading, separator=separator, encoding=encoding, decimal=decimal)
-        applied = apply_model(model, data, options, Console(stderr=True))
+        applied = apply_model(model, data, options, terminal(stderr=True))
         write_file(lambda path: write_predictions(applied.predictions, path), out)
-        Console(highlight=False).print(report_applied(applied, data, out, model), markup=False)
+        terminal().print(report_applied(applied, data, out, model))

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from crossentropy._report.sections import Section
 from crossentropy.cli.evaluation_report import write_bytes
+from crossentropy.training.terminal import terminal
 
 __all__ = ["show"]
 
@@ -35,7 +36,7 @@ def show(result: Result, html: Path | None, *, as_json: bool) -> None:
 
         typer.echo(to_json(result.to_dict(), indent=2))
     else:
-        _print_sections(result.sections(), Console(highlight=False))
+        _print_sections(result.sections(), terminal())
 
 
 def _print_sections(sections: Sequence[Section], console: Console) -> None:
@@ -45,13 +46,13 @@ def _print_sections(sections: Sequence[Section], console: Console) -> None:
             console.print()
         console.print(Text(section.title, style="bold"))
         for line in section.lines:
-            console.print(Padding(Text(line), (0, 0, 0, 2)))
+            console.print(Padding(line, (0, 0, 0, 2)))
         if section.rows:
             table = Table(box=None, pad_edge=False)
             for j, head in enumerate(section.heads):
-                table.add_column(Text(head), justify="right" if j else "left")
+                table.add_column(head, justify="right" if j else "left")
             for row in section.rows:
-                table.add_row(*map(Text, row))
+                table.add_row(*row)
             console.print(Padding(table, (0, 0, 0, 2), expand=False))
         for line in section.code.splitlines():
             console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)  # never cut: it is to be copied

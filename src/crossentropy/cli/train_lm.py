@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from crossentropy.cli.errors import errors_in_a_sentence
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.options import LanguageOptions
 from crossentropy.training.language.text import check_paths
+from crossentropy.training.options import check_seed
 from crossentropy.training.output import check_no_classifier, check_writable
+from crossentropy.training.terminal import terminal
 
 
 def train_lm(
@@ -117,14 +118,14 @@ def train_lm(
 
         with joined_ranks() as ranks:
             prepared = prepare(options, out)
-            messages = Console(stderr=True, quiet=not ranks.is_first)
+            messages = terminal(stderr=True, quiet=not ranks.is_first)
             for notice in prepared.notices:
                 print_notice(messages, notice)
             with language_progress(messages, steps) as on_step:
                 run = run_training(prepared, on_step, ranks)
             if ranks.is_first:
                 write_language_run(run, out)
-                Console(highlight=False).print(report(run), markup=False)
+                terminal().print(report(run))
 
 
 def _use(
@@ -137,13 +138,14 @@ def _use(
         )
     if write is not None and write < 1:
         raise InputError(f"--write is a number of tokens, at least 1, so not {write}.")
+    check_seed(seed)
     check_paths(score)
     from crossentropy.cli.evaluation_report import print_lines
     from crossentropy.training.language.finished import load_language_model, score_files, write_text
 
     language = load_language_model(out)
     if score:
-        console, result = Console(highlight=False), score_files(language, score)
+        console, result = terminal(), score_files(language, score)
         rows = [("files" if name == "documents" else name, value) for name, value in result.rows()]
         print_lines(rows, ", ".join(score), console)
         parts = "files" if len(score) > 1 else f"windows of {language.shape.context} tokens"

@@ -45,7 +45,9 @@ def learning_findings(sample: Sample) -> Iterator[Finding]:
     if np.abs(saving).max() > MOST:  # an infinite loss is not the entropy, and has no spread
         return
     mean, error = float(saving.mean()), float(saving.std(ddof=1)) / math.sqrt(len(sample))
-    if abs(mean) <= 0.02 * H and mean < 3 * error + 1e-9:
+    at_entropy = abs(mean) <= 0.02 * H and mean < 3 * error + 1e-9
+    # informative predictions that are far too sure have this loss by chance
+    if at_entropy and not any(temperature_findings(sample)):
         yield Finding(
             "not_learned",
             "The loss is the entropy of the label frequencies, that of always predicting how frequent each class "

@@ -4,8 +4,6 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from crossentropy._loss_expressions.parse import parse_loss
 from crossentropy.training.comparison import Comparison
 from crossentropy.training.comparison_display import comparison_report
@@ -20,6 +18,7 @@ from crossentropy.training.progress import print_notice
 from crossentropy.training.runs.files import write_run
 from crossentropy.training.runs.load import load_model
 from crossentropy.training.tables.source import BUNDLED
+from crossentropy.training.terminal import terminal
 from crossentropy.training.trials import found
 
 
@@ -50,7 +49,7 @@ def run_command(
         parse_loss(loss)
     earlier = load_model(out) if resume else None
     dataset = load_dataset(options.data, options.label, options.reading)
-    messages = Console(stderr=True)
+    messages = terminal(stderr=True)
     notices: list[str] = []
 
     def say(notice: str) -> None:
@@ -94,17 +93,25 @@ def run_command(
     comparison = Comparison(runs, failed) if len(losses) > 1 else None
     kept = runs[0] if comparison is None else comparison.kept
     write_run(replace(kept, notices=notices), out, comparison)
-    printed = Console(highlight=False)
+    printed = terminal()
     if comparison is not None:
-        printed.print(comparison_report(comparison), markup=False)
-    printed.print(report(kept), markup=False)
+        printed.print(comparison_report(comparison))
+    printed.print(report(kept))
 
 
 def _held_out_table(options: Options, dataset: Dataset) -> Rows | None:
     """Read the held-out rows from a table of the user's own, if there is one, and put its notices to the others."""
     if options.test is None:
         return None
-    rows, notices = read_rows(options.test, dataset.fates, dataset.classes, options.reading)
+    try:
+        rows, notices = read_rows(options.test, dataset.fates, dataset.classes, options.reading)
+    except InputError as error:
+        raise InputError(f"--test: {error}") from error
+    if rows.labels is None:
+        raise InputError(
+            f"--test: {options.test} has no column {dataset.label!r}, that of the labels: to predict its rows, train "
+            "without --test, and pass it to crossentropy predict."
+        )
     rows = rows.take(rows.labeled)
     if not len(rows.rows):
         raise InputError(

@@ -1,11 +1,13 @@
 """The terminal output of a comparison of losses."""
 
+from collections.abc import Callable
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 
 from crossentropy.training.comparison import Comparison, Difference, conclusions
+from crossentropy.training.display import decimals
 from crossentropy.training.scores import NORMAL_QUANTILE
 
 
@@ -36,11 +38,11 @@ def comparison_report(comparison: Comparison) -> Group:
     for run, (nats, hits) in zip(comparison.runs, differences, strict=True):
         scores = run.scores
         table.add_row(
-            escape(run.given_loss) + (" (kept)" if run is comparison.kept else ""),
-            f"{scores.nats:.4f}\n± {NORMAL_QUANTILE * scores.standard_error:.4f}",
-            "–" if run is first else _signed(nats),
+            run.given_loss + (" (kept)" if run is comparison.kept else ""),
+            f"{decimals(scores.nats)}\n± {decimals(NORMAL_QUANTILE * scores.standard_error)}",
+            "–" if run is first else _signed(nats, decimals),
             f"{scores.accuracy:.2%}",
-            "–" if run is first else _signed(hits, 100, "{:.2f}%"),
+            "–" if run is first else _signed(hits, "{:.2%}".format),
             f"{scores.balanced_accuracy:.2%}",
             f"{scores.average_precision:.4f}",
         )
@@ -51,8 +53,8 @@ def comparison_report(comparison: Comparison) -> Group:
     )
 
 
-def _signed(difference: Difference, scale: float = 1.0, form: str = "{:.4f}") -> str:
+def _signed(difference: Difference, form: Callable[[float], str]) -> str:
     """Write a difference with its sign, and below it half of its interval."""
     sign = "+" if difference.mean >= 0 else "−"
-    mean, half = (form.format(scale * x) for x in (abs(difference.mean), difference.half_width))
+    mean, half = (form(x) for x in (abs(difference.mean), difference.half_width))
     return f"{sign}{mean}\n± {half}"

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -67,7 +66,7 @@ def columns_table(fates: list[Fate]) -> Table:
     table.add_column("remark", overflow="fold")
     for group in grouped(fates):
         missing = str(group.missing) if group.missing else ""
-        table.add_row(escape(group.names), group.use, missing, escape("; ".join(group.remarks)))
+        table.add_row(group.names, group.use, missing, "; ".join(group.remarks))
     return table
 
 
@@ -87,19 +86,28 @@ def report(run: Run) -> Group:
     )
 
 
+def decimals(x: float) -> str:
+    """Write a number with four decimals, or with five digits if it is a million or more.
+
+    >>> decimals(0.25), decimals(2.5e33)
+    ('0.2500', '2.5e+33')
+    """
+    return f"{x:.4f}" if x < 1e6 else f"{x:.5g}"
+
+
 def scores_table(title: str, model: Scores, baseline: Scores | None = None) -> Table:
     """Format the scores of all rows, beside those of a baseline if there is one."""
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     both = [model]
     table.add_column("model", justify="right")
     if baseline is not None:
         both.append(baseline)
         table.add_column("baseline", justify="right")
-    table.add_row("log loss, nats", *(f"{scores.nats:.4f}" for scores in both))
+    table.add_row("log loss, nats", *(decimals(scores.nats) for scores in both))
     table.add_row("  95 % interval", *(_interval(scores) for scores in both))
-    table.add_row("log loss, bits", *(f"{scores.bits:.4f}" for scores in both))
-    table.add_row("perplexity", *(f"{scores.perplexity:.4f}" for scores in both))
+    table.add_row("log loss, bits", *(decimals(scores.bits) for scores in both))
+    table.add_row("perplexity", *(decimals(scores.perplexity) for scores in both))
     table.add_row("accuracy", *(f"{scores.accuracy:.2%}" for scores in both))
     table.add_row("balanced accuracy", *(f"{scores.balanced_accuracy:.2%}" for scores in both))
     table.add_row("average precision", *(f"{scores.average_precision:.4f}" for scores in both))
@@ -122,13 +130,11 @@ def classes_table(title: str, scores: Scores, classes: list[Class]) -> Table:
             f"{of_class.precision:.2%}",
             f"{of_class.average_precision:.4f}",
         )
-        table.add_row(
-            escape(str(value)), str(of_class.rows), *("–" if x.startswith("nan") else x for x in numbers)
-        )
+        table.add_row(str(value), str(of_class.rows), *("–" if x.startswith("nan") else x for x in numbers))
     return table
 
 
 def _interval(scores: Scores) -> str:
     """Write the interval of the log loss."""
     low, high = scores.interval
-    return "–" if math.isnan(low) else f"{low:.4f}–{high:.4f}"
+    return "–" if math.isnan(low) else f"{decimals(low)}–{decimals(high)}"

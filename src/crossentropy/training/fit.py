@@ -1,6 +1,5 @@
 """Train the classifier of a run, and say what is wrong if it diverges."""
 
-import re
 import warnings
 from collections.abc import Callable
 
@@ -8,14 +7,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from crossentropy.sklearn import CrossEntropyClassifier, DivergenceError, Epoch
 from crossentropy.training.class_weights import of_classes
-from crossentropy.training.errors import DivergedError, InputError
+from crossentropy.training.errors import DivergedError, InputError, memory_errors
 from crossentropy.training.interrupts import interrupts
 from crossentropy.training.labels import Class
 from crossentropy.training.options import Options, listed_widths
 from crossentropy.training.prepare import Prepared
-
-#: PyTorch's errors for a tensor that does not fit, on the CPU and on CUDA
-_NO_MEMORY = re.compile("allocate memory|out of memory|Storage size")
 
 
 class _StoppedError(Exception):
@@ -57,7 +53,11 @@ def fit_classifier(
     InputError
         If the classifier cannot be trained with these options.
     """
-    with interrupts(on_notice) as stop_asked, warnings.catch_warnings():
+    no_memory = (
+        "The memory is not enough for the network and its batches: pass a smaller --hidden than "
+        f"{listed_widths(tuple(classifier.hidden))}, or a smaller --batch than {classifier.batch_size}."
+    )
+    with interrupts(on_notice) as stop_asked, warnings.catch_warnings(), memory_errors(no_memory):
         warnings.simplefilter("ignore", ConvergenceWarning)  # a remark of the report has it
 
         def callback(_: CrossEntropyClassifier, epoch: Epoch) -> None:
@@ -83,13 +83,6 @@ def fit_classifier(
             ) from error
         except ValueError as error:
             raise InputError(f"The classifier cannot be trained: {error}.") from error
-        except RuntimeError as error:
-            if not _NO_MEMORY.search(str(error)):
-                raise
-            raise InputError(
-                "The memory is not enough for the network and its batches: pass a smaller --hidden than "
-                f"{listed_widths(tuple(classifier.hidden))}, or a smaller --batch than {classifier.batch_size}."
-            ) from error
         finally:
             classifier.set_params(callback=None)
     return False

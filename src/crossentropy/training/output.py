@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -104,26 +105,30 @@ def check_new_file(path: Path, *, overwrite: bool) -> None:
 def write_together(writers: Mapping[str, Callable[[Path], object]], out: Path) -> None:
     """Write files into the folder `out`, each by the writer of its name.
 
-    They are written to a temporary folder beside it and moved once all are complete; earlier files are replaced.
+    They are written to a temporary folder in it and moved once all are complete; earlier files are replaced.
 
     Raises
     ------
     InputError
         If they cannot be written; then `out` is as it was.
     """
-    out = out.absolute()
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
+    new = not out.exists()
+    # not beside `out`, which may be on a disk of its own, or in a folder that cannot be written to
+    unfinished = out / ".unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     try:
         unfinished.mkdir(parents=True)
         for name, write in writers.items():
             write(unfinished / name)
-        out.mkdir(exist_ok=True)
         for name in writers:
             os.replace(unfinished / name, out / name)
     except OSError as error:
         raise InputError(f"Cannot write to {out}: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        if new:
+            with suppress(OSError):  # it is not empty if all went well
+                out.rmdir()
 
 
 def write_file(write: Callable[[Path], object], path: Path) -> None:

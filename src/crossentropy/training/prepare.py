@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
+import pandas as pd
 
 from crossentropy.training.data import Dataset
 from crossentropy.training.errors import InputError
@@ -47,7 +48,7 @@ class Prepared:
     held_out : Rows
         The held-out rows, each with a label.
     digest : str
-        Of the labels and the columns of the table.
+        Of the labels and the predictors of the table.
     notices : list of str
         Remarks to the user on the table, the split, and how columns become inputs.
     earlier : Model, optional
@@ -120,6 +121,10 @@ def _encode(encoder: ColumnEncoder, dataset: Dataset, rows: np.ndarray) -> Encod
 
 
 def _digest(dataset: Dataset) -> str:
-    """Digest the labels, and what is known of the columns."""
+    """Digest the labels, what is known of the columns, and the predictors of each row.
+
+    The split is by the place of a row. In a table in another order, rows that were trained on would be held out.
+    """
     columns = json.dumps([fate.to_json() for fate in dataset.fates])
-    return sha256(dataset.labels.tobytes() + columns.encode()).hexdigest()
+    of_rows = pd.util.hash_pandas_object(dataset.features, index=False).to_numpy()
+    return sha256(dataset.labels.tobytes() + columns.encode() + of_rows.tobytes()).hexdigest()

@@ -35,4 +35,4 @@ def progress_bar(
 
 def print_notice(console: Console, notice: str) -> None:
     """Print a notice as it is written, in one line however narrow the terminal."""
-    console.print(notice, markup=False, highlight=False, soft_wrap=True)
+    console.print(notice, soft_wrap=True)

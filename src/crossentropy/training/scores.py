@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 
 from crossentropy.evaluation import Evaluation, evaluate
 from crossentropy.losses import log_loss
+from crossentropy.training.labels import Class, class_array
 
 #: How far the probabilities of a network may be from a sum of 1, which is computed in float32.
 SUM_TOLERANCE = 1e-3
@@ -99,7 +100,7 @@ def score(log_probabilities: np.ndarray, labels: np.ndarray) -> Scores:
 def score_classes(
     log_probabilities: np.ndarray,
     labels: np.ndarray,
-    classes: Sequence[str | int | float | bool] | None = None,
+    classes: Sequence[Class] | None = None,
     rows: np.ndarray | None = None,
 ) -> Scores:
     """Evaluate log-probabilities (rows, classes) against labels (rows,), which number the classes.
@@ -113,11 +114,11 @@ def score_classes(
     rows : integer array (rows,), optional
         What the rows are called in it.
     """
-    names = range(log_probabilities.shape[1]) if classes is None else classes
+    names = list(range(log_probabilities.shape[1]) if classes is None else classes)
     evaluation = evaluate(
-        labels=[names[i] for i in labels.tolist()],
+        labels=class_array(names)[labels],
         log_proba=log_probabilities,
-        classes=list(names),
+        classes=names,
         key=rows,
         sum_tolerance=SUM_TOLERANCE,
     )

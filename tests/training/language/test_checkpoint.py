@@ -40,6 +40,13 @@ def test_when_writing_fails_the_earlier_checkpoint_stays(tmp_path, monkeypatch, 
     assert load_checkpoint(path)["run"] == STATE["run"]
 
 
+def test_of_a_full_disk_the_error_says_so_and_no_half_file_is_left(tmp_path, small_files):
+    path = tmp_path / "checkpoint.pt"
+    with small_files, pytest.raises(InputError, match=r"Cannot write .*checkpoint\.pt: File too large\.$"):
+        save_checkpoint({"run": {}, "model": torch.zeros(1000)}, path)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("content", [b"", b"half a checkpoint", STATE["model"], {"state_dict": {}}, None])
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "checkpoint.pt"

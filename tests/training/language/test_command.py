@@ -110,3 +110,10 @@ def test_without_the_package_for_tokens_what_to_install_is_said(text_file, tmp_p
         "The package tokenizers is not installed; install what the command needs by: pip install"
         in result.stderr
     )
+
+
+@pytest.mark.parametrize("sizes", [["--width", 10**12], ["--batch", 10**14]], ids=str)
+def test_too_little_memory_is_an_error_that_says_what_to_make_smaller(text_file, tmp_path, sizes):
+    result = invoke(text_file, "--out", tmp_path / "out", *SMALL.split(), *sizes)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "The memory is not enough for the model and its batches: pass a smaller --batch" in result.stderr

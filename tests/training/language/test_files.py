@@ -6,6 +6,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from crossentropy.training.errors import InputError
 from crossentropy.training.language.files import write_language_run
 from crossentropy.training.language.model import Shape, Transformer
 from crossentropy.training.language.scores import cut_windows, score_text
@@ -23,6 +24,12 @@ def test_the_six_files_and_nothing_else_are_written(folder):
     names = {"model.pt", "tokenizer.json", "history.json", "evaluation.json", "sample.txt", "curves.svg"}
     assert {path.name for path in folder.iterdir()} == names
     assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_of_a_full_disk_the_error_says_so_and_nothing_is_left(tmp_path, bottles_run, small_files):
+    with small_files, pytest.raises(InputError, match=r"Cannot write to .*out: File too large\.$"):
+        write_language_run(bottles_run, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_model_file_alone_gives_the_score(folder, text_file, bottles_run):

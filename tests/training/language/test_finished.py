@@ -77,6 +77,7 @@ def test_the_command_prints_bits_per_byte_with_an_interval(folder, text_file):
         (["--write", "0"], "at least 1"),
         (["text.txt", "--prompt", "12"], "pass --write N too"),
         (["--write", "3"], "has no finished language model"),
+        (["--write", "3", "--seed", str(2**70)], "--seed is a whole number from 0"),
         (["--score", "no_such_text"], "There is no file"),
     ],
 )
@@ -85,3 +86,11 @@ def test_what_cannot_be_done_is_said_in_a_sentence(tmp_path, arguments, words):
     assert (result.exit_code, result.stdout) == (2, "")
     assert words in result.stderr
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\3\4 half an archive"])
+def test_a_file_that_is_no_model_is_refused_in_a_sentence(tmp_path, content):
+    (tmp_path / "model.pt").write_bytes(content)
+    result = invoke("--out", tmp_path, "--write", 3)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "is no model of crossentropy train-lm: pass the folder of a finished run" in result.stderr

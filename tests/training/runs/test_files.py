@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import xml.etree.ElementTree
 
 import numpy as np
@@ -105,6 +107,25 @@ def test_when_writing_fails_nothing_is_left_and_earlier_results_stay(tmp_path, i
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.pt"]
     assert (tmp_path / "out" / "model.pt").read_text() == "earlier"
+
+
+def test_of_a_full_disk_the_error_says_so_and_nothing_is_left(tmp_path, iris_run, small_files):
+    with small_files, pytest.raises(InputError, match=r"Cannot write to .*out: File too large\.$"):
+        write_run(iris_run, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_may_be_on_a_disk_of_its_own(tmp_path, iris_run, monkeypatch):
+    replace = os.replace
+
+    def within_a_disk(source, target):
+        if (out := tmp_path / "out") not in source.parents or out not in target.parents:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", within_a_disk)
+    write_run(iris_run, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == NAMES
 
 
 def test_a_folder_that_cannot_be_is_refused_beforehand(tmp_path):

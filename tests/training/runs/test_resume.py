@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -60,6 +61,14 @@ def test_with_another_table_it_does_not_go_on(four_epochs):
     options = Options(data="wine", hidden=(8,), dropout=0.2, epochs=9)
     with pytest.raises(InputError, match="another table"):
         prepare(load_dataset("wine"), options, earlier=load_model(four_epochs))
+
+
+def test_with_the_rows_in_another_order_it_does_not_go_on(four_epochs):
+    options = Options(data="iris", hidden=(8,), dropout=0.2, epochs=9)
+    iris = load_dataset("iris")
+    other = iris.features.iloc[[1, 0, *range(2, 150)]].reset_index(drop=True)  # both of the first class
+    with pytest.raises(InputError, match="another table"):
+        prepare(replace(iris, features=other), options, earlier=load_model(four_epochs))
 
 
 def test_another_run_is_not_overwritten_unless_asked(four_epochs):

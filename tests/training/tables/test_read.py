@@ -162,7 +162,7 @@ def test_parquet_is_read_with_its_types_and_its_index(tmp_path):
 def test_truncated_parquet_is_refused(tmp_path, end):
     parquet.write_table(pa.table({"x": np.arange(1000)}), tmp_path / "t.parquet")
     content = (tmp_path / "t.parquet").read_bytes()[:end]
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read.*[^.]\.$"):
         read(tmp_path, content, "t.parquet")
 
 

@@ -16,8 +16,9 @@ __all__ = ["Call", "Recorder", "thin", "thin_labels"]
 #: Files whose lines are not the caller's.
 OURS = str(Path(__file__).resolve().parents[2])
 TORCHS = str(Path(torch.__file__).resolve().parent)
-#: The first calls of a line whose rows are kept, and then each so many.
-FIRST, EACH = 4, 20
+#: The first calls of a line whose rows are kept, and then each so many. That is a prime number, so that of calls that
+#: take turns (a discriminator's real and generated rows, several heads, parts of a batch) all are kept alike.
+FIRST, EACH = 4, 23
 #: About how many predictions, and labels, are kept of a call.
 ENTRIES, LABELS = 1 << 15, 1 << 14
 #: The steps before which the gradients of parameters are looked at.

@@ -2,15 +2,13 @@
 
 import dataclasses
 import os
-import pickle
-import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from crossentropy.training.errors import InputError
 from crossentropy.training.language.options import LanguageOptions
+from crossentropy.training.state_file import read_state, write_state
 
 #: Raised when a state has other contents.
 FORMAT = 2
@@ -27,13 +25,12 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "wb") as file:
-            torch.save(state | {"format": FORMAT}, file)
-            file.flush()
-            os.fsync(file.fileno())
+        write_state(state | {"format": FORMAT}, unfinished)
         os.replace(unfinished, path)
-    except (OSError, RuntimeError) as error:  # PyTorch's writer makes a RuntimeError of a full disk
-        raise InputError(f"Cannot write {path}: {error}.") from error
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
@@ -46,11 +43,8 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    try:
-        state = torch.load(path, weights_only=True) if zipfile.is_zipfile(path) else None
-    except (OSError, RuntimeError, pickle.UnpicklingError):
-        state = None
-    if not (isinstance(state, dict) and "run" in state and state.get("format") == FORMAT):
+    state = read_state(path)
+    if state is None or "run" not in state or state.get("format") != FORMAT:
         raise InputError(
             f"{path} is no checkpoint of this command: remove it to begin anew, or choose another --out."
         )

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -31,7 +30,7 @@ def language_progress(console: Console, steps: int) -> Iterator[Callable[[Histor
 def report(run: LanguageRun) -> Group:
     """Format the scores on the held-out text beside those of the baselines, with an explanation."""
     files = run.options.files
-    name = escape(files[0]) if len(files) == 1 else f"{len(files)} files"
+    name = files[0] if len(files) == 1 else f"{len(files)} files"
     title = f"{name}: {run.score.bytes} held-out bytes, {run.score.tokens} tokens"
     table = Table(title=title, title_justify="left")
     table.add_column("")

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from crossentropy.evaluation import LanguageScore
-from crossentropy.training.errors import InputError
+from crossentropy.training.errors import InputError, memory_errors
 from crossentropy.training.language.baselines import CompressedScore, score_unigram, score_xz
 from crossentropy.training.language.checkpoint import (
     check_same_run,
@@ -130,6 +130,10 @@ def prepare(options: LanguageOptions, out: Path) -> Preparation:
     return Preparation(options, path, state, texts, tokenizer, training, held_out, notices)
 
 
+@memory_errors(
+    "The memory is not enough for the model and its batches: pass a smaller --batch, --context, --width, --layers or "
+    "--vocabulary."
+)
 def train(
     prepared: Preparation,
     on_step: Callable[[History], None] = lambda history: None,
@@ -148,7 +152,7 @@ def train(
     Raises
     ------
     InputError
-        If the training diverges, or a checkpoint cannot be written.
+        If the training diverges, the memory is not enough, or a checkpoint cannot be written.
     """
     options, texts, tokenizer = prepared.options, prepared.texts, prepared.tokenizer
     if options.batch < ranks.world:

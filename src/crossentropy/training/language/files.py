@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 import crossentropy
 from crossentropy.evaluation import LanguageScore
 from crossentropy.training.language.curves import draw_curves
 from crossentropy.training.language.display import remarks
 from crossentropy.training.language.experiment import LanguageRun
 from crossentropy.training.output import EVALUATION, write_together
+from crossentropy.training.state_file import write_state
 
 
 def write_language_run(run: LanguageRun, out: Path) -> None:
@@ -25,8 +24,8 @@ def write_language_run(run: LanguageRun, out: Path) -> None:
         If they cannot be written; then `out` is as it was.
     """
     writers: dict[str, Callable[[Path], object]] = {
-        "model.pt": lambda path: torch.save(model_file(run), path),
-        "tokenizer.json": lambda path: run.tokenizer.save(str(path)),
+        "model.pt": lambda path: write_state(model_file(run), path),
+        "tokenizer.json": lambda path: path.write_text(run.tokenizer.to_str(pretty=True), encoding="utf-8"),
         "history.json": lambda path: path.write_text(json.dumps(history_file(run), indent=2) + "\n"),
         EVALUATION: lambda path: path.write_text(run.score.to_json() + "\n"),
         "sample.txt": lambda path: path.write_bytes(run.sample.encode() + b"\n"),

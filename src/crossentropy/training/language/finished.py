@@ -1,12 +1,10 @@
 """A finished language model: it scores other texts, and goes on writing from a prompt."""
 
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from tokenizers import Tokenizer
 
 from crossentropy.evaluation import LanguageScore
@@ -16,6 +14,7 @@ from crossentropy.training.language.sample import sample_tokens
 from crossentropy.training.language.scores import cut_windows, score_windows, token_losses
 from crossentropy.training.language.text import read_text
 from crossentropy.training.language.tokenizer import decode, encode, token_sizes
+from crossentropy.training.state_file import read_state
 
 BATCH = 8
 
@@ -42,14 +41,16 @@ def load_language_model(out: Path) -> LanguageModel:
         raise InputError(
             f"{out} has no finished language model (model.pt): train one by crossentropy train-lm FILE… --out {out}."
         )
+    state = read_state(path) or {}
     try:
-        file = torch.load(path, weights_only=True)
-        shape = Shape(**file["shape"])
+        shape = Shape(**state["shape"])
         model = Transformer(shape)
-        model.load_state_dict(file["state_dict"])
-        return LanguageModel(model.eval(), shape, Tokenizer.from_str(file["tokenizer"]))
-    except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path} is no model of crossentropy train-lm.") from error
+        model.load_state_dict(state["state_dict"])
+        return LanguageModel(model.eval(), shape, Tokenizer.from_str(state["tokenizer"]))
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is no model of crossentropy train-lm: pass the folder of a finished run, its --out."
+        ) from error
 
 
 def score_files(language: LanguageModel, paths: Sequence[str]) -> LanguageScore:

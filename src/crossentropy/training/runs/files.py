@@ -4,14 +4,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from crossentropy.training.comparison import Comparison
 from crossentropy.training.curves import draw_curves
 from crossentropy.training.experiment import Run
 from crossentropy.training.output import CURVES, EVALUATION, HISTORY, MODEL, PREDICTIONS, write_together
 from crossentropy.training.runs.history import history
 from crossentropy.training.runs.predictions import predictions_table, write_predictions
+from crossentropy.training.state_file import write_state
 
 
 def write_run(run: Run, out: Path, comparison: Comparison | None = None) -> None:
@@ -28,7 +27,7 @@ def write_run(run: Run, out: Path, comparison: Comparison | None = None) -> None
     evaluation = run.scores.evaluation
     assert evaluation is not None  # for type checkers
     writers: dict[str, Callable[[Path], object]] = {
-        MODEL: lambda path: torch.save(run.model.to_state(), path),
+        MODEL: lambda path: write_state(run.model.to_state(), path),
         HISTORY: lambda path: path.write_text(json.dumps(history(run, comparison), indent=2) + "\n"),
         EVALUATION: lambda path: path.write_text(evaluation.to_json() + "\n"),
         PREDICTIONS: lambda path: write_predictions(predictions, path),

@@ -1,14 +1,12 @@
 """Read the model of a finished run; nothing in its files is executed."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from crossentropy.training.errors import InputError
 from crossentropy.training.output import HISTORY, MODEL, check_run
 from crossentropy.training.runs.model import FORMAT, Model
+from crossentropy.training.state_file import read_state
 
 
 def load_model(run: Path) -> Model:
@@ -42,11 +40,8 @@ def load_model(run: Path) -> Model:
 
 def _read(path: Path) -> dict[str, Any]:
     """Read plain values and tensors, and refuse all else."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True) if zipfile.is_zipfile(path) else None
-    except Exception:  # damaged bytes make the reader raise errors of any kind
-        state = None
-    if not isinstance(state, dict) or not isinstance(state.get("format", 1), int):
+    state = read_state(path)
+    if state is None or not isinstance(state.get("format", 1), int):
         raise InputError(
             f"{path} is no model of crossentropy train: it is damaged, or holds something else than numbers and texts, "
             "which is not loaded."

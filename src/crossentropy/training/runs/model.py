@@ -41,7 +41,7 @@ class Model:
     options : dict
         The options of the run as values of JSON.
     digest : str
-        Of the labels and the columns of the table.
+        Of the labels and the predictors of the table.
     """
 
     encoder: ColumnEncoder

@@ -36,7 +36,7 @@ def read_table(path: Path, options: ReadOptions) -> RawTable:
             table = read_delimited(text, options, path)
     except (pa.ArrowException, OSError, MemoryError, OverflowError) as error:
         raise InputError(
-            f"{path} cannot be read: {' '.join(str(error).split()) or 'it is too large'}."
+            f"{path} cannot be read: {' '.join(str(error).split()).rstrip('.') or 'it is too large'}."
         ) from error
     if not table.rows:
         raise InputError(f"{path} holds no rows.")
