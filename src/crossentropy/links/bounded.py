@@ -279,6 +279,7 @@ def _power_loss(q: float, D: Array) -> Array:
     impossible = D == INF
     moved = xp.where(endless & ~impossible, D, zero)
     # 0, or ∞ of an impossible target, with a derivative of 1
-    line = xp.where(impossible, -log_sigmoid(-xp.where(impossible, D, zero)), moved - constant(moved))
-    rise = math.exp(largest - ROOM) * line  # its derivative is large and finite
+    line = xp.where(impossible, D, moved - constant(moved))
+    # Its derivative is large and finite. TorchScript's compiler would take a factor beyond float32 for ∞.
+    rise = line / math.exp(ROOM - largest)
     return xp.where(endless, rise + INF, expm1(xp.where(endless, zero, x)) / -q)
