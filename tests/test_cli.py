@@ -348,5 +348,7 @@ def test_two_processes_with_the_same_seed_write_the_same_history_and_predictions
         # no terminal, no bar; and a bundled table needs no remark
         assert re.fullmatch(r"An epoch of .* rows per second\.\n", result.stderr)
         assert "log loss, nats" in result.stdout
-    for name in ("history.json", "predictions.parquet", "curves.svg"):
+    first, second = (json.loads((tmp_path / out / "history.json").read_text()) for out in ("a", "b"))
+    assert first | {"rows_per_second": None} == second | {"rows_per_second": None}
+    for name in ("predictions.parquet", "curves.svg", "evaluation.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
