@@ -180,8 +180,10 @@ def _row_losses_of(head: Head) -> Callable[[SoftmaxProblem], tuple[Tensor, Tenso
             z = Head(factors, bias).whole()
             return per_class.row_losses(rows_of_problem(problem, rows, z))
 
-        results = []
-        for rows in slices(head.rows, rows_in_a_block(head)):
+        results, height = [], rows_in_a_block(head)
+        for block in slices(head.rows, height):
+            # Its end may lie beyond the rows: of an end that is a size, a compiler would make a constant.
+            rows = slice(block.start, block.start + height)
             factors = [y for x, M in head.pairs for y in (x[rows], M)]
             results.append(checkpoint(of_block, rows, head.bias, *factors, use_reentrant=False))
         losses, masses = zip(*results, strict=True)
