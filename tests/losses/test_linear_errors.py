@@ -53,10 +53,10 @@ NO_PAIRS = {
 
 
 @pytest.mark.parametrize("library", ["torch", "numpy"])
-@pytest.mark.parametrize(("update", "said"), NO_PAIRS.values(), ids=NO_PAIRS)
-def test_an_update_that_is_no_pair(update, said, library):
+@pytest.mark.parametrize(("update", "words"), NO_PAIRS.values(), ids=NO_PAIRS)
+def test_an_update_that_is_no_pair(update, words, library):
     parts = (H, W, Y) if library == "torch" else [x.numpy() for x in (H, W, Y)]
-    refused(TypeError, rf"{said}.*; pass \(A, B\) with A \(r, D\)", *parts, low_rank=update)
+    refused(TypeError, rf"{words}.*; pass \(A, B\) with A \(r, D\)", *parts, low_rank=update)
 
 
 @pytest.mark.parametrize("part", ["weight", "bias", "A of low_rank", "B of low_rank"])

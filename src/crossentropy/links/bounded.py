@@ -275,11 +275,11 @@ def _power_loss(q: float, D: Array) -> Array:
     unlikely = D > LARGE
     x = -q * xp.where(unlikely, D, -log_sigmoid(-xp.where(unlikely, zero, D)))
     largest = largest_exponent(x)
-    endless = x > largest + min(0.0, log(-q))  # the loss or its derivative overflows
+    overflows = x > largest + min(0.0, log(-q))  # or its derivative does
     impossible = D == INF
-    moved = xp.where(endless & ~impossible, D, zero)
+    moved = xp.where(overflows & ~impossible, D, zero)
     # 0, or ∞ of an impossible target, with a derivative of 1
     line = xp.where(impossible, D, moved - constant(moved))
     # Its derivative is large and finite. TorchScript's compiler would take a factor beyond float32 for ∞.
     rise = line / math.exp(ROOM - largest)
-    return xp.where(endless, rise + INF, expm1(xp.where(endless, zero, x)) / -q)
+    return xp.where(overflows, rise + INF, expm1(xp.where(overflows, zero, x)) / -q)

@@ -31,7 +31,13 @@ from crossentropy._engine.softmax.autograd import LossKernels, kernels_for, tens
 from crossentropy._engine.softmax.fused_cuda import on_device
 from crossentropy._engine.softmax.problem import SoftmaxProblem
 from crossentropy._engine.softmax.statistics import find_statistics
-from crossentropy._engine.softmax.terms import excluded_rows, not_ignored_rows, row_masses, weigh_rows
+from crossentropy._engine.softmax.terms import (
+    dense_masses,
+    excluded_rows,
+    not_ignored_rows,
+    row_masses,
+    weigh_rows,
+)
 from crossentropy._statistics import Requested, RowStatistics
 from crossentropy._statistics.blocks import slices
 from crossentropy._statistics.cpu.memory_torch import CODES, is_plain, rounded
@@ -226,18 +232,15 @@ def _denominator(problem: SoftmaxProblem) -> float | Tensor:
     target, known = problem.target, RowStatistics()
     like = torch.empty(problem.rows, dtype=torch.float64, device=problem.device)
     if target.dense is not None:
-        known.dense_total = _dense_masses(target.dense, problem.class_weight)
+        # By blocks of rows, for in float64 the masses take as much as the logits.
+        blocks = (target.dense[rows] for rows in slices(len(target.dense), FEW))
+        known.dense_total = torch.cat(
+            [dense_masses(replace(problem, target=replace(target, dense=t))) for t in blocks]
+        )
     masses, signed = row_masses(problem, known), problem.signed_weights
     weights = problem.sample_weight if masses is None else weigh_rows(problem, masses)
     N = divisor(like, weights, not_ignored_rows(problem), problem.normalizer, signed=signed)
     return float(N) if N.device.type == "cpu" else N
-
-
-def _dense_masses(t: Tensor, w: Tensor | None) -> Tensor:
-    """Compute ``Σ_c w_c t_c`` of every row in float64, by blocks of rows: the products take as much as the logits."""
-    if w is None:
-        return t.sum(1, dtype=torch.float64)
-    return torch.cat([(t[rows].double() * w.double()).sum(1) for rows in slices(len(t), FEW)])
 
 
 class _LinearLoss(Function):

@@ -37,7 +37,7 @@ def evaluate(problem: Problem, memory: type[Memory]) -> tuple[Array, float]:
     """The loss, a number or the losses of elements, and what its gradient is divided by."""
     options, logits = problem.options, problem.logits
     kernel, _arrays = _kernel(problem, memory)
-    wide = dtype_name(logits) == "float64"
+    wide = memory.codes[logits.dtype] == FLOATS["float64"]
     dtype, losses, address = "float64" if wide else "float32", None, 0
     if options.reduction == "none":
         losses = memory.empty(logits.shape, dtype)
@@ -71,7 +71,7 @@ def gradient(problem: Problem, upstream: Array, divisor: float, memory: type[Mem
 def derivatives(problem: Problem, positive: bool, memory: type[Memory]) -> tuple[Array, Array]:
     """The first and second derivative of every element's loss, or without a negative shift a bound of the second."""
     kernel, arrays = _kernel(problem, memory)
-    wide = dtype_name(arrays[0]) == "float64"
+    wide = memory.codes[arrays[0].dtype] == FLOATS["float64"]
     result = memory.empty((2, *problem.logits.shape), "float64" if wide else "float32")
     first = memory.address(result)
     second = first + prod(problem.logits.shape) * (8 if wide else 4)
@@ -91,7 +91,7 @@ def _kernel(problem: Problem, memory: type[Memory]) -> tuple[Any, tuple[Any, ...
     ]
     kernel = _native.SigmoidProblem(
         logits=memory.address(z),
-        logits_type=ELEMENTS[dtype_name(z)],
+        logits_type=memory.codes[z.dtype],
         labels=memory.address(t),
         labels_type=ELEMENTS[dtype_name(t)],
         size=prod(z.shape),

@@ -100,11 +100,11 @@ def row_terms(
     kept, terms = 1 - problem.label_smoothing, []
     if not is_zero(kept):  # a label without mass counts nothing, whatever its loss
         if target_loss is None:
-            terms.append(Term(kept, None, _without_endless(problem, stats.dense_term)))
+            terms.append(Term(kept, None, _finite_without_weight(problem, stats.dense_term)))
         else:
             terms.append(Term(kept, shares, target_loss, problem.masses is not None))
     if stats.prior_term is not None:
-        terms.append(Term(problem.label_smoothing, None, _without_endless(problem, stats.prior_term)))
+        terms.append(Term(problem.label_smoothing, None, _finite_without_weight(problem, stats.prior_term)))
     return terms + regularizer_terms(problem, stats)
 
 
@@ -114,11 +114,11 @@ def regularizer_terms(problem: SoftmaxProblem, stats: RowStatistics) -> list[Ter
     for name, factor in problem.regularizers.items():
         statistic, value, _ = REGULARIZERS[name]
         # a square has no derivative at a NaN, and 0 times that is no 0
-        terms.append(Term(factor, None, value(_without_endless(problem, getattr(stats, statistic)))))
+        terms.append(Term(factor, None, value(_finite_without_weight(problem, getattr(stats, statistic)))))
     return terms
 
 
-def _without_endless(problem: SoftmaxProblem, s: Array) -> Array:
+def _finite_without_weight(problem: SoftmaxProblem, s: Array) -> Array:
     """A statistic of every row, 0 where it is infinite or NaN and the row has no weight.
 
     What is left of the row's loss is the derivative by that weight.

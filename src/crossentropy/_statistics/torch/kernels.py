@@ -130,12 +130,6 @@ def runs_twice(tensors: TensorArgs, needs: Sequence[bool]) -> bool:
     return needs_bias or (needs_margin and tensors.mask is not None)
 
 
-def _over_rows(du: Tensor, axis: int) -> Tensor:
-    """Sum over all axes but that of the classes, in float64."""
-    du = du[None]  # one axis more, so that a single row has an axis to sum over
-    return du.sum([d for d in range(du.ndim) if d != axis + 1], dtype=torch.float64)
-
-
 def row_curvature(
     settings: StaticArgs, tensors: TensorArgs, upstream: Cotangents, v: Tensor
 ) -> tuple[Tensor, Cotangents]:
@@ -147,11 +141,16 @@ def row_curvature(
     return found
 
 
+def _over_rows(du: Tensor, axis: int) -> Tensor:
+    """Sum over all axes but that of the classes, in float64."""
+    du = du[None]  # one axis more, so that a single row has an axis to sum over
+    return du.sum([d for d in range(du.ndim) if d != axis + 1], dtype=torch.float64)
+
+
 def _margin_gradient_of_sets(settings: StaticArgs, tensors: TensorArgs, du: Tensor) -> Tensor:
     """Compute the margin's gradient, ``−Σ ∂u_c / temperature`` over the classes of every row's set."""
-    T: Any = settings.temperature if tensors.temperature is None else tensors.temperature.double()
-    T = T.unsqueeze(settings.axis) if isinstance(T, Tensor) and T.ndim else T
-    by_margin = -torch.where(tensors.mask, du, 0.0).double() / T
+    of_set = torch.where(tensors.mask, du, 0.0).double()
+    by_margin = _by_margin(settings, tensors, of_set, settings.axis)
     total = _over_rows(by_margin, settings.axis) if tensors.margin.ndim else by_margin.sum()
     return total.to(tensors.margin.dtype)
 
@@ -159,11 +158,7 @@ def _margin_gradient_of_sets(settings: StaticArgs, tensors: TensorArgs, du: Tens
 def _margin_gradient(settings: StaticArgs, tensors: TensorArgs, at_target: Tensor) -> Tensor:
     """Compute the margin's gradient, ``−Σ ∂u_y / temperature``: over all rows, or over those of each class (C,)."""
     margin, y = tensors.margin, tensors.indices
-    if tensors.temperature is None:
-        by_margin = -at_target / settings.temperature
-    else:
-        T = tensors.temperature.double()
-        by_margin = -at_target / (T[..., None] if T.ndim else T)
+    by_margin = _by_margin(settings, tensors, at_target, -1)
     if margin.ndim == 0:
         return by_margin.sum().to(margin.dtype)
     C = tensors.logits.shape[settings.axis]
@@ -173,3 +168,11 @@ def _margin_gradient(settings: StaticArgs, tensors: TensorArgs, at_target: Tenso
     # On CUDA index_add_ adds in an arbitrary order, index_put_ in the same order every time.
     total.index_put_((torch.where(known, y, 0),), by_margin.reshape(-1) * known, accumulate=True)
     return total.to(margin.dtype)
+
+
+def _by_margin(settings: StaticArgs, tensors: TensorArgs, du: Tensor, axis: int) -> Tensor:
+    """Compute ``−∂u / temperature``, where `axis` of `du` is not one of rows."""
+    if tensors.temperature is None:
+        return -du / settings.temperature
+    T = tensors.temperature.double()
+    return -du / (T.unsqueeze(axis) if T.ndim else T)
